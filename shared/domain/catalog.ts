@@ -1,0 +1,40 @@
+/** The catalog as the operator wrote it, validated: which tables are resources and what may be done with them. */
+export interface Catalog {
+  readonly name: string;
+  readonly resources: readonly Resource[];
+}
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+export interface Resource {
+  /** Plural name in the API and in topics, for example `invoices`. */
+  readonly name: string;
+  readonly table: TableName;
+  /** Singular name that event types start with, for example `invoice`. */
+  readonly event: string;
+  /** Columns of a primary or unique not-null key, in key order. */
+  readonly key: readonly string[];
+  /** Column that says which account a record belongs to. */
+  readonly account: string;
+  /** Column that `date_range` means unless the request names another. */
+  readonly range: string | undefined;
+  /** Timestamp column that is not null once a record is soft-deleted. */
+  readonly softDelete: string | undefined;
+  /** Columns that never leave the source. */
+  readonly hide: readonly string[];
+  /** Resources exported along with this one by `include_related`. */
+  readonly related: readonly string[];
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** Greatest number of items of a synchronous bulk operation. */
+  readonly syncLimit: number;
+}
+
+/** One bulk operation as declared; its meaning is the bulk service's. */
+export type Operation = Readonly<Record<string, unknown>>;
+
+export function findResource(catalog: Catalog, name: string): Resource | undefined {
+  return catalog.resources.find((resource) => resource.name === name);
+}

@@ -1,0 +1,24 @@
+import { randomBytes } from 'node:crypto';
+
+/** Crockford's alphabet: sorts like the numbers it stands for, and has no I, L, O or U to misread. */
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+export type IdPrefix = 'exp' | 'blk' | 'whk' | 'acct' | 'key' | 'req' | 'file';
+
+/** A new ID: prefix, 48 bits of time in milliseconds, 80 random bits (the layout of a ULID). Later IDs sort after earlier ones. */
+export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  let time = '';
+  let rest = nowMs;
+  for (let i = 0; i < 10; i++) {
+    time = ALPHABET[rest % 32] + time;
+    rest = Math.floor(rest / 32);
+  }
+  let random = '';
+  // 16 random bytes give 16 characters of 5 bits; the 3 bits over are dropped.
+  for (const byte of randomBytes(16)) random += ALPHABET[byte & 31];
+  return `${prefix}_${time}${random}`;
+}
+
+export function isId(prefix: IdPrefix, text: string): boolean {
+  return text.startsWith(`${prefix}_`) && /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text.slice(prefix.length + 1));
+}

@@ -1,0 +1,50 @@
+import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
+import type { EnvReader } from '../runtime/env.ts';
+import type { Log } from '../runtime/log.ts';
+
+export interface KafkaConfig {
+  brokers: readonly string[];
+  ssl: boolean;
+  sasl: SASLOptions | undefined;
+}
+
+/** `KAFKA_BROKERS`, and for a managed cluster `KAFKA_SSL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. */
+export function readKafkaConfig(read: EnvReader): KafkaConfig {
+  const mechanism = read.oneOf(
+    'KAFKA_SASL_MECHANISM',
+    ['none', 'plain', 'scram-sha-256', 'scram-sha-512'],
+    'none',
+  );
+  const credentials = () => ({
+    username: read.string('KAFKA_SASL_USERNAME'),
+    password: read.secret('KAFKA_SASL_PASSWORD').reveal(),
+  });
+  return {
+    brokers: read.list('KAFKA_BROKERS'),
+    ssl: read.boolean('KAFKA_SSL', false),
+    sasl: mechanism === 'none' ? undefined : ({ mechanism, ...credentials() } as SASLOptions),
+  };
+}
+
+/**
+ * A client whose own log lines join ours. Retries are many and short: a broker that restarts is waited for,
+ * and the consumer of a service that can't reach it says so in the log rather than dying at once.
+ */
+export function createKafka(config: KafkaConfig, clientId: string, log: Log): Kafka {
+  return new Kafka({
+    clientId,
+    brokers: [...config.brokers],
+    ssl: config.ssl,
+    ...(config.sasl === undefined ? {} : { sasl: config.sasl }),
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 20, factor: 0.2, multiplier: 2, maxRetryTime: 2_000, retries: 12 },
+    logLevel: logLevel.WARN,
+    logCreator:
+      () =>
+      ({ namespace, level, log: { message, timestamp: _at, logger: _logger, ...rest } }) => {
+        const write = level === logLevel.ERROR ? log.warn : log.debug;
+        write('kafka.reported', { namespace, message, ...rest });
+      },
+  });
+}

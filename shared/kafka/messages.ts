@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import type { IHeaders } from 'kafkajs';
+import type { AvroSchemaJson, Registry } from './registry.ts';
+
+/** Every command and job event with its fields; the Avro schemas of the same names are in `schemas/avro/`. */
+export interface Messages {
+  ExtractExport: { job_id: string };
+  ExtractChunk: { job_id: string; resource: string; chunk: number; run_attempt: number };
+  CancelJob: { job_id: string };
+  JobCreated: { job_id: string; kind: JobKind; account_id: string | null };
+  JobStarted: { job_id: string; kind: JobKind; attempt: number };
+  ChunkExtracted: { job_id: string; resource: string; chunk: number; attempt: number; rows: number };
+  ChunkWritten: { job_id: string; resource: string; chunk: number; attempt: number; rows: number };
+  FeedSealed: { job_id: string; token: string; commit_lsn: number };
+  JobCompleted: { job_id: string; kind: JobKind; rows: number };
+  JobFailed: { job_id: string; kind: JobKind; code: string; message: string };
+  JobCancelled: { job_id: string; kind: JobKind };
+  CaptureState: CaptureStateMessage;
+}
+
+export type JobKind = 'export' | 'bulk';
+
+/** LSNs and transaction IDs are plain numbers here: they stay below 2^53 for the first nine petabytes of WAL. */
+export interface CaptureStateMessage {
+  slot: string;
+  system_id: string;
+  timeline: number;
+  last_commit_lsn: number;
+  last_index: number;
+  passed_lsn: number;
+  settled_lsn: number;
+  snapshot: string;
+  unsettled: { commit_lsn: number; xid: number }[];
+  unsettled_xmin: number | null;
+}
+
+export type MessageType = keyof Messages;
+
+/** A decoded message. `at` is when it was made, in epoch milliseconds. */
+export type Message = { [T in MessageType]: { type: T; value: Messages[T] & { at: number } } }[MessageType];
+
+const SCHEMA_FILES: Record<MessageType, string> = {
+  ExtractExport: 'commands/extract-export',
+  ExtractChunk: 'commands/extract-chunk',
+  CancelJob: 'commands/cancel-job',
+  JobCreated: 'jobs/job-created',
+  JobStarted: 'jobs/job-started',
+  ChunkExtracted: 'jobs/chunk-extracted',
+  ChunkWritten: 'jobs/chunk-written',
+  FeedSealed: 'jobs/feed-sealed',
+  JobCompleted: 'jobs/job-completed',
+  JobFailed: 'jobs/job-failed',
+  JobCancelled: 'jobs/job-cancelled',
+  CaptureState: 'capture/capture-state',
+};
+
+export interface EncodedMessage {
+  key: string;
+  value: Buffer;
+  headers: IHeaders;
+}
+
+export interface MessageCodec {
+  /** The message ready for a producer; its type stands in the `type` header too, so that a reader can pass over it unread. */
+  encode<T extends MessageType>(
+    type: T,
+    key: string,
+    value: Messages[T],
+    atMs?: number,
+  ): Promise<EncodedMessage>;
+  /** @returns undefined for a type this version does not know */
+  decode(message: { value: Buffer | null; headers?: IHeaders }): Promise<Message | undefined>;
+}
+
+export function isMessageType(name: string): name is MessageType {
+  return Object.hasOwn(SCHEMA_FILES, name);
+}
+
+/** Subjects are record names (RecordNameStrategy), because one topic carries several types. */
+export function createMessageCodec(registry: Registry, subjectPrefix = ''): MessageCodec {
+  const schemaIds = new Map<MessageType, Promise<number>>();
+  const schemaId = (type: MessageType): Promise<number> => {
+    const known = schemaIds.get(type);
+    if (known !== undefined) return known;
+    const registered = registerMessage(registry, type, subjectPrefix);
+    schemaIds.set(type, registered);
+    registered.catch(() => schemaIds.delete(type));
+    return registered;
+  };
+  return {
+    async encode(type, key, value, atMs = Date.now()) {
+      const id = await schemaId(type);
+      return { key, value: await registry.encode(id, { ...value, at: atMs }), headers: { type } };
+    },
+    async decode({ value, headers }) {
+      const type = String(headers?.type ?? '');
+      if (value === null || !isMessageType(type)) return undefined;
+      return { type, value: await registry.decode(value) } as Message;
+    },
+  };
+}
+
+async function registerMessage(registry: Registry, type: MessageType, prefix: string): Promise<number> {
+  const file = new URL(`../../schemas/avro/${SCHEMA_FILES[type]}.avsc`, import.meta.url);
+  const schema = JSON.parse(await readFile(file, 'utf8')) as AvroSchemaJson;
+  return registry.register(`${prefix}${String(schema.namespace)}.${type}`, schema);
+}

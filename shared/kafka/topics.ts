@@ -1,0 +1,117 @@
+import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import type { Catalog } from '../domain/catalog.ts';
+import { SetupError } from '../runtime/errors.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** A topic as Tandem needs it. `retentionMs` is ignored for compacted topics. */
+export interface TopicDeclaration {
+  name: string;
+  partitions: number;
+  cleanup: 'delete' | 'compact';
+  retentionMs: number;
+}
+
+export interface Topics {
+  readonly commands: string;
+  readonly jobs: string;
+  readonly changes: string;
+  /** How far capture has come, one key per slot; see services/capture. */
+  readonly capture: string;
+  rows(resource: string): string;
+  readonly declarations: readonly TopicDeclaration[];
+}
+
+/** Every topic name in one place. `prefix` is `TOPIC_PREFIX`, by default `tandem`. */
+export function topicsOf(prefix: string, catalog: Catalog): Topics {
+  const rows = (resource: string) => `${prefix}.rows.${resource}`;
+  const commands = `${prefix}.commands`;
+  const jobs = `${prefix}.jobs`;
+  const changes = `${prefix}.changes`;
+  const capture = `${prefix}.capture`;
+  return {
+    commands,
+    jobs,
+    changes,
+    capture,
+    rows,
+    declarations: [
+      { name: commands, partitions: 6, cleanup: 'delete', retentionMs: 7 * DAY_MS },
+      { name: jobs, partitions: 6, cleanup: 'delete', retentionMs: 7 * DAY_MS },
+      { name: changes, partitions: 12, cleanup: 'delete', retentionMs: 30 * DAY_MS },
+      { name: capture, partitions: 1, cleanup: 'compact', retentionMs: DAY_MS },
+      ...catalog.resources.map(
+        (resource): TopicDeclaration => ({
+          name: rows(resource.name),
+          partitions: 6,
+          cleanup: 'delete',
+          retentionMs: 3 * DAY_MS,
+        }),
+      ),
+    ],
+  };
+}
+
+/**
+ * Creates the topics that are missing and checks those that are there. Safe to call from many services at once.
+ *
+ * @throws SetupError when a topic has fewer partitions or another cleanup policy than declared: keys would move
+ *   between partitions, or rows would be compacted away.
+ */
+export async function ensureTopics(
+  admin: Admin,
+  declarations: readonly TopicDeclaration[],
+  replicationFactor = -1,
+): Promise<void> {
+  const existing = new Set(await admin.listTopics());
+  const missing = declarations.filter(({ name }) => !existing.has(name));
+  if (missing.length > 0) {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: missing.map(({ name, partitions, cleanup, retentionMs }) => ({
+        topic: name,
+        numPartitions: partitions,
+        replicationFactor,
+        configEntries: [
+          { name: 'cleanup.policy', value: cleanup },
+          ...(cleanup === 'delete' ? [{ name: 'retention.ms', value: String(retentionMs) }] : []),
+        ],
+      })),
+    });
+  }
+  const findings = await topicFindings(admin, declarations);
+  if (findings.length > 0) throw new SetupError('the Kafka topics do not fit', findings);
+}
+
+async function topicFindings(admin: Admin, declarations: readonly TopicDeclaration[]): Promise<string[]> {
+  const names = declarations.map(({ name }) => name);
+  const { topics } = await admin.fetchTopicMetadata({ topics: names });
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: names.map((name) => ({
+      type: ConfigResourceTypes.TOPIC,
+      name,
+      configNames: ['cleanup.policy'],
+    })),
+  });
+  return declarations.flatMap(({ name, partitions, cleanup }) => {
+    const findings: string[] = [];
+    const actual = topics.find((topic) => topic.name === name)?.partitions.length ?? 0;
+    if (actual < partitions) {
+      findings.push(
+        `topic ${name} has ${actual} partitions, ${partitions} are needed: delete it while nothing is in it, ` +
+          'or set another TOPIC_PREFIX',
+      );
+    }
+    const policy = resources
+      .find((resource) => resource.resourceName === name)
+      ?.configEntries.find((entry) => entry.configName === 'cleanup.policy')?.configValue;
+    if (policy !== undefined && policy !== cleanup) {
+      findings.push(
+        `topic ${name} has cleanup.policy=${policy}, needed is ${cleanup}: ` +
+          `kafka-configs.sh --alter --entity-type topics --entity-name ${name} --add-config cleanup.policy=${cleanup}`,
+      );
+    }
+    return findings;
+  });
+}

@@ -1,0 +1,29 @@
+import pg from 'pg';
+import type { Log } from '../runtime/log.ts';
+
+export interface PoolOptions {
+  /** Shown in `pg_stat_activity`, so that an operator sees whose session it is. */
+  applicationName: string;
+  /** Greatest number of connections. */
+  max?: number;
+  statementTimeoutMs?: number;
+}
+
+/**
+ * A pool on the control store. Its sessions find Tandem's tables without naming the schema.
+ * A connection that breaks while idle is logged and replaced; it never ends the process.
+ */
+export function createControlPool(connectionString: string, log: Log, options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max: options.max ?? 10,
+    application_name: options.applicationName,
+    options: '-c search_path=tandem,public -c TimeZone=UTC',
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    idle_in_transaction_session_timeout: 30_000,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
+  pool.on('error', (error) => log.warn('control_connection.lost', { error }));
+  return pool;
+}

@@ -1,0 +1,103 @@
+import { SetupError } from './errors.ts';
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** A value that must not be logged. `toJSON` keeps it out of every log line by itself. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  reveal(): string {
+    return this.#value;
+  }
+  toJSON(): { set: true } {
+    return { set: true };
+  }
+}
+
+interface NumberOptions {
+  default: number;
+  min?: number;
+  max?: number;
+}
+
+/**
+ * Reads settings and keeps every problem until `done`, so that an operator sees all of them at once.
+ * An empty variable counts as absent, as in compose files and `.env`.
+ */
+export interface EnvReader {
+  string(name: string, fallback?: string): string;
+  optional(name: string): string | undefined;
+  secret(name: string, fallback?: string): Secret;
+  integer(name: string, options: NumberOptions): number;
+  boolean(name: string, fallback: boolean): boolean;
+  list(name: string, fallback?: readonly string[]): readonly string[];
+  oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T;
+  url(name: string, fallback?: string): string;
+  /** Returns the settings. @throws SetupError naming every variable that is missing or wrong */
+  done<T>(settings: T): Readonly<T>;
+}
+
+export function envReader(env: Env): EnvReader {
+  const problems: string[] = [];
+  const get = (name: string): string | undefined => {
+    const value = env[name]?.trim();
+    return value === '' ? undefined : value;
+  };
+  const need = (name: string, fallback: string | undefined): string => {
+    const value = get(name) ?? fallback;
+    if (value === undefined) problems.push(`${name} is not set`);
+    return value ?? '';
+  };
+  return {
+    string: need,
+    optional: get,
+    secret: (name, fallback) => new Secret(need(name, fallback)),
+    integer(name, { default: fallback, min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER }) {
+      const text = get(name);
+      if (text === undefined) return fallback;
+      const value = Number(text);
+      if (!Number.isInteger(value) || value < min || value > max) {
+        problems.push(`${name} must be a whole number from ${min} to ${max}, not "${text}"`);
+        return fallback;
+      }
+      return value;
+    },
+    boolean(name, fallback) {
+      const text = get(name)?.toLowerCase();
+      if (text === undefined) return fallback;
+      if (['1', 'true', 'yes', 'on'].includes(text)) return true;
+      if (['0', 'false', 'no', 'off'].includes(text)) return false;
+      problems.push(`${name} must be true or false, not "${text}"`);
+      return fallback;
+    },
+    list(name, fallback) {
+      const value = get(name);
+      if (value === undefined) {
+        if (fallback === undefined) problems.push(`${name} is not set`);
+        return fallback ?? [];
+      }
+      return value
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== '');
+    },
+    oneOf(name, allowed, fallback) {
+      const value = get(name);
+      if (value === undefined) return fallback;
+      const found = allowed.find((item) => item === value);
+      if (found === undefined) problems.push(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
+      return found ?? fallback;
+    },
+    url(name, fallback) {
+      const value = need(name, fallback);
+      if (value !== '' && !URL.canParse(value)) problems.push(`${name} is not a URL: "${value}"`);
+      return value;
+    },
+    done(settings) {
+      if (problems.length > 0) throw new SetupError('the settings are not usable', problems);
+      return Object.freeze(settings);
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { SetupError } from './errors.ts';
+import type { Health } from './health.ts';
+import { createLog, isLogLevel, type Log } from './log.ts';
+import { runUntilFirstFailure, type Worker } from './worker.ts';
+
+/** What a composition root gets: where to register clean-up (disposed newest first), what to log to, and the health it reports. */
+export interface ServiceContext {
+  readonly stack: AsyncDisposableStack;
+  readonly log: Log;
+  readonly health: Health;
+}
+
+export type Build = (context: ServiceContext) => Promise<Worker[]>;
+
+/** Builds the service, runs its workers until the signal or the first failure, and closes newest first. */
+export async function runService(build: Build, log: Log, signal: AbortSignal): Promise<void> {
+  const health: Health = { live: true, ready: false };
+  await using stack = new AsyncDisposableStack();
+  const workers = await build({ stack, log, health });
+  const allReady = Promise.all(workers.map((worker) => worker.ready)).then(() => {
+    health.ready = true;
+    log.info('service.ready');
+  });
+  // A worker that fails before it is ready rejects both; the failure is reported by the run below.
+  allReady.catch(() => undefined);
+  try {
+    await runUntilFirstFailure(workers, signal);
+  } finally {
+    health.live = false;
+    health.ready = false;
+  }
+}
+
+/** How long a service may take to finish its work in hand after SIGTERM, before the process ends anyway. */
+const SHUTDOWN_LIMIT_MS = 25_000;
+
+/**
+ * The body of every `main.ts`: SIGINT and SIGTERM abort, a `SetupError` exits with 2 and says what to do,
+ * any other failure exits with 1 and a full chain in the log, so that whoever supervises starts it again.
+ */
+export async function runMain(service: string, build: Build): Promise<void> {
+  const level = process.env.LOG_LEVEL ?? 'info';
+  const log = createLog(isLogLevel(level) ? level : 'info', { service });
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      stop.abort();
+      setTimeout(() => process.exit(1), SHUTDOWN_LIMIT_MS).unref();
+    });
+  }
+  try {
+    await runService(build, log, stop.signal);
+    process.exit(0);
+  } catch (error) {
+    if (error instanceof SetupError) {
+      process.stderr.write(`tandem ${service}: ${error.message}\n`);
+      process.exit(2);
+    }
+    log.error('service.failed', { error });
+    process.exit(1);
+  }
+}
