@@ -1,0 +1,102 @@
+import { z } from 'zod';
+
+/** Names that become part of topics, URLs and event types. */
+const API_NAME = /^[a-z][a-z0-9_]{0,62}$/;
+const API_NAME_RULE = 'must start with a letter and hold only a-z, 0-9 and _ (63 characters at most)';
+
+const DEFAULT_SYNC_LIMIT = 100;
+const MAX_SYNC_LIMIT = 10_000;
+const DEFAULT_HTTP_TIMEOUT_MS = 5_000;
+
+const VIA_RULE =
+  'an account column in another table (via) is not supported: add an account column to this table, ' +
+  'so that a deleted row still says whose it was, and name it here';
+
+export const apiName = z.string({ error: 'must be a name' }).regex(API_NAME, API_NAME_RULE);
+
+const columnName = z
+  .string({ error: 'must be the name of a column' })
+  .min(1, 'must be the name of a column')
+  .max(63, 'PostgreSQL names have 63 bytes at most');
+
+const columnNames = z.array(columnName, { error: 'must be a list of columns, like [id]' }).max(100);
+
+/** What a column can be set to. Text, a number or `null`; a number too wide for JavaScript must be quoted. */
+const columnValue = z
+  .union([z.string(), z.number(), z.boolean(), z.null()], {
+    error: 'must be a text, number, true, false or null',
+  })
+  .refine((value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value), {
+    error: 'is too wide for a number: put it in quotes',
+  });
+
+const columnValues = z
+  .record(columnName, columnValue, { error: 'must map columns to values, like { status: void }' })
+  .refine((values) => Object.keys(values).length > 0, { error: 'names no column' });
+
+const httpTarget = z.strictObject({
+  url: z.url({ protocol: /^https?$/, error: 'must be a http:// or https:// URL' }),
+  timeout_ms: z
+    .int({ error: 'must be whole milliseconds' })
+    .min(100, 'must be at least 100 ms')
+    .max(60_000, 'must be at most 60,000 ms')
+    .default(DEFAULT_HTTP_TIMEOUT_MS),
+});
+
+/** One bulk operation: either columns to set, or the delete of the record, or a POST per item. */
+export const operationSchema = z
+  .strictObject({
+    set: columnValues.optional(),
+    set_from_params: columnNames.min(1, 'names no column').optional(),
+    skip_when: columnValues.optional(),
+    soft: z.boolean({ error: 'must be true or false' }).optional(),
+    http: httpTarget.optional(),
+  })
+  .refine(
+    ({ set, set_from_params: fromParams, soft, http }) =>
+      [set !== undefined || fromParams !== undefined, soft !== undefined, http !== undefined].filter(Boolean)
+        .length === 1,
+    { error: 'must do exactly one thing: set columns (set, set_from_params), delete (soft) or call (http)' },
+  );
+
+export type OperationEntry = z.infer<typeof operationSchema>;
+
+export const resourceSchema = z.strictObject({
+  table: z.string({ error: 'must be a table with its schema, like public.invoices' }),
+  event: apiName,
+  key: columnNames.min(1, 'must name at least one column'),
+  account: z
+    .string({
+      error: ({ input }) =>
+        typeof input === 'object' && input !== null && 'via' in input
+          ? VIA_RULE
+          : 'must be the name of a column',
+    })
+    .min(1, 'must be the name of a column'),
+  range: columnName.optional(),
+  soft_delete: columnName.optional(),
+  hide: columnNames.default([]),
+  related: z.array(z.string(), { error: 'must be a list of resources' }).max(100).default([]),
+  operations: z.record(apiName, operationSchema, { error: 'must map names to operations' }).default({}),
+  sync_limit: z
+    .int({ error: 'must be a whole number' })
+    .min(1, 'must be at least 1')
+    .max(MAX_SYNC_LIMIT, `must be at most ${MAX_SYNC_LIMIT}`)
+    .default(DEFAULT_SYNC_LIMIT),
+});
+
+export type ResourceEntry = z.infer<typeof resourceSchema>;
+
+/** The outer form only. Each resource is parsed by itself, so that one wrong field hides no other resource's problems. */
+export const catalogSchema = z.strictObject(
+  {
+    catalog: apiName,
+    resources: z
+      .record(z.string(), z.unknown(), { error: 'must map names to resources' })
+      .refine((resources) => Object.keys(resources).length > 0, { error: 'names no resource' })
+      .refine((resources) => Object.keys(resources).length <= 200, {
+        error: 'holds more than 200 resources',
+      }),
+  },
+  { error: 'must have the fields catalog and resources' },
+);

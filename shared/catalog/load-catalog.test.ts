@@ -1,0 +1,193 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { SetupError } from '../runtime/errors.ts';
+import { loadCatalog, parseCatalog } from './load-catalog.ts';
+
+const MINIMAL = `catalog: shop
+resources:
+  orders:
+    table: public.orders
+    event: order
+    key: [id]
+    account: account_id
+`;
+
+function findingsOf(text: string): readonly string[] {
+  try {
+    parseCatalog(text, 'shop.yaml');
+  } catch (error) {
+    if (error instanceof SetupError) return error.findings;
+    throw error;
+  }
+  return [];
+}
+
+test('a catalog that says only what it must gets the defaults', () => {
+  expect(parseCatalog(MINIMAL, 'shop.yaml')).toEqual({
+    name: 'shop',
+    resources: [
+      {
+        name: 'orders',
+        table: { schema: 'public', name: 'orders' },
+        event: 'order',
+        key: ['id'],
+        account: 'account_id',
+        range: undefined,
+        softDelete: undefined,
+        hide: [],
+        related: [],
+        operations: {},
+        syncLimit: 100,
+      },
+    ],
+  });
+});
+
+test('the DocuMint catalog is usable and keeps its operations as written', async () => {
+  const catalog = await loadCatalog(join(import.meta.dirname, '../../schemas/catalogs/documint.yaml'));
+  expect(catalog.resources.map(({ name }) => name)).toEqual(['customers', 'invoices', 'line_items']);
+  expect(catalog.resources[1]).toMatchObject({
+    table: { schema: 'documint', name: 'invoices' },
+    softDelete: 'deleted_at',
+    hide: ['internal_notes'],
+    related: ['customers', 'line_items'],
+    syncLimit: 1000,
+    operations: {
+      void: { set: { status: 'void' }, skip_when: { status: 'void' } },
+      update: { set_from_params: ['status', 'memo'] },
+      delete: { soft: true },
+      render: { http: { url: 'http://127.0.0.1:9000/render', timeout_ms: 5000 } },
+    },
+  });
+});
+
+test('every problem is told at once, each with its line and field', () => {
+  const text = `catalog: Shop 1
+resources: {}
+colour: red
+`;
+  expect(findingsOf(text)).toEqual([
+    'shop.yaml:1: catalog: must start with a letter and hold only a-z, 0-9 and _ (63 characters at most)',
+    'shop.yaml:2: resources: names no resource',
+    'shop.yaml:3: colour: is not a field of a catalog',
+  ]);
+});
+
+test('problems of several resources are told together, in the order of the file', () => {
+  const text = `catalog: shop
+resources:
+  orders:
+    table: orders
+    event: order
+    key: [id]
+    account: account_id
+    hide: [note, id]
+    related: [lines, orders, parcels]
+  lines:
+    table: public.lines
+    key: []
+    account: account_id
+    sync_limit: 0
+    colour: red
+  Big-Ones:
+    table: public.big
+    event: order
+    key: [id]
+    account: account_id
+`;
+  expect(findingsOf(text)).toEqual([
+    'shop.yaml:4: resources.orders.table: must be a table with its schema, like public.invoices (odd names in double quotes)',
+    "shop.yaml:8: resources.orders.hide[1]: id can't be hidden: it is the key column",
+    'shop.yaml:9: resources.orders.related[1]: orders is the resource itself',
+    'shop.yaml:9: resources.orders.related[2]: there is no resource parcels',
+    'shop.yaml:10: resources.lines.event: must be a name',
+    'shop.yaml:12: resources.lines.key: must name at least one column',
+    'shop.yaml:14: resources.lines.sync_limit: must be at least 1',
+    'shop.yaml:15: resources.lines.colour: is not a field of a catalog',
+    "shop.yaml:16: resources.Big-Ones: the resource's name must start with a letter and hold only a-z, 0-9 and _ (63 characters at most)",
+    'shop.yaml:18: resources.Big-Ones.event: is the event of orders too',
+  ]);
+});
+
+test('an account column in another table is refused with what to do instead', () => {
+  expect(
+    findingsOf(MINIMAL.replace('account: account_id', 'account: { via: customers.customer_id }')),
+  ).toEqual([
+    expect.stringMatching(
+      /^shop\.yaml:7: resources\.orders\.account: .*not supported: add an account column/,
+    ),
+  ]);
+});
+
+test('two resources can not share a table, however it is quoted', () => {
+  const second = `  again:
+    table: '"public"."orders"'
+    event: again
+    key: [id]
+    account: account_id
+`;
+  expect(findingsOf(MINIMAL + second)).toEqual([
+    'shop.yaml:9: resources.again.table: is the table of orders too',
+  ]);
+});
+
+test.each([
+  ['operations: { pay: {} }', 'operations.pay: must do exactly one thing'],
+  ['operations: { pay: { set: { a: 1 }, soft: true } }', 'operations.pay: must do exactly one thing'],
+  ['operations: { delete: { soft: true } }', 'operations.delete.soft: needs soft_delete'],
+  [
+    'operations: { move: { set: { account_id: x } } }',
+    'operations.move.set.account_id: account_id is the key',
+  ],
+  [
+    'operations: { move: { set_from_params: [note, id] } }',
+    'operations.move.set_from_params[1]: id is the key',
+  ],
+  ['operations: { pay: { set: { a: 9007199254740993 } } }', 'operations.pay.set.a: is too wide'],
+  ['operations: { pay: { set: {} } }', 'operations.pay.set: names no column'],
+  ['operations: { pay: { http: { url: ftp://x } } }', 'operations.pay.http.url: must be a http'],
+  ['operations: { "Pay!": { soft: false } }', 'operations.Pay!: must start with a letter'],
+  ['sync_limit: 10001', 'sync_limit: must be at most 10000'],
+  ['soft_delete: account_id\n    hide: [account_id]', "hide[0]: account_id can't be hidden"],
+  ['range: 7', 'range: must be the name of a column'],
+])('%s is refused', (line, finding) => {
+  const findings = findingsOf(`${MINIMAL}    ${line}\n`);
+  expect(findings).toEqual([expect.stringContaining(`resources.orders.${finding}`)]);
+});
+
+test('an event can not take the name of the events that tell about the feed', () => {
+  expect(findingsOf(MINIMAL.replace('event: order', 'event: feed'))).toEqual([
+    expect.stringContaining("Tandem's own events"),
+  ]);
+});
+
+test('broken YAML and a repeated key are told with their lines', () => {
+  expect(findingsOf('catalog: shop\nresources: [\n')[0]).toMatch(/^shop\.yaml:\d+: /);
+  expect(findingsOf('catalog: shop\ncatalog: again\nresources: {}\n')).toEqual([
+    'shop.yaml:2: Map keys must be unique',
+  ]);
+});
+
+test('an empty file is a finding, not a crash', () => {
+  expect(findingsOf('')).toEqual(['shop.yaml:1: must have the fields catalog and resources']);
+});
+
+test('aliases that unfold without end are refused', () => {
+  const levels = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
+  expect(findingsOf(`a0: &a0 [x]\n${levels.join('\n')}\n`)).toHaveLength(1);
+});
+
+test('names with dots, quotes and capitals are written as in SQL', () => {
+  const catalog = parseCatalog(MINIMAL.replace('public.orders', `'My."Weird.""Orders"'`), 'shop.yaml');
+  expect(catalog.resources[0]?.table).toEqual({ schema: 'My', name: 'Weird."Orders' });
+});
+
+test('a file that is not there, and one that is far too large, are told by name', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'catalog-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await expect(loadCatalog(join(folder, 'none.yaml'))).rejects.toThrow(/none\.yaml can't be read \(ENOENT\)/);
+  await writeFile(join(folder, 'huge.yaml'), 'x'.repeat(1024 * 1024 + 1));
+  await expect(loadCatalog(join(folder, 'huge.yaml'))).rejects.toThrow(SetupError);
+});
