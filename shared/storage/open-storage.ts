@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SetupError } from '../runtime/errors.ts';
+import { createFileStorage } from './file-storage.ts';
+import type { Storage } from './storage.ts';
+
+/**
+ * Opens the storage that `STORAGE_URL` names: `file:///…` for a directory, which is made when it is missing.
+ *
+ * @throws SetupError when the URL is of another kind, or nothing can be written there
+ */
+export async function openStorage(url: string): Promise<Storage> {
+  const parsed = URL.parse(url);
+  if (parsed?.protocol !== 'file:' || parsed.host !== '') {
+    throw new SetupError('STORAGE_URL is not usable', [
+      `it must be file:/// followed by an absolute path, not "${url}"`,
+    ]);
+  }
+  const root = fileURLToPath(parsed);
+  await mkdir(root, { recursive: true }).catch((cause) => {
+    throw unusable(root, cause);
+  });
+  // Found out now rather than at the end of somebody's first export.
+  const probe = join(root, `.probe.${randomBytes(6).toString('hex')}`);
+  try {
+    await writeFile(probe, '');
+    await unlink(probe);
+  } catch (cause) {
+    throw unusable(root, cause);
+  }
+  return createFileStorage(root);
+}
+
+function unusable(root: string, cause: unknown): SetupError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SetupError('STORAGE_URL is not usable', [
+    `${root}: ${reason}; give the service's user the right to write there, or name another directory`,
+  ]);
+}

@@ -1,0 +1,82 @@
+import type { Readable } from 'node:stream';
+
+/** A file as `list` and `stat` see it. */
+export interface StoredFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Bytes of a file, both ends inclusive as in HTTP's `Range`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end?: number;
+}
+
+/**
+ * A file being written. Nobody sees it under its path until `commit` has returned, and then it is whole
+ * and on stable storage. Calls must be awaited one after the other.
+ */
+export interface FileWriter {
+  readonly path: string;
+  /** Accepted so far. */
+  readonly bytes: number;
+  /** @throws StorageFullError when there is no space left */
+  append(chunk: Buffer | string): Promise<void>;
+  /**
+   * Makes the file durable and puts it in its place, replacing one of the same path at once.
+   *
+   * @throws StorageFullError as `append` does; StorageNotFoundError when the folder was deleted meanwhile
+   */
+  commit(): Promise<void>;
+  /** Removes what was written. Safe to call twice, and after a failed or a finished `commit` (which it leaves alone). */
+  abort(): Promise<void>;
+}
+
+/**
+ * Where files are kept: a directory now, a bucket later, both behind `describeStorage`.
+ *
+ * Paths are relative, with `/` between segments of `[A-Za-z0-9_-][A-Za-z0-9._-]*`; anything else is a
+ * RangeError, so that no request can name a file outside. Folders exist as long as something is in them.
+ */
+export interface Storage {
+  /** Starts a file. Several writers of one path may be open at once; the last `commit` wins. */
+  openWriter(path: string): Promise<FileWriter>;
+  /**
+   * The file is held open from here on: deleting or replacing it later does not disturb the stream.
+   * The caller must read it to its end or destroy it.
+   *
+   * @throws StorageNotFoundError
+   */
+  openRead(path: string, range?: ByteRange): Promise<Readable>;
+  /** @returns undefined when there is no such file */
+  stat(path: string): Promise<StoredFile | undefined>;
+  /** Deletes a file; one that is not there is no error. */
+  delete(path: string): Promise<void>;
+  /** Deletes everything in a folder, also what crashed writers left. A folder that is not there is no error. */
+  deleteFolder(folder: string): Promise<void>;
+  /** Every committed file in a folder and below, in order of path; empty when there is no such folder. */
+  list(folder: string): AsyncIterable<StoredFile>;
+  /** Names of the files and folders directly in a folder, sorted, also of folders where only a crashed writer left something. */
+  listNames(folder: string): Promise<string[]>;
+}
+
+export class StorageNotFoundError extends Error {
+  override readonly name = 'StorageNotFoundError';
+  readonly path: string;
+
+  constructor(path: string, options?: ErrorOptions) {
+    super(`there is no file ${path} in storage`, options);
+    this.path = path;
+  }
+}
+
+/** The disk, its quota or the bucket is full. What to do is the operator's; trying again at once is of no use. */
+export class StorageFullError extends Error {
+  override readonly name = 'StorageFullError';
+  readonly path: string;
+
+  constructor(path: string, options?: ErrorOptions) {
+    super(`storage is full: ${path} can't be written`, options);
+    this.path = path;
+  }
+}
