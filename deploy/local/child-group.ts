@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Env } from '../../shared/runtime/env.ts';
+import { boundLogFile, openLogFile } from './log-file.ts';
+import { identifyProcess } from './process-identity.ts';
+import { type ChildRecord, removeRunFile, writeRunFile } from './run-file.ts';
+
+export interface ChildSpec {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Env;
+  readonly cwd: string;
+  /** Standard output and error go here, appended. */
+  readonly logPath: string;
+  /** What asks this program for an orderly stop; PostgreSQL's SIGTERM would wait for its clients. */
+  readonly stopSignal?: ChildRecord['stopSignal'];
+  /** Another user to run as; only root may. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+}
+
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Child {
+  readonly name: string;
+  readonly pid: number;
+  readonly logPath: string;
+  /** Settles once, never rejects. */
+  readonly exited: Promise<ChildExit>;
+  /** Does nothing when the child has already ended. */
+  kill(signal: NodeJS.Signals): void;
+  /** Asks for an orderly stop, and kills after the grace. Safe to call twice. */
+  stop(graceMs: number): Promise<ChildExit>;
+}
+
+/**
+ * Child processes that never outlive this one, however it ends.
+ *
+ * **Invariant:** a child's program runs only after its PID is in the run file. Each is started as a shell
+ * that waits for one line on its standard input and then becomes the program (same PID, same start time);
+ * the line is sent after the record is written, and if this process dies before, the shell reads the
+ * end of its input and exits. The reaper watches this process by a pipe and ends what the run file lists.
+ */
+export interface ChildGroup extends AsyncDisposable {
+  spawn(spec: ChildSpec): Child;
+}
+
+const WAIT_FOR_GO = 'read -r go && exec "$@" </dev/null';
+
+const LOG_CHECK_INTERVAL_MS = 60_000;
+
+/** What a child gets to stop when the whole group is disposed of. */
+const DISPOSE_GRACE_MS = 15_000;
+
+const REAPER = fileURLToPath(new URL('./reaper.ts', import.meta.url));
+
+export function createChildGroup(runDirectory: string): ChildGroup {
+  const self = identifyProcess(process.pid);
+  if (self === null) throw new Error("this process's own start time can't be read from /proc or by ps");
+  const path = join(runDirectory, `${process.pid}-${randomUUID().slice(0, 8)}.run.json`);
+  const running = new Map<Child, ChildRecord>();
+  const record = () => writeRunFile(path, { owner: self, children: [...running.values()] });
+  record();
+  const reaper = startReaper(path);
+  const logCheck = setInterval(() => {
+    for (const { logPath } of running.keys()) boundLogFile(logPath);
+  }, LOG_CHECK_INTERVAL_MS);
+  logCheck.unref();
+  let disposed = false;
+
+  return {
+    spawn(spec) {
+      if (disposed) throw new Error(`${spec.name} can't be started: its group is stopped`);
+      const started = startWaiting(spec);
+      const child = toChild(spec, started);
+      const identity = identifyProcess(child.pid) ?? { pid: child.pid, startedAt: 'unknown' };
+      running.set(child, { ...identity, name: spec.name, stopSignal: spec.stopSignal ?? 'SIGTERM' });
+      record();
+      child.exited.then(() => {
+        running.delete(child);
+        if (!disposed) record();
+      });
+      started.stdin?.end('go\n');
+      return child;
+    },
+    async [Symbol.asyncDispose]() {
+      if (disposed) return;
+      disposed = true;
+      clearInterval(logCheck);
+      for (const child of [...running.keys()].reverse()) await child.stop(DISPOSE_GRACE_MS);
+      removeRunFile(path);
+      reaper.stdin.end();
+    },
+  };
+}
+
+function startReaper(path: string) {
+  const reaper = spawn(process.execPath, ['--no-warnings', REAPER, path], {
+    detached: true,
+    cwd: '/',
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  reaper.on('error', () => undefined);
+  reaper.stdin.on('error', () => undefined);
+  reaper.unref();
+  return reaper;
+}
+
+function startWaiting(spec: ChildSpec) {
+  const log = openLogFile(spec.logPath);
+  try {
+    const child = spawn('/bin/sh', ['-c', WAIT_FOR_GO, 'sh', spec.command, ...spec.args], {
+      // Its own session, so that a Ctrl-C in the terminal reaches this process only, which then stops all in order.
+      detached: true,
+      cwd: spec.cwd,
+      env: spec.env,
+      stdio: ['pipe', log, log],
+      ...spec.user,
+    });
+    child.stdin?.on('error', () => undefined);
+    return child;
+  } finally {
+    closeSync(log);
+  }
+}
+
+function toChild(spec: ChildSpec, process: ChildProcess): Child {
+  const { pid } = process;
+  if (pid === undefined) throw new Error(`${spec.name} could not be started in ${spec.cwd}`);
+  const exited = new Promise<ChildExit>((resolve) => {
+    process.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  const kill = (signal: NodeJS.Signals) => {
+    if (process.exitCode === null && process.signalCode === null) process.kill(signal);
+  };
+  return {
+    name: spec.name,
+    pid,
+    logPath: spec.logPath,
+    exited,
+    kill,
+    async stop(graceMs) {
+      kill(spec.stopSignal ?? 'SIGTERM');
+      const timer = setTimeout(() => kill('SIGKILL'), graceMs);
+      try {
+        return await exited;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** An export as the API shows it, as far as a client of ours reads it. */
+export interface ExportView {
+  id: string;
+  status: string;
+  rows: { estimated: number | null; extracted: number; written: number };
+  snapshot?: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] };
+  files?: { name: string; resource: string; rows: number; bytes: number; sha256: string; url: string }[];
+  error?: { code: string; message: string };
+}
+
+export interface ApiClient {
+  /** @throws Error with the problem document when the answer is not 2xx */
+  call<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** Polls until the export has ended. @throws when it did not complete, or not within `timeoutMs` */
+  completedExport(id: string, timeoutMs: number): Promise<ExportView>;
+}
+
+/** A small customer of the API: what any client would write, with nothing of Tandem's own code in it. */
+export function createApiClient(baseUrl: string, key: string): ApiClient {
+  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const response = await fetch(`${baseUrl}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(30_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  };
+  return {
+    call,
+    async completedExport(id, timeoutMs) {
+      const deadlineMs = Date.now() + timeoutMs;
+      for (;;) {
+        const view = await call<ExportView>('GET', `/exports/${id}`);
+        if (view.status === 'completed') return view;
+        if (['failed', 'cancelled', 'expired'].includes(view.status)) {
+          throw new Error(`export ${id} ended ${view.status}: ${JSON.stringify(view.error)}`);
+        }
+        if (Date.now() > deadlineMs)
+          throw new Error(`export ${id} is still ${view.status}: ${JSON.stringify(view)}`);
+        await delay(50);
+      }
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Kafka, logLevel } from 'kafkajs';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import type { Child, ChildGroup } from './child-group.ts';
+import { choosePort } from './ports.ts';
+import { waitUntilUp } from './wait-until-up.ts';
+
+const run = promisify(execFile);
+
+const PREFERRED_PORT = 19_092;
+const PREFERRED_CONTROLLER_PORT = 19_093;
+
+const START_LIMIT_MS = 90_000;
+
+const FORMAT_LIMIT_MS = 60_000;
+
+/** Fixed, so that a data directory can be recognised; a cluster of one machine needs no other. */
+const CLUSTER_ID = 'dGFuZGVtLWxvY2FsLTAwMA';
+
+const LOG_CONFIG = fileURLToPath(new URL('./kafka-log4j2.xml', import.meta.url));
+
+export interface LocalKafka {
+  readonly child: Child;
+  readonly brokers: string;
+}
+
+export interface KafkaOptions {
+  readonly home: string;
+  readonly group: ChildGroup;
+  readonly logPath: string;
+  readonly java: string;
+  readonly jarDirectory: string;
+}
+
+/** Starts one Kafka node that is broker and controller (KRaft), formatting its directory the first time, and returns when it answers. */
+export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
+  const { home, group, logPath, java, jarDirectory } = options;
+  mkdirSync(home, { recursive: true });
+  const port = await choosePort(PREFERRED_PORT);
+  const controllerPort = await choosePort(PREFERRED_CONTROLLER_PORT);
+  const data = join(home, 'kafka');
+  const propertiesPath = join(home, 'kafka.properties');
+  const classPath = join(jarDirectory, '*');
+  const formatted = existsSync(data);
+  const staging = `${data}.incomplete`;
+  writeFileSync(propertiesPath, kafkaProperties(formatted ? data : staging, port, controllerPort));
+  if (!formatted) {
+    // Formatted beside its place and moved there when it is whole; what a run that died left is thrown away.
+    rmSync(staging, { recursive: true, force: true });
+    await format(java, classPath, propertiesPath);
+    renameSync(staging, data);
+    writeFileSync(propertiesPath, kafkaProperties(data, port, controllerPort));
+  }
+  const child = group.spawn({
+    name: 'kafka',
+    command: java,
+    args: [
+      '-Xms256m',
+      '-Xmx768m',
+      '-XX:+ExitOnOutOfMemoryError',
+      `-Dlog4j2.configurationFile=${LOG_CONFIG}`,
+      '-cp',
+      classPath,
+      'kafka.Kafka',
+      propertiesPath,
+    ],
+    env: { PATH: '/usr/bin:/bin' },
+    cwd: home,
+    logPath,
+  });
+  const brokers = `127.0.0.1:${port}`;
+  await waitUntilUp(child, () => describeCluster(brokers), START_LIMIT_MS);
+  return { child, brokers };
+}
+
+/** The settings of one small node: nothing is replicated, internal topics are few, groups start at once. */
+export function kafkaProperties(dataDirectory: string, port: number, controllerPort: number): string {
+  const settings: Record<string, string | number> = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': dataDirectory,
+    'auto.create.topics.enable': 'false',
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 8,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 8,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    'share.coordinator.state.topic.num.partitions': 1,
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 2_000,
+    // One change is one message, and a row may be large: 80 MB, with requests that can hold it.
+    'message.max.bytes': 80 * 1024 * 1024,
+    'replica.fetch.max.bytes': 80 * 1024 * 1024,
+    'socket.request.max.bytes': 100 * 1024 * 1024,
+    // The default, 128 MB, is a sixth of this node's heap.
+    'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    'background.threads': 2,
+  };
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}
+
+async function format(java: string, classPath: string, propertiesPath: string): Promise<void> {
+  const args = [`-Dlog4j2.configurationFile=${LOG_CONFIG}`, '-cp', classPath, 'kafka.tools.StorageTool'];
+  try {
+    await run(java, [...args, 'format', '-t', CLUSTER_ID, '-c', propertiesPath], {
+      timeout: FORMAT_LIMIT_MS,
+    });
+  } catch (cause) {
+    const { stderr, stdout } = cause as { stderr?: string; stdout?: string };
+    const error = new SetupError('Kafka could not format its data directory', [
+      `${stdout ?? ''}${stderr ?? ''}`.trim() || String(cause),
+    ]);
+    error.cause = cause;
+    throw error;
+  }
+}
+
+async function describeCluster(brokers: string): Promise<void> {
+  const kafka = new Kafka({
+    clientId: 'tandem-stack',
+    brokers: [brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 1_000,
+    requestTimeout: 5_000,
+    retry: { retries: 0 },
+  });
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const { controller } = await admin.describeCluster();
+    if (controller === null || controller < 0) throw new Error('no controller yet');
+  } finally {
+    await admin.disconnect();
+  }
+}
