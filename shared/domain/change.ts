@@ -1,0 +1,44 @@
+import type { Lsn } from './lsn.ts';
+import type { RowTexts } from './row-shape.ts';
+
+export type ChangeOp = 'insert' | 'update' | 'delete' | 'truncate';
+
+/** Where a change stood in the WAL. */
+export interface ChangeSource {
+  /** Of the change's own WAL record. Several rows can share one: `(commitLsn, index)` is what identifies a change. */
+  readonly lsn: Lsn;
+  /** Of its transaction's commit record. */
+  readonly commitLsn: Lsn;
+  /** Of its top-level transaction, 64 bits wide. */
+  readonly xid: bigint;
+  /** Counts the changes of one transaction from 0. */
+  readonly index: number;
+  /** Microseconds since 1970-01-01 UTC. */
+  readonly committedAtMicros: bigint;
+}
+
+/** One row's insert, update or delete, or a table's truncation. */
+export interface Change {
+  readonly op: ChangeOp;
+  /** Value of the account column in PostgreSQL's text form; empty for a truncation, which is no one account's. */
+  readonly account: string;
+  readonly resource: string;
+  /** The row before, as far as the table's replica identity carries it; null for an insert. */
+  readonly before: RowTexts | null;
+  /** The row after; null for a delete. */
+  readonly after: RowTexts | null;
+  /**
+   * Columns that are null in `after` though they are not known to be: their stored-apart (TOAST) value did not
+   * change, and PostgreSQL did not send it again.
+   */
+  readonly unchanged: readonly string[];
+  /** Columns that are null in `before` because the replica identity does not carry them. */
+  readonly missing: readonly string[];
+  readonly source: ChangeSource;
+}
+
+/** A change whose rows are PostgreSQL texts: what is encoded. */
+export type EncodableChange = Change;
+
+/** A change whose rows are wire texts: what decoding gives. */
+export type DecodedChange = Change;

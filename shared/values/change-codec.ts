@@ -1,0 +1,116 @@
+import type { ChangeOp, DecodedChange, EncodableChange } from '../domain/change.ts';
+import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import { AvroReader, UnreadableMessageError } from './avro-reader.ts';
+import { writeInteger, writeLong, writeString } from './avro-writer.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { type ChangeSchema, changeSchema } from './change-schema.ts';
+import { createRowBody, type RowBody } from './row-body.ts';
+import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
+
+/** The changes of one resource as Avro messages. */
+export interface ChangeCodec {
+  /** The Avro schema, for the registry. Its full name is `<namespace>.<resource>.Change`. */
+  readonly schema: ChangeSchema;
+  /**
+   * A message in the registry's wire format.
+   *
+   * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
+   */
+  encode(change: EncodableChange, registryId: number): Buffer;
+  /** @throws UnreadableMessageError */
+  decode(message: Buffer): DecodedChange;
+}
+
+const OPS: ReadonlySet<string> = new Set<ChangeOp>(['insert', 'update', 'delete', 'truncate']);
+const NULL_BRANCH = 0;
+const ROW_BRANCH = 2;
+/** PostgreSQL has no more columns in a table; a message that claims more names is damaged. */
+const MAX_COLUMN_NAMES = 1_600;
+
+export function createChangeCodec(shape: RowShape, names: { readonly namespace: string }): ChangeCodec {
+  const body = createRowBody(shape);
+  const scratch = new ByteWriter();
+  return {
+    schema: changeSchema(shape, names.namespace),
+
+    encode(change, registryId) {
+      scratch.reset();
+      writeWireHeader(scratch, registryId);
+      writeString(scratch, change.op);
+      writeString(scratch, change.account);
+      writeString(scratch, change.resource);
+      writeRow(scratch, body, change.before);
+      writeRow(scratch, body, change.after);
+      writeNames(scratch, change.unchanged);
+      writeNames(scratch, change.missing);
+      writeLong(scratch, change.source.lsn);
+      writeLong(scratch, change.source.commitLsn);
+      writeLong(scratch, change.source.xid);
+      writeInteger(scratch, change.source.index);
+      writeLong(scratch, change.source.committedAtMicros);
+      return scratch.toBuffer();
+    },
+
+    // A literal's members are evaluated from top to bottom, which is the order of the fields.
+    decode(message) {
+      const reader = new AvroReader(message, WIRE_HEADER_BYTES);
+      const change: DecodedChange = {
+        op: readOp(reader),
+        account: reader.readString(),
+        resource: reader.readString(),
+        before: readRow(reader, body),
+        after: readRow(reader, body),
+        unchanged: readNames(reader),
+        missing: readNames(reader),
+        source: {
+          lsn: reader.readLong(),
+          commitLsn: reader.readLong(),
+          xid: reader.readLong(),
+          index: Number(reader.readInteger()),
+          committedAtMicros: reader.readLong(),
+        },
+      };
+      reader.finish();
+      return change;
+    },
+  };
+}
+
+function readOp(reader: AvroReader): ChangeOp {
+  const op = reader.readString();
+  if (!isOp(op)) throw new UnreadableMessageError('its op is unknown');
+  return op;
+}
+
+function isOp(text: string): text is ChangeOp {
+  return OPS.has(text);
+}
+
+function writeRow(out: ByteWriter, body: RowBody, row: RowTexts | null): void {
+  out.writeByte(row === null ? NULL_BRANCH : ROW_BRANCH);
+  if (row !== null) body.write(out, row);
+}
+
+function readRow(reader: AvroReader, body: RowBody): RowTexts | null {
+  return reader.readIsNull() ? null : body.read(reader);
+}
+
+/** An array of strings: a block with its count, and an empty block as the end. */
+function writeNames(out: ByteWriter, names: readonly string[]): void {
+  if (names.length > 0) writeInteger(out, names.length);
+  for (const name of names) writeString(out, name);
+  writeInteger(out, 0);
+}
+
+function readNames(reader: AvroReader): string[] {
+  const names: string[] = [];
+  for (;;) {
+    const count = Number(reader.readInteger());
+    if (count === 0) return names;
+    // Avro also allows a negative count followed by the block's size, which this codec never writes.
+    if (count < 0 || names.length + count > MAX_COLUMN_NAMES) {
+      throw new UnreadableMessageError('it names more columns than a table has');
+    }
+    for (let index = 0; index < count; index += 1) names.push(reader.readString());
+  }
+}

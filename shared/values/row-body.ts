@@ -1,0 +1,153 @@
+import type { Column, RowShape, RowTexts, ValueType } from '../domain/row-shape.ts';
+import type { AvroReader } from './avro-reader.ts';
+import { writeBytea, writeDouble, writeFloat, writeIntegerText, writeString } from './avro-writer.ts';
+import type { ByteWriter } from './byte-writer.ts';
+import { doubleText, floatText } from './float-text.ts';
+import { wireToJson } from './json-text.ts';
+import { writeJsonInteger, writeJsonRaw, writeJsonString } from './json-writer.ts';
+import { booleanToWire, parseFloatText } from './scalar-text.ts';
+import { UnreadableTextError } from './unreadable-text-error.ts';
+
+/** A row's Avro body, without the wire format's header: what row messages and change messages share. */
+export interface RowBody {
+  /** @throws UnencodableRowError when a text is not of its column's type, or a key column is null */
+  write(out: ByteWriter, pgTexts: RowTexts): void;
+  /** The row's wire texts. @throws UnreadableMessageError */
+  read(reader: AvroReader): RowTexts;
+  /** The row as JSON text, straight from bytes to bytes; the same text as `toJson` makes. @throws UnreadableMessageError */
+  writeJson(reader: AvroReader, out: ByteWriter): void;
+}
+
+/** A row that can't be encoded. The facts say where; the value itself is a customer's and stays out of it. */
+export class UnencodableRowError extends Error {
+  override readonly name = 'UnencodableRowError';
+  readonly resource: string;
+  readonly column: string;
+
+  constructor(resource: string, column: string, cause: unknown) {
+    super(`a row of ${resource} can not be encoded: column ${JSON.stringify(column)}`, { cause });
+    this.resource = resource;
+    this.column = column;
+  }
+}
+
+const NULL_BRANCH = 0;
+const VALUE_BRANCH = 2;
+const NULL_JSON = Buffer.from('null');
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+export function createRowBody({ resource, columns }: RowShape): RowBody {
+  const jsonPrefixes = columns.map(({ name }, index) =>
+    Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
+  );
+
+  return {
+    write(out, pgTexts) {
+      if (pgTexts.length !== columns.length) {
+        throw new RangeError(
+          `a row of ${resource} has ${pgTexts.length} texts for ${columns.length} columns`,
+        );
+      }
+      for (let index = 0; index < columns.length; index += 1) {
+        const column = columns[index] as Column;
+        const text = pgTexts[index] as string | null;
+        try {
+          writeColumn(out, column, text);
+        } catch (cause) {
+          throw new UnencodableRowError(resource, column.name, cause);
+        }
+      }
+    },
+
+    read(reader) {
+      return columns.map(({ type, isKey }) =>
+        !isKey && reader.readIsNull() ? null : readText(reader, type.kind),
+      );
+    },
+
+    writeJson(reader, out) {
+      if (columns.length === 0) out.writeByte(OPEN_BRACE);
+      for (let index = 0; index < columns.length; index += 1) {
+        const { type, isKey } = columns[index] as Column;
+        const prefix = jsonPrefixes[index] as Buffer;
+        writeJsonRaw(out, prefix, 0, prefix.length);
+        if (!isKey && reader.readIsNull()) writeJsonRaw(out, NULL_JSON, 0, NULL_JSON.length);
+        else writeJsonValue(reader, out, type.kind);
+      }
+      out.writeByte(CLOSE_BRACE);
+    },
+  };
+}
+
+function writeColumn(out: ByteWriter, { type, isKey }: Column, pgText: string | null): void {
+  if (!isKey) out.writeByte(pgText === null ? NULL_BRANCH : VALUE_BRANCH);
+  else if (pgText === null) throw new UnreadableTextError('a key, which is never null');
+  if (pgText !== null) writeValue(out, type, pgText);
+}
+
+function writeValue(out: ByteWriter, type: ValueType, pgText: string): void {
+  switch (type.kind) {
+    case 'string':
+    case 'json':
+      writeString(out, type.toWire === undefined ? pgText : type.toWire(pgText));
+      break;
+    case 'int':
+    case 'long':
+      writeIntegerText(out, pgText);
+      break;
+    case 'boolean':
+      out.writeByte(booleanToWire(pgText) === 'true' ? 1 : 0);
+      break;
+    case 'float':
+      writeFloat(out, parseFloatText(pgText));
+      break;
+    case 'double':
+      writeDouble(out, parseFloatText(pgText));
+      break;
+    case 'bytes':
+      writeBytea(out, pgText);
+      break;
+  }
+}
+
+function readText(reader: AvroReader, kind: ValueType['kind']): string {
+  switch (kind) {
+    case 'string':
+    case 'json':
+      return reader.readString();
+    case 'int':
+    case 'long':
+      return String(reader.readInteger());
+    case 'boolean':
+      return reader.readBoolean() ? 'true' : 'false';
+    case 'float':
+      return floatText(reader.readFloat());
+    case 'double':
+      return doubleText(reader.readDouble());
+    case 'bytes':
+      return reader.readBase64();
+  }
+}
+
+function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
+  // `skipString` gives the start and moves `position` to the end, so it has to be the argument before.
+  switch (kind) {
+    case 'string':
+      writeJsonString(out, reader.bytes, reader.skipString(), reader.position);
+      break;
+    case 'json':
+      writeJsonRaw(out, reader.bytes, reader.skipString(), reader.position);
+      break;
+    case 'int':
+    case 'long':
+      writeJsonInteger(out, reader.readInteger());
+      break;
+    case 'boolean':
+    case 'float':
+    case 'double':
+    case 'bytes':
+      out.writeAscii(wireToJson(kind, readText(reader, kind)));
+      break;
+  }
+}

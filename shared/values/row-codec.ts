@@ -1,0 +1,67 @@
+import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import type { RecordNames } from './avro-name.ts';
+import { AvroReader } from './avro-reader.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { createRowBody } from './row-body.ts';
+import { createRowJson } from './row-json.ts';
+import { type RowSchema, rowSchema } from './row-schema.ts';
+import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
+
+/**
+ * A resource's rows as Avro messages and as JSON. Of our own making because of the numbers of rows: it goes from
+ * PostgreSQL's texts to bytes and from bytes to JSON without an object or a number between, where a general codec
+ * would build both. Any Avro reader can read what it writes.
+ */
+export interface RowCodec {
+  /** The Avro schema, for the registry. */
+  readonly schema: RowSchema;
+  /**
+   * A message in the registry's wire format, from PostgreSQL texts.
+   *
+   * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
+   */
+  encode(pgTexts: RowTexts, registryId: number): Buffer;
+  /** The row's wire texts. `offset` is where the Avro body starts. @throws UnreadableMessageError */
+  decode(message: Buffer, offset?: number): RowTexts;
+  /** `toJson(decode(message))`, many times faster. @throws UnreadableMessageError */
+  decodeToJson(message: Buffer): string;
+  /** The same, appended to `out` as UTF-8: for a file of many rows. @throws UnreadableMessageError */
+  appendJson(message: Buffer, out: ByteWriter): void;
+  /** The one serializer: an export row and an event's data for the same row version are the same text. */
+  toJson(wireTexts: RowTexts): string;
+}
+
+export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
+  const body = createRowBody(shape);
+  const { toJson } = createRowJson(shape);
+  const scratch = new ByteWriter();
+
+  function appendJson(message: Buffer, out: ByteWriter): void {
+    const reader = new AvroReader(message, WIRE_HEADER_BYTES);
+    body.writeJson(reader, out);
+    reader.finish();
+  }
+
+  return {
+    schema: rowSchema(shape, names),
+    encode(pgTexts, registryId) {
+      scratch.reset();
+      writeWireHeader(scratch, registryId);
+      body.write(scratch, pgTexts);
+      return scratch.toBuffer();
+    },
+    decode(message, offset = WIRE_HEADER_BYTES) {
+      const reader = new AvroReader(message, offset);
+      const row = body.read(reader);
+      reader.finish();
+      return row;
+    },
+    decodeToJson(message) {
+      scratch.reset();
+      appendJson(message, scratch);
+      return scratch.toText();
+    },
+    appendJson,
+    toJson,
+  };
+}
