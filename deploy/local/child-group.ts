@@ -4,6 +4,7 @@ import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Env } from '../../shared/runtime/env.ts';
+import { signalGroup } from './end-processes.ts';
 import { boundLogFile, openLogFile } from './log-file.ts';
 import { identifyProcess } from './process-identity.ts';
 import { type ChildRecord, removeRunFile, writeRunFile } from './run-file.ts';
@@ -33,7 +34,7 @@ export interface Child {
   readonly logPath: string;
   /** Settles once, never rejects. */
   readonly exited: Promise<ChildExit>;
-  /** Does nothing when the child has already ended. */
+  /** Reaches what the child has started in turn, too. Does nothing when it has already ended. */
   kill(signal: NodeJS.Signals): void;
   /** Asks for an orderly stop, and kills after the grace. Safe to call twice. */
   stop(graceMs: number): Promise<ChildExit>;
@@ -137,7 +138,7 @@ function toChild(spec: ChildSpec, process: ChildProcess): Child {
     process.once('exit', (code, signal) => resolve({ code, signal }));
   });
   const kill = (signal: NodeJS.Signals) => {
-    if (process.exitCode === null && process.signalCode === null) process.kill(signal);
+    if (process.exitCode === null && process.signalCode === null) signalGroup(pid, signal);
   };
   return {
     name: spec.name,

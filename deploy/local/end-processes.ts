@@ -7,9 +7,13 @@ const POLL_MS = 50;
 /** How long an orphan may take to stop by itself. PostgreSQL's fast shutdown writes a checkpoint in this time. */
 export const ORPHAN_GRACE_MS = 10_000;
 
-function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/**
+ * Signals a process that leads its own group, with whatever it has started in turn. Servers that give
+ * their children sessions of their own, as PostgreSQL does, get it alone and pass it on as they see fit.
+ */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, signal);
+    process.kill(-pid, signal);
   } catch {
     // It ended between the check and the signal.
   }
@@ -24,14 +28,10 @@ export async function endProcesses(
   graceMs: number = ORPHAN_GRACE_MS,
 ): Promise<readonly ChildRecord[]> {
   const found = records.filter(isSameProcess);
-  for (const { pid, stopSignal } of found) signalProcess(pid, stopSignal);
+  for (const { pid, stopSignal } of found) signalGroup(pid, stopSignal);
   const deadlineAtMs = Date.now() + graceMs;
   while (Date.now() < deadlineAtMs && found.some(isSameProcess)) await sleep(POLL_MS);
-  for (const record of found.filter(isSameProcess)) {
-    // Each child leads its own process group, so this takes what it may have started in turn.
-    signalProcess(-record.pid, 'SIGKILL');
-    signalProcess(record.pid, 'SIGKILL');
-  }
+  for (const { pid } of found.filter(isSameProcess)) signalGroup(pid, 'SIGKILL');
   return found;
 }
 

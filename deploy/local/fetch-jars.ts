@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { findMaven } from './java.ts';
+import { findJava, findMaven, MissingToolError } from './java.ts';
 import { lockWithin } from './lock.ts';
 
 const run = promisify(execFile);
@@ -43,8 +43,7 @@ export function cacheDirectory(env: Env): string {
  */
 export async function fetchJars(env: Env, say: (line: string) => void): Promise<Jars> {
   const cache = cacheDirectory(env);
-  const digest = createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 12);
-  const target = join(cache, `jars-${digest}`);
+  const target = jarsDirectory(env);
   const jars = { kafkaDirectory: join(target, 'kafka'), registryDirectory: join(target, 'registry') };
   if (existsSync(target)) return jars;
   const maven = findMaven(env);
@@ -123,4 +122,23 @@ async function unpackRegistry(directory: string): Promise<void> {
   mkdirSync(registry);
   await run('tar', ['-xzf', join(kafka, archive), '-C', registry]);
   rmSync(join(kafka, archive));
+}
+
+/** The first tool that a start with these variables would miss on this machine, or null when it would find all. */
+export function findMissingTool(env: Env, variables: Env): MissingToolError | null {
+  if (variables.KAFKA_BROKERS && variables.SCHEMA_REGISTRY_URL) return null;
+  try {
+    findJava(env);
+    if (!existsSync(jarsDirectory(env))) findMaven(env);
+    return null;
+  } catch (error) {
+    if (error instanceof MissingToolError) return error;
+    throw error;
+  }
+}
+
+/** Named by the pom's digest, so that another version is another download. */
+function jarsDirectory(env: Env): string {
+  const digest = createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 12);
+  return join(cacheDirectory(env), `jars-${digest}`);
 }

@@ -1,0 +1,71 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { tryLock } from '../../deploy/local/lock.ts';
+import { type LocalStack, startStack } from '../../deploy/local/stack.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import type { TestStack } from './stack.ts';
+import { stackVariables } from './stack-variables.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    stack: TestStack;
+  }
+}
+
+const HOME_PREFIX = 'tandem-test-';
+
+/** A run takes its lock within milliseconds of making its directory; an older one without a lock is abandoned. */
+const ABANDONED_AFTER_MS = 60_000;
+
+interface SharedStack {
+  users: number;
+  readonly started: Promise<LocalStack>;
+}
+
+/**
+ * Each project loads this module for itself, in one process; the run's one stack is found through the
+ * global object because it is all that those copies share.
+ */
+const shared = globalThis as { tandemTestStack?: SharedStack };
+
+/** Starts the run's stack for the first project that asks, and stops it after the last. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  shared.tandemTestStack ??= { users: 0, started: start() };
+  const mine = shared.tandemTestStack;
+  mine.users += 1;
+  const stack = await mine.started;
+  project.provide('stack', {
+    databaseUrl: stack.databaseUrl,
+    kafkaBrokers: stack.kafkaBrokers,
+    schemaRegistryUrl: stack.schemaRegistryUrl,
+  });
+  return async () => {
+    mine.users -= 1;
+    if (mine.users > 0) return;
+    delete shared.tandemTestStack;
+    await stack.stop();
+    rmSync(stack.home, { recursive: true, force: true });
+  };
+}
+
+async function start(): Promise<LocalStack> {
+  removeAbandonedHomes();
+  // A home of its own: a run must neither meet a developer's data nor another run.
+  const home = mkdtempSync(join(tmpdir(), HOME_PREFIX));
+  const env = { ...process.env, STORAGE_URL: undefined, ...stackVariables(process.env) };
+  return startStack({ home, env, log: silentLog, say: console.log });
+}
+
+/** A run that was killed leaves its directory behind; the lock tells such a one from a run that is still going. */
+function removeAbandonedHomes(): void {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(HOME_PREFIX))) {
+    const home = join(tmpdir(), name);
+    if (Date.now() - (statSync(home, { throwIfNoEntry: false })?.mtimeMs ?? 0) < ABANDONED_AFTER_MS) continue;
+    const lock = tryLock(join(home, 'lock'));
+    if (lock === null) continue;
+    rmSync(home, { recursive: true, force: true });
+    lock[Symbol.dispose]();
+  }
+}

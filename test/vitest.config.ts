@@ -1,0 +1,63 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { findMissingTool } from '../deploy/local/fetch-jars.ts';
+import { stackVariables } from './support/stack-variables.ts';
+import { SummaryReporter } from './support/summary-reporter.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
+
+/** Projects against real parts: one file at a time, because the machine's two parts are shared by all. */
+function realParts(name: string, order: number): TestProjectConfiguration {
+  return {
+    root,
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      exclude: EXCLUDED,
+      globalSetup: [fileURLToPath(new URL('./support/global-setup.ts', import.meta.url))],
+      fileParallelism: false,
+      sequence: { groupOrder: order },
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+    },
+  };
+}
+
+/**
+ * The parts need Java and, the first time, Maven. A machine without them still runs the unit tests and is
+ * told what it skips; in CI a skipped test would pass for a tested one, so there the set-up fails instead.
+ */
+function realPartProjects(): TestProjectConfiguration[] {
+  const missing = findMissingTool(process.env, stackVariables(process.env));
+  if (missing !== null && process.env.CI !== 'true') {
+    console.warn(`skipping the integration and e2e tests: ${missing.message}`);
+    return [];
+  }
+  return [realParts('integration', 1), realParts('e2e', 2)];
+}
+
+export default defineConfig({
+  root,
+  test: {
+    passWithNoTests: false,
+    reporters: ['default', new SummaryReporter()],
+    projects: [
+      {
+        root,
+        test: {
+          name: 'unit',
+          include: [
+            '{services,shared,deploy,schemas}/**/*.test.ts',
+            'test/*.test.ts',
+            'test/support/**/*.test.ts',
+          ],
+          exclude: EXCLUDED,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      ...realPartProjects(),
+    ],
+  },
+});
