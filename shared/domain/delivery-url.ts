@@ -1,4 +1,4 @@
-import { type Cidr, checkAddress } from './address-rules.ts';
+import { type Cidr, checkAddress, isOpened } from './address-rules.ts';
 
 export interface DeliveryRules {
   /** Networks the operator opened, `DELIVERY_ALLOW_NETWORKS`. */
