@@ -1,0 +1,226 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from 'vitest';
+import { parseCidr } from '../../../shared/domain/address-rules.ts';
+import { type Agents, createCheckedAgents } from './checked-agents.ts';
+import { EXCERPT_BYTES, type Send, type SendOutcome } from './send.ts';
+
+/** A raw server, because most of what must be endured is not proper HTTP. */
+async function openServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    onConnection(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+}
+
+const LOOPBACK = [parseCidr('127.0.0.0/8')];
+const TIMEOUT_MS = 400;
+
+/** What every implementation of `Send` must do. `create` gets the deadline and the agents to connect with. */
+export function describeSender(
+  name: string,
+  create: (config: { timeoutMs: number }, agents: Agents) => Send,
+): void {
+  describe(name, () => {
+    const cleanup: (() => void)[] = [];
+    afterEach(() => {
+      for (const close of cleanup.splice(0)) close();
+    });
+
+    /** Answers each request with these raw bytes, and counts them. */
+    const serve = async (onRequest: (socket: Socket, count: number) => void) => {
+      const seen = { requests: 0, text: '', connections: 0 };
+      const sockets: Socket[] = [];
+      const { server, url } = await openServer((socket) => {
+        seen.connections += 1;
+        sockets.push(socket);
+        socket.on('data', (data) => {
+          seen.text += data.toString();
+          if (!data.toString().endsWith('END')) return;
+          seen.requests += 1;
+          onRequest(socket, seen.requests);
+        });
+      });
+      cleanup.push(() => {
+        server.close();
+        for (const socket of sockets) socket.destroy();
+      });
+      return { url, seen };
+    };
+
+    const sender = (allow = LOOPBACK, agents = createCheckedAgents(allow)) => {
+      cleanup.push(() => {
+        agents.http.destroy();
+        agents.https.destroy();
+      });
+      return create({ timeoutMs: TIMEOUT_MS }, agents);
+    };
+    const post = (send: Send, url: string, signal?: AbortSignal): Promise<SendOutcome> =>
+      send({
+        url,
+        headers: { 'content-type': 'application/json', 'webhook-id': 'evt_1' },
+        body: Buffer.from('{"żółć":1} END'),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    const errorClass = (outcome: SendOutcome) => (outcome.kind === 'failed' ? outcome.errorClass : outcome);
+
+    test('the body arrives byte for byte, once, with its length', async () => {
+      const { url, seen } = await serve((socket) => socket.write('HTTP/1.1 204 No Content\r\n\r\n'));
+      expect(await post(sender(), url)).toMatchObject({ kind: 'answered', status: 204, excerpt: '' });
+      expect(seen.text).toContain('\r\n\r\n{"żółć":1} END');
+      expect(seen.text.toLowerCase()).toContain('content-length: 18');
+      expect(seen.text.toLowerCase()).not.toContain('accept-encoding');
+      expect(seen.requests).toBe(1);
+    });
+
+    test('a connection is used again', async () => {
+      const { url, seen } = await serve((socket) =>
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'),
+      );
+      const send = sender();
+      for (let n = 0; n < 3; n++) expect(await post(send, url)).toMatchObject({ status: 200, excerpt: 'ok' });
+      expect(seen).toMatchObject({ requests: 3, connections: 1 });
+    });
+
+    test('a kept connection that the receiver was closing is not a failure', async () => {
+      const { url, seen } = await serve((socket, count) => {
+        if (count === 2) socket.resetAndDestroy();
+        else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      });
+      const send = sender();
+      await post(send, url);
+      expect(await post(send, url)).toMatchObject({ status: 200 });
+      expect(seen.connections).toBe(2);
+    });
+
+    test.each([301, 302, 303, 307, 308])('%i is an answer, and its target is never asked', async (status) => {
+      const { url, seen } = await serve((socket) =>
+        socket.write(`HTTP/1.1 ${status} Moved\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n`),
+      );
+      expect(await post(sender(), url)).toMatchObject({ kind: 'answered', status });
+      expect(seen.requests).toBe(1);
+    });
+
+    test('Retry-After is handed on as it came', async () => {
+      const { url } = await serve((socket) =>
+        socket.write('HTTP/1.1 503 Busy\r\nretry-after: 3\r\ncontent-length: 4\r\n\r\nbusy'),
+      );
+      expect(await post(sender(), url)).toMatchObject({ status: 503, retryAfter: '3', excerpt: 'busy' });
+    });
+
+    test('an answer without an end is cut off, and its status counts', async () => {
+      const { url } = await serve((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n');
+        const pour = () => {
+          while (!socket.destroyed && socket.write('x'.repeat(4_096)));
+        };
+        socket.on('drain', pour);
+        pour();
+      });
+      const outcome = await post(sender(), url);
+      expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
+      expect(outcome.kind === 'answered' && outcome.excerpt.length).toBe(EXCERPT_BYTES);
+    });
+
+    test('a compressed answer is not unpacked', async () => {
+      const bomb = gzipSync(Buffer.alloc(10_000_000));
+      const { url } = await serve((socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`);
+        socket.write(bomb);
+      });
+      const outcome = await post(sender(), url);
+      expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
+      expect(outcome.kind === 'answered' && outcome.excerpt.startsWith('\x1f')).toBe(true);
+    });
+
+    test('silence, and an answer that drips, end at the deadline', async () => {
+      const silent = await serve(() => undefined);
+      expect(errorClass(await post(sender(), silent.url))).toBe('timeout');
+      const dripping = await serve((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n');
+        const drip = setInterval(() => socket.write('x'), 20);
+        socket.on('close', () => clearInterval(drip));
+      });
+      const outcome = await post(sender(), dripping.url);
+      expect(errorClass(outcome)).toBe('timeout');
+      expect(outcome.durationMs).toBeLessThan(5 * TIMEOUT_MS);
+    });
+
+    test('a reset before and in the middle of an answer', async () => {
+      const before = await serve((socket) => socket.resetAndDestroy());
+      expect(errorClass(await post(sender(), before.url))).toBe('reset');
+      const amid = await serve((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', () => socket.destroy());
+      });
+      expect(errorClass(await post(sender(), amid.url))).toBe('reset');
+    });
+
+    test('what is not HTTP, what is not TLS, nobody there, no such name, no such URL', async () => {
+      const noise = await serve((socket) => socket.write('220 mail.example ESMTP\r\n'));
+      expect(errorClass(await post(sender(), noise.url))).toBe('protocol');
+      const plain = await openServer((socket) => socket.end('hello'));
+      cleanup.push(() => plain.server.close());
+      expect(errorClass(await post(sender(), plain.url.replace('http:', 'https:')))).toBe('tls');
+      const gone = await openServer(() => undefined);
+      gone.server.close();
+      expect(errorClass(await post(sender(), gone.url))).toBe('refused');
+      expect(errorClass(await post(sender(), 'not a url'))).toBe('invalid_url');
+      const noName = createCheckedAgents(LOOPBACK, (_name, _options, callback) =>
+        callback(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []),
+      );
+      expect(errorClass(await post(sender(LOOPBACK, noName), 'http://shop.example/'))).toBe('dns');
+    });
+
+    test('addresses inside are refused as literals in every spelling, and nothing is connected', async () => {
+      const { url, seen } = await serve(() => undefined);
+      const port = new URL(url).port;
+      const hosts = [
+        '127.0.0.1',
+        '2130706433',
+        '0x7f.1',
+        '[::1]',
+        '[::ffff:127.0.0.1]',
+        '169.254.169.254',
+        '10.0.0.1',
+      ];
+      for (const host of hosts) {
+        expect(errorClass(await post(sender([]), `http://${host}:${port}/`))).toBe('address_refused');
+      }
+      expect(seen.connections).toBe(0);
+    });
+
+    test('a name is judged by what it resolves to when connecting', async () => {
+      const { url, seen } = await serve((socket) =>
+        socket.write('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n'),
+      );
+      const answers = ['127.0.0.1', '10.1.2.3'];
+      const rebinding = createCheckedAgents(LOOPBACK, (_name, _options, callback) =>
+        callback(null, [{ address: answers.shift() ?? '', family: 4 }]),
+      );
+      const send = sender(LOOPBACK, rebinding);
+      const named = url.replace('127.0.0.1', 'shop.example');
+      expect(await post(send, named)).toMatchObject({ status: 204 });
+      expect(errorClass(await post(send, named))).toBe('address_refused');
+      expect(seen.connections).toBe(1);
+    });
+
+    test('public addresses are reached on the ports of web servers only', async () => {
+      const agents = createCheckedAgents([], (_name, _options, callback) =>
+        callback(null, [{ address: '93.184.215.14', family: 4 }]),
+      );
+      expect(errorClass(await post(sender([], agents), 'http://shop.example:25/'))).toBe('address_refused');
+    });
+
+    test('breaking off ends the request at once', async () => {
+      const stop = new AbortController();
+      const { url } = await serve(() => stop.abort());
+      const outcome = await post(sender(), url, stop.signal);
+      expect(errorClass(outcome)).toBe('aborted');
+    });
+  });
+}
