@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { SendOutcome } from '../send/send.ts';
+import { judge } from './judge.ts';
+import { MAX_RETRY_AFTER_MS, retryAfterMs } from './retry-after.ts';
+
+const answered = (status: number, retryAfter?: string): SendOutcome => ({
+  kind: 'answered',
+  status,
+  retryAfter,
+  excerpt: '',
+  durationMs: 1,
+});
+
+const kindOf = (status: number) => judge(answered(status), 0).kind;
+
+test('every 2xx is delivered', () => {
+  expect([200, 201, 202, 204, 299].map(kindOf)).toEqual(Array(5).fill('delivered'));
+});
+
+test('redirects and refusals are failures', () => {
+  const statuses = [301, 302, 303, 304, 307, 308, 400, 401, 404, 422, 500];
+  expect(statuses.map(kindOf)).toEqual(statuses.map(() => 'failed'));
+});
+
+test('410 means that the owner wants no more', () => {
+  expect(kindOf(410)).toBe('gone');
+});
+
+test('overload is told apart from failure, with the rest that was asked for', () => {
+  for (const status of [429, 502, 503, 504]) {
+    expect(judge(answered(status, '3'), 0)).toEqual({ kind: 'throttled', restMs: 3_000 });
+    expect(judge(answered(status), 0)).toEqual({ kind: 'throttled', restMs: undefined });
+  }
+});
+
+test('a request that we broke off is not held against the endpoint', () => {
+  expect(judge({ kind: 'failed', errorClass: 'aborted', message: '', durationMs: 1 }, 0).kind).toBe(
+    'aborted',
+  );
+  expect(judge({ kind: 'failed', errorClass: 'timeout', message: '', durationMs: 1 }, 0).kind).toBe('failed');
+});
+
+test('Retry-After is read as seconds and as a date, and clamped', () => {
+  const nowMs = Date.parse('2026-03-01T10:00:00Z');
+  expect(retryAfterMs('120', nowMs)).toBe(120_000);
+  expect(retryAfterMs(' 7 ', nowMs)).toBe(7_000);
+  expect(retryAfterMs('Sun, 01 Mar 2026 10:00:30 GMT', nowMs)).toBe(30_000);
+  expect(retryAfterMs('999999999', nowMs)).toBe(MAX_RETRY_AFTER_MS);
+});
+
+test('a Retry-After that makes no sense counts as none', () => {
+  for (const text of [undefined, '', '0', '-5', '1.5', 'soon', 'Sun, 01 Mar 2020 10:00:00 GMT']) {
+    expect(retryAfterMs(text, Date.parse('2026-03-01T10:00:00Z'))).toBeUndefined();
+  }
+});

@@ -1,0 +1,103 @@
+import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
+
+/** An event that was taken up and is not yet seen to the end. */
+export interface Pending {
+  readonly position: Position;
+  /** What the cursor may move to once this and everything before is finished; grows over skipped events. */
+  coversTo: Position;
+  isFinished: boolean;
+}
+
+export interface ProgressState {
+  readonly cursor: Position;
+  /** Positions after the cursor that are finished, in the text form of positions, in order. */
+  readonly done: readonly string[];
+}
+
+/**
+ * How far an endpoint has come: a low-water mark, and what is finished ahead of it. Events finish in any order, the
+ * mark moves over the finished ones without a gap. From a saved state, reading on gives exactly the unfinished events.
+ */
+export interface Progress {
+  /** Takes up an event; positions must grow. */
+  admit(position: Position): Pending;
+  /** Passes over everything up to `position`, which is not wanted or was finished before. */
+  skip(position: Position): void;
+  /** Safe to call twice. */
+  finish(pending: Pending): void;
+  /** Whether a saved state already says that the event is finished. */
+  isDone(position: Position): boolean;
+  /** Up to where events were admitted or skipped. */
+  readonly readTo: Position;
+  readonly pendingCount: number;
+  state(): ProgressState;
+}
+
+export function createProgress(cursor: Position, done: readonly string[]): Progress {
+  const doneBefore = new Set(done);
+  let queue: Pending[] = [];
+  let readTo = cursor;
+  let lowWater = cursor;
+  let unfinishedCount = 0;
+
+  /** Finished entries at the head give their place to the mark. */
+  const settle = () => {
+    let settled = 0;
+    for (const entry of queue) {
+      if (!entry.isFinished) break;
+      lowWater = entry.coversTo;
+      settled += 1;
+    }
+    if (settled > 0) queue = queue.slice(settled);
+  };
+
+  const isAhead = (text: string) => text > formatPosition(readTo);
+
+  return {
+    admit(position) {
+      if (comparePositions(position, readTo) <= 0) {
+        throw new RangeError(`position ${formatPosition(position)} was read before`);
+      }
+      const pending = { position, coversTo: position, isFinished: false };
+      queue.push(pending);
+      readTo = position;
+      unfinishedCount += 1;
+      return pending;
+    },
+    skip(position) {
+      readTo = position;
+      if (doneBefore.size > 0) {
+        // What a saved state called finished stays said until the mark has passed it.
+        const text = formatPosition(position);
+        if (doneBefore.delete(text)) {
+          queue.push({ position, coversTo: position, isFinished: true });
+          settle();
+          return;
+        }
+      }
+      const last = queue.at(-1);
+      if (last === undefined) lowWater = position;
+      else last.coversTo = position;
+    },
+    finish(pending) {
+      if (pending.isFinished) return;
+      pending.isFinished = true;
+      unfinishedCount -= 1;
+      if (pending === queue[0]) settle();
+    },
+    isDone: (position) => doneBefore.size > 0 && doneBefore.has(formatPosition(position)),
+    get readTo() {
+      return readTo;
+    },
+    get pendingCount() {
+      return unfinishedCount;
+    },
+    state() {
+      const finished = queue
+        .filter((entry) => entry.isFinished)
+        .map((entry) => formatPosition(entry.position));
+      const unread = [...doneBefore].filter(isAhead);
+      return { cursor: lowWater, done: unread.length === 0 ? finished : [...finished, ...unread.sort()] };
+    },
+  };
+}
