@@ -1,0 +1,182 @@
+import type { Resource, TableName } from '../domain/catalog.ts';
+import type { RowShape, ValueType } from '../domain/row-shape.ts';
+import type { Queryable } from '../postgres/queryable.ts';
+import { SetupError } from '../runtime/errors.ts';
+import { showTable } from './parse-table-name.ts';
+
+/** What the catalog's checks need to know of a table. Letters are those of PostgreSQL's `pg_class`. */
+export interface TableDescription {
+  readonly schema: string;
+  readonly name: string;
+  /** `relkind`: r table, p partitioned table, v view, m materialized view, f foreign table, … */
+  readonly kind: string;
+  readonly isPartition: boolean;
+  /** Other tables inherit from it in the old way, without partitioning. */
+  readonly hasChildren: boolean;
+  /** Policies would hide rows from this session. */
+  readonly isRowSecurityActive: boolean;
+  readonly canSelect: boolean;
+  readonly columns: readonly ColumnDescription[];
+  readonly uniqueIndexes: readonly UniqueIndex[];
+  /** The table itself and, if it is partitioned, every leaf: where rows live and what is written to the WAL of them. */
+  readonly relations: readonly Relation[];
+}
+
+/** A column that is not dropped, in column order. */
+export interface ColumnDescription {
+  readonly name: string;
+  readonly typeOid: number;
+  /** `atttypmod`: the 12 and 2 of `numeric(12,2)`, packed; -1 for none. */
+  readonly typeModifier: number;
+  readonly typeName: string;
+  /** The type under a domain; the type itself when it is not one. */
+  readonly baseTypeOid: number;
+  readonly isNotNull: boolean;
+  readonly isGenerated: boolean;
+}
+
+/** A unique index that holds for every row at every moment: valid, over plain columns, neither partial nor deferrable. */
+export interface UniqueIndex {
+  readonly columns: readonly string[];
+  readonly isPrimary: boolean;
+}
+
+export interface Relation {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: string;
+  /** `relpersistence`: p permanent, u unlogged, t temporary. */
+  readonly persistence: string;
+  /** `relreplident`: d primary key, i an index, f full, n nothing. */
+  readonly replicaIdentity: string;
+  /** Columns of a deleted row's old version in the WAL; for `f` all of them. */
+  readonly identityColumns: readonly string[];
+}
+
+/**
+ * One statement for all tables. Its only result is a JSON text, so that it reads the same on a session with
+ * node-pg's parsers and on one that takes every value as raw text.
+ */
+const DESCRIBE_TABLES = `
+SELECT coalesce(json_agg(json_build_object(
+  'schema', n.nspname,
+  'name', c.relname,
+  'kind', c.relkind::text,
+  'isPartition', c.relispartition,
+  'hasChildren', c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),
+  'isRowSecurityActive', c.relkind IN ('r', 'p') AND row_security_active(c.oid),
+  'canSelect', has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
+  'columns', (
+    SELECT coalesce(json_agg(json_build_object(
+      'name', a.attname,
+      'typeOid', a.atttypid::bigint,
+      'typeModifier', a.atttypmod,
+      'typeName', format_type(a.atttypid, a.atttypmod),
+      'baseTypeOid', (
+        WITH RECURSIVE base AS (
+          SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
+          UNION ALL
+          SELECT t.oid, t.typtype, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.typbasetype
+        )
+        SELECT base.oid::bigint FROM base WHERE base.typtype <> 'd'
+      ),
+      'isNotNull', a.attnotnull,
+      'isGenerated', a.attgenerated <> ''
+    ) ORDER BY a.attnum), '[]')
+    FROM pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  ),
+  'uniqueIndexes', (
+    SELECT coalesce(json_agg(json_build_object(
+      'isPrimary', i.indisprimary,
+      'columns', (
+        SELECT json_agg(a.attname ORDER BY k.place)
+        FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE k.place <= i.indnkeyatts
+      )
+    ) ORDER BY NOT i.indisprimary, i.indexrelid), '[]')
+    FROM pg_index i
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+      AND i.indpred IS NULL AND i.indexprs IS NULL
+  ),
+  'relations', (
+    SELECT json_agg(json_build_object(
+      'schema', rn.nspname,
+      'name', r.relname,
+      'kind', r.relkind::text,
+      'persistence', r.relpersistence::text,
+      'replicaIdentity', r.relreplident::text,
+      'identityColumns', (
+        SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')
+        FROM pg_attribute a
+        WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND (
+          r.relreplident = 'f' OR EXISTS (
+            SELECT FROM pg_index i
+            WHERE i.indrelid = r.oid AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)
+              AND (r.relreplident = 'd' AND i.indisprimary OR r.relreplident = 'i' AND i.indisreplident)
+          )
+        )
+      )
+    ) ORDER BY r.oid <> c.oid, rn.nspname, r.relname)
+    FROM (
+      SELECT c.oid AS relid
+      UNION
+      SELECT p.relid FROM pg_partition_tree(c.oid) p WHERE p.isleaf AND c.relkind = 'p'
+    ) member
+    JOIN pg_class r ON r.oid = member.relid
+    JOIN pg_namespace rn ON rn.oid = r.relnamespace
+  )
+)), '[]')::text AS facts
+FROM json_to_recordset($1::json) AS wanted("schema" text, "name" text)
+JOIN pg_namespace n ON n.nspname = wanted."schema"
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted."name"`;
+
+/** Describes the tables that exist; one that does not is left out. */
+export async function describeTables(
+  db: Queryable,
+  tables: readonly TableName[],
+): Promise<readonly TableDescription[]> {
+  const wanted = JSON.stringify(tables.map(({ schema, name }) => ({ schema, name })));
+  const { rows } = await db.query<{ facts: string }>(DESCRIBE_TABLES, [wanted]);
+  return JSON.parse(rows[0]?.facts ?? '[]') as TableDescription[];
+}
+
+export function findTable(
+  tables: readonly TableDescription[],
+  { schema, name }: TableName,
+): TableDescription | undefined {
+  return tables.find((table) => table.schema === schema && table.name === name);
+}
+
+/** What knows each PostgreSQL type's way into files, events and topics. */
+export interface ValueTypes {
+  /** @throws when the type is not known or can't travel */
+  valueType(oid: number, typeModifier: number): ValueType;
+}
+
+/**
+ * The shape of a resource's rows as they leave: not hidden, in column order. Generated columns are left out, in files
+ * and feed alike: logical decoding does not carry them before PostgreSQL 18, and an export row must equal the event's.
+ * @throws SetupError when the table is not there
+ */
+export async function describeShape(db: Queryable, resource: Resource, types: ValueTypes): Promise<RowShape> {
+  const table = findTable(await describeTables(db, [resource.table]), resource.table);
+  if (table === undefined) {
+    throw new SetupError(
+      `the table ${showTable(resource.table)} of the resource ${resource.name} does not exist`,
+    );
+  }
+  return {
+    resource: resource.name,
+    columns: visibleColumns(table, resource).map(({ name, typeOid, typeModifier }) => ({
+      name,
+      type: types.valueType(typeOid, typeModifier),
+      isKey: resource.key.includes(name),
+    })),
+  };
+}
+
+export function visibleColumns(table: TableDescription, { hide }: Resource): readonly ColumnDescription[] {
+  return table.columns.filter(({ name, isGenerated }) => !isGenerated && !hide.includes(name));
+}

@@ -1,0 +1,41 @@
+import type { TableName } from '../domain/catalog.ts';
+import { quoteIdent, quoteTable } from '../postgres/quote.ts';
+import type { PublicationDescription } from './describe-source.ts';
+
+const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
+
+// Through the root, a partitioned table's changes carry the root's name and columns, and a row that moves
+// between partitions arrives as a delete and an insert in one transaction.
+const OPTIONS = `(publish = '${OPERATIONS.join(', ')}', publish_via_partition_root = true)`;
+
+/** Does this publication stream every change of the table, whole and under its own name? */
+export function publishes(publication: PublicationDescription, table: TableName): boolean {
+  return publication.tables.some((one) => isSame(one, table) && !one.isPartial);
+}
+
+export function hasRightOptions({ operations, isViaRoot }: PublicationDescription): boolean {
+  return isViaRoot && OPERATIONS.every((operation) => operations.includes(operation));
+}
+
+/** The statements after which the publication holds exactly these tables; none when it does already. */
+export function planPublication(
+  name: string,
+  current: PublicationDescription | undefined,
+  tables: readonly TableName[],
+): string[] {
+  const list = tables.map(quoteTable).join(', ');
+  if (current === undefined)
+    return [`CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} WITH ${OPTIONS}`];
+  const isExact =
+    current.schemas.length === 0 &&
+    current.tables.length === tables.length &&
+    tables.every((table) => publishes(current, table));
+  return [
+    ...(isExact ? [] : [`ALTER PUBLICATION ${quoteIdent(name)} SET TABLE ${list}`]),
+    ...(hasRightOptions(current) ? [] : [`ALTER PUBLICATION ${quoteIdent(name)} SET ${OPTIONS}`]),
+  ];
+}
+
+function isSame(a: TableName, b: TableName): boolean {
+  return a.schema === b.schema && a.name === b.name;
+}
