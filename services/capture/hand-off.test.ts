@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isVisible, type Snapshot } from '../../shared/domain/snapshot.ts';
+import { createSettling, type Settling } from './progress/settled.ts';
 
 /**
  * A small PostgreSQL: rows locked by their writer until it is visible or gone, a commit that is in the WAL (and so
  * in the feed) some time before it is visible, and subtransactions whose IDs are in no snapshot. On it, the law of
- * the hand-off is tried with random interleavings: what a snapshot holds, plus the feed filtered by that snapshot,
- * is the source.
+ * the hand-off is tried with random interleavings and crashes of capture: what a snapshot holds, plus the feed
+ * filtered by that snapshot, is the source.
  */
 interface Write {
   row: number;
@@ -36,7 +37,7 @@ class Model {
   #nextXid = 100n;
   #latestCompleted = 99n;
   #lsn = 0n;
-  #settledCount = 0;
+  #settling: Settling = this.#startSettling(0n, [], null);
 
   /** Transactions that have not become visible or gone yet hold their row locks. */
   #isLocked(row: number, by: Transaction): boolean {
@@ -78,6 +79,7 @@ class Model {
     transaction.commitLsn = ++this.#lsn;
     transaction.state = 'streamed';
     this.feed.push(transaction);
+    this.#settling.add({ commitLsn: transaction.commitLsn, xid: transaction.xid });
     this.open[slot] = null;
   }
 
@@ -115,17 +117,27 @@ class Model {
   }
 
   settle(): void {
-    const polled = this.snapshot();
-    while (this.#settledCount < this.feed.length) {
-      const next = this.feed[this.#settledCount];
-      if (next === undefined || !isVisible(next.xid, polled)) return;
-      this.#settledCount += 1;
-    }
+    this.#settling.look(this.snapshot());
+  }
+
+  /** Capture dies and comes back with what it had committed, which is its state as of now. */
+  crash(): void {
+    const { settledLsn, unsettled, unsettledXmin } = this.#settling.state(this.#lsn);
+    this.#settling = this.#startSettling(settledLsn, [...unsettled], unsettledXmin);
+  }
+
+  #startSettling(
+    settledLsn: bigint,
+    unsettled: { commitLsn: bigint; xid: bigint }[],
+    unsettledXmin: bigint | null,
+  ) {
+    // So short a list that the way past its end is walked too.
+    return createSettling({ settledLsn, unsettled, unsettledXmin }, this.snapshot(), 2);
   }
 
   export(): void {
-    const startLsn = this.#settledCount === 0 ? 0n : (this.feed[this.#settledCount - 1]?.commitLsn ?? 0n);
-    this.exports.push({ snapshot: this.snapshot(), rows: new Map(this.rows), startLsn });
+    const { settledLsn } = this.#settling.state(this.#lsn);
+    this.exports.push({ snapshot: this.snapshot(), rows: new Map(this.rows), startLsn: settledLsn });
   }
 }
 
@@ -151,6 +163,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: slot.map((s) => (m: Model) => m.rollback(s)) },
   { weight: 3, arbitrary: fc.nat(9).map((pick) => (m: Model) => m.show(pick)) },
   { weight: 2, arbitrary: fc.constant((m: Model) => m.settle()) },
+  { weight: 1, arbitrary: fc.constant((m: Model) => m.crash()) },
   { weight: 2, arbitrary: fc.constant((m: Model) => m.export()) },
 );
 

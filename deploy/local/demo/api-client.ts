@@ -12,29 +12,47 @@ export interface ExportView {
 
 export interface ApiClient {
   /** @throws Error with the problem document when the answer is not 2xx */
-  call<T>(method: string, path: string, body?: unknown): Promise<T>;
+  call<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<T>;
+  /** The answer's text as it came, for a reader who wants every digit. @throws as `call` does */
+  text(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<string>;
   /** Polls until the export has ended. @throws when it did not complete, or not within `timeoutMs` */
   completedExport(id: string, timeoutMs: number): Promise<ExportView>;
 }
 
 /** A small customer of the API: what any client would write, with nothing of Tandem's own code in it. */
 export function createApiClient(baseUrl: string, key: string): ApiClient {
-  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+  const text: ApiClient['text'] = async (method, path, body, headers) => {
     const response = await fetch(`${baseUrl}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${key}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(30_000),
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
-    return (text === '' ? undefined : JSON.parse(text)) as T;
+    const answer = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${answer}`);
+    return answer;
+  };
+  const call: ApiClient['call'] = async <T>(...request: Parameters<ApiClient['text']>) => {
+    const answer = await text(...request);
+    return (answer === '' ? undefined : JSON.parse(answer)) as T;
   };
   return {
     call,
+    text,
     async completedExport(id, timeoutMs) {
       const deadlineMs = Date.now() + timeoutMs;
       for (;;) {

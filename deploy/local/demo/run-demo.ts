@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ApiClient, ExportView } from './api-client.ts';
+import { compareWithSource } from './compare.ts';
+import { openReceiver, type Receiver } from './receiver.ts';
+import { createReplica, type FeedEvent, linesOfFile, type Replica } from './replica.ts';
+import { startTraffic } from './traffic.ts';
+import { openWorld, type World, type WorldOptions } from './world.ts';
+
+export interface DemoOptions {
+  stack: WorldOptions['stack'];
+  directory: string;
+  /** Where the downloaded files stay. */
+  downloads: string;
+  rows: number;
+  /** Transactions a second that the product makes all along. */
+  perSecond: number;
+  /** How long after the export the receiver subscribes. */
+  subscribeAfterMs: number;
+  log: WorldOptions['log'];
+  say(line: string): void;
+}
+
+const ACCOUNTS = 5;
+const EXPORT_LIMIT_MS = 120_000;
+const DRAIN_LIMIT_MS = 60_000;
+
+/**
+ * The main job from end to end: an export while the product writes, a hand-off to a webhook receiver, and the proof
+ * that file plus feed is the source.
+ *
+ * @returns whether the replica is equal to the source and nothing in the feed was out of order or twice
+ */
+export async function runDemo(options: DemoOptions): Promise<boolean> {
+  const { say } = options;
+  const started = Date.now();
+  const since = () => `${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s`;
+  const tell = (line: string) => say(`${since()}  ${line}`);
+
+  await using world = await openWorld({
+    stack: options.stack,
+    directory: options.directory,
+    rows: options.rows,
+    accounts: ACCOUNTS,
+    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
+    log: options.log,
+  });
+  const { generated } = world;
+  tell(
+    `the product has ${count(generated.invoices)} invoices, ${count(generated.customers)} customers and ` +
+      `${count(generated.lineItems)} line items of ${ACCOUNTS} accounts; Tandem runs at ${world.apiUrl}`,
+  );
+  const customer = await world.createCustomer(generated.accounts[0] ?? '');
+  const traffic = await startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: generated.accounts,
+    perSecond: options.perSecond,
+    connections: 6,
+    seed: 1,
+  });
+  const trafficStartedMs = Date.now();
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => void (await traffic.stop()));
+
+  const spanning = await traffic.openTransaction();
+  tell('the product writes all along, and one transaction with a savepoint stays open across the snapshot');
+  const exportStartedMs = Date.now();
+  const accepted = await customer.client.call<ExportView>('POST', '/exports', {
+    resources: world.catalog.resources.map(({ name }) => name),
+    compression: 'gzip',
+  });
+  const finished = await customer.client.completedExport(accepted.id, EXPORT_LIMIT_MS);
+  const exportMs = Date.now() - exportStartedMs;
+  await spanning.commit();
+  const rows = finished.files?.reduce((sum, file) => sum + file.rows, 0) ?? 0;
+  tell(
+    `export ${finished.id} is complete: ${count(rows)} rows in ${(exportMs / 1000).toFixed(1)} s ` +
+      `(${count(Math.round(rows / (exportMs / 1000)))} rows/s), snapshot ${snapshotText(finished)}`,
+  );
+
+  const replica = createReplica();
+  const files = await loadFiles(finished, world, replica, options.downloads);
+  for (const file of files)
+    tell(`downloaded ${file.path}: ${count(file.rows)} rows, SHA-256 as in the manifest`);
+
+  tell(`the receiver subscribes ${options.subscribeAfterMs / 1000} s later, with start: {after_export}`);
+  await delay(options.subscribeAfterMs);
+  const latenciesMs: number[] = [];
+  const subscribedMs = Date.now();
+  await using receiver = await openReceiver({
+    onDelivery({ event, receivedAtMs }) {
+      const committedMs = Date.parse((event as FeedEvent & { timestamp: string }).timestamp);
+      if (replica.apply(event) && committedMs > subscribedMs + 2_000)
+        latenciesMs.push(receivedAtMs - committedMs);
+      return { status: 204 };
+    },
+  });
+  const webhook = await customer.client.call<{ id: string; secret: string }>('POST', '/webhooks', {
+    url: receiver.url,
+    events: ['*'],
+    start: { after_export: finished.id },
+  });
+  receiver.setSecret(webhook.secret);
+  await delay(8_000);
+  const counts = await traffic.stop();
+  const trafficSeconds = (Date.now() - trafficStartedMs) / 1000;
+  tell(
+    `the product stopped: ${count(counts.commits)} commits and ${count(counts.rollbacks)} rollbacks, ` +
+      `${count(Math.round((counts.commits + counts.rollbacks) / trafficSeconds))} transactions/s, ` +
+      `${count(counts.savepoints)} with savepoints`,
+  );
+
+  const expected = await drainedFeed(customer.client, finished.id, receiver);
+  const comparison = await compareWithSource(world.sourceUrl, world.catalog, customer.sourceId, replica);
+  tell(
+    `received ${count(receiver.counts.deliveries)} events of ${count(expected)} in the feed, ` +
+      `${receiver.counts.badSignatures} bad signatures; commit to webhook ${latencyText(latenciesMs)}`,
+  );
+  for (const line of [...comparison.differences, ...replica.violations.slice(0, 20)]) say(`         ${line}`);
+  const isEqual =
+    comparison.differenceCount === 0 &&
+    replica.violations.length === 0 &&
+    receiver.counts.badSignatures + receiver.counts.idMismatches === 0 &&
+    counts.commits > 0;
+  tell(
+    isEqual
+      ? `EQUAL: all ${count(comparison.rows)} rows of the replica are those of the source`
+      : `NOT EQUAL: ${comparison.differenceCount} differences, ${replica.violations.length} violations of order`,
+  );
+  return isEqual;
+}
+
+/** Downloads each file through its presigned link, checks it against the manifest's hash, and loads it. */
+async function loadFiles(
+  view: ExportView,
+  world: World,
+  replica: Replica,
+  directory: string,
+): Promise<{ path: string; rows: number }[]> {
+  await mkdir(directory, { recursive: true });
+  const loaded = [];
+  for (const file of view.files ?? []) {
+    const path = join(directory, file.name);
+    const response = await fetch(file.url);
+    if (!response.ok || response.body === null)
+      throw new Error(`${file.name}: the link answered ${response.status}`);
+    const hash = createHash('sha256');
+    const body = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
+    body.on('data', (chunk: Buffer) => hash.update(chunk));
+    await pipeline(body, createWriteStream(path));
+    const sha256 = hash.digest('hex');
+    if (sha256 !== file.sha256)
+      throw new Error(`${file.name} has SHA-256 ${sha256}, the manifest says ${file.sha256}`);
+    const keyColumns = world.catalog.resources.find(({ name }) => name === file.resource)?.key ?? [];
+    const rows = await replica.loadLines(file.resource, linesOfFile(path), keyColumns);
+    if (rows !== file.rows)
+      throw new Error(`${file.name} holds ${rows} rows, the manifest says ${file.rows}`);
+    loaded.push({ path, rows });
+  }
+  return loaded;
+}
+
+/**
+ * Waits until the receiver has what the pulled feed holds, and the feed has stopped growing. Pull and push are two ways
+ * to the same events, so each checks the other. @returns the number of events in the feed after the export
+ */
+async function drainedFeed(client: ApiClient, exportId: string, receiver: Receiver): Promise<number> {
+  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  let cursor: string | undefined;
+  let total = 0;
+  let quietRounds = 0;
+  while (quietRounds < 5) {
+    const query = cursor === undefined ? `after_export=${exportId}` : `after=${encodeURIComponent(cursor)}`;
+    const page = await client.call<{ data: unknown[]; has_more: boolean; next_cursor: string }>(
+      'GET',
+      `/events?${query}&limit=1000`,
+    );
+    total += page.data.length;
+    cursor = page.next_cursor ?? cursor;
+    const isQuiet = page.data.length === 0 && receiver.counts.deliveries >= total;
+    quietRounds = isQuiet ? quietRounds + 1 : 0;
+    if (Date.now() > deadlineMs) {
+      throw new Error(
+        `the receiver has ${receiver.counts.deliveries} events, the feed ${total}, after a minute`,
+      );
+    }
+    if (page.data.length === 0) await delay(200);
+  }
+  return total;
+}
+
+function snapshotText({ snapshot }: ExportView): string {
+  return snapshot === undefined
+    ? '?'
+    : `${snapshot.xmin}:${snapshot.xmax}:${snapshot.xip.join(',')} at ${snapshot.lsn}`;
+}
+
+function latencyText(latenciesMs: number[]): string {
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return sorted.length === 0 ? 'not measured' : `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
+}

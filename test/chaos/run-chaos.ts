@@ -1,0 +1,308 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ExportView } from '../../deploy/local/demo/api-client.ts';
+import { compareWithSource } from '../../deploy/local/demo/compare.ts';
+import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
+import { seededRandom } from '../../deploy/local/demo/random.ts';
+import { type Answer, openReceiver, type Receiver } from '../../deploy/local/demo/receiver.ts';
+import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
+import { startTraffic } from '../../deploy/local/demo/traffic.ts';
+import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/local/demo/world.ts';
+import type { ServiceName } from '../../deploy/local/supervise.ts';
+import { readTopicFaults } from './read-topic-faults.ts';
+
+export interface ChaosOptions {
+  stack: WorldOptions['stack'];
+  directory: string;
+  /** How long services are killed; setting up, draining and checking come on top. */
+  durationMs: number;
+  seed: number;
+  /** Processes of each service but capture, which is one at a time by nature: the second waits for the slot. */
+  copies: number;
+  rows: number;
+  perSecond: number;
+  log: WorldOptions['log'];
+  say(line: string): void;
+}
+
+export interface ChaosResult {
+  kills: number;
+  exports: number;
+  webhooks: number;
+  commits: number;
+  changesInTopic: number;
+  deliveries: number;
+  /** Empty when everything held. */
+  faults: string[];
+}
+
+/** A subscriber made of one export: its files, and the feed after it. */
+interface Subscriber {
+  customer: Customer;
+  exportId: string;
+  replica: Replica;
+  receiver?: Receiver;
+  ids: Map<string, string>;
+}
+
+const DRAIN_LIMIT_MS = 120_000;
+const MAX_WEBHOOKS = 6;
+
+/**
+ * Kills random services with SIGKILL while the product writes, exports run and events are delivered to receivers that
+ * fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed after it is the
+ * source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice in the topic.
+ */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const random = seededRandom(options.seed);
+  await using world = await openWorld({
+    stack: options.stack,
+    directory: options.directory,
+    rows: options.rows,
+    accounts: 3,
+    mainAccountShare: 0.6,
+    seed: options.seed,
+    services: {
+      api: 1,
+      extractor: options.copies,
+      writer: options.copies,
+      capture: options.copies,
+      dispatcher: options.copies,
+    },
+    log: options.log,
+    env: { RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3' },
+  });
+  const customers = await Promise.all(
+    world.generated.accounts.slice(0, 2).map((id) => world.createCustomer(id)),
+  );
+  const traffic = await startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: world.generated.accounts,
+    perSecond: options.perSecond,
+    connections: 4,
+    seed: options.seed,
+  });
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => void (await traffic.stop()));
+
+  const stop = new AbortController();
+  const result: ChaosResult = {
+    kills: 0,
+    exports: 0,
+    webhooks: 0,
+    commits: 0,
+    changesInTopic: 0,
+    deliveries: 0,
+    faults: [],
+  };
+  const misbehaviour = { share: 0.05 };
+  const subscribers: Subscriber[] = [];
+  const work = Promise.all([
+    killServices(world, random, stop.signal, result, options.say),
+    ...customers.map((customer) =>
+      keepExporting(customer, stop.signal, async (subscriber) => {
+        subscribers.push(subscriber);
+        result.exports += 1;
+        options.say(`export ${subscriber.exportId} of ${customer.sourceId} loaded`);
+        if (result.webhooks >= MAX_WEBHOOKS) return;
+        result.webhooks += 1;
+        await subscribe(subscriber, cleanup, () => misbehave(random, misbehaviour.share));
+      }),
+    ),
+  ]);
+  await Promise.race([delay(options.durationMs), work]);
+  stop.abort();
+  misbehaviour.share = 0;
+  await work;
+  result.commits = (await traffic.stop()).commits;
+  options.say(`${result.kills} kills, ${result.exports} exports; waiting for everything to come to rest`);
+
+  for (const subscriber of subscribers) {
+    result.faults.push(...(await checkSubscriber(world, subscriber)));
+    result.deliveries += subscriber.receiver?.counts.deliveries ?? 0;
+  }
+  if (subscribers.length === 0) result.faults.push('no export completed');
+  const topic = await readTopicFaults(world);
+  result.changesInTopic = topic.changes;
+  result.faults.push(...topic.faults);
+  return result;
+}
+
+const VICTIMS: readonly ServiceName[] = [
+  'extractor',
+  'writer',
+  'capture',
+  'dispatcher',
+  'capture',
+  'dispatcher',
+  'api',
+];
+
+async function killServices(
+  world: World,
+  random: () => number,
+  signal: AbortSignal,
+  result: ChaosResult,
+  say: (line: string) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await delay(1_500 + random() * 4_500, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    const name = VICTIMS[Math.floor(random() * VICTIMS.length)] ?? 'capture';
+    const copies = world.services.pids(name).length;
+    world.services.kill(name, Math.floor(random() * copies), 'SIGKILL');
+    result.kills += 1;
+    say(`killed ${name}`);
+  }
+}
+
+/** Takes one export after the other; each that was accepted before the end must complete, however often services die. */
+async function keepExporting(
+  customer: Customer,
+  signal: AbortSignal,
+  onLoaded: (subscriber: Subscriber) => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    const key = randomUUID();
+    const accepted = await persistently(() => postExport(customer, key));
+    const finished = await persistently(() => customer.client.completedExport(accepted.id, DRAIN_LIMIT_MS));
+    const replica = createReplica();
+    for (const file of finished.files ?? []) {
+      await persistently(async () => {
+        const view = await customer.client.call<ExportView>('GET', `/exports/${accepted.id}`);
+        const url = view.files?.find(({ name }) => name === file.name)?.url ?? '';
+        // A download broken off by a kill starts again from nothing.
+        const fresh = createReplica();
+        const response = await fetch(url);
+        if (!response.ok || response.body === null)
+          throw new Error(`${file.name} answered ${response.status}`);
+        const lines: string[] = [];
+        for await (const line of linesOfBody(response.body, file.name)) lines.push(line);
+        const count = await fresh.loadLines(file.resource, fromArray(lines), ['id']);
+        if (count !== file.rows) throw new Error(`${file.name} holds ${count} rows of ${file.rows}`);
+        await replica.loadLines(file.resource, fromArray(lines), ['id']);
+      });
+    }
+    await onLoaded({ customer, exportId: accepted.id, replica, ids: new Map() });
+    await delay(1_000, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function postExport(customer: Customer, key: string): Promise<ExportView> {
+  return customer.client.call<ExportView>(
+    'POST',
+    '/exports',
+    { resources: ['customers', 'invoices', 'line_items'] },
+    { 'idempotency-key': key },
+  );
+}
+
+async function* fromArray(lines: readonly string[]): AsyncIterable<string> {
+  yield* lines;
+}
+
+async function subscribe(
+  subscriber: Subscriber,
+  cleanup: AsyncDisposableStack,
+  misbehaves: () => Answer | undefined,
+): Promise<void> {
+  const receiver = cleanup.use(
+    await openReceiver({
+      onDelivery({ event }) {
+        // A receiver that lies takes the event, and then says it did not.
+        const answer = misbehaves();
+        noteId(subscriber, event);
+        subscriber.replica.apply(event);
+        return answer ?? { status: 204 };
+      },
+    }),
+  );
+  subscriber.receiver = receiver;
+  const key = randomUUID();
+  const { secret } = await persistently(() =>
+    subscriber.customer.client.call<{ secret: string }>(
+      'POST',
+      '/webhooks',
+      { url: receiver.url, events: ['*'], start: { after_export: subscriber.exportId } },
+      { 'idempotency-key': key },
+    ),
+  );
+  receiver.setSecret(secret);
+}
+
+function misbehave(random: () => number, share: number): Answer | undefined {
+  const roll = random();
+  if (roll >= share) return undefined;
+  if (roll < share * 0.1) return 'hang';
+  return roll < share * 0.4 ? 'reset' : { status: 500 };
+}
+
+/** One change, one ID: told by transaction and index, which no retry, restart or re-capture may alter. */
+function noteId(subscriber: Subscriber, event: FeedEvent): void {
+  const { id, index } = (event as FeedEvent & { transaction: { id: string; index: unknown } }).transaction;
+  const change = `${id}/${JSON.stringify(index)}`;
+  const known = subscriber.ids.get(change) ?? event.id;
+  subscriber.ids.set(change, known === event.id ? event.id : `${known} and ${event.id}`);
+}
+
+/** Waits until the subscriber has all there is, then compares it with the source. */
+async function checkSubscriber(world: World, subscriber: Subscriber): Promise<string[]> {
+  const { customer, exportId, replica } = subscriber;
+  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  for (;;) {
+    if (subscriber.receiver === undefined) await pullFeed(subscriber);
+    const { differences, differenceCount } = await compareWithSource(
+      world.sourceUrl,
+      world.catalog,
+      customer.sourceId,
+      replica,
+    );
+    if (differenceCount === 0 || Date.now() > deadlineMs) {
+      const doubled = [...subscriber.ids.values()].filter((id) => id.includes(' and '));
+      const counts = subscriber.receiver?.counts;
+      return [
+        ...differences,
+        ...replica.violations.slice(0, 20),
+        ...doubled.map((ids) => `one change under two IDs: ${ids}`),
+        ...(counts === undefined || counts.badSignatures + counts.idMismatches === 0
+          ? []
+          : ['bad signatures or IDs']),
+      ].map((fault) => `${exportId}: ${fault}`);
+    }
+    await delay(500);
+  }
+}
+
+async function pullFeed(subscriber: Subscriber): Promise<void> {
+  let cursor = `after_export=${subscriber.exportId}`;
+  for (;;) {
+    const text = await persistently(() =>
+      subscriber.customer.client.text('GET', `/events?${cursor}&limit=1000`),
+    );
+    const page = parseExactJson(text) as { data: FeedEvent[]; next_cursor: string | null };
+    for (const event of page.data) {
+      noteId(subscriber, event);
+      subscriber.replica.apply(event);
+    }
+    if (page.data.length === 0 || page.next_cursor === null) return;
+    cursor = `after=${encodeURIComponent(page.next_cursor)}`;
+  }
+}
+
+/** A client that does not give up while services die and come back; what is wrong for good is thrown in the end. */
+async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadlineMs || isFinal(error)) throw error;
+      await delay(200);
+    }
+  }
+}
+
+/** An export that failed stays failed: no retry of the question changes the answer. */
+function isFinal(error: unknown): boolean {
+  return error instanceof Error && / ended (failed|cancelled|expired)/.test(error.message);
+}

@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Tracked files and new ones that are not ignored, so that a rule holds before the commit too. */
+const FILES = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
+  .toString()
+  .split('\n')
+  .filter((path) => path !== '');
+
+const SOURCES = FILES.filter((path) => path.endsWith('.ts')).flatMap((path) => {
+  try {
+    return [{ path, text: readFileSync(join(ROOT, path), 'utf8') }];
+  } catch {
+    return [];
+  }
+});
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+function importsOf({ path, text }: { path: string; text: string }): string[] {
+  return [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target]) =>
+    relative(ROOT, resolve(ROOT, dirname(path), target ?? '')),
+  );
+}
+
+const isTest = (path: string) => path.endsWith('.test.ts') || path.startsWith('test/');
+
+test('services never import each other', () => {
+  const offences = SOURCES.filter(({ path }) => path.startsWith('services/') && !isTest(path)).flatMap(
+    (file) => {
+      const own = file.path.split('/').slice(0, 2).join('/');
+      return importsOf(file)
+        .filter((target) => !target.startsWith(`${own}/`) && !target.startsWith('shared/'))
+        .map((target) => `${file.path} imports ${target}`);
+    },
+  );
+  expect(offences).toEqual([]);
+});
+
+test('shared code imports shared code only, and the domain nothing but itself and the runtime’s errors', () => {
+  const offences = SOURCES.filter(({ path }) => path.startsWith('shared/') && !isTest(path)).flatMap(
+    (file) => {
+      const allowed = file.path.startsWith('shared/domain/')
+        ? ['shared/domain/', 'shared/runtime/errors.ts']
+        : ['shared/'];
+      return importsOf(file)
+        .filter((target) => !allowed.some((prefix) => target.startsWith(prefix)))
+        .map((target) => `${file.path} imports ${target}`);
+    },
+  );
+  expect(offences).toEqual([]);
+});
+
+test('the environment is read in one place a process', () => {
+  const mayRead = (path: string) =>
+    /^services\/[a-z]+\/main\.ts$/.test(path) ||
+    path === 'shared/runtime/run-service.ts' ||
+    path.startsWith('deploy/local/') ||
+    path.startsWith('test/');
+  const offences = SOURCES.filter(({ path, text }) => !mayRead(path) && /\bprocess\.env\b/.test(text));
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
+test('nothing is left behind: no focused or skipped test, no note to self, no unchecked type', () => {
+  const words = new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b|\\.(only)\\(|@ts-(ignore|nocheck)`);
+  const offences = SOURCES.filter(({ path, text }) => path !== 'test/tidy.test.ts' && words.test(text));
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
+test('every topic has a row in the topic catalogue, and every Avro schema is named there', () => {
+  const catalogue = read('schemas/README.md');
+  const topics = [...read('shared/kafka/topics.ts').matchAll(/`\$\{prefix\}\.([a-z]+)/g)].map(
+    ([, name]) => name,
+  );
+  expect(topics.length).toBeGreaterThan(3);
+  expect(topics.filter((name) => !catalogue.includes(`tandem.${name}`))).toEqual([]);
+  const schemas = FILES.filter((path) => path.endsWith('.avsc'));
+  const missing = schemas.filter(
+    (path) => !catalogue.includes((JSON.parse(read(path)) as { name: string }).name),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('every setting that a service reads is in the README', () => {
+  const readme = read('README.md');
+  const names = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).flatMap(
+    ({ text }) =>
+      [
+        ...text.matchAll(/read\.(?:string|optional|secret|integer|boolean|list|oneOf|url)\(\s*'([A-Z_]+)'/g),
+      ].map(([, name]) => name ?? ''),
+  );
+  expect(names.length).toBeGreaterThan(5);
+  expect([...new Set(names)].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('the top level holds what was agreed and nothing else', () => {
+  const agreed = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'README.md',
+    'services',
+    'shared',
+    'schemas',
+    'deploy',
+    'test',
+  ];
+  const top = new Set(FILES.map((path) => path.split('/')[0] ?? ''));
+  expect([...top].filter((name) => !name.startsWith('.') && !agreed.includes(name))).toEqual([]);
+});
