@@ -1,0 +1,96 @@
+import avro from 'avsc';
+import { expect, test } from 'vitest';
+import type { EncodableChange } from '../domain/change.ts';
+import type { RowShape } from '../domain/row-shape.ts';
+import { UnreadableMessageError } from './avro-reader.ts';
+import { createChangeCodec } from './change-codec.ts';
+import { readChangeSchema } from './change-schema.ts';
+import { ForeignSchemaError } from './row-schema.ts';
+import { scalarType } from './scalar-types.ts';
+import { readRegistryId, WIRE_HEADER_BYTES } from './wire-format.ts';
+
+const shape: RowShape = {
+  resource: 'invoices',
+  columns: [
+    { name: 'id', type: scalarType('int8', -1), isKey: true },
+    { name: 'paid', type: scalarType('bool', -1), isKey: false },
+    { name: 'body', type: scalarType('text', -1), isKey: false },
+  ],
+};
+const codec = createChangeCodec(shape, { namespace: 'tandem' });
+
+function change(part: Partial<EncodableChange> = {}): EncodableChange {
+  return {
+    op: 'update',
+    account: 'acme',
+    resource: 'invoices',
+    before: ['1', null, null],
+    after: ['1', 't', null],
+    unchanged: ['body'],
+    missing: ['paid', 'body'],
+    source: {
+      lsn: 0x16_b374_d848n,
+      commitLsn: 2n ** 63n - 1n,
+      xid: 2n ** 33n,
+      index: 1_000_000,
+      committedAtMicros: 1_767_323_045_123_456n,
+    },
+    ...part,
+  };
+}
+
+test('a decoded change is the encoded one with wire texts', () => {
+  expect(codec.decode(codec.encode(change(), 3))).toEqual(change({ after: ['1', 'true', null] }));
+  expect(readRegistryId(codec.encode(change(), 3))).toBe(3);
+});
+
+test('an insert, a delete and a truncation have the rows they have', () => {
+  const insert = change({ op: 'insert', before: null, unchanged: [], missing: [], after: ['1', null, ''] });
+  const removal = change({ op: 'delete', after: null, unchanged: [] });
+  const truncation = change({
+    op: 'truncate',
+    account: '',
+    before: null,
+    after: null,
+    unchanged: [],
+    missing: [],
+  });
+  for (const each of [insert, removal, truncation]) expect(codec.decode(codec.encode(each, 3))).toEqual(each);
+});
+
+test('another Avro library reads it', () => {
+  const type = avro.Type.forSchema(JSON.parse(JSON.stringify(codec.schema)), { wrapUnions: false });
+  const message = codec.encode(
+    change({ source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: -5n } }),
+    3,
+  );
+  expect(JSON.parse(JSON.stringify(type.fromBuffer(message.subarray(WIRE_HEADER_BYTES))))).toEqual({
+    op: 'update',
+    account: 'acme',
+    resource: 'invoices',
+    before: { id: 1, paid: null, body: null },
+    after: { id: 1, paid: true, body: null },
+    unchanged: ['body'],
+    missing: ['paid', 'body'],
+    source: { lsn: 1, commit_lsn: 2, xid: 3, index: 4, committed_at: -5 },
+  });
+  expect(type.name).toBe('tandem.invoices.Change');
+});
+
+test('the shape of the rows can be read back from the schema', () => {
+  const read = readChangeSchema(JSON.parse(JSON.stringify(codec.schema)));
+  expect(read.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
+    ['id', true, 'long'],
+    ['paid', false, 'boolean'],
+    ['body', false, 'string'],
+  ]);
+  expect(read.resource).toBe('invoices');
+  expect(() => readChangeSchema({ type: 'record', name: 'Change', fields: [] })).toThrow(ForeignSchemaError);
+});
+
+test('a message cut short is refused', () => {
+  const message = codec.encode(change(), 3);
+  for (let length = WIRE_HEADER_BYTES; length < message.length; length += 1) {
+    expect(() => codec.decode(message.subarray(0, length))).toThrow(UnreadableMessageError);
+  }
+});
