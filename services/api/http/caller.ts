@@ -1,0 +1,69 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { AppError } from '../../../shared/runtime/errors.ts';
+
+/** What a key may be used for. A key made without naming any has all of them. */
+export const SCOPES = [
+  'exports:read',
+  'exports:write',
+  'webhooks:read',
+  'webhooks:write',
+  'events:read',
+  'bulk:read',
+  'bulk:write',
+] as const;
+
+export type Scope = (typeof SCOPES)[number];
+
+/** Who may call a route: everyone, the operator, or whoever has a key of this scope (the operator has them all). */
+export type Access = 'public' | 'operator' | Scope;
+
+export type Caller =
+  | { readonly kind: 'operator' }
+  | {
+      readonly kind: 'account';
+      readonly accountId: string;
+      readonly keyId: string;
+      readonly scopes: readonly string[];
+    };
+
+export interface KeyStore {
+  /** @returns undefined when no such key is in use */
+  findKey(keyHash: Buffer): Promise<{ id: string; accountId: string; scopes: readonly string[] } | undefined>;
+}
+
+/** A new key: 256 random bits. Shown once; only its hash is kept. */
+export function newKey(): string {
+  return `tk_${randomBytes(32).toString('base64url')}`;
+}
+
+/** Keys are random and long, so that one round of SHA-256 is as good as a slow hash here. */
+export function hashKey(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+/** @throws AppError `unauthorized` when there is no key, or none that is in use */
+export async function authenticate(
+  authorization: string | undefined,
+  adminKey: string,
+  keys: KeyStore,
+): Promise<Caller> {
+  const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+  if (key === undefined) {
+    throw new AppError('unauthorized', 'Send a key, with Authorization: Bearer <key>.');
+  }
+  const keyHash = hashKey(key);
+  // Hashes are of equal length, and comparing them in constant time tells nothing about the operator's key.
+  if (timingSafeEqual(keyHash, hashKey(adminKey))) return { kind: 'operator' };
+  const found = key.startsWith('tk_') ? await keys.findKey(keyHash) : undefined;
+  if (found === undefined) throw new AppError('unauthorized', 'This key is not known, or was revoked.');
+  return { kind: 'account', accountId: found.accountId, keyId: found.id, scopes: found.scopes };
+}
+
+/** @throws AppError `forbidden` */
+export function authorize(caller: Caller, access: Exclude<Access, 'public'>): void {
+  if (caller.kind === 'operator') return;
+  if (access === 'operator') throw new AppError('forbidden', 'Only the operator may do this.');
+  if (!caller.scopes.includes(access)) {
+    throw new AppError('forbidden', `This key lacks the scope ${access}.`, { extra: { scope: access } });
+  }
+}

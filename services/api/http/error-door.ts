@@ -1,0 +1,70 @@
+import type { Context, Middleware } from 'koa';
+import { newId } from '../../../shared/domain/ids.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
+
+/** What a client may send as `X-Request-Id`; anything else is replaced, so that it can't break a log. */
+const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+
+/** Probes come every second or so; their lines would bury the others. */
+const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
+/**
+ * The one door through which every request goes in and every error out: gives the request its ID, turns what is thrown
+ * into a problem document, and writes one line about it all.
+ */
+export function errorDoor(log: Log, allowedMethods: (path: string) => string[]): Middleware {
+  return async (ctx, next) => {
+    const startedAtMs = performance.now();
+    const asked = ctx.get('x-request-id');
+    const requestId = REQUEST_ID.test(asked) ? asked : newId('req');
+    ctx.state.requestId = requestId;
+    ctx.set('x-request-id', requestId);
+    let failure: unknown;
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
+    } catch (error) {
+      failure = error;
+      sendProblem(ctx, toProblem(error, requestId), problemHeaders(error));
+    }
+    writeLine(log, ctx, startedAtMs, failure);
+  };
+}
+
+function refuseUnknown(ctx: Context, allowed: string[]): void {
+  const { requestId } = ctx.state as { requestId: string };
+  if (allowed.length === 0) {
+    sendProblem(ctx, toProblem(new AppError('not_found', `There is nothing at ${ctx.path}.`), requestId), {});
+    return;
+  }
+  sendProblem(ctx, methodNotAllowed(ctx.method, allowed, requestId), { allow: allowed.join(', ') });
+}
+
+function sendProblem(ctx: Context, problem: Problem, headers: Record<string, string>): void {
+  ctx.body = JSON.stringify(problem);
+  ctx.status = problem.status;
+  ctx.set({ ...headers, 'content-type': 'application/problem+json; charset=utf-8' });
+  ctx.state.problemCode = problem.code;
+}
+
+/** The path is logged without its query, which may hold a presigned URL's signature. */
+function writeLine(log: Log, ctx: Context, startedAtMs: number, failure: unknown): void {
+  const { requestId, caller, accountId, problemCode } = ctx.state as Record<string, string | undefined>;
+  const line = {
+    requestId,
+    method: ctx.method,
+    path: ctx.path,
+    status: ctx.status,
+    durationMs: Math.round((performance.now() - startedAtMs) * 10) / 10,
+    caller,
+    accountId,
+    code: problemCode,
+    bytes: ctx.response.length,
+    ...(ctx.status >= 500 ? { error: failure } : {}),
+  };
+  if (ctx.status >= 500) log.error('request.failed', line);
+  else if (QUIET_PATHS.has(ctx.path)) log.debug('request.handled', line);
+  else log.info('request.handled', line);
+}

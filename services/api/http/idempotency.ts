@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import type { Pool } from 'pg';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { claimKey, dropExpiredKeys, keepResponse } from '../store/idempotency-keys.ts';
+import type { TextAnswer } from './answer.ts';
+import { canonicalJson } from './canonical-json.ts';
+
+const MAX_KEY_CHARACTERS = 255;
+
+/** What makes two requests the same request. */
+export interface RequestIdentity {
+  /** Keys of one account mean nothing to another. */
+  readonly accountId: string;
+  /** Method and path. */
+  readonly route: string;
+  readonly key: string | undefined;
+  readonly body: unknown;
+}
+
+/**
+ * The value of an `Idempotency-Key` header: `"k"` (as the draft standard writes it) and `k` are the same key.
+ *
+ * @returns undefined when the header is absent
+ * @throws AppError `malformed` for an empty one, one over 255 characters, or one with control characters
+ */
+export function readIdempotencyKey(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const trimmed = header.trim();
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(trimmed)?.[1];
+  const key = quoted === undefined ? trimmed : quoted.replace(/\\(["\\])/g, '$1');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+  if (key === '' || key.length > MAX_KEY_CHARACTERS || /[\x00-\x1f\x7f]/.test(key)) {
+    throw new AppError(
+      'malformed',
+      `Idempotency-Key must have 1 to ${MAX_KEY_CHARACTERS} characters and no control characters.`,
+    );
+  }
+  return key;
+}
+
+/**
+ * Does a creating request once. The key, what the work writes and the answer are one transaction: a crash at any moment
+ * leaves either all of it, and a retry gets the first answer, or nothing, and a retry does the work. A request that
+ * fails leaves its key unused. A second one at the same time waits for the first a moment, and is then told to retry.
+ *
+ * Answers are kept sealed, because some hold a secret that is shown once.
+ *
+ * @throws AppError `invalid` when the key was used with another body, `conflict` while the first is still in flight
+ */
+export async function answerOnce(
+  pool: Pool,
+  box: SecretBox,
+  identity: RequestIdentity,
+  work: (db: Queryable) => Promise<TextAnswer>,
+): Promise<TextAnswer> {
+  const { accountId, route, key, body } = identity;
+  if (key === undefined) return inTransaction(pool, work);
+  const requestHash = createHash('sha256').update(canonicalJson(body)).digest();
+  return inTransaction(pool, async (db) => {
+    const claim = await claimKey(db, { accountId, route, key, requestHash });
+    if (claim.state === 'in_flight') {
+      throw new AppError('conflict', 'A request with this Idempotency-Key is still in flight; try again.', {
+        retryAfterSeconds: 1,
+      });
+    }
+    if (claim.state === 'kept') {
+      if (!claim.requestHash.equals(requestHash)) {
+        throw new AppError(
+          'invalid',
+          'This Idempotency-Key was used with another body. Use a new key for a new request.',
+          { errors: [{ pointer: 'Idempotency-Key', detail: 'was used with another body' }] },
+        );
+      }
+      const kept = JSON.parse(box.open(claim.response)) as TextAnswer;
+      return { ...kept, headers: { ...kept.headers, 'idempotency-replayed': 'true' } };
+    }
+    const answer = await work(db);
+    await keepResponse(db, { accountId, route, key, response: box.seal(JSON.stringify(answer)) });
+    await dropExpiredKeys(db);
+    return answer;
+  });
+}

@@ -1,0 +1,130 @@
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { accountOf } from './account-of.ts';
+import type { Answer } from './answer.ts';
+import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
+import { answerOnce, readIdempotencyKey } from './idempotency.ts';
+import { readJsonBody } from './read-json-body.ts';
+import type { ApiRequest, Route } from './route.ts';
+import { validate } from './validate.ts';
+
+export interface MountDeps {
+  readonly pool: Pool;
+  readonly adminKey: string;
+  readonly keys: KeyStore;
+  /** Seals the answers kept for idempotency keys. */
+  readonly answerBox: SecretBox;
+  readonly maxBodyBytes: number;
+  accountExists(accountId: string): Promise<boolean>;
+}
+
+const NO_QUERY = z.strictObject({});
+
+const OPERATOR_ACCOUNT = {
+  account_id: z
+    .string()
+    .max(100)
+    .optional()
+    .meta({ description: 'Only for the operator: the account to work on.' }),
+};
+
+/** The route's own schemas, and `account_id` where the operator names the account. The OpenAPI document shows the same. */
+export function schemasOf(route: Route): { query: z.ZodObject; body: z.ZodObject | undefined } {
+  const query = route.query ?? NO_QUERY;
+  if (route.account === 'none') return { query, body: route.body };
+  return { query: query.extend(OPERATOR_ACCOUNT), body: route.body?.extend(OPERATOR_ACCOUNT) };
+}
+
+/**
+ * Serves the routes. The order of checks is the order of what a caller may learn: who are you, may you, is it well
+ * formed; only then is anything looked up.
+ */
+export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
+  const router = new Router();
+  for (const route of routes) {
+    const { query, body } = schemasOf(route);
+    router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
+      const request = await readRequest(ctx, route, { query, body }, deps);
+      send(ctx, await route.handle(request));
+    });
+  }
+  return {
+    middleware: router.routes() as Middleware,
+    allowedMethods: (path) => [...new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods))],
+  };
+}
+
+export interface Mounted {
+  readonly middleware: Middleware;
+  /** Methods that a path can be asked with; none when there is no such path. */
+  allowedMethods(path: string): string[];
+}
+
+async function readRequest(
+  ctx: Context,
+  route: Route,
+  schemas: { query: z.ZodObject; body: z.ZodObject | undefined },
+  deps: MountDeps,
+): Promise<ApiRequest> {
+  const caller = await callerOf(ctx, route, deps);
+  const idempotencyKey =
+    route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
+  const rawBody = schemas.body === undefined ? undefined : await readJsonBody(ctx.req, deps.maxBodyBytes);
+  const query = validate(schemas.query, { ...ctx.query }, 'query');
+  const body =
+    schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));
+  const accountId = await accountOf(caller, route.account, namedAccount(query, body), deps.accountExists);
+  ctx.state.accountId = accountId ?? undefined;
+  return {
+    method: ctx.method,
+    path: ctx.path,
+    querystring: ctx.querystring,
+    caller,
+    accountId,
+    query,
+    body,
+    param: (name) => String(ctx.params[name] ?? ''),
+    header: (name) => header(ctx, name),
+    once: (work) => {
+      const identity = {
+        accountId: accountId ?? '*',
+        route: `${route.method} ${ctx.path}`,
+        key: idempotencyKey,
+        body: rawBody,
+      };
+      return answerOnce(deps.pool, deps.answerBox, identity, work);
+    },
+  };
+}
+
+/** A route open to everyone is served as to the operator of nothing: its account rule is `none`. */
+async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
+  if (route.access === 'public') return { kind: 'operator' };
+  const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);
+  ctx.state.caller = caller.kind === 'operator' ? 'operator' : caller.keyId;
+  authorize(caller, route.access);
+  return caller;
+}
+
+function namedAccount(query: Record<string, unknown>, body: Record<string, unknown>) {
+  const accountId = body.account_id ?? query.account_id;
+  return {
+    pointer: body.account_id === undefined ? 'account_id' : '/account_id',
+    accountId: accountId === undefined ? undefined : String(accountId),
+  };
+}
+
+function header(ctx: Context, name: string): string | undefined {
+  const value = ctx.req.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function send(ctx: Context, { status, headers, body }: Answer): void {
+  // The order matters: assigning a body makes Koa choose a status and a type of its own.
+  ctx.body = body ?? null;
+  ctx.status = status;
+  ctx.set(headers);
+}

@@ -1,0 +1,86 @@
+import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
+
+/** The only place where an error's code becomes a status. */
+const STATUS: Record<AppErrorCode, number> = {
+  malformed: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  gone: 410,
+  precondition_failed: 412,
+  too_large: 413,
+  unsupported_media_type: 415,
+  range_not_satisfiable: 416,
+  invalid: 422,
+  too_many: 429,
+  unavailable: 503,
+};
+
+const TITLE: Record<number, string> = {
+  400: 'Bad request',
+  401: 'Not authenticated',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  410: 'Gone',
+  412: 'Precondition failed',
+  413: 'Body too large',
+  415: 'Unsupported media type',
+  416: 'Range not satisfiable',
+  422: 'Invalid request',
+  429: 'Too many requests',
+  500: 'Internal error',
+  503: 'Unavailable',
+};
+
+/** A problem document of RFC 9457. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly errors?: readonly FieldError[];
+  readonly request_id: string;
+  readonly [member: string]: unknown;
+}
+
+/** Anything that is not meant for the caller becomes a plain internal error; its chain is for the log only. */
+export function toProblem(error: unknown, requestId: string): Problem {
+  if (!(error instanceof AppError)) {
+    const detail = 'Something went wrong on our side. Try again; if it stays, report the request_id.';
+    return describe(500, 'internal', detail, requestId);
+  }
+  return describe(STATUS[error.code], error.code, error.message, requestId, {
+    ...(error.errors.length === 0 ? {} : { errors: error.errors }),
+    ...error.extra,
+  });
+}
+
+export function methodNotAllowed(method: string, allowed: readonly string[], requestId: string): Problem {
+  const detail = `${method} is not possible here; allowed: ${allowed.join(', ')}`;
+  return describe(405, 'method_not_allowed', detail, requestId);
+}
+
+/** Headers that go with a problem. */
+export function problemHeaders(error: unknown): Record<string, string> {
+  if (!(error instanceof AppError)) return {};
+  return {
+    ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
+    ...(error.code === 'unauthorized' ? { 'www-authenticate': 'Bearer' } : {}),
+  };
+}
+
+function describe(
+  status: number,
+  code: string,
+  detail: string,
+  requestId: string,
+  extra: Readonly<Record<string, unknown>> = {},
+): Problem {
+  const title = TITLE[status] ?? 'Error';
+  // `about:blank` would say that the status tells all; the code is what programs branch on.
+  return { type: `urn:tandem:problem:${code}`, title, status, detail, code, request_id: requestId, ...extra };
+}

@@ -1,0 +1,77 @@
+import type { z } from 'zod';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { FieldError } from '../../../shared/runtime/errors.ts';
+import type { Answer, TextAnswer } from './answer.ts';
+import type { Access, Caller } from './caller.ts';
+
+/**
+ * Whose data a route works on. A customer's key decides it; the operator names an account.
+ * `one`: exactly one account. `one_or_all`: one, or all at once with `"*"`. `any`: one, or all when none is named.
+ * `none`: the route has nothing to do with an account.
+ */
+export type AccountRule = 'one' | 'one_or_all' | 'any' | 'none';
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
+/** A request that was authenticated, authorized and validated. */
+export interface ApiRequest<Query = unknown, Body = unknown> {
+  readonly method: string;
+  /** As it came, percent-encoding and all. */
+  readonly path: string;
+  readonly querystring: string;
+  readonly caller: Caller;
+  /** The account it works on; null for the operator's "all accounts". */
+  readonly accountId: string | null;
+  readonly query: Query;
+  readonly body: Body;
+  /** A parameter of the path. */
+  param(name: string): string;
+  /** A request header in lower case; undefined when absent. */
+  header(name: string): string | undefined;
+  /** Runs creating work in one transaction, once for each Idempotency-Key. */
+  once(work: (db: Queryable) => Promise<TextAnswer>): Promise<TextAnswer>;
+}
+
+/** What an answer looks like in the OpenAPI document. */
+export interface AnswerSpec {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** For what is not JSON. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> {
+  readonly method: Method;
+  /** With parameters in braces, as in OpenAPI: `/exports/{id}`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly account: AccountRule;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** What a schema of one field can't say; sees the body as it came. */
+  readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
+  /** A POST that creates: takes an Idempotency-Key. */
+  readonly creates?: boolean;
+  /** Answers of success; problems are the same everywhere. */
+  readonly answers: Readonly<Record<number, AnswerSpec>>;
+  handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<Answer>;
+}
+
+/** A route whose types are checked where it is defined and forgotten after. */
+export interface Route extends Omit<RouteSpec<z.ZodObject, z.ZodObject>, 'handle'> {
+  handle(request: ApiRequest): Promise<Answer>;
+}
+
+type Empty = z.ZodObject<Record<never, never>>;
+
+export function defineRoute<Query extends z.ZodObject = Empty, Body extends z.ZodObject = Empty>(
+  spec: RouteSpec<Query, Body>,
+): Route {
+  // The one who calls it has validated by the very schemas that give the types.
+  return {
+    ...spec,
+    handle: (request) => spec.handle(request as ApiRequest<z.output<Query>, z.output<Body>>),
+  };
+}

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type ProgressFacts, progressOf } from './progress.ts';
+
+const running: ProgressFacts = {
+  status: 'running',
+  rowsEstimated: 1_000,
+  rowsPlanned: 0,
+  isPlanned: false,
+  rowsExtracted: 0,
+  rowsWritten: 0,
+  readingSinceMs: 0,
+};
+
+test('there is no time left to tell until there is something to go on', () => {
+  expect(progressOf(running, 60_000)).toEqual({ progress: 0, etaSeconds: null });
+  expect(progressOf({ ...running, rowsExtracted: 500 }, 500).etaSeconds).toBeNull();
+  expect(
+    progressOf({ ...running, rowsExtracted: 500, readingSinceMs: undefined }, 60_000).etaSeconds,
+  ).toBeNull();
+});
+
+test('the time left follows from the rate so far', () => {
+  expect(progressOf({ ...running, rowsExtracted: 600, rowsWritten: 400 }, 10_000)).toEqual({
+    progress: 0.5,
+    etaSeconds: 10,
+  });
+});
+
+test('the exact count replaces the estimate once all chunks are known', () => {
+  const facts = { ...running, rowsPlanned: 200, isPlanned: true, rowsExtracted: 100, rowsWritten: 100 };
+  expect(progressOf(facts, 10_000).progress).toBe(0.5);
+  expect(progressOf({ ...facts, rowsEstimated: null }, 10_000).progress).toBe(0.5);
+});
+
+test('without an estimate nothing is claimed before the plan is complete', () => {
+  const facts = { ...running, rowsEstimated: null, rowsPlanned: 100, rowsExtracted: 100, rowsWritten: 100 };
+  expect(progressOf(facts, 10_000)).toEqual({ progress: 0, etaSeconds: null });
+});
+
+test('only a completed export is done', () => {
+  expect(progressOf({ ...running, rowsExtracted: 9_000, rowsWritten: 9_000 }, 10_000).progress).toBe(0.99);
+  expect(progressOf({ ...running, status: 'completed' }, 0)).toEqual({ progress: 1, etaSeconds: 0 });
+  expect(progressOf({ ...running, status: 'failed', rowsExtracted: 500 }, 10_000).etaSeconds).toBeNull();
+});
+
+test('whatever the facts, progress is a share and the time left is null or not negative', () => {
+  const facts = fc.record({
+    status: fc.constantFrom(
+      'pending',
+      'running',
+      'cancelling',
+      'completed',
+      'failed',
+      'cancelled',
+      'expired',
+    ),
+    rowsEstimated: fc.option(fc.nat()),
+    rowsPlanned: fc.nat(),
+    isPlanned: fc.boolean(),
+    rowsExtracted: fc.nat(),
+    rowsWritten: fc.nat(),
+    readingSinceMs: fc.option(fc.integer(), { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(facts, fc.integer(), (given, nowMs) => {
+      const { progress, etaSeconds } = progressOf(given, nowMs);
+      expect(progress).toBeGreaterThanOrEqual(0);
+      expect(progress).toBeLessThanOrEqual(1);
+      if (etaSeconds !== null) expect(etaSeconds).toBeGreaterThanOrEqual(0);
+      expect(etaSeconds).not.toBeNaN();
+    }),
+  );
+});

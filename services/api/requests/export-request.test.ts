@@ -1,0 +1,143 @@
+import { expect, test } from 'vitest';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { validate } from '../http/validate.ts';
+import { exportBodyRules, exportBodySchema, resolveExport } from './export-request.ts';
+
+function resource(name: string, more: Partial<Resource> = {}): Resource {
+  return {
+    name,
+    table: { schema: 'public', name },
+    event: name.slice(0, -1),
+    key: ['id'],
+    account: 'account_id',
+    range: 'created_at',
+    softDelete: undefined,
+    hide: [],
+    related: [],
+    operations: {},
+    syncLimit: 100,
+    ...more,
+  };
+}
+
+const catalog: Catalog = {
+  name: 'test',
+  resources: [
+    resource('invoices', { related: ['customers', 'lines'] }),
+    resource('customers'),
+    resource('lines', { related: ['products'] }),
+    resource('products', { range: undefined }),
+    resource('logs', { range: 'at' }),
+  ],
+};
+const NOW = Date.parse('2026-03-01T12:00:00.500Z');
+const parse = (body: unknown) => validate(exportBodySchema(catalog), body, 'body', exportBodyRules);
+const resolve = (body: unknown) => resolveExport(parse(body), catalog, NOW);
+
+function errorsOf(work: () => unknown): Record<string, string> {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof AppError) return Object.fromEntries(error.errors.map((e) => [e.pointer, e.detail]));
+    throw error;
+  }
+  return {};
+}
+
+test('the least request is resolved to every default', () => {
+  expect(resolve({ resource: 'customers' })).toEqual({
+    resources: ['customers'],
+    format: 'jsonl',
+    compression: 'none',
+    archive: null,
+    include_deleted: false,
+    include_related: false,
+    date_range: null,
+    fields: null,
+  });
+});
+
+test('everything wrong is told at once, with pointers', () => {
+  const errors = errorsOf(() =>
+    parse({
+      resources: ['invoices', 'nope'],
+      format: 'xml',
+      include_deleted: 'yes',
+      colour: 'red',
+      'a/b~c': 1,
+      date_range: { from: '2024-02-30T00:00:00Z', to: '2024-01-01' },
+    }),
+  );
+  expect(Object.keys(errors).sort()).toEqual(
+    [
+      '/a~1b~0c',
+      '/colour',
+      '/date_range/from',
+      '/date_range/to',
+      '/format',
+      '/include_deleted',
+      '/resources/1',
+    ].sort(),
+  );
+  expect(errors['/colour']).toBe('unknown field "colour"');
+});
+
+test('a missing resource is told together with the rest', () => {
+  expect(errorsOf(() => parse({ colour: 'red' }))).toMatchObject({
+    '/resource': expect.any(String),
+    '/colour': expect.any(String),
+  });
+  expect(errorsOf(() => parse({ resource: 'invoices', resources: ['customers'] }))).toHaveProperty(
+    '/resources',
+  );
+  expect(errorsOf(() => parse([]))).toHaveProperty('');
+});
+
+test('what is not available yet says so', () => {
+  const errors = errorsOf(() =>
+    parse({
+      resource: 'invoices',
+      format: 'csv',
+      compression: 'zstd',
+      archive: 'zip',
+      fields: ['id'],
+      as_of: 'x',
+    }),
+  );
+  for (const pointer of ['/format', '/compression', '/archive', '/fields', '/as_of']) {
+    expect(errors[pointer]).toContain('not available yet');
+  }
+});
+
+test('related resources come along over any number of steps, each once', () => {
+  expect(resolve({ resource: 'invoices', include_related: true }).resources).toEqual([
+    'invoices',
+    'customers',
+    'lines',
+    'products',
+  ]);
+});
+
+test('a date range is fixed in UTC, and ends now unless it says otherwise', () => {
+  expect(
+    resolve({ resource: 'customers', date_range: { from: '2026-01-01T01:00:00+01:00' } }).date_range,
+  ).toEqual({
+    from: '2026-01-01T00:00:00Z',
+    to: '2026-03-01T12:00:00.5Z',
+    field: 'created_at',
+  });
+});
+
+test('a date range needs an order and one column for all its resources', () => {
+  const from = '2026-01-01T00:00:00.000001Z';
+  expect(
+    errorsOf(() => resolve({ resource: 'customers', date_range: { from, to: '2026-01-01T00:00:00Z' } })),
+  ).toHaveProperty('/date_range/from');
+  for (const resources of [['products'], ['customers', 'logs']]) {
+    expect(errorsOf(() => resolve({ resources, date_range: { from } }))).toHaveProperty('/date_range');
+  }
+  expect(
+    resolve({ resources: ['customers', 'logs'], date_range: { from, field: 'updated_at' } }).date_range,
+  ).toMatchObject({ field: 'updated_at' });
+});

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+
+const INSTANT = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** Microseconds since 1970, as PostgreSQL counts; undefined when it is not a moment of RFC 3339 with a zone. */
+export function parseInstant(text: string): bigint | undefined {
+  const match = INSTANT.exec(text);
+  if (match === null) return undefined;
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const zoneMinutes = parseZone(match[8] ?? 'Z');
+  if (hour > 23 || minute > 59 || second > 59 || zoneMinutes === undefined) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  date.setUTCHours(hour, minute, second);
+  // A day that the month does not have rolls over into the next.
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
+  const fraction = BigInt((match[7] ?? '').padEnd(6, '0'));
+  return BigInt(date.getTime() - zoneMinutes * 60_000) * 1_000n + fraction;
+}
+
+/** RFC 3339 in UTC, with as many digits of the fraction as there are. */
+export function formatInstant(micros: bigint): string {
+  const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
+  const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString().slice(0, 19);
+  const digits = String(fraction).padStart(6, '0').replace(/0+$/, '');
+  return `${whole}${digits === '' ? '' : `.${digits}`}Z`;
+}
+
+function parseZone(text: string): number | undefined {
+  if (text.toUpperCase() === 'Z') return 0;
+  const [hours = 99, minutes = 99] = text.slice(1).split(':').map(Number);
+  if (hours > 23 || minutes > 59) return undefined;
+  return (text.startsWith('-') ? -1 : 1) * (hours * 60 + minutes);
+}
+
+/** A moment in a request, as the same moment in UTC. */
+export const instantSchema = z
+  .string()
+  .refine((text) => parseInstant(text) !== undefined, {
+    error:
+      'must be a moment with a zone in RFC 3339, for example 2026-01-31T00:00:00Z, with at most 6 decimals',
+  })
+  .meta({ format: 'date-time' });

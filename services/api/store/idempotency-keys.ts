@@ -1,0 +1,76 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** Longer than a job lives, so that a retry never starts a second one beside it. */
+const KEPT_DAYS = 7;
+
+/** How long a second request waits for the first before it is told to come again. */
+const WAIT_MS = 2_000;
+
+/** Expired keys removed along with each new one: more than come, so that they never pile up. */
+const SWEEP_COUNT = 20;
+
+export type KeyClaim =
+  | { readonly state: 'claimed' }
+  | { readonly state: 'in_flight' }
+  | { readonly state: 'kept'; readonly requestHash: Buffer; readonly response: string };
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Takes a key for this transaction, or says what the one that took it before has answered. While another transaction
+ * holds it, the insert waits for that one's end; after `in_flight` this transaction can only be rolled back.
+ */
+export async function claimKey(
+  db: Queryable,
+  key: { accountId: string; route: string; key: string; requestHash: Buffer },
+): Promise<KeyClaim> {
+  const id = [key.accountId, key.route, key.key];
+  await db.query(`set local lock_timeout = ${WAIT_MS}`);
+  try {
+    const inserted = await db.query(
+      `insert into idempotency_keys as k (account_id, route, key, request_hash, expires_at)
+       values ($1, $2, $3, $4, now() + make_interval(days => $5))
+       on conflict (account_id, route, key) do update
+         set request_hash = excluded.request_hash, response = null, created_at = now(), expires_at = excluded.expires_at
+         where k.expires_at < now()`,
+      [...id, key.requestHash, KEPT_DAYS],
+    );
+    if (inserted.rowCount === 1) return { state: 'claimed' };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) {
+      return { state: 'in_flight' };
+    }
+    throw error;
+  } finally {
+    await db.query('set local lock_timeout = 0').catch(() => undefined);
+  }
+  const { rows } = await db.query<{ request_hash: Buffer; sealed: string | null }>(
+    `select request_hash, response ->> 'sealed' as sealed from idempotency_keys
+     where account_id = $1 and route = $2 and key = $3`,
+    id,
+  );
+  const kept = rows[0];
+  if (kept === undefined || kept.sealed === null) return { state: 'in_flight' };
+  return { state: 'kept', requestHash: kept.request_hash, response: kept.sealed };
+}
+
+export async function keepResponse(
+  db: Queryable,
+  { accountId, route, key, response }: { accountId: string; route: string; key: string; response: string },
+): Promise<void> {
+  await db.query(
+    `update idempotency_keys set response = jsonb_build_object('sealed', $4::text)
+     where account_id = $1 and route = $2 and key = $3`,
+    [accountId, route, key, response],
+  );
+}
+
+/** Rows that another transaction is at are left for the next time. */
+export async function dropExpiredKeys(db: Queryable): Promise<void> {
+  await db.query({
+    name: 'drop_expired_idempotency_keys',
+    text: `delete from idempotency_keys where (account_id, route, key) in (
+             select account_id, route, key from idempotency_keys where expires_at < now()
+             limit ${SWEEP_COUNT} for update skip locked)`,
+  });
+}
