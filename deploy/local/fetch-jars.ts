@@ -41,7 +41,7 @@ export function cacheDirectory(env: Env): string {
  *
  * @throws SetupError when Maven is missing or the download fails, with what to do
  */
-export async function fetchJars(env: Env, say: (line: string) => void): Promise<Jars> {
+export async function fetchJars(env: Env, say: (line: string) => void, signal?: AbortSignal): Promise<Jars> {
   const cache = cacheDirectory(env);
   const target = jarsDirectory(env);
   const jars = { kafkaDirectory: join(target, 'kafka'), registryDirectory: join(target, 'registry') };
@@ -58,7 +58,7 @@ export async function fetchJars(env: Env, say: (line: string) => void): Promise<
   const temporary = mkdtempSync(join(cache, 'incomplete-'));
   try {
     say(`downloading Kafka and the schema registry, about 110 MB, once, into ${target}`);
-    await download(maven, join(temporary, 'kafka'), env, say);
+    await download(maven, join(temporary, 'kafka'), env, say, signal);
     await unpackRegistry(temporary);
     renameSync(temporary, target);
   } finally {
@@ -72,6 +72,7 @@ async function download(
   directory: string,
   env: Env,
   say: (line: string) => void,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const goals = ['dependency:copy-dependencies', 'dependency:copy'];
   const args = ['-B', '-f', POM, ...goals, `-DoutputDirectory=${directory}`];
@@ -79,6 +80,7 @@ async function download(
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: DOWNLOAD_LIMIT_MS,
+    ...(signal === undefined ? {} : { signal }),
   });
   const lastLines: string[] = [];
   let fileCount = 0;

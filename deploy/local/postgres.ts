@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Child, ChildGroup } from './child-group.ts';
+import { keptSecret } from './kept-secret.ts';
 import { choosePort } from './ports.ts';
 import {
   makeOwnedDirectory,
@@ -62,7 +63,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   const native = findPrograms();
   const programs = reachablePrograms(native.directory, native.version, user);
   mkdirSync(home, { recursive: true });
-  const password = keptPassword(join(home, 'postgres-password'));
+  const password = keptSecret(join(home, 'postgres-password'));
   const data = reachableDataDirectory(home, user);
   if (!existsSync(data)) initialise(programs, data, password, user);
   const port = await choosePort(PREFERRED_PORT);
@@ -104,11 +105,6 @@ function findPrograms(): { directory: string; version: string } {
     error.cause = cause;
     throw error;
   }
-}
-
-function keptPassword(path: string): string {
-  if (!existsSync(path)) writeFileSync(path, randomBytes(18).toString('hex'), { mode: 0o600 });
-  return readFileSync(path, 'utf8').trim();
 }
 
 /** Makes the cluster beside its place and moves it there when it is whole. */

@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { downloadedFile } from './fetch-jars.ts';
 import { javaMajorVersion, pickJava } from './java.ts';
 import { kafkaProperties } from './kafka.ts';
@@ -13,8 +13,6 @@ import { choosePort, isPortFree, requirePort } from './ports.ts';
 import { pickPostgresUser } from './postgres-user.ts';
 import { identifyProcess, isSameProcess, startTimeFromStat } from './process-identity.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
-
-const temporary = () => mkdtempSync(join(tmpdir(), 'tandem-unit-'));
 
 test('the version of Java is read from old and new forms', () => {
   expect(javaMajorVersion('openjdk version "17.0.15" 2025-04-15')).toBe(17);
@@ -51,7 +49,7 @@ test('a process is itself, and not another one with its PID', () => {
 });
 
 test('a run file is read as it was written, and anything else is no run file', () => {
-  const path = join(temporary(), 'run', 'a.run.json');
+  const path = join(temporaryDirectory(), 'run', 'a.run.json');
   const run = {
     owner: { pid: 1, startedAt: 'x' },
     children: [{ pid: 2, startedAt: 'y', name: 'kafka', stopSignal: 'SIGTERM' as const }],
@@ -63,7 +61,7 @@ test('a run file is read as it was written, and anything else is no run file', (
 });
 
 test('a lock is had by one at a time', () => {
-  const path = join(temporary(), 'lock');
+  const path = join(temporaryDirectory(), 'lock');
   const first = tryLock(path);
   expect(first).not.toBeNull();
   expect(tryLock(path)).toBeNull();
@@ -89,7 +87,7 @@ test('a taken default port is exchanged for a free one, a taken explicit one is 
 });
 
 test('a log that has grown is moved aside and starts again', () => {
-  const path = join(temporary(), 'kafka.log');
+  const path = join(temporaryDirectory(), 'kafka.log');
   writeFileSync(path, 'one\ntwo\nthree\n');
   expect(tailLogFile(path, 2)).toBe('two\nthree');
   boundLogFile(path, 100);

@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly log: Log;
   /** Told what takes long, in words for a person. */
   readonly say?: (line: string) => void;
+  /** Gives up a start that is still going on: what is up by then is stopped, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LocalStack extends AsyncDisposable {
@@ -72,7 +74,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   const startMessaging = async () => {
     if (!needsJars) return { brokers: given.kafkaBrokers ?? '', registryUrl: given.schemaRegistryUrl ?? '' };
     const java = findJava(env);
-    const { kafkaDirectory, registryDirectory } = await fetchJars(env, say);
+    const { kafkaDirectory, registryDirectory } = await fetchJars(env, say, options.signal);
     const kafka =
       given.kafkaBrokers === undefined
         ? await startKafka({ home, group, java, jarDirectory: kafkaDirectory, logPath: logPath('kafka') })
@@ -97,8 +99,10 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   };
 
   const startedAtMs = Date.now();
-  const results = await Promise.allSettled([startDatabase(), startMessaging()]);
-  const [database, messaging] = results;
+  const [database, messaging] = await abortable(
+    Promise.allSettled([startDatabase(), startMessaging()]),
+    options.signal,
+  );
   if (database.status === 'rejected') throw database.reason;
   if (messaging.status === 'rejected') throw messaging.reason;
   const postgres = database.value;
@@ -138,7 +142,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   return stack;
 }
 
-/** An empty variable counts as not given, as everywhere. A given source serves as the control store too, unless that is given. */
+/** An empty variable counts as not given, as everywhere. */
 function readGiven(env: Env) {
   const get = (name: string) => env[name]?.trim() || undefined;
   return {
@@ -148,4 +152,28 @@ function readGiven(env: Env) {
     schemaRegistryUrl: get('SCHEMA_REGISTRY_URL'),
     storageUrl: get('STORAGE_URL'),
   };
+}
+
+/** The variables by which the services find this stack. */
+export function stackVariables(stack: LocalStack) {
+  return {
+    DATABASE_URL: stack.databaseUrl,
+    CONTROL_DATABASE_URL: stack.controlDatabaseUrl,
+    KAFKA_BROKERS: stack.kafkaBrokers,
+    SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,
+    STORAGE_URL: stack.storageUrl,
+  };
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }

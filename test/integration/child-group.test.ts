@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -10,13 +9,10 @@ import { createChildGroup } from '../../deploy/local/child-group.ts';
 import { endLeftovers } from '../../deploy/local/end-processes.ts';
 import { identifyProcess } from '../../deploy/local/process-identity.ts';
 import { listRunFiles, writeRunFile } from '../../deploy/local/run-file.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const PARENT = fileURLToPath(new URL('../support/parent-process.ts', import.meta.url));
-
-function temporaryHome(): string {
-  return mkdtempSync(join(tmpdir(), 'tandem-children-'));
-}
 
 async function startParent(home: string): Promise<{ parent: ChildProcess; pids: number[] }> {
   const parent = spawn(process.execPath, [PARENT, 'group', home], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -31,7 +27,7 @@ async function startParent(home: string): Promise<{ parent: ChildProcess; pids: 
 const isAlive = (pid: number) => identifyProcess(pid) !== null;
 
 test('children and theirs end when their parent is killed without a chance to stop them', async () => {
-  const home = temporaryHome();
+  const home = temporaryDirectory();
   const { parent, pids } = await startParent(home);
   expect(pids.filter(isAlive)).toEqual(pids);
   parent.kill('SIGKILL');
@@ -40,7 +36,7 @@ test('children and theirs end when their parent is killed without a chance to st
 });
 
 test('children and theirs end when their parent is told to stop', async () => {
-  const home = temporaryHome();
+  const home = temporaryDirectory();
   const { parent, pids } = await startParent(home);
   parent.kill('SIGTERM');
   expect(await once(parent, 'exit')).toEqual([0, null]);
@@ -49,7 +45,7 @@ test('children and theirs end when their parent is told to stop', async () => {
 });
 
 test('a child that ignores the request to stop is killed after the grace', async () => {
-  const home = temporaryHome();
+  const home = temporaryDirectory();
   await using group = createChildGroup(join(home, 'run'));
   const child = group.spawn({
     name: 'stubborn',
@@ -64,7 +60,7 @@ test('a child that ignores the request to stop is killed after the grace', async
 });
 
 test('what a dead owner left over is ended, a stranger that has got its PID since is not', async () => {
-  const runDirectory = join(temporaryHome(), 'run');
+  const runDirectory = join(temporaryDirectory(), 'run');
   const sleepers = [1, 2].map(() => spawn('sleep', ['600'], { stdio: 'ignore', detached: true }));
   onTestFinished(() => {
     for (const sleeper of sleepers) sleeper.kill('SIGKILL');
@@ -86,7 +82,7 @@ test('what a dead owner left over is ended, a stranger that has got its PID sinc
 });
 
 test('what a living owner has started is left alone', async () => {
-  const runDirectory = join(temporaryHome(), 'run');
+  const runDirectory = join(temporaryDirectory(), 'run');
   await using group = createChildGroup(runDirectory);
   const child = group.spawn({
     name: 'sleeper',

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -12,6 +10,7 @@ import { startStack } from '../../deploy/local/stack.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const PARENT = fileURLToPath(new URL('../support/parent-process.ts', import.meta.url));
@@ -65,7 +64,7 @@ async function queryOne(url: string, text: string): Promise<unknown> {
 }
 
 test('PostgreSQL and its children end when the process that started them is killed, and its data is there at the next start', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'tandem-lifecycle-'));
+  const home = temporaryDirectory();
   const { parent, pids, databaseUrl } = await startParent(home);
   const postgres = pids[0] ?? 0;
   const all = [postgres, ...childrenOf(postgres)];
@@ -81,7 +80,7 @@ test('PostgreSQL and its children end when the process that started them is kill
 });
 
 test('a second start in the same home is refused while the first one runs', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'tandem-lifecycle-'));
+  const home = temporaryDirectory();
   await using _stack = await startStack({ home, env: postgresOnly(), log: silentLog });
   const second = startStack({ home, env: postgresOnly(), log: silentLog });
   await expect(second).rejects.toThrow(SetupError);
@@ -89,7 +88,7 @@ test('a second start in the same home is refused while the first one runs', asyn
 });
 
 test('a part that dies is told to whoever started the stack', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'tandem-lifecycle-'));
+  const home = temporaryDirectory();
   await using stack = await startStack({ home, env: postgresOnly(), log: silentLog });
   stack.startedHere.postgres?.kill('SIGKILL');
   expect(await stack.failed).toMatchObject({ part: 'postgres', exit: { signal: 'SIGKILL' } });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import { inject } from 'vitest';
+import { createScratchDatabase, type ScratchDatabase } from '../../deploy/local/scratch-database.ts';
 
 /** The real parts that a test runs against. */
 export interface TestStack {
@@ -11,12 +11,7 @@ export interface TestStack {
   readonly schemaRegistryUrl: string;
 }
 
-export interface TestDatabase extends AsyncDisposable {
-  readonly url: string;
-  readonly name: string;
-  /** Ends its sessions, drops its slots and itself. Safe to call twice. */
-  drop(): Promise<void>;
-}
+export type TestDatabase = ScratchDatabase;
 
 /** The parts of this run. Works in integration and e2e tests only. */
 export function testStack(): TestStack {
@@ -28,48 +23,7 @@ export function topicPrefix(): string {
   return `t_${randomBytes(5).toString('hex')}`;
 }
 
-/** An empty database that no other test has. `label` makes it recognisable in a server's log. */
-export async function createDatabase(label = 'test'): Promise<TestDatabase> {
-  const { databaseUrl } = testStack();
-  const name = `${label.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_')}_${randomBytes(5).toString('hex')}`;
-  await withAdmin(databaseUrl, (admin) => admin.query(`CREATE DATABASE ${admin.escapeIdentifier(name)}`));
-  const url = new URL(databaseUrl);
-  url.pathname = `/${name}`;
-  const drop = () => withAdmin(databaseUrl, (admin) => dropDatabase(admin, name));
-  return { url: url.href, name, drop, [Symbol.asyncDispose]: drop };
-}
-
-/**
- * A database with a slot in use can't be dropped, and a slot is in use until its WAL sender has noticed
- * that it was told to end, so this goes on until no slot is left.
- */
-async function dropDatabase(admin: pg.Client, name: string): Promise<void> {
-  await admin.query(
-    `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', ${admin.escapeLiteral(name)}::text);
-     EXCEPTION WHEN invalid_catalog_name THEN NULL; END $$`,
-  );
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const { rows } = await admin.query<{ slot_name: string; active_pid: number | null }>(
-      'SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = $1',
-      [name],
-    );
-    if (rows.length === 0) break;
-    await admin.query('SELECT pg_terminate_backend($1)', [rows[0]?.active_pid]);
-    await admin.query(
-      'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1 AND NOT active',
-      [name],
-    );
-    await admin.query('SELECT pg_sleep(0.05)');
-  }
-  await admin.query(`DROP DATABASE IF EXISTS ${admin.escapeIdentifier(name)} WITH (FORCE)`);
-}
-
-async function withAdmin(url: string, run: (admin: pg.Client) => Promise<unknown>): Promise<void> {
-  const admin = new pg.Client({ connectionString: url });
-  await admin.connect();
-  try {
-    await run(admin);
-  } finally {
-    await admin.end();
-  }
+/** An empty database that no other test has, to be dropped (or disposed of) when the test file is done with it. */
+export function createDatabase(label = 'test'): Promise<TestDatabase> {
+  return createScratchDatabase(testStack().databaseUrl, label);
 }

@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { Command } from '../command.ts';
+import { sampleAccountKey } from '../demo-key.ts';
+import { startTandem, type Tandem } from '../start-tandem.ts';
+import { untilAborted } from '../stop-request.ts';
+
+const MAX_SAMPLE_ROWS = 100_000_000;
+
+/** Everything on one machine, until Ctrl-C. */
+export const startCommand: Command = {
+  name: 'start',
+  summary: 'start everything on this machine, and stay until Ctrl-C',
+  help: `What is not given by a variable is started here: DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS,
+SCHEMA_REGISTRY_URL and STORAGE_URL each replace a part. Data is kept in .tandem (or TANDEM_HOME).
+
+  --rows <number>   invoices of the sample data, made at the first start (default 10,000)`,
+  async run(args, { env, home, say, log, signal }) {
+    const { values } = parseArgs({ args, options: { rows: { type: 'string' } } });
+    const sampleRows = readRows(values.rows);
+    say('starting');
+    await using tandem = await startTandem({
+      home,
+      env,
+      log,
+      say,
+      signal,
+      ...(sampleRows === undefined ? {} : { sampleRows }),
+    });
+    await announce(tandem, home, say);
+    const failure = await Promise.race([tandem.failed, untilAborted(signal)]);
+    say('stopping');
+    if (failure === undefined) return 0;
+    throw failure;
+  },
+};
+
+function readRows(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const rows = Number(text);
+  if (Number.isInteger(rows) && rows >= 0 && rows <= MAX_SAMPLE_ROWS) return rows;
+  throw new SetupError(`--rows must be a whole number from 0 to ${MAX_SAMPLE_ROWS}, not "${text}"`);
+}
+
+async function announce(tandem: Tandem, home: string, say: (line: string) => void): Promise<void> {
+  const { stack, apiUrl, adminKey } = tandem;
+  const facts = {
+    API: apiUrl,
+    'API reference': `${apiUrl}/docs`,
+    PostgreSQL: stack.databaseUrl,
+    Kafka: stack.kafkaBrokers,
+    'schema registry': stack.schemaRegistryUrl,
+    storage: stack.storageUrl,
+    logs: `${home}/logs`,
+    'operator key': adminKey,
+  };
+  say('');
+  for (const [name, value] of Object.entries(facts)) say(`  ${name.padEnd(16)} ${value}`);
+  if (tandem.hasSample) {
+    const key = await sampleAccountKey(home, apiUrl, adminKey);
+    say('\nA customer of the sample data, to paste:\n');
+    say(`export TANDEM_URL=${apiUrl}`);
+    say(`export TANDEM_KEY=${key}`);
+  }
+  say(`\ntandem ready ${apiUrl}`);
+}
