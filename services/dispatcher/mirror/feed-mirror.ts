@@ -1,0 +1,63 @@
+import type { Consumer } from 'kafkajs';
+import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
+import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { keepTrying } from '../keep-trying.ts';
+import { sealExport, storeFeedState } from './store-feed.ts';
+
+/**
+ * Copies how far the feed has come from Kafka into the control store, where extractors, writers and the api look.
+ * A message that comes again changes nothing.
+ */
+export function createFeedMirror(
+  topics: { readonly capture: string; readonly jobs: string },
+  consumer: Consumer,
+  codec: Pick<MessageCodec, 'decode'>,
+  db: Queryable,
+  log: Log,
+): Worker {
+  const ready = Promise.withResolvers<void>();
+  return {
+    name: 'feed-mirror',
+    ready: ready.promise,
+    async run(signal) {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [topics.capture, topics.jobs], fromBeginning: true });
+      await runConsumer(
+        consumer,
+        {
+          partitionsConsumedConcurrently: 2,
+          eachBatch: async ({ batch, heartbeat }) => {
+            // Positions only grow, so of several states in a batch the last says it all.
+            let latest: (CaptureStateMessage & { at: number }) | undefined;
+            for (const message of batch.messages) {
+              const type = String(message.headers?.type ?? '');
+              if (type !== 'CaptureState' && type !== 'FeedSealed') continue;
+              const decode = () => codec.decode(message);
+              const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);
+              if (decoded?.type === 'CaptureState') latest = decoded.value;
+              if (decoded?.type === 'FeedSealed') {
+                const { value } = decoded;
+                await keepTrying('sealing an export', () => sealExport(db, value), log, signal, heartbeat);
+              }
+            }
+            if (latest !== undefined) {
+              const state = latest;
+              await keepTrying(
+                'storing the feed state',
+                () => storeFeedState(db, state),
+                log,
+                signal,
+                heartbeat,
+              );
+            }
+          },
+        },
+        signal,
+        () => ready.resolve(),
+      );
+    },
+  };
+}

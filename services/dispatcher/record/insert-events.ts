@@ -1,0 +1,68 @@
+import { formatLsn } from '../../../shared/domain/lsn.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { RecordedEvent } from './recorded-event.ts';
+
+export const EVENTS_CHANNEL = 'tandem_events';
+
+/** PostgreSQL takes 8,000 bytes as a notification; a longer list of accounts becomes "all". */
+const MAX_NOTIFIED_CHARACTERS = 7_000;
+
+/**
+ * Whether an account is known is decided by this statement's own snapshot: an account that was committed before a
+ * change was is seen here, because the change got here later. Repeats insert nothing, so Kafka may deliver again.
+ * Other dispatchers are told in the same transaction, so they never look too early.
+ */
+const INSERT_EVENTS = `
+  with recorded as (
+    insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+    select e.commit_lsn, e.idx, a.id, e.xid, e.type, e.resource, e.record_key, e.committed_at, e.head || a.id || e.tail
+      from unnest($1::pg_lsn[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                  $8::timestamptz[], $9::text[], $10::text[])
+           as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail)
+      join accounts a on a.source_id = e.account
+    on conflict do nothing
+    returning account_id
+  ), touched as (
+    select distinct account_id from recorded
+  )
+  select array_agg(account_id) as accounts, (select count(*)::int from recorded) as count,
+         pg_notify('${EVENTS_CHANNEL}', $11 || ' ' ||
+           case when sum(length(account_id) + 1) > ${MAX_NOTIFIED_CHARACTERS} then '*'
+                else string_agg(account_id, ',') end)
+    from touched
+  having count(*) > 0`;
+
+export interface InsertedEvents {
+  readonly accounts: readonly string[];
+  readonly count: number;
+}
+
+/**
+ * Records events of known accounts, all or none of them. Their days must have partitions.
+ *
+ * @returns the accounts that got something new, and how many events were new
+ */
+export async function insertEvents(
+  db: Queryable,
+  sender: string,
+  events: readonly RecordedEvent[],
+): Promise<InsertedEvents> {
+  const { rows } = await db.query<InsertedEvents>({
+    name: 'insert_events',
+    text: INSERT_EVENTS,
+    values: [
+      events.map((event) => formatLsn(event.commitLsn)),
+      events.map((event) => event.index),
+      events.map((event) => event.xid.toString()),
+      events.map((event) => event.account),
+      events.map((event) => event.type),
+      events.map((event) => event.resource),
+      events.map((event) => event.recordKey),
+      events.map((event) => event.committedAt),
+      events.map((event) => event.payloadHead),
+      events.map((event) => event.payloadTail),
+      sender,
+    ],
+  });
+  return rows[0] ?? { accounts: [], count: 0 };
+}

@@ -1,0 +1,66 @@
+import type { Pool } from 'pg';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { dayAt, dropPartitionsBefore, ensurePartitions } from './event-partitions.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+const ROUND_MS = 60 * 60 * 1_000;
+
+/** Made ahead, so that midnight is a time like any other, also after a weekend's outage of this worker. */
+const DAYS_AHEAD = 3;
+
+/** Attempts serve to see what went wrong lately; the events themselves stay longer. */
+const ATTEMPTS_KEPT_DAYS = 7;
+const SWEPT_ROWS_AT_ONCE = 5_000;
+
+export interface RetentionConfig {
+  readonly eventRetentionDays: number;
+}
+
+/** The first day whose events are still kept. */
+export function keptSince(nowMs: number, { eventRetentionDays }: RetentionConfig): string {
+  return dayAt(nowMs - eventRetentionDays * DAY_MS);
+}
+
+const SWEEP_ATTEMPTS = `
+  delete from webhook_attempts where id in
+    (select id from webhook_attempts where started_at < $1 order by started_at limit ${SWEPT_ROWS_AT_ONCE})`;
+
+/** A parked event whose text is gone can be neither retried nor redelivered. */
+const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
+
+const SWEEP_DISPATCHERS = `delete from dispatchers where expires_at < now() - interval '1 hour'`;
+
+/** Makes the coming days' partitions and drops what is past its time. Several dispatchers may do so at once. */
+export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log): Worker {
+  const ready = Promise.withResolvers<void>();
+  const tend = async (nowMs: number) => {
+    const ahead = Array.from({ length: DAYS_AHEAD + 1 }, (_, n) => dayAt(nowMs + n * DAY_MS));
+    await ensurePartitions(pool, ahead);
+    const dropped = await dropPartitionsBefore(pool, keptSince(nowMs, config));
+    if (dropped.length > 0) log.info('events.expired', { days: dropped });
+    await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_DISPATCHERS);
+    const oldest = new Date(nowMs - ATTEMPTS_KEPT_DAYS * DAY_MS);
+    for (let swept = SWEPT_ROWS_AT_ONCE; swept === SWEPT_ROWS_AT_ONCE; ) {
+      swept = (await pool.query(SWEEP_ATTEMPTS, [oldest])).rowCount ?? 0;
+    }
+  };
+  return {
+    name: 'event-keeper',
+    ready: ready.promise,
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await tend(Date.now());
+        } catch (error) {
+          // Nothing depends on this round: partitions are made on demand too, and the next round drops more.
+          log.warn('events.not_tended', { error });
+        }
+        ready.resolve();
+        await sleep(ROUND_MS, signal);
+      }
+    },
+  };
+}

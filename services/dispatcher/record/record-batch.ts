@@ -1,0 +1,93 @@
+import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { ChangeReader } from './change-readers.ts';
+import { dayOf } from './event-partitions.ts';
+import type { InsertedEvents } from './insert-events.ts';
+import type { RecordedEvent } from './recorded-event.ts';
+
+/** One statement takes at most so many events and so much text (a single larger event goes alone). */
+const MAX_EVENTS = 1_000;
+const MAX_CHARACTERS = 4_000_000;
+
+export interface RecordDeps {
+  readonly readerOf: (message: Buffer) => ChangeReader | Promise<ChangeReader>;
+  readonly listAccounts: () => Promise<readonly string[]>;
+  readonly ensurePartitions: (days: readonly string[]) => Promise<void>;
+  readonly insert: (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
+  /** First day that is still kept, `2026-01-02`; what is older would only be dropped again. */
+  readonly keptSince: () => string;
+  readonly onRecorded: (accounts: readonly string[]) => void;
+  readonly log: Log;
+}
+
+export interface ChangeMessage {
+  readonly offset: string;
+  readonly value: Buffer | null;
+}
+
+/**
+ * Records the events of messages of one partition, in their order, in as few statements as the limits allow. `onDone`
+ * is told the offset up to which everything is recorded, after each statement.
+ *
+ * @throws when one could not be recorded; those before it are. Repeating the whole batch is safe.
+ */
+export type RecordBatch = (
+  partition: number,
+  messages: readonly ChangeMessage[],
+  onDone: (offset: string) => Promise<void>,
+) => Promise<void>;
+
+export function createRecordBatch(partitionCount: number, deps: RecordDeps): RecordBatch {
+  const daysMade = new Set<string>();
+
+  /** A truncation is told to every account that this partition speaks for: to others it would come out of order. */
+  const renderAll = async (partition: number, value: Buffer): Promise<RecordedEvent[]> => {
+    const read = deps.readerOf(value);
+    const { decode, renderer } = read instanceof Promise ? await read : read;
+    if (renderer === undefined) return [];
+    const change = decode(value);
+    if (change.op !== 'truncate') return [renderer.render(change)];
+    const accounts = await deps.listAccounts();
+    return accounts
+      .filter((account) => accountPartition(account, partitionCount) === partition)
+      .map((account) => renderer.renderReset(change, account));
+  };
+
+  const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
+    const keptSince = deps.keptSince();
+    const kept = events.filter((event) => dayOf(event.committedAt) >= keptSince);
+    if (kept.length < events.length) {
+      deps.log.warn('events.too_old', { count: events.length - kept.length, keptSince });
+    }
+    if (kept.length === 0) return;
+    const days = [...new Set(kept.map((event) => dayOf(event.committedAt)))].filter(
+      (day) => !daysMade.has(day),
+    );
+    if (days.length > 0) {
+      await deps.ensurePartitions(days);
+      for (const day of days) daysMade.add(day);
+    }
+    const { accounts, count } = await deps.insert(kept);
+    if (accounts.length > 0) deps.onRecorded(accounts);
+    deps.log.debug('events.recorded', { count, read: events.length });
+  };
+
+  return async (partition, messages, onDone) => {
+    let events: RecordedEvent[] = [];
+    let characters = 0;
+    for (const [index, { offset, value }] of messages.entries()) {
+      if (value !== null) {
+        for (const event of await renderAll(partition, value)) {
+          events.push(event);
+          characters += event.payloadHead.length + event.payloadTail.length;
+        }
+      }
+      const isFull = events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS;
+      if (!isFull && index < messages.length - 1) continue;
+      await insert(events);
+      await onDone(offset);
+      events = [];
+      characters = 0;
+    }
+  };
+}

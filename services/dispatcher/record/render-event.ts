@@ -1,0 +1,82 @@
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { DecodedChange } from '../../../shared/domain/change.ts';
+import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import { createEventJson } from '../../../shared/values/event-json.ts';
+import type { RecordedEvent } from './recorded-event.ts';
+
+/** Told to an account when a table was emptied at once: no event per record exists, so its records need a new export. */
+export const FEED_RESET = 'feed.reset';
+
+/** Makes events of one resource's changes. Everything in an event follows from its change, so a replay gives the same bytes. */
+export interface EventRenderer {
+  /** For inserts, updates and deletes. */
+  render(change: DecodedChange): RecordedEvent;
+  /** For a truncation, once for each account. */
+  renderReset(change: DecodedChange, account: string): RecordedEvent;
+}
+
+export function createEventRenderer(resource: Resource, shape: RowShape): EventRenderer {
+  const json = createEventJson(shape, resource.key);
+  const softDeleteIndex = shape.columns.findIndex((column) => column.name === resource.softDelete);
+  const isDeleted = (row: RowTexts | null) =>
+    softDeleteIndex >= 0 && (row?.[softDeleteIndex] ?? null) !== null;
+
+  const assemble = (
+    change: DecodedChange,
+    account: string,
+    type: string,
+    recordKey: string,
+    content: string,
+  ): RecordedEvent => {
+    const { commitLsn, index, xid, committedAtMicros } = change.source;
+    const position = { commitLsn, index };
+    const committedAt = formatMicros(committedAtMicros);
+    return {
+      commitLsn,
+      index,
+      xid,
+      account,
+      type,
+      resource: resource.name,
+      recordKey,
+      committedAt,
+      payloadHead: `{"id":"${eventId(position)}","type":"${type}","timestamp":"${committedAt}","account_id":"`,
+      payloadTail:
+        `","position":"${formatPosition(position)}","resource":"${resource.name}",${content},` +
+        `"transaction":{"id":"${xid}","index":${index}}}`,
+    };
+  };
+
+  return {
+    render(change) {
+      const type = `${resource.event}.${verbOf(change, isDeleted(change.before), isDeleted(change.after))}`;
+      const previous = json.previousJson(change);
+      const content =
+        `"key":${json.keyJson(change)},"data":${json.dataJson(change)}` +
+        (previous === undefined ? '' : `,"previous":${previous}`) +
+        (change.unchanged.length === 0 ? '' : `,"unchanged":${JSON.stringify(change.unchanged)}`);
+      return assemble(change, change.account, type, json.recordKey(change), content);
+    },
+    renderReset(change, account) {
+      const data = JSON.stringify({ reason: 'table_truncated', resources: [resource.name] });
+      return assemble(change, account, FEED_RESET, '[]', `"key":null,"data":${data}`);
+    },
+  };
+}
+
+/** A record that is soft-deleted is gone for the customer, and one that is restored is new to them. */
+function verbOf({ op, before }: DecodedChange, wasDeleted: boolean, isDeleted: boolean): string {
+  if (op === 'delete') return 'deleted';
+  if (op === 'insert' || before === null)
+    return isDeleted ? 'deleted' : op === 'insert' ? 'created' : 'updated';
+  if (wasDeleted === isDeleted) return 'updated';
+  return isDeleted ? 'deleted' : 'created';
+}
+
+/** Always six digits of fraction, so that timestamps compare as texts. */
+function formatMicros(micros: bigint): string {
+  const millis = micros / 1_000n;
+  const rest = micros % 1_000n;
+  return `${new Date(Number(millis)).toISOString().slice(0, -1)}${String(rest).padStart(3, '0')}Z`;
+}
