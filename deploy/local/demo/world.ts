@@ -81,14 +81,11 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     ...options.env,
   };
   const services = stack.use(
-    await startServices({
-      env,
-      services: options.services,
-      log: options.log,
-      directory: join(directory, 'run'),
-    }),
+    await startServices({ env, services: options.services, log: options.log, home: directory }),
   );
-  const operator = createApiClient(services.apiUrl, env.ADMIN_KEY);
+  await services.untilReady();
+  const apiUrl = services.url('api');
+  const operator = createApiClient(apiUrl, env.ADMIN_KEY);
   const resources = stack.move();
   return {
     catalog,

@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface Usage {
+  cpuSeconds: number;
+  /** Peak resident memory of the largest process of the tree since it started. */
+  peakBytes: number;
+}
+
+/** `getconf CLK_TCK` is 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/**
+ * CPU time of a process with its descendants, those that have ended and been waited for included, from Linux's `/proc`.
+ * PostgreSQL's work is done by children of its first process, so one PID alone would show nothing.
+ */
+export function readTreeUsage(root: number): Usage {
+  const children = new Map<number, number[]>();
+  const stats = new Map<number, ProcessStat>();
+  for (const entry of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(entry) ? readStat(Number(entry)) : undefined;
+    if (stat === undefined) continue;
+    stats.set(stat.pid, stat);
+    children.set(stat.parent, [...(children.get(stat.parent) ?? []), stat.pid]);
+  }
+  let ticks = 0;
+  let peakBytes = 0;
+  const open = [root];
+  for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
+    ticks += stats.get(pid)?.ticks ?? 0;
+    peakBytes = Math.max(peakBytes, readPeakBytes(pid));
+    open.push(...(children.get(pid) ?? []));
+  }
+  return { cpuSeconds: ticks / TICKS_PER_SECOND, peakBytes };
+}
+
+interface ProcessStat {
+  pid: number;
+  parent: number;
+  /** User and system time, of the process itself and of the children it has waited for. */
+  ticks: number;
+}
+
+/** See proc(5), `/proc/pid/stat`. A process may end while it is read. */
+function readStat(pid: number): ProcessStat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name is in brackets and may hold spaces and brackets itself.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    return { pid, parent: Number(fields[1]), ticks };
+  } catch {
+    return undefined;
+  }
+}
+
+function readPeakBytes(pid: number): number {
+  try {
+    const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return Number(line?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { benchExports } from '../bench/bench-exports.ts';
+import { benchFeed } from '../bench/bench-feed.ts';
+import type { Command } from '../command.ts';
+import { startStack } from '../stack.ts';
+import { wholeNumber } from '../whole-number.ts';
+
+/** Figures, never verdicts: what a machine reaches is for a person to judge. */
+export const benchCommand: Command = {
+  name: 'bench',
+  summary: 'measure exports and the feed, with CPU and memory per process',
+  help: `  tandem bench [exports] [feed]   both when none is named
+
+  --rows <n>     invoices to export (default 1000000)
+  --copies <n>   extractors, writers and dispatchers (default 1)`,
+  async run(args, { env, home, say, log, signal }) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { rows: { type: 'string', default: '1000000' }, copies: { type: 'string', default: '1' } },
+    });
+    const startedMs = performance.now();
+    await using stack = await startStack({ home, env, say, log, signal });
+    say(
+      `PostgreSQL, Kafka and the schema registry up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
+    );
+    const options = {
+      stack,
+      parts: Object.fromEntries(Object.entries(stack.startedHere).map(([name, child]) => [name, child.pid])),
+      directory: join(home, 'bench'),
+      rows: wholeNumber('--rows', values.rows, 1, 100_000_000),
+      copies: wholeNumber('--copies', values.copies, 1, 16),
+      log,
+      say,
+    };
+    const wants = (name: string) => positionals.length === 0 || positionals.includes(name);
+    if (wants('exports')) await benchExports(options);
+    if (wants('feed')) await benchFeed(options);
+    return 0;
+  },
+};

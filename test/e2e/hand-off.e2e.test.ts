@@ -1,0 +1,65 @@
+import { tmpdir } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { openReceiver } from '../../deploy/local/demo/receiver.ts';
+import { startTraffic } from '../../deploy/local/demo/traffic.ts';
+import { openWorld } from '../../deploy/local/demo/world.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { testStack } from '../support/stack.ts';
+import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+describe.each([1, 2])('with %i of each service', (copies) => {
+  test('two exports at once, each with a receiver that subscribes later, both end as the source', async () => {
+    await using world = await openWorld({
+      stack: testStack(),
+      directory: tmpdir(),
+      rows: 5_000,
+      accounts: 3,
+      services: { api: 1, extractor: copies, writer: copies, capture: copies, dispatcher: copies },
+      log: silentLog,
+    });
+    const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+    const traffic = await startTraffic({
+      databaseUrl: world.sourceUrl,
+      accounts: world.generated.accounts,
+      perSecond: 150,
+      connections: 4,
+      seed: copies,
+    });
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(async () => void (await traffic.stop()));
+
+    const spanning = await traffic.openTransaction();
+    const accepted = await Promise.all([createExport(world, customer), createExport(world, customer)]);
+    const replicas = await Promise.all(accepted.map(({ id }) => loadExport(world, customer, id)));
+    await spanning.commit();
+    // Some changes come between the export's end and the subscription.
+    const commitsBefore = traffic.counts.commits;
+    await waitFor('changes after the exports', () => traffic.counts.commits > commitsBefore + 300);
+
+    for (const [index, { id }] of accepted.entries()) {
+      const replica = replicas[index];
+      const receiver = cleanup.use(
+        await openReceiver({
+          onDelivery({ event }) {
+            replica?.apply(event);
+            return { status: 204 };
+          },
+        }),
+      );
+      const webhook = await customer.client.call<{ secret: string }>('POST', '/webhooks', {
+        url: receiver.url,
+        events: ['*'],
+        start: { after_export: id },
+      });
+      receiver.setSecret(webhook.secret);
+      cleanup.defer(() => expect(receiver.counts.badSignatures + receiver.counts.idMismatches).toBe(0));
+    }
+    const commitsThen = traffic.counts.commits;
+    await waitFor('changes after the subscription', () => traffic.counts.commits > commitsThen + 300);
+    await traffic.stop();
+    for (const replica of replicas) {
+      expect(await differencesAfter(world, customer, replica, 60_000)).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,68 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ExportView } from '../../deploy/local/demo/api-client.ts';
+import { compareWithSource } from '../../deploy/local/demo/compare.ts';
+import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
+import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
+import type { Customer, World } from '../../deploy/local/demo/world.ts';
+
+const EXPORT_LIMIT_MS = 60_000;
+
+/** Loads a completed export's files through their links into a new replica, counts checked against the manifest's. */
+export async function loadExport(world: World, customer: Customer, exportId: string): Promise<Replica> {
+  const view = await customer.client.completedExport(exportId, EXPORT_LIMIT_MS);
+  const replica = createReplica();
+  for (const file of view.files ?? []) {
+    const response = await fetch(file.url);
+    if (!response.ok || response.body === null) throw new Error(`${file.name} answered ${response.status}`);
+    const keyColumns = world.catalog.resources.find(({ name }) => name === file.resource)?.key ?? [];
+    const rows = await replica.loadLines(file.resource, linesOfBody(response.body, file.name), keyColumns);
+    if (rows !== file.rows)
+      throw new Error(`${file.name} holds ${rows} rows, the manifest says ${file.rows}`);
+  }
+  return replica;
+}
+
+/** Applies everything the pulled feed holds now. `after` is a query like `after_export=…` or `after=…`. @returns where to go on */
+export async function pullFeed(customer: Customer, after: string, replica: Replica): Promise<string> {
+  let query = after;
+  for (;;) {
+    const text = await customer.client.text('GET', `/events?${query}&limit=1000`);
+    const page = parseExactJson(text) as { data: FeedEvent[]; next_cursor: string | null };
+    for (const event of page.data) replica.apply(event);
+    if (page.next_cursor !== null) query = `after=${encodeURIComponent(page.next_cursor)}`;
+    if (page.data.length === 0) return query;
+  }
+}
+
+/**
+ * Waits until the replica is the source, with `advance` called before each look (to pull, for one). After the limit,
+ * returns what is different and what was out of order; empty means that all is well.
+ */
+export async function differencesAfter(
+  world: World,
+  customer: Customer,
+  replica: Replica,
+  limitMs: number,
+  advance: () => Promise<void> = () => Promise.resolve(),
+): Promise<string[]> {
+  const deadlineMs = Date.now() + limitMs;
+  for (;;) {
+    await advance();
+    const { differences } = await compareWithSource(
+      world.sourceUrl,
+      world.catalog,
+      customer.sourceId,
+      replica,
+    );
+    const faults = [...differences, ...replica.violations];
+    if (faults.length === 0 || Date.now() > deadlineMs) return faults;
+    await delay(200);
+  }
+}
+
+/** Creates an export of everything the account has. */
+export function createExport(world: World, customer: Customer): Promise<ExportView> {
+  return customer.client.call<ExportView>('POST', '/exports', {
+    resources: world.catalog.resources.map(({ name }) => name),
+  });
+}
