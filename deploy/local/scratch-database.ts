@@ -27,7 +27,7 @@ export async function createScratchDatabase(serverUrl: string, label: string): P
 async function dropDatabase(admin: pg.Client, name: string): Promise<void> {
   await admin.query(
     `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', ${admin.escapeLiteral(name)}::text);
-     EXCEPTION WHEN undefined_database THEN NULL; END $$`,
+     EXCEPTION WHEN invalid_catalog_name THEN NULL; END $$`,
   );
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const { rows } = await admin.query<{ slot_name: string; active_pid: number | null }>(

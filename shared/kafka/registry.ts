@@ -11,8 +11,15 @@ export interface Registry {
    * @throws when the schema is not compatible with what the subject already holds (mode BACKWARD)
    */
   register(subject: string, schema: AvroSchemaJson): Promise<number>;
+  /**
+   * Registers a schema also where it can't read what the subject's earlier versions wrote: the source's column has
+   * changed its type, and that is not ours to refuse. Readers that decode by the ID in each message are not touched.
+   */
+  registerIncompatible(subject: string, schema: AvroSchemaJson): Promise<number>;
   /** The schema of an ID exactly as it was registered, with our own properties; kept after the first call. */
   fetch(id: number): Promise<AvroSchemaJson>;
+  /** The newest schema of a subject, or undefined when nothing was registered under it; asked anew each time. */
+  latest(subject: string): Promise<AvroSchemaJson | undefined>;
   /** Encoding and decoding of small messages through Avro's general library. Rows and changes have their own codec in `values/`. */
   encode(id: number, value: unknown): Promise<Buffer>;
   decode(message: Buffer): Promise<unknown>;
@@ -36,7 +43,16 @@ export function createRegistry(url: string): Registry {
         return id;
       });
     },
+    async registerIncompatible(subject, schema) {
+      await setCompatibility(base, subject, COMPATIBILITY.NONE);
+      try {
+        return await registerUnchecked(base, subject, schema);
+      } finally {
+        await setCompatibility(base, subject, COMPATIBILITY.BACKWARD);
+      }
+    },
     fetch: (id) => remember(schemas, id, () => fetchSchema(base, id)),
+    latest: (subject) => fetchLatest(base, subject),
     encode: (id, value) => client.encode(id, value),
     decode: (message) => client.decode(message),
   };
@@ -46,6 +62,46 @@ export function createRegistry(url: string): Registry {
 async function fetchSchema(base: string, id: number): Promise<AvroSchemaJson> {
   const response = await fetch(`${base}/schemas/ids/${id}`, { signal: AbortSignal.timeout(10_000) });
   if (!response.ok) throw new Error(`the schema registry answered ${response.status} for schema ${id}`);
+  const body = (await response.json()) as { schema: string };
+  return JSON.parse(body.schema) as AvroSchemaJson;
+}
+
+async function setCompatibility(base: string, subject: string, compatibility: COMPATIBILITY): Promise<void> {
+  await sendToRegistry('PUT', `${base}/config/${encodeURIComponent(subject)}`, { compatibility });
+}
+
+async function registerUnchecked(base: string, subject: string, schema: AvroSchemaJson): Promise<number> {
+  const body = { schema: JSON.stringify(schema) };
+  const answer = await sendToRegistry(
+    'POST',
+    `${base}/subjects/${encodeURIComponent(subject)}/versions`,
+    body,
+  );
+  return (answer as { id: number }).id;
+}
+
+async function sendToRegistry(method: 'POST' | 'PUT', url: string, body: unknown): Promise<unknown> {
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`the schema registry answered ${response.status} to ${method} ${url}`);
+  return response.json();
+}
+
+/** Whether a registration failed because the schema can't read what the subject already holds. */
+export function isIncompatibleSchema(error: unknown): boolean {
+  return (error as { status?: unknown } | null)?.status === 409;
+}
+
+async function fetchLatest(base: string, subject: string): Promise<AvroSchemaJson | undefined> {
+  const response = await fetch(`${base}/subjects/${encodeURIComponent(subject)}/versions/latest`, {
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (response.status === 404) return undefined;
+  if (!response.ok) throw new Error(`the schema registry answered ${response.status} for subject ${subject}`);
   const body = (await response.json()) as { schema: string };
   return JSON.parse(body.schema) as AvroSchemaJson;
 }

@@ -1,0 +1,110 @@
+import type { Admin } from 'kafkajs';
+import { ConfigResourceTypes } from 'kafkajs';
+import pg from 'pg';
+import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { type AvroSchemaJson, createRegistry, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import type { CaptureConfig } from './config.ts';
+import { createCaptureWorker } from './run-capture.ts';
+import { runSession } from './session.ts';
+import { createSourceQueries } from './source/source-queries.ts';
+
+const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+const HEARTBEAT_INTERVAL_MS = 10_000;
+const QUERY_TIMEOUT_MS = 30_000;
+/** Kafka's own default, where the broker does not say. */
+const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
+
+/** The one service that needs no control store: what it knows, it keeps in the topics. */
+export async function buildCapture(
+  config: CaptureConfig,
+  { stack, log, health }: ServiceContext,
+): Promise<Worker[]> {
+  log.info('service.configured', { ...config, kafka: { brokers: config.kafka.brokers } });
+  const catalog = await loadCatalog(config.catalogPath);
+  const topics = topicsOf(config.topicPrefix, catalog);
+
+  // One connection each for snapshots, heartbeats, and what is read of the catalog.
+  const pool = stack.adopt(
+    new pg.Pool({
+      connectionString: config.databaseUrl.reveal(),
+      max: 3,
+      application_name: 'tandem capture',
+      options: TEXT_SESSION_OPTIONS,
+      types: rawTypes,
+      query_timeout: QUERY_TIMEOUT_MS,
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+    }),
+    (each) => each.end(),
+  );
+  pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  const source = createSourceQueries(pool);
+  const findings = await checkCatalog(source, catalog, { publication: config.publicationName });
+  if (findings.length > 0)
+    throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
+
+  const kafka = createKafka(config.kafka, 'tandem-capture', log);
+  const admin = kafka.admin();
+  await admin.connect();
+  let maxMessageBytes: number;
+  try {
+    await ensureTopics(admin, topics.declarations);
+    maxMessageBytes = await readMaxMessageBytes(admin, topics.changes);
+  } finally {
+    await admin.disconnect();
+  }
+
+  const subjectPrefix = config.topicPrefix === 'tandem' ? '' : `${config.topicPrefix}.`;
+  const registry = createRegistry(config.schemaRegistryUrl);
+  const codec = createMessageCodec(registry, subjectPrefix);
+  const register = async (subject: string, schema: AvroSchemaJson) => {
+    try {
+      return await registry.register(subject, schema);
+    } catch (error) {
+      if (!isIncompatibleSchema(error)) throw error;
+      log.warn('schema.incompatible', { subject, effect: 'readers with the old schema need the new one' });
+      return registry.registerIncompatible(subject, schema);
+    }
+  };
+
+  const healthServer = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
+    server.close(),
+  );
+  log.info('service.listening', { port: healthServer.port });
+
+  const sessionConfig = {
+    ...config,
+    databaseUrl: config.databaseUrl.reveal(),
+    transactionalId: `${config.topicPrefix}.capture.${config.slotName}`,
+    maxQueuedBytes: MAX_QUEUED_BYTES,
+    maxMessageBytes,
+    heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+  };
+  const changesPartitionCount =
+    topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
+  const deps = { source, kafka, codec, catalog, topics, changesPartitionCount, register, subjectPrefix, log };
+  return [
+    createCaptureWorker({
+      runSession: (onStreaming, signal) => runSession(sessionConfig, { ...deps, onStreaming }, signal),
+      log,
+    }),
+  ];
+}
+
+async function readMaxMessageBytes(admin: Admin, topic: string): Promise<number> {
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes'] }],
+  });
+  return Number(resources[0]?.configEntries[0]?.configValue ?? DEFAULT_MAX_MESSAGE_BYTES);
+}

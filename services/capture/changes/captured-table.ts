@@ -1,0 +1,67 @@
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { RelationMessage } from '../source/pgoutput.ts';
+
+/** How the tuples of one version of a resource's table become rows of its shape. Places are in the shape's columns. */
+export interface CapturedTable {
+  readonly shape: RowShape;
+  /** For each column of the shape its place in the tuple. */
+  readonly tuplePlaces: readonly number[];
+  readonly keyPlaces: readonly number[];
+  readonly accountPlace: number;
+  /** For each column of the shape, whether the old version of a row carries it when only its identity is sent. */
+  readonly isInIdentity: readonly boolean[];
+  /** The identity carries the key and the account, so that a delete finds its way. */
+  readonly isIdentitySufficient: boolean;
+}
+
+/** What knows each type's way into topics; `Types` of shared/values is one. */
+export interface ValueTypes {
+  /** @throws UnknownTypeError for a type made after the types were loaded */
+  valueType(oid: number, typeModifier: number): Column['type'];
+}
+
+/**
+ * Fits a table, as the stream describes it from here on, to its resource. pgoutput leaves generated and dropped columns out,
+ * and keeps the rest in column order, so the shape equals the one an extractor makes from the database.
+ *
+ * @throws SetupError when the table has lost a column that the catalog needs
+ */
+export function captureTable(
+  resource: Resource,
+  relation: RelationMessage,
+  types: ValueTypes,
+): CapturedTable {
+  const visible = relation.columns
+    .map((column, tuplePlace) => ({ column, tuplePlace }))
+    .filter(({ column }) => !resource.hide.includes(column.name));
+  const placeOf = (name: string): number => {
+    const place = visible.findIndex(({ column }) => column.name === name);
+    if (place === -1) {
+      throw new SetupError(
+        `${relation.schema}.${relation.name} has no column ${name} any more, which the catalog names for ` +
+          `${resource.name}: adapt the catalog to the table, or the table to the catalog`,
+      );
+    }
+    return place;
+  };
+  const keyPlaces = resource.key.map(placeOf);
+  const accountPlace = placeOf(resource.account);
+  const isInIdentity = visible.map(({ column }) => column.isInIdentity);
+  return {
+    shape: {
+      resource: resource.name,
+      columns: visible.map(({ column: { name, typeOid, typeModifier } }) => ({
+        name,
+        type: types.valueType(typeOid, typeModifier),
+        isKey: resource.key.includes(name),
+      })),
+    },
+    tuplePlaces: visible.map(({ tuplePlace }) => tuplePlace),
+    keyPlaces,
+    accountPlace,
+    isInIdentity,
+    isIdentitySufficient: [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true),
+  };
+}

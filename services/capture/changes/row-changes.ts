@@ -1,0 +1,126 @@
+import type { Change } from '../../../shared/domain/change.ts';
+import type { OldTuple, PgOutputMessage, Tuple } from '../source/pgoutput.ts';
+import type { CapturedTable } from './captured-table.ts';
+
+/** A change before it is known where it stands. */
+export type RowChange = Omit<Change, 'resource' | 'source'>;
+
+/** The account of what concerns every account. No account column holds it: an account's own `*` would be told as such. */
+export const EVERY_ACCOUNT = '*';
+
+/**
+ * The subscribers of a table have to start anew: it was truncated, or a row went away and the log does not say whose
+ * it was.
+ */
+export const TRUNCATED: RowChange = {
+  op: 'truncate',
+  account: EVERY_ACCOUNT,
+  before: null,
+  after: null,
+  unchanged: [],
+  missing: [],
+};
+
+type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
+
+/**
+ * The changes that one row message stands for, in order: mostly one. An update that moves a row to another key or
+ * another account is the delete of the old record and the insert of the new one: no account learns of the other's
+ * row, and no record changes its identity.
+ */
+export function rowChanges(table: CapturedTable, message: RowMessage): RowChange[] {
+  switch (message.kind) {
+    case 'insert':
+      return [inserted(table, newRow(table, message.after, null))];
+    case 'delete':
+      return [deleted(table, message.before)];
+    case 'update': {
+      const row = newRow(table, message.after, message.before);
+      // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
+      if (message.before === null) return [updated(table, null, row)];
+      const before = oldRow(table, message.before);
+      if (table.isIdentitySufficient && isSameRecord(table, before.values, row.values)) {
+        return [updated(table, before, row)];
+      }
+      return [deleted(table, message.before), inserted(table, row)];
+    }
+  }
+}
+
+interface Row {
+  readonly values: (string | null)[];
+  /** Columns whose value is not known. */
+  readonly unknown: string[];
+}
+
+function newRow(table: CapturedTable, tuple: Tuple, before: OldTuple | null): Row {
+  const unknown: string[] = [];
+  const values = table.tuplePlaces.map((tuplePlace, place) => {
+    const value = tuple[tuplePlace];
+    if (value !== undefined) return value;
+    // Stored apart and not sent again, because it did not change: so the old version has it, if it was sent.
+    const isCarried = before?.kind === 'full' || (before !== null && table.isInIdentity[place] === true);
+    const carried = isCarried ? before?.values[tuplePlace] : undefined;
+    if (carried !== undefined) return carried;
+    unknown.push(nameOf(table, place));
+    return null;
+  });
+  return { values, unknown };
+}
+
+function oldRow(table: CapturedTable, before: OldTuple): Row {
+  const unknown: string[] = [];
+  const values = table.tuplePlaces.map((tuplePlace, place) => {
+    const isCarried = before.kind === 'full' || table.isInIdentity[place] === true;
+    const value = isCarried ? before.values[tuplePlace] : undefined;
+    if (value !== undefined) return value;
+    unknown.push(nameOf(table, place));
+    return null;
+  });
+  return { values, unknown };
+}
+
+function nameOf(table: CapturedTable, place: number): string {
+  return table.shape.columns[place]?.name ?? '';
+}
+
+function isSameRecord(table: CapturedTable, before: readonly unknown[], after: readonly unknown[]): boolean {
+  return (
+    before[table.accountPlace] === after[table.accountPlace] &&
+    table.keyPlaces.every((place) => before[place] === after[place])
+  );
+}
+
+/** A row without an account is nobody's; it stays in the topic for those who read all of it. */
+function accountOf(table: CapturedTable, values: readonly (string | null)[]): string {
+  return values[table.accountPlace] ?? '';
+}
+
+function inserted(table: CapturedTable, { values, unknown }: Row): RowChange {
+  const account = accountOf(table, values);
+  return { op: 'insert', account, before: null, after: values, unchanged: unknown, missing: [] };
+}
+
+function updated(table: CapturedTable, before: Row | null, after: Row): RowChange {
+  return {
+    op: 'update',
+    account: accountOf(table, after.values),
+    before: before?.values ?? null,
+    after: after.values,
+    unchanged: after.unknown,
+    missing: before?.unknown ?? [],
+  };
+}
+
+function deleted(table: CapturedTable, before: OldTuple): RowChange {
+  if (!table.isIdentitySufficient) return TRUNCATED;
+  const { values, unknown } = oldRow(table, before);
+  return {
+    op: 'delete',
+    account: accountOf(table, values),
+    before: values,
+    after: null,
+    unchanged: [],
+    missing: unknown,
+  };
+}

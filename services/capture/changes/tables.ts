@@ -1,0 +1,88 @@
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { Change } from '../../../shared/domain/change.ts';
+import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createChangeCodec } from '../../../shared/values/change-codec.ts';
+import { createRecordKey } from '../../../shared/values/record-key.ts';
+import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
+import type { RelationMessage } from '../source/pgoutput.ts';
+import { type CapturedTable, captureTable } from './captured-table.ts';
+
+/** A captured table that can put its changes into messages. */
+export interface EncodableTable extends CapturedTable {
+  /** @throws UnencodableRowError when a value's text is not of its type */
+  encode(change: Change): Buffer;
+  /** JSON array text of the key. */
+  recordKey(row: RowTexts): string;
+}
+
+export interface Tables {
+  /**
+   * Takes over a table's description, which the stream gives before the table's first row and after each change of
+   * its columns. Tables that are not in the catalog are passed over.
+   *
+   * @throws SetupError when a column is gone that the catalog needs
+   */
+  learn(relation: RelationMessage): Promise<void>;
+  find(relationId: number): EncodableTable | undefined;
+}
+
+export interface TablesDeps {
+  readonly catalog: Catalog;
+  readonly loadTypes: () => Promise<Types>;
+  /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly subjectPrefix: string;
+  readonly log: Log;
+}
+
+export function createTables({ catalog, loadTypes, register, subjectPrefix, log }: TablesDeps): Tables {
+  const tables = new Map<number, EncodableTable>();
+  return {
+    find: (relationId) => tables.get(relationId),
+    async learn(relation) {
+      const resource = catalog.resources.find(
+        ({ table }) => table.schema === relation.schema && table.name === relation.name,
+      );
+      if (resource === undefined) {
+        tables.delete(relation.id);
+        return;
+      }
+      // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
+      // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
+      const types = await loadTypes();
+      const table = captureTable(resource, relation, {
+        valueType: (oid, typeModifier) => {
+          try {
+            return types.valueType(oid, typeModifier);
+          } catch (error) {
+            if (!(error instanceof UnknownTypeError)) throw error;
+            log.warn('type.dropped', { resource: resource.name, typeOid: oid });
+            return { kind: 'string', pgName: `dropped.${oid}` };
+          }
+        },
+      });
+      const codec = createChangeCodec(table.shape, { namespace: `tandem.${catalog.name}` });
+      const { schema } = codec;
+      const subject = `${subjectPrefix}${schema.namespace}.${schema.name}`;
+      const schemaId = await register(subject, schema);
+      if (!table.isIdentitySufficient) {
+        log.error('replica_identity.insufficient', {
+          resource: resource.name,
+          remedy: 'run `tandem source prepare`; until then each delete resets the feed of the resource',
+        });
+      }
+      tables.set(relation.id, {
+        ...table,
+        encode: (change) => codec.encode(change, schemaId),
+        recordKey: createRecordKey(table.shape, resource.key).ofPgTexts,
+      });
+      log.info('table.learned', {
+        resource: resource.name,
+        columnCount: table.shape.columns.length,
+        schemaId,
+      });
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import type { Change } from '../../../shared/domain/change.ts';
+import type { Lsn } from '../../../shared/domain/lsn.ts';
+import type { PgOutputMessage } from '../source/pgoutput.ts';
+import type { CapturedTable } from './captured-table.ts';
+import { rowChanges, TRUNCATED } from './row-changes.ts';
+
+/** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
+export interface ResumePoint {
+  /** Every transaction that ended at or before it is in the topic. */
+  readonly passedLsn: Lsn;
+  readonly lastCommitLsn: Lsn;
+  /** Of the last change of the transaction at `lastCommitLsn`, which may be there in part; -1 for none. */
+  readonly lastIndex: number;
+}
+
+/** A message that an export sent after its snapshot has come by. */
+export interface Seal {
+  readonly jobId: string;
+  readonly token: string;
+}
+
+export interface EndedTransaction {
+  readonly xid: bigint;
+  readonly commitLsn: Lsn;
+  readonly endLsn: Lsn;
+  /** Changes in the catalog's tables, including those that were left out as sent before. */
+  readonly changeCount: number;
+  readonly seals: readonly Seal[];
+}
+
+export interface TransactionHandler<Table> {
+  /** The table's present version; undefined for a table that is not in the catalog. */
+  table(relationId: number): Table | undefined;
+  /** The 64-bit value of a transaction ID that was just streamed. */
+  widenXid(xid: number): bigint;
+  onChange(change: Change, table: Table): void;
+  /** Not called for a transaction that is in the topic as a whole. */
+  onEnd(transaction: EndedTransaction): void;
+}
+
+export interface Transactions {
+  /** @param lsn of the message's own WAL record @throws TransactionOrderError */
+  push(message: PgOutputMessage, lsn: Lsn): void;
+  /** Between a Begin and its Commit. */
+  readonly isOpen: boolean;
+}
+
+/** Messages in an order that a server does not send. A bug, and never passed over. */
+export class TransactionOrderError extends Error {
+  override readonly name = 'TransactionOrderError';
+}
+
+const SEAL_PREFIX = 'tandem.seal';
+/** A seal is a transaction of its own; this only bounds what someone else might send. */
+const MAX_SEALS = 1_000;
+
+interface OpenTransaction {
+  readonly xid: bigint;
+  readonly commitLsn: Lsn;
+  readonly committedAtMicros: bigint;
+  /** It is in the topic as a whole. */
+  readonly isPassed: boolean;
+  /** Changes up to this index are in the topic. */
+  readonly sentIndex: number;
+  nextIndex: number;
+  readonly seals: Seal[];
+}
+
+/**
+ * Messages to changes with their place in the transaction. The index counts the changes that come out, so the same
+ * transaction streamed again gives each change the same place, and so the same event ID.
+ */
+export function createTransactions<Table extends CapturedTable>(
+  resume: ResumePoint,
+  handler: TransactionHandler<Table>,
+): Transactions {
+  let open: OpenTransaction | undefined;
+
+  const emit = (table: Table, change: Omit<Change, 'resource' | 'source'>, lsn: Lsn) => {
+    const transaction = needOpen();
+    const index = transaction.nextIndex;
+    transaction.nextIndex += 1;
+    if (index <= transaction.sentIndex) return;
+    const { commitLsn, xid, committedAtMicros } = transaction;
+    const source = { lsn, commitLsn, xid, index, committedAtMicros };
+    handler.onChange({ ...change, resource: table.shape.resource, source }, table);
+  };
+
+  const needOpen = (): OpenTransaction => {
+    if (open === undefined) throw new TransactionOrderError('a change outside of a transaction');
+    return open;
+  };
+
+  return {
+    get isOpen() {
+      return open !== undefined;
+    },
+    push(message, lsn) {
+      switch (message.kind) {
+        case 'begin':
+          if (open !== undefined) throw new TransactionOrderError('a transaction begins inside another');
+          open = {
+            xid: handler.widenXid(message.xid),
+            commitLsn: message.commitLsn,
+            committedAtMicros: message.committedAtMicros,
+            // The end lies behind the commit record's start, and `passedLsn` is never inside a record.
+            isPassed: message.commitLsn < resume.passedLsn,
+            sentIndex: message.commitLsn === resume.lastCommitLsn ? resume.lastIndex : -1,
+            nextIndex: 0,
+            seals: [],
+          };
+          return;
+        case 'commit': {
+          const { xid, commitLsn, isPassed, nextIndex, seals } = needOpen();
+          if (message.commitLsn !== commitLsn)
+            throw new TransactionOrderError('a commit of another transaction');
+          open = undefined;
+          if (!isPassed) {
+            handler.onEnd({ xid, commitLsn, endLsn: message.endLsn, changeCount: nextIndex, seals });
+          }
+          return;
+        }
+        case 'insert':
+        case 'update':
+        case 'delete': {
+          if (needOpen().isPassed) return;
+          const table = handler.table(message.relationId);
+          if (table === undefined) return;
+          for (const change of rowChanges(table, message)) emit(table, change, lsn);
+          return;
+        }
+        case 'truncate': {
+          if (needOpen().isPassed) return;
+          for (const relationId of message.relationIds) {
+            const table = handler.table(relationId);
+            if (table !== undefined) emit(table, TRUNCATED, lsn);
+          }
+          return;
+        }
+        case 'message': {
+          if (!message.isTransactional || message.prefix !== SEAL_PREFIX) return;
+          const seal = readSeal(message.content);
+          const { seals } = needOpen();
+          if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
+          return;
+        }
+        case 'origin':
+        case 'relation':
+        case 'type':
+          return;
+      }
+    },
+  };
+}
+
+/** Anyone who may write to the database may send such a message, so one that is not a seal is passed over. */
+function readSeal(content: string): Seal | undefined {
+  try {
+    const { job_id: jobId, token } = JSON.parse(content) as { job_id?: unknown; token?: unknown };
+    return typeof jobId === 'string' && typeof token === 'string' ? { jobId, token } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,44 @@
+import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
+import type { ResumePoint } from '../changes/transactions.ts';
+import type { SettledState } from './settled.ts';
+
+/** How far capture has come; what a CaptureState record says, with wide numbers. */
+export interface CaptureProgress extends ResumePoint, SettledState {
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
+  return {
+    slot,
+    system_id: progress.systemId,
+    timeline: progress.timeline,
+    last_commit_lsn: Number(progress.lastCommitLsn),
+    last_index: progress.lastIndex,
+    passed_lsn: Number(progress.passedLsn),
+    settled_lsn: Number(progress.settledLsn),
+    snapshot: progress.snapshot,
+    unsettled: progress.unsettled.map(({ commitLsn, xid }) => ({
+      commit_lsn: Number(commitLsn),
+      xid: Number(xid),
+    })),
+    unsettled_xmin: progress.unsettledXmin === null ? null : Number(progress.unsettledXmin),
+  };
+}
+
+export function fromCaptureState(message: CaptureStateMessage): CaptureProgress {
+  return {
+    systemId: message.system_id,
+    timeline: message.timeline,
+    lastCommitLsn: BigInt(message.last_commit_lsn),
+    lastIndex: message.last_index,
+    passedLsn: BigInt(message.passed_lsn),
+    settledLsn: BigInt(message.settled_lsn),
+    snapshot: message.snapshot,
+    unsettled: message.unsettled.map(({ commit_lsn: commitLsn, xid }) => ({
+      commitLsn: BigInt(commitLsn),
+      xid: BigInt(xid),
+    })),
+    unsettledXmin: message.unsettled_xmin === null ? null : BigInt(message.unsettled_xmin),
+  };
+}

@@ -1,0 +1,89 @@
+import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { formatSnapshot, isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
+
+/** A transaction that is in the feed, and was not visible in any snapshot looked at so far. */
+export interface Unsettled {
+  readonly commitLsn: Lsn;
+  readonly xid: bigint;
+}
+
+export interface SettledState {
+  /** Every transaction at or before it is visible to every snapshot taken after `snapshot`. */
+  readonly settledLsn: Lsn;
+  /** The latest snapshot looked at, as `xmin:xmax:xip`. */
+  readonly snapshot: string;
+  /** In commit order. */
+  readonly unsettled: readonly Unsettled[];
+  /** Nothing more settles before a snapshot's `xmin` has reached it; null when nothing was cut off. */
+  readonly unsettledXmin: bigint | null;
+}
+
+/**
+ * The settled prefix of the feed: the longest one whose transactions are all visible in a snapshot P. What is visible
+ * in P is visible in every later snapshot, so a subscription whose snapshot is later than P may start there.
+ *
+ * A transaction seen in P leaves the list at once, though others before it may still be invisible; only the first
+ * one left bounds the prefix. So the list holds what is stuck between the WAL and visibility, which is at most one
+ * transaction a connection, and what came since the last look.
+ */
+export interface Settling {
+  /** A transaction with changes has been streamed to its end. Must be called in commit order. */
+  add(transaction: Unsettled): void;
+  look(snapshot: Snapshot): void;
+  /** `passedLsn`: every transaction at or before it has been added. Never goes back. */
+  state(passedLsn: Lsn): SettledState;
+  readonly hasUnsettled: boolean;
+  /** `xmax` of the latest snapshot, which xids are widened by. */
+  readonly xmax: bigint;
+}
+
+/** More than any server has connections for; in CaptureState they take some 30 kB. */
+export const MAX_UNSETTLED = 2_000;
+
+export function createSettling(
+  start: Omit<SettledState, 'snapshot'>,
+  firstSnapshot: Snapshot,
+  maxUnsettled: number = MAX_UNSETTLED,
+): Settling {
+  let { settledLsn, unsettledXmin } = start;
+  let unsettled = [...start.unsettled];
+  let latest = firstSnapshot;
+  let latestText = '';
+
+  const look = (snapshot: Snapshot) => {
+    latest = snapshot;
+    latestText = formatSnapshot(snapshot);
+    if (unsettledXmin !== null && snapshot.xmin >= unsettledXmin) unsettledXmin = null;
+    unsettled = unsettled.filter(({ xid }) => !isVisible(xid, snapshot));
+  };
+
+  /** One number stands for the whole list: once `xmin` has reached it, all that were on it are visible. */
+  const cut = () => {
+    const first = unsettled[0];
+    if (first === undefined) return;
+    if (unsettledXmin === null && first.commitLsn - 1n > settledLsn) settledLsn = first.commitLsn - 1n;
+    unsettledXmin = unsettled.reduce((xmin, { xid }) => (xid >= xmin ? xid + 1n : xmin), unsettledXmin ?? 0n);
+    unsettled = [];
+  };
+
+  look(firstSnapshot);
+  return {
+    add(transaction) {
+      if (isVisible(transaction.xid, latest)) return;
+      if (unsettled.length >= maxUnsettled) cut();
+      unsettled.push(transaction);
+    },
+    look,
+    state(passedLsn) {
+      const reached = unsettled[0] === undefined ? passedLsn : unsettled[0].commitLsn - 1n;
+      if (unsettledXmin === null && reached > settledLsn) settledLsn = reached;
+      return { settledLsn, snapshot: latestText, unsettled, unsettledXmin };
+    },
+    get hasUnsettled() {
+      return unsettled.length > 0 || unsettledXmin !== null;
+    },
+    get xmax() {
+      return latest.xmax;
+    },
+  };
+}

@@ -1,0 +1,264 @@
+import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { toUnixMicros } from './wal-frames.ts';
+
+/** One value as PostgreSQL's text; null for NULL; undefined for a TOASTed value that did not change and was not sent. */
+export type TupleValue = string | null | undefined;
+
+/** A row's values in the order of its relation's columns. */
+export type Tuple = readonly TupleValue[];
+
+/** A row before its change. `key`: only the replica identity's columns are filled, the others are null whatever they were. */
+export interface OldTuple {
+  readonly kind: 'key' | 'full';
+  readonly values: Tuple;
+}
+
+export interface RelationColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  readonly typeModifier: number;
+  /** Part of the replica identity; every column is, under FULL. */
+  readonly isInIdentity: boolean;
+}
+
+export interface RelationMessage {
+  readonly kind: 'relation';
+  readonly id: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly RelationColumn[];
+}
+
+/** A message of pgoutput, protocol version 1. See "Logical Replication Message Formats" in PostgreSQL's manual. */
+export type PgOutputMessage =
+  | RelationMessage
+  | {
+      readonly kind: 'begin';
+      /** Of the commit record, which is already written: a transaction is sent once it has committed. */
+      readonly commitLsn: Lsn;
+      readonly committedAtMicros: bigint;
+      /** Of the top-level transaction, 32 bits. */
+      readonly xid: number;
+    }
+  | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
+  | { readonly kind: 'origin'; readonly name: string }
+  | { readonly kind: 'type'; readonly oid: number; readonly schema: string; readonly name: string }
+  | { readonly kind: 'insert'; readonly relationId: number; readonly after: Tuple }
+  | {
+      readonly kind: 'update';
+      readonly relationId: number;
+      readonly before: OldTuple | null;
+      readonly after: Tuple;
+    }
+  | { readonly kind: 'delete'; readonly relationId: number; readonly before: OldTuple }
+  | { readonly kind: 'truncate'; readonly relationIds: readonly number[] }
+  | {
+      readonly kind: 'message';
+      readonly isTransactional: boolean;
+      readonly lsn: Lsn;
+      readonly prefix: string;
+      readonly content: string;
+    };
+
+/** Bytes that are not what protocol version 1 says. It means a bug or another protocol, and is never passed over. */
+export class PgOutputError extends Error {
+  override readonly name = 'PgOutputError';
+}
+
+const CHAR = {
+  begin: 0x42,
+  commit: 0x43,
+  origin: 0x4f,
+  relation: 0x52,
+  type: 0x59,
+  insert: 0x49,
+  update: 0x55,
+  delete: 0x44,
+  truncate: 0x54,
+  message: 0x4d,
+  newTuple: 0x4e,
+  keyTuple: 0x4b,
+  oldTuple: 0x4f,
+  nullValue: 0x6e,
+  unchangedValue: 0x75,
+  textValue: 0x74,
+} as const;
+
+/**
+ * Decodes one message. Nothing in the result points into `bytes`.
+ *
+ * @throws PgOutputError when the bytes are not a message of protocol version 1, whole and with nothing after it
+ */
+export function readPgOutput(bytes: Buffer): PgOutputMessage {
+  const reader = new Reader(bytes);
+  try {
+    const message = readMessage(reader);
+    if (reader.at !== bytes.length) throw new PgOutputError(`${bytes.length - reader.at} bytes too many`);
+    return message;
+  } catch (cause) {
+    if (cause instanceof PgOutputError) throw cause;
+    throw new PgOutputError(`a message of ${bytes.length} bytes is cut off`, { cause });
+  }
+}
+
+function readMessage(reader: Reader): PgOutputMessage {
+  const tag = reader.byte();
+  switch (tag) {
+    case CHAR.begin:
+      return {
+        kind: 'begin',
+        commitLsn: reader.uint64(),
+        committedAtMicros: toUnixMicros(reader.int64()),
+        xid: reader.uint32(),
+      };
+    case CHAR.commit: {
+      reader.byte();
+      const commit = { kind: 'commit', commitLsn: reader.uint64(), endLsn: reader.uint64() } as const;
+      reader.int64();
+      return commit;
+    }
+    case CHAR.origin:
+      reader.uint64();
+      return { kind: 'origin', name: reader.text() };
+    case CHAR.relation:
+      return readRelation(reader);
+    case CHAR.type:
+      return { kind: 'type', oid: reader.uint32(), schema: reader.text(), name: reader.text() };
+    case CHAR.insert: {
+      const relationId = reader.uint32();
+      reader.expect(CHAR.newTuple);
+      return { kind: 'insert', relationId, after: readTuple(reader) };
+    }
+    case CHAR.update:
+      return readUpdate(reader);
+    case CHAR.delete: {
+      const relationId = reader.uint32();
+      return { kind: 'delete', relationId, before: readOldTuple(reader, reader.byte()) };
+    }
+    case CHAR.truncate: {
+      const count = reader.uint32();
+      reader.byte();
+      return { kind: 'truncate', relationIds: Array.from({ length: count }, () => reader.uint32()) };
+    }
+    case CHAR.message:
+      return {
+        kind: 'message',
+        isTransactional: (reader.byte() & 1) === 1,
+        lsn: reader.uint64(),
+        prefix: reader.text(),
+        content: reader.sizedText(),
+      };
+    default:
+      throw new PgOutputError(`unknown message 0x${tag.toString(16)}`);
+  }
+}
+
+function readRelation(reader: Reader): RelationMessage {
+  const id = reader.uint32();
+  const schema = reader.text();
+  const name = reader.text();
+  // The replica identity's letter; the columns' flags say the same in more detail.
+  reader.byte();
+  const columns = Array.from({ length: reader.uint16() }, () => ({
+    isInIdentity: (reader.byte() & 1) === 1,
+    name: reader.text(),
+    typeOid: reader.uint32(),
+    typeModifier: reader.int32(),
+  }));
+  // The protocol names the system's own schema by an empty string.
+  return { kind: 'relation', id, schema: schema === '' ? 'pg_catalog' : schema, name, columns };
+}
+
+function readUpdate(reader: Reader): PgOutputMessage {
+  const relationId = reader.uint32();
+  const tag = reader.byte();
+  if (tag === CHAR.newTuple) return { kind: 'update', relationId, before: null, after: readTuple(reader) };
+  const before = readOldTuple(reader, tag);
+  reader.expect(CHAR.newTuple);
+  return { kind: 'update', relationId, before, after: readTuple(reader) };
+}
+
+function readOldTuple(reader: Reader, tag: number): OldTuple {
+  if (tag === CHAR.keyTuple) return { kind: 'key', values: readTuple(reader) };
+  if (tag === CHAR.oldTuple) return { kind: 'full', values: readTuple(reader) };
+  throw new PgOutputError(`unknown tuple 0x${tag.toString(16)}`);
+}
+
+function readTuple(reader: Reader): Tuple {
+  const count = reader.uint16();
+  const values: TupleValue[] = new Array(count);
+  for (let index = 0; index < count; index += 1) {
+    const tag = reader.byte();
+    if (tag === CHAR.textValue) values[index] = reader.sizedText();
+    else if (tag === CHAR.nullValue) values[index] = null;
+    else if (tag === CHAR.unchangedValue) values[index] = undefined;
+    else throw new PgOutputError(`unknown value 0x${tag.toString(16)}`);
+  }
+  return values;
+}
+
+/** Reads on from `at`. Reading over the end throws Node's RangeError. */
+class Reader {
+  readonly bytes: Buffer;
+  at = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  byte(): number {
+    const value = this.bytes.readUInt8(this.at);
+    this.at += 1;
+    return value;
+  }
+
+  expect(tag: number): void {
+    const found = this.byte();
+    if (found !== tag) throw new PgOutputError(`0x${found.toString(16)} in place of 0x${tag.toString(16)}`);
+  }
+
+  uint16(): number {
+    const value = this.bytes.readUInt16BE(this.at);
+    this.at += 2;
+    return value;
+  }
+
+  uint32(): number {
+    const value = this.bytes.readUInt32BE(this.at);
+    this.at += 4;
+    return value;
+  }
+
+  int32(): number {
+    return this.uint32() | 0;
+  }
+
+  uint64(): bigint {
+    const value = this.bytes.readBigUInt64BE(this.at);
+    this.at += 8;
+    return value;
+  }
+
+  int64(): bigint {
+    return BigInt.asIntN(64, this.uint64());
+  }
+
+  /** Ends with a zero byte. */
+  text(): string {
+    const end = this.bytes.indexOf(0, this.at);
+    if (end === -1) throw new PgOutputError('a name has no end');
+    const value = this.bytes.toString('utf8', this.at, end);
+    this.at = end + 1;
+    return value;
+  }
+
+  /** Starts with its length in bytes. */
+  sizedText(): string {
+    const length = this.uint32();
+    const end = this.at + length;
+    if (end > this.bytes.length) throw new PgOutputError('a value is cut off');
+    const value = this.bytes.toString('utf8', this.at, end);
+    this.at = end;
+    return value;
+  }
+}

@@ -1,0 +1,174 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { buildCapture } from '../../services/capture/build.ts';
+import { readCaptureConfig } from '../../services/capture/config.ts';
+import { loadCatalog, parseCatalog } from '../../shared/catalog/load-catalog.ts';
+import { prepareSource } from '../../shared/catalog/prepare-source.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { createLog, type Log, silentLog } from '../../shared/runtime/log.ts';
+import { runService } from '../../shared/runtime/run-service.ts';
+import { type ChangeReader, openChangeReader } from './change-reader.ts';
+import { createDatabase, testStack, topicPrefix } from './stack.ts';
+
+const MAIN = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
+
+/** A source of its own with a slot of its own, to be captured into topics of its own. */
+export interface CaptureWorld extends AsyncDisposable {
+  readonly url: string;
+  readonly prefix: string;
+  readonly pool: pg.Pool;
+  readonly reader: ChangeReader;
+  /** Runs capture in this process, and resolves once it streams. `stop` resolves when it has ended; `ended` rejects with its failure. */
+  start(env?: Record<string, string>): Promise<RunningCapture>;
+  /** Starts a real process. It is killed with the world, at the latest. */
+  spawn(): ChildProcess;
+  /** Creates the publication, the identities and the slot. */
+  prepare(): Promise<void>;
+}
+
+export interface RunningCapture {
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface WorldOptions {
+  readonly schemaSql: string;
+  /** YAML. */
+  readonly catalog: string;
+  /** Leaves the source as it is, without publication and slot. */
+  readonly isUnprepared?: boolean;
+}
+
+export async function createCaptureWorld({
+  schemaSql,
+  catalog,
+  isUnprepared = false,
+}: WorldOptions): Promise<CaptureWorld> {
+  const stack = testStack();
+  await using cleanup = new AsyncDisposableStack();
+  const database = cleanup.use(await createDatabase('capture'));
+  const prefix = topicPrefix();
+  const pool = cleanup.adopt(new pg.Pool({ connectionString: database.url, max: 6 }), (each) => each.end());
+  pool.on('error', () => undefined);
+  await pool.query(schemaSql);
+  const directory = await mkdtemp(join(tmpdir(), 'tandem-capture-'));
+  cleanup.defer(() => rm(directory, { recursive: true, force: true }));
+  const catalogPath = join(directory, 'catalog.yaml');
+  await writeFile(catalogPath, catalog);
+  const prepare = async () => {
+    await prepareSource(pool, parseCatalog(catalog, 'catalog.yaml'), { publication: prefix, slot: prefix });
+  };
+  if (!isUnprepared) await prepare();
+
+  const baseEnv: Record<string, string> = {
+    DATABASE_URL: database.url,
+    KAFKA_BROKERS: stack.kafkaBrokers,
+    SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,
+    CATALOG: catalogPath,
+    TOPIC_PREFIX: prefix,
+    SLOT_NAME: prefix,
+    PUBLICATION_NAME: prefix,
+  };
+  await createTopics(baseEnv);
+  cleanup.defer(() => deleteTopics(stack.kafkaBrokers, prefix));
+  const reader = cleanup.use(await openChangeReader(stack, prefix));
+  const running = new Set<RunningCapture>();
+  const children = new Set<ChildProcess>();
+  cleanup.defer(async () => {
+    await Promise.allSettled([...running].map((each) => each.stop()));
+    await Promise.all([...children].map(killChild));
+  });
+  const held = cleanup.move();
+
+  return {
+    url: database.url,
+    prefix,
+    pool,
+    reader,
+    prepare,
+    async start(env = {}) {
+      const controller = new AbortController();
+      const { log, ready } = watchReadiness();
+      const ended = runService(
+        (context) => buildCapture(readCaptureConfig({ ...baseEnv, ...env }), context),
+        log,
+        controller.signal,
+      );
+      const capture: RunningCapture = {
+        ended,
+        async stop() {
+          controller.abort();
+          running.delete(capture);
+          await ended;
+        },
+      };
+      running.add(capture);
+      await Promise.race([ready, ended]);
+      return capture;
+    },
+    spawn() {
+      const child = spawn(process.execPath, [MAIN], {
+        env: { PATH: process.env.PATH, LOG_LEVEL: 'info', ...baseEnv },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      children.add(child);
+      return child;
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+export async function killChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** Readiness is told in the log, as for an operator. `TEST_LOG=1` shows the log. */
+function watchReadiness(): { log: Log; ready: Promise<void> } {
+  const ready = Promise.withResolvers<void>();
+  const log = createLog('debug', {}, (line) => {
+    if (process.env.TEST_LOG !== undefined) console.error(line);
+    if (line.includes('"service.ready"')) ready.resolve();
+  });
+  return { log, ready: ready.promise };
+}
+
+/** Made before the reader subscribes: it learns of later topics only after a while. */
+async function createTopics(env: Record<string, string>): Promise<void> {
+  const topics = topicsOf(env.TOPIC_PREFIX ?? '', await loadCatalog(env.CATALOG ?? ''));
+  const wanted = topics.declarations.filter(({ name }) => !name.includes('.rows.'));
+  await withAdmin(env.KAFKA_BROKERS ?? '', (admin) => ensureTopics(admin, wanted));
+}
+
+async function deleteTopics(brokers: string, prefix: string): Promise<void> {
+  await withAdmin(brokers, async (admin) => {
+    const topics = (await admin.listTopics()).filter((name) => name.startsWith(`${prefix}.`));
+    await admin.deleteTopics({ topics });
+  });
+}
+
+async function withAdmin(
+  brokers: string,
+  run: (admin: ReturnType<ReturnType<typeof createKafka>['admin']>) => Promise<void>,
+): Promise<void> {
+  const kafka = createKafka(
+    { brokers: brokers.split(','), ssl: false, sasl: undefined },
+    'test-admin',
+    silentLog,
+  );
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    await run(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}

@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto';
+import type { Consumer, KafkaMessage } from 'kafkajs';
+import type { DecodedChange } from '../../shared/domain/change.ts';
+import type { RowShape } from '../../shared/domain/row-shape.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import {
+  type CaptureStateMessage,
+  createMessageCodec,
+  type Message,
+  type Messages,
+} from '../../shared/kafka/messages.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { type ChangeCodec, createChangeCodec } from '../../shared/values/change-codec.ts';
+import { readChangeSchema } from '../../shared/values/change-schema.ts';
+import { readRegistryId } from '../../shared/values/wire-format.ts';
+import type { TestStack } from './stack.ts';
+
+/** A change as a committed reader of the topic gets it. Rows are objects of wire texts, for short assertions. */
+export interface ReadChange {
+  readonly op: string;
+  readonly account: string;
+  readonly resource: string;
+  readonly before: Record<string, string | null> | null;
+  readonly after: Record<string, string | null> | null;
+  readonly unchanged: readonly string[];
+  readonly missing: readonly string[];
+  readonly commitLsn: bigint;
+  readonly index: number;
+  readonly xid: bigint;
+  readonly key: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly schemaId: number;
+}
+
+/** Reads what capture publishes from the start, as any consumer with `read_committed` would, and keeps it. */
+export interface ChangeReader extends AsyncDisposable {
+  readonly changes: readonly ReadChange[];
+  readonly states: readonly CaptureStateMessage[];
+  readonly seals: readonly Messages['FeedSealed'][];
+}
+
+export async function openChangeReader(stack: TestStack, prefix: string): Promise<ChangeReader> {
+  const kafka = createKafka(
+    { brokers: stack.kafkaBrokers.split(','), ssl: false, sasl: undefined },
+    'test-reader',
+    silentLog,
+  );
+  const registry = createRegistry(stack.schemaRegistryUrl);
+  const messages = createMessageCodec(registry, `${prefix}.`);
+  const decoders = new Map<number, { shape: RowShape; codec: ChangeCodec }>();
+  const changes: ReadChange[] = [];
+  const states: CaptureStateMessage[] = [];
+  const seals: Messages['FeedSealed'][] = [];
+
+  const decoderOf = async (schemaId: number) => {
+    const known = decoders.get(schemaId);
+    if (known !== undefined) return known;
+    const shape = readChangeSchema(await registry.fetch(schemaId));
+    const made = { shape, codec: createChangeCodec(shape, { namespace: 'test' }) };
+    decoders.set(schemaId, made);
+    return made;
+  };
+
+  const keepChange = async (partition: number, message: KafkaMessage) => {
+    const value = message.value ?? Buffer.alloc(0);
+    const schemaId = readRegistryId(value);
+    const { shape, codec } = await decoderOf(schemaId);
+    const place = { key: message.key?.toString() ?? '', partition, offset: message.offset, schemaId };
+    changes.push({ ...toReadChange(shape, codec.decode(value)), ...place });
+  };
+
+  const keepMessage = (decoded: Message | undefined) => {
+    if (decoded?.type === 'CaptureState') states.push(decoded.value);
+    if (decoded?.type === 'FeedSealed') seals.push(decoded.value);
+  };
+
+  const consumer: Consumer = kafka.consumer({
+    groupId: `${prefix}.reader.${randomUUID()}`,
+    maxWaitTimeInMs: 50,
+  });
+  await consumer.connect();
+  const topics = [`${prefix}.changes`, `${prefix}.capture`, `${prefix}.jobs`];
+  await consumer.subscribe({ topics, fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ topic, partition, message }) => {
+      if (topic === `${prefix}.changes`) await keepChange(partition, message);
+      else keepMessage(await messages.decode(message));
+    },
+  });
+  return { changes, states, seals, [Symbol.asyncDispose]: () => consumer.disconnect() };
+}
+
+function toReadChange(
+  shape: RowShape,
+  change: DecodedChange,
+): Omit<ReadChange, 'key' | 'partition' | 'offset' | 'schemaId'> {
+  const toObject = (row: readonly (string | null)[] | null) =>
+    row === null
+      ? null
+      : Object.fromEntries(shape.columns.map(({ name }, place) => [name, row[place] ?? null]));
+  const { op, account, resource, before, after, unchanged, missing, source } = change;
+  return {
+    op,
+    account,
+    resource,
+    before: toObject(before),
+    after: toObject(after),
+    unchanged,
+    missing,
+    commitLsn: source.commitLsn,
+    index: source.index,
+    xid: source.xid,
+  };
+}
