@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import type { Env } from '../../shared/runtime/env.ts';
 
 const PARENT_POLL_MS = 500;
 
 /** What a shell reports for a program ended by Ctrl-C. */
-const INTERRUPTED_EXIT_CODE = 130;
+export const INTERRUPTED_EXIT_CODE = 130;
 
 /**
  * Aborts at the first SIGINT, SIGTERM or SIGHUP. The second one ends this process at once; what it has
@@ -20,9 +21,11 @@ export function onStopRequest(env: Env): AbortSignal {
     });
   }
   if (env.npm_lifecycle_event !== undefined) {
+    // Between npm and us there may be a shell, which lives on when npm is gone: so its parent is watched, too.
     const parent = process.ppid;
+    const grandparent = parentOf(parent);
     const watch = setInterval(() => {
-      if (process.ppid !== parent) stop.abort();
+      if (process.ppid !== parent || parentOf(parent) !== grandparent) stop.abort();
     }, PARENT_POLL_MS);
     watch.unref();
   }
@@ -40,4 +43,14 @@ export function untilAborted(signal: AbortSignal): Promise<undefined> {
     };
     signal.addEventListener('abort', done, { once: true });
   });
+}
+
+/** The PID of a process's parent, or null where there is no /proc to tell. */
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return null;
+  }
 }

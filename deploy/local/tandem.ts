@@ -7,7 +7,7 @@ import { type Command, type CommandContext, findCommand, showCommand, showComman
 import { demoCommand } from './commands/demo.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
-import { onStopRequest } from './stop-request.ts';
+import { INTERRUPTED_EXIT_CODE, onStopRequest } from './stop-request.ts';
 
 /** A command is added by its import and its place here. */
 const COMMANDS: readonly Command[] = [startCommand, demoCommand, stackCommand];
@@ -27,9 +27,11 @@ async function main(words: string[]): Promise<number> {
     console.log(showCommand(command));
     return 0;
   }
+  const context = createContext();
   try {
-    return await command.run(args, createContext());
+    return await command.run(args, context);
   } catch (error) {
+    if (context.signal.aborted && error === context.signal.reason) return INTERRUPTED_EXIT_CODE;
     return report(command, error);
   }
 }
@@ -64,5 +66,11 @@ function report(command: Command, error: unknown): number {
 // The reader of our output may be gone before us (a closed pager, a killed npm); that must not end us in the middle of a stop.
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
+
+// The Kafka client sets timers in the past, which Node tells about at every start; the operator can do nothing about it.
+process.removeAllListeners('warning');
+process.on('warning', (warning) => {
+  if (warning.name !== 'TimeoutNegativeWarning') console.error(`${warning.name}: ${warning.message}`);
+});
 
 process.exit(await main(process.argv.slice(2)));

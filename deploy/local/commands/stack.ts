@@ -10,10 +10,10 @@ export const stackCommand: Command = {
   summary: 'start PostgreSQL, Kafka and the schema registry only, and stay',
   help: `Prints the variables that the services need.
 
-  --env-file <path>   write the variables there, too, while it runs`,
+  --write-env <path>   write the variables there, too, while it runs`,
   async run(args, { env, home, say, log, signal }) {
-    const { values } = parseArgs({ args, options: { 'env-file': { type: 'string' } } });
-    const envFile = values['env-file'];
+    const { values } = parseArgs({ args, options: { 'write-env': { type: 'string' } } });
+    const envFile = values['write-env'];
     await using stack = await startStack({ home, env, say, log, signal });
     const lines = Object.entries(stackVariables(stack)).map(([name, value]) => `${name}=${value}`);
     for (const line of lines) say(line);
