@@ -20,7 +20,11 @@ export interface FileWriter {
   readonly path: string;
   /** Accepted so far. */
   readonly bytes: number;
-  /** @throws StorageFullError when there is no space left */
+  /**
+   * The caller may use the buffer again once this has returned.
+   *
+   * @throws StorageFullError when there is no space left
+   */
   append(chunk: Buffer | string): Promise<void>;
   /**
    * Makes the file durable and puts it in its place, replacing one of the same path at once.
