@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { createFileStorage } from '../../../shared/storage/file-storage.ts';
+import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { UnknownOutputError } from '../formats/choose-format.ts';
+import type { ClaimedAssembly } from '../store/claim-assembly.ts';
+import type { ResourceParts } from '../store/list-parts.ts';
+import { assembleExport } from './assemble-export.ts';
+import { RowCountMismatchError } from './write-export-file.ts';
+
+const SHAPE: RowShape = {
+  resource: 'invoices',
+  columns: [
+    { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
+    { name: 'memo', type: { kind: 'string', pgName: 'text' }, isKey: false },
+  ],
+};
+
+function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
+  return {
+    exportId: 'exp_1',
+    accountId: 'acct_1',
+    resources: ['invoices'],
+    request: { resources: ['invoices'], format: 'jsonl', compression: 'none' },
+    snapshot: { taken_at: '2026-01-02T03:04:05.000Z', lsn: '0/1', xmin: '1', xmax: '1', xip: [] },
+    createdAt: new Date('2026-01-02T03:04:04Z'),
+    runAttempt: 1,
+    tryCount: 1,
+    owner: 'me',
+    ...overrides,
+  };
+}
+
+async function setUp(contents: readonly string[]) {
+  const root = await mkdtemp(join(tmpdir(), 'tandem-assembly-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const storage = createFileStorage(root);
+  const parts = await Promise.all(
+    contents.map(async (content, chunk) => {
+      const path = `parts/exp_1/invoices/${chunk}-1.jsonl`;
+      const file = await storage.openWriter(path);
+      await file.append(content);
+      await file.commit();
+      return { path, rows: content.split('\n').length - 1, bytes: Buffer.byteLength(content) };
+    }),
+  );
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const invoices: ResourceParts = {
+    resource: 'invoices',
+    rowsPlanned: rows,
+    rowsExtracted: rows,
+    rowsWritten: rows,
+    parts,
+    schemaIds: [7],
+  };
+  return {
+    storage,
+    invoices,
+    assemble: (claimed = claim(), resource = invoices, signal = new AbortController().signal) =>
+      assembleExport(
+        claimed,
+        {
+          storage,
+          listParts: async () => new Map(resource.parts.length > 0 ? [['invoices', resource]] : []),
+          shapeOf: async () => SHAPE,
+        },
+        signal,
+      ),
+    read: async (path: string) => text(await storage.openRead(path)),
+  };
+}
+
+const hashOf = (content: string) => createHash('sha256').update(content).digest('hex');
+
+test('parts are put together in order of chunk, and described in the manifest', async () => {
+  const { assemble, read } = await setUp(['{"id":1}\n{"id":2}\n', '{"id":3}\n']);
+  const content = '{"id":1}\n{"id":2}\n{"id":3}\n';
+  expect(await assemble()).toEqual([
+    {
+      name: 'invoices.jsonl',
+      resource: 'invoices',
+      rows: 3,
+      bytes: content.length,
+      sha256: hashOf(content),
+      path: 'exports/exp_1/invoices.jsonl',
+    },
+  ]);
+  expect(await read('exports/exp_1/invoices.jsonl')).toBe(content);
+  expect(JSON.parse(await read('exports/exp_1/manifest.json'))).toMatchObject({
+    export: 'exp_1',
+    account: 'acct_1',
+    format: 'jsonl',
+    rows: 3,
+    snapshot: { lsn: '0/1' },
+    files: [{ name: 'invoices.jsonl', rows: 3, sha256: hashOf(content) }],
+    schemas: {
+      invoices: {
+        columns: [
+          { name: 'id', type: 'int8', json: 'integer', key: true },
+          { name: 'memo', type: 'text', json: 'string', key: false },
+        ],
+      },
+    },
+  });
+});
+
+test('doing the work again gives the same bytes, the manifest included', async () => {
+  const { assemble, read } = await setUp(['{"id":1}\n', '{"id":2}\n']);
+  const zipped = claim({ request: { format: 'jsonl', compression: 'gzip' } });
+  const first = [await assemble(zipped), await read('exports/exp_1/manifest.json')];
+  const second = [await assemble(zipped), await read('exports/exp_1/manifest.json')];
+  expect(second).toEqual(first);
+  expect(first[0]).toMatchObject([{ name: 'invoices.jsonl.gz', rows: 2 }]);
+});
+
+test('an export without rows has an empty file with its schema', async () => {
+  const { assemble, read } = await setUp([]);
+  expect(await assemble()).toMatchObject([{ name: 'invoices.jsonl', rows: 0, bytes: 0, sha256: hashOf('') }]);
+  expect(await read('exports/exp_1/invoices.jsonl')).toBe('');
+  expect(JSON.parse(await read('exports/exp_1/manifest.json')).schemas.invoices.columns).toHaveLength(2);
+});
+
+test.each(['rowsPlanned', 'rowsExtracted', 'rowsWritten'] as const)(
+  'a file is not published when %s differs from its lines',
+  async (count) => {
+    const { assemble, invoices, storage } = await setUp(['{"id":1}\n']);
+    await expect(assemble(claim(), { ...invoices, [count]: 2 })).rejects.toThrow(RowCountMismatchError);
+    expect(await storage.stat('exports/exp_1/invoices.jsonl')).toBeUndefined();
+    expect(await storage.stat('exports/exp_1/manifest.json')).toBeUndefined();
+  },
+);
+
+test('a part that is gone is told by its class', async () => {
+  const { assemble, storage } = await setUp(['{"id":1}\n']);
+  await storage.deleteFolder('parts/exp_1');
+  await expect(assemble()).rejects.toThrow(StorageNotFoundError);
+});
+
+test('a format that is not known is told by its class', async () => {
+  const { assemble } = await setUp(['{"id":1}\n']);
+  await expect(assemble(claim({ request: { format: 'clay' } }))).rejects.toThrow(UnknownOutputError);
+});
+
+test('an aborted assembly stops and leaves no file', async () => {
+  const { assemble, invoices, storage } = await setUp(['{"id":1}\n']);
+  const reason = new Error('cancelled');
+  await expect(assemble(claim(), invoices, AbortSignal.abort(reason))).rejects.toThrow(reason);
+  expect(await storage.listNames('exports/exp_1')).toEqual([]);
+});

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { UnknownOutputError } from '../formats/choose-format.ts';
+import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
+import { RowCountMismatchError } from './write-export-file.ts';
+
+const counts = {
+  resource: 'invoices',
+  rowsPlanned: 3,
+  rowsExtracted: 3,
+  rowsWritten: 2,
+  parts: [],
+  schemaIds: [],
+};
+
+test.each([
+  ['row_count_mismatch', new RowCountMismatchError(counts, 2)],
+  ['storage_full', new StorageFullError('exports/exp_1/invoices.jsonl')],
+  ['part_lost', new StorageNotFoundError('parts/exp_1/invoices/0-1.jsonl')],
+  ['assembly_failed', new UnknownOutputError('unknown')],
+])('%s ends the export at once', (code, error) => {
+  expect(judgeAssemblyFailure(error, 1)).toMatchObject({ fail: { code } });
+});
+
+test('anything else is tried again, but not for ever', () => {
+  const error = new Error('input/output error');
+  expect(judgeAssemblyFailure(error, MAX_ASSEMBLY_TRIES - 1)).toBe('try again');
+  expect(judgeAssemblyFailure(error, MAX_ASSEMBLY_TRIES)).toMatchObject({
+    fail: { code: 'assembly_failed' },
+  });
+});

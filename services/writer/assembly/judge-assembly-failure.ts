@@ -1,0 +1,46 @@
+import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { UnknownOutputError } from '../formats/choose-format.ts';
+import type { WriterFailure } from '../store/fail-export.ts';
+import { RowCountMismatchError } from './write-export-file.ts';
+
+/** An export whose assembly ended this often, also by ending the whole process, is given up. */
+export const MAX_ASSEMBLY_TRIES = 20;
+
+export type AssemblyVerdict = { readonly fail: WriterFailure } | 'try again';
+
+const AGAIN = 'Nothing was published; start the export again.';
+
+/** What a failed assembly means for its export. Anything that may pass by itself is tried again, but not for ever. */
+export function judgeAssemblyFailure(error: unknown, tryCount: number): AssemblyVerdict {
+  if (error instanceof RowCountMismatchError) {
+    return { fail: { code: 'row_count_mismatch', message: `The counts differ: ${error.message}. ${AGAIN}` } };
+  }
+  if (error instanceof StorageFullError) {
+    return {
+      fail: {
+        code: 'storage_full',
+        message: 'There is no space left to write the files. Make room, then start the export again.',
+      },
+    };
+  }
+  if (error instanceof StorageNotFoundError) {
+    return { fail: { code: 'part_lost', message: `A part that was written is gone from storage. ${AGAIN}` } };
+  }
+  if (error instanceof UnknownOutputError) {
+    return {
+      fail: {
+        code: 'assembly_failed',
+        message: 'The format or the compression is not known to this version of the writer.',
+      },
+    };
+  }
+  if (tryCount >= MAX_ASSEMBLY_TRIES) {
+    return {
+      fail: {
+        code: 'assembly_failed',
+        message: `The files could not be put together in ${tryCount} tries; the writer's log has the reasons. ${AGAIN}`,
+      },
+    };
+  }
+  return 'try again';
+}

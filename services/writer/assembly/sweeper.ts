@@ -1,0 +1,50 @@
+import type { Pool } from 'pg';
+import type { Doorbell } from '../../../shared/runtime/doorbell.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { exportFolder } from '../../../shared/storage/export-paths.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { PARTS_FOLDER, partsFolder } from '../parts-folder.ts';
+import { findEndedExports } from '../store/find-ended-exports.ts';
+
+const SWEEP_EVERY_MS = 2_000;
+
+export interface SweeperDeps {
+  readonly storage: Storage;
+  readonly pool: Pool;
+  /** Rung when an export ended here. */
+  readonly bell: Doorbell;
+  readonly log: Log;
+}
+
+/**
+ * Removes what is staged for exports that have ended, in whichever process, and what killed writers left of them.
+ *
+ * It goes by what is in storage rather than by a list of work, so that nothing is forgotten over a crash. The parts
+ * folder goes last, because it is what makes the rest be looked for.
+ */
+export function createSweeper({ storage, pool, bell, log }: SweeperDeps): Worker {
+  async function sweep(): Promise<void> {
+    const staged = await storage.listNames(PARTS_FOLDER);
+    if (staged.length === 0) return;
+    for (const { exportId, isPublished } of await findEndedExports(pool, staged)) {
+      if (!isPublished) await storage.deleteFolder(exportFolder(exportId));
+      await storage.deleteFolder(partsFolder(exportId));
+      log.info('parts.removed', { exportId });
+    }
+  }
+
+  return {
+    name: 'sweeper',
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await sweep();
+        } catch (error) {
+          log.warn('parts.not_removed', { error });
+        }
+        await bell.wait(SWEEP_EVERY_MS, signal);
+      }
+    },
+  };
+}

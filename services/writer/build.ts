@@ -1,0 +1,105 @@
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { createDoorbell } from '../../shared/runtime/doorbell.ts';
+import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { openStorage } from '../../shared/storage/open-storage.ts';
+import { createAssembler } from './assembly/assembler.ts';
+import { createShapeSource } from './assembly/shape-source.ts';
+import { createSweeper } from './assembly/sweeper.ts';
+import type { WriterConfig } from './config.ts';
+import { createChunkAnnouncer } from './rows/announce-chunk.ts';
+import { BatchWriter } from './rows/batch-writer.ts';
+import { createChunkControl } from './rows/chunk-control.ts';
+import { createRowConsumer } from './rows/consume-rows.ts';
+import { Lanes } from './rows/lanes.ts';
+import { PartStore } from './rows/part.ts';
+import { createRowCodecs } from './rows/row-codecs.ts';
+import { createChunkWatch } from './rows/watch-chunks.ts';
+import { createLostChunkWatch } from './rows/watch-lost-chunks.ts';
+
+/** Name of the writer in `pg_stat_activity`, in Kafka's client IDs, and of its group after the prefix. */
+const SERVICE = 'writer';
+
+/** The composition root: rows become parts, parts become files. */
+export async function buildWriter(config: WriterConfig, context: ServiceContext): Promise<Worker[]> {
+  const { stack, log, health } = context;
+  log.info('service.configured', { ...config, kafka: { brokers: config.kafka.brokers } });
+  const catalog = await loadCatalog(config.catalogPath);
+  const resources = catalog.resources.map(({ name }) => name);
+  const topics = topicsOf(config.topicPrefix, catalog);
+  const groupId = `${config.topicPrefix}.${SERVICE}`;
+  const storage = await openStorage(config.storageUrl);
+
+  const pool = createControlPool(config.controlDatabaseUrl.reveal(), log, {
+    applicationName: `tandem-${SERVICE}`,
+  });
+  stack.defer(() => pool.end());
+  await migrate(pool);
+
+  const kafka = createKafka(config.kafka, `${config.topicPrefix}-${SERVICE}`, log);
+  const admin = kafka.admin();
+  stack.defer(() => admin.disconnect());
+  await admin.connect();
+  await ensureTopics(admin, topics.declarations);
+  const registry = createRegistry(config.schemaRegistryUrl);
+  const subjectPrefix = config.topicPrefix === 'tandem' ? '' : `${config.topicPrefix}.`;
+  const announcer = createChunkAnnouncer(
+    kafka,
+    createMessageCodec(registry, subjectPrefix),
+    topics.jobs,
+    log,
+  );
+  stack.defer(() => announcer.close());
+  await announcer.open();
+
+  const healthServer = await openHealthServer(health, config.healthPort, config.host);
+  stack.defer(() => healthServer.close());
+  log.info('service.listening', { host: config.host, port: healthServer.port });
+
+  const assemblyBell = createDoorbell();
+  const sweepBell = createDoorbell();
+  const lanes = new Lanes(log);
+  const parts = new PartStore(storage);
+  const writer = new BatchWriter({
+    control: createChunkControl(pool, log),
+    codecs: createRowCodecs(registry),
+    createPart: (chunkTry) => parts.create(chunkTry),
+    maxOpenChunks: config.maxOpenChunks,
+    openChunkCount: () => lanes.openChunkCount,
+    async onWritten(chunkTry, rowCount) {
+      assemblyBell.ring();
+      await announcer.announce(chunkTry, rowCount);
+    },
+    onFailed: () => sweepBell.ring(),
+    log,
+  });
+  const rows = createRowConsumer({ kafka, groupId, topics, resources, lanes, writer, log });
+  const shapeOf = createShapeSource(registry, topics);
+  const { retentionDays } = config;
+
+  return [
+    rows,
+    createChunkWatch({ pool, admin, lanes, writer, commitFloor: (lane) => rows.commitFloor(lane), log }),
+    createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepBell.ring(), log }),
+    ...Array.from({ length: config.maxAssemblies }, (_, index) =>
+      createAssembler({
+        name: `assembler-${index}`,
+        pool,
+        storage,
+        shapeOf,
+        retentionDays,
+        bell: assemblyBell,
+        onEnded: () => sweepBell.ring(),
+        log,
+      }),
+    ),
+    createSweeper({ storage, pool, bell: sweepBell, log }),
+  ];
+}

@@ -1,0 +1,35 @@
+import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
+import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+
+export interface WriterConfig {
+  readonly controlDatabaseUrl: Secret;
+  readonly kafka: KafkaConfig;
+  readonly schemaRegistryUrl: string;
+  readonly storageUrl: string;
+  readonly catalogPath: string;
+  readonly topicPrefix: string;
+  /** Chunks that may be coming in at once; each holds a file open. */
+  readonly maxOpenChunks: number;
+  /** Exports put together at once. */
+  readonly maxAssemblies: number;
+  readonly retentionDays: number;
+  readonly host: string;
+  readonly healthPort: number;
+}
+
+export function readWriterConfig(env: Env): WriterConfig {
+  const read = envReader(env);
+  return read.done({
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', env.DATABASE_URL),
+    kafka: readKafkaConfig(read),
+    schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
+    storageUrl: read.url('STORAGE_URL'),
+    catalogPath: read.string('CATALOG'),
+    topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
+    maxOpenChunks: read.integer('WRITER_MAX_OPEN_CHUNKS', { default: 500, min: 1, max: 100_000 }),
+    maxAssemblies: read.integer('WRITER_MAX_ASSEMBLIES', { default: 2, min: 1, max: 16 }),
+    retentionDays: read.integer('EXPORT_RETENTION_DAYS', { default: 90, min: 1, max: 3_650 }),
+    host: read.string('HOST', '127.0.0.1'),
+    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+  });
+}

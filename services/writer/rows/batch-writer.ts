@@ -1,0 +1,223 @@
+import type { IHeaders } from 'kafkajs';
+import { type RowHeaders, readRowHeaders } from '../../../shared/kafka/row-headers.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
+import { ForeignSchemaError } from '../../../shared/values/row-schema.ts';
+import { readRegistryId } from '../../../shared/values/wire-format.ts';
+import type { WriterFailure } from '../store/fail-export.ts';
+import type { ChunkControl } from './chunk-control.ts';
+import {
+  rowsMissing,
+  rowUnreadable,
+  storageFull,
+  tooManyOpenChunks,
+  wrongRowCount,
+} from './chunk-failures.ts';
+import type { ChunkTry } from './chunk-try.ts';
+import type { Lane } from './lane.ts';
+import type { Part } from './part.ts';
+import { judgeRow, type OpenChunk } from './partition-chunks.ts';
+import type { RowCodecs } from './row-codecs.ts';
+import { StaleTries } from './stale-tries.ts';
+import { whileBeating } from './while-beating.ts';
+
+/** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
+const ROWS_PER_HEARTBEAT = 512;
+
+export interface RowMessage {
+  readonly value: Buffer | null;
+  readonly headers?: IHeaders;
+  readonly offset: string;
+}
+
+/** The consumer that a batch came from: its group has to hear of this member while the batch is in hand. */
+export interface BatchHold {
+  heartbeat(): Promise<void>;
+  /** False once the service stops: then the batch may be left in the middle. */
+  isRunning(): boolean;
+}
+
+export interface BatchWriterDeps {
+  readonly control: ChunkControl;
+  readonly codecs: RowCodecs;
+  readonly createPart: (chunkTry: ChunkTry) => Part;
+  /** Greatest number of chunks that may be open in this process; each has a file open. */
+  readonly maxOpenChunks: number;
+  readonly openChunkCount: () => number;
+  readonly onWritten: (chunkTry: ChunkTry, rowCount: number) => Promise<void>;
+  readonly onFailed: (chunkTry: ChunkTry) => void;
+  readonly log: Log;
+}
+
+/**
+ * Puts rows into parts. The order that makes a crash harmless is: rows appended, part durable under its name, part noted
+ * in the control store, and only then is the chunk closed here, which lets the lane's offset pass its first row.
+ * Whoever reads the rows again finds the chunk noted, or starts it afresh from its first row.
+ */
+export class BatchWriter {
+  readonly #deps: BatchWriterDeps;
+  readonly #stale = new StaleTries();
+
+  constructor(deps: BatchWriterDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Appends a batch's rows to their parts, and finishes the chunks whose last row is in it. A batch may be given again,
+   * from any offset at or after the lane's floor: what was had before is dropped.
+   *
+   * @returns false when it was left in the middle because the service stops
+   * @throws what storage or the control store throw for good: the process has to end, and the rows are read again
+   */
+  async write(lane: Lane, messages: readonly RowMessage[], hold: BatchHold): Promise<boolean> {
+    const touched = new Set<OpenChunk<Part>>();
+    let foreignCount = 0;
+    for (const [index, message] of messages.entries()) {
+      if (index % ROWS_PER_HEARTBEAT === 0) {
+        await hold.heartbeat();
+        if (!hold.isRunning()) return false;
+      }
+      const row = readRowHeaders(message.headers);
+      if (row === undefined) {
+        foreignCount += 1;
+        continue;
+      }
+      const present = lane.chunks.find(row.exportId, row.chunk);
+      const open =
+        judgeRow(present, row) === 'ask' ? await this.#admit(lane, present, row, message, hold) : present;
+      if (open === undefined) continue;
+      const verdict = judgeRow(open, row);
+      if (verdict === 'hole')
+        await this.giveUp(lane, open, rowsMissing(open.chunkTry, open.nextSeq, row.seq));
+      if (verdict !== 'append' || !(await this.#append(lane, open, message, hold))) continue;
+      touched.add(open);
+      if (row.isLast) await this.#finish(lane, open, hold);
+    }
+    for (const open of touched) await this.#flush(lane, open, hold);
+    if (foreignCount > 0) {
+      const { topic, partition } = lane;
+      this.#deps.log.warn('rows.passed_over', { topic, partition, foreignCount });
+    }
+    return true;
+  }
+
+  /** Closes a chunk without a result and fails its export, if its try still counts. */
+  async giveUp(lane: Lane, open: OpenChunk<Part>, failure: WriterFailure): Promise<void> {
+    const { control, onFailed, log } = this.#deps;
+    await this.drop(lane, open);
+    if (!(await control.fail(open.chunkTry, failure))) return;
+    log.error('export.failed', { ...open.chunkTry, ...failure });
+    onFailed(open.chunkTry);
+  }
+
+  /** Closes a chunk that nobody waits for any longer, and removes its part. */
+  async drop(lane: Lane, open: OpenChunk<Part>): Promise<void> {
+    lane.chunks.remove(open);
+    this.#stale.add(open.chunkTry);
+    await open.part.discard();
+  }
+
+  /** The chunk that the row belongs to, newly opened, if its try counts. An earlier try of the chunk is replaced. */
+  async #admit(
+    lane: Lane,
+    earlier: OpenChunk<Part> | undefined,
+    { exportId, chunk, attempt }: RowHeaders,
+    { offset }: RowMessage,
+    hold: BatchHold,
+  ): Promise<OpenChunk<Part> | undefined> {
+    const { control, createPart, maxOpenChunks, openChunkCount } = this.#deps;
+    const chunkTry: ChunkTry = { exportId, resource: lane.resource, chunk, attempt };
+    if (this.#stale.has(chunkTry)) return undefined;
+    const current = await whileBeating(hold.heartbeat, () => control.find(chunkTry));
+    if (current === undefined) {
+      this.#stale.add(chunkTry);
+      return undefined;
+    }
+    if (earlier !== undefined) await this.drop(lane, earlier);
+    const open: OpenChunk<Part> = {
+      chunkTry,
+      firstOffset: BigInt(offset),
+      rowsPlanned: current.rowsPlanned,
+      part: createPart(chunkTry),
+      nextSeq: 0,
+    };
+    lane.chunks.add(open);
+    if (openChunkCount() <= maxOpenChunks) return open;
+    await this.giveUp(lane, open, tooManyOpenChunks(maxOpenChunks));
+    return undefined;
+  }
+
+  /** @returns false when the row can't be read, or its part not be written, and the chunk is closed */
+  async #append(lane: Lane, open: OpenChunk<Part>, { value }: RowMessage, hold: BatchHold): Promise<boolean> {
+    const { codecs } = this.#deps;
+    try {
+      if (value === null) throw new UnreadableMessageError('it is empty');
+      const schemaId = readRegistryId(value);
+      const codec = codecs.get(schemaId) ?? (await whileBeating(hold.heartbeat, () => codecs.load(schemaId)));
+      open.part.add(codec, schemaId, value);
+    } catch (error) {
+      if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;
+      this.#deps.log.error('row.refused', { ...open.chunkTry, seq: open.nextSeq, error });
+      await this.giveUp(lane, open, rowUnreadable(open.chunkTry, open.nextSeq));
+      return false;
+    }
+    open.nextSeq += 1;
+    return open.part.wantsFlush ? this.#flush(lane, open, hold) : true;
+  }
+
+  async #finish(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {
+    const { control, onWritten, log } = this.#deps;
+    const { chunkTry, part, nextSeq: rows, rowsPlanned } = open;
+    if (rows !== rowsPlanned) {
+      await this.giveUp(lane, open, wrongRowCount(chunkTry, rowsPlanned, rows));
+      return;
+    }
+    if (!(await this.#onStorage(lane, open, () => part.commit(), hold))) return;
+    const { path, bytes, schemaId } = part;
+    const isNoted = await whileBeating(hold.heartbeat, () =>
+      control.recordWritten(chunkTry, { path, rows, bytes, schemaId }),
+    );
+    if (!isNoted) {
+      await this.drop(lane, open);
+      return;
+    }
+    lane.chunks.remove(open);
+    this.#stale.add(chunkTry);
+    log.info('chunk.written', { ...chunkTry, rows, bytes });
+    await whileBeating(hold.heartbeat, () => onWritten(chunkTry, rows));
+  }
+
+  #flush(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<boolean> {
+    return this.#onStorage(lane, open, () => open.part.flush(), hold);
+  }
+
+  /** @returns false when storage is full or the export has ended meanwhile; then the chunk is closed */
+  async #onStorage(
+    lane: Lane,
+    open: OpenChunk<Part>,
+    step: () => Promise<void>,
+    hold: BatchHold,
+  ): Promise<boolean> {
+    if (!lane.chunks.has(open)) return false;
+    try {
+      await whileBeating(hold.heartbeat, step);
+      return true;
+    } catch (error) {
+      if (error instanceof StorageFullError) {
+        this.#deps.log.error('storage.full', { ...open.chunkTry, error });
+        await this.giveUp(lane, open, storageFull(open.chunkTry));
+        return false;
+      }
+      // The parts of an export that has ended are swept, also from under one that is being written.
+      if (
+        error instanceof StorageNotFoundError &&
+        (await this.#deps.control.find(open.chunkTry)) === undefined
+      ) {
+        await this.drop(lane, open);
+        return false;
+      }
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import type { WriterFailure } from '../store/fail-export.ts';
+import type { ChunkTry } from './chunk-try.ts';
+
+// Read by the customer who waits for the export and by the operator whose pager went off: what happened, and what to do.
+
+const AGAIN = 'Nothing was published; start the export again.';
+
+export function rowsMissing(
+  { resource, chunk }: ChunkTry,
+  expected: number,
+  found: number | 'no more',
+): WriterFailure {
+  const came = found === 'no more' ? 'nothing came after it' : `row ${found} came instead`;
+  return {
+    code: 'row_count_mismatch',
+    message: `Rows of ${resource} were lost on the way: row ${expected} of chunk ${chunk} is missing, ${came}. ${AGAIN}`,
+  };
+}
+
+export function wrongRowCount(
+  { resource, chunk }: ChunkTry,
+  planned: number,
+  written: number,
+): WriterFailure {
+  return {
+    code: 'row_count_mismatch',
+    message: `Chunk ${chunk} of ${resource} has ${planned} rows in the snapshot, but ${written} arrived. ${AGAIN}`,
+  };
+}
+
+export function storageFull({ resource }: Pick<ChunkTry, 'resource'>): WriterFailure {
+  return {
+    code: 'storage_full',
+    message: `There is no space left to write ${resource}. Its parts were removed; make room, then start the export again.`,
+  };
+}
+
+export function rowUnreadable({ resource, chunk }: ChunkTry, seq: number): WriterFailure {
+  return {
+    code: 'row_unreadable',
+    message: `Row ${seq} of chunk ${chunk} of ${resource} can't be read with its schema. ${AGAIN}`,
+  };
+}
+
+export function tooManyOpenChunks(maxOpenChunks: number): WriterFailure {
+  return {
+    code: 'too_many_open_chunks',
+    message:
+      `More than ${maxOpenChunks} chunks are being read at once. ` +
+      'Run more writers, fewer extractors, or raise WRITER_MAX_OPEN_CHUNKS; then start the export again.',
+  };
+}

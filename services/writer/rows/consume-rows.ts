@@ -1,0 +1,113 @@
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import { GROUP_SETTINGS, runConsumer } from '../../../shared/kafka/run-consumer.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { BatchWriter } from './batch-writer.ts';
+import type { Lane } from './lane.ts';
+import type { Lanes } from './lanes.ts';
+
+// A fetch is held in memory whole, and again as decoded batches; these bound it at a few times 8 MB.
+const MAX_FETCH_BYTES = 8 * 1024 * 1024;
+const MAX_PARTITION_BYTES = 2 * 1024 * 1024;
+/** While one batch waits for a sync or for the control store, others are decoded. */
+const CONCURRENT_PARTITIONS = 4;
+
+export interface RowConsumerDeps {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  readonly topics: Topics;
+  readonly resources: readonly string[];
+  readonly lanes: Lanes;
+  readonly writer: BatchWriter;
+  readonly log: Log;
+}
+
+export interface RowConsumer extends Worker {
+  /** Commits what a lane allows, apart from any batch; a group that is rebalancing is left alone. */
+  commitFloor(lane: Lane): Promise<void>;
+}
+
+/**
+ * Reads every rows topic and keeps the group's offsets behind what is durable. Several writers share the partitions.
+ *
+ * At each join of the group every open chunk is given up and read again from the committed offset: between two joins
+ * another member may have had the partition, finished the chunk, and moved the offset on.
+ */
+export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
+  const { kafka, groupId, topics, resources, lanes, writer, log } = deps;
+  const resourceByTopic = new Map(resources.map((resource) => [topics.rows(resource), resource]));
+  const joined = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<never>();
+  // The failure is also what `run` throws.
+  failed.promise.catch(() => undefined);
+  const consumer: Consumer = kafka.consumer({
+    groupId,
+    ...GROUP_SETTINGS,
+    maxBytes: MAX_FETCH_BYTES,
+    maxBytesPerPartition: MAX_PARTITION_BYTES,
+  });
+
+  async function eachBatch({ batch, heartbeat, isRunning, commitOffsetsIfNecessary }: EachBatchPayload) {
+    const { topic, partition } = batch;
+    const lane = lanes.of(topic, partition, resourceByTopic.get(topic) ?? topic);
+    await lane.exclusive(async () => {
+      if (!(await writer.write(lane, batch.messages, { heartbeat, isRunning }))) return;
+      lane.chunks.advanceTo(BigInt(batch.lastOffset()) + 1n);
+      const floor = lane.chunks.floor();
+      if (floor <= lane.committed) return;
+      await commitOffsetsIfNecessary({
+        topics: [{ topic, partitions: [{ partition, offset: String(floor) }] }],
+      });
+      lane.committed = floor;
+    });
+  }
+
+  return {
+    name: 'row-consumer',
+    ready: Promise.race([joined.promise, failed.promise]),
+
+    async commitFloor(lane) {
+      const { topic, partition } = lane;
+      const floor = lane.chunks.floor();
+      if (floor <= lane.committed) return;
+      try {
+        await consumer.commitOffsets([{ topic, partition, offset: String(floor) }]);
+        lane.committed = floor;
+      } catch (error) {
+        log.debug('offset.not_committed', { topic, partition, error });
+      }
+    },
+
+    async run(signal) {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...resourceByTopic.keys()], fromBeginning: true });
+      const consuming = runConsumer(
+        consumer,
+        {
+          autoCommit: false,
+          partitionsConsumedConcurrently: CONCURRENT_PARTITIONS,
+          eachBatch: (payload) => eachBatch(payload).catch((error: unknown) => rethrow(error, failed.reject)),
+        },
+        signal,
+        (assignment) => {
+          log.info('partitions.assigned', { assignment });
+          lanes.clear();
+          joined.resolve();
+        },
+      );
+      try {
+        await Promise.race([consuming, failed.promise]);
+      } finally {
+        await consumer.disconnect();
+        await lanes.clear();
+      }
+    },
+  };
+}
+
+/** kafkajs's own errors tell it to join again. After any other it would only repeat the batch, so the worker ends instead. */
+function rethrow(error: unknown, fail: (error: unknown) => void): never {
+  if (!(error instanceof Error && error.name.startsWith('KafkaJS'))) fail(error);
+  throw error;
+}

@@ -1,0 +1,50 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import type { ClaimedAssembly } from './claim-assembly.ts';
+
+/** One published file, as `exports.files` and the manifest name it. */
+export interface ExportFile {
+  readonly name: string;
+  readonly resource: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** In hexadecimal, of the file's bytes as they are stored. */
+  readonly sha256: string;
+  /** Where it is in storage. */
+  readonly path: string;
+}
+
+/**
+ * Publishes an export: from this commit on its files are promised, so they and the manifest must be durable before.
+ *
+ * @returns false when the claim was over, and nothing is changed: a final state is never moved
+ */
+export function completeExport(
+  pool: Pool,
+  { exportId, runAttempt, owner }: ClaimedAssembly,
+  files: readonly ExportFile[],
+  retentionDays: number,
+): Promise<boolean> {
+  const rowCount = files.reduce((sum, file) => sum + file.rows, 0);
+  return inTransaction(pool, async (client) => {
+    const completed = await client.query(
+      `update exports
+       set status = 'completed', phase = 'done', files = $4, rows_extracted = $5, rows_written = $5,
+         completed_at = now(), expires_at = now() + $6 * interval '1 day',
+         lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
+       where id = $1 and run_attempt = $2 and assembly_owner = $3 and status = 'running'`,
+      [exportId, runAttempt, owner, JSON.stringify(files), rowCount, retentionDays],
+    );
+    if (completed.rowCount !== 1) return false;
+    await enqueueOutbox(client, [
+      {
+        topic: 'jobs',
+        key: exportId,
+        type: 'JobCompleted',
+        payload: { job_id: exportId, kind: 'export', rows: rowCount },
+      },
+    ]);
+    return true;
+  });
+}
