@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import pg from 'pg';
+import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import type { Catalog } from '../../shared/domain/catalog.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { ensureTopics, type Topics, topicsOf } from '../../shared/kafka/topics.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import type { Secret } from '../../shared/runtime/env.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { createAnnouncer } from './announcer.ts';
+import { createBells } from './bells.ts';
+import { createCommandBells } from './command-bells.ts';
+import type { ExtractorConfig } from './config.ts';
+import { createExportHolder } from './holder/hold-exports.ts';
+import { createChunkReader } from './reader/read-chunks.ts';
+import { createResourceRows } from './reader/resource-rows.ts';
+import { createRowProducers } from './reader/row-producers.ts';
+import { createSourceSessions } from './source-session.ts';
+
+/** Runs of an export before it is given up. */
+const MAX_RUNS = 5;
+
+/** The extractor: takes snapshots, plans chunks and reads them into Kafka. Runs any number of times beside each other. */
+export async function buildExtractor(
+  config: ExtractorConfig,
+  { stack, log, health }: ServiceContext,
+): Promise<Worker[]> {
+  log.info('service.configured', { config });
+  const catalog = await loadCatalog(config.catalogPath);
+  await checkSource(config.databaseUrl, catalog);
+  const control = stack.adopt(
+    createControlPool(config.controlDatabaseUrl.reveal(), log, { applicationName: 'tandem extractor' }),
+    (pool) => pool.end(),
+  );
+  await migrate(control);
+
+  const kafka = createKafka(config.kafka, `${config.topicPrefix}.extractor`, log);
+  const topics = topicsOf(config.topicPrefix, catalog);
+  const admin = stack.adopt(kafka.admin(), (client) => client.disconnect());
+  await admin.connect();
+  await ensureTopics(admin, topics.declarations);
+  const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  await doorbells.connect();
+
+  const registry = createRegistry(config.schemaRegistryUrl);
+  const announcer = createAnnouncer(doorbells, createMessageCodec(registry), log);
+  const producers = stack.use(createRowProducers(kafka, log));
+  const openSession = createSourceSessions(config.databaseUrl);
+  const bells = createBells();
+  // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
+  const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+
+  const holder = createExportHolder(
+    owner,
+    { ...config, planTimeoutMs: config.exportTimeoutMs, limits: limitsOf(config) },
+    {
+      control,
+      openSession,
+      catalog,
+      bells,
+      log,
+      announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
+        announcer.announce(topics.commands, 'ExtractChunk', exportId, {
+          job_id: exportId,
+          resource,
+          chunk,
+          run_attempt: runAttempt,
+        }),
+    },
+  );
+  const reader = createChunkReader(owner, config, {
+    control,
+    openSession,
+    catalog,
+    producers,
+    bells,
+    log,
+    resourceRows: createResourceRows(registry, `tandem.${catalog.name}`, topics.rows),
+    topicOf: (resource) => ({ name: topics.rows(resource), partitionCount: partitionsOf(topics, resource) }),
+    announceExtracted: ({ exportId, resource, chunk, attempt }, rows) =>
+      announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
+        job_id: exportId,
+        resource,
+        chunk,
+        attempt,
+        rows,
+      }),
+  });
+  const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);
+
+  const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
+    server.close(),
+  );
+  log.info('service.listening', { port });
+  return [commands, holder, reader];
+}
+
+/** @throws SetupError with everything that keeps the catalog's tables from being exported exactly */
+async function checkSource(databaseUrl: Secret, catalog: Catalog): Promise<void> {
+  const client = new pg.Client({
+    connectionString: databaseUrl.reveal(),
+    application_name: 'tandem extractor check',
+    connectionTimeoutMillis: 10_000,
+  });
+  await client.connect();
+  try {
+    const findings = await checkCatalog(client, catalog);
+    if (findings.length > 0) {
+      throw new SetupError('the catalog and the source do not go together', findings.map(showFinding));
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+/** As declared, even where the topic has more by now: a chunk that is read again must go where it went before. */
+function partitionsOf(topics: Topics, resource: string): number {
+  const name = topics.rows(resource);
+  return topics.declarations.find((declaration) => declaration.name === name)?.partitions ?? 1;
+}
+
+function limitsOf({ maxAllAccountExports }: ExtractorConfig) {
+  return { maxRunningOfAllAccounts: maxAllAccountExports, maxRuns: MAX_RUNS };
+}

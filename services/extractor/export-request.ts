@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { type Catalog, findResource, type Resource } from '../../shared/domain/catalog.ts';
+import { ExportFailedError } from './extraction-errors.ts';
+
+/** What of a request decides which rows an export holds. */
+export interface ExportRequest {
+  /** Resources asked for by name, as opposed to those that came along with them. */
+  readonly resources: readonly string[];
+  readonly includeDeleted: boolean;
+  /** `from` inclusive, `to` exclusive; RFC 3339. */
+  readonly dateRange:
+    | { readonly from: string | null; readonly to: string | null; readonly field: string | null }
+    | undefined;
+}
+
+const REQUEST = z.object({
+  resources: z.array(z.string()),
+  include_deleted: z.boolean().default(false),
+  date_range: z
+    .object({
+      from: z.string().nullish(),
+      to: z.string().nullish(),
+      field: z.string().nullish(),
+    })
+    .nullish(),
+});
+
+/** Reads a request as the API stored it. @throws ExportFailedError when it is none */
+export function parseExportRequest(stored: unknown): ExportRequest {
+  const parsed = REQUEST.safeParse(stored);
+  if (!parsed.success) {
+    throw new ExportFailedError('invalid_request', 'The stored request can not be read by this version.', {
+      cause: parsed.error,
+    });
+  }
+  const { resources, include_deleted: includeDeleted, date_range: range } = parsed.data;
+  return {
+    resources,
+    includeDeleted,
+    dateRange: range
+      ? { from: range.from ?? null, to: range.to ?? null, field: range.field ?? null }
+      : undefined,
+  };
+}
+
+/** @throws ExportFailedError for a resource that has left the catalog since the export was asked for */
+export function resourceOf(catalog: Catalog, name: string): Resource {
+  const resource = findResource(catalog, name);
+  if (resource === undefined) {
+    throw new ExportFailedError(
+      'invalid_request',
+      `The resource ${name} is not in the catalog: put it back, or ask for an export without it.`,
+    );
+  }
+  return resource;
+}

@@ -1,0 +1,36 @@
+import type { TableName } from '../../../shared/domain/catalog.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
+import type { SourceSession } from '../source-session.ts';
+
+/** Size and row count of a table with its partitions and TOAST, as of its last ANALYZE. */
+export interface TableSize {
+  readonly bytes: number;
+  /** Negative when the table was never analyzed. */
+  readonly rowCount: number;
+}
+
+const MIN_ROWS = 1_000;
+const MAX_ROWS = 50_000;
+
+/** Of a table that was never analyzed; a guess on the high side, which makes chunks smaller. */
+const UNKNOWN_ROW_BYTES = 500;
+
+/**
+ * Rows in a chunk of about `chunkBytes`: small enough that little is read twice when a reader dies and that several
+ * extractors share a table, large enough that opening a session for it does not count.
+ */
+export function rowsPerChunk({ bytes, rowCount }: TableSize, chunkBytes: number): number {
+  const rowBytes = rowCount > 0 && bytes > 0 ? bytes / rowCount : UNKNOWN_ROW_BYTES;
+  return Math.min(MAX_ROWS, Math.max(MIN_ROWS, Math.round(chunkBytes / rowBytes)));
+}
+
+export async function readTableSize(session: SourceSession, table: TableName): Promise<TableSize> {
+  const { rows } = await session.query(
+    `select sum(pg_table_size(c.oid))::text as bytes, sum(c.reltuples)::bigint::text as row_count
+     from pg_class c
+     where c.relkind = 'r' and c.oid in (
+       select $1::regclass union select relid from pg_partition_tree($1::regclass))`,
+    [quoteTable(table)],
+  );
+  return { bytes: Number(rows[0]?.bytes ?? 0), rowCount: Number(rows[0]?.row_count ?? -1) };
+}

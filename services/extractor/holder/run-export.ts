@@ -1,0 +1,223 @@
+import type { Pool } from 'pg';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { createDoorbell, type Doorbell } from '../../../shared/runtime/doorbell.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Bells } from '../bells.ts';
+import { parseExportRequest, resourceOf } from '../export-request.ts';
+import { ExportFailedError, LeaseLostError } from '../extraction-errors.ts';
+import type { OpenSourceSession, SourceSession } from '../source-session.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import {
+  addChunk,
+  type ExportStanding,
+  finishPlanning,
+  finishRun,
+  type PlannedChunk,
+  recordSnapshot,
+} from '../store/export-run.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import { readRecordingState, startRecording } from '../store/recorded-from.ts';
+import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
+import { readTableSize, rowsPerChunk } from './chunk-size.ts';
+import { planChunks } from './plan-chunks.ts';
+import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
+import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
+
+export interface RunExportDeps {
+  readonly control: Pool;
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly bells: Bells;
+  readonly log: Log;
+  announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
+}
+
+export interface RunExportConfig {
+  /** Chunks of one export that are planned or being read at once. */
+  readonly chunkWindow: number;
+  readonly chunkBytes: number;
+  readonly feedTimeoutMs: number;
+  /** Limit of one statement of the holder: the first step of its cursor may have to sort all keys. */
+  readonly planTimeoutMs: number;
+}
+
+/** A run's hold on its export; its lease is renewed by whoever made it. */
+export interface RunHandle {
+  readonly claim: ClaimedExport;
+  readonly signal: AbortSignal;
+  /** Ends the run with a reason. */
+  abort(reason: Error): void;
+  /** @throws the reason when the run is over */
+  look(): Promise<Extract<ExportStanding, { state: 'held' }>>;
+}
+
+/** While it waits, the holder looks this often for what happened elsewhere, and at once when something happens here. */
+const LOOK_MS = 150;
+
+/** Well under the minute after which the server ends a session that is idle in its transaction. */
+const KEEP_ALIVE_MS = 10_000;
+
+/**
+ * One run of an export, from its claim until everything is read and sealed. The order is the point:
+ *
+ *   1. The sealing session opens, and stays open to the end.
+ *   2. The feed has settled past the beginning of the account's recording; W is its settled position.
+ *   3. The holder locks the tables and takes the snapshot S, then L; S, W and the seal's token are stored in one update.
+ *   4. The seal is sent.
+ *   5. Chunks are planned under S, a window at a time, and read by every extractor.
+ *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
+ *
+ * A break of either session before the end is the end of the run: the caller starts a new one, under another snapshot.
+ */
+export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
+  const { claim, signal } = run;
+  const { control, log } = deps;
+  const request = parseExportRequest(claim.request);
+  const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
+  const startedAtMs = Date.now();
+
+  await using stack = new AsyncDisposableStack();
+  const open = async (purpose: string) => {
+    const session = await deps.openSession({
+      purpose,
+      statementTimeoutMs: config.planTimeoutMs,
+      onLost: run.abort,
+    });
+    stack.use(session);
+    // A statement under way is not waited for: it may have a whole table to sort.
+    signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+    signal.throwIfAborted();
+    return session;
+  };
+  const sealing = await open(`seal ${claim.id}`);
+  const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
+  const bell = createDoorbell();
+  stack.defer(deps.bells.onChange(bell.ring));
+
+  const startLsn = await awaitSettledFeed(run, sealing, feed, control, bell);
+  const holder = await open(`snapshot ${claim.id}`);
+  assertOneServer(sealing, holder);
+  const held = await takeSnapshot(
+    holder,
+    resources.map(({ table }) => table),
+    signal,
+  );
+  const sealToken = newSealToken();
+  await ours(
+    recordSnapshot(control, claim, {
+      takenAt: held.takenAt,
+      lsn: held.lsn,
+      xmin: held.snapshot.xmin.toString(),
+      xmax: held.snapshot.xmax.toString(),
+      xip: held.snapshot.xip.map(String),
+      startLsn: formatLsn(startLsn),
+      sealToken,
+    }),
+  );
+  await sendSeal(sealing, claim.id, sealToken);
+
+  const waitWhile = createWait(run, bell, [sealing, holder]);
+  let chunkCount = 0;
+  let rowCount = 0;
+  for (const resource of resources) {
+    const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
+    const selection = { resource, request, accountSourceId: claim.accountSourceId };
+    for await (const plan of planChunks(holder, selection, perChunk)) {
+      signal.throwIfAborted();
+      await addPlanned(run, held, { resource: resource.name, ...plan }, deps);
+      chunkCount += 1;
+      rowCount += plan.rows;
+      await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
+    }
+  }
+  await ours(finishPlanning(control, claim));
+  await waitWhile(({ openChunkCount }) => openChunkCount > 0);
+  const readMs = Date.now() - startedAtMs;
+  // Vacuum waits for this snapshot, and the seal may take a while.
+  await holder[Symbol.asyncDispose]();
+
+  const waitForSeal = createWait(run, bell, [sealing]);
+  await waitForSeal(async ({ isSealed }) => {
+    if (isSealed) return false;
+    feed.look(await readFeedState(control));
+    return true;
+  });
+  await assertSameServer(sealing);
+  assertSameTimeline(await readFeedState(control), sealing.identity);
+  await finishRun(control, claim);
+  log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+/**
+ * Waits until every change that the snapshot won't hold is sure to be recorded, and returns the feed's settled position.
+ *
+ * The changes of an account are recorded from when it is known. Those streamed before that are lost to it, and one of them
+ * may still be invisible to a snapshot taken now. So the first export reads where the WAL is, once the account is known,
+ * and waits until the feed has settled past that: everything before is in the snapshot then, and everything after is recorded.
+ */
+async function awaitSettledFeed(
+  { claim, signal }: RunHandle,
+  sealing: SourceSession,
+  feed: FeedWatch,
+  control: Pool,
+  bell: Doorbell,
+): Promise<Lsn> {
+  const recording = await readRecordingState(control, claim.accountId);
+  const isFirst = recording.newAccountIds.length > 0;
+  const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
+  let state = await readFeedState(control);
+  if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
+  while (!isSettledPast(state, sealing.identity, needed)) {
+    feed.look(state);
+    await bell.wait(LOOK_MS, signal);
+    signal.throwIfAborted();
+    state = await readFeedState(control);
+  }
+  if (isFirst) await startRecording(control, recording.newAccountIds, needed);
+  if (state === undefined) throw new Error('a feed that has settled has a state');
+  return state.settledLsn;
+}
+
+/** Waits while a condition holds, keeping the sessions alive. The condition sees how the export stands. */
+function createWait(run: RunHandle, bell: Doorbell, sessions: readonly SourceSession[]) {
+  let keptAliveAtMs = Date.now();
+  type Found = Awaited<ReturnType<RunHandle['look']>>;
+  return async (mustWait: (found: Found) => boolean | Promise<boolean>): Promise<void> => {
+    for (;;) {
+      run.signal.throwIfAborted();
+      if (Date.now() - keptAliveAtMs >= KEEP_ALIVE_MS) {
+        for (const session of sessions) await session.query('select 1');
+        keptAliveAtMs = Date.now();
+      }
+      if (!(await mustWait(await run.look()))) return;
+      await bell.wait(LOOK_MS, run.signal);
+    }
+  };
+}
+
+async function addPlanned(
+  { claim }: RunHandle,
+  held: HeldSnapshot,
+  planned: PlannedChunk,
+  { control, bells, announceChunk }: RunExportDeps,
+): Promise<void> {
+  await ours(addChunk(control, claim, held.name, planned));
+  bells.chunks.ring();
+  const { resource, chunk } = planned;
+  announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });
+}
+
+/** Turns a fenced write that found the run to be another's into the end of this one. */
+async function ours(written: Promise<boolean>): Promise<void> {
+  if (!(await written)) throw new LeaseLostError('the run is no longer ours');
+}
+
+function assertOneServer(sealing: SourceSession, holder: SourceSession): void {
+  const [a, b] = [sealing.identity, holder.identity];
+  if (a.systemId === b.systemId && a.timeline === b.timeline) return;
+  throw new ExportFailedError(
+    'source_refused',
+    'Two connections to the source reached different servers: set DATABASE_URL to one primary.',
+  );
+}

@@ -1,0 +1,126 @@
+import pg from 'pg';
+import { UnencodableRowError } from '../../shared/values/row-body.ts';
+import {
+  ExportCancelledError,
+  ExportFailedError,
+  type FailureCode,
+  LeaseLostError,
+  SnapshotGoneError,
+  SourceSessionLostError,
+  StoppingError,
+} from './extraction-errors.ts';
+
+/**
+ * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` gives the work to whoever comes
+ * next and holds nothing against it, `abandon` leaves alone what has become another's.
+ */
+export type Verdict =
+  | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
+  /** Outages pass, and are retried as long as the export may run; what nobody foresaw counts towards giving up. */
+  | { readonly kind: 'retry'; readonly isForeseen: boolean }
+  | { readonly kind: 'let-go' }
+  | { readonly kind: 'abandon' };
+
+const RETRY: Verdict = { kind: 'retry', isForeseen: true };
+
+export function judgeFailure(error: unknown): Verdict {
+  if (error instanceof LeaseLostError) return { kind: 'abandon' };
+  if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
+  if (error instanceof ExportFailedError) return fail(error.code, error.message);
+  if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
+  if (error instanceof UnencodableRowError) {
+    return fail(
+      'row_unencodable',
+      `A value in the column ${error.column} of ${error.resource} can not be written. ` +
+        'Correct the value, or hide the column in the catalog.',
+    );
+  }
+  if (error instanceof pg.DatabaseError) return judgeSqlState(error.code ?? '');
+  return judgeByCode(error) ?? { kind: 'retry', isForeseen: false };
+}
+
+function fail(code: FailureCode, message: string): Verdict {
+  return { kind: 'fail', code, message };
+}
+
+/** See "PostgreSQL Error Codes" in its manual; the first two characters are the class. */
+function judgeSqlState(sqlState: string): Verdict {
+  switch (sqlState) {
+    case '42P01':
+    case '42703':
+    case '3F000':
+    case '0A000':
+      return fail(
+        'table_changed',
+        'A table was altered while it was exported. Start the export again; services may need a restart to see the new table.',
+      );
+    case '42501':
+      return fail(
+        'permission_denied',
+        'The source refuses to let its tables be read: grant SELECT to the role in DATABASE_URL.',
+      );
+    case 'XX001':
+    case 'XX002':
+      return fail(
+        'source_corrupted',
+        'The source reports corrupted data. Nothing was published; check the database.',
+      );
+  }
+  switch (sqlState.slice(0, 2)) {
+    case '08': // connection
+    case '25': // a session that was ended for idling in its transaction
+    case '28': // a password that is being rotated
+    case '40': // serialization, deadlock
+    case '53': // too many connections, out of memory or disk
+    case '57': // shut down, cancelled
+    case '58': // input or output
+      return RETRY;
+    case '22':
+      return fail(
+        'source_refused',
+        'The source refuses a value of the request, for example the account’s source ID.',
+      );
+    default:
+      return { kind: 'retry', isForeseen: false };
+  }
+}
+
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+
+const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';
+
+const TOO_LARGE_TYPES = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+
+/** Errors of libraries that export no classes, or several copies of them: told by their own codes, outermost first. */
+function judgeByCode(error: unknown): Verdict | undefined {
+  for (let link = error, depth = 0; link instanceof Error && depth < 8; link = link.cause, depth += 1) {
+    const { code, type, status } = link as { code?: unknown; type?: unknown; status?: unknown };
+    if (typeof code === 'string' && NETWORK_CODES.has(code)) return RETRY;
+    if (typeof type === 'string' && TOO_LARGE_TYPES.has(type)) {
+      return fail(
+        'row_too_large',
+        'A record is larger than Kafka accepts: raise max.message.bytes of the rows topic, or hide its largest column.',
+      );
+    }
+    if ((link.name === 'ResponseError' && status === 409) || link.name === REGISTRY_INCOMPATIBLE) {
+      return fail(
+        'schema_incompatible',
+        'The table’s columns no longer fit the schema in the registry: delete the subject of the rows topic, ' +
+          'or set its compatibility, and start the export again.',
+      );
+    }
+    if (link.name.startsWith('KafkaJS') || (link.name === 'ResponseError' && typeof status === 'number'))
+      return RETRY;
+  }
+  return undefined;
+}

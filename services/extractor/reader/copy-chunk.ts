@@ -1,0 +1,103 @@
+import type { Message } from 'kafkajs';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import { rowsQuery } from '../chunk-queries.ts';
+import { parseExportRequest, resourceOf } from '../export-request.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { OpenSourceSession } from '../source-session.ts';
+import type { ClaimedChunk } from '../store/claim-chunk.ts';
+import { createBatchSender } from './batch-sender.ts';
+import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
+import { type RowFields, readRows } from './read-rows.ts';
+import type { ResourceRowsSource } from './resource-rows.ts';
+import type { RowProducer } from './row-producers.ts';
+
+export interface CopyChunkDeps {
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly resourceRows: ResourceRowsSource;
+  readonly producer: RowProducer;
+  readonly topic: { readonly name: string; readonly partitionCount: number };
+  /** Limit of the chunk's one read, so that a reader that stands still gives its snapshot back. */
+  readonly chunkTimeoutMs: number;
+  /** Called often with the number of rows read so far. */
+  onProgress(rowCount: number): void;
+}
+
+/** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
+const BATCH_BYTES = 512 * 1024;
+
+/** Of a record beside its key and value: headers, lengths and offsets. */
+const RECORD_OVERHEAD_BYTES = 120;
+
+/**
+ * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last
+ * one marked. Resolves with the number of rows once all are acknowledged.
+ *
+ * @throws ExportFailedError when the rows are not as many as the snapshot's own cursor had counted
+ */
+export async function copyChunk(
+  chunk: ClaimedChunk,
+  signal: AbortSignal,
+  abort: (reason: unknown) => void,
+  deps: CopyChunkDeps,
+): Promise<number> {
+  const resource = resourceOf(deps.catalog, chunk.resource);
+  const request = parseExportRequest(chunk.request);
+  await using session = await deps.openSession({
+    purpose: `chunk ${chunk.chunk} ${chunk.exportId}`,
+    statementTimeoutMs: deps.chunkTimeoutMs,
+    onLost: abort,
+  });
+  signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+  signal.throwIfAborted();
+  await enterSnapshot(session, resource.table, chunk);
+  const run = `${chunk.exportId}/${chunk.runAttempt}`;
+  const { columns, codec, recordKey, schemaId } = await deps.resourceRows.of(run, resource, session);
+  await assertNotRewritten(session, resource.table);
+
+  // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
+  const isOfAllAccounts = chunk.accountSourceId === null;
+  const selection = { resource, request, accountSourceId: chunk.accountSourceId };
+  const query = rowsQuery(selection, isOfAllAccounts ? [...columns, resource.account] : columns, chunk);
+  const partition = chunk.chunk % deps.topic.partitionCount;
+  let seq = 0;
+  const onRow = (fields: RowFields) => {
+    const account = isOfAllAccounts ? (fields.pop() ?? '') : (chunk.accountSourceId ?? '');
+    const headers = toKafkaHeaders({
+      exportId: chunk.exportId,
+      chunk: chunk.chunk,
+      attempt: chunk.attempt,
+      seq,
+      account,
+      isLast: seq === chunk.rowsPlanned - 1,
+    });
+    const key = recordKey.ofPgTexts(fields);
+    const value = codec.encode(fields, schemaId);
+    sender.add({ key, value, headers, partition }, key.length + value.length + RECORD_OVERHEAD_BYTES);
+    seq += 1;
+    deps.onProgress(seq);
+  };
+  const sender = createBatchSender<Message>({
+    maxBytes: BATCH_BYTES,
+    send: (messages) => deps.producer.send(deps.topic.name, messages),
+    onFull: () => reading.pause(),
+    onRoom: () => reading.resume(),
+    onFailure: abort,
+  });
+  const reading = readRows(session.client, query, onRow);
+  const rowCount = await reading.done;
+  await sender.finish();
+  await assertNotRewritten(session, resource.table);
+  await session.query('commit');
+  if (rowCount !== chunk.rowsPlanned) throw countMismatch(chunk, rowCount);
+  return rowCount;
+}
+
+function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount: number): ExportFailedError {
+  return new ExportFailedError(
+    'row_count_mismatch',
+    `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its contents: ` +
+      'an index of the table may be damaged. Nothing was published.',
+  );
+}

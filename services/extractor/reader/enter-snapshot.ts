@@ -1,0 +1,57 @@
+import type { TableName } from '../../../shared/domain/catalog.ts';
+import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
+import { ExportFailedError, SnapshotGoneError } from '../extraction-errors.ts';
+import type { SourceSession } from '../source-session.ts';
+import { isSqlState } from '../sql-state.ts';
+
+const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
+
+/**
+ * Puts a session under the export's snapshot. The table is locked before: from then on, and before it by the holder's lock,
+ * which still stands if the snapshot can be taken over at all, nobody can truncate or rewrite the table.
+ *
+ * @throws SnapshotGoneError when the holder has let go
+ * @throws ExportFailedError when the session does not see exactly the export's snapshot
+ */
+export async function enterSnapshot(
+  session: SourceSession,
+  table: TableName,
+  { snapshotName, snapshot }: { snapshotName: string; snapshot: string },
+): Promise<void> {
+  await session.query('begin isolation level repeatable read, read only');
+  await session.query(`lock table ${quoteTable(table)} in access share mode`);
+  try {
+    await session.query(`set transaction snapshot ${quoteLiteral(snapshotName)}`);
+  } catch (cause) {
+    if (isSqlState(cause, ...INVALID_SNAPSHOT_CODES)) throw new SnapshotGoneError(snapshotName, { cause });
+    throw cause;
+  }
+  const { rows } = await session.query('select pg_current_snapshot()::text as snapshot');
+  if (rows[0]?.snapshot === snapshot) return;
+  throw new ExportFailedError(
+    'snapshot_mismatch',
+    `A reader was given the snapshot ${rows[0]?.snapshot} in place of ${snapshot}; nothing was published.`,
+  );
+}
+
+/**
+ * The catalog tables are read under the snapshot, `pg_relation_filenode` knows the present: when the two differ for the table
+ * or a partition, its rows were moved to new files, and a read of it finds none of the old.
+ *
+ * @throws ExportFailedError
+ */
+export async function assertNotRewritten(session: SourceSession, table: TableName): Promise<void> {
+  const { rows } = await session.query(
+    `select c.relname from pg_class c
+     where c.relkind = 'r' and c.relfilenode is distinct from pg_relation_filenode(c.oid)
+       and c.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass))
+     limit 1`,
+    [quoteTable(table)],
+  );
+  const name = rows[0]?.relname;
+  if (name === undefined) return;
+  throw new ExportFailedError(
+    'table_changed',
+    `The table ${name} was truncated or rewritten while it was exported: start the export again.`,
+  );
+}

@@ -1,0 +1,148 @@
+import type { Pool } from 'pg';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { Bells } from '../bells.ts';
+import { LeaseLostError, StoppingError } from '../extraction-errors.ts';
+import { judgeFailure, type Verdict } from '../judge-failure.ts';
+import { startPulse } from '../pulse.ts';
+import { finishChunk, releaseChunk, renewChunk } from '../store/chunk-run.ts';
+import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
+import { failExport } from '../store/end-export.ts';
+import { createWorkPool } from '../work-pool.ts';
+import { type CopyChunkDeps, copyChunk } from './copy-chunk.ts';
+import type { RowProducers } from './row-producers.ts';
+
+export interface ReadChunksConfig {
+  /** Chunks that this process reads at once. */
+  readonly maxChunks: number;
+  readonly chunkTimeoutMs: number;
+}
+
+export interface ReadChunksDeps extends Pick<CopyChunkDeps, 'openSession' | 'catalog' | 'resourceRows'> {
+  readonly control: Pool;
+  readonly producers: RowProducers;
+  readonly bells: Bells;
+  readonly log: Log;
+  topicOf(resource: string): CopyChunkDeps['topic'];
+  announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
+}
+
+const IDLE_MS = 1_000;
+
+/** A row that ends its reader's process does so each time; after this many the export fails rather than every extractor. */
+const MAX_TRIES = 5;
+
+/** Before a chunk that could not be read is claimed again: an outage of seconds costs a few tries, not hundreds. */
+const RETRY_DELAY_MS = 2_000;
+
+/** Claims chunks of running exports and reads them. */
+export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
+  return createWorkPool<ClaimedChunk>({
+    name: 'chunk-reader',
+    maxUnits: config.maxChunks,
+    idleMs: IDLE_MS,
+    bell: deps.bells.chunks,
+    log: deps.log,
+    claim: () => claimChunk(deps.control, owner),
+    work: (chunk, stopping) => readOne(chunk, stopping, config, deps),
+  });
+}
+
+async function readOne(
+  chunk: ClaimedChunk,
+  stopping: AbortSignal,
+  config: ReadChunksConfig,
+  deps: ReadChunksDeps,
+): Promise<void> {
+  const { control, bells } = deps;
+  const { exportId, resource, chunk: number, attempt } = chunk;
+  const log = deps.log.child({ exportId, resource, chunk: number, attempt });
+  const over = new AbortController();
+  const abort = (reason: unknown) => over.abort(reason);
+  const stop = () => abort(new StoppingError('the extractor stops'));
+  stopping.addEventListener('abort', stop, { once: true });
+  let rowsRead = 0;
+  const pulse = startPulse({
+    beat: async () =>
+      (await renewChunk(control, chunk, rowsRead))
+        ? undefined
+        : new LeaseLostError('the chunk is no longer ours'),
+    onOver: abort,
+    onMiss: (error) => log.warn('chunk.renewal_missed', { error }),
+  });
+  const unlisten = bells.onChange(pulse.ring);
+  const startedAtMs = Date.now();
+  try {
+    if (stopping.aborted) stop();
+    over.signal.throwIfAborted();
+    if (chunk.tries > MAX_TRIES) {
+      await failChunk(chunk, exhausted(chunk), log, deps);
+      return;
+    }
+    const rowCount = await deps.producers.use((producer) =>
+      copyChunk(chunk, over.signal, abort, {
+        ...deps,
+        producer,
+        topic: deps.topicOf(resource),
+        chunkTimeoutMs: config.chunkTimeoutMs,
+        onProgress: (count) => {
+          rowsRead = count;
+        },
+      }),
+    );
+    await pulse.stop();
+    if (!(await finishChunk(control, chunk, rowCount)))
+      throw new LeaseLostError('the chunk is no longer ours');
+    log.info('chunk.extracted', { rowCount, durationMs: Date.now() - startedAtMs });
+    deps.announceExtracted(chunk, rowCount);
+    bells.ringChange();
+  } catch (thrown) {
+    // Once the try was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
+    await endTry(chunk, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+  } finally {
+    stopping.removeEventListener('abort', stop);
+    unlisten();
+    await pulse.stop();
+  }
+}
+
+/** If the store can't be reached either, the lease runs out and the chunk is claimed again. */
+async function endTry(chunk: ClaimedChunk, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
+  const verdict = judgeFailure(error);
+  try {
+    if (verdict.kind === 'fail') {
+      await failChunk(chunk, verdict, log, deps, error);
+    } else if (verdict.kind === 'retry') {
+      const report = verdict.isForeseen ? log.warn : log.error;
+      report('chunk.try_lost', { error, tries: chunk.tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunk(deps.control, chunk, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+    } else {
+      log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
+      await releaseChunk(deps.control, chunk, { delayMs: 0, isCounted: false });
+    }
+  } catch (cause) {
+    log.warn('chunk.release_failed', { error: cause });
+  }
+}
+
+async function failChunk(
+  { exportId, runAttempt }: ClaimedChunk,
+  verdict: Extract<Verdict, { kind: 'fail' }>,
+  log: Log,
+  { control, bells }: ReadChunksDeps,
+  error?: unknown,
+): Promise<void> {
+  log.error('chunk.failed', { code: verdict.code, error });
+  await failExport(control, exportId, runAttempt, verdict);
+  bells.ringChange();
+}
+
+function exhausted({ resource, chunk }: ClaimedChunk): Extract<Verdict, { kind: 'fail' }> {
+  return {
+    kind: 'fail',
+    code: 'attempts_exhausted',
+    message:
+      `Chunk ${chunk} of ${resource} could not be read in ${MAX_TRIES} tries. ` +
+      'The extractors’ logs say why; a single very large record may be the cause.',
+  };
+}

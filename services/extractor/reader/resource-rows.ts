@@ -1,0 +1,58 @@
+import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Registry } from '../../../shared/kafka/registry.ts';
+import { rowRecordNames } from '../../../shared/values/avro-name.ts';
+import { loadTypes } from '../../../shared/values/load-types.ts';
+import { createRecordKey, type RecordKey } from '../../../shared/values/record-key.ts';
+import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
+import type { SourceSession } from '../source-session.ts';
+
+/** How one resource's rows are encoded in one run of an export. */
+export interface ResourceRows {
+  readonly columns: readonly string[];
+  readonly codec: RowCodec;
+  readonly recordKey: RecordKey;
+  readonly schemaId: number;
+}
+
+export interface ResourceRowsSource {
+  /** The session must be under the run's snapshot, so that the columns are those the snapshot has. */
+  of(run: string, resource: Resource, session: SourceSession): Promise<ResourceRows>;
+}
+
+/** A run's chunks come close together, and there are few runs at once. */
+const MAX_KEPT = 64;
+
+/** Describes tables and registers their schemas, once for a run and resource. */
+export function createResourceRows(
+  registry: Registry,
+  namespace: string,
+  topicOf: (resource: string) => string,
+): ResourceRowsSource {
+  const kept = new Map<string, ResourceRows>();
+
+  async function describe(resource: Resource, session: SourceSession): Promise<ResourceRows> {
+    const shape = await describeShape(session.client, resource, await loadTypes(session.client));
+    const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
+    const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
+    return {
+      columns: shape.columns.map(({ name }) => name),
+      codec,
+      recordKey: createRecordKey(shape, resource.key),
+      schemaId,
+    };
+  }
+
+  return {
+    async of(run, resource, session) {
+      const id = `${run}/${resource.name}`;
+      const known = kept.get(id);
+      if (known !== undefined) return known;
+      const described = await describe(resource, session);
+      const oldest = kept.keys().next().value;
+      if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+      kept.set(id, described);
+      return described;
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { Kafka, Message, Producer } from 'kafkajs';
+import type { Log } from '../../../shared/runtime/log.ts';
+
+/** Sends one chunk's rows, in order. */
+export interface RowProducer {
+  /** Resolves once every in-sync replica has the messages. @throws kafkajs's errors after its own retries */
+  send(topic: string, messages: readonly Message[]): Promise<void>;
+}
+
+/**
+ * One producer for each chunk that is being read: kafkajs's idempotent producer has one request a broker under way,
+ * so a shared one would make chunks wait for each other.
+ */
+export interface RowProducers extends AsyncDisposable {
+  /** Lends a connected producer. One that failed is not lent again, since its sequence numbers may have a gap. */
+  use<T>(work: (producer: RowProducer) => Promise<T>): Promise<T>;
+}
+
+/** About ten seconds; a longer outage gives the chunk back, and it is read again from its start. */
+const RETRY = { initialRetryTime: 50, maxRetryTime: 2_000, retries: 8 };
+
+export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
+  const idle: Producer[] = [];
+  const disconnect = (producer: Producer) =>
+    producer.disconnect().catch((error: unknown) => log.debug('row_producer.disconnect_failed', { error }));
+  return {
+    async use(work) {
+      const producer =
+        idle.pop() ?? kafka.producer({ idempotent: true, allowAutoTopicCreation: false, retry: RETRY });
+      try {
+        await producer.connect();
+        const result = await work({
+          async send(topic, messages) {
+            await producer.send({ topic, messages: messages as Message[] });
+          },
+        });
+        idle.push(producer);
+        return result;
+      } catch (error) {
+        await disconnect(producer);
+        throw error;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(idle.splice(0).map(disconnect));
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import pg from 'pg';
+import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
+import type { Secret } from '../../shared/runtime/env.ts';
+import { ExportFailedError, SourceSessionLostError } from './extraction-errors.ts';
+
+/** The server a session is on. Two sessions of one export must agree on it, and the feed with both. */
+export interface SourceIdentity {
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+/**
+ * One connection to the source that is never shared and never silently replaced: a snapshot lives in it, and that it
+ * stayed open is itself a proof. All values are PostgreSQL's texts.
+ */
+export interface SourceSession extends AsyncDisposable {
+  readonly client: pg.Client;
+  readonly identity: SourceIdentity;
+  readonly backendPid: string;
+  /** One statement at a time. @throws SourceSessionLostError, or pg's DatabaseError for what the server refuses */
+  query(text: string, values?: readonly unknown[]): Promise<SourceResult>;
+}
+
+/** `rowCount` is the command tag's number, which MOVE has too. */
+export interface SourceResult {
+  readonly rows: readonly Readonly<Record<string, string | null>>[];
+  readonly rowCount: number;
+}
+
+export interface SessionOptions {
+  /** What the session is for; shown in `pg_stat_activity` after `tandem extractor`. */
+  readonly purpose: string;
+  readonly statementTimeoutMs: number;
+  /** Called once when the connection breaks before it is disposed. */
+  readonly onLost: (error: SourceSessionLostError) => void;
+}
+
+/** A source database; whoever opens a session on it gets a new connection. */
+export type OpenSourceSession = (options: SessionOptions) => Promise<SourceSession>;
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * A session of a process that died, froze or was cut off must not hold its snapshot for long, because vacuum waits for it:
+ * the server ends it when nothing is asked for a minute (holders ask every ten seconds), when the network is silent for
+ * about a minute, and at the end of a statement's own limit.
+ */
+const SESSION_SETTINGS: Readonly<Record<string, string>> = {
+  idle_in_transaction_session_timeout: '60s',
+  lock_timeout: '5s',
+  tcp_keepalives_idle: '20',
+  tcp_keepalives_interval: '10',
+  tcp_keepalives_count: '4',
+  // Compiling costs more than it saves in reads that are bound by the network.
+  jit: 'off',
+  // Every cursor here is read to its end.
+  cursor_tuple_fraction: '1.0',
+};
+
+const IDENTIFY = `
+select pg_is_in_recovery()::text as in_recovery, pg_backend_pid()::text as pid,
+  (select system_identifier::text from pg_control_system()) as system_id,
+  case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`;
+
+/** @throws ExportFailedError on a hot standby, whose snapshots do not say which transactions are open */
+export function createSourceSessions(connectionString: Secret): OpenSourceSession {
+  return async ({ purpose, statementTimeoutMs, onLost }) => {
+    let isDisposed = false;
+    const settings = Object.entries({ ...SESSION_SETTINGS, statement_timeout: `${statementTimeoutMs}ms` });
+    const client = new pg.Client({
+      connectionString: connectionString.reveal(),
+      application_name: `tandem extractor ${purpose}`,
+      options: `${TEXT_SESSION_OPTIONS} ${settings.map(([name, value]) => `-c ${name}=${value}`).join(' ')}`,
+      types: rawTypes,
+      keepAlive: true,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
+    client.on('error', (cause) => {
+      if (!isDisposed) onLost(new SourceSessionLostError(purpose, { cause }));
+    });
+    const query: SourceSession['query'] = async (text, values) => {
+      try {
+        const result = await client.query<Record<string, string | null>>(text, values && [...values]);
+        return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+      } catch (cause) {
+        throw cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError(purpose, { cause });
+      }
+    };
+    const dispose = async () => {
+      isDisposed = true;
+      await client.end().catch(() => undefined);
+    };
+    try {
+      await client.connect();
+      // Ends a long statement whose client is gone; not every server's platform has it.
+      await client.query("set client_connection_check_interval = '5s'").catch(() => undefined);
+      const { rows } = await query(IDENTIFY);
+      const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
+      if (inRecovery !== 'false' || pid == null || systemId == null || timeline == null) {
+        throw new ExportFailedError(
+          'source_is_standby',
+          'The source is a hot standby, whose snapshots do not say which transactions are open: ' +
+            'set DATABASE_URL to the primary.',
+        );
+      }
+      return {
+        client,
+        identity: { systemId, timeline: Number.parseInt(timeline, 16) },
+        backendPid: pid,
+        query,
+        [Symbol.asyncDispose]: dispose,
+      };
+    } catch (error) {
+      await dispose();
+      if (error instanceof ExportFailedError || error instanceof SourceSessionLostError) throw error;
+      throw new SourceSessionLostError(purpose, { cause: error });
+    }
+  };
+}

@@ -1,0 +1,117 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { LEASE_SECONDS } from './lease.ts';
+
+/** A chunk that this process is to read, with what it needs of its export. */
+export interface ClaimedChunk {
+  readonly exportId: string;
+  readonly resource: string;
+  readonly chunk: number;
+  /** Fences everything this try writes, and marks its rows. */
+  readonly attempt: number;
+  readonly runAttempt: number;
+  /** Claims that were neither finished nor given back, this one included. */
+  readonly tries: number;
+  readonly owner: string;
+  readonly snapshotName: string;
+  /** `xmin:xmax:xip,…` of the export's snapshot. */
+  readonly snapshot: string;
+  readonly lowerKey: readonly string[] | null;
+  readonly upperKey: readonly string[] | null;
+  readonly rowsPlanned: number;
+  /** Null: all accounts. */
+  readonly accountSourceId: string | null;
+  readonly request: unknown;
+}
+
+/**
+ * `wanted` looks without locking; the export's row is then updated first and the chunk's last, which is the order in which
+ * a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds the chunk taken.
+ */
+const CLAIM_CHUNK = `
+with wanted as (
+  select c.export_id, c.resource, c.chunk
+  from export_chunks c
+  join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
+  where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
+  order by (
+      select count(*) from export_chunks r
+      where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
+    ), e.created_at, c.resource, c.chunk
+  limit 1
+), counted as (
+  update exports e set attempt = e.attempt + 1
+  from wanted w where e.id = w.export_id and e.status = 'running'
+  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.account_id
+), claimed as (
+  update export_chunks c
+  set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0,
+    lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second'
+  from wanted w, counted e
+  where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk
+    and e.id = c.export_id and e.run_attempt = c.run_attempt
+    and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
+  returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.snapshot_name,
+    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.request, e.account_id
+)
+select c.*, a.source_id, (select count(*) from wanted) as wanted_count
+from (select 1) one
+left join claimed c on true
+left join accounts a on a.id = c.account_id`;
+
+interface ClaimRow {
+  export_id: string | null;
+  resource: string;
+  chunk: number;
+  attempt: number;
+  run_attempt: number;
+  tries: number;
+  snapshot_name: string;
+  lower_key: string[] | null;
+  upper_key: string[] | null;
+  rows_planned: string;
+  snapshot: { xmin: string; xmax: string; xip: string[] };
+  request: unknown;
+  source_id: string | null;
+  wanted_count: string;
+}
+
+/** Races with other extractors are lost at most this often in a row before the next look is left to the caller. */
+const MAX_RACES = 5;
+
+/**
+ * Claims a chunk that waits, or whose reader died, of the export that has the fewest being read; undefined when there is
+ * none. Never two processes get the same try.
+ */
+export async function claimChunk(db: Queryable, owner: string): Promise<ClaimedChunk | undefined> {
+  for (let race = 0; race < MAX_RACES; race += 1) {
+    const { rows } = await db.query<ClaimRow>({
+      name: 'claim_chunk',
+      text: CLAIM_CHUNK,
+      values: [owner, LEASE_SECONDS],
+    });
+    const row = rows[0];
+    if (row === undefined || row.wanted_count === '0') return undefined;
+    if (row.export_id !== null) return toChunk(row, row.export_id, owner);
+  }
+  return undefined;
+}
+
+function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
+  const { xmin, xmax, xip } = row.snapshot;
+  return {
+    exportId,
+    resource: row.resource,
+    chunk: row.chunk,
+    attempt: row.attempt,
+    runAttempt: row.run_attempt,
+    tries: row.tries,
+    owner,
+    snapshotName: row.snapshot_name,
+    snapshot: `${xmin}:${xmax}:${xip.join(',')}`,
+    lowerKey: row.lower_key,
+    upperKey: row.upper_key,
+    rowsPlanned: Number(row.rows_planned),
+    accountSourceId: row.source_id,
+    request: row.request,
+  };
+}

@@ -1,0 +1,119 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import { failExport } from './end-export.ts';
+import { LEASE_SECONDS } from './lease.ts';
+
+/** An export that this process is to run, from a new snapshot on. */
+export interface ClaimedExport {
+  readonly id: string;
+  /** Null: all accounts. */
+  readonly accountId: string | null;
+  /** The account column's value in the source. */
+  readonly accountSourceId: string | null;
+  readonly resources: readonly string[];
+  /** As the API resolved it. */
+  readonly request: unknown;
+  /** Fences everything this run writes. */
+  readonly runAttempt: number;
+  readonly runCount: number;
+  readonly owner: string;
+}
+
+export interface ExportLimits {
+  /** Exports of all accounts at once have no account to take a limit from. */
+  readonly maxRunningOfAllAccounts: number;
+  readonly maxRuns: number;
+}
+
+/** Any constant will do; it only has to be the same in every extractor. */
+const CLAIM_LOCK = 7_264_114;
+
+/**
+ * A run is over for its holder once everything is planned, read and sealed. What is not, and has nobody who
+ * renews its lease, has lost its snapshot.
+ */
+const LOST_RUN = `
+  e.status = 'running' and (e.lease_expires_at is null or e.lease_expires_at < now())
+  and (e.planned_at is null or e.sealed_lsn is null or exists (
+    select from export_chunks c where c.export_id = e.id and c.state <> 'extracted'))`;
+
+const EXHAUSTED = `select e.id, e.run_attempt from exports e where ${LOST_RUN} and e.run_count >= $1`;
+
+/** Lost runs first: they count as running already. Then who has the fewest running, and among those the oldest. */
+const CANDIDATE = `
+with running as (
+  select account_id, count(*) as count from exports
+  where status in ('running', 'cancelling') group by account_id
+)
+select e.id
+from exports e
+left join accounts a on a.id = e.account_id
+left join running r on r.account_id is not distinct from e.account_id
+where (${LOST_RUN})
+  or (e.status = 'pending' and coalesce(r.count, 0) < coalesce(a.max_running_exports, $1))
+order by e.status = 'pending', coalesce(r.count, 0), e.created_at, e.id
+limit 1
+for update of e skip locked`;
+
+const START_RUN = `
+update exports e set
+  status = 'running', phase = 'waiting_for_feed',
+  attempt = e.attempt + 1, run_attempt = e.attempt + 1, run_count = e.run_count + 1,
+  lease_owner = $2, lease_expires_at = now() + $3 * interval '1 second',
+  started_at = coalesce(e.started_at, now()),
+  snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null, planned_at = null
+where e.id = $1
+returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count,
+  (select a.source_id from accounts a where a.id = e.account_id) as source_id`;
+
+interface StartedRow {
+  id: string;
+  account_id: string | null;
+  source_id: string | null;
+  resources: string[];
+  request: unknown;
+  run_attempt: number;
+  run_count: number;
+}
+
+/**
+ * Claims the export whose turn it is, or returns undefined. Claims are one at a time over all extractors, because
+ * two at once would each count the other's account one short of its limit. The chunks of an earlier run are removed
+ * here, in the same transaction, so that two snapshots never meet in one export.
+ */
+export function claimExport(
+  pool: Pool,
+  owner: string,
+  limits: ExportLimits,
+): Promise<ClaimedExport | undefined> {
+  return inTransaction(pool, async (db) => {
+    await db.query('select pg_advisory_xact_lock($1)', [CLAIM_LOCK]);
+    const exhausted = await db.query<{ id: string; run_attempt: number }>(EXHAUSTED, [limits.maxRuns]);
+    for (const { id, run_attempt: runAttempt } of exhausted.rows) {
+      await failExport(db, id, runAttempt, {
+        code: 'attempts_exhausted',
+        message: `The export was started ${limits.maxRuns} times and could not be finished.`,
+      });
+    }
+    const candidate = await db.query<{ id: string }>(CANDIDATE, [limits.maxRunningOfAllAccounts]);
+    const id = candidate.rows[0]?.id;
+    if (id === undefined) return undefined;
+    const started = await db.query<StartedRow>(START_RUN, [id, owner, LEASE_SECONDS]);
+    const row = started.rows[0];
+    if (row === undefined) return undefined;
+    await db.query('delete from export_chunks where export_id = $1', [id]);
+    const payload = { job_id: id, kind: 'export' as const, attempt: row.run_attempt };
+    await enqueueOutbox(db, [{ topic: 'jobs', key: id, type: 'JobStarted', payload }]);
+    return {
+      id,
+      accountId: row.account_id,
+      accountSourceId: row.source_id,
+      resources: row.resources,
+      request: row.request,
+      runAttempt: row.run_attempt,
+      runCount: row.run_count,
+      owner,
+    };
+  });
+}

@@ -1,0 +1,136 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { ClaimedExport } from './claim-export.ts';
+import { LEASE_SECONDS } from './lease.ts';
+
+/** How an export stands, as its holder sees it. */
+export type ExportStanding =
+  | { readonly state: 'held'; readonly isSealed: boolean; readonly openChunkCount: number }
+  | { readonly state: 'cancelling' }
+  /** Another process has it, or it has ended. */
+  | { readonly state: 'lost' };
+
+/** Fences a statement: `$1` to `$3` are those of `fence`. */
+const HELD = `id = $1 and run_attempt = $2 and lease_owner = $3 and status = 'running'`;
+
+const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, owner];
+
+const READ_STANDING = `
+select status, sealed_lsn is not null as is_sealed,
+  (select count(*)::integer from export_chunks c where c.export_id = $1 and c.state <> 'extracted') as open_count
+from exports where id = $1 and run_attempt = $2 and lease_owner = $3`;
+
+export async function readStanding(db: Queryable, claim: ClaimedExport): Promise<ExportStanding> {
+  const { rows } = await db.query<{ status: string; is_sealed: boolean; open_count: number }>({
+    name: 'read_export_standing',
+    text: READ_STANDING,
+    values: fence(claim),
+  });
+  const row = rows[0];
+  if (row?.status === 'running') {
+    return { state: 'held', isSealed: row.is_sealed, openChunkCount: row.open_count };
+  }
+  return { state: row?.status === 'cancelling' ? 'cancelling' : 'lost' };
+}
+
+/** @returns false when the run is no longer this holder's, or is to be cancelled */
+export async function renewExport(db: Queryable, claim: ClaimedExport): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'renew_export',
+    text: `update exports set lease_expires_at = now() + $4 * interval '1 second' where ${HELD}`,
+    values: [...fence(claim), LEASE_SECONDS],
+  });
+  return rowCount === 1;
+}
+
+/** What the hand-off needs, stored in one update so that it is there as a whole or not at all. */
+export interface SnapshotRecord {
+  readonly takenAt: string;
+  /** WAL insert position read after the snapshot, as `X/Y`. */
+  readonly lsn: string;
+  readonly xmin: string;
+  readonly xmax: string;
+  readonly xip: readonly string[];
+  /** The feed's settled position before the snapshot, as `X/Y`. */
+  readonly startLsn: string;
+  readonly sealToken: string;
+}
+
+/** @returns false when the run is no longer this holder's */
+export async function recordSnapshot(
+  db: Queryable,
+  claim: ClaimedExport,
+  { startLsn, sealToken, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6 where ${HELD}`,
+    [...fence(claim), JSON.stringify({ taken_at: takenAt, lsn, xmin, xmax, xip }), startLsn, sealToken],
+  );
+  return rowCount === 1;
+}
+
+export interface PlannedChunk {
+  readonly resource: string;
+  readonly chunk: number;
+  /** Exclusive; null for open. PostgreSQL texts in key order. */
+  readonly lowerKey: readonly string[] | null;
+  /** Inclusive; null for open. */
+  readonly upperKey: readonly string[] | null;
+  readonly rows: number;
+}
+
+/**
+ * The share lock waits for a claim of the export that is going on, and then sees its run: a chunk of a lost run is never
+ * put among those of the next.
+ */
+const ADD_CHUNK = `
+insert into export_chunks
+  (export_id, resource, chunk, run_attempt, state, snapshot_name, lower_key, upper_key, rows_planned)
+select e.id, $4, $5, e.run_attempt, 'planned', $6, $7, $8, $9
+from (select id, run_attempt from exports where ${HELD} for share) e`;
+
+/** @returns false when the run is no longer this holder's */
+export async function addChunk(
+  db: Queryable,
+  claim: ClaimedExport,
+  snapshotName: string,
+  { resource, chunk, lowerKey, upperKey, rows }: PlannedChunk,
+): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'add_chunk',
+    text: ADD_CHUNK,
+    values: [...fence(claim), resource, chunk, snapshotName, lowerKey, upperKey, rows],
+  });
+  return rowCount === 1;
+}
+
+/** All chunks of all resources are there. @returns false when the run is no longer this holder's */
+export async function finishPlanning(db: Queryable, claim: ClaimedExport): Promise<boolean> {
+  const { rowCount } = await db.query(`update exports set planned_at = now() where ${HELD}`, fence(claim));
+  return rowCount === 1;
+}
+
+/** Everything is read and sealed: the export is the writer's now. False when it already was, or has ended. */
+export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update exports set phase = 'assembling', lease_owner = null, lease_expires_at = null where ${HELD}`,
+    fence(claim),
+  );
+  return rowCount === 1;
+}
+
+/**
+ * Lets the export go: a running one is claimed again after `delayMs`, a cancelling one ends. `isCounted: false` takes the
+ * run back out of the count of tries, for a process that stops in good order.
+ */
+export async function releaseExport(
+  db: Queryable,
+  claim: ClaimedExport,
+  { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
+): Promise<void> {
+  await db.query(
+    `update exports set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond',
+       run_count = run_count - $5
+     where id = $1 and run_attempt = $2 and lease_owner = $3 and status in ('running', 'cancelling')`,
+    [...fence(claim), delayMs, isCounted ? 0 : 1],
+  );
+}

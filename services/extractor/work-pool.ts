@@ -1,0 +1,70 @@
+import { backoffMs } from '../../shared/runtime/backoff.ts';
+import type { Doorbell } from '../../shared/runtime/doorbell.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+
+export interface WorkPoolOptions<T> {
+  readonly name: string;
+  /** Units at once. 0 makes a worker that only waits. */
+  readonly maxUnits: number;
+  /** How long to wait after nothing was found, unless the bell rings. */
+  readonly idleMs: number;
+  readonly bell: Doorbell;
+  readonly log: Log;
+  /** The next unit, or undefined when there is none now. */
+  claim(): Promise<T | undefined>;
+  /** Does a unit and deals with its failure; a rejection is a bug and ends the worker. */
+  work(unit: T, signal: AbortSignal): Promise<void>;
+}
+
+/** Outages of the store become errors in the log once they last about this many tries. */
+const QUIET_FAILURES = 5;
+
+/** Claims units and works on up to `maxUnits` at once. After the abort it claims nothing and waits for those in hand. */
+export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
+  const { name, maxUnits, idleMs, bell, log, claim, work } = options;
+  const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
+  return {
+    name,
+    ready,
+    async run(signal) {
+      const inHand = new Set<Promise<void>>();
+      let bug: { error: unknown } | undefined;
+      let failureCount = 0;
+      markReady();
+      while (!signal.aborted) {
+        if (bug !== undefined) throw bug.error;
+        if (inHand.size >= maxUnits) {
+          await bell.wait(idleMs, signal);
+          continue;
+        }
+        let unit: T | undefined;
+        try {
+          unit = await claim();
+          failureCount = 0;
+        } catch (error) {
+          const delayMs = backoffMs(failureCount, { initialMs: 100, maxMs: 5_000 });
+          const report = failureCount < QUIET_FAILURES ? log.warn : log.error;
+          report(`${name}.claim_failed`, { error, failureCount, delayMs });
+          failureCount += 1;
+          await bell.wait(delayMs, signal);
+          continue;
+        }
+        if (unit === undefined) {
+          await bell.wait(idleMs, signal);
+          continue;
+        }
+        const running: Promise<void> = work(unit, signal)
+          .catch((error: unknown) => {
+            bug = { error };
+          })
+          .finally(() => {
+            inHand.delete(running);
+            bell.ring();
+          });
+        inHand.add(running);
+      }
+      await Promise.all(inHand);
+    },
+  };
+}
