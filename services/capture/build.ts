@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { ConfigResourceTypes } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
@@ -17,6 +17,9 @@ import type { CaptureConfig } from './config.ts';
 import { createCaptureWorker } from './run-capture.ts';
 import { runSession } from './session.ts';
 import { createSourceQueries } from './source/source-queries.ts';
+
+// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
+const { ConfigResourceTypes } = kafkajs;
 
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 const HEARTBEAT_INTERVAL_MS = 10_000;

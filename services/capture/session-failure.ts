@@ -1,8 +1,11 @@
-import { KafkaJSError } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { DatabaseError } from 'pg';
 import { SlotHeldError } from './source/slot.ts';
 import { SourceLostError } from './source/source-queries.ts';
 import { StreamLostError } from './source/stream.ts';
+
+// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
+const { KafkaJSError } = kafkajs;
 
 /** `wait`: another instance is at work. `retry`: something outside broke, and comes back. `stop`: a person is needed, or it is a bug. */
 export type SessionFailure = 'wait' | 'retry' | 'stop';

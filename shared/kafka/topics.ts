@@ -1,6 +1,9 @@
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import type { Catalog } from '../domain/catalog.ts';
 import { SetupError } from '../runtime/errors.ts';
+
+// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
+const { ConfigResourceTypes } = kafkajs;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
