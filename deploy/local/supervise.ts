@@ -54,6 +54,9 @@ const SETUP_EXIT_CODE = 2;
 /** 200 ms, 400 ms, … 10 s between a crash and the next start. */
 const RESTART = { initialMs: 200, maxMs: 10_000 };
 
+/** One that crashes this often without ever having been ready will not get there: about 20 s of tries. */
+const MAX_START_CRASHES = 7;
+
 /** After this long without a crash, the next one counts as the first again. */
 const STABLE_AFTER_MS = 60_000;
 
@@ -71,6 +74,8 @@ const PREFERRED_PORTS: Record<ServiceName, number> = {
   capture: 8_083,
   dispatcher: 8_084,
 };
+
+const EXCERPT_LINE_COUNT = 10;
 
 /** The end of a log that is read to show why a service would not start. */
 const MAX_EXCERPT_BYTES = 16 * 1024;
@@ -173,6 +178,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
   const host = options.env.HOST || '127.0.0.1';
   const main = (options.mainOf ?? defaultMain)(name);
   const url = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  let wasReady = false;
   const instance: Instance = {
     name,
     index,
@@ -205,6 +211,10 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
         const uptimeMs = Date.now() - startedAtMs;
         crashCount = uptimeMs > STABLE_AFTER_MS ? 1 : crashCount + 1;
         const delayMs = backoffMs(crashCount - 1, RESTART);
+        if (!wasReady && crashCount >= MAX_START_CRASHES) {
+          reportFailure(crashFailure(`${name} crashed ${crashCount} times without getting ready`, logPath));
+          return;
+        }
         log.warn('service.crashed', { ...exit, uptimeMs, restartInMs: delayMs, logPath });
         await sleep(delayMs, signal);
       }
@@ -212,11 +222,12 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
     async untilReady(deadlineAtMs, signal) {
       while (!signal.aborted) {
         const answer = await probe(`${url}/readyz`);
-        if (answer === 'ok') return;
+        if (answer === 'ok') {
+          wasReady = true;
+          return;
+        }
         if (Date.now() > deadlineAtMs) {
-          throw new SetupError(`${name} is not ready (${answer}); its log is ${logPath}`, [
-            readExcerpt(logPath, 0).split('\n').slice(-10).join('\n'),
-          ]);
+          throw crashFailure(`${name} is not ready (${answer})`, logPath);
         }
         await sleep(READY_POLL_MS, signal);
       }
@@ -233,6 +244,11 @@ async function probe(url: string): Promise<string> {
   } catch {
     return 'no answer';
   }
+}
+
+function crashFailure(what: string, logPath: string): SetupError {
+  const tail = readExcerpt(logPath, 0).split('\n').slice(-EXCERPT_LINE_COUNT).join('\n');
+  return new SetupError(`${what}; the end of its log ${logPath}:`, [tail]);
 }
 
 /** What the service wrote for the operator since it was started: the lines that are not log lines. */
