@@ -79,7 +79,7 @@ test('soft deletion is deletion, and undoing it is creation', () => {
   const gone = ['7', 'a', '2026-01-01T00:00:00Z'];
   expect(typeOf({ after: gone })).toBe('invoice.deleted');
   expect(typeOf({ before: gone })).toBe('invoice.created');
-  expect(typeOf({ before: gone, after: gone })).toBe('invoice.updated');
+  expect(typeOf({ before: gone, after: gone })).toBe('invoice.deleted');
   expect(typeOf({ op: 'insert', before: null, after: gone })).toBe('invoice.deleted');
   expect(typeOf({ op: 'delete', before: gone, after: null })).toBe('invoice.deleted');
 });

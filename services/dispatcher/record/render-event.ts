@@ -65,13 +65,14 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
   };
 }
 
-/** A record that is soft-deleted is gone for the customer, and one that is restored is new to them. */
-function verbOf({ op, before }: DecodedChange, wasDeleted: boolean, isDeleted: boolean): string {
-  if (op === 'delete') return 'deleted';
-  if (op === 'insert' || before === null)
-    return isDeleted ? 'deleted' : op === 'insert' ? 'created' : 'updated';
-  if (wasDeleted === isDeleted) return 'updated';
-  return isDeleted ? 'deleted' : 'created';
+/**
+ * A record that is soft-deleted is gone for the customer, and one that is restored is new to them. A change of a record
+ * that stays soft-deleted is told as `deleted` again: a receiver that keeps only living records passes over it, and
+ * one that keeps all finds the new values in `data`.
+ */
+function verbOf({ op }: DecodedChange, wasDeleted: boolean, isDeleted: boolean): string {
+  if (op === 'delete' || isDeleted) return 'deleted';
+  return op === 'insert' || wasDeleted ? 'created' : 'updated';
 }
 
 /** Always six digits of fraction, so that timestamps compare as texts. */
