@@ -11,11 +11,14 @@ import {
   OPEN_AFTER,
 } from './endpoint-health.ts';
 
-const fail = (times: number, from: EndpointHealth = HEALTHY, nowMs = 0): EndpointHealth => {
-  let health = from;
-  for (let n = 0; n < times; n++) health = afterFailure(health, nowMs, () => 0.999);
+/** So many failures, each as soon as a request may start. */
+const fail = (times: number): EndpointHealth => {
+  let health = HEALTHY;
+  for (let n = 0; n < times; n++) health = afterFailure(health, health.restUntilMs, () => 0.999);
   return health;
 };
+const restSeconds = (times: number) =>
+  Math.round((fail(times).restUntilMs - fail(times - 1).restUntilMs) / 1_000);
 
 test('a few failures neither rest the endpoint nor narrow it', () => {
   const health = fail(OPEN_AFTER - 1);
@@ -26,8 +29,13 @@ test('a few failures neither rest the endpoint nor narrow it', () => {
 
 test('an open breaker lets one probe through, and rests longer after each up to a minute', () => {
   expect(fail(OPEN_AFTER)).toMatchObject({ window: 1, failingSinceMs: 0 });
-  const rests = [0, 1, 2, 5, 6, 20].map((n) => Math.round(fail(OPEN_AFTER + n).restUntilMs / 1_000));
+  const rests = [0, 1, 2, 5, 6, 20].map((n) => restSeconds(OPEN_AFTER + n));
   expect(rests).toEqual([1, 2, 4, 32, 60, 60]);
+});
+
+test('requests that were under way when it opened do not make it rest longer', () => {
+  const open = fail(OPEN_AFTER);
+  expect(afterFailure(open, open.restUntilMs - 1)).toBe(open);
 });
 
 test('one success closes it, and the window grows by one per success from there', () => {

@@ -47,6 +47,8 @@ export function afterFailure(
   nowMs: number,
   random: () => number = Math.random,
 ): EndpointHealth {
+  // While it rests, only requests fail that started before: they are part of the failure that made it rest.
+  if (isOpen(health) && nowMs < health.restUntilMs) return health;
   const failuresInRow = health.failuresInRow + 1;
   const failingSinceMs = health.failingSinceMs ?? nowMs;
   if (failuresInRow < OPEN_AFTER) return { ...health, failuresInRow, failingSinceMs };

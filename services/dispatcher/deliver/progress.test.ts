@@ -38,7 +38,8 @@ test('finishing twice counts once', () => {
   progress.admit(at(2));
   progress.finish(one);
   progress.finish(one);
-  expect(progress.pendingCount).toBe(1);
+  expect(progress.aheadCount).toBe(1);
+  expect(view(progress)).toEqual({ cursor: 1, done: [] });
 });
 
 test('an event is never taken up twice', () => {

@@ -29,7 +29,8 @@ export interface Progress {
   isDone(position: Position): boolean;
   /** Up to where events were admitted or skipped. */
   readonly readTo: Position;
-  readonly pendingCount: number;
+  /** Events after the mark that are kept account of, finished or not. */
+  readonly aheadCount: number;
   state(): ProgressState;
 }
 
@@ -38,7 +39,6 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
   let queue: Pending[] = [];
   let readTo = cursor;
   let lowWater = cursor;
-  let unfinishedCount = 0;
 
   /** Finished entries at the head give their place to the mark. */
   const settle = () => {
@@ -61,7 +61,6 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
       const pending = { position, coversTo: position, isFinished: false };
       queue.push(pending);
       readTo = position;
-      unfinishedCount += 1;
       return pending;
     },
     skip(position) {
@@ -82,15 +81,14 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
     finish(pending) {
       if (pending.isFinished) return;
       pending.isFinished = true;
-      unfinishedCount -= 1;
       if (pending === queue[0]) settle();
     },
     isDone: (position) => doneBefore.size > 0 && doneBefore.has(formatPosition(position)),
     get readTo() {
       return readTo;
     },
-    get pendingCount() {
-      return unfinishedCount;
+    get aheadCount() {
+      return queue.length;
     },
     state() {
       const finished = queue

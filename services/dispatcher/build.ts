@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { findResource } from '../../shared/domain/catalog.ts';
+import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import type { DispatcherConfig } from './config.ts';
+import { createAttemptLog } from './deliver/attempt-log.ts';
+import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
+import { createEndpointRunner } from './deliver/endpoint-runner.ts';
+import { createLease } from './deliver/lease.ts';
+import { createProgressSaver } from './deliver/progress-saver.ts';
+import { createWakeUps } from './deliver/wake-ups.ts';
+import { keepTrying } from './keep-trying.ts';
+import { createFeedMirror } from './mirror/feed-mirror.ts';
+import { createChangeReaders } from './record/change-readers.ts';
+import { ensurePartitions } from './record/event-partitions.ts';
+import { insertEvents } from './record/insert-events.ts';
+import { createEventKeeper, keptSince } from './record/keep-events.ts';
+import { createRecordBatch } from './record/record-batch.ts';
+import { createRecorder } from './record/recorder.ts';
+import { createCheckedAgents } from './send/checked-agents.ts';
+import { createGotSender } from './send/send-with-got.ts';
+import {
+  claimEndpoints,
+  noteApplied,
+  readChangedEndpoints,
+  readFairShare,
+  readHeldIds,
+  releaseEndpoints,
+  removeDispatcher,
+  renewDispatcher,
+} from './store/lease-endpoints.ts';
+import { readEvents, readPayload } from './store/read-events.ts';
+import { readParked } from './store/read-parked.ts';
+import { recordAttempts } from './store/record-attempts.ts';
+import { saveProgress } from './store/save-progress.ts';
+
+/** A save is repeated even while stopping: what was delivered is to be known, and only the end of the process gives up. */
+const NEVER = new AbortController().signal;
+
+export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
+  const { stack, log } = context;
+  const catalog = await loadCatalog(config.catalog);
+  const topics = topicsOf(config.topicPrefix, catalog);
+  const self = `dispatcher-${randomUUID()}`;
+  log.info('dispatcher.configured', { ...config, self });
+
+  const controlUrl = config.controlDatabaseUrl.reveal();
+  const pool = createControlPool(controlUrl, log, { applicationName: 'tandem dispatcher', max: 20 });
+  stack.defer(() => pool.end());
+  await migrate(pool);
+
+  const kafka = createKafka(config.kafka, 'tandem-dispatcher', log);
+  const admin = kafka.admin();
+  await admin.connect();
+  await ensureTopics(admin, topics.declarations);
+  const { topics: found } = await admin.fetchTopicMetadata({ topics: [topics.changes] });
+  await admin.disconnect();
+  const partitionCount = found[0]?.partitions.length ?? 1;
+
+  const registry = createRegistry(config.schemaRegistryUrl);
+  const agents = createCheckedAgents(config.allowNetworks);
+  stack.defer(() => {
+    agents.http.destroy();
+    agents.https.destroy();
+  });
+  const health = await openHealthServer(context.health, config.healthPort, config.host);
+  stack.defer(() => health.close());
+  log.info('service.listening', { port: health.port });
+
+  const box = createSecretBox(config.secretKey.reveal(), WEBHOOK_SECRETS);
+  const lease = createLease({
+    renew: (leaseMs) => renewDispatcher(pool, self, leaseMs),
+    remove: () => removeDispatcher(pool, self),
+    monotonicMs: () => performance.now(),
+  });
+  const saver = createProgressSaver((batch) =>
+    keepTrying('saving progress', () => saveProgress(pool, self, batch), log, NEVER),
+  );
+  const attempts = createAttemptLog((batch) => recordAttempts(pool, batch), log);
+  stack.defer(() => attempts.flush());
+  const send = createGotSender({ timeoutMs: config.deliveryTimeoutMs }, agents);
+
+  let sending = 0;
+  const leases: EndpointLeases = createEndpointLeases(
+    lease,
+    {
+      fairShare: () => readFairShare(pool),
+      claim: (limit) => claimEndpoints(pool, self, limit, box),
+      changed: () => readChangedEndpoints(pool, self, box),
+      noteApplied: (id, version) => noteApplied(pool, id, version),
+      heldIds: () => readHeldIds(pool, self),
+      release: (ids) => releaseEndpoints(pool, self, ids),
+      parked: (ids) => readParked(pool, ids),
+    },
+    (endpoint) =>
+      createEndpointRunner(endpoint, {
+        send,
+        readEvents: (accountId, after, limit, patterns) =>
+          readEvents(pool, accountId, after, limit, patterns),
+        readPayload: (accountId, { position, committedAt }) =>
+          readPayload(pool, accountId, position, committedAt),
+        saver,
+        noteAttempt: attempts.note,
+        // Each endpoint may always have one under way, so that many slow ones together can't stop the others.
+        maySend: (inFlight) => lease.isValid() && (inFlight === 0 || sending < config.maxInFlight),
+        onSending: (change) => {
+          sending += change;
+        },
+        findUrlProblem: (url) => findUrlProblem(url, config),
+        singularOf: (resource) => findResource(catalog, resource)?.event,
+        onLost: (endpointId) => leases.forget(endpointId),
+        now: Date.now,
+        random: Math.random,
+        log,
+      }),
+    () => wakeUps.isListening(),
+    log,
+  );
+  const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks: leases.look }, log);
+
+  const record = createRecordBatch(partitionCount, {
+    readerOf: createChangeReaders(catalog, registry),
+    listAccounts: async () => {
+      const { rows } = await pool.query<{ source_id: string }>('select source_id from accounts');
+      return rows.map((row) => row.source_id);
+    },
+    ensurePartitions: (days) => ensurePartitions(pool, days),
+    insert: (events) => insertEvents(pool, self, events),
+    keptSince: () => keptSince(Date.now(), config),
+    onRecorded: leases.wake,
+    log,
+  });
+  const group = `${config.topicPrefix}.dispatcher`;
+  return [
+    createRecorder(topics.changes, kafka.consumer({ groupId: group, ...GROUP_SETTINGS }), record, log),
+    createFeedMirror(
+      topics,
+      kafka.consumer({ groupId: `${group}.feed`, ...GROUP_SETTINGS }),
+      createMessageCodec(registry),
+      pool,
+      log,
+    ),
+    createEventKeeper(config, pool, log),
+    wakeUps,
+    leases,
+  ];
+}

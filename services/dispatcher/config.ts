@@ -1,0 +1,56 @@
+import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
+import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
+import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+
+export interface DispatcherConfig {
+  readonly controlDatabaseUrl: Secret;
+  readonly kafka: KafkaConfig;
+  readonly schemaRegistryUrl: string;
+  /** Path of the catalog file. */
+  readonly catalog: string;
+  readonly topicPrefix: string;
+  readonly secretKey: Secret;
+  readonly allowNetworks: readonly Cidr[];
+  readonly allowHttp: boolean;
+  readonly deliveryTimeoutMs: number;
+  /** Requests of this process under way at once, over all endpoints. */
+  readonly maxInFlight: number;
+  readonly eventRetentionDays: number;
+  readonly host: string;
+  readonly healthPort: number;
+}
+
+export function readDispatcherConfig(env: Env): DispatcherConfig {
+  const read = envReader(env);
+  const databaseUrl = env.CONTROL_DATABASE_URL?.trim() ? 'CONTROL_DATABASE_URL' : 'DATABASE_URL';
+  const networks = read.list('DELIVERY_ALLOW_NETWORKS', []);
+  const config = read.done({
+    controlDatabaseUrl: read.secret(databaseUrl),
+    kafka: readKafkaConfig(read),
+    schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
+    catalog: read.string('CATALOG'),
+    topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
+    secretKey: read.secret('SECRET_KEY'),
+    allowHttp: read.boolean('DELIVERY_ALLOW_HTTP', false),
+    deliveryTimeoutMs: read.integer('DELIVERY_TIMEOUT_MS', { default: 15_000, min: 100, max: 60_000 }),
+    maxInFlight: read.integer('DELIVERY_MAX_IN_FLIGHT', { default: 1_000, min: 1, max: 20_000 }),
+    eventRetentionDays: read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),
+    host: read.string('HOST', '127.0.0.1'),
+    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+  });
+  if (config.secretKey.reveal().length < 32) {
+    throw new SetupError('the settings are not usable', ['SECRET_KEY must have at least 32 characters']);
+  }
+  return { ...config, allowNetworks: networks.map(toNetwork) };
+}
+
+function toNetwork(text: string): Cidr {
+  try {
+    return parseCidr(text);
+  } catch {
+    throw new SetupError('the settings are not usable', [
+      `DELIVERY_ALLOW_NETWORKS must list networks like 10.0.0.0/8, not "${text}"`,
+    ]);
+  }
+}

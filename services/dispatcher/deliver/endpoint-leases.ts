@@ -1,0 +1,202 @@
+import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { Delivery } from './delivery.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { EndpointRunner } from './endpoint-runner.ts';
+import type { Lease } from './lease.ts';
+
+const ROUND_MS = 1_000;
+
+/** Wake-ups come by notification; this only bounds how long a lost one can matter. */
+const WAKE_ALL_MS = 15_000;
+
+/** Endpoints taken in one statement, so that several dispatchers that start together share from the beginning. */
+const CLAIM_LIMIT = 100;
+
+export interface LeaseStore {
+  readonly fairShare: () => Promise<number>;
+  readonly claim: (limit: number) => Promise<Endpoint[]>;
+  readonly changed: () => Promise<Endpoint[]>;
+  readonly noteApplied: (endpointId: string, settingsVersion: number) => Promise<void>;
+  readonly heldIds: () => Promise<ReadonlySet<string>>;
+  readonly release: (ids: readonly string[]) => Promise<void>;
+  readonly parked: (ids: readonly string[]) => Promise<ReadonlyMap<string, readonly Delivery[]>>;
+}
+
+export interface EndpointLeases extends Worker {
+  /** Events of these accounts were recorded; undefined stands for any account. */
+  wake(accountIds: readonly string[] | undefined): void;
+  /** An endpoint was made, changed or deleted. */
+  look(): void;
+  /** A runner found its endpoint held by somebody else. */
+  forget(endpointId: string): void;
+}
+
+/**
+ * Holds a fair share of the endpoints and runs each. The control store says who holds what; this takes what nobody
+ * alive holds, gives back what is too much, applies changed settings, and lets go at the end without breaking off.
+ */
+export function createEndpointLeases(
+  lease: Lease,
+  store: LeaseStore,
+  createRunner: (endpoint: Endpoint) => EndpointRunner,
+  isListening: () => boolean,
+  log: Log,
+): EndpointLeases {
+  const runners = new Map<string, EndpointRunner>();
+  const byAccount = new Map<string, Set<EndpointRunner>>();
+  /** Endpoints that finish what is under way before they are given back. */
+  const leaving = new Map<string, Promise<void>>();
+  const doorbell = createDoorbell();
+  const ready = Promise.withResolvers<void>();
+  let hasOrphans = false;
+  let wakeAllAtMs = 0;
+
+  const remove = (runner: EndpointRunner) => {
+    const { id, accountId } = runner.settings;
+    if (runners.get(id) === runner) runners.delete(id);
+    const siblings = byAccount.get(accountId);
+    siblings?.delete(runner);
+    if (siblings?.size === 0) byAccount.delete(accountId);
+  };
+
+  const startAll = async (endpoints: readonly Endpoint[]): Promise<void> => {
+    if (endpoints.length === 0) return;
+    const parked = await store.parked(endpoints.map(({ settings }) => settings.id));
+    for (const endpoint of endpoints) {
+      const { id, accountId } = endpoint.settings;
+      const runner = createRunner(endpoint);
+      runners.set(id, runner);
+      byAccount.set(accountId, (byAccount.get(accountId) ?? new Set()).add(runner));
+      // Before anything is read, so that no later event of a record overtakes a parked one.
+      runner.addParked(parked.get(id) ?? []);
+      runner.wake();
+    }
+  };
+
+  /** Finishes what is under way, then gives the endpoint back. */
+  const letGo = (runner: EndpointRunner): void => {
+    remove(runner);
+    const { id } = runner.settings;
+    const left = runner
+      .drain()
+      .then(() => store.release([id]))
+      .catch((error: unknown) => {
+        hasOrphans = true;
+        log.warn('endpoint.not_released', { endpointId: id, error });
+      })
+      .finally(() => leaving.delete(id));
+    leaving.set(id, left);
+  };
+
+  const applyChanges = async (): Promise<void> => {
+    const changed = await store.changed();
+    if (changed.length === 0) return;
+    const moved: Endpoint[] = [];
+    const kept: EndpointRunner[] = [];
+    for (const endpoint of changed) {
+      const { settings } = endpoint;
+      const runner = runners.get(settings.id);
+      if (runner === undefined) continue;
+      if (settings.cursorEpoch !== runner.settings.cursorEpoch) {
+        // The cursor was moved under it: what it still knows is about another course.
+        runner.abandon();
+        remove(runner);
+        if (settings.isActive) moved.push(endpoint);
+        else hasOrphans = true;
+      } else {
+        runner.apply(settings);
+        if (settings.isActive) kept.push(runner);
+        else letGo(runner);
+      }
+      await store.noteApplied(settings.id, settings.settingsVersion);
+    }
+    // A redelivery is a parked row that somebody else has put there.
+    const parked = await store.parked(kept.map(({ settings }) => settings.id));
+    for (const runner of kept) runner.addParked(parked.get(runner.settings.id) ?? []);
+    await startAll(moved);
+  };
+
+  /** Stops runners of endpoints that were deleted or taken, and gives back those that nobody here runs. */
+  const reconcile = async (): Promise<void> => {
+    const held = await store.heldIds();
+    for (const [id, runner] of runners) {
+      if (held.has(id)) continue;
+      runner.abandon();
+      remove(runner);
+      log.info('endpoint.lost', { endpointId: id });
+    }
+    const orphans = [...held].filter((id) => !runners.has(id) && !leaving.has(id));
+    if (orphans.length > 0) await store.release(orphans);
+    hasOrphans = false;
+  };
+
+  const balance = async (): Promise<void> => {
+    const share = await store.fairShare();
+    const surplus = [...runners.values()].slice(share);
+    for (const runner of surplus) letGo(runner);
+    const missing = share - runners.size;
+    if (missing <= 0) return;
+    const claimed = await store.claim(Math.min(missing, CLAIM_LIMIT));
+    await startAll(claimed);
+    // More may be free; the next round need not wait.
+    if (claimed.length === CLAIM_LIMIT) doorbell.ring();
+  };
+
+  const wakeAll = () => {
+    for (const runner of runners.values()) runner.wake();
+  };
+
+  const round = async (mustReconcile: boolean): Promise<void> => {
+    const hasLapsed = await lease.renew();
+    if (hasLapsed || mustReconcile || hasOrphans) await reconcile();
+    await applyChanges();
+    await balance();
+    const nowMs = performance.now();
+    if (!hasLapsed && isListening() && nowMs < wakeAllAtMs) return;
+    wakeAllAtMs = nowMs + WAKE_ALL_MS;
+    wakeAll();
+  };
+
+  return {
+    name: 'endpoint-leases',
+    ready: ready.promise,
+    async run(signal) {
+      let mustReconcile = false;
+      while (!signal.aborted) {
+        try {
+          await round(mustReconcile);
+          mustReconcile = false;
+          ready.resolve();
+        } catch (error) {
+          mustReconcile = true;
+          log.warn('leases.not_renewed', { held: runners.size, error });
+        }
+        const startedAtMs = performance.now();
+        await doorbell.wait(ROUND_MS, signal);
+        // Woken early, something was changed or deleted.
+        if (performance.now() - startedAtMs < ROUND_MS) mustReconcile = true;
+      }
+      for (const runner of [...runners.values()]) letGo(runner);
+      const renewal = setInterval(() => void lease.renew().catch(() => undefined), ROUND_MS);
+      await Promise.all(leaving.values());
+      clearInterval(renewal);
+      await lease.end().catch((error: unknown) => log.warn('leases.not_ended', { error }));
+    },
+    wake(accountIds) {
+      if (accountIds === undefined) {
+        wakeAll();
+        return;
+      }
+      for (const id of accountIds) for (const runner of byAccount.get(id) ?? []) runner.wake();
+    },
+    look: () => doorbell.ring(),
+    forget(endpointId) {
+      const runner = runners.get(endpointId);
+      if (runner !== undefined) remove(runner);
+      hasOrphans = true;
+      doorbell.ring();
+    },
+  };
+}

@@ -1,0 +1,500 @@
+import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Send, SendOutcome } from '../send/send.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+import type { Attempt } from '../store/record-attempts.ts';
+import type { ParkedDelivery, UnparkedDelivery } from '../store/save-progress.ts';
+import type { Delivery } from './delivery.ts';
+import type { Endpoint, EndpointSettings } from './endpoint.ts';
+import { afterFailure, afterSuccess, afterThrottling, isLost, isOpen } from './endpoint-health.ts';
+import { isInExport, isTypeWanted } from './event-filter.ts';
+import { judge } from './judge.ts';
+import { createLanes } from './lanes.ts';
+import { createProgress } from './progress.ts';
+import type { ProgressSaver, Savable } from './progress-saver.ts';
+import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { nextAttemptAtMs } from './retry-policy.ts';
+import { toRequest } from './to-request.ts';
+
+/** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
+const MAX_AHEAD = 1_000;
+
+/** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
+const MAX_PARKED = 10_000;
+
+/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
+const SPILL_COUNT = 500;
+
+const MIN_PAGE_ROWS = 50;
+const MAX_PAGE_ROWS = 250;
+
+/** An event answered with "not now" so often is taken for the cause of it, and parked. */
+const MAX_RETURNS = 3;
+
+/** Events that are not wanted move the cursor too; that alone is saved at most this often. */
+const IDLE_SAVE_MS = 2_000;
+
+/** After a failed look into the control store. */
+const STORE_RETRY_MS = 1_000;
+
+/** `setTimeout` takes no more than 2^31 ms. */
+const MAX_TIMER_MS = 60 * 60 * 1_000;
+
+export interface RunnerDeps {
+  readonly send: Send;
+  readonly readEvents: (
+    accountId: string,
+    after: LoggedEvent['position'],
+    limit: number,
+    patterns: readonly string[],
+  ) => Promise<LoggedEvent[]>;
+  readonly readPayload: (
+    accountId: string,
+    delivery: Pick<Delivery, 'position' | 'committedAt'>,
+  ) => Promise<{ payload: string; type: string } | undefined>;
+  readonly saver: ProgressSaver;
+  readonly noteAttempt: (attempt: Attempt) => void;
+  /** Whether the lease is good for another request, and the process has room for it beside this endpoint's `inFlight`. */
+  readonly maySend: (inFlight: number) => boolean;
+  readonly onSending: (change: 1 | -1) => void;
+  /** What forbids delivery to this URL, or undefined. */
+  readonly findUrlProblem: (url: string) => string | undefined;
+  /** Name that the types of a resource's events start with. */
+  readonly singularOf: (resource: string) => string | undefined;
+  /** The endpoint is no longer ours; the runner has stopped. */
+  readonly onLost: (endpointId: string) => void;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** Delivers one endpoint's events, for as long as it is leased here. */
+export interface EndpointRunner {
+  readonly settings: EndpointSettings;
+  /** Deliveries under way, or done and not saved yet. */
+  readonly inFlight: number;
+  /** There may be something new to do. */
+  wake(): void;
+  /** From now on works by these settings; a request that already started is finished by the former ones. */
+  apply(settings: EndpointSettings): void;
+  /** Takes up deliveries as they are parked in the control store now; those under way are left as they are. */
+  addParked(deliveries: readonly Delivery[]): void;
+  /** Starts nothing any more; resolves when everything under way is finished and saved. */
+  drain(): Promise<void>;
+  /** Breaks off at once and saves nothing: somebody else delivers now. */
+  abandon(): void;
+}
+
+export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): EndpointRunner {
+  let { settings, health } = endpoint;
+  const progress = createProgress(endpoint.cursor, endpoint.done);
+  const lanes = createLanes();
+  const broken = new AbortController();
+  const log = deps.log.child({ endpointId: settings.id });
+
+  let rate: RateLimit = createRateLimit(settings.rateLimit);
+  let urlProblem = deps.findUrlProblem(settings.url);
+  let inFlight = 0;
+  let isReading = false;
+  let mayHaveMore = true;
+  let isDraining = false;
+  let isOver = false;
+  let disabledBy: string | undefined;
+  let onDrained: (() => void) | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  /** What the next save takes along, and what the save under way has taken. */
+  let finished: (() => void)[] = [];
+  let saving: (() => void)[] = [];
+  let parkedOps = new Map<string, ParkedDelivery | UnparkedDelivery>();
+  let isDirty = false;
+  let isSaving = false;
+  let idleSaveAtMs = 0;
+
+  const savable: Savable = {
+    id: settings.id,
+    collect() {
+      if (isOver || !isDirty) return undefined;
+      isDirty = false;
+      isSaving = true;
+      saving = finished;
+      finished = [];
+      const ops = [...parkedOps.values()];
+      parkedOps = new Map();
+      const { cursor, done } = progress.state();
+      const saved = {
+        endpointId: settings.id,
+        cursorEpoch: settings.cursorEpoch,
+        cursor,
+        done,
+        health,
+        disabledBy,
+      };
+      return {
+        endpoints: [saved],
+        parked: ops.filter((op) => 'state' in op),
+        unparked: ops.filter((op) => !('state' in op)),
+      };
+    },
+    onSaved(isHeld) {
+      isSaving = false;
+      if (isOver) return;
+      if (!isHeld) {
+        log.info('endpoint.lost');
+        runner.abandon();
+        deps.onLost(settings.id);
+        return;
+      }
+      // Only now do places in the window become free: what a crash can repeat is never more than the window.
+      for (const release of saving) {
+        release();
+        inFlight -= 1;
+      }
+      saving = [];
+      pump();
+    },
+  };
+
+  const markDirty = () => {
+    isDirty = true;
+    deps.saver.mark(savable);
+  };
+
+  /** Counts the delivery as seen to, from the next save on; `release` then lets its lane go on. */
+  const finish = (delivery: Delivery, release: () => void) => {
+    if (delivery.pending !== undefined) progress.finish(delivery.pending);
+    delivery.pending = undefined;
+    finished.push(release);
+    markDirty();
+  };
+
+  const unpark = (delivery: Delivery) => {
+    const { position } = delivery;
+    parkedOps.set(formatPosition(position), { endpointId: settings.id, position });
+  };
+
+  const notePark = (
+    delivery: Delivery,
+    state: 'waiting' | 'dead',
+    nextAtMs: number | undefined,
+    lastError: ParkedDelivery['lastError'],
+  ) => {
+    const { position, committedAt, lane, attemptCount } = delivery;
+    parkedOps.set(formatPosition(position), {
+      endpointId: settings.id,
+      position,
+      committedAt,
+      lane,
+      attemptCount,
+      nextAttemptAtMs: nextAtMs,
+      lastError,
+      state,
+    });
+  };
+
+  /** Nothing more is done about it; its place is free once that is saved. */
+  const close = (delivery: Delivery, wasParked: boolean) => {
+    if (wasParked) unpark(delivery);
+    finish(delivery, () => lanes.complete(delivery));
+  };
+
+  /** Stays the first of its record, and is tried again when the endpoint may be asked again. */
+  const giveBack = (delivery: Delivery) => {
+    lanes.giveBack(delivery);
+    inFlight -= 1;
+  };
+
+  const parkOrBury = (delivery: Delivery, lastError: Readonly<Record<string, unknown>>) => {
+    delivery.attemptCount += 1;
+    delivery.returnCount = 0;
+    const nextAtMs = nextAttemptAtMs(delivery.attemptCount, deps.now(), deps.random);
+    delivery.payload = undefined;
+    if (nextAtMs === undefined) {
+      log.warn('delivery.dead', { eventId: eventId(delivery.position), attempts: delivery.attemptCount });
+      notePark(delivery, 'dead', undefined, lastError);
+      finish(delivery, () => lanes.complete(delivery));
+      return;
+    }
+    delivery.nextAttemptAtMs = nextAtMs;
+    notePark(delivery, 'waiting', nextAtMs, lastError);
+    finish(delivery, () => lanes.park(delivery));
+  };
+
+  const disable = (reason: string) => {
+    if (disabledBy !== undefined) return;
+    disabledBy = reason;
+    log.warn('endpoint.disabled', { reason });
+    markDirty();
+  };
+
+  const settle = (delivery: Delivery, outcome: SendOutcome) => {
+    const nowMs = deps.now();
+    const wasParked = delivery.pending === undefined;
+    const verdict = judge(outcome, nowMs);
+    const lastError = describe(outcome, nowMs);
+    switch (verdict.kind) {
+      case 'delivered':
+        health = afterSuccess(health, settings.maxInFlight);
+        close(delivery, wasParked);
+        return;
+      case 'aborted':
+        giveBack(delivery);
+        return;
+      case 'gone':
+        disable('the endpoint answered 410 Gone');
+        giveBack(delivery);
+        return;
+      case 'throttled':
+        health = afterThrottling(health, inFlight, verdict.restMs, nowMs, deps.random);
+        delivery.returnCount += 1;
+        if (delivery.returnCount <= MAX_RETURNS || isOpen(health)) {
+          giveBack(delivery);
+          markDirty();
+        } else {
+          parkOrBury(delivery, lastError);
+        }
+        break;
+      case 'failed':
+        health = afterFailure(health, nowMs, deps.random);
+        // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
+        if (isOpen(health) && !wasParked) {
+          giveBack(delivery);
+          markDirty();
+        } else {
+          parkOrBury(delivery, lastError);
+        }
+    }
+    if (isLost(health, nowMs)) disable('every delivery has failed for days');
+  };
+
+  const attempt = async (delivery: Delivery): Promise<void> => {
+    if (delivery.payload === undefined) {
+      const found = await deps.readPayload(settings.accountId, delivery);
+      if (found === undefined) {
+        log.warn('delivery.expired', { eventId: eventId(delivery.position) });
+        notePark(delivery, 'dead', undefined, { class: 'expired', message: 'the event is no longer kept' });
+        finish(delivery, () => lanes.complete(delivery));
+        return;
+      }
+      delivery.payload = found.payload;
+      delivery.type = found.type;
+    }
+    const { patterns } = settings.selection;
+    if (!isTypeWanted(patterns, delivery.type ?? '', deps.singularOf(delivery.resource))) {
+      close(delivery, delivery.pending === undefined);
+      return;
+    }
+    // Looking it up may have taken a while, in which the endpoint was paused or the lease has run out.
+    if (!settings.isActive || !deps.maySend(inFlight - 1)) {
+      giveBack(delivery);
+      return;
+    }
+    const id = eventId(delivery.position);
+    const startedAtMs = deps.now();
+    const outcome = await sendOrRefuse(id, delivery.payload, startedAtMs);
+    if (isOver) return;
+    deps.noteAttempt({
+      endpointId: settings.id,
+      eventId: id,
+      attempt: delivery.attemptCount + 1,
+      startedAtMs,
+      durationMs: outcome.durationMs,
+      ...describeAttempt(outcome),
+    });
+    settle(delivery, outcome);
+    const verdict = judge(outcome, startedAtMs).kind;
+    const write = verdict === 'delivered' ? log.debug : log.info;
+    write('delivery.attempted', {
+      eventId: id,
+      attempt: delivery.attemptCount,
+      verdict,
+      status: outcome.kind === 'answered' ? outcome.status : outcome.errorClass,
+      durationMs: outcome.durationMs,
+      inFlight,
+    });
+  };
+
+  const sendOrRefuse = async (id: string, payload: string, nowMs: number): Promise<SendOutcome> => {
+    if (urlProblem !== undefined) {
+      return { kind: 'failed', errorClass: 'invalid_url', message: `the URL ${urlProblem}`, durationMs: 0 };
+    }
+    deps.onSending(1);
+    try {
+      return await deps.send(toRequest(settings, id, payload, nowMs, broken.signal));
+    } finally {
+      deps.onSending(-1);
+    }
+  };
+
+  const start = async (delivery: Delivery): Promise<void> => {
+    inFlight += 1;
+    try {
+      await attempt(delivery);
+    } catch (error) {
+      if (isOver) return;
+      log.warn('delivery.not_started', { eventId: eventId(delivery.position), error });
+      giveBack(delivery);
+      health = { ...health, restUntilMs: Math.max(health.restUntilMs, deps.now() + STORE_RETRY_MS) };
+    }
+    pump();
+  };
+
+  const admit = (event: LoggedEvent) => {
+    const isWanted =
+      isTypeWanted(settings.selection.patterns, event.type, deps.singularOf(event.resource)) &&
+      !isInExport({ commitLsn: event.position.commitLsn, xid: event.xid }, settings.selection.handOff);
+    if (!isWanted || progress.isDone(event.position)) {
+      progress.skip(event.position);
+      return;
+    }
+    lanes.enqueue({
+      position: event.position,
+      committedAt: event.committedAt,
+      type: event.type,
+      resource: event.resource,
+      lane: `${event.resource}/${event.recordKey}`,
+      payload: event.payload,
+      attemptCount: 0,
+      returnCount: 0,
+      pending: progress.admit(event.position),
+      nextAttemptAtMs: 0,
+    });
+  };
+
+  const read = async (): Promise<void> => {
+    isReading = true;
+    // Before the look, so that an event recorded while we look makes us look again.
+    mayHaveMore = false;
+    const limit = Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * settings.maxInFlight));
+    try {
+      const { patterns } = settings.selection;
+      const events = await deps.readEvents(settings.accountId, progress.readTo, limit, patterns);
+      if (isOver) return;
+      for (const event of events) admit(event);
+      if (events.length === limit) mayHaveMore = true;
+      if (events.length > 0) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
+    } catch (error) {
+      mayHaveMore = true;
+      health = { ...health, restUntilMs: Math.max(health.restUntilMs, deps.now() + STORE_RETRY_MS) };
+      log.warn('events.not_read', { error });
+    } finally {
+      isReading = false;
+    }
+    pump();
+  };
+
+  /** The read-ahead is full: what waits in it for a parked delivery is parked too, and the cursor goes on. */
+  const spill = () => {
+    if (progress.aheadCount < MAX_AHEAD || isOpen(health)) return;
+    for (const delivery of lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount))) {
+      delivery.payload = undefined;
+      notePark(delivery, 'waiting', undefined, undefined);
+      if (delivery.pending !== undefined) progress.finish(delivery.pending);
+      delivery.pending = undefined;
+      markDirty();
+    }
+  };
+
+  const mayStart = (nowMs: number): boolean =>
+    inFlight < Math.min(settings.maxInFlight, health.window) &&
+    nowMs >= health.restUntilMs &&
+    nowMs >= rate.nextAtMs &&
+    deps.maySend(inFlight);
+
+  const pump = (): void => {
+    if (isOver) return;
+    const nowMs = deps.now();
+    const isStopped = isDraining || !settings.isActive || disabledBy !== undefined;
+    while (!isStopped && mayStart(nowMs)) {
+      const delivery = lanes.take(nowMs);
+      if (delivery === undefined) break;
+      rate.take(nowMs);
+      void start(delivery);
+    }
+    if (!isStopped && !isReading && mayHaveMore && nowMs >= health.restUntilMs) {
+      spill();
+      const hasRoom = progress.aheadCount < MAX_AHEAD && lanes.parkedCount < MAX_PARKED;
+      if (hasRoom && lanes.readyCount < settings.maxInFlight) void read();
+    }
+    if (idleSaveAtMs > 0 && (nowMs >= idleSaveAtMs || isDraining)) {
+      idleSaveAtMs = 0;
+      markDirty();
+    }
+    if (isDraining && inFlight === 0 && !isDirty && !isSaving) onDrained?.();
+    schedule(nowMs, isStopped);
+  };
+
+  const schedule = (nowMs: number, isStopped: boolean) => {
+    clearTimeout(timer);
+    timer = undefined;
+    let atMs = idleSaveAtMs > 0 ? idleSaveAtMs : Number.POSITIVE_INFINITY;
+    if (!isStopped) {
+      const hasWork = lanes.readyCount > 0 || mayHaveMore;
+      if (hasWork && health.restUntilMs > nowMs) atMs = Math.min(atMs, health.restUntilMs);
+      if (hasWork && rate.nextAtMs > nowMs) atMs = Math.min(atMs, rate.nextAtMs);
+      atMs = Math.min(atMs, Math.max(lanes.nextDueAtMs(), health.restUntilMs));
+    }
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    timer = setTimeout(pump, Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(atMs - nowMs))));
+  };
+
+  const runner: EndpointRunner = {
+    get settings() {
+      return settings;
+    },
+    get inFlight() {
+      return inFlight;
+    },
+    wake() {
+      mayHaveMore = true;
+      pump();
+    },
+    apply(next) {
+      if (next.rateLimit !== settings.rateLimit) rate = createRateLimit(next.rateLimit);
+      // Another place may work where the former did not.
+      if (next.url !== settings.url) health = { ...health, restUntilMs: 0 };
+      settings = next;
+      urlProblem = deps.findUrlProblem(next.url);
+      mayHaveMore = true;
+      pump();
+    },
+    addParked(deliveries) {
+      for (const delivery of deliveries) lanes.addParked(delivery);
+      pump();
+    },
+    drain: () =>
+      new Promise((resolve) => {
+        isDraining = true;
+        onDrained = resolve;
+        if (isOver) resolve();
+        pump();
+      }),
+    abandon() {
+      isOver = true;
+      clearTimeout(timer);
+      broken.abort();
+      onDrained?.();
+    },
+  };
+  return runner;
+}
+
+/** PostgreSQL's texts hold no NUL. */
+const printable = (text: string) => text.replaceAll('\0', '\u{fffd}');
+
+/** What is kept of the last failure, to be shown to the endpoint's owner. */
+function describe(outcome: SendOutcome, nowMs: number): Readonly<Record<string, unknown>> {
+  const at = new Date(nowMs).toISOString();
+  return outcome.kind === 'answered'
+    ? { at, class: 'status', status: outcome.status, excerpt: printable(outcome.excerpt) }
+    : { at, class: outcome.errorClass, message: outcome.message };
+}
+
+function describeAttempt(outcome: SendOutcome): Pick<Attempt, 'status' | 'outcome' | 'excerpt'> {
+  if (outcome.kind === 'failed') {
+    return { status: undefined, outcome: outcome.errorClass, excerpt: outcome.message };
+  }
+  const { status } = outcome;
+  const isDelivered = status >= 200 && status < 300;
+  return { status, outcome: isDelivered ? 'delivered' : 'failed', excerpt: printable(outcome.excerpt) };
+}

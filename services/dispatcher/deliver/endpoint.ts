@@ -1,0 +1,33 @@
+import type { Position } from '../../../shared/domain/position.ts';
+import type { EndpointHealth } from './endpoint-health.ts';
+import type { EventSelection } from './event-filter.ts';
+
+export interface SigningKey {
+  readonly key: Buffer;
+  /** From then on it no longer signs, in epoch milliseconds; Infinity for the current one. */
+  readonly expiresAtMs: number;
+}
+
+/** What the owner of an endpoint set, as far as delivery is concerned. */
+export interface EndpointSettings {
+  readonly id: string;
+  readonly accountId: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly selection: EventSelection;
+  readonly maxInFlight: number;
+  /** Requests per second; undefined for as many as the window lets through. */
+  readonly rateLimit: number | undefined;
+  readonly isActive: boolean;
+  readonly keys: readonly SigningKey[];
+  readonly settingsVersion: number;
+  readonly cursorEpoch: number;
+}
+
+/** An endpoint as it was found in the control store. */
+export interface Endpoint {
+  readonly settings: EndpointSettings;
+  readonly cursor: Position;
+  readonly done: readonly string[];
+  readonly health: EndpointHealth;
+}

@@ -1,0 +1,93 @@
+import pg from 'pg';
+import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { EVENTS_CHANNEL } from '../record/insert-events.ts';
+
+/** Sent by a trigger whenever an endpoint is made, changed or deleted. */
+const WEBHOOKS_CHANNEL = 'tandem_webhooks';
+
+/** A connection that is cut without a word is noticed by this. */
+const CHECK_MS = 10_000;
+
+export interface WakeUpTargets {
+  /** Events of these accounts were recorded; undefined stands for any account. */
+  readonly onEvents: (accountIds: readonly string[] | undefined) => void;
+  readonly onWebhooks: () => void;
+}
+
+export interface WakeUps extends Worker {
+  /** False while notifications may be missed, so that others look by themselves meanwhile. */
+  isListening(): boolean;
+}
+
+/**
+ * Listens on a connection of its own for what other processes committed. Notifications carry no truth, only the hint
+ * to look; what was missed while the connection was down is made up by looking at everything once it is back.
+ */
+export function createWakeUps(
+  connectionString: string,
+  self: string,
+  targets: WakeUpTargets,
+  log: Log,
+): WakeUps {
+  let isUp = false;
+
+  const onNotification = ({ channel, payload = '' }: pg.Notification) => {
+    if (channel === WEBHOOKS_CHANNEL) {
+      targets.onWebhooks();
+      return;
+    }
+    const [sender, accounts] = payload.split(' ');
+    // Our own recorder has rung already.
+    if (sender === self) return;
+    targets.onEvents(accounts === undefined || accounts === '*' ? undefined : accounts.split(','));
+  };
+
+  const listen = async (signal: AbortSignal): Promise<void> => {
+    const client = new pg.Client({
+      connectionString,
+      application_name: 'tandem dispatcher wake-ups',
+      keepAlive: true,
+    });
+    const ended = new Promise<void>((resolve) => {
+      client.on('error', () => resolve());
+      client.on('end', () => resolve());
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    client.on('notification', onNotification);
+    try {
+      await client.connect();
+      await client.query(`listen ${EVENTS_CHANNEL}`);
+      await client.query(`listen ${WEBHOOKS_CHANNEL}`);
+      isUp = true;
+      targets.onEvents(undefined);
+      targets.onWebhooks();
+      const check = setInterval(() => {
+        client.query('select 1').catch(() => client.end().catch(() => undefined));
+      }, CHECK_MS);
+      await ended.finally(() => clearInterval(check));
+    } finally {
+      isUp = false;
+      await client.end().catch(() => undefined);
+    }
+  };
+
+  return {
+    name: 'wake-ups',
+    isListening: () => isUp,
+    async run(signal) {
+      for (let failures = 0; !signal.aborted; failures++) {
+        const startedAtMs = performance.now();
+        try {
+          await listen(signal);
+        } catch (error) {
+          log.warn('wake_ups.lost', { error });
+        }
+        if (performance.now() - startedAtMs > CHECK_MS) failures = 0;
+        if (!signal.aborted) await sleep(backoffMs(failures, { initialMs: 100, maxMs: 5_000 }), signal);
+      }
+    },
+  };
+}

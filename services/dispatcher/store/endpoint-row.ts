@@ -1,0 +1,75 @@
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import type { Endpoint, SigningKey } from '../deliver/endpoint.ts';
+import { HEALTHY, isOpen } from '../deliver/endpoint-health.ts';
+import { secretToKey } from '../send/signature.ts';
+
+/** Columns of `webhooks w` that make an endpoint. */
+export const ENDPOINT_COLUMNS = `
+  w.id, w.account_id, w.url, w.events, w.headers, w.max_in_flight, w.rate_limit, w.status, w.secrets,
+  w.handoff_snapshot, w.handoff_until_lsn, w.cursor_lsn, w.cursor_idx, w.done, w.failures_in_row,
+  w.failing_since, w.rest_until, w.settings_version, w.cursor_epoch`;
+
+export interface EndpointRow {
+  id: string;
+  account_id: string;
+  url: string;
+  events: string[];
+  headers: Record<string, string>;
+  max_in_flight: number;
+  rate_limit: number | null;
+  status: string;
+  secrets: { ciphertext: string; expires_at: string | null }[];
+  handoff_snapshot: string | null;
+  handoff_until_lsn: string | null;
+  cursor_lsn: string;
+  cursor_idx: number;
+  done: string[];
+  failures_in_row: number;
+  failing_since: Date | null;
+  rest_until: Date | null;
+  settings_version: number;
+  cursor_epoch: number;
+}
+
+/** @throws Error when a secret does not open: `SECRET_KEY` is not the one it was sealed with */
+export function toEndpoint(row: EndpointRow, box: Pick<SecretBox, 'open'>): Endpoint {
+  const { handoff_snapshot: snapshot, handoff_until_lsn: untilLsn } = row;
+  const health = {
+    failuresInRow: row.failures_in_row,
+    failingSinceMs: row.failing_since?.getTime(),
+    restUntilMs: row.rest_until?.getTime() ?? 0,
+    window: HEALTHY.window,
+  };
+  return {
+    settings: {
+      id: row.id,
+      accountId: row.account_id,
+      url: row.url,
+      headers: row.headers,
+      selection: {
+        patterns: row.events,
+        handOff:
+          snapshot === null || untilLsn === null
+            ? undefined
+            : { snapshot: parseSnapshot(snapshot), untilLsn: parseLsn(untilLsn) },
+      },
+      maxInFlight: row.max_in_flight,
+      rateLimit: row.rate_limit ?? undefined,
+      isActive: row.status === 'active',
+      keys: row.secrets.map(
+        (secret): SigningKey => ({
+          key: secretToKey(box.open(secret.ciphertext)),
+          expiresAtMs: secret.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(secret.expires_at),
+        }),
+      ),
+      settingsVersion: row.settings_version,
+      cursorEpoch: row.cursor_epoch,
+    },
+    cursor: { commitLsn: parseLsn(row.cursor_lsn), index: row.cursor_idx },
+    done: row.done,
+    // A dispatcher that takes over a failing endpoint goes on probing, one at a time.
+    health: isOpen(health) ? { ...health, window: 1 } : health,
+  };
+}

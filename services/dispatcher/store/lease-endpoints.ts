@@ -1,0 +1,104 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import type { Endpoint } from '../deliver/endpoint.ts';
+import { ENDPOINT_COLUMNS, type EndpointRow, toEndpoint } from './endpoint-row.ts';
+
+/** Says that a dispatcher lives, and with it all its leases, for `leaseMs` more by the database's clock. */
+export async function renewDispatcher(db: Queryable, dispatcherId: string, leaseMs: number): Promise<void> {
+  await db.query({
+    name: 'renew_dispatcher',
+    text: `insert into dispatchers (id, expires_at)
+           values ($1, clock_timestamp() + $2 * interval '1 millisecond')
+           on conflict (id) do update set expires_at = excluded.expires_at`,
+    values: [dispatcherId, leaseMs],
+  });
+}
+
+/** How many endpoints each living dispatcher should hold, rounded up so that all of them are held. */
+export async function readFairShare(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ share: number }>({
+    name: 'read_fair_share',
+    text: `select ceil((select count(*) from webhooks where status = 'active')::float8 /
+                       greatest(1, (select count(*) from dispatchers where expires_at > now())))::int as share`,
+  });
+  return rows[0]?.share ?? 0;
+}
+
+const CLAIM_ENDPOINTS = `
+  with free as (
+    select id from webhooks w
+     where status = 'active'
+       and (lease_owner is null
+            or not exists (select from dispatchers d where d.id = w.lease_owner and d.expires_at > now()))
+     limit $2
+     for update of w skip locked
+  )
+  update webhooks w set lease_owner = $1, applied_version = w.settings_version
+    from free where w.id = free.id
+  returning ${ENDPOINT_COLUMNS}`;
+
+/** Leases at most `limit` active endpoints that nobody alive holds. Many dispatchers may claim at once. */
+export async function claimEndpoints(
+  db: Queryable,
+  dispatcherId: string,
+  limit: number,
+  box: Pick<SecretBox, 'open'>,
+): Promise<Endpoint[]> {
+  const { rows } = await db.query<EndpointRow>({
+    name: 'claim_endpoints',
+    text: CLAIM_ENDPOINTS,
+    values: [dispatcherId, limit],
+  });
+  return rows.map((row) => toEndpoint(row, box));
+}
+
+/** The endpoints of this dispatcher whose settings changed since it last applied them. */
+export async function readChangedEndpoints(
+  db: Queryable,
+  dispatcherId: string,
+  box: Pick<SecretBox, 'open'>,
+): Promise<Endpoint[]> {
+  const { rows } = await db.query<EndpointRow>({
+    name: 'read_changed_endpoints',
+    text: `select ${ENDPOINT_COLUMNS} from webhooks w
+            where lease_owner = $1 and settings_version <> applied_version`,
+    values: [dispatcherId],
+  });
+  return rows.map((row) => toEndpoint(row, box));
+}
+
+/** Tells whoever waits that an endpoint works by these settings now. */
+export async function noteApplied(db: Queryable, endpointId: string, settingsVersion: number): Promise<void> {
+  await db.query({
+    name: 'note_applied',
+    text: `update webhooks set applied_version = $2 where id = $1 and applied_version < $2`,
+    values: [endpointId, settingsVersion],
+  });
+}
+
+/** Which endpoints this dispatcher holds by the control store, which is the truth. */
+export async function readHeldIds(db: Queryable, dispatcherId: string): Promise<Set<string>> {
+  const { rows } = await db.query<{ id: string }>({
+    name: 'read_held_ids',
+    text: `select id from webhooks where lease_owner = $1`,
+    values: [dispatcherId],
+  });
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Gives leases back, so that others need not wait for them to expire. */
+export async function releaseEndpoints(
+  db: Queryable,
+  dispatcherId: string,
+  ids: readonly string[],
+): Promise<void> {
+  await db.query({
+    name: 'release_endpoints',
+    text: `update webhooks set lease_owner = null where lease_owner = $1 and id = any($2)`,
+    values: [dispatcherId, ids],
+  });
+}
+
+export async function removeDispatcher(db: Queryable, dispatcherId: string): Promise<void> {
+  await db.query(`delete from dispatchers where id = $1`, [dispatcherId]);
+}
