@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest';
+import type { Resource } from '../../shared/domain/catalog.ts';
+import { keysQuery, type RowSelection, rowsQuery } from './chunk-queries.ts';
+
+const LINES: Resource = {
+  name: 'lines',
+  table: { schema: 'shop', name: 'Lines' },
+  event: 'line',
+  key: ['order_code', 'position'],
+  account: 'account_id',
+  range: 'created_at',
+  softDelete: 'deleted_at',
+  hide: [],
+  related: [],
+  operations: {},
+  syncLimit: 100,
+};
+
+function selection(request: Partial<RowSelection['request']> = {}): RowSelection {
+  return {
+    resource: LINES,
+    request: { resources: ['lines'], includeDeleted: false, dateRange: undefined, ...request },
+    accountSourceId: "a'cme",
+  };
+}
+
+test('keys are those of the account’s rows that are not deleted, in key order', () => {
+  expect(keysQuery(selection())).toEqual({
+    text:
+      'select "order_code", "position" from "shop"."Lines" where "account_id" = $1 and "deleted_at" is null ' +
+      'order by "order_code", "position"',
+    values: ["a'cme"],
+  });
+});
+
+test('all accounts with deleted rows is the whole table', () => {
+  const all = { ...selection({ includeDeleted: true }), accountSourceId: null };
+  expect(keysQuery(all).text).toBe(
+    'select "order_code", "position" from "shop"."Lines" order by "order_code", "position"',
+  );
+});
+
+test('a chunk has its bounds as parameters, the lower exclusive and the upper inclusive', () => {
+  const query = rowsQuery(selection({ includeDeleted: true }), ['body'], {
+    lowerKey: ['a', '1'],
+    upperKey: ['b', '2'],
+  });
+  expect(query).toEqual({
+    text:
+      'select "body" from "shop"."Lines" where "account_id" = $1 and ("order_code", "position") > ($2, $3) ' +
+      'and ("order_code", "position") <= ($4, $5) order by "order_code", "position"',
+    values: ["a'cme", 'a', '1', 'b', '2'],
+  });
+});
+
+test('a date range is by the named column, or by the resource’s own', () => {
+  const range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
+  expect(keysQuery(selection({ dateRange: range })).text).toContain(
+    '"created_at" >= $2 and "created_at" < $3',
+  );
+  const named = { ...range, to: null, field: 'updated_at' };
+  const query = keysQuery(selection({ dateRange: named }));
+  expect(query.text).toContain('"updated_at" >= $2 order');
+  expect(query.values).toEqual(["a'cme", '2026-01-01T00:00:00Z']);
+});
+
+test('a resource that only came along with another is not cut by the date range', () => {
+  const dateRange = { from: '2026-01-01T00:00:00Z', to: null, field: null };
+  expect(keysQuery(selection({ resources: ['orders'], dateRange })).text).not.toContain('created_at');
+});

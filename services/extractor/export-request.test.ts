@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { parseExportRequest, resourceOf } from './export-request.ts';
+import { ExportFailedError } from './extraction-errors.ts';
+
+test('a stored request keeps what selects rows, and other members are passed over', () => {
+  expect(
+    parseExportRequest({
+      resources: ['orders'],
+      format: 'jsonl',
+      include_deleted: true,
+      date_range: { from: '2026-01-01T00:00:00Z', field: 'created_at' },
+    }),
+  ).toEqual({
+    resources: ['orders'],
+    includeDeleted: true,
+    dateRange: { from: '2026-01-01T00:00:00Z', to: null, field: 'created_at' },
+  });
+  expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({
+    resources: ['orders'],
+    includeDeleted: false,
+    dateRange: undefined,
+  });
+});
+
+test('a request that can not be read, or a resource that has left the catalog, fails the export', () => {
+  expect(() => parseExportRequest({})).toThrow(ExportFailedError);
+  expect(() => resourceOf({ name: 'shop', resources: [] }, 'orders')).toThrow(ExportFailedError);
+});

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import type { FeedState } from '../store/feed-state.ts';
+import { assertSameTimeline, createFeedWatch, isSettledPast } from './await-feed.ts';
+
+const SERVER = { systemId: '7', timeline: 1 };
+
+function feed(state: Partial<FeedState> = {}): FeedState {
+  return { systemId: '7', timeline: 1, settledLsn: 100n, passedLsn: 100n, ...state };
+}
+
+function watchAt(start = 0) {
+  let nowMs = start;
+  const watch = createFeedWatch(SERVER, 60_000, () => nowMs);
+  return {
+    lookAt(ms: number, state: FeedState | undefined) {
+      nowMs = ms;
+      watch.look(state);
+    },
+  };
+}
+
+test('a feed that moves is waited for however long it takes', () => {
+  const { lookAt } = watchAt();
+  for (let minute = 0; minute < 100; minute += 1) {
+    lookAt(minute * 59_000, feed({ passedLsn: BigInt(minute) }));
+  }
+});
+
+test('a feed that stands still for the limit is not running', () => {
+  const { lookAt } = watchAt();
+  lookAt(0, feed());
+  lookAt(59_999, feed());
+  expect(() => lookAt(60_000, feed())).toThrow(expect.objectContaining({ code: 'feed_not_running' }));
+  expect(() => watchAt().lookAt(60_000, undefined)).toThrow(/capture and dispatcher/);
+});
+
+test('a feed of another server is told at once', () => {
+  expect(() => watchAt().lookAt(0, feed({ systemId: '8' }))).toThrow(
+    expect.objectContaining({ code: 'feed_mismatch' }),
+  );
+});
+
+test('only the same server on the same timeline has settled past a position', () => {
+  expect(isSettledPast(feed(), SERVER, 100n)).toBe(true);
+  expect(isSettledPast(feed(), SERVER, 101n)).toBe(false);
+  expect(isSettledPast(feed({ timeline: 2 }), SERVER, 100n)).toBe(false);
+  expect(isSettledPast(undefined, SERVER, 0n)).toBe(false);
+});
+
+test('a failover during the export fails it', () => {
+  expect(() => assertSameTimeline(feed(), SERVER)).not.toThrow();
+  expect(() => assertSameTimeline(feed({ timeline: 2 }), SERVER)).toThrow(/failed over/);
+});

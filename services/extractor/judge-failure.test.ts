@@ -1,0 +1,59 @@
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { UnencodableRowError } from '../../shared/values/row-body.ts';
+import {
+  ExportCancelledError,
+  ExportFailedError,
+  LeaseLostError,
+  SnapshotGoneError,
+  SourceSessionLostError,
+  StoppingError,
+} from './extraction-errors.ts';
+import { judgeFailure } from './judge-failure.ts';
+
+function refusedWith(code: string): Error {
+  return Object.assign(new pg.DatabaseError('refused', 7, 'error'), { code });
+}
+
+test('what can pass is tried again', () => {
+  const retry = { kind: 'retry', isForeseen: true };
+  expect(judgeFailure(new SourceSessionLostError('snapshot'))).toEqual(retry);
+  expect(judgeFailure(new SnapshotGoneError('0-1'))).toEqual(retry);
+  for (const code of ['57P01', '53300', '40001', '57014', '25P03', '28P01']) {
+    expect(judgeFailure(refusedWith(code)), code).toEqual(retry);
+  }
+  expect(judgeFailure(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toEqual(retry);
+  const outage = Object.assign(new Error('x'), { name: 'KafkaJSNumberOfRetriesExceeded' });
+  expect(judgeFailure(new Error('sending', { cause: outage }))).toEqual(retry);
+});
+
+test('what would end the same again fails the export with a code', () => {
+  const codeOf = (error: unknown) => {
+    const verdict = judgeFailure(error);
+    return verdict.kind === 'fail' ? verdict.code : verdict.kind;
+  };
+  expect(codeOf(refusedWith('42P01'))).toBe('table_changed');
+  expect(codeOf(refusedWith('42501'))).toBe('permission_denied');
+  expect(codeOf(refusedWith('XX001'))).toBe('source_corrupted');
+  expect(codeOf(refusedWith('22P02'))).toBe('source_refused');
+  expect(codeOf(new ExportFailedError('feed_not_running', 'x'))).toBe('feed_not_running');
+  expect(codeOf(new UnencodableRowError('orders', 'total', undefined))).toBe('row_unencodable');
+  const tooLarge = Object.assign(new Error('x'), {
+    name: 'KafkaJSProtocolError',
+    type: 'MESSAGE_TOO_LARGE',
+  });
+  expect(codeOf(tooLarge)).toBe('row_too_large');
+  const incompatible = Object.assign(new Error('x'), { name: 'ResponseError', status: 409 });
+  expect(codeOf(incompatible)).toBe('schema_incompatible');
+});
+
+test('work that is cancelled or stopped is let go, and another’s is left alone', () => {
+  expect(judgeFailure(new ExportCancelledError('x'))).toEqual({ kind: 'let-go' });
+  expect(judgeFailure(new StoppingError('x'))).toEqual({ kind: 'let-go' });
+  expect(judgeFailure(new LeaseLostError('x'))).toEqual({ kind: 'abandon' });
+});
+
+test('what nobody foresaw is tried again, and counts towards giving up', () => {
+  expect(judgeFailure(new TypeError('x'))).toEqual({ kind: 'retry', isForeseen: false });
+  expect(judgeFailure(refusedWith('42601'))).toEqual({ kind: 'retry', isForeseen: false });
+});

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keysQuery, type RowSelection, rowsQuery } from '../../services/extractor/chunk-queries.ts';
+import { SnapshotGoneError } from '../../services/extractor/extraction-errors.ts';
+import { type ChunkPlan, planChunks } from '../../services/extractor/holder/plan-chunks.ts';
+import { takeSnapshot } from '../../services/extractor/holder/take-snapshot.ts';
+import { assertNotRewritten, enterSnapshot } from '../../services/extractor/reader/enter-snapshot.ts';
+import { readRows } from '../../services/extractor/reader/read-rows.ts';
+import { createSourceSessions, type SourceSession } from '../../services/extractor/source-session.ts';
+import { isSqlState } from '../../services/extractor/sql-state.ts';
+import { formatSnapshot } from '../../shared/domain/snapshot.ts';
+import { Secret } from '../../shared/runtime/env.ts';
+import { createDatabase, type TestDatabase } from '../support/stack.ts';
+
+const TABLE = { schema: 'shop', name: 'orders' };
+const UNLIMITED = new AbortController().signal;
+
+let database: TestDatabase;
+const sessions: SourceSession[] = [];
+
+async function openSession(): Promise<SourceSession> {
+  const open = createSourceSessions(new Secret(database.url));
+  const session = await open({ purpose: 'test', statementTimeoutMs: 30_000, onLost: () => undefined });
+  sessions.push(session);
+  return session;
+}
+
+beforeAll(async () => {
+  database = await createDatabase('extractor_snapshot');
+  const session = await openSession();
+  await session.query('create schema shop');
+  await session.query('create table shop.orders (id integer primary key, account_id text)');
+  await session.query("insert into shop.orders select g, 'acme' from generate_series(1, 10) g");
+});
+
+afterAll(async () => {
+  for (const session of sessions) await session[Symbol.asyncDispose]();
+  await database?.drop();
+});
+
+test('a table can not be truncated or rewritten while its snapshot is held', async () => {
+  const [holder, other] = [await openSession(), await openSession()];
+  await takeSnapshot(holder, [TABLE], UNLIMITED);
+  await other.query("set lock_timeout = '10ms'");
+  for (const statement of ['truncate shop.orders', 'alter table shop.orders alter id type bigint']) {
+    const error = await other.query(statement).catch((thrown: unknown) => thrown);
+    expect(isSqlState(error, '55P03')).toBe(true);
+  }
+  await holder.query('rollback');
+});
+
+test('a reader is under exactly the holder’s snapshot, and not once the holder has let go', async () => {
+  const [holder, reader, writer] = [await openSession(), await openSession(), await openSession()];
+  const held = await takeSnapshot(holder, [TABLE], UNLIMITED);
+  await writer.query("insert into shop.orders values (11, 'acme')");
+  const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
+  await enterSnapshot(reader, TABLE, chunk);
+  const { rows } = await reader.query('select count(*)::text as count from shop.orders');
+  expect(rows).toEqual([{ count: '10' }]);
+  await reader.query('rollback');
+  await expect(enterSnapshot(reader, TABLE, { ...chunk, snapshot: '1:1:' })).rejects.toMatchObject({
+    code: 'snapshot_mismatch',
+  });
+  await reader.query('rollback');
+  await holder.query('commit');
+  await expect(enterSnapshot(reader, TABLE, chunk)).rejects.toThrow(SnapshotGoneError);
+  await reader.query('rollback');
+});
+
+test('a table that was truncated after the snapshot is told, not read as empty', async () => {
+  const [holder, reader, writer] = [await openSession(), await openSession(), await openSession()];
+  await writer.query('create table shop.cut (id integer primary key)');
+  await writer.query('insert into shop.cut values (1)');
+  await holder.query('begin isolation level repeatable read');
+  const { rows } = await holder.query(
+    'select pg_export_snapshot() as name, pg_current_snapshot()::text as snapshot',
+  );
+  await writer.query('truncate shop.cut');
+  const cut = { schema: 'shop', name: 'cut' };
+  await enterSnapshot(reader, cut, {
+    snapshotName: rows[0]?.name ?? '',
+    snapshot: rows[0]?.snapshot ?? '',
+  });
+  await expect(assertNotRewritten(reader, cut)).rejects.toMatchObject({ code: 'table_changed' });
+  await assertNotRewritten(reader, TABLE);
+  await reader.query('rollback');
+  await holder.query('rollback');
+});
+
+const KEYS: Record<string, { columns: string; rows: string }> = {
+  uuid: { columns: 'k uuid', rows: 'select md5(g::text)::uuid from generate_series(1, $N) g' },
+  'text with a collation': {
+    columns: 'k text collate "en-x-icu"',
+    rows: `select (array['a','B','ä','Z',' x','''q','é'])[1 + g % 7] || g from generate_series(1, $N) g`,
+  },
+  'a skewed composite': {
+    columns: 'k text, k2 timestamptz',
+    rows: `select case when g % 50 = 0 then 'rare' || g else 'common' end,
+             timestamptz '2026-01-01Z' + g * interval '1 microsecond' from generate_series(1, $N) g`,
+  },
+  'a wide numeric': {
+    columns: 'k numeric',
+    rows: 'select (g - 60) * 1e20 + 0.10 from generate_series(1, $N) g',
+  },
+};
+
+test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order', async ([, shape]) => {
+  const session = await openSession();
+  const key = shape.columns.split(', ').map((column) => column.split(' ')[0] ?? '');
+  for (const rowCount of [0, 1, 9, 10, 11, 123]) {
+    await session.query('begin');
+    await session.query(`create table shop.keys (${shape.columns}, primary key (${key.join(', ')}))`);
+    await session.query(`insert into shop.keys ${shape.rows.replace('$N', String(rowCount))}`);
+    const selection: RowSelection = {
+      resource: {
+        name: 'keys',
+        table: { schema: 'shop', name: 'keys' },
+        event: 'key',
+        key,
+        account: 'account_id',
+        range: undefined,
+        softDelete: undefined,
+        hide: [],
+        related: [],
+        operations: {},
+        syncLimit: 100,
+      },
+      request: { resources: ['keys'], includeDeleted: true, dateRange: undefined },
+      accountSourceId: null,
+    };
+    const plans: ChunkPlan[] = [];
+    for await (const plan of planChunks(session, selection, 10)) plans.push(plan);
+    expect(plans.map(({ chunk }) => chunk)).toEqual(plans.map((_, index) => index));
+    const read: (string | null)[][] = [];
+    for (const plan of plans) {
+      const reading = readRows(session.client, rowsQuery(selection, key, plan), (row) => read.push(row));
+      expect(await reading.done).toBe(plan.rows);
+    }
+    const { rows } = await session.query(keysQuery(selection).text);
+    expect(read).toEqual(rows.map((row) => key.map((column) => row[column])));
+    expect(read).toHaveLength(rowCount);
+    await session.query('rollback');
+  }
+});
+
+test('a paused reading goes on where it was, and a row that can not be taken ends it', async () => {
+  const session = await openSession();
+  const query = { text: 'select g, repeat($1, 100) from generate_series(1, 20000) g', values: ['x'] };
+  let seen = 0;
+  const reading = readRows(session.client, query, () => {
+    seen += 1;
+    if (seen % 5_000 === 0) {
+      reading.pause();
+      setImmediate(reading.resume);
+    }
+  });
+  expect(await reading.done).toBe(20_000);
+  const failing = readRows(session.client, query, () => {
+    throw new Error('not this one');
+  });
+  await expect(failing.done).rejects.toThrow('not this one');
+});

@@ -1,0 +1,218 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Consumer, Kafka, logLevel } from 'kafkajs';
+import type pg from 'pg';
+import { buildExtractor } from '../../services/extractor/build.ts';
+import { readExtractorConfig } from '../../services/extractor/config.ts';
+import { newId } from '../../shared/domain/ids.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { type RowHeaders, readRowHeaders } from '../../shared/kafka/row-headers.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { runService } from '../../shared/runtime/run-service.ts';
+import { createDatabase, testStack, topicPrefix } from './stack.ts';
+import { waitFor } from './wait-for.ts';
+
+/** A record of a rows topic, decoded by an Avro library that is not ours. */
+export interface SentRow {
+  readonly resource: string;
+  readonly partition: number;
+  readonly headers: RowHeaders;
+  readonly key: string;
+  readonly value: Record<string, unknown>;
+}
+
+export interface ExportRow {
+  status: string;
+  phase: string;
+  attempt: number;
+  run_attempt: number;
+  run_count: number;
+  rows_extracted: string;
+  snapshot: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] } | null;
+  start_lsn: string | null;
+  seal_token: string | null;
+  planned_at: Date | null;
+  error: { code: string; message: string } | null;
+}
+
+/**
+ * A source and control store in one database, rows topics of their own, and any number of extractors in this process or in
+ * others. The feed is played: `feed_state` says that everything is settled, and `seal` answers the seals.
+ */
+export interface ExtractorFixture extends AsyncDisposable {
+  /** Source and control store. */
+  readonly db: pg.Pool;
+  readonly env: Record<string, string>;
+  addAccount(sourceId: string, options?: { maxRunning?: number }): Promise<string>;
+  addExport(
+    accountId: string | null,
+    resources: string[],
+    request?: Record<string, unknown>,
+  ): Promise<string>;
+  readExport(id: string): Promise<ExportRow>;
+  /** Answers every seal that was sent by an export that still runs. */
+  seal(): Promise<void>;
+  /** Runs an extractor in this process until the fixture is disposed or the returned function is called. */
+  startExtractor(settings?: Record<string, string>): Promise<() => Promise<void>>;
+  /** Starts an extractor as a process of its own. */
+  spawnExtractor(settings?: Record<string, string>): ChildProcess;
+  /** The rows of an export as the writer would keep them: of each chunk the try that counts, each row once, in order. */
+  keptRows(exportId: string): Promise<SentRow[]>;
+  /** Starts to read the rows topics, from their beginning. `keptRows` does so by itself. */
+  listen(): Promise<void>;
+  /** Everything that was read from the rows topics so far. */
+  sentRows(): readonly SentRow[];
+}
+
+export async function createExtractorFixture(catalog: string, sql: string): Promise<ExtractorFixture> {
+  const stack = new AsyncDisposableStack();
+  const database = stack.use(await createDatabase('extractor'));
+  const { kafkaBrokers, schemaRegistryUrl } = testStack();
+  const folder = await mkdtemp(join(tmpdir(), 'tandem-extractor-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, 'catalog.yaml'), catalog);
+  const env: Record<string, string> = {
+    DATABASE_URL: database.url,
+    KAFKA_BROKERS: kafkaBrokers,
+    SCHEMA_REGISTRY_URL: schemaRegistryUrl,
+    CATALOG: join(folder, 'catalog.yaml'),
+    TOPIC_PREFIX: topicPrefix(),
+  };
+  const db = stack.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
+    pool.end(),
+  );
+  await migrate(db);
+  await db.query(sql);
+  await db.query(
+    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at)
+     select 'FFFFFFF/0', 'FFFFFFF/0', system_identifier::text,
+       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer, now()
+     from pg_control_system()`,
+  );
+
+  const sent: SentRow[] = [];
+  const extractors = stack.use(new AsyncDisposableStack());
+  let consumer: Consumer | undefined;
+  stack.defer(async () => consumer?.disconnect());
+
+  async function startConsumer(): Promise<void> {
+    if (consumer !== undefined) return;
+    const kafka = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
+    const registry = createRegistry(schemaRegistryUrl);
+    consumer = kafka.consumer({ groupId: `${env.TOPIC_PREFIX}.test`, allowAutoTopicCreation: false });
+    await consumer.connect();
+    await consumer.subscribe({
+      topics: [new RegExp(`^${env.TOPIC_PREFIX}\\.rows\\.`)],
+      fromBeginning: true,
+    });
+    await consumer.run({
+      eachMessage: async ({ topic, partition, message }) => {
+        const headers = readRowHeaders(message.headers);
+        if (headers === undefined || message.value === null) throw new Error('not an extracted row');
+        sent.push({
+          resource: topic.split('.').at(-1) ?? '',
+          partition,
+          headers,
+          key: String(message.key),
+          value: (await registry.decode(message.value)) as Record<string, unknown>,
+        });
+      },
+    });
+  }
+
+  return {
+    db,
+    env,
+    async addAccount(sourceId, { maxRunning = 3 } = {}) {
+      const id = newId('acct');
+      await db.query(
+        'insert into accounts (id, name, source_id, max_running_exports) values ($1, $2, $2, $3)',
+        [id, sourceId, maxRunning],
+      );
+      return id;
+    },
+    async addExport(accountId, resources, request = {}) {
+      const id = newId('exp');
+      await db.query(
+        `insert into exports (id, account_id, request, resources, status, phase)
+         values ($1, $2, $3, $4, 'pending', 'queued')`,
+        [id, accountId, JSON.stringify({ resources, include_deleted: false, ...request }), resources],
+      );
+      return id;
+    },
+    async readExport(id) {
+      const { rows } = await db.query<ExportRow>('select * from exports where id = $1', [id]);
+      if (rows[0] === undefined) throw new Error(`no export ${id}`);
+      return rows[0];
+    },
+    async seal() {
+      await db.query(
+        `update exports set sealed_lsn = pg_current_wal_insert_lsn()
+         where status = 'running' and seal_token is not null and sealed_lsn is null`,
+      );
+    },
+    async startExtractor(settings = {}) {
+      const stop = new AbortController();
+      const { promise: ready, resolve } = Promise.withResolvers<void>();
+      const running = runService(
+        async (context) => {
+          const workers = await buildExtractor(readExtractorConfig({ ...env, ...settings }), context);
+          Promise.all(workers.map((worker) => worker.ready)).then(() => resolve());
+          return workers;
+        },
+        silentLog,
+        stop.signal,
+      );
+      await Promise.race([ready, running]);
+      const end = async () => {
+        stop.abort();
+        await running;
+      };
+      extractors.defer(end);
+      return end;
+    },
+    spawnExtractor(settings = {}) {
+      const main = new URL('../../services/extractor/main.ts', import.meta.url).pathname;
+      const child = spawn(process.execPath, [main], {
+        env: { PATH: process.env.PATH, ...env, ...settings, LOG_LEVEL: 'warn' },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      extractors.defer(() => void child.kill('SIGKILL'));
+      return child;
+    },
+    async keptRows(exportId) {
+      await startConsumer();
+      const { rows: chunks } = await db.query<{
+        resource: string;
+        chunk: number;
+        attempt: number;
+        rows_planned: string;
+      }>(
+        'select resource, chunk, attempt, rows_planned from export_chunks where export_id = $1 order by 1, 2',
+        [exportId],
+      );
+      return chunks.reduce<Promise<SentRow[]>>(async (before, { resource, chunk, attempt, rows_planned }) => {
+        const kept = await before;
+        const wanted = Number(rows_planned);
+        const found = await waitFor(`the rows of chunk ${chunk} of ${resource}`, () => {
+          const bySeq = new Map<number, SentRow>();
+          for (const row of sent) {
+            const { headers } = row;
+            if (row.resource !== resource || headers.exportId !== exportId) continue;
+            if (headers.chunk === chunk && headers.attempt === attempt) bySeq.set(headers.seq, row);
+          }
+          return bySeq.size === wanted ? bySeq : undefined;
+        });
+        const inOrder = [...found.entries()].sort(([a], [b]) => a - b).map(([, row]) => row);
+        return [...kept, ...inOrder];
+      }, Promise.resolve([]));
+    },
+    listen: startConsumer,
+    sentRows: () => sent,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
