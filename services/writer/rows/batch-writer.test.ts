@@ -64,6 +64,7 @@ async function setUp({
   const parts = new PartStore(wrap === undefined ? real : wrap(real));
   const written = new Map<string, WrittenPart>();
   const failures: WriterFailure[] = [];
+  const answers = { lost: false };
   let askedCount = 0;
   let offset = 0;
   const lane = createLane('t.rows.invoices', 0, 'invoices');
@@ -80,6 +81,7 @@ async function setUp({
       async recordWritten(chunkTry, part) {
         if (!isCurrent(chunkTry)) return false;
         written.set(chunkTryKey(chunkTry), part);
+        if (answers.lost) throw new Error('the connection broke');
         return true;
       },
       async fail(chunkTry, failure) {
@@ -101,6 +103,7 @@ async function setUp({
     written,
     failures,
     current,
+    answers,
     askedCount: () => askedCount,
     async write(messages: readonly Omit<RowMessage, 'offset'>[], at = offset) {
       const batch = messages.map((message, index) => ({ ...message, offset: String(at + index) }));
@@ -254,6 +257,15 @@ test('a part that another writer was first with is removed', async () => {
   await write(chunkRows().slice(2));
   expect(written.get('exp_1/invoices/0/1')?.path).toBe('theirs');
   expect(await partCount()).toBe(0);
+});
+
+test('a committed part outlives its chunk, because the control store may name it though its answer got lost', async () => {
+  const { write, lane, answers, partCount } = await setUp();
+  await write(chunkRows().slice(0, 2));
+  answers.lost = true;
+  await expect(write(chunkRows().slice(2))).rejects.toThrow('the connection broke');
+  for (const open of lane.chunks.all()) await open.part.discard();
+  expect(await partCount()).toBe(1);
 });
 
 test('one chunk more than may be open fails its export', async () => {

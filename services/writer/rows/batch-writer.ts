@@ -111,7 +111,7 @@ export class BatchWriter {
     onFailed(open.chunkTry);
   }
 
-  /** Closes a chunk that nobody waits for any longer, and removes its part. */
+  /** Closes a chunk that nobody waits for any longer. */
   async drop(lane: Lane, open: OpenChunk<Part>): Promise<void> {
     lane.chunks.remove(open);
     this.#stale.add(open.chunkTry);
@@ -180,6 +180,7 @@ export class BatchWriter {
     );
     if (!isNoted) {
       await this.drop(lane, open);
+      await part.remove();
       return;
     }
     lane.chunks.remove(open);

@@ -40,7 +40,7 @@ export class PartStore {
  * The rows of one chunk as JSON lines, on their way to storage.
  *
  * Its name is its own: two writers that both hold the same try (after a rebalance that one of them has not
- * noticed) write two files, and the control store keeps the first one noted. So a loser may always remove its own.
+ * noticed) write two files, and the control store keeps the first one noted. So the loser may remove its own.
  */
 export class Part {
   readonly path: string;
@@ -90,10 +90,18 @@ export class Part {
     await file.commit();
   }
 
-  /** Removes what was written, committed or not. Safe to call twice. */
+  /**
+   * Gives up what is not committed yet. A committed part is left alone, because the control store may name it by now even
+   * where its answer got lost; if it does not, the part goes with the export's folder. Safe to call twice.
+   */
   async discard(): Promise<void> {
     this.#buffer = undefined;
     await this.#file?.abort();
+  }
+
+  /** Removes a part that the control store is known not to name. */
+  async remove(): Promise<void> {
+    await this.discard();
     await this.#store.storage.delete(this.path);
   }
 
