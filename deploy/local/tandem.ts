@@ -4,13 +4,25 @@ import { resolve } from 'node:path';
 import { describeError, SetupError } from '../../shared/runtime/errors.ts';
 import { createLog, isLogLevel } from '../../shared/runtime/log.ts';
 import { type Command, type CommandContext, findCommand, showCommand, showCommands } from './command.ts';
+import { benchCommand } from './commands/bench.ts';
+import { catalogCheckCommand } from './commands/catalog-check.ts';
+import { dataCommand } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
+import { sourcePrepareCommand } from './commands/source-prepare.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
 import { INTERRUPTED_EXIT_CODE, onStopRequest } from './stop-request.ts';
 
 /** A command is added by its import and its place here. */
-const COMMANDS: readonly Command[] = [startCommand, demoCommand, stackCommand];
+const COMMANDS: readonly Command[] = [
+  startCommand,
+  demoCommand,
+  catalogCheckCommand,
+  sourcePrepareCommand,
+  dataCommand,
+  benchCommand,
+  stackCommand,
+];
 
 const USAGE_EXIT_CODE = 2;
 
