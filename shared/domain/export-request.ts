@@ -1,5 +1,6 @@
 /** An export as it was asked for, with everything relative or defaulted resolved; kept in `exports.request`. */
 export interface ExportRequest {
+  /** Resources asked for by name. What came along by `include_related` stands in `exports.resources` with them. */
   readonly resources: readonly string[];
   readonly format: 'jsonl';
   readonly compression: 'none' | 'gzip';
@@ -10,9 +11,10 @@ export interface ExportRequest {
   readonly fields: null;
 }
 
-/** From inclusive, to exclusive; RFC 3339 in UTC. The column is one that each of the export's resources has. */
+/** From inclusive, to exclusive; RFC 3339 in UTC. Related resources that only came along are taken whole. */
 export interface ExportDateRange {
   readonly from: string;
   readonly to: string;
-  readonly field: string;
+  /** Null: each resource's own column. */
+  readonly field: string | null;
 }

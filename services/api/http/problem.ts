@@ -35,6 +35,15 @@ const TITLE: Record<number, string> = {
   503: 'Unavailable',
 };
 
+/** Tells the client in `Content-Range` how long the file is. */
+export class RangeNotSatisfiableError extends AppError {
+  readonly bytes: number;
+  constructor(bytes: number) {
+    super('range_not_satisfiable', `The file has ${bytes} bytes.`);
+    this.bytes = bytes;
+  }
+}
+
 /** A problem document of RFC 9457. */
 export interface Problem {
   readonly type: string;
@@ -69,6 +78,7 @@ export function problemHeaders(error: unknown): Record<string, string> {
   if (!(error instanceof AppError)) return {};
   return {
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
+    ...(error instanceof RangeNotSatisfiableError ? { 'content-range': `bytes */${error.bytes}` } : {}),
     ...(error.code === 'unauthorized' ? { 'www-authenticate': 'Bearer' } : {}),
   };
 }

@@ -71,11 +71,10 @@ export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldE
 /**
  * Fixes what was relative or left to a default, so that the job says exactly what it does.
  *
- * @throws AppError `invalid` when the resources have no common column for the date range
+ * @throws AppError `invalid` when a resource has no column for the date range
  */
 export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number): ExportRequest {
-  const asked = body.resources ?? (body.resource === undefined ? [] : [body.resource]);
-  const names = body.include_related ? withRelated(asked, catalog) : [...new Set(asked)];
+  const names = [...new Set(body.resources ?? (body.resource === undefined ? [] : [body.resource]))];
   const resources = names.flatMap((name) => findResource(catalog, name) ?? []);
   return {
     resources: names,
@@ -89,9 +88,10 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
   };
 }
 
-/** The resources and all that is related to them, over any number of steps, so that every reference resolves. */
-function withRelated(names: readonly string[], catalog: Catalog): string[] {
-  const all = new Set(names);
+/** All resources of an export: those asked for, and with `include_related` what they refer to over any number of steps. */
+export function resourcesOf(request: ExportRequest, catalog: Catalog): string[] {
+  const all = new Set(request.resources);
+  if (!request.include_related) return [...all];
   // A set that grows while it is walked is walked to its end.
   for (const name of all) {
     for (const related of findResource(catalog, name)?.related ?? []) all.add(related);
@@ -104,19 +104,17 @@ function resolveRange(
   resources: readonly Resource[],
   nowMs: number,
 ): ExportDateRange {
+  const without = resources.filter(({ range }) => field === undefined && range === undefined);
+  if (without.length > 0) {
+    const names = without.map(({ name }) => name).join(', ');
+    throw invalid([{ pointer: '/date_range', detail: `${names} has no column for it; name one with field` }]);
+  }
   const columns = new Set(resources.map(({ range }) => field ?? range));
   const [column] = columns;
-  if (column === undefined || columns.size !== 1) {
-    throw invalid([
-      {
-        pointer: '/date_range',
-        detail:
-          columns.size > 1
-            ? 'these resources have different columns for it; name one with field, or export them apart'
-            : 'this resource has no column for it; name one with field',
-      },
-    ]);
-  }
   const utc = (text: string) => formatInstant(parseInstant(text) ?? 0n);
-  return { from: utc(from), to: utc(to ?? new Date(nowMs).toISOString()), field: column };
+  return {
+    from: utc(from),
+    to: utc(to ?? new Date(nowMs).toISOString()),
+    field: columns.size === 1 ? (column ?? null) : null,
+  };
 }

@@ -1,0 +1,125 @@
+import { Partitioners } from 'kafkajs';
+import pg from 'pg';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { createRegistry } from '../../shared/kafka/registry.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { createDoorbell } from '../../shared/runtime/doorbell.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
+import { createSigner } from '../../shared/runtime/signing.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { openStorage } from '../../shared/storage/open-storage.ts';
+import { createPresigner } from '../../shared/storage/presign.ts';
+import type { ApiConfig } from './config.ts';
+import { openHttpListener } from './http-listener.ts';
+import { createOutboxRelay } from './outbox-relay.ts';
+import { createApp } from './server.ts';
+import { createSourceFacts } from './source-facts.ts';
+import { findAccount } from './store/accounts.ts';
+import { findKeyByHash } from './store/api-keys.ts';
+
+const VERSION = '0.1.0';
+
+/** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
+const SOURCE_TIMEOUT_MS = 1_500;
+
+export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext): Promise<Worker[]> {
+  const catalog = await loadCatalog(config.catalogPath);
+  const storage = await openStorage(config.storageUrl);
+
+  const pool = stack.adopt(
+    createControlPool(config.controlUrl.reveal(), log, { applicationName: 'tandem api', max: 20 }),
+    (control) => control.end(),
+  );
+  await migrate(pool);
+  const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
+
+  const kafka = createKafka(config.kafka, 'tandem-api', log);
+  const producer = stack.adopt(
+    kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      createPartitioner: Partitioners.DefaultPartitioner,
+    }),
+    (connected) => connected.disconnect(),
+  );
+  const topics = topicsOf(config.topicPrefix, catalog);
+  const doorbell = createDoorbell();
+  const relay = createOutboxRelay({
+    pool,
+    producer,
+    codec: createMessageCodec(createRegistry(config.schemaRegistryUrl)),
+    topics,
+    doorbell,
+    log,
+    async prepare() {
+      const admin = kafka.admin();
+      try {
+        await admin.connect();
+        await ensureTopics(admin, topics.declarations);
+      } finally {
+        await admin.disconnect();
+      }
+      await producer.connect();
+    },
+  });
+
+  const secretKey = config.secretKey.reveal();
+  let listensAt = '';
+  const publicUrl = () => config.publicUrl ?? listensAt;
+  const app = createApp({
+    pool,
+    catalog,
+    storage,
+    log,
+    version: VERSION,
+    adminKey: config.adminKey.reveal(),
+    keys: {
+      async findKey(keyHash) {
+        const row = await findKeyByHash(pool, keyHash);
+        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
+      },
+    },
+    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
+    answerBox: createSecretBox(secretKey, 'idempotent-answers'),
+    secretBox: createSecretBox(secretKey, WEBHOOK_SECRETS),
+    cursorSigner: createSigner(secretKey, 'cursors'),
+    presigner: createPresigner(createSigner(secretKey, 'downloads'), () => `${publicUrl()}/files`),
+    publicUrl,
+    source: createSourceFacts(catalog, { source, log, now: Date.now }),
+    ringRelay: () => doorbell.ring(),
+    isRelayRunning: () => relay.isRunning(),
+    deliveryRules: { allowNetworks: config.allowNetworks, allowHttp: config.allowHttp },
+    urlLifetimeMs: config.urlLifetimeSeconds * 1_000,
+    eventRetentionDays: config.eventRetentionDays,
+    maxBodyBytes: config.maxBodyBytes,
+    maxQueuedExports: config.maxQueuedExports,
+    now: Date.now,
+  });
+
+  const listener = stack.adopt(await openHttpListener(app.callback(), config.port, config.host), (open) =>
+    open.close(),
+  );
+  listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
+  log.info('service.listening', { port: listener.port, url: publicUrl() });
+  return [listener.worker, relay];
+}
+
+function createSourcePool(config: ApiConfig, log: Log): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: config.sourceUrl.reveal(),
+    max: 2,
+    application_name: 'tandem api',
+    options: '-c default_transaction_read_only=on',
+    statement_timeout: SOURCE_TIMEOUT_MS,
+    connectionTimeoutMillis: SOURCE_TIMEOUT_MS,
+  });
+  pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  return pool;
+}

@@ -1,0 +1,93 @@
+import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
+import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
+import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+
+export interface ApiConfig {
+  readonly sourceUrl: Secret;
+  readonly controlUrl: Secret;
+  readonly kafka: KafkaConfig;
+  readonly schemaRegistryUrl: string;
+  readonly storageUrl: string;
+  readonly catalogPath: string;
+  readonly topicPrefix: string;
+  readonly host: string;
+  readonly port: number;
+  /** Where clients reach this API; undefined: where it listens. */
+  readonly publicUrl: string | undefined;
+  readonly adminKey: Secret;
+  readonly secretKey: Secret;
+  readonly allowNetworks: readonly Cidr[];
+  readonly allowHttp: boolean;
+  readonly eventRetentionDays: number;
+  readonly urlLifetimeSeconds: number;
+  readonly maxBodyBytes: number;
+  readonly maxQueuedExports: number;
+}
+
+const LEAST_SECRET_CHARACTERS = 32;
+const LEAST_ADMIN_KEY_CHARACTERS = 16;
+
+const MINUTE_SECONDS = 60;
+const DAY_SECONDS = 86_400;
+
+/** @throws SetupError naming everything that is missing or wrong */
+export function readApiConfig(env: Env): ApiConfig {
+  const read = envReader(env);
+  const config = read.done({
+    sourceUrl: read.secret('DATABASE_URL'),
+    controlUrl: read.secret('CONTROL_DATABASE_URL', env.DATABASE_URL),
+    kafka: readKafkaConfig(read),
+    schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
+    storageUrl: read.url('STORAGE_URL'),
+    catalogPath: read.string('CATALOG'),
+    topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
+    host: read.string('HOST', '127.0.0.1'),
+    port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
+    publicUrl: read.optional('PUBLIC_URL')?.replace(/\/+$/, ''),
+    adminKey: read.secret('ADMIN_KEY'),
+    secretKey: read.secret('SECRET_KEY'),
+    allowNetworks: read.list('DELIVERY_ALLOW_NETWORKS', []),
+    allowHttp: read.boolean('DELIVERY_ALLOW_HTTP', false),
+    eventRetentionDays: read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 2, max: 3_650 }),
+    // S3 signs no longer than seven days, and a link must not change its meaning with the storage.
+    urlLifetimeSeconds: read.integer('DOWNLOAD_URL_SECONDS', {
+      default: DAY_SECONDS,
+      min: MINUTE_SECONDS,
+      max: 7 * DAY_SECONDS,
+    }),
+    maxBodyBytes: read.integer('MAX_BODY_BYTES', {
+      default: 256 * 1_024,
+      min: 1_024,
+      max: 64 * 1_024 * 1_024,
+    }),
+    maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
+  });
+  const problems: string[] = [];
+  const allowNetworks = config.allowNetworks.flatMap((text) => {
+    try {
+      return [parseCidr(text)];
+    } catch {
+      problems.push(`DELIVERY_ALLOW_NETWORKS holds "${text}", which is no network such as 127.0.0.0/8`);
+      return [];
+    }
+  });
+  if (config.publicUrl !== undefined && !/^https?:\/\/[^/?#]+[^?#]*$/.test(config.publicUrl)) {
+    problems.push(`PUBLIC_URL must be an http or https URL without query, not "${config.publicUrl}"`);
+  }
+  if (config.secretKey.reveal().length < LEAST_SECRET_CHARACTERS) {
+    problems.push(
+      `SECRET_KEY must have at least ${LEAST_SECRET_CHARACTERS} characters; make one with: openssl rand -hex 32`,
+    );
+  }
+  if (config.adminKey.reveal().length < LEAST_ADMIN_KEY_CHARACTERS) {
+    problems.push(
+      `ADMIN_KEY must have at least ${LEAST_ADMIN_KEY_CHARACTERS} characters; make one with: openssl rand -hex 32`,
+    );
+  }
+  if (/[^\x21-\x7e]/.test(config.adminKey.reveal())) {
+    problems.push('ADMIN_KEY must be printable ASCII without spaces, since it travels in a header');
+  }
+  if (problems.length > 0) throw new SetupError('the settings are not usable', problems);
+  return { ...config, allowNetworks };
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import type { Place } from '../store/place.ts';
+import { answerJson, type TextAnswer } from './answer.ts';
+import { readCursor, writeCursor } from './signed-cursor.ts';
+
+const MAX_LIMIT = 200;
+
+/** Query parameters of every list. */
+export const PAGE_QUERY = {
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(50),
+  cursor: z.string().max(2_000).optional(),
+};
+
+/** Reads one page, newest first, and one row more to know whether another follows. */
+export async function answerPage<Row extends { id: string; created_at_text: string }>(
+  signer: Signer,
+  list: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  read: (after: Place | undefined, limit: number) => Promise<Row[]>,
+  present: (row: Row) => unknown,
+): Promise<TextAnswer> {
+  const after = cursor === undefined ? undefined : readCursor<Place>(signer, list, cursor);
+  const rows = await read(after, limit + 1);
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rows.length > limit;
+  return answerJson(200, {
+    data: page.map(present),
+    has_more: hasMore,
+    next_cursor:
+      hasMore && last !== undefined
+        ? writeCursor(signer, list, { at: last.created_at_text, id: last.id } satisfies Place)
+        : null,
+  });
+}

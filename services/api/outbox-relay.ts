@@ -1,0 +1,111 @@
+import type { Producer } from 'kafkajs';
+import type { Pool } from 'pg';
+import {
+  isMessageType,
+  type MessageCodec,
+  type Messages,
+  type MessageType,
+} from '../../shared/kafka/messages.ts';
+import { inTransaction } from '../../shared/postgres/transaction.ts';
+import { backoffMs } from '../../shared/runtime/backoff.ts';
+import type { Doorbell } from '../../shared/runtime/doorbell.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { deleteOutbox, type OutboxRow, readOutbox } from './store/outbox.ts';
+
+export interface RelayDeps {
+  readonly pool: Pool;
+  readonly producer: Pick<Producer, 'sendBatch'>;
+  readonly codec: Pick<MessageCodec, 'encode'>;
+  readonly topics: Readonly<Record<'commands' | 'jobs', string>>;
+  readonly doorbell: Doorbell;
+  /** Connects and prepares the topics; called again until it succeeds. */
+  readonly prepare: () => Promise<void>;
+  readonly log: Log;
+}
+
+/** Other services write to the outbox too, and ring nobody here. */
+const POLL_MS = 500;
+
+const BATCH_SIZE = 200;
+
+/** The transaction stays open while Kafka takes the batch; a broker that hangs must not hold it for long. */
+const SEND_TIMEOUT_MS = 15_000;
+
+const BACKOFF = { initialMs: 100, maxMs: 5_000 };
+
+/**
+ * Carries the outbox to Kafka in order. Rows are deleted in the transaction that read them, after Kafka has them: a crash
+ * in between sends some again, which every consumer bears, and loses none. One relay works at a time; the others stand by.
+ * A broker that is down is waited for.
+ */
+export function createOutboxRelay(deps: RelayDeps): Worker & { isRunning(): boolean } {
+  let isRunning = false;
+  const reached = Promise.withResolvers<void>();
+  const run = async (signal: AbortSignal) => {
+    isRunning = true;
+    reached.resolve();
+    let failureCount = 0;
+    let isPrepared = false;
+    while (!signal.aborted) {
+      try {
+        if (!isPrepared) await deps.prepare();
+        isPrepared = true;
+        const count = await relayBatch(deps);
+        failureCount = 0;
+        if (count < BATCH_SIZE) await deps.doorbell.wait(POLL_MS, signal);
+      } catch (error) {
+        // Topics that don't fit are for the operator to mend; waiting would only hide it.
+        if (error instanceof SetupError) throw error;
+        const delayMs = backoffMs(failureCount, BACKOFF);
+        const write = failureCount < 3 ? deps.log.warn : deps.log.error;
+        write('outbox.relay_failed', { failureCount: failureCount + 1, retryInMs: delayMs, error });
+        failureCount += 1;
+        await sleep(delayMs, signal);
+      }
+    }
+    isRunning = false;
+  };
+  return { name: 'outbox-relay', ready: reached.promise, run, isRunning: () => isRunning };
+}
+
+async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Promise<number> {
+  return inTransaction(pool, async (db) => {
+    const rows = await readOutbox(db, BATCH_SIZE);
+    if (rows.length === 0) return 0;
+    const messages = await Promise.all(rows.map((row) => encode(row, codec)));
+    const topicMessages = (['commands', 'jobs'] as const)
+      .map((name) => ({
+        topic: topics[name],
+        messages: messages.filter((_, at) => rows[at]?.topic === name),
+      }))
+      .filter((batch) => batch.messages.length > 0);
+    await withTimeout(producer.sendBatch({ acks: -1, topicMessages }));
+    await deleteOutbox(
+      db,
+      rows.map(({ id }) => id),
+    );
+    log.debug('outbox.relayed', { count: rows.length });
+    return rows.length;
+  });
+}
+
+function encode({ type, key, payload, created_at }: OutboxRow, codec: RelayDeps['codec']) {
+  if (!isMessageType(type)) throw new Error(`the outbox holds a message of the unknown type ${type}`);
+  return codec.encode(type, key, payload as Messages[MessageType], created_at.getTime());
+}
+
+async function withTimeout(sent: Promise<unknown>): Promise<void> {
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => timeout.reject(new Error(`Kafka did not take a batch within ${SEND_TIMEOUT_MS} ms`)),
+    SEND_TIMEOUT_MS,
+  );
+  try {
+    await Promise.race([sent, timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

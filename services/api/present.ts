@@ -1,0 +1,159 @@
+import type { z } from 'zod';
+import { parseLsn } from '../../shared/domain/lsn.ts';
+import { formatPosition } from '../../shared/domain/position.ts';
+import type { Presigner } from '../../shared/storage/presign.ts';
+import { progressOf } from './progress.ts';
+import type { AccountRow } from './store/accounts.ts';
+import type { KeyRow } from './store/api-keys.ts';
+import type { ExportFileRow, ExportRow } from './store/exports.ts';
+import type { AttemptRow, WebhookRow } from './store/webhooks.ts';
+import type {
+  accountSchema,
+  attemptSchema,
+  exportFileSchema,
+  exportSchema,
+  keySchema,
+  webhookSchema,
+} from './wire.ts';
+
+/** Rows become public JSON here and nowhere else. */
+
+export interface LinkDeps {
+  readonly presigner: Presigner;
+  readonly publicUrl: () => string;
+  readonly urlLifetimeMs: number;
+  readonly now: () => number;
+}
+
+export const MANIFEST = 'manifest.json';
+
+export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
+  return {
+    id: row.id,
+    name: row.name,
+    source_id: row.source_id,
+    limits: { max_running_exports: row.max_running_exports },
+    created_at: row.created_at.toISOString(),
+  };
+}
+
+export function presentKey(row: KeyRow): z.input<typeof keySchema> {
+  return {
+    id: row.id,
+    account_id: row.account_id,
+    name: row.name,
+    scopes: row.scopes,
+    created_at: row.created_at.toISOString(),
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+  };
+}
+
+export function presentExport(row: ExportRow, deps: LinkDeps): z.input<typeof exportSchema> {
+  const { progress, etaSeconds } = progressOf(progressFacts(row), deps.now());
+  const { request } = row;
+  const isCompleted = row.status === 'completed';
+  return {
+    id: row.id,
+    account_id: row.account_id,
+    status: row.status,
+    phase: row.phase as z.input<typeof exportSchema>['phase'],
+    resources: row.resources,
+    format: request.format,
+    compression: request.compression,
+    archive: request.archive,
+    include_deleted: request.include_deleted,
+    include_related: request.include_related,
+    date_range: request.date_range,
+    fields: request.fields,
+    rows: {
+      estimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
+      extracted: Number(row.rows_extracted),
+      written: Number(row.rows_written),
+    },
+    progress,
+    eta_seconds: etaSeconds,
+    ...(row.queue_position === null ? {} : { queue_position: row.queue_position }),
+    created_at: row.created_at.toISOString(),
+    started_at: row.started_at?.toISOString() ?? null,
+    completed_at: row.completed_at?.toISOString() ?? null,
+    expires_at: row.expires_at?.toISOString() ?? null,
+    snapshot: row.snapshot && presentSnapshot(row.snapshot),
+    files: isCompleted ? (row.files ?? []).map((file) => presentFile(row, file, deps)) : [],
+    manifest_url: isCompleted ? presignExportFile(row, MANIFEST, deps).url : null,
+    ...(row.error === null ? {} : { error: { code: row.error.code, message: row.error.message } }),
+  };
+}
+
+/** What else a service keeps with the snapshot is its own business. */
+function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>) {
+  return { taken_at, lsn, xmin, xmax, xip };
+}
+
+/** A fresh presigned URL; it never outlives the file. */
+export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps) {
+  const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
+  return deps.presigner.presign(`exports/${row.id}/${name}`, endsAtMs);
+}
+
+function presentFile(row: ExportRow, file: ExportFileRow, deps: LinkDeps): z.input<typeof exportFileSchema> {
+  const { url, expiresAt } = presignExportFile(row, file.name, deps);
+  return {
+    name: file.name,
+    resource: file.resource,
+    rows: file.rows,
+    bytes: file.bytes,
+    sha256: file.sha256,
+    content_url: `${deps.publicUrl()}/exports/${row.id}/files/${file.name}`,
+    url,
+    url_expires_at: expiresAt.toISOString(),
+  };
+}
+
+function progressFacts(row: ExportRow) {
+  return {
+    status: row.status,
+    rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
+    rowsPlanned: Number(row.rows_planned ?? 0),
+    isPlanned: row.planned_at !== null,
+    rowsExtracted: Number(row.rows_extracted),
+    rowsWritten: Number(row.rows_written),
+    readingSinceMs: row.snapshot === null ? undefined : Date.parse(row.snapshot.taken_at),
+  };
+}
+
+export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof webhookSchema> {
+  const isInUse = ({ expires_at }: { expires_at: string | null }) =>
+    expires_at === null || Date.parse(expires_at) > nowMs;
+  return {
+    id: row.id,
+    account_id: row.account_id,
+    url: row.url,
+    events: row.events,
+    description: row.description,
+    headers: row.headers,
+    max_in_flight: row.max_in_flight,
+    status: row.status,
+    status_reason: row.status_reason,
+    start: row.start,
+    position: formatPosition({ commitLsn: parseLsn(row.cursor_lsn), index: row.cursor_idx }),
+    failures_in_row: row.failures_in_row,
+    failing_since: row.failing_since?.toISOString() ?? null,
+    resting_until: row.rest_until?.toISOString() ?? null,
+    secret_count: row.secrets.filter(isInUse).length,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+export function presentAttempt(row: AttemptRow): z.input<typeof attemptSchema> {
+  return {
+    id: row.id,
+    event_id: row.event_id,
+    attempt: row.attempt,
+    started_at: row.started_at.toISOString(),
+    duration_ms: row.duration_ms,
+    status: row.status,
+    outcome: row.outcome,
+    excerpt: row.excerpt,
+  };
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { type DeliveryRules, findUrlProblem } from '../../../shared/domain/delivery-url.ts';
+
+/** Events of the feed itself, beside those of resources. */
+const FEED_EVENTS = ['feed.reset', 'webhook.disabled'];
+
+const MAX_FILTERS = 100;
+const MAX_HEADERS = 20;
+const MAX_HEADER_CHARACTERS = 1_024;
+
+/** Headers that a delivery sets itself, or that would change how the request is framed or routed. */
+const FIXED_HEADER =
+  /^(webhook-.*|content-.*|proxy-.*|host|connection|keep-alive|transfer-encoding|upgrade|te|trailer|expect|user-agent)$/i;
+
+/** Every event type there is. */
+export function eventTypes(catalog: Catalog): string[] {
+  const verbs = ['created', 'updated', 'deleted'];
+  const ofResources = catalog.resources.flatMap(({ event }) => verbs.map((verb) => `${event}.${verb}`));
+  return [...ofResources, ...FEED_EVENTS];
+}
+
+/** `*`, `invoice.*` or one event type. */
+function filterSchema(catalog: Catalog) {
+  const types = eventTypes(catalog);
+  const known = new Set(['*', ...types, ...types.map((type) => `${type.split('.')[0]}.*`)]);
+  return z.string().refine((filter) => known.has(filter), {
+    error: `is no event type; there are ${types.join(', ')}, also as "<name>.*", and "*"`,
+  });
+}
+
+const headersSchema = z.record(z.string(), z.string()).superRefine((headers, context) => {
+  const refuse = (name: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [name], message });
+  const entries = Object.entries(headers);
+  if (entries.length > MAX_HEADERS) {
+    context.addIssue({ code: 'custom', message: `may have at most ${MAX_HEADERS} headers` });
+  }
+  for (const [name, value] of entries) {
+    if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse(name, 'is not a header name');
+    else if (FIXED_HEADER.test(name)) refuse(name, 'is set by the delivery itself');
+    if (!/^[\t\x20-\x7e]*$/.test(value)) refuse(name, 'must be printable ASCII, without line breaks');
+    if (value.length > MAX_HEADER_CHARACTERS)
+      refuse(name, `may have at most ${MAX_HEADER_CHARACTERS} characters`);
+  }
+});
+
+const startSchema = z.union(
+  [
+    z.literal('now'),
+    z.strictObject({ after_export: z.string().min(1).max(100) }),
+    z.strictObject({ since: z.string().min(1).max(100) }),
+  ],
+  { error: 'must be "now", {"after_export": <export ID>} or {"since": <moment or position>}' },
+);
+
+function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
+  return {
+    url: z.string().superRefine((url, context) => {
+      const problem = findUrlProblem(url, rules);
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+    }),
+    events: z.array(filterSchema(catalog)).min(1).max(MAX_FILTERS),
+    description: z.string().max(500).nullable(),
+    headers: headersSchema,
+    max_in_flight: z.int().min(1).max(100),
+  };
+}
+
+/** The body of `POST /webhooks`. */
+export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
+  const { url, events, description, headers, max_in_flight } = fieldsOf(catalog, rules);
+  return z.strictObject({
+    url,
+    events: events.default(['*']),
+    start: startSchema.default('now'),
+    description: description.default(null),
+    headers: headers.default({}),
+    max_in_flight: max_in_flight.default(20),
+  });
+}
+
+/** The body of `PATCH /webhooks/{id}`. */
+export function webhookPatchSchema(catalog: Catalog, rules: DeliveryRules) {
+  return z.strictObject(fieldsOf(catalog, rules)).partial();
+}

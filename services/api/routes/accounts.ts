@@ -1,0 +1,159 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { newId } from '../../../shared/domain/ids.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { answerJson, answerNothing } from '../http/answer.ts';
+import { hashKey, newKey, SCOPES } from '../http/caller.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { presentAccount, presentKey } from '../present.ts';
+import { findAccount, insertAccount, listAccounts, updateAccount } from '../store/accounts.ts';
+import { countKeys, insertKey, listKeys, revokeKey } from '../store/api-keys.ts';
+import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
+
+export interface AccountDeps {
+  readonly pool: Pool;
+  readonly cursorSigner: Signer;
+}
+
+/** Keys in use that an account may have. */
+const MAX_KEYS = 100;
+
+const name = z.string().min(1).max(200);
+const limits = z.strictObject({ max_running_exports: z.int().min(1).max(10).optional() });
+
+/** Accounts and their keys: the operator's. */
+export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
+  const operator = { access: 'operator', account: 'none' } as const;
+  const noAccount = (id: string) => new AppError('not_found', `There is no account ${id}.`);
+  return [
+    defineRoute({
+      ...operator,
+      method: 'POST',
+      path: '/admin/accounts',
+      summary: 'Create an account',
+      creates: true,
+      body: z.strictObject({ name, source_id: z.string().min(1).max(500), limits: limits.optional() }),
+      answers: { 201: { description: 'The account.', schema: accountSchema } },
+      handle: ({ body, once }) =>
+        once(async (db) => {
+          const row = await insertAccount(db, {
+            name: body.name,
+            sourceId: body.source_id,
+            maxRunningExports: body.limits?.max_running_exports,
+          });
+          if (row === undefined) {
+            throw new AppError(
+              'conflict',
+              `There is an account with the source_id "${body.source_id}" already.`,
+              {
+                errors: [{ pointer: '/source_id', detail: 'is in use' }],
+              },
+            );
+          }
+          return answerJson(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
+        }),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts',
+      summary: 'List accounts',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Accounts, newest first.', schema: listOf(accountSchema) } },
+      handle: ({ query }) =>
+        answerPage(
+          cursorSigner,
+          'accounts',
+          query,
+          (after, limit) => listAccounts(pool, after, limit),
+          presentAccount,
+        ),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts/{id}',
+      summary: 'Show an account',
+      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      handle: async ({ param }) => {
+        const row = await findAccount(pool, param('id'));
+        if (row === undefined) throw noAccount(param('id'));
+        return answerJson(200, presentAccount(row));
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'PATCH',
+      path: '/admin/accounts/{id}',
+      summary: "Change an account's name and limits",
+      body: z.strictObject({ name: name.optional(), limits: limits.optional() }),
+      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      handle: async ({ param, body }) => {
+        const row = await updateAccount(pool, param('id'), {
+          name: body.name,
+          maxRunningExports: body.limits?.max_running_exports,
+        });
+        if (row === undefined) throw noAccount(param('id'));
+        return answerJson(200, presentAccount(row));
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'POST',
+      path: '/admin/accounts/{id}/keys',
+      summary: 'Create a key',
+      creates: true,
+      body: z.strictObject({
+        name: name.optional(),
+        scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
+      }),
+      answers: { 201: { description: 'The key, shown this once.', schema: newKeySchema } },
+      handle: ({ param, body, once }) =>
+        once(async (db) => {
+          const accountId = param('id');
+          if ((await findAccount(db, accountId)) === undefined) throw noAccount(accountId);
+          if ((await countKeys(db, accountId)) >= MAX_KEYS) {
+            throw new AppError(
+              'conflict',
+              `An account may have ${MAX_KEYS} keys; revoke one that is not used.`,
+            );
+          }
+          const key = newKey();
+          const row = await insertKey(db, {
+            id: newId('key'),
+            accountId,
+            name: body.name,
+            keyHash: hashKey(key),
+            scopes: [...new Set(body.scopes ?? SCOPES)],
+          });
+          if (row === undefined) throw new Error('inserting a key returned nothing');
+          return answerJson(201, { ...presentKey(row), key });
+        }),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts/{id}/keys',
+      summary: "List an account's keys, without the keys themselves",
+      answers: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
+      handle: async ({ param }) => {
+        if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
+        const rows = await listKeys(pool, param('id'));
+        return answerJson(200, { data: rows.map(presentKey), has_more: false, next_cursor: null });
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'DELETE',
+      path: '/admin/accounts/{id}/keys/{key_id}',
+      summary: 'Revoke a key',
+      answers: { 204: { description: 'Revoked, from the next request on.' } },
+      handle: async ({ param }) => {
+        if (await revokeKey(pool, param('id'), param('key_id'))) return answerNothing();
+        throw new AppError('not_found', `There is no key ${param('key_id')} of account ${param('id')}.`);
+      },
+    }),
+  ];
+}

@@ -1,0 +1,173 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import {
+  comparePositions,
+  FEED_START,
+  formatPosition,
+  type Position,
+  parseEventId,
+  parsePosition,
+} from '../../../shared/domain/position.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../feed-start.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJsonText } from '../http/answer.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { invalid } from '../http/validate.ts';
+import { findExport } from '../store/exports.ts';
+import { findEventPayload, readEvents } from '../store/feed.ts';
+import { eventSchema, listOf } from '../wire.ts';
+
+export interface EventDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly now: () => number;
+}
+
+const MAX_LIMIT = 1_000;
+
+/** What a cursor of the feed says: where it stands, when it was given, and the export it goes on from until the seal. */
+interface FeedPlace {
+  readonly position: string;
+  readonly givenAtMs: number;
+  readonly exportId?: string;
+}
+
+interface ReadFrom {
+  readonly after: Position;
+  readonly handOff: HandOff | undefined;
+}
+
+interface EventsQuery {
+  readonly after?: string | undefined;
+  readonly after_export?: string | undefined;
+}
+
+/** The feed, pulled: the same events in the same order with the same hand-off as by webhook. */
+export function eventRoutes(deps: EventDeps): Route[] {
+  const { pool, catalog } = deps;
+  const names = catalog.resources.map(({ name }) => name);
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/events',
+      summary: 'Read the feed from a cursor, an event, a position or an export on',
+      access: 'events:read',
+      account: 'one',
+      query: z.strictObject({
+        after: z
+          .string()
+          .min(1)
+          .max(2_000)
+          .optional()
+          .meta({ description: 'next_cursor, an event ID or a position.' }),
+        after_export: z
+          .string()
+          .min(1)
+          .max(100)
+          .optional()
+          .meta({ description: 'Go on where this export ends.' }),
+        resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }).optional(),
+        limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
+      }),
+      answers: {
+        200: {
+          description:
+            'Events, oldest first. next_cursor is always there: ask with it again for what comes later.',
+          schema: listOf(eventSchema),
+        },
+      },
+      async handle({ query, accountId }) {
+        const account = oneAccount(accountId);
+        const { after, handOff } = await readFrom(account, query, deps);
+        const { resource, limit } = query;
+        const page = await readEvents(pool, { accountId: account, after, resource, handOff, limit });
+        const isPastSeal = handOff === undefined || page.lookedUpTo.commitLsn > handOff.untilLsn;
+        const place: FeedPlace = {
+          position: formatPosition(page.lookedUpTo),
+          givenAtMs: deps.now(),
+          ...(isPastSeal ? {} : { exportId: handOff.exportId }),
+        };
+        const cursor = writeCursor(deps.cursorSigner, feedOf(account), place);
+        // Payloads are the texts that webhooks sign; parsing and printing them would change their numbers.
+        return answerJsonText(
+          200,
+          `{"data":[${page.payloads.join(',')}],"has_more":${page.hasMore},"next_cursor":${JSON.stringify(cursor)}}`,
+        );
+      },
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/events/{id}',
+      summary: 'Show an event',
+      access: 'events:read',
+      account: 'any',
+      answers: { 200: { description: 'The event.', schema: eventSchema } },
+      async handle({ param, accountId }) {
+        const position = parseEventId(param('id'));
+        const payload = position && (await findEventPayload(pool, accountId, position));
+        if (payload === undefined) throw new AppError('not_found', `There is no event ${param('id')}.`);
+        return answerJsonText(200, payload);
+      },
+    }),
+  ];
+}
+
+/** A cursor is a place in the account's feed, whatever filter it is read with. */
+function feedOf(accountId: string): string {
+  return `events:${accountId}`;
+}
+
+async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps): Promise<ReadFrom> {
+  const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+  if (query.after?.includes('.') === true)
+    return readFromCursor(accountId, query.after, query, retention, deps);
+  const after =
+    query.after === undefined ? undefined : (parseEventId(query.after) ?? parsePosition(query.after));
+  if (query.after !== undefined && after === undefined) {
+    throw invalid([{ pointer: 'after', detail: 'must be a next_cursor, an event ID or a position' }]);
+  }
+  if (query.after_export !== undefined) {
+    const start = await startAfterExport(deps.pool, accountId, query.after_export, 'after_export', retention);
+    // What is before the export's start is in the export.
+    const isLater = after !== undefined && comparePositions(after, start.cursor) > 0;
+    return isLater ? { after, handOff: start.handOff } : { after: start.cursor, handOff: start.handOff };
+  }
+  if (after !== undefined && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
+  return { after: after ?? FEED_START, handOff: undefined };
+}
+
+async function readFromCursor(
+  accountId: string,
+  cursor: string,
+  { after_export: exportId }: EventsQuery,
+  retention: Retention,
+  deps: EventDeps,
+): Promise<ReadFrom> {
+  const place = readCursor<FeedPlace>(deps.cursorSigner, feedOf(accountId), cursor, 'after');
+  const after = parsePosition(place.position) ?? FEED_START;
+  // Up to the moment it was given nothing was missed, however long ago the last event was.
+  const isRecent = place.givenAtMs > retention.nowMs - (retention.eventRetentionDays - 1) * 86_400_000;
+  if (!isRecent && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
+  if (place.exportId !== undefined && exportId !== undefined && place.exportId !== exportId) {
+    throw invalid([
+      { pointer: 'after_export', detail: 'is another export than the one this cursor goes on from' },
+    ]);
+  }
+  // A cursor past the seal has left its export behind; naming it again along with the cursor changes nothing.
+  const job =
+    place.exportId === undefined ? undefined : await findExport(deps.pool, accountId, place.exportId);
+  return { after, handOff: job && handOffOf(job) };
+}
+
+function eventsGone(): AppError {
+  return new AppError(
+    'gone',
+    'Events after this place are no longer kept; take a new export and go on from it.',
+  );
+}

@@ -1,0 +1,176 @@
+import type { Readable } from 'node:stream';
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { type Answer, redirectTo } from '../http/answer.ts';
+import { planDownload } from '../http/download.ts';
+import { RangeNotSatisfiableError } from '../http/problem.ts';
+import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
+import { type LinkDeps, MANIFEST, presignExportFile } from '../present.ts';
+import { type ExportRow, findExport } from '../store/exports.ts';
+import { noExport } from './exports.ts';
+
+export interface ExportFileDeps extends LinkDeps {
+  readonly pool: Pool;
+  readonly storage: Pick<Storage, 'openRead' | 'stat'>;
+}
+
+/** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
+interface ServedFile {
+  readonly name: string;
+  readonly path: string;
+  readonly etag: string;
+  readonly digest: string | undefined;
+}
+
+const BINARY = { contentType: 'application/octet-stream' };
+
+/** Downloads: by key through a stable link, and without one through a presigned URL. */
+export function exportFileRoutes(deps: ExportFileDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/exports/{id}/files/{name}',
+      summary: 'Download a file: redirects to a fresh presigned URL',
+      access: 'exports:read',
+      account: 'any',
+      answers: { 302: { description: 'To the file.', headers: { Location: 'A presigned URL.' } } },
+      async handle({ param, accountId }) {
+        const row = await findExport(deps.pool, accountId, param('id'));
+        if (row === undefined) throw noExport(param('id'));
+        const file = servedFile(row, param('name'), deps.now());
+        return redirectTo(presignExportFile(row, file.name, deps).url);
+      },
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/files/exports/{id}/{name}',
+      summary: 'Download a file by its presigned URL',
+      access: 'public',
+      account: 'none',
+      // Anything wrong with the query is an altered link, which is for the signature to say.
+      query: z.looseObject({}),
+      answers: {
+        200: { description: 'The file.', ...BINARY },
+        206: { description: 'The part asked for with Range.', ...BINARY },
+        304: { description: 'The client has it already.' },
+      },
+      handle: (request) => download(request, deps),
+    }),
+  ];
+}
+
+async function download(request: ApiRequest, deps: ExportFileDeps): Promise<Answer> {
+  const verdict = deps.presigner.verify(
+    request.path.slice('/files/'.length),
+    request.querystring,
+    deps.now(),
+  );
+  if (verdict === 'expired')
+    throw new AppError('forbidden', 'This link has expired; ask for the export again.');
+  if (verdict === 'altered') throw new AppError('forbidden', 'This link is not one of ours, or was altered.');
+  const row = await findExport(deps.pool, null, request.param('id'));
+  if (row === undefined) throw noExport(request.param('id'));
+  const file = servedFile(row, request.param('name'), deps.now());
+  const stored = await deps.storage.stat(file.path);
+  if (stored === undefined) return missing(row, deps);
+  return send(request, file, stored.bytes, row, deps);
+}
+
+async function send(
+  request: ApiRequest,
+  file: ServedFile,
+  bytes: number,
+  row: ExportRow,
+  deps: ExportFileDeps,
+): Promise<Answer> {
+  const conditions = {
+    range: request.method === 'GET' ? request.header('range') : undefined,
+    ifRange: request.header('if-range'),
+    ifMatch: request.header('if-match'),
+    ifNoneMatch: request.header('if-none-match'),
+  };
+  const plan = planDownload(conditions, file.etag, bytes);
+  const headers = {
+    etag: file.etag,
+    'accept-ranges': 'bytes',
+    'cache-control': 'private, max-age=0, must-revalidate',
+    'x-content-type-options': 'nosniff',
+    'content-type': contentType(file.name),
+    'content-disposition': `attachment; filename="${file.name}"`,
+    ...(file.digest === undefined ? {} : { 'repr-digest': `sha-256=:${file.digest}:` }),
+  };
+  switch (plan.kind) {
+    case 'precondition_failed':
+      throw new AppError('precondition_failed', 'This is another file than the one If-Match names.');
+    case 'not_satisfiable':
+      throw new RangeNotSatisfiableError(bytes);
+    case 'not_modified':
+      return { status: 304, headers, body: undefined };
+    case 'part': {
+      const range = { start: plan.start, end: plan.end };
+      const part = {
+        ...headers,
+        'content-length': String(plan.end - plan.start + 1),
+        'content-range': `bytes ${plan.start}-${plan.end}/${bytes}`,
+      };
+      return { status: 206, headers: part, body: await open(file, range, row, deps) };
+    }
+    case 'whole': {
+      const body = request.method === 'HEAD' ? undefined : await open(file, undefined, row, deps);
+      return { status: 200, headers: { ...headers, 'content-length': String(bytes) }, body };
+    }
+  }
+}
+
+async function open(
+  file: ServedFile,
+  range: { start: number; end: number } | undefined,
+  row: ExportRow,
+  deps: ExportFileDeps,
+): Promise<Readable> {
+  try {
+    return await deps.storage.openRead(file.path, range);
+  } catch (error) {
+    if (error instanceof StorageNotFoundError) return missing(row, deps);
+    throw error;
+  }
+}
+
+/** The file may have been deleted since its export was looked up; that is told apart from a file that was lost. */
+async function missing(row: ExportRow, deps: ExportFileDeps): Promise<never> {
+  const now = await findExport(deps.pool, null, row.id);
+  if (now?.status === 'completed')
+    throw new Error(`files of the completed export ${row.id} are not in storage`);
+  throw gone();
+}
+
+/** @throws AppError `gone` after its retention, `conflict` before it is completed, `not_found` for a name it does not have */
+function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
+  const isPastRetention = row.expires_at !== null && row.expires_at.getTime() <= nowMs;
+  if (row.status === 'expired' || (row.status === 'completed' && isPastRetention)) throw gone();
+  if (row.status !== 'completed') {
+    throw new AppError('conflict', `The export is ${row.status}; it has files once it is completed.`, {
+      extra: { export_status: row.status },
+    });
+  }
+  if (name === MANIFEST) {
+    return { name, path: `exports/${row.id}/${MANIFEST}`, etag: `"${row.id}-manifest"`, digest: undefined };
+  }
+  const file = row.files?.find((candidate) => candidate.name === name);
+  if (file === undefined) throw new AppError('not_found', `The export has no file ${name}.`);
+  const digest = Buffer.from(file.sha256, 'hex').toString('base64');
+  return { name, path: file.path, etag: `"${file.sha256}"`, digest };
+}
+
+function gone(): AppError {
+  return new AppError('gone', 'The files of this export were removed; take a new export.');
+}
+
+function contentType(name: string): string {
+  if (name.endsWith('.gz')) return 'application/gzip';
+  if (name.endsWith('.json')) return 'application/json';
+  return name.endsWith('.jsonl') ? 'application/jsonl' : 'application/octet-stream';
+}

@@ -1,0 +1,211 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { type LinkDeps, presentExport } from '../present.ts';
+import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from '../requests/export-request.ts';
+import type { SourceFacts } from '../source-facts.ts';
+import { findAccount } from '../store/accounts.ts';
+import {
+  cancelExport,
+  type ExportRow,
+  expireExport,
+  findExport,
+  insertExport,
+  listExports,
+  lockActiveExports,
+  recentExportRate,
+} from '../store/exports.ts';
+import { estimateSchema, exportSchema, listOf } from '../wire.ts';
+
+export interface ExportDeps extends LinkDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly source: SourceFacts;
+  readonly storage: { deleteFolder(folder: string): Promise<void> };
+  /** Rung after a commit that left something in the outbox. */
+  readonly ringRelay: () => void;
+  /** Exports of one account that may wait. */
+  readonly maxQueuedExports: number;
+}
+
+/** When a client may look again after its first answer. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** How long a full queue is told to be left alone. */
+const QUEUE_RETRY_SECONDS = 30;
+
+/** Rows a second, assumed until this system has completed an export of its own; and the time any export takes. */
+const ASSUMED_RATE = 20_000;
+const LEAST_SECONDS = 2;
+
+export function noExport(id: string): AppError {
+  return new AppError('not_found', `There is no export ${id}.`);
+}
+
+export function exportRoutes(deps: ExportDeps): Route[] {
+  const { pool, catalog, cursorSigner, source } = deps;
+  const read = { access: 'exports:read', account: 'any' } as const;
+  const write = { access: 'exports:write', account: 'any' } as const;
+  const requireExport = async (accountId: string | null, id: string): Promise<ExportRow> => {
+    const row = await findExport(pool, accountId, id);
+    if (row === undefined) throw noExport(id);
+    return row;
+  };
+
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/exports',
+      summary: 'Start an export, or estimate one with dry_run',
+      access: 'exports:write',
+      account: 'one_or_all',
+      creates: true,
+      body: exportBodySchema(catalog),
+      bodyRules: exportBodyRules,
+      answers: {
+        202: {
+          description: 'The export, pending.',
+          schema: exportSchema,
+          headers: { Location: 'Its path.' },
+        },
+        200: { description: 'With dry_run: what it would come to.', schema: estimateSchema },
+      },
+      async handle({ body, accountId, once }) {
+        const answer = await once(async (db) => {
+          const request = resolveExport(body, catalog, deps.now());
+          const resources = resourcesOf(request, catalog);
+          if (request.date_range?.field != null) {
+            await source.requireRangeColumn(request.resources, request.date_range.field);
+          }
+          const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
+          const estimate = await source.estimate(request, resources, sourceId);
+          if (body.dry_run) return answerEstimate(db, resources, estimate);
+          await requireRoom(db, accountId, deps.maxQueuedExports);
+          const id = newId('exp');
+          await insertExport(db, {
+            id,
+            accountId,
+            request,
+            resources,
+            rowsEstimated: estimate?.rows ?? null,
+          });
+          const row = await findExport(db, accountId, id);
+          if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
+          return answerJson(202, presentExport(row, deps), started(id));
+        });
+        deps.ringRelay();
+        return answer;
+      },
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/exports',
+      summary: 'List exports',
+      query: z.strictObject({ ...PAGE_QUERY, status: exportSchema.shape.status.optional() }),
+      answers: { 200: { description: 'Exports, newest first.', schema: listOf(exportSchema) } },
+      handle: ({ query, accountId }) =>
+        answerPage(
+          cursorSigner,
+          `exports:${accountId ?? '*'}:${query.status ?? ''}`,
+          query,
+          (after, limit) => listExports(pool, accountId, query.status, after, limit),
+          (row) => presentExport(row, deps),
+        ),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/exports/{id}',
+      summary: 'Show an export',
+      answers: { 200: { description: 'The export.', schema: exportSchema } },
+      handle: async ({ param, accountId }) =>
+        answerJson(200, presentExport(await requireExport(accountId, param('id')), deps)),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/exports/{id}/cancel',
+      summary: 'Cancel an export; safe to repeat',
+      answers: { 202: { description: 'The export, cancelled or cancelling.', schema: exportSchema } },
+      async handle({ param, accountId }) {
+        const id = param('id');
+        const status = await cancelExport(pool, accountId, id);
+        if (status === undefined) throw noExport(id);
+        if (status !== 'cancelled' && status !== 'cancelling') {
+          throw new AppError('conflict', `The export is ${status} and can not be cancelled any more.`, {
+            extra: { export_status: status },
+          });
+        }
+        deps.ringRelay();
+        return answerJson(202, presentExport(await requireExport(accountId, id), deps), started(id));
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'DELETE',
+      path: '/exports/{id}',
+      summary: "Delete an export's files at once; safe to repeat",
+      answers: { 204: { description: 'The files are gone; the export is shown as expired.' } },
+      async handle({ param, accountId }) {
+        const row = await requireExport(accountId, param('id'));
+        if (['pending', 'running', 'cancelling'].includes(row.status)) {
+          throw new AppError('conflict', `The export is ${row.status}; cancel it first.`, {
+            extra: { export_status: row.status },
+          });
+        }
+        // No link leads to the files from here on; a crash before they are deleted is mended by asking again.
+        await expireExport(pool, row.id);
+        await deps.storage.deleteFolder(`exports/${row.id}`);
+        return answerNothing();
+      },
+    }),
+  ];
+}
+
+function started(id: string): Record<string, string> {
+  return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
+}
+
+async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
+  const account = await findAccount(db, accountId);
+  if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);
+  return account.source_id;
+}
+
+async function answerEstimate(
+  db: Queryable,
+  resources: readonly string[],
+  estimate: { rows: number; bytes: number } | null,
+): Promise<TextAnswer> {
+  const rate = (await recentExportRate(db)) ?? ASSUMED_RATE;
+  return answerJson(200, {
+    dry_run: true,
+    resources,
+    estimated_rows: estimate?.rows ?? null,
+    estimated_bytes: estimate?.bytes ?? null,
+    estimated_duration_seconds: estimate === null ? null : Math.ceil(LEAST_SECONDS + estimate.rows / rate),
+  });
+}
+
+/** @throws AppError `too_many`, naming the jobs in the way */
+async function requireRoom(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
+  const active = await lockActiveExports(db, accountId);
+  if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
+  throw new AppError(
+    'too_many',
+    `${maxQueued} exports are waiting already; cancel one or come again later.`,
+    {
+      retryAfterSeconds: QUEUE_RETRY_SECONDS,
+      extra: { active_jobs: active },
+    },
+  );
+}

@@ -1,0 +1,231 @@
+import { randomBytes } from 'node:crypto';
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { DeliveryRules } from '../../../shared/domain/delivery-url.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { type FeedStart, startAfterExport, startNow, startSince } from '../feed-start.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJson, answerNothing } from '../http/answer.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { presentAttempt, presentWebhook } from '../present.ts';
+import { webhookBodySchema, webhookPatchSchema } from '../requests/webhook-request.ts';
+import {
+  addSecret,
+  deleteWebhook,
+  findWebhook,
+  insertWebhook,
+  listAttempts,
+  listWebhooks,
+  lockAndCountWebhooks,
+  pauseWebhook,
+  resumeWebhook,
+  updateWebhook,
+  type WebhookRow,
+} from '../store/webhooks.ts';
+import { attemptSchema, listOf, webhookSchema, webhookWithSecretSchema } from '../wire.ts';
+
+export interface WebhookDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly deliveryRules: DeliveryRules;
+  readonly secretBox: SecretBox;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly now: () => number;
+}
+
+/** Each endpoint is a reader of its account's events; this bounds what one account makes of them. */
+const MAX_WEBHOOKS = 50;
+
+/** How long a rotated secret goes on signing. */
+const GRACE_HOURS = 24;
+
+type Start = z.output<ReturnType<typeof webhookBodySchema>>['start'];
+
+export function webhookRoutes(deps: WebhookDeps): Route[] {
+  const { pool, cursorSigner } = deps;
+  const read = { access: 'webhooks:read', account: 'any' } as const;
+  const write = { access: 'webhooks:write', account: 'any' } as const;
+  const show = (row: WebhookRow | undefined, id: string) =>
+    answerJson(200, presentWebhook(known(row, id), deps.now()));
+  const shown = { 200: { description: 'The endpoint.', schema: webhookSchema } };
+
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/webhooks',
+      summary: 'Create an endpoint',
+      access: 'webhooks:write',
+      account: 'one',
+      creates: true,
+      body: webhookBodySchema(deps.catalog, deps.deliveryRules),
+      answers: {
+        201: { description: 'The endpoint, its secret shown this once.', schema: webhookWithSecretSchema },
+      },
+      handle: ({ body, accountId, once }) =>
+        once(async (db) => {
+          const account = oneAccount(accountId);
+          if ((await lockAndCountWebhooks(db, account)) >= MAX_WEBHOOKS) {
+            throw new AppError(
+              'conflict',
+              `An account may have ${MAX_WEBHOOKS} endpoints; delete one that is not used.`,
+            );
+          }
+          const { cursor, handOff } = await resolveStart(db, account, body.start, deps);
+          const secret = newSecret();
+          const row = await insertWebhook(db, {
+            id: newId('whk'),
+            accountId: account,
+            url: body.url,
+            events: [...new Set(body.events)],
+            description: body.description,
+            headers: body.headers,
+            maxInFlight: body.max_in_flight,
+            secret: { ciphertext: deps.secretBox.seal(secret), expires_at: null },
+            start: body.start,
+            cursor,
+            handOff,
+          });
+          const webhook = presentWebhook(known(row, 'new'), deps.now());
+          return answerJson(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
+        }),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks',
+      summary: 'List endpoints',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Endpoints, newest first.', schema: listOf(webhookSchema) } },
+      handle: ({ query, accountId }) =>
+        answerPage(
+          cursorSigner,
+          `webhooks:${accountId ?? '*'}`,
+          query,
+          (after, limit) => listWebhooks(pool, accountId, after, limit),
+          (row) => presentWebhook(row, deps.now()),
+        ),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks/{id}',
+      summary: 'Show an endpoint',
+      answers: shown,
+      handle: async ({ param, accountId }) =>
+        show(await findWebhook(pool, accountId, param('id')), param('id')),
+    }),
+    defineRoute({
+      ...write,
+      method: 'PATCH',
+      path: '/webhooks/{id}',
+      summary: 'Change an endpoint',
+      body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
+      answers: shown,
+      async handle({ param, body, accountId }) {
+        const { url, events, description, headers, max_in_flight: maxInFlight } = body;
+        const change = { url, events, description, headers, maxInFlight };
+        return show(await updateWebhook(pool, accountId, param('id'), change), param('id'));
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'DELETE',
+      path: '/webhooks/{id}',
+      summary: 'Delete an endpoint and what waits for it',
+      answers: { 204: { description: 'Deleted.' } },
+      async handle({ param, accountId }) {
+        if (await deleteWebhook(pool, accountId, param('id'))) return answerNothing();
+        throw noWebhook(param('id'));
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/pause',
+      summary: 'Stop deliveries; events are kept',
+      answers: shown,
+      handle: async ({ param, accountId }) =>
+        show(await pauseWebhook(pool, accountId, param('id')), param('id')),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/resume',
+      summary: 'Go on with deliveries where they stopped',
+      answers: shown,
+      handle: async ({ param, accountId }) =>
+        show(await resumeWebhook(pool, accountId, param('id')), param('id')),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/rotate-secret',
+      summary: `Make a new secret; the old one signs for ${GRACE_HOURS} hours more`,
+      creates: true,
+      answers: {
+        200: {
+          description: 'The endpoint, its new secret shown this once.',
+          schema: webhookWithSecretSchema,
+        },
+      },
+      handle: ({ param, accountId, once }) =>
+        once(async (db) => {
+          const secret = newSecret();
+          const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
+          return answerJson(200, { ...presentWebhook(known(row, param('id')), deps.now()), secret });
+        }),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks/{id}/attempts',
+      summary: 'List the latest deliveries',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
+      async handle({ param, query, accountId }) {
+        const { id } = known(await findWebhook(pool, accountId, param('id')), param('id'));
+        const list = `attempts:${id}`;
+        const before =
+          query.cursor === undefined ? undefined : readCursor<string>(cursorSigner, list, query.cursor);
+        const rows = await listAttempts(pool, id, before, query.limit + 1);
+        const page = rows.slice(0, query.limit);
+        const hasMore = rows.length > query.limit;
+        return answerJson(200, {
+          data: page.map(presentAttempt),
+          has_more: hasMore,
+          next_cursor: hasMore ? writeCursor(cursorSigner, list, page.at(-1)?.id) : null,
+        });
+      },
+    }),
+  ];
+}
+
+function noWebhook(id: string): AppError {
+  return new AppError('not_found', `There is no webhook ${id}.`);
+}
+
+function known(row: WebhookRow | undefined, id: string): WebhookRow {
+  if (row === undefined) throw noWebhook(id);
+  return row;
+}
+
+/** 256 bits in the form of Standard Webhooks. */
+function newSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
+}
+
+function resolveStart(db: Queryable, accountId: string, start: Start, deps: WebhookDeps): Promise<FeedStart> {
+  if (start === 'now') return startNow(db);
+  const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+  return 'since' in start
+    ? startSince(db, accountId, start.since, '/start/since', retention)
+    : startAfterExport(db, accountId, start.after_export, '/start/after_export', retention);
+}

@@ -1,0 +1,39 @@
+import Koa from 'koa';
+import type { Log } from '../../shared/runtime/log.ts';
+import { errorDoor } from './http/error-door.ts';
+import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
+import type { Route } from './http/route.ts';
+import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
+import { docsRoutes } from './routes/docs.ts';
+import { type EventDeps, eventRoutes } from './routes/events.ts';
+import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
+import { type ExportDeps, exportRoutes } from './routes/exports.ts';
+import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
+
+export type AppDeps = MountDeps &
+  AccountDeps &
+  ExportDeps &
+  ExportFileDeps &
+  WebhookDeps &
+  EventDeps &
+  HealthDeps & { readonly log: Log; readonly version: string };
+
+/** The whole API over what it needs; listening is the caller's. */
+export function createApp(deps: AppDeps): Koa {
+  const routes: Route[] = [
+    ...exportRoutes(deps),
+    ...exportFileRoutes(deps),
+    ...webhookRoutes(deps),
+    ...eventRoutes(deps),
+    ...accountRoutes(deps),
+    ...healthRoutes(deps),
+  ];
+  const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps.version)], deps);
+  const app = new Koa();
+  // What reaches Koa itself went wrong after the answer had begun, mostly a client that left its download.
+  app.on('error', (error: Error) => deps.log.debug('response.broken_off', { error }));
+  app.use(errorDoor(deps.log, allowedMethods));
+  app.use(middleware);
+  return app;
+}

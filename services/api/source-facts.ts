@@ -1,0 +1,152 @@
+import {
+  describeTables,
+  findTable,
+  type TableDescription,
+  visibleColumns,
+} from '../../shared/catalog/describe-table.ts';
+import { type Catalog, findResource, type Resource } from '../../shared/domain/catalog.ts';
+import type { ExportRequest } from '../../shared/domain/export-request.ts';
+import type { Queryable } from '../../shared/postgres/queryable.ts';
+import { quoteIdent, quoteTable } from '../../shared/postgres/quote.ts';
+import { AppError } from '../../shared/runtime/errors.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import { invalid } from './http/validate.ts';
+
+export interface Estimate {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** What the api asks the source. Requests never fail for a source that is down, and hardly wait for it. */
+export interface SourceFacts {
+  /** From the planner's statistics, without reading rows; null when the source does not answer. */
+  estimate(
+    request: ExportRequest,
+    resources: readonly string[],
+    sourceId: string | null,
+  ): Promise<Estimate | null>;
+  /**
+   * Checks that each resource has this column, visible and with a date or timestamp in it.
+   *
+   * @throws AppError `invalid`; `unavailable` when that can't be found out now
+   */
+  requireRangeColumn(resources: readonly string[], column: string): Promise<void>;
+}
+
+/** After a failure the source is left alone this long, so that requests don't queue up behind its timeout. */
+const REST_MS = 10_000;
+
+const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
+
+/** `{"name":` around each value, and a comma. */
+const JSON_BYTES_PER_COLUMN = 4;
+
+export function createSourceFacts(
+  catalog: Catalog,
+  deps: { source: Queryable; log: Log; now: () => number },
+): SourceFacts {
+  let restUntilMs = 0;
+  const ask = async <T>(question: () => Promise<T>): Promise<T | undefined> => {
+    if (deps.now() < restUntilMs) return undefined;
+    try {
+      return await question();
+    } catch (error) {
+      restUntilMs = deps.now() + REST_MS;
+      deps.log.warn('source.not_asked', { restMs: REST_MS, error });
+      return undefined;
+    }
+  };
+  const named = (names: readonly string[]) => names.flatMap((name) => findResource(catalog, name) ?? []);
+  const describe = (resources: readonly Resource[]) =>
+    ask(() =>
+      describeTables(
+        deps.source,
+        resources.map(({ table }) => table),
+      ),
+    );
+
+  return {
+    async estimate(request, names, sourceId) {
+      const resources = named(names);
+      const tables = await describe(resources);
+      if (tables === undefined) return null;
+      const parts = await ask(() =>
+        Promise.all(resources.map((resource) => explain(deps.source, resource, tables, request, sourceId))),
+      );
+      if (parts === undefined) return null;
+      return parts.reduce((sum, part) => ({ rows: sum.rows + part.rows, bytes: sum.bytes + part.bytes }), {
+        rows: 0,
+        bytes: 0,
+      });
+    },
+    async requireRangeColumn(names, column) {
+      const unknown = named(names).filter(({ range }) => range !== column);
+      if (unknown.length === 0) return;
+      const tables = await describe(unknown);
+      if (tables === undefined) {
+        throw new AppError(
+          'unavailable',
+          'The source database does not answer, so date_range.field can not be checked.',
+          {
+            retryAfterSeconds: REST_MS / 1_000,
+          },
+        );
+      }
+      const without = unknown.filter((resource) => {
+        const table = findTable(tables, resource.table);
+        const columns = table === undefined ? [] : visibleColumns(table, resource);
+        return !columns.some(({ name, baseTypeOid }) => name === column && DATE_TYPES.has(baseTypeOid));
+      });
+      if (without.length > 0) {
+        const detail = `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${column}"`;
+        throw invalid([{ pointer: '/date_range/field', detail }]);
+      }
+    },
+  };
+}
+
+interface ExplainedPlan {
+  'QUERY PLAN': [{ Plan: { 'Plan Rows': number; 'Plan Width': number } }];
+}
+
+async function explain(
+  source: Queryable,
+  resource: Resource,
+  tables: readonly TableDescription[],
+  request: ExportRequest,
+  sourceId: string | null,
+): Promise<Estimate> {
+  const table = findTable(tables, resource.table);
+  if (table === undefined) return { rows: 0, bytes: 0 };
+  const columns = visibleColumns(table, resource).map(({ name }) => name);
+  const { where, values } = conditionsOf(resource, request, sourceId);
+  const { rows } = await source.query<ExplainedPlan>(
+    `explain (format json) select ${columns.map(quoteIdent).join(', ')} from ${quoteTable(resource.table)}${where}`,
+    values,
+  );
+  const plan = rows[0]?.['QUERY PLAN'][0].Plan;
+  if (plan === undefined) return { rows: 0, bytes: 0 };
+  const names = columns.reduce((sum, name) => sum + Buffer.byteLength(name) + JSON_BYTES_PER_COLUMN, 0);
+  return { rows: plan['Plan Rows'], bytes: plan['Plan Rows'] * (plan['Plan Width'] + names) };
+}
+
+function conditionsOf(
+  { account, softDelete, range, name }: Resource,
+  { include_deleted, date_range, resources }: ExportRequest,
+  sourceId: string | null,
+): { where: string; values: string[] } {
+  const conditions: string[] = [];
+  const values: string[] = [];
+  const compare = (column: string, operator: string, value: string) => {
+    values.push(value);
+    conditions.push(`${quoteIdent(column)} ${operator} $${values.length}`);
+  };
+  if (sourceId !== null) compare(account, '=', sourceId);
+  if (!include_deleted && softDelete !== undefined) conditions.push(`${quoteIdent(softDelete)} is null`);
+  const field = date_range?.field ?? range;
+  if (date_range !== null && field !== undefined && resources.includes(name)) {
+    compare(field, '>=', date_range.from);
+    compare(field, '<', date_range.to);
+  }
+  return { where: conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`, values };
+}

@@ -1,0 +1,147 @@
+import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import type { Position } from '../../../shared/domain/position.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** Every transaction at or before it is visible to whoever reads the source from now on. Undefined before the feed ever ran. */
+export async function findSettledLsn(db: Queryable): Promise<Lsn | undefined> {
+  const { rows } = await db.query<{ lsn: string }>('select settled_lsn::text as lsn from feed_state');
+  return rows[0] === undefined ? undefined : parseLsn(rows[0].lsn);
+}
+
+/** The oldest event that is kept, over all accounts. */
+export function findOldestEvent(db: Queryable): Promise<Position | undefined> {
+  return findPosition(
+    db,
+    'select commit_lsn::text as lsn, idx from events order by commit_lsn, idx limit 1',
+    [],
+  );
+}
+
+export function findNewestEvent(db: Queryable, accountId: string): Promise<Position | undefined> {
+  return findPosition(
+    db,
+    `select commit_lsn::text as lsn, idx from events where account_id = $1
+     order by commit_lsn desc, idx desc limit 1`,
+    [accountId],
+  );
+}
+
+/** The first event in feed order of those committed at or after a moment. */
+export function findFirstEventSince(
+  db: Queryable,
+  accountId: string,
+  since: string,
+): Promise<Position | undefined> {
+  return findPosition(
+    db,
+    `select commit_lsn::text as lsn, idx from events where account_id = $1 and committed_at >= $2
+     order by commit_lsn, idx limit 1`,
+    [accountId, since],
+  );
+}
+
+async function findPosition(db: Queryable, text: string, values: unknown[]): Promise<Position | undefined> {
+  const { rows } = await db.query<{ lsn: string; idx: number }>(text, values);
+  return rows[0] === undefined ? undefined : { commitLsn: parseLsn(rows[0].lsn), index: rows[0].idx };
+}
+
+export interface EventQuery {
+  readonly accountId: string;
+  readonly after: Position;
+  readonly resource: string | undefined;
+  /** Events that the hand-off's snapshot holds are left out, up to its seal. */
+  readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
+  readonly limit: number;
+}
+
+export interface EventPage {
+  /** Payloads as they were recorded, in feed order. */
+  readonly payloads: readonly string[];
+  /** Everything up to here was looked at. */
+  readonly lookedUpTo: Position;
+  readonly hasMore: boolean;
+}
+
+/**
+ * Events looked at for one page. A reader whose filter matches little still moves on by this much at a time, so that
+ * no request walks the whole log, and none walks the same stretch twice.
+ */
+const MAX_LOOKED_AT = 10_000;
+
+const READ_EVENTS = `
+with looked_at as (
+  select commit_lsn, idx, resource, payload,
+         $5::pg_snapshot is not null and commit_lsn <= $6::pg_lsn
+           and pg_visible_in_snapshot(xid::text::xid8, $5::pg_snapshot) as is_held
+  from events
+  where account_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int)
+  order by commit_lsn, idx limit ${MAX_LOOKED_AT}
+), wanted as (
+  select commit_lsn, idx, payload from looked_at
+  where not is_held and ($4::text is null or resource = $4)
+  order by commit_lsn, idx limit $7 + 1
+), last as (
+  select commit_lsn, idx from looked_at order by commit_lsn desc, idx desc limit 1
+)
+select wanted.commit_lsn::text as lsn, wanted.idx, wanted.payload,
+       last.commit_lsn::text as last_lsn, last.idx as last_idx,
+       (select count(*)::int from looked_at) as looked_at_count
+from last left join wanted on true
+order by wanted.commit_lsn, wanted.idx`;
+
+interface EventRow {
+  lsn: string | null;
+  idx: number | null;
+  payload: string | null;
+  last_lsn: string;
+  last_idx: number;
+  looked_at_count: number;
+}
+
+export async function readEvents(db: Queryable, query: EventQuery): Promise<EventPage> {
+  const { accountId, after, resource, handOff, limit } = query;
+  const { rows } = await db.query<EventRow>({
+    name: 'read_events',
+    text: READ_EVENTS,
+    values: [
+      accountId,
+      formatLsn(after.commitLsn),
+      after.index,
+      resource ?? null,
+      handOff?.snapshot ?? null,
+      handOff === undefined ? null : formatLsn(handOff.untilLsn),
+      limit,
+    ],
+  });
+  const [first] = rows;
+  if (first === undefined) return { payloads: [], lookedUpTo: after, hasMore: false };
+  const wanted = rows.flatMap(({ lsn, idx, payload }) =>
+    lsn === null || idx === null || payload === null ? [] : [{ lsn, idx, payload }],
+  );
+  const page = wanted.slice(0, limit);
+  const lastOfPage = page.at(-1);
+  if (wanted.length > limit && lastOfPage !== undefined) {
+    return {
+      payloads: page.map(({ payload }) => payload),
+      lookedUpTo: { commitLsn: parseLsn(lastOfPage.lsn), index: lastOfPage.idx },
+      hasMore: true,
+    };
+  }
+  return {
+    payloads: page.map(({ payload }) => payload),
+    lookedUpTo: { commitLsn: parseLsn(first.last_lsn), index: first.last_idx },
+    hasMore: first.looked_at_count === MAX_LOOKED_AT,
+  };
+}
+
+export async function findEventPayload(
+  db: Queryable,
+  accountId: string | null,
+  { commitLsn, index }: Position,
+): Promise<string | undefined> {
+  const { rows } = await db.query<{ payload: string }>(
+    `select payload from events where ($1::text is null or account_id = $1) and commit_lsn = $2 and idx = $3`,
+    [accountId, formatLsn(commitLsn), index],
+  );
+  return rows[0]?.payload;
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+
+/** The JSON that leaves, as schemas: the types of `present.ts` and the answers in the OpenAPI document. */
+
+const moment = z.string().meta({ format: 'date-time' });
+const count = z.int().min(0);
+
+export const accountSchema = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    source_id: z.string().meta({ description: "The account column's value, in its PostgreSQL text form." }),
+    limits: z.strictObject({ max_running_exports: z.int() }),
+    created_at: moment,
+  })
+  .meta({ id: 'Account' });
+
+export const keySchema = z
+  .strictObject({
+    id: z.string(),
+    account_id: z.string(),
+    name: z.string().nullable(),
+    scopes: z.array(z.string()),
+    created_at: moment,
+    revoked_at: moment.nullable(),
+  })
+  .meta({ id: 'Key' });
+
+export const newKeySchema = keySchema
+  .extend({ key: z.string().meta({ description: 'Shown once.' }) })
+  .meta({ id: 'NewKey' });
+
+export const exportFileSchema = z
+  .strictObject({
+    name: z.string(),
+    resource: z.string(),
+    rows: count,
+    bytes: count,
+    sha256: z.string(),
+    content_url: z.string().meta({ description: 'Needs the key; redirects to a fresh presigned URL.' }),
+    url: z.string().meta({ description: 'Presigned: needs no key, and works until url_expires_at.' }),
+    url_expires_at: moment,
+  })
+  .meta({ id: 'ExportFile' });
+
+export const exportSchema = z
+  .strictObject({
+    id: z.string(),
+    account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
+    status: z.enum(['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled', 'expired']),
+    phase: z.enum(['queued', 'waiting_for_feed', 'extracting', 'assembling', 'done']),
+    resources: z.array(z.string()),
+    format: z.string(),
+    compression: z.string(),
+    archive: z.string().nullable(),
+    include_deleted: z.boolean(),
+    include_related: z.boolean(),
+    date_range: z.strictObject({ from: moment, to: moment, field: z.string().nullable() }).nullable(),
+    fields: z.array(z.string()).nullable(),
+    rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
+    progress: z.number().min(0).max(1),
+    eta_seconds: count.nullable().meta({ description: 'Null until there is something to go on.' }),
+    queue_position: count.optional().meta({ description: 'While pending: 1 is the next of this account.' }),
+    created_at: moment,
+    started_at: moment.nullable(),
+    completed_at: moment.nullable(),
+    expires_at: moment.nullable(),
+    snapshot: z
+      .strictObject({
+        taken_at: z.string(),
+        lsn: z.string(),
+        xmin: z.string(),
+        xmax: z.string(),
+        xip: z.array(z.string()),
+      })
+      .nullable(),
+    files: z.array(exportFileSchema).meta({ description: 'Only a completed export has files.' }),
+    manifest_url: z.string().nullable(),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+  })
+  .meta({ id: 'Export' });
+
+export const estimateSchema = z
+  .strictObject({
+    dry_run: z.literal(true),
+    resources: z.array(z.string()),
+    estimated_rows: count.nullable(),
+    estimated_bytes: count.nullable(),
+    estimated_duration_seconds: count.nullable(),
+  })
+  .meta({ id: 'ExportEstimate' });
+
+export const webhookSchema = z
+  .strictObject({
+    id: z.string(),
+    account_id: z.string(),
+    url: z.string(),
+    events: z.array(z.string()),
+    description: z.string().nullable(),
+    headers: z.record(z.string(), z.string()),
+    max_in_flight: z.int(),
+    status: z.enum(['active', 'paused', 'disabled']),
+    status_reason: z.string().nullable(),
+    start: z.unknown(),
+    position: z.string().meta({ description: 'Every event up to here is done.' }),
+    failures_in_row: count,
+    failing_since: moment.nullable(),
+    resting_until: moment.nullable(),
+    secret_count: count.meta({ description: 'More than one while an old secret still signs.' }),
+    created_at: moment,
+    updated_at: moment,
+  })
+  .meta({ id: 'Webhook' });
+
+export const webhookWithSecretSchema = webhookSchema
+  .extend({ secret: z.string().meta({ description: 'whsec_…, shown once.' }) })
+  .meta({ id: 'WebhookWithSecret' });
+
+export const attemptSchema = z
+  .strictObject({
+    id: z.string(),
+    event_id: z.string(),
+    attempt: z.int(),
+    started_at: moment,
+    duration_ms: count,
+    status: z.int().nullable(),
+    outcome: z.string(),
+    excerpt: z.string().nullable(),
+  })
+  .meta({ id: 'Attempt' });
+
+export const eventSchema = z
+  .looseObject({
+    id: z.string(),
+    type: z.string(),
+    timestamp: moment,
+    account_id: z.string(),
+    position: z.string(),
+    resource: z.string(),
+    key: z.unknown(),
+    data: z.unknown(),
+  })
+  .meta({ id: 'Event' });
+
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.strictObject({
+    data: z.array(item),
+    has_more: z.boolean(),
+    next_cursor: z.string().nullable(),
+  });
+}
+
+export const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    errors: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
+    request_id: z.string(),
+  })
+  .meta({ id: 'Problem' });

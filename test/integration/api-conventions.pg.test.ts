@@ -1,0 +1,189 @@
+import { request } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+
+let api: TestApi;
+let key: string;
+beforeAll(async () => {
+  api = await openTestApi();
+  key = (await api.account()).key;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+test('a problem says what went wrong, in one form', async () => {
+  const { status, headers, json } = await api.call('GET', '/nowhere');
+  expect(status).toBe(404);
+  expect(headers.get('content-type')).toContain('application/problem+json');
+  expect(json).toMatchObject({
+    type: expect.any(String),
+    title: 'Not found',
+    status: 404,
+    code: 'not_found',
+  });
+  expect(json.request_id).toBe(headers.get('x-request-id'));
+  expect(json.request_id).toMatch(/^req_/);
+});
+
+test('the request ID of a client comes back, unless it could break a log', async () => {
+  const id = async (sent: string) =>
+    (await api.call('GET', '/healthz', { headers: { 'x-request-id': sent } })).headers.get('x-request-id');
+  expect(await id('trace-42')).toBe('trace-42');
+  expect(await id('a b"c')).toMatch(/^req_/);
+  expect(await id('x'.repeat(200))).toMatch(/^req_/);
+});
+
+test('a method that a path does not have is told, with those it has', async () => {
+  const { status, headers, json } = await api.call('PUT', '/exports', { key });
+  expect(status).toBe(405);
+  expect(headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'POST']);
+  expect(json.code).toBe('method_not_allowed');
+});
+
+test('malformed JSON is 400, another type 415, too much 413', async () => {
+  const post = (body: string, headers: Record<string, string> = {}) =>
+    api.call('POST', '/exports', { key, body, headers });
+  expect((await post('{"resource":')).status).toBe(400);
+  expect((await post('')).status).toBe(400);
+  expect((await post('{}', { 'content-type': 'text/plain' })).status).toBe(415);
+  expect((await post('{}', { 'content-type': 'application/json; charset=latin1' })).status).toBe(415);
+  expect((await post('{}', { 'content-encoding': 'gzip' })).status).toBe(415);
+  expect((await post(`{"resource":"${'x'.repeat(20_000)}"}`)).status).toBe(413);
+  expect((await post('[]')).status).toBe(422);
+  expect((await post('null')).status).toBe(422);
+});
+
+test('too much without a length is refused while it arrives, and is not parsed', async () => {
+  const answered = new Promise<number | undefined>((resolve, reject) => {
+    const sent = request(
+      `${api.url}/exports`,
+      { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+        sent.destroy();
+      },
+    );
+    sent.on('error', reject);
+    // The body never ends: the answer must not wait for it.
+    sent.write('{'.repeat(20_000));
+  });
+  expect(await answered).toBe(413);
+});
+
+test('without a key, with a wrong one or a revoked one nobody is let in', async () => {
+  const statusOf = async (headers: Record<string, string>) =>
+    (await api.call('GET', '/exports', { headers })).status;
+  expect(await statusOf({})).toBe(401);
+  expect(await statusOf({ authorization: 'Bearer tk_wrong' })).toBe(401);
+  expect(await statusOf({ authorization: 'Basic abc' })).toBe(401);
+  expect(await statusOf({ authorization: `Bearer ${ADMIN_KEY}x` })).toBe(401);
+  const account = await api.account();
+  const keys = await api.call('GET', `/admin/accounts/${account.id}/keys`, { key: ADMIN_KEY });
+  expect(keys.text).not.toContain(account.key);
+  expect(await statusOf({ authorization: `Bearer ${account.key}` })).toBe(200);
+  const revoked = await api.call('DELETE', `/admin/accounts/${account.id}/keys/${keys.json.data[0].id}`, {
+    key: ADMIN_KEY,
+  });
+  expect(revoked.status).toBe(204);
+  expect(await statusOf({ authorization: `Bearer ${account.key}` })).toBe(401);
+  expect((await api.call('GET', '/exports')).headers.get('www-authenticate')).toBe('Bearer');
+});
+
+test('a key does what its scopes say, and never what is the operator’s', async () => {
+  const reader = await api.account(['exports:read']);
+  expect((await api.call('GET', '/exports', { key: reader.key })).status).toBe(200);
+  const refused = await api.call('POST', '/exports', { key: reader.key, body: { resource: 'invoices' } });
+  expect(refused.status).toBe(403);
+  expect(refused.json).toMatchObject({ code: 'forbidden', scope: 'exports:write' });
+  expect((await api.call('GET', '/admin/accounts', { key: reader.key })).status).toBe(403);
+  expect((await api.call('GET', '/admin/accounts')).status).toBe(401);
+});
+
+test('the operator names the account, and a customer can not', async () => {
+  const account = await api.account();
+  const post = (body: unknown, by = ADMIN_KEY) => api.call('POST', '/webhooks', { key: by, body });
+  const url = 'https://example.com/hook';
+  expect((await post({ url })).json.errors).toEqual([
+    { pointer: 'account_id', detail: 'the operator must name an account' },
+  ]);
+  expect((await post({ url, account_id: 'acct_none' })).status).toBe(422);
+  expect((await post({ url, account_id: '*' })).status).toBe(422);
+  expect((await post({ url, account_id: account.id })).json.account_id).toBe(account.id);
+  expect((await post({ url, account_id: account.id }, key)).status).toBe(422);
+  const listed = await api.call('GET', `/webhooks?account_id=${account.id}`, { key: ADMIN_KEY });
+  expect(listed.json.data).toHaveLength(1);
+});
+
+test('one account is one source_id', async () => {
+  const body = { name: 'One', source_id: 'the same' };
+  const post = () => api.call('POST', '/admin/accounts', { key: ADMIN_KEY, body });
+  const first = await post();
+  expect(first.status).toBe(201);
+  expect(first.headers.get('location')).toBe(`/admin/accounts/${first.json.id}`);
+  expect(await post()).toMatchObject({ status: 409, json: { errors: [{ pointer: '/source_id' }] } });
+});
+
+test('an account’s name and limits can be changed, within bounds', async () => {
+  const { id } = await api.account();
+  const patch = (body: unknown) => api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body });
+  expect((await patch({ limits: { max_running_exports: 5 } })).json.limits).toEqual({
+    max_running_exports: 5,
+  });
+  expect((await patch({ name: 'New' })).json).toMatchObject({
+    name: 'New',
+    limits: { max_running_exports: 5 },
+  });
+  expect((await patch({ limits: { max_running_exports: 11 } })).json.errors[0].pointer).toBe(
+    '/limits/max_running_exports',
+  );
+  expect((await api.call('PATCH', '/admin/accounts/acct_none', { key: ADMIN_KEY, body: {} })).status).toBe(
+    404,
+  );
+});
+
+test('a list goes on where it stopped, each row once, and its cursor can not be altered', async () => {
+  const seen: string[] = [];
+  let path = '/admin/accounts?limit=2';
+  for (;;) {
+    const { json } = await api.call('GET', path, { key: ADMIN_KEY });
+    seen.push(...json.data.map(({ id }: { id: string }) => id));
+    if (!json.has_more) break;
+    path = `/admin/accounts?limit=2&cursor=${json.next_cursor}`;
+  }
+  const all = await api.call('GET', '/admin/accounts?limit=200', { key: ADMIN_KEY });
+  expect(seen).toEqual(all.json.data.map(({ id }: { id: string }) => id));
+  expect(new Set(seen).size).toBe(seen.length);
+  const altered = await api.call('GET', `${path.slice(0, -1)}_`, { key: ADMIN_KEY });
+  expect(altered).toMatchObject({ status: 422, json: { errors: [{ pointer: 'cursor' }] } });
+  // A cursor of one list means nothing to another.
+  expect((await api.call('GET', path.replace('/admin/accounts', '/exports'), { key })).status).toBe(422);
+});
+
+test('unknown parameters and limits out of bounds are told', async () => {
+  const { json } = await api.call('GET', '/exports?limit=0&colour=red', { key });
+  expect(json.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual(['colour', 'limit']);
+});
+
+test('probes answer without a key', async () => {
+  expect(await api.call('GET', '/healthz')).toMatchObject({ status: 200, json: { status: 'ok' } });
+  expect(await api.call('GET', '/readyz')).toMatchObject({
+    status: 200,
+    json: { checks: { control_store: true, outbox_relay: true } },
+  });
+});
+
+test('the API describes itself, and what it answers is as described', async () => {
+  const { json: document } = await api.call('GET', '/openapi.json');
+  expect(document.openapi).toBe('3.1.0');
+  expect(Object.keys(document.paths)).toContain('/exports/{id}/files/{name}');
+  expect(
+    document.paths['/exports'].post.requestBody.content['application/json'].schema.properties,
+  ).toHaveProperty('date_range');
+  expect(JSON.stringify(document)).not.toContain('$defs');
+  for (const [, reference] of JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)) {
+    expect(document.components.schemas).toHaveProperty(String(reference));
+  }
+  const page = await api.call('GET', '/docs');
+  expect(page.headers.get('content-type')).toContain('text/html');
+  expect(page.text).toContain('/exports/{id}/cancel');
+});

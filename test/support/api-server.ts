@@ -1,0 +1,163 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { createApp } from '../../services/api/server.ts';
+import { createSourceFacts } from '../../services/api/source-facts.ts';
+import { findAccount } from '../../services/api/store/accounts.ts';
+import { findKeyByHash } from '../../services/api/store/api-keys.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
+import { createSigner } from '../../shared/runtime/signing.ts';
+import { createFileStorage } from '../../shared/storage/file-storage.ts';
+import { createPresigner } from '../../shared/storage/presign.ts';
+import type { Storage } from '../../shared/storage/storage.ts';
+import { createDatabase } from './stack.ts';
+
+export const ADMIN_KEY = 'operator-of-these-tests';
+const SECRET_KEY = 'a key of thirty-two characters!!';
+
+/** An answer as a client reads it. */
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON; undefined when it is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers freely.
+  readonly json: any;
+}
+
+export interface TestApi extends AsyncDisposable {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  readonly storage: Storage;
+  readonly box: ReturnType<typeof createSecretBox>;
+  /** The time that the api believes it is; a test may set it. */
+  clock: { nowMs: number | undefined };
+  call(method: string, path: string, options?: CallOptions): Promise<Answered>;
+  /** A new account with a key of these scopes, or of all. */
+  account(scopes?: readonly string[]): Promise<{ id: string; key: string; sourceId: string }>;
+}
+
+export interface CallOptions {
+  readonly key?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+/** The api over a database of its own, without Kafka: what it would send stays in the outbox. */
+export async function openTestApi(
+  overrides: Partial<Parameters<typeof createApp>[0]> = {},
+): Promise<TestApi> {
+  const stack = new AsyncDisposableStack();
+  const database = stack.use(await createDatabase('api'));
+  const pool = stack.adopt(
+    createControlPool(database.url, silentLog, { applicationName: 'test' }),
+    (control) => control.end(),
+  );
+  await migrate(pool);
+  const source = stack.adopt(new pg.Pool({ connectionString: database.url, max: 2 }), (open) => open.end());
+  const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
+    rm(path, { recursive: true }),
+  );
+  const storage = createFileStorage(root);
+  const catalog = await loadCatalog('schemas/catalogs/documint.yaml');
+  const clock: { nowMs: number | undefined } = { nowMs: undefined };
+  const now = () => clock.nowMs ?? Date.now();
+  const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
+  let url = '';
+  const app = createApp({
+    pool,
+    catalog,
+    storage,
+    log: silentLog,
+    version: 'test',
+    adminKey: ADMIN_KEY,
+    keys: {
+      async findKey(keyHash) {
+        const row = await findKeyByHash(pool, keyHash);
+        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
+      },
+    },
+    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
+    answerBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
+    secretBox: box,
+    cursorSigner: createSigner(SECRET_KEY, 'cursors'),
+    presigner: createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`),
+    publicUrl: () => url,
+    source: createSourceFacts(catalog, { source, log: silentLog, now }),
+    ringRelay: () => undefined,
+    isRelayRunning: () => true,
+    deliveryRules: { allowNetworks: [], allowHttp: false },
+    urlLifetimeMs: 24 * 60 * 60 * 1_000,
+    eventRetentionDays: 30,
+    maxBodyBytes: 10_000,
+    maxQueuedExports: 3,
+    now,
+    ...overrides,
+  });
+  const server = stack.adopt(createServer(app.callback()), (open) => {
+    open.close();
+    open.closeAllConnections();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  const call: TestApi['call'] = async (method, path, { key, body, headers = {} } = {}) => {
+    const isText = typeof body === 'string';
+    const response = await fetch(path.startsWith('http') ? path : `${url}${path}`, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true && text !== '';
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson ? parse(text) : undefined,
+    };
+  };
+  let count = 0;
+  return {
+    url,
+    pool,
+    storage,
+    box,
+    clock,
+    call,
+    async account(scopes) {
+      count += 1;
+      const sourceId = `source_${count}`;
+      const made = await call('POST', '/admin/accounts', {
+        key: ADMIN_KEY,
+        body: { name: `Account ${count}`, source_id: sourceId },
+      });
+      const key = await call('POST', `/admin/accounts/${made.json.id}/keys`, {
+        key: ADMIN_KEY,
+        body: scopes === undefined ? {} : { scopes },
+      });
+      return { id: made.json.id, key: key.json.key, sourceId };
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
