@@ -30,6 +30,7 @@ import { createRecordBatch } from './record/record-batch.ts';
 import { createRecorder } from './record/recorder.ts';
 import { createCheckedAgents } from './send/checked-agents.ts';
 import { createGotSender } from './send/send-with-got.ts';
+import { toEndpoint } from './store/endpoint-row.ts';
 import {
   claimEndpoints,
   noteApplied,
@@ -53,7 +54,14 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const catalog = await loadCatalog(config.catalog);
   const topics = topicsOf(config.topicPrefix, catalog);
   const self = `dispatcher-${randomUUID()}`;
-  log.info('dispatcher.configured', { ...config, self });
+  const { kafka: kafkaConfig, allowNetworks, ...plain } = config;
+  // Broker credentials stay out of the log; the other secrets keep themselves out.
+  log.info('dispatcher.configured', {
+    self,
+    ...plain,
+    brokers: kafkaConfig.brokers,
+    openedNetworks: allowNetworks.length,
+  });
 
   const controlUrl = config.controlDatabaseUrl.reveal();
   const pool = createControlPool(controlUrl, log, { applicationName: 'tandem dispatcher', max: 20 });
@@ -96,8 +104,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     lease,
     {
       fairShare: () => readFairShare(pool),
-      claim: (limit) => claimEndpoints(pool, self, limit, box),
-      changed: () => readChangedEndpoints(pool, self, box),
+      claim: async (limit) =>
+        (await claimEndpoints(pool, self, limit)).map((row) => toEndpoint(row, box, log)),
+      changed: async () => (await readChangedEndpoints(pool, self)).map((row) => toEndpoint(row, box, log)),
       noteApplied: (id, version) => noteApplied(pool, id, version),
       heldIds: () => readHeldIds(pool, self),
       release: (ids) => releaseEndpoints(pool, self, ids),

@@ -268,3 +268,36 @@ test('a dead delivery that is asked for again is sent again', async () => {
     return rows.length === 0;
   });
 });
+
+test('connections to the control store that are cut in mid-work cost nothing but time', async () => {
+  const receiver = await receive();
+  const accountId = await newAccount();
+  const id = await bed.addEndpoint({ accountId, url: receiver.url });
+  await bed.addEvents(range(1_500).map((lsn) => ({ accountId, lsn, record: lsn % 100 })));
+  for (const part of [100, 400, 800]) {
+    await receiver.until(`${part} deliveries`, (list) => list.length >= part);
+    await bed.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'tandem dispatcher%'`,
+    );
+  }
+  await untilCursor(bed, id, 1_500);
+  expect(new Set(receiver.received.map((request) => request.id)).size).toBe(1_500);
+  expect(receiver.received.length).toBeLessThanOrEqual(1_500 + 3 * 20);
+});
+
+test('an endpoint whose secret does not open waits, and holds up nobody', async () => {
+  const receiver = await receive();
+  const accountId = await newAccount();
+  const broken = await bed.addEndpoint({ accountId, url: `${receiver.url}?broken` });
+  await bed.pool.query(
+    `update webhooks set secrets = '[{"ciphertext": "k1.AAAA.AAAA", "expires_at": null}]' where id = $1`,
+    [broken],
+  );
+  await bed.addEvents([{ accountId, lsn: 1 }]);
+  const other = await newAccount();
+  const id = await bed.addEndpoint({ accountId: other, url: receiver.url });
+  await bed.addEvents([{ accountId: other, lsn: 2 }]);
+  await untilCursor(bed, id, 2);
+  expect(receiver.received.map(({ path }) => path)).toEqual(['/hook']);
+});

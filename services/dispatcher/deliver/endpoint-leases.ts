@@ -106,7 +106,7 @@ export function createEndpointLeases(
         if (settings.isActive) moved.push(endpoint);
         else hasOrphans = true;
       } else {
-        runner.apply(settings);
+        runner.apply(endpoint);
         if (settings.isActive) kept.push(runner);
         else letGo(runner);
       }

@@ -75,8 +75,8 @@ export interface EndpointRunner {
   readonly inFlight: number;
   /** There may be something new to do. */
   wake(): void;
-  /** From now on works by these settings; a request that already started is finished by the former ones. */
-  apply(settings: EndpointSettings): void;
+  /** From now on works by these settings (its cursor stays its own); a request that already started is finished by the former ones. */
+  apply(endpoint: Endpoint): void;
   /** Takes up deliveries as they are parked in the control store now; those under way are left as they are. */
   addParked(deliveries: readonly Delivery[]): void;
   /** Starts nothing any more; resolves when everything under way is finished and saved. */
@@ -404,7 +404,9 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const pump = (): void => {
     if (isOver) return;
     const nowMs = deps.now();
-    const isStopped = isDraining || !settings.isActive || disabledBy !== undefined;
+    // Without a key nothing can be signed, and unsigned it would only be refused.
+    const isStopped =
+      isDraining || !settings.isActive || disabledBy !== undefined || settings.keys.length === 0;
     while (!isStopped && mayStart(nowMs)) {
       const delivery = lanes.take(nowMs);
       if (delivery === undefined) break;
@@ -449,10 +451,11 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       mayHaveMore = true;
       pump();
     },
-    apply(next) {
+    apply({ settings: next, health: stored }) {
       if (next.rateLimit !== settings.rateLimit) rate = createRateLimit(next.rateLimit);
-      // Another place may work where the former did not.
-      if (next.url !== settings.url) health = { ...health, restUntilMs: 0 };
+      // Another place may work where the former did not, and an owner who resumes says that it does.
+      const isResumed = stored.failuresInRow === 0 && stored.restUntilMs === 0;
+      if (next.url !== settings.url || isResumed) health = { ...health, restUntilMs: 0 };
       settings = next;
       urlProblem = deps.findUrlProblem(next.url);
       mayHaveMore = true;

@@ -1,5 +1,6 @@
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Endpoint, SigningKey } from '../deliver/endpoint.ts';
 import { HEALTHY, isOpen } from '../deliver/endpoint-health.ts';
@@ -33,8 +34,15 @@ export interface EndpointRow {
   cursor_epoch: number;
 }
 
-/** @throws Error when a secret does not open: `SECRET_KEY` is not the one it was sealed with */
-export function toEndpoint(row: EndpointRow, box: Pick<SecretBox, 'open'>): Endpoint {
+/**
+ * An endpoint whose secret does not open has no keys and gets nothing: its events are kept until the operator has
+ * set the right key, and no other endpoint is held up by it.
+ */
+export function toEndpoint(
+  row: EndpointRow,
+  box: Pick<SecretBox, 'open'>,
+  log: Pick<Log, 'error'>,
+): Endpoint {
   const { handoff_snapshot: snapshot, handoff_until_lsn: untilLsn } = row;
   const health = {
     failuresInRow: row.failures_in_row,
@@ -58,12 +66,7 @@ export function toEndpoint(row: EndpointRow, box: Pick<SecretBox, 'open'>): Endp
       maxInFlight: row.max_in_flight,
       rateLimit: row.rate_limit ?? undefined,
       isActive: row.status === 'active',
-      keys: row.secrets.map(
-        (secret): SigningKey => ({
-          key: secretToKey(box.open(secret.ciphertext)),
-          expiresAtMs: secret.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(secret.expires_at),
-        }),
-      ),
+      keys: openKeys(row, box, log),
       settingsVersion: row.settings_version,
       cursorEpoch: row.cursor_epoch,
     },
@@ -72,4 +75,21 @@ export function toEndpoint(row: EndpointRow, box: Pick<SecretBox, 'open'>): Endp
     // A dispatcher that takes over a failing endpoint goes on probing, one at a time.
     health: isOpen(health) ? { ...health, window: 1 } : health,
   };
+}
+
+function openKeys(row: EndpointRow, box: Pick<SecretBox, 'open'>, log: Pick<Log, 'error'>): SigningKey[] {
+  try {
+    return row.secrets.map((secret) => ({
+      key: secretToKey(box.open(secret.ciphertext)),
+      expiresAtMs: secret.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(secret.expires_at),
+    }));
+  } catch (error) {
+    log.error('endpoint.secret_not_opened', {
+      endpointId: row.id,
+      remedy:
+        'start the dispatcher with the SECRET_KEY of the api that made the endpoint, or rotate its secret',
+      error,
+    });
+    return [];
+  }
 }

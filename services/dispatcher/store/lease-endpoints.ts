@@ -1,7 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import type { Endpoint } from '../deliver/endpoint.ts';
-import { ENDPOINT_COLUMNS, type EndpointRow, toEndpoint } from './endpoint-row.ts';
+import { ENDPOINT_COLUMNS, type EndpointRow } from './endpoint-row.ts';
 
 /** Says that a dispatcher lives, and with it all its leases, for `leaseMs` more by the database's clock. */
 export async function renewDispatcher(db: Queryable, dispatcherId: string, leaseMs: number): Promise<void> {
@@ -42,29 +40,24 @@ export async function claimEndpoints(
   db: Queryable,
   dispatcherId: string,
   limit: number,
-  box: Pick<SecretBox, 'open'>,
-): Promise<Endpoint[]> {
+): Promise<EndpointRow[]> {
   const { rows } = await db.query<EndpointRow>({
     name: 'claim_endpoints',
     text: CLAIM_ENDPOINTS,
     values: [dispatcherId, limit],
   });
-  return rows.map((row) => toEndpoint(row, box));
+  return rows;
 }
 
 /** The endpoints of this dispatcher whose settings changed since it last applied them. */
-export async function readChangedEndpoints(
-  db: Queryable,
-  dispatcherId: string,
-  box: Pick<SecretBox, 'open'>,
-): Promise<Endpoint[]> {
+export async function readChangedEndpoints(db: Queryable, dispatcherId: string): Promise<EndpointRow[]> {
   const { rows } = await db.query<EndpointRow>({
     name: 'read_changed_endpoints',
     text: `select ${ENDPOINT_COLUMNS} from webhooks w
             where lease_owner = $1 and settings_version <> applied_version`,
     values: [dispatcherId],
   });
-  return rows.map((row) => toEndpoint(row, box));
+  return rows;
 }
 
 /** Tells whoever waits that an endpoint works by these settings now. */
