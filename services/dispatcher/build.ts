@@ -131,6 +131,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
         onLost: (endpointId) => leases.forget(endpointId),
         now: Date.now,
         random: Math.random,
+        retryDelaysMs: config.retryDelaysMs,
         log,
       }),
     () => wakeUps.isListening(),

@@ -2,6 +2,7 @@ import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { RETRY_DELAYS_MS } from './deliver/retry-policy.ts';
 
 export interface DispatcherConfig {
   readonly controlDatabaseUrl: Secret;
@@ -14,6 +15,7 @@ export interface DispatcherConfig {
   readonly allowNetworks: readonly Cidr[];
   readonly allowHttp: boolean;
   readonly deliveryTimeoutMs: number;
+  readonly retryDelaysMs: readonly number[];
   /** Requests of this process under way at once, over all endpoints. */
   readonly maxInFlight: number;
   readonly eventRetentionDays: number;
@@ -24,6 +26,10 @@ export interface DispatcherConfig {
 export function readDispatcherConfig(env: Env): DispatcherConfig {
   const read = envReader(env);
   const databaseUrl = env.CONTROL_DATABASE_URL?.trim() ? 'CONTROL_DATABASE_URL' : 'DATABASE_URL';
+  const schedule = read.list(
+    'RETRY_SCHEDULE_SECONDS',
+    RETRY_DELAYS_MS.map((delayMs) => String(delayMs / 1_000)),
+  );
   const networks = read.list('DELIVERY_ALLOW_NETWORKS', []);
   const config = read.done({
     controlDatabaseUrl: read.secret(databaseUrl),
@@ -42,7 +48,17 @@ export function readDispatcherConfig(env: Env): DispatcherConfig {
   if (config.secretKey.reveal().length < 32) {
     throw new SetupError('the settings are not usable', ['SECRET_KEY must have at least 32 characters']);
   }
-  return { ...config, allowNetworks: networks.map(toNetwork) };
+  return { ...config, allowNetworks: networks.map(toNetwork), retryDelaysMs: schedule.map(toDelayMs) };
+}
+
+const MAX_RETRY_DELAY_SECONDS = 7 * 24 * 60 * 60;
+
+function toDelayMs(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= MAX_RETRY_DELAY_SECONDS) return seconds * 1_000;
+  throw new SetupError('the settings are not usable', [
+    `RETRY_SCHEDULE_SECONDS must list seconds between attempts like 5,300,1800, not "${text}"`,
+  ]);
 }
 
 function toNetwork(text: string): Cidr {

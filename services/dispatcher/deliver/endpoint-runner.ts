@@ -65,6 +65,8 @@ export interface RunnerDeps {
   readonly onLost: (endpointId: string) => void;
   readonly now: () => number;
   readonly random: () => number;
+  /** See `retry-policy.ts`. */
+  readonly retryDelaysMs: readonly number[];
   readonly log: Log;
 }
 
@@ -207,7 +209,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const parkOrBury = (delivery: Delivery, lastError: Readonly<Record<string, unknown>>) => {
     delivery.attemptCount += 1;
     delivery.returnCount = 0;
-    const nextAtMs = nextAttemptAtMs(delivery.attemptCount, deps.now(), deps.random);
+    const nextAtMs = nextAttemptAtMs(delivery.attemptCount, deps.now(), deps.random, deps.retryDelaysMs);
     delivery.payload = undefined;
     if (nextAtMs === undefined) {
       log.warn('delivery.dead', { eventId: eventId(delivery.position), attempts: delivery.attemptCount });

@@ -2,7 +2,10 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** After the n-th failed attempt (n from 1) the next one follows this much later; all together about three days. */
+/**
+ * After the n-th failed attempt (n from 1) the next one follows this much later; all together about three days. This is
+ * the published schedule; `RETRY_SCHEDULE_SECONDS` is for an operator whose customers were promised another.
+ */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND_MS,
   5 * MINUTE_MS,
@@ -27,7 +30,8 @@ export function nextAttemptAtMs(
   attemptCount: number,
   nowMs: number,
   random: () => number = Math.random,
+  delaysMs: readonly number[] = RETRY_DELAYS_MS,
 ): number | undefined {
-  const delay = RETRY_DELAYS_MS[attemptCount - 1];
+  const delay = delaysMs[attemptCount - 1];
   return delay === undefined ? undefined : Math.round(nowMs + delay * (1 + JITTER * random()));
 }
