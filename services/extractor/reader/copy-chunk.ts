@@ -1,4 +1,3 @@
-import type { Message } from 'kafkajs';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
 import { rowsQuery } from '../chunk-queries.ts';
@@ -9,6 +8,7 @@ import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
 import { type RowFields, readRows } from './read-rows.ts';
+import { type KafkaRecord, RecordBatch } from './record-batch.ts';
 import type { ResourceRowsSource } from './resource-rows.ts';
 import type { RowProducer } from './row-producers.ts';
 
@@ -26,9 +26,6 @@ export interface CopyChunkDeps {
 
 /** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
 const BATCH_BYTES = 512 * 1024;
-
-/** Of a record beside its key and value: headers, lengths and offsets. */
-const RECORD_OVERHEAD_BYTES = 120;
 
 /**
  * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last
@@ -74,13 +71,14 @@ export async function copyChunk(
     });
     const key = recordKey.ofPgTexts(fields);
     const value = codec.encode(fields, schemaId);
-    sender.add({ key, value, headers, partition }, key.length + value.length + RECORD_OVERHEAD_BYTES);
+    sender.add({ key, value, headers });
     seq += 1;
     deps.onProgress(seq);
   };
-  const sender = createBatchSender<Message>({
+  const sender = createBatchSender<KafkaRecord, RecordBatch>({
     maxBytes: BATCH_BYTES,
-    send: (messages) => deps.producer.send(deps.topic.name, messages),
+    openBatch: () => new RecordBatch(partition),
+    send: (batch) => deps.producer.send(deps.topic.name, batch),
     onFull: () => reading.pause(),
     onRoom: () => reading.resume(),
     onFailure: abort,

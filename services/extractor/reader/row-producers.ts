@@ -1,10 +1,11 @@
-import type { Kafka, Message, Producer } from 'kafkajs';
+import type { Kafka, Producer } from 'kafkajs';
 import type { Log } from '../../../shared/runtime/log.ts';
+import type { RecordBatch } from './record-batch.ts';
 
 /** Sends one chunk's rows, in order. */
 export interface RowProducer {
-  /** Resolves once every in-sync replica has the messages. @throws kafkajs's errors after its own retries */
-  send(topic: string, messages: readonly Message[]): Promise<void>;
+  /** Resolves once every in-sync replica has the records. @throws kafkajs's errors after its own retries */
+  send(topic: string, batch: RecordBatch): Promise<void>;
 }
 
 /**
@@ -30,8 +31,8 @@ export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
       try {
         await producer.connect();
         const result = await work({
-          async send(topic, messages) {
-            await producer.send({ topic, messages: messages as Message[] });
+          async send(topic, batch) {
+            await producer.send({ topic, messages: batch.toMessages() });
           },
         });
         idle.push(producer);

@@ -1,0 +1,98 @@
+import type { IHeaders, Message } from 'kafkajs';
+import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
+import { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import type { Batch } from './batch-sender.ts';
+
+export interface KafkaRecord {
+  readonly key: string;
+  readonly value: Buffer;
+  readonly headers: IHeaders;
+}
+
+/**
+ * Records of one partition, in the form they have in Kafka's record batch ("Record" in its protocol guide; numbers are
+ * zigzag varints, as in Avro).
+ *
+ * kafkajs encodes a record through seven buffers of a kilobyte, and groups records by partition by copying the group for
+ * each of them; for rows that is two thirds of what an export costs. Here each record is written once, where it stays,
+ * and kafkajs adds the batch's header, sequence numbers and checksum, and does the talking.
+ */
+export class RecordBatch implements Batch<KafkaRecord> {
+  readonly #partition: number;
+  readonly #records = new ByteWriter();
+  readonly #body = new ByteWriter();
+  #recordCount = 0;
+
+  constructor(partition: number) {
+    this.#partition = partition;
+  }
+
+  get byteCount(): number {
+    return this.#records.length;
+  }
+
+  add({ key, value, headers }: KafkaRecord): void {
+    const body = this.#body;
+    body.reset();
+    body.writeByte(NO_ATTRIBUTES);
+    writeInteger(body, 0); // timestamp, from the batch's
+    writeInteger(body, this.#recordCount); // offset, from the batch's
+    writeString(body, key);
+    writeInteger(body, value.length);
+    writeBytes(body, value, value.length);
+    const entries = Object.entries(headers);
+    writeInteger(body, entries.length);
+    for (const [name, content] of entries) {
+      writeString(body, name);
+      writeString(body, String(content));
+    }
+    writeInteger(this.#records, body.length);
+    writeBytes(this.#records, body.bytes, body.length);
+    this.#recordCount += 1;
+  }
+
+  reset(): void {
+    this.#records.reset();
+    this.#recordCount = 0;
+  }
+
+  /**
+   * Stands in for an array of messages in `producer.send`. It has what kafkajs calls on one: `find` looks for messages
+   * without a value, `reduce` groups by partition, and `map` first asks for timestamps and then for encoded records, of which
+   * the first one here holds all bytes and the others none. A test compares the request with that of plain messages.
+   */
+  toMessages(): Message[] {
+    const all = this.#records.bytes.subarray(0, this.#records.length);
+    const length = this.#recordCount;
+    const messages = {
+      length,
+      find: () => undefined,
+      reduce: () => ({ [this.#partition]: messages }),
+      map: (toResult: (message: Message, index: number) => unknown) =>
+        isEncoded(toResult(EMPTY_MESSAGE, 0))
+          ? Array.from({ length }, (_, index) => (index === 0 ? encoded(all) : NOTHING))
+          : [],
+    };
+    return messages as unknown as Message[];
+  }
+}
+
+const NO_ATTRIBUTES = 0;
+const EMPTY_MESSAGE: Message = { value: Buffer.alloc(0) };
+
+/** What kafkajs takes for an encoder that has been written to. */
+function encoded(bytes: Buffer): { buf: Buffer; buffer: Buffer } {
+  return { buf: bytes, buffer: bytes };
+}
+
+const NOTHING = encoded(Buffer.alloc(0));
+
+function isEncoded(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && 'buf' in result;
+}
+
+function writeBytes(out: ByteWriter, bytes: Buffer, length: number): void {
+  out.reserve(length);
+  bytes.copy(out.bytes, out.length, 0, length);
+  out.length += length;
+}
