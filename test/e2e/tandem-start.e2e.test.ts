@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import { createDatabase, testStack, topicPrefix } from '../support/stack.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const TANDEM = fileURLToPath(new URL('../../deploy/local/tandem.ts', import.meta.url));
+
+/** An installation of its own on the run's parts, with DocuMint's empty tables as the source. */
+async function installation(): Promise<Record<string, string>> {
+  const source = await createDatabase('start_source');
+  onTestFinished(source.drop);
+  const control = await createDatabase('start_control');
+  onTestFinished(control.drop);
+  const client = new pg.Client({ connectionString: source.url });
+  await client.connect();
+  await createDocumint(client);
+  await client.end();
+  const name = topicPrefix();
+  const { kafkaBrokers, schemaRegistryUrl } = testStack();
+  return {
+    PATH: process.env.PATH ?? '',
+    TANDEM_HOME: temporaryDirectory(),
+    DATABASE_URL: source.url,
+    CONTROL_DATABASE_URL: control.url,
+    KAFKA_BROKERS: kafkaBrokers,
+    SCHEMA_REGISTRY_URL: schemaRegistryUrl,
+    TOPIC_PREFIX: name,
+    SLOT_NAME: name,
+    PUBLICATION_NAME: name,
+  };
+}
+
+function run(args: string[], env: Record<string, string>): { child: ChildProcess; lines: string[] } {
+  // In a directory of its own, so that a developer's .env is not read.
+  const child = spawn(process.execPath, [TANDEM, ...args], {
+    env,
+    cwd: temporaryDirectory(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on('line', (line) => lines.push(line));
+  }
+  return { child, lines };
+}
+
+/** The processes that were started for this home, whoever their parent is. */
+function processesOf(home: string): string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return (
+        /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').includes(`TANDEM_HOME=${home}\0`)
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
+test('one command starts all services, says where, and stops all of them when it is told to', async () => {
+  const env = await installation();
+  const { child, lines } = run(['start'], env);
+  const ready = await waitFor(
+    'the ready line',
+    () => lines.find((line) => line.startsWith('tandem ready ')),
+    90_000,
+  );
+  const apiUrl = ready.replace('tandem ready ', '');
+  expect((await fetch(`${apiUrl}/readyz`)).status).toBe(200);
+  expect(processesOf(env.TANDEM_HOME ?? '').length).toBeGreaterThan(5);
+
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
+});
+
+test('no service outlives a command that is killed', async () => {
+  const env = await installation();
+  const { child, lines } = run(['start'], env);
+  await waitFor('the ready line', () => lines.some((line) => line.startsWith('tandem ready ')), 90_000);
+  child.kill('SIGKILL');
+  await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
+});
+
+test('a source that lacks the tables ends the start with what to do, and nothing is left running', async () => {
+  const env = await installation();
+  const { child, lines } = run(['start'], { ...env, DATABASE_URL: env.CONTROL_DATABASE_URL ?? '' });
+  expect(await once(child, 'exit')).toEqual([2, null]);
+  expect(lines.join('\n')).toMatch(/^tandem start: the source can not be prepared yet$/m);
+  await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
+});
+
+test('a PORT that is taken is an error that names it', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const { child, lines } = run(['start'], { ...(await installation()), PORT: String(port) });
+  expect(await once(child, 'exit')).toEqual([2, null]);
+  expect(lines.join('\n')).toContain(`PORT=${port} can't be used`);
+});
