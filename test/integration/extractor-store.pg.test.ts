@@ -1,0 +1,233 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { finishChunk, releaseChunk, renewChunk } from '../../services/extractor/store/chunk-run.ts';
+import { claimChunk } from '../../services/extractor/store/claim-chunk.ts';
+import { type ClaimedExport, claimExport } from '../../services/extractor/store/claim-export.ts';
+import { endCancelledExports, failExport } from '../../services/extractor/store/end-export.ts';
+import {
+  addChunk,
+  finishPlanning,
+  readStanding,
+  recordSnapshot,
+  releaseExport,
+  renewExport,
+} from '../../services/extractor/store/export-run.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { createDatabase, type TestDatabase } from '../support/stack.ts';
+
+const LIMITS = { maxRunningOfAllAccounts: 2, maxRuns: 5 };
+
+let database: TestDatabase;
+let pool: ReturnType<typeof createControlPool>;
+
+beforeAll(async () => {
+  database = await createDatabase('extractor_store');
+  pool = createControlPool(database.url, silentLog, { applicationName: 'test', max: 20 });
+  await migrate(pool);
+});
+
+beforeEach(() => pool.query('truncate accounts, exports, outbox cascade'));
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+async function addExports(accountId: string, ids: string[]): Promise<void> {
+  await pool.query(
+    `insert into accounts (id, name, source_id, max_running_exports) values ($1, $1, $1, 2) on conflict do nothing`,
+    [accountId],
+  );
+  for (const id of ids) {
+    await pool.query(
+      `insert into exports (id, account_id, request, resources, status, phase)
+       values ($1, $2, '{}', '{orders}', 'pending', 'queued')`,
+      [id, accountId],
+    );
+  }
+}
+
+const claim = (owner = 'one') => claimExport(pool, owner, LIMITS);
+
+/** An export that is being extracted, with chunks of ten rows. */
+async function startRun(chunkCount: number): Promise<ClaimedExport> {
+  const claimed = await claim();
+  if (claimed === undefined) throw new Error('nothing to claim');
+  const snapshot = { takenAt: '', lsn: '0/2', xmin: '5', xmax: '9', xip: ['7'] };
+  await recordSnapshot(pool, claimed, { ...snapshot, startLsn: '0/1', sealToken: 'token' });
+  for (let chunk = 0; chunk < chunkCount; chunk += 1) {
+    const planned = { resource: 'orders', chunk, lowerKey: null, upperKey: null, rows: 10 };
+    await addChunk(pool, claimed, 'snapshot-1', planned);
+  }
+  return claimed;
+}
+
+const expireLeases = () =>
+  pool.query(`update exports set lease_expires_at = now() - interval '1 second';
+              update export_chunks set lease_expires_at = now() - interval '1 second'`);
+
+async function statusOf(id: string) {
+  const { rows } = await pool.query(
+    'select status, phase, error, rows_extracted from exports where id = $1',
+    [id],
+  );
+  return rows[0];
+}
+
+test('extractors that claim at once stay within the account’s limit, and take the oldest', async () => {
+  await addExports('acme', ['e1', 'e2', 'e3', 'e4']);
+  const claimed = await Promise.all(Array.from({ length: 8 }, () => claim()));
+  expect(claimed.flatMap((one) => one?.id ?? []).sort()).toEqual(['e1', 'e2']);
+});
+
+test('exports of all accounts have a limit of their own', async () => {
+  await addExports('acme', ['e1']);
+  await pool.query(`insert into exports (id, request, resources, status, phase)
+    select 'all' || g, '{}', '{orders}', 'pending', 'queued' from generate_series(1, 3) g`);
+  const claimed = await Promise.all(Array.from({ length: 8 }, () => claim()));
+  expect(claimed.flatMap((one) => one?.id ?? []).sort()).toEqual(['all1', 'all2', 'e1']);
+});
+
+test('extractors that claim at once never get the same chunk, and each try has its own number', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(12);
+  const claimed = await Promise.all(Array.from({ length: 20 }, (_, index) => claimChunk(pool, `o${index}`)));
+  const tries = claimed.flatMap((one) => one ?? []);
+  const rest = [];
+  for (let one = await claimChunk(pool, 'late'); one !== undefined; one = await claimChunk(pool, 'late')) {
+    rest.push(one);
+  }
+  const all = [...tries, ...rest];
+  expect(all.map(({ chunk }) => chunk).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 12 }, (_, i) => i),
+  );
+  expect(new Set(all.map(({ attempt }) => attempt)).size).toBe(12);
+  expect(all[0]).toMatchObject({ snapshot: '5:9:7', snapshotName: 'snapshot-1', rowsPlanned: 10, tries: 1 });
+});
+
+test('chunks are claimed from the export that has the fewest being read', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  await startRun(3);
+  await startRun(3);
+  const claimed = [];
+  for (let turn = 0; turn < 4; turn += 1) claimed.push((await claimChunk(pool, 'one'))?.exportId);
+  expect(claimed).toEqual(['e1', 'e2', 'e1', 'e2']);
+});
+
+test('a reader whose lease ran out can finish nothing, and progress never goes down', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(1);
+  const lost = await claimChunk(pool, 'one');
+  if (lost === undefined) throw new Error('no chunk');
+  expect(await renewChunk(pool, lost, 8)).toBe(true);
+  await expireLeases();
+  const again = await claimChunk(pool, 'two');
+  if (again === undefined) throw new Error('the lost chunk was not claimed');
+  expect(again.attempt).toBeGreaterThan(lost.attempt);
+  expect(again.tries).toBe(2);
+  expect(await renewChunk(pool, lost, 9)).toBe(false);
+  expect(await finishChunk(pool, lost, 10)).toBe(false);
+  expect(await renewChunk(pool, again, 1)).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '8' });
+  expect(await finishChunk(pool, again, 10)).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '10' });
+});
+
+test('a chunk that is given back is not held against it, unless said so', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(1);
+  for (const [isCounted, tries] of [
+    [false, 1],
+    [true, 1],
+    [true, 2],
+  ] as const) {
+    const chunk = await claimChunk(pool, 'one');
+    expect(chunk?.tries).toBe(tries);
+    if (chunk !== undefined) await releaseChunk(pool, chunk, { delayMs: -1, isCounted });
+  }
+});
+
+test('chunks finished at once are all in the sum', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(10);
+  const chunks = [];
+  for (let turn = 0; turn < 10; turn += 1) chunks.push(await claimChunk(pool, 'one'));
+  await Promise.all(chunks.map((chunk) => chunk && finishChunk(pool, chunk, 10)));
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '100' });
+});
+
+test('a lost run is started anew without its chunks, and its holder can add none', async () => {
+  await addExports('acme', ['e1']);
+  const first = await startRun(2);
+  const reading = await claimChunk(pool, 'reader');
+  await expireLeases();
+  const second = await claim('two');
+  expect(second).toMatchObject({ id: 'e1', runCount: 2 });
+  expect(second?.runAttempt).toBeGreaterThan(reading?.attempt ?? Number.POSITIVE_INFINITY);
+  expect(await renewExport(pool, first)).toBe(false);
+  expect(await readStanding(pool, first)).toEqual({ state: 'lost' });
+  const planned = { resource: 'orders', chunk: 2, lowerKey: null, upperKey: null, rows: 1 };
+  expect(await addChunk(pool, first, 'snapshot-1', planned)).toBe(false);
+  expect(reading && (await finishChunk(pool, reading, 10))).toBe(false);
+  expect(await claimChunk(pool, 'reader')).toBeUndefined();
+});
+
+test('a run that is read and sealed is not started anew when its holder dies', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startRun(1);
+  const chunk = await claimChunk(pool, 'reader');
+  if (chunk !== undefined) await finishChunk(pool, chunk, 10);
+  await finishPlanning(pool, run);
+  await pool.query("update exports set sealed_lsn = '0/3'");
+  await expireLeases();
+  expect(await claim('two')).toBeUndefined();
+});
+
+test('an export whose holders keep dying is given up', async () => {
+  await addExports('acme', ['e1']);
+  for (let run = 1; run <= LIMITS.maxRuns; run += 1) {
+    expect((await claim())?.runCount).toBe(run);
+    await expireLeases();
+  }
+  expect(await claim()).toBeUndefined();
+  expect(await statusOf('e1')).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } });
+});
+
+test('stopping in good order costs an export no try', async () => {
+  await addExports('acme', ['e1']);
+  for (let turn = 0; turn < 7; turn += 1) {
+    const run = await claim();
+    expect(run?.runCount).toBe(1);
+    if (run !== undefined) await releaseExport(pool, run, { delayMs: -1, isCounted: false });
+  }
+});
+
+test('an export ends as failed once, and never after it has ended or is being cancelled', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  const [first, second] = [await claim(), await claim()];
+  if (first === undefined || second === undefined) throw new Error('nothing to claim');
+  const failure = { code: 'table_changed', message: 'changed' };
+  expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(true);
+  expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(false);
+  await pool.query("update exports set status = 'cancelling' where id = 'e2'");
+  expect(await failExport(pool, 'e2', second.runAttempt, failure)).toBe(false);
+  const { rows } = await pool.query("select key, payload from outbox where type = 'JobFailed'");
+  expect(rows).toEqual([{ key: 'e1', payload: { job_id: 'e1', kind: 'export', ...failure } }]);
+});
+
+test('a cancelling export ends once neither its holder nor a reader holds it', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startRun(1);
+  const chunk = await claimChunk(pool, 'reader');
+  await pool.query("update exports set status = 'cancelling'");
+  expect(await readStanding(pool, run)).toEqual({ state: 'cancelling' });
+  expect(await endCancelledExports(pool)).toEqual([]);
+  await releaseExport(pool, run, { delayMs: 0, isCounted: true });
+  expect(await endCancelledExports(pool)).toEqual([]);
+  expect(chunk && (await renewChunk(pool, chunk, 1))).toBe(false);
+  if (chunk !== undefined) await releaseChunk(pool, chunk, { delayMs: 0, isCounted: false });
+  const ended = await Promise.all([endCancelledExports(pool), endCancelledExports(pool)]);
+  expect(ended.flat()).toEqual(['e1']);
+  expect(await statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });
+});
