@@ -13,6 +13,9 @@ import { waitFor } from '../support/wait-for.ts';
 
 const TANDEM = fileURLToPath(new URL('../../deploy/local/tandem.ts', import.meta.url));
 
+/** More than a start takes until it gives up by itself, so that its own words are in the failure. */
+const READY_LIMIT_MS = 150_000;
+
 /** An installation of its own on the run's parts, with DocuMint's empty tables as the source. */
 async function installation(): Promise<Record<string, string>> {
   const source = await createDatabase('start_source');
@@ -53,6 +56,15 @@ function run(args: string[], env: Record<string, string>): { child: ChildProcess
   return { child, lines };
 }
 
+/** Waits for the line, or for the command's end, which fails with what the command said. */
+async function readyLine(child: ChildProcess, lines: readonly string[]): Promise<string> {
+  const find = () => lines.find((line) => line.startsWith('tandem ready '));
+  await waitFor('the ready line', () => find() ?? child.exitCode, READY_LIMIT_MS);
+  const line = find();
+  if (line === undefined) throw new Error(`tandem ended: ${lines.join('\n')}`);
+  return line;
+}
+
 /** The processes that were started for this home, whoever their parent is. */
 function processesOf(home: string): string[] {
   return readdirSync('/proc').filter((name) => {
@@ -66,30 +78,34 @@ function processesOf(home: string): string[] {
   });
 }
 
-test('one command starts all services, says where, and stops all of them when it is told to', async () => {
-  const env = await installation();
-  const { child, lines } = run(['start'], env);
-  const ready = await waitFor(
-    'the ready line',
-    () => lines.find((line) => line.startsWith('tandem ready ')),
-    90_000,
-  );
-  const apiUrl = ready.replace('tandem ready ', '');
-  expect((await fetch(`${apiUrl}/readyz`)).status).toBe(200);
-  expect(processesOf(env.TANDEM_HOME ?? '').length).toBeGreaterThan(5);
+test(
+  'one command starts all services, says where, and stops all of them when it is told to',
+  async () => {
+    const env = await installation();
+    const { child, lines } = run(['start'], env);
+    const ready = await readyLine(child, lines);
+    const apiUrl = ready.replace('tandem ready ', '');
+    expect((await fetch(`${apiUrl}/readyz`)).status).toBe(200);
+    expect(processesOf(env.TANDEM_HOME ?? '').length).toBeGreaterThan(5);
 
-  child.kill('SIGTERM');
-  expect(await once(child, 'exit')).toEqual([0, null]);
-  await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
-});
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
+  },
+  READY_LIMIT_MS + 60_000,
+);
 
-test('no service outlives a command that is killed', async () => {
-  const env = await installation();
-  const { child, lines } = run(['start'], env);
-  await waitFor('the ready line', () => lines.some((line) => line.startsWith('tandem ready ')), 90_000);
-  child.kill('SIGKILL');
-  await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
-});
+test(
+  'no service outlives a command that is killed',
+  async () => {
+    const env = await installation();
+    const { child, lines } = run(['start'], env);
+    await readyLine(child, lines);
+    child.kill('SIGKILL');
+    await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
+  },
+  READY_LIMIT_MS + 60_000,
+);
 
 test('a source that lacks the tables ends the start with what to do, and nothing is left running', async () => {
   const env = await installation();
