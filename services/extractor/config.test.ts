@@ -16,7 +16,9 @@ test('without a control database of its own, the source holds the control store'
 
 test('everything that is missing or out of range is told at once', () => {
   const problems = () => readExtractorConfig({ ...NEEDED, CATALOG: '', EXTRACTOR_MAX_CHUNKS: '33' });
-  expect(problems).toThrow(/CATALOG is not set[^]*EXTRACTOR_MAX_CHUNKS must be a whole number from 0 to 32/);
+  expect(problems).toThrow(
+    /CATALOG is not set(?:.|\n)*EXTRACTOR_MAX_CHUNKS must be a whole number from 0 to 32/,
+  );
 });
 
 test('secrets do not show when the settings are logged', () => {
