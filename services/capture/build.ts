@@ -21,7 +21,7 @@ import { createSourceQueries } from './source/source-queries.ts';
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { ConfigResourceTypes } = kafkajs;
 
-const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const QUERY_TIMEOUT_MS = 30_000;
 /** Kafka's own default, where the broker does not say. */

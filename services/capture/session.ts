@@ -51,8 +51,11 @@ export interface SessionDeps {
   readonly onStreaming: () => void;
 }
 
-/** One Kafka transaction takes this much at most; a source transaction may need many. */
-const MAX_BATCH_ENTRIES = 2_000;
+/**
+ * One Kafka transaction takes this much at most; a source transaction may need many. The Kafka client groups messages
+ * by partition in quadratic time: 500 cost it less than a millisecond, 2,000 more than all the rest of their way.
+ */
+const MAX_BATCH_ENTRIES = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** How often a position that moved without changes is published. */
 const QUIET_PUBLISH_INTERVAL_MS = 100;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { buildCapture } from '../../services/capture/build.ts';
@@ -27,9 +28,19 @@ export interface CaptureWorld extends AsyncDisposable {
   /** Runs capture in this process, and resolves once it streams. `stop` resolves when it has ended; `ended` rejects with its failure. */
   start(env?: Record<string, string>): Promise<RunningCapture>;
   /** Starts a real process. It is killed with the world, at the latest. */
-  spawn(): ChildProcess;
+  spawn(nodeOptions?: readonly string[]): CaptureProcess;
+  /** Ends whatever was started: in this process in order, real ones by SIGKILL. */
+  endAll(): Promise<void>;
   /** Creates the publication, the identities and the slot. */
   prepare(): Promise<void>;
+}
+
+export interface CaptureProcess {
+  readonly child: ChildProcess;
+  /** The event names that it has logged so far. */
+  readonly events: readonly string[];
+  /** By SIGKILL; resolves once it is gone. */
+  kill(): Promise<void>;
 }
 
 export interface RunningCapture {
@@ -80,10 +91,11 @@ export async function createCaptureWorld({
   const reader = cleanup.use(await openChangeReader(stack, prefix));
   const running = new Set<RunningCapture>();
   const children = new Set<ChildProcess>();
-  cleanup.defer(async () => {
+  const endAll = async () => {
     await Promise.allSettled([...running].map((each) => each.stop()));
     await Promise.all([...children].map(killChild));
-  });
+  };
+  cleanup.defer(endAll);
   const held = cleanup.move();
 
   return {
@@ -92,6 +104,7 @@ export async function createCaptureWorld({
     pool,
     reader,
     prepare,
+    endAll,
     async start(env = {}) {
       const controller = new AbortController();
       const { log, ready } = watchReadiness();
@@ -112,19 +125,33 @@ export async function createCaptureWorld({
       await Promise.race([ready, ended]);
       return capture;
     },
-    spawn() {
-      const child = spawn(process.execPath, [MAIN], {
-        env: { PATH: process.env.PATH, LOG_LEVEL: 'info', ...baseEnv },
+    spawn(nodeOptions = []) {
+      const child = spawn(process.execPath, [...nodeOptions, MAIN], {
+        env: {
+          PATH: process.env.PATH,
+          LOG_LEVEL: process.env.TEST_LOG === undefined ? 'info' : 'debug',
+          ...baseEnv,
+        },
         stdio: ['ignore', 'ignore', 'pipe'],
       });
       children.add(child);
-      return child;
+      return { child, events: collectEvents(child), kill: () => killChild(child) };
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }
 
-export async function killChild(child: ChildProcess): Promise<void> {
+function collectEvents(child: ChildProcess): string[] {
+  const events: string[] = [];
+  if (child.stderr === null) return events;
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    if (process.env.TEST_LOG !== undefined) console.error(line);
+    events.push(/"event":"([^"]+)"/.exec(line)?.[1] ?? line);
+  });
+  return events;
+}
+
+async function killChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
