@@ -1,6 +1,7 @@
 import kafkajs, { type Admin } from 'kafkajs';
 import type { Catalog } from '../domain/catalog.ts';
 import { SetupError } from '../runtime/errors.ts';
+import { sleep } from '../runtime/sleep.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { ConfigResourceTypes } = kafkajs;
@@ -70,7 +71,8 @@ export async function ensureTopics(
   const missing = declarations.filter(({ name }) => !existing.has(name));
   if (missing.length > 0) {
     await admin.createTopics({
-      waitForLeaders: true,
+      // The client's own wait gives up where a broker has not heard of the new topic yet.
+      waitForLeaders: false,
       topics: missing.map(({ name, partitions, cleanup, retentionMs }) => ({
         topic: name,
         numPartitions: partitions,
@@ -82,8 +84,25 @@ export async function ensureTopics(
       })),
     });
   }
-  const findings = await topicFindings(admin, declarations);
+  const findings = await awaitTopics(() => topicFindings(admin, declarations));
   if (findings.length > 0) throw new SetupError('the Kafka topics do not fit', findings);
+}
+
+const TOPIC_WAIT_MS = 30_000;
+const TOPIC_POLL_MS = 50;
+
+/** Right after a topic is made, by us or by another service, brokers may not know it or have no leader for it yet. */
+async function awaitTopics<T>(look: () => Promise<T>): Promise<T> {
+  for (const deadlineAtMs = Date.now() + TOPIC_WAIT_MS; ; ) {
+    try {
+      return await look();
+    } catch (error) {
+      const type = error instanceof Error && 'type' in error ? error.type : undefined;
+      const isNew = type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'LEADER_NOT_AVAILABLE';
+      if (!isNew || Date.now() > deadlineAtMs) throw error;
+      await sleep(TOPIC_POLL_MS);
+    }
+  }
 }
 
 async function topicFindings(admin: Admin, declarations: readonly TopicDeclaration[]): Promise<string[]> {
