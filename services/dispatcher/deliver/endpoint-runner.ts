@@ -1,15 +1,16 @@
-import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import type { Attempt } from '../store/record-attempts.ts';
-import type { ParkedDelivery, UnparkedDelivery } from '../store/save-progress.ts';
 import type { Delivery } from './delivery.ts';
+import { describeAttempt, describeFailure } from './describe-outcome.ts';
 import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import { afterFailure, afterSuccess, afterThrottling, isLost, isOpen } from './endpoint-health.ts';
 import { isInExport, isTypeWanted } from './event-filter.ts';
 import { judge } from './judge.ts';
 import { createLanes } from './lanes.ts';
+import { createLedger } from './ledger.ts';
 import { createProgress } from './progress.ts';
 import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
@@ -105,24 +106,19 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  /** What the next save takes along, and what the save under way has taken. */
-  let finished: (() => void)[] = [];
-  let saving: (() => void)[] = [];
-  let parkedOps = new Map<string, ParkedDelivery | UnparkedDelivery>();
-  let isDirty = false;
+  const ledger = createLedger(settings.id);
+  /** Places in the window that the save under way will give back. */
+  let saving: readonly (() => void)[] = [];
   let isSaving = false;
   let idleSaveAtMs = 0;
 
   const savable: Savable = {
     id: settings.id,
     collect() {
-      if (isOver || !isDirty) return undefined;
-      isDirty = false;
+      if (isOver || !ledger.isDirty) return undefined;
       isSaving = true;
-      saving = finished;
-      finished = [];
-      const ops = [...parkedOps.values()];
-      parkedOps = new Map();
+      const { parked, unparked, releases } = ledger.take();
+      saving = releases;
       const { cursor, done } = progress.state();
       const saved = {
         endpointId: settings.id,
@@ -132,11 +128,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
         health,
         disabledBy,
       };
-      return {
-        endpoints: [saved],
-        parked: ops.filter((op) => 'state' in op),
-        unparked: ops.filter((op) => !('state' in op)),
-      };
+      return { endpoints: [saved], parked, unparked };
     },
     onSaved(isHeld) {
       isSaving = false;
@@ -158,7 +150,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   };
 
   const markDirty = () => {
-    isDirty = true;
+    ledger.touch();
     deps.saver.mark(savable);
   };
 
@@ -166,37 +158,13 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const finish = (delivery: Delivery, release: () => void) => {
     if (delivery.pending !== undefined) progress.finish(delivery.pending);
     delivery.pending = undefined;
-    finished.push(release);
-    markDirty();
-  };
-
-  const unpark = (delivery: Delivery) => {
-    const { position } = delivery;
-    parkedOps.set(formatPosition(position), { endpointId: settings.id, position });
-  };
-
-  const notePark = (
-    delivery: Delivery,
-    state: 'waiting' | 'dead',
-    nextAtMs: number | undefined,
-    lastError: ParkedDelivery['lastError'],
-  ) => {
-    const { position, committedAt, lane, attemptCount } = delivery;
-    parkedOps.set(formatPosition(position), {
-      endpointId: settings.id,
-      position,
-      committedAt,
-      lane,
-      attemptCount,
-      nextAttemptAtMs: nextAtMs,
-      lastError,
-      state,
-    });
+    ledger.close(release);
+    deps.saver.mark(savable);
   };
 
   /** Nothing more is done about it; its place is free once that is saved. */
   const close = (delivery: Delivery, wasParked: boolean) => {
-    if (wasParked) unpark(delivery);
+    if (wasParked) ledger.unpark(delivery);
     finish(delivery, () => lanes.complete(delivery));
   };
 
@@ -213,12 +181,12 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     delivery.payload = undefined;
     if (nextAtMs === undefined) {
       log.warn('delivery.dead', { eventId: eventId(delivery.position), attempts: delivery.attemptCount });
-      notePark(delivery, 'dead', undefined, lastError);
+      ledger.park(delivery, 'dead', undefined, lastError);
       finish(delivery, () => lanes.complete(delivery));
       return;
     }
     delivery.nextAttemptAtMs = nextAtMs;
-    notePark(delivery, 'waiting', nextAtMs, lastError);
+    ledger.park(delivery, 'waiting', nextAtMs, lastError);
     finish(delivery, () => lanes.park(delivery));
   };
 
@@ -233,7 +201,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     const nowMs = deps.now();
     const wasParked = delivery.pending === undefined;
     const verdict = judge(outcome, nowMs);
-    const lastError = describe(outcome, nowMs);
+    const lastError = describeFailure(outcome, nowMs);
     switch (verdict.kind) {
       case 'delivered':
         health = afterSuccess(health, settings.maxInFlight);
@@ -274,7 +242,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       const found = await deps.readPayload(settings.accountId, delivery);
       if (found === undefined) {
         log.warn('delivery.expired', { eventId: eventId(delivery.position) });
-        notePark(delivery, 'dead', undefined, { class: 'expired', message: 'the event is no longer kept' });
+        ledger.park(delivery, 'dead', undefined, {
+          class: 'expired',
+          message: 'the event is no longer kept',
+        });
         finish(delivery, () => lanes.complete(delivery));
         return;
       }
@@ -390,7 +361,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     if (progress.aheadCount < MAX_AHEAD || isOpen(health)) return;
     for (const delivery of lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount))) {
       delivery.payload = undefined;
-      notePark(delivery, 'waiting', undefined, undefined);
+      ledger.park(delivery, 'waiting', undefined, undefined);
       if (delivery.pending !== undefined) progress.finish(delivery.pending);
       delivery.pending = undefined;
       markDirty();
@@ -424,7 +395,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       idleSaveAtMs = 0;
       markDirty();
     }
-    if (isDraining && inFlight === 0 && !isDirty && !isSaving) onDrained?.();
+    if (isDraining && inFlight === 0 && !ledger.isDirty && !isSaving) onDrained?.();
     schedule(nowMs, isStopped);
   };
 
@@ -482,24 +453,4 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     },
   };
   return runner;
-}
-
-/** PostgreSQL's texts hold no NUL. */
-const printable = (text: string) => text.replaceAll('\0', '\u{fffd}');
-
-/** What is kept of the last failure, to be shown to the endpoint's owner. */
-function describe(outcome: SendOutcome, nowMs: number): Readonly<Record<string, unknown>> {
-  const at = new Date(nowMs).toISOString();
-  return outcome.kind === 'answered'
-    ? { at, class: 'status', status: outcome.status, excerpt: printable(outcome.excerpt) }
-    : { at, class: outcome.errorClass, message: outcome.message };
-}
-
-function describeAttempt(outcome: SendOutcome): Pick<Attempt, 'status' | 'outcome' | 'excerpt'> {
-  if (outcome.kind === 'failed') {
-    return { status: undefined, outcome: outcome.errorClass, excerpt: outcome.message };
-  }
-  const { status } = outcome;
-  const isDelivered = status >= 200 && status < 300;
-  return { status, outcome: isDelivered ? 'delivered' : 'failed', excerpt: printable(outcome.excerpt) };
 }
