@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../support/wait-for.ts';
@@ -194,6 +196,41 @@ test('a writer killed after the sync of a part and before it is noted is taken o
   blocker.release();
   await finishReading(exportId);
   spawnWriter();
+  await expectPublished(exportId, [300]);
+});
+
+test('a writer killed after its files are written and before they are published is taken over', async () => {
+  const { addExport, produce, finishReading, spawnWriter, db, read, storage } = fixture;
+  const exportId = await addExport({ orders: [300, 200] });
+  const blocker = await db.connect();
+  await blocker.query('begin');
+  await blocker.query('lock table outbox in exclusive mode');
+  const first = spawnWriter();
+  await produce([...chunkRows(exportId, 0, 300), ...chunkRows(exportId, 1, 200)]);
+  await finishReading(exportId);
+  await waitFor('the manifest', () => storage.stat(`exports/${exportId}/manifest.json`));
+  first.kill('SIGKILL');
+  await once(first, 'exit');
+  expect(await read(exportId)).toMatchObject({ status: 'running', files: null });
+  await blocker.query('rollback');
+  blocker.release();
+  spawnWriter();
+  await expectPublished(exportId, [300, 200]);
+});
+
+test('a writer whose storage breaks ends, and the next one reads the rows again', async () => {
+  const { addExport, produce, finishReading, spawnWriter, storageRoot } = fixture;
+  const exportId = await addExport({ orders: [300] });
+  const writer = spawnWriter();
+  await waitFor('storage to be opened', () => existsSync(storageRoot));
+  await rename(storageRoot, `${storageRoot}.away`);
+  await writeFile(storageRoot, 'not a directory');
+  await produce(chunkRows(exportId, 0, 300));
+  expect(await once(writer, 'exit')).toEqual([1, null]);
+  await rename(`${storageRoot}.away`, storageRoot).catch(() => undefined);
+  await rm(storageRoot, { recursive: true });
+  spawnWriter();
+  await finishReading(exportId);
   await expectPublished(exportId, [300]);
 });
 

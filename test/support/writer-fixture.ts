@@ -70,6 +70,7 @@ export interface ExportState {
 export interface WriterFixture extends AsyncDisposable {
   readonly db: pg.Pool;
   readonly storage: Storage;
+  readonly storageRoot: string;
   /** A running export whose chunks have these numbers of rows. Each is at attempt 1. */
   addExport(chunks: Record<string, readonly number[]>, request?: Record<string, unknown>): Promise<string>;
   /** Sends rows in this order; each chunk's are on its partition. */
@@ -137,7 +138,8 @@ export async function createWriterFixture(): Promise<WriterFixture> {
     CATALOG: join(folder, 'catalog.yaml'),
     TOPIC_PREFIX: prefix,
   };
-  const storage = createFileStorage(join(folder, 'storage'));
+  const storageRoot = join(folder, 'storage');
+  const storage = createFileStorage(storageRoot);
   const db = stack.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );
@@ -173,6 +175,7 @@ export async function createWriterFixture(): Promise<WriterFixture> {
   return {
     db,
     storage,
+    storageRoot,
     async addExport(chunks, request = {}) {
       const id = newId('exp');
       const resources = Object.keys(chunks);

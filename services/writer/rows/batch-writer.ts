@@ -1,5 +1,4 @@
 import type { IHeaders } from 'kafkajs';
-import { type RowHeaders, readRowHeaders } from '../../../shared/kafka/row-headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
@@ -19,6 +18,7 @@ import type { Lane } from './lane.ts';
 import type { Part } from './part.ts';
 import { judgeRow, type OpenChunk } from './partition-chunks.ts';
 import type { RowCodecs } from './row-codecs.ts';
+import { type RowPlace, RowPlaceReader } from './row-place.ts';
 import { StaleTries } from './stale-tries.ts';
 import { whileBeating } from './while-beating.ts';
 
@@ -58,6 +58,7 @@ export interface BatchWriterDeps {
 export class BatchWriter {
   readonly #deps: BatchWriterDeps;
   readonly #stale = new StaleTries();
+  readonly #places = new RowPlaceReader();
 
   constructor(deps: BatchWriterDeps) {
     this.#deps = deps;
@@ -73,25 +74,34 @@ export class BatchWriter {
   async write(lane: Lane, messages: readonly RowMessage[], hold: BatchHold): Promise<boolean> {
     const touched = new Set<OpenChunk<Part>>();
     let foreignCount = 0;
-    for (const [index, message] of messages.entries()) {
-      if (index % ROWS_PER_HEARTBEAT === 0) {
+    let rowsToHeartbeat = 0;
+    for (const message of messages) {
+      if (rowsToHeartbeat === 0) {
         await hold.heartbeat();
         if (!hold.isRunning()) return false;
+        rowsToHeartbeat = ROWS_PER_HEARTBEAT;
       }
-      const row = readRowHeaders(message.headers);
+      rowsToHeartbeat -= 1;
+      const row = this.#places.read(message.headers);
       if (row === undefined) {
         foreignCount += 1;
         continue;
       }
-      const present = lane.chunks.find(row.exportId, row.chunk);
-      const open =
-        judgeRow(present, row) === 'ask' ? await this.#admit(lane, present, row, message, hold) : present;
-      if (open === undefined) continue;
-      const verdict = judgeRow(open, row);
-      if (verdict === 'hole')
+      let open = lane.chunks.find(row.exportId, row.chunk);
+      let verdict = judgeRow(open, row);
+      if (verdict === 'ask') {
+        open = await this.#admit(lane, open, row, message, hold);
+        verdict = open === undefined ? 'drop' : judgeRow(open, row);
+      }
+      if (open === undefined || verdict === 'drop') continue;
+      if (verdict === 'hole') {
         await this.giveUp(lane, open, rowsMissing(open.chunkTry, open.nextSeq, row.seq));
-      if (verdict !== 'append' || !(await this.#append(lane, open, message, hold))) continue;
+        continue;
+      }
+      // Nothing is awaited for most rows: a promise for each would cost as much as the row itself.
+      if (!this.#appendNow(open, message) && !(await this.#appendSlowly(lane, open, message, hold))) continue;
       touched.add(open);
+      if (open.part.wantsFlush) await this.#flush(lane, open, hold);
       if (row.isLast) await this.#finish(lane, open, hold);
     }
     for (const open of touched) await this.#flush(lane, open, hold);
@@ -122,7 +132,7 @@ export class BatchWriter {
   async #admit(
     lane: Lane,
     earlier: OpenChunk<Part> | undefined,
-    { exportId, chunk, attempt }: RowHeaders,
+    { exportId, chunk, attempt }: RowPlace,
     { offset }: RowMessage,
     hold: BatchHold,
   ): Promise<OpenChunk<Part> | undefined> {
@@ -148,9 +158,30 @@ export class BatchWriter {
     return undefined;
   }
 
-  /** @returns false when the row can't be read, or its part not be written, and the chunk is closed */
-  async #append(lane: Lane, open: OpenChunk<Part>, { value }: RowMessage, hold: BatchHold): Promise<boolean> {
-    const { codecs } = this.#deps;
+  /** @returns false when it takes more than the codecs that are there, and nothing is done */
+  #appendNow(open: OpenChunk<Part>, { value }: RowMessage): boolean {
+    if (value === null) return false;
+    try {
+      const schemaId = readRegistryId(value);
+      const codec = this.#deps.codecs.get(schemaId);
+      if (codec === undefined) return false;
+      open.part.add(codec, schemaId, value);
+    } catch (error) {
+      if (error instanceof UnreadableMessageError) return false;
+      throw error;
+    }
+    open.nextSeq += 1;
+    return true;
+  }
+
+  /** @returns false when the row can't be read, and the chunk is closed */
+  async #appendSlowly(
+    lane: Lane,
+    open: OpenChunk<Part>,
+    { value }: RowMessage,
+    hold: BatchHold,
+  ): Promise<boolean> {
+    const { codecs, log } = this.#deps;
     try {
       if (value === null) throw new UnreadableMessageError('it is empty');
       const schemaId = readRegistryId(value);
@@ -158,12 +189,12 @@ export class BatchWriter {
       open.part.add(codec, schemaId, value);
     } catch (error) {
       if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;
-      this.#deps.log.error('row.refused', { ...open.chunkTry, seq: open.nextSeq, error });
+      log.error('row.refused', { ...open.chunkTry, seq: open.nextSeq, error });
       await this.giveUp(lane, open, rowUnreadable(open.chunkTry, open.nextSeq));
       return false;
     }
     open.nextSeq += 1;
-    return open.part.wantsFlush ? this.#flush(lane, open, hold) : true;
+    return true;
   }
 
   async #finish(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {
