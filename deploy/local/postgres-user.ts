@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chownSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** PostgreSQL refuses to run as root, so root runs it as this user. */
@@ -11,6 +21,12 @@ export interface PostgresUser {
 
 /** Where data and programs go when the user of `postgres` can't reach the usual place, as below `/root`. */
 const REACHABLE_BASE = '/var/lib/tandem';
+
+/** In a home: the path of its data directory, when that is not inside. */
+const HOME_NOTE = 'postgres-directory';
+
+/** Beside such a data directory: the path of its home. */
+const OWNER_SUFFIX = '.home';
 
 /** The `postgres` line of an `/etc/passwd`, or `nobody`'s, which every system has: no user is created for us. */
 export function pickPostgresUser(passwd: string): PostgresUser {
@@ -31,13 +47,29 @@ export function postgresUser(): PostgresUser | undefined {
 export function reachableDataDirectory(home: string, user: PostgresUser | undefined): string {
   const usual = join(home, 'postgres');
   if (user === undefined) return usual;
-  const note = join(home, 'postgres-directory');
+  removeDataOfDeletedHomes(REACHABLE_BASE);
+  const note = join(home, HOME_NOTE);
   if (existsSync(note)) return readFileSync(note, 'utf8').trim();
   if (canReach(home, user)) return usual;
   const elsewhere = join(REACHABLE_BASE, randomUUID());
   mkdirSync(REACHABLE_BASE, { recursive: true, mode: 0o755 });
+  // The home's note is first: data that names a home without a note is taken for a deleted home's.
   writeFileSync(note, `${elsewhere}\n`);
+  writeFileSync(`${elsewhere}${OWNER_SUFFIX}`, `${home}\n`);
   return elsewhere;
+}
+
+/** Removes every data directory whose home does not remember it any more. */
+export function removeDataOfDeletedHomes(base: string): void {
+  if (!existsSync(base)) return;
+  for (const name of readdirSync(base).filter((entry) => entry.endsWith(OWNER_SUFFIX))) {
+    const owner = join(base, name);
+    const data = owner.slice(0, -OWNER_SUFFIX.length);
+    const note = join(readFileSync(owner, 'utf8').trim(), HOME_NOTE);
+    if (existsSync(note) && readFileSync(note, 'utf8').trim() === data) continue;
+    rmSync(data, { recursive: true, force: true });
+    rmSync(owner, { force: true });
+  }
 }
 
 /** The programs' directory, copied to where the other user can run them when it can't from here. */

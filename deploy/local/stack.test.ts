@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { kafkaProperties } from './kafka.ts';
 import { tryLock } from './lock.ts';
 import { boundLogFile, tailLogFile } from './log-file.ts';
 import { choosePort, isPortFree, requirePort } from './ports.ts';
-import { pickPostgresUser } from './postgres-user.ts';
+import { pickPostgresUser, removeDataOfDeletedHomes } from './postgres-user.ts';
 import { identifyProcess, isSameProcess, startTimeFromStat } from './process-identity.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 
@@ -102,6 +102,18 @@ test('root runs PostgreSQL as postgres, or as nobody when there is no such user'
     'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\npostgres:x:101:104::/var:/bin/bash\n';
   expect(pickPostgresUser(passwd)).toEqual({ uid: 101, gid: 104 });
   expect(pickPostgresUser(passwd.replace(/postgres.*\n/, ''))).toEqual({ uid: 65_534, gid: 65_533 });
+});
+
+test("a deleted home's data is removed where it was kept, a living one's is not", () => {
+  const [base, home] = [temporaryDirectory(), temporaryDirectory()];
+  for (const name of ['living', 'deleted']) {
+    mkdirSync(join(base, name));
+    writeFileSync(join(base, `${name}.home`), `${name === 'living' ? home : join(home, 'deleted')}\n`);
+  }
+  mkdirSync(join(base, 'postgres-18'));
+  writeFileSync(join(home, 'postgres-directory'), `${join(base, 'living')}\n`);
+  removeDataOfDeletedHomes(base);
+  expect(readdirSync(base).sort()).toEqual(['living', 'living.home', 'postgres-18']);
 });
 
 test('the Kafka node listens on this machine only and replicates nothing', () => {

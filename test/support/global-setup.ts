@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -54,6 +54,8 @@ async function start(): Promise<LocalStack> {
   removeAbandonedHomes();
   // A home of its own: a run must neither meet a developer's data nor another run.
   const home = mkdtempSync(join(tmpdir(), HOME_PREFIX));
+  // PostgreSQL runs as another user when the tests run as root, and has to get in.
+  chmodSync(home, 0o755);
   const env = { ...process.env, STORAGE_URL: undefined, ...stackVariables(process.env) };
   return startStack({ home, env, log: silentLog, say: console.log });
 }
