@@ -11,6 +11,8 @@ import { formatSnapshot } from '../../shared/domain/snapshot.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 
+const NEVER = new AbortController().signal;
+
 const TABLE = { schema: 'shop', name: 'orders' };
 const UNLIMITED = new AbortController().signal;
 
@@ -132,7 +134,13 @@ test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order',
     expect(plans.map(({ chunk }) => chunk)).toEqual(plans.map((_, index) => index));
     const read: (string | null)[][] = [];
     for (const plan of plans) {
-      const reading = readRows(session.client, rowsQuery(selection, key, plan), (row) => read.push(row));
+      const reading = readRows(
+        session.client,
+        rowsQuery(selection, key, plan),
+        4,
+        (row) => read.push(row),
+        NEVER,
+      );
       expect(await reading.done).toBe(plan.rows);
     }
     const { rows } = await session.query(keysQuery(selection).text);
@@ -146,16 +154,27 @@ test('a paused reading goes on where it was, and a row that can not be taken end
   const session = await openSession();
   const query = { text: 'select g, repeat($1, 100) from generate_series(1, 20000) g', values: ['x'] };
   let seen = 0;
-  const reading = readRows(session.client, query, () => {
+  const onRow = () => {
     seen += 1;
     if (seen % 5_000 === 0) {
       reading.pause();
       setImmediate(reading.resume);
     }
-  });
+  };
+  const reading = readRows(session.client, query, 300, onRow, NEVER);
   expect(await reading.done).toBe(20_000);
-  const failing = readRows(session.client, query, () => {
+  const refuse = () => {
     throw new Error('not this one');
-  });
-  await expect(failing.done).rejects.toThrow('not this one');
+  };
+  await expect(readRows(session.client, query, 300, refuse, NEVER).done).rejects.toThrow('not this one');
+});
+
+test('a reading whose connection is gone ends with the reason it was given', async () => {
+  const session = await openSession();
+  const over = new AbortController();
+  const query = { text: 'select g from generate_series(1, 20000) g', values: [] };
+  const reading = readRows(session.client, query, 100, () => reading.pause(), over.signal);
+  await session[Symbol.asyncDispose]();
+  over.abort(new Error('the session is lost'));
+  await expect(reading.done).rejects.toThrow('the session is lost');
 });

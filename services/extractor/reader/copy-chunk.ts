@@ -27,6 +27,11 @@ export interface CopyChunkDeps {
 /** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
 const BATCH_BYTES = 512 * 1024;
 
+/** A chunk has about the same number of bytes whatever its rows are like, so a share of its rows bounds what a fetch brings. */
+const FETCHES_PER_CHUNK = 16;
+const MIN_FETCH_ROWS = 50;
+const MAX_FETCH_ROWS = 2_000;
+
 /**
  * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last
  * one marked. Resolves with the number of rows once all are acknowledged.
@@ -83,7 +88,9 @@ export async function copyChunk(
     onRoom: () => reading.resume(),
     onFailure: abort,
   });
-  const reading = readRows(session.client, query, onRow);
+  const share = Math.ceil(chunk.rowsPlanned / FETCHES_PER_CHUNK);
+  const fetchRows = Math.min(MAX_FETCH_ROWS, Math.max(MIN_FETCH_ROWS, share));
+  const reading = readRows(session.client, query, fetchRows, onRow, signal);
   const rowCount = await reading.done;
   await sender.finish();
   await assertNotRewritten(session, resource.table);
