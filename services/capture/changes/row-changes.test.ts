@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { RelationMessage } from '../source/pgoutput.ts';
+import { captureTable } from './captured-table.ts';
+import { rowChanges, TRUNCATED } from './row-changes.ts';
+
+const RESOURCE: Resource = {
+  name: 'items',
+  table: { schema: 'app', name: 'items' },
+  event: 'item',
+  key: ['id'],
+  account: 'account_id',
+  range: undefined,
+  softDelete: undefined,
+  hide: ['secret'],
+  related: [],
+  operations: {},
+  syncLimit: 100,
+};
+const TYPES = { valueType: () => ({ kind: 'string', pgName: 'text' }) as const };
+
+function relation(identity: readonly string[]): RelationMessage {
+  const columns = ['secret', 'id', 'account_id', 'body'].map((name) => ({
+    name,
+    typeOid: 25,
+    typeModifier: -1,
+    isInIdentity: identity.includes(name),
+  }));
+  return { kind: 'relation', id: 1, schema: 'app', name: 'items', columns };
+}
+
+const FULL = captureTable(RESOURCE, relation(['secret', 'id', 'account_id', 'body']), TYPES);
+const KEY = captureTable(RESOURCE, relation(['id', 'account_id']), TYPES);
+const ID_ONLY = captureTable(RESOURCE, relation(['id']), TYPES);
+
+const update = (
+  before: { kind: 'key' | 'full'; values: (string | null | undefined)[] } | null,
+  after: (string | null | undefined)[],
+) => ({ kind: 'update', relationId: 1, before, after }) as const;
+
+test('the shape has the visible columns in order, with the key marked', () => {
+  expect(FULL.shape.columns.map(({ name, isKey }) => [name, isKey])).toEqual([
+    ['id', true],
+    ['account_id', false],
+    ['body', false],
+  ]);
+});
+
+test('a table without a column that the catalog needs is refused with its name', () => {
+  const { columns, ...rest } = relation([]);
+  const without = { ...rest, columns: columns.filter(({ name }) => name !== 'account_id') };
+  expect(() => captureTable(RESOURCE, without, TYPES)).toThrow(SetupError);
+  expect(() => captureTable(RESOURCE, without, TYPES)).toThrow(/app\.items has no column account_id/);
+});
+
+test('an insert is one change without the hidden column', () => {
+  expect(rowChanges(FULL, { kind: 'insert', relationId: 1, after: ['x', '1', 'acme', 'b'] })).toEqual([
+    { op: 'insert', account: 'acme', before: null, after: ['1', 'acme', 'b'], unchanged: [], missing: [] },
+  ]);
+});
+
+test('a value that was not sent again is taken from the full old row', () => {
+  const before = { kind: 'full', values: ['x', '1', 'acme', 'large'] } as const;
+  expect(
+    rowChanges(FULL, update({ ...before, values: [...before.values] }, ['y', '1', 'acme', undefined])),
+  ).toEqual([
+    {
+      op: 'update',
+      account: 'acme',
+      before: ['1', 'acme', 'large'],
+      after: ['1', 'acme', 'large'],
+      unchanged: [],
+      missing: [],
+    },
+  ]);
+});
+
+test('a value that was not sent again and is nowhere else is named', () => {
+  expect(rowChanges(KEY, update(null, ['y', '1', 'acme', undefined]))).toMatchObject([
+    { op: 'update', before: null, after: ['1', 'acme', null], unchanged: ['body'] },
+  ]);
+});
+
+test('a new key is a delete and an insert, with the large value carried over from the full old row', () => {
+  const message = update({ kind: 'full', values: [null, '1', 'acme', 'large'] }, [
+    null,
+    '2',
+    'acme',
+    undefined,
+  ]);
+  expect(rowChanges(FULL, message)).toMatchObject([
+    { op: 'delete', account: 'acme', before: ['1', 'acme', 'large'], after: null },
+    { op: 'insert', account: 'acme', before: null, after: ['2', 'acme', 'large'], unchanged: [] },
+  ]);
+});
+
+test('a new account is a delete for the old and an insert for the new, and neither holds the other’s', () => {
+  const message = update({ kind: 'key', values: [null, '1', 'acme', null] }, [null, '1', 'globex', 'b']);
+  expect(rowChanges(KEY, message)).toEqual([
+    {
+      op: 'delete',
+      account: 'acme',
+      before: ['1', 'acme', null],
+      after: null,
+      unchanged: [],
+      missing: ['body'],
+    },
+    {
+      op: 'insert',
+      account: 'globex',
+      before: null,
+      after: ['1', 'globex', 'b'],
+      unchanged: [],
+      missing: [],
+    },
+  ]);
+});
+
+test('a delete that does not say whose row it was resets the feed of the resource', () => {
+  const before = { kind: 'key', values: [null, '1', null, null] } as const;
+  expect(rowChanges(ID_ONLY, { kind: 'delete', relationId: 1, before })).toEqual([TRUNCATED]);
+  expect(
+    rowChanges(ID_ONLY, update({ kind: 'key', values: [null, '1', null, null] }, [null, '2', 'acme', 'b'])),
+  ).toMatchObject([TRUNCATED, { op: 'insert', after: ['2', 'acme', 'b'] }]);
+});
+
+test('a row without an account is nobody’s', () => {
+  expect(rowChanges(FULL, { kind: 'insert', relationId: 1, after: ['x', '1', null, 'b'] })).toMatchObject([
+    { account: '' },
+  ]);
+});

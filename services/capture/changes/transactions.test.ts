@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest';
+import type { Change } from '../../../shared/domain/change.ts';
+import type { PgOutputMessage } from '../source/pgoutput.ts';
+import type { CapturedTable } from './captured-table.ts';
+import {
+  createTransactions,
+  type EndedTransaction,
+  type ResumePoint,
+  TransactionOrderError,
+} from './transactions.ts';
+
+const TABLE: CapturedTable = {
+  shape: {
+    resource: 'items',
+    columns: ['id', 'account_id'].map((name) => ({
+      name,
+      type: { kind: 'string', pgName: 'text' },
+      isKey: name === 'id',
+    })),
+  },
+  tuplePlaces: [0, 1],
+  keyPlaces: [0],
+  accountPlace: 1,
+  isInIdentity: [true, true],
+  isIdentitySufficient: true,
+};
+const FROM_START: ResumePoint = { passedLsn: 0n, lastCommitLsn: 0n, lastIndex: -1 };
+
+function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_START) {
+  const changes: Change[] = [];
+  const ended: EndedTransaction[] = [];
+  const transactions = createTransactions(resume, {
+    table: (relationId) => (relationId === 1 ? TABLE : undefined),
+    widenXid: (xid) => BigInt(xid) + (1n << 32n),
+    onChange: (change) => changes.push(change),
+    onEnd: (transaction) => ended.push(transaction),
+  });
+  for (const message of messages) transactions.push(message, 7n);
+  return { changes, ended, transactions };
+}
+
+const begin = (commitLsn: bigint, xid = 5): PgOutputMessage => ({
+  kind: 'begin',
+  commitLsn,
+  committedAtMicros: 1n,
+  xid,
+});
+const commit = (commitLsn: bigint): PgOutputMessage => ({
+  kind: 'commit',
+  commitLsn,
+  endLsn: commitLsn + 10n,
+});
+const insert = (id: string, relationId = 1): PgOutputMessage => ({
+  kind: 'insert',
+  relationId,
+  after: [id, 'acme'],
+});
+const seal = (content: string, isTransactional = true): PgOutputMessage => ({
+  kind: 'message',
+  isTransactional,
+  lsn: 1n,
+  prefix: 'tandem.seal',
+  content,
+});
+
+test('changes are counted from 0 in each transaction and know where they stand', () => {
+  const { changes, ended } = run([
+    begin(100n),
+    insert('a'),
+    insert('b'),
+    commit(100n),
+    begin(200n),
+    insert('c'),
+    commit(200n),
+  ]);
+  expect(changes.map(({ source }) => [source.commitLsn, source.index])).toEqual([
+    [100n, 0],
+    [100n, 1],
+    [200n, 0],
+  ]);
+  expect(changes[0]?.source).toEqual({
+    lsn: 7n,
+    commitLsn: 100n,
+    xid: (1n << 32n) + 5n,
+    index: 0,
+    committedAtMicros: 1n,
+  });
+  expect(ended.map(({ changeCount, endLsn }) => [changeCount, endLsn])).toEqual([
+    [2, 110n],
+    [1, 210n],
+  ]);
+});
+
+test('tables that are not captured take no index', () => {
+  const { changes } = run([begin(100n), insert('x', 2), insert('a'), commit(100n)]);
+  expect(changes).toMatchObject([{ after: ['a', 'acme'], source: { index: 0 } }]);
+});
+
+test('a change that becomes two takes two indexes', () => {
+  const moved: PgOutputMessage = {
+    kind: 'update',
+    relationId: 1,
+    before: { kind: 'full', values: ['a', 'acme'] },
+    after: ['b', 'acme'],
+  };
+  const { changes } = run([begin(100n), moved, insert('c'), commit(100n)]);
+  expect(changes.map(({ op, source }) => [op, source.index])).toEqual([
+    ['delete', 0],
+    ['insert', 1],
+    ['insert', 2],
+  ]);
+});
+
+test('a truncation of several tables is one change for each that is captured', () => {
+  const { changes } = run([begin(100n), { kind: 'truncate', relationIds: [2, 1] }, commit(100n)]);
+  expect(changes).toMatchObject([{ op: 'truncate', account: '*', resource: 'items', source: { index: 0 } }]);
+});
+
+test('a transaction that is in the topic is left out as a whole, its seal too', () => {
+  const resume = { passedLsn: 110n, lastCommitLsn: 100n, lastIndex: 1 };
+  const { changes, ended } = run(
+    [
+      begin(100n),
+      insert('a'),
+      seal('{"job_id":"j","token":"t"}'),
+      commit(100n),
+      begin(110n),
+      insert('b'),
+      commit(110n),
+    ],
+    resume,
+  );
+  expect(changes.map(({ source }) => source.commitLsn)).toEqual([110n]);
+  expect(ended.map(({ commitLsn }) => commitLsn)).toEqual([110n]);
+});
+
+test('a transaction that is in the topic in part goes on with the next index', () => {
+  const resume = { passedLsn: 50n, lastCommitLsn: 100n, lastIndex: 1 };
+  const { changes, ended } = run([begin(100n), insert('a'), insert('b'), insert('c'), commit(100n)], resume);
+  expect(changes.map(({ source }) => source.index)).toEqual([2]);
+  expect(ended).toMatchObject([{ changeCount: 3 }]);
+});
+
+test('a seal is told at the end of its transaction; what is not one is passed over', () => {
+  const { ended } = run([
+    begin(100n),
+    seal('{"job_id":"j","token":"t"}'),
+    seal('not json'),
+    seal('{"job_id":1}'),
+    commit(100n),
+  ]);
+  expect(ended).toMatchObject([{ seals: [{ jobId: 'j', token: 't' }] }]);
+});
+
+test('a message outside of transactions is nothing of ours', () => {
+  expect(run([seal('{"job_id":"j","token":"t"}', false)]).ended).toEqual([]);
+});
+
+test('it says whether a transaction is open', () => {
+  expect(run([begin(100n)]).transactions.isOpen).toBe(true);
+  expect(run([begin(100n), commit(100n)]).transactions.isOpen).toBe(false);
+});
+
+test('an order that no server sends is refused', () => {
+  expect(() => run([begin(100n), begin(200n)])).toThrow(TransactionOrderError);
+  expect(() => run([insert('a')])).toThrow(TransactionOrderError);
+  expect(() => run([begin(100n), commit(200n)])).toThrow(TransactionOrderError);
+});

@@ -1,0 +1,45 @@
+import { KafkaJSError } from 'kafkajs';
+import { DatabaseError } from 'pg';
+import { expect, test } from 'vitest';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { GapPossibleError } from './gap-possible-error.ts';
+import { judgeFailure } from './session-failure.ts';
+import { SlotHeldError } from './source/slot.ts';
+import { StreamLostError } from './source/stream.ts';
+
+function serverError(code: string): DatabaseError {
+  const error = new DatabaseError('said by the server', 1, 'error');
+  error.code = code;
+  return error;
+}
+
+test('a slot in use is waited for, whoever found it out', () => {
+  expect(judgeFailure(new SlotHeldError('s', 1))).toBe('wait');
+  expect(judgeFailure(serverError('55006'))).toBe('wait');
+});
+
+test('what breaks on the way and comes back is tried again', () => {
+  const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+  for (const error of [
+    new StreamLostError('lost'),
+    new KafkaJSError('gone'),
+    serverError('57P01'),
+    serverError('53300'),
+    new TypeError('fetch failed', { cause: refused }),
+    new Error('learning a table', { cause: new KafkaJSError('gone') }),
+  ]) {
+    expect(judgeFailure(error)).toBe('retry');
+  }
+});
+
+test('a gap, a wrong set-up, a refusal of the server and a bug stop the service', () => {
+  for (const error of [
+    new GapPossibleError('slot_ahead', 's', 1n, 'x'),
+    new SetupError('no slot'),
+    serverError('42501'),
+    new TypeError('undefined is not a function'),
+    'not even an error',
+  ]) {
+    expect(judgeFailure(error)).toBe('stop');
+  }
+});
