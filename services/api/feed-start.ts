@@ -14,7 +14,7 @@ import { invalid } from './http/validate.ts';
 import { formatInstant, parseInstant } from './requests/instant.ts';
 import { findAccount } from './store/accounts.ts';
 import { type ExportRow, findExport } from './store/exports.ts';
-import { findFirstEventSince, findNewestEvent, findOldestEvent, findSettledLsn } from './store/feed.ts';
+import { findEarlyEvent, findFirstEventSince, findNewestEvent, findSettledLsn } from './store/feed.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
@@ -143,7 +143,7 @@ async function requireKnown(
 
 /**
  * Whether every event of the account after this position is still there. It is if an event at or before the position is
- * (events go in order of time), or if the account is younger than the oldest events; otherwise we can't know, and say no.
+ * (events go in order of time), or if the account is too young to have lost one; otherwise we can't know, and say no.
  */
 export async function isKept(
   db: Queryable,
@@ -151,8 +151,8 @@ export async function isKept(
   position: Position,
   { nowMs, eventRetentionDays }: Retention,
 ): Promise<boolean> {
-  const oldest = await findOldestEvent(db);
-  if (oldest !== undefined && comparePositions(oldest, position) <= 0) return true;
+  const early = await findEarlyEvent(db, accountId);
+  if (early !== undefined && comparePositions(early, position) <= 0) return true;
   const account = await findAccount(db, accountId);
   return account !== undefined && account.created_at.getTime() > nowMs - eventRetentionDays * DAY_MS;
 }

@@ -132,6 +132,7 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     description: row.description,
     headers: row.headers,
     max_in_flight: row.max_in_flight,
+    rate_limit: row.rate_limit,
     status: row.status,
     status_reason: row.status_reason,
     start: row.start,

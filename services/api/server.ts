@@ -10,6 +10,7 @@ import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts'
 import { type ExportDeps, exportRoutes } from './routes/exports.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
+import { isStoreUp } from './store/is-store-up.ts';
 
 export type AppDeps = MountDeps &
   AccountDeps &
@@ -33,7 +34,7 @@ export function createApp(deps: AppDeps): Koa {
   const app = new Koa();
   // What reaches Koa itself went wrong after the answer had begun, mostly a client that left its download.
   app.on('error', (error: Error) => deps.log.debug('response.broken_off', { error }));
-  app.use(errorDoor(deps.log, allowedMethods));
+  app.use(errorDoor(deps.log, allowedMethods, () => isStoreUp(deps.pool)));
   app.use(middleware);
   return app;
 }

@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg';
 import {
   describeTables,
   findTable,
@@ -51,6 +52,7 @@ export function createSourceFacts(
     try {
       return await question();
     } catch (error) {
+      if (isRefusal(error)) return undefined;
       restUntilMs = deps.now() + REST_MS;
       deps.log.warn('source.not_asked', { restMs: REST_MS, error });
       return undefined;
@@ -69,7 +71,8 @@ export function createSourceFacts(
     async estimate(request, names, sourceId) {
       const resources = named(names);
       const tables = await describe(resources);
-      if (tables === undefined) return null;
+      if (tables === undefined || resources.some(({ table }) => findTable(tables, table) === undefined))
+        return null;
       const parts = await ask(() =>
         Promise.all(resources.map((resource) => explain(deps.source, resource, tables, request, sourceId))),
       );
@@ -103,6 +106,14 @@ export function createSourceFacts(
       }
     },
   };
+}
+
+/**
+ * Whether the source is well and only could not answer this: data exceptions (an account ID that its column can't hold)
+ * and access rule violations. Others would be held up for one account's question if it was left alone for them.
+ */
+function isRefusal(error: unknown): boolean {
+  return error instanceof DatabaseError && /^(22|42)/.test(error.code ?? '');
 }
 
 interface ExplainedPlan {

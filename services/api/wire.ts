@@ -99,6 +99,7 @@ export const webhookSchema = z
     description: z.string().nullable(),
     headers: z.record(z.string(), z.string()),
     max_in_flight: z.int(),
+    rate_limit: z.int().nullable().meta({ description: 'Requests a second.' }),
     status: z.enum(['active', 'paused', 'disabled']),
     status_reason: z.string().nullable(),
     start: z.unknown(),

@@ -172,6 +172,30 @@ test('probes answer without a key', async () => {
   });
 });
 
+test('while the control store is away requests are told to come again, and nothing inside is shown', async () => {
+  await using broken = await openTestApi();
+  await broken.pool.end();
+  const { status, headers, json } = await broken.call('GET', '/exports', { key: 'tk_any' });
+  expect(status).toBe(503);
+  expect(headers.get('retry-after')).toBe('2');
+  expect(json).toMatchObject({ code: 'unavailable' });
+  expect((await broken.call('GET', '/readyz')).status).toBe(503);
+  expect((await broken.call('GET', '/healthz')).status).toBe(200);
+});
+
+test('a failure of ours is a plain 500, with nothing of what is inside', async () => {
+  await using broken = await openTestApi({
+    accountExists: async () => {
+      throw new Error('secret detail');
+    },
+  });
+  const body = { url: 'https://example.com/', account_id: 'acct_1' };
+  const { status, text } = await broken.call('POST', '/webhooks', { key: ADMIN_KEY, body });
+  expect(status).toBe(500);
+  expect(text).not.toContain('secret detail');
+  expect(text).not.toContain('.ts');
+});
+
 test('the API describes itself, and what it answers is as described', async () => {
   const { json: document } = await api.call('GET', '/openapi.json');
   expect(document.openapi).toBe('3.1.0');

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { eventId, formatPosition } from '../../shared/domain/position.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const URL = 'https://example.com/hook';
 
@@ -223,6 +224,32 @@ test('an endpoint is changed in part, paused, resumed and deleted', async () => 
   expect((await call('DELETE')).status).toBe(404);
 });
 
+test('a pause is answered once the dispatcher that holds the endpoint has taken it over', async () => {
+  const { json } = await subscribe({ rate_limit: 50 });
+  expect(json.rate_limit).toBe(50);
+  await api.pool.query(
+    `insert into dispatchers values ('d1', now() + interval '1 hour') on conflict do nothing`,
+  );
+  await api.pool.query(
+    `update webhooks set lease_owner = 'd1', applied_version = settings_version where id = $1`,
+    [json.id],
+  );
+  let isAnswered = false;
+  const paused = api.call('POST', `/webhooks/${json.id}/pause`, { key: account.key }).finally(() => {
+    isAnswered = true;
+  });
+  await waitFor('the pause is stored', async () => {
+    const { rows } = await api.pool.query('select status from webhooks where id = $1', [json.id]);
+    return rows[0].status === 'paused';
+  });
+  expect(isAnswered).toBe(false);
+  await api.pool.query('update webhooks set applied_version = settings_version where id = $1', [json.id]);
+  expect((await paused).json.status).toBe('paused');
+  // A dispatcher that died holds nothing.
+  await api.pool.query(`update dispatchers set expires_at = now()`);
+  expect((await api.call('DELETE', `/webhooks/${json.id}`, { key: account.key })).status).toBe(204);
+});
+
 test('another account can neither see nor touch an endpoint', async () => {
   const { json } = await subscribe({});
   const other = await api.account();
@@ -268,7 +295,7 @@ test('attempts are listed newest first, a page at a time', async () => {
   const { json } = await subscribe({});
   await api.pool.query(
     `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt)
-     select $1, 'evt_' || n, n, now(), 5, 500, 'failed', 'oops' from generate_series(1, 5) n`,
+     select $1, 'evt_' || n, n, now(), 5, 500, 'failed', 'oops' from generate_series(8, 12) n`,
     [json.id],
   );
   const attempts: number[] = [];
@@ -279,7 +306,7 @@ test('attempts are listed newest first, a page at a time', async () => {
     if (!page.json.has_more) break;
     path = `/webhooks/${json.id}/attempts?limit=2&cursor=${page.json.next_cursor}`;
   }
-  expect(attempts).toEqual([5, 4, 3, 2, 1]);
+  expect(attempts).toEqual([12, 11, 10, 9, 8]);
 });
 
 test('the feed is pulled in order, to the last digit, and goes on by its cursor', async () => {

@@ -58,7 +58,9 @@ export async function openTestApi(
   const database = stack.use(await createDatabase('api'));
   const pool = stack.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test' }),
-    (control) => control.end(),
+    async (control) => {
+      if (!control.ended) await control.end();
+    },
   );
   await migrate(pool);
   const source = stack.adopt(new pg.Pool({ connectionString: database.url, max: 2 }), (open) => open.end());

@@ -14,7 +14,11 @@ const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
  * The one door through which every request goes in and every error out: gives the request its ID, turns what is thrown
  * into a problem document, and writes one line about it all.
  */
-export function errorDoor(log: Log, allowedMethods: (path: string) => string[]): Middleware {
+export function errorDoor(
+  log: Log,
+  allowedMethods: (path: string) => string[],
+  isStoreUp: () => Promise<boolean>,
+): Middleware {
   return async (ctx, next) => {
     const startedAtMs = performance.now();
     const asked = ctx.get('x-request-id');
@@ -27,10 +31,19 @@ export function errorDoor(log: Log, allowedMethods: (path: string) => string[]):
       if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
     } catch (error) {
       failure = error;
-      sendProblem(ctx, toProblem(error, requestId), problemHeaders(error));
+      const told = error instanceof AppError || (await isStoreUp()) ? error : storeAway(error);
+      sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
     }
     writeLine(log, ctx, startedAtMs, failure);
   };
+}
+
+/** What a query threw does not say whether the control store is away; asking it does. */
+function storeAway(cause: unknown): AppError {
+  return new AppError('unavailable', 'The control store does not answer. Try again shortly.', {
+    retryAfterSeconds: 2,
+    cause,
+  });
 }
 
 function refuseUnknown(ctx: Context, allowed: string[]): void {

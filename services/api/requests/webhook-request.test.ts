@@ -43,6 +43,7 @@ test('a URL is enough', () => {
     description: null,
     headers: {},
     max_in_flight: 20,
+    rate_limit: null,
   });
 });
 

@@ -64,12 +64,18 @@ function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
     description: z.string().max(500).nullable(),
     headers: headersSchema,
     max_in_flight: z.int().min(1).max(100),
+    rate_limit: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .nullable()
+      .meta({ description: 'Requests a second; null for no limit.' }),
   };
 }
 
 /** The body of `POST /webhooks`. */
 export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
-  const { url, events, description, headers, max_in_flight } = fieldsOf(catalog, rules);
+  const { url, events, description, headers, max_in_flight, rate_limit } = fieldsOf(catalog, rules);
   return z.strictObject({
     url,
     events: events.default(['*']),
@@ -77,6 +83,7 @@ export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
     description: description.default(null),
     headers: headers.default({}),
     max_in_flight: max_in_flight.default(20),
+    rate_limit: rate_limit.default(null),
   });
 }
 

@@ -106,11 +106,11 @@ export function eventRoutes(deps: EventDeps): Route[] {
       path: '/events/{id}',
       summary: 'Show an event',
       access: 'events:read',
-      account: 'any',
+      account: 'one',
       answers: { 200: { description: 'The event.', schema: eventSchema } },
       async handle({ param, accountId }) {
         const position = parseEventId(param('id'));
-        const payload = position && (await findEventPayload(pool, accountId, position));
+        const payload = position && (await findEventPayload(pool, oneAccount(accountId), position));
         if (payload === undefined) throw new AppError('not_found', `There is no event ${param('id')}.`);
         return answerJsonText(200, payload);
       },

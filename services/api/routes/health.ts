@@ -2,15 +2,13 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { answerJson } from '../http/answer.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { isStoreUp } from '../store/is-store-up.ts';
 
 export interface HealthDeps {
   readonly pool: Pool;
   /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
   readonly isRelayRunning: () => boolean;
 }
-
-/** A control store that takes longer is as good as away. */
-const PROBE_TIMEOUT_MS = 2_000;
 
 const statusSchema = z.strictObject({ status: z.string() });
 const readySchema = z.strictObject({ status: z.string(), checks: z.record(z.string(), z.boolean()) });
@@ -34,22 +32,10 @@ export function healthRoutes({ pool, isRelayRunning }: HealthDeps): Route[] {
         503: { description: 'They can not; checks says why.', schema: readySchema },
       },
       async handle() {
-        const checks = { control_store: await answers(pool), outbox_relay: isRelayRunning() };
+        const checks = { control_store: await isStoreUp(pool), outbox_relay: isRelayRunning() };
         const isReady = Object.values(checks).every(Boolean);
         return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks });
       },
     }),
   ];
-}
-
-async function answers(pool: Pool): Promise<boolean> {
-  const timeout = Promise.withResolvers<false>();
-  const timer = setTimeout(() => timeout.resolve(false), PROBE_TIMEOUT_MS);
-  const asked = pool.query('select 1').then(
-    () => true,
-    () => false,
-  );
-  const isThere = await Promise.race([asked, timeout.promise]);
-  clearTimeout(timer);
-  return isThere;
 }

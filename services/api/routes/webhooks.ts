@@ -8,6 +8,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
 import { type FeedStart, startAfterExport, startNow, startSince } from '../feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, answerNothing } from '../http/answer.ts';
@@ -21,6 +22,7 @@ import {
   deleteWebhook,
   findWebhook,
   insertWebhook,
+  isApplied,
   listAttempts,
   listWebhooks,
   lockAndCountWebhooks,
@@ -47,6 +49,13 @@ const MAX_WEBHOOKS = 50;
 /** How long a rotated secret goes on signing. */
 const GRACE_HOURS = 24;
 
+/**
+ * A change of an endpoint is answered when the dispatcher that holds it works by it, so that no request by the old
+ * settings starts after the answer. One that does not react has lost its endpoints by then.
+ */
+const APPLIED_LIMIT_MS = 10_000;
+const APPLIED_POLL_MS = 25;
+
 type Start = z.output<ReturnType<typeof webhookBodySchema>>['start'];
 
 export function webhookRoutes(deps: WebhookDeps): Route[] {
@@ -55,6 +64,10 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
     answerJson(200, presentWebhook(known(row, id), deps.now()));
+  const awaitApplied = async (id: string): Promise<void> => {
+    const deadlineMs = performance.now() + APPLIED_LIMIT_MS;
+    while (!(await isApplied(pool, id)) && performance.now() < deadlineMs) await sleep(APPLIED_POLL_MS);
+  };
   const shown = { 200: { description: 'The endpoint.', schema: webhookSchema } };
 
   return [
@@ -88,6 +101,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             description: body.description,
             headers: body.headers,
             maxInFlight: body.max_in_flight,
+            rateLimit: body.rate_limit,
             secret: { ciphertext: deps.secretBox.seal(secret), expires_at: null },
             start: body.start,
             cursor,
@@ -130,9 +144,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
       async handle({ param, body, accountId }) {
-        const { url, events, description, headers, max_in_flight: maxInFlight } = body;
-        const change = { url, events, description, headers, maxInFlight };
-        return show(await updateWebhook(pool, accountId, param('id'), change), param('id'));
+        const { url, events, description, headers } = body;
+        const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
+        const change = { url, events, description, headers, ...limits };
+        const row = known(await updateWebhook(pool, accountId, param('id'), change), param('id'));
+        await awaitApplied(row.id);
+        return show(row, row.id);
       },
     }),
     defineRoute({
@@ -142,8 +159,11 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       summary: 'Delete an endpoint and what waits for it',
       answers: { 204: { description: 'Deleted.' } },
       async handle({ param, accountId }) {
-        if (await deleteWebhook(pool, accountId, param('id'))) return answerNothing();
-        throw noWebhook(param('id'));
+        // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
+        const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
+        await awaitApplied(row.id);
+        await deleteWebhook(pool, accountId, row.id);
+        return answerNothing();
       },
     }),
     defineRoute({
@@ -152,8 +172,11 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/pause',
       summary: 'Stop deliveries; events are kept',
       answers: shown,
-      handle: async ({ param, accountId }) =>
-        show(await pauseWebhook(pool, accountId, param('id')), param('id')),
+      async handle({ param, accountId }) {
+        const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
+        await awaitApplied(row.id);
+        return show(row, row.id);
+      },
     }),
     defineRoute({
       ...write,

@@ -8,12 +8,18 @@ export async function findSettledLsn(db: Queryable): Promise<Lsn | undefined> {
   return rows[0] === undefined ? undefined : parseLsn(rows[0].lsn);
 }
 
-/** The oldest event that is kept, over all accounts. */
-export function findOldestEvent(db: Queryable): Promise<Position | undefined> {
+/**
+ * An early event that is kept: the account's oldest, or any one of the oldest partition if that is earlier. No index
+ * leads to the oldest over all accounts, and who asks only needs some event that is early enough.
+ */
+export function findEarlyEvent(db: Queryable, accountId: string): Promise<Position | undefined> {
   return findPosition(
     db,
-    'select commit_lsn::text as lsn, idx from events order by commit_lsn, idx limit 1',
-    [],
+    `select commit_lsn::text as lsn, idx from (
+       (select commit_lsn, idx from events where account_id = $1 order by commit_lsn, idx limit 1)
+       union all (select commit_lsn, idx from events limit 1)
+     ) early order by commit_lsn, idx limit 1`,
+    [accountId],
   );
 }
 
@@ -136,11 +142,11 @@ export async function readEvents(db: Queryable, query: EventQuery): Promise<Even
 
 export async function findEventPayload(
   db: Queryable,
-  accountId: string | null,
+  accountId: string,
   { commitLsn, index }: Position,
 ): Promise<string | undefined> {
   const { rows } = await db.query<{ payload: string }>(
-    `select payload from events where ($1::text is null or account_id = $1) and commit_lsn = $2 and idx = $3`,
+    `select payload from events where account_id = $1 and commit_lsn = $2 and idx = $3`,
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0]?.payload;

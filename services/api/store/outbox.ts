@@ -21,9 +21,10 @@ export async function readOutbox(db: Queryable, limit: number): Promise<OutboxRo
     RELAY_LOCK,
   ]);
   if (locked[0]?.held !== true) return [];
+  // `id` alone would mean the text that is returned, in which 10 comes before 9.
   const { rows } = await db.query<OutboxRow>({
     name: 'read_outbox',
-    text: 'select id::text, topic, key, type, payload, created_at from outbox order by id limit $1',
+    text: 'select id::text, topic, key, type, payload, created_at from outbox order by outbox.id limit $1',
     values: [limit],
   });
   return rows;

@@ -17,6 +17,7 @@ export interface WebhookRow {
   description: string | null;
   headers: Record<string, string>;
   max_in_flight: number;
+  rate_limit: number | null;
   status: 'active' | 'paused' | 'disabled';
   status_reason: string | null;
   secrets: SealedSecret[];
@@ -34,8 +35,8 @@ export interface WebhookRow {
 /** `$1` is the account in each statement; null, for the operator, finds those of every account. */
 const OF_ACCOUNT = '($1::text is null or account_id = $1)';
 
-const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, status, status_reason, secrets, start,
-  cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
+const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, status, status_reason, secrets,
+  start, cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
   created_at, created_at::text as created_at_text, updated_at`;
 
 export interface NewWebhook {
@@ -46,6 +47,8 @@ export interface NewWebhook {
   readonly description: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxInFlight: number;
+  /** Requests a second; null for no limit. */
+  readonly rateLimit: number | null;
   readonly secret: SealedSecret;
   /** As it was asked for. */
   readonly start: unknown;
@@ -56,8 +59,8 @@ export interface NewWebhook {
 export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise<WebhookRow | undefined> {
   const { rows } = await db.query<WebhookRow>(
     `insert into webhooks (id, account_id, url, events, description, headers, max_in_flight, status, secrets, start,
-       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx)
-     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13)
+       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, rate_limit)
+     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14)
      returning ${COLUMNS}`,
     [
       webhook.id,
@@ -73,6 +76,7 @@ export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise
       webhook.handOff === undefined ? null : formatLsn(webhook.handOff.untilLsn),
       formatLsn(webhook.cursor.commitLsn),
       webhook.cursor.index,
+      webhook.rateLimit,
     ],
   );
   return rows[0];
@@ -123,6 +127,8 @@ export interface WebhookChange {
   readonly description: string | null | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly maxInFlight: number | undefined;
+  /** Null takes it away. */
+  readonly rateLimit: number | null | undefined;
 }
 
 /** Changes what is given and leaves the rest. @returns undefined when there is no such endpoint */
@@ -135,7 +141,8 @@ export async function updateWebhook(
   const { rows } = await db.query<WebhookRow>(
     `update webhooks set url = coalesce($3, url), events = coalesce($4, events),
        description = case when $5 then $6 else description end, headers = coalesce($7, headers),
-       max_in_flight = coalesce($8, max_in_flight), updated_at = now()
+       max_in_flight = coalesce($8, max_in_flight),
+       rate_limit = case when $9 then $10 else rate_limit end, updated_at = now()
      where ${OF_ACCOUNT} and id = $2 returning ${COLUMNS}`,
     [
       accountId,
@@ -146,6 +153,8 @@ export async function updateWebhook(
       change.description ?? null,
       change.headers === undefined ? null : JSON.stringify(change.headers),
       change.maxInFlight ?? null,
+      change.rateLimit !== undefined,
+      change.rateLimit ?? null,
     ],
   );
   return rows[0];
@@ -187,6 +196,21 @@ export async function resumeWebhook(
     [accountId, id],
   );
   return rows[0];
+}
+
+/**
+ * Whether no dispatcher works by earlier settings any longer: the one that holds the endpoint has taken these over, or
+ * nobody alive holds it. True as well for an endpoint that is not there.
+ */
+export async function isApplied(db: Queryable, id: string): Promise<boolean> {
+  const { rows } = await db.query<{ is_applied: boolean }>({
+    name: 'is_webhook_applied',
+    text: `select settings_version <= applied_version or lease_owner is null
+                  or not exists (select from dispatchers d where d.id = lease_owner and d.expires_at > now()) as is_applied
+           from webhooks where id = $1`,
+    values: [id],
+  });
+  return rows[0]?.is_applied ?? true;
 }
 
 /** Secrets that go on signing beside the newest; who rotates faster than this loses the oldest of them. */
@@ -238,7 +262,7 @@ export async function listAttempts(
 ): Promise<AttemptRow[]> {
   const { rows } = await db.query<AttemptRow>(
     `select id::text, event_id, attempt, started_at, duration_ms, status, outcome, excerpt from webhook_attempts
-     where webhook_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3`,
+     where webhook_id = $1 and ($2::bigint is null or id < $2) order by webhook_attempts.id desc limit $3`,
     [webhookId, beforeId ?? null, limit],
   );
   return rows;
