@@ -29,6 +29,8 @@ const VERSION = '0.1.0';
 const SOURCE_TIMEOUT_MS = 1_500;
 
 export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext): Promise<Worker[]> {
+  const allowNetworks = config.allowNetworks.map(({ network, prefix }) => `${network}/${prefix}`);
+  log.info('service.configured', { ...config, allowNetworks, kafka: { brokers: config.kafka.brokers } });
   const catalog = await loadCatalog(config.catalogPath);
   const storage = await openStorage(config.storageUrl);
 
