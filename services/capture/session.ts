@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { Catalog } from '../../shared/domain/catalog.ts';
-import type { Lsn } from '../../shared/domain/lsn.ts';
+import { formatLsn, type Lsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
@@ -116,8 +116,8 @@ export async function runSession(
   log.info('feed.started', {
     slot: config.slotName,
     isFirstStart: stored === undefined,
-    passedLsn: progress.passedLsn,
-    settledLsn: progress.settledLsn,
+    passedLsn: formatLsn(progress.passedLsn),
+    settledLsn: formatLsn(progress.settledLsn),
   });
   deps.onStreaming();
   await carry({ config, deps, stream, publisher, doorbell, progress }, signal);
@@ -195,8 +195,8 @@ async function carry(
     log.debug('batch.published', {
       changeCount: batch.changes.length,
       bytes: batch.bytes,
-      passedLsn,
-      settledLsn: settled.settledLsn,
+      passedLsn: formatLsn(passedLsn),
+      settledLsn: formatLsn(settled.settledLsn),
       unsettledCount: settled.unsettled.length,
       durationMs: Math.round(performance.now() - startedAtMs),
     });
@@ -211,7 +211,9 @@ async function carry(
 
   const side = new AbortController();
   const sideSignal = AbortSignal.any([signal, side.signal]);
-  const polling = pollSnapshots(
+  // Neither rejects, and neither is waited for: a query on a connection that has fallen silent takes its time to give up,
+  // which must not hold up the next session.
+  void pollSnapshots(
     {
       db: source,
       isBusy: () => settling.hasUnsettled,
@@ -223,7 +225,7 @@ async function carry(
     },
     sideSignal,
   );
-  const beating = beat(
+  void beat(
     {
       db: source,
       intervalMs: config.heartbeatIntervalMs,
@@ -250,7 +252,6 @@ async function carry(
     }
   } finally {
     side.abort();
-    await Promise.all([polling, beating]);
   }
 }
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
 import type { ReadChange } from '../support/change-reader.ts';
+import { openSilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const SCHEMA = `
@@ -116,6 +117,23 @@ test('a connection that is cut is opened again, and goes on where it was', async
   expect(illegalSteps()).toEqual([]);
 });
 
+test('a connection that goes silent without an end is noticed, and opened again', async () => {
+  const { hostname, port, pathname } = new URL(world.url);
+  await world.pool.query(`alter database "${pathname.slice(1)}" set wal_sender_timeout = '1s'`);
+  await using proxy = await openSilentProxy(hostname, Number(port));
+  const url = new URL(world.url);
+  url.port = String(proxy.port);
+  const { child, events, kill } = world.spawn([], { DATABASE_URL: url.href });
+  await waitFor('it to stream', () => events.includes('feed.started'));
+  proxy.silence();
+  await world.pool.query('update app.counters set n = n + 1');
+  await waitFor('the feed to go on', isFeedComplete, 60_000);
+  expect(events.filter((event) => event === 'feed.started').length).toBeGreaterThan(1);
+  expect(child.exitCode).toBeNull();
+  await kill();
+  await world.pool.query(`alter database "${pathname.slice(1)}" reset wal_sender_timeout`);
+});
+
 test('a second instance stands by, and takes over within seconds when the first is killed', async () => {
   const first = world.spawn();
   await waitFor('the first to stream', () => first.events.includes('feed.started'));
@@ -146,6 +164,17 @@ test('a transaction of 200,000 rows goes through a small heap', async () => {
   expect(changes.length).toBe(rowCount);
   expect(changes.every(({ index }, place) => index === place)).toBe(true);
   await kill();
+});
+
+test('a value of 64 MB goes through, and the feed goes on', async () => {
+  await world.start();
+  const seen = world.reader.changes.length;
+  await world.pool.query(`insert into app.counters values (900, 'large', 0, repeat('v', 64 * 1024 * 1024))`);
+  await world.pool.query(`insert into app.counters values (901, 'large', 0, 'small')`);
+  await waitFor('both', () => world.reader.changes.length >= seen + 2, 60_000);
+  const [large, small] = world.reader.changes.slice(seen);
+  expect(large?.after?.pad?.length).toBe(64 * 1024 * 1024);
+  expect(small?.after?.pad).toBe('small');
 });
 
 test('the slot moves while only other tables are written', async () => {

@@ -28,7 +28,7 @@ export interface CaptureWorld extends AsyncDisposable {
   /** Runs capture in this process, and resolves once it streams. `stop` resolves when it has ended; `ended` rejects with its failure. */
   start(env?: Record<string, string>): Promise<RunningCapture>;
   /** Starts a real process. It is killed with the world, at the latest. */
-  spawn(nodeOptions?: readonly string[]): CaptureProcess;
+  spawn(nodeOptions?: readonly string[], env?: Record<string, string>): CaptureProcess;
   /** Ends whatever was started: in this process in order, real ones by SIGKILL. */
   endAll(): Promise<void>;
   /** Creates the publication, the identities and the slot. */
@@ -125,12 +125,13 @@ export async function createCaptureWorld({
       await Promise.race([ready, ended]);
       return capture;
     },
-    spawn(nodeOptions = []) {
+    spawn(nodeOptions = [], env = {}) {
       const child = spawn(process.execPath, [...nodeOptions, MAIN], {
         env: {
           PATH: process.env.PATH,
           LOG_LEVEL: process.env.TEST_LOG === undefined ? 'info' : 'debug',
           ...baseEnv,
+          ...env,
         },
         stdio: ['ignore', 'ignore', 'pipe'],
       });

@@ -1,5 +1,6 @@
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -51,6 +52,9 @@ export async function announceGap(
   }
   const told = { ...progress, lastCommitLsn: commitLsn, lastIndex: catalog.resources.length - 1 };
   await publisher.publish(batch, told);
-  log.warn('gap.accepted', { passedLsn: progress.passedLsn, resourceCount: catalog.resources.length });
+  log.warn('gap.accepted', {
+    passedLsn: formatLsn(progress.passedLsn),
+    resourceCount: catalog.resources.length,
+  });
   return told;
 }
