@@ -35,10 +35,13 @@ export interface CaptureWorld extends AsyncDisposable {
   prepare(): Promise<void>;
 }
 
+export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
+
 export interface CaptureProcess {
   readonly child: ChildProcess;
-  /** The event names that it has logged so far. */
-  readonly events: readonly string[];
+  /** What it has logged so far. */
+  readonly log: readonly LogLine[];
+  readonly hasLogged: (event: string) => boolean;
   /** By SIGKILL; resolves once it is gone. */
   kill(): Promise<void>;
 }
@@ -136,20 +139,23 @@ export async function createCaptureWorld({
         stdio: ['ignore', 'ignore', 'pipe'],
       });
       children.add(child);
-      return { child, events: collectEvents(child), kill: () => killChild(child) };
+      const log = collectLog(child);
+      const hasLogged = (event: string) => log.some((line) => line.event === event);
+      return { child, log, hasLogged, kill: () => killChild(child) };
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }
 
-function collectEvents(child: ChildProcess): string[] {
-  const events: string[] = [];
-  if (child.stderr === null) return events;
+function collectLog(child: ChildProcess): LogLine[] {
+  const log: LogLine[] = [];
+  if (child.stderr === null) return log;
   createInterface({ input: child.stderr }).on('line', (line) => {
     if (process.env.TEST_LOG !== undefined) console.error(line);
-    events.push(/"event":"([^"]+)"/.exec(line)?.[1] ?? line);
+    // Node's own warnings come the same way.
+    if (line.startsWith('{')) log.push(JSON.parse(line) as LogLine);
   });
-  return events;
+  return log;
 }
 
 async function killChild(child: ChildProcess): Promise<void> {

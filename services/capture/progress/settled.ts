@@ -38,7 +38,7 @@ export interface Settling {
 }
 
 /** More than any server has connections for; in CaptureState they take some 30 kB. */
-export const MAX_UNSETTLED = 2_000;
+const MAX_UNSETTLED = 2_000;
 
 export function createSettling(
   start: Omit<SettledState, 'snapshot'>,
