@@ -65,7 +65,7 @@ test('a secret is made once, and only its owner may read it', () => {
 
 test('a running Tandem is found until it stops, and one whose process is gone is not', () => {
   const home = temporaryDirectory();
-  const running = { apiUrl: 'http://127.0.0.1:1', adminKey: 'k', databaseUrl: 'postgres://x' };
+  const running = { apiUrl: 'http://127.0.0.1:1', adminKey: 'k', parts: { DATABASE_URL: 'postgres://x' } };
   expect(findRunningTandem(home)).toBeNull();
   const announced = announceTandem(home, running);
   expect(findRunningTandem(home)).toEqual(running);

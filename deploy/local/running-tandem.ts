@@ -7,7 +7,8 @@ const runningTandem = z.object({
   owner: z.object({ pid: z.int(), startedAt: z.string() }),
   apiUrl: z.string(),
   adminKey: z.string(),
-  databaseUrl: z.string(),
+  /** The variables that name the stack's parts. */
+  parts: z.record(z.string(), z.string()),
 });
 
 /** What another command on this machine needs to use a Tandem that runs. */

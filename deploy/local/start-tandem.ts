@@ -97,7 +97,7 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
   });
   const failed = Promise.race([services.failed, stackFailure(stack)]);
   const apiUrl = services.apiUrl;
-  cleanup.use(announceTandem(home, { apiUrl, adminKey: settings.ADMIN_KEY, databaseUrl: stack.databaseUrl }));
+  cleanup.use(announceTandem(home, { apiUrl, adminKey: settings.ADMIN_KEY, parts: stackVariables(stack) }));
   const owned = cleanup.move();
   const stop = () => owned.disposeAsync();
   return {

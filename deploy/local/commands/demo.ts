@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Command } from '../command.ts';
 import { runDemo } from '../demo/run-demo.ts';
+import { findRunningTandem } from '../running-tandem.ts';
 import { startStack } from '../stack.ts';
 import { wholeNumber } from '../whole-number.ts';
 
@@ -23,8 +24,19 @@ export const demoCommand: Command = {
       },
     });
     mkdirSync(home, { recursive: true });
-    say('starting PostgreSQL, Kafka and the schema registry');
-    await using stack = await startStack({ home, env, say, log, signal });
+    const running = findRunningTandem(home);
+    say(
+      running === null
+        ? 'starting PostgreSQL, Kafka and the schema registry'
+        : `using the parts of the Tandem that runs at ${running.apiUrl}, with databases and topics of its own`,
+    );
+    await using stack = await startStack({
+      home: running === null ? home : join(home, 'demo'),
+      env: { ...env, ...running?.parts },
+      say,
+      log,
+      signal,
+    });
     const isEqual = await runDemo({
       stack,
       directory: join(home, 'demo'),
