@@ -28,8 +28,9 @@ import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
 import { createRecordBatch } from './record/record-batch.ts';
 import { createRecorder } from './record/recorder.ts';
-import { createCheckedAgents } from './send/checked-agents.ts';
+import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
+import { createUndiciSender } from './send/send-with-undici.ts';
 import { toEndpoint } from './store/endpoint-row.ts';
 import {
   claimEndpoints,
@@ -77,11 +78,12 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const partitionCount = found[0]?.partitions.length ?? 1;
 
   const registry = createRegistry(config.schemaRegistryUrl);
-  const agents = createCheckedAgents(config.allowNetworks);
-  stack.defer(() => {
-    agents.http.destroy();
-    agents.https.destroy();
-  });
+  const createSender = { got: createGotSender, undici: createUndiciSender }[config.sender];
+  const sender = createSender(
+    { timeoutMs: config.deliveryTimeoutMs },
+    createConnectionCheck(config.allowNetworks),
+  );
+  stack.defer(() => sender.close());
   const health = await openHealthServer(context.health, config.healthPort, config.host);
   stack.defer(() => health.close());
   log.info('service.listening', { port: health.port });
@@ -97,7 +99,6 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   );
   const attempts = createAttemptLog((batch) => recordAttempts(pool, batch), log);
   stack.defer(() => attempts.flush());
-  const send = createGotSender({ timeoutMs: config.deliveryTimeoutMs }, agents);
 
   let sending = 0;
   const leases: EndpointLeases = createEndpointLeases(
@@ -114,7 +115,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     },
     (endpoint) =>
       createEndpointRunner(endpoint, {
-        send,
+        send: sender.send,
         readEvents: (accountId, after, limit, patterns) =>
           readEvents(pool, accountId, after, limit, patterns),
         readPayload: (accountId, { position, committedAt }) =>

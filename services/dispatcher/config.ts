@@ -14,6 +14,8 @@ export interface DispatcherConfig {
   readonly secretKey: Secret;
   readonly allowNetworks: readonly Cidr[];
   readonly allowHttp: boolean;
+  /** What sends the requests; both do the same. */
+  readonly sender: 'undici' | 'got';
   readonly deliveryTimeoutMs: number;
   readonly retryDelaysMs: readonly number[];
   /** Requests of this process under way at once, over all endpoints. */
@@ -39,6 +41,7 @@ export function readDispatcherConfig(env: Env): DispatcherConfig {
     topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
     secretKey: read.secret('SECRET_KEY'),
     allowHttp: read.boolean('DELIVERY_ALLOW_HTTP', false),
+    sender: read.oneOf('DELIVERY_SENDER', ['undici', 'got'], 'undici'),
     deliveryTimeoutMs: read.integer('DELIVERY_TIMEOUT_MS', { default: 15_000, min: 100, max: 60_000 }),
     maxInFlight: read.integer('DELIVERY_MAX_IN_FLIGHT', { default: 1_000, min: 1, max: 20_000 }),
     eventRetentionDays: read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),

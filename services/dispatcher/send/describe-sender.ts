@@ -4,8 +4,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseCidr } from '../../../shared/domain/address-rules.ts';
-import { type Agents, createCheckedAgents } from './checked-agents.ts';
-import { EXCERPT_BYTES, type Send, type SendOutcome } from './send.ts';
+import { type ConnectionCheck, createConnectionCheck } from './connection-check.ts';
+import { EXCERPT_BYTES, type Send, type Sender, type SenderConfig, type SendOutcome } from './send.ts';
 
 /** A raw server, because most of what must be endured is not proper HTTP. */
 async function openServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
@@ -21,10 +21,10 @@ async function openServer(onConnection: (socket: Socket) => void): Promise<{ ser
 const LOOPBACK = [parseCidr('127.0.0.0/8')];
 const TIMEOUT_MS = 400;
 
-/** What every implementation of `Send` must do. `create` gets the deadline and the agents to connect with. */
+/** What every implementation of `Send` must do. `create` gets the deadline, and what says where it may connect. */
 export function describeSender(
   name: string,
-  create: (config: { timeoutMs: number }, agents: Agents) => Send,
+  create: (config: SenderConfig, check: ConnectionCheck) => Sender,
 ): void {
   describe(name, () => {
     const cleanup: (() => void)[] = [];
@@ -53,12 +53,10 @@ export function describeSender(
       return { url, seen };
     };
 
-    const sender = (allow = LOOPBACK, agents = createCheckedAgents(allow)) => {
-      cleanup.push(() => {
-        agents.http.destroy();
-        agents.https.destroy();
-      });
-      return create({ timeoutMs: TIMEOUT_MS }, agents);
+    const sender = (allow = LOOPBACK, check = createConnectionCheck(allow)) => {
+      const { send, close } = create({ timeoutMs: TIMEOUT_MS }, check);
+      cleanup.push(() => void close());
+      return send;
     };
     const post = (send: Send, url: string, signal?: AbortSignal): Promise<SendOutcome> =>
       send({
@@ -96,6 +94,36 @@ export function describeSender(
       await post(send, url);
       expect(await post(send, url)).toMatchObject({ status: 200 });
       expect(seen.connections).toBe(2);
+    });
+
+    test('a kept connection that dies late leaves the repeat only the rest of the time', async () => {
+      const { url } = await serve((socket, count) => {
+        if (count === 1) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+        if (count === 2) setTimeout(() => socket.resetAndDestroy(), 0.7 * TIMEOUT_MS);
+      });
+      const send = sender();
+      await post(send, url);
+      const outcome = await post(send, url);
+      expect(errorClass(outcome)).toBe('timeout');
+      expect(outcome.durationMs).toBeLessThan(1.6 * TIMEOUT_MS);
+    });
+
+    test('requests that get no answer hold up no other request to the same server', async () => {
+      const { url, seen } = await serve((socket, count) => {
+        if (count > 5) socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+      });
+      const send = sender();
+      const waiting = Array.from({ length: 5 }, () => post(send, url));
+      await expect.poll(() => seen.requests).toBe(5);
+      expect(await post(send, url)).toMatchObject({ status: 204 });
+      expect((await Promise.all(waiting)).map(errorClass)).toEqual(Array(5).fill('timeout'));
+    });
+
+    test('an interim answer is not the answer', async () => {
+      const { url } = await serve((socket) =>
+        socket.write('HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops'),
+      );
+      expect(await post(sender(), url)).toMatchObject({ status: 500, excerpt: 'oops' });
     });
 
     test.each([301, 302, 303, 307, 308])('%i is an answer, and its target is never asked', async (status) => {
@@ -170,7 +198,7 @@ export function describeSender(
       gone.server.close();
       expect(errorClass(await post(sender(), gone.url))).toBe('refused');
       expect(errorClass(await post(sender(), 'not a url'))).toBe('invalid_url');
-      const noName = createCheckedAgents(LOOPBACK, (_name, _options, callback) =>
+      const noName = createConnectionCheck(LOOPBACK, (_name, _options, callback) =>
         callback(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []),
       );
       expect(errorClass(await post(sender(LOOPBACK, noName), 'http://shop.example/'))).toBe('dns');
@@ -199,7 +227,7 @@ export function describeSender(
         socket.write('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n'),
       );
       const answers = ['127.0.0.1', '10.1.2.3'];
-      const rebinding = createCheckedAgents(LOOPBACK, (_name, _options, callback) =>
+      const rebinding = createConnectionCheck(LOOPBACK, (_name, _options, callback) =>
         callback(null, [{ address: answers.shift() ?? '', family: 4 }]),
       );
       const send = sender(LOOPBACK, rebinding);
@@ -210,10 +238,10 @@ export function describeSender(
     });
 
     test('public addresses are reached on the ports of web servers only', async () => {
-      const agents = createCheckedAgents([], (_name, _options, callback) =>
+      const check = createConnectionCheck([], (_name, _options, callback) =>
         callback(null, [{ address: '93.184.215.14', family: 4 }]),
       );
-      expect(errorClass(await post(sender([], agents), 'http://shop.example:25/'))).toBe('address_refused');
+      expect(errorClass(await post(sender([], check), 'http://shop.example:25/'))).toBe('address_refused');
     });
 
     test('breaking off ends the request at once', async () => {

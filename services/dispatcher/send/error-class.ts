@@ -1,4 +1,4 @@
-import type { SendErrorClass } from './send.ts';
+import type { SendErrorClass, SendOutcome } from './send.ts';
 
 const BY_CODE: Readonly<Record<string, SendErrorClass>> = {
   ERR_ADDRESS_REFUSED: 'address_refused',
@@ -17,11 +17,15 @@ const BY_CODE: Readonly<Record<string, SendErrorClass>> = {
   EPIPE: 'reset',
   ERR_STREAM_PREMATURE_CLOSE: 'reset',
   ERR_HTTP_CONTENT_LENGTH_MISMATCH: 'reset',
+  UND_ERR_SOCKET: 'reset',
   ETIMEDOUT: 'timeout',
   ESOCKETTIMEDOUT: 'timeout',
+  UND_ERR_CONNECT_TIMEOUT: 'timeout',
   EPROTO: 'tls',
   ABORT_ERR: 'aborted',
   ERR_ABORTED: 'aborted',
+  UND_ERR_CLOSED: 'aborted',
+  UND_ERR_DESTROYED: 'aborted',
 };
 
 /** OpenSSL's verification results have names of their own, without a common beginning. */
@@ -45,4 +49,22 @@ function classOfCode(code: unknown): SendErrorClass | undefined {
   if (code.startsWith('EAI_')) return 'dns';
   if (TLS_CODE.test(code)) return 'tls';
   return undefined;
+}
+
+const MESSAGES: Record<SendErrorClass, string> = {
+  invalid_url: 'the URL can not be requested',
+  address_refused: 'the address is not delivered to',
+  dns: 'the name could not be resolved',
+  refused: 'the connection was refused',
+  unreachable: 'the host could not be reached',
+  reset: 'the connection was closed before the answer was complete',
+  tls: 'no secure connection could be made',
+  timeout: 'there was no complete answer in time',
+  protocol: 'the answer was not valid HTTP',
+  aborted: 'the request was broken off',
+};
+
+/** The outcome of a request without a complete answer, with a text for the endpoint's owner. */
+export function toFailure(errorClass: SendErrorClass, durationMs: number): SendOutcome {
+  return { kind: 'failed', errorClass, message: MESSAGES[errorClass], durationMs };
 }

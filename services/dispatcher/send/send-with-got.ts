@@ -1,34 +1,20 @@
 import got from 'got';
-import type { Agents } from './checked-agents.ts';
-import { errorClassOf } from './error-class.ts';
+import { createCheckedAgents } from './checked-agents.ts';
+import type { ConnectionCheck } from './connection-check.ts';
+import { errorClassOf, toFailure } from './error-class.ts';
+import { repeatWhenStale, type Try } from './repeat-when-stale.ts';
 import {
   EXCERPT_BYTES,
   MAX_ANSWER_BYTES,
-  type Send,
   type SendErrorClass,
-  type SendOutcome,
+  type Sender,
+  type SenderConfig,
   type SendRequest,
 } from './send.ts';
 
-export interface SenderConfig {
-  /** For name, connection, request and whole answer together. */
-  readonly timeoutMs: number;
-}
-
-const MESSAGES: Record<SendErrorClass, string> = {
-  invalid_url: 'the URL can not be requested',
-  address_refused: 'the address is not delivered to',
-  dns: 'the name could not be resolved',
-  refused: 'the connection was refused',
-  unreachable: 'the host could not be reached',
-  reset: 'the connection was closed before the answer was complete',
-  tls: 'no secure connection could be made',
-  timeout: 'there was no complete answer in time',
-  protocol: 'the answer was not valid HTTP',
-  aborted: 'the request was broken off',
-};
-
-export function createGotSender({ timeoutMs }: SenderConfig, agents: Agents): Send {
+/** Sends with got, over Node's own HTTP client: the slower one, to fall back on. */
+export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCheck): Sender {
+  const agents = createCheckedAgents(check);
   const client = got.extend({
     method: 'POST',
     agent: { http: agents.http, https: agents.https },
@@ -37,33 +23,33 @@ export function createGotSender({ timeoutMs }: SenderConfig, agents: Agents): Se
     followRedirect: false,
     throwHttpErrors: false,
     decompress: false,
-    timeout: { request: timeoutMs },
   });
 
-  /** @returns the outcome, and whether it was a kept connection that the receiver was just closing */
-  const attempt = ({ url, headers, body, signal }: SendRequest): Promise<SendOutcome & { isStale?: true }> =>
+  const attempt = ({ url, headers, body, signal }: SendRequest, remainingMs: number): Promise<Try> =>
     new Promise((resolve) => {
       const startedAtMs = performance.now();
       const chunks: Buffer[] = [];
       let byteCount = 0;
       const durationMs = () => Math.round(performance.now() - startedAtMs);
       const fail = (errorClass: SendErrorClass, isStale: boolean) =>
-        resolve({
-          kind: 'failed',
-          errorClass,
-          message: MESSAGES[errorClass],
-          durationMs: durationMs(),
-          ...(isStale ? { isStale } : {}),
-        });
+        resolve({ outcome: toFailure(errorClass, durationMs()), isStale });
       try {
-        const stream = client.stream(url, { headers, body, ...(signal === undefined ? {} : { signal }) });
+        const stream = client.stream(url, {
+          headers,
+          body,
+          timeout: { request: remainingMs },
+          ...(signal === undefined ? {} : { signal }),
+        });
         const answer = () =>
           resolve({
-            kind: 'answered',
-            status: stream.response?.statusCode ?? 0,
-            retryAfter: stream.response?.headers['retry-after'],
-            excerpt: Buffer.concat(chunks).subarray(0, EXCERPT_BYTES).toString('utf8'),
-            durationMs: durationMs(),
+            outcome: {
+              kind: 'answered',
+              status: stream.response?.statusCode ?? 0,
+              retryAfter: stream.response?.headers['retry-after'],
+              excerpt: Buffer.concat(chunks).subarray(0, EXCERPT_BYTES).toString('utf8'),
+              durationMs: durationMs(),
+            },
+            isStale: false,
           });
         const isStale = () => stream.reusedSocket === true && stream.response === undefined;
         stream.on('data', (chunk: Buffer) => {
@@ -87,12 +73,11 @@ export function createGotSender({ timeoutMs }: SenderConfig, agents: Agents): Se
       }
     });
 
-  return async (request) => {
-    const { isStale, ...outcome } = await attempt(request);
-    if (isStale !== true) return outcome;
-    // The receiver closed an idle connection just as we wrote to it: this is no failure of the endpoint, and a repeat
-    // on another connection is what HTTP clients do (RFC 9112, 9.3.1). The event's ID makes it harmless.
-    const { isStale: _again, ...second } = await attempt(request);
-    return second;
+  return {
+    send: repeatWhenStale(timeoutMs, attempt),
+    async close() {
+      agents.http.destroy();
+      agents.https.destroy();
+    },
   };
 }

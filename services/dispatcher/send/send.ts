@@ -43,6 +43,18 @@ export type SendOutcome =
  */
 export type Send = (request: SendRequest) => Promise<SendOutcome>;
 
+/** A way to send, with the connections it keeps. */
+export interface Sender {
+  readonly send: Send;
+  /** Closes all connections; what is under way ends as `aborted` or `reset`. */
+  close(): Promise<void>;
+}
+
+export interface SenderConfig {
+  /** For name, connection, request and whole answer together. */
+  readonly timeoutMs: number;
+}
+
 /** What is kept of an answer's body, to be shown to the endpoint's owner. */
 export const EXCERPT_BYTES = 1_024;
 
