@@ -28,7 +28,6 @@ export async function readTopicFaults(world: World): Promise<{ changes: number; 
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   const endOf = (partition: number) => BigInt(ends.find((end) => end.partition === partition)?.high ?? '0');
-  consumer.on(consumer.events.FETCH, () => undefined);
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     // The last records of a partition may be control records, which no batch shows; its offset passes them.
     if (BigInt(payload.lastOffset) + 1n >= endOf(payload.partition)) open.delete(payload.partition);

@@ -70,7 +70,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       dispatcher: options.copies,
     },
     log: options.log,
-    env: { RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3' },
+    // Hanging receivers are given up soon, and every retry falls within the run.
+    env: { RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3', DELIVERY_TIMEOUT_MS: '3000' },
   });
   const customers = await Promise.all(
     world.generated.accounts.slice(0, 2).map((id) => world.createCustomer(id)),
