@@ -75,6 +75,7 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   const secretKey = config.secretKey.reveal();
   let listensAt = '';
   const publicUrl = () => config.publicUrl ?? listensAt;
+  const presigner = createPresigner(createSigner(secretKey, 'downloads'), () => `${publicUrl()}/files`);
   const app = createApp({
     pool,
     catalog,
@@ -92,7 +93,8 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     answerBox: createSecretBox(secretKey, 'idempotent-answers'),
     secretBox: createSecretBox(secretKey, WEBHOOK_SECRETS),
     cursorSigner: createSigner(secretKey, 'cursors'),
-    presigner: createPresigner(createSigner(secretKey, 'downloads'), () => `${publicUrl()}/files`),
+    presigner,
+    links: storage.links ?? presigner,
     publicUrl,
     source: createSourceFacts(catalog, { source, log, now: Date.now }),
     ringRelay: () => doorbell.ring(),

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
-import type { Presigner } from '../../shared/storage/presign.ts';
+import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
 import { progressOf } from './progress.ts';
 import type { AccountRow } from './store/accounts.ts';
 import type { KeyRow } from './store/api-keys.ts';
@@ -19,7 +19,7 @@ import type {
 /** Rows become public JSON here and nowhere else. */
 
 export interface LinkDeps {
-  readonly presigner: Presigner;
+  readonly links: DownloadLinks;
   readonly publicUrl: () => string;
   readonly urlLifetimeMs: number;
   readonly now: () => number;
@@ -48,7 +48,7 @@ export function presentKey(row: KeyRow): z.input<typeof keySchema> {
   };
 }
 
-export function presentExport(row: ExportRow, deps: LinkDeps): z.input<typeof exportSchema> {
+export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.input<typeof exportSchema>> {
   const { progress, etaSeconds } = progressOf(progressFacts(row), deps.now());
   const { request } = row;
   const isCompleted = row.status === 'completed';
@@ -78,8 +78,10 @@ export function presentExport(row: ExportRow, deps: LinkDeps): z.input<typeof ex
     completed_at: row.completed_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,
     snapshot: row.snapshot && presentSnapshot(row.snapshot),
-    files: isCompleted ? (row.files ?? []).map((file) => presentFile(row, file, deps)) : [],
-    manifest_url: isCompleted ? presignExportFile(row, MANIFEST, deps).url : null,
+    files: isCompleted
+      ? await Promise.all((row.files ?? []).map((file) => presentFile(row, file, deps)))
+      : [],
+    manifest_url: isCompleted ? (await presignExportFile(row, MANIFEST, deps)).url : null,
     ...(row.error === null ? {} : { error: { code: row.error.code, message: row.error.message } }),
   };
 }
@@ -90,13 +92,17 @@ function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportR
 }
 
 /** A fresh presigned URL; it never outlives the file. */
-export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps) {
+export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps): Promise<PresignedUrl> {
   const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
-  return deps.presigner.presign(`exports/${row.id}/${name}`, endsAtMs);
+  return deps.links.presign(`exports/${row.id}/${name}`, endsAtMs);
 }
 
-function presentFile(row: ExportRow, file: ExportFileRow, deps: LinkDeps): z.input<typeof exportFileSchema> {
-  const { url, expiresAt } = presignExportFile(row, file.name, deps);
+async function presentFile(
+  row: ExportRow,
+  file: ExportFileRow,
+  deps: LinkDeps,
+): Promise<z.input<typeof exportFileSchema>> {
+  const { url, expiresAt } = await presignExportFile(row, file.name, deps);
   return {
     name: file.name,
     resource: file.resource,

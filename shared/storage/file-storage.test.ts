@@ -36,7 +36,7 @@ test('opening a file URL makes its directory', async () => {
   await rm(root, { recursive: true });
 });
 
-test.each(['s3://bucket', 'file://host/path', 'somewhere', ''])(
+test.each(['s3://no_bucket', 'file://host/path', 'somewhere', ''])(
   'the URL %j is a set-up error',
   async (url) => {
     await expect(openStorage(url)).rejects.toThrow(SetupError);

@@ -7,15 +7,21 @@ import { createFileStorage } from './file-storage.ts';
 import type { Storage } from './storage.ts';
 
 /**
- * Opens the storage that `STORAGE_URL` names: `file:///…` for a directory, which is made when it is missing.
+ * Opens the storage that `STORAGE_URL` names: `file:///…` for a directory, which is made when it is missing, and
+ * `s3://…` for a bucket, which is not.
  *
  * @throws SetupError when the URL is of another kind, or nothing can be written there
  */
 export async function openStorage(url: string): Promise<Storage> {
   const parsed = URL.parse(url);
+  if (parsed?.protocol === 's3:') {
+    // Loaded when it is asked for: the client is large, and whoever keeps files in a directory shall not pay for it.
+    const { openS3Storage } = await import('./s3/open-s3-storage.ts');
+    return openS3Storage(url);
+  }
   if (parsed?.protocol !== 'file:' || parsed.host !== '') {
     throw new SetupError('STORAGE_URL is not usable', [
-      `it must be file:/// followed by an absolute path, not "${url}"`,
+      `it must be file:/// followed by an absolute path, or s3:// followed by a bucket, not "${url}"`,
     ]);
   }
   const root = fileURLToPath(parsed);

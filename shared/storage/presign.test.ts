@@ -6,7 +6,7 @@ const presigner = createPresigner(
   createSigner('a key of thirty-two characters!!', 'urls'),
   () => 'http://x/files',
 );
-const { url, expiresAt } = presigner.presign('exports/exp_1/invoices.jsonl', 1_700_000_000_900);
+const { url, expiresAt } = await presigner.presign('exports/exp_1/invoices.jsonl', 1_700_000_000_900);
 const [path = '', query = ''] = url.slice('http://x/files/'.length).split('?');
 
 test('a link holds until its second of expiry', () => {

@@ -1,16 +1,9 @@
 import type { Signer } from '../runtime/signing.ts';
-
-/** A link that needs no key: whoever has it may download one file until it expires. */
-export interface PresignedUrl {
-  readonly url: string;
-  readonly expiresAt: Date;
-}
+import type { DownloadLinks } from './download-links.ts';
 
 export type PresignVerdict = 'valid' | 'expired' | 'altered';
 
-export interface Presigner {
-  /** @param path of the file in storage */
-  presign(path: string, expiresAtMs: number): PresignedUrl;
+export interface Presigner extends DownloadLinks {
   /** Judges a request by its path below the base and its query, exactly as they came. */
   verify(path: string, query: string, nowMs: number): PresignVerdict;
 }
@@ -22,7 +15,7 @@ export interface Presigner {
 export function createPresigner(signer: Signer, base: () => string): Presigner {
   const signed = (path: string, expires: string) => `${path}\n${expires}`;
   return {
-    presign(path, expiresAtMs) {
+    async presign(path, expiresAtMs) {
       const seconds = Math.floor(expiresAtMs / 1_000);
       const signature = signer.sign(signed(path, String(seconds)));
       return {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { DownloadLinks } from './download-links.ts';
 
 /** A file as `list` and `stat` see it. */
 export interface StoredFile {
@@ -29,7 +30,8 @@ export interface FileWriter {
   /**
    * Makes the file durable and puts it in its place, replacing one of the same path at once.
    *
-   * @throws StorageFullError as `append` does; StorageNotFoundError when the folder was deleted meanwhile
+   * @throws StorageFullError as `append` does; StorageNotFoundError when the folder was deleted meanwhile, where a
+   *   folder is more than the beginning of names: a bucket takes a small file all the same
    */
   commit(): Promise<void>;
   /** Removes what was written. Safe to call twice, and after a failed or a finished `commit` (which it leaves alone). */
@@ -37,12 +39,14 @@ export interface FileWriter {
 }
 
 /**
- * Where files are kept: a directory now, a bucket later, both behind `describeStorage`.
+ * Where files are kept: a directory or a bucket, both behind `describeStorage`.
  *
  * Paths are relative, with `/` between segments of `[A-Za-z0-9_-][A-Za-z0-9._-]*`; anything else is a
  * RangeError, so that no request can name a file outside. Folders exist as long as something is in them.
  */
 export interface Storage {
+  /** Links that the storage serves by itself; absent when its files are reached through Tandem only. */
+  readonly links?: DownloadLinks;
   /** Starts a file. Several writers of one path may be open at once; the last `commit` wins. */
   openWriter(path: string): Promise<FileWriter>;
   /**

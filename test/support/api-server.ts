@@ -73,6 +73,7 @@ export async function openTestApi(
   const now = () => clock.nowMs ?? Date.now();
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
   let url = '';
+  const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`);
   const app = createApp({
     pool,
     catalog,
@@ -90,7 +91,8 @@ export async function openTestApi(
     answerBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
     secretBox: box,
     cursorSigner: createSigner(SECRET_KEY, 'cursors'),
-    presigner: createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`),
+    presigner,
+    links: presigner,
     publicUrl: () => url,
     source: createSourceFacts(catalog, { source, log: silentLog, now }),
     ringRelay: () => undefined,

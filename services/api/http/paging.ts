@@ -26,7 +26,7 @@ export async function answerPage<Row extends { id: string; created_at_text: stri
   const last = page.at(-1);
   const hasMore = rows.length > limit;
   return answerJson(200, {
-    data: page.map(present),
+    data: await Promise.all(page.map(present)),
     has_more: hasMore,
     next_cursor:
       hasMore && last !== undefined

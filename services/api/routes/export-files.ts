@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import type { Presigner } from '../../../shared/storage/presign.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { type Answer, redirectTo } from '../http/answer.ts';
@@ -15,6 +17,8 @@ import { noExport } from './exports.ts';
 export interface ExportFileDeps extends LinkDeps {
   readonly pool: Pool;
   readonly storage: Pick<Storage, 'openRead' | 'stat'>;
+  /** Judges the links that lead here rather than to the storage itself. */
+  readonly presigner: Pick<Presigner, 'verify'>;
 }
 
 /** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
@@ -41,7 +45,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
         const row = await findExport(deps.pool, accountId, param('id'));
         if (row === undefined) throw noExport(param('id'));
         const file = servedFile(row, param('name'), deps.now());
-        return redirectTo(presignExportFile(row, file.name, deps).url);
+        return redirectTo((await presignExportFile(row, file.name, deps)).url);
       },
     }),
     defineRoute({
@@ -98,7 +102,7 @@ async function send(
     'accept-ranges': 'bytes',
     'cache-control': 'private, max-age=0, must-revalidate',
     'x-content-type-options': 'nosniff',
-    'content-type': contentType(file.name),
+    'content-type': contentTypeOf(file.name),
     'content-disposition': `attachment; filename="${file.name}"`,
     ...(file.digest === undefined ? {} : { 'repr-digest': `sha-256=:${file.digest}:` }),
   };
@@ -167,10 +171,4 @@ function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
 
 function gone(): AppError {
   return new AppError('gone', 'The files of this export were removed; take a new export.');
-}
-
-function contentType(name: string): string {
-  if (name.endsWith('.gz')) return 'application/gzip';
-  if (name.endsWith('.json')) return 'application/json';
-  return name.endsWith('.jsonl') ? 'application/jsonl' : 'application/octet-stream';
 }

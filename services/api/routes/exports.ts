@@ -99,7 +99,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           });
           const row = await findExport(db, accountId, id);
           if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
-          return answerJson(202, presentExport(row, deps), started(id));
+          return answerJson(202, await presentExport(row, deps), started(id));
         });
         deps.ringRelay();
         return answer;
@@ -128,7 +128,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       summary: 'Show an export',
       answers: { 200: { description: 'The export.', schema: exportSchema } },
       handle: async ({ param, accountId }) =>
-        answerJson(200, presentExport(await requireExport(accountId, param('id')), deps)),
+        answerJson(200, await presentExport(await requireExport(accountId, param('id')), deps)),
     }),
     defineRoute({
       ...write,
@@ -146,7 +146,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           });
         }
         deps.ringRelay();
-        return answerJson(202, presentExport(await requireExport(accountId, id), deps), started(id));
+        return answerJson(202, await presentExport(await requireExport(accountId, id), deps), started(id));
       },
     }),
     defineRoute({

@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import {
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { SetupError } from '../../runtime/errors.ts';
+import type { Storage } from '../storage.ts';
+import { createS3Client, createSigningClient } from './s3-client.ts';
+import { s3Code } from './s3-errors.ts';
+import { parseS3Location, type S3Location } from './s3-location.ts';
+import { createS3Storage } from './s3-storage.ts';
+
+/**
+ * Opens the bucket that `STORAGE_URL` names, after trying there what the services need.
+ *
+ * @throws SetupError when the URL, the credentials or the bucket are not usable, with what to do
+ */
+export async function openS3Storage(url: string): Promise<Storage> {
+  const location = parseS3Location(url);
+  const { bucket, prefix } = location;
+  const client = createS3Client(location);
+  try {
+    await client.config.region();
+  } catch (cause) {
+    throw unusable('it has no region; add ?region=… to it or set AWS_REGION', cause);
+  }
+  try {
+    await tryOut(client, bucket, prefix);
+  } catch (cause) {
+    throw unusable(probeFinding(location, cause), cause);
+  }
+  const signingClient = createSigningClient(location);
+  return createS3Storage({ client, signingClient, bucket, prefix, now: Date.now });
+}
+
+/** Found out now rather than at the end of somebody's first export. No path in storage begins with a dot. */
+async function tryOut(client: S3Client, bucket: string, prefix: string): Promise<void> {
+  const Key = `${prefix}.probe-${randomBytes(6).toString('hex')}`;
+  await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: '' }));
+  await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: Key, MaxKeys: 1 }));
+  await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: Key, MaxUploads: 1 }));
+  await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+}
+
+const RIGHTS =
+  's3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads';
+
+/** What is wrong and what to do, by what trying out failed with. */
+export function probeFinding({ bucket, endpoint }: S3Location, error: unknown): string {
+  const code = s3Code(error);
+  const at = endpoint === undefined ? '' : ` at ${endpoint}`;
+  switch (code) {
+    case 'NoSuchBucket':
+      return `there is no bucket ${bucket}${at}; make it, or name another`;
+    case 'AccessDenied':
+      return `the credentials may not do what is needed in ${bucket}${at}: ${RIGHTS}`;
+    case 'InvalidAccessKeyId':
+    case 'SignatureDoesNotMatch':
+    case 'ExpiredToken':
+      return `the credentials are refused${at} (${code}); check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`;
+    case 'PermanentRedirect':
+    case 'AuthorizationHeaderMalformed':
+      return `${bucket} is in another region${at}; name it with ?region=`;
+  }
+  if (code !== undefined) return `${bucket}${at} answered ${code}`;
+  if (error instanceof Error && error.name === 'CredentialsProviderError') {
+    return 'there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role';
+  }
+  return `${endpoint ?? 'S3'} can't be reached: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+function unusable(finding: string, cause: unknown): SetupError {
+  const error = new SetupError('STORAGE_URL is not usable', [finding]);
+  error.cause = cause;
+  return error;
+}
