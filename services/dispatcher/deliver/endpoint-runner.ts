@@ -1,3 +1,4 @@
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
@@ -7,7 +8,7 @@ import type { Delivery } from './delivery.ts';
 import { describeAttempt, describeFailure } from './describe-outcome.ts';
 import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import { afterFailure, afterSuccess, afterThrottling, isLost, isOpen } from './endpoint-health.ts';
-import { isInExport, isTypeWanted } from './event-filter.ts';
+import { isInExport } from './event-filter.ts';
 import { judge } from './judge.ts';
 import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
