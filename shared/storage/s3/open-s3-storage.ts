@@ -39,7 +39,7 @@ export async function openS3Storage(url: string): Promise<Storage> {
 /** Found out now rather than at the end of somebody's first export. No path in storage begins with a dot. */
 async function tryOut(client: S3Client, bucket: string, prefix: string): Promise<void> {
   const Key = `${prefix}.probe-${randomBytes(6).toString('hex')}`;
-  await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: '' }));
+  await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: '', ContentLength: 0 }));
   await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: Key, MaxKeys: 1 }));
   await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: Key, MaxUploads: 1 }));
   await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
