@@ -13,11 +13,13 @@ test('a stored request keeps what selects rows, and other members are passed ove
   ).toEqual({
     resources: ['orders'],
     includeDeleted: true,
+    includeRelated: false,
     dateRange: { from: '2026-01-01T00:00:00Z', to: null, field: 'created_at' },
   });
   expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({
     resources: ['orders'],
     includeDeleted: false,
+    includeRelated: false,
     dateRange: undefined,
   });
 });

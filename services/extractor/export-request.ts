@@ -7,6 +7,8 @@ export interface ExportRequest {
   /** Resources asked for by name, as opposed to those that came along with them. */
   readonly resources: readonly string[];
   readonly includeDeleted: boolean;
+  /** Resources came along with those asked for, and every reference between them has to resolve. */
+  readonly includeRelated: boolean;
   /** `from` inclusive, `to` exclusive; RFC 3339. */
   readonly dateRange:
     | { readonly from: string | null; readonly to: string | null; readonly field: string | null }
@@ -16,6 +18,7 @@ export interface ExportRequest {
 const REQUEST = z.object({
   resources: z.array(z.string()),
   include_deleted: z.boolean().default(false),
+  include_related: z.boolean().default(false),
   date_range: z
     .object({
       from: z.string().nullish(),
@@ -33,10 +36,16 @@ export function parseExportRequest(stored: unknown): ExportRequest {
       cause: parsed.error,
     });
   }
-  const { resources, include_deleted: includeDeleted, date_range: range } = parsed.data;
+  const {
+    resources,
+    include_deleted: includeDeleted,
+    include_related: includeRelated,
+    date_range: range,
+  } = parsed.data;
   return {
     resources,
     includeDeleted,
+    includeRelated,
     dateRange: range
       ? { from: range.from ?? null, to: range.to ?? null, field: range.field ?? null }
       : undefined,

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keysQuery, type RowSelection, rowsQuery } from '../../services/extractor/chunk-queries.ts';
+import { keysQuery, rowsQuery } from '../../services/extractor/chunk-queries.ts';
 import { SnapshotGoneError } from '../../services/extractor/extraction-errors.ts';
 import { type ChunkPlan, planChunks } from '../../services/extractor/holder/plan-chunks.ts';
 import { takeSnapshot } from '../../services/extractor/holder/take-snapshot.ts';
 import { assertNotRewritten, enterSnapshot } from '../../services/extractor/reader/enter-snapshot.ts';
 import { readRows } from '../../services/extractor/reader/read-rows.ts';
+import type { RowSelection } from '../../services/extractor/row-selection.ts';
 import { createSourceSessions, type SourceSession } from '../../services/extractor/source-session.ts';
 import { isSqlState } from '../../services/extractor/sql-state.ts';
 import { formatSnapshot } from '../../shared/domain/snapshot.ts';
@@ -126,8 +127,9 @@ test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order',
         operations: {},
         syncLimit: 100,
       },
-      request: { resources: ['keys'], includeDeleted: true, dateRange: undefined },
+      request: { resources: ['keys'], includeDeleted: true, includeRelated: false, dateRange: undefined },
       accountSourceId: null,
+      references: [],
     };
     const plans: ChunkPlan[] = [];
     for await (const plan of planChunks(session, selection, 10)) plans.push(plan);

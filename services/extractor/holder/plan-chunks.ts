@@ -1,4 +1,5 @@
-import { type KeyBounds, keysQuery, type RowSelection } from '../chunk-queries.ts';
+import { type KeyBounds, keysQuery } from '../chunk-queries.ts';
+import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 
 /** A slice of one resource's rows, counted by the snapshot's own cursor. Slices are in key order and leave nothing out. */

@@ -6,6 +6,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Bells } from '../bells.ts';
 import { parseExportRequest, resourceOf } from '../export-request.ts';
 import { ExportFailedError, LeaseLostError } from '../extraction-errors.ts';
+import { readReferences } from '../references.ts';
 import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import {
@@ -118,11 +119,12 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   await sendSeal(sealing, claim.id, sealToken);
 
   const waitWhile = createWait(run, bell, [sealing, holder]);
+  const references = request.includeRelated ? await readReferences(holder, resources) : [];
   let chunkCount = 0;
   let rowCount = 0;
   for (const resource of resources) {
     const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
-    const selection = { resource, request, accountSourceId: claim.accountSourceId };
+    const selection = { resource, request, accountSourceId: claim.accountSourceId, references };
     for await (const plan of planChunks(holder, selection, perChunk)) {
       signal.throwIfAborted();
       await addPlanned(run, held, { resource: resource.name, ...plan }, deps);

@@ -3,6 +3,7 @@ import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
 import { rowsQuery } from '../chunk-queries.ts';
 import { parseExportRequest, resourceOf } from '../export-request.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
+import { readReferences } from '../references.ts';
 import type { OpenSourceSession } from '../source-session.ts';
 import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
@@ -60,7 +61,9 @@ export async function copyChunk(
 
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
   const isOfAllAccounts = chunk.accountSourceId === null;
-  const selection = { resource, request, accountSourceId: chunk.accountSourceId };
+  const family = chunk.resources.map((name) => resourceOf(deps.catalog, name));
+  const references = request.includeRelated ? await readReferences(session, family) : [];
+  const selection = { resource, request, accountSourceId: chunk.accountSourceId, references };
   const query = rowsQuery(selection, isOfAllAccounts ? [...columns, resource.account] : columns, chunk);
   const partition = chunk.chunk % deps.topic.partitionCount;
   let seq = 0;

@@ -20,6 +20,8 @@ export interface ClaimedChunk {
   readonly rowsPlanned: number;
   /** Null: all accounts. */
   readonly accountSourceId: string | null;
+  /** All resources of the export. */
+  readonly resources: readonly string[];
   readonly request: unknown;
 }
 
@@ -41,7 +43,7 @@ with wanted as (
 ), counted as (
   update exports e set attempt = e.attempt + 1
   from wanted w where e.id = w.export_id and e.status = 'running'
-  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.account_id
+  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.resources, e.account_id
 ), claimed as (
   update export_chunks c
   set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0,
@@ -51,7 +53,7 @@ with wanted as (
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
   returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.snapshot_name,
-    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.request, e.account_id
+    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.request, e.resources, e.account_id
 )
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
 from (select 1) one
@@ -71,6 +73,7 @@ interface ClaimRow {
   rows_planned: string;
   snapshot: { xmin: string; xmax: string; xip: string[] };
   request: unknown;
+  resources: string[];
   source_id: string | null;
   wanted_count: string;
 }
@@ -112,6 +115,7 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     upperKey: row.upper_key,
     rowsPlanned: Number(row.rows_planned),
     accountSourceId: row.source_id,
+    resources: row.resources,
     request: row.request,
   };
 }
