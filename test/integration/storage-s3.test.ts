@@ -209,7 +209,7 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
     proxy.fateOf = (method, url) => {
       const known = seen.has(`${method} ${url}`);
       seen.add(`${method} ${url}`);
-      return known ? 'pass' : 'refuse';
+      return known ? 'pass' : 'SlowDown';
     };
     await write(storage, 'file', content);
     expect(sha256(await buffer(await storage.openRead('file')))).toBe(sha256(content));
@@ -218,23 +218,40 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
   test('a commit whose answer was lost is a commit', async () => {
     await using proxy = await openS3Proxy(gateway.endpoint);
     const { storage, prefix } = await open(proxy.endpoint);
-    let lostCount = 0;
+    let completeCount = 0;
     proxy.fateOf = (method, url) => {
-      if (method !== 'POST' || !url.includes('uploadId=') || lostCount > 0) return 'pass';
-      lostCount += 1;
-      return 'lose answer';
+      if (method !== 'POST' || !url.includes('uploadId=')) return 'pass';
+      completeCount += 1;
+      // Some servers know nothing of an upload once it is complete, and say so to the client that asks again.
+      return completeCount === 1 ? 'lose answer' : 'NoSuchUpload';
     };
     const content = randomBytes(9 * MEBIBYTE);
     await write(storage, 'file', content);
-    expect(lostCount).toBe(1);
+    expect(completeCount).toBe(2);
     expect(sha256(await buffer(await storage.openRead('file')))).toBe(sha256(content));
     expect((await kept(prefix)).uploads).toEqual([]);
+  });
+
+  test('a commit of an upload that is gone is none, whatever else is at its place', async () => {
+    await using proxy = await openS3Proxy(gateway.endpoint);
+    const { storage } = await open(proxy.endpoint);
+    proxy.fateOf = (method, url) =>
+      method === 'POST' && url.includes('uploadId=') ? 'NoSuchUpload' : 'pass';
+    const writer = await storage.openWriter('file');
+    await writer.append(randomBytes(9 * MEBIBYTE));
+    await expect(writer.commit()).rejects.toThrow(StorageNotFoundError);
+    await writer.abort();
+    await write(storage, 'file', Buffer.from('another'));
+    const second = await storage.openWriter('file');
+    await second.append(randomBytes(9 * MEBIBYTE));
+    await expect(second.commit()).rejects.toThrow(StorageNotFoundError);
+    await second.abort();
   });
 
   test('a part that can not be sent fails the file, and nothing of it stays', async () => {
     await using proxy = await openS3Proxy(gateway.endpoint);
     const { storage, prefix } = await open(proxy.endpoint);
-    proxy.fateOf = (_method, url) => (url.includes('partNumber=2') ? 'refuse' : 'pass');
+    proxy.fateOf = (_method, url) => (url.includes('partNumber=2') ? 'SlowDown' : 'pass');
     const writer = await storage.openWriter('file');
     await writer.append(randomBytes(17 * MEBIBYTE));
     await expect(writer.commit()).rejects.toThrow('writing file in S3');

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What becomes of a request: it is passed on, answered 503, or passed on and its answer lost. */
-export type Fate = 'pass' | 'refuse' | 'lose answer';
+/** What becomes of a request: it is passed on, passed on and its answer lost, or answered here with one of these errors. */
+export type Fate = 'pass' | 'lose answer' | keyof typeof ANSWERS;
+
+const ANSWERS = { SlowDown: 503, NoSuchUpload: 404 } as const;
 
 export interface S3Proxy extends AsyncDisposable {
   readonly endpoint: string;
@@ -15,11 +17,11 @@ export async function openS3Proxy(target: string): Promise<S3Proxy> {
   const proxy: { fateOf: S3Proxy['fateOf'] } = { fateOf: () => 'pass' };
   const server = createServer((incoming, response) => {
     const fate = proxy.fateOf(incoming.method ?? '', incoming.url ?? '');
-    if (fate === 'refuse') {
+    if (fate !== 'pass' && fate !== 'lose answer') {
       incoming.resume();
       response
-        .writeHead(503, { 'content-type': 'application/xml' })
-        .end('<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>');
+        .writeHead(ANSWERS[fate], { 'content-type': 'application/xml' })
+        .end(`<Error><Code>${fate}</Code><Message>As the test wants it.</Message></Error>`);
       return;
     }
     // The host that the client signed for stays in the headers.
