@@ -38,6 +38,23 @@ export interface Retention {
   readonly eventRetentionDays: number;
 }
 
+/** Where a feed is to start, as a request says it. */
+export type RequestedStart = 'now' | { readonly after_export: string } | { readonly since: string };
+
+/** `pointer` leads to the object that holds the words of the request. @throws AppError as the functions below */
+export function resolveStart(
+  db: Queryable,
+  accountId: string,
+  start: RequestedStart,
+  pointer: string,
+  retention: Retention,
+): Promise<FeedStart> {
+  if (start === 'now') return startNow(db);
+  return 'since' in start
+    ? startSince(db, accountId, start.since, `${pointer}/since`, retention)
+    : startAfterExport(db, accountId, start.after_export, `${pointer}/after_export`, retention);
+}
+
 /**
  * Every change committed after the answer must be delivered, and whoever reads the source after the answer must find
  * there every change that is not. The settled position gives both: nothing after it is left out, and all before it is

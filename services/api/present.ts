@@ -1,15 +1,17 @@
 import type { z } from 'zod';
 import { parseLsn } from '../../shared/domain/lsn.ts';
-import { formatPosition } from '../../shared/domain/position.ts';
+import { eventId, formatPosition } from '../../shared/domain/position.ts';
 import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
 import { progressOf } from './progress.ts';
 import type { AccountRow } from './store/accounts.ts';
 import type { KeyRow } from './store/api-keys.ts';
+import type { DeadRow } from './store/deliveries.ts';
 import type { ExportFileRow, ExportRow } from './store/exports.ts';
 import type { AttemptRow, WebhookRow } from './store/webhooks.ts';
 import type {
   accountSchema,
   attemptSchema,
+  deadLetterSchema,
   exportFileSchema,
   exportSchema,
   keySchema,
@@ -149,6 +151,23 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     secret_count: row.secrets.filter(isInUse).length,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
+  };
+}
+
+export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema> {
+  const position = { commitLsn: parseLsn(row.commit_lsn), index: row.idx };
+  const { at, class: errorClass, message, status, excerpt } = row.last_error ?? {};
+  return {
+    event_id: eventId(position),
+    type: row.type,
+    position: formatPosition(position),
+    record: row.record_key,
+    attempts: row.attempt_count,
+    last_attempt_at: at ?? null,
+    status: status ?? null,
+    // The words of an attempt: an answer that is no success is a failure, anything else has a class.
+    outcome: status === undefined ? (errorClass ?? 'unknown') : 'failed',
+    excerpt: excerpt ?? message ?? null,
   };
 }
 

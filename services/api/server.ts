@@ -4,6 +4,7 @@ import { errorDoor } from './http/error-door.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
+import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
@@ -17,6 +18,7 @@ export type AppDeps = MountDeps &
   ExportDeps &
   ExportFileDeps &
   WebhookDeps &
+  DeliveryDeps &
   EventDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
@@ -26,6 +28,7 @@ export function createApp(deps: AppDeps): Koa {
     ...exportRoutes(deps),
     ...exportFileRoutes(deps),
     ...webhookRoutes(deps),
+    ...deliveryRoutes(deps),
     ...eventRoutes(deps),
     ...accountRoutes(deps),
     ...healthRoutes(deps),

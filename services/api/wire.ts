@@ -130,6 +130,40 @@ export const attemptSchema = z
   })
   .meta({ id: 'Attempt' });
 
+export const webhookTestSchema = z
+  .strictObject({
+    event_id: z.string(),
+    webhook_id: z.string(),
+    started_at: moment.optional(),
+    duration_ms: count.optional(),
+    status: z.int().nullable().optional().meta({ description: 'Null when there was no answer.' }),
+    outcome: z.string().meta({ description: 'delivered, failed, the class of an error, or under_way.' }),
+    excerpt: z.string().nullable().optional(),
+  })
+  .meta({ id: 'WebhookTest' });
+
+export const deadLetterSchema = z
+  .strictObject({
+    event_id: z.string(),
+    type: z.string().nullable().meta({ description: 'Null when the event is no longer kept.' }),
+    position: z.string(),
+    record: z.string().meta({ description: '<resource>/<key>: what the event is about.' }),
+    attempts: count,
+    last_attempt_at: moment.nullable(),
+    status: z.int().nullable().meta({ description: 'Of the last answer; null when there was none.' }),
+    outcome: z.string().meta({ description: 'failed, or the class of the error.' }),
+    excerpt: z.string().nullable(),
+  })
+  .meta({ id: 'DeadLetter' });
+
+export const redeliverySchema = z
+  .strictObject({
+    event_id: z.string(),
+    webhook_id: z.string(),
+    state: z.enum(['queued', 'upcoming']),
+  })
+  .meta({ id: 'Redelivery' });
+
 export const eventSchema = z
   .looseObject({
     id: z.string(),

@@ -20,6 +20,7 @@ import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createLease } from './deliver/lease.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
+import { createWebhookTests } from './deliver/webhook-tests.ts';
 import { keepTrying } from './keep-trying.ts';
 import { createFeedMirror } from './mirror/feed-mirror.ts';
 import { createChangeReaders } from './record/change-readers.ts';
@@ -31,6 +32,7 @@ import { createRecorder } from './record/recorder.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
 import { createUndiciSender } from './send/send-with-undici.ts';
+import { claimWebhookTests, saveTestResult } from './store/claim-webhook-tests.ts';
 import { toEndpoint } from './store/endpoint-row.ts';
 import {
   claimEndpoints,
@@ -138,7 +140,25 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     () => wakeUps.isListening(),
     log,
   );
-  const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks: leases.look }, log);
+  const tests = createWebhookTests({
+    claim: async (limit) =>
+      (await claimWebhookTests(pool, limit)).map((row) => ({
+        settings: toEndpoint(row, box, log).settings,
+        eventId: row.event_id,
+        payload: row.payload,
+      })),
+    saveResult: ({ settings, eventId }, result) => saveTestResult(pool, settings.id, eventId, result),
+    send: sender.send,
+    findUrlProblem: (url) => findUrlProblem(url, config),
+    noteAttempt: attempts.note,
+    now: Date.now,
+    log,
+  });
+  const onWebhooks = () => {
+    leases.look();
+    tests.look();
+  };
+  const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
   const record = createRecordBatch(partitionCount, {
     readerOf: createChangeReaders(catalog, registry),
@@ -164,6 +184,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     ),
     createEventKeeper(config, pool, log),
     wakeUps,
+    tests,
     leases,
   ];
 }

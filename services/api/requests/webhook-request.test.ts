@@ -44,7 +44,12 @@ test('a URL is enough', () => {
     headers: {},
     max_in_flight: 20,
     rate_limit: null,
+    batch: null,
   });
+});
+
+test('what is not there yet is refused with its reason', () => {
+  expect(pointersOf({ url: URL, batch: { max_events: 10, max_wait_ms: 100 } })).toEqual(['/batch']);
 });
 
 test.each(['*', 'invoice.*', 'invoice.created', 'invoice.deleted', 'feed.reset', 'feed.*'])(

@@ -70,12 +70,13 @@ function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
       .max(10_000)
       .nullable()
       .meta({ description: 'Requests a second; null for no limit.' }),
+    batch: z.null({ error: 'is not available yet: each event is one request' }),
   };
 }
 
 /** The body of `POST /webhooks`. */
 export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
-  const { url, events, description, headers, max_in_flight, rate_limit } = fieldsOf(catalog, rules);
+  const { url, events, description, headers, max_in_flight, rate_limit, batch } = fieldsOf(catalog, rules);
   return z.strictObject({
     url,
     events: events.default(['*']),
@@ -84,6 +85,7 @@ export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
     headers: headers.default({}),
     max_in_flight: max_in_flight.default(20),
     rate_limit: rate_limit.default(null),
+    batch: batch.default(null),
   });
 }
 

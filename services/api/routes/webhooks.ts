@@ -4,12 +4,11 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { DeliveryRules } from '../../../shared/domain/delivery-url.ts';
 import { newId } from '../../../shared/domain/ids.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
-import { type FeedStart, startAfterExport, startNow, startSince } from '../feed-start.ts';
+import { awaitApplied } from '../await-applied.ts';
+import { resolveStart } from '../feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, answerNothing } from '../http/answer.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
@@ -22,7 +21,6 @@ import {
   deleteWebhook,
   findWebhook,
   insertWebhook,
-  isApplied,
   listAttempts,
   listWebhooks,
   lockAndCountWebhooks,
@@ -49,25 +47,12 @@ const MAX_WEBHOOKS = 50;
 /** How long a rotated secret goes on signing. */
 const GRACE_HOURS = 24;
 
-/**
- * A change of an endpoint is answered when the dispatcher that holds it works by it, so that no request by the old
- * settings starts after the answer. One that does not react has lost its endpoints by then.
- */
-const APPLIED_LIMIT_MS = 10_000;
-const APPLIED_POLL_MS = 25;
-
-type Start = z.output<ReturnType<typeof webhookBodySchema>>['start'];
-
 export function webhookRoutes(deps: WebhookDeps): Route[] {
   const { pool, cursorSigner } = deps;
   const read = { access: 'webhooks:read', account: 'any' } as const;
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
     answerJson(200, presentWebhook(known(row, id), deps.now()));
-  const awaitApplied = async (id: string): Promise<void> => {
-    const deadlineMs = performance.now() + APPLIED_LIMIT_MS;
-    while (!(await isApplied(pool, id)) && performance.now() < deadlineMs) await sleep(APPLIED_POLL_MS);
-  };
   const shown = { 200: { description: 'The endpoint.', schema: webhookSchema } };
 
   return [
@@ -91,7 +76,8 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
               `An account may have ${MAX_WEBHOOKS} endpoints; delete one that is not used.`,
             );
           }
-          const { cursor, handOff } = await resolveStart(db, account, body.start, deps);
+          const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+          const { cursor, handOff } = await resolveStart(db, account, body.start, '/start', retention);
           const secret = newSecret();
           const row = await insertWebhook(db, {
             id: newId('whk'),
@@ -148,7 +134,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
         const change = { url, events, description, headers, ...limits };
         const row = known(await updateWebhook(pool, accountId, param('id'), change), param('id'));
-        await awaitApplied(row.id);
+        await awaitApplied(pool, row.id);
         return show(row, row.id);
       },
     }),
@@ -161,7 +147,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       async handle({ param, accountId }) {
         // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
-        await awaitApplied(row.id);
+        await awaitApplied(pool, row.id);
         await deleteWebhook(pool, accountId, row.id);
         return answerNothing();
       },
@@ -174,7 +160,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       answers: shown,
       async handle({ param, accountId }) {
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
-        await awaitApplied(row.id);
+        await awaitApplied(pool, row.id);
         return show(row, row.id);
       },
     }),
@@ -231,24 +217,13 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   ];
 }
 
-function noWebhook(id: string): AppError {
-  return new AppError('not_found', `There is no webhook ${id}.`);
-}
-
-function known(row: WebhookRow | undefined, id: string): WebhookRow {
-  if (row === undefined) throw noWebhook(id);
+/** @throws AppError `not_found` */
+export function known(row: WebhookRow | undefined, id: string): WebhookRow {
+  if (row === undefined) throw new AppError('not_found', `There is no webhook ${id}.`);
   return row;
 }
 
 /** 256 bits in the form of Standard Webhooks. */
 function newSecret(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
-}
-
-function resolveStart(db: Queryable, accountId: string, start: Start, deps: WebhookDeps): Promise<FeedStart> {
-  if (start === 'now') return startNow(db);
-  const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
-  return 'since' in start
-    ? startSince(db, accountId, start.since, '/start/since', retention)
-    : startAfterExport(db, accountId, start.after_export, '/start/after_export', retention);
 }

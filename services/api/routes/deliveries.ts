@@ -1,0 +1,210 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { findResource } from '../../../shared/domain/catalog.ts';
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { formatPosition, parseEventId, parsePosition } from '../../../shared/domain/position.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { awaitApplied } from '../await-applied.ts';
+import { resolveStart } from '../feed-start.ts';
+import { answerJson } from '../http/answer.ts';
+import { PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { presentDeadLetter, presentWebhook } from '../present.ts';
+import { findStoredEvent, listDead, moveCursor, parkAgain } from '../store/deliveries.ts';
+import { findTest, requestTest, type WebhookTestRow, withdrawTest } from '../store/webhook-tests.ts';
+import { findWebhook, type WebhookRow } from '../store/webhooks.ts';
+import { deadLetterSchema, listOf, redeliverySchema, webhookSchema, webhookTestSchema } from '../wire.ts';
+import { known } from './webhooks.ts';
+
+export interface DeliveryDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly now: () => number;
+}
+
+/** A dispatcher claims a test within a second of its life; after this there is none. */
+const CLAIM_LIMIT_MS = 5_000;
+
+/** A delivery's own deadline, and what the claim and the note of the result take beside it. */
+const RESULT_LIMIT_MS = 20_000;
+const RESULT_POLL_MS = 50;
+
+const REPLAY_PLACE = z.string().min(1).max(100).optional();
+
+/** What an endpoint's owner does about single deliveries: try one, repeat some, see which were given up. */
+export function deliveryRoutes(deps: DeliveryDeps): Route[] {
+  const { pool, catalog, cursorSigner } = deps;
+  const write = { access: 'webhooks:write', account: 'any' } as const;
+  const requireWebhook = async (accountId: string | null, id: string): Promise<WebhookRow> =>
+    known(await findWebhook(pool, accountId, id), id);
+
+  return [
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/test',
+      summary: 'Send a signed webhook.test event at once, once, whatever the endpoint’s state and filters',
+      answers: {
+        200: { description: 'What the endpoint answered, also if it failed.', schema: webhookTestSchema },
+        202: { description: 'It is still under way; look among the attempts.', schema: webhookTestSchema },
+      },
+      async handle({ param, accountId }) {
+        const webhook = await requireWebhook(accountId, param('id'));
+        const eventId = newId('test', deps.now());
+        const payload = JSON.stringify(testEvent(eventId, webhook, deps.now()));
+        if (!(await requestTest(pool, { webhookId: webhook.id, eventId, payload }))) {
+          throw new AppError('conflict', 'A test of this endpoint is under way; wait for its answer.', {
+            retryAfterSeconds: 1,
+          });
+        }
+        const test = await awaitTest(pool, webhook.id, eventId);
+        const facts = { event_id: eventId, webhook_id: webhook.id };
+        if (test?.result == null) {
+          return answerJson(202, { ...facts, outcome: 'under_way' }, { 'retry-after': '1' });
+        }
+        return answerJson(200, { ...facts, ...test.result });
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/replay',
+      summary: 'Deliver again everything from a place on, also what was given up since',
+      body: z.strictObject({
+        since: REPLAY_PLACE.meta({ description: 'A moment with a zone, an event ID or a position.' }),
+        after_export: REPLAY_PLACE.meta({ description: 'An export, which is gone on from exactly.' }),
+      }),
+      bodyRules: ({ since, after_export }) =>
+        (since === undefined) === (after_export === undefined)
+          ? [{ pointer: '/since', detail: 'exactly one of since and after_export must be given' }]
+          : [],
+      answers: { 200: { description: 'The endpoint, at its new position.', schema: webhookSchema } },
+      async handle({ param, body, accountId }) {
+        const webhook = await requireWebhook(accountId, param('id'));
+        const start =
+          body.after_export === undefined ? { since: body.since ?? '' } : { after_export: body.after_export };
+        const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+        await inTransaction(pool, async (db) => {
+          const place = await resolveStart(db, webhook.account_id, start, '', retention);
+          await moveCursor(db, webhook.id, place);
+        });
+        await awaitApplied(pool, webhook.id);
+        return answerJson(200, presentWebhook(await requireWebhook(accountId, webhook.id), deps.now()));
+      },
+    }),
+    defineRoute({
+      access: 'webhooks:read',
+      account: 'any',
+      method: 'GET',
+      path: '/webhooks/{id}/dead-letters',
+      summary: 'List deliveries that were given up; POST /events/{id}/redeliver tries one again',
+      query: z.strictObject(PAGE_QUERY),
+      answers: {
+        200: { description: 'Given-up deliveries, newest event first.', schema: listOf(deadLetterSchema) },
+      },
+      async handle({ param, query, accountId }) {
+        const { id } = await requireWebhook(accountId, param('id'));
+        const list = `dead-letters:${id}`;
+        const before =
+          query.cursor === undefined
+            ? undefined
+            : parsePosition(readCursor<string>(cursorSigner, list, query.cursor));
+        const rows = await listDead(pool, id, before, query.limit + 1);
+        const page = rows.slice(0, query.limit);
+        const last = page.at(-1);
+        const hasMore = rows.length > query.limit && last !== undefined;
+        return answerJson(200, {
+          data: page.map(presentDeadLetter),
+          has_more: hasMore,
+          next_cursor: hasMore
+            ? writeCursor(
+                cursorSigner,
+                list,
+                formatPosition({ commitLsn: parseLsn(last.commit_lsn), index: last.idx }),
+              )
+            : null,
+        });
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/events/{id}/redeliver',
+      summary: 'Deliver an event to an endpoint again, with the same webhook-id, also one that was given up',
+      body: z.strictObject({ webhook_id: z.string().min(1).max(100) }),
+      answers: {
+        202: {
+          description:
+            'It is sent again, or (upcoming) the endpoint has yet to come to it and will by itself.',
+          schema: redeliverySchema,
+        },
+      },
+      async handle({ param, body, accountId }) {
+        const webhook = await findWebhook(pool, accountId, body.webhook_id);
+        if (webhook === undefined) throw new AppError('not_found', `There is no webhook ${body.webhook_id}.`);
+        const position = parseEventId(param('id'));
+        const event = position && (await findStoredEvent(pool, webhook.account_id, position));
+        if (position === undefined || event === undefined) {
+          throw new AppError('not_found', `There is no event ${param('id')}; it may no longer be kept.`);
+        }
+        if (!isTypeWanted(webhook.events, event.type, findResource(catalog, event.resource)?.event)) {
+          throw new AppError(
+            'conflict',
+            `The endpoint does not ask for ${event.type}; change its events first.`,
+          );
+        }
+        const isParked = await parkAgain(pool, webhook.account_id, webhook.id, position);
+        return answerJson(202, {
+          event_id: param('id'),
+          webhook_id: webhook.id,
+          state: isParked ? 'queued' : 'upcoming',
+        });
+      },
+    }),
+  ];
+}
+
+/** It has no position: it is no part of the feed. */
+function testEvent(id: string, webhook: WebhookRow, nowMs: number) {
+  return {
+    id,
+    type: 'webhook.test',
+    timestamp: new Date(nowMs).toISOString(),
+    account_id: webhook.account_id,
+    position: null,
+    resource: 'webhook',
+    key: { id: webhook.id },
+    data: { id: webhook.id, url: webhook.url, events: webhook.events },
+  };
+}
+
+/** @throws AppError `unavailable` when no dispatcher takes it; then it is taken back, and never sent */
+async function awaitTest(
+  pool: Pool,
+  webhookId: string,
+  eventId: string,
+): Promise<WebhookTestRow | undefined> {
+  const askedAtMs = performance.now();
+  let isClaimed = false;
+  for (;;) {
+    const waitedMs = performance.now() - askedAtMs;
+    const test = await findTest(pool, webhookId, eventId);
+    if (test === undefined || test.result !== null || waitedMs > RESULT_LIMIT_MS) return test;
+    isClaimed ||= test.claimed_at !== null;
+    if (!isClaimed && waitedMs > CLAIM_LIMIT_MS && (await withdrawTest(pool, webhookId, eventId))) {
+      throw new AppError('unavailable', 'No dispatcher took the test; nothing was sent. Try again.', {
+        retryAfterSeconds: 5,
+      });
+    }
+    await sleep(RESULT_POLL_MS);
+  }
+}

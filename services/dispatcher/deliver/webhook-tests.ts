@@ -1,0 +1,115 @@
+import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { Send, SendOutcome } from '../send/send.ts';
+import type { WebhookTestResult } from '../store/claim-webhook-tests.ts';
+import type { Attempt } from '../store/record-attempts.ts';
+import { describeAttempt } from './describe-outcome.ts';
+import type { EndpointSettings } from './endpoint.ts';
+import { toRequest } from './to-request.ts';
+
+/** The api rings through the control store; this only bounds how long a lost ring can matter. */
+const ROUND_MS = 1_000;
+
+/** Tests of one dispatcher under way at once; others wait, or another dispatcher takes them. */
+const MAX_UNDER_WAY = 20;
+
+/** A test is finished even while stopping: its own deadline ends it. */
+const NEVER = new AbortController().signal;
+
+export interface WebhookTest {
+  readonly settings: EndpointSettings;
+  readonly eventId: string;
+  readonly payload: string;
+}
+
+export interface WebhookTestDeps {
+  readonly claim: (limit: number) => Promise<readonly WebhookTest[]>;
+  readonly saveResult: (test: WebhookTest, result: WebhookTestResult) => Promise<void>;
+  readonly send: Send;
+  /** What forbids delivery to this URL, or undefined. */
+  readonly findUrlProblem: (url: string) => string | undefined;
+  readonly noteAttempt: (attempt: Attempt) => void;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export interface WebhookTests extends Worker {
+  /** A test may have been asked for. */
+  look(): void;
+}
+
+/**
+ * Sends the tests that owners ask for, beside the deliveries: a test is sent once, whatever state the endpoint is in, and
+ * its outcome changes nothing but what the owner knows.
+ */
+export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
+  const { log } = deps;
+  const doorbell = createDoorbell();
+  const underWay = new Set<Promise<void>>();
+
+  const trySend = async ({ settings, eventId, payload }: WebhookTest): Promise<SendOutcome> => {
+    const urlProblem = deps.findUrlProblem(settings.url);
+    const refused = { kind: 'failed', errorClass: 'invalid_url', durationMs: 0 } as const;
+    if (urlProblem !== undefined) return { ...refused, message: `the URL ${urlProblem}` };
+    if (settings.keys.length === 0) {
+      return { ...refused, errorClass: 'aborted', message: 'no secret to sign with could be opened' };
+    }
+    return deps.send(toRequest(settings, eventId, payload, deps.now(), NEVER));
+  };
+
+  const run = async (test: WebhookTest): Promise<void> => {
+    const startedAtMs = deps.now();
+    const outcome = await trySend(test);
+    const { settings, eventId } = test;
+    const { durationMs } = outcome;
+    const { status, outcome: verdict, excerpt } = describeAttempt(outcome);
+    deps.noteAttempt({
+      endpointId: settings.id,
+      eventId,
+      attempt: 1,
+      startedAtMs,
+      durationMs,
+      status,
+      outcome: verdict,
+      excerpt,
+    });
+    log.info('webhook_test.sent', { endpointId: settings.id, eventId, status, outcome: verdict, durationMs });
+    await deps.saveResult(test, {
+      started_at: new Date(startedAtMs).toISOString(),
+      duration_ms: Math.round(durationMs),
+      status: status ?? null,
+      outcome: verdict,
+      excerpt: excerpt ?? null,
+    });
+  };
+
+  const start = (test: WebhookTest): void => {
+    const done = run(test)
+      .catch((error: unknown) =>
+        log.warn('webhook_test.not_reported', { endpointId: test.settings.id, eventId: test.eventId, error }),
+      )
+      .finally(() => {
+        underWay.delete(done);
+        doorbell.ring();
+      });
+    underWay.add(done);
+  };
+
+  return {
+    name: 'webhook-tests',
+    look: () => doorbell.ring(),
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          const room = MAX_UNDER_WAY - underWay.size;
+          if (room > 0) for (const test of await deps.claim(room)) start(test);
+        } catch (error) {
+          log.warn('webhook_tests.not_claimed', { error });
+        }
+        await doorbell.wait(ROUND_MS, signal);
+      }
+      await Promise.all(underWay);
+    },
+  };
+}

@@ -1,0 +1,22 @@
+import { findAccount } from '../../services/api/store/accounts.ts';
+import { findKeyByHash } from '../../services/api/store/api-keys.ts';
+import { parseCidr } from '../../shared/domain/address-rules.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
+import { openTestApi, type TestApi } from './api-server.ts';
+import type { DispatcherBed } from './dispatcher.ts';
+
+/** The api over a dispatcher's control store: what is asked for over HTTP is what the dispatcher does. */
+export function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
+  return openTestApi({
+    pool,
+    secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
+    keys: {
+      async findKey(keyHash) {
+        const row = await findKeyByHash(pool, keyHash);
+        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
+      },
+    },
+    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
+    deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
+  });
+}
