@@ -1,6 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { buffer, text } from 'node:stream/consumers';
-import { HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import {
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  ListPartsCommand,
+} from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { describeStorage } from '../../shared/storage/describe-storage.ts';
@@ -9,6 +14,7 @@ import { createS3Links } from '../../shared/storage/s3/s3-links.ts';
 import { type Storage, StorageNotFoundError } from '../../shared/storage/storage.ts';
 import { openS3Proxy } from '../support/s3-proxy.ts';
 import { BUILD_LIMIT_MS, hasVersitygw, startVersitygw, type Versitygw } from '../support/versitygw.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -38,6 +44,18 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
     const { Contents = [] } = await gateway.client.send(new ListObjectsV2Command(input));
     const { Uploads = [] } = await gateway.client.send(new ListMultipartUploadsCommand(input));
     return { objects: Contents.map(({ Key }) => Key), uploads: Uploads.map(({ Key }) => Key) };
+  }
+
+  /** Parts that have arrived of the one upload of this key. */
+  async function partCount(key: string): Promise<number> {
+    const { Uploads = [] } = await gateway.client.send(
+      new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }),
+    );
+    const [upload] = Uploads;
+    const { Parts = [] } = await gateway.client.send(
+      new ListPartsCommand({ Bucket: bucket, Key: key, UploadId: upload?.UploadId }),
+    );
+    return Parts.length;
   }
 
   async function write(storage: Storage, path: string, content: Buffer): Promise<void> {
@@ -108,6 +126,8 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
     const { storage, prefix } = await open();
     const killed = await storage.openWriter('parts/exp_1/file');
     await killed.append(randomBytes(9 * MEBIBYTE));
+    // The dead have nothing on its way.
+    await waitFor('the part to arrive', async () => (await partCount(`${prefix}/parts/exp_1/file`)) === 1);
     expect(await storage.listNames('parts')).toEqual(['exp_1']);
     expect(await storage.listNames('parts/exp_1')).toEqual([]);
     await storage.deleteFolder('parts/exp_1');
@@ -115,6 +135,15 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
     expect(await storage.listNames('parts')).toEqual([]);
     await expect(killed.commit()).rejects.toThrow(StorageNotFoundError);
     await killed.abort();
+  });
+
+  test('a folder that is deleted under a writer is empty once that gives up, even with a part on its way', async () => {
+    const { storage, prefix } = await open();
+    const writer = await storage.openWriter('a/file');
+    await writer.append(randomBytes(17 * MEBIBYTE));
+    await storage.deleteFolder('a');
+    await writer.abort();
+    expect(await kept(prefix)).toEqual({ objects: [], uploads: [] });
   });
 
   test('a large file that is deleted while it is read is read to its end', async () => {
