@@ -59,6 +59,7 @@ export async function buildExtractor(
   // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
   const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
+  const resourceRows = createResourceRows(registry, `tandem.${catalog.name}`, topics.rows);
   const holder = createExportHolder(
     owner,
     { ...config, planTimeoutMs: config.exportTimeoutMs, limits: limitsOf(config) },
@@ -67,6 +68,7 @@ export async function buildExtractor(
       openSession,
       catalog,
       bells,
+      resourceRows,
       log,
       announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
         announcer.announce(topics.commands, 'ExtractChunk', exportId, {
@@ -84,7 +86,7 @@ export async function buildExtractor(
     producers,
     bells,
     log,
-    resourceRows: createResourceRows(registry, `tandem.${catalog.name}`, topics.rows),
+    resourceRows,
     topicOf: (resource) => ({ name: topics.rows(resource), partitionCount: partitionsOf(topics, resource) }),
     announceExtracted: ({ exportId, resource, chunk, attempt }, rows) =>
       announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {

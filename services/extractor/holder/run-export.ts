@@ -6,6 +6,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Bells } from '../bells.ts';
 import { parseExportRequest, resourceOf } from '../export-request.ts';
 import { ExportFailedError, LeaseLostError } from '../extraction-errors.ts';
+import type { ResourceRowsSource } from '../reader/resource-rows.ts';
 import { readReferences } from '../references.ts';
 import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
@@ -30,6 +31,7 @@ export interface RunExportDeps {
   readonly openSession: OpenSourceSession;
   readonly catalog: Catalog;
   readonly bells: Bells;
+  readonly resourceRows: ResourceRowsSource;
   readonly log: Log;
   announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
 }
@@ -123,6 +125,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   let chunkCount = 0;
   let rowCount = 0;
   for (const resource of resources) {
+    const chunksBefore = chunkCount;
     const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
     const selection = { resource, request, accountSourceId: claim.accountSourceId, references };
     for await (const plan of planChunks(holder, selection, perChunk)) {
@@ -131,6 +134,10 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
       chunkCount += 1;
       rowCount += plan.rows;
       await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
+    }
+    // Readers describe the tables that have rows. A file without rows has its columns all the same.
+    if (chunkCount === chunksBefore) {
+      await deps.resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder);
     }
   }
   await ours(finishPlanning(control, claim));
