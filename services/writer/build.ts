@@ -11,9 +11,12 @@ import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createAssembler } from './assembly/assembler.ts';
+import { createScratch } from './assembly/scratch.ts';
 import { createShapeSource } from './assembly/shape-source.ts';
 import { createSweeper } from './assembly/sweeper.ts';
 import type { WriterConfig } from './config.ts';
+import { createChooseFormat } from './formats/choose-format.ts';
+import { stagingOf } from './formats/staging.ts';
 import { createChunkAnnouncer } from './rows/announce-chunk.ts';
 import { BatchWriter } from './rows/batch-writer.ts';
 import { createChunkControl } from './rows/chunk-control.ts';
@@ -70,7 +73,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
     codecs: createRowCodecs(registry),
-    createPart: (chunkTry) => parts.create(chunkTry),
+    createPart: (chunkTry, format) => parts.create(chunkTry, stagingOf(format)),
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => lanes.openChunkCount,
     async onWritten(chunkTry, rowCount) {
@@ -82,6 +85,8 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   });
   const rows = createRowConsumer({ kafka, groupId, topics, resources, lanes, writer, log });
   const shapeOf = createShapeSource(registry, topics);
+  const chooseFormat = createChooseFormat(config);
+  const scratch = createScratch(config.scratchDirectory);
   const { retentionDays } = config;
 
   return [
@@ -93,13 +98,15 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         name: `assembler-${index}`,
         pool,
         storage,
+        scratch,
         shapeOf,
+        chooseFormat,
         retentionDays,
         bell: assemblyBell,
         onEnded: () => sweepBell.ring(),
         log,
       }),
     ),
-    createSweeper({ storage, pool, bell: sweepBell, log }),
+    createSweeper({ storage, scratch, pool, bell: sweepBell, log }),
   ];
 }

@@ -16,6 +16,8 @@ export interface RowBody {
   read(reader: AvroReader): RowTexts;
   /** The row as JSON text, straight from bytes to bytes; the same text as `toJson` makes. @throws UnreadableMessageError */
   writeJson(reader: AvroReader, out: ByteWriter): void;
+  /** The row's wire texts as a JSON array of strings and nulls, straight from bytes to bytes. @throws UnreadableMessageError */
+  writeTexts(reader: AvroReader, out: ByteWriter): void;
 }
 
 /** A row that can't be encoded. The facts say where; the value itself is a customer's and stays out of it. */
@@ -36,6 +38,10 @@ const VALUE_BRANCH = 2;
 const NULL_JSON = Buffer.from('null');
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
 
 export function createRowBody({ resource, columns }: RowShape): RowBody {
   const jsonPrefixes = columns.map(({ name }, index) =>
@@ -76,6 +82,17 @@ export function createRowBody({ resource, columns }: RowShape): RowBody {
         else writeJsonValue(reader, out, type.kind);
       }
       out.writeByte(CLOSE_BRACE);
+    },
+
+    writeTexts(reader, out) {
+      out.writeByte(OPEN_BRACKET);
+      for (let index = 0; index < columns.length; index += 1) {
+        const { type, isKey } = columns[index] as Column;
+        if (index > 0) out.writeByte(COMMA);
+        if (!isKey && reader.readIsNull()) writeJsonRaw(out, NULL_JSON, 0, NULL_JSON.length);
+        else writeTextValue(reader, out, type.kind);
+      }
+      out.writeByte(CLOSE_BRACKET);
     },
   };
 }
@@ -150,4 +167,16 @@ function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['ki
       out.writeAscii(wireToJson(kind, readText(reader, kind)));
       break;
   }
+}
+
+/** A string whatever the kind is; the texts of numbers, booleans and bytes have nothing to escape. */
+function writeTextValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
+  if (kind === 'string' || kind === 'json') {
+    writeJsonString(out, reader.bytes, reader.skipString(), reader.position);
+    return;
+  }
+  out.writeByte(QUOTE);
+  if (kind === 'int' || kind === 'long') writeJsonInteger(out, reader.readInteger());
+  else out.writeAscii(readText(reader, kind));
+  out.writeByte(QUOTE);
 }

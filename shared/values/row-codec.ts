@@ -27,6 +27,11 @@ export interface RowCodec {
   decodeToJson(message: Buffer): string;
   /** The same, appended to `out` as UTF-8: for a file of many rows. @throws UnreadableMessageError */
   appendJson(message: Buffer, out: ByteWriter): void;
+  /**
+   * `decode(message)` as a JSON array, appended to `out` as UTF-8. Unlike the row's JSON it tells SQL NULL (`null`) from a
+   * JSON null (`"null"`), and has no number that a reader could round. @throws UnreadableMessageError
+   */
+  appendTexts(message: Buffer, out: ByteWriter): void;
   /** The one serializer: an export row and an event's data for the same row version are the same text. */
   toJson(wireTexts: RowTexts): string;
 }
@@ -62,6 +67,11 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
       return scratch.toText();
     },
     appendJson,
+    appendTexts(message, out) {
+      const reader = new AvroReader(message, WIRE_HEADER_BYTES);
+      body.writeTexts(reader, out);
+      reader.finish();
+    },
     toJson,
   };
 }

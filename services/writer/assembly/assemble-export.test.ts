@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
-import { UnknownOutputError } from '../formats/choose-format.ts';
+import { createChooseFormat, UnknownOutputError } from '../formats/choose-format.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
 import { assembleExport } from './assemble-export.ts';
-import { RowCountMismatchError } from './write-export-file.ts';
+import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
+import { createScratch } from './scratch.ts';
 
 const SHAPE: RowShape = {
   resource: 'invoices',
@@ -36,7 +37,7 @@ function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
   };
 }
 
-async function setUp(contents: readonly string[]) {
+async function setUp(contents: readonly string[], shape = SHAPE) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-assembly-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const storage = createFileStorage(root);
@@ -59,6 +60,7 @@ async function setUp(contents: readonly string[]) {
     schemaIds: [7],
   };
   return {
+    root,
     storage,
     invoices,
     assemble: (claimed = claim(), resource = invoices, signal = new AbortController().signal) =>
@@ -66,12 +68,15 @@ async function setUp(contents: readonly string[]) {
         claimed,
         {
           storage,
+          scratch: createScratch(join(root, 'scratch')),
+          chooseFormat: createChooseFormat({ parquetMemoryMb: 512 }),
           listParts: async () => new Map(resource.parts.length > 0 ? [['invoices', resource]] : []),
-          shapeOf: async () => SHAPE,
+          shapeOf: async () => shape,
         },
         signal,
       ),
     read: async (path: string) => text(await storage.openRead(path)),
+    readBytes: async (path: string) => buffer(await storage.openRead(path)),
   };
 }
 
@@ -135,6 +140,68 @@ test.each(['rowsPlanned', 'rowsExtracted', 'rowsWritten'] as const)(
   },
 );
 
+test('a zip archive has every file and a manifest of them, and names no export', async () => {
+  const { assemble, read, readBytes } = await setUp(['["1","a"]\n["2",null]\n']);
+  const request = { format: 'csv', compression: 'none', archive: 'zip' };
+  const first = await assemble(claim({ request }));
+  const csv = 'id,memo\r\n1,a\r\n2,\r\n';
+  const member = {
+    name: 'invoices.csv',
+    resource: 'invoices',
+    rows: 2,
+    bytes: csv.length,
+    sha256: hashOf(csv),
+  };
+  expect(first).toMatchObject([{ name: 'export.zip', resource: null, rows: 2, members: [member] }]);
+  expect(JSON.parse(await read('exports/exp_1/manifest.json'))).toMatchObject({
+    archive: 'zip',
+    rows: 2,
+    files: [{ name: 'export.zip', resource: null, members: [member] }],
+  });
+  const archive = await readBytes('exports/exp_1/export.zip');
+  expect(archive.length).toBe(first[0]?.bytes);
+  expect(archive.includes('manifest.json')).toBe(true);
+  const again = await assemble(claim({ request, createdAt: new Date('2026-05-06T07:08:09Z') }));
+  expect(again).toEqual(first);
+});
+
+test('a Parquet file is counted, its text columns are named, and the local disk is left clean', async () => {
+  const shape: RowShape = {
+    resource: 'invoices',
+    columns: [
+      { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
+      { name: 'due', type: { kind: 'string', pgName: 'date' }, isKey: false },
+    ],
+  };
+  const { assemble, read, readBytes, root } = await setUp(
+    ['["1","2026-01-02"]\n', '["2","infinity"]\n'],
+    shape,
+  );
+  const request = { format: 'parquet', compression: 'none' };
+  const files = await assemble(claim({ request }));
+  expect(files).toMatchObject([{ name: 'invoices.parquet', rows: 2 }]);
+  expect((await readBytes('exports/exp_1/invoices.parquet')).subarray(0, 4).toString()).toBe('PAR1');
+  expect(JSON.parse(await read('exports/exp_1/manifest.json')).schemas.invoices.columns).toEqual([
+    { name: 'id', type: 'int8', json: 'integer', key: true },
+    { name: 'due', type: 'date', json: 'string', key: false, as_text: true },
+  ]);
+  expect(await readdir(join(root, 'scratch', 'exp_1'))).toEqual([]);
+  expect(await assemble(claim({ request }))).toEqual(files);
+});
+
+test.each(['csv', 'parquet'])('a row that is missing from a %s file fails it', async (format) => {
+  const { assemble, invoices, storage } = await setUp(['["1","a"]\n']);
+  const claimed = claim({ request: { format, archive: 'zip' } });
+  await expect(assemble(claimed, { ...invoices, rowsPlanned: 2 })).rejects.toThrow(RowCountMismatchError);
+  expect(await storage.stat('exports/exp_1/export.zip')).toBeUndefined();
+});
+
+test('rows staged by column are refused when their schemas differ', async () => {
+  const { assemble, invoices } = await setUp(['["1","a"]\n']);
+  const claimed = claim({ request: { format: 'csv' } });
+  await expect(assemble(claimed, { ...invoices, schemaIds: [7, 8] })).rejects.toThrow(MixedSchemasError);
+});
+
 test('a part that is gone is told by its class', async () => {
   const { assemble, storage } = await setUp(['{"id":1}\n']);
   await storage.deleteFolder('parts/exp_1');
@@ -143,7 +210,9 @@ test('a part that is gone is told by its class', async () => {
 
 test('a format that is not known is told by its class', async () => {
   const { assemble } = await setUp(['{"id":1}\n']);
-  await expect(assemble(claim({ request: { format: 'clay' } }))).rejects.toThrow(UnknownOutputError);
+  await expect(assemble(claim({ request: { format: 'parquet', compression: 'gzip' } }))).rejects.toThrow(
+    UnknownOutputError,
+  );
 });
 
 test('an aborted assembly stops and leaves no file', async () => {

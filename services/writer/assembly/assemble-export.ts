@@ -1,46 +1,102 @@
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { manifestPath } from '../../../shared/storage/export-paths.ts';
+import { exportFilePath, manifestPath } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { chooseFormat } from '../formats/choose-format.ts';
+import type { ChooseFormat, Output } from '../formats/choose-format.ts';
+import { type ZipMember, zip } from '../formats/zip.ts';
 import { partsFolder } from '../parts-folder.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
-import type { ExportFile } from '../store/complete-export.ts';
+import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
-import { manifestText } from './manifest.ts';
-import { writeExportFile } from './write-export-file.ts';
+import { archiveManifestText, type DescribedResource, manifestText } from './manifest.ts';
+import { createResourceFile, type ResourceFile } from './resource-file.ts';
+import type { Scratch } from './scratch.ts';
+import { storeFile, storeText } from './store-file.ts';
 
 export interface AssembleDeps {
   readonly storage: Storage;
+  readonly scratch: Pick<Scratch, 'open'>;
   readonly listParts: (exportId: string) => Promise<ReadonlyMap<string, ResourceParts>>;
   /** The shape of a resource's rows by their schema, or by the newest one when there are no rows. */
   readonly shapeOf: (resource: string, schemaId: number | undefined) => Promise<RowShape>;
+  readonly chooseFormat: ChooseFormat;
 }
+
+const ARCHIVE_NAME = 'export.zip';
+const ARCHIVE_MANIFEST_NAME = 'manifest.json';
+
+/** One resource's file, and what has to be known of it for the manifest. */
+type Making = ResourceFile & { readonly resource: string; readonly shape: RowShape };
 
 /**
  * Writes an export's files and then its manifest, all of them durable when this returns. A crash before leaves files
  * that nobody was promised; whoever claims the export next writes them again, byte for byte.
  *
- * @throws UnknownOutputError, and what `writeExportFile` throws
+ * @throws UnknownOutputError; StorageFullError; what the bytes of a `ResourceFile` throw
  */
 export async function assembleExport(
   claim: ClaimedAssembly,
-  { storage, listParts, shapeOf }: AssembleDeps,
+  deps: AssembleDeps,
   signal: AbortSignal,
 ): Promise<ExportFile[]> {
-  const { exportId, resources } = claim;
-  const output = chooseFormat(claim.request);
+  const { storage, scratch, listParts, shapeOf } = deps;
+  const { exportId } = claim;
+  const output = deps.chooseFormat(claim.request);
   const partsByResource = await listParts(exportId);
   await markAssembly(storage, exportId);
-  const files: ExportFile[] = [];
-  const shapes = new Map<string, RowShape>();
-  for (const resource of resources) {
-    const parts = partsByResource.get(resource) ?? withoutRows(resource);
-    const shape = await shapeOf(resource, parts.schemaIds[0]);
-    shapes.set(resource, shape);
-    files.push(await writeExportFile(storage, exportId, parts, shape, output, signal));
+  await using folder = scratch.open(exportId);
+  const context = { signal, scratchPath: (name: string) => folder.path(name) };
+  const described = new Map<string, DescribedResource>();
+
+  /** One after the other, each to be read before the next is asked for. */
+  async function* makeFiles(): AsyncGenerator<Making> {
+    for (const resource of claim.resources) {
+      const parts = partsByResource.get(resource) ?? withoutRows(resource);
+      const shape = await shapeOf(resource, parts.schemaIds[0]);
+      const file = createResourceFile(storage, parts, shape, output, context);
+      yield { ...file, resource, shape };
+      described.set(resource, { shape, columnsAsText: file.columnsAsText() });
+    }
   }
-  await writeText(storage, manifestPath(exportId), manifestText(claim, output, files, shapes));
+
+  const files: ExportFile[] = [];
+  if (output.isArchive) {
+    files.push(await storeArchive(storage, exportId, makeFiles(), output, described));
+  } else {
+    for await (const file of makeFiles()) {
+      const path = exportFilePath(exportId, file.name);
+      await storeFile(storage, path, file.bytes);
+      files.push({ ...file.facts(), path });
+    }
+  }
+  await storeText(storage, manifestPath(exportId), manifestText(claim, output, files, described));
   return files;
+}
+
+/** The archive's last member is a manifest of the others. */
+async function storeArchive(
+  storage: Storage,
+  exportId: string,
+  files: AsyncIterable<Making>,
+  output: Output,
+  described: ReadonlyMap<string, DescribedResource>,
+): Promise<ExportFile> {
+  const members: ResourceFileFacts[] = [];
+  async function* zipMembers(): AsyncGenerator<ZipMember> {
+    for await (const { name, bytes, facts } of files) {
+      yield { name, bytes, isStored: output.isCompressed };
+      members.push(facts());
+    }
+    const manifest = Buffer.from(archiveManifestText(output, members, described));
+    yield { name: ARCHIVE_MANIFEST_NAME, bytes: single(manifest), isStored: false };
+  }
+  const path = exportFilePath(exportId, ARCHIVE_NAME);
+  const stored = await storeFile(storage, path, zip(zipMembers()));
+  const rows = members.reduce((sum, member) => sum + member.rows, 0);
+  return { name: ARCHIVE_NAME, resource: null, rows, ...stored, path, members };
+}
+
+async function* single(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
 }
 
 /**
@@ -48,18 +104,7 @@ export async function assembleExport(
  * found. They are looked for where there is a parts folder.
  */
 function markAssembly(storage: Storage, exportId: string): Promise<void> {
-  return writeText(storage, `${partsFolder(exportId)}/assembly`, '');
-}
-
-async function writeText(storage: Storage, path: string, text: string): Promise<void> {
-  const file = await storage.openWriter(path);
-  try {
-    await file.append(text);
-    await file.commit();
-  } catch (error) {
-    await file.abort();
-    throw error;
-  }
+  return storeText(storage, `${partsFolder(exportId)}/assembly`, '');
 }
 
 function withoutRows(resource: string): ResourceParts {

@@ -27,7 +27,9 @@ export interface AssemblerDeps {
   readonly name: string;
   readonly pool: Pool;
   readonly storage: AssembleDeps['storage'];
+  readonly scratch: AssembleDeps['scratch'];
   readonly shapeOf: AssembleDeps['shapeOf'];
+  readonly chooseFormat: AssembleDeps['chooseFormat'];
   readonly retentionDays: number;
   /** Rung when a part was written here. */
   readonly bell: Doorbell;
@@ -38,12 +40,12 @@ export interface AssemblerDeps {
 
 /** Claims exports that are ready and publishes them, one at a time. Any number may run, here and in other processes. */
 export function createAssembler(deps: AssemblerDeps): Worker {
-  const { name, pool, storage, shapeOf, retentionDays, bell, onEnded, log } = deps;
+  const { name, pool, retentionDays, bell, onEnded, log } = deps;
 
   async function publish(claim: ClaimedAssembly, stop: AbortSignal): Promise<void> {
     const { exportId } = claim;
     const startedAtMs = performance.now();
-    const assembleDeps = { storage, shapeOf, listParts: (id: string) => listParts(pool, id) };
+    const assembleDeps = { ...deps, listParts: (id: string) => listParts(pool, id) };
     await holdClaim(
       () => renewAssembly(pool, claim),
       stop,

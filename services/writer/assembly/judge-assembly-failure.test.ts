@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
 import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { UnknownOutputError } from '../formats/choose-format.ts';
+import { DuckdbError } from '../formats/duckdb-session.ts';
+import { NoColumnsError } from '../formats/parquet.ts';
+import { UnreadableLineError } from '../formats/text-rows.ts';
 import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
-import { RowCountMismatchError } from './write-export-file.ts';
+import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 const counts = {
   resource: 'invoices',
@@ -18,6 +21,11 @@ test.each([
   ['storage_full', new StorageFullError('exports/exp_1/invoices.jsonl')],
   ['part_lost', new StorageNotFoundError('parts/exp_1/invoices/0-1.jsonl')],
   ['assembly_failed', new UnknownOutputError('unknown')],
+  ['storage_full', Object.assign(new Error('no space left'), { code: 'ENOSPC' })],
+  ['assembly_failed', new DuckdbError(new Error('Out of Memory Error: could not allocate'))],
+  ['assembly_failed', new NoColumnsError('the columns of invoices are not known')],
+  ['assembly_failed', new MixedSchemasError('invoices has rows of the schemas 1, 2')],
+  ['assembly_failed', new UnreadableLineError('a staged line is not JSON')],
 ])('%s ends the export at once', (code, error) => {
   expect(judgeAssemblyFailure(error, 1)).toMatchObject({ fail: { code } });
 });

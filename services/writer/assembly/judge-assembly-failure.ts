@@ -1,7 +1,10 @@
 import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { UnknownOutputError } from '../formats/choose-format.ts';
+import { DuckdbError } from '../formats/duckdb-session.ts';
+import { NoColumnsError } from '../formats/parquet.ts';
+import { UnreadableLineError } from '../formats/text-rows.ts';
 import type { WriterFailure } from '../store/fail-export.ts';
-import { RowCountMismatchError } from './write-export-file.ts';
+import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 /** An export whose assembly ended this often, also by ending the whole process, is given up. */
 export const MAX_ASSEMBLY_TRIES = 20;
@@ -34,6 +37,36 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
       },
     };
   }
+  if (isNoSpace(error)) {
+    return {
+      fail: {
+        code: 'storage_full',
+        message:
+          "There is no space left on the writer's own disk. Make room in WRITER_SCRATCH_DIR, then start the export again.",
+      },
+    };
+  }
+  if (error instanceof DuckdbError && error.isOutOfMemory) {
+    return {
+      fail: {
+        code: 'assembly_failed',
+        message: `The Parquet file needs more memory than it may have: raise PARQUET_MEMORY_MB. ${AGAIN}`,
+      },
+    };
+  }
+  if (error instanceof NoColumnsError) {
+    return {
+      fail: {
+        code: 'assembly_failed',
+        message: `A Parquet file needs columns, and ${error.message}. ${AGAIN}`,
+      },
+    };
+  }
+  if (error instanceof MixedSchemasError || error instanceof UnreadableLineError) {
+    return {
+      fail: { code: 'assembly_failed', message: `The staged rows differ: ${error.message}. ${AGAIN}` },
+    };
+  }
   if (tryCount >= MAX_ASSEMBLY_TRIES) {
     return {
       fail: {
@@ -43,4 +76,9 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
     };
   }
   return 'try again';
+}
+
+/** Of the disk beside the storage, which has a class of its own for it. */
+function isNoSpace(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | null)?.code ?? '');
 }

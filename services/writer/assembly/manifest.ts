@@ -1,7 +1,14 @@
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../formats/choose-format.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
-import type { ExportFile } from '../store/complete-export.ts';
+import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
+
+/** What is known of a resource's file once it is written. */
+export interface DescribedResource {
+  readonly shape: RowShape;
+  /** Columns whose values are text in the file, though their type has one of its own in the format. */
+  readonly columnsAsText: readonly string[];
+}
 
 /** What a value of each kind is in JSON. A `number` may be one of the strings NaN, Infinity and -Infinity where PostgreSQL has them. */
 const JSON_TYPES: Record<ValueType['kind'], string> = {
@@ -23,29 +30,69 @@ export function manifestText(
   claim: ClaimedAssembly,
   output: Output,
   files: readonly ExportFile[],
-  shapes: ReadonlyMap<string, RowShape>,
+  resources: ReadonlyMap<string, DescribedResource>,
 ): string {
-  const manifest = {
+  return toText({
     export: claim.exportId,
     account: claim.accountId,
     format: output.formatName,
     compression: output.compressionName,
+    archive: output.isArchive ? 'zip' : null,
     created_at: claim.createdAt.toISOString(),
     snapshot: claim.snapshot,
-    rows: files.reduce((sum, file) => sum + file.rows, 0),
-    files: files.map(({ name, resource, rows, bytes, sha256 }) => ({ name, resource, rows, bytes, sha256 })),
-    schemas: Object.fromEntries([...shapes].map(([resource, shape]) => [resource, describeShape(shape)])),
-  };
+    rows: sumOfRows(files),
+    files: files.map(({ name, resource, rows, bytes, sha256, members }) => ({
+      name,
+      resource,
+      rows,
+      bytes,
+      sha256,
+      ...(members === undefined ? {} : { members }),
+    })),
+    schemas: describeSchemas(resources),
+  });
+}
+
+/**
+ * The manifest inside an archive. It says what is in it and nothing of the export, so that two exports of the same state are
+ * the same bytes; the one beside the archive says the rest.
+ */
+export function archiveManifestText(
+  output: Output,
+  files: readonly ResourceFileFacts[],
+  resources: ReadonlyMap<string, DescribedResource>,
+): string {
+  return toText({
+    format: output.formatName,
+    compression: output.compressionName,
+    rows: sumOfRows(files),
+    files,
+    schemas: describeSchemas(resources),
+  });
+}
+
+function toText(manifest: object): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-function describeShape({ columns }: RowShape) {
+function sumOfRows(files: readonly { readonly rows: number }[]): number {
+  return files.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+function describeSchemas(resources: ReadonlyMap<string, DescribedResource>) {
+  return Object.fromEntries(
+    [...resources].map(([resource, described]) => [resource, describeSchema(described)]),
+  );
+}
+
+function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource) {
   return {
     columns: columns.map(({ name, type, isKey }) => ({
       name,
       type: type.pgName,
       json: JSON_TYPES[type.kind],
       key: isKey,
+      ...(columnsAsText.includes(name) ? { as_text: true } : {}),
     })),
   };
 }

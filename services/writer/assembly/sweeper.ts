@@ -6,11 +6,13 @@ import { exportFolder } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { PARTS_FOLDER, partsFolder } from '../parts-folder.ts';
 import { findEndedExports } from '../store/find-ended-exports.ts';
+import type { Scratch } from './scratch.ts';
 
 const SWEEP_EVERY_MS = 2_000;
 
 export interface SweeperDeps {
   readonly storage: Storage;
+  readonly scratch: Scratch;
   readonly pool: Pool;
   /** Rung when an export ended here. */
   readonly bell: Doorbell;
@@ -18,12 +20,13 @@ export interface SweeperDeps {
 }
 
 /**
- * Removes what is staged for exports that have ended, in whichever process, and what killed writers left of them.
+ * Removes what is staged for exports that have ended, in whichever process, and what killed writers left of them, in storage
+ * and on this machine's disk.
  *
  * It goes by what is in storage rather than by a list of work, so that nothing is forgotten over a crash. The parts
  * folder goes last, because it is what makes the rest be looked for.
  */
-export function createSweeper({ storage, pool, bell, log }: SweeperDeps): Worker {
+export function createSweeper({ storage, scratch, pool, bell, log }: SweeperDeps): Worker {
   async function sweep(): Promise<void> {
     const staged = await storage.listNames(PARTS_FOLDER);
     if (staged.length === 0) return;
@@ -34,12 +37,19 @@ export function createSweeper({ storage, pool, bell, log }: SweeperDeps): Worker
     }
   }
 
+  async function sweepScratch(): Promise<void> {
+    const kept = await scratch.listExports();
+    if (kept.length === 0) return;
+    for (const { exportId } of await findEndedExports(pool, kept)) await scratch.remove(exportId);
+  }
+
   return {
     name: 'sweeper',
     async run(signal) {
       while (!signal.aborted) {
         try {
           await sweep();
+          await sweepScratch();
         } catch (error) {
           log.warn('parts.not_removed', { error });
         }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { gzip, none } from './compression.ts';
+import { gzip, none, zstd } from './compression.ts';
+import { createCsv } from './csv.ts';
 import type { Compression, Format } from './format.ts';
 import { jsonl } from './jsonl.ts';
+import { createParquet } from './parquet.ts';
 
 /** How an export's files are to be written. */
 export interface Output {
@@ -9,34 +11,52 @@ export interface Output {
   readonly formatName: string;
   readonly compression: Compression;
   readonly compressionName: string;
+  /** Whether all files go into one archive. */
+  readonly isArchive: boolean;
+  /** Whether the files are compressed before they come to an archive. */
+  readonly isCompressed: boolean;
 }
-
-const FORMATS = { jsonl } satisfies Record<string, Format>;
-const COMPRESSIONS = { none, gzip } satisfies Record<string, Compression>;
-
-const REQUEST = z.object({
-  format: z.enum(Object.keys(FORMATS) as (keyof typeof FORMATS)[]).default('jsonl'),
-  compression: z.enum(Object.keys(COMPRESSIONS) as (keyof typeof COMPRESSIONS)[]).default('none'),
-});
 
 /** A stored request that this version can't fulfil; a newer `api` runs beside an older `writer`. */
 export class UnknownOutputError extends Error {
   override readonly name = 'UnknownOutputError';
 }
 
-/** Reads format and compression of a request as the API stored it. @throws UnknownOutputError */
-export function chooseFormat(request: unknown): Output {
-  const parsed = REQUEST.safeParse(request);
-  if (!parsed.success) {
-    throw new UnknownOutputError('this writer does not know the format or the compression', {
-      cause: parsed.error,
-    });
-  }
-  const { format, compression } = parsed.data;
-  return {
-    format: FORMATS[format],
-    formatName: format,
-    compression: COMPRESSIONS[compression],
-    compressionName: compression,
+/** Reads from a request, as the API stored it, how files are to be written. @throws UnknownOutputError */
+export type ChooseFormat = (request: unknown) => Output;
+
+const FORMAT_NAMES = ['jsonl', 'csv', 'parquet'] as const;
+const COMPRESSIONS = { none, gzip, zstd } satisfies Record<string, Compression>;
+
+const REQUEST = z
+  .object({
+    format: z.enum(FORMAT_NAMES).default('jsonl'),
+    compression: z.enum(Object.keys(COMPRESSIONS) as (keyof typeof COMPRESSIONS)[]).default('none'),
+    archive: z.literal('zip').nullable().default(null),
+    csv_safe: z.boolean().default(false),
+  })
+  .refine(({ format, compression }) => format !== 'parquet' || compression === 'none');
+
+export function createChooseFormat(config: { readonly parquetMemoryMb: number }): ChooseFormat {
+  const csv = createCsv({ isSafe: false });
+  const safeCsv = createCsv({ isSafe: true });
+  const parquet = createParquet({ memoryMb: config.parquetMemoryMb });
+  return (request) => {
+    const parsed = REQUEST.safeParse(request);
+    if (!parsed.success) {
+      throw new UnknownOutputError('this writer does not know the format or the compression', {
+        cause: parsed.error,
+      });
+    }
+    const { format, compression, archive, csv_safe: isSafe } = parsed.data;
+    const formats: Record<typeof format, Format> = { jsonl, csv: isSafe ? safeCsv : csv, parquet };
+    return {
+      format: formats[format],
+      formatName: format,
+      compression: COMPRESSIONS[compression],
+      compressionName: compression,
+      isArchive: archive !== null,
+      isCompressed: format === 'parquet' || compression !== 'none',
+    };
   };
 }

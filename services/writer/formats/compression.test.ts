@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { gzip, none } from './compression.ts';
+import { gzip, none, zstd } from './compression.ts';
 
 async function* pieces(data: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < data.length; at += length) yield data.subarray(at, at + length);
@@ -12,9 +12,12 @@ const LINES = Buffer.from(
   Array.from({ length: 20_000 }, (_, id) => `{"id":${id},"memo":"${id * 7919}"}\n`).join(''),
 );
 
-test('gzip gives back what went in', async () => {
-  expect(gunzipSync(await buffer(gzip.compress(pieces(LINES, 1_000)))).equals(LINES)).toBe(true);
-  expect(gunzipSync(await buffer(gzip.compress(pieces(Buffer.alloc(0), 1))))).toHaveLength(0);
+test.each([
+  ['gzip', gzip, gunzipSync],
+  ['zstd', zstd, zstdDecompressSync],
+])('%s gives back what went in', async (_name, compression, decompress) => {
+  expect(decompress(await buffer(compression.compress(pieces(LINES, 1_000)))).equals(LINES)).toBe(true);
+  expect(decompress(await buffer(compression.compress(pieces(Buffer.alloc(0), 1))))).toHaveLength(0);
 });
 
 test('gzip gives the same bytes however its input is cut, with no time in the header', async () => {
@@ -26,8 +29,17 @@ test('gzip gives the same bytes however its input is cut, with no time in the he
   }
 });
 
+test('zstd gives the same bytes however its input is cut', async () => {
+  const data = Buffer.concat([LINES, randomBytes(50_000), LINES]);
+  const whole = await buffer(zstd.compress(pieces(data, data.length)));
+  for (const length of [997, 65_536, 262_143]) {
+    expect((await buffer(zstd.compress(pieces(data, length)))).equals(whole)).toBe(true);
+  }
+});
+
 test.each([
   ['gzip', gzip],
+  ['zstd', zstd],
   ['none', none],
 ])('%s passes a failure of its input on', async (_name, compression) => {
   async function* failing() {

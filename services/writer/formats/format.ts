@@ -3,6 +3,24 @@ import type { RowShape } from '../../../shared/domain/row-shape.ts';
 /** Bytes in order; the pieces may be cut anywhere. */
 export type Bytes = AsyncIterable<Buffer>;
 
+/** What a format may use beside its input. */
+export interface EncodeContext {
+  /** Ends work under way with the signal's reason. */
+  readonly signal: AbortSignal;
+  /** A path on the local disk where no file is yet. Whoever gave the context removes what is left there. */
+  scratchPath(name: string): Promise<string>;
+}
+
+/** A file in the making. */
+export interface EncodedFile {
+  /** To be read once, to its end or its failure. */
+  readonly bytes: Bytes;
+  /** Rows in the file by the format's own count; right once the bytes were read to their end. */
+  rowCount(): number;
+  /** Columns that a typed format had to write as text, because a value in them has no place in their type. */
+  columnsAsText(): readonly string[];
+}
+
 /**
  * How the rows of one resource become a file. One file per format, behind the contract suite `describeFormat`.
  *
@@ -12,8 +30,8 @@ export type Bytes = AsyncIterable<Buffer>;
 export interface Format {
   /** What follows the resource's name in the file's, with its dot. */
   readonly suffix: string;
-  /** `lines` are JSON objects of `shape`, each with a line feed. No lines still make a valid file. */
-  encode(lines: Bytes, shape: RowShape): Bytes;
+  /** `lines` are rows of `shape` as `stagingOf` says, each with a line feed. No lines still make a valid file. */
+  encode(lines: Bytes, shape: RowShape, context: EncodeContext): EncodedFile;
 }
 
 /** What is done to a file's bytes afterwards. The same promise: streaming, and the same bytes for the same bytes. */

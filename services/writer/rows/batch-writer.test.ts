@@ -76,7 +76,7 @@ async function setUp({
     control: {
       async find(chunkTry) {
         askedCount += 1;
-        return isCurrent(chunkTry) ? { rowsPlanned: 3 } : undefined;
+        return isCurrent(chunkTry) ? { rowsPlanned: 3, format: 'jsonl' } : undefined;
       },
       async recordWritten(chunkTry, part) {
         if (!isCurrent(chunkTry)) return false;
@@ -91,7 +91,7 @@ async function setUp({
       },
     },
     codecs: createRowCodecs({ fetch: async () => CODEC.schema }),
-    createPart: (chunkTry) => parts.create(chunkTry),
+    createPart: (chunkTry) => parts.create(chunkTry, 'json'),
     maxOpenChunks,
     openChunkCount: () => lane.chunks.size,
     onWritten: async () => undefined,

@@ -41,7 +41,7 @@ export interface BatchHold {
 export interface BatchWriterDeps {
   readonly control: ChunkControl;
   readonly codecs: RowCodecs;
-  readonly createPart: (chunkTry: ChunkTry) => Part;
+  readonly createPart: (chunkTry: ChunkTry, format: string | null) => Part;
   /** Greatest number of chunks that may be open in this process; each has a file open. */
   readonly maxOpenChunks: number;
   readonly openChunkCount: () => number;
@@ -149,7 +149,7 @@ export class BatchWriter {
       chunkTry,
       firstOffset: BigInt(offset),
       rowsPlanned: current.rowsPlanned,
-      part: createPart(chunkTry),
+      part: createPart(chunkTry, current.format),
       nextSeq: 0,
     };
     lane.chunks.add(open);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { RowCodec } from '../../../shared/values/row-codec.ts';
+import type { Staging } from '../formats/staging.ts';
 import { partsFolder } from '../parts-folder.ts';
 import type { ChunkTry } from './chunk-try.ts';
 
@@ -22,8 +23,8 @@ export class PartStore {
     this.storage = storage;
   }
 
-  create(chunkTry: ChunkTry): Part {
-    return new Part(this, chunkTry);
+  create(chunkTry: ChunkTry, staging: Staging): Part {
+    return new Part(this, chunkTry, staging);
   }
 
   takeBuffer(): ByteWriter {
@@ -37,7 +38,7 @@ export class PartStore {
 }
 
 /**
- * The rows of one chunk as JSON lines, on their way to storage.
+ * The rows of one chunk as lines, on their way to storage.
  *
  * Its name is its own: two writers that both hold the same try (after a rebalance that one of them has not
  * noticed) write two files, and the control store keeps the first one noted. So the loser may remove its own.
@@ -47,12 +48,14 @@ export class Part {
   /** The registry's ID of the schema of the latest row. A reader has one for all rows of a chunk. */
   schemaId = 0;
   readonly #store: PartStore;
+  readonly #staging: Staging;
   #file: FileWriter | undefined;
   #buffer: ByteWriter | undefined;
 
-  constructor(store: PartStore, { exportId, resource, chunk, attempt }: ChunkTry) {
+  constructor(store: PartStore, { exportId, resource, chunk, attempt }: ChunkTry, staging: Staging) {
     const suffix = randomBytes(6).toString('hex');
     this.#store = store;
+    this.#staging = staging;
     this.path = `${partsFolder(exportId)}/${resource}/${chunk}-${attempt}-${suffix}.jsonl`;
   }
 
@@ -65,7 +68,8 @@ export class Part {
   add(codec: RowCodec, schemaId: number, message: Buffer): void {
     this.schemaId = schemaId;
     this.#buffer ??= this.#store.takeBuffer();
-    codec.appendJson(message, this.#buffer);
+    if (this.#staging === 'json') codec.appendJson(message, this.#buffer);
+    else codec.appendTexts(message, this.#buffer);
     this.#buffer.writeByte(NEW_LINE);
   }
 

@@ -3,16 +3,24 @@ import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
 import type { ClaimedAssembly } from './claim-assembly.ts';
 
-/** One published file, as `exports.files` and the manifest name it. */
-export interface ExportFile {
+/** The rows of one resource, as a file or as a member of an archive. */
+export interface ResourceFileFacts {
   readonly name: string;
   readonly resource: string;
   readonly rows: number;
   readonly bytes: number;
-  /** In hexadecimal, of the file's bytes as they are stored. */
+  /** In hexadecimal, of the file's bytes as they are downloaded or unpacked. */
   readonly sha256: string;
+}
+
+/** One published file, as `exports.files` and the manifest name it. */
+export interface ExportFile extends Omit<ResourceFileFacts, 'resource'> {
+  /** Null: an archive of all resources. */
+  readonly resource: string | null;
   /** Where it is in storage. */
   readonly path: string;
+  /** What is in an archive; its rows are theirs together. */
+  readonly members?: readonly ResourceFileFacts[];
 }
 
 /**

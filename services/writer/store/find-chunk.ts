@@ -1,20 +1,28 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChunkTry } from '../rows/chunk-try.ts';
 
-/** @returns the chunk's planned rows when this try is the one that counts and is not written yet, else undefined */
+/** What has to be known of a chunk before its first row is written. */
+export interface CurrentChunk {
+  readonly rowsPlanned: number;
+  /** The format that its export asks for, by its name. */
+  readonly format: string | null;
+}
+
+/** @returns undefined unless this try is the one that counts, and is not written yet */
 export async function findCurrentChunk(
   db: Queryable,
   { exportId, resource, chunk, attempt }: ChunkTry,
-): Promise<{ rowsPlanned: number } | undefined> {
-  const { rows } = await db.query<{ rows_planned: string }>({
+): Promise<CurrentChunk | undefined> {
+  const { rows } = await db.query<{ rows_planned: string; format: string | null }>({
     name: 'find_current_chunk',
-    text: `select c.rows_planned
+    text: `select c.rows_planned, e.request->>'format' as format
            from export_chunks c join exports e on e.id = c.export_id
            where c.export_id = $1 and c.resource = $2 and c.chunk = $3 and c.attempt = $4
              and c.rows_written is null and e.status = 'running'`,
     values: [exportId, resource, chunk, attempt],
   });
-  return rows[0] === undefined ? undefined : { rowsPlanned: Number(rows[0].rows_planned) };
+  const row = rows[0];
+  return row === undefined ? undefined : { rowsPlanned: Number(row.rows_planned), format: row.format };
 }
 
 /** Of many tries at once: whether each still counts, in their order. */

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import type { Bytes } from '../formats/format.ts';
+
+/**
+ * Puts bytes into storage as they come. The file is durable and in its place when this returns, and not there when it
+ * throws.
+ *
+ * @throws what the bytes throw; StorageFullError
+ */
+export async function storeFile(
+  storage: Storage,
+  path: string,
+  bytes: Bytes,
+): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  const file = await storage.openWriter(path);
+  try {
+    for await (const piece of bytes) {
+      hash.update(piece);
+      await file.append(piece);
+    }
+    await file.commit();
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+  return { bytes: file.bytes, sha256: hash.digest('hex') };
+}
+
+/** A small file of text. */
+export async function storeText(storage: Storage, path: string, text: string): Promise<void> {
+  await storeFile(storage, path, single(text));
+}
+
+async function* single(text: string): AsyncGenerator<Buffer> {
+  yield Buffer.from(text);
+}

@@ -1,0 +1,131 @@
+import { buffer } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import type { Column, RowTexts } from '../../../shared/domain/row-shape.ts';
+import { createCsv } from './csv.ts';
+import { describeFormat, encodeContext } from './describe-format.ts';
+import { UnreadableLineError } from './text-rows.ts';
+
+/** A reader of its own making, character by character: null and an empty string differ by their quotes alone. */
+function parseCsv(text: string): (string | null)[][] {
+  const records: (string | null)[][] = [];
+  let record: (string | null)[] = [];
+  let at = 0;
+  while (at < text.length) {
+    let cell = '';
+    const isQuoted = text[at] === '"';
+    if (isQuoted) {
+      at += 1;
+      while (text[at] !== '"' || text[at + 1] === '"') {
+        if (text[at] === '"') at += 1;
+        cell += text[at];
+        at += 1;
+      }
+      at += 1;
+    } else {
+      while (!',\r'.includes(text[at] ?? '\r')) {
+        cell += text[at];
+        at += 1;
+      }
+    }
+    record.push(cell === '' && !isQuoted ? null : cell);
+    if (text[at] === ',') {
+      at += 1;
+      continue;
+    }
+    expect(text.slice(at, at + 2)).toBe('\r\n');
+    at += 2;
+    records.push(record);
+    record = [];
+  }
+  return records;
+}
+
+describeFormat('csv', createCsv({ isSafe: false }), async (file) => {
+  const [header, ...rows] = parseCsv(file.toString());
+  expect(header).toEqual(['id', 'memo']);
+  return rows.map(([id, memo]) => ({ id: Number(id), memo }));
+});
+
+async function write(
+  columns: readonly Column[],
+  rows: readonly RowTexts[],
+  { isSafe = false } = {},
+): Promise<string> {
+  async function* lines() {
+    for (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
+  }
+  const shape = { resource: 'invoices', columns };
+  const { bytes } = createCsv({ isSafe }).encode(lines(), shape, await encodeContext());
+  return (await buffer(bytes)).toString();
+}
+
+const column = (name: string, kind: Column['type']['kind'], pgName: string): Column => ({
+  name,
+  type: { kind, pgName },
+  isKey: false,
+});
+
+test('the header is there without rows, and quoted where it has to be', async () => {
+  const columns = [column('id', 'long', 'int8'), column('a,"b"', 'string', 'text')];
+  expect(await write(columns, [])).toBe('id,"a,""b"""\r\n');
+});
+
+test('null is empty, an empty string is quoted, and a JSON null is its text', async () => {
+  const columns = [column('a', 'json', 'jsonb'), column('b', 'string', 'text')];
+  expect(
+    await write(columns, [
+      [null, null],
+      ['null', ''],
+      ['{"n":1.10}', 'null'],
+    ]),
+  ).toBe('a,b\r\n,\r\nnull,""\r\n"{""n"":1.10}",null\r\n');
+});
+
+const RISKY = ['=1+1', '+1', '-1', '@a', '\ta', '\ra', 'a=1', ''] as const;
+
+test('safe cells start with an apostrophe where a spreadsheet would see a formula', async () => {
+  const columns = [column('=x', 'string', 'text'), column('b', 'bytes', 'bytea')];
+  const rows = RISKY.map((text) => [text, '+/8=']);
+  const safe = parseCsv(await write(columns, rows, { isSafe: true }));
+  expect(safe[0]).toEqual(["'=x", 'b']);
+  expect(safe.slice(1).map(([text]) => text)).toEqual([
+    "'=1+1",
+    "'+1",
+    "'-1",
+    "'@a",
+    "'\ta",
+    "'\ra",
+    'a=1',
+    '',
+  ]);
+  expect(safe[1]?.[1]).toBe("'+/8=");
+  expect(parseCsv(await write(columns, rows)).slice(1)).toEqual(rows);
+});
+
+test('numbers are never changed, safe or not', async () => {
+  const columns = [
+    column('a', 'long', 'int8'),
+    column('b', 'double', 'float8'),
+    column('c', 'string', 'numeric(10,4)'),
+    column('d', 'string', 'numeric'),
+    column('e', 'string', 'money'),
+    column('f', 'json', 'jsonb'),
+  ];
+  const row = ['-1', '-Infinity', '-1.5000', '-1e400', '-1234.56', '-5'];
+  expect(await write(columns, [row], { isSafe: true })).toBe(`a,b,c,d,e,f\r\n${row.join(',')}\r\n`);
+});
+
+test.each([['{"a":1}\n'], ['[1,"b"]'], ['["a","b","c"]\n'], ['nonsense\n']])(
+  'the line %j is refused',
+  async (line) => {
+    async function* lines() {
+      yield Buffer.from(line);
+    }
+    const shape = {
+      resource: 'invoices',
+      columns: [column('a', 'long', 'int8'), column('b', 'long', 'int8')],
+    };
+    const { bytes } = createCsv({ isSafe: false }).encode(lines(), shape, await encodeContext());
+    await expect(buffer(bytes)).rejects.toThrow(UnreadableLineError);
+  },
+);
