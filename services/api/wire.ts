@@ -170,7 +170,10 @@ export const eventSchema = z
     type: z.string(),
     timestamp: moment,
     account_id: z.string(),
-    position: z.string(),
+    position: z
+      .string()
+      .nullable()
+      .meta({ description: 'Null for what is told beside the feed: export.*, webhook.*.' }),
     resource: z.string(),
     key: z.unknown(),
     data: z.unknown(),

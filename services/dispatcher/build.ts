@@ -15,6 +15,7 @@ import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-bo
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { DispatcherConfig } from './config.ts';
 import { createAttemptLog } from './deliver/attempt-log.ts';
+import { createAccountEvents } from './deliver/account-events.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createLease } from './deliver/lease.ts';
@@ -155,7 +156,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     log,
   });
   const onWebhooks = () => {
+  const accountEvents = createAccountEvents(pool, log);
     leases.look();
+    accountEvents.look();
     tests.look();
   };
   const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
@@ -185,6 +188,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     createEventKeeper(config, pool, log),
     wakeUps,
     tests,
+    accountEvents,
     leases,
   ];
 }

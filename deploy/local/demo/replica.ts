@@ -8,7 +8,8 @@ import { parseExactJson } from './exact-json.ts';
 export interface FeedEvent {
   id: string;
   type: string;
-  position: string;
+  /** Null for what is told beside the feed, which says nothing of records. */
+  position: string | null;
   resource: string;
   key: Record<string, unknown>;
   data: Record<string, unknown>;
@@ -21,7 +22,7 @@ export interface FeedEvent {
 export interface Replica {
   /** Loads one file of JSON lines. @returns the number of records */
   loadLines(resource: string, lines: AsyncIterable<string>, keyColumns: readonly string[]): Promise<number>;
-  /** @returns false when the event was applied before */
+  /** @returns false when the event was applied before, or is not for a replica */
   apply(event: FeedEvent): boolean;
   /** Record key (JSON) → record (JSON, keys in column order), of one resource. */
   records(resource: string): ReadonlyMap<string, string>;
@@ -54,7 +55,7 @@ export function createReplica(): Replica {
       return count;
     },
     apply(event) {
-      if (seen.has(event.id)) return false;
+      if (event.position === null || seen.has(event.id)) return false;
       seen.add(event.id);
       const records = recordsOf(event.resource);
       const key = JSON.stringify(event.key);

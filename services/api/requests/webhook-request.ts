@@ -2,8 +2,14 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type DeliveryRules, findUrlProblem } from '../../../shared/domain/delivery-url.ts';
 
-/** Events of the feed itself, beside those of resources. */
-const FEED_EVENTS = ['feed.reset', 'webhook.disabled'];
+/** Events beside those of resources: of the feed itself, and of what the account has here. */
+const OTHER_EVENTS = [
+  'feed.reset',
+  'export.completed',
+  'export.failed',
+  'export.expiring',
+  'webhook.disabled',
+];
 
 const MAX_FILTERS = 100;
 const MAX_HEADERS = 20;
@@ -17,7 +23,7 @@ const FIXED_HEADER =
 export function eventTypes(catalog: Catalog): string[] {
   const verbs = ['created', 'updated', 'deleted'];
   const ofResources = catalog.resources.flatMap(({ event }) => verbs.map((verb) => `${event}.${verb}`));
-  return [...ofResources, ...FEED_EVENTS];
+  return [...ofResources, ...OTHER_EVENTS];
 }
 
 /** `*`, `invoice.*` or one event type. */

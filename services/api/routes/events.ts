@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import {
   comparePositions,
+  FEED_LIMIT,
   FEED_START,
   formatPosition,
   type Position,
@@ -129,8 +130,12 @@ async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps):
     return readFromCursor(accountId, query.after, query, retention, deps);
   const after =
     query.after === undefined ? undefined : (parseEventId(query.after) ?? parsePosition(query.after));
-  if (query.after !== undefined && after === undefined) {
-    throw invalid([{ pointer: 'after', detail: 'must be a next_cursor, an event ID or a position' }]);
+  // Told beside the feed, it stands nowhere in it: read from there, nothing would ever come.
+  const isOutside = after !== undefined && comparePositions(after, FEED_LIMIT) >= 0;
+  if (isOutside || (query.after !== undefined && after === undefined)) {
+    throw invalid([
+      { pointer: 'after', detail: 'must be a next_cursor, or the ID or position of an event of the feed' },
+    ]);
   }
   if (query.after_export !== undefined) {
     const start = await startAfterExport(deps.pool, accountId, query.after_export, 'after_export', retention);

@@ -1,12 +1,12 @@
 import { formatLsn } from '../../../shared/domain/lsn.ts';
-import { formatPosition, type Position } from '../../../shared/domain/position.ts';
+import { FEED_LIMIT, formatPosition, type Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FeedStart } from '../feed-start.ts';
 
 /**
  * Puts an endpoint's cursor elsewhere. Whoever delivers for it now starts anew from there: the new epoch makes what it
- * knew void. What was parked after the place is dropped, since the cursor comes by it again; what was parked before
- * stays, and its record waits for it as ever.
+ * knew void. What was parked of the feed after the place is dropped, since the cursor comes by it again; what was
+ * parked before stays, and its record waits for it as ever.
  */
 export async function moveCursor(
   db: Queryable,
@@ -22,8 +22,9 @@ export async function moveCursor(
     [...place, handOff?.snapshot ?? null, handOff === undefined ? null : formatLsn(handOff.untilLsn)],
   );
   await db.query(
-    'delete from webhook_parked where webhook_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int)',
-    place,
+    `delete from webhook_parked
+     where webhook_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int) and commit_lsn < $4::pg_lsn`,
+    [...place, formatLsn(FEED_LIMIT.commitLsn)],
   );
 }
 
@@ -38,7 +39,7 @@ export async function findStoredEvent(
   { commitLsn, index }: Position,
 ): Promise<StoredEvent | undefined> {
   const { rows } = await db.query<StoredEvent>(
-    'select type, resource from events where account_id = $1 and commit_lsn = $2 and idx = $3',
+    'select type, resource from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3',
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0];
@@ -62,9 +63,9 @@ export async function parkAgain(
     `with place as (
        select w.id as webhook_id, e.commit_lsn, e.idx, e.committed_at, e.resource || '/' || e.record_key as record_key
          from webhooks w
-         join events e on e.account_id = w.account_id
+         join deliverable_events e on e.account_id = w.account_id
         where w.account_id = $1 and w.id = $2 and e.commit_lsn = $3 and e.idx = $4
-          and ((e.commit_lsn, e.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done))
+          and (not e.is_in_feed or (e.commit_lsn, e.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done))
         for no key update of w
      ), parked as (
        insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
@@ -100,7 +101,7 @@ export async function listDead(
     `select k.commit_lsn::text, k.idx, e.type, k.record_key, k.attempt_count, k.last_error
        from webhook_parked k
        join webhooks w on w.id = k.webhook_id
-       left join events e on e.account_id = w.account_id and e.commit_lsn = k.commit_lsn and e.idx = k.idx
+       left join deliverable_events e on e.account_id = w.account_id and e.commit_lsn = k.commit_lsn and e.idx = k.idx
                          and e.committed_at = k.committed_at
       where k.webhook_id = $1 and k.state = 'dead'
         and ($2::pg_lsn is null or (k.commit_lsn, k.idx) < ($2::pg_lsn, $3::int))

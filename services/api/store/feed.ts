@@ -146,7 +146,7 @@ export async function findEventPayload(
   { commitLsn, index }: Position,
 ): Promise<string | undefined> {
   const { rows } = await db.query<{ payload: string }>(
-    `select payload from events where account_id = $1 and commit_lsn = $2 and idx = $3`,
+    `select payload from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3`,
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0]?.payload;

@@ -30,6 +30,8 @@ const SWEEP_ATTEMPTS = `
 /** A parked event whose text is gone can be neither retried nor redelivered. */
 const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
 
+const SWEEP_ACCOUNT_EVENTS = `delete from account_events where occurred_at < $1`;
+
 const SWEEP_DISPATCHERS = `delete from dispatchers where expires_at < now() - interval '1 hour'`;
 
 /** Makes the coming days' partitions and drops what is past its time. Several dispatchers may do so at once. */
@@ -41,6 +43,7 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
     const dropped = await dropPartitionsBefore(pool, keptSince(nowMs, config));
     if (dropped.length > 0) log.info('events.expired', { days: dropped });
     await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_ACCOUNT_EVENTS, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_DISPATCHERS);
     const oldest = new Date(nowMs - ATTEMPTS_KEPT_DAYS * DAY_MS);
     for (let swept = SWEPT_ROWS_AT_ONCE; swept === SWEPT_ROWS_AT_ONCE; ) {

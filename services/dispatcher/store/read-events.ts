@@ -75,7 +75,7 @@ export async function readPayload(
 ): Promise<{ payload: string; type: string } | undefined> {
   const { rows } = await db.query<{ payload: string; type: string }>({
     name: 'read_payload',
-    text: `select payload, type from events
+    text: `select payload, type from deliverable_events
             where account_id = $1 and commit_lsn = $2 and idx = $3 and committed_at = $4`,
     values: [accountId, formatLsn(position.commitLsn), position.index, committedAt],
   });

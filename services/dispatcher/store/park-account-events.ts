@@ -1,0 +1,63 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+export interface AccountEventRow {
+  commit_lsn: string;
+  account_id: string;
+  type: string;
+  resource: string;
+  subject_id: string;
+  occurred_at: string;
+}
+
+/** The oldest that is not parked yet, locked until the transaction ends; those that others are at are passed over. */
+export async function claimAccountEvent(db: Queryable): Promise<AccountEventRow | undefined> {
+  const { rows } = await db.query<AccountEventRow>({
+    name: 'claim_account_event',
+    text: `select commit_lsn::text, account_id, type, resource, subject_id, occurred_at::text
+             from account_events where parked_at is null
+            order by commit_lsn limit 1 for update skip locked`,
+  });
+  return rows[0];
+}
+
+/** Endpoints of the event's account that were there when it happened; what happened to one of them is told to the others. */
+export async function listListeners(
+  db: Queryable,
+  { account_id, subject_id, occurred_at }: AccountEventRow,
+): Promise<{ id: string; events: string[] }[]> {
+  const { rows } = await db.query<{ id: string; events: string[] }>({
+    name: 'list_listeners',
+    text: `select id, events from webhooks where account_id = $1 and id <> $2 and created_at <= $3 order by id`,
+    values: [account_id, subject_id, occurred_at],
+  });
+  return rows;
+}
+
+/** Parks the event for one endpoint, and tells its holder to look. Safe to repeat. */
+export async function parkAccountEvent(
+  db: Queryable,
+  webhookId: string,
+  event: AccountEventRow,
+): Promise<void> {
+  await db.query({
+    name: 'park_account_event',
+    // The endpoint's row is locked before its parked ones, which is the order in which its holder takes them.
+    text: `with endpoint as (
+             select id from webhooks where id = $1 for no key update
+           ), parked as (
+             insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
+             select id, $2, 0, $3, $4, now(), 'waiting' from endpoint
+             on conflict do nothing returning webhook_id
+           )
+           update webhooks w set updated_at = clock_timestamp() from parked where w.id = parked.webhook_id`,
+    values: [webhookId, event.commit_lsn, event.occurred_at, `${event.resource}/${event.subject_id}`],
+  });
+}
+
+export async function noteParked(db: Queryable, { commit_lsn }: AccountEventRow): Promise<void> {
+  await db.query({
+    name: 'note_account_event_parked',
+    text: 'update account_events set parked_at = now() where commit_lsn = $1',
+    values: [commit_lsn],
+  });
+}
