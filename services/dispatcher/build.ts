@@ -4,6 +4,7 @@ import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
@@ -175,7 +176,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     onRecorded: leases.wake,
     log,
   });
-  const group = `${config.topicPrefix}.dispatcher`;
+  const group = recorderGroup(config.topicPrefix);
   return [
     createRecorder(topics.changes, kafka.consumer({ groupId: group, ...GROUP_SETTINGS }), record, log),
     createFeedMirror(

@@ -5,39 +5,60 @@ import type { Log } from '../../../shared/runtime/log.ts';
 const COMMIT_INTERVAL_MS = 500;
 
 /**
+ * After these the partitions are read again from what is committed, by this member or another, and noted anew. To commit
+ * then what was noted before could take another member's offsets back.
+ */
+const READ_AGAIN_AFTER: ReadonlySet<unknown> = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'UNKNOWN_MEMBER_ID',
+  'ILLEGAL_GENERATION',
+]);
+
+/**
  * Commits offsets now and then beside the work, because waiting for each commit would add a round trip to every
- * event's way. Call `note` only for what is already recorded.
+ * event's way. Call `note` only for what is already recorded. What could not be committed is tried again: exports of
+ * changes wait for the offsets, and on a quiet source nothing else would come.
  */
 export interface OffsetCommits {
   note(topic: string, partition: number, lastOffset: string): void;
-  /** Commits what was noted last; for the end, while the group is still joined. */
+  /** Commits what was noted last; for the end, while the group is still joined. Nothing is tried again after it. */
   flush(): Promise<void>;
 }
 
 export function createOffsetCommits(consumer: Pick<Consumer, 'commitOffsets'>, log: Log): OffsetCommits {
   const noted = new Map<string, { topic: string; partition: number; offset: string }>();
   let timer: NodeJS.Timeout | undefined;
+  let isEnding = false;
 
-  const flush = async () => {
+  const commit = async () => {
     clearTimeout(timer);
     timer = undefined;
-    const offsets = [...noted.values()];
+    const offsets = [...noted.entries()];
     noted.clear();
     if (offsets.length === 0) return;
     try {
-      await consumer.commitOffsets(offsets);
+      await consumer.commitOffsets(offsets.map(([, each]) => each));
     } catch (error) {
-      // The partitions may have just gone to another member, which then reads a little again.
       log.debug('offsets.not_committed', { error });
+      if (isEnding || READ_AGAIN_AFTER.has((error as { type?: unknown }).type)) return;
+      for (const [key, each] of offsets) if (!noted.has(key)) noted.set(key, each);
+      arm();
     }
+  };
+
+  const arm = () => {
+    timer ??= setTimeout(() => void commit(), COMMIT_INTERVAL_MS);
   };
 
   return {
     note(topic, partition, lastOffset) {
       const offset = (BigInt(lastOffset) + 1n).toString();
       noted.set(`${topic}/${partition}`, { topic, partition, offset });
-      timer ??= setTimeout(() => void flush(), COMMIT_INTERVAL_MS);
+      arm();
     },
-    flush,
+    flush() {
+      isEnding = true;
+      return commit();
+    },
   };
 }
