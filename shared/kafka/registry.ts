@@ -1,4 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
+import { sleep } from '../runtime/sleep.ts';
 
 /** An Avro schema as JSON. */
 export type AvroSchemaJson = Readonly<Record<string, unknown>>;
@@ -36,11 +37,13 @@ export function createRegistry(url: string): Registry {
       const text = JSON.stringify(schema);
       const cacheKey = `${subject}\n${text}`;
       return remember(ids, cacheKey, async () => {
-        const { id } = await client.register(
-          { type: SchemaType.AVRO, schema: text },
-          { subject, compatibility: COMPATIBILITY.BACKWARD },
-        );
-        return id;
+        const registration = () =>
+          client.register(
+            { type: SchemaType.AVRO, schema: text },
+            { subject, compatibility: COMPATIBILITY.BACKWARD },
+          );
+        const repair = () => setCompatibility(base, subject, COMPATIBILITY.BACKWARD);
+        return (await outlastOthers(registration, repair)).id;
       });
     },
     async registerIncompatible(subject, schema) {
@@ -56,6 +59,38 @@ export function createRegistry(url: string): Registry {
     encode: (id, value) => client.encode(id, value),
     decode: (message) => client.decode(message),
   };
+}
+
+/** In all some four seconds, which is many times what another process takes for its two steps. */
+const MAX_ATTEMPTS = 10;
+const ATTEMPT_STEP_MS = 80;
+/** By then whoever was between the two steps is through, or has died there. */
+const REPAIR_AFTER_ATTEMPTS = 5;
+
+/**
+ * The first registration under a subject takes two steps, the schema and then the subject's mode. Processes that do it
+ * at the same time get in each other's way between them, and one that dies there leaves the subject without a mode:
+ * so it is tried again, and in the end `repair` sets the mode.
+ */
+async function outlastOthers<T>(register: () => Promise<T>, repair: () => Promise<void>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await register();
+    } catch (error) {
+      if (!isInterference(error) || attempt >= MAX_ATTEMPTS) throw error;
+      if (attempt === REPAIR_AFTER_ATTEMPTS) await repair();
+      await sleep(ATTEMPT_STEP_MS * attempt);
+    }
+  }
+}
+
+/** The mode is not there yet, or came to be there while we set it. A refused schema has another address in its error. */
+function isInterference(error: unknown): boolean {
+  const { name, status, url } = error as { name?: unknown; status?: unknown; url?: unknown };
+  return (
+    name === 'ConfluentSchemaRegistryCompatibilityError' ||
+    (status === 409 && String(url).includes('/config/'))
+  );
 }
 
 /** The package returns a parsed type without the properties that only we read, so the text is fetched as it is. */

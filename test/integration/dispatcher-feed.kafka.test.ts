@@ -129,9 +129,9 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
     const { rows } = await bed.pool.query('select settled_lsn, passed_lsn, system_id from feed_state');
     return rows[0];
   };
-  for (const message of [await state(16, 32), await state(8, 33)]) {
-    await producer.send({ topic: `${bed.prefix}.capture`, messages: [message] });
-  }
+  await producer.send({ topic: `${bed.prefix}.capture`, messages: [await state(16, 32)] });
+  await waitFor('the first state', async () => (await mirrored())?.passed_lsn === '0/20');
+  await producer.send({ topic: `${bed.prefix}.capture`, messages: [await state(8, 33)] });
   await waitFor('the second state', async () => (await mirrored())?.passed_lsn === '0/21');
   expect(await mirrored()).toEqual({ settled_lsn: '0/10', passed_lsn: '0/21', system_id: '7' });
   await producer.send({ topic: `${bed.prefix}.jobs`, messages: [await seal('wrong'), await seal('right')] });

@@ -26,7 +26,7 @@ insert into shop.orders
 select md5(g::text)::uuid, 'acme', repeat('x', 400) || g from generate_series(1, ${ROW_COUNT}) g;
 analyze;`;
 
-/** Chunks of about 20,000 rows, which take long enough to be met in their middle. */
+/** Chunks of about 20,000 rows: so that several can be met in their middle. */
 const LARGE_CHUNKS = { EXTRACTOR_CHUNK_BYTES: '10000000' };
 const HOLDER_ONLY = { ...LARGE_CHUNKS, EXTRACTOR_MAX_CHUNKS: '0' };
 const READER_ONLY = { EXTRACTOR_MAX_EXPORTS: '0', EXTRACTOR_MAX_CHUNKS: '1' };
@@ -102,7 +102,7 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
   const id = await fixture.addExport(acme, ['orders']);
   await fixture.listen();
   const lost = await waitFor(
-    'rows of a chunk in reading',
+    'a chunk met in its middle',
     async () => {
       const reading = (await chunksOf(id)).find(({ state }) => state === 'reading');
       const isSent = fixture.sentRows().some(({ headers }) => {
@@ -110,7 +110,13 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
           headers.exportId === id && headers.chunk === reading?.chunk && headers.attempt === reading.attempt
         );
       });
-      return isSent ? reading : undefined;
+      if (reading === undefined || !isSent) return undefined;
+      // Held still, it can't finish between our look and the kill.
+      victim.kill('SIGSTOP');
+      const held = (await chunksOf(id)).find(({ chunk }) => chunk === reading.chunk);
+      if (held?.state === 'reading' && held.attempt === reading.attempt) return reading;
+      victim.kill('SIGCONT');
+      return undefined;
     },
     60_000,
   );
