@@ -7,6 +7,7 @@ import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, type Topics, topicsOf } from '../../shared/kafka/topics.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
@@ -20,6 +21,7 @@ import { createAnnouncer } from './announcer.ts';
 import { createBells } from './bells.ts';
 import { createCommandBells } from './command-bells.ts';
 import type { ExtractorConfig } from './config.ts';
+import { createRecordedChanges } from './delta/recorded-changes.ts';
 import { createExportHolder } from './holder/hold-exports.ts';
 import { createChunkReader } from './reader/read-chunks.ts';
 import { createResourceRows } from './reader/resource-rows.ts';
@@ -70,6 +72,7 @@ export async function buildExtractor(
       bells,
       resourceRows,
       log,
+      recordedChanges: createRecordedChanges(admin, topics.changes, recorderGroup(config.topicPrefix)),
       announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
         announcer.announce(topics.commands, 'ExtractChunk', exportId, {
           job_id: exportId,

@@ -25,6 +25,7 @@ function selection(request: Partial<RowSelection['request']> = {}): RowSelection
       includeDeleted: false,
       includeRelated: false,
       dateRange: undefined,
+      changesSince: null,
       ...request,
     },
     accountSourceId: "a'cme",

@@ -3,7 +3,8 @@ import { columnOf, type RowSelection, SELECTED, selectionConditions } from './ro
 
 export interface SqlQuery {
   readonly text: string;
-  readonly values: readonly string[];
+  /** Texts, and arrays of texts. */
+  readonly values: readonly (string | readonly string[])[];
 }
 
 /** A slice of the key order: `lowerKey` exclusive, `upperKey` inclusive, null for open. */

@@ -15,12 +15,14 @@ test('a stored request keeps what selects rows, and other members are passed ove
     includeDeleted: true,
     includeRelated: false,
     dateRange: { from: '2026-01-01T00:00:00Z', to: null, field: 'created_at' },
+    changesSince: null,
   });
   expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({
     resources: ['orders'],
     includeDeleted: false,
     includeRelated: false,
     dateRange: undefined,
+    changesSince: null,
   });
 });
 

@@ -13,6 +13,8 @@ export interface ExportRequest {
   readonly dateRange:
     | { readonly from: string | null; readonly to: string | null; readonly field: string | null }
     | undefined;
+  /** The earlier export whose changes since then are wanted, in place of everything. */
+  readonly changesSince: string | null;
 }
 
 const REQUEST = z.object({
@@ -26,6 +28,7 @@ const REQUEST = z.object({
       field: z.string().nullish(),
     })
     .nullish(),
+  changes_since: z.string().nullish(),
 });
 
 /** Reads a request as the API stored it. @throws ExportFailedError when it is none */
@@ -41,6 +44,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
     include_deleted: includeDeleted,
     include_related: includeRelated,
     date_range: range,
+    changes_since: changesSince,
   } = parsed.data;
   return {
     resources,
@@ -49,6 +53,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
     dateRange: range
       ? { from: range.from ?? null, to: range.to ?? null, field: range.field ?? null }
       : undefined,
+    changesSince: changesSince ?? null,
   };
 }
 

@@ -47,6 +47,8 @@ export type FailureCode =
   | 'schema_incompatible'
   | 'feed_not_running'
   | 'feed_mismatch'
+  | 'feed_reset'
+  | 'base_too_old'
   | 'permission_denied'
   | 'source_corrupted'
   | 'source_refused'

@@ -43,6 +43,7 @@ function conditionsOf(
       includeDeleted: false,
       includeRelated: true,
       dateRange: undefined,
+      changesSince: null,
       ...request,
     },
     accountSourceId: 'acme',

@@ -55,7 +55,13 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
   const claimed = await claim();
   if (claimed === undefined) throw new Error('nothing to claim');
   const snapshot = { takenAt: '', lsn: '0/2', xmin: '5', xmax: '9', xip: ['7'] };
-  await recordSnapshot(pool, claimed, { ...snapshot, startLsn: '0/1', sealToken: 'token' });
+  await recordSnapshot(pool, claimed, {
+    ...snapshot,
+    startLsn: '0/1',
+    sealToken: 'token',
+    systemId: '1',
+    timeline: 1,
+  });
   for (let chunk = 0; chunk < chunkCount; chunk += 1) {
     const planned = { resource: 'orders', chunk, lowerKey: null, upperKey: null, rows: 10 };
     await addChunk(pool, claimed, 'snapshot-1', planned);

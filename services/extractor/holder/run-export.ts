@@ -1,9 +1,13 @@
 import type { Pool } from 'pg';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createDoorbell, type Doorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Bells } from '../bells.ts';
+import { findBase } from '../delta/find-base.ts';
+import { openDelta } from '../delta/open-delta.ts';
+import type { RecordedChanges } from '../delta/recorded-changes.ts';
 import { parseExportRequest, resourceOf } from '../export-request.ts';
 import { ExportFailedError, LeaseLostError } from '../extraction-errors.ts';
 import type { ResourceRowsSource } from '../reader/resource-rows.ts';
@@ -33,6 +37,8 @@ export interface RunExportDeps {
   readonly bells: Bells;
   readonly resourceRows: ResourceRowsSource;
   readonly log: Log;
+  /** Asked for exports of changes only. */
+  readonly recordedChanges: RecordedChanges;
   announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
 }
 
@@ -71,6 +77,8 @@ const KEEP_ALIVE_MS = 10_000;
  *   5. Chunks are planned under S, a window at a time, and read by every extractor.
  *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
  *
+ * An export of changes waits for its seal before step 5, since the keys it reads are those of the events up to there.
+ *
  * A break of either session before the end is the end of the run: the caller starts a new one, under another snapshot.
  */
 export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
@@ -94,6 +102,11 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     return session;
   };
   const sealing = await open(`seal ${claim.id}`);
+  const { changesSince } = request;
+  const base =
+    changesSince === null
+      ? undefined
+      : await findBase(control, changesSince, claim.accountId, sealing.identity);
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
   const bell = createDoorbell();
   stack.defer(deps.bells.onChange(bell.ring));
@@ -116,11 +129,19 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
       xip: held.snapshot.xip.map(String),
       startLsn: formatLsn(startLsn),
       sealToken,
+      ...holder.identity,
     }),
   );
   await sendSeal(sealing, claim.id, sealToken);
 
   const waitWhile = createWait(run, bell, [sealing, holder]);
+  const isUnsealed = async ({ isSealed }: { isSealed: boolean }) => {
+    if (!isSealed) feed.look(await readFeedState(control));
+    return !isSealed;
+  };
+  if (base !== undefined) await waitWhile(isUnsealed);
+  const snapshot = formatSnapshot(held.snapshot);
+  const delta = base && (await openDelta(claim, base, { ...config, ...deps, holder, snapshot, waitWhile }));
   const references = request.includeRelated ? await readReferences(holder, resources) : [];
   let chunkCount = 0;
   let rowCount = 0;
@@ -128,7 +149,8 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     const chunksBefore = chunkCount;
     const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
     const selection = { resource, request, accountSourceId: claim.accountSourceId, references };
-    for await (const plan of planChunks(holder, selection, perChunk)) {
+    const plans = delta?.plan(selection, perChunk) ?? planChunks(holder, selection, perChunk);
+    for await (const plan of plans) {
       signal.throwIfAborted();
       await addPlanned(run, held, { resource: resource.name, ...plan }, deps);
       chunkCount += 1;
@@ -147,11 +169,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   await holder[Symbol.asyncDispose]();
 
   const waitForSeal = createWait(run, bell, [sealing]);
-  await waitForSeal(async ({ isSealed }) => {
-    if (isSealed) return false;
-    feed.look(await readFeedState(control));
-    return true;
-  });
+  await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
   await finishRun(control, claim);

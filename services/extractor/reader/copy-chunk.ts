@@ -1,10 +1,13 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
-import { rowsQuery } from '../chunk-queries.ts';
+import { rowsQuery, type SqlQuery } from '../chunk-queries.ts';
+import { parseRecordKey, readKeyColumns } from '../delta/key-columns.ts';
+import { keyedRowsQuery } from '../delta/keyed-queries.ts';
 import { parseExportRequest, resourceOf } from '../export-request.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { readReferences } from '../references.ts';
-import type { OpenSourceSession } from '../source-session.ts';
+import type { RowSelection } from '../row-selection.ts';
+import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
@@ -21,6 +24,8 @@ export interface CopyChunkDeps {
   readonly topic: { readonly name: string; readonly partitionCount: number };
   /** Limit of the chunk's one read, so that a reader that stands still gives its snapshot back. */
   readonly chunkTimeoutMs: number;
+  /** The record keys of a chunk of an export of changes. */
+  readKeys(chunk: ClaimedChunk): Promise<readonly string[]>;
   /** Called often with the number of rows read so far. */
   onProgress(rowCount: number): void;
 }
@@ -64,7 +69,11 @@ export async function copyChunk(
   const family = chunk.resources.map((name) => resourceOf(deps.catalog, name));
   const references = request.includeRelated ? await readReferences(session, family) : [];
   const selection = { resource, request, accountSourceId: chunk.accountSourceId, references };
-  const query = rowsQuery(selection, isOfAllAccounts ? [...columns, resource.account] : columns, chunk);
+  const wanted = isOfAllAccounts ? [...columns, resource.account] : columns;
+  const query =
+    request.changesSince === null
+      ? rowsQuery(selection, wanted, chunk)
+      : await changedRowsQuery(chunk, selection, wanted, session, deps);
   const partition = chunk.chunk % deps.topic.partitionCount;
   let seq = 0;
   const onRow = (fields: RowFields) => {
@@ -100,6 +109,23 @@ export async function copyChunk(
   await session.query('commit');
   if (rowCount !== chunk.rowsPlanned) throw countMismatch(chunk, rowCount);
   return rowCount;
+}
+
+async function changedRowsQuery(
+  chunk: ClaimedChunk,
+  selection: RowSelection,
+  columns: readonly string[],
+  session: SourceSession,
+  { readKeys }: CopyChunkDeps,
+): Promise<SqlQuery> {
+  const keyColumns = await readKeyColumns(session, selection.resource);
+  const keys = await readKeys(chunk);
+  return keyedRowsQuery(
+    selection,
+    columns,
+    keyColumns,
+    keys.map((key) => parseRecordKey(key, keyColumns.length)),
+  );
 }
 
 function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount: number): ExportFailedError {

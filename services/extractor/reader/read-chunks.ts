@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { Bells } from '../bells.ts';
+import { readChunkKeys } from '../delta/delta-keys.ts';
 import { LeaseLostError, StoppingError } from '../extraction-errors.ts';
 import { judgeFailure, type Verdict } from '../judge-failure.ts';
 import { startPulse } from '../pulse.ts';
@@ -85,6 +86,7 @@ async function readOne(
         producer,
         topic: deps.topicOf(resource),
         chunkTimeoutMs: config.chunkTimeoutMs,
+        readKeys: (claimed) => readChunkKeys(control, claimed),
         onProgress: (count) => {
           rowsRead = count;
         },

@@ -62,7 +62,7 @@ update exports e set
   attempt = e.attempt + 1, run_attempt = e.attempt + 1, run_count = e.run_count + 1,
   lease_owner = $2, lease_expires_at = now() + $3 * interval '1 second',
   started_at = coalesce(e.started_at, now()),
-  snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null, planned_at = null
+  snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null
 where e.id = $1
 returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count,
   (select a.source_id from accounts a where a.id = e.account_id) as source_id`;
@@ -103,6 +103,7 @@ export function claimExport(
     const row = started.rows[0];
     if (row === undefined) return undefined;
     await db.query('delete from export_chunks where export_id = $1', [id]);
+    await db.query('delete from export_keys where export_id = $1', [id]);
     const payload = { job_id: id, kind: 'export' as const, attempt: row.run_attempt };
     await enqueueOutbox(db, [{ topic: 'jobs', key: id, type: 'JobStarted', payload }]);
     return {

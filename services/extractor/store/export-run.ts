@@ -53,17 +53,28 @@ export interface SnapshotRecord {
   /** The feed's settled position before the snapshot, as `X/Y`. */
   readonly startLsn: string;
   readonly sealToken: string;
+  readonly systemId: string;
+  readonly timeline: number;
 }
 
 /** @returns false when the run is no longer this holder's */
 export async function recordSnapshot(
   db: Queryable,
   claim: ClaimedExport,
-  { startLsn, sealToken, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
+  { startLsn, sealToken, systemId, timeline, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6 where ${HELD}`,
-    [...fence(claim), JSON.stringify({ taken_at: takenAt, lsn, xmin, xmax, xip }), startLsn, sealToken],
+    `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6,
+       system_id = $7, timeline = $8
+     where ${HELD}`,
+    [
+      ...fence(claim),
+      JSON.stringify({ taken_at: takenAt, lsn, xmin, xmax, xip }),
+      startLsn,
+      sealToken,
+      systemId,
+      timeline,
+    ],
   );
   return rowCount === 1;
 }

@@ -1,0 +1,123 @@
+import type { Pool } from 'pg';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import type { DeltaBase } from './find-base.ts';
+import { type KeyColumn, keyOrderSql } from './key-columns.ts';
+
+/** Sorting the keys of a very busy account takes longer than any other statement of the control store. */
+const FILL_TIMEOUT = '10min';
+
+/**
+ * Events of the run's account since the base: not in its snapshot (`$4`, asked up to its seal `$5`), and in the present
+ * one (`$6`), whose seal has come. A reset of unknown origin (xid 0) counts whatever a snapshot says.
+ */
+const SINCE_BASE = `
+  from exports e join events v on v.account_id = e.account_id
+  where e.id = $1 and e.run_attempt = $2
+    and v.commit_lsn > $3::pg_lsn and v.commit_lsn <= e.sealed_lsn
+    and (v.xid = 0 or (
+      not (v.commit_lsn <= $5::pg_lsn and pg_visible_in_snapshot(v.xid::text::xid8, $4::pg_snapshot))
+      and pg_visible_in_snapshot(v.xid::text::xid8, $6::pg_snapshot)))`;
+
+const since = ({ id, runAttempt }: ClaimedExport, base: DeltaBase, snapshot: string) => [
+  id,
+  runAttempt,
+  base.startLsn,
+  base.snapshot,
+  base.sealedLsn,
+  snapshot,
+];
+
+/** @throws ExportFailedError when a table was emptied, or changes may have been lost: no event tells of single rows then */
+export async function assertNoReset(
+  db: Queryable,
+  claim: ClaimedExport,
+  base: DeltaBase,
+  snapshot: string,
+): Promise<void> {
+  const { rows } = await db.query<{ resource: string }>(
+    `select v.resource ${SINCE_BASE} and v.type = 'feed.reset' and v.resource = any($7) limit 1`,
+    [...since(claim, base, snapshot), claim.resources],
+  );
+  const resource = rows[0]?.resource;
+  if (resource === undefined) return;
+  throw new ExportFailedError(
+    'feed_reset',
+    `Since the export ${base.exportId}, ${resource} was truncated, or its changes may be incomplete: ` +
+      'take an export without changes_since.',
+  );
+}
+
+/** Collects the keys of one resource's changed records, in order. They are this run's own. @returns how many there are */
+export function collectKeys(
+  pool: Pool,
+  claim: ClaimedExport,
+  base: DeltaBase,
+  snapshot: string,
+  resource: string,
+  keyColumns: readonly KeyColumn[],
+): Promise<number> {
+  const order = keyColumns.map((column, at) => keyOrderSql(column, `(k.record_key::jsonb->>${at})`));
+  return inTransaction(pool, async (db) => {
+    await db.query(`set local statement_timeout = '${FILL_TIMEOUT}'`);
+    const { rowCount } = await db.query(
+      `insert into export_keys (export_id, run_attempt, resource, place, record_key)
+       select $1, $2, $7, row_number() over (order by ${order.join(', ')}) - 1, k.record_key
+       from (select distinct v.record_key ${SINCE_BASE} and v.resource = $7 and v.type <> 'feed.reset') k`,
+      [...since(claim, base, snapshot), resource],
+    );
+    return rowCount ?? 0;
+  });
+}
+
+/** Keys from a place on, in order. */
+export async function readKeyPage(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  fromPlace: number,
+  limit: number,
+): Promise<string[]> {
+  const { rows } = await db.query<{ record_key: string }>(
+    `select record_key from export_keys
+     where export_id = $1 and run_attempt = $2 and resource = $3 and place >= $4 order by place limit $5`,
+    [id, runAttempt, resource, fromPlace, limit],
+  );
+  return rows.map((row) => row.record_key);
+}
+
+/** Says that the rows of these places are in the chunk. */
+export async function assignKeys(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  chunk: number,
+  places: readonly number[],
+): Promise<void> {
+  const { rowCount } = await db.query(
+    `update export_keys set chunk = $4
+     where export_id = $1 and run_attempt = $2 and resource = $3 and place = any($5::bigint[])`,
+    [id, runAttempt, resource, chunk, places],
+  );
+  if (rowCount !== places.length) throw new Error(`the keys of chunk ${chunk} of ${resource} are gone`);
+}
+
+/** The keys of a chunk's rows, in order. */
+export async function readChunkKeys(
+  db: Queryable,
+  chunk: {
+    readonly exportId: string;
+    readonly runAttempt: number;
+    readonly resource: string;
+    readonly chunk: number;
+  },
+): Promise<string[]> {
+  const { rows } = await db.query<{ record_key: string }>(
+    `select record_key from export_keys
+     where export_id = $1 and run_attempt = $2 and resource = $3 and chunk = $4 order by place`,
+    [chunk.exportId, chunk.runAttempt, chunk.resource, chunk.chunk],
+  );
+  return rows.map((row) => row.record_key);
+}
