@@ -15,8 +15,8 @@ import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { DispatcherConfig } from './config.ts';
-import { createAttemptLog } from './deliver/attempt-log.ts';
 import { createAccountEvents } from './deliver/account-events.ts';
+import { createAttemptLog } from './deliver/attempt-log.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createLease } from './deliver/lease.ts';
@@ -25,6 +25,7 @@ import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
 import { keepTrying } from './keep-trying.ts';
 import { createFeedMirror } from './mirror/feed-mirror.ts';
+import { createAccountChains } from './record/account-chains.ts';
 import { createChangeReaders } from './record/change-readers.ts';
 import { ensurePartitions } from './record/event-partitions.ts';
 import { insertEvents } from './record/insert-events.ts';
@@ -156,14 +157,15 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     now: Date.now,
     log,
   });
-  const onWebhooks = () => {
   const accountEvents = createAccountEvents(pool, log);
-    leases.look();
+  const onWebhooks = () => {
     accountEvents.look();
+    leases.look();
     tests.look();
   };
   const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
+  const chains = createAccountChains();
   const record = createRecordBatch(partitionCount, {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
@@ -173,12 +175,20 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     ensurePartitions: (days) => ensurePartitions(pool, days),
     insert: (events) => insertEvents(pool, self, events),
     keptSince: () => keptSince(Date.now(), config),
-    onRecorded: leases.wake,
+    chains,
+    onRecorded: leases.offer,
+    onUnsure: () => leases.wake(undefined),
     log,
   });
   const group = recorderGroup(config.topicPrefix);
   return [
-    createRecorder(topics.changes, kafka.consumer({ groupId: group, ...GROUP_SETTINGS }), record, log),
+    createRecorder(
+      topics.changes,
+      kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
+      record,
+      chains.forgetAll,
+      log,
+    ),
     createFeedMirror(
       topics,
       kafka.consumer({ groupId: `${group}.feed`, ...GROUP_SETTINGS }),
@@ -188,8 +198,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     ),
     createEventKeeper(config, pool, log),
     wakeUps,
-    tests,
     accountEvents,
+    tests,
     leases,
   ];
 }

@@ -4,6 +4,7 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { Delivery } from './delivery.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { EndpointRunner } from './endpoint-runner.ts';
+import type { EventRun } from './event-run.ts';
 import type { Lease } from './lease.ts';
 
 const ROUND_MS = 1_000;
@@ -25,6 +26,8 @@ export interface LeaseStore {
 }
 
 export interface EndpointLeases extends Worker {
+  /** These were just recorded by this process. */
+  offer(run: EventRun): void;
   /** Events of these accounts were recorded; undefined stands for any account. */
   wake(accountIds: readonly string[] | undefined): void;
   /** An endpoint was made, changed or deleted. */
@@ -183,6 +186,9 @@ export function createEndpointLeases(
       await Promise.all(leaving.values());
       clearInterval(renewal);
       await lease.end().catch((error: unknown) => log.warn('leases.not_ended', { error }));
+    },
+    offer(run) {
+      for (const runner of byAccount.get(run.accountId) ?? []) runner.offer(run);
     },
     wake(accountIds) {
       if (accountIds === undefined) {

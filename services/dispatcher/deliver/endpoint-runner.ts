@@ -2,33 +2,21 @@ import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
-import type { LoggedEvent } from '../store/read-events.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import type { Delivery } from './delivery.ts';
 import { describeAttempt, describeFailure } from './describe-outcome.ts';
 import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import { afterFailure, afterSuccess, afterThrottling, isLost, isOpen } from './endpoint-health.ts';
-import { isInExport } from './event-filter.ts';
-import { judge } from './judge.ts';
+import type { EventRun } from './event-run.ts';
+import { judge, type Verdict } from './judge.ts';
 import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
 import { createProgress } from './progress.ts';
 import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
 import { nextAttemptAtMs } from './retry-policy.ts';
 import { toRequest } from './to-request.ts';
-
-/** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
-const MAX_AHEAD = 1_000;
-
-/** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
-const MAX_PARKED = 10_000;
-
-/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
-const SPILL_COUNT = 500;
-
-const MIN_PAGE_ROWS = 50;
-const MAX_PAGE_ROWS = 250;
 
 /** An event answered with "not now" so often is taken for the cause of it, and parked. */
 const MAX_RETURNS = 3;
@@ -44,12 +32,7 @@ const MAX_TIMER_MS = 60 * 60 * 1_000;
 
 export interface RunnerDeps {
   readonly send: Send;
-  readonly readEvents: (
-    accountId: string,
-    after: LoggedEvent['position'],
-    limit: number,
-    patterns: readonly string[],
-  ) => Promise<LoggedEvent[]>;
+  readonly readEvents: ReadAheadDeps['readEvents'];
   readonly readPayload: (
     accountId: string,
     delivery: Pick<Delivery, 'position' | 'committedAt'>,
@@ -79,6 +62,8 @@ export interface EndpointRunner {
   readonly inFlight: number;
   /** There may be something new to do. */
   wake(): void;
+  /** These were just recorded. They need not be looked up, if they are what comes next. */
+  offer(run: EventRun): void;
   /** From now on works by these settings (its cursor stays its own); a request that already started is finished by the former ones. */
   apply(endpoint: Endpoint): void;
   /** Takes up deliveries as they are parked in the control store now; those under way are left as they are. */
@@ -99,8 +84,6 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let urlProblem = deps.findUrlProblem(settings.url);
   let inFlight = 0;
-  let isReading = false;
-  let mayHaveMore = true;
   let isDraining = false;
   let isOver = false;
   let disabledBy: string | undefined;
@@ -108,6 +91,13 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let timer: NodeJS.Timeout | undefined;
 
   const ledger = createLedger(settings.id);
+  const readAhead = createReadAhead({
+    settings: () => settings,
+    progress,
+    lanes,
+    readEvents: deps.readEvents,
+    singularOf: deps.singularOf,
+  });
   /** Places in the window that the save under way will give back. */
   let saving: readonly (() => void)[] = [];
   let isSaving = false;
@@ -198,23 +188,23 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     markDirty();
   };
 
-  const settle = (delivery: Delivery, outcome: SendOutcome) => {
+  const settle = (delivery: Delivery, outcome: SendOutcome): Verdict['kind'] => {
     const nowMs = deps.now();
     const wasParked = delivery.pending === undefined;
     const verdict = judge(outcome, nowMs);
-    const lastError = describeFailure(outcome, nowMs);
+    const lastError = () => describeFailure(outcome, nowMs);
     switch (verdict.kind) {
       case 'delivered':
         health = afterSuccess(health, settings.maxInFlight);
         close(delivery, wasParked);
-        return;
+        break;
       case 'aborted':
         giveBack(delivery);
-        return;
+        break;
       case 'gone':
         disable('the endpoint answered 410 Gone');
         giveBack(delivery);
-        return;
+        break;
       case 'throttled':
         health = afterThrottling(health, inFlight, verdict.restMs, nowMs, deps.random);
         delivery.returnCount += 1;
@@ -222,7 +212,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
           giveBack(delivery);
           markDirty();
         } else {
-          parkOrBury(delivery, lastError);
+          parkOrBury(delivery, lastError());
         }
         break;
       case 'failed':
@@ -232,10 +222,11 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
           giveBack(delivery);
           markDirty();
         } else {
-          parkOrBury(delivery, lastError);
+          parkOrBury(delivery, lastError());
         }
     }
     if (isLost(health, nowMs)) disable('every delivery has failed for days');
+    return verdict.kind;
   };
 
   const attempt = async (delivery: Delivery): Promise<void> => {
@@ -275,8 +266,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       durationMs: outcome.durationMs,
       ...describeAttempt(outcome),
     });
-    settle(delivery, outcome);
-    const verdict = judge(outcome, startedAtMs).kind;
+    const verdict = settle(delivery, outcome);
     const write = verdict === 'delivered' ? log.debug : log.info;
     write('delivery.attempted', {
       eventId: id,
@@ -313,54 +303,24 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     pump();
   };
 
-  const admit = (event: LoggedEvent) => {
-    const isWanted =
-      isTypeWanted(settings.selection.patterns, event.type, deps.singularOf(event.resource)) &&
-      !isInExport({ commitLsn: event.position.commitLsn, xid: event.xid }, settings.selection.handOff);
-    if (!isWanted || progress.isDone(event.position)) {
-      progress.skip(event.position);
-      return;
-    }
-    lanes.enqueue({
-      position: event.position,
-      committedAt: event.committedAt,
-      type: event.type,
-      resource: event.resource,
-      lane: `${event.resource}/${event.recordKey}`,
-      payload: event.payload,
-      attemptCount: 0,
-      returnCount: 0,
-      pending: progress.admit(event.position),
-      nextAttemptAtMs: 0,
-    });
+  const noteRead = (count: number) => {
+    if (count > 0) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
   };
 
   const read = async (): Promise<void> => {
-    isReading = true;
-    // Before the look, so that an event recorded while we look makes us look again.
-    mayHaveMore = false;
-    const limit = Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * settings.maxInFlight));
     try {
-      const { patterns } = settings.selection;
-      const events = await deps.readEvents(settings.accountId, progress.readTo, limit, patterns);
-      if (isOver) return;
-      for (const event of events) admit(event);
-      if (events.length === limit) mayHaveMore = true;
-      if (events.length > 0) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
+      noteRead(await readAhead.read());
     } catch (error) {
-      mayHaveMore = true;
       health = { ...health, restUntilMs: Math.max(health.restUntilMs, deps.now() + STORE_RETRY_MS) };
       log.warn('events.not_read', { error });
-    } finally {
-      isReading = false;
     }
     pump();
   };
 
   /** The read-ahead is full: what waits in it for a parked delivery is parked too, and the cursor goes on. */
   const spill = () => {
-    if (progress.aheadCount < MAX_AHEAD || isOpen(health)) return;
-    for (const delivery of lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount))) {
+    if (isOpen(health)) return;
+    for (const delivery of readAhead.spill()) {
       delivery.payload = undefined;
       ledger.park(delivery, 'waiting', undefined, undefined);
       if (delivery.pending !== undefined) progress.finish(delivery.pending);
@@ -375,22 +335,23 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     nowMs >= rate.nextAtMs &&
     deps.maySend(inFlight);
 
+  /** Without a key nothing can be signed, and unsigned it would only be refused. */
+  const isAtRest = () =>
+    isDraining || !settings.isActive || disabledBy !== undefined || settings.keys.length === 0;
+
   const pump = (): void => {
     if (isOver) return;
     const nowMs = deps.now();
-    // Without a key nothing can be signed, and unsigned it would only be refused.
-    const isStopped =
-      isDraining || !settings.isActive || disabledBy !== undefined || settings.keys.length === 0;
+    const isStopped = isAtRest();
     while (!isStopped && mayStart(nowMs)) {
       const delivery = lanes.take(nowMs);
       if (delivery === undefined) break;
       rate.take(nowMs);
       void start(delivery);
     }
-    if (!isStopped && !isReading && mayHaveMore && nowMs >= health.restUntilMs) {
+    if (!isStopped && readAhead.mayHaveMore && nowMs >= health.restUntilMs) {
       spill();
-      const hasRoom = progress.aheadCount < MAX_AHEAD && lanes.parkedCount < MAX_PARKED;
-      if (hasRoom && lanes.readyCount < settings.maxInFlight) void read();
+      if (readAhead.isDue()) void read();
     }
     if (idleSaveAtMs > 0 && (nowMs >= idleSaveAtMs || isDraining)) {
       idleSaveAtMs = 0;
@@ -405,7 +366,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     timer = undefined;
     let atMs = idleSaveAtMs > 0 ? idleSaveAtMs : Number.POSITIVE_INFINITY;
     if (!isStopped) {
-      const hasWork = lanes.readyCount > 0 || mayHaveMore;
+      const hasWork = lanes.readyCount > 0 || readAhead.mayHaveMore;
       if (hasWork && health.restUntilMs > nowMs) atMs = Math.min(atMs, health.restUntilMs);
       if (hasWork && rate.nextAtMs > nowMs) atMs = Math.min(atMs, rate.nextAtMs);
       atMs = Math.min(atMs, Math.max(lanes.nextDueAtMs(), health.restUntilMs));
@@ -422,7 +383,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       return inFlight;
     },
     wake() {
-      mayHaveMore = true;
+      readAhead.wake();
+      pump();
+    },
+    offer(run) {
+      if (isOver) return;
+      // While it rests, what it will have to do later stays in the log.
+      if (isAtRest() || deps.now() < health.restUntilMs) readAhead.wake();
+      else if (readAhead.take(run)) noteRead(run.events.length);
       pump();
     },
     apply({ settings: next, health: stored }) {
@@ -432,7 +400,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       if (next.url !== settings.url || isResumed) health = { ...health, restUntilMs: 0 };
       settings = next;
       urlProblem = deps.findUrlProblem(next.url);
-      mayHaveMore = true;
+      readAhead.wake();
       pump();
     },
     addParked(deliveries) {

@@ -1,9 +1,10 @@
+import type { KeyObject } from 'node:crypto';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { EndpointHealth } from './endpoint-health.ts';
 import type { EventSelection } from './event-filter.ts';
 
 export interface SigningKey {
-  readonly key: Buffer;
+  readonly key: KeyObject;
   /** From then on it no longer signs, in epoch milliseconds; Infinity for the current one. */
   readonly expiresAtMs: number;
 }

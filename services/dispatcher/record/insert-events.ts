@@ -25,7 +25,7 @@ const INSERT_EVENTS = `
   ), touched as (
     select distinct account_id from recorded
   )
-  select array_agg(account_id) as accounts, (select count(*)::int from recorded) as count,
+  select json_object_agg((select source_id from accounts where id = account_id), account_id) as accounts, (select count(*)::int from recorded) as count,
          pg_notify('${EVENTS_CHANNEL}', $11 || ' ' ||
            case when sum(length(account_id) + 1) > ${MAX_NOTIFIED_CHARACTERS} then '*'
                 else string_agg(account_id, ',') end)
@@ -33,21 +33,22 @@ const INSERT_EVENTS = `
   having count(*) > 0`;
 
 export interface InsertedEvents {
-  readonly accounts: readonly string[];
+  /** The accounts that got something new: their IDs by `source_id`. */
+  readonly accounts: ReadonlyMap<string, string>;
+  /** How many events were new. */
   readonly count: number;
 }
 
 /**
- * Records events of known accounts, all or none of them. Their days must have partitions.
- *
- * @returns the accounts that got something new, and how many events were new
+ * Records events of known accounts, all or none of them. Their days must have partitions. Of an account that got
+ * something new, all events given are in the log afterwards, whoever put them there.
  */
 export async function insertEvents(
   db: Queryable,
   sender: string,
   events: readonly RecordedEvent[],
 ): Promise<InsertedEvents> {
-  const { rows } = await db.query<InsertedEvents>({
+  const { rows } = await db.query<{ accounts: Record<string, string>; count: number }>({
     name: 'insert_events',
     text: INSERT_EVENTS,
     values: [
@@ -64,5 +65,6 @@ export async function insertEvents(
       sender,
     ],
   });
-  return rows[0] ?? { accounts: [], count: 0 };
+  const { accounts = {}, count = 0 } = rows[0] ?? {};
+  return { accounts: new Map(Object.entries(accounts)), count };
 }

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import type { EventRun } from '../deliver/event-run.ts';
+import { createAccountChains } from './account-chains.ts';
 import { createRecordBatch } from './record-batch.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 
@@ -12,8 +14,17 @@ const ACCOUNTS = Array.from({ length: 40 }, (_, n) => `acc_${n}`);
 const setUp = () => {
   const inserted: RecordedEvent[][] = [];
   const days: string[] = [];
+  const runs: EventRun[] = [];
+  const chains = createAccountChains();
+  let unsureCount = 0;
+  let failuresLeft = 0;
+  let lsn = 0n;
+  const nextLsn = () => {
+    lsn += 1n;
+    return lsn;
+  };
   const event = (account: string, day: string, type: string): RecordedEvent => ({
-    commitLsn: 1n,
+    commitLsn: nextLsn(),
     index: 0,
     xid: 1n,
     account,
@@ -42,15 +53,24 @@ const setUp = () => {
     },
     insert: async (events) => {
       inserted.push([...events]);
-      return { accounts: [], count: events.length };
+      failuresLeft -= 1;
+      if (failuresLeft >= 0) throw new Error('the connection was lost');
+      return { accounts: new Map([['acc_1', 'acct_1']]), count: events.length };
     },
     keptSince: () => '2026-01-02',
-    onRecorded: () => undefined,
+    chains,
+    onRecorded: (run) => void runs.push(run),
+    onUnsure: () => {
+      unsureCount += 1;
+    },
     log: silentLog,
   });
   const messages = (texts: readonly string[]) =>
     texts.map((value, offset) => ({ offset: String(offset), value: Buffer.from(value) }));
-  return { record, inserted, days, messages };
+  const failNext = (count: number) => {
+    failuresLeft = count;
+  };
+  return { record, inserted, days, runs, chains, failNext, unsureCount: () => unsureCount, messages };
 };
 
 test('a truncation is told to the accounts of its own partition only', async () => {
@@ -78,4 +98,35 @@ test('partitions are made once a day, and what would be dropped again is passed 
   expect(days).toEqual(['2026-01-02', '2026-01-03']);
   expect(inserted.map((events) => events.length)).toEqual([2, 2]);
   expect(passed).toEqual(['2', '2']);
+});
+
+test('events are handed on with the one they follow, and after a break without', async () => {
+  const { record, runs, chains, messages } = setUp();
+  const take = (texts: readonly string[]) => record(0, messages(texts), async () => undefined);
+  await take(['insert acc_1 2026-01-05', 'insert unknown 2026-01-05', 'insert acc_1 2026-01-05']);
+  await take(['insert acc_1 2026-01-05']);
+  chains.forgetAll();
+  await take(['insert acc_1 2026-01-05']);
+  const lsns = runs.map(({ after, events }) => [
+    after?.commitLsn,
+    events.map(({ position }) => position.commitLsn),
+  ]);
+  expect(lsns).toEqual([
+    [undefined, [1n, 3n]],
+    [3n, [4n]],
+    [undefined, [5n]],
+  ]);
+  expect(new Set(runs.map(({ accountId }) => accountId))).toEqual(new Set(['acct_1']));
+});
+
+test('after an insert of unknown outcome everybody is told to look', async () => {
+  const { record, failNext, unsureCount, messages } = setUp();
+  failNext(2);
+  const take = () => record(0, messages(['insert acc_1 2026-01-05']), async () => undefined);
+  await expect(take()).rejects.toThrow('lost');
+  await expect(take()).rejects.toThrow('lost');
+  expect(unsureCount()).toBe(0);
+  await take();
+  await take();
+  expect(unsureCount()).toBe(1);
 });

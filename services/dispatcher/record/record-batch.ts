@@ -1,5 +1,8 @@
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import type { EventRun } from '../deliver/event-run.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+import type { AccountChains } from './account-chains.ts';
 import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { InsertedEvents } from './insert-events.ts';
@@ -9,6 +12,9 @@ import type { RecordedEvent } from './recorded-event.ts';
 const MAX_EVENTS = 1_000;
 const MAX_CHARACTERS = 4_000_000;
 
+/** Handed on with the event; a larger text is fetched when it is its turn, so that what waits stays small in memory. */
+const MAX_INLINE_CHARACTERS = 16_000;
+
 export interface RecordDeps {
   readonly readerOf: (message: Buffer) => ChangeReader | Promise<ChangeReader>;
   readonly listAccounts: () => Promise<readonly string[]>;
@@ -16,7 +22,10 @@ export interface RecordDeps {
   readonly insert: (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
   /** First day that is still kept, `2026-01-02`; what is older would only be dropped again. */
   readonly keptSince: () => string;
-  readonly onRecorded: (accounts: readonly string[]) => void;
+  readonly chains: Pick<AccountChains, 'extend'>;
+  readonly onRecorded: (run: EventRun) => void;
+  /** Something may have been recorded that `onRecorded` was not told of. */
+  readonly onUnsure: () => void;
   readonly log: Log;
 }
 
@@ -39,6 +48,7 @@ export type RecordBatch = (
 
 export function createRecordBatch(partitionCount: number, deps: RecordDeps): RecordBatch {
   const daysMade = new Set<string>();
+  let isUnsure = false;
 
   /** A truncation is told to every account that this partition speaks for: to others it would come out of order. */
   const renderAll = async (partition: number, value: Buffer): Promise<RecordedEvent[]> => {
@@ -53,13 +63,29 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       .map((account) => renderer.renderReset(change, account));
   };
 
-  const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
+  const insert = async (partition: number, events: readonly RecordedEvent[]): Promise<void> => {
     const keptSince = deps.keptSince();
     const kept = events.filter((event) => dayOf(event.committedAt) >= keptSince);
     if (kept.length < events.length) {
       deps.log.warn('events.too_old', { count: events.length - kept.length, keptSince });
     }
-    if (kept.length === 0) return;
+    if (kept.length > 0) await insertKept(partition, kept);
+  };
+
+  /** An insert that fails may have been committed all the same, and its repeat then finds nothing new. */
+  const insertOrNote = async (kept: readonly RecordedEvent[]): Promise<InsertedEvents> => {
+    try {
+      const inserted = await deps.insert(kept);
+      if (isUnsure) deps.onUnsure();
+      isUnsure = false;
+      return inserted;
+    } catch (error) {
+      isUnsure = true;
+      throw error;
+    }
+  };
+
+  const insertKept = async (partition: number, kept: readonly RecordedEvent[]): Promise<void> => {
     const days = [...new Set(kept.map((event) => dayOf(event.committedAt)))].filter(
       (day) => !daysMade.has(day),
     );
@@ -67,9 +93,16 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       await deps.ensurePartitions(days);
       for (const day of days) daysMade.add(day);
     }
-    const { accounts, count } = await deps.insert(kept);
-    if (accounts.length > 0) deps.onRecorded(accounts);
-    deps.log.debug('events.recorded', { count, read: events.length });
+    const { accounts, count } = await insertOrNote(kept);
+    for (const [account, events] of Map.groupBy(kept, (event) => event.account)) {
+      const last = events.at(-1);
+      if (last === undefined) continue;
+      const after = deps.chains.extend(partition, account, last);
+      const accountId = accounts.get(account);
+      if (accountId === undefined) continue;
+      deps.onRecorded({ accountId, after, events: events.map((event) => toLogged(event, accountId)) });
+    }
+    deps.log.debug('events.recorded', { count, read: kept.length });
   };
 
   return async (partition, messages, onDone) => {
@@ -84,10 +117,18 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       }
       const isFull = events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS;
       if (!isFull && index < messages.length - 1) continue;
-      await insert(events);
+      await insert(partition, events);
       await onDone(offset);
       events = [];
       characters = 0;
     }
   };
+}
+
+/** The event as it would be read from the log. */
+function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {
+  const { payloadHead, payloadTail, commitLsn, index, xid, type, resource, recordKey, committedAt } = event;
+  const isInline = payloadHead.length + accountId.length + payloadTail.length <= MAX_INLINE_CHARACTERS;
+  const payload = isInline ? payloadHead + accountId + payloadTail : undefined;
+  return { position: { commitLsn, index }, xid, type, resource, recordKey, committedAt, payload };
 }

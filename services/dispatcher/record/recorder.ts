@@ -15,8 +15,15 @@ const MESSAGES_PER_STEP = 1_000;
 /**
  * Turns `tandem.changes` into the event log. Offsets follow the insert, so a crash between the two reads again what
  * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
+ * `onJoin` is called before anything is read after others may have read the same partitions.
  */
-export function createRecorder(topic: string, consumer: Consumer, record: RecordBatch, log: Log): Worker {
+export function createRecorder(
+  topic: string,
+  consumer: Consumer,
+  record: RecordBatch,
+  onJoin: () => void,
+  log: Log,
+): Worker {
   const ready = Promise.withResolvers<void>();
   return {
     name: 'recorder',
@@ -55,7 +62,10 @@ export function createRecorder(topic: string, consumer: Consumer, record: Record
           },
         },
         leaving.signal,
-        () => ready.resolve(),
+        () => {
+          onJoin();
+          ready.resolve();
+        },
       );
     },
   };

@@ -1,0 +1,140 @@
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
+import { comparePositions, type Position } from '../../../shared/domain/position.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+import type { Delivery } from './delivery.ts';
+import type { EndpointSettings } from './endpoint.ts';
+import { isInExport } from './event-filter.ts';
+import type { EventRun } from './event-run.ts';
+import type { Lanes } from './lanes.ts';
+import type { Progress } from './progress.ts';
+
+/** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
+const MAX_AHEAD = 1_000;
+
+/** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
+const MAX_PARKED = 10_000;
+
+/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
+const SPILL_COUNT = 500;
+
+const MIN_PAGE_ROWS = 50;
+const MAX_PAGE_ROWS = 250;
+
+export interface ReadAheadDeps {
+  readonly settings: () => EndpointSettings;
+  readonly progress: Progress;
+  readonly lanes: Lanes;
+  readonly readEvents: (
+    accountId: string,
+    after: Position,
+    limit: number,
+    patterns: readonly string[],
+  ) => Promise<LoggedEvent[]>;
+  /** Name that the types of a resource's events start with. */
+  readonly singularOf: (resource: string) => string | undefined;
+}
+
+/**
+ * Brings an endpoint's next events into its lanes: from the log, page by page, or straight from the recorder when it
+ * has just recorded those that follow. Either way the events come in the order of the log and without a gap.
+ */
+export interface ReadAhead {
+  /** Whether the log may hold events that are not read yet. */
+  readonly mayHaveMore: boolean;
+  /** There may be something new in the log. */
+  wake(): void;
+  /** Whether there is something to read, and room for it. */
+  isDue(): boolean;
+  /** Reads a page, if none is being read. @returns how many events it had. @throws when the log can't be read */
+  read(): Promise<number>;
+  /** Takes events that were just recorded, if they follow what was read last and there is room for them. */
+  take(run: EventRun): boolean;
+  /**
+   * When the read-ahead is full, turns those events in it that wait for a parked one into parked ones, and returns
+   * them, so that the cursor can go on.
+   */
+  spill(): Delivery[];
+}
+
+export function createReadAhead({
+  settings,
+  progress,
+  lanes,
+  readEvents,
+  singularOf,
+}: ReadAheadDeps): ReadAhead {
+  let mayHaveMore = true;
+  let isReading = false;
+
+  const hasRoom = () =>
+    progress.aheadCount < MAX_AHEAD &&
+    lanes.parkedCount < MAX_PARKED &&
+    lanes.readyCount < settings().maxInFlight;
+
+  const admit = (event: LoggedEvent) => {
+    const { patterns, handOff } = settings().selection;
+    const isWanted =
+      isTypeWanted(patterns, event.type, singularOf(event.resource)) &&
+      !isInExport({ commitLsn: event.position.commitLsn, xid: event.xid }, handOff);
+    if (!isWanted || progress.isDone(event.position)) {
+      progress.skip(event.position);
+      return;
+    }
+    lanes.enqueue({
+      position: event.position,
+      committedAt: event.committedAt,
+      type: event.type,
+      resource: event.resource,
+      lane: `${event.resource}/${event.recordKey}`,
+      payload: event.payload,
+      attemptCount: 0,
+      returnCount: 0,
+      pending: progress.admit(event.position),
+      nextAttemptAtMs: 0,
+    });
+  };
+
+  return {
+    get mayHaveMore() {
+      return mayHaveMore;
+    },
+    wake() {
+      mayHaveMore = true;
+    },
+    isDue: () => mayHaveMore && !isReading && hasRoom(),
+    async read() {
+      if (isReading) return 0;
+      isReading = true;
+      // Before the look, so that an event recorded while we look makes us look again.
+      mayHaveMore = false;
+      const { accountId, maxInFlight, selection } = settings();
+      const limit = Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * maxInFlight));
+      try {
+        const events = await readEvents(accountId, progress.readTo, limit, selection.patterns);
+        for (const event of events) admit(event);
+        if (events.length === limit) mayHaveMore = true;
+        return events.length;
+      } catch (error) {
+        mayHaveMore = true;
+        throw error;
+      } finally {
+        isReading = false;
+      }
+    },
+    take({ after, events }) {
+      const follows = after !== undefined && comparePositions(progress.readTo, after) >= 0;
+      if (isReading || !follows || !hasRoom() || progress.aheadCount + events.length > MAX_AHEAD) {
+        mayHaveMore = true;
+        return false;
+      }
+      for (const event of events) {
+        if (comparePositions(event.position, progress.readTo) > 0) admit(event);
+      }
+      return true;
+    },
+    spill() {
+      if (progress.aheadCount < MAX_AHEAD) return [];
+      return lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount));
+    },
+  };
+}
