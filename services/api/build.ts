@@ -16,6 +16,7 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
 import type { ApiConfig } from './config.ts';
+import { createExportKeeper } from './export-keeper.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { createApp } from './server.ts';
@@ -112,7 +113,7 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
   log.info('service.listening', { port: listener.port, url: publicUrl() });
-  return [listener.worker, relay];
+  return [listener.worker, relay, createExportKeeper({ pool, storage, now: Date.now, log })];
 }
 
 function createSourcePool(config: ApiConfig, log: Log): pg.Pool {

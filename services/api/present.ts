@@ -5,12 +5,14 @@ import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-
 import { progressOf } from './progress.ts';
 import type { AccountRow } from './store/accounts.ts';
 import type { KeyRow } from './store/api-keys.ts';
+import type { AuditRow } from './store/audit-log.ts';
 import type { DeadRow } from './store/deliveries.ts';
 import type { ExportFileRow, ExportRow } from './store/exports.ts';
 import type { AttemptRow, WebhookRow } from './store/webhooks.ts';
 import type {
   accountSchema,
   attemptSchema,
+  auditSchema,
   deadLetterSchema,
   exportFileSchema,
   exportSchema,
@@ -48,6 +50,11 @@ export function presentKey(row: KeyRow): z.input<typeof keySchema> {
     created_at: row.created_at.toISOString(),
     revoked_at: row.revoked_at?.toISOString() ?? null,
   };
+}
+
+export function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
+  const { id, at, account_id, actor, action, subject_id, details } = row;
+  return { id, at: at.toISOString(), account_id, actor, action, subject_id, details };
 }
 
 export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.input<typeof exportSchema>> {

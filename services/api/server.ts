@@ -4,6 +4,7 @@ import { errorDoor } from './http/error-door.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
+import { type AuditDeps, auditRoutes } from './routes/audit.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
@@ -19,6 +20,7 @@ export type AppDeps = MountDeps &
   ExportFileDeps &
   WebhookDeps &
   DeliveryDeps &
+  AuditDeps &
   EventDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
@@ -31,6 +33,7 @@ export function createApp(deps: AppDeps): Koa {
     ...deliveryRoutes(deps),
     ...eventRoutes(deps),
     ...accountRoutes(deps),
+    ...auditRoutes(deps),
     ...healthRoutes(deps),
   ];
   const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps.version)], deps);

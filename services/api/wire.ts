@@ -30,6 +30,18 @@ export const newKeySchema = keySchema
   .extend({ key: z.string().meta({ description: 'Shown once.' }) })
   .meta({ id: 'NewKey' });
 
+export const auditSchema = z
+  .strictObject({
+    id: z.string(),
+    at: moment,
+    account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
+    actor: z.string().meta({ description: 'operator, the ID of a key, or link: whoever had the URL.' }),
+    action: z.string(),
+    subject_id: z.string(),
+    details: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'AuditEntry' });
+
 export const exportFileSchema = z
   .strictObject({
     name: z.string(),

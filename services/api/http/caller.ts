@@ -26,6 +26,11 @@ export type Caller =
       readonly scopes: readonly string[];
     };
 
+/** Who did it, for the audit log. */
+export function actorOf(caller: Caller): string {
+  return caller.kind === 'operator' ? 'operator' : caller.keyId;
+}
+
 export interface KeyStore {
   /** @returns undefined when no such key is in use */
   findKey(keyHash: Buffer): Promise<{ id: string; accountId: string; scopes: readonly string[] } | undefined>;

@@ -10,6 +10,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { presentAccount, presentKey } from '../present.ts';
 import { findAccount, insertAccount, listAccounts, updateAccount } from '../store/accounts.ts';
 import { countKeys, insertKey, listKeys, revokeKey } from '../store/api-keys.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
 
 export interface AccountDeps {
@@ -129,6 +130,14 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
             scopes: [...new Set(body.scopes ?? SCOPES)],
           });
           if (row === undefined) throw new Error('inserting a key returned nothing');
+          const details = { scopes: row.scopes };
+          await recordAudit(db, {
+            accountId,
+            actor: 'operator',
+            action: 'key.created',
+            subjectId: row.id,
+            details,
+          });
           return answerJson(201, { ...presentKey(row), key });
         }),
     }),
@@ -151,8 +160,12 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
       summary: 'Revoke a key',
       answers: { 204: { description: 'Revoked, from the next request on.' } },
       handle: async ({ param }) => {
-        if (await revokeKey(pool, param('id'), param('key_id'))) return answerNothing();
-        throw new AppError('not_found', `There is no key ${param('key_id')} of account ${param('id')}.`);
+        const [accountId, subjectId] = [param('id'), param('key_id')];
+        if (!(await revokeKey(pool, accountId, subjectId))) {
+          throw new AppError('not_found', `There is no key ${subjectId} of account ${accountId}.`);
+        }
+        await recordAudit(pool, { accountId, actor: 'operator', action: 'key.revoked', subjectId });
+        return answerNothing();
       },
     }),
   ];

@@ -7,10 +7,12 @@ import type { Presigner } from '../../../shared/storage/presign.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { type Answer, redirectTo } from '../http/answer.ts';
+import { actorOf } from '../http/caller.ts';
 import { planDownload } from '../http/download.ts';
 import { RangeNotSatisfiableError } from '../http/problem.ts';
 import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
 import { type LinkDeps, MANIFEST, presignExportFile } from '../present.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import { type ExportRow, findExport } from '../store/exports.ts';
 import { noExport } from './exports.ts';
 
@@ -41,10 +43,17 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       access: 'exports:read',
       account: 'any',
       answers: { 302: { description: 'To the file.', headers: { Location: 'A presigned URL.' } } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const row = await findExport(deps.pool, accountId, param('id'));
         if (row === undefined) throw noExport(param('id'));
         const file = servedFile(row, param('name'), deps.now());
+        await recordAudit(deps.pool, {
+          accountId: row.account_id,
+          actor: actorOf(caller),
+          action: 'export.link_given',
+          subjectId: row.id,
+          details: { file: file.name },
+        });
         return redirectTo((await presignExportFile(row, file.name, deps)).url);
       },
     }),
@@ -114,6 +123,7 @@ async function send(
     case 'not_modified':
       return { status: 304, headers, body: undefined };
     case 'part': {
+      await recordDownload(request, file, row, deps);
       const range = { start: plan.start, end: plan.end };
       const part = {
         ...headers,
@@ -123,10 +133,29 @@ async function send(
       return { status: 206, headers: part, body: await open(file, range, row, deps) };
     }
     case 'whole': {
+      await recordDownload(request, file, row, deps);
       const body = request.method === 'HEAD' ? undefined : await open(file, undefined, row, deps);
       return { status: 200, headers: { ...headers, 'content-length': String(bytes) }, body };
     }
   }
+}
+
+/** Before the first byte: what leaves is on record, though a client may leave before the end. */
+async function recordDownload(
+  { method, header }: ApiRequest,
+  { name }: ServedFile,
+  row: ExportRow,
+  { pool }: ExportFileDeps,
+): Promise<void> {
+  if (method === 'HEAD') return;
+  const range = header('range');
+  await recordAudit(pool, {
+    accountId: row.account_id,
+    actor: 'link',
+    action: 'export.downloaded',
+    subjectId: row.id,
+    details: { file: name, ...(range === undefined ? {} : { range: range.slice(0, 100) }) },
+  });
 }
 
 async function open(

@@ -6,12 +6,14 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
+import { actorOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { type LinkDeps, presentExport } from '../present.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from '../requests/export-request.ts';
 import type { SourceFacts } from '../source-facts.ts';
 import { findAccount } from '../store/accounts.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import {
   cancelExport,
   type ExportRow,
@@ -78,7 +80,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         },
         200: { description: 'With dry_run: what it would come to.', schema: estimateSchema },
       },
-      async handle({ body, accountId, once }) {
+      async handle({ body, accountId, caller, once }) {
         const answer = await once(async (db) => {
           const request = resolveExport(body, catalog, deps.now());
           const resources = resourcesOf(request, catalog);
@@ -97,6 +99,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             resources,
             rowsEstimated: estimate?.rows ?? null,
           });
+          const details = { resources, format: request.format };
+          const actor = actorOf(caller);
+          await recordAudit(db, { accountId, actor, action: 'export.created', subjectId: id, details });
           const row = await findExport(db, accountId, id);
           if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
           return answerJson(202, await presentExport(row, deps), started(id));
@@ -136,7 +141,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       path: '/exports/{id}/cancel',
       summary: 'Cancel an export; safe to repeat',
       answers: { 202: { description: 'The export, cancelled or cancelling.', schema: exportSchema } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const id = param('id');
         const status = await cancelExport(pool, accountId, id);
         if (status === undefined) throw noExport(id);
@@ -146,7 +151,15 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           });
         }
         deps.ringRelay();
-        return answerJson(202, await presentExport(await requireExport(accountId, id), deps), started(id));
+        const row = await requireExport(accountId, id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'export.cancelled',
+          subjectId: id,
+        });
+        return answerJson(202, await presentExport(row, deps), started(id));
       },
     }),
     defineRoute({
@@ -155,15 +168,22 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       path: '/exports/{id}',
       summary: "Delete an export's files at once; safe to repeat",
       answers: { 204: { description: 'The files are gone; the export is shown as expired.' } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const row = await requireExport(accountId, param('id'));
         if (['pending', 'running', 'cancelling'].includes(row.status)) {
           throw new AppError('conflict', `The export is ${row.status}; cancel it first.`, {
             extra: { export_status: row.status },
           });
         }
-        // No link leads to the files from here on; a crash before they are deleted is mended by asking again.
+        // No link leads to the files from here on; after a crash before they are deleted the keeper finds them.
         await expireExport(pool, row.id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'export.deleted',
+          subjectId: row.id,
+        });
         await deps.storage.deleteFolder(`exports/${row.id}`);
         return answerNothing();
       },

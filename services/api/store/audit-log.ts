@@ -1,0 +1,83 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Place } from './place.ts';
+
+export const AUDIT_ACTIONS = [
+  'export.created',
+  'export.cancelled',
+  'export.deleted',
+  'export.link_given',
+  'export.downloaded',
+  'key.created',
+  'key.revoked',
+] as const;
+
+export interface AuditEntry {
+  /** Null: all accounts at once. */
+  readonly accountId: string | null;
+  /** `operator`, the ID of a key, or `link` for a presigned URL. */
+  readonly actor: string;
+  readonly action: (typeof AUDIT_ACTIONS)[number];
+  readonly subjectId: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Call it in the transaction of what it tells, where there is one: both are then there, or neither. */
+export async function recordAudit(db: Queryable, entry: AuditEntry): Promise<void> {
+  await db.query({
+    name: 'record_audit',
+    text: `insert into audit_log (account_id, actor, action, subject_id, details) values ($1, $2, $3, $4, $5)`,
+    values: [
+      entry.accountId,
+      entry.actor,
+      entry.action,
+      entry.subjectId,
+      JSON.stringify(entry.details ?? {}),
+    ],
+  });
+}
+
+export interface AuditRow {
+  id: string;
+  created_at_text: string;
+  at: Date;
+  account_id: string | null;
+  actor: string;
+  action: string;
+  subject_id: string;
+  details: Record<string, unknown>;
+}
+
+export interface AuditFilter {
+  /** Null finds entries of every account. */
+  readonly accountId: string | null;
+  readonly action: string | undefined;
+  readonly subjectId: string | undefined;
+}
+
+/** Newest first. */
+export async function listAudit(
+  db: Queryable,
+  { accountId, action, subjectId }: AuditFilter,
+  after: Place | undefined,
+  limit: number,
+): Promise<AuditRow[]> {
+  const { rows } = await db.query<AuditRow>(
+    `select id::text, at::text as created_at_text, at, account_id, actor, action, subject_id, details
+       from audit_log
+      where ($1::text is null or account_id = $1) and ($2::text is null or action = $2)
+        and ($3::text is null or subject_id = $3)
+        and ($4::timestamptz is null or (at, id) < ($4::timestamptz, $5::bigint))
+      order by at desc, audit_log.id desc limit $6`,
+    [accountId, action ?? null, subjectId ?? null, after?.at ?? null, after?.id ?? null, limit],
+  );
+  return rows;
+}
+
+/** @returns how many were removed, at most `limit` */
+export async function sweepAudit(db: Queryable, before: Date, limit: number): Promise<number> {
+  const { rowCount } = await db.query(
+    'delete from audit_log where id in (select id from audit_log where at < $1 order by at limit $2)',
+    [before, limit],
+  );
+  return rowCount ?? 0;
+}

@@ -1,0 +1,42 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** A customer is told this long before files go, or at half their life if that is shorter. */
+const NOTICE_DAYS = 7;
+
+/** Marks exports whose files go soon; a trigger tells their accounts. @returns how many, at most `limit` */
+export async function tellExpiring(db: Queryable, now: Date, limit: number): Promise<number> {
+  const { rowCount } = await db.query(
+    `update exports set expiry_told_at = $1 where id in (
+       select id from exports
+        where status = 'completed' and expiry_told_at is null and expires_at > $1
+          and expires_at <= $1::timestamptz + interval '${NOTICE_DAYS} days'
+          and expires_at - (expires_at - completed_at) / 2 <= $1
+        limit $2 for update skip locked)`,
+    [now, limit],
+  );
+  return rowCount ?? 0;
+}
+
+/** Ends exports whose time is over: from this commit on no link leads to their files. @returns how many, at most `limit` */
+export async function expireOverdue(db: Queryable, now: Date, limit: number): Promise<number> {
+  const { rowCount } = await db.query(
+    `update exports set status = 'expired' where id in (
+       select id from exports where status = 'completed' and expires_at <= $1
+        limit $2 for update skip locked)`,
+    [now, limit],
+  );
+  return rowCount ?? 0;
+}
+
+/** Expired exports whose files may still be in storage, also those that somebody deleted. */
+export async function findUnremoved(db: Queryable, limit: number): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(
+    `select id from exports where status = 'expired' and files_removed_at is null order by id limit $1`,
+    [limit],
+  );
+  return rows.map(({ id }) => id);
+}
+
+export async function noteRemoved(db: Queryable, id: string, now: Date): Promise<void> {
+  await db.query(`update exports set files_removed_at = $2 where id = $1 and status = 'expired'`, [id, now]);
+}
