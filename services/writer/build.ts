@@ -1,4 +1,5 @@
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { findResource } from '../../shared/domain/catalog.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -73,7 +74,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
     codecs: createRowCodecs(registry),
-    createPart: (chunkTry, format) => parts.create(chunkTry, stagingOf(format)),
+    createPart: (chunkTry, { format, fields }) => parts.create(chunkTry, stagingOf(format), fields),
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => lanes.openChunkCount,
     async onWritten(chunkTry, rowCount) {
@@ -101,6 +102,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         scratch,
         shapeOf,
         chooseFormat,
+        keyOf: (resource) => findResource(catalog, resource)?.key,
         retentionDays,
         bell: assemblyBell,
         onEnded: () => sweepBell.ring(),

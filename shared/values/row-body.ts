@@ -14,10 +14,18 @@ export interface RowBody {
   write(out: ByteWriter, pgTexts: RowTexts): void;
   /** The row's wire texts. @throws UnreadableMessageError */
   read(reader: AvroReader): RowTexts;
-  /** The row as JSON text, straight from bytes to bytes; the same text as `toJson` makes. @throws UnreadableMessageError */
-  writeJson(reader: AvroReader, out: ByteWriter): void;
-  /** The row's wire texts as a JSON array of strings and nulls, straight from bytes to bytes. @throws UnreadableMessageError */
-  writeTexts(reader: AvroReader, out: ByteWriter): void;
+  /**
+   * The row as JSON text, straight from bytes to bytes; the same text as `toJson` makes. With `only`, of these columns.
+   *
+   * @throws UnreadableMessageError
+   */
+  writeJson(reader: AvroReader, out: ByteWriter, only?: ReadonlySet<string>): void;
+  /**
+   * The row's wire texts as a JSON array of strings and nulls, straight from bytes to bytes. With `only`, of these columns.
+   *
+   * @throws UnreadableMessageError
+   */
+  writeTexts(reader: AvroReader, out: ByteWriter, only?: ReadonlySet<string>): void;
 }
 
 /** A row that can't be encoded. The facts say where; the value itself is a customer's and stays out of it. */
@@ -44,9 +52,7 @@ const COMMA = 0x2c;
 const QUOTE = 0x22;
 
 export function createRowBody({ resource, columns }: RowShape): RowBody {
-  const jsonPrefixes = columns.map(({ name }, index) =>
-    Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
-  );
+  const jsonPrefixes = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
 
   return {
     write(out, pgTexts) {
@@ -72,10 +78,18 @@ export function createRowBody({ resource, columns }: RowShape): RowBody {
       );
     },
 
-    writeJson(reader, out) {
-      if (columns.length === 0) out.writeByte(OPEN_BRACE);
+    writeJson(reader, out, only) {
+      out.writeByte(OPEN_BRACE);
+      let isFirst = true;
       for (let index = 0; index < columns.length; index += 1) {
-        const { type, isKey } = columns[index] as Column;
+        const column = columns[index] as Column;
+        const { type, isKey } = column;
+        if (only !== undefined && !only.has(column.name)) {
+          skipColumn(reader, column);
+          continue;
+        }
+        if (!isFirst) out.writeByte(COMMA);
+        isFirst = false;
         const prefix = jsonPrefixes[index] as Buffer;
         writeJsonRaw(out, prefix, 0, prefix.length);
         if (!isKey && reader.readIsNull()) writeJsonRaw(out, NULL_JSON, 0, NULL_JSON.length);
@@ -84,11 +98,17 @@ export function createRowBody({ resource, columns }: RowShape): RowBody {
       out.writeByte(CLOSE_BRACE);
     },
 
-    writeTexts(reader, out) {
+    writeTexts(reader, out, only) {
       out.writeByte(OPEN_BRACKET);
-      for (let index = 0; index < columns.length; index += 1) {
-        const { type, isKey } = columns[index] as Column;
-        if (index > 0) out.writeByte(COMMA);
+      let isFirst = true;
+      for (const column of columns) {
+        const { type, isKey } = column;
+        if (only !== undefined && !only.has(column.name)) {
+          skipColumn(reader, column);
+          continue;
+        }
+        if (!isFirst) out.writeByte(COMMA);
+        isFirst = false;
         if (!isKey && reader.readIsNull()) writeJsonRaw(out, NULL_JSON, 0, NULL_JSON.length);
         else writeTextValue(reader, out, type.kind);
       }
@@ -126,6 +146,12 @@ function writeValue(out: ByteWriter, type: ValueType, pgText: string): void {
       writeBytea(out, pgText);
       break;
   }
+}
+
+function skipColumn(reader: AvroReader, { type, isKey }: Column): void {
+  if (!isKey && reader.readIsNull()) return;
+  if (type.kind === 'string' || type.kind === 'json' || type.kind === 'bytes') reader.skipString();
+  else readText(reader, type.kind);
 }
 
 function readText(reader: AvroReader, kind: ValueType['kind']): string {

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
+import { ByteWriter } from './byte-writer.ts';
 import { UnencodableRowError } from './row-body.ts';
 import { createRowCodec } from './row-codec.ts';
-import { toWireTexts } from './row-json.ts';
+import { createRowJson, toWireTexts } from './row-json.ts';
 import { scalarType } from './scalar-types.ts';
 import { readRegistryId, WIRE_HEADER_BYTES } from './wire-format.ts';
 
@@ -77,6 +78,26 @@ test('the short way to JSON gives the same text as the long one, and it is JSON'
       const json = sampleCodec.decodeToJson(message);
       expect(json).toBe(sampleCodec.toJson(sampleCodec.decode(message)));
       expect(Object.keys(JSON.parse(json))).toHaveLength(sampleShape.columns.length);
+    }),
+  );
+});
+
+test('a selection of columns is the row without the others', () => {
+  const selection = fc.subarray(sampleShape.columns.map(({ name }) => name));
+  fc.assert(
+    fc.property(sampleRow, selection, (row, selected) => {
+      const message = sampleCodec.encode(row, 1);
+      const only = new Set(selected);
+      const shape = { ...sampleShape, columns: sampleShape.columns.filter(({ name }) => only.has(name)) };
+      const texts = sampleCodec
+        .decode(message)
+        .filter((_, at) => only.has(sampleShape.columns[at]?.name ?? ''));
+      const json = new ByteWriter();
+      sampleCodec.appendJson(message, json, only);
+      expect(json.toText()).toBe(createRowJson(shape).toJson(texts));
+      const array = new ByteWriter();
+      sampleCodec.appendTexts(message, array, only);
+      expect(JSON.parse(array.toText())).toEqual(texts);
     }),
   );
 });

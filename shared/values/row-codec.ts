@@ -25,13 +25,13 @@ export interface RowCodec {
   decode(message: Buffer, offset?: number): RowTexts;
   /** `toJson(decode(message))`, many times faster. @throws UnreadableMessageError */
   decodeToJson(message: Buffer): string;
-  /** The same, appended to `out` as UTF-8: for a file of many rows. @throws UnreadableMessageError */
-  appendJson(message: Buffer, out: ByteWriter): void;
+  /** The same, appended to `out` as UTF-8: for a file of many rows. With `only`, of these columns. @throws UnreadableMessageError */
+  appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
   /**
    * `decode(message)` as a JSON array, appended to `out` as UTF-8. Unlike the row's JSON it tells SQL NULL (`null`) from a
    * JSON null (`"null"`), and has no number that a reader could round. @throws UnreadableMessageError
    */
-  appendTexts(message: Buffer, out: ByteWriter): void;
+  appendTexts(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
   /** The one serializer: an export row and an event's data for the same row version are the same text. */
   toJson(wireTexts: RowTexts): string;
 }
@@ -41,9 +41,9 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
   const { toJson } = createRowJson(shape);
   const scratch = new ByteWriter();
 
-  function appendJson(message: Buffer, out: ByteWriter): void {
+  function appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void {
     const reader = new AvroReader(message, WIRE_HEADER_BYTES);
-    body.writeJson(reader, out);
+    body.writeJson(reader, out, only);
     reader.finish();
   }
 
@@ -67,9 +67,9 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
       return scratch.toText();
     },
     appendJson,
-    appendTexts(message, out) {
+    appendTexts(message, out, only) {
       const reader = new AvroReader(message, WIRE_HEADER_BYTES);
-      body.writeTexts(reader, out);
+      body.writeTexts(reader, out, only);
       reader.finish();
     },
     toJson,

@@ -9,6 +9,7 @@ import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { createChooseFormat, UnknownOutputError } from '../formats/choose-format.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
+import type { DeletedKeys } from '../store/deleted-keys.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
 import { assembleExport } from './assemble-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
@@ -37,7 +38,12 @@ function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
   };
 }
 
-async function setUp(contents: readonly string[], shape = SHAPE) {
+const NO_KEYS: DeletedKeys = {
+  count: async () => ({ keyCount: 0, deletedCount: 0 }),
+  async *pages() {},
+};
+
+async function setUp(contents: readonly string[], shape = SHAPE, deleted = NO_KEYS) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-assembly-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const storage = createFileStorage(root);
@@ -72,6 +78,8 @@ async function setUp(contents: readonly string[], shape = SHAPE) {
           chooseFormat: createChooseFormat({ parquetMemoryMb: 512 }),
           listParts: async () => new Map(resource.parts.length > 0 ? [['invoices', resource]] : []),
           shapeOf: async () => shape,
+          keyOf: () => ['id'],
+          deletedKeys: () => deleted,
         },
         signal,
       ),
@@ -185,7 +193,7 @@ test('a Parquet file is counted, its text columns are named, and the local disk 
     { name: 'id', type: 'int8', json: 'integer', key: true },
     { name: 'due', type: 'date', json: 'string', key: false, as_text: true },
   ]);
-  expect(await readdir(join(root, 'scratch', 'exp_1'))).toEqual([]);
+  expect(await readdir(join(root, 'scratch'))).toEqual([]);
   expect(await assemble(claim({ request }))).toEqual(files);
 });
 
@@ -200,6 +208,48 @@ test('rows staged by column are refused when their schemas differ', async () => 
   const { assemble, invoices } = await setUp(['["1","a"]\n']);
   const claimed = claim({ request: { format: 'csv' } });
   await expect(assemble(claimed, { ...invoices, schemaIds: [7, 8] })).rejects.toThrow(MixedSchemasError);
+});
+
+function deletedKeys(keys: readonly string[], keyCount: number): DeletedKeys {
+  return {
+    count: async () => ({ keyCount, deletedCount: keys.length }),
+    async *pages() {
+      for (const key of keys) yield [key];
+    },
+  };
+}
+
+test.each([
+  {
+    format: 'jsonl',
+    part: '{"id":2,"memo":"b"}\n',
+    changed: '{"id":2,"memo":"b"}\n',
+    deleted: '{"id":1}\n{"id":9}\n',
+  },
+  { format: 'csv', part: '["2","b"]\n', changed: 'id,memo\r\n2,b\r\n', deleted: 'id\r\n1\r\n9\r\n' },
+])('an export of changes has two $format files, with rows and with keys', async (each) => {
+  const { assemble, read } = await setUp([each.part], SHAPE, deletedKeys(['["1"]', '["9"]'], 3));
+  const request = { format: each.format, changes_since: 'exp_0' };
+  expect(await assemble(claim({ request }))).toMatchObject([
+    { name: `invoices.changed.${each.format}`, resource: 'invoices', rows: 1 },
+    { name: `invoices.deleted.${each.format}`, resource: 'invoices', rows: 2 },
+  ]);
+  expect(await read(`exports/exp_1/invoices.changed.${each.format}`)).toBe(each.changed);
+  expect(await read(`exports/exp_1/invoices.deleted.${each.format}`)).toBe(each.deleted);
+  expect(JSON.parse(await read('exports/exp_1/manifest.json')).changes_since).toBe('exp_0');
+});
+
+test('an export of changes in which a key has neither a row nor a deletion is not published', async () => {
+  const { assemble } = await setUp(['{"id":2}\n'], SHAPE, deletedKeys(['["1"]'], 3));
+  const claimed = claim({ request: { format: 'jsonl', changes_since: 'exp_0' } });
+  await expect(assemble(claimed)).rejects.toThrow(RowCountMismatchError);
+});
+
+test('a selection of fields is what the schema names', async () => {
+  const { assemble, read } = await setUp(['{"id":1}\n']);
+  await assemble(claim({ request: { format: 'jsonl', fields: ['id'] } }));
+  const { columns } = JSON.parse(await read('exports/exp_1/manifest.json')).schemas.invoices;
+  expect(columns).toMatchObject([{ name: 'id' }]);
 });
 
 test('a part that is gone is told by its class', async () => {

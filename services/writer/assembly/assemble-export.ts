@@ -2,13 +2,18 @@ import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { exportFilePath, manifestPath } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import type { ChooseFormat, Output } from '../formats/choose-format.ts';
+import type { EncodeContext } from '../formats/format.ts';
+import { stagingOf } from '../formats/staging.ts';
 import { type ZipMember, zip } from '../formats/zip.ts';
 import { partsFolder } from '../parts-folder.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
+import type { DeletedKeys } from '../store/deleted-keys.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
+import { readScope, selectColumns } from './export-scope.ts';
+import { keyLines } from './key-lines.ts';
 import { archiveManifestText, type DescribedResource, manifestText } from './manifest.ts';
-import { createResourceFile, type ResourceFile } from './resource-file.ts';
+import { createResourceFile, type ResourceFile, readParts } from './resource-file.ts';
 import type { Scratch } from './scratch.ts';
 import { storeFile, storeText } from './store-file.ts';
 
@@ -19,6 +24,10 @@ export interface AssembleDeps {
   /** The shape of a resource's rows by their schema, or by the newest one when there are no rows. */
   readonly shapeOf: (resource: string, schemaId: number | undefined) => Promise<RowShape>;
   readonly chooseFormat: ChooseFormat;
+  /** Key columns of a resource in key order; undefined when it has left the catalog. */
+  readonly keyOf: (resource: string) => readonly string[] | undefined;
+  /** Of an export of changes. */
+  readonly deletedKeys: (resource: string) => DeletedKeys;
 }
 
 const ARCHIVE_NAME = 'export.zip';
@@ -41,6 +50,7 @@ export async function assembleExport(
   const { storage, scratch, listParts, shapeOf } = deps;
   const { exportId } = claim;
   const output = deps.chooseFormat(claim.request);
+  const scope = readScope(claim.request);
   const partsByResource = await listParts(exportId);
   await markAssembly(storage, exportId);
   await using folder = scratch.open(exportId);
@@ -51,10 +61,13 @@ export async function assembleExport(
   async function* makeFiles(): AsyncGenerator<Making> {
     for (const resource of claim.resources) {
       const parts = partsByResource.get(resource) ?? withoutRows(resource);
-      const shape = await shapeOf(resource, parts.schemaIds[0]);
-      const file = createResourceFile(storage, parts, shape, output, context);
+      const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), scope.fields);
+      const title = scope.changesSince === null ? resource : `${resource}.changed`;
+      const lines = readParts(storage, parts, signal);
+      const file = createResourceFile(title, lines, parts, shape, output, context);
       yield { ...file, resource, shape };
       described.set(resource, { shape, columnsAsText: file.columnsAsText() });
+      if (scope.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
     }
   }
 
@@ -70,6 +83,29 @@ export async function assembleExport(
   }
   await storeText(storage, manifestPath(exportId), manifestText(claim, output, files, described));
   return files;
+}
+
+/** The keys of the records that are gone, in the form that the format's rows have. */
+async function makeDeletedFile(
+  changed: ResourceParts,
+  shape: RowShape,
+  output: Output,
+  context: EncodeContext,
+  { keyOf, deletedKeys }: AssembleDeps,
+): Promise<Making> {
+  const { resource, rowsPlanned } = changed;
+  const keys = deletedKeys(resource);
+  const { keyCount, deletedCount } = await keys.count();
+  const parts: ResourceParts = {
+    ...withoutRows(resource),
+    rowsPlanned: keyCount - rowsPlanned,
+    rowsExtracted: deletedCount,
+    rowsWritten: deletedCount,
+  };
+  const keyShape = { resource, columns: shape.columns.filter(({ isKey }) => isKey) };
+  const lines = keyLines(keys, keyOf(resource) ?? [], keyShape, stagingOf(output.formatName), context.signal);
+  const file = createResourceFile(`${resource}.deleted`, lines, parts, keyShape, output, context);
+  return { ...file, resource, shape: keyShape };
 }
 
 /** The archive's last member is a manifest of the others. */

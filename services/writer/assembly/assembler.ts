@@ -13,6 +13,7 @@ import {
   renewAssembly,
 } from '../store/claim-assembly.ts';
 import { completeExport } from '../store/complete-export.ts';
+import { readDeletedKeys } from '../store/deleted-keys.ts';
 import { failByAssembly } from '../store/fail-export.ts';
 import { listParts } from '../store/list-parts.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
@@ -30,6 +31,7 @@ export interface AssemblerDeps {
   readonly scratch: AssembleDeps['scratch'];
   readonly shapeOf: AssembleDeps['shapeOf'];
   readonly chooseFormat: AssembleDeps['chooseFormat'];
+  readonly keyOf: AssembleDeps['keyOf'];
   readonly retentionDays: number;
   /** Rung when a part was written here. */
   readonly bell: Doorbell;
@@ -45,7 +47,11 @@ export function createAssembler(deps: AssemblerDeps): Worker {
   async function publish(claim: ClaimedAssembly, stop: AbortSignal): Promise<void> {
     const { exportId } = claim;
     const startedAtMs = performance.now();
-    const assembleDeps = { ...deps, listParts: (id: string) => listParts(pool, id) };
+    const assembleDeps = {
+      ...deps,
+      listParts: (id: string) => listParts(pool, id),
+      deletedKeys: (resource: string) => readDeletedKeys(pool, claim, resource),
+    };
     await holdClaim(
       () => renewAssembly(pool, claim),
       stop,

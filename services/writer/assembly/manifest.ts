@@ -2,6 +2,7 @@ import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../formats/choose-format.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
+import { readScope } from './export-scope.ts';
 
 /** What is known of a resource's file once it is written. */
 export interface DescribedResource {
@@ -32,6 +33,7 @@ export function manifestText(
   files: readonly ExportFile[],
   resources: ReadonlyMap<string, DescribedResource>,
 ): string {
+  const { changesSince } = readScope(claim.request);
   return toText({
     export: claim.exportId,
     account: claim.accountId,
@@ -40,6 +42,7 @@ export function manifestText(
     archive: output.isArchive ? 'zip' : null,
     created_at: claim.createdAt.toISOString(),
     snapshot: claim.snapshot,
+    ...(changesSince === null ? {} : { changes_since: changesSince }),
     rows: sumOfRows(files),
     files: files.map(({ name, resource, rows, bytes, sha256, members }) => ({
       name,

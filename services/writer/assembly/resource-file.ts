@@ -41,19 +41,20 @@ export interface ResourceFile {
   columnsAsText(): readonly string[];
 }
 
-/** Makes a file of a resource's parts, in order of chunk and so of key. */
+/** Makes a file of lines, which are to be as many as `parts` says. `title` is the file's name without what the format adds. */
 export function createResourceFile(
-  storage: Storage,
+  title: string,
+  lines: Bytes,
   parts: ResourceParts,
   shape: RowShape,
   { format, formatName, compression }: Output,
   context: EncodeContext,
 ): ResourceFile {
   const { resource, rowsPlanned, rowsExtracted, rowsWritten } = parts;
-  const name = `${resource}${format.suffix}${compression.suffix}`;
+  const name = `${title}${format.suffix}${compression.suffix}`;
   const hash = createHash('sha256');
   let byteCount = 0;
-  const encoded = format.encode(readParts(storage, parts, context.signal), shape, context);
+  const encoded = format.encode(lines, shape, context);
 
   async function* counted(): AsyncGenerator<Buffer> {
     if (stagingOf(formatName) === 'texts' && parts.schemaIds.length > 1) {
@@ -84,7 +85,8 @@ export function createResourceFile(
   };
 }
 
-async function* readParts(
+/** The lines of a resource's parts, in order of chunk and so of key. */
+export async function* readParts(
   storage: Storage,
   { parts }: ResourceParts,
   signal: AbortSignal,

@@ -76,7 +76,7 @@ async function setUp({
     control: {
       async find(chunkTry) {
         askedCount += 1;
-        return isCurrent(chunkTry) ? { rowsPlanned: 3, format: 'jsonl' } : undefined;
+        return isCurrent(chunkTry) ? { rowsPlanned: 3, format: 'jsonl', fields: null } : undefined;
       },
       async recordWritten(chunkTry, part) {
         if (!isCurrent(chunkTry)) return false;

@@ -5,6 +5,7 @@ import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
 import { ForeignSchemaError } from '../../../shared/values/row-schema.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
 import type { WriterFailure } from '../store/fail-export.ts';
+import type { CurrentChunk } from '../store/find-chunk.ts';
 import type { ChunkControl } from './chunk-control.ts';
 import {
   rowsMissing,
@@ -41,7 +42,7 @@ export interface BatchHold {
 export interface BatchWriterDeps {
   readonly control: ChunkControl;
   readonly codecs: RowCodecs;
-  readonly createPart: (chunkTry: ChunkTry, format: string | null) => Part;
+  readonly createPart: (chunkTry: ChunkTry, chunk: CurrentChunk) => Part;
   /** Greatest number of chunks that may be open in this process; each has a file open. */
   readonly maxOpenChunks: number;
   readonly openChunkCount: () => number;
@@ -149,7 +150,7 @@ export class BatchWriter {
       chunkTry,
       firstOffset: BigInt(offset),
       rowsPlanned: current.rowsPlanned,
-      part: createPart(chunkTry, current.format),
+      part: createPart(chunkTry, current),
       nextSeq: 0,
     };
     lane.chunks.add(open);

@@ -23,8 +23,9 @@ export class PartStore {
     this.storage = storage;
   }
 
-  create(chunkTry: ChunkTry, staging: Staging): Part {
-    return new Part(this, chunkTry, staging);
+  /** `fields`: the columns that lines have; null for all. */
+  create(chunkTry: ChunkTry, staging: Staging, fields: readonly string[] | null = null): Part {
+    return new Part(this, chunkTry, staging, fields);
   }
 
   takeBuffer(): ByteWriter {
@@ -49,13 +50,20 @@ export class Part {
   schemaId = 0;
   readonly #store: PartStore;
   readonly #staging: Staging;
+  readonly #only: ReadonlySet<string> | undefined;
   #file: FileWriter | undefined;
   #buffer: ByteWriter | undefined;
 
-  constructor(store: PartStore, { exportId, resource, chunk, attempt }: ChunkTry, staging: Staging) {
+  constructor(
+    store: PartStore,
+    { exportId, resource, chunk, attempt }: ChunkTry,
+    staging: Staging,
+    fields: readonly string[] | null,
+  ) {
     const suffix = randomBytes(6).toString('hex');
     this.#store = store;
     this.#staging = staging;
+    this.#only = fields === null ? undefined : new Set(fields);
     this.path = `${partsFolder(exportId)}/${resource}/${chunk}-${attempt}-${suffix}.jsonl`;
   }
 
@@ -68,8 +76,8 @@ export class Part {
   add(codec: RowCodec, schemaId: number, message: Buffer): void {
     this.schemaId = schemaId;
     this.#buffer ??= this.#store.takeBuffer();
-    if (this.#staging === 'json') codec.appendJson(message, this.#buffer);
-    else codec.appendTexts(message, this.#buffer);
+    if (this.#staging === 'json') codec.appendJson(message, this.#buffer, this.#only);
+    else codec.appendTexts(message, this.#buffer, this.#only);
     this.#buffer.writeByte(NEW_LINE);
   }
 

@@ -6,6 +6,8 @@ export interface CurrentChunk {
   readonly rowsPlanned: number;
   /** The format that its export asks for, by its name. */
   readonly format: string | null;
+  /** The columns that its file has; null for all. */
+  readonly fields: readonly string[] | null;
 }
 
 /** @returns undefined unless this try is the one that counts, and is not written yet */
@@ -13,16 +15,18 @@ export async function findCurrentChunk(
   db: Queryable,
   { exportId, resource, chunk, attempt }: ChunkTry,
 ): Promise<CurrentChunk | undefined> {
-  const { rows } = await db.query<{ rows_planned: string; format: string | null }>({
+  const { rows } = await db.query<{ rows_planned: string; format: string | null; fields: string[] | null }>({
     name: 'find_current_chunk',
-    text: `select c.rows_planned, e.request->>'format' as format
+    text: `select c.rows_planned, e.request->>'format' as format,
+             nullif(e.request->'fields', 'null') as fields
            from export_chunks c join exports e on e.id = c.export_id
            where c.export_id = $1 and c.resource = $2 and c.chunk = $3 and c.attempt = $4
              and c.rows_written is null and e.status = 'running'`,
     values: [exportId, resource, chunk, attempt],
   });
   const row = rows[0];
-  return row === undefined ? undefined : { rowsPlanned: Number(row.rows_planned), format: row.format };
+  if (row === undefined) return undefined;
+  return { rowsPlanned: Number(row.rows_planned), format: row.format, fields: row.fields };
 }
 
 /** Of many tries at once: whether each still counts, in their order. */

@@ -1,0 +1,35 @@
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { createRowJson } from '../../../shared/values/row-json.ts';
+import type { Staging } from '../formats/staging.ts';
+import type { DeletedKeys } from '../store/deleted-keys.ts';
+
+/**
+ * Lines of record keys as they would be staged were they rows of `shape`, which has the key columns in column order.
+ * `keyColumns` names them in key order.
+ *
+ * @throws Error for a record key that is not one of these columns; the signal's reason once it aborts
+ */
+export async function* keyLines(
+  keys: Pick<DeletedKeys, 'pages'>,
+  keyColumns: readonly string[],
+  shape: RowShape,
+  staging: Staging,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const places = shape.columns.map(({ name }) => keyColumns.indexOf(name));
+  if (places.length !== keyColumns.length || places.includes(-1)) {
+    throw new Error(`the key of ${shape.resource} in the catalog is not that of its rows`);
+  }
+  const { toJson } = createRowJson(shape);
+  for await (const page of keys.pages()) {
+    signal.throwIfAborted();
+    const lines = page.map((recordKey) => {
+      const key = JSON.parse(recordKey) as string[];
+      if (key.length !== places.length)
+        throw new Error(`a key of ${shape.resource} has ${key.length} columns`);
+      const texts = places.map((place) => key[place] ?? null);
+      return `${staging === 'json' ? toJson(texts) : JSON.stringify(texts)}\n`;
+    });
+    yield Buffer.from(lines.join(''));
+  }
+}
