@@ -73,7 +73,8 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     include_deleted: request.include_deleted,
     include_related: request.include_related,
     date_range: request.date_range,
-    fields: request.fields,
+    fields: request.fields === null ? null : [...request.fields],
+    changes_since: request.changes_since ?? null,
     rows: {
       estimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
       extracted: Number(row.rows_extracted),

@@ -32,6 +32,7 @@ const request: ExportRequest = {
   include_related: false,
   date_range: { from: 'F', to: 'T', field: null },
   fields: null,
+  changes_since: null,
 };
 
 const column = (name: string, baseTypeOid: number) => ({ name, baseTypeOid, isGenerated: false });

@@ -32,6 +32,13 @@ export interface SourceFacts {
    * @throws AppError `invalid`; `unavailable` when that can't be found out now
    */
   requireRangeColumn(resources: readonly string[], column: string): Promise<void>;
+  /**
+   * The columns that a file with these fields has: they and the key, in column order.
+   *
+   * @throws AppError `invalid` for unknown or hidden fields, or when there is more than one resource; `unavailable` when
+   *   that can't be found out now
+   */
+  resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
 }
 
 /** After a failure the source is left alone this long, so that requests don't queue up behind its timeout. */
@@ -69,6 +76,8 @@ export function createSourceFacts(
 
   return {
     async estimate(request, names, sourceId) {
+      // How much has changed is known only once the events are looked through.
+      if (request.changes_since !== null) return null;
       const resources = named(names);
       const tables = await describe(resources);
       if (tables === undefined || resources.some(({ table }) => findTable(tables, table) === undefined))
@@ -86,15 +95,7 @@ export function createSourceFacts(
       const unknown = named(names).filter(({ range }) => range !== column);
       if (unknown.length === 0) return;
       const tables = await describe(unknown);
-      if (tables === undefined) {
-        throw new AppError(
-          'unavailable',
-          'The source database does not answer, so date_range.field can not be checked.',
-          {
-            retryAfterSeconds: REST_MS / 1_000,
-          },
-        );
-      }
+      if (tables === undefined) throw notAnswering('date_range.field');
       const without = unknown.filter((resource) => {
         const table = findTable(tables, resource.table);
         const columns = table === undefined ? [] : visibleColumns(table, resource);
@@ -105,7 +106,31 @@ export function createSourceFacts(
         throw invalid([{ pointer: '/date_range/field', detail }]);
       }
     },
+    async resolveFields(names, fields) {
+      const [resource, ...others] = named(names);
+      if (resource === undefined || others.length > 0) {
+        const detail = `are of one resource, and this export has ${names.join(', ')}: take one of them, without related ones`;
+        throw invalid([{ pointer: '/fields', detail }]);
+      }
+      const tables = await describe([resource]);
+      const table = tables && findTable(tables, resource.table);
+      if (table === undefined) throw notAnswering('fields');
+      const columns = visibleColumns(table, resource).map(({ name }) => name);
+      const errors = fields.flatMap((field, index) =>
+        columns.includes(field)
+          ? []
+          : [{ pointer: `/fields/${index}`, detail: `${resource.name} has no field "${field}"` }],
+      );
+      if (errors.length > 0) throw invalid(errors);
+      return columns.filter((column) => fields.includes(column) || resource.key.includes(column));
+    },
   };
+}
+
+function notAnswering(what: string): AppError {
+  return new AppError('unavailable', `The source database does not answer, so ${what} can not be checked.`, {
+    retryAfterSeconds: REST_MS / 1_000,
+  });
 }
 
 /**

@@ -8,10 +8,16 @@ export interface ExportRequest {
   readonly include_deleted: boolean;
   readonly include_related: boolean;
   readonly date_range: ExportDateRange | null;
-  readonly fields: null;
+  /** Columns that the files have, in column order and with the key; null for all. Of exports of one resource only. */
+  readonly fields: readonly string[] | null;
+  /** The earlier export of which this one holds the changes since then; null for an export of everything. */
+  readonly changes_since: string | null;
 }
 
-/** From inclusive, to exclusive; RFC 3339 in UTC. Related resources that only came along are taken whole. */
+/**
+ * From inclusive, to exclusive; RFC 3339 in UTC. Related resources that only came along follow what they refer to: of
+ * those whose table has a foreign key to a resource in the range, the records that belong to it; of others, all.
+ */
 export interface ExportDateRange {
   readonly from: string;
   readonly to: string;

@@ -48,8 +48,15 @@ export function exportBodySchema(catalog: Catalog) {
     date_range: dateRangeSchema.optional(),
     include_deleted: z.boolean().default(false),
     include_related: z.boolean().default(false),
-    fields: reserved('selections of fields'),
-    changes_since: reserved('exports of changes'),
+    fields: z
+      .array(z.string().min(1).max(63))
+      .min(1)
+      .max(1_600)
+      .optional()
+      .meta({ description: 'Columns that the file has beside the key; for an export of one resource.' }),
+    changes_since: z.string().min(1).max(100).optional().meta({
+      description: 'An earlier export: the files then hold what was changed and deleted since its snapshot.',
+    }),
     as_of: reserved('exports of a past moment'),
     dry_run: z.boolean().default(false).meta({ description: 'Estimate only; no job is made.' }),
   });
@@ -84,7 +91,8 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     include_deleted: body.include_deleted,
     include_related: body.include_related,
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
-    fields: null,
+    fields: body.fields ?? null,
+    changes_since: body.changes_since ?? null,
   };
 }
 

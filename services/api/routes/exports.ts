@@ -5,6 +5,7 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
+import { requireDeltaBase } from '../delta-base.ts';
 import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
 import { actorOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
@@ -36,6 +37,7 @@ export interface ExportDeps extends LinkDeps {
   readonly ringRelay: () => void;
   /** Exports of one account that may wait. */
   readonly maxQueuedExports: number;
+  readonly eventRetentionDays: number;
 }
 
 /** When a client may look again after its first answer. */
@@ -82,10 +84,17 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       },
       async handle({ body, accountId, caller, once }) {
         const answer = await once(async (db) => {
-          const request = resolveExport(body, catalog, deps.now());
-          const resources = resourcesOf(request, catalog);
+          const asked = resolveExport(body, catalog, deps.now());
+          const resources = resourcesOf(asked, catalog);
+          const fields = asked.fields === null ? null : await source.resolveFields(resources, asked.fields);
+          const request = { ...asked, fields };
           if (request.date_range?.field != null) {
             await source.requireRangeColumn(request.resources, request.date_range.field);
+          }
+          if (request.changes_since !== null) {
+            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+            const wanted = { request, resources };
+            await requireDeltaBase(db, accountId, request.changes_since, wanted, retention);
           }
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
           const estimate = await source.estimate(request, resources, sourceId);
