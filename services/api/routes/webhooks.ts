@@ -170,8 +170,19 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/resume',
       summary: 'Go on with deliveries where they stopped',
       answers: shown,
-      handle: async ({ param, accountId }) =>
-        show(await resumeWebhook(pool, accountId, param('id')), param('id')),
+      async handle({ param, accountId }) {
+        const { missed_events: hasMissed } = known(
+          await findWebhook(pool, accountId, param('id')),
+          param('id'),
+        );
+        if (hasMissed) {
+          throw new AppError(
+            'conflict',
+            'Events that the endpoint had not got are no longer kept. Replay from a later place or after a new export first.',
+          );
+        }
+        return show(await resumeWebhook(pool, accountId, param('id')), param('id'));
+      },
     }),
     defineRoute({
       ...write,

@@ -17,7 +17,7 @@ export async function moveCursor(
   // The endpoint first: from here on until the commit its holder can't park anything.
   await db.query(
     `update webhooks set cursor_lsn = $2, cursor_idx = $3, done = '{}', cursor_epoch = cursor_epoch + 1,
-       handoff_snapshot = $4, handoff_until_lsn = $5, updated_at = now()
+       handoff_snapshot = $4, handoff_until_lsn = $5, missed_events = false, updated_at = now()
      where id = $1`,
     [...place, handOff?.snapshot ?? null, handOff === undefined ? null : formatLsn(handOff.untilLsn)],
   );

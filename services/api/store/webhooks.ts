@@ -20,6 +20,8 @@ export interface WebhookRow {
   rate_limit: number | null;
   status: 'active' | 'paused' | 'disabled';
   status_reason: string | null;
+  /** Events that it had not got are no longer kept. */
+  missed_events: boolean;
   secrets: SealedSecret[];
   start: unknown;
   cursor_lsn: string;
@@ -35,8 +37,8 @@ export interface WebhookRow {
 /** `$1` is the account in each statement; null, for the operator, finds those of every account. */
 const OF_ACCOUNT = '($1::text is null or account_id = $1)';
 
-const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, status, status_reason, secrets,
-  start, cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
+const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, status, status_reason,
+  missed_events, secrets, start, cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
   created_at, created_at::text as created_at_text, updated_at`;
 
 export interface NewWebhook {

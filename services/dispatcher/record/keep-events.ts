@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { markMissed } from '../store/mark-missed.ts';
 import { dayAt, dropPartitionsBefore, ensurePartitions } from './event-partitions.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -40,6 +41,8 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
   const tend = async (nowMs: number) => {
     const ahead = Array.from({ length: DAYS_AHEAD + 1 }, (_, n) => dayAt(nowMs + n * DAY_MS));
     await ensurePartitions(pool, ahead);
+    const missed = await markMissed(pool, keptSince(nowMs, config));
+    if (missed.length > 0) log.warn('endpoints.missed_events', { endpointIds: missed });
     const dropped = await dropPartitionsBefore(pool, keptSince(nowMs, config));
     if (dropped.length > 0) log.info('events.expired', { days: dropped });
     await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
