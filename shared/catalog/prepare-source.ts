@@ -1,3 +1,4 @@
+import { isLedgerReady, LEDGER_DDL } from '../bulk/ledger.ts';
 import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteLiteral } from '../postgres/quote.ts';
@@ -33,7 +34,8 @@ const ALREADY_THERE: readonly string[] = ['42710', '23505'];
  * The statements that the source still needs, in the order in which they must run; none when it is prepared.
  * 1. Replica identities, before the publication: in a publication, a table without one refuses its UPDATEs.
  * 2. The publication, before the slot: decoding fails on WAL written before its publication was there.
- * 3. The slot.
+ * 3. The ledger of bulk operations, where the catalog has any.
+ * 4. The slot.
  * @throws SetupError listing what no preparation puts right, such as a missing column or a server setting
  */
 export async function planPreparation(
@@ -53,7 +55,9 @@ export async function planPreparation(
     catalog.resources.map(({ table }) => table),
   );
   const slot = names.slot === undefined ? [] : await planSlot(db, names.slot);
-  return [...identities, ...publication, ...slot];
+  const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
+  const ledger = hasOperations && !(await isLedgerReady(db)) ? LEDGER_DDL : [];
+  return [...identities, ...publication, ...ledger, ...slot];
 }
 
 /**

@@ -1,0 +1,148 @@
+import type { ColumnDescription } from '../catalog/describe-table.ts';
+import type { FilterNode } from '../domain/bulk-filter.ts';
+import { quoteIdent, quoteTable } from '../postgres/quote.ts';
+import { type Binder, createBinder } from './binder.ts';
+import { type BulkTable, comparableType } from './bulk-table.ts';
+import { accountSql, columnSql, equalsSql, filterSql, ROW } from './filter-sql.ts';
+import { LEDGER } from './ledger.ts';
+import type { BulkOperation } from './operation.ts';
+import type { Statement } from './select-items.ts';
+
+/** What is done to rows; the same for every chunk of a job. */
+export interface Application {
+  readonly jobId: string;
+  readonly table: BulkTable;
+  readonly operation: BulkOperation;
+  /** As they came with the request, checked. */
+  readonly params: Readonly<Record<string, unknown>>;
+  /** Live semantics: items that it no longer holds for are skipped. */
+  readonly liveFilter: FilterNode | undefined;
+  readonly sourceId: string;
+}
+
+/** An item with its place in the job. */
+export interface NumberedItem {
+  readonly seq: number;
+  readonly itemId: string;
+  readonly key: readonly string[];
+  readonly line: number | null;
+}
+
+/**
+ * One statement that changes the rows of many items and writes what became of each into the ledger. Items that the ledger has
+ * are left out; rows that somebody else holds locked are left for later, unless `isLast`, which makes them fail.
+ *
+ * - `item`: those that have no ledger row yet;
+ * - `held`: their rows, locked. `skip locked` waits for nobody, so that no chunk can deadlock with another;
+ * - `decided`: what is to become of each;
+ * - `noted`: the ledger rows that were really inserted: if another worker was quicker, there are none;
+ * - `changed`: only the rows of those.
+ *
+ * Returns one row: `noted` and `changed`, the numbers of items to change and of rows changed, and `locked`, the
+ * places of those left for later.
+ */
+export function applyStatement(
+  application: Application,
+  items: readonly NumberedItem[],
+  isLast: boolean,
+): Statement {
+  const { jobId, table } = application;
+  const binder = createBinder([
+    jobId,
+    items.map(({ seq }) => seq),
+    items.map(({ itemId }) => itemId),
+    items.map(({ line }) => line),
+    isLast,
+  ]);
+  const keys = table.key.map((column, index) => {
+    const texts = binder.bind(items.map(({ key }) => key[index] ?? ''));
+    return { name: `k${index + 1}`, column, texts, type: comparableType(column) };
+  });
+  const account = accountSql(table, application.sourceId, binder);
+  const from = `${quoteTable(table.resource.table)} ${ROW}`;
+  const isRowOf = (alias: string) =>
+    `${keys.map(({ name, column }) => `${columnSql(column.name)} = ${alias}.${name}`).join(' and ')} and ${account}`;
+  const names = keys.map(({ name }) => name);
+  const text = `
+with item as materialized (
+  select t.seq, t.item_id, t.line, ${keys.map(({ name, type }) => `t.${name}::${type} as ${name}`).join(', ')}
+  from unnest($2::int[], $3::text[], $4::int[], ${keys.map(({ texts }) => `${texts}::text[]`).join(', ')})
+    as t (seq, item_id, line, ${names.join(', ')})
+  where not exists (select from ${LEDGER} l where l.job_id = $1 and l.seq = t.seq)
+), held as materialized (
+  select i.seq, ${names.map((name) => `i.${name}`).join(', ')}, ${skipCodeSql(application, binder)} as skip_code
+  from item i join ${from} on ${isRowOf('i')}
+  for update of ${ROW} skip locked
+), decided as materialized (
+  select i.seq, i.item_id, i.line, case
+      when h.seq is not null then h.skip_code
+      when exists (select from ${from} where ${isRowOf('i')}) then case when $5::boolean then 'conflict' else 'locked' end
+      else 'not_found' end as code
+  from item i left join held h on h.seq = i.seq
+), noted as (
+  insert into ${LEDGER} (job_id, seq, item_id, line, status, code, message)
+  select $1, d.seq, d.item_id, d.line,
+    case when d.code is null then 'succeeded' when d.code in ('not_found', 'conflict') then 'failed' else 'skipped' end,
+    d.code,
+    case d.code when 'not_found' then 'There is no such record.'
+      when 'conflict' then 'Another transaction kept the record locked for too long.' end
+  from decided d where d.code is distinct from 'locked'
+  on conflict do nothing
+  returning seq, status
+), changed as (
+  ${changeSql(application, binder, isRowOf('h'))}
+)
+select (select count(*) from noted where status = 'succeeded')::text as noted, (select count(*) from changed)::text as changed,
+  (select coalesce(json_agg(seq), '[]') from decided where code = 'locked')::text as locked`;
+  return { text, values: binder.values };
+}
+
+/** Why a row that is there is left as it is; null when it is to be changed. */
+export function skipCodeSql({ table, operation, liveFilter }: Application, binder: Binder): string {
+  const { softDelete } = table.resource;
+  // A record that is soft-deleted is gone as far as the customer sees; deleting it again is no mistake.
+  const deletedCode = operation.kind === 'delete' ? 'already_deleted' : 'not_found';
+  return `case
+    ${softDelete === undefined ? '' : `when ${columnSql(softDelete)} is not null then '${deletedCode}'`}
+    ${liveFilter === undefined ? '' : `when not coalesce(${filterSql(liveFilter, table, binder)}, false) then 'no_longer_matches'`}
+    when ${equalsSql(operation.skipWhen, table, binder)} then 'already_applied' end`;
+}
+
+function changeSql(application: Application, binder: Binder, isRow: string): string {
+  const { table, operation } = application;
+  const target = `${quoteTable(table.resource.table)} ${ROW}`;
+  const which = `held h join noted n on n.seq = h.seq and n.status = 'succeeded' where ${isRow} returning 1`;
+  if (operation.kind === 'delete' && !operation.isSoft) return `delete from ${target} using ${which}`;
+  return `update ${target} set ${assignments(application, binder).join(', ')} from ${which}`;
+}
+
+function assignments({ table, operation, params }: Application, { bind }: Binder): string[] {
+  if (operation.kind === 'delete') {
+    const { softDelete } = table.resource;
+    if (softDelete === undefined) throw new RangeError(`${table.resource.name} has no soft_delete column`);
+    return [`${quoteIdent(softDelete)} = now()`];
+  }
+  if (operation.kind !== 'set') throw new RangeError('only rows are changed by a statement');
+  const given = operation.fromParams.filter((name) => Object.hasOwn(params, name));
+  const values = { ...operation.set, ...Object.fromEntries(given.map((name) => [name, params[name]])) };
+  return Object.entries(values).map(([name, value]) => {
+    const column = table.column(name);
+    if (column === undefined) throw new RangeError(`${table.resource.name} has no column ${name}`);
+    return `${quoteIdent(name)} = ${assignedSql(value, column, bind)}`;
+  });
+}
+
+/** A value as it is assigned: arrays element by element, other structures as JSON. */
+export function assignedSql(value: unknown, column: ColumnDescription, bind: Binder['bind']): string {
+  if (value === null) return 'null';
+  const type = comparableType(column);
+  if (Array.isArray(value) && type.endsWith('[]')) {
+    return `${bind(value.map((part) => (part === null ? null : String(part))))}::text[]::${type}`;
+  }
+  const text = typeof value === 'object' || isJson(column) ? JSON.stringify(value) : String(value);
+  return `${bind(text)}::text::${type}`;
+}
+
+function isJson({ baseTypeOid }: { baseTypeOid: number }): boolean {
+  return baseTypeOid === 114 || baseTypeOid === 3802;
+}

@@ -1,0 +1,54 @@
+import {
+  type ColumnDescription,
+  describeTables,
+  findTable,
+  visibleColumns,
+} from '../catalog/describe-table.ts';
+import { showTable } from '../catalog/parse-table-name.ts';
+import type { Resource } from '../domain/catalog.ts';
+import type { Queryable } from '../postgres/queryable.ts';
+import { SetupError } from '../runtime/errors.ts';
+
+/** A resource's table as bulk operations see it. */
+export interface BulkTable {
+  readonly resource: Resource;
+  /** In key order. */
+  readonly key: readonly ColumnDescription[];
+  readonly account: ColumnDescription;
+  /** Any column, also a hidden one; for what the catalog names. */
+  column(name: string): ColumnDescription | undefined;
+  /** A column that clients may know of. */
+  visibleColumn(name: string): ColumnDescription | undefined;
+}
+
+/** @throws SetupError when the table, its key or its account column is not there */
+export async function loadBulkTable(db: Queryable, resource: Resource): Promise<BulkTable> {
+  const table = findTable(await describeTables(db, [resource.table]), resource.table);
+  if (table === undefined) {
+    throw new SetupError(`the table ${showTable(resource.table)} of ${resource.name} does not exist`);
+  }
+  const column = (name: string) => table.columns.find((candidate) => candidate.name === name);
+  const visible = visibleColumns(table, resource);
+  const need = (name: string): ColumnDescription => {
+    const found = column(name);
+    if (found === undefined) throw new SetupError(`${showTable(resource.table)} has no column ${name}`);
+    return found;
+  };
+  return {
+    resource,
+    key: resource.key.map(need),
+    account: need(resource.account),
+    column,
+    visibleColumn: (name) => visible.find((candidate) => candidate.name === name),
+  };
+}
+
+/**
+ * The type to cast a value to that is compared with the column. Without its length or precision: a cast to `char(3)`
+ * would cut `USDX` to `USD`, and match what was not asked for.
+ */
+export function comparableType({ typeName }: ColumnDescription): string {
+  const bare = typeName.replace(/\(\d+(,-?\d+)?\)/, '');
+  // Without a length these two mean a length of 1.
+  return bare.replace(/^character(?! varying)/, 'bpchar').replace(/^bit(?! varying)/, 'bit varying');
+}

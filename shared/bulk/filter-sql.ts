@@ -1,0 +1,87 @@
+import type { ColumnDescription } from '../catalog/describe-table.ts';
+import { type Comparison, FilterError, type FilterNode } from '../domain/bulk-filter.ts';
+import { quoteIdent } from '../postgres/quote.ts';
+import type { Binder } from './binder.ts';
+import { type BulkTable, comparableType } from './bulk-table.ts';
+import type { CatalogValue } from './operation.ts';
+
+/** The table is called this in every statement of a bulk operation. */
+export const ROW = 'r';
+
+const OPERATORS: Record<Comparison, string> = { eq: '=', ne: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=' };
+
+/** OIDs of text, varchar and bpchar, whose beginnings can be compared. */
+const TEXT_TYPES: ReadonlySet<number> = new Set([25, 1043, 1042]);
+
+/** @throws FilterError for a column that is not there or is hidden */
+export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder): string {
+  const column = (name: string): ColumnDescription => {
+    const found = table.visibleColumn(name);
+    if (found !== undefined) return found;
+    throw new FilterError(`/filter/${name}`, `${table.resource.name} has no field ${JSON.stringify(name)}`);
+  };
+  const sql = (part: FilterNode): string => {
+    if (part.kind === 'group') {
+      if (part.nodes.length === 0) return 'true';
+      return `(${part.nodes.map(sql).join(` ${part.by} `)})`;
+    }
+    const found = column(part.column);
+    const place = columnSql(part.column);
+    const type = comparableType(found);
+    switch (part.kind) {
+      case 'compare': {
+        const value = `${bind(part.value.text)}::text::${type}`;
+        // A record without a value is different from any value; SQL's own <> would leave it out.
+        if (part.by === 'ne') return `${place} is distinct from ${value}`;
+        return `${place} ${OPERATORS[part.by]} ${value}`;
+      }
+      case 'in':
+        return `${place} = any (${bind(part.values.map(({ text }) => text))}::text[]::${type}[])`;
+      case 'is_null':
+        return `${place} is ${part.isNull ? '' : 'not '}null`;
+      case 'prefix':
+        if (!TEXT_TYPES.has(found.baseTypeOid)) {
+          throw new FilterError(`/filter/${part.column}/prefix`, 'is for texts only');
+        }
+        return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
+    }
+  };
+  return sql(node);
+}
+
+/** Columns that equal the catalog's values; `false` when it names none. */
+export function equalsSql(
+  values: Readonly<Record<string, CatalogValue>>,
+  table: BulkTable,
+  { bind }: Binder,
+): string {
+  const parts = Object.entries(values).map(([name, value]) => {
+    const place = columnSql(name);
+    if (value === null) return `${place} is null`;
+    const found = table.column(name);
+    if (found === undefined) throw new RangeError(`${table.resource.name} has no column ${name}`);
+    return `${place} is not distinct from ${bind(String(value))}::text::${comparableType(found)}`;
+  });
+  return parts.length === 0 ? 'false' : `(${parts.join(' and ')})`;
+}
+
+/** The row is the account's. */
+export function accountSql({ account }: BulkTable, sourceId: string, { bind }: Binder): string {
+  return `${columnSql(account.name)} = ${bind(sourceId)}::text::${comparableType(account)}`;
+}
+
+export function columnSql(name: string): string {
+  return `${ROW}.${quoteIdent(name)}`;
+}
+
+/** Every value of a filter with the type it must have, for finding out which one does not fit. */
+export function typedValues(
+  node: FilterNode,
+  table: BulkTable,
+): { text: string; type: string; pointer: string }[] {
+  if (node.kind === 'group') return node.nodes.flatMap((part) => typedValues(part, table));
+  const column = table.visibleColumn(node.column);
+  if (column === undefined || node.kind === 'is_null' || node.kind === 'prefix') return [];
+  const values = node.kind === 'in' ? node.values : [node.value];
+  return values.map((value) => ({ ...value, type: comparableType(column) }));
+}

@@ -1,0 +1,33 @@
+import pg from 'pg';
+import { rawTypes, TEXT_SESSION_OPTIONS } from '../postgres/text-session.ts';
+import type { Secret } from '../runtime/env.ts';
+import type { Log } from '../runtime/log.ts';
+
+/** A chunk's statement must be over, or undone, well before its lease is. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+/** Rows are never waited for; this bounds what is left: ledger rows of another worker at the same chunk, foreign keys. */
+const LOCK_TIMEOUT_MS = 2_000;
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Connections that change the source's rows. All values come as PostgreSQL's texts. */
+export function createSourcePool(
+  connectionString: Secret,
+  log: Log,
+  { applicationName, max }: { applicationName: string; max: number },
+): pg.Pool {
+  const settings = `-c statement_timeout=${STATEMENT_TIMEOUT_MS} -c lock_timeout=${LOCK_TIMEOUT_MS}
+    -c idle_in_transaction_session_timeout=${STATEMENT_TIMEOUT_MS} -c jit=off`.replace(/\s+/g, ' ');
+  const pool = new pg.Pool({
+    connectionString: connectionString.reveal(),
+    max,
+    application_name: applicationName,
+    options: `${TEXT_SESSION_OPTIONS} ${settings}`,
+    types: rawTypes,
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  return pool;
+}

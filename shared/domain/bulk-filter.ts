@@ -1,0 +1,135 @@
+/** A filter as clients write it: `{status: {eq: 'open'}, or: [{total: {gt: 5}}, {memo: {is_null: true}}]}`. */
+export type FilterInput = Readonly<Record<string, unknown>>;
+
+const COMPARISONS = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte'] as const;
+export type Comparison = (typeof COMPARISONS)[number];
+
+/** A filter whose form is right; whether its columns exist and its values fit is the table's to say. */
+export type FilterNode =
+  | { readonly kind: 'group'; readonly by: 'and' | 'or'; readonly nodes: readonly FilterNode[] }
+  | {
+      readonly kind: 'compare';
+      readonly column: string;
+      readonly by: Comparison;
+      readonly value: FilterValue;
+    }
+  | { readonly kind: 'in'; readonly column: string; readonly values: readonly FilterValue[] }
+  | { readonly kind: 'is_null'; readonly column: string; readonly isNull: boolean }
+  | { readonly kind: 'prefix'; readonly column: string; readonly prefix: string };
+
+export interface FilterValue {
+  readonly text: string;
+  /** JSON pointer of the value in the request. */
+  readonly pointer: string;
+}
+
+/** Something wrong with a filter, and where. */
+export class FilterError extends Error {
+  override readonly name = 'FilterError';
+  readonly pointer: string;
+
+  constructor(pointer: string, detail: string) {
+    super(detail);
+    this.pointer = pointer;
+  }
+}
+
+/** Nesting and size are bounded, because the filter becomes one SQL statement. */
+const MAX_DEPTH = 5;
+const MAX_CONDITIONS = 100;
+const MAX_IN_VALUES = 1_000;
+
+const OPERATORS = [...COMPARISONS, 'in', 'is_null', 'prefix'].join(', ');
+
+/**
+ * Reads a filter; several fields, and several operators of one field, must all hold.
+ *
+ * @throws FilterError
+ */
+export function parseFilter(input: FilterInput, pointer = '/filter'): FilterNode {
+  let left = MAX_CONDITIONS;
+  const count = (at: string) => {
+    left -= 1;
+    if (left < 0) throw new FilterError(at, `a filter may have at most ${MAX_CONDITIONS} conditions`);
+  };
+
+  function group(value: unknown, at: string, depth: number): FilterNode {
+    if (!isObject(value)) throw new FilterError(at, 'must be an object of fields with conditions');
+    if (depth > MAX_DEPTH) throw new FilterError(at, `may be nested at most ${MAX_DEPTH} deep`);
+    const nodes = Object.entries(value).flatMap(([name, member]): FilterNode[] => {
+      const here = `${at}/${escapePointer(name)}`;
+      if (name !== 'and' && name !== 'or') return conditions(name, member, here);
+      if (!Array.isArray(member) || member.length === 0) {
+        throw new FilterError(here, 'must be a list of filters');
+      }
+      return [
+        {
+          kind: 'group',
+          by: name,
+          nodes: member.map((part, index) => group(part, `${here}/${index}`, depth + 1)),
+        },
+      ];
+    });
+    return { kind: 'group', by: 'and', nodes };
+  }
+
+  function conditions(column: string, value: unknown, at: string): FilterNode[] {
+    if (!isObject(value) || Object.keys(value).length === 0) {
+      throw new FilterError(at, `must be an object of conditions: ${OPERATORS}`);
+    }
+    return Object.entries(value).map(([operator, operand]) => {
+      const here = `${at}/${escapePointer(operator)}`;
+      count(here);
+      return condition(column, operator, operand, here);
+    });
+  }
+
+  return group(input, pointer, 1);
+}
+
+function condition(column: string, operator: string, operand: unknown, at: string): FilterNode {
+  const by = COMPARISONS.find((name) => name === operator);
+  if (by !== undefined) return { kind: 'compare', column, by, value: scalar(operand, at) };
+  if (operator === 'in') {
+    if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_IN_VALUES) {
+      throw new FilterError(at, `must be a list of 1 to ${MAX_IN_VALUES} values`);
+    }
+    return { kind: 'in', column, values: operand.map((value, index) => scalar(value, `${at}/${index}`)) };
+  }
+  if (operator === 'is_null') {
+    if (typeof operand !== 'boolean') throw new FilterError(at, 'must be true or false');
+    return { kind: 'is_null', column, isNull: operand };
+  }
+  if (operator === 'prefix') {
+    if (typeof operand !== 'string' || operand === '') throw new FilterError(at, 'must be a text');
+    return { kind: 'prefix', column, prefix: scalar(operand, at).text };
+  }
+  throw new FilterError(at, `is not a condition; use ${OPERATORS}`);
+}
+
+function scalar(value: unknown, pointer: string): FilterValue {
+  if (value === null) throw new FilterError(pointer, 'must not be null; use is_null');
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+    throw new FilterError(pointer, 'must be a text, a number, true or false');
+  }
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new FilterError(pointer, 'is too wide for a JSON number: send it as a text');
+  }
+  const text = String(value);
+  if (text.includes('\0')) throw new FilterError(pointer, 'must not contain a NUL character');
+  return { text, pointer };
+}
+
+/** Whether there is no condition in it at all, so that it holds for every record. */
+export function matchesEverything(node: FilterNode): boolean {
+  if (node.kind !== 'group') return false;
+  return node.by === 'and' ? node.nodes.every(matchesEverything) : node.nodes.some(matchesEverything);
+}
+
+function escapePointer(step: string): string {
+  return step.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,56 @@
+import type { FilterInput } from './bulk-filter.ts';
+
+export type BulkStatus = 'pending' | 'running' | 'paused' | 'cancelled' | 'completed' | 'failed';
+
+/** A bulk operation as it was asked for; kept in `bulk_jobs.request`. */
+export interface BulkRequest {
+  readonly resource: string;
+  readonly operation: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  /** Null: the items were named by `ids` or a file. */
+  readonly filter: FilterInput | null;
+  readonly semantics: 'snapshot' | 'live';
+  readonly maxFailures: number | null;
+}
+
+/** An item as it stands in a job's list. */
+export type ListedItem =
+  /** The texts of the key columns, in key order. */
+  | { readonly key: readonly string[]; readonly line?: number }
+  /** Decided before any row is looked at: an ID that no row can have, or one that came before. */
+  | {
+      readonly id: string;
+      readonly code: 'invalid_id' | 'duplicate';
+      readonly message?: string;
+      readonly line?: number;
+    };
+
+export type ItemStatus = 'succeeded' | 'failed' | 'skipped';
+
+/** What became of an item, as the ledger holds it. */
+export interface ItemResult {
+  readonly seq: number;
+  readonly itemId: string;
+  readonly status: ItemStatus;
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly line: number | null;
+  /** RFC 3339, UTC. */
+  readonly at: string;
+}
+
+/** How an item is shown and named by clients: the key's text, or a JSON array of texts where it has several columns. */
+export function showItemId(key: readonly string[]): string {
+  return key.length === 1 ? (key[0] ?? '') : JSON.stringify(key);
+}
+
+/** `2026-11-01` for any moment of that November, in UTC: quotas are per calendar month. */
+export function quotaMonth(nowMs: number): string {
+  return `${new Date(nowMs).toISOString().slice(0, 7)}-01`;
+}
+
+/** The moment at which the quota is full again. */
+export function quotaResetsAt(nowMs: number): Date {
+  const now = new Date(nowMs);
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1));
+}
