@@ -1,5 +1,6 @@
 import { Partitioners } from 'kafkajs';
 import pg from 'pg';
+import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
@@ -26,6 +27,9 @@ import { findKeyByHash } from './store/api-keys.ts';
 
 const VERSION = '0.1.0';
 
+/** Synchronous bulk operations at once; more wait for one of these. */
+const MAX_BULK_CONNECTIONS = 4;
+
 /** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
 const SOURCE_TIMEOUT_MS = 1_500;
 
@@ -41,6 +45,13 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   );
   await migrate(pool);
   const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
+  const bulkSource = stack.adopt(
+    createBulkSourcePool(config.sourceUrl, log, {
+      applicationName: 'tandem api bulk',
+      max: MAX_BULK_CONNECTIONS,
+    }),
+    (connections) => connections.end(),
+  );
 
   const kafka = createKafka(config.kafka, 'tandem-api', log);
   const producer = stack.adopt(
@@ -105,6 +116,8 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     eventRetentionDays: config.eventRetentionDays,
     maxBodyBytes: config.maxBodyBytes,
     maxQueuedExports: config.maxQueuedExports,
+    bulkSource,
+    maxQueuedBulk: config.maxQueuedBulk,
     now: Date.now,
   });
 

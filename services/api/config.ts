@@ -23,6 +23,7 @@ export interface ApiConfig {
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
   readonly maxQueuedExports: number;
+  readonly maxQueuedBulk: number;
 }
 
 const LEAST_SECRET_CHARACTERS = 32;
@@ -62,6 +63,7 @@ export function readApiConfig(env: Env): ApiConfig {
       max: 64 * 1_024 * 1_024,
     }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
+    maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
   });
   const problems: string[] = [];
   const allowNetworks = config.allowNetworks.flatMap((text) => {

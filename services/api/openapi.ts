@@ -46,6 +46,14 @@ function operationOf(route: Route, components: Json): Json {
       ? {}
       : { security: [{ key: route.access === 'operator' ? [] : [route.access] }] }),
     parameters: [...pathParameters(route.path), ...queryParameters(query), ...headerParameters(route)],
+    ...(route.rawBody === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { [route.rawBody]: { schema: { type: 'string', format: 'binary' } } },
+          },
+        }),
     ...(body === undefined
       ? {}
       : {

@@ -36,7 +36,11 @@ export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
     id: row.id,
     name: row.name,
     source_id: row.source_id,
-    limits: { max_running_exports: row.max_running_exports },
+    limits: {
+      max_running_exports: row.max_running_exports,
+      max_running_bulk_operations: row.max_running_bulk,
+      bulk_items_per_month: row.bulk_quota === null ? null : Number(row.bulk_quota),
+    },
     created_at: row.created_at.toISOString(),
   };
 }

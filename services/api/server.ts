@@ -5,6 +5,9 @@ import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
 import { type AuditDeps, auditRoutes } from './routes/audit.ts';
+import { bulkRoutes } from './routes/bulk.ts';
+import { type BulkFileDeps, bulkFileRoutes } from './routes/bulk-files.ts';
+import { bulkJobRoutes } from './routes/bulk-jobs.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
@@ -22,6 +25,7 @@ export type AppDeps = MountDeps &
   DeliveryDeps &
   AuditDeps &
   EventDeps &
+  BulkFileDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
 /** The whole API over what it needs; listening is the caller's. */
@@ -32,6 +36,9 @@ export function createApp(deps: AppDeps): Koa {
     ...webhookRoutes(deps),
     ...deliveryRoutes(deps),
     ...eventRoutes(deps),
+    ...bulkRoutes(deps),
+    ...bulkJobRoutes(deps),
+    ...bulkFileRoutes(deps),
     ...accountRoutes(deps),
     ...auditRoutes(deps),
     ...healthRoutes(deps),

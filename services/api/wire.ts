@@ -10,7 +10,11 @@ export const accountSchema = z
     id: z.string(),
     name: z.string(),
     source_id: z.string().meta({ description: "The account column's value, in its PostgreSQL text form." }),
-    limits: z.strictObject({ max_running_exports: z.int() }),
+    limits: z.strictObject({
+      max_running_exports: z.int(),
+      max_running_bulk_operations: z.int(),
+      bulk_items_per_month: z.int().nullable().meta({ description: 'Null: any number.' }),
+    }),
     created_at: moment,
   })
   .meta({ id: 'Account' });

@@ -128,7 +128,11 @@ test('an account’s name and limits can be changed, within bounds', async () =>
   const patch = (body: unknown) => api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body });
   expect((await patch({ limits: { max_running_exports: 5 } })).json.limits).toEqual({
     max_running_exports: 5,
+    max_running_bulk_operations: 3,
+    bulk_items_per_month: null,
   });
+  expect((await patch({ limits: { bulk_items_per_month: 9 } })).json.limits.bulk_items_per_month).toBe(9);
+  expect((await patch({ limits: { bulk_items_per_month: null } })).json.limits.bulk_items_per_month).toBe(null);
   expect((await patch({ name: 'New' })).json).toMatchObject({
     name: 'New',
     limits: { max_running_exports: 5 },

@@ -3,14 +3,17 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createApp } from '../../services/api/server.ts';
 import { createSourceFacts } from '../../services/api/source-facts.ts';
 import { findAccount } from '../../services/api/store/accounts.ts';
 import { findKeyByHash } from '../../services/api/store/api-keys.ts';
+import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
+import { Secret } from '../../shared/runtime/env.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { createSigner } from '../../shared/runtime/signing.ts';
@@ -34,6 +37,9 @@ export interface Answered {
 
 export interface TestApi extends AsyncDisposable {
   readonly url: string;
+  /** Of source and control store. */
+  readonly databaseUrl: string;
+  readonly storageUrl: string;
   readonly pool: pg.Pool;
   readonly storage: Storage;
   readonly box: ReturnType<typeof createSecretBox>;
@@ -64,6 +70,10 @@ export async function openTestApi(
   );
   await migrate(pool);
   const source = stack.adopt(new pg.Pool({ connectionString: database.url, max: 2 }), (open) => open.end());
+  const bulkSource = stack.adopt(
+    createSourcePool(new Secret(database.url), silentLog, { applicationName: 'test bulk', max: 3 }),
+    (open) => open.end(),
+  );
   const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
     rm(path, { recursive: true }),
   );
@@ -102,6 +112,8 @@ export async function openTestApi(
     eventRetentionDays: 30,
     maxBodyBytes: 10_000,
     maxQueuedExports: 3,
+    bulkSource,
+    maxQueuedBulk: 3,
     now,
     ...overrides,
   });
@@ -136,6 +148,8 @@ export async function openTestApi(
   let count = 0;
   return {
     url,
+    databaseUrl: database.url,
+    storageUrl: pathToFileURL(root).href,
     pool,
     storage,
     box,

@@ -72,7 +72,8 @@ async function readRequest(
   const caller = await callerOf(ctx, route, deps);
   const idempotencyKey =
     route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
-  const rawBody = schemas.body === undefined ? undefined : await readJsonBody(ctx.req, deps.maxBodyBytes);
+  const maxBodyBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
+  const rawBody = schemas.body === undefined ? undefined : await readJsonBody(ctx.req, maxBodyBytes);
   const query = validate(schemas.query, { ...ctx.query }, 'query');
   const body =
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));
@@ -88,12 +89,13 @@ async function readRequest(
     body,
     param: (name) => String(ctx.params[name] ?? ''),
     header: (name) => header(ctx, name),
-    once: (work) => {
+    incoming: ctx.req,
+    once: (work, bodyIdentity = rawBody) => {
       const identity = {
         accountId: accountId ?? '*',
         route: `${route.method} ${ctx.path}`,
         key: idempotencyKey,
-        body: rawBody,
+        body: bodyIdentity,
       };
       return answerOnce(deps.pool, deps.answerBox, identity, work);
     },

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
@@ -28,8 +29,13 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
   param(name: string): string;
   /** A request header in lower case; undefined when absent. */
   header(name: string): string | undefined;
-  /** Runs creating work in one transaction, once for each Idempotency-Key. */
-  once(work: (db: Queryable) => Promise<TextAnswer>): Promise<TextAnswer>;
+  /** The request itself, for routes that read a body which is not JSON; nothing of it was read. */
+  readonly incoming: IncomingMessage;
+  /**
+   * Runs creating work in one transaction, once for each Idempotency-Key. `identity` stands for the body where that
+   * is not JSON.
+   */
+  once(work: (db: Queryable) => Promise<TextAnswer>, identity?: unknown): Promise<TextAnswer>;
 }
 
 /** What an answer looks like in the OpenAPI document. */
@@ -50,6 +56,10 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly account: AccountRule;
   readonly query?: Query;
   readonly body?: Body;
+  /** Where bodies may be larger than elsewhere. */
+  readonly maxBodyBytes?: number;
+  /** The media type of a body that the route reads by itself. */
+  readonly rawBody?: string;
   /** What a schema of one field can't say; sees the body as it came. */
   readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
   /** A POST that creates: takes an Idempotency-Key. */

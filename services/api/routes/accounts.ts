@@ -8,7 +8,13 @@ import { hashKey, newKey, SCOPES } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { presentAccount, presentKey } from '../present.ts';
-import { findAccount, insertAccount, listAccounts, updateAccount } from '../store/accounts.ts';
+import {
+  type AccountLimits,
+  findAccount,
+  insertAccount,
+  listAccounts,
+  updateAccount,
+} from '../store/accounts.ts';
 import { countKeys, insertKey, listKeys, revokeKey } from '../store/api-keys.ts';
 import { recordAudit } from '../store/audit-log.ts';
 import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
@@ -22,7 +28,19 @@ export interface AccountDeps {
 const MAX_KEYS = 100;
 
 const name = z.string().min(1).max(200);
-const limits = z.strictObject({ max_running_exports: z.int().min(1).max(10).optional() });
+const limits = z.strictObject({
+  max_running_exports: z.int().min(1).max(10).optional(),
+  max_running_bulk_operations: z.int().min(1).max(10).optional(),
+  bulk_items_per_month: z.int().min(0).nullable().optional(),
+});
+
+function toLimits(given: z.output<typeof limits> | undefined): AccountLimits {
+  return {
+    maxRunningExports: given?.max_running_exports,
+    maxRunningBulk: given?.max_running_bulk_operations,
+    bulkQuota: given?.bulk_items_per_month,
+  };
+}
 
 /** Accounts and their keys: the operator's. */
 export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
@@ -42,7 +60,7 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
           const row = await insertAccount(db, {
             name: body.name,
             sourceId: body.source_id,
-            maxRunningExports: body.limits?.max_running_exports,
+            ...toLimits(body.limits),
           });
           if (row === undefined) {
             throw new AppError(
@@ -94,7 +112,7 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
       handle: async ({ param, body }) => {
         const row = await updateAccount(pool, param('id'), {
           name: body.name,
-          maxRunningExports: body.limits?.max_running_exports,
+          ...toLimits(body.limits),
         });
         if (row === undefined) throw noAccount(param('id'));
         return answerJson(200, presentAccount(row));

@@ -7,21 +7,40 @@ export interface AccountRow {
   name: string;
   source_id: string;
   max_running_exports: number;
+  max_running_bulk: number;
+  /** Null: any number of items. */
+  bulk_quota: string | null;
   created_at: Date;
   created_at_text: string;
 }
 
-const COLUMNS = 'id, name, source_id, max_running_exports, created_at, created_at::text as created_at_text';
+const COLUMNS = `id, name, source_id, max_running_exports, max_running_bulk, bulk_quota,
+  created_at, created_at::text as created_at_text`;
+
+/** Limits of an account; what is undefined keeps its value or gets its default. */
+export interface AccountLimits {
+  readonly maxRunningExports: number | undefined;
+  readonly maxRunningBulk: number | undefined;
+  readonly bulkQuota: number | null | undefined;
+}
 
 /** @returns undefined when an account of this `source_id` is there already */
 export async function insertAccount(
   db: Queryable,
-  account: { name: string; sourceId: string; maxRunningExports: number | undefined },
+  account: { name: string; sourceId: string } & AccountLimits,
 ): Promise<AccountRow | undefined> {
   const { rows } = await db.query<AccountRow>(
-    `insert into accounts (id, name, source_id, max_running_exports) values ($1, $2, $3, coalesce($4, 3))
+    `insert into accounts (id, name, source_id, max_running_exports, max_running_bulk, bulk_quota)
+     values ($1, $2, $3, coalesce($4, 3), coalesce($5, 3), $6)
      on conflict (source_id) do nothing returning ${COLUMNS}`,
-    [newId('acct'), account.name, account.sourceId, account.maxRunningExports],
+    [
+      newId('acct'),
+      account.name,
+      account.sourceId,
+      account.maxRunningExports,
+      account.maxRunningBulk,
+      account.bulkQuota,
+    ],
   );
   return rows[0];
 }
@@ -50,12 +69,20 @@ export async function listAccounts(
 export async function updateAccount(
   db: Queryable,
   id: string,
-  change: { name: string | undefined; maxRunningExports: number | undefined },
+  change: { name: string | undefined } & AccountLimits,
 ): Promise<AccountRow | undefined> {
   const { rows } = await db.query<AccountRow>(
-    `update accounts set name = coalesce($2, name), max_running_exports = coalesce($3, max_running_exports)
+    `update accounts set name = coalesce($2, name), max_running_exports = coalesce($3, max_running_exports),
+       max_running_bulk = coalesce($4, max_running_bulk), bulk_quota = case when $5 then $6 else bulk_quota end
      where id = $1 returning ${COLUMNS}`,
-    [id, change.name, change.maxRunningExports],
+    [
+      id,
+      change.name,
+      change.maxRunningExports,
+      change.maxRunningBulk,
+      change.bulkQuota !== undefined,
+      change.bulkQuota,
+    ],
   );
   return rows[0];
 }

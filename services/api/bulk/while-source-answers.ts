@@ -1,0 +1,36 @@
+import pg from 'pg';
+import { NotOursError } from '../../../shared/bulk/apply-items.ts';
+import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
+import { AppError, SetupError } from '../../../shared/runtime/errors.ts';
+
+const RETRY_AFTER_SECONDS = 5;
+
+/** Node's and the pool's own words for a database that can't be reached. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+]);
+
+/** Tells a source that is away, busy or not prepared from a fault of ours: the first is the client's to try again. */
+export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof AppError || !isSourceAway(error)) throw error;
+    throw new AppError(
+      'unavailable',
+      'The source database does not let this through now. Try again shortly, with the same Idempotency-Key.',
+      { retryAfterSeconds: RETRY_AFTER_SECONDS, cause: error },
+    );
+  }
+}
+
+function isSourceAway(error: unknown): boolean {
+  if (error instanceof NotOursError || error instanceof SetupError) return true;
+  if (error instanceof pg.DatabaseError) return judgeSourceError(error) !== 'reject';
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
+  return typeof code === 'string' && UNREACHABLE.has(code);
+}

@@ -1,0 +1,219 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { readResults } from '../../../shared/bulk/ledger.ts';
+import { quotaMonth } from '../../../shared/domain/bulk.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { readQuota } from '../../../shared/store/bulk-quota.ts';
+import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
+import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { presentBulkJob, presentItem } from '../present-bulk.ts';
+import {
+  type Asked,
+  type BulkJobRow,
+  cancelBulkJob,
+  finalUntil,
+  findBulkJob,
+  isEnded,
+  listBulkJobs,
+  pauseBulkJob,
+  resumeBulkJob,
+} from '../store/bulk-jobs.ts';
+import { listOf } from '../wire.ts';
+import { bulkJobSchema, bulkStatusSchema, itemResultSchema, itemStatusSchema } from '../wire-bulk.ts';
+import type { BulkDeps } from './bulk.ts';
+
+const MAX_RESULTS = 1_000;
+
+/** A cancel is answered when it holds, or after this; then the job says so a moment later. */
+const CANCEL_WAIT_MS = 5_000;
+const CANCEL_POLL_MS = 50;
+
+const JOB_HEADERS = { 'retry-after': '1' };
+
+/** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
+export function bulkJobRoutes(deps: BulkDeps): Route[] {
+  const { pool, cursorSigner } = deps;
+  const read = { access: 'bulk:read', account: 'any' } as const;
+  const write = { access: 'bulk:write', account: 'any' } as const;
+  const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
+    const row = await findBulkJob(pool, accountId, id);
+    if (row === undefined) throw noJob(id);
+    return row;
+  };
+  const present = async (row: BulkJobRow) => {
+    const nowMs = deps.now();
+    return presentBulkJob(row, await readQuota(pool, row.account_id, quotaMonth(nowMs)), nowMs);
+  };
+
+  return [
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations',
+      summary: 'List bulk operations',
+      query: z.strictObject({ ...PAGE_QUERY, status: bulkStatusSchema.optional() }),
+      answers: { 200: { description: 'Jobs, newest first.', schema: listOf(bulkJobSchema) } },
+      async handle({ query, accountId }) {
+        const quotas = quotaReader(pool, deps.now());
+        const list = `bulk:${accountId ?? '*'}:${query.status ?? ''}`;
+        return answerPage(
+          cursorSigner,
+          list,
+          query,
+          async (after, limit) => {
+            const rows = await listBulkJobs(pool, accountId, query.status, after, limit);
+            return Promise.all(rows.map(async (row) => ({ ...row, quota: await quotas(row.account_id) })));
+          },
+          (row) => presentBulkJob(row, row.quota, deps.now()),
+        );
+      },
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations/{id}',
+      summary: 'Show a bulk operation',
+      answers: { 200: { description: 'The job.', schema: bulkJobSchema } },
+      handle: async ({ param, accountId }) =>
+        answerJson(200, await present(await requireJob(accountId, param('id')))),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations/{id}/results',
+      summary: "Page through the items' results in the order of the job",
+      query: z.strictObject({
+        ...PAGE_QUERY,
+        limit: z.coerce.number().int().min(1).max(MAX_RESULTS).default(100),
+        status: itemStatusSchema.optional(),
+      }),
+      answers: { 200: { description: 'Results.', schema: listOf(itemResultSchema) } },
+      handle: ({ param, accountId, query }) =>
+        whileSourceAnswers(async () => answerResults(await requireJob(accountId, param('id')), query, deps)),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/cancel',
+      summary: 'Cancel a bulk operation; what is done stays done; safe to repeat',
+      answers: { 202: { description: 'The job, cancelled.', schema: bulkJobSchema } },
+      async handle({ param, accountId }) {
+        const id = param('id');
+        requireStatus(id, await cancelBulkJob(pool, accountId, id), [
+          'cancelled',
+          'pending',
+          'running',
+          'paused',
+        ]);
+        deps.ringRelay();
+        const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
+        let row = await requireJob(accountId, id);
+        while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
+          await sleep(CANCEL_POLL_MS);
+          row = await requireJob(accountId, id);
+        }
+        return answerJson(202, await present(row), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/pause',
+      summary: 'Pause a bulk operation; what is in hand is finished; safe to repeat',
+      answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
+      async handle({ param, accountId }) {
+        const id = param('id');
+        requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
+        return answerJson(202, await present(await requireJob(accountId, id)), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/resume',
+      summary: 'Let a paused bulk operation go on; safe to repeat',
+      answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
+      async handle({ param, accountId }) {
+        const id = param('id');
+        requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
+        return answerJson(202, await present(await requireJob(accountId, id)), JOB_HEADERS);
+      },
+    }),
+  ];
+}
+
+function noJob(id: string): AppError {
+  return new AppError('not_found', `There is no bulk operation ${id}.`);
+}
+
+/** @throws AppError `not_found`, or `conflict` for a job that has ended */
+function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
+  if (status === undefined) throw noJob(id);
+  if (allowed.includes(status)) return;
+  throw new AppError('conflict', `The bulk operation is ${status}; this can not be done any more.`, {
+    extra: { job_status: status },
+  });
+}
+
+/** Jobs of a page are mostly of one account, whose quota is read once. */
+function quotaReader(pool: Pool, nowMs: number) {
+  const known = new Map<string, ReturnType<typeof readQuota>>();
+  return (accountId: string) => {
+    const quota = known.get(accountId) ?? readQuota(pool, accountId, quotaMonth(nowMs));
+    known.set(accountId, quota);
+    return quota;
+  };
+}
+
+interface ResultPlace {
+  readonly seq: number;
+}
+
+/** While a job runs, pages reach as far as results are final; the cursor of the last one goes on from there later. */
+async function answerResults(
+  job: BulkJobRow,
+  query: {
+    limit: number;
+    cursor?: string | undefined;
+    status?: 'succeeded' | 'failed' | 'skipped' | undefined;
+  },
+  { pool, bulkSource, cursorSigner }: BulkDeps,
+): Promise<TextAnswer> {
+  const list = `bulk-results:${job.id}:${query.status ?? ''}`;
+  const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
+  const bound = (await finalUntil(pool, job)) ?? Number.POSITIVE_INFINITY;
+  const rows = await readResults(bulkSource, job.id, {
+    status: query.status,
+    afterSeq: after,
+    limit: query.limit + 1,
+  });
+  const final = rows.filter(({ seq }) => seq < bound);
+  const page = final.slice(0, query.limit);
+  const hasMore = final.length > query.limit || !isEnded(job.status);
+  const place: ResultPlace = { seq: page.at(-1)?.seq ?? after };
+  return answerJson(200, {
+    data: page.map(presentItem),
+    has_more: hasMore,
+    next_cursor: hasMore ? writeCursor(cursorSigner, list, place) : null,
+  });
+}
+
+/** @throws AppError `malformed` for a cursor of another job, of another filter, or altered */
+function readPlace(signer: BulkDeps['cursorSigner'], list: string, cursor: string): ResultPlace {
+  try {
+    return readCursor<ResultPlace>(signer, list, cursor);
+  } catch (cause) {
+    throw new AppError(
+      'malformed',
+      'This cursor is not one of these results: keep job and status the same.',
+      {
+        errors: [{ pointer: 'cursor', detail: 'is not a cursor of this job and filter' }],
+        cause,
+      },
+    );
+  }
+}

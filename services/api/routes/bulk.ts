@@ -1,0 +1,236 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
+import type { BulkRequest } from '../../../shared/domain/bulk.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { HTTP_CHUNK_ITEMS } from '../../../shared/store/bulk-chunks.ts';
+import { type CheckedRequest, checkBulkRequest } from '../bulk/check-request.ts';
+import { estimateItems, firstItems, showSample } from '../bulk/estimate-items.ts';
+import { forgetRun, ledgerIdOf, runNow } from '../bulk/run-now.ts';
+import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { readIdempotencyKey } from '../http/idempotency.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { presentItem } from '../present-bulk.ts';
+import {
+  type BulkBody,
+  bulkBodyRules,
+  bulkBodySchema,
+  MAX_BULK_BODY_BYTES,
+} from '../requests/bulk-request.ts';
+import { findAccount } from '../store/accounts.ts';
+import { type BulkFileRow, findBulkFile } from '../store/bulk-files.ts';
+import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from '../store/bulk-jobs.ts';
+import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema } from '../wire-bulk.ts';
+
+export interface BulkDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  /** Changes and reads the source's rows, where the other routes only read its statistics. */
+  readonly bulkSource: Pool;
+  readonly log: Log;
+  readonly ringRelay: () => void;
+  /** Jobs of one account that may wait. */
+  readonly maxQueuedBulk: number;
+  readonly now: () => number;
+}
+
+/** When a client may look again after its first answer. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** How long a full queue is told to be left alone. */
+const QUEUE_RETRY_SECONDS = 30;
+
+/** Items a second that are assumed until this system has completed a job of the same operation; and what any job takes. */
+const ASSUMED_RATE = 5_000;
+const ASSUMED_HTTP_RATE = 20;
+const LEAST_SECONDS = 1;
+
+const SAMPLE_ITEMS = 10;
+
+/** Items of a chunk that is made of a request's own list. */
+const CHUNK_ITEMS = 1_000;
+
+/** `POST /bulk/operations`: at once, as a job, or only counted. */
+export function bulkRoutes(deps: BulkDeps): Route[] {
+  const { catalog, bulkSource, log } = deps;
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/bulk/operations',
+      summary: 'Run an operation over many records: at once, or as a job with async: true',
+      access: 'bulk:write',
+      account: 'one',
+      creates: true,
+      body: bulkBodySchema(catalog),
+      bodyRules: bulkBodyRules,
+      maxBodyBytes: MAX_BULK_BODY_BYTES,
+      answers: {
+        200: {
+          description: 'Done, with the result of each item; or with dry_run, what it would come to.',
+          schema: z.union([bulkDoneSchema, bulkDryRunSchema]),
+        },
+        202: { description: 'The job.', schema: bulkAcceptedSchema, headers: { Location: 'Its path.' } },
+      },
+      handle: ({ body, accountId: named, once, header }) =>
+        whileSourceAnswers(async () => {
+          const accountId = oneAccount(named);
+          const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
+          const answer = await once(async (db) => {
+            const sourceId = await sourceIdOf(db, accountId);
+            const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
+            if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
+            if (body.async) return acceptJob(db, body, checked, accountId, sourceId, deps);
+            const run = { accountId, sourceId, ledgerId, body, checked };
+            const results = await runNow(db, bulkSource, run, deps.now());
+            const count = (status: string) => results.filter((result) => result.status === status).length;
+            return answerJson(200, {
+              resource: body.resource,
+              operation: body.operation,
+              status: 'completed',
+              processed: results.length,
+              succeeded: count('succeeded'),
+              failed: count('failed'),
+              skipped: count('skipped'),
+              total: results.length,
+              results: results.map(presentItem),
+            });
+          });
+          if (answer.status === 202) deps.ringRelay();
+          else if (!body.dry_run) {
+            await forgetRun(bulkSource, ledgerId).catch((error: unknown) => {
+              log.warn('bulk.run_not_forgotten', { ledgerId, error });
+            });
+          }
+          return answer;
+        }),
+    }),
+  ];
+}
+
+async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
+  const account = await findAccount(db, accountId);
+  if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);
+  return account.source_id;
+}
+
+async function acceptJob(
+  db: Queryable,
+  body: BulkBody,
+  checked: CheckedRequest,
+  accountId: string,
+  sourceId: string,
+  deps: BulkDeps,
+): Promise<TextAnswer> {
+  const file = await fileOf(db, body, accountId);
+  await requireRoom(db, accountId, deps.maxQueuedBulk);
+  const { table, operation } = checked;
+  const items =
+    body.ids === undefined ? undefined : markDuplicates(body.ids.map((id) => readItemId(id, table.key)));
+  const estimated = items?.length ?? (await countOf(file, checked, sourceId, deps));
+  const request: BulkRequest = {
+    resource: body.resource,
+    operation: body.operation,
+    params: body.params,
+    filter: body.filter ?? null,
+    semantics: body.semantics,
+    maxFailures: body.max_failures ?? null,
+  };
+  const id = newId('blk', deps.now());
+  await insertBulkJob(db, {
+    id,
+    accountId,
+    request,
+    fileId: file?.id ?? null,
+    estimated,
+    items,
+    chunkItems: operation.kind === 'http' ? HTTP_CHUNK_ITEMS : CHUNK_ITEMS,
+  });
+  return answerJson(
+    202,
+    {
+      job_id: id,
+      status: 'pending',
+      estimated_items: estimated,
+      estimated_duration_seconds: await durationOf(db, body, checked, estimated),
+    },
+    { location: `/bulk/operations/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) },
+  );
+}
+
+async function answerDryRun(
+  db: Queryable,
+  body: BulkBody,
+  checked: CheckedRequest,
+  accountId: string,
+  sourceId: string,
+  deps: BulkDeps,
+): Promise<TextAnswer> {
+  const { table, filter } = checked;
+  const file = await fileOf(db, body, accountId);
+  const listed = body.ids?.map((id) => readItemId(id, table.key)) ?? [];
+  const keys =
+    filter === undefined
+      ? listed.flatMap((item) => ('key' in item ? [item.key] : [])).slice(0, SAMPLE_ITEMS)
+      : await firstItems(deps.bulkSource, table, filter, sourceId, SAMPLE_ITEMS);
+  const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
+  return answerJson(200, {
+    dry_run: true,
+    resource: body.resource,
+    operation: body.operation,
+    estimated_items: estimated,
+    estimated_duration_seconds: await durationOf(db, body, checked, estimated),
+    sample: showSample(keys),
+  });
+}
+
+async function countOf(
+  file: BulkFileRow | undefined,
+  { table, filter }: CheckedRequest,
+  sourceId: string,
+  { bulkSource }: BulkDeps,
+): Promise<number> {
+  if (filter === undefined) return Number(file?.items ?? 0);
+  return estimateItems(bulkSource, table, filter, sourceId);
+}
+
+async function durationOf(
+  db: Queryable,
+  { resource, operation: name }: BulkBody,
+  { operation }: CheckedRequest,
+  items: number,
+): Promise<number> {
+  const assumed = operation.kind === 'http' ? ASSUMED_HTTP_RATE : ASSUMED_RATE;
+  const rate = (await recentBulkRate(db, resource, name)) ?? assumed;
+  return Math.ceil(LEAST_SECONDS + items / rate);
+}
+
+/** @throws AppError `not_found`, also for another account's file */
+async function fileOf(
+  db: Queryable,
+  { file_id: id }: BulkBody,
+  accountId: string,
+): Promise<BulkFileRow | undefined> {
+  if (id === undefined) return undefined;
+  const file = await findBulkFile(db, accountId, id);
+  if (file === undefined) throw new AppError('not_found', `There is no file ${id}, or it has expired.`);
+  return file;
+}
+
+/** @throws AppError `too_many`, naming the jobs in the way */
+async function requireRoom(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
+  const active = await lockActiveBulkJobs(db, accountId);
+  if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
+  throw new AppError(
+    'too_many',
+    `${maxQueued} bulk operations are waiting already; cancel one or come again later.`,
+    { retryAfterSeconds: QUEUE_RETRY_SECONDS, extra: { active_jobs: active } },
+  );
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+
+/** The JSON of bulk operations that leaves, as schemas. */
+
+const moment = z.string().meta({ format: 'date-time' });
+const count = z.int().min(0);
+
+export const bulkStatusSchema = z.enum(['pending', 'running', 'paused', 'cancelled', 'completed', 'failed']);
+
+export const itemStatusSchema = z.enum(['succeeded', 'failed', 'skipped']);
+
+export const bulkAcceptedSchema = z
+  .strictObject({
+    job_id: z.string(),
+    status: bulkStatusSchema,
+    estimated_items: count,
+    estimated_duration_seconds: count,
+  })
+  .meta({ id: 'BulkAccepted' });
+
+export const bulkJobSchema = z
+  .strictObject({
+    job_id: z.string(),
+    account_id: z.string(),
+    resource: z.string(),
+    operation: z.string(),
+    semantics: z.enum(['snapshot', 'live']),
+    status: bulkStatusSchema,
+    processed: count.meta({ description: 'Always succeeded + failed + skipped.' }),
+    succeeded: count,
+    failed: count,
+    skipped: count,
+    total: count.meta({ description: 'An estimate until the items are listed.' }),
+    created_at: moment,
+    started_at: moment.nullable(),
+    last_updated_at: moment,
+    ended_at: moment.nullable(),
+    eta_seconds: count.nullable().meta({ description: 'Null while paused, or too early to tell.' }),
+    quota: z.strictObject({
+      limit: count.nullable().meta({ description: 'Items a calendar month; null: any number.' }),
+      used: count,
+      remaining: count.nullable(),
+      resets_at: moment,
+    }),
+    recent_errors: z.array(
+      z.strictObject({ item_id: z.string(), code: z.string(), message: z.string(), at: moment }),
+    ),
+    error_summary: z.array(z.strictObject({ code: z.string(), count })),
+    queue_position: count.optional().meta({ description: 'While pending: 1 is the next of this account.' }),
+    pause_reason: z.enum(['requested', 'quota']).optional(),
+    resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota.' }),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+  })
+  .meta({ id: 'BulkOperation' });
+
+export const itemResultSchema = z
+  .strictObject({
+    item_id: z.string(),
+    status: itemStatusSchema,
+    code: z.string().optional(),
+    message: z.string().optional(),
+    line: count.optional().meta({ description: 'Of the file of IDs.' }),
+    at: moment,
+  })
+  .meta({ id: 'BulkItemResult' });
+
+export const bulkDoneSchema = z
+  .strictObject({
+    resource: z.string(),
+    operation: z.string(),
+    status: z.literal('completed'),
+    processed: count,
+    succeeded: count,
+    failed: count,
+    skipped: count,
+    total: count,
+    results: z.array(itemResultSchema).meta({ description: 'In the order of the request.' }),
+  })
+  .meta({ id: 'BulkDone' });
+
+export const bulkDryRunSchema = z
+  .strictObject({
+    dry_run: z.literal(true),
+    resource: z.string(),
+    operation: z.string(),
+    estimated_items: count,
+    estimated_duration_seconds: count,
+    sample: z.array(z.strictObject({ item_id: z.string() })),
+  })
+  .meta({ id: 'BulkDryRun' });
+
+export const bulkFileSchema = z
+  .strictObject({
+    file_id: z.string(),
+    items: count.meta({ description: 'Lines that are not blank.' }),
+    bytes: count,
+    created_at: moment,
+    expires_at: moment,
+  })
+  .meta({ id: 'BulkFile' });

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
+import { createSourcePool } from '../../shared/bulk/source-pool.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { openStorage } from '../../shared/storage/open-storage.ts';
+import type { BulkConfig } from './config.ts';
+import { createLister } from './list/list-jobs.ts';
+import { createSteward } from './steward.ts';
+import { createSweeper } from './sweeper.ts';
+import { createChunkWorker } from './work/work-chunks.ts';
+
+/** The bulk service: lists the items of jobs and works on them in chunks. Runs any number of times beside each other. */
+export async function buildBulk(
+  config: BulkConfig,
+  { stack, log, health }: ServiceContext,
+  now: () => number = Date.now,
+): Promise<Worker[]> {
+  log.info('service.configured', { config });
+  const catalog = await loadCatalog(config.catalogPath);
+  const storage = await openStorage(config.storageUrl);
+  const control = stack.adopt(
+    createControlPool(config.controlDatabaseUrl.reveal(), log, {
+      applicationName: 'tandem bulk',
+      // A chunk renews its claim while it works; the lister and the steward have one each.
+      max: config.maxChunks * 2 + 4,
+    }),
+    (pool) => pool.end(),
+  );
+  await migrate(control);
+  const source = stack.adopt(
+    createSourcePool(config.databaseUrl, log, {
+      applicationName: 'tandem bulk',
+      max: config.maxChunks * 2 + 3,
+    }),
+    (pool) => pool.end(),
+  );
+  const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
+  if (hasOperations && !(await isLedgerReady(source))) {
+    throw new SetupError('the source has no ledger for bulk operations: run tandem source prepare, or this', [
+      ...LEDGER_DDL.map((statement) => `${statement};`),
+    ]);
+  }
+
+  // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
+  const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  const deps = { ...config, control, source, storage, catalog, log, now };
+  const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
+    server.close(),
+  );
+  log.info('service.listening', { port });
+  return [
+    createSteward(deps),
+    createLister(owner, deps),
+    ...Array.from({ length: config.maxChunks }, (_, index) => createChunkWorker(index, owner, deps)),
+    createSweeper(deps),
+  ];
+}

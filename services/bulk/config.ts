@@ -1,0 +1,34 @@
+import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+
+export interface BulkConfig {
+  readonly databaseUrl: Secret;
+  readonly controlDatabaseUrl: Secret;
+  readonly storageUrl: string;
+  readonly catalogPath: string;
+  readonly host: string;
+  readonly healthPort: number;
+  /** Chunks that this process works on at once. */
+  readonly maxChunks: number;
+  /** Items of a chunk whose rows are changed in the source. */
+  readonly chunkItems: number;
+  /** HTTP requests at once for one chunk. */
+  readonly httpConcurrency: number;
+  readonly retentionDays: number;
+}
+
+/** @throws SetupError naming every setting that is missing or wrong */
+export function readBulkConfig(env: Env): BulkConfig {
+  const read = envReader(env);
+  return read.done({
+    databaseUrl: read.secret('DATABASE_URL'),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
+    storageUrl: read.url('STORAGE_URL'),
+    catalogPath: read.string('CATALOG'),
+    host: read.string('HOST', '127.0.0.1'),
+    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+    maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),
+    chunkItems: read.integer('BULK_CHUNK_ITEMS', { default: 1_000, min: 1, max: 10_000 }),
+    httpConcurrency: read.integer('BULK_HTTP_CONCURRENCY', { default: 10, min: 1, max: 200 }),
+    retentionDays: read.integer('BULK_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),
+  });
+}

@@ -1,0 +1,85 @@
+import type { Pool, PoolClient } from 'pg';
+import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { findOperation } from '../../../shared/bulk/operation.ts';
+import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
+import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { isAbortError } from '../../../shared/runtime/worker.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { cutChunks, HTTP_CHUNK_ITEMS, insertChunks } from '../../../shared/store/bulk-chunks.ts';
+import { JobFailedError } from '../job-failed-error.ts';
+import { startPulse } from '../pulse.ts';
+import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
+import { listFile } from './list-file.ts';
+import { listFilter } from './list-filter.ts';
+
+export interface ListDeps {
+  readonly control: Pool;
+  readonly source: Pool;
+  readonly storage: Storage;
+  readonly catalog: Catalog;
+  readonly chunkItems: number;
+  now(): number;
+}
+
+/**
+ * Writes down which items a job has, once and for all, in chunks. @returns how many, or undefined when the job is no longer
+ * ours to list.
+ *
+ * @throws JobFailedError when it can't be had whoever tries
+ */
+export async function listJob(
+  claim: ClaimedListing,
+  deps: ListDeps,
+  stopping: AbortSignal,
+): Promise<number | undefined> {
+  const { control, source, catalog } = deps;
+  const resource = findResource(catalog, claim.request.resource);
+  const operation = resource && findOperation(resource, claim.request.operation);
+  if (resource === undefined || operation === undefined) {
+    throw new JobFailedError('operation_gone', 'The catalog has no such operation any more.');
+  }
+  const table = await loadBulkTable(source, resource);
+  const chunkItems = operation.kind === 'http' ? HTTP_CHUNK_ITEMS : deps.chunkItems;
+  await using pulse = startPulse(() => renewListing(control, claim), stopping);
+  const fence = { owner: claim.owner, listCount: claim.listCount };
+  const write = async (client: PoolClient): Promise<number | undefined> => {
+    const next = { chunk: 0, seq: 0 };
+    for await (const items of await pagesOf(client, claim, table, deps)) {
+      if (pulse.signal.aborted) return undefined;
+      const chunks = cutChunks(items, chunkItems, next);
+      if (!(await insertChunks(control, claim.jobId, chunks, fence))) return undefined;
+      next.chunk += chunks.length;
+      next.seq += items.length;
+    }
+    return (await finishListing(control, claim, next.seq, deps.now())) ? next.seq : undefined;
+  };
+  const client = await (claim.filePath === null ? source : control).connect();
+  let broken = true;
+  const onError = () => undefined;
+  client.on('error', onError);
+  try {
+    const total = await write(client);
+    broken = total === undefined;
+    return total;
+  } catch (error) {
+    if (isAbortError(error)) return undefined;
+    throw error;
+  } finally {
+    client.off('error', onError);
+    // Ends a transaction that was left in the middle along with its session.
+    client.release(broken);
+  }
+}
+
+async function pagesOf(
+  client: PoolClient,
+  { request, filePath, sourceId }: ClaimedListing,
+  table: Awaited<ReturnType<typeof loadBulkTable>>,
+  { storage }: ListDeps,
+) {
+  if (filePath !== null) return listFile(client, await storage.openRead(filePath), table);
+  if (request.filter === null) {
+    throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job began.');
+  }
+  return listFilter(client, table, parseFilter(request.filter), sourceId);
+}

@@ -1,0 +1,112 @@
+import type { Pool } from 'pg';
+import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { moveQuota } from '../../../shared/store/bulk-quota.ts';
+import { LEASE_SECONDS } from './lease.ts';
+
+/** A chunk that this process is to work on, with what it needs of its job. */
+export interface ClaimedChunk {
+  readonly jobId: string;
+  readonly chunk: number;
+  /** Fences everything this try writes. */
+  readonly attempt: number;
+  readonly owner: string;
+  readonly firstSeq: number;
+  readonly items: readonly ListedItem[];
+  readonly request: BulkRequest;
+  readonly accountId: string;
+  /** The account column's value in the source. */
+  readonly sourceId: string;
+}
+
+const CLAIMABLE = `(
+  c.state = 'waiting' and (c.not_before is null or c.not_before <= now())
+  or c.state = 'working' and c.lease_expires_at < now())`;
+
+/** Jobs that have something to do; those first whose account has the fewest chunks in hand, then the job that has, then the oldest. */
+const CANDIDATES = `
+with in_hand as (
+  select c.job_id, j.account_id, count(*) as count
+  from bulk_chunks c join bulk_jobs j on j.id = c.job_id
+  where c.state = 'working' and c.lease_expires_at >= now() group by 1, 2
+)
+select j.id from bulk_jobs j
+where j.status = 'running' and j.ending is null and j.listed_at is not null
+  and exists (select from bulk_chunks c where c.job_id = j.id and ${CLAIMABLE})
+order by (select coalesce(sum(h.count), 0) from in_hand h where h.account_id = j.account_id),
+  (select coalesce(sum(h.count), 0) from in_hand h where h.job_id = j.id), j.created_at, j.id
+limit 10`;
+
+/** The job's row is held in share mode, so that a cancel either comes first or sees the chunk in hand. */
+const LOCK_JOB = `
+select from bulk_jobs where id = $1 and status = 'running' and ending is null for share`;
+
+const CLAIM = `
+with wanted as materialized (
+  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${CLAIMABLE}
+  order by c.chunk limit 1 for update skip locked
+)
+update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner = $2,
+  lease_expires_at = now() + $3 * interval '1 second', reserved = 0
+from wanted, bulk_jobs j join accounts a on a.id = j.account_id
+where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
+returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, wanted.quota_month::text,
+  j.request, j.account_id, a.source_id`;
+
+interface ChunkRow {
+  chunk: number;
+  attempt: number;
+  first_seq: number;
+  items: string;
+  reserved: number;
+  quota_month: string | null;
+  request: BulkRequest;
+  account_id: string;
+  source_id: string;
+}
+
+/** Claims a chunk that waits, or whose worker died; undefined when there is none now. */
+export async function claimChunk(pool: Pool, owner: string): Promise<ClaimedChunk | undefined> {
+  const { rows } = await pool.query<{ id: string }>({ name: 'bulk_candidates', text: CANDIDATES });
+  for (const { id } of rows) {
+    const claimed = await inTransaction(pool, (db) => claimOf(db, id, owner));
+    if (claimed !== undefined) return claimed;
+  }
+  return undefined;
+}
+
+async function claimOf(db: Queryable, jobId: string, owner: string): Promise<ClaimedChunk | undefined> {
+  if ((await db.query(LOCK_JOB, [jobId])).rowCount === 0) return undefined;
+  const { rows } = await db.query<ChunkRow>(CLAIM, [jobId, owner, LEASE_SECONDS]);
+  const row = rows[0];
+  if (row === undefined) return undefined;
+  // What a dead worker had set aside is free again.
+  if (row.quota_month !== null) {
+    await moveQuota(db, row.account_id, row.quota_month, { used: 0, reserved: -row.reserved });
+  }
+  return {
+    jobId,
+    chunk: row.chunk,
+    attempt: row.attempt,
+    owner,
+    firstSeq: row.first_seq,
+    items: JSON.parse(row.items) as ListedItem[],
+    request: row.request,
+    accountId: row.account_id,
+    sourceId: row.source_id,
+  };
+}
+
+/** Renews the claim. @returns false when the chunk is another's, or its job is to end */
+export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'bulk_renew_chunk',
+    text: `update bulk_chunks c set lease_expires_at = now() + $5 * interval '1 second'
+           from bulk_jobs j
+           where c.job_id = $1 and c.chunk = $2 and c.attempt = $3 and c.lease_owner = $4 and c.state = 'working'
+             and j.id = c.job_id and j.ending is null and j.status <> 'paused'`,
+    values: [claim.jobId, claim.chunk, claim.attempt, claim.owner, LEASE_SECONDS],
+  });
+  return rowCount === 1;
+}

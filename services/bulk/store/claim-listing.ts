@@ -1,0 +1,92 @@
+import type { Pool } from 'pg';
+import type { BulkRequest } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { LEASE_SECONDS } from './lease.ts';
+
+/** A job whose items are to be listed by this process. */
+export interface ClaimedListing {
+  readonly jobId: string;
+  readonly owner: string;
+  /** Fences what this listing writes. */
+  readonly listCount: number;
+  readonly request: BulkRequest;
+  /** The storage path of the file of IDs, where the items come from one. */
+  readonly filePath: string | null;
+  readonly sourceId: string;
+}
+
+const CLAIM = `
+update bulk_jobs j set lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second', list_count = list_count + 1
+where j.id = (
+  select id from bulk_jobs
+  where status = 'running' and ending is null and listed_at is null
+    and (lease_expires_at is null or lease_expires_at < now())
+  order by created_at, id limit 1 for update skip locked)
+returning j.id, j.list_count, j.request, j.file_id,
+  (select path from bulk_files f where f.id = j.file_id) as path,
+  (select source_id from accounts a where a.id = j.account_id) as source_id`;
+
+interface ListingRow {
+  id: string;
+  list_count: number;
+  request: BulkRequest;
+  path: string | null;
+  source_id: string;
+}
+
+/**
+ * Claims a job whose items are not listed yet, or were being listed by a worker that died: a list is of one snapshot, so it
+ * is begun anew. No item of it was touched, because none is before the list is whole.
+ */
+export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing | undefined> {
+  return inTransaction(pool, async (db) => {
+    const { rows } = await db.query<ListingRow>(CLAIM, [owner, LEASE_SECONDS]);
+    const row = rows[0];
+    if (row === undefined) return undefined;
+    await db.query('delete from bulk_chunks where job_id = $1', [row.id]);
+    return {
+      jobId: row.id,
+      owner,
+      listCount: row.list_count,
+      request: row.request,
+      filePath: row.path,
+      sourceId: row.source_id,
+    };
+  });
+}
+
+const HELD = 'id = $1 and lease_owner = $2 and list_count = $3 and ending is null';
+
+const fence = ({ jobId, owner, listCount }: ClaimedListing) => [jobId, owner, listCount];
+
+export async function renewListing(db: Queryable, claim: ClaimedListing): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update bulk_jobs set lease_expires_at = now() + $4 * interval '1 second' where ${HELD}`,
+    [...fence(claim), LEASE_SECONDS],
+  );
+  return rowCount === 1;
+}
+
+/** From here on the job's chunks are claimed. */
+export async function finishListing(
+  db: Queryable,
+  claim: ClaimedListing,
+  total: number,
+  nowMs: number,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update bulk_jobs set total = $4, listed_at = clock_timestamp(), last_updated_at = clock_timestamp(),
+       rate_at = $5, lease_owner = null, lease_expires_at = null where ${HELD}`,
+    [...fence(claim), total, new Date(nowMs)],
+  );
+  return rowCount === 1;
+}
+
+/** Lets another try, after a while. */
+export async function releaseListing(db: Queryable, claim: ClaimedListing, delayMs: number): Promise<void> {
+  await db.query(
+    `update bulk_jobs set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond' where ${HELD}`,
+    [...fence(claim), delayMs],
+  );
+}

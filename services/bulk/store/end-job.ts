@@ -1,0 +1,124 @@
+import type { Pool } from 'pg';
+import type { BulkStatus } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
+
+/** A chunk of a job that is to end, which somebody began and did not finish; its counts are to be brought up to date. */
+export interface UnsettledChunk {
+  readonly jobId: string;
+  readonly chunk: number;
+  readonly attempt: number;
+  readonly firstSeq: number;
+  readonly itemCount: number;
+}
+
+/** Jobs that may have come to their end: told to, or with everything done. */
+const ENDING = `
+select j.id from bulk_jobs j
+where j.status in ('running', 'paused', 'pending') and (
+    j.ending is not null
+    or j.status = 'running' and j.listed_at is not null and not exists (
+      select from bulk_chunks c where c.job_id = j.id and c.state = 'waiting'))
+  and not exists (
+    select from bulk_chunks c where c.job_id = j.id and c.state = 'working' and (j.ending is null or c.lease_expires_at >= now()))
+limit 50`;
+
+export async function findEndingJobs(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>({ name: 'bulk_ending_jobs', text: ENDING });
+  return rows.map(({ id }) => id);
+}
+
+/** Chunks that a worker was at when it died or gave up, of a job that will not be claimed from any more. */
+export async function findUnsettledChunks(db: Queryable, jobId: string): Promise<UnsettledChunk[]> {
+  const { rows } = await db.query<{ chunk: number; attempt: number; first_seq: number; item_count: number }>(
+    `select c.chunk, c.attempt, c.first_seq, c.item_count from bulk_chunks c join bulk_jobs j on j.id = c.job_id
+     where c.job_id = $1 and j.ending is not null and (c.state = 'working' or c.state = 'waiting' and c.attempt > 0)`,
+    [jobId],
+  );
+  return rows.map((row) => ({
+    jobId,
+    chunk: row.chunk,
+    attempt: row.attempt,
+    firstSeq: row.first_seq,
+    itemCount: row.item_count,
+  }));
+}
+
+/**
+ * Ends a job if it has come to its end: completed when every chunk is done, otherwise as it was told. The row is locked
+ * first, so that of a cancel and a completion exactly one wins.
+ *
+ * @returns how it ended; undefined when it goes on
+ */
+export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefined> {
+  return inTransaction(pool, async (db) => {
+    const { rows } = await db.query<{
+      ending: 'cancelled' | 'failed' | null;
+      status: string;
+      listed: boolean;
+      error: { code: string; message: string } | null;
+      processed: string;
+    }>(
+      `select ending, status, listed_at is not null as listed, error, processed from bulk_jobs
+       where id = $1 and status in ('pending', 'running', 'paused') for update`,
+      [jobId],
+    );
+    const job = rows[0];
+    if (job === undefined) return undefined;
+    const open = await db.query<{ waiting: boolean; working: boolean }>(
+      `select exists (select from bulk_chunks where job_id = $1 and state = 'waiting') as waiting,
+         exists (select from bulk_chunks where job_id = $1 and state = 'working') as working`,
+      [jobId],
+    );
+    const { waiting = true, working = true } = open.rows[0] ?? {};
+    if (working || (job.ending === null && (waiting || !job.listed || job.status !== 'running')))
+      return undefined;
+    const isComplete = job.listed && !waiting && job.ending !== 'failed';
+    const status = isComplete ? 'completed' : (job.ending ?? 'completed');
+    await db.query(
+      `update bulk_jobs set status = $2, ending = null, pause_reason = null, lease_owner = null, lease_expires_at = null,
+         total = coalesce(total, processed), ended_at = clock_timestamp(), last_updated_at = clock_timestamp() where id = $1`,
+      [jobId, status],
+    );
+    await enqueueOutbox(db, [lifeCycleEvent(jobId, status, job)]);
+    return status;
+  });
+}
+
+function lifeCycleEvent(
+  jobId: string,
+  status: 'completed' | 'cancelled' | 'failed',
+  job: { error: { code: string; message: string } | null; processed: string },
+): OutboxEntry {
+  const entry = { topic: 'jobs', key: jobId } as const;
+  const kind = 'bulk' as const;
+  if (status === 'cancelled') return { ...entry, type: 'JobCancelled', payload: { job_id: jobId, kind } };
+  if (status === 'completed') {
+    return { ...entry, type: 'JobCompleted', payload: { job_id: jobId, kind, rows: Number(job.processed) } };
+  }
+  const { code = 'failed', message = '' } = job.error ?? {};
+  return { ...entry, type: 'JobFailed', payload: { job_id: jobId, kind, code, message } };
+}
+
+/** Lets a job fail for a reason that is not one item's. It ends once no chunk of it is in hand. */
+export async function failJob(
+  db: Queryable,
+  jobId: string,
+  error: { code: string; message: string },
+): Promise<void> {
+  await db.query(
+    `update bulk_jobs set ending = 'failed', error = $2, last_updated_at = clock_timestamp()
+     where id = $1 and ending is null and status in ('pending', 'running', 'paused')`,
+    [jobId, JSON.stringify(error)],
+  );
+}
+
+/** Pauses a job until its account has quota again. */
+export async function pauseForQuota(db: Queryable, jobId: string): Promise<void> {
+  await db.query(
+    `update bulk_jobs set status = 'paused', pause_reason = 'quota', last_updated_at = clock_timestamp()
+     where id = $1 and status = 'running' and ending is null`,
+    [jobId],
+  );
+}

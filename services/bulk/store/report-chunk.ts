@@ -1,0 +1,181 @@
+import type { Pool } from 'pg';
+import { type LedgerCounts, MAX_RECENT_ERRORS, type RecentError } from '../../../shared/bulk/ledger.ts';
+import type { BulkRequest } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { moveQuota } from '../../../shared/store/bulk-quota.ts';
+import { smoothRate } from '../smooth-rate.ts';
+
+/** What to report of a chunk, and by which right. */
+export interface ChunkReport {
+  readonly jobId: string;
+  readonly chunk: number;
+  readonly attempt: number;
+  /** What the ledger holds of the whole chunk, whoever wrote it. */
+  readonly counts: LedgerCounts;
+  /** Before it is claimed again, if it is not done. */
+  readonly delayMs: number;
+}
+
+interface HeldChunk {
+  item_count: number;
+  reserved: number;
+  quota_month: string | null;
+  charged: number;
+  succeeded: number;
+  failed: number;
+  skipped: number;
+  error_counts: Record<string, number>;
+}
+
+interface HeldJob {
+  account_id: string;
+  request: BulkRequest;
+  status: string;
+  ending: string | null;
+  failed: string;
+  processed: string;
+  error_counts: Record<string, number>;
+  recent_errors: RecentError[];
+  rate: number | null;
+  rate_at: Date | null;
+  rate_processed: string;
+}
+
+/**
+ * Brings a chunk's counts, its job's and its account's quota to what the ledger says, in one transaction. Only differences to
+ * what was reported before are added, so that it may be said any number of times, and after any crash.
+ *
+ * @returns false when a later try has the chunk
+ */
+export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Promise<boolean> {
+  return inTransaction(pool, async (db) => {
+    // The job first, as everyone takes them, so that no two reports wait for each other.
+    const jobs = await db.query<HeldJob>(
+      `select account_id, request, status, ending, failed, processed, error_counts, recent_errors, rate, rate_at, rate_processed
+       from bulk_jobs where id = $1 for no key update`,
+      [report.jobId],
+    );
+    const chunks = await db.query<HeldChunk>(
+      `select item_count, reserved, quota_month::text, charged, succeeded, failed, skipped, error_counts
+       from bulk_chunks where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done' for update`,
+      [report.jobId, report.chunk, report.attempt],
+    );
+    const [job] = jobs.rows;
+    const [chunk] = chunks.rows;
+    if (job === undefined || chunk === undefined) return false;
+    const { counts } = report;
+    const charged = counts.succeeded + counts.failed;
+    if (chunk.quota_month !== null) {
+      await moveQuota(db, job.account_id, chunk.quota_month, {
+        used: charged - chunk.charged,
+        reserved: -chunk.reserved,
+      });
+    }
+    await saveChunk(db, report, chunk, charged);
+    await saveJob(db, report, chunk, job, nowMs);
+    return true;
+  });
+}
+
+async function saveChunk(
+  db: Queryable,
+  report: ChunkReport,
+  chunk: HeldChunk,
+  charged: number,
+): Promise<void> {
+  const { counts } = report;
+  const isDone = counts.succeeded + counts.failed + counts.skipped >= chunk.item_count;
+  await db.query(
+    `update bulk_chunks set state = case when $3 then 'done' else 'waiting' end,
+       items = case when $3 then null else items end, lease_owner = null, lease_expires_at = null,
+       not_before = now() + $9 * interval '1 millisecond',
+       reserved = 0, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8
+     where job_id = $1 and chunk = $2`,
+    [
+      report.jobId,
+      report.chunk,
+      isDone,
+      charged,
+      counts.succeeded,
+      counts.failed,
+      counts.skipped,
+      JSON.stringify(counts.errorCounts),
+      report.delayMs,
+    ],
+  );
+}
+
+async function saveJob(
+  db: Queryable,
+  { jobId, counts }: ChunkReport,
+  before: HeldChunk,
+  job: HeldJob,
+  nowMs: number,
+): Promise<void> {
+  const added = {
+    succeeded: counts.succeeded - before.succeeded,
+    failed: counts.failed - before.failed,
+    skipped: counts.skipped - before.skipped,
+  };
+  const processed = Number(job.processed) + added.succeeded + added.failed + added.skipped;
+  const failed = Number(job.failed) + added.failed;
+  const rate = smoothRate(
+    {
+      rate: job.rate,
+      atMs: job.rate_at?.getTime() ?? nowMs,
+      processed: Number(job.rate_processed),
+    },
+    nowMs,
+    processed,
+  );
+  const { maxFailures } = job.request;
+  const hasFailed = maxFailures !== null && failed >= maxFailures && job.ending === null && added.failed > 0;
+  const error = {
+    code: 'max_failures',
+    message: `${failed} items failed, and max_failures is ${maxFailures}. Items that are done stay done.`,
+  };
+  await db.query(
+    `update bulk_jobs set succeeded = succeeded + $2, failed = failed + $3, skipped = skipped + $4,
+       error_counts = $5, recent_errors = $6, rate = $7, rate_at = $8, rate_processed = $9,
+       ending = case when $10 then 'failed' else ending end, error = case when $10 then $11::jsonb else error end,
+       last_updated_at = clock_timestamp()
+     where id = $1`,
+    [
+      jobId,
+      added.succeeded,
+      added.failed,
+      added.skipped,
+      JSON.stringify(addCounts(job.error_counts, before.error_counts, counts.errorCounts)),
+      JSON.stringify(latestErrors(job.recent_errors, counts.recentErrors)),
+      rate.rate,
+      new Date(rate.atMs),
+      rate.processed,
+      hasFailed,
+      JSON.stringify(error),
+    ],
+  );
+}
+
+/** The job's counts by code, with the chunk's new ones in the place of its old ones. */
+export function addCounts(
+  job: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+  after: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const sum: Record<string, number> = { ...job };
+  for (const code of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    const count = (sum[code] ?? 0) - (before[code] ?? 0) + (after[code] ?? 0);
+    if (count > 0) sum[code] = count;
+    else delete sum[code];
+  }
+  return sum;
+}
+
+/** The last failures of all chunks, each once, newest first. */
+export function latestErrors(known: readonly RecentError[], more: readonly RecentError[]): RecentError[] {
+  const bySeq = new Map([...known, ...more].map((error) => [error.seq, error]));
+  return [...bySeq.values()]
+    .sort((a, b) => (a.at === b.at ? b.seq - a.seq : a.at < b.at ? 1 : -1))
+    .slice(0, MAX_RECENT_ERRORS);
+}

@@ -1,0 +1,62 @@
+import type { Pool } from 'pg';
+import { quotaMonth } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+
+/** Any constant will do; it only has to be the same in every worker. */
+const START_LOCK = 7_264_115;
+
+/**
+ * Starts the jobs whose turn it is: of each account the oldest, as many as it may have at once. A paused job keeps its place.
+ * One worker at a time, because two at once would each count the other's short.
+ */
+const START = `
+with turn as (
+  select j.id, row_number() over (partition by j.account_id order by j.created_at, j.id) as place,
+    a.max_running_bulk - (
+      select count(*) from bulk_jobs r
+      where r.account_id = j.account_id and r.status in ('running', 'paused') and r.started_at is not null) as room
+  from bulk_jobs j join accounts a on a.id = j.account_id
+  where j.status = 'pending' and j.ending is null
+)
+update bulk_jobs j set status = 'running', started_at = coalesce(j.started_at, clock_timestamp()),
+  last_updated_at = clock_timestamp(), rate_at = $1, rate_processed = processed
+from turn where turn.id = j.id and turn.place <= turn.room and j.status = 'pending'
+returning j.id`;
+
+export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
+  return inTransaction(pool, async (db) => {
+    const lock = await db.query<{ mine: boolean }>('select pg_try_advisory_xact_lock($1) as mine', [
+      START_LOCK,
+    ]);
+    if (lock.rows[0]?.mine !== true) return [];
+    const { rows } = await db.query<{ id: string }>(START, [new Date(nowMs)]);
+    if (rows.length > 0) {
+      await enqueueOutbox(
+        db,
+        rows.map(({ id }) => ({
+          topic: 'jobs',
+          key: id,
+          type: 'JobStarted',
+          payload: { job_id: id, kind: 'bulk', attempt: 1 },
+        })),
+      );
+    }
+    return rows.map(({ id }) => id);
+  });
+}
+
+/** Lets jobs go on that waited for quota, where there is some: a new month, or a greater limit. */
+export async function resumeRefilled(db: Queryable, nowMs: number): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(
+    `update bulk_jobs j set status = 'running', pause_reason = null, last_updated_at = clock_timestamp(),
+       rate = null, rate_at = $2, rate_processed = processed
+     from accounts a left join bulk_quota_use u on u.account_id = a.id and u.month = $1::date
+     where a.id = j.account_id and j.status = 'paused' and j.pause_reason = 'quota' and j.ending is null
+       and (a.bulk_quota is null or coalesce(u.used, 0) < a.bulk_quota)
+     returning j.id`,
+    [quotaMonth(nowMs), new Date(nowMs)],
+  );
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,67 @@
+import type { Pool } from 'pg';
+import { sweepLedger } from '../../shared/bulk/ledger.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import type { Storage } from '../../shared/storage/storage.ts';
+
+export interface SweeperDeps {
+  readonly control: Pool;
+  readonly source: Pool;
+  readonly storage: Storage;
+  readonly log: Log;
+  readonly retentionDays: number;
+}
+
+const ROUND_MS = 60_000;
+
+/** Rows of the ledger deleted by one statement. */
+const SWEEP_ROWS = 5_000;
+
+/** Jobs and files of one round. */
+const BATCH = 20;
+
+/** Removes ended jobs with their results after the retention, and files of IDs that no job needs any more. */
+export function createSweeper(deps: SweeperDeps): Worker {
+  return {
+    name: 'bulk-sweeper',
+    ready: Promise.resolve(),
+    async run(signal) {
+      while (!signal.aborted) {
+        await sweepRound(deps, signal).catch((error: unknown) =>
+          deps.log.warn('bulk.sweep_failed', { error }),
+        );
+        await sleep(ROUND_MS, signal);
+      }
+    },
+  };
+}
+
+/** The ledger goes first, so that a crash in between leaves a job that is swept again rather than rows of no job. */
+export async function sweepRound(
+  { control, source, storage, log, retentionDays }: SweeperDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = await control.query<{ id: string }>(
+    `select id from bulk_jobs where ended_at < now() - make_interval(days => $1) order by ended_at limit ${BATCH}`,
+    [retentionDays],
+  );
+  for (const { id } of ended.rows) {
+    while (!signal.aborted && (await sweepLedger(source, id, SWEEP_ROWS)) === SWEEP_ROWS) {
+      // Another batch follows until there is less than one.
+    }
+    if (signal.aborted) return;
+    await control.query('delete from bulk_jobs where id = $1', [id]);
+    log.info('bulk.job_swept', { jobId: id });
+  }
+  const files = await control.query<{ id: string; path: string }>(
+    `select id, path from bulk_files f
+     where expires_at < now() and not exists (
+       select from bulk_jobs j where j.file_id = f.id and j.status in ('pending', 'running', 'paused') and j.listed_at is null)
+     limit ${BATCH}`,
+  );
+  for (const { id, path } of files.rows) {
+    await storage.delete(path);
+    await control.query('delete from bulk_files where id = $1', [id]);
+  }
+}

@@ -1,0 +1,67 @@
+import type { Pool } from 'pg';
+import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
+import { checkStatement } from '../../../shared/bulk/check-statement.ts';
+import { type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
+import { callHandler } from './call-handler.ts';
+
+export interface AskOptions {
+  readonly source: Pool;
+  readonly signal: AbortSignal;
+  /** Requests at once. */
+  readonly concurrency: number;
+}
+
+/**
+ * Asks the operation's handler for each item and writes what came of it into the ledger as soon as it is known. A crash between the
+ * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one.
+ */
+export async function askForItems(
+  application: Application,
+  items: readonly NumberedItem[],
+  { source, signal, concurrency }: AskOptions,
+): Promise<void> {
+  const { operation, jobId } = application;
+  if (operation.kind !== 'http') throw new RangeError('only HTTP operations have a handler');
+  const { text, values } = checkStatement(application, items);
+  const { rows } = await source.query<{ seq: string; code: string | null }>(text, [...values]);
+  const codes = new Map(rows.map(({ seq, code }) => [Number(seq), code]));
+  const refused = items.flatMap((item): NotedResult[] => {
+    const code = codes.get(item.seq) ?? null;
+    if (code === null) return [];
+    const isMissing = code === 'not_found';
+    const message = isMissing ? 'There is no such record.' : null;
+    return [{ ...item, status: isMissing ? 'failed' : 'skipped', code, message }];
+  });
+  await noteResults(source, jobId, refused);
+  const open = items.filter(({ seq }) => (codes.get(seq) ?? null) === null).values();
+  const line = async () => {
+    // Lines share one iterator, so that an item which hangs holds up its own line only.
+    for (const item of open) {
+      if (signal.aborted) return;
+      const outcome = await callHandler(
+        {
+          url: operation.url,
+          timeoutMs: operation.timeoutMs,
+          idempotencyKey: `${jobId}/${item.itemId}`,
+          body: bodyOf(application, item),
+        },
+        signal,
+      );
+      if (outcome.status === 'stopped') return;
+      const { code, message } = outcome.status === 'failed' ? outcome : { code: null, message: null };
+      await noteResults(source, jobId, [{ ...item, status: outcome.status, code, message }]);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, line));
+}
+
+function bodyOf({ jobId, table, sourceId, params }: Application, { itemId, key }: NumberedItem): unknown {
+  return {
+    job_id: jobId,
+    resource: table.resource.name,
+    item_id: itemId,
+    key: Object.fromEntries(table.key.map(({ name }, index) => [name, key[index]])),
+    account: sourceId,
+    params,
+  };
+}

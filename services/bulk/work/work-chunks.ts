@@ -1,0 +1,81 @@
+import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
+import { FilterError } from '../../../shared/domain/bulk-filter.ts';
+import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { JobFailedError } from '../job-failed-error.ts';
+import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
+import { failJob } from '../store/end-job.ts';
+import { type WorkDeps, workChunk } from './work-chunk.ts';
+
+/** Between looks for work when there is none. */
+const IDLE_MS = 200;
+
+/** Claims chunks and works on them, one after the other; a process runs several of these. */
+export function createChunkWorker(
+  index: number,
+  owner: string,
+  deps: WorkDeps & { readonly log: Log },
+): Worker {
+  return {
+    name: `bulk-worker-${index}`,
+    ready: Promise.resolve(),
+    async run(signal) {
+      let failureCount = 0;
+      while (!signal.aborted) {
+        let claim: ClaimedChunk | undefined;
+        try {
+          claim = await claimChunk(deps.control, owner);
+          failureCount = 0;
+        } catch (error) {
+          const delayMs = backoffMs(failureCount, { initialMs: 100, maxMs: 5_000 });
+          failureCount += 1;
+          deps.log.warn('bulk.claim_failed', { error, failureCount, delayMs });
+          await sleep(delayMs, signal);
+          continue;
+        }
+        if (claim === undefined) await sleep(IDLE_MS, signal);
+        else await step(claim, deps, signal);
+      }
+    },
+  };
+}
+
+async function step(claim: ClaimedChunk, deps: WorkDeps & { log: Log }, signal: AbortSignal): Promise<void> {
+  const log = deps.log.child({ jobId: claim.jobId, chunk: claim.chunk, attempt: claim.attempt });
+  const startedAtMs = performance.now();
+  try {
+    const outcome = await workChunk(claim, deps, signal);
+    const durationMs = Math.round(performance.now() - startedAtMs);
+    log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure === undefined) {
+      log.warn('bulk.chunk_failed', { error });
+      // What could not be reported is claimed again when its lease is over.
+      await sleep(IDLE_MS, signal);
+      return;
+    }
+    log.error('bulk.job_failed', { code: failure.code, error });
+    await failJob(deps.control, claim.jobId, failure).catch((cause: unknown) => {
+      log.warn('bulk.job_failure_not_noted', { error: cause });
+    });
+  }
+}
+
+/** What ends the whole job; undefined: the chunk is tried again. */
+function toFailure(error: unknown): { code: string; message: string } | undefined {
+  if (error instanceof JobFailedError) return { code: error.code, message: error.message };
+  if (error instanceof FilterError) {
+    return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
+  }
+  const isHopeless = error instanceof SetupError || judgeSourceError(error) === 'stop';
+  if (!isHopeless) return undefined;
+  return {
+    code: 'source_refused',
+    message:
+      'The source database does not let the records be changed: its table or its rights are not as they were.',
+  };
+}

@@ -1,0 +1,116 @@
+import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import type { createApp } from '../../services/api/server.ts';
+import { buildBulk } from '../../services/bulk/build.ts';
+import { readBulkConfig } from '../../services/bulk/config.ts';
+import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { runService } from '../../shared/runtime/run-service.ts';
+import { type Answered, openTestApi, type TestApi } from './api-server.ts';
+import { waitFor } from './wait-for.ts';
+
+/** A status as `GET /bulk/operations/{id}` shows it; tests look into it freely. */
+// biome-ignore lint/suspicious/noExplicitAny: as answers of the api are.
+type Status = any;
+
+/** DocuMint's tables in a database of its own, the api over it, and any number of bulk workers in this process. */
+export interface BulkWorld extends AsyncDisposable {
+  readonly api: TestApi;
+  readonly env: Record<string, string>;
+  /** A new account with `count` open invoices; their IDs go on from those of earlier accounts. */
+  account(count: number): Promise<{ id: string; key: string; sourceId: string; ids: string[] }>;
+  /** Runs a worker until the world is disposed or the returned function is called. */
+  startWorker(settings?: Record<string, string>): Promise<() => Promise<void>>;
+  submit(key: string, body: Record<string, unknown>, headers?: Record<string, string>): Promise<Answered>;
+  status(key: string, jobId: string): Promise<Status>;
+  /** Waits until the job has this status, or any that is final. */
+  until(key: string, jobId: string, ...statuses: string[]): Promise<Status>;
+  /** Every result of a job, by pages. */
+  results(key: string, jobId: string, query?: string): Promise<Status[]>;
+}
+
+export async function openBulkWorld(
+  overrides: Partial<Parameters<typeof createApp>[0]> = {},
+): Promise<BulkWorld> {
+  const stack = new AsyncDisposableStack();
+  const api = stack.use(await openTestApi(overrides));
+  await createDocumint(api.pool);
+  for (const statement of LEDGER_DDL) await api.pool.query(statement);
+  await api.pool.query(
+    `insert into documint.customers (id, account_id, name, email, country, address)
+     values (0, 'nobody', 'x', 'x@example.com', 'DE', '{}')`,
+  );
+  const env = {
+    DATABASE_URL: api.databaseUrl,
+    STORAGE_URL: api.storageUrl,
+    CATALOG: 'schemas/catalogs/documint.yaml',
+    BULK_CHUNK_ITEMS: '50',
+  };
+  let next = 1;
+  const status: BulkWorld['status'] = async (key, jobId) =>
+    (await api.call('GET', `/bulk/operations/${jobId}`, { key })).json;
+  return {
+    api,
+    env,
+    status,
+    async account(count) {
+      const account = await api.account();
+      const first = next;
+      next += count;
+      await api.pool.query(
+        `insert into documint.customers (id, account_id, name, email, country, address)
+         values ($1::bigint, $2, 'Customer', 'c@example.com', 'DE', '{}')`,
+        [first, account.sourceId],
+      );
+      await api.pool.query(
+        `insert into documint.invoices (id, account_id, customer_id, status, currency, tax, total, issued_on, memo)
+         select n, $1, $2::bigint, 'open', 'EUR', 1, n, '2026-01-01', 'memo ' || n
+         from generate_series($2::bigint, $3::bigint) n`,
+        [account.sourceId, first, first + count - 1],
+      );
+      return { ...account, ids: Array.from({ length: count }, (_, index) => String(first + index)) };
+    },
+    async startWorker(settings = {}) {
+      const stop = new AbortController();
+      const { promise: ready, resolve } = Promise.withResolvers<void>();
+      const running = runService(
+        async (context) => {
+          const config = readBulkConfig({ ...env, ...settings });
+          const workers = await buildBulk(config, context, () => api.clock.nowMs ?? Date.now());
+          resolve();
+          return workers;
+        },
+        silentLog,
+        stop.signal,
+      );
+      let isStopped = false;
+      const end = async () => {
+        if (isStopped) return;
+        isStopped = true;
+        stop.abort();
+        await running;
+      };
+      stack.defer(end);
+      await Promise.race([ready, running]);
+      return end;
+    },
+    submit: (key, body, headers = {}) => api.call('POST', '/bulk/operations', { key, body, headers }),
+    until: (key, jobId, ...statuses) =>
+      waitFor(`${jobId} is ${statuses.join(' or ') || 'ended'}`, async () => {
+        const found = await status(key, jobId);
+        const isFinal = ['completed', 'failed', 'cancelled'].includes(found.status);
+        return statuses.includes(found.status) || isFinal ? found : undefined;
+      }),
+    async results(key, jobId, query = '') {
+      const all: Status[] = [];
+      let cursor = '';
+      for (;;) {
+        const path = `/bulk/operations/${jobId}/results?limit=37${query}${cursor}`;
+        const { json } = await api.call('GET', path, { key });
+        all.push(...json.data);
+        if (!json.has_more) return all;
+        cursor = `&cursor=${encodeURIComponent(json.next_cursor)}`;
+      }
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
