@@ -43,6 +43,7 @@ const ONE_OF_EACH: ServicesOptions['services'] = {
   writer: 1,
   capture: 1,
   dispatcher: 1,
+  bulk: 1,
 };
 
 const DEFAULT_SAMPLE_ROWS = 10_000;

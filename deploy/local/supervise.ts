@@ -9,7 +9,7 @@ import { sleep } from '../../shared/runtime/sleep.ts';
 import { type Child, type ChildGroup, createChildGroup } from './child-group.ts';
 import { choosePort } from './ports.ts';
 
-export type ServiceName = 'api' | 'extractor' | 'writer' | 'capture' | 'dispatcher';
+export type ServiceName = 'api' | 'extractor' | 'writer' | 'capture' | 'dispatcher' | 'bulk';
 
 export interface ServicesOptions {
   /** Logs go to `logs` in it, and the records of running processes to `run`. */
@@ -73,6 +73,7 @@ const PREFERRED_PORTS: Record<ServiceName, number> = {
   writer: 8_082,
   capture: 8_083,
   dispatcher: 8_084,
+  bulk: 8_085,
 };
 
 const EXCERPT_LINE_COUNT = 10;

@@ -1,0 +1,331 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let world: BulkWorld;
+beforeAll(async () => {
+  world = await openBulkWorld({ maxQueuedBulk: 50 });
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const voided = async (sourceId: string) => {
+  const { rows } = await world.api.pool.query<{ id: string }>(
+    `select id from documint.invoices where account_id = $1 and status = 'void' order by id`,
+    [sourceId],
+  );
+  return rows.map(({ id }) => id);
+};
+
+const voidAll = { resource: 'invoices', operation: 'void', async: true, filter: { status: { eq: 'open' } } };
+
+test('with async, even one item is a job, which ends completed with its results', async () => {
+  const { key, ids } = await world.account(1);
+  const { status, json, headers } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'void',
+    ids,
+    async: true,
+  });
+  expect(status).toBe(202);
+  expect(json).toEqual({
+    job_id: expect.stringMatching(/^blk_/),
+    status: 'pending',
+    estimated_items: 1,
+    estimated_duration_seconds: expect.any(Number),
+  });
+  expect(headers.get('location')).toBe(`/bulk/operations/${json.job_id}`);
+  const pending = await world.status(key, json.job_id);
+  expect(pending).toMatchObject({ status: 'pending', queue_position: 1, total: 1, eta_seconds: null });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({
+    status: 'completed',
+    processed: 1,
+    succeeded: 1,
+    failed: 0,
+    skipped: 0,
+    total: 1,
+  });
+  expect(done.quota).toEqual({ limit: null, used: 1, remaining: null, resets_at: expect.any(String) });
+  expect(await world.results(key, json.job_id)).toMatchObject([{ item_id: ids[0], status: 'succeeded' }]);
+});
+
+test('ten thousand IDs are taken, one more is sent to /bulk/files, and the same key gives the same job', async () => {
+  const { key } = await world.account(1);
+  const ids = Array.from({ length: 10_001 }, (_, index) => String(10_000_000 + index));
+  const body = { resource: 'invoices', operation: 'void', async: true, ids };
+  const over = await world.submit(key, body);
+  expect(over.status).toBe(422);
+  expect(over.text).toContain('/bulk/files');
+  const first = await world.submit(key, { ...body, ids: ids.slice(1) }, { 'idempotency-key': 'big' });
+  expect(first).toMatchObject({ status: 202, json: { estimated_items: 10_000 } });
+  const again = await world.submit(key, { ...body, ids: ids.slice(1) }, { 'idempotency-key': 'big' });
+  expect(again.json.job_id).toBe(first.json.job_id);
+  const cancelled = await world.api.call('POST', `/bulk/operations/${first.json.job_id}/cancel`, { key });
+  expect(cancelled).toMatchObject({ status: 202, json: { status: 'cancelled', processed: 0 } });
+  const ended = await world.submit(key, { ...body, ids: ids.slice(1) }, { 'idempotency-key': 'big' });
+  expect(ended.json.job_id).toBe(first.json.job_id);
+});
+
+test('a file of IDs becomes items in its order, with bad ones and repetitions told by line', async () => {
+  const { key, ids } = await world.account(120);
+  const other = await world.account(1);
+  const lines = [
+    '\uFEFF7x',
+    '',
+    ...ids.slice(0, 60),
+    ' ',
+    'abc',
+    ...ids.slice(60),
+    ids[0],
+    '9'.repeat(2_000),
+  ];
+  const upload = await fetch(`${world.api.url}/bulk/files`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'text/plain' },
+    body: lines.join('\r\n'),
+  });
+  expect(upload.status).toBe(201);
+  const file = (await upload.json()) as { file_id: string; items: number };
+  expect(file.items).toBe(124);
+  const body = { resource: 'invoices', operation: 'void', async: true, file_id: file.file_id };
+  expect((await world.submit(other.key, body)).status).toBe(404);
+  const { json } = await world.submit(key, body);
+  expect(json.estimated_items).toBe(124);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', total: 124, succeeded: 120, failed: 3, skipped: 1 });
+  expect(done.error_summary).toEqual([{ code: 'invalid_id', count: 3 }]);
+  const failed = await world.results(key, json.job_id, '&status=failed');
+  expect(failed.map(({ line, item_id }) => [line, item_id.slice(0, 3)])).toEqual([
+    [1, '7x'],
+    [64, 'abc'],
+    [126, '999'],
+  ]);
+  const all = await world.results(key, json.job_id);
+  expect(all.filter(({ status }) => status === 'succeeded').map(({ item_id }) => item_id)).toEqual(ids);
+  expect(all.find(({ status }) => status === 'skipped')).toMatchObject({ code: 'duplicate', line: 125 });
+});
+
+test('the list is fixed at the start; live semantics look again', async () => {
+  for (const semantics of ['snapshot', 'live']) {
+    const { key, id, ids, sourceId } = await world.account(3);
+    // A job with no quota lists its items and then waits, which is the moment to change what matches.
+    await world.api.pool.query('update accounts set bulk_quota = 0 where id = $1', [id]);
+    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[2]]);
+    const { json } = await world.submit(key, { ...voidAll, semantics });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(await world.startWorker());
+    expect(await world.until(key, json.job_id, 'paused')).toMatchObject({
+      status: 'paused',
+      total: 2,
+      pause_reason: 'quota',
+      eta_seconds: null,
+    });
+    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
+    await world.api.pool.query(`update documint.invoices set status = 'open' where id = $1`, [ids[2]]);
+    await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
+    expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', total: 2 });
+    const results = await world.results(key, json.job_id);
+    if (semantics === 'snapshot') {
+      expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
+      expect(await voided(sourceId)).toEqual(ids.slice(0, 2));
+    } else {
+      expect(results).toMatchObject([
+        { status: 'skipped', code: 'no_longer_matches' },
+        { status: 'succeeded' },
+      ]);
+      expect(await voided(sourceId)).toEqual([ids[1]]);
+    }
+  }
+});
+
+test('a job whose own changes make its items match again ends', async () => {
+  const { key } = await world.account(60);
+  const { json } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'update',
+    async: true,
+    semantics: 'live',
+    filter: { status: { eq: 'open' } },
+    params: { status: 'open' },
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'completed',
+    succeeded: 60,
+    total: 60,
+  });
+});
+
+test('a job without quota pauses, and goes on by itself in the next month, each item once', async () => {
+  const { key, id, sourceId, ids } = await world.account(130);
+  await world.api.pool.query('update accounts set bulk_quota = 70 where id = $1', [id]);
+  await world.api.pool.query(`update documint.invoices set status = 'void' where id = any ($1::bigint[])`, [
+    ids.slice(0, 10),
+  ]);
+  const { json } = await world.submit(key, { ...voidAll, filter: { account_id: { eq: sourceId } } });
+  const november = Date.UTC(2026, 10, 15);
+  world.api.clock.nowMs = november;
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => {
+    world.api.clock.nowMs = undefined;
+  });
+  stack.defer(await world.startWorker());
+  const paused = await world.until(key, json.job_id, 'paused');
+  expect(paused).toMatchObject({
+    status: 'paused',
+    succeeded: 70,
+    skipped: 10,
+    processed: 80,
+    quota: { limit: 70, used: 70, remaining: 0, resets_at: '2026-12-01T00:00:00.000Z' },
+    resumes_at: '2026-12-01T00:00:00.000Z',
+  });
+  expect(await voided(sourceId)).toHaveLength(80);
+  world.api.clock.nowMs = Date.UTC(2026, 11, 1);
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({
+    status: 'completed',
+    succeeded: 120,
+    skipped: 10,
+    total: 130,
+    quota: { used: 50, remaining: 20 },
+  });
+});
+
+test('a job that is cancelled keeps what is done, and its counts and results agree', async () => {
+  const { key, id, sourceId } = await world.account(300);
+  await world.api.pool.query('update accounts set bulk_quota = 100 where id = $1', [id]);
+  const { json } = await world.submit(key, voidAll);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  await world.until(key, json.job_id, 'paused');
+  const cancel = () => world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
+  expect(await cancel()).toMatchObject({
+    status: 202,
+    json: { status: 'cancelled', succeeded: 100, total: 300 },
+  });
+  expect(await cancel()).toMatchObject({ status: 202, json: { status: 'cancelled' } });
+  expect(await voided(sourceId)).toHaveLength(100);
+  expect(await world.results(key, json.job_id)).toHaveLength(100);
+  for (const action of ['pause', 'resume']) {
+    const path = `/bulk/operations/${json.job_id}/${action}`;
+    expect((await world.api.call('POST', path, { key })).status).toBe(409);
+  }
+});
+
+test('a job is paused and resumed by request', async () => {
+  const { key } = await world.account(20);
+  const { json } = await world.submit(key, voidAll);
+  const ask = (action: string) =>
+    world.api.call('POST', `/bulk/operations/${json.job_id}/${action}`, { key });
+  expect(await ask('pause')).toMatchObject({
+    status: 202,
+    json: { status: 'paused', pause_reason: 'requested' },
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const other = await world.submit(key, { ...voidAll, filter: { id: { eq: 0 } } });
+  await world.until(key, other.json.job_id);
+  expect(await world.status(key, json.job_id)).toMatchObject({ status: 'paused', processed: 0 });
+  expect(await ask('resume')).toMatchObject({ status: 202 });
+  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 20 });
+});
+
+test('jobs over the limit of an account wait in order', async () => {
+  const { key, id } = await world.account(5);
+  await world.api.pool.query('update accounts set max_running_bulk = 10, bulk_quota = 0 where id = $1', [id]);
+  const jobs: string[] = [];
+  for (let index = 0; index < 12; index += 1) jobs.push((await world.submit(key, voidAll)).json.job_id);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  for (const job of jobs.slice(0, 10)) await world.until(key, job, 'paused');
+  expect(await world.status(key, jobs[10] ?? '')).toMatchObject({ status: 'pending', queue_position: 1 });
+  expect(await world.status(key, jobs[11] ?? '')).toMatchObject({ status: 'pending', queue_position: 2 });
+  await world.api.call('POST', `/bulk/operations/${jobs[3]}/cancel`, { key });
+  await world.until(key, jobs[10] ?? '', 'paused');
+  expect(await world.status(key, jobs[11] ?? '')).toMatchObject({ status: 'pending', queue_position: 1 });
+  await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
+  await world.until(key, jobs[11] ?? '');
+  const list = await world.api.call('GET', '/bulk/operations?status=completed&limit=200', { key });
+  expect(list.json.data).toHaveLength(11);
+});
+
+test('as many failures as max_failures end the job, with what is done readable', async () => {
+  const { key, ids } = await world.account(100);
+  const missing = Array.from({ length: 100 }, (_, index) => String(90_000_000 + index));
+  const { json } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'void',
+    async: true,
+    ids: [...ids.slice(0, 50), ...missing, ...ids.slice(50)],
+    max_failures: 10,
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker({ BULK_MAX_CHUNKS: '1' }));
+  const done = await world.until(key, json.job_id);
+  expect(done.status).toBe('failed');
+  expect(done.error.code).toBe('max_failures');
+  expect(done.failed).toBeGreaterThanOrEqual(10);
+  expect(done.processed).toBe(done.succeeded + done.failed + done.skipped);
+  expect(done.error_summary).toEqual([{ code: 'not_found', count: done.failed }]);
+  expect(done.recent_errors).toHaveLength(10);
+  expect(await world.results(key, json.job_id, '&status=failed')).toHaveLength(done.failed);
+});
+
+test('a cursor of results is bound to its job and filter, and a page is the same when read again', async () => {
+  const { key, ids } = await world.account(60);
+  const submit = async () =>
+    (await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids })).json.job_id;
+  const [first, second] = [await submit(), await submit()];
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  await world.until(key, first);
+  await world.until(key, second);
+  const page = (job: string, query: string) =>
+    world.api.call('GET', `/bulk/operations/${job}/results?limit=20${query}`, { key });
+  const { json } = await page(first, '');
+  const cursor = `&cursor=${encodeURIComponent(json.next_cursor)}`;
+  const next = await page(first, cursor);
+  expect(next.json.data[0].item_id).toBe(ids[20]);
+  expect((await page(first, cursor)).text).toBe(next.text);
+  expect((await page(second, cursor)).status).toBe(400);
+  expect((await page(first, `${cursor}&status=failed`)).status).toBe(400);
+  expect((await page(first, `${cursor}x`)).status).toBe(400);
+  expect(
+    (await world.api.call('GET', `/bulk/operations/${first}`, { key: (await world.account(1)).key })).status,
+  ).toBe(404);
+});
+
+test('workers that share a job, and one that is stopped in the middle, repeat nothing', async () => {
+  const { key, sourceId } = await world.account(2_000);
+  await world.api.pool.query(`
+    create table if not exists documint.touches (id bigint);
+    create or replace function documint.note_touch() returns trigger language plpgsql as $$
+      begin insert into documint.touches values (new.id); return new; end $$;
+    create or replace trigger note_touch after update on documint.invoices for each row execute function documint.note_touch()`);
+  const { json } = await world.submit(key, voidAll);
+  const settings = { BULK_CHUNK_ITEMS: '20' };
+  const stopFirst = await world.startWorker(settings);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker(settings));
+  await waitFor('some are done', async () => (await world.status(key, json.job_id)).processed > 100);
+  await stopFirst();
+  let last = 0;
+  const done = await waitFor('the job has ended', async () => {
+    const status = await world.status(key, json.job_id);
+    expect(status.processed).toBeGreaterThanOrEqual(last);
+    last = status.processed;
+    return status.status === 'completed' ? status : undefined;
+  });
+  expect(done).toMatchObject({ succeeded: 2_000, failed: 0, skipped: 0, total: 2_000 });
+  const { rows } = await world.api.pool.query(
+    `select count(*)::int as touched, count(distinct t.id)::int as items from documint.touches t
+     join documint.invoices i on i.id = t.id and i.account_id = $1`,
+    [sourceId],
+  );
+  expect(rows).toEqual([{ touched: 2_000, items: 2_000 }]);
+});
