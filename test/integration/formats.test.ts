@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import { createChooseFormat } from '../../services/writer/formats/choose-format.ts';
 import type { EncodeContext } from '../../services/writer/formats/format.ts';
@@ -220,4 +223,30 @@ test.each(['jsonl', 'csv', 'parquet'])('a %s file of the same rows is the same b
   const directory = temporaryDirectory();
   const first = await encode({ format }, directory);
   expect((await encode({ format }, directory)).equals(first)).toBe(true);
+});
+
+interface EncodeUsage {
+  rows: number;
+  sha256: string;
+  maxMegabytes: number;
+  longestDelayMs: number;
+}
+
+async function encodeInProcess(format: string, rowCount: number): Promise<EncodeUsage> {
+  const script = fileURLToPath(new URL('../support/encode-rows.ts', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, format, String(rowCount)]);
+  return JSON.parse(stdout);
+}
+
+/** What Node itself takes, a bounded number of buffers, and for Parquet what DuckDB may have. */
+test.each([
+  ['csv', 256],
+  ['parquet', 512],
+])('300,000 rows of %s in a zip take bounded memory, and the event loop goes on', async (format, limit) => {
+  const first = await encodeInProcess(format, 300_000);
+  expect(first.rows).toBe(300_000);
+  expect(first.maxMegabytes).toBeLessThan(limit);
+  // A member that says nothing for ten seconds is put out of its Kafka group.
+  expect(first.longestDelayMs).toBeLessThan(5_000);
+  expect((await encodeInProcess(format, 300_000)).sha256).toBe(first.sha256);
 });

@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type pg from 'pg';
+import { createScratch } from '../../services/writer/assembly/scratch.ts';
 import { buildWriter } from '../../services/writer/build.ts';
 import { readWriterConfig } from '../../services/writer/config.ts';
 import type { ExportFile } from '../../services/writer/store/complete-export.ts';
@@ -73,6 +74,10 @@ export interface WriterFixture extends AsyncDisposable {
   readonly storageRoot: string;
   /** A running export whose chunks have these numbers of rows. Each is at attempt 1. */
   addExport(chunks: Record<string, readonly number[]>, request?: Record<string, unknown>): Promise<string>;
+  /** Makes the columns of a resource known that has no rows, as the extractor does. */
+  registerRows(resource: string): Promise<void>;
+  /** Exports that a writer keeps something for on the local disk. */
+  scratchExports(): Promise<string[]>;
   /** Sends rows in this order; each chunk's are on its partition. */
   produce(rows: readonly TestRow[]): Promise<void>;
   /** Every chunk is extracted, all are known, and the feed has passed the seal. */
@@ -137,6 +142,7 @@ export async function createWriterFixture(): Promise<WriterFixture> {
     STORAGE_URL: pathToFileURL(join(folder, 'storage')).href,
     CATALOG: join(folder, 'catalog.yaml'),
     TOPIC_PREFIX: prefix,
+    WRITER_SCRATCH_DIR: join(folder, 'scratch'),
   };
   const storageRoot = join(folder, 'storage');
   const storage = createFileStorage(storageRoot);
@@ -195,6 +201,14 @@ export async function createWriterFixture(): Promise<WriterFixture> {
       }
       return id;
     },
+    async registerRows(resource) {
+      const { schema } = createRowCodec(shapeOf(resource), {
+        namespace: `tandem.shop.${resource}`,
+        record: 'Row',
+      });
+      await registry.register(`${topics.rows(resource)}-value`, schema);
+    },
+    scratchExports: () => createScratch(join(folder, 'scratch')).listExports(),
     async produce(rows) {
       for (let at = 0; at < rows.length; at += 2_000) {
         const byTopic = Map.groupBy(rows.slice(at, at + 2_000), ({ resource = 'orders' }) => resource);

@@ -3,7 +3,7 @@ import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/
 import { UnknownOutputError } from '../formats/choose-format.ts';
 import { DuckdbError } from '../formats/duckdb-session.ts';
 import { NoColumnsError } from '../formats/parquet.ts';
-import { UnreadableLineError } from '../formats/text-rows.ts';
+import { UnreadableLineError } from '../formats/whole-lines.ts';
 import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 

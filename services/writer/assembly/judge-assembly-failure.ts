@@ -2,7 +2,7 @@ import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/
 import { UnknownOutputError } from '../formats/choose-format.ts';
 import { DuckdbError } from '../formats/duckdb-session.ts';
 import { NoColumnsError } from '../formats/parquet.ts';
-import { UnreadableLineError } from '../formats/text-rows.ts';
+import { UnreadableLineError } from '../formats/whole-lines.ts';
 import type { WriterFailure } from '../store/fail-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What one try at an export keeps on the local disk; all of it is removed at the try's end. */
@@ -37,6 +37,8 @@ export function createScratch(directory: string): Scratch {
         },
         async [Symbol.asyncDispose]() {
           await remove(ofTry);
+          // Another try's folder may be in it; then it is that one's to remove.
+          await rmdir(ofExport).catch(() => undefined);
         },
       };
     },

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Column, RowTexts } from '../../../shared/domain/row-shape.ts';
 import { createCsv } from './csv.ts';
 import { describeFormat, encodeContext } from './describe-format.ts';
-import { UnreadableLineError } from './text-rows.ts';
+import { UnreadableLineError } from './whole-lines.ts';
 
 /** A reader of its own making, character by character: null and an empty string differ by their quotes alone. */
 function parseCsv(text: string): (string | null)[][] {
