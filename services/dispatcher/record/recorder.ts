@@ -32,7 +32,7 @@ export function createRecorder(
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
       const commits = createOffsetCommits(consumer, log);
-      // A fetch of nothing but the markers that end Kafka transactions reaches no batch handler; all before it is recorded.
+      // A fetch of nothing but aborted records and markers of transactions reaches no handler; all before it is recorded.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
         if (payload.batchSize === 0) commits.note(payload.topic, payload.partition, payload.lastOffset);
       });
@@ -59,6 +59,8 @@ export function createRecorder(
               await keepTrying('recording changes', recordStep, log, signal, heartbeat);
               await heartbeat();
             }
+            // Behind the last change comes the marker that ended its transaction.
+            commits.note(batch.topic, batch.partition, batch.lastOffset());
           },
         },
         leaving.signal,
