@@ -32,9 +32,9 @@ export interface NumberedItem {
  * One statement that changes the rows of many items and writes what became of each into the ledger. Items that the ledger has
  * are left out; rows that somebody else holds locked are left for later, unless `isLast`, which makes them fail.
  *
- * - `item`: those that have no ledger row yet;
+ * - `item`: those that have no ledger row yet. The bounds keep a plan that reads the ledger by its index within the chunk;
  * - `held`: their rows, locked. `skip locked` waits for nobody, so that no chunk can deadlock with another;
- * - `decided`: what is to become of each;
+ * - `decided`: what is to become of each. A scalar subquery, because `exists` may be planned as a read of the whole table;
  * - `noted`: the ledger rows that were really inserted: if another worker was quicker, there are none;
  * - `changed`: only the rows of those.
  *
@@ -53,6 +53,7 @@ export function applyStatement(
     items.map(({ itemId }) => itemId),
     items.map(({ line }) => line),
     isLast,
+    ...seqBounds(items),
   ]);
   const keys = table.key.map((column, index) => {
     const texts = binder.bind(items.map(({ key }) => key[index] ?? ''));
@@ -68,7 +69,8 @@ with item as materialized (
   select t.seq, t.item_id, t.line, ${keys.map(({ name, type }) => `t.${name}::${type} as ${name}`).join(', ')}
   from unnest($2::int[], $3::text[], $4::int[], ${keys.map(({ texts }) => `${texts}::text[]`).join(', ')})
     as t (seq, item_id, line, ${names.join(', ')})
-  where not exists (select from ${LEDGER} l where l.job_id = $1 and l.seq = t.seq)
+  where not exists (
+    select from ${LEDGER} l where l.job_id = $1 and l.seq between $6 and $7 and l.seq = t.seq)
 ), held as materialized (
   select i.seq, ${names.map((name) => `i.${name}`).join(', ')}, ${skipCodeSql(application, binder)} as skip_code
   from item i join ${from} on ${isRowOf('i')}
@@ -76,7 +78,7 @@ with item as materialized (
 ), decided as materialized (
   select i.seq, i.item_id, i.line, case
       when h.seq is not null then h.skip_code
-      when exists (select from ${from} where ${isRowOf('i')}) then case when $5::boolean then 'conflict' else 'locked' end
+      when (select true from ${from} where ${isRowOf('i')} limit 1) then case when $5::boolean then 'conflict' else 'locked' end
       else 'not_found' end as code
   from item i left join held h on h.seq = i.seq
 ), noted as (
@@ -95,6 +97,11 @@ with item as materialized (
 select (select count(*) from noted where status = 'succeeded')::text as noted, (select count(*) from changed)::text as changed,
   (select coalesce(json_agg(seq), '[]') from decided where code = 'locked')::text as locked`;
   return { text, values: binder.values };
+}
+
+function seqBounds(items: readonly NumberedItem[]): [number, number] {
+  const seqs = items.map(({ seq }) => seq);
+  return [Math.min(...seqs), Math.max(...seqs)];
 }
 
 /** Why a row that is there is left as it is; null when it is to be changed. */

@@ -132,7 +132,9 @@ test('an account’s name and limits can be changed, within bounds', async () =>
     bulk_items_per_month: null,
   });
   expect((await patch({ limits: { bulk_items_per_month: 9 } })).json.limits.bulk_items_per_month).toBe(9);
-  expect((await patch({ limits: { bulk_items_per_month: null } })).json.limits.bulk_items_per_month).toBe(null);
+  expect((await patch({ limits: { bulk_items_per_month: null } })).json.limits.bulk_items_per_month).toBe(
+    null,
+  );
   expect((await patch({ name: 'New' })).json).toMatchObject({
     name: 'New',
     limits: { max_running_exports: 5 },
