@@ -5,13 +5,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/local/demo/api-client.ts';
 import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { applyChanges, takeExport } from '../support/export-files.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
  * The law on the real parts: random transactions on several sessions, with savepoints, exports begun at random moments and
- * capture killed at others. Each export's file with the feed after it must be the source.
+ * capture killed at others. Each export's file must be the source, with the feed after it as with an export of the changes.
  */
 const SESSIONS = 4;
 const ROWS = 8;
@@ -135,10 +136,11 @@ async function play(steps: readonly Step[]): Promise<string[]> {
   return exports;
 }
 
-test('file plus feed is the source, for random transactions, exports and crashes of capture', async () => {
+test('file plus feed is the source, and so is file plus changes, for random transactions, exports and crashes of capture', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 25, maxLength: 60 }), async (steps) => {
       const exports = await play([...steps, { do: 'export' }]);
+      const resources = world.catalog.resources.map(({ name }) => name);
       for (const exportId of exports) {
         const replica = await loadExport(world, customer, exportId);
         let after = `after_export=${exportId}`;
@@ -146,8 +148,12 @@ test('file plus feed is the source, for random transactions, exports and crashes
           after = await pullFeed(customer, after, replica);
         });
         expect(faults).toEqual([]);
+        const refreshed = await loadExport(world, customer, exportId);
+        const changes = await takeExport(customer, { resources, changes_since: exportId });
+        expect(applyChanges(world, changes.files, refreshed)).toEqual([]);
+        expect(await differencesAfter(world, customer, refreshed, 0)).toEqual([]);
       }
     }),
     { numRuns: 6, endOnFailure: true },
   );
-}, 300_000);
+}, 400_000);
