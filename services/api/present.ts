@@ -74,6 +74,7 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     format: request.format,
     compression: request.compression,
     archive: request.archive,
+    csv_safe: request.csv_safe,
     include_deleted: request.include_deleted,
     include_related: request.include_related,
     date_range: request.date_range,
@@ -126,6 +127,7 @@ async function presentFile(
     content_url: `${deps.publicUrl()}/exports/${row.id}/files/${file.name}`,
     url,
     url_expires_at: expiresAt.toISOString(),
+    ...(file.members === undefined ? {} : { members: file.members.map((member) => ({ ...member })) }),
   };
 }
 

@@ -28,6 +28,7 @@ const request: ExportRequest = {
   format: 'jsonl',
   compression: 'none',
   archive: null,
+  csv_safe: false,
   include_deleted: false,
   include_related: false,
   date_range: { from: 'F', to: 'T', field: null },

@@ -46,16 +46,21 @@ export const auditSchema = z
   })
   .meta({ id: 'AuditEntry' });
 
+const archiveMemberSchema = z
+  .strictObject({ name: z.string(), resource: z.string(), rows: count, bytes: count, sha256: z.string() })
+  .meta({ id: 'ArchiveMember' });
+
 export const exportFileSchema = z
   .strictObject({
     name: z.string(),
-    resource: z.string(),
+    resource: z.string().nullable().meta({ description: 'Null: an archive of all resources.' }),
     rows: count,
     bytes: count,
     sha256: z.string(),
     content_url: z.string().meta({ description: 'Needs the key; redirects to a fresh presigned URL.' }),
     url: z.string().meta({ description: 'Presigned: needs no key, and works until url_expires_at.' }),
     url_expires_at: moment,
+    members: z.array(archiveMemberSchema).optional().meta({ description: 'What is in an archive.' }),
   })
   .meta({ id: 'ExportFile' });
 
@@ -69,6 +74,7 @@ export const exportSchema = z
     format: z.string(),
     compression: z.string(),
     archive: z.string().nullable(),
+    csv_safe: z.boolean(),
     include_deleted: z.boolean(),
     include_related: z.boolean(),
     date_range: z.strictObject({ from: moment, to: moment, field: z.string().nullable() }).nullable(),

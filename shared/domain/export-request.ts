@@ -1,10 +1,17 @@
+export const EXPORT_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
+export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
+
 /** An export as it was asked for, with everything relative or defaulted resolved; kept in `exports.request`. */
 export interface ExportRequest {
   /** Resources asked for by name. What came along by `include_related` stands in `exports.resources` with them. */
   readonly resources: readonly string[];
-  readonly format: 'jsonl';
-  readonly compression: 'none' | 'gzip';
-  readonly archive: null;
+  readonly format: (typeof EXPORT_FORMATS)[number];
+  /** Of each file, before it comes to an archive. Parquet is compressed inside, and has `none`. */
+  readonly compression: (typeof EXPORT_COMPRESSIONS)[number];
+  /** Null: a file for each resource. */
+  readonly archive: 'zip' | null;
+  /** In CSV, an apostrophe before each cell that a spreadsheet would take for a formula. */
+  readonly csv_safe: boolean;
   readonly include_deleted: boolean;
   readonly include_related: boolean;
   readonly date_range: ExportDateRange | null;

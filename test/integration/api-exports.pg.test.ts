@@ -69,6 +69,7 @@ test('an export is accepted, its job and its command in one commit', async () =>
     format: 'jsonl',
     compression: 'none',
     archive: null,
+    csv_safe: false,
     include_deleted: false,
     include_related: false,
     date_range: null,

@@ -12,6 +12,7 @@ function scope(
       format: 'jsonl',
       compression: 'none',
       archive: null,
+      csv_safe: false,
       include_deleted: false,
       include_related: false,
       date_range: null,

@@ -51,6 +51,7 @@ test('the least request is resolved to every default', () => {
     format: 'jsonl',
     compression: 'none',
     archive: null,
+    csv_safe: false,
     include_deleted: false,
     include_related: false,
     date_range: null,
@@ -99,15 +100,28 @@ test('what is not available yet says so', () => {
   const errors = errorsOf(() =>
     parse({
       resource: 'invoices',
-      format: 'csv',
-      compression: 'zstd',
-      archive: 'zip',
       as_of: 'x',
     }),
   );
-  for (const pointer of ['/format', '/compression', '/archive', '/as_of']) {
-    expect(errors[pointer]).toContain('not available yet');
-  }
+  expect(errors['/as_of']).toContain('not available yet');
+});
+
+test.each([
+  { format: 'csv', compression: 'zstd', archive: 'zip', csv_safe: true },
+  { format: 'csv', compression: 'gzip', archive: null, csv_safe: false },
+  { format: 'parquet', compression: 'none', archive: 'zip', csv_safe: false },
+])('the output $format, $compression, $archive is taken', (output) => {
+  expect(resolve({ resource: 'invoices', ...output })).toMatchObject(output);
+});
+
+test.each([
+  [{ format: 'parquet', compression: 'gzip' }, '/compression'],
+  [{ format: 'parquet', compression: 'zstd', archive: 'zip' }, '/compression'],
+  [{ csv_safe: true }, '/csv_safe'],
+  [{ format: 'csv', archive: 'tar' }, '/archive'],
+  [{ compression: 'brotli' }, '/compression'],
+])('the output %j is refused at %s', (output, pointer) => {
+  expect(Object.keys(errorsOf(() => parse({ resource: 'invoices', ...output })))).toEqual([pointer]);
 });
 
 test('related resources come along over any number of steps, each once', () => {

@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
-import type { ExportDateRange, ExportRequest } from '../../../shared/domain/export-request.ts';
+import {
+  EXPORT_COMPRESSIONS,
+  EXPORT_FORMATS,
+  type ExportDateRange,
+  type ExportRequest,
+} from '../../../shared/domain/export-request.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import { formatInstant, instantSchema, parseInstant } from './instant.ts';
@@ -10,13 +15,8 @@ function reserved(what: string) {
   return z.null({ error: `${what} are not available yet; leave it out` }).optional();
 }
 
-function available<const T extends readonly [string, ...string[]]>(values: T, planned: readonly string[]) {
-  return z.enum(values, {
-    error: ({ input }) =>
-      planned.includes(String(input))
-        ? `${String(input)} is not available yet; use ${values.join(' or ')}`
-        : `must be ${values.join(' or ')}`,
-  });
+function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  return z.enum(values, { error: `must be ${values.join(' or ')}` });
 }
 
 const dateRangeSchema = z
@@ -42,9 +42,18 @@ export function exportBodySchema(catalog: Catalog) {
   return z.strictObject({
     resource: resource.optional(),
     resources: z.array(resource).min(1).max(names.length).optional(),
-    format: available(['jsonl'], ['csv', 'parquet']).default('jsonl'),
-    compression: available(['none', 'gzip'], ['zstd']).default('none'),
-    archive: reserved('archives'),
+    format: oneOf(EXPORT_FORMATS).default('jsonl'),
+    compression: oneOf(EXPORT_COMPRESSIONS).default('none').meta({
+      description: 'Of each file, also inside an archive. Parquet is compressed inside, and takes none.',
+    }),
+    archive: oneOf(['zip'])
+      .nullable()
+      .default(null)
+      .meta({ description: 'One archive of all files, with a manifest of them in it.' }),
+    csv_safe: z.boolean().default(false).meta({
+      description:
+        'In CSV, an apostrophe before each cell, other than numbers, that starts with = + - @ tab or CR.',
+    }),
     date_range: dateRangeSchema.optional(),
     include_deleted: z.boolean().default(false),
     include_related: z.boolean().default(false),
@@ -66,6 +75,10 @@ export type ExportBody = z.output<ReturnType<typeof exportBodySchema>>;
 
 /** What the schema of one field can't say. */
 export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldError[] {
+  return [...resourceRules(body), ...formatRules(body)];
+}
+
+function resourceRules(body: Readonly<Record<string, unknown>>): FieldError[] {
   if (body.resource === undefined && body.resources === undefined) {
     return [{ pointer: '/resource', detail: 'name a resource, or several with resources' }];
   }
@@ -73,6 +86,21 @@ export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldE
     return [{ pointer: '/resources', detail: 'give resource or resources, not both' }];
   }
   return [];
+}
+
+function formatRules({
+  format,
+  compression,
+  csv_safe: isSafe,
+}: Readonly<Record<string, unknown>>): FieldError[] {
+  const errors: FieldError[] = [];
+  if (format === 'parquet' && (compression === 'gzip' || compression === 'zstd')) {
+    errors.push({ pointer: '/compression', detail: 'Parquet is compressed inside; leave it out' });
+  }
+  if (isSafe === true && format !== 'csv') {
+    errors.push({ pointer: '/csv_safe', detail: 'is for the format csv only' });
+  }
+  return errors;
 }
 
 /**
@@ -87,7 +115,8 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     resources: names,
     format: body.format,
     compression: body.compression,
-    archive: null,
+    archive: body.archive,
+    csv_safe: body.csv_safe,
     include_deleted: body.include_deleted,
     include_related: body.include_related,
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),

@@ -7,11 +7,20 @@ import type { Place } from './place.ts';
 
 export interface ExportFileRow {
   readonly name: string;
-  readonly resource: string;
+  /** Null: an archive. */
+  readonly resource: string | null;
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
   readonly path: string;
+  /** What is in an archive. */
+  readonly members?: readonly {
+    readonly name: string;
+    readonly resource: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
 }
 
 /** 64-bit numbers come as texts. */

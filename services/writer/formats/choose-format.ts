@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { gzip, none, zstd } from './compression.ts';
 import { createCsv } from './csv.ts';
 import type { Compression, Format } from './format.ts';
@@ -25,13 +26,12 @@ export class UnknownOutputError extends Error {
 /** Reads from a request, as the API stored it, how files are to be written. @throws UnknownOutputError */
 export type ChooseFormat = (request: unknown) => Output;
 
-const FORMAT_NAMES = ['jsonl', 'csv', 'parquet'] as const;
-const COMPRESSIONS = { none, gzip, zstd } satisfies Record<string, Compression>;
+const COMPRESSIONS: Record<(typeof EXPORT_COMPRESSIONS)[number], Compression> = { none, gzip, zstd };
 
 const REQUEST = z
   .object({
-    format: z.enum(FORMAT_NAMES).default('jsonl'),
-    compression: z.enum(Object.keys(COMPRESSIONS) as (keyof typeof COMPRESSIONS)[]).default('none'),
+    format: z.enum(EXPORT_FORMATS).default('jsonl'),
+    compression: z.enum(EXPORT_COMPRESSIONS).default('none'),
     archive: z.literal('zip').nullable().default(null),
     csv_safe: z.boolean().default(false),
   })
