@@ -1,8 +1,12 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
 import type { createApp } from '../../services/api/server.ts';
 import { buildBulk } from '../../services/bulk/build.ts';
 import { readBulkConfig } from '../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type Answered, openTestApi, type TestApi } from './api-server.ts';
@@ -28,11 +32,25 @@ export interface BulkWorld extends AsyncDisposable {
   results(key: string, jobId: string, query?: string): Promise<Status[]>;
 }
 
-export async function openBulkWorld(
-  overrides: Partial<Parameters<typeof createApp>[0]> = {},
-): Promise<BulkWorld> {
+/** `handlerUrl`: where the operation `render` is sent to. */
+export async function openBulkWorld({
+  handlerUrl,
+  ...overrides
+}: Partial<Parameters<typeof createApp>[0]> & { handlerUrl?: string } = {}): Promise<BulkWorld> {
   const stack = new AsyncDisposableStack();
-  const api = stack.use(await openTestApi(overrides));
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-bulk-')), (path) =>
+    rm(path, { recursive: true }),
+  );
+  const catalogPath = join(folder, 'catalog.yaml');
+  const sample = await readFile('schemas/catalogs/documint.yaml', 'utf8');
+  await writeFile(
+    catalogPath,
+    sample.replace('"http://127.0.0.1:9000/render", timeout_ms: 5000', `"${handlerUrl}", timeout_ms: 300`),
+  );
+  const catalog = await loadCatalog(
+    handlerUrl === undefined ? 'schemas/catalogs/documint.yaml' : catalogPath,
+  );
+  const api = stack.use(await openTestApi({ catalog, ...overrides }));
   await createDocumint(api.pool);
   for (const statement of LEDGER_DDL) await api.pool.query(statement);
   await api.pool.query(
@@ -42,7 +60,7 @@ export async function openBulkWorld(
   const env = {
     DATABASE_URL: api.databaseUrl,
     STORAGE_URL: api.storageUrl,
-    CATALOG: 'schemas/catalogs/documint.yaml',
+    CATALOG: handlerUrl === undefined ? 'schemas/catalogs/documint.yaml' : catalogPath,
     BULK_CHUNK_ITEMS: '50',
   };
   let next = 1;
