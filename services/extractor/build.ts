@@ -10,6 +10,7 @@ import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, type Topics, topicsOf } from '../../shared/kafka/topics.ts';
+import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
@@ -50,6 +51,8 @@ export async function buildExtractor(
   const admin = stack.adopt(kafka.admin(), (client) => client.disconnect());
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
+  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  await ends.connect();
   const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await doorbells.connect();
 
@@ -72,7 +75,7 @@ export async function buildExtractor(
       bells,
       resourceRows,
       log,
-      recordedChanges: createRecordedChanges(admin, topics.changes, recorderGroup(config.topicPrefix)),
+      recordedChanges: createRecordedChanges(ends, topics.changes, recorderGroup(config.topicPrefix)),
       announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
         announcer.announce(topics.commands, 'ExtractChunk', exportId, {
           job_id: exportId,

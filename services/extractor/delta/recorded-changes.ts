@@ -12,8 +12,11 @@ export interface RecordedChanges {
 }
 
 /**
- * Capture writes changes and the seal behind them in one Kafka transaction or in an earlier one, so who knows of the seal
- * finds the changes before the topic's end. The recorder's committed offset follows its insert into the event log.
+ * Capture writes changes in the Kafka transaction of the seal behind them, or in an earlier one, so who knows of the seal
+ * finds the changes before the topic's end; "uncommitted", because a partition may learn last that the transaction
+ * is committed. The recorder's committed offset follows its insert into the event log.
+ *
+ * @param admin one that `createUncommittedAdmin` made
  */
 export function createRecordedChanges(
   admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>,
