@@ -146,7 +146,8 @@ export function cancelBulkJob(pool: Pool, accountId: string | null, id: string):
       return status;
     }
     await db.query(
-      `update bulk_jobs set status = 'cancelled', ending = null, pause_reason = null, total = coalesce(total, estimated),
+      `update bulk_jobs set status = 'cancelled', ending = null, pause_reason = null, lease_owner = null,
+         total = coalesce(total, estimated),
          ended_at = clock_timestamp(), last_updated_at = clock_timestamp() where id = $1`,
       [id],
     );

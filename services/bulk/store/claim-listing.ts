@@ -56,7 +56,7 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
   });
 }
 
-const HELD = 'id = $1 and lease_owner = $2 and list_count = $3 and ending is null';
+const HELD = `id = $1 and lease_owner = $2 and list_count = $3 and ending is null and status in ('running', 'paused')`;
 
 const fence = ({ jobId, owner, listCount }: ClaimedListing) => [jobId, owner, listCount];
 

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { splitItems } from './work-chunk.ts';
+
+test('items are numbered by their place, and what is done is left out', () => {
+  const items = [
+    { key: ['1'] },
+    { id: 'x', code: 'invalid_id' as const, message: 'is not a bigint', line: 7 },
+    { key: ['2'] },
+    { id: '1', code: 'duplicate' as const },
+  ];
+  const { decided, open } = splitItems({ firstSeq: 100, items }, new Set([100]));
+  expect(open).toEqual([{ seq: 102, itemId: '2', key: ['2'], line: null }]);
+  expect(decided).toMatchObject([
+    { seq: 101, itemId: 'x', status: 'failed', code: 'invalid_id', line: 7 },
+    { seq: 103, itemId: '1', status: 'skipped', code: 'duplicate' },
+  ]);
+});

@@ -1,0 +1,32 @@
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { describeRejection, judgeSourceError } from './judge-source-error.ts';
+
+function failure(code: string, facts: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
+  const error = new pg.DatabaseError(facts.message ?? 'inside', 1, 'error');
+  return Object.assign(error, { code, ...facts });
+}
+
+test('a refused value is the item’s, an obstacle passes, and a table that changed ends the job', () => {
+  expect(['22P02', '23505', '23514', 'P0001'].map((code) => judgeSourceError(failure(code)))).toEqual(
+    Array(4).fill('reject'),
+  );
+  expect(
+    ['40001', '40P01', '55P03', '57014', '53300'].map((code) => judgeSourceError(failure(code))),
+  ).toEqual(Array(5).fill('wait'));
+  expect(['42501', '42P01', '42703'].map((code) => judgeSourceError(failure(code)))).toEqual(
+    Array(3).fill('stop'),
+  );
+  expect(judgeSourceError(new Error('socket hang up'))).toBe('wait');
+});
+
+test('a customer reads the rule or what the product’s own trigger says, and nothing of the inside', () => {
+  expect(describeRejection(failure('23514', { constraint: 'total_is_positive' }))).toEqual({
+    code: 'constraint_violation',
+    message: 'The change breaks the rule total_is_positive (23514).',
+  });
+  expect(describeRejection(failure('P0001', { message: 'paid invoices stay' })).message).toBe(
+    'paid invoices stay',
+  );
+  expect(describeRejection(failure('22003')).message).not.toContain('inside');
+});
