@@ -132,7 +132,7 @@ test('a file has the fields that were asked for, and the key', async () => {
   await expect(refused({ resources, fields: ['id'] })).rejects.toThrow('are of one resource');
 });
 
-test('changes are refused for another scope, and fail when a table was emptied since', async () => {
+test('changes are refused for another scope, and to another account', async () => {
   const before = await takeExport(customer, { resources });
   const refused = (body: object) =>
     customer.client.call('POST', '/exports', { changes_since: before.id, ...body });
@@ -143,10 +143,22 @@ test('changes are refused for another scope, and fail when a table was emptied s
   await expect(
     stranger.client.call('POST', '/exports', { resources, changes_since: before.id }),
   ).rejects.toThrow('404');
+});
 
+test('changes can not be told of once a table was altered, or emptied', async () => {
+  const before = await takeExport(customer, { resources });
+  await runOnSource('alter table documint.customers add column tier text default $$basic$$');
+  const changes = { resources, changes_since: before.id };
+  await expect(takeExport(customer, changes)).rejects.toThrow('table_changed');
+  await runOnSource('alter table documint.customers drop column tier');
+  await takeExport(customer, changes);
+  await runOnSource('truncate documint.line_items');
+  await expect(takeExport(customer, changes)).rejects.toThrow('feed_reset');
+});
+
+async function runOnSource(statement: string): Promise<void> {
   const source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();
-  await source.query('truncate documint.line_items');
+  await source.query(statement);
   await source.end();
-  await expect(takeExport(customer, { resources, changes_since: before.id })).rejects.toThrow('feed_reset');
-});
+}

@@ -1,9 +1,11 @@
 import type { Pool } from 'pg';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
+import type { ResourceRowsSource } from '../reader/resource-rows.ts';
 import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
+import { assertSameColumns } from './assert-same-columns.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
 import type { DeltaBase } from './find-base.ts';
 import { readKeyColumns } from './key-columns.ts';
@@ -22,6 +24,7 @@ export interface DeltaDeps {
   readonly control: Pool;
   readonly recordedChanges: RecordedChanges;
   readonly holder: SourceSession;
+  readonly resourceRows: ResourceRowsSource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
   /** Recording that stands still for so long is not running. */
@@ -38,14 +41,16 @@ export interface DeltaDeps {
  * @throws ExportFailedError when recording stands still, or the events do not tell everything
  */
 export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: DeltaDeps): Promise<Delta> {
-  const { control, holder, snapshot } = deps;
+  const { control, holder, snapshot, resourceRows } = deps;
   await awaitRecorded(deps);
   await assertNoReset(control, claim, base, snapshot);
   return {
     async *plan(selection, rowsPerChunk) {
       const { name } = selection.resource;
+      const { schemaId } = await resourceRows.of(runOf(claim), selection.resource, holder);
+      await assertSameColumns(control, base.exportId, name, schemaId);
       const columns = await readKeyColumns(holder, selection.resource);
-      await collectKeys(control, claim, base, snapshot, name, columns);
+      await keptAlive(collectKeys(control, claim, base, snapshot, name, columns), deps);
       const keys = {
         page: (fromPlace: number, limit: number) => readKeyPage(control, claim, name, fromPlace, limit),
         assign: (chunk: number, places: readonly number[]) => assignKeys(control, claim, name, chunk, places),
@@ -53,6 +58,19 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
       yield* planDelta(holder, selection, columns, keys, Math.min(rowsPerChunk, MAX_KEYS_PER_CHUNK));
     },
   };
+}
+
+const runOf = ({ id, runAttempt }: ClaimedExport) => `${id}/${runAttempt}`;
+
+/** Sorting many keys takes longer than the server lets a session be idle that holds a snapshot. */
+async function keptAlive<T>(work: Promise<T>, { waitWhile }: DeltaDeps): Promise<T> {
+  let isUnderWay = true;
+  const end = () => {
+    isUnderWay = false;
+  };
+  work.then(end, end);
+  await waitWhile(async () => isUnderWay);
+  return work;
 }
 
 async function awaitRecorded({ recordedChanges, feedTimeoutMs, waitWhile }: DeltaDeps): Promise<void> {
