@@ -21,7 +21,6 @@ afterAll(async () => {
   await bed?.[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
-  await bed.pool.query('truncate accounts cascade; truncate events');
   receiver = await openWebhookReceiver();
   account = await api.account();
 });

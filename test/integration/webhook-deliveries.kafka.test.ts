@@ -34,7 +34,6 @@ afterAll(async () => {
   await bed?.[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
-  await bed.pool.query('truncate accounts cascade; truncate events');
   receiver = await openWebhookReceiver();
   account = await api.account();
 });
@@ -126,6 +125,27 @@ test('a replay delivers again from its place on, with the same IDs, in order', a
   await call('POST', `/webhooks/${id}/replay`, { since: new Date(Date.now() - 60_000).toISOString() });
   await receiver.until('the second replay', (list) => list.length === 10);
   expect(idsReceived().slice(6)).toEqual([10, 20, 30, 40].map(idOf));
+});
+
+test('a replay in the middle of deliveries sends everything after its place again, in order', async () => {
+  const { id } = await subscribe({ max_in_flight: 8 });
+  const lsns = Array.from({ length: 600 }, (_, n) => 100 + n);
+  await bed.addEvents(lsns.map((lsn) => ({ accountId: account.id, lsn, record: lsn % 7 })));
+  await receiver.until('some', (list) => list.length >= 150);
+  const numbersFrom = (start: number) =>
+    receiver.received.slice(start).map(({ body }) => (JSON.parse(body) as { n: number }).n);
+  const firstCourse = new Set(numbersFrom(0));
+  expect((await call('POST', `/webhooks/${id}/replay`, { since: idOf(104) })).status).toBe(200);
+  const answeredAt = receiver.received.length;
+  await untilCursor(bed, id, 699);
+  const all = numbersFrom(0);
+  const times = (lsn: number) => all.filter((n) => n === lsn).length;
+  expect(lsns.filter((lsn) => times(lsn) === 0)).toEqual([]);
+  expect(lsns.filter((lsn) => lsn > 104 && firstCourse.has(lsn) && times(lsn) < 2)).toEqual([]);
+  for (let record = 0; record < 7; record++) {
+    const numbers = numbersFrom(answeredAt).filter((n) => n % 7 === record);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+  }
 });
 
 test('a replay takes up what was given up since its place, and forgets no older failure', async () => {
