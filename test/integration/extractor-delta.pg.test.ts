@@ -1,0 +1,158 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { assertSameColumns } from '../../services/extractor/delta/assert-same-columns.ts';
+import {
+  assertNoReset,
+  assignKeys,
+  collectKeys,
+  readChunkKeys,
+  readKeyPage,
+} from '../../services/extractor/delta/delta-keys.ts';
+import { findBase } from '../../services/extractor/delta/find-base.ts';
+import type { ClaimedExport } from '../../services/extractor/store/claim-export.ts';
+import { readDeletedKeys } from '../../services/writer/store/deleted-keys.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../shared/postgres/pool.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { createDatabase, type TestDatabase } from '../support/stack.ts';
+
+const SOURCE = { systemId: '7', timeline: 1 };
+const ID_KEY = [{ name: 'id', sqlType: 'bigint', kind: 'long' }] as const;
+
+/** The earlier snapshot has 100 open and was taken at 110; the present one has 112 open and was taken at 130. */
+const BASE = { exportId: 'exp_1', snapshot: '100:110:100', startLsn: '0/10', sealedLsn: '0/50' };
+const SNAPSHOT = '112:130:112';
+
+const CLAIM: ClaimedExport = {
+  id: 'exp_2',
+  accountId: 'acct_1',
+  accountSourceId: 'acme',
+  resources: ['orders'],
+  request: {},
+  runAttempt: 1,
+  runCount: 1,
+  owner: 'me',
+};
+
+let database: TestDatabase;
+let db: pg.Pool;
+
+beforeAll(async () => {
+  database = await createDatabase('delta');
+  db = createControlPool(database.url, silentLog, { applicationName: 'test' });
+  await migrate(db);
+  await db.query(`create table events_20260102 partition of events
+    for values from ('2026-01-02T00:00:00Z') to ('2026-01-03T00:00:00Z')`);
+  await db.query(
+    `insert into accounts (id, name, source_id) values ('acct_1', 'a', 'acme'), ('acct_2', 'b', 'other')`,
+  );
+});
+
+afterAll(async () => {
+  await db?.end();
+  await database?.drop();
+});
+
+beforeEach(async () => {
+  await db.query('delete from exports');
+  await db.query('delete from events');
+  const snapshot = (xmin: string, xmax: string, xip: string[]) =>
+    JSON.stringify({ taken_at: '2026-01-02T10:00:00Z', lsn: '0/40', xmin, xmax, xip });
+  await db.query(
+    `insert into exports (id, account_id, request, resources, status, phase, run_attempt, snapshot, start_lsn, sealed_lsn,
+       system_id, timeline)
+     values ('exp_1', 'acct_1', '{}', '{orders}', 'completed', 'done', 1, $1, '0/10', '0/50', '7', 1),
+            ('exp_2', 'acct_1', '{"changes_since": "exp_1"}', '{orders}', 'running', 'extracting', 1, $2, '0/60', '0/90', '7', 1)`,
+    [snapshot('100', '110', ['100']), snapshot('112', '130', ['112'])],
+  );
+});
+
+async function addEvent(
+  lsn: string,
+  xid: number,
+  key: number,
+  more: { account?: string; type?: string; resource?: string } = {},
+) {
+  const { account = 'acct_1', type = 'order.updated', resource = 'orders' } = more;
+  await db.query(
+    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+     values ($1, (select count(*) from events), $2, $3, $4, $5, $6, '2026-01-02T10:00:00Z', '{}')`,
+    [lsn, account, xid, type, resource, JSON.stringify([String(key)])],
+  );
+}
+
+const collect = () => collectKeys(db, CLAIM, BASE, SNAPSHOT, 'orders', ID_KEY);
+const keys = () => readKeyPage(db, CLAIM, 'orders', 0, 100);
+
+test('the changes are those that the earlier snapshot does not hold and the present one does', async () => {
+  await addEvent('0/10', 90, 1); // settled before the earlier snapshot
+  await addEvent('0/20', 101, 2); // in the earlier snapshot, though after its start
+  await addEvent('0/30', 100, 3); // open in the earlier snapshot, and streamed before it
+  await addEvent('0/60', 105, 4); // the number of a transaction before a crash, issued again after the seal
+  await addEvent('0/70', 115, 20);
+  await addEvent('0/71', 115, 20); // the same record again
+  await addEvent('0/75', 112, 6); // still open in the present snapshot
+  await addEvent('0/80', 131, 7); // begun after it
+  await addEvent('0/95', 116, 8); // after its seal
+  await addEvent('0/70', 115, 9, { account: 'acct_2' });
+  await addEvent('0/70', 115, 10, { resource: 'lines' });
+  expect(await collect()).toBe(3);
+  expect(await keys()).toEqual(['["3"]', '["4"]', '["20"]']);
+});
+
+test('keys with a chunk are its rows, and the others are deleted', async () => {
+  for (let key = 1; key <= 12; key += 1) await addEvent('0/70', 115, key);
+  await collect();
+  await assignKeys(db, CLAIM, 'orders', 0, [0, 2, 11]);
+  const chunk = { exportId: 'exp_2', runAttempt: 1, resource: 'orders', chunk: 0 };
+  expect(await readChunkKeys(db, chunk)).toEqual(['["1"]', '["3"]', '["12"]']);
+  const deleted = readDeletedKeys(db, chunk, 'orders');
+  expect(await deleted.count()).toEqual({ keyCount: 12, deletedCount: 9 });
+  const found: string[] = [];
+  for await (const page of deleted.pages()) found.push(...page);
+  expect(found).toEqual([2, 4, 5, 6, 7, 8, 9, 10, 11].map((key) => `["${key}"]`));
+});
+
+test('the keys are gone once the export has ended', async () => {
+  await addEvent('0/70', 115, 1);
+  await collect();
+  await db.query("update exports set phase = 'assembling' where id = 'exp_2'");
+  expect(await keys()).toHaveLength(1);
+  await db.query("update exports set status = 'failed' where id = 'exp_2'");
+  expect(await keys()).toEqual([]);
+});
+
+test('a reset in between fails the export, whatever transaction it is said to be of', async () => {
+  await addEvent('0/20', 101, 0, { type: 'feed.reset' });
+  await addEvent('0/70', 115, 0, { type: 'feed.reset', resource: 'lines' });
+  await assertNoReset(db, CLAIM, BASE, SNAPSHOT);
+  await addEvent('0/70', 0, 0, { type: 'feed.reset' });
+  await expect(assertNoReset(db, CLAIM, BASE, SNAPSHOT)).rejects.toMatchObject({ code: 'feed_reset' });
+});
+
+test('the earlier export is of the account, on the same server, and its events are kept', async () => {
+  expect(await findBase(db, 'exp_1', 'acct_1', SOURCE)).toEqual(BASE);
+  const refusal = (id: string, account: string, source = SOURCE) => findBase(db, id, account, source);
+  await expect(refusal('exp_1', 'acct_2')).rejects.toMatchObject({ code: 'invalid_request' });
+  await expect(refusal('exp_2', 'acct_1')).rejects.toMatchObject({ code: 'invalid_request' });
+  await expect(refusal('exp_1', 'acct_1', { ...SOURCE, timeline: 2 })).rejects.toMatchObject({
+    code: 'feed_reset',
+  });
+  await db.query(
+    `update exports set snapshot = jsonb_set(snapshot, '{taken_at}', '"2026-01-01T23:59:59Z"') where id = 'exp_1'`,
+  );
+  await expect(refusal('exp_1', 'acct_1')).rejects.toMatchObject({ code: 'base_too_old' });
+});
+
+test('columns are compared with those of the rows exported last, over any number of exports of changes', async () => {
+  const addChunk = (schemaId: number) =>
+    db.query(
+      `insert into export_chunks (export_id, resource, chunk, run_attempt, state, snapshot_name, rows_planned, schema_id)
+       values ('exp_1', 'orders', 0, 1, 'extracted', 's', 1, $1)`,
+      [schemaId],
+    );
+  await assertSameColumns(db, 'exp_2', 'orders', 5);
+  await addChunk(4);
+  await assertSameColumns(db, 'exp_2', 'orders', 4);
+  await expect(assertSameColumns(db, 'exp_2', 'orders', 5)).rejects.toMatchObject({ code: 'table_changed' });
+});
