@@ -250,6 +250,14 @@ test('a pause is answered once the dispatcher that holds the endpoint has taken 
   expect((await api.call('DELETE', `/webhooks/${json.id}`, { key: account.key })).status).toBe(204);
 });
 
+test('a test that no dispatcher takes is taken back, and never sent', async () => {
+  const { json } = await subscribe({});
+  const refused = await api.call('POST', `/webhooks/${json.id}/test`, { key: account.key });
+  expect(refused).toMatchObject({ status: 503, json: { code: 'unavailable' } });
+  expect(refused.headers.get('retry-after')).toBe('5');
+  expect((await api.pool.query('select from webhook_tests')).rowCount).toBe(0);
+});
+
 test('another account can neither see nor touch an endpoint', async () => {
   const { json } = await subscribe({});
   const other = await api.account();
@@ -259,7 +267,9 @@ test('another account can neither see nor touch an endpoint', async () => {
     ['POST', '/pause'],
     ['POST', '/resume'],
     ['POST', '/rotate-secret'],
+    ['POST', '/test'],
     ['GET', '/attempts'],
+    ['GET', '/dead-letters'],
   ] as const) {
     expect((await api.call(method, `/webhooks/${json.id}${path}`, { key: other.key })).status).toBe(404);
   }
