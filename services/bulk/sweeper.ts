@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { sweepLedger } from '../../shared/bulk/ledger.ts';
+import { sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -54,6 +54,7 @@ export async function sweepRound(
     await control.query('delete from bulk_jobs where id = $1', [id]);
     log.info('bulk.job_swept', { jobId: id });
   }
+  await sweepSyncRows(source, SWEEP_ROWS);
   const files = await control.query<{ id: string; path: string }>(
     `select id, path from bulk_files f
      where expires_at < now() and not exists (

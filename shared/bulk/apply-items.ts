@@ -50,8 +50,8 @@ export async function applyItems(
 }
 
 /**
- * A statement that the database rejects is tried again in halves, down to the one item that it is about: a chunk with
- * one bad item in a thousand costs twenty statements. @returns the places of locked items
+ * A statement that the database rejects, or takes too long for, is tried again in halves, down to the one item that it is
+ * about: a chunk with one bad item in a thousand costs twenty statements. @returns the places of locked items
  */
 async function applyOrSplit(
   application: Application,

@@ -12,11 +12,12 @@ test('a refused value is the item’s, an obstacle passes, and a table that chan
     Array(4).fill('reject'),
   );
   expect(
-    ['40001', '40P01', '55P03', '57014', '53300'].map((code) => judgeSourceError(failure(code))),
+    ['40001', '40P01', '55P03', '57P01', '53300'].map((code) => judgeSourceError(failure(code))),
   ).toEqual(Array(5).fill('wait'));
   expect(['42501', '42P01', '42703'].map((code) => judgeSourceError(failure(code)))).toEqual(
     Array(3).fill('stop'),
   );
+  expect(judgeSourceError(failure('57014'))).toBe('too_slow');
   expect(judgeSourceError(new Error('socket hang up'))).toBe('wait');
 });
 

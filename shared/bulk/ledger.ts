@@ -10,7 +10,7 @@ export const LEDGER = 'tandem.bulk_ledger';
 /** What makes the ledger, in order; each may be run again. */
 export const LEDGER_DDL: readonly string[] = [
   'CREATE SCHEMA IF NOT EXISTS tandem',
-  `CREATE TABLE IF NOT EXISTS ${LEDGER} (job_id text NOT NULL, seq integer NOT NULL, item_id text NOT NULL, ` +
+  `CREATE TABLE IF NOT EXISTS ${LEDGER} (job_id text COLLATE "C" NOT NULL, seq integer NOT NULL, item_id text NOT NULL, ` +
     'status text NOT NULL, code text, message text, line integer, at timestamptz NOT NULL DEFAULT clock_timestamp(), ' +
     'PRIMARY KEY (job_id, seq))',
   'CREATE INDEX IF NOT EXISTS bulk_ledger_not_succeeded ON ' +
@@ -173,6 +173,21 @@ export async function noteResults(
       results.map(({ message }) => message),
       results.map(({ line }) => line),
     ],
+  );
+}
+
+/** A synchronous request's rows are kept under a name of this kind, until its answer is. */
+export const SYNC_PREFIX = 'sync_';
+
+/** What follows every name with that prefix, in the column's bytewise order. */
+const AFTER_SYNC = 'sync`';
+
+/** Removes rows of synchronous requests whose answer was never kept and whose client has not come again within a day. */
+export async function sweepSyncRows(db: Queryable, limit: number): Promise<void> {
+  await db.query(
+    `delete from ${LEDGER} where ctid in (
+       select ctid from ${LEDGER} where job_id >= $1 and job_id < $2 and at < now() - interval '1 day' limit $3)`,
+    [SYNC_PREFIX, AFTER_SYNC, limit],
   );
 }
 

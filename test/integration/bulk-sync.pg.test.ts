@@ -77,6 +77,29 @@ test('a retry with the same key gets the first answer, also when that was lost a
   expect((await world.submit(key, { ...body, ids: ['1'] }, { 'idempotency-key': 'k' })).status).toBe(422);
 });
 
+test('a retry whose first answer was lost after the change changes nothing and gets the results of the first', async () => {
+  const { key, ids } = await world.account(3);
+  const filter = { id: { in: ids }, status: { eq: 'open' } };
+  const requests = [
+    { resource: 'invoices', operation: 'void', ids: ids.slice(0, 1) },
+    { resource: 'invoices', operation: 'void', filter },
+  ];
+  // As if the api had died before it could keep its answer, and so before the ledger's rows were removed.
+  await world.api.pool.query(`
+    create function tandem.keep() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger keep before delete on tandem.bulk_ledger for each row execute function tandem.keep()`);
+  for (const [index, body] of requests.entries()) {
+    const headers = { 'idempotency-key': `lost ${index}` };
+    const first = await world.submit(key, body, headers);
+    await world.api.pool.query('delete from idempotency_keys');
+    const again = await world.submit(key, body, headers);
+    expect(again.headers.has('idempotency-replayed')).toBe(false);
+    expect(again.text).toBe(first.text);
+  }
+  await world.api.pool.query('drop trigger keep on tandem.bulk_ledger');
+  expect(await statusOf(ids)).toEqual(['void', 'void', 'void']);
+});
+
 test('values of parameters are checked by the type of their column', async () => {
   const { key, ids } = await world.account(1);
   const update = (params: unknown) =>

@@ -3,7 +3,13 @@ import type { Pool } from 'pg';
 import { applyItems } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
-import { type NotedResult, noteResults, readResults, sweepLedger } from '../../../shared/bulk/ledger.ts';
+import {
+  type NotedResult,
+  noteResults,
+  readResults,
+  SYNC_PREFIX,
+  sweepLedger,
+} from '../../../shared/bulk/ledger.ts';
 import { type ItemResult, quotaMonth, quotaResetsAt, showItemId } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
@@ -35,7 +41,7 @@ const SWEEP_ROWS = 20_000;
 export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined, body: unknown): string {
   const random = idempotencyKey === undefined ? randomBytes(16).toString('hex') : '';
   const text = [accountId, idempotencyKey ?? '', canonicalJson(body), random].join('\n');
-  return `sync_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+  return `${SYNC_PREFIX}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
 }
 
 /**
