@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { LoggedEvent } from '../store/read-events.ts';
 import type { EndpointSettings } from './endpoint.ts';
@@ -5,6 +6,7 @@ import { createLanes } from './lanes.ts';
 import { createProgress } from './progress.ts';
 import { createReadAhead } from './read-ahead.ts';
 
+const nothing = () => undefined;
 const at = (lsn: number) => ({ commitLsn: BigInt(lsn), index: 0 });
 const event = (lsn: number): LoggedEvent => ({
   position: at(lsn),
@@ -26,22 +28,30 @@ const setUp = (maxInFlight = 5_000) => {
   const log: LoggedEvent[] = [];
   const progress = createProgress(at(10), []);
   const lanes = createLanes();
-  let beforeAnswer: () => void = () => undefined;
+  let beforeLook: () => unknown = () => undefined;
+  let beforeAnswer: () => unknown = () => undefined;
   const readAhead = createReadAhead({
     settings: () => settings,
     progress,
     lanes,
     readEvents: async (_account, after, limit) => {
+      const wait = beforeAnswer;
+      await beforeLook();
       const page = log.filter(({ position }) => position.commitLsn > after.commitLsn).slice(0, limit);
-      beforeAnswer();
+      await wait();
       return page;
     },
     singularOf: () => 'invoice',
   });
-  const taken = () => {
+  /** Starts and finishes deliveries, of records that are all different. */
+  const taken = (limit = Number.POSITIVE_INFINITY) => {
     const lsns: bigint[] = [];
-    for (let next = lanes.take(0); next !== undefined; next = lanes.take(0))
+    while (lsns.length < limit) {
+      const next = lanes.take(0);
+      if (next === undefined) break;
       lsns.push(next.position.commitLsn);
+      lanes.complete(next);
+    }
     return lsns;
   };
   const run = (after: number | undefined, ...lsns: number[]) => {
@@ -53,8 +63,10 @@ const setUp = (maxInFlight = 5_000) => {
     readAhead,
     run,
     taken,
-    duringRead: (work: () => void) => {
-      beforeAnswer = work;
+    /** What is waited for before the log is looked at, and before what was found there comes back. */
+    duringRead: (look: () => unknown, answer: () => unknown) => {
+      beforeLook = look;
+      beforeAnswer = answer;
     },
   };
 };
@@ -84,10 +96,10 @@ test.each([
 test('recorded events that come while the log is being read are read by the next look', async () => {
   const { readAhead, run, taken, duringRead } = setUp();
   run(undefined, 11);
-  duringRead(() => expect(readAhead.take(run(11, 12))).toBe(false));
+  duringRead(nothing, () => expect(readAhead.take(run(11, 12))).toBe(false));
   await readAhead.read();
   expect(readAhead.mayHaveMore).toBe(true);
-  duringRead(() => undefined);
+  duringRead(nothing, nothing);
   await readAhead.read();
   expect(taken()).toEqual([11n, 12n]);
 });
@@ -99,4 +111,73 @@ test('an endpoint with enough to do leaves recorded events in the log', async ()
   expect(readAhead.take(run(12, 13))).toBe(false);
   expect(readAhead.mayHaveMore).toBe(true);
   expect(readAhead.isDue()).toBe(false);
+});
+
+/** What may happen around an endpoint, in any order. */
+const STEPS = [
+  'offered',
+  'not offered',
+  'recorded by others',
+  'look',
+  'look begins',
+  'look ends',
+  'delivered',
+] as const;
+
+test('in whatever order events are recorded, offered, read and delivered, all arrive once and in order', async () => {
+  const step = fc.record({ kind: fc.constantFrom(...STEPS), count: fc.integer({ min: 1, max: 30 }) });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 6 }),
+      async (steps, window) => {
+        const { readAhead, run, taken, duringRead } = setUp(window);
+        const arrived: bigint[] = [];
+        const recorded: bigint[] = [];
+        let lsn = 10;
+        let after: number | undefined = 10;
+        let look: { ended: Promise<number>; end: () => void } | undefined;
+        const endLook = async () => {
+          look?.end();
+          await look?.ended;
+          look = undefined;
+        };
+        const record = (count: number, isOffered: boolean) => {
+          const lsns = Array.from({ length: count }, (_, n) => lsn + 1 + n);
+          recorded.push(...lsns.map(BigInt));
+          lsn += count;
+          const events = run(after, ...lsns);
+          if (isOffered) readAhead.take(events);
+          else readAhead.wake();
+        };
+        for (const { kind, count } of steps) {
+          if (kind === 'offered' || kind === 'not offered') {
+            record(count, kind === 'offered');
+            after = lsn;
+          } else if (kind === 'recorded by others') {
+            record(count, false);
+            after = undefined;
+          } else if (kind === 'look') {
+            if (look === undefined && readAhead.isDue()) await readAhead.read();
+          } else if (kind === 'look begins') {
+            if (look !== undefined || !readAhead.isDue()) continue;
+            const gate = Promise.withResolvers<void>();
+            const isLate = count % 2 === 0;
+            duringRead(isLate ? () => gate.promise : nothing, isLate ? nothing : () => gate.promise);
+            look = { ended: readAhead.read(), end: gate.resolve };
+            duringRead(nothing, nothing);
+          } else if (kind === 'look ends') await endLook();
+          else arrived.push(...taken(count));
+        }
+        await endLook();
+        for (let rounds = 0; rounds < 1_000 && readAhead.mayHaveMore; rounds++) {
+          arrived.push(...taken());
+          await readAhead.read();
+        }
+        arrived.push(...taken());
+        expect(arrived).toEqual(recorded);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });

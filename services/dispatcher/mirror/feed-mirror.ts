@@ -3,9 +3,16 @@ import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/me
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { sealExport, storeFeedState } from './store-feed.ts';
+
+/**
+ * Capture tells its state with every Kafka transaction, hundreds a second. So often nobody looks, and each store is a
+ * commit that the inserting of events would wait behind.
+ */
+const STORE_INTERVAL_MS = 20;
 
 /**
  * Copies how far the feed has come from Kafka into the control store, where extractors, writers and the api look.
@@ -52,6 +59,7 @@ export function createFeedMirror(
                 signal,
                 heartbeat,
               );
+              await sleep(STORE_INTERVAL_MS, signal);
             }
           },
         },
