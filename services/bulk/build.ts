@@ -16,6 +16,9 @@ import { createSteward } from './steward.ts';
 import { createSweeper } from './sweeper.ts';
 import { createChunkWorker } from './work/work-chunks.ts';
 
+/** Jobs whose items are listed at once, so that a file of millions of IDs does not hold up the next customer's ten. */
+const LISTERS = 2;
+
 /** The bulk service: lists the items of jobs and works on them in chunks. Runs any number of times beside each other. */
 export async function buildBulk(
   config: BulkConfig,
@@ -29,7 +32,7 @@ export async function buildBulk(
     createControlPool(config.controlDatabaseUrl.reveal(), log, {
       applicationName: 'tandem bulk',
       // A chunk renews its claim while it works; the lister and the steward have one each.
-      max: config.maxChunks * 2 + 4,
+      max: config.maxChunks * 2 + LISTERS * 2 + 2,
     }),
     (pool) => pool.end(),
   );
@@ -37,7 +40,7 @@ export async function buildBulk(
   const source = stack.adopt(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',
-      max: config.maxChunks * 2 + 3,
+      max: config.maxChunks * 2 + LISTERS + 2,
     }),
     (pool) => pool.end(),
   );
@@ -57,7 +60,7 @@ export async function buildBulk(
   log.info('service.listening', { port });
   return [
     createSteward(deps),
-    createLister(owner, deps),
+    ...Array.from({ length: LISTERS }, (_, index) => createLister(index, owner, deps)),
     ...Array.from({ length: config.maxChunks }, (_, index) => createChunkWorker(index, owner, deps)),
     createSweeper(deps),
   ];

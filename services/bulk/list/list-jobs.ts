@@ -17,10 +17,10 @@ const MAX_TRIES = 5;
 
 const RETRY_MS = 2_000;
 
-/** Lists the items of jobs that were started, one job at a time. */
-export function createLister(owner: string, deps: ListDeps & { readonly log: Log }): Worker {
+/** Lists the items of jobs that were started, one job at a time; a process runs several of these. */
+export function createLister(index: number, owner: string, deps: ListDeps & { readonly log: Log }): Worker {
   return {
-    name: 'bulk-lister',
+    name: `bulk-lister-${index}`,
     ready: Promise.resolve(),
     async run(signal) {
       while (!signal.aborted) {
