@@ -254,6 +254,24 @@ test('jobs over the limit of an account wait in order', async () => {
   expect(list.json.data).toHaveLength(11);
 });
 
+test('a small job of one account is not held up by a large one of another', async () => {
+  const [large, small] = [await world.account(3_000), await world.account(5)];
+  const first = await world.submit(large.key, voidAll);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '20' }));
+  await waitFor('the large job is under way', async () => {
+    return (await world.status(large.key, first.json.job_id)).processed > 0;
+  });
+  const second = await world.submit(small.key, voidAll);
+  await world.until(small.key, second.json.job_id);
+  expect(await world.status(large.key, first.json.job_id)).toMatchObject({ status: 'running', total: 3_000 });
+  const cancel = `/bulk/operations/${first.json.job_id}/cancel`;
+  const { json } = await world.api.call('POST', cancel, { key: large.key });
+  expect(json).toMatchObject({ status: 'cancelled' });
+  expect(await voided(large.sourceId)).toHaveLength(json.succeeded);
+  expect(await world.results(large.key, first.json.job_id)).toHaveLength(json.processed);
+});
+
 test('as many failures as max_failures end the job, with what is done readable', async () => {
   const { key, ids } = await world.account(100);
   const missing = Array.from({ length: 100 }, (_, index) => String(90_000_000 + index));

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 
 let world: BulkWorld;
@@ -66,6 +67,23 @@ test('one item over the cap is 422 and nothing is applied; the cap itself is 200
   expect(all).toMatchObject({ status: 200, json: { succeeded: 1_000, total: 1_000 } });
   expect(await world.submit(key, byFilter)).toMatchObject({ status: 200, json: { succeeded: 1, total: 1 } });
 });
+
+test.each([500, 100, 50])(
+  'a cap of %i is the catalog’s: one more is refused, the cap is done',
+  async (cap) => {
+    const sample = await loadCatalog('schemas/catalogs/documint.yaml');
+    const catalog = {
+      ...sample,
+      resources: sample.resources.map((resource) => ({ ...resource, syncLimit: cap })),
+    };
+    await using capped = await openBulkWorld({ catalog });
+    const { key, ids } = await capped.account(cap + 1);
+    const body = { resource: 'invoices', operation: 'void' };
+    expect((await capped.submit(key, { ...body, ids })).status).toBe(422);
+    const done = await capped.submit(key, { ...body, ids: ids.slice(1) });
+    expect(done).toMatchObject({ status: 200, json: { succeeded: cap } });
+  },
+);
 
 test('a retry with the same key gets the first answer, also when that was lost after the change', async () => {
   const { key, ids } = await world.account(2);
