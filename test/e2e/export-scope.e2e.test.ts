@@ -132,6 +132,25 @@ test('a file has the fields that were asked for, and the key', async () => {
   await expect(refused({ resources, fields: ['id'] })).rejects.toThrow('are of one resource');
 });
 
+test('fields and changes come in every format', async () => {
+  const completed = async (body: object) => {
+    const { id } = await customer.client.call<ExportView>('POST', '/exports', body);
+    return customer.client.completedExport(id, 60_000);
+  };
+  const csv = await completed({ resource: 'invoices', fields: ['status', 'total'], format: 'csv' });
+  const text = await (await fetch(csv.files?.[0]?.url ?? '')).text();
+  expect(text.slice(0, text.indexOf('\r'))).toBe('id,status,total');
+  const whole = await completed({ resources });
+  await runOnSource('delete from documint.line_items where id % 11 = 0');
+  for (const format of ['csv', 'parquet']) {
+    const { files } = await completed({ resources, changes_since: whole.id, format });
+    const deleted = files?.find(({ name }) => name === `line_items.deleted.${format}`);
+    expect(deleted?.rows).toBeGreaterThan(0);
+  }
+  const { files } = await completed({ resources, changes_since: whole.id, archive: 'zip' });
+  expect(files?.map(({ name }) => name)).toEqual(['export.zip']);
+});
+
 test('changes are refused for another scope, and to another account', async () => {
   const before = await takeExport(customer, { resources });
   const refused = (body: object) =>
