@@ -9,6 +9,7 @@ import {
   readKeyPage,
 } from '../../services/extractor/delta/delta-keys.ts';
 import { findBase } from '../../services/extractor/delta/find-base.ts';
+import { sweepKeys } from '../../services/extractor/delta/sweep-keys.ts';
 import type { ClaimedExport } from '../../services/extractor/store/claim-export.ts';
 import { readDeletedKeys } from '../../services/writer/store/deleted-keys.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
@@ -116,10 +117,13 @@ test('keys with a chunk are its rows, and the others are deleted', async () => {
 test('the keys are gone once the export has ended', async () => {
   await addEvent('0/70', 115, 1);
   await collect();
-  await db.query("update exports set phase = 'assembling' where id = 'exp_2'");
+  await sweepKeys(db);
   expect(await keys()).toHaveLength(1);
   await db.query("update exports set status = 'failed' where id = 'exp_2'");
+  await sweepKeys(db);
   expect(await keys()).toEqual([]);
+  const { rows } = await db.query('select id from exports where has_keys');
+  expect(rows).toEqual([]);
 });
 
 test('a reset in between fails the export, whatever transaction it is said to be of', async () => {

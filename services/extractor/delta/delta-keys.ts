@@ -51,7 +51,7 @@ export async function assertNoReset(
 }
 
 /** Collects the keys of one resource's changed records, in order. They are this run's own. @returns how many there are */
-export function collectKeys(
+export async function collectKeys(
   pool: Pool,
   claim: ClaimedExport,
   base: DeltaBase,
@@ -60,6 +60,8 @@ export function collectKeys(
   keyColumns: readonly KeyColumn[],
 ): Promise<number> {
   const order = keyColumns.map((column, at) => keyOrderSql(column, `(k.record_key::jsonb->>${at})`));
+  // Ahead of the keys, so that whatever is inserted is swept in the end.
+  await pool.query('update exports set has_keys = true where id = $1', [claim.id]);
   return inTransaction(pool, async (db) => {
     await db.query(`set local statement_timeout = '${FILL_TIMEOUT}'`);
     const { rowCount } = await db.query(

@@ -1,5 +1,6 @@
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { sweepKeys } from '../delta/sweep-keys.ts';
 import {
   ExportCancelledError,
   ExportFailedError,
@@ -39,6 +40,7 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
     bell: bells.exports,
     log,
     async claim() {
+      await sweepKeys(control);
       for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
       return claimExport(control, owner, config.limits);
     },

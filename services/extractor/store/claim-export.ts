@@ -103,7 +103,6 @@ export function claimExport(
     const row = started.rows[0];
     if (row === undefined) return undefined;
     await db.query('delete from export_chunks where export_id = $1', [id]);
-    await db.query('delete from export_keys where export_id = $1', [id]);
     const payload = { job_id: id, kind: 'export' as const, attempt: row.run_attempt };
     await enqueueOutbox(db, [{ topic: 'jobs', key: id, type: 'JobStarted', payload }]);
     return {

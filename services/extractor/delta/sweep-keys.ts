@@ -1,0 +1,20 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** Removed by one call: a fraction of a second, so that whoever claims work is not held up. */
+const KEYS_AT_ONCE = 10_000;
+
+const SWEEP = `
+with ended as (
+  select id from exports where has_keys and status in ('completed', 'failed', 'cancelled', 'expired') limit 1
+), gone as (
+  delete from export_keys where ctid = any (array(
+    select k.ctid from export_keys k join ended on ended.id = k.export_id limit ${KEYS_AT_ONCE}))
+  returning 1
+)
+update exports set has_keys = false
+where id in (select id from ended) and (select count(*) from gone) < ${KEYS_AT_ONCE}`;
+
+/** Removes keys of an export of changes that has ended, some at a time. Safe to call from many processes at once. */
+export async function sweepKeys(db: Queryable): Promise<void> {
+  await db.query({ name: 'sweep_export_keys', text: SWEEP });
+}
