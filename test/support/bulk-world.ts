@@ -107,8 +107,8 @@ export async function openBulkWorld({
         stop.abort();
         await running;
       };
-      stack.defer(end);
       await Promise.race([ready, running]);
+      stack.defer(end);
       return end;
     },
     submit: (key, body, headers = {}) => api.call('POST', '/bulk/operations', { key, body, headers }),

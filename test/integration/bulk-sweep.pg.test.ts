@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sweepRound } from '../../services/bulk/sweeper.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+
+let world: BulkWorld;
+beforeAll(async () => {
+  world = await openBulkWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const sweep = () => {
+  const { pool: control, storage } = world.api;
+  const deps = { control, source: control, storage, log: silentLog, retentionDays: 30 };
+  return sweepRound(deps, new AbortController().signal);
+};
+
+test('a job is kept with its results for its retention, and then removed with them', async () => {
+  const { key, ids } = await world.account(3);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const body = { resource: 'invoices', operation: 'void', ids, async: true };
+  const { json } = await world.submit(key, body);
+  await world.until(key, json.job_id);
+  await sweep();
+  expect(await world.results(key, json.job_id)).toHaveLength(3);
+  await world.api.pool.query(`update bulk_jobs set ended_at = now() - interval '31 days' where id = $1`, [
+    json.job_id,
+  ]);
+  await sweep();
+  expect((await world.api.call('GET', `/bulk/operations/${json.job_id}`, { key })).status).toBe(404);
+  const { rows } = await world.api.pool.query('select from tandem.bulk_ledger where job_id = $1', [
+    json.job_id,
+  ]);
+  expect(rows).toEqual([]);
+});
+
+test('a file of IDs is removed once it has expired, but not before the job that needs it has listed them', async () => {
+  const { key, ids } = await world.account(2);
+  const upload = await fetch(`${world.api.url}/bulk/files`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: ids.join('\n'),
+  });
+  const { file_id: fileId } = (await upload.json()) as { file_id: string };
+  const path = `bulk-files/${fileId}`;
+  const { json } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'void',
+    file_id: fileId,
+    async: true,
+  });
+  await world.api.pool.query(`update bulk_files set expires_at = now() - interval '1 day' where id = $1`, [
+    fileId,
+  ]);
+  await sweep();
+  expect(await world.api.storage.stat(path)).toBeDefined();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 2 });
+  await sweep();
+  expect(await world.api.storage.stat(path)).toBeUndefined();
+});
+
+test('rows that a lost answer has left are removed after a day', async () => {
+  await world.api.pool.query(
+    `insert into tandem.bulk_ledger (job_id, seq, item_id, status, at) values
+       ('sync_old', 0, '1', 'succeeded', now() - interval '2 days'), ('sync_new', 0, '1', 'succeeded', now()),
+       ('blk_other', 0, '1', 'succeeded', now() - interval '2 days')`,
+  );
+  await sweep();
+  const { rows } = await world.api.pool.query<{ job_id: string }>(
+    `select job_id from tandem.bulk_ledger where seq = 0 and item_id = '1' order by 1`,
+  );
+  expect(rows.map(({ job_id: id }) => id)).toEqual(expect.arrayContaining(['blk_other', 'sync_new']));
+  expect(rows.map(({ job_id: id }) => id)).not.toContain('sync_old');
+});
+
+test('without its ledger the service does not start, and prints the SQL that makes it', async () => {
+  await using other = await openBulkWorld();
+  await other.api.pool.query('drop table tandem.bulk_ledger');
+  await expect(other.startWorker()).rejects.toThrow(/CREATE TABLE IF NOT EXISTS tandem\.bulk_ledger/);
+});
