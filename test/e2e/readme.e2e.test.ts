@@ -20,7 +20,7 @@ test('the README’s examples run as printed', async () => {
     directory: temporaryDirectory(),
     rows: 500,
     accounts: 1,
-    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
+    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
     log: silentLog,
   });
   const { key } = await world.createCustomer(world.generated.accounts[0] ?? '');
@@ -36,6 +36,9 @@ test('the README’s examples run as printed', async () => {
   expect(stdout).toContain('"status":"completed"');
   expect(stdout).toContain('{"id":1,"account_id":"acc_001"');
   expect(stdout).toContain('"secret":"whsec_');
+  expect(stdout).toContain('"dry_run":true');
+  expect(stdout).toContain('"operation":"void","semantics":"snapshot","status":"completed"');
+  expect(stdout).toContain('"item_id"');
   expect(stdout).toContain('/resource');
   expect(stdout).toContain('colour');
 });
