@@ -1,10 +1,9 @@
-import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { Send, SendOutcome } from '../send/send.ts';
-import type { Attempt } from '../store/record-attempts.ts';
+import type { SendOutcome } from '../send/send.ts';
+import { type AttemptDeps, createAttempt } from './attempt.ts';
 import type { Delivery } from './delivery.ts';
-import { describeAttempt, describeFailure } from './describe-outcome.ts';
+import { describeFailure } from './describe-outcome.ts';
 import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import { afterFailure, afterSuccess, afterThrottling, isLost, isOpen } from './endpoint-health.ts';
 import type { EventRun } from './event-run.ts';
@@ -16,7 +15,6 @@ import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
 import { nextAttemptAtMs } from './retry-policy.ts';
-import { toRequest } from './to-request.ts';
 
 /** An event answered with "not now" so often is taken for the cause of it, and parked. */
 const MAX_RETURNS = 3;
@@ -30,25 +28,13 @@ const STORE_RETRY_MS = 1_000;
 /** `setTimeout` takes no more than 2^31 ms. */
 const MAX_TIMER_MS = 60 * 60 * 1_000;
 
-export interface RunnerDeps {
-  readonly send: Send;
+export interface RunnerDeps extends AttemptDeps {
   readonly readEvents: ReadAheadDeps['readEvents'];
-  readonly readPayload: (
-    accountId: string,
-    delivery: Pick<Delivery, 'position' | 'committedAt'>,
-  ) => Promise<{ payload: string; type: string } | undefined>;
   readonly saver: ProgressSaver;
-  readonly noteAttempt: (attempt: Attempt) => void;
   /** Whether the lease is good for another request, and the process has room for it beside this endpoint's `inFlight`. */
   readonly maySend: (inFlight: number) => boolean;
-  readonly onSending: (change: 1 | -1) => void;
-  /** What forbids delivery to this URL, or undefined. */
-  readonly findUrlProblem: (url: string) => string | undefined;
-  /** Name that the types of a resource's events start with. */
-  readonly singularOf: (resource: string) => string | undefined;
   /** The endpoint is no longer ours; the runner has stopped. */
   readonly onLost: (endpointId: string) => void;
-  readonly now: () => number;
   readonly random: () => number;
   /** See `retry-policy.ts`. */
   readonly retryDelaysMs: readonly number[];
@@ -82,7 +68,6 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const log = deps.log.child({ endpointId: settings.id });
 
   let rate: RateLimit = createRateLimit(settings.rateLimit);
-  let urlProblem = deps.findUrlProblem(settings.url);
   let inFlight = 0;
   let isDraining = false;
   let isOver = false;
@@ -165,15 +150,24 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     inFlight -= 1;
   };
 
+  /** It is not tried again by itself. */
+  const bury = (delivery: Delivery, lastError: Readonly<Record<string, unknown>>) => {
+    log.warn('delivery.dead', {
+      eventId: eventId(delivery.position),
+      attempts: delivery.attemptCount,
+      cause: lastError.class,
+    });
+    ledger.park(delivery, 'dead', undefined, lastError);
+    finish(delivery, () => lanes.complete(delivery));
+  };
+
   const parkOrBury = (delivery: Delivery, lastError: Readonly<Record<string, unknown>>) => {
     delivery.attemptCount += 1;
     delivery.returnCount = 0;
     const nextAtMs = nextAttemptAtMs(delivery.attemptCount, deps.now(), deps.random, deps.retryDelaysMs);
     delivery.payload = undefined;
     if (nextAtMs === undefined) {
-      log.warn('delivery.dead', { eventId: eventId(delivery.position), attempts: delivery.attemptCount });
-      ledger.park(delivery, 'dead', undefined, lastError);
-      finish(delivery, () => lanes.complete(delivery));
+      bury(delivery, lastError);
       return;
     }
     delivery.nextAttemptAtMs = nextAtMs;
@@ -229,64 +223,39 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     return verdict.kind;
   };
 
-  const attempt = async (delivery: Delivery): Promise<void> => {
-    if (delivery.payload === undefined) {
-      const found = await deps.readPayload(settings.accountId, delivery);
-      if (found === undefined) {
-        log.warn('delivery.expired', { eventId: eventId(delivery.position) });
-        ledger.park(delivery, 'dead', undefined, {
-          class: 'expired',
-          message: 'the event is no longer kept',
-        });
-        finish(delivery, () => lanes.complete(delivery));
-        return;
-      }
-      delivery.payload = found.payload;
-      delivery.type = found.type;
-    }
-    const { patterns } = settings.selection;
-    if (!isTypeWanted(patterns, delivery.type ?? '', deps.singularOf(delivery.resource))) {
-      close(delivery, delivery.pending === undefined);
-      return;
-    }
-    // Looking it up may have taken a while, in which the endpoint was paused or the lease has run out.
-    if (!settings.isActive || !deps.maySend(inFlight - 1)) {
-      giveBack(delivery);
-      return;
-    }
-    const id = eventId(delivery.position);
-    const startedAtMs = deps.now();
-    const outcome = await sendOrRefuse(id, delivery.payload, startedAtMs);
-    if (isOver) return;
-    deps.noteAttempt({
-      endpointId: settings.id,
-      eventId: id,
-      attempt: delivery.attemptCount + 1,
-      startedAtMs,
-      durationMs: outcome.durationMs,
-      ...describeAttempt(outcome),
-    });
-    const verdict = settle(delivery, outcome);
-    const write = verdict === 'delivered' ? log.debug : log.info;
-    write('delivery.attempted', {
-      eventId: id,
-      attempt: delivery.attemptCount,
-      verdict,
-      status: outcome.kind === 'answered' ? outcome.status : outcome.errorClass,
-      durationMs: outcome.durationMs,
-      inFlight,
-    });
-  };
+  const makeAttempt = createAttempt(
+    () => settings,
+    () => settings.isActive && deps.maySend(inFlight - 1),
+    broken.signal,
+    deps,
+  );
 
-  const sendOrRefuse = async (id: string, payload: string, nowMs: number): Promise<SendOutcome> => {
-    if (urlProblem !== undefined) {
-      return { kind: 'failed', errorClass: 'invalid_url', message: `the URL ${urlProblem}`, durationMs: 0 };
-    }
-    deps.onSending(1);
-    try {
-      return await deps.send(toRequest(settings, id, payload, nowMs, broken.signal));
-    } finally {
-      deps.onSending(-1);
+  const attempt = async (delivery: Delivery): Promise<void> => {
+    const result = await makeAttempt(delivery);
+    if (isOver) return;
+    switch (result.kind) {
+      case 'unwanted':
+        close(delivery, delivery.pending === undefined);
+        return;
+      case 'withheld':
+        giveBack(delivery);
+        return;
+      case 'expired':
+        bury(delivery, { class: 'expired', message: 'the event is no longer kept' });
+        return;
+      case 'sent': {
+        const { outcome } = result;
+        const verdict = settle(delivery, outcome);
+        const write = verdict === 'delivered' ? log.debug : log.info;
+        write('delivery.attempted', {
+          eventId: eventId(delivery.position),
+          attempt: delivery.attemptCount,
+          verdict,
+          status: outcome.kind === 'answered' ? outcome.status : outcome.errorClass,
+          durationMs: outcome.durationMs,
+          inFlight,
+        });
+      }
     }
   };
 
@@ -399,7 +368,6 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       const isResumed = stored.failuresInRow === 0 && stored.restUntilMs === 0;
       if (next.url !== settings.url || isResumed) health = { ...health, restUntilMs: 0 };
       settings = next;
-      urlProblem = deps.findUrlProblem(next.url);
       readAhead.wake();
       pump();
     },

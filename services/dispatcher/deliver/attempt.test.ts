@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest';
+import type { SendOutcome, SendRequest } from '../send/send.ts';
+import { secretToKey } from '../send/signature.ts';
+import type { Attempt } from '../store/record-attempts.ts';
+import { type AttemptDeps, createAttempt } from './attempt.ts';
+import type { Delivery } from './delivery.ts';
+import type { EndpointSettings } from './endpoint.ts';
+
+const delivered: SendOutcome = {
+  kind: 'answered',
+  status: 200,
+  retryAfter: undefined,
+  excerpt: '',
+  durationMs: 3,
+};
+const delivery = (part: Partial<Delivery> = {}): Delivery => ({
+  position: { commitLsn: 1n, index: 0 },
+  committedAt: '2026-01-05T00:00:00.000000Z',
+  type: 'invoice.created',
+  resource: 'invoices',
+  lane: 'invoices/["1"]',
+  payload: '{"n":1}',
+  attemptCount: 2,
+  returnCount: 0,
+  pending: undefined,
+  nextAttemptAtMs: 0,
+  ...part,
+});
+
+const setUp = (deps: Partial<AttemptDeps> = {}) => {
+  const sent: SendRequest[] = [];
+  const noted: Attempt[] = [];
+  const stop = new AbortController();
+  let mayStart = true;
+  const settings = {
+    id: 'whk_1',
+    accountId: 'acct_1',
+    url: 'https://shop.example/hook',
+    headers: {},
+    selection: { patterns: ['invoice.created'], handOff: undefined },
+    keys: [{ key: secretToKey('whsec_a2V5'), expiresAtMs: Number.POSITIVE_INFINITY }],
+  } as unknown as EndpointSettings;
+  const attempt = createAttempt(
+    () => settings,
+    () => mayStart,
+    stop.signal,
+    {
+      send: async (request) => {
+        sent.push(request);
+        return delivered;
+      },
+      readPayload: async () => undefined,
+      noteAttempt: (each) => void noted.push(each),
+      onSending: () => undefined,
+      findUrlProblem: () => undefined,
+      singularOf: () => 'invoice',
+      now: () => 1_000,
+      ...deps,
+    },
+  );
+  return {
+    attempt,
+    sent,
+    noted,
+    stop,
+    forbid: () => {
+      mayStart = false;
+    },
+  };
+};
+
+test('an event is sent as it is, and the try is noted with its number', async () => {
+  const { attempt, sent, noted } = setUp();
+  expect(await attempt(delivery())).toEqual({ kind: 'sent', outcome: delivered });
+  expect(sent.map(({ body }) => body.toString())).toEqual(['{"n":1}']);
+  expect(noted).toMatchObject([
+    { endpointId: 'whk_1', attempt: 3, startedAtMs: 1_000, outcome: 'delivered' },
+  ]);
+});
+
+test('a text that is not at hand is looked up, and kept for the next try', async () => {
+  const { attempt, sent } = setUp({
+    readPayload: async () => ({ payload: '{"n":2}', type: 'invoice.created' }),
+  });
+  const parked = delivery({ payload: undefined, type: undefined });
+  await attempt(parked);
+  expect(sent[0]?.body.toString()).toBe('{"n":2}');
+  expect(parked.payload).toBe('{"n":2}');
+});
+
+test('nothing is sent when the text is gone, the type is not asked for any more, or it may not be sent now', async () => {
+  const { attempt, sent, noted, forbid } = setUp();
+  expect(await attempt(delivery({ payload: undefined }))).toEqual({ kind: 'expired' });
+  expect(await attempt(delivery({ type: 'invoice.updated' }))).toEqual({ kind: 'unwanted' });
+  forbid();
+  expect(await attempt(delivery())).toEqual({ kind: 'withheld' });
+  expect(sent).toEqual([]);
+  expect(noted).toEqual([]);
+});
+
+test('a forbidden URL is a failure without a request', async () => {
+  const { attempt, sent } = setUp({ findUrlProblem: () => 'must be https' });
+  expect(await attempt(delivery())).toMatchObject({
+    kind: 'sent',
+    outcome: { kind: 'failed', errorClass: 'invalid_url', message: 'the URL must be https' },
+  });
+  expect(sent).toEqual([]);
+});
+
+test('a try that was broken off is not noted', async () => {
+  const { attempt, noted, stop } = setUp({
+    send: async () => {
+      stop.abort();
+      return delivered;
+    },
+  });
+  await attempt(delivery());
+  expect(noted).toEqual([]);
+});
