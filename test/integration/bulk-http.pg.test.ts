@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 interface Asked {
   readonly key: string;
@@ -86,8 +87,13 @@ test('a handler that hangs for one item delays that item only', async () => {
     end(response, 200);
   };
   const { json } = await render(key, ids);
+  const under = await waitFor('the others are reported', async () => {
+    const status = await world.status(key, json.job_id);
+    return status.processed > 0 ? status : undefined;
+  });
+  expect(under).toMatchObject({ status: 'running', succeeded: 11, failed: 0, quota: { used: 11 } });
   const done = await world.until(key, json.job_id);
-  expect(done).toMatchObject({ status: 'completed', succeeded: 11, failed: 1 });
+  expect(done).toMatchObject({ status: 'completed', succeeded: 11, failed: 1, quota: { used: 12 } });
   expect(done.recent_errors).toMatchObject([{ item_id: ids[0], code: 'handler_timeout' }]);
   expect(order).toHaveLength(11);
 });

@@ -13,8 +13,8 @@ export interface ChunkReport {
   readonly attempt: number;
   /** What the ledger holds of the whole chunk, whoever wrote it. */
   readonly counts: LedgerCounts;
-  /** Before it is claimed again, if it is not done. */
-  readonly delayMs: number;
+  /** Before it is claimed again, if it is not done. Null: its worker goes on with it. */
+  readonly delayMs: number | null;
 }
 
 interface HeldChunk {
@@ -66,13 +66,12 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
     if (job === undefined || chunk === undefined) return false;
     const { counts } = report;
     const charged = counts.succeeded + counts.failed;
+    const used = charged - chunk.charged;
+    const released = report.delayMs === null ? Math.min(used, chunk.reserved) : chunk.reserved;
     if (chunk.quota_month !== null) {
-      await moveQuota(db, job.account_id, chunk.quota_month, {
-        used: charged - chunk.charged,
-        reserved: -chunk.reserved,
-      });
+      await moveQuota(db, job.account_id, chunk.quota_month, { used, reserved: -released });
     }
-    await saveChunk(db, report, chunk, charged);
+    await saveChunk(db, report, chunk, charged, chunk.reserved - released);
     await saveJob(db, report, chunk, job, nowMs);
     return true;
   });
@@ -83,14 +82,19 @@ async function saveChunk(
   report: ChunkReport,
   chunk: HeldChunk,
   charged: number,
+  reserved: number,
 ): Promise<void> {
   const { counts } = report;
-  const isDone = counts.succeeded + counts.failed + counts.skipped >= chunk.item_count;
+  // Only the report at the end gives back what is still set aside.
+  const isAtEnd = report.delayMs !== null;
+  const isDone = isAtEnd && counts.succeeded + counts.failed + counts.skipped >= chunk.item_count;
   await db.query(
-    `update bulk_chunks set state = case when $3 then 'done' else 'waiting' end,
-       items = case when $3 then null else items end, lease_owner = null, lease_expires_at = null,
+    `update bulk_chunks set state = case when $3 then 'done' when $9::integer is null then state else 'waiting' end,
+       items = case when $3 then null else items end,
+       lease_owner = case when $9 is null then lease_owner end,
+       lease_expires_at = case when $9 is null then lease_expires_at end,
        not_before = now() + $9 * interval '1 millisecond',
-       reserved = 0, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8
+       reserved = $10, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8
      where job_id = $1 and chunk = $2`,
     [
       report.jobId,
@@ -102,6 +106,7 @@ async function saveChunk(
       counts.skipped,
       JSON.stringify(counts.errorCounts),
       report.delayMs,
+      reserved,
     ],
   );
 }

@@ -14,6 +14,7 @@ import { pauseForQuota } from '../store/end-job.ts';
 import { reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
 import { askForItems } from './ask-for-items.ts';
+import { whileReporting } from './while-reporting.ts';
 
 export interface WorkDeps {
   readonly control: Pool;
@@ -44,14 +45,14 @@ export async function workChunk(
 ): Promise<ChunkOutcome> {
   const { control, source } = deps;
   const endSeq = claim.firstSeq + claim.items.length;
-  const report = async (delayMs: number) => {
+  const report = async (delayMs: number | null) => {
     const counts = await countResults(source, claim.jobId, claim.firstSeq, endSeq);
     return reportChunk(control, { ...claim, counts, delayMs }, deps.now());
   };
   await using pulse = startPulse(() => renewChunk(control, claim), stopping);
   let outcome: ChunkOutcome;
   try {
-    outcome = await work(claim, deps, pulse);
+    outcome = await work(claim, deps, pulse, () => report(null));
   } catch (error) {
     const wasCalledOff = error instanceof NotOursError || pulse.signal.aborted;
     const isOurs = await report(wasCalledOff ? 0 : RETRY_MS);
@@ -62,7 +63,12 @@ export async function workChunk(
   return isOurs ? outcome : 'lost';
 }
 
-async function work(claim: ClaimedChunk, deps: WorkDeps, pulse: Pulse): Promise<ChunkOutcome> {
+async function work(
+  claim: ClaimedChunk,
+  deps: WorkDeps,
+  pulse: Pulse,
+  reportProgress: () => Promise<unknown>,
+): Promise<ChunkOutcome> {
   const { control, source } = deps;
   const { jobId, firstSeq } = claim;
   const application = await applicationOf(claim, deps);
@@ -87,7 +93,8 @@ async function work(claim: ClaimedChunk, deps: WorkDeps, pulse: Pulse): Promise<
       const granted = open.slice(0, reservation.count);
       if (application.operation.kind === 'http') {
         const { httpConcurrency: concurrency } = deps;
-        await askForItems(application, granted, { source, signal: pulse.signal, concurrency });
+        const options = { source, signal: pulse.signal, concurrency };
+        await whileReporting(() => askForItems(application, granted, options), reportProgress);
       } else {
         await applyItems(application, granted, {
           source,
