@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -220,13 +219,17 @@ test('a writer killed after its files are written and before they are published 
 
 test('a writer whose storage breaks ends, and the next one reads the rows again', async () => {
   const { addExport, produce, finishReading, spawnWriter, storageRoot } = fixture;
+  // A writer that has published something has opened its storage; one that breaks earlier could not start at all.
+  const earlierId = await addExport({ orders: [10] });
+  const ended = once(spawnWriter(), 'exit');
+  await produce(chunkRows(earlierId, 0, 10));
+  await finishReading(earlierId);
+  await expectPublished(earlierId, [10]);
   const exportId = await addExport({ orders: [300] });
-  const writer = spawnWriter();
-  await waitFor('storage to be opened', () => existsSync(storageRoot));
   await rename(storageRoot, `${storageRoot}.away`);
   await writeFile(storageRoot, 'not a directory');
   await produce(chunkRows(exportId, 0, 300));
-  expect(await once(writer, 'exit')).toEqual([1, null]);
+  expect(await ended).toEqual([1, null]);
   await rename(`${storageRoot}.away`, storageRoot).catch(() => undefined);
   await rm(storageRoot, { recursive: true });
   spawnWriter();
