@@ -88,7 +88,7 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
     for (let life = 0; life < KILL_COUNT; life += 1) {
       const { log, kill } = world.spawn();
       const wanted = updates().length + CHANGES_PER_LIFE;
-      await waitFor('changes of this life', () => updates().length >= wanted);
+      await waitFor('changes of this life', () => updates().length >= wanted, 90_000);
       await kill();
       // Where this life began is what the one before had committed to Kafka.
       const started = log.find(({ event }) => event === 'feed.started');
@@ -100,7 +100,7 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
     await writing;
   }
   await world.start();
-  await waitFor('the rest', isFeedComplete);
+  await waitFor('the rest', isFeedComplete, 90_000);
   expect(illegalSteps()).toEqual([]);
   const positions = world.reader.changes.map(({ commitLsn, index }) => `${commitLsn}/${index}`);
   expect(new Set(positions).size).toBe(positions.length);

@@ -54,7 +54,7 @@ test('wrong settings end the start with what the service said, and are not tried
 
 test('a service that does not become ready in time is named with its log', async () => {
   await using services = await start({ dispatcher: 1 }, { FAKE_MODE: 'never-ready' });
-  const ready = services.untilReady({ limitMs: 500 });
+  const ready = services.untilReady({ limitMs: 3_000 });
   await expect(ready).rejects.toThrow(/dispatcher is not ready .*dispatcher-0\.log:\n.*still waiting/);
 });
 
