@@ -56,6 +56,8 @@ export default defineConfig({
             'test/support/**/*.test.ts',
           ],
           exclude: EXCLUDED,
+          // Files of every format are written here too; a busy machine takes its time.
+          testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
       },
