@@ -88,7 +88,7 @@ test('an endpoint’s secret is shown once and kept sealed', async () => {
     status: 'active',
     events: ['*'],
     start: 'now',
-    max_in_flight: 20,
+    max_in_flight: 50,
     secret_count: 1,
   });
   expect(Buffer.from(json.secret.slice('whsec_'.length), 'base64')).toHaveLength(32);

@@ -42,7 +42,7 @@ test('a URL is enough', () => {
     start: 'now',
     description: null,
     headers: {},
-    max_in_flight: 20,
+    max_in_flight: 50,
     rate_limit: null,
     batch: null,
   });

@@ -11,6 +11,12 @@ const OTHER_EVENTS = [
   'webhook.disabled',
 ];
 
+/**
+ * A place is free again when the delivery is saved, so this over the time of a request and a save is what an endpoint
+ * gets per second: some thousand even when both are slow. After a crash at most so many deliveries come a second time.
+ */
+const DEFAULT_MAX_IN_FLIGHT = 50;
+
 const MAX_FILTERS = 100;
 const MAX_HEADERS = 20;
 const MAX_HEADER_CHARACTERS = 1_024;
@@ -89,7 +95,7 @@ export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
     start: startSchema.default('now'),
     description: description.default(null),
     headers: headers.default({}),
-    max_in_flight: max_in_flight.default(20),
+    max_in_flight: max_in_flight.default(DEFAULT_MAX_IN_FLIGHT),
     rate_limit: rate_limit.default(null),
     batch: batch.default(null),
   });
