@@ -6,7 +6,7 @@ export interface Meter {
   stop(): Map<string, Usage>;
 }
 
-const NAMES: readonly ServiceName[] = ['api', 'extractor', 'writer', 'capture', 'dispatcher'];
+const NAMES: readonly ServiceName[] = ['api', 'extractor', 'writer', 'capture', 'dispatcher', 'bulk'];
 
 /** Meters every process that takes part: the services, and those parts of the stack that run here. */
 export function startMeter(services: Services, parts: Readonly<Record<string, number>>): Meter {
