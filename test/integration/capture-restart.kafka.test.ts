@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
@@ -36,8 +37,12 @@ afterEach(() => world.endAll());
 const updates = (): ReadChange[] => world.reader.changes.filter(({ op }) => op === 'update');
 
 /** Counters go up by one with each update, some in each transaction, until told to stop. */
-async function writeUntil(isOver: () => boolean): Promise<void> {
+async function writeUntil(isOver: () => boolean, isPaused: () => boolean): Promise<void> {
   while (!isOver()) {
+    if (isPaused()) {
+      await setImmediate();
+      continue;
+    }
     const client = await world.pool.connect();
     try {
       await client.query('begin');
@@ -81,7 +86,13 @@ async function confirmedLsn(): Promise<bigint> {
 
 test('killed at any moment, it leaves no gap and no repeat for a committed reader', async () => {
   let isOver = false;
-  const writing = Promise.all([writeUntil(() => isOver), writeUntil(() => isOver)]);
+  let isPaused = false;
+  const write = () =>
+    writeUntil(
+      () => isOver,
+      () => isPaused,
+    );
+  const writing = Promise.all([write(), write()]);
   let unconfirmedCount = 0;
   let confirmed = await confirmedLsn();
   try {
@@ -89,7 +100,17 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
       const { log, kill } = world.spawn();
       const wanted = updates().length + CHANGES_PER_LIFE;
       await waitFor('changes of this life', () => updates().length >= wanted, 90_000);
+      if (life >= KILL_COUNT / 2) {
+        // Of two commits close together, the second is in Kafka some time before the slot is told: a life ends there.
+        isPaused = true;
+        await waitFor('a quiet feed', isFeedComplete, 90_000);
+        for (let single = 0; single < 2; single += 1) {
+          await world.pool.query('update app.counters set n = n + 1 where id = 1');
+          await waitFor('the single change', isFeedComplete, 90_000);
+        }
+      }
       await kill();
+      isPaused = false;
       // Where this life began is what the one before had committed to Kafka.
       const started = log.find(({ event }) => event === 'feed.started');
       if (parseLsn(String(started?.passedLsn)) > confirmed) unconfirmedCount += 1;
