@@ -212,7 +212,7 @@ async function subscribe(
       onDelivery({ event }) {
         // A receiver that lies takes the event, and then says it did not.
         const answer = misbehaves();
-        noteId(subscriber, event);
+        if (isChange(event)) noteId(subscriber, event);
         subscriber.replica.apply(event);
         return answer ?? { status: 204 };
       },
@@ -236,6 +236,11 @@ function misbehave(random: () => number, share: number): Answer | undefined {
   if (roll >= share) return undefined;
   if (roll < share * 0.1) return 'hang';
   return roll < share * 0.4 ? 'reset' : { status: 500 };
+}
+
+/** What is told beside the feed, that an export is complete for one, has no place in it. */
+function isChange(event: FeedEvent): boolean {
+  return (event as { position: string | null }).position !== null;
 }
 
 /** One change, one ID: told by transaction and index, which no retry, restart or re-capture may alter. */

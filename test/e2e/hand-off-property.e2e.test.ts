@@ -154,6 +154,6 @@ test('file plus feed is the source, and so is file plus changes, for random tran
         expect(await differencesAfter(world, customer, refreshed, 0)).toEqual([]);
       }
     }),
-    { numRuns: 6, endOnFailure: true },
+    { numRuns: 4, endOnFailure: true },
   );
 }, 400_000);

@@ -46,7 +46,15 @@ export async function openReceiver({ onDelivery, port = 0 }: ReceiverOptions): P
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => sendAnswer(response, take(request, Buffer.concat(chunks))));
+    request.on('end', () => {
+      // A receiver that fails to take an event must say so, or the sender would think that it has it.
+      let answer: Answer = { status: 500 };
+      try {
+        answer = take(request, Buffer.concat(chunks));
+      } finally {
+        sendAnswer(response, answer);
+      }
+    });
     request.on('error', () => undefined);
   });
   server.keepAliveTimeout = 30_000;
