@@ -1,9 +1,9 @@
-import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Customer, openWorld, type World } from '../demo/world.ts';
 import type { BenchOptions } from './bench-exports.ts';
 import { type BenchReceiver, openBenchReceiver } from './bench-receiver.ts';
+import { machineLoad } from './machine-load.ts';
 import { startMeter, usageLines } from './usage-table.ts';
 
 const CHANGES_PER_SECOND = [250, 1_000];
@@ -152,9 +152,4 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
     if (performance.now() > deadlineMs) throw new Error('the feed did not drain in five minutes');
     await delay(20);
   }
-}
-
-/** Other work on the machine makes every figure worse; a load above the number of processors says that there was some. */
-function machineLoad(): string {
-  return `load ${(loadavg()[0] ?? 0).toFixed(1)} on ${availableParallelism()} processors`;
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchBulk } from '../bench/bench-bulk.ts';
 import { benchExports } from '../bench/bench-exports.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
 import type { Command } from '../command.ts';
@@ -9,10 +10,10 @@ import { wholeNumber } from '../whole-number.ts';
 /** Figures, never verdicts: what a machine reaches is for a person to judge. */
 export const benchCommand: Command = {
   name: 'bench',
-  summary: 'measure exports and the feed, with CPU and memory per process',
-  help: `  tandem bench [exports] [feed]   both when none is named
+  summary: 'measure exports, the feed and bulk operations, with CPU and memory per process',
+  help: `  tandem bench [exports] [feed] [bulk]   all when none is named
 
-  --rows <n>     invoices to export (default 1000000)
+  --rows <n>     invoices to export or to change (default 1000000)
   --copies <n>   extractors, writers and dispatchers (default 1)`,
   async run(args, { env, home, say, log, signal }) {
     const { values, positionals } = parseArgs({
@@ -37,6 +38,7 @@ export const benchCommand: Command = {
     const wants = (name: string) => positionals.length === 0 || positionals.includes(name);
     if (wants('exports')) await benchExports(options);
     if (wants('feed')) await benchFeed(options);
+    if (wants('bulk')) await benchBulk(options);
     return 0;
   },
 };
