@@ -1,6 +1,6 @@
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createRecordedChanges } from '../../services/extractor/delta/recorded-changes.ts';
+import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { testStack, topicPrefix } from '../support/stack.ts';
 

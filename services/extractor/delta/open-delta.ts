@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
 import type { ResourceRowsSource } from '../reader/resource-rows.ts';
@@ -10,7 +11,6 @@ import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-key
 import type { DeltaBase } from './find-base.ts';
 import { readKeyColumns } from './key-columns.ts';
 import { planDelta } from './plan-delta.ts';
-import type { RecordedChanges } from './recorded-changes.ts';
 
 /** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
 const MAX_KEYS_PER_CHUNK = 5_000;
