@@ -1,8 +1,9 @@
 import type { FilterNode } from '../domain/bulk-filter.ts';
 import { quoteTable } from '../postgres/quote.ts';
-import { createBinder } from './binder.ts';
+import { type Binder, createBinder } from './binder.ts';
 import type { BulkTable } from './bulk-table.ts';
 import { accountSql, columnSql, filterSql, ROW } from './filter-sql.ts';
+import { LEDGER } from './ledger.ts';
 
 export interface Statement {
   readonly text: string;
@@ -11,25 +12,62 @@ export interface Statement {
 
 /** The account's items that the filter holds for, as the texts of their keys `k1, k2, …`, in key order. */
 export function selectItems(table: BulkTable, filter: FilterNode, sourceId: string): Statement {
-  const { from, values } = matching(table, filter, sourceId);
+  return select(table, filter, sourceId, () => []);
+}
+
+function select(
+  table: BulkTable,
+  filter: FilterNode,
+  sourceId: string,
+  further: (binder: Binder) => string[],
+): Statement {
+  const { from, values } = matching(table, filter, sourceId, further);
   const columns = table.key.map(({ name }, index) => `${columnSql(name)}::text as k${index + 1}`);
   const order = table.key.map(({ name }) => columnSql(name));
   return { text: `select ${columns.join(', ')} ${from} order by ${order.join(', ')}`, values };
 }
 
+/**
+ * As `selectItems`, without those that the job has in the ledger already. Compared as the ledger shows IDs, so that PostgreSQL
+ * can hash them: a job may have millions.
+ */
+export function selectNewItems(
+  table: BulkTable,
+  filter: FilterNode,
+  sourceId: string,
+  jobId: string,
+): Statement {
+  return select(table, filter, sourceId, ({ bind }) => [
+    `not exists (select from ${LEDGER} l where l.job_id = ${bind(jobId)} and l.item_id = ${itemIdSql(table)})`,
+  ]);
+}
+
+/** As `showItemId` has it. */
+function itemIdSql({ key }: BulkTable): string {
+  const texts = key.map(({ name }) => `${columnSql(name)}::text`);
+  if (texts.length === 1) return texts.join();
+  return `'[' || ${texts.map((text) => `to_json(${text})::text`).join(` || ',' || `)} || ']'`;
+}
+
 export function countItems(table: BulkTable, filter: FilterNode, sourceId: string): Statement {
-  const { from, values } = matching(table, filter, sourceId);
+  const { from, values } = matching(table, filter, sourceId, () => []);
   return { text: `select count(*)::text as count ${from}`, values };
 }
 
 /** Soft-deleted records are gone as far as customers see, so no filter finds them. */
-function matching(table: BulkTable, filter: FilterNode, sourceId: string) {
+function matching(
+  table: BulkTable,
+  filter: FilterNode,
+  sourceId: string,
+  further: (binder: Binder) => string[],
+) {
   const binder = createBinder();
   const { softDelete } = table.resource;
   const conditions = [
     accountSql(table, sourceId, binder),
     ...(softDelete === undefined ? [] : [`${columnSql(softDelete)} is null`]),
     filterSql(filter, table, binder),
+    ...further(binder),
   ];
   return {
     from: `from ${quoteTable(table.resource.table)} ${ROW} where ${conditions.join(' and ')}`,

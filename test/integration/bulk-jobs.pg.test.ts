@@ -109,7 +109,7 @@ test('a file of IDs becomes items in its order, with bad ones and repetitions to
   expect(all.find(({ status }) => status === 'skipped')).toMatchObject({ code: 'duplicate', line: 125 });
 });
 
-test('the list is fixed at the start; live semantics look again', async () => {
+test('the list is fixed at the start; live semantics leave out what matches no longer, and take in what matches by then', async () => {
   for (const semantics of ['snapshot', 'live']) {
     const { key, id, ids, sourceId } = await world.account(3);
     // A job with no quota lists its items and then waits, which is the moment to change what matches.
@@ -127,17 +127,19 @@ test('the list is fixed at the start; live semantics look again', async () => {
     await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
     await world.api.pool.query(`update documint.invoices set status = 'open' where id = $1`, [ids[2]]);
     await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
-    expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', total: 2 });
+    const done = await world.until(key, json.job_id);
+    expect(done).toMatchObject({ status: 'completed', total: semantics === 'live' ? 3 : 2 });
     const results = await world.results(key, json.job_id);
     if (semantics === 'snapshot') {
       expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
       expect(await voided(sourceId)).toEqual(ids.slice(0, 2));
     } else {
       expect(results).toMatchObject([
-        { status: 'skipped', code: 'no_longer_matches' },
-        { status: 'succeeded' },
+        { item_id: ids[0], status: 'skipped', code: 'no_longer_matches' },
+        { item_id: ids[1], status: 'succeeded' },
+        { item_id: ids[2], status: 'succeeded' },
       ]);
-      expect(await voided(sourceId)).toEqual([ids[1]]);
+      expect(await voided(sourceId)).toEqual(ids.slice(1));
     }
   }
 });
@@ -346,4 +348,29 @@ test('workers that share a job, and one that is stopped in the middle, repeat no
     [sourceId],
   );
   expect(rows).toEqual([{ touched: 2_000, items: 2_000 }]);
+});
+
+test('live semantics take in what comes to match while the job runs, round after round, each item once', async () => {
+  const { key, sourceId, ids } = await world.account(30);
+  // Every item that is changed makes the one after the next match, up to the last: what a product's own rules may do.
+  await world.api.pool.query(
+    `update documint.invoices set status = 'paid' where account_id = $1 and id > $2`,
+    [sourceId, ids[4]],
+  );
+  await world.api.pool.query(`
+    create or replace function documint.open_next() returns trigger language plpgsql as $$
+      begin
+        update documint.invoices set status = 'open' where account_id = new.account_id and id = new.id + 10 and status = 'paid';
+        return new;
+      end $$;
+    create trigger open_next after update on documint.invoices for each row
+      when (new.status = 'void' and old.status = 'open' and new.account_id = '${sourceId}') execute function documint.open_next()`);
+  const { json } = await world.submit(key, { ...voidAll, semantics: 'live' });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', total: 15, succeeded: 15, skipped: 0 });
+  const wanted = [...ids.slice(0, 5), ...ids.slice(10, 15), ...ids.slice(20, 25)];
+  expect((await world.results(key, json.job_id)).map(({ item_id }) => item_id)).toEqual(wanted);
+  expect(await voided(sourceId)).toEqual(wanted);
 });

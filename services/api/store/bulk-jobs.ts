@@ -209,7 +209,7 @@ export function isEnded(status: BulkStatus): boolean {
 export async function finalUntil(db: Queryable, job: BulkJobRow): Promise<number | undefined> {
   if (isEnded(job.status)) return undefined;
   const { rows } = await db.query<{ seq: number | null }>(
-    `select case when j.listed_at is null then 0
+    `select case when j.listed_at is null then j.listed_items::int
        else (select min(c.first_seq) from bulk_chunks c where c.job_id = j.id and c.state <> 'done') end as seq
      from bulk_jobs j where j.id = $1`,
     [job.id],

@@ -1,24 +1,23 @@
 import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
-import { keyOf, selectItems } from '../../../shared/bulk/select-items.ts';
+import { keyOf, type Statement } from '../../../shared/bulk/select-items.ts';
 import type { ListedItem } from '../../../shared/domain/bulk.ts';
-import type { FilterNode } from '../../../shared/domain/bulk-filter.ts';
 
 const PAGE_ITEMS = 10_000;
 
-/** The items that a filter holds for under one snapshot, in key order, in pages. */
+/** The items that a selection finds under one snapshot, in key order, in pages. */
 export async function* listFilter(
   client: PoolClient,
+  { text, values }: Statement,
   table: BulkTable,
-  filter: FilterNode,
-  sourceId: string,
 ): AsyncGenerator<ListedItem[]> {
-  const { text, values } = selectItems(table, filter, sourceId);
   await client.query('begin isolation level repeatable read, read only');
   // A page may wait for a sort of everything, and for the pages before it to be stored.
   await client.query(
     `set local statement_timeout = '10min'; set local idle_in_transaction_session_timeout = '5min'`,
   );
+  // The ledger is too new for the planner to know how much of it is this job's, and a loop over that for each item would not end.
+  await client.query('set local enable_nestloop = off');
   await client.query(`declare bulk_items no scroll cursor for ${text}`, [...values]);
   for (;;) {
     const { rows } = await client.query<Record<string, string | null>>(`fetch ${PAGE_ITEMS} from bulk_items`);

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
+import { selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { isAbortError } from '../../../shared/runtime/worker.ts';
@@ -22,7 +23,7 @@ export interface ListDeps {
 }
 
 /**
- * Writes down which items a job has, once and for all, in chunks. @returns how many, or undefined when the job is no longer
+ * Writes down which items a job has, or which are new in a round of live semantics, in chunks. @returns how many it has by now, or undefined when the job is no longer
  * ours to list.
  *
  * @throws JobFailedError when it can't be had whoever tries
@@ -43,7 +44,7 @@ export async function listJob(
   await using pulse = startPulse(() => renewListing(control, claim), stopping);
   const fence = { owner: claim.owner, listCount: claim.listCount };
   const write = async (client: PoolClient): Promise<number | undefined> => {
-    const next = { chunk: 0, seq: 0 };
+    const next = { chunk: claim.listedChunks, seq: claim.listedItems };
     for await (const items of await pagesOf(client, claim, table, deps)) {
       if (pulse.signal.aborted) return undefined;
       const chunks = cutChunks(items, chunkItems, next);
@@ -73,7 +74,7 @@ export async function listJob(
 
 async function pagesOf(
   client: PoolClient,
-  { request, filePath, sourceId }: ClaimedListing,
+  { jobId, request, filePath, sourceId, round }: ClaimedListing,
   table: Awaited<ReturnType<typeof loadBulkTable>>,
   { storage }: ListDeps,
 ) {
@@ -81,5 +82,10 @@ async function pagesOf(
   if (request.filter === null) {
     throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job began.');
   }
-  return listFilter(client, table, parseFilter(request.filter), sourceId);
+  const filter = parseFilter(request.filter);
+  return listFilter(
+    client,
+    round === 0 ? selectItems(table, filter, sourceId) : selectNewItems(table, filter, sourceId, jobId),
+    table,
+  );
 }

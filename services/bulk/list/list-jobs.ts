@@ -46,7 +46,7 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
     log.info(total === undefined ? 'bulk.listing_let_go' : 'bulk.listed', { total, durationMs });
     if (total === undefined) await releaseListing(control, claim, 0);
   } catch (error) {
-    const failure = toFailure(error, claim.listCount);
+    const failure = toFailure(error, claim.listCount - claim.round);
     if (failure === undefined) {
       log.warn('bulk.listing_failed', { error, retryInMs: RETRY_MS });
       await releaseListing(control, claim, RETRY_MS);

@@ -14,6 +14,11 @@ export interface ClaimedListing {
   /** The storage path of the file of IDs, where the items come from one. */
   readonly filePath: string | null;
   readonly sourceId: string;
+  /** From 0; later ones are of live semantics. */
+  readonly round: number;
+  /** Items and chunks of the rounds before, from which this one's are numbered on. */
+  readonly listedItems: number;
+  readonly listedChunks: number;
 }
 
 const CLAIM = `
@@ -23,7 +28,7 @@ where j.id = (
   where status = 'running' and ending is null and listed_at is null
     and (lease_expires_at is null or lease_expires_at < now())
   order by created_at, id limit 1 for update skip locked)
-returning j.id, j.list_count, j.request, j.file_id,
+returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks,
   (select path from bulk_files f where f.id = j.file_id) as path,
   (select source_id from accounts a where a.id = j.account_id) as source_id`;
 
@@ -33,6 +38,9 @@ interface ListingRow {
   request: BulkRequest;
   path: string | null;
   source_id: string;
+  list_round: number;
+  listed_items: string;
+  listed_chunks: number;
 }
 
 /**
@@ -44,7 +52,7 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
     const { rows } = await db.query<ListingRow>(CLAIM, [owner, LEASE_SECONDS]);
     const row = rows[0];
     if (row === undefined) return undefined;
-    await db.query('delete from bulk_chunks where job_id = $1', [row.id]);
+    await db.query('delete from bulk_chunks where job_id = $1 and chunk >= $2', [row.id, row.listed_chunks]);
     return {
       jobId: row.id,
       owner,
@@ -52,6 +60,9 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
       request: row.request,
       filePath: row.path,
       sourceId: row.source_id,
+      round: row.list_round,
+      listedItems: Number(row.listed_items),
+      listedChunks: row.listed_chunks,
     };
   });
 }

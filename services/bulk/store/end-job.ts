@@ -46,8 +46,15 @@ export async function findUnsettledChunks(db: Queryable, jobId: string): Promise
 }
 
 /**
+ * Rounds of listing with live semantics. Each finds only items that the job has not had, so that rows which its own changes
+ * make match again end nothing; this bounds a job whose product makes new matches faster than it works them off.
+ */
+const MAX_LIST_ROUNDS = 20;
+
+/**
  * Ends a job if it has come to its end: completed when every chunk is done, otherwise as it was told. The row is locked
- * first, so that of a cancel and a completion exactly one wins.
+ * first, so that of a cancel and a completion exactly one wins. With live semantics a round of items that is done is
+ * followed by another, until one has found nothing new.
  *
  * @returns how it ended; undefined when it goes on
  */
@@ -59,8 +66,11 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
       listed: boolean;
       error: { code: string; message: string } | null;
       processed: string;
+      may_list_again: boolean;
     }>(
-      `select ending, status, listed_at is not null as listed, error, processed from bulk_jobs
+      `select ending, status, listed_at is not null as listed, error, processed,
+         request ->> 'semantics' = 'live' and total > listed_items and list_round < ${MAX_LIST_ROUNDS} - 1 as may_list_again
+       from bulk_jobs
        where id = $1 and status in ('pending', 'running', 'paused') for update`,
       [jobId],
     );
@@ -74,7 +84,11 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
     const { waiting = true, working = true } = open.rows[0] ?? {};
     if (working || (job.ending === null && (waiting || !job.listed || job.status !== 'running')))
       return undefined;
-    const isComplete = job.listed && !waiting && job.ending !== 'failed';
+    if (job.ending === null && job.may_list_again) {
+      await listAgain(db, jobId);
+      return undefined;
+    }
+    const isComplete = job.listed && !waiting && !job.may_list_again && job.ending !== 'failed';
     const status = isComplete ? 'completed' : (job.ending ?? 'completed');
     await db.query(
       `update bulk_jobs set status = $2, ending = null, pause_reason = null, lease_owner = null, lease_expires_at = null,
@@ -84,6 +98,15 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
     await enqueueOutbox(db, [lifeCycleEvent(jobId, status, job)]);
     return status;
   });
+}
+
+async function listAgain(db: Queryable, jobId: string): Promise<void> {
+  await db.query(
+    `update bulk_jobs set listed_at = null, lease_owner = null, lease_expires_at = null, list_round = list_round + 1,
+       listed_items = total, listed_chunks = (select count(*) from bulk_chunks where job_id = $1)
+     where id = $1`,
+    [jobId],
+  );
 }
 
 function lifeCycleEvent(
