@@ -8,7 +8,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
 
-/** Projects against real parts: one file at a time, because the machine's two parts are shared by all. */
+/**
+ * Projects against real parts. They wait for others more than they work (a dead member of a consumer group is
+ * noticed after ten seconds), so two files run at a time, each with databases, topics and ports of its own.
+ */
 function realParts(name: string, order: number): TestProjectConfiguration {
   return {
     root,
@@ -19,7 +22,7 @@ function realParts(name: string, order: number): TestProjectConfiguration {
       globalSetup: [fileURLToPath(new URL('./support/global-setup.ts', import.meta.url))],
       // The Kafka client sets such a timeout on every newer Node, to no harm, and Node says so once a process.
       execArgv: ['--disable-warning=TimeoutNegativeWarning'],
-      fileParallelism: false,
+      maxWorkers: 2,
       sequence: { groupOrder: order },
       testTimeout: 120_000,
       hookTimeout: 120_000,

@@ -86,6 +86,11 @@ test('a taken default port is exchanged for a free one, a taken explicit one is 
   }
 });
 
+test('a port that is chosen but not bound yet is not chosen again', async () => {
+  const preferred = await choosePort(24_317);
+  expect(await choosePort(preferred)).not.toBe(preferred);
+});
+
 test('a log that has grown is moved aside and starts again', () => {
   const path = join(temporaryDirectory(), 'kafka.log');
   writeFileSync(path, 'one\ntwo\nthree\n');
