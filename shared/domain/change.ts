@@ -15,6 +15,8 @@ export interface ChangeSource {
   readonly index: number;
   /** Microseconds since 1970-01-01 UTC. */
   readonly committedAtMicros: bigint;
+  /** The bulk operation that made it; null for a change that no job made. */
+  readonly bulkJobId: string | null;
 }
 
 /** One row's insert, update or delete, or a table's truncation. */

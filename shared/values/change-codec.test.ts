@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { EncodableChange } from '../domain/change.ts';
 import type { RowShape } from '../domain/row-shape.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
-import { createChangeCodec } from './change-codec.ts';
+import { createChangeCodec, createChangeDecoder } from './change-codec.ts';
 import { readChangeSchema } from './change-schema.ts';
 import { ForeignSchemaError } from './row-schema.ts';
 import { scalarType } from './scalar-types.ts';
@@ -34,6 +34,7 @@ function change(part: Partial<EncodableChange> = {}): EncodableChange {
       xid: 2n ** 33n,
       index: 1_000_000,
       committedAtMicros: 1_767_323_045_123_456n,
+      bulkJobId: null,
     },
     ...part,
   };
@@ -61,7 +62,9 @@ test('an insert, a delete and a truncation have the rows they have', () => {
 test('another Avro library reads it', () => {
   const type = avro.Type.forSchema(JSON.parse(JSON.stringify(codec.schema)), { wrapUnions: false });
   const message = codec.encode(
-    change({ source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: -5n } }),
+    change({
+      source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: -5n, bulkJobId: 'blk_1' },
+    }),
     3,
   );
   expect(JSON.parse(JSON.stringify(type.fromBuffer(message.subarray(WIRE_HEADER_BYTES))))).toEqual({
@@ -72,19 +75,45 @@ test('another Avro library reads it', () => {
     after: { id: 1, paid: true, body: null },
     unchanged: ['body'],
     missing: ['paid', 'body'],
-    source: { lsn: 1, commit_lsn: 2, xid: 3, index: 4, committed_at: -5 },
+    source: { lsn: 1, commit_lsn: 2, xid: 3, index: 4, committed_at: -5, bulk_job_id: 'blk_1' },
   });
   expect(type.name).toBe('tandem.invoices.Change');
 });
 
+test('the bulk operation that made a change comes with it', () => {
+  const ofBulk = change({ after: null, source: { ...change().source, bulkJobId: 'blk_1' } });
+  expect(codec.decode(codec.encode(ofBulk, 3))).toEqual(ofBulk);
+});
+
+test('a change from before bulk operations were told is read by its own schema', () => {
+  const earlier = JSON.parse(JSON.stringify(codec.schema));
+  const source = earlier.fields.at(-1);
+  expect(source.type.fields.pop().name).toBe('bulk_job_id');
+  // Its last byte says that there is no bulk operation, which an earlier version did not say.
+  const message = codec.encode(change({ after: null }), 3).subarray(0, -1);
+  expect(createChangeDecoder(earlier).decode(message)).toEqual(change({ after: null }));
+  expect(() => codec.decode(message)).toThrow(UnreadableMessageError);
+});
+
+test('a reader of the new schema finds no bulk operation in what was written with the earlier one', () => {
+  const earlier = JSON.parse(JSON.stringify(codec.schema));
+  earlier.fields.at(-1).type.fields.pop();
+  const written = avro.Type.forSchema(earlier, { wrapUnions: false });
+  const read = avro.Type.forSchema(JSON.parse(JSON.stringify(codec.schema)), { wrapUnions: false });
+  const source = { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: 5n, bulkJobId: null };
+  const message = codec.encode(change({ source }), 3).subarray(WIRE_HEADER_BYTES, -1);
+  expect(read.fromBuffer(message, read.createResolver(written)).source.bulk_job_id).toBeNull();
+});
+
 test('the shape of the rows can be read back from the schema', () => {
   const read = readChangeSchema(JSON.parse(JSON.stringify(codec.schema)));
-  expect(read.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
+  expect(read.hasBulkJobId).toBe(true);
+  expect(read.shape.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
     ['id', true, 'long'],
     ['paid', false, 'boolean'],
     ['body', false, 'string'],
   ]);
-  expect(read.resource).toBe('invoices');
+  expect(read.shape.resource).toBe('invoices');
   expect(() => readChangeSchema({ type: 'record', name: 'Change', fields: [] })).toThrow(ForeignSchemaError);
 });
 

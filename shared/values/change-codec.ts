@@ -3,7 +3,7 @@ import type { RowShape, RowTexts } from '../domain/row-shape.ts';
 import { AvroReader, UnreadableMessageError } from './avro-reader.ts';
 import { writeInteger, writeLong, writeString } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { type ChangeSchema, changeSchema } from './change-schema.ts';
+import { type ChangeSchema, changeSchema, readChangeSchema } from './change-schema.ts';
 import { createRowBody, type RowBody } from './row-body.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
 
@@ -17,13 +17,21 @@ export interface ChangeCodec {
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
   encode(change: EncodableChange, registryId: number): Buffer;
+  /** Reads what `encode` wrote; what another version wrote is read by `createChangeDecoder`. @throws UnreadableMessageError */
+  decode(message: Buffer): DecodedChange;
+}
+
+/** Reads the changes that were written with one schema of the registry. */
+export interface ChangeDecoder {
+  readonly shape: RowShape;
   /** @throws UnreadableMessageError */
   decode(message: Buffer): DecodedChange;
 }
 
 const OPS: ReadonlySet<string> = new Set<ChangeOp>(['insert', 'update', 'delete', 'truncate']);
 const NULL_BRANCH = 0;
-const ROW_BRANCH = 2;
+/** The second branch of a union, as Avro writes the number 1. */
+const VALUE_BRANCH = 2;
 /** PostgreSQL has no more columns in a table; a message that claims more names is damaged. */
 const MAX_COLUMN_NAMES = 1_600;
 
@@ -48,32 +56,43 @@ export function createChangeCodec(shape: RowShape, names: { readonly namespace: 
       writeLong(scratch, change.source.xid);
       writeInteger(scratch, change.source.index);
       writeLong(scratch, change.source.committedAtMicros);
+      writeText(scratch, change.source.bulkJobId);
       return scratch.toBuffer();
     },
 
-    // A literal's members are evaluated from top to bottom, which is the order of the fields.
-    decode(message) {
-      const reader = new AvroReader(message, WIRE_HEADER_BYTES);
-      const change: DecodedChange = {
-        op: readOp(reader),
-        account: reader.readString(),
-        resource: reader.readString(),
-        before: readRow(reader, body),
-        after: readRow(reader, body),
-        unchanged: readNames(reader),
-        missing: readNames(reader),
-        source: {
-          lsn: reader.readLong(),
-          commitLsn: reader.readLong(),
-          xid: reader.readLong(),
-          index: Number(reader.readInteger()),
-          committedAtMicros: reader.readLong(),
-        },
-      };
-      reader.finish();
-      return change;
+    decode: (message) => decode(message, body, true),
+  };
+}
+
+/** @throws ForeignSchemaError when the schema was not made by `changeSchema` */
+export function createChangeDecoder(schema: unknown): ChangeDecoder {
+  const { shape, hasBulkJobId } = readChangeSchema(schema);
+  const body = createRowBody(shape);
+  return { shape, decode: (message) => decode(message, body, hasBulkJobId) };
+}
+
+function decode(message: Buffer, body: RowBody, hasBulkJobId: boolean): DecodedChange {
+  const reader = new AvroReader(message, WIRE_HEADER_BYTES);
+  // A literal's members are evaluated from top to bottom, which is the order of the fields.
+  const change: DecodedChange = {
+    op: readOp(reader),
+    account: reader.readString(),
+    resource: reader.readString(),
+    before: readRow(reader, body),
+    after: readRow(reader, body),
+    unchanged: readNames(reader),
+    missing: readNames(reader),
+    source: {
+      lsn: reader.readLong(),
+      commitLsn: reader.readLong(),
+      xid: reader.readLong(),
+      index: Number(reader.readInteger()),
+      committedAtMicros: reader.readLong(),
+      bulkJobId: hasBulkJobId ? readText(reader) : null,
     },
   };
+  reader.finish();
+  return change;
 }
 
 function readOp(reader: AvroReader): ChangeOp {
@@ -87,12 +106,21 @@ function isOp(text: string): text is ChangeOp {
 }
 
 function writeRow(out: ByteWriter, body: RowBody, row: RowTexts | null): void {
-  out.writeByte(row === null ? NULL_BRANCH : ROW_BRANCH);
+  out.writeByte(row === null ? NULL_BRANCH : VALUE_BRANCH);
   if (row !== null) body.write(out, row);
 }
 
 function readRow(reader: AvroReader, body: RowBody): RowTexts | null {
   return reader.readIsNull() ? null : body.read(reader);
+}
+
+function writeText(out: ByteWriter, text: string | null): void {
+  out.writeByte(text === null ? NULL_BRANCH : VALUE_BRANCH);
+  if (text !== null) writeString(out, text);
+}
+
+function readText(reader: AvroReader): string | null {
+  return reader.readIsNull() ? null : reader.readString();
 }
 
 /** An array of strings: a block with its count, and an empty block as the end. */

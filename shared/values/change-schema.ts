@@ -11,8 +11,9 @@ export type ChangeSchema = {
   readonly fields: readonly { readonly name: string; readonly type: unknown; readonly default?: unknown }[];
 };
 
-/** Position of `before` in the fields below. */
+/** Positions in the fields below. */
 const BEFORE_FIELD = 3;
+const SOURCE_FIELD = 7;
 
 /** The envelope of one resource's changes. The order of the fields is the order in which the codec writes them. */
 export function changeSchema(shape: RowShape, namespace: string): ChangeSchema {
@@ -41,6 +42,8 @@ export function changeSchema(shape: RowShape, namespace: string): ChangeSchema {
             { name: 'xid', type: 'long' },
             { name: 'index', type: 'int' },
             { name: 'committed_at', type: { type: 'long', logicalType: 'timestamp-micros' } },
+            // Last of the message: what was written before there was such a field ends here.
+            { name: 'bulk_job_id', type: ['null', 'string'], default: null },
           ],
         },
       },
@@ -54,17 +57,33 @@ const changeSchemaForm = z.object({
   fields: z.array(z.object({ name: z.string(), type: z.unknown() })),
 });
 
+const sourceForm = z.object({ fields: z.array(z.object({ name: z.string() })) });
+
+/** What a consumer has to know of the schema that a change was written with. */
+export interface ChangeForm {
+  /** Of the rows. It serves to decode and print, not to encode. */
+  readonly shape: RowShape;
+  /** Whether `source` ends with the bulk operation; changes written by an earlier version end before it. */
+  readonly hasBulkJobId: boolean;
+}
+
 /**
- * The shape of the rows in changes written with that schema: a consumer needs it for changes from before the table
- * changed. It serves to decode and print, not to encode.
+ * The form of changes written with that schema: a consumer needs it for changes from before the table, or the
+ * envelope, changed.
  *
  * @throws ForeignSchemaError when the schema was not made by `changeSchema`
  */
-export function readChangeSchema(schema: unknown): RowShape {
+export function readChangeSchema(schema: unknown): ChangeForm {
   const parsed = changeSchemaForm.safeParse(schema);
   const before = parsed.data?.fields[BEFORE_FIELD];
-  if (before?.name !== 'before' || !Array.isArray(before.type)) {
-    throw new ForeignSchemaError('the schema is not of a resource’s changes', { cause: parsed.error });
+  const source = sourceForm.safeParse(parsed.data?.fields[SOURCE_FIELD]?.type);
+  if (before?.name !== 'before' || !Array.isArray(before.type) || !source.success) {
+    throw new ForeignSchemaError('the schema is not of a resource’s changes', {
+      cause: parsed.error ?? source.error,
+    });
   }
-  return readRowSchema(before.type[1]);
+  return {
+    shape: readRowSchema(before.type[1]),
+    hasBulkJobId: source.data.fields.some(({ name }) => name === 'bulk_job_id'),
+  };
 }

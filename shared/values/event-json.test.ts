@@ -26,7 +26,7 @@ function change(part: Partial<DecodedChange>): DecodedChange {
     after: null,
     unchanged: [],
     missing: [],
-    source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 0, committedAtMicros: 0n },
+    source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 0, committedAtMicros: 0n, bulkJobId: null },
     ...part,
   };
 }

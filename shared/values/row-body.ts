@@ -12,6 +12,8 @@ import { UnreadableTextError } from './unreadable-text-error.ts';
 export interface RowBody {
   /** @throws UnencodableRowError when a text is not of its column's type, or a key column is null */
   write(out: ByteWriter, pgTexts: RowTexts): void;
+  /** The same bytes as `write` makes of the row, from its wire texts. @throws UnencodableRowError */
+  writeWire(out: ByteWriter, wireTexts: RowTexts): void;
   /** The row's wire texts. @throws UnreadableMessageError */
   read(reader: AvroReader): RowTexts;
   /**
@@ -54,23 +56,24 @@ const QUOTE = 0x22;
 export function createRowBody({ resource, columns }: RowShape): RowBody {
   const jsonPrefixes = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
 
+  function writeRow(out: ByteWriter, texts: RowTexts, writeText: typeof writeValue): void {
+    if (texts.length !== columns.length) {
+      throw new RangeError(`a row of ${resource} has ${texts.length} texts for ${columns.length} columns`);
+    }
+    for (let index = 0; index < columns.length; index += 1) {
+      const column = columns[index] as Column;
+      const text = texts[index] as string | null;
+      try {
+        writeColumn(out, column, text, writeText);
+      } catch (cause) {
+        throw new UnencodableRowError(resource, column.name, cause);
+      }
+    }
+  }
+
   return {
-    write(out, pgTexts) {
-      if (pgTexts.length !== columns.length) {
-        throw new RangeError(
-          `a row of ${resource} has ${pgTexts.length} texts for ${columns.length} columns`,
-        );
-      }
-      for (let index = 0; index < columns.length; index += 1) {
-        const column = columns[index] as Column;
-        const text = pgTexts[index] as string | null;
-        try {
-          writeColumn(out, column, text);
-        } catch (cause) {
-          throw new UnencodableRowError(resource, column.name, cause);
-        }
-      }
-    },
+    write: (out, pgTexts) => writeRow(out, pgTexts, writeValue),
+    writeWire: (out, wireTexts) => writeRow(out, wireTexts, writeWireValue),
 
     read(reader) {
       return columns.map(({ type, isKey }) =>
@@ -117,10 +120,15 @@ export function createRowBody({ resource, columns }: RowShape): RowBody {
   };
 }
 
-function writeColumn(out: ByteWriter, { type, isKey }: Column, pgText: string | null): void {
-  if (!isKey) out.writeByte(pgText === null ? NULL_BRANCH : VALUE_BRANCH);
-  else if (pgText === null) throw new UnreadableTextError('a key, which is never null');
-  if (pgText !== null) writeValue(out, type, pgText);
+function writeColumn(
+  out: ByteWriter,
+  { type, isKey }: Column,
+  text: string | null,
+  writeText: typeof writeValue,
+): void {
+  if (!isKey) out.writeByte(text === null ? NULL_BRANCH : VALUE_BRANCH);
+  else if (text === null) throw new UnreadableTextError('a key, which is never null');
+  if (text !== null) writeText(out, type, text);
 }
 
 function writeValue(out: ByteWriter, type: ValueType, pgText: string): void {
@@ -145,6 +153,25 @@ function writeValue(out: ByteWriter, type: ValueType, pgText: string): void {
     case 'bytes':
       writeBytea(out, pgText);
       break;
+  }
+}
+
+function writeWireValue(out: ByteWriter, type: ValueType, wireText: string): void {
+  switch (type.kind) {
+    case 'string':
+    case 'json':
+      writeString(out, wireText);
+      break;
+    case 'boolean':
+      if (wireText !== 'true' && wireText !== 'false') throw new UnreadableTextError('a boolean');
+      out.writeByte(wireText === 'true' ? 1 : 0);
+      break;
+    case 'bytes':
+      writeBytea(out, `\\x${Buffer.from(wireText, 'base64').toString('hex')}`);
+      break;
+    // Numbers have one text each, or PostgreSQL's is read as well.
+    default:
+      writeValue(out, type, wireText);
   }
 }
 

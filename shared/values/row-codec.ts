@@ -21,6 +21,8 @@ export interface RowCodec {
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
   encode(pgTexts: RowTexts, registryId: number): Buffer;
+  /** The same message, from the row's wire texts. @throws UnencodableRowError */
+  encodeWire(wireTexts: RowTexts, registryId: number): Buffer;
   /** The row's wire texts. `offset` is where the Avro body starts. @throws UnreadableMessageError */
   decode(message: Buffer, offset?: number): RowTexts;
   /** `toJson(decode(message))`, many times faster. @throws UnreadableMessageError */
@@ -53,6 +55,12 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
       scratch.reset();
       writeWireHeader(scratch, registryId);
       body.write(scratch, pgTexts);
+      return scratch.toBuffer();
+    },
+    encodeWire(wireTexts, registryId) {
+      scratch.reset();
+      writeWireHeader(scratch, registryId);
+      body.writeWire(scratch, wireTexts);
       return scratch.toBuffer();
     },
     decode(message, offset = WIRE_HEADER_BYTES) {

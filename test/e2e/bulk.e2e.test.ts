@@ -1,6 +1,8 @@
 import { tmpdir } from 'node:os';
+import pg from 'pg';
 import { expect, test } from 'vitest';
-import { openWorld } from '../../deploy/local/demo/world.ts';
+import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
+import { type Customer, openWorld } from '../../deploy/local/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
@@ -36,6 +38,12 @@ test('what a bulk operation changes reaches the feed like any other change, also
     filter: { status: { in: ['open', 'paid', 'draft'] } },
     params: { memo: 'checked in bulk' },
   });
+  // Meanwhile the product changes records that the job leaves alone.
+  await using product = await openProduct(world.sourceUrl);
+  const { rows: voided } = await product.client.query<{ id: string }>(
+    "update documint.invoices set memo = 'by the product' where account_id = $1 and status = 'void' returning id",
+    [customer.sourceId],
+  );
   const read = () => customer.client.call<Job>('GET', `/bulk/operations/${jobId}`);
   for (const index of [0, 1]) {
     const { processed } = await read();
@@ -56,4 +64,32 @@ test('what a bulk operation changes reaches the feed like any other change, also
     after = await pullFeed(customer, after, replica);
   };
   expect(await differencesAfter(world, customer, replica, 60_000, pull)).toEqual([]);
+
+  const events = await eventsAfter(customer, exportId);
+  const ofJob = events.filter(({ source }) => source?.bulk_job_id === jobId);
+  expect(ofJob.map(({ data }) => data.memo)).toEqual(Array(job.total).fill('checked in bulk'));
+  const others = events.filter((event) => !('source' in event));
+  expect(others.map(({ data }) => data.memo)).toEqual(voided.map(() => 'by the product'));
+  expect(others.length).toBeGreaterThan(0);
+  expect(ofJob.length + others.length).toBe(events.length);
 });
+
+async function openProduct(url: string): Promise<AsyncDisposable & { client: pg.Client }> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: () => client.end() };
+}
+
+async function eventsAfter(customer: Customer, exportId: string): Promise<FeedEvent[]> {
+  const events: FeedEvent[] = [];
+  let query = `after_export=${exportId}`;
+  for (;;) {
+    const page = await customer.client.call<{ data: FeedEvent[]; next_cursor: string | null }>(
+      'GET',
+      `/events?${query}&limit=1000`,
+    );
+    events.push(...page.data);
+    if (page.data.length === 0) return events;
+    query = `after=${encodeURIComponent(page.next_cursor ?? '')}`;
+  }
+}

@@ -11,8 +11,7 @@ import {
 } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
-import { type ChangeCodec, createChangeCodec } from '../../shared/values/change-codec.ts';
-import { readChangeSchema } from '../../shared/values/change-schema.ts';
+import { type ChangeDecoder, createChangeDecoder } from '../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../shared/values/wire-format.ts';
 import type { TestStack } from './stack.ts';
 
@@ -28,6 +27,7 @@ export interface ReadChange {
   readonly commitLsn: bigint;
   readonly index: number;
   readonly xid: bigint;
+  readonly bulkJobId: string | null;
   readonly key: string;
   readonly partition: number;
   readonly offset: string;
@@ -49,7 +49,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
   );
   const registry = createRegistry(stack.schemaRegistryUrl);
   const messages = createMessageCodec(registry, `${prefix}.`);
-  const decoders = new Map<number, { shape: RowShape; codec: ChangeCodec }>();
+  const decoders = new Map<number, ChangeDecoder>();
   const changes: ReadChange[] = [];
   const states: CaptureStateMessage[] = [];
   const seals: Messages['FeedSealed'][] = [];
@@ -57,8 +57,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
   const decoderOf = async (schemaId: number) => {
     const known = decoders.get(schemaId);
     if (known !== undefined) return known;
-    const shape = readChangeSchema(await registry.fetch(schemaId));
-    const made = { shape, codec: createChangeCodec(shape, { namespace: 'test' }) };
+    const made = createChangeDecoder(await registry.fetch(schemaId));
     decoders.set(schemaId, made);
     return made;
   };
@@ -66,9 +65,9 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
   const keepChange = async (partition: number, message: KafkaMessage) => {
     const value = message.value ?? Buffer.alloc(0);
     const schemaId = readRegistryId(value);
-    const { shape, codec } = await decoderOf(schemaId);
+    const { shape, decode } = await decoderOf(schemaId);
     const place = { key: message.key?.toString() ?? '', partition, offset: message.offset, schemaId };
-    changes.push({ ...toReadChange(shape, codec.decode(value)), ...place });
+    changes.push({ ...toReadChange(shape, decode(value)), ...place });
   };
 
   const keepMessage = (decoded: Message | undefined) => {
@@ -113,5 +112,6 @@ function toReadChange(
     commitLsn: source.commitLsn,
     index: source.index,
     xid: source.xid,
+    bulkJobId: source.bulkJobId,
   };
 }

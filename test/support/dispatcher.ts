@@ -89,6 +89,7 @@ export function invoiceChange(part: Partial<Change> & { account: string; lsn: nu
       xid: BigInt(lsn),
       index: 0,
       committedAtMicros: BigInt(Date.now()) * 1_000n,
+      bulkJobId: null,
     },
     ...rest,
   };

@@ -13,6 +13,8 @@ export interface FeedEvent {
   resource: string;
   key: Record<string, unknown>;
   data: Record<string, unknown>;
+  /** Of a change that a bulk operation made. */
+  source?: { bulk_job_id: string };
 }
 
 /**

@@ -45,6 +45,7 @@ export async function announceGap(
       xid: 0n,
       index,
       committedAtMicros: BigInt(Date.now()) * 1_000n,
+      bulkJobId: null,
     };
     const change = { ...TRUNCATED, resource: resource.name, source: place };
     const table = { encode: () => codec.encode(change, schemaId), recordKey: () => '[]' };

@@ -55,13 +55,14 @@ const insert = (id: string, relationId = 1): PgOutputMessage => ({
   relationId,
   after: [id, 'acme'],
 });
-const seal = (content: string, isTransactional = true): PgOutputMessage => ({
+const message = (prefix: string, content: string, isTransactional = true): PgOutputMessage => ({
   kind: 'message',
   isTransactional,
   lsn: 1n,
-  prefix: 'tandem.seal',
+  prefix,
   content,
 });
+const seal = (content: string, isTransactional = true) => message('tandem.seal', content, isTransactional);
 
 test('changes are counted from 0 in each transaction and know where they stand', () => {
   const { changes, ended } = run([
@@ -84,6 +85,7 @@ test('changes are counted from 0 in each transaction and know where they stand',
     xid: (1n << 32n) + 5n,
     index: 0,
     committedAtMicros: 1n,
+    bulkJobId: null,
   });
   expect(ended.map(({ changeCount, endLsn }) => [changeCount, endLsn])).toEqual([
     [2, 110n],
@@ -150,6 +152,47 @@ test('a seal is told at the end of its transaction; what is not one is passed ov
     commit(100n),
   ]);
   expect(ended).toMatchObject([{ seals: [{ jobId: 'j', token: 't' }] }]);
+});
+
+const JOB = 'blk_01KZ0000000000000000000000';
+
+test('what a bulk operation changes carries its ID, and the next transaction does not', () => {
+  const { changes } = run([
+    begin(100n),
+    message('tandem.bulk', JOB),
+    insert('a'),
+    insert('b'),
+    commit(100n),
+    begin(200n),
+    insert('c'),
+    commit(200n),
+  ]);
+  expect(changes.map(({ source }) => [source.index, source.bulkJobId])).toEqual([
+    [0, JOB],
+    [1, JOB],
+    [0, null],
+  ]);
+});
+
+test('the rest of a bulk transaction that is in the topic in part carries its ID too', () => {
+  const resume = { passedLsn: 50n, lastCommitLsn: 100n, lastIndex: 0 };
+  const { changes } = run(
+    [begin(100n), message('tandem.bulk', JOB), insert('a'), insert('b'), commit(100n)],
+    resume,
+  );
+  expect(changes.map(({ source }) => [source.index, source.bulkJobId])).toEqual([[1, JOB]]);
+});
+
+test('what is no ID of a bulk operation is passed over', () => {
+  const { changes } = run([
+    begin(100n),
+    message('tandem.bulk', 'blk_"'),
+    message('tandem.bulk', JOB, false),
+    message('other', JOB),
+    insert('a'),
+    commit(100n),
+  ]);
+  expect(changes[0]?.source.bulkJobId).toBeNull();
 });
 
 test('a message outside of transactions is nothing of ours', () => {

@@ -1,4 +1,5 @@
 import type { Change } from '../../../shared/domain/change.ts';
+import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { PgOutputMessage } from '../source/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
@@ -51,6 +52,8 @@ export class TransactionOrderError extends Error {
 }
 
 const SEAL_PREFIX = 'tandem.seal';
+/** What a bulk operation writes at the beginning of each of its transactions; the content is its ID. */
+const BULK_PREFIX = 'tandem.bulk';
 /** A seal is a transaction of its own; this only bounds what someone else might send. */
 const MAX_SEALS = 1_000;
 
@@ -63,6 +66,8 @@ interface OpenTransaction {
   /** Changes up to this index are in the topic. */
   readonly sentIndex: number;
   nextIndex: number;
+  /** Of the changes that come. Known again after a restart, since a slot sends whole transactions. */
+  bulkJobId: string | null;
   readonly seals: Seal[];
 }
 
@@ -81,8 +86,8 @@ export function createTransactions<Table extends CapturedTable>(
     const index = transaction.nextIndex;
     transaction.nextIndex += 1;
     if (index <= transaction.sentIndex) return;
-    const { commitLsn, xid, committedAtMicros } = transaction;
-    const source = { lsn, commitLsn, xid, index, committedAtMicros };
+    const { commitLsn, xid, committedAtMicros, bulkJobId } = transaction;
+    const source = { lsn, commitLsn, xid, index, committedAtMicros, bulkJobId };
     handler.onChange({ ...change, resource: table.shape.resource, source }, table);
   };
 
@@ -107,6 +112,7 @@ export function createTransactions<Table extends CapturedTable>(
             isPassed: message.commitLsn < resume.passedLsn,
             sentIndex: message.commitLsn === resume.lastCommitLsn ? resume.lastIndex : -1,
             nextIndex: 0,
+            bulkJobId: null,
             seals: [],
           };
           return;
@@ -138,10 +144,14 @@ export function createTransactions<Table extends CapturedTable>(
           return;
         }
         case 'message': {
-          if (!message.isTransactional || message.prefix !== SEAL_PREFIX) return;
-          const seal = readSeal(message.content);
-          const { seals } = needOpen();
-          if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
+          if (!message.isTransactional) return;
+          if (message.prefix === SEAL_PREFIX) {
+            const seal = readSeal(message.content);
+            const { seals } = needOpen();
+            if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
+          } else if (message.prefix === BULK_PREFIX && isId('blk', message.content)) {
+            needOpen().bulkJobId = message.content;
+          }
           return;
         }
         case 'origin':

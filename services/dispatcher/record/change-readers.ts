@@ -1,8 +1,7 @@
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
-import { createChangeCodec } from '../../../shared/values/change-codec.ts';
-import { readChangeSchema } from '../../../shared/values/change-schema.ts';
+import { createChangeDecoder } from '../../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
 import { createEventRenderer, type EventRenderer } from './render-event.ts';
 
@@ -26,10 +25,10 @@ export function createChangeReaders(
   const readers = new Map<number, ChangeReader>();
   const load = async (id: number): Promise<ChangeReader> => {
     const schema = await registry.fetch(id);
-    const shape = readChangeSchema(schema);
+    const { shape, decode } = createChangeDecoder(schema);
     const resource = findResource(catalog, shape.resource);
     const reader: ChangeReader = {
-      decode: createChangeCodec(shape, { namespace: `tandem.${catalog.name}` }).decode,
+      decode,
       renderer: resource === undefined ? undefined : createEventRenderer(resource, shape),
     };
     readers.set(id, reader);

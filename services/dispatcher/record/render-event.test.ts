@@ -42,6 +42,7 @@ const change = (part: Partial<DecodedChange>): DecodedChange => ({
     xid: 5_000_000_000n,
     index: 3,
     committedAtMicros: 1_767_225_600_000_042n,
+    bulkJobId: null,
   },
   ...part,
 });
@@ -62,6 +63,13 @@ test('the payload is exactly what is promised', () => {
     committedAt: '2026-01-01T00:00:00.000042Z',
     account: 'acc_1',
   });
+});
+
+test('a change that a bulk operation made names it', () => {
+  const source = { ...change({}).source, bulkJobId: 'blk_1' };
+  expect(payload(renderer.render(change({ source })))).toMatch(
+    /"transaction":\{"id":"5000000000","index":3\},"source":\{"bulk_job_id":"blk_1"\}\}$/,
+  );
 });
 
 test('columns whose value did not come again are named, not guessed', () => {

@@ -29,7 +29,7 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
     recordKey: string,
     content: string,
   ): RecordedEvent => {
-    const { commitLsn, index, xid, committedAtMicros } = change.source;
+    const { commitLsn, index, xid, committedAtMicros, bulkJobId } = change.source;
     const position = { commitLsn, index };
     const committedAt = formatMicros(committedAtMicros);
     return {
@@ -44,7 +44,8 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
       payloadHead: `{"id":"${eventId(position)}","type":"${type}","timestamp":"${committedAt}","account_id":"`,
       payloadTail:
         `","position":"${formatPosition(position)}","resource":"${resource.name}",${content},` +
-        `"transaction":{"id":"${xid}","index":${index}}}`,
+        `"transaction":{"id":"${xid}","index":${index}}` +
+        (bulkJobId === null ? '}' : `,"source":{"bulk_job_id":${JSON.stringify(bulkJobId)}}}`),
     };
   };
 
