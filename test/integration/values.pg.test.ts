@@ -6,6 +6,8 @@ import type { RowShape, RowTexts } from '../../shared/domain/row-shape.ts';
 import { quoteIdent, quoteLiteral } from '../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { doubleText } from '../../shared/values/float-text.ts';
+import { readJsonMembers } from '../../shared/values/json-members.ts';
+import { jsonToWireText } from '../../shared/values/json-to-wire.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { createRowCodec } from '../../shared/values/row-codec.ts';
 import { toWireTexts } from '../../shared/values/row-json.ts';
@@ -148,6 +150,18 @@ test('every type has the text, the Avro value and the JSON of the golden table',
   const values = avro.Type.forSchema(plain, { registry: { long: LONG_AS_BIGINT }, wrapUnions: false });
   const read = Object.values(values.fromBuffer(message.subarray(WIRE_HEADER_BYTES)) as object);
   expect(read.map(wireOfAvro)).toEqual(wire.map((text, index) => wireOfNumber(shape, text, index)));
+});
+
+test('what an event tells of a row leads back to the same message as the row itself', async () => {
+  const { shape, row } = await readTable();
+  const codec = createRowCodec(shape, GOLDEN_NAMES);
+  const wire = toWireTexts(shape, row);
+  const members = readJsonMembers(codec.toJson(wire));
+  const back = shape.columns.map(({ name, type }, index) =>
+    wire[index] === null ? null : jsonToWireText(type.kind, members.get(name) ?? ''),
+  );
+  expect(back).toEqual(wire);
+  expect(codec.encodeWire(back, 1)).toEqual(codec.encode(row, 1));
 });
 
 const LONG_AS_BIGINT = avro.types.LongType.__with({
