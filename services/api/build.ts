@@ -118,6 +118,7 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     maxQueuedExports: config.maxQueuedExports,
     bulkSource,
     maxQueuedBulk: config.maxQueuedBulk,
+    syncHandlerMs: config.syncHandlerMs,
     now: Date.now,
   });
 

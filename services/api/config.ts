@@ -24,6 +24,7 @@ export interface ApiConfig {
   readonly maxBodyBytes: number;
   readonly maxQueuedExports: number;
   readonly maxQueuedBulk: number;
+  readonly syncHandlerMs: number;
 }
 
 const LEAST_SECRET_CHARACTERS = 32;
@@ -64,6 +65,8 @@ export function readApiConfig(env: Env): ApiConfig {
     }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
+    // The control store ends a transaction that is idle for 30 s, and the request's own is until the answer.
+    syncHandlerMs: read.integer('BULK_SYNC_HANDLER_MS', { default: 20_000, min: 100, max: 25_000 }),
   });
   const problems: string[] = [];
   const allowNetworks = config.allowNetworks.flatMap((text) => {

@@ -9,9 +9,20 @@ export interface BulkQuota {
   readonly reserved: number;
 }
 
+/** Quota set aside for a request that is under way; one hold a request, whatever becomes of its process. */
+export interface QuotaHold {
+  readonly id: string;
+  readonly accountId: string;
+  readonly month: string;
+  readonly items: number;
+}
+
 export async function readQuota(db: Queryable, accountId: string, month: string): Promise<BulkQuota> {
   const { rows } = await db.query<{ bulk_quota: string | null; used: string; reserved: string }>(
-    `select a.bulk_quota, coalesce(u.used, 0) as used, coalesce(u.reserved, 0) as reserved
+    `select a.bulk_quota, coalesce(u.used, 0) as used,
+       coalesce(u.reserved, 0) + coalesce((
+         select sum(items) from bulk_quota_holds h
+         where h.account_id = a.id and h.month = $2::date and h.expires_at > now()), 0) as reserved
      from accounts a left join bulk_quota_use u on u.account_id = a.id and u.month = $2::date
      where a.id = $1`,
     [accountId, month],
@@ -51,4 +62,24 @@ export async function moveQuota(
        set used = greatest(q.used + $3::bigint, 0), reserved = greatest(q.reserved + $4::bigint, 0)`,
     [accountId, month, by.used, by.reserved],
   );
+}
+
+/** Call it with the quota locked. What expired holds of any account have left is removed on the way. */
+export async function holdQuota(
+  db: Queryable,
+  { id, accountId, month, items }: QuotaHold,
+  seconds: number,
+): Promise<void> {
+  await db.query('delete from bulk_quota_holds where expires_at < now()');
+  await db.query(
+    `insert into bulk_quota_holds (id, account_id, month, items, expires_at)
+     values ($1, $2, $3::date, $4, now() + make_interval(secs => $5))
+     on conflict (id) do update set month = excluded.month, items = excluded.items, expires_at = excluded.expires_at`,
+    [id, accountId, month, items, seconds],
+  );
+}
+
+/** Safe to repeat. */
+export async function releaseHold(db: Queryable, id: string): Promise<void> {
+  await db.query('delete from bulk_quota_holds where id = $1', [id]);
 }

@@ -117,3 +117,113 @@ test('after a cancel no item is begun', async () => {
   expect(await world.results(key, json.job_id)).toHaveLength(done.processed);
   expect(asked).toHaveLength(count);
 });
+
+test('without async the handler is asked at once, and results come in the order of the request', async () => {
+  const { key, ids } = await world.account(30);
+  let inFlight = 0;
+  let most = 0;
+  answer = (one, times, response) => {
+    inFlight += 1;
+    most = Math.max(most, inFlight);
+    // Late ones first, so that the order of the answers is not that of the request.
+    setTimeout(
+      () => {
+        inFlight -= 1;
+        if (one.itemId === ids[3] && times === 1) end(response, 503);
+        else if (one.itemId === ids[5]) end(response, 409, { detail: 'locked' });
+        else end(response, 200);
+      },
+      Number(one.itemId) % 3 === 0 ? 30 : 1,
+    );
+  };
+  const body = {
+    resource: 'invoices',
+    operation: 'render',
+    ids: [...ids.toReversed(), ids[0], '987654321', 'x'],
+  };
+  const { status, json } = await world.submit(key, body);
+  expect(status).toBe(200);
+  expect(json).toMatchObject({ processed: 33, succeeded: 29, failed: 3, skipped: 1, total: 33 });
+  const shown = json.results.map((item: Record<string, unknown>) => item.item_id);
+  expect(shown).toEqual([...ids.toReversed(), ids[0], '987654321', 'x']);
+  expect(json.results[24]).toMatchObject({ status: 'failed', code: 'handler_refused', message: 'locked' });
+  expect(json.results.slice(30).map((item: Record<string, unknown>) => item.code)).toEqual([
+    'duplicate',
+    'not_found',
+    'invalid_id',
+  ]);
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(10);
+  const { json: list } = await world.api.call('GET', '/bulk/operations', { key });
+  expect(list.data).toEqual([]);
+});
+
+test('when the time of a synchronous operation is over, each item says whether it was begun, and nothing goes on', async () => {
+  const { key, id, ids } = await world.account(25);
+  await world.api.pool.query('update accounts set bulk_quota = 25 where id = $1', [id]);
+  answer = (one, _times, response) => {
+    if (ids.indexOf(one.itemId) < 5) end(response, 200);
+  };
+  const headers = { 'idempotency-key': 'slow' };
+  const body = { resource: 'invoices', operation: 'render', ids };
+  const first = await world.submit(key, body, headers);
+  expect(first).toMatchObject({ status: 200, json: { succeeded: 5, failed: 20, total: 25 } });
+  const codes = first.json.results.map((item: Record<string, unknown>) => item.code);
+  expect(codes.slice(0, 5)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  expect(codes.slice(5, 15)).toEqual(Array(10).fill('handler_timeout'));
+  expect(codes.slice(15)).toEqual(Array(10).fill('not_attempted'));
+  const count = asked.length;
+  expect((await world.submit(key, body, headers)).text).toBe(first.text);
+  expect(asked).toHaveLength(count);
+  // Those that were not begun cost nothing: ten are left for the next request.
+  answer = (_one, _times, response) => end(response, 200);
+  const over = await world.submit(key, { ...body, ids: ids.slice(0, 11) });
+  expect(over).toMatchObject({ status: 429, json: { quota: { used: 15, remaining: 10 } } });
+  expect((await world.submit(key, { ...body, ids: ids.slice(15) })).json).toMatchObject({ succeeded: 10 });
+});
+
+test('a retry whose first answer was lost asks the handler for what was not settled only, under the same key', async () => {
+  const { key, ids } = await world.account(3);
+  const calls: string[] = [];
+  answer = (one, _times, response) => {
+    calls.push(one.key);
+    end(response, 200);
+  };
+  await world.api.pool.query(`
+    create function tandem.keep() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger keep before delete on tandem.bulk_ledger for each row execute function tandem.keep()`);
+  const body = { resource: 'invoices', operation: 'render', ids };
+  const headers = { 'idempotency-key': 'lost' };
+  const first = await world.submit(key, body, headers);
+  await world.api.pool.query(`drop trigger keep on tandem.bulk_ledger; delete from idempotency_keys`);
+  await world.api.pool.query(`delete from tandem.bulk_ledger where job_id like 'sync_%' and seq = 1`);
+  const again = await world.submit(key, body, headers);
+  expect(again.json.results.map(({ status }: { status: string }) => status)).toEqual(
+    Array(3).fill('succeeded'),
+  );
+  expect(first.status).toBe(200);
+  expect(calls).toHaveLength(4);
+  expect(calls[3]).toBe(calls.find((one) => one.endsWith(`/${ids[1]}`)));
+});
+
+test('one account has two synchronous operations with a handler at once, and is told to wait for the third', async () => {
+  const { key, ids } = await world.account(3);
+  const other = await world.account(1);
+  const held: ServerResponse[] = [];
+  answer = (one, _times, response) => {
+    if (ids.includes(one.itemId)) held.push(response);
+    else end(response, 200);
+  };
+  const run = (owner: string, id: string | undefined) =>
+    world.submit(owner, { resource: 'invoices', operation: 'render', ids: [id] });
+  const running = [run(key, ids[0]), run(key, ids[1])];
+  await waitFor('both are asked for', async () => held.length >= 2);
+  const third = await run(key, ids[2]);
+  expect(third.status).toBe(429);
+  expect(third.headers.get('retry-after')).toBe('2');
+  expect((await run(other.key, other.ids[0])).status).toBe(200);
+  answer = (_one, _times, response) => end(response, 200);
+  for (const response of held) end(response, 200);
+  expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
+  expect((await run(key, ids[2])).status).toBe(200);
+});

@@ -251,5 +251,4 @@ test('what does not go together is told at once', async () => {
   expect(await pointers({ file_id: 'file_1' })).toEqual(['/async']);
   expect(await pointers({ ids: ['1'], colour: 'red' })).toEqual(['/colour']);
   expect(await pointers({ ids: ['1'], operation: 'explode' })).toEqual(['/operation']);
-  expect(await pointers({ ids: ['1'], operation: 'render' })).toEqual(['/async']);
 });

@@ -114,6 +114,7 @@ export async function openTestApi(
     maxQueuedExports: 3,
     bulkSource,
     maxQueuedBulk: 3,
+    syncHandlerMs: 2_000,
     now,
     ...overrides,
   });

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
-import type { BulkRequest } from '../../../shared/domain/bulk.ts';
+import type { BulkRequest, ItemResult } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -9,8 +9,11 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { HTTP_CHUNK_ITEMS } from '../../../shared/store/bulk-chunks.ts';
+import { askNow } from '../bulk/ask-now.ts';
 import { type CheckedRequest, checkBulkRequest } from '../bulk/check-request.ts';
 import { estimateItems, firstItems, showSample } from '../bulk/estimate-items.ts';
+import type { RunNow } from '../bulk/number-items.ts';
+import { createPlaces, type Places } from '../bulk/places.ts';
 import { forgetRun, ledgerIdOf, runNow } from '../bulk/run-now.ts';
 import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
 import { oneAccount } from '../http/account-of.ts';
@@ -39,6 +42,8 @@ export interface BulkDeps {
   readonly ringRelay: () => void;
   /** Jobs of one account that may wait. */
   readonly maxQueuedBulk: number;
+  /** How long a synchronous operation may call its handler. */
+  readonly syncHandlerMs: number;
   readonly now: () => number;
 }
 
@@ -55,12 +60,20 @@ const LEAST_SECONDS = 1;
 
 const SAMPLE_ITEMS = 10;
 
+/**
+ * Synchronous operations with a handler at once, in this process and of one account. Each holds a connection of the control store
+ * for as long as its handler takes, which the other requests must not run out of.
+ */
+const HANDLER_PLACES = { max: 8, perAccount: 2 };
+const PLACE_RETRY_SECONDS = 2;
+
 /** Items of a chunk that is made of a request's own list. */
 const CHUNK_ITEMS = 1_000;
 
 /** `POST /bulk/operations`: at once, as a job, or only counted. */
 export function bulkRoutes(deps: BulkDeps): Route[] {
   const { catalog, bulkSource, log } = deps;
+  const places = createPlaces(HANDLER_PLACES);
   return [
     defineRoute({
       method: 'POST',
@@ -89,7 +102,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
             if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
             if (body.async) return acceptJob(db, body, checked, accountId, sourceId, deps);
             const run = { accountId, sourceId, ledgerId, body, checked };
-            const results = await runNow(db, bulkSource, run, deps.now());
+            const results = await runSync(db, run, places, deps);
             const count = (status: string) => results.filter((result) => result.status === status).length;
             return answerJson(200, {
               resource: body.resource,
@@ -113,6 +126,24 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
         }),
     }),
   ];
+}
+
+async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDeps): Promise<ItemResult[]> {
+  const { pool, bulkSource: source, syncHandlerMs: limitMs } = deps;
+  if (run.checked.operation.kind !== 'http') return runNow(db, source, run, deps.now());
+  const leave = places.take(run.accountId);
+  if (leave === undefined) {
+    throw new AppError(
+      'too_many',
+      'Too many synchronous operations wait for their handlers; try again in a moment, or use async: true.',
+      { retryAfterSeconds: PLACE_RETRY_SECONDS },
+    );
+  }
+  try {
+    return await askNow(db, { pool, source, limitMs }, run, deps.now());
+  } finally {
+    leave();
+  }
 }
 
 async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {

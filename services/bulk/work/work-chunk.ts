@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { applyItems, NotOursError } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
+import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
@@ -13,7 +14,6 @@ import { type ClaimedChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
 import { reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
-import { askForItems } from './ask-for-items.ts';
 import { whileReporting } from './while-reporting.ts';
 
 export interface WorkDeps {
@@ -94,7 +94,9 @@ async function work(
       if (application.operation.kind === 'http') {
         const { httpConcurrency: concurrency } = deps;
         const options = { source, signal: pulse.signal, concurrency };
-        await whileReporting(() => askForItems(application, granted, options), reportProgress);
+        await whileReporting(async () => {
+          await askForItems(application, granted, options);
+        }, reportProgress);
       } else {
         await applyItems(application, granted, {
           source,

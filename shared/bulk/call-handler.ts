@@ -1,4 +1,4 @@
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { sleep } from '../runtime/sleep.ts';
 
 export interface HandlerCall {
   readonly url: string;
@@ -9,11 +9,17 @@ export interface HandlerCall {
   readonly body: unknown;
 }
 
+/** Why an item failed. */
+export interface HandlerFault {
+  readonly code: string;
+  readonly message: string;
+}
+
 export type HandlerOutcome =
   | { readonly status: 'succeeded' }
-  | { readonly status: 'failed'; readonly code: string; readonly message: string }
-  /** Called off before there was an answer that settles it. */
-  | { readonly status: 'stopped' };
+  | { readonly status: 'failed'; readonly fault: HandlerFault }
+  /** Called off before there was an answer that settles it; `fault` is that of the try before, if there was one. */
+  | { readonly status: 'stopped'; readonly fault: HandlerFault | null };
 
 /** Before the second, third and fourth try. */
 const RETRY_DELAYS_MS = [200, 800, 2_000];
@@ -27,21 +33,23 @@ const LATER = 429;
 
 /** Asks the handler for one item, and again when it is not well. A handler that hangs costs its own item its time limits. */
 export async function callHandler(call: HandlerCall, signal: AbortSignal): Promise<HandlerOutcome> {
-  let last: HandlerOutcome = { status: 'stopped' };
+  let fault: HandlerFault | null = null;
   for (const delayMs of [0, ...RETRY_DELAYS_MS]) {
     if (delayMs > 0) await sleep(delayMs, signal);
-    if (signal.aborted) return { status: 'stopped' };
-    const { outcome, isFinal } = await callOnce(call, signal);
-    if (isFinal) return outcome;
-    last = outcome;
+    if (signal.aborted) break;
+    const answer = await callOnce(call, signal);
+    if (answer === 'stopped') break;
+    if (answer === 'succeeded') return { status: 'succeeded' };
+    fault = answer.fault;
+    if (answer.isFinal) return { status: 'failed', fault };
   }
-  return last;
+  return fault === null || signal.aborted ? { status: 'stopped', fault } : { status: 'failed', fault };
 }
 
 async function callOnce(
   { url, timeoutMs, idempotencyKey, body }: HandlerCall,
   signal: AbortSignal,
-): Promise<{ outcome: HandlerOutcome; isFinal: boolean }> {
+): Promise<'succeeded' | 'stopped' | { fault: HandlerFault; isFinal: boolean }> {
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -51,23 +59,19 @@ async function callOnce(
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
     const text = await readStart(response);
-    if (response.ok) return { outcome: { status: 'succeeded' }, isFinal: true };
+    if (response.ok) return 'succeeded';
     const message = reasonOf(text) ?? `The handler answered ${response.status}.`;
     if (response.status >= 500 || response.status === LATER) {
-      return { outcome: { status: 'failed', code: 'handler_unavailable', message }, isFinal: false };
+      return { fault: { code: 'handler_unavailable', message }, isFinal: false };
     }
-    return { outcome: { status: 'failed', code: 'handler_refused', message }, isFinal: true };
+    return { fault: { code: 'handler_refused', message }, isFinal: true };
   } catch (error) {
-    if (signal.aborted) return { outcome: { status: 'stopped' }, isFinal: true };
+    if (signal.aborted) return 'stopped';
     const isTimeout = error instanceof Error && error.name === 'TimeoutError';
-    const outcome: HandlerOutcome = isTimeout
-      ? {
-          status: 'failed',
-          code: 'handler_timeout',
-          message: `The handler did not answer within ${timeoutMs} ms.`,
-        }
-      : { status: 'failed', code: 'handler_unavailable', message: 'The handler could not be reached.' };
-    return { outcome, isFinal: false };
+    const fault = isTimeout
+      ? { code: 'handler_timeout', message: `The handler did not answer within ${timeoutMs} ms.` }
+      : { code: 'handler_unavailable', message: 'The handler could not be reached.' };
+    return { fault, isFinal: false };
   }
 }
 

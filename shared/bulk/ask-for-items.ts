@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
-import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
-import { checkStatement } from '../../../shared/bulk/check-statement.ts';
-import { type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
-import { callHandler } from './call-handler.ts';
+import type { Application, NumberedItem } from './apply-statement.ts';
+import { callHandler, type HandlerFault } from './call-handler.ts';
+import { checkStatement } from './check-statement.ts';
+import { type NotedResult, noteResults } from './ledger.ts';
 
 export interface AskOptions {
   readonly source: Pool;
@@ -14,12 +14,15 @@ export interface AskOptions {
 /**
  * Asks the operation's handler for each item and writes what came of it into the ledger as soon as it is known. A crash between the
  * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one.
+ *
+ * @returns the places of items that were asked for when the signal came, with what was in the way so far; those and the ones
+ *   that were not asked for have no ledger row
  */
 export async function askForItems(
   application: Application,
   items: readonly NumberedItem[],
   { source, signal, concurrency }: AskOptions,
-): Promise<void> {
+): Promise<ReadonlyMap<number, HandlerFault | null>> {
   const { operation, jobId } = application;
   if (operation.kind !== 'http') throw new RangeError('only HTTP operations have a handler');
   const { text, values } = checkStatement(application, items);
@@ -34,6 +37,7 @@ export async function askForItems(
   });
   await noteResults(source, jobId, refused);
   const open = items.filter(({ seq }) => (codes.get(seq) ?? null) === null).values();
+  const unsettled = new Map<number, HandlerFault | null>();
   const line = async () => {
     // Lines share one iterator, so that an item which hangs holds up its own line only.
     for (const item of open) {
@@ -47,12 +51,16 @@ export async function askForItems(
         },
         signal,
       );
-      if (outcome.status === 'stopped') return;
-      const { code, message } = outcome.status === 'failed' ? outcome : { code: null, message: null };
+      if (outcome.status === 'stopped') {
+        unsettled.set(item.seq, outcome.fault);
+        return;
+      }
+      const { code, message } = outcome.status === 'failed' ? outcome.fault : { code: null, message: null };
       await noteResults(source, jobId, [{ ...item, status: outcome.status, code, message }]);
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, line));
+  return unsettled;
 }
 
 function bodyOf({ jobId, table, sourceId, params }: Application, { itemId, key }: NumberedItem): unknown {

@@ -1,0 +1,95 @@
+import type { Pool } from 'pg';
+import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
+import type { HandlerFault } from '../../../shared/bulk/call-handler.ts';
+import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
+import { type ItemResult, quotaMonth } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { holdQuota, moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
+import { numberItems, type RunNow } from './number-items.ts';
+import { applicationOf, requireQuota, SWEEP_ROWS } from './run-now.ts';
+
+export interface AskNowDeps {
+  /** The control store, for what has to hold beside the request's own transaction. */
+  readonly pool: Pool;
+  readonly source: Pool;
+  /** For all items together. What is not settled by then fails. */
+  readonly limitMs: number;
+}
+
+/** Requests at once for one synchronous operation. */
+const CONCURRENCY = 10;
+
+/** Longer than any request takes, so that a hold ends by itself only when its process has died. */
+const HOLD_SECONDS = 60;
+
+/** The code of an item that was not begun, which costs no quota. */
+const NOT_ATTEMPTED = 'not_attempted';
+
+/**
+ * An HTTP operation at once, by a path of its own: the handler is asked for each item, some at a time, and whatever is not settled
+ * when the time is over fails with a code that says whether the item was begun. Nothing of it goes on after the answer.
+ *
+ * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota does not cover them;
+ *   the handler was then asked for none
+ */
+export async function askNow(
+  db: Queryable,
+  { pool, source, limitMs }: AskNowDeps,
+  run: RunNow,
+  nowMs: number,
+): Promise<ItemResult[]> {
+  const { accountId, ledgerId } = run;
+  const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
+  const done = await readAll();
+  const { decided, open } = await numberItems(run, source, done);
+  const settled = new Set(done.map(({ seq }) => seq));
+  const items = open.filter(({ seq }) => !settled.has(seq));
+  const month = quotaMonth(nowMs);
+  await inTransaction(pool, async (short) => {
+    // One that an earlier try of the same request has left.
+    await releaseHold(short, ledgerId);
+    await requireQuota(short, accountId, month, open.length, nowMs);
+    await holdQuota(short, { id: ledgerId, accountId, month, items: open.length }, HOLD_SECONDS);
+  });
+  try {
+    await noteResults(source, ledgerId, decided);
+    const signal = AbortSignal.timeout(limitMs);
+    const unsettled = await askForItems(applicationOf(run), items, {
+      source,
+      signal,
+      concurrency: CONCURRENCY,
+    });
+    const known = await doneItems(source, ledgerId, 0, SWEEP_ROWS);
+    const left = items.filter(({ seq }) => !known.has(seq));
+    await noteResults(
+      source,
+      ledgerId,
+      left.map((item) => ({
+        ...item,
+        status: 'failed' as const,
+        ...(unsettled.has(item.seq) ? begun(unsettled.get(item.seq) ?? null, limitMs) : notBegun(limitMs)),
+      })),
+    );
+    const results = await readAll();
+    const used = results.filter(({ status, code }) => status !== 'skipped' && code !== NOT_ATTEMPTED).length;
+    await releaseHold(db, ledgerId);
+    await moveQuota(db, accountId, month, { used, reserved: 0 });
+    return results;
+  } catch (error) {
+    // Left alone it would end by itself; until then it would stand in the way of the retry.
+    await releaseHold(pool, ledgerId).catch(() => undefined);
+    throw error;
+  }
+}
+
+function notBegun(limitMs: number): HandlerFault {
+  const message = `The ${limitMs / 1_000} s of a synchronous request were over before the handler was asked; send the item again, or use async: true.`;
+  return { code: NOT_ATTEMPTED, message };
+}
+
+function begun(fault: HandlerFault | null, limitMs: number): HandlerFault {
+  const so = fault === null ? 'it may have done it' : fault.message;
+  const message = `The handler had not settled the item when the ${limitMs / 1_000} s of a synchronous request were over: ${so}`;
+  return { code: 'handler_timeout', message };
+}

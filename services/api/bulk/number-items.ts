@@ -1,0 +1,85 @@
+import type { Pool } from 'pg';
+import type { NumberedItem } from '../../../shared/bulk/apply-statement.ts';
+import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
+import type { NotedResult } from '../../../shared/bulk/ledger.ts';
+import { type ItemResult, showItemId } from '../../../shared/domain/bulk.ts';
+import type { AppError } from '../../../shared/runtime/errors.ts';
+import { invalid } from '../http/validate.ts';
+import type { BulkBody } from '../requests/bulk-request.ts';
+import type { CheckedRequest } from './check-request.ts';
+import { firstItems } from './estimate-items.ts';
+
+/** A synchronous request whose parts fit. */
+export interface RunNow {
+  readonly accountId: string;
+  readonly sourceId: string;
+  readonly ledgerId: string;
+  readonly body: BulkBody;
+  readonly checked: CheckedRequest;
+}
+
+/** A request's items in their order: those whose result is known from their ID alone, and those to look at. */
+export interface NumberedItems {
+  readonly decided: readonly NotedResult[];
+  readonly open: readonly NumberedItem[];
+}
+
+/**
+ * @param done what an earlier try of the same request has in the ledger
+ * @throws AppError `invalid` when there are more than the resource's cap
+ */
+export async function numberItems(
+  { body, checked, sourceId }: RunNow,
+  source: Pool,
+  done: readonly ItemResult[],
+): Promise<NumberedItems> {
+  const cap = checked.resource.syncLimit;
+  if ((body.ids?.length ?? 0) > cap) throw overCap('/ids', cap);
+  return checked.filter === undefined
+    ? numberIds(body.ids ?? [], checked)
+    : numberFiltered(source, checked, checked.filter, sourceId, done);
+}
+
+function numberIds(ids: NonNullable<BulkBody['ids']>, { table }: CheckedRequest): NumberedItems {
+  const decided: NotedResult[] = [];
+  const open: NumberedItem[] = [];
+  for (const [seq, item] of markDuplicates(ids.map((id) => readItemId(id, table.key))).entries()) {
+    if ('key' in item) open.push({ seq, itemId: showItemId(item.key), key: item.key, line: null });
+    else {
+      const status = item.code === 'duplicate' ? 'skipped' : 'failed';
+      decided.push({
+        seq,
+        itemId: item.id,
+        status,
+        code: item.code,
+        message: item.message ?? null,
+        line: null,
+      });
+    }
+  }
+  return { decided, open };
+}
+
+/** A retry may find fewer items, because the first try has changed some; those it did keep their places. */
+async function numberFiltered(
+  source: Pool,
+  { table, resource }: CheckedRequest,
+  filter: NonNullable<CheckedRequest['filter']>,
+  sourceId: string,
+  done: readonly ItemResult[],
+): Promise<NumberedItems> {
+  const keys = await firstItems(source, table, filter, sourceId, resource.syncLimit + 1);
+  if (keys.length > resource.syncLimit) throw overCap('/filter', resource.syncLimit);
+  const isDone = new Set(done.map(({ itemId }) => itemId));
+  const first = (done.at(-1)?.seq ?? -1) + 1;
+  const open = keys
+    .map((key) => ({ itemId: showItemId(key), key, line: null }))
+    .filter(({ itemId }) => !isDone.has(itemId))
+    .map((item, index) => ({ ...item, seq: first + index }));
+  return { decided: [], open };
+}
+
+function overCap(pointer: string, cap: number): AppError {
+  const detail = `more than ${cap} items at once are not possible here; send async: true`;
+  return invalid([{ pointer, detail }]);
+}
