@@ -10,10 +10,11 @@ const REMEDIES: Record<GapReason, string> = {
     'pg_drop_replication_slot, make it again with `tandem source prepare`, and start capture once more.',
   slot_ahead: 'The slot was made again, or was read by another program: nothing else may use it.',
   timeline_changed:
-    'The source was promoted or restored: changes that the old primary had committed may not be in the new one.',
+    'The source was promoted or restored: what the old primary had committed last may be missing in it, and may have ' +
+    'been told to subscribers all the same.',
   other_system:
-    'This is another database cluster, whose positions mean other things: set another TOPIC_PREFIX and SLOT_NAME ' +
-    'for it, or the DATABASE_URL of the old one.',
+    'This is another database cluster, whose positions mean other things: set DATABASE_URL back if the feed should ' +
+    'follow the old one.',
 };
 
 /**
@@ -29,21 +30,10 @@ export class GapPossibleError extends Error {
   constructor(reason: GapReason, slotName: string, passedLsn: Lsn, found: string) {
     super(
       `gap possible: the feed of slot ${slotName} stands at ${formatLsn(passedLsn)}, but ${found}. ` +
-        `${REMEDIES[reason]}${isAcceptable(reason) ? acceptance(passedLsn) : ''}`,
+        `${REMEDIES[reason]} To go on from where the slot is then, with feed.reset for every resource, start capture ` +
+        `once with ACCEPT_GAP_AFTER=${formatLsn(passedLsn)}.`,
     );
     this.reason = reason;
     this.passedLsn = passedLsn;
   }
-}
-
-/** Whether the feed could go on from where the slot is now, once subscribers have been told. */
-function isAcceptable(reason: GapReason): boolean {
-  return reason === 'slot_ahead' || reason === 'slot_missing' || reason === 'slot_lost';
-}
-
-function acceptance(passedLsn: Lsn): string {
-  return (
-    ` To go on from where the slot is then, with feed.reset for every resource, start capture once with ` +
-    `ACCEPT_GAP_AFTER=${formatLsn(passedLsn)}.`
-  );
 }

@@ -18,11 +18,12 @@ import { GapPossibleError } from './gap-possible-error.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
 import { readLastState } from './progress/resume.ts';
 import { createSettling } from './progress/settled.ts';
-import { startPoint } from './progress/start-point.ts';
+import { judgeStart, type SourcePosition, startAnew } from './progress/start-point.ts';
 import { addSeals, createBatch, isEmpty } from './publish/batch.ts';
 import { type Lanes, openLanes } from './publish/lanes.ts';
 import { createPublisher, type Publisher } from './publish/publisher.ts';
 import { beat } from './source/heartbeat.ts';
+import { passWal } from './source/pass-wal.ts';
 import { pollSnapshots, readNextXid, readSnapshot } from './source/poll-snapshots.ts';
 import { checkSlotKind, readSlot, SlotHeldError } from './source/slot.ts';
 import { openWalStream, type WalStream } from './source/stream.ts';
@@ -100,19 +101,13 @@ export async function runSession(
   const { lanes, stored } = await openLanesForReading();
   // Read again: until it was ours, another instance may have moved it.
   const held = await readSlot(source, config.slotName);
-  const start = startPoint(
-    config.slotName,
-    stored,
-    {
-      systemId: stream.systemId,
-      timeline: stream.timeline,
-      confirmedFlushLsn: held?.confirmedFlushLsn ?? 0n,
-      nextXid: await readNextXid(source),
-    },
-    config.acceptedGapAfter,
-  );
+  const found = {
+    systemId: stream.systemId,
+    timeline: stream.timeline,
+    confirmedFlushLsn: held?.confirmedFlushLsn ?? 0n,
+  };
   const publisher = createPublisher({ ...deps, ...config, lanes });
-  const progress = start.isAfterGap ? await announceGap(start.progress, publisher, deps) : start.progress;
+  const progress = await startFeed(found, stored, { config, deps, publisher }, signal);
   log.info('feed.started', {
     slot: config.slotName,
     isFirstStart: stored === undefined,
@@ -121,6 +116,25 @@ export async function runSession(
   });
   deps.onStreaming();
   await carry({ config, deps, stream, publisher, doorbell, progress }, signal);
+}
+
+/** Where the feed goes on from. Behind an accepted gap every subscriber is told first. */
+async function startFeed(
+  found: SourcePosition,
+  stored: CaptureProgress | undefined,
+  { config, deps, publisher }: Pick<Carriage, 'config' | 'deps' | 'publisher'>,
+  signal: AbortSignal,
+): Promise<CaptureProgress> {
+  const { source } = deps;
+  const start = judgeStart(config.slotName, stored, found, config.acceptedGapAfter);
+  if (start.kind === 'resume') return start.stored;
+  let from = found.confirmedFlushLsn;
+  // Positions only grow, also from one server to the next: what comes behind the gap comes behind all that was told.
+  if (start.kind === 'after_gap' && from <= start.stored.passedLsn) {
+    from = await passWal(source, start.stored.passedLsn, signal);
+  }
+  const progress = startAnew(stored, found, from, await readNextXid(source));
+  return start.kind === 'first' ? progress : announceGap(progress, publisher, deps);
 }
 
 function readStored(

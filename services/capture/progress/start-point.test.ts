@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { GapPossibleError } from '../gap-possible-error.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import { fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { startPoint } from './start-point.ts';
+import { judgeStart, startAnew } from './start-point.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',
@@ -15,7 +15,7 @@ const STORED: CaptureProgress = {
   unsettled: [{ commitLsn: 960n, xid: 5n }],
   unsettledXmin: null,
 };
-const SOURCE = { systemId: '7', timeline: 1, confirmedFlushLsn: 1_000n, nextXid: 80n };
+const SOURCE = { systemId: '7', timeline: 1, confirmedFlushLsn: 1_000n };
 
 function reasonOf(run: () => unknown): string | undefined {
   try {
@@ -26,40 +26,50 @@ function reasonOf(run: () => unknown): string | undefined {
   return undefined;
 }
 
-test('the very first start begins where the slot is, with nothing settled', () => {
-  expect(startPoint('s', undefined, SOURCE, undefined)).toMatchObject({
-    isAfterGap: false,
-    progress: { passedLsn: 1_000n, lastIndex: -1, settledLsn: 0n, unsettledXmin: 80n },
-  });
+test('without a stored state the feed is a new one', () => {
+  expect(judgeStart('s', undefined, SOURCE, undefined)).toEqual({ kind: 'first' });
 });
 
 test('a slot that stands at or behind the stored position gives all that is missing', () => {
   for (const confirmedFlushLsn of [1_000n, 400n]) {
-    const start = startPoint('s', STORED, { ...SOURCE, confirmedFlushLsn }, undefined);
-    expect(start).toEqual({ progress: STORED, isAfterGap: false });
+    const start = judgeStart('s', STORED, { ...SOURCE, confirmedFlushLsn }, undefined);
+    expect(start).toEqual({ kind: 'resume', stored: STORED });
   }
 });
 
-test('a slot ahead of the stored position is a gap, with the position to accept in the message', () => {
-  const start = () => startPoint('s', STORED, { ...SOURCE, confirmedFlushLsn: 1_001n }, undefined);
-  expect(reasonOf(start)).toBe('slot_ahead');
+const GAPS = {
+  slot_ahead: { ...SOURCE, confirmedFlushLsn: 1_001n },
+  timeline_changed: { ...SOURCE, timeline: 2 },
+  other_system: { ...SOURCE, systemId: '8' },
+};
+
+test.for(Object.entries(GAPS))('%s is a gap, until the stored position is accepted', ([reason, source]) => {
+  const start = (accepted?: bigint) => judgeStart('s', STORED, source, accepted);
+  expect(reasonOf(start)).toBe(reason);
   expect(start).toThrow(/gap possible.*ACCEPT_GAP_AFTER=0\/3E8/);
+  expect(reasonOf(() => start(999n))).toBe(reason);
+  expect(start(1_000n)).toEqual({ kind: 'after_gap', stored: STORED });
 });
 
-test('an accepted gap starts at the slot, tells it, and settles nothing that was running then', () => {
-  const ahead = { ...SOURCE, confirmedFlushLsn: 2_000n };
-  expect(startPoint('s', STORED, ahead, 1_000n)).toMatchObject({
-    isAfterGap: true,
-    progress: { passedLsn: 2_000n, settledLsn: 950n, unsettledXmin: 80n, unsettled: [] },
+test('a position that was accepted once is no gap any more', () => {
+  expect(judgeStart('s', STORED, SOURCE, 1_000n).kind).toBe('resume');
+});
+
+test('a feed that begins anew settles nothing that was running then', () => {
+  const source = { ...SOURCE, timeline: 2 };
+  expect(startAnew(undefined, SOURCE, 1_000n, 80n)).toMatchObject({
+    passedLsn: 1_000n,
+    lastIndex: -1,
+    settledLsn: 0n,
+    unsettledXmin: 80n,
   });
-  expect(reasonOf(() => startPoint('s', STORED, ahead, 999n))).toBe('slot_ahead');
-});
-
-test('another timeline or another cluster is a gap, and not one to accept by a position', () => {
-  expect(reasonOf(() => startPoint('s', STORED, { ...SOURCE, timeline: 2 }, 1_000n))).toBe(
-    'timeline_changed',
-  );
-  expect(reasonOf(() => startPoint('s', STORED, { ...SOURCE, systemId: '8' }, 1_000n))).toBe('other_system');
+  expect(startAnew(STORED, source, 2_000n, 80n)).toMatchObject({
+    timeline: 2,
+    passedLsn: 2_000n,
+    settledLsn: 950n,
+    unsettledXmin: 80n,
+    unsettled: [],
+  });
 });
 
 test('progress comes back from its record as it went in', () => {

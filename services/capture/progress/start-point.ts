@@ -7,57 +7,71 @@ export interface SourcePosition {
   readonly systemId: string;
   readonly timeline: number;
   readonly confirmedFlushLsn: Lsn;
-  /** Above every transaction ID given out so far. */
-  readonly nextXid: bigint;
 }
 
-export interface StartPoint {
-  readonly progress: CaptureProgress;
-  /** A gap was accepted here: every resource's subscribers have to be told. */
-  readonly isAfterGap: boolean;
-}
+/** How the feed starts: for the very first time, where it ended, or behind a gap that an operator has accepted. */
+export type Start =
+  | { readonly kind: 'first' }
+  | { readonly kind: 'resume'; readonly stored: CaptureProgress }
+  | { readonly kind: 'after_gap'; readonly stored: CaptureProgress };
 
 /**
- * Where to go on from. Without a stored state the feed begins where the slot stands, and nothing is settled before
- * every transaction that had an ID by then has ended: one that committed before the slot's position is not in the feed,
- * and might not be visible yet.
- *
  * @param acceptedGapAfter the position that an operator has named to go on with a gap behind it
  * @throws GapPossibleError when changes between the stored state and what the slot still gives may be lost
  */
-export function startPoint(
+export function judgeStart(
   slotName: string,
   stored: CaptureProgress | undefined,
   source: SourcePosition,
   acceptedGapAfter: Lsn | undefined,
-): StartPoint {
-  const { systemId, timeline, confirmedFlushLsn, nextXid } = source;
-  const fresh = {
+): Start {
+  if (stored === undefined) return { kind: 'first' };
+  const gap = findGap(stored, source);
+  if (gap === undefined) return { kind: 'resume', stored };
+  if (acceptedGapAfter === stored.passedLsn) return { kind: 'after_gap', stored };
+  throw new GapPossibleError(gap.reason, slotName, stored.passedLsn, gap.found);
+}
+
+function findGap(
+  stored: CaptureProgress,
+  { systemId, timeline, confirmedFlushLsn }: SourcePosition,
+): { reason: GapReason; found: string } | undefined {
+  if (stored.systemId !== systemId) {
+    const found = `the source's system identifier is ${systemId} and was ${stored.systemId}`;
+    return { reason: 'other_system', found };
+  }
+  if (stored.timeline !== timeline) {
+    const found = `the source's timeline is ${timeline} and was ${stored.timeline}`;
+    return { reason: 'timeline_changed', found };
+  }
+  if (confirmedFlushLsn <= stored.passedLsn) return undefined;
+  const found = `the slot gives only what comes after ${formatLsn(confirmedFlushLsn)}`;
+  return { reason: 'slot_ahead', found };
+}
+
+/**
+ * The state of a feed that begins at `passedLsn` and has nothing before it. Nothing is settled before every transaction
+ * that had an ID by then has ended: one that committed before that position is not in the feed, and might not be
+ * visible yet.
+ *
+ * @param stored of the feed before the gap, when there was one
+ * @param nextXid above every transaction ID given out before the source was at `passedLsn`
+ */
+export function startAnew(
+  stored: CaptureProgress | undefined,
+  { systemId, timeline }: SourcePosition,
+  passedLsn: Lsn,
+  nextXid: bigint,
+): CaptureProgress {
+  return {
     systemId,
     timeline,
-    passedLsn: confirmedFlushLsn,
+    passedLsn,
     unsettled: [],
     unsettledXmin: nextXid,
     snapshot: '',
+    lastCommitLsn: stored?.lastCommitLsn ?? 0n,
+    lastIndex: stored?.lastIndex ?? -1,
+    settledLsn: stored?.settledLsn ?? 0n,
   };
-  if (stored === undefined) {
-    return {
-      progress: { ...fresh, lastCommitLsn: 0n, lastIndex: -1, settledLsn: 0n },
-      isAfterGap: false,
-    };
-  }
-  const gap = (reason: GapReason, found: string) =>
-    new GapPossibleError(reason, slotName, stored.passedLsn, found);
-  if (stored.systemId !== systemId) {
-    throw gap('other_system', `the source's system identifier is ${systemId} and was ${stored.systemId}`);
-  }
-  if (stored.timeline !== timeline) {
-    throw gap('timeline_changed', `the source's timeline is ${timeline} and was ${stored.timeline}`);
-  }
-  if (confirmedFlushLsn <= stored.passedLsn) return { progress: stored, isAfterGap: false };
-  if (acceptedGapAfter !== stored.passedLsn) {
-    throw gap('slot_ahead', `the slot gives only what comes after ${formatLsn(confirmedFlushLsn)}`);
-  }
-  const { lastCommitLsn, lastIndex, settledLsn } = stored;
-  return { progress: { ...fresh, lastCommitLsn, lastIndex, settledLsn }, isAfterGap: true };
 }

@@ -1,0 +1,59 @@
+import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+
+/** More than a standby is behind in any ordinary failover; it is written within some ten seconds. */
+const MAX_FILL_BYTES = 1_024n * 1_024n * 1_024n;
+const MESSAGE_BYTES = 1_024 * 1_024;
+/** Some 32 MB a statement, well within what a query may take. */
+const MAX_MESSAGES_AT_ONCE = 32;
+/** An asynchronous commit is flushed by the server's WAL writer within a second. */
+const LOOK_INTERVAL_MS = 50;
+
+/**
+ * Brings the source's WAL past a position, when it stands before it, by writing messages that mean nothing. A promoted
+ * standby may not have had all that the old primary streamed, and a restored server still less: its next changes
+ * would get positions that other changes have had, and every cursor of the feed has passed.
+ *
+ * @returns where the WAL is durable up to, which is past the position
+ * @throws SetupError when the server is further behind than is written here
+ */
+export async function passWal(source: Queryable, position: Lsn, signal: AbortSignal): Promise<Lsn> {
+  for (;;) {
+    signal.throwIfAborted();
+    const { insertLsn, flushLsn } = await readWalEnds(source);
+    // A position that is not durable could be given out once more after a crash.
+    if (flushLsn > position) return flushLsn;
+    const missingBytes = position - insertLsn;
+    if (missingBytes > MAX_FILL_BYTES) throw tooFarBehind(position, insertLsn, missingBytes);
+    if (missingBytes >= 0n) {
+      const messageCount = Math.min(Number(missingBytes / BigInt(MESSAGE_BYTES)) + 1, MAX_MESSAGES_AT_ONCE);
+      await source.query(
+        `select count(pg_logical_emit_message(false, 'tandem.skip', repeat('.', ${MESSAGE_BYTES})))
+         from generate_series(1, $1::int)`,
+        [String(messageCount)],
+      );
+    }
+    await source.query(`select pg_logical_emit_message(true, 'tandem.skip', '')`);
+    await sleep(LOOK_INTERVAL_MS, signal);
+  }
+}
+
+async function readWalEnds(source: Queryable): Promise<{ insertLsn: Lsn; flushLsn: Lsn }> {
+  const { rows } = await source.query<{ inserted: string; flushed: string }>(
+    'select pg_current_wal_insert_lsn()::text as inserted, pg_current_wal_flush_lsn()::text as flushed',
+  );
+  return { insertLsn: parseLsn(rows[0]?.inserted ?? ''), flushLsn: parseLsn(rows[0]?.flushed ?? '') };
+}
+
+function tooFarBehind(position: Lsn, insertLsn: Lsn, missingBytes: bigint): SetupError {
+  return new SetupError(
+    `the source's WAL is at ${formatLsn(insertLsn)}, ${missingBytes / 1_024n / 1_024n} MB before ${formatLsn(position)}, ` +
+      'where the feed has been already: positions must not be used twice',
+    [
+      `bring it past that, then start capture again: run SELECT pg_switch_wal() after small writes until ` +
+        `pg_current_wal_lsn() is greater, or stop the server and use pg_resetwal -l`,
+    ],
+  );
+}
