@@ -25,6 +25,7 @@ const LOG_CONFIG = fileURLToPath(new URL('./kafka-log4j2.xml', import.meta.url))
 
 export interface LocalKafka {
   readonly child: Child;
+  readonly port: number;
   readonly brokers: string;
 }
 
@@ -34,13 +35,15 @@ export interface KafkaOptions {
   readonly logPath: string;
   readonly java: string;
   readonly jarDirectory: string;
+  /** The port of an earlier start, for clients that know it; chosen when absent. */
+  readonly port?: number;
 }
 
 /** Starts one Kafka node that is broker and controller (KRaft), formatting its directory the first time, and returns when it answers. */
 export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const { home, group, logPath, java, jarDirectory } = options;
   mkdirSync(home, { recursive: true });
-  const port = await choosePort(PREFERRED_PORT);
+  const port = options.port ?? (await choosePort(PREFERRED_PORT));
   const controllerPort = await choosePort(PREFERRED_CONTROLLER_PORT);
   const data = join(home, 'kafka');
   const propertiesPath = join(home, 'kafka.properties');
@@ -74,7 +77,7 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   });
   const brokers = `127.0.0.1:${port}`;
   await waitUntilUp(child, () => describeCluster(brokers), START_LIMIT_MS);
-  return { child, brokers };
+  return { child, port, brokers };
 }
 
 /** The settings of one small node: nothing is replicated, internal topics are few, groups start at once. */

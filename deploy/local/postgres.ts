@@ -54,6 +54,8 @@ export interface PostgresOptions {
   readonly databases: readonly string[];
   /** More settings, or other values for ours. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The port of an earlier start, for clients that know it; chosen when absent. */
+  readonly port?: number;
 }
 
 /** Starts a PostgreSQL of this machine's own, initialising it the first time, and returns when it answers. */
@@ -66,7 +68,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   const password = keptSecret(join(home, 'postgres-password'));
   const data = reachableDataDirectory(home, user);
   if (!existsSync(data)) initialise(programs, data, password, user);
-  const port = await choosePort(PREFERRED_PORT);
+  const port = options.port ?? (await choosePort(PREFERRED_PORT));
   const settings = Object.entries({ ...SETTINGS, ...options.settings });
   const child = group.spawn({
     name: 'postgres',

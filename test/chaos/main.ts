@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startStack } from '../../deploy/local/stack.ts';
 import { createLog } from '../../shared/runtime/log.ts';
-import { runChaos } from './run-chaos.ts';
+import { openOwnKafka } from '../support/own-kafka.ts';
+import { openOwnPostgres } from '../support/own-postgres.ts';
+import { CHAOS_POSTGRES, runChaos } from './run-chaos.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,14 +20,31 @@ const { values } = parseArgs({
 
 const home = mkdtempSync(join(tmpdir(), 'tandem-chaos-'));
 const log = createLog('warn');
-const stack = await startStack({ home, env: process.env, log, say: console.log });
+await using servers = new AsyncDisposableStack();
+const postgres = servers.use(await openOwnPostgres(CHAOS_POSTGRES));
+const kafka = servers.use(await openOwnKafka());
+const databaseUrl = postgres.url('postgres');
+// Only the registry is left to start, unless one is given.
+const stack = await startStack({
+  home,
+  env: {
+    ...process.env,
+    DATABASE_URL: databaseUrl,
+    CONTROL_DATABASE_URL: databaseUrl,
+    KAFKA_BROKERS: kafka.brokers,
+  },
+  log,
+  say: console.log,
+});
 let failed = true;
 try {
   const startedMs = Date.now();
   const say = (line: string) =>
     console.log(`${((Date.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}`);
   const result = await runChaos({
-    stack,
+    postgres,
+    kafka,
+    schemaRegistryUrl: stack.schemaRegistryUrl,
     directory: home,
     durationMs: Number(values.minutes) * 60_000,
     seed: Number(values.seed),
@@ -40,6 +59,7 @@ try {
   say(failed ? 'NOT EQUAL' : `EQUAL (seed ${values.seed})`);
 } finally {
   await stack.stop();
+  await servers.disposeAsync();
   rmSync(home, { recursive: true, force: true });
 }
 process.exit(failed ? 1 : 0);

@@ -8,16 +8,21 @@ import { type Answer, openReceiver, type Receiver } from '../../deploy/local/dem
 import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
 import { startTraffic } from '../../deploy/local/demo/traffic.ts';
 import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/local/demo/world.ts';
-import type { ServiceName } from '../../deploy/local/supervise.ts';
+import type { OwnKafka } from '../support/own-kafka.ts';
+import type { OwnPostgres } from '../support/own-postgres.ts';
+import { breakThings } from './break-things.ts';
 import { readTopicFaults } from './read-topic-faults.ts';
 
 export interface ChaosOptions {
-  stack: WorldOptions['stack'];
+  /** Both are broken again and again, and run when this is done. */
+  postgres: OwnPostgres;
+  kafka: OwnKafka;
+  schemaRegistryUrl: string;
   directory: string;
-  /** How long services are killed; setting up, draining and checking come on top. */
+  /** How long things are broken; setting up, draining and checking come on top. */
   durationMs: number;
   seed: number;
-  /** Processes of each service but capture, which is one at a time by nature: the second waits for the slot. */
+  /** Processes of each service but the api; of capture one is at work, and the others wait for the slot. */
   copies: number;
   rows: number;
   perSecond: number;
@@ -26,7 +31,8 @@ export interface ChaosOptions {
 }
 
 export interface ChaosResult {
-  kills: number;
+  /** What was broken, and how many times: services, and `source` and `broker`. */
+  breaks: Record<string, number>;
   exports: number;
   webhooks: number;
   commits: number;
@@ -45,18 +51,24 @@ interface Subscriber {
   ids: Map<string, string>;
 }
 
+/** Room for the connections of two of each service. */
+export const CHAOS_POSTGRES = { max_connections: '200' };
+
 const DRAIN_LIMIT_MS = 120_000;
 const MAX_WEBHOOKS = 6;
+/** Hanging receivers are given up soon. */
+const DELIVERY_TIMEOUT_MS = 3_000;
 
 /**
- * Kills random services with SIGKILL while the product writes, exports run and events are delivered to receivers that
- * fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed after it is the
- * source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice in the topic.
+ * Kills random services, the source and the broker while the product writes, exports run and events are delivered to
+ * receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed after
+ * it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
+ * in the topic. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const random = seededRandom(options.seed);
+  const { postgres, kafka, schemaRegistryUrl } = options;
   await using world = await openWorld({
-    stack: options.stack,
+    stack: { databaseUrl: postgres.url('postgres'), kafkaBrokers: kafka.brokers, schemaRegistryUrl },
     directory: options.directory,
     rows: options.rows,
     accounts: 3,
@@ -70,8 +82,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       dispatcher: options.copies,
     },
     log: options.log,
-    // Hanging receivers are given up soon, and every retry falls within the run.
-    env: { RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3', DELIVERY_TIMEOUT_MS: '3000' },
+    // Every retry falls within the run.
+    env: {
+      RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3',
+      DELIVERY_TIMEOUT_MS: String(DELIVERY_TIMEOUT_MS),
+    },
   });
   const customers = await Promise.all(
     world.generated.accounts.slice(0, 2).map((id) => world.createCustomer(id)),
@@ -88,7 +103,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
   const stop = new AbortController();
   const result: ChaosResult = {
-    kills: 0,
+    breaks: {},
     exports: 0,
     webhooks: 0,
     commits: 0,
@@ -96,10 +111,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     deliveries: 0,
     faults: [],
   };
-  const misbehaviour = { share: 0.05 };
+  const misbehaviour = { share: 0.05, random: seededRandom(options.seed + 1) };
   const subscribers: Subscriber[] = [];
   const work = Promise.all([
-    killServices(world, random, stop.signal, result, options.say),
+    breakThings({ world, postgres, kafka, seed: options.seed, say: options.say }, stop.signal).then(
+      (breaks) => Object.assign(result.breaks, breaks),
+    ),
     ...customers.map((customer) =>
       keepExporting(customer, stop.signal, async (subscriber) => {
         subscribers.push(subscriber);
@@ -107,7 +124,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         options.say(`export ${subscriber.exportId} of ${customer.sourceId} loaded`);
         if (result.webhooks >= MAX_WEBHOOKS) return;
         result.webhooks += 1;
-        await subscribe(subscriber, cleanup, () => misbehave(random, misbehaviour.share));
+        await subscribe(subscriber, cleanup, () => misbehave(misbehaviour));
       }),
     ),
   ]);
@@ -116,7 +133,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   misbehaviour.share = 0;
   await work;
   result.commits = (await traffic.stop()).commits;
-  options.say(`${result.kills} kills, ${result.exports} exports; waiting for everything to come to rest`);
+  options.say(
+    `${JSON.stringify(result.breaks)}, ${result.exports} exports; waiting for everything to come to rest`,
+  );
 
   for (const subscriber of subscribers) {
     result.faults.push(...(await checkSubscriber(world, subscriber)));
@@ -127,34 +146,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   result.changesInTopic = topic.changes;
   result.faults.push(...topic.faults);
   return result;
-}
-
-const VICTIMS: readonly ServiceName[] = [
-  'extractor',
-  'writer',
-  'capture',
-  'dispatcher',
-  'capture',
-  'dispatcher',
-  'api',
-];
-
-async function killServices(
-  world: World,
-  random: () => number,
-  signal: AbortSignal,
-  result: ChaosResult,
-  say: (line: string) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    await delay(1_500 + random() * 4_500, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
-    const name = VICTIMS[Math.floor(random() * VICTIMS.length)] ?? 'capture';
-    const copies = world.services.pids(name).length;
-    world.services.kill(name, Math.floor(random() * copies), 'SIGKILL');
-    result.kills += 1;
-    say(`killed ${name}`);
-  }
 }
 
 /** Takes one export after the other; each that was accepted before the end must complete, however often services die. */
@@ -231,11 +222,13 @@ async function subscribe(
   receiver.setSecret(secret);
 }
 
-function misbehave(random: () => number, share: number): Answer | undefined {
-  const roll = random();
-  if (roll >= share) return undefined;
-  if (roll < share * 0.1) return 'hang';
-  return roll < share * 0.4 ? 'reset' : { status: 500 };
+/** A receiver that has the event and does not say so, says it too late, or denies it. */
+function misbehave({ share, random }: { share: number; random: () => number }): Answer | undefined {
+  const roll = random() / share;
+  if (roll >= 1) return undefined;
+  if (roll < 0.1) return 'hang';
+  if (roll < 0.2) return { status: 204, afterMs: DELIVERY_TIMEOUT_MS + 300 };
+  return roll < 0.5 ? 'reset' : { status: 500 };
 }
 
 /** What is told beside the feed, that an export is complete for one, has no place in it. */

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { parseExactJson } from './exact-json.ts';
 import type { FeedEvent } from './replica.ts';
 
-/** How a delivery is answered: a status, or not at all. `reset` cuts the connection after the event was taken. */
-export type Answer = { status: number } | 'reset' | 'hang';
+/** How a delivery is answered: a status, perhaps late, or not at all. `reset` cuts the connection after the event was taken. */
+export type Answer = { status: number; afterMs?: number } | 'reset' | 'hang';
 
 export interface Delivery {
   event: FeedEvent;
@@ -77,7 +77,11 @@ export async function openReceiver({ onDelivery, port = 0 }: ReceiverOptions): P
 
 function sendAnswer(response: ServerResponse, answer: Answer): void {
   if (answer === 'reset') response.socket?.resetAndDestroy();
-  else if (answer !== 'hang') response.writeHead(answer.status).end();
+  else if (answer !== 'hang') {
+    const { status, afterMs = 0 } = answer;
+    if (afterMs === 0) response.writeHead(status).end();
+    else setTimeout(() => response.writeHead(status).end(), afterMs).unref();
+  }
 }
 
 function isSigned(request: IncomingMessage, body: Buffer, key: Buffer): boolean {

@@ -40,6 +40,8 @@ type Work = (
 export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
   const pool = new pg.Pool({ connectionString: options.databaseUrl, max: options.connections + 1 });
   pool.on('error', () => undefined);
+  // One in use reports here that the source is gone, beside the failure of its query.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const counts: TrafficCounts = { commits: 0, rollbacks: 0, savepoints: 0, failures: 0 };
   const stop = new AbortController();
   const intervalMs = (1000 * options.connections) / options.perSecond;
