@@ -1,5 +1,7 @@
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
+import { createChooseFormat } from '../../shared/formats/choose-format.ts';
+import { stagingOf } from '../../shared/formats/staging.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -16,8 +18,6 @@ import { createScratch } from './assembly/scratch.ts';
 import { createShapeSource } from './assembly/shape-source.ts';
 import { createSweeper } from './assembly/sweeper.ts';
 import type { WriterConfig } from './config.ts';
-import { createChooseFormat } from './formats/choose-format.ts';
-import { stagingOf } from './formats/staging.ts';
 import { createChunkAnnouncer } from './rows/announce-chunk.ts';
 import { BatchWriter } from './rows/batch-writer.ts';
 import { createChunkControl } from './rows/chunk-control.ts';

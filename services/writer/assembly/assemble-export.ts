@@ -1,10 +1,10 @@
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
+import type { EncodeContext } from '../../../shared/formats/format.ts';
+import { stagingOf } from '../../../shared/formats/staging.ts';
+import { type ZipMember, zip } from '../../../shared/formats/zip.ts';
 import { exportFilePath, manifestPath } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import type { ChooseFormat, Output } from '../formats/choose-format.ts';
-import type { EncodeContext } from '../formats/format.ts';
-import { stagingOf } from '../formats/staging.ts';
-import { type ZipMember, zip } from '../formats/zip.ts';
 import { partsFolder } from '../parts-folder.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';

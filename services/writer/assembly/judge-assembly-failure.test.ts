@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
+import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
+import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
+import { NoColumnsError } from '../../../shared/formats/parquet.ts';
+import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
 import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
-import { UnknownOutputError } from '../formats/choose-format.ts';
-import { DuckdbError } from '../formats/duckdb-session.ts';
-import { NoColumnsError } from '../formats/parquet.ts';
-import { UnreadableLineError } from '../formats/whole-lines.ts';
 import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 

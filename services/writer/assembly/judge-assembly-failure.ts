@@ -1,8 +1,8 @@
+import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
+import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
+import { NoColumnsError } from '../../../shared/formats/parquet.ts';
+import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
 import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
-import { UnknownOutputError } from '../formats/choose-format.ts';
-import { DuckdbError } from '../formats/duckdb-session.ts';
-import { NoColumnsError } from '../formats/parquet.ts';
-import { UnreadableLineError } from '../formats/whole-lines.ts';
 import type { WriterFailure } from '../store/fail-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 

@@ -1,6 +1,6 @@
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Staging } from '../../../shared/formats/staging.ts';
 import { createRowJson } from '../../../shared/values/row-json.ts';
-import type { Staging } from '../formats/staging.ts';
 import type { DeletedKeys } from '../store/deleted-keys.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
-import type { Output } from '../formats/choose-format.ts';
+import type { Output } from '../../../shared/formats/choose-format.ts';
 import type { ClaimedAssembly } from '../store/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
 import { readScope } from './export-scope.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Output } from '../../../shared/formats/choose-format.ts';
+import type { Bytes, EncodeContext } from '../../../shared/formats/format.ts';
+import { stagingOf } from '../../../shared/formats/staging.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import type { Output } from '../formats/choose-format.ts';
-import type { Bytes, EncodeContext } from '../formats/format.ts';
-import { stagingOf } from '../formats/staging.ts';
 import type { ResourceFileFacts } from '../store/complete-export.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Bytes } from '../../../shared/formats/format.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import type { Bytes } from '../formats/format.ts';
 
 /**
  * Puts bytes into storage as they come. The file is durable and in its place when this returns, and not there when it

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type { Staging } from '../../../shared/formats/staging.ts';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { RowCodec } from '../../../shared/values/row-codec.ts';
-import type { Staging } from '../formats/staging.ts';
 import { partsFolder } from '../parts-folder.ts';
 import type { ChunkTry } from './chunk-try.ts';
 

@@ -3,7 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
-import type { Column, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowTexts } from '../domain/row-shape.ts';
 import { describeFormat, encodeContext } from './describe-format.ts';
 import { createParquet, NoColumnsError } from './parquet.ts';
 

@@ -1,5 +1,5 @@
-import type { Column } from '../../../shared/domain/row-shape.ts';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import type { Column } from '../domain/row-shape.ts';
+import { ByteWriter } from '../values/byte-writer.ts';
 import { writeCsvHeader, writeCsvRecord } from './csv-record.ts';
 import type { Bytes, Format } from './format.ts';
 import { wholeLines } from './whole-lines.ts';

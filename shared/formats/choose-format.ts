@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../domain/export-request.ts';
 import { gzip, none, zstd } from './compression.ts';
 import { createCsv } from './csv.ts';
 import type { Compression, Format } from './format.ts';

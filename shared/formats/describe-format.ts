@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowShape } from '../domain/row-shape.ts';
 import type { EncodeContext, Format } from './format.ts';
 import { stagingOf } from './staging.ts';
 

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
+import type { RowShape } from '../domain/row-shape.ts';
+import { quoteIdent, quoteLiteral } from '../postgres/quote.ts';
 import { DuckdbError, type DuckdbSession, openDuckdb } from './duckdb-session.ts';
 import type { Bytes, EncodeContext, Format } from './format.ts';
 import { createGate } from './gate.ts';

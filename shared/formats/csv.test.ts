@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import type { Column, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowTexts } from '../domain/row-shape.ts';
 import { createCsv } from './csv.ts';
 import { describeFormat, encodeContext } from './describe-format.ts';
 import { UnreadableLineError } from './whole-lines.ts';

@@ -1,4 +1,4 @@
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowShape } from '../domain/row-shape.ts';
 
 /** Bytes in order; the pieces may be cut anywhere. */
 export type Bytes = AsyncIterable<Buffer>;

@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import type { ByteWriter } from '../values/byte-writer.ts';
 import { LINE_FEED, UnreadableLineError } from './whole-lines.ts';
 
 const TAB = 0x09;

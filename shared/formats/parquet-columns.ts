@@ -1,4 +1,4 @@
-import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowShape } from '../domain/row-shape.ts';
 
 /** How one column gets its type in DuckDB's SQL. `text` is the expression of the value's wire text there. */
 export interface ParquetColumn {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
-import { writeJsonString } from '../../../shared/values/json-writer.ts';
+import { ByteWriter } from '../values/byte-writer.ts';
+import { writeJsonString } from '../values/json-writer.ts';
 import { writeCsvRecord } from './csv-record.ts';
 
 /** The same by strings, as plainly as it can be said. */
