@@ -1,6 +1,7 @@
 import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { EnvReader } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
+import { makeClientLean } from './lean-client.ts';
 
 export interface KafkaConfig {
   brokers: readonly string[];
@@ -31,6 +32,7 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
  * and the consumer of a service that can't reach it says so in the log rather than dying at once.
  */
 export function createKafka(config: KafkaConfig, clientId: string, log: Log): Kafka {
+  makeClientLean();
   return new Kafka({
     clientId,
     brokers: [...config.brokers],

@@ -83,7 +83,7 @@ export class BatchWriter {
         rowsToHeartbeat = ROWS_PER_HEARTBEAT;
       }
       rowsToHeartbeat -= 1;
-      const row = this.#places.read(message.headers);
+      const row = this.#places.read(message);
       if (row === undefined) {
         foreignCount += 1;
         continue;

@@ -1,5 +1,7 @@
 import type { IHeaders } from 'kafkajs';
+import { FetchedRecord } from '../../../shared/kafka/fetched-record.ts';
 import { type RowHeaders, readRowHeaders } from '../../../shared/kafka/row-headers.ts';
+import { VarintCursor } from '../../../shared/kafka/varint-cursor.ts';
 
 /** What the writer needs of a row's headers. */
 export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;
@@ -8,38 +10,84 @@ const DIGIT_ZERO = 0x30;
 /** More digits than these might not be exact; the general reader judges them. */
 const MAX_EXACT_DIGITS = 15;
 
+const NOT_YET = -1;
+
+const EXPORT = Buffer.from('export');
+const CHUNK = Buffer.from('chunk');
+const ATTEMPT = Buffer.from('attempt');
+const SEQ = Buffer.from('seq');
+const ACCOUNT = Buffer.from('account');
+const LAST = Buffer.from('last');
+
 /**
- * Reads the headers of rows that come in runs of the same export, without making a text of each. It agrees with
- * `readRowHeaders`, which it leaves everything unusual to, and costs a fifth.
+ * Reads the headers of rows that come in runs of the same export where they stand in the fetch, without an object for
+ * each. It agrees with `readRowHeaders`, which it leaves everything unusual to, and costs a tenth.
  */
 export class RowPlaceReader {
   #exportBytes = Buffer.alloc(0);
   #exportId = '';
 
   /** @returns undefined when the headers are not those of an extracted row */
-  read(headers: IHeaders | undefined): RowPlace | undefined {
-    if (headers === undefined) return undefined;
-    const { export: exportBytes } = headers;
-    const chunk = wholeNumber(headers.chunk);
-    const attempt = wholeNumber(headers.attempt);
-    const seq = wholeNumber(headers.seq);
-    if (!Buffer.isBuffer(exportBytes) || chunk < 0 || attempt < 0 || seq < 0) return readRowHeaders(headers);
-    if (!exportBytes.equals(this.#exportBytes)) {
-      // A copy, because the header is a piece of a whole fetch, which would be kept with it.
-      this.#exportBytes = Buffer.from(exportBytes);
-      this.#exportId = exportBytes.toString();
+  read(message: { readonly headers?: IHeaders }): RowPlace | undefined {
+    const place = message instanceof FetchedRecord ? this.#readBytes(message) : undefined;
+    return place ?? readRowHeaders(message.headers);
+  }
+
+  /** @returns undefined for everything but a row's headers as an extractor writes them */
+  #readBytes({ bytes, headersStart }: FetchedRecord): RowPlace | undefined {
+    const cursor = new VarintCursor(bytes, headersStart);
+    let exportId: string | undefined;
+    let chunk = NOT_YET;
+    let attempt = NOT_YET;
+    let seq = NOT_YET;
+    let isLast = false;
+    for (let rest = cursor.read(); rest > 0; rest -= 1) {
+      const nameLength = cursor.read();
+      const nameStart = cursor.position;
+      cursor.position += nameLength;
+      const length = cursor.read();
+      const start = cursor.position;
+      if (length < 0) return undefined;
+      cursor.position += length;
+      if (isName(SEQ, bytes, nameStart, nameLength) && seq === NOT_YET)
+        seq = wholeNumber(bytes, start, length);
+      else if (isName(CHUNK, bytes, nameStart, nameLength) && chunk === NOT_YET) {
+        chunk = wholeNumber(bytes, start, length);
+      } else if (isName(ATTEMPT, bytes, nameStart, nameLength) && attempt === NOT_YET) {
+        attempt = wholeNumber(bytes, start, length);
+      } else if (isName(EXPORT, bytes, nameStart, nameLength) && exportId === undefined) {
+        exportId = this.#exportIdAt(bytes, start, length);
+      } else if (isName(LAST, bytes, nameStart, nameLength)) isLast = true;
+      else if (!isName(ACCOUNT, bytes, nameStart, nameLength)) return undefined;
     }
-    return { exportId: this.#exportId, chunk, attempt, seq, isLast: headers.last !== undefined };
+    if (exportId === undefined || !(chunk >= 0 && attempt >= 0 && seq >= 0)) return undefined;
+    return { exportId, chunk, attempt, seq, isLast };
+  }
+
+  #exportIdAt(bytes: Buffer, start: number, length: number): string {
+    if (!isName(this.#exportBytes, bytes, start, length)) {
+      // A copy, because the header is a piece of a whole fetch, which would be kept with it.
+      this.#exportBytes = Buffer.from(bytes.subarray(start, start + length));
+      this.#exportId = this.#exportBytes.toString();
+    }
+    return this.#exportId;
   }
 }
 
-/** The number that decimal digits stand for; -1 for anything else. */
-function wholeNumber(header: IHeaders[string]): number {
-  if (!Buffer.isBuffer(header) || header.length === 0 || header.length > MAX_EXACT_DIGITS) return -1;
+/** So short that a loop is faster than a call into native code. */
+function isName(name: Buffer, bytes: Buffer, start: number, length: number): boolean {
+  if (length !== name.length) return false;
+  for (let index = 0; index < length; index += 1) if (bytes[start + index] !== name[index]) return false;
+  return true;
+}
+
+/** The number that decimal digits stand for; NaN for anything else. */
+function wholeNumber(bytes: Buffer, start: number, length: number): number {
+  if (length === 0 || length > MAX_EXACT_DIGITS) return Number.NaN;
   let number = 0;
-  for (let at = 0; at < header.length; at += 1) {
-    const digit = (header[at] ?? 0) - DIGIT_ZERO;
-    if (digit < 0 || digit > 9) return -1;
+  for (let at = start; at < start + length; at += 1) {
+    const digit = (bytes[at] ?? 0) - DIGIT_ZERO;
+    if (digit < 0 || digit > 9) return Number.NaN;
     number = number * 10 + digit;
   }
   return number;
