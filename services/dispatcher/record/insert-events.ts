@@ -14,11 +14,12 @@ const MAX_NOTIFIED_CHARACTERS = 7_000;
  */
 const INSERT_EVENTS = `
   with recorded as (
-    insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
-    select e.commit_lsn, e.idx, a.id, e.xid, e.type, e.resource, e.record_key, e.committed_at, e.head || a.id || e.tail
+    insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload, op, json_nulls)
+    select e.commit_lsn, e.idx, a.id, e.xid, e.type, e.resource, e.record_key, e.committed_at, e.head || a.id || e.tail,
+           e.op, e.json_nulls::jsonb
       from unnest($1::pg_lsn[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::timestamptz[], $9::text[], $10::text[])
-           as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail)
+                  $8::timestamptz[], $9::text[], $10::text[], $12::text[], $13::text[])
+           as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail, op, json_nulls)
       join accounts a on a.source_id = e.account
     on conflict do nothing
     returning account_id
@@ -63,6 +64,8 @@ export async function insertEvents(
       events.map((event) => event.payloadHead),
       events.map((event) => event.payloadTail),
       sender,
+      events.map((event) => event.op),
+      events.map((event) => event.jsonNulls),
     ],
   });
   const { accounts = {}, count = 0 } = rows[0] ?? {};

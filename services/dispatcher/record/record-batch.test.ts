@@ -29,6 +29,8 @@ const setUp = () => {
     xid: 1n,
     account,
     type,
+    op: 'insert',
+    jsonNulls: '{}',
     resource: 'invoices',
     recordKey: '["1"]',
     committedAt: `${day}T00:00:00.000000Z`,

@@ -3,6 +3,7 @@ import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
 import { createEventJson } from '../../../shared/values/event-json.ts';
+import { createJsonNulls } from './json-nulls.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 
 /** Told to an account when a table was emptied at once: no event per record exists, so its records need a new export. */
@@ -18,6 +19,7 @@ export interface EventRenderer {
 
 export function createEventRenderer(resource: Resource, shape: RowShape): EventRenderer {
   const json = createEventJson(shape, resource.key);
+  const jsonNulls = createJsonNulls(shape);
   const softDeleteIndex = shape.columns.findIndex((column) => column.name === resource.softDelete);
   const isDeleted = (row: RowTexts | null) =>
     softDeleteIndex >= 0 && (row?.[softDeleteIndex] ?? null) !== null;
@@ -38,6 +40,8 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
       xid,
       account,
       type,
+      op: change.op,
+      jsonNulls: jsonNulls(change),
       resource: resource.name,
       recordKey,
       committedAt,
