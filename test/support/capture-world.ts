@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { createScratchDatabase } from '../../deploy/local/scratch-database.ts';
 import { buildCapture } from '../../services/capture/build.ts';
 import { readCaptureConfig } from '../../services/capture/config.ts';
 import { loadCatalog, parseCatalog } from '../../shared/catalog/load-catalog.ts';
@@ -15,7 +16,7 @@ import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLog, type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type ChangeReader, openChangeReader } from './change-reader.ts';
-import { createDatabase, testStack, topicPrefix } from './stack.ts';
+import { testStack, topicPrefix } from './stack.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
 
@@ -57,16 +58,26 @@ export interface WorldOptions {
   readonly catalog: string;
   /** Leaves the source as it is, without publication and slot. */
   readonly isUnprepared?: boolean;
+  /** A server of the test's own in place of the shared one. */
+  readonly serverUrl?: string;
+  /** Brokers of the test's own in place of the shared ones. */
+  readonly kafkaBrokers?: string;
 }
 
 export async function createCaptureWorld({
   schemaSql,
   catalog,
   isUnprepared = false,
+  serverUrl,
+  kafkaBrokers,
 }: WorldOptions): Promise<CaptureWorld> {
-  const stack = testStack();
+  const stack = {
+    schemaRegistryUrl: testStack().schemaRegistryUrl,
+    databaseUrl: serverUrl ?? testStack().databaseUrl,
+    kafkaBrokers: kafkaBrokers ?? testStack().kafkaBrokers,
+  };
   await using cleanup = new AsyncDisposableStack();
-  const database = cleanup.use(await createDatabase('capture'));
+  const database = cleanup.use(await createScratchDatabase(stack.databaseUrl, 'capture'));
   const prefix = topicPrefix();
   const pool = cleanup.adopt(new pg.Pool({ connectionString: database.url, max: 6 }), (each) => each.end());
   pool.on('error', () => undefined);

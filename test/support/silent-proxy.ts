@@ -5,18 +5,26 @@ export interface SilentProxy extends AsyncDisposable {
   readonly port: number;
   /** The connections that are open now stay open and carry nothing. Later ones work. */
   silence(): void;
+  /** Cuts the connections that are open, with a reset. Later ones go to `port`, when one is given. */
+  cut(port?: number): void;
 }
 
 export async function openSilentProxy(host: string, port: number): Promise<SilentProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   const sockets = new Set<Socket>();
+  let target = port;
   const server = createServer((near) => {
-    const far = connect(port, host);
+    const far = connect(target, host);
     pairs.add([near, far]);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
-      socket.on('close', () => sockets.delete(socket));
+      socket.on('close', () => {
+        sockets.delete(socket);
+        // As on a real way, an end at one side is one at the other.
+        near.destroy();
+        far.destroy();
+      });
     }
     near.pipe(far);
     far.pipe(near);
@@ -31,6 +39,11 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
         near.pause();
         far.pause();
       }
+      pairs.clear();
+    },
+    cut(newPort) {
+      target = newPort ?? target;
+      for (const socket of sockets) socket.resetAndDestroy();
       pairs.clear();
     },
     async [Symbol.asyncDispose]() {

@@ -16,6 +16,8 @@ import { type ApiClient, createApiClient } from './api-client.ts';
 export interface WorldOptions {
   /** A server where databases and slots may be created, a broker and a registry. */
   stack: { databaseUrl: string; kafkaBrokers: string; schemaRegistryUrl: string };
+  /** A server of its own for the control store, where it is not to share the source's. */
+  controlServerUrl?: string;
   /** Directory for files and logs. */
   directory: string;
   /** Invoices to generate. */
@@ -56,9 +58,10 @@ const CATALOG = fileURLToPath(new URL('../../../schemas/catalogs/documint.yaml',
 
 export async function openWorld(options: WorldOptions): Promise<World> {
   await using stack = new AsyncDisposableStack();
+  const controlServerUrl = options.controlServerUrl ?? options.stack.databaseUrl;
   const prefix = `w_${randomBytes(4).toString('hex')}`;
   const source = stack.use(await createScratchDatabase(options.stack.databaseUrl, 'product'));
-  const control = stack.use(await createScratchDatabase(options.stack.databaseUrl, 'tandem'));
+  const control = stack.use(await createScratchDatabase(controlServerUrl, 'tandem'));
   const directory = join(options.directory, prefix);
   await mkdir(directory, { recursive: true });
   stack.defer(() => rm(directory, { recursive: true, force: true }));
