@@ -71,11 +71,15 @@ function operationOf(route: Route, components: Json): Json {
   };
 }
 
-function responseOf({ description, schema, contentType, headers }: AnswerSpec, components: Json): Json {
+function responseOf(answer: AnswerSpec, components: Json): Json {
+  const { description, schema, contentType, otherTypes = [], headers } = answer;
   const content =
     schema === undefined
       ? contentType && { [contentType]: {} }
-      : { 'application/json': { schema: schemaOf(schema, 'output', components) } };
+      : {
+          'application/json': { schema: schemaOf(schema, 'output', components) },
+          ...Object.fromEntries(otherTypes.map((type) => [type, {}])),
+        };
   return {
     description,
     ...(headers === undefined

@@ -44,6 +44,8 @@ export interface AnswerSpec {
   readonly schema?: z.ZodType;
   /** For what is not JSON. */
   readonly contentType?: string;
+  /** Media types that it may have instead, as the query asks. */
+  readonly otherTypes?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 

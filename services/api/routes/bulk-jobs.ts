@@ -2,14 +2,18 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import { quotaMonth } from '../../../shared/domain/bulk.ts';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { readQuota } from '../../../shared/store/bulk-quota.ts';
+import { createResultsFiles, type ResultsRequest } from '../bulk/results-file.ts';
 import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
 import { answerJson, type TextAnswer } from '../http/answer.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { invalid } from '../http/validate.ts';
 import { presentBulkJob, presentItem } from '../present-bulk.ts';
 import {
   type Asked,
@@ -27,6 +31,30 @@ import { bulkJobSchema, bulkStatusSchema, itemResultSchema, itemStatusSchema } f
 import type { BulkDeps } from './bulk.ts';
 
 const MAX_RESULTS = 1_000;
+const DEFAULT_RESULTS = 100;
+
+const RESULTS_QUERY = z.strictObject({
+  ...PAGE_QUERY,
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_RESULTS)
+    .optional()
+    .meta({ description: `Of a page; ${DEFAULT_RESULTS} when it is not given.` }),
+  status: itemStatusSchema.optional(),
+  format: z.enum(EXPORT_FORMATS).optional().meta({ description: 'All results as one file of this format.' }),
+  compression: z.enum(EXPORT_COMPRESSIONS).optional().meta({ description: 'Of a file in jsonl or csv.' }),
+  csv_safe: z
+    .enum(['true', 'false'])
+    .optional()
+    .meta({ description: 'Whether cells that a spreadsheet would run get an apostrophe.' }),
+});
+
+type ResultsQuery = z.output<typeof RESULTS_QUERY>;
+
+/** What a file of results may be sent as. */
+const FILE_TYPES = ['x.jsonl', 'x.csv', 'x.parquet', 'x.gz', 'x.zst'].map(contentTypeOf);
 
 /** A cancel is answered when it holds, or after this; then the job says so a moment later. */
 const CANCEL_WAIT_MS = 5_000;
@@ -37,6 +65,7 @@ const JOB_HEADERS = { 'retry-after': '1' };
 /** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
 export function bulkJobRoutes(deps: BulkDeps): Route[] {
   const { pool, cursorSigner } = deps;
+  const openResultsFile = createResultsFiles(deps.bulkSource);
   const read = { access: 'bulk:read', account: 'any' } as const;
   const write = { access: 'bulk:write', account: 'any' } as const;
   const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
@@ -85,15 +114,23 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations/{id}/results',
-      summary: "Page through the items' results in the order of the job",
-      query: z.strictObject({
-        ...PAGE_QUERY,
-        limit: z.coerce.number().int().min(1).max(MAX_RESULTS).default(100),
-        status: itemStatusSchema.optional(),
-      }),
-      answers: { 200: { description: 'Results.', schema: listOf(itemResultSchema) } },
+      summary: "Page through the items' results in the order of the job, or with format have all as a file",
+      query: RESULTS_QUERY,
+      answers: {
+        200: {
+          description: 'A page of results; with format the file, once the job has ended.',
+          schema: listOf(itemResultSchema),
+          otherTypes: FILE_TYPES,
+        },
+      },
       handle: ({ param, accountId, query }) =>
-        whileSourceAnswers(async () => answerResults(await requireJob(accountId, param('id')), query, deps)),
+        whileSourceAnswers(async () => {
+          const job = await requireJob(accountId, param('id'));
+          const fileRequest = fileRequestOf(query);
+          if (fileRequest === undefined) return answerResults(job, query, deps);
+          if (!isEnded(job.status)) throw notEnded(job);
+          return openResultsFile(job, fileRequest);
+        }),
     }),
     defineRoute({
       ...write,
@@ -173,27 +210,50 @@ interface ResultPlace {
   readonly seq: number;
 }
 
+/** @returns undefined for a page. @throws AppError `invalid` for what does not go with it */
+function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
+  const { format, compression, csv_safe: csvSafe, status } = query;
+  const misplaced = (pointers: readonly (keyof ResultsQuery)[], detail: string) =>
+    pointers.filter((name) => query[name] !== undefined).map((pointer) => ({ pointer, detail }));
+  const errors =
+    format === undefined
+      ? misplaced(['compression', 'csv_safe'], 'is for a file: give its format')
+      : misplaced(['cursor', 'limit'], 'is for pages, and a format gives all results at once');
+  if (format !== undefined && format !== 'csv') errors.push(...misplaced(['csv_safe'], 'is for csv'));
+  if (format === 'parquet' && compression !== undefined && compression !== 'none') {
+    errors.push({ pointer: 'compression', detail: 'must be none for parquet, which is compressed inside' });
+  }
+  if (errors.length > 0) throw invalid(errors);
+  if (format === undefined) return undefined;
+  return { format, compression: compression ?? 'none', csvSafe: csvSafe === 'true', status };
+}
+
+function notEnded({ id, status }: BulkJobRow): AppError {
+  return new AppError(
+    'conflict',
+    `The bulk operation ${id} is ${status}; its results are a file once it has ended. Pages can be read before.`,
+    { retryAfterSeconds: 1, extra: { job_status: status } },
+  );
+}
+
 /** While a job runs, pages reach as far as results are final; the cursor of the last one goes on from there later. */
 async function answerResults(
   job: BulkJobRow,
-  query: {
-    limit: number;
-    cursor?: string | undefined;
-    status?: 'succeeded' | 'failed' | 'skipped' | undefined;
-  },
+  query: ResultsQuery,
   { pool, bulkSource, cursorSigner }: BulkDeps,
 ): Promise<TextAnswer> {
   const list = `bulk-results:${job.id}:${query.status ?? ''}`;
   const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
   const bound = (await finalUntil(pool, job)) ?? Number.POSITIVE_INFINITY;
+  const limit = query.limit ?? DEFAULT_RESULTS;
   const rows = await readResults(bulkSource, job.id, {
     status: query.status,
     afterSeq: after,
-    limit: query.limit + 1,
+    limit: limit + 1,
   });
   const final = rows.filter(({ seq }) => seq < bound);
-  const page = final.slice(0, query.limit);
-  const hasMore = final.length > query.limit || !isEnded(job.status);
+  const page = final.slice(0, limit);
+  const hasMore = final.length > limit || !isEnded(job.status);
   const place: ResultPlace = { seq: page.at(-1)?.seq ?? after };
   return answerJson(200, {
     data: page.map(presentItem),

@@ -1,0 +1,164 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Pool } from 'pg';
+import { readResults } from '../../../shared/bulk/ledger.ts';
+import type { ItemResult, ItemStatus } from '../../../shared/domain/bulk.ts';
+import type { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { ChooseFormat } from '../../../shared/formats/choose-format.ts';
+import type { EncodeContext } from '../../../shared/formats/format.ts';
+import { type Staging, stagingOf } from '../../../shared/formats/staging.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import type { Answer } from '../http/answer.ts';
+import { presentItem } from '../present-bulk.ts';
+import type { BulkJobRow } from '../store/bulk-jobs.ts';
+import { createPlaces } from './places.ts';
+
+/** A job's results as one file. */
+export interface ResultsRequest {
+  readonly format: (typeof EXPORT_FORMATS)[number];
+  readonly compression: (typeof EXPORT_COMPRESSIONS)[number];
+  readonly csvSafe: boolean;
+  readonly status: ItemStatus | undefined;
+}
+
+export type OpenResultsFile = (job: BulkJobRow, request: ResultsRequest) => Promise<Answer>;
+
+/** Files under way in this process and for one account; each reads the source as fast as its client reads the file. */
+const PLACES = { max: 4, perAccount: 2 };
+const PLACE_RETRY_SECONDS = 5;
+
+/** Results held in memory at once for one file. */
+const PAGE_ITEMS = 5_000;
+
+const PARQUET_MEMORY_MB = 256;
+
+const column = (name: string, kind: Column['type']['kind'], pgName: string): Column => ({
+  name,
+  type: { kind, pgName },
+  isKey: name === 'item_id',
+});
+
+const SHAPE: RowShape = {
+  resource: 'results',
+  columns: [
+    column('item_id', 'string', 'text'),
+    column('status', 'string', 'text'),
+    column('code', 'string', 'text'),
+    column('message', 'string', 'text'),
+    column('line', 'int', 'int4'),
+    column('at', 'string', 'timestamptz'),
+  ],
+};
+
+/**
+ * Streams the results of an ended job, read from the ledger by pages, so that memory is flat however many there are. Nothing of it
+ * is stored: the ledger keeps results as long as the job, and the same request gives the same rows.
+ *
+ * A file that would not hold as many results as the job counts is broken off, which every client sees, rather than ended.
+ */
+export function createResultsFiles(source: Pool): OpenResultsFile {
+  const places = createPlaces(PLACES);
+  let formats: Promise<ChooseFormat> | undefined;
+  return async (job, request) => {
+    // DuckDB is tens of megabytes that most processes never need.
+    formats ??= import('../../../shared/formats/choose-format.ts').then(({ createChooseFormat }) =>
+      createChooseFormat({ parquetMemoryMb: PARQUET_MEMORY_MB }),
+    );
+    const { format, compression } = (await formats)({
+      format: request.format,
+      compression: request.compression,
+      csv_safe: request.csvSafe,
+    });
+    const leave = places.take(job.account_id);
+    if (leave === undefined) {
+      throw new AppError('too_many', 'Other files of results are under way; come again in a moment.', {
+        retryAfterSeconds: PLACE_RETRY_SECONDS,
+      });
+    }
+    try {
+      const read = pageReader(source, job.id, request.status);
+      // Before the answer begins, so that a source that is away is told with a status.
+      const first = await read(-1);
+      const stop = new AbortController();
+      const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
+      const file = Readable.from(
+        inScratch(stop.signal, (context) => compression.compress(format.encode(lines, SHAPE, context).bytes)),
+        { objectMode: false },
+      );
+      file.once('close', () => {
+        stop.abort(new Error('the file is not read any more'));
+        leave();
+      });
+      const name = `${job.id}-${request.status ?? 'results'}${format.suffix}${compression.suffix}`;
+      return {
+        status: 200,
+        headers: {
+          'content-type': contentTypeOf(name),
+          'content-disposition': `attachment; filename="${name}"`,
+          'cache-control': 'no-store',
+        },
+        body: file,
+      };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
+}
+
+type ReadPage = (afterSeq: number) => Promise<ItemResult[]>;
+
+function pageReader(source: Pool, jobId: string, status: ItemStatus | undefined): ReadPage {
+  return (afterSeq) => readResults(source, jobId, { status, afterSeq, limit: PAGE_ITEMS });
+}
+
+function expectedCount(job: BulkJobRow, status: ItemStatus | undefined): number {
+  return Number(job[status ?? 'processed']);
+}
+
+async function* linesOf(
+  first: ItemResult[],
+  read: ReadPage,
+  expected: number,
+  staging: Staging,
+): AsyncGenerator<Buffer> {
+  let count = 0;
+  for (let page = first; page.length > 0; ) {
+    count += page.length;
+    yield Buffer.from(page.map((result) => `${JSON.stringify(staged(result, staging))}\n`).join(''));
+    const last = page.at(-1);
+    page = last === undefined || page.length < PAGE_ITEMS ? [] : await read(last.seq);
+  }
+  if (count !== expected) {
+    throw new Error(`the ledger has ${count} results of the job, and it counts ${expected}`);
+  }
+}
+
+function staged(result: ItemResult, staging: Staging): unknown {
+  if (staging === 'json') return presentItem(result);
+  const { itemId, status, code, message, line, at } = result;
+  return [itemId, status, code, message, line === null ? null : String(line), at];
+}
+
+/** With a folder for what has to be on the local disk meanwhile. */
+async function* inScratch(
+  signal: AbortSignal,
+  encode: (context: EncodeContext) => AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  let folder: Promise<string> | undefined;
+  try {
+    yield* encode({
+      signal,
+      async scratchPath(name) {
+        folder ??= mkdtemp(join(tmpdir(), 'tandem-results-'));
+        return join(await folder, name);
+      },
+    });
+  } finally {
+    if (folder !== undefined) await rm(await folder, { recursive: true, force: true });
+  }
+}
