@@ -155,6 +155,7 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     headers: row.headers,
     max_in_flight: row.max_in_flight,
     rate_limit: row.rate_limit,
+    batch: row.batch,
     status: row.status,
     status_reason: row.status_reason,
     start: row.start,
@@ -189,6 +190,7 @@ export function presentAttempt(row: AttemptRow): z.input<typeof attemptSchema> {
   return {
     id: row.id,
     event_id: row.event_id,
+    batch: row.batch,
     attempt: row.attempt,
     started_at: row.started_at.toISOString(),
     duration_ms: row.duration_ms,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { batchSchema } from './requests/webhook-request.ts';
 
 /** The JSON that leaves, as schemas: the types of `present.ts` and the answers in the OpenAPI document. */
 
@@ -123,6 +124,7 @@ export const webhookSchema = z
     headers: z.record(z.string(), z.string()),
     max_in_flight: z.int(),
     rate_limit: z.int().nullable().meta({ description: 'Requests a second.' }),
+    batch: batchSchema,
     status: z.enum(['active', 'paused', 'disabled']),
     status_reason: z.string().nullable(),
     start: z.unknown(),
@@ -143,7 +145,11 @@ export const webhookWithSecretSchema = webhookSchema
 export const attemptSchema = z
   .strictObject({
     id: z.string(),
-    event_id: z.string(),
+    event_id: z.string().meta({ description: 'Of the event, or of the first of a batch.' }),
+    batch: z
+      .strictObject({ id: z.string(), event_count: count, last_event_id: z.string() })
+      .nullable()
+      .meta({ description: 'Null when the event was sent by itself.' }),
     attempt: z.int(),
     started_at: moment,
     duration_ms: count,

@@ -48,6 +48,7 @@ export interface EndpointOptions {
   readonly events?: readonly string[];
   readonly maxInFlight?: number;
   readonly rateLimit?: number;
+  readonly batch?: { readonly max_events: number; readonly max_wait_ms: number };
   readonly handOff?: { readonly snapshot: string; readonly untilLsn: string };
 }
 
@@ -154,13 +155,13 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
       await pool.query('insert into accounts (id, name, source_id) values ($1, $2, $2)', [id, sourceId]);
       return id;
     },
-    async addEndpoint({ url, accountId, events = ['*'], maxInFlight = 20, rateLimit, handOff }) {
+    async addEndpoint({ url, accountId, events = ['*'], maxInFlight = 20, rateLimit, batch, handOff }) {
       const id = newId('whk');
       const secrets = [{ ciphertext: box.seal(WEBHOOK_SECRET), expires_at: null }];
       await pool.query(
         `insert into webhooks (id, account_id, url, events, max_in_flight, rate_limit, status, secrets, start,
-           handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx)
-         values ($1, $2, $3, $4, $5, $6, 'active', $7, '{}', $8, $9, '0/0', 0)`,
+           handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, batch)
+         values ($1, $2, $3, $4, $5, $6, 'active', $7, '{}', $8, $9, '0/0', 0, $10)`,
         [
           id,
           accountId,
@@ -171,6 +172,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
           JSON.stringify(secrets),
           handOff?.snapshot ?? null,
           handOff?.untilLsn ?? null,
+          batch ?? null,
         ],
       );
       return id;

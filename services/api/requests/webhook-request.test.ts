@@ -48,8 +48,17 @@ test('a URL is enough', () => {
   });
 });
 
-test('what is not there yet is refused with its reason', () => {
-  expect(pointersOf({ url: URL, batch: { max_events: 10, max_wait_ms: 100 } })).toEqual(['/batch']);
+test('a batch has both of its limits, within bounds', () => {
+  expect(pointersOf({ url: URL, batch: { max_events: 1_000, max_wait_ms: 0 } })).toEqual([]);
+  expect(pointersOf({ url: URL, batch: { max_events: 0, max_wait_ms: 60_001 } })).toEqual([
+    '/batch/max_events',
+    '/batch/max_wait_ms',
+  ]);
+  expect(pointersOf({ url: URL, batch: { max_events: 1_001 } })).toEqual([
+    '/batch/max_events',
+    '/batch/max_wait_ms',
+  ]);
+  expect(pointersOf({ url: URL, batch: 100 })).toEqual(['/batch']);
 });
 
 test.each(['*', 'invoice.*', 'invoice.created', 'invoice.deleted', 'feed.reset', 'feed.*'])(

@@ -66,6 +66,22 @@ const startSchema = z.union(
   { error: 'must be "now", {"after_export": <export ID>} or {"since": <moment or position>}' },
 );
 
+/** A receiver takes a batch within the deadline of one request. */
+const MAX_BATCH_EVENTS = 1_000;
+const MAX_BATCH_WAIT_MS = 60_000;
+
+export const batchSchema = z
+  .strictObject({
+    max_events: z.int().min(1).max(MAX_BATCH_EVENTS),
+    max_wait_ms: z
+      .int()
+      .min(0)
+      .max(MAX_BATCH_WAIT_MS)
+      .meta({ description: 'How long an event waits for others before it is sent.' }),
+  })
+  .nullable()
+  .meta({ description: 'How many events one request may hold; null for each event by itself.' });
+
 function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
   return {
     url: z.string().superRefine((url, context) => {
@@ -82,7 +98,7 @@ function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
       .max(10_000)
       .nullable()
       .meta({ description: 'Requests a second; null for no limit.' }),
-    batch: z.null({ error: 'is not available yet: each event is one request' }),
+    batch: batchSchema,
   };
 }
 

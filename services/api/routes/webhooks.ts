@@ -88,6 +88,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             headers: body.headers,
             maxInFlight: body.max_in_flight,
             rateLimit: body.rate_limit,
+            batch: body.batch,
             secret: { ciphertext: deps.secretBox.seal(secret), expires_at: null },
             start: body.start,
             cursor,
@@ -130,9 +131,9 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
       async handle({ param, body, accountId }) {
-        const { url, events, description, headers } = body;
+        const { url, events, description, headers, batch } = body;
         const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
-        const change = { url, events, description, headers, ...limits };
+        const change = { url, events, description, headers, batch, ...limits };
         const row = known(await updateWebhook(pool, accountId, param('id'), change), param('id'));
         await awaitApplied(pool, row.id);
         return show(row, row.id);

@@ -9,6 +9,11 @@ export interface SealedSecret {
   readonly expires_at: string | null;
 }
 
+export interface WebhookBatch {
+  readonly max_events: number;
+  readonly max_wait_ms: number;
+}
+
 export interface WebhookRow {
   id: string;
   account_id: string;
@@ -18,6 +23,7 @@ export interface WebhookRow {
   headers: Record<string, string>;
   max_in_flight: number;
   rate_limit: number | null;
+  batch: WebhookBatch | null;
   status: 'active' | 'paused' | 'disabled';
   status_reason: string | null;
   /** Events that it had not got are no longer kept. */
@@ -37,7 +43,7 @@ export interface WebhookRow {
 /** `$1` is the account in each statement; null, for the operator, finds those of every account. */
 const OF_ACCOUNT = '($1::text is null or account_id = $1)';
 
-const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, status, status_reason,
+const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, batch, status, status_reason,
   missed_events, secrets, start, cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
   created_at, created_at::text as created_at_text, updated_at`;
 
@@ -51,6 +57,7 @@ export interface NewWebhook {
   readonly maxInFlight: number;
   /** Requests a second; null for no limit. */
   readonly rateLimit: number | null;
+  readonly batch: WebhookBatch | null;
   readonly secret: SealedSecret;
   /** As it was asked for. */
   readonly start: unknown;
@@ -61,8 +68,8 @@ export interface NewWebhook {
 export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise<WebhookRow | undefined> {
   const { rows } = await db.query<WebhookRow>(
     `insert into webhooks (id, account_id, url, events, description, headers, max_in_flight, status, secrets, start,
-       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, rate_limit)
-     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14)
+       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, rate_limit, batch)
+     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15)
      returning ${COLUMNS}`,
     [
       webhook.id,
@@ -79,6 +86,7 @@ export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise
       formatLsn(webhook.cursor.commitLsn),
       webhook.cursor.index,
       webhook.rateLimit,
+      webhook.batch,
     ],
   );
   return rows[0];
@@ -131,6 +139,8 @@ export interface WebhookChange {
   readonly maxInFlight: number | undefined;
   /** Null takes it away. */
   readonly rateLimit: number | null | undefined;
+  /** Null takes it away. */
+  readonly batch: WebhookBatch | null | undefined;
 }
 
 /** Changes what is given and leaves the rest. @returns undefined when there is no such endpoint */
@@ -144,7 +154,8 @@ export async function updateWebhook(
     `update webhooks set url = coalesce($3, url), events = coalesce($4, events),
        description = case when $5 then $6 else description end, headers = coalesce($7, headers),
        max_in_flight = coalesce($8, max_in_flight),
-       rate_limit = case when $9 then $10 else rate_limit end, updated_at = now()
+       rate_limit = case when $9 then $10 else rate_limit end,
+       batch = case when $11 then $12 else batch end, updated_at = now()
      where ${OF_ACCOUNT} and id = $2 returning ${COLUMNS}`,
     [
       accountId,
@@ -157,6 +168,8 @@ export async function updateWebhook(
       change.maxInFlight ?? null,
       change.rateLimit !== undefined,
       change.rateLimit ?? null,
+      change.batch !== undefined,
+      change.batch ?? null,
     ],
   );
   return rows[0];
@@ -247,6 +260,7 @@ export async function addSecret(
 export interface AttemptRow {
   id: string;
   event_id: string;
+  batch: { id: string; event_count: number; last_event_id: string } | null;
   attempt: number;
   started_at: Date;
   duration_ms: number;
@@ -263,7 +277,7 @@ export async function listAttempts(
   limit: number,
 ): Promise<AttemptRow[]> {
   const { rows } = await db.query<AttemptRow>(
-    `select id::text, event_id, attempt, started_at, duration_ms, status, outcome, excerpt from webhook_attempts
+    `select id::text, event_id, batch, attempt, started_at, duration_ms, status, outcome, excerpt from webhook_attempts
      where webhook_id = $1 and ($2::bigint is null or id < $2) order by webhook_attempts.id desc limit $3`,
     [webhookId, beforeId ?? null, limit],
   );

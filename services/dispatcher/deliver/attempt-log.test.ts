@@ -8,6 +8,7 @@ afterEach(() => void vi.useRealTimers());
 
 const attempt = (n: number): Attempt => ({
   endpointId: 'whk_1',
+  batch: undefined,
   eventId: `evt_${n}`,
   attempt: 1,
   startedAtMs: n,

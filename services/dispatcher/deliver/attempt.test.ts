@@ -4,7 +4,8 @@ import { secretToKey } from '../send/signature.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
 import type { Delivery } from './delivery.ts';
-import type { EndpointSettings } from './endpoint.ts';
+import type { Batching, EndpointSettings } from './endpoint.ts';
+import { createParcel } from './parcel.ts';
 
 const delivered: SendOutcome = {
   kind: 'answered',
@@ -21,13 +22,14 @@ const delivery = (part: Partial<Delivery> = {}): Delivery => ({
   lane: 'invoices/["1"]',
   payload: '{"n":1}',
   attemptCount: 2,
-  returnCount: 0,
+  readAtMs: 0,
+  inlineCharacters: 0,
   pending: undefined,
   nextAttemptAtMs: 0,
   ...part,
 });
 
-const setUp = (deps: Partial<AttemptDeps> = {}) => {
+const setUp = (deps: Partial<AttemptDeps> = {}, batching?: Batching) => {
   const sent: SendRequest[] = [];
   const noted: Attempt[] = [];
   const stop = new AbortController();
@@ -37,6 +39,7 @@ const setUp = (deps: Partial<AttemptDeps> = {}) => {
     accountId: 'acct_1',
     url: 'https://shop.example/hook',
     headers: {},
+    batching,
     selection: { patterns: ['invoice.created'], handOff: undefined },
     keys: [{ key: secretToKey('whsec_a2V5'), expiresAtMs: Number.POSITIVE_INFINITY }],
   } as unknown as EndpointSettings;
@@ -71,7 +74,7 @@ const setUp = (deps: Partial<AttemptDeps> = {}) => {
 
 test('an event is sent as it is, and the try is noted with its number', async () => {
   const { attempt, sent, noted } = setUp();
-  expect(await attempt(delivery())).toEqual({ kind: 'sent', outcome: delivered });
+  expect(await attempt(createParcel(delivery()))).toEqual({ kind: 'sent', outcome: delivered });
   expect(sent.map(({ body }) => body.toString())).toEqual(['{"n":1}']);
   expect(noted).toMatchObject([
     { endpointId: 'whk_1', attempt: 3, startedAtMs: 1_000, outcome: 'delivered' },
@@ -83,24 +86,24 @@ test('a text that is not at hand is looked up, and kept for the next try', async
     readPayload: async () => ({ payload: '{"n":2}', type: 'invoice.created' }),
   });
   const parked = delivery({ payload: undefined, type: undefined });
-  await attempt(parked);
+  await attempt(createParcel(parked));
   expect(sent[0]?.body.toString()).toBe('{"n":2}');
   expect(parked.payload).toBe('{"n":2}');
 });
 
 test('nothing is sent when the text is gone, the type is not asked for any more, or it may not be sent now', async () => {
   const { attempt, sent, noted, forbid } = setUp();
-  expect(await attempt(delivery({ payload: undefined }))).toEqual({ kind: 'expired' });
-  expect(await attempt(delivery({ type: 'invoice.updated' }))).toEqual({ kind: 'unwanted' });
+  expect(await attempt(createParcel(delivery({ payload: undefined })))).toEqual({ kind: 'expired' });
+  expect(await attempt(createParcel(delivery({ type: 'invoice.updated' })))).toEqual({ kind: 'unwanted' });
   forbid();
-  expect(await attempt(delivery())).toEqual({ kind: 'withheld' });
+  expect(await attempt(createParcel(delivery()))).toEqual({ kind: 'withheld' });
   expect(sent).toEqual([]);
   expect(noted).toEqual([]);
 });
 
 test('a forbidden URL is a failure without a request', async () => {
   const { attempt, sent } = setUp({ findUrlProblem: () => 'must be https' });
-  expect(await attempt(delivery())).toMatchObject({
+  expect(await attempt(createParcel(delivery()))).toMatchObject({
     kind: 'sent',
     outcome: { kind: 'failed', errorClass: 'invalid_url', message: 'the URL must be https' },
   });
@@ -114,6 +117,38 @@ test('a try that was broken off is not noted', async () => {
       return delivered;
     },
   });
-  await attempt(delivery());
+  await attempt(createParcel(delivery()));
   expect(noted).toEqual([]);
+});
+
+test('a batch has the events that are still asked for, and an ID that says which these are', async () => {
+  const { attempt, sent, noted } = setUp({}, { maxEvents: 10, maxWaitMs: 0 });
+  const at = (lsn: number, part: Partial<Delivery> = {}) =>
+    delivery({
+      position: { commitLsn: BigInt(lsn), index: 0 },
+      payload: `{"n":${lsn}}`,
+      attemptCount: 0,
+      ...part,
+    });
+  const gone = at(2, { type: 'invoice.updated' });
+  await attempt(createParcel(at(1), gone, at(3)));
+  await attempt(createParcel(at(1), at(3)));
+  await attempt(createParcel(at(1), at(2), at(3)));
+  const ids = sent.map(({ headers }) => headers['webhook-id']);
+  expect(ids[0]).toMatch(/^bat_[0-9a-f]{26}$/);
+  expect(ids[1]).toBe(ids[0]);
+  expect(ids[2]).not.toBe(ids[0]);
+  expect(sent[0]?.body.toString()).toBe(`{"id":"${ids[0]}","type":"batch","events":[{"n":1},{"n":3}]}`);
+  expect(noted[0]).toMatchObject({
+    eventId: 'evt_00000000000000010000000000',
+    batch: { id: ids[0], eventCount: 2, lastEventId: 'evt_00000000000000030000000000' },
+    attempt: 1,
+  });
+});
+
+test('a batch of which nothing is asked for any more is not sent', async () => {
+  const { attempt, sent } = setUp({}, { maxEvents: 10, maxWaitMs: 0 });
+  const gone = delivery({ type: 'invoice.updated' });
+  expect(await attempt(createParcel(gone, gone))).toEqual({ kind: 'unwanted' });
+  expect(sent).toEqual([]);
 });

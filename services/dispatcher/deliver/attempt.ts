@@ -5,6 +5,8 @@ import type { Attempt } from '../store/record-attempts.ts';
 import type { Delivery } from './delivery.ts';
 import { describeAttempt } from './describe-outcome.ts';
 import type { EndpointSettings } from './endpoint.ts';
+import { describeEvents, type Message, toBatch } from './message.ts';
+import type { Parcel } from './parcel.ts';
 import { toRequest } from './to-request.ts';
 
 export interface AttemptDeps {
@@ -22,10 +24,10 @@ export interface AttemptDeps {
   readonly now: () => number;
 }
 
-/** What became of a try: nothing was sent to an `unwanted`, `expired` or `withheld` one. */
+/** What became of a try: nothing was sent of an `unwanted`, `expired` or `withheld` one. */
 export type AttemptResult =
   | { readonly kind: 'sent'; readonly outcome: SendOutcome }
-  /** The endpoint no longer asks for its type. */
+  /** The endpoint no longer asks for any of its types. */
   | { readonly kind: 'unwanted' }
   /** Its text is no longer kept. */
   | { readonly kind: 'expired' }
@@ -33,12 +35,19 @@ export type AttemptResult =
   | { readonly kind: 'withheld' };
 
 /**
- * Makes one try of a delivery by the endpoint's settings of that moment; `mayStart` is asked last of all. The signal
- * breaks it off, and what became of it is then not noted.
+ * Makes one try of a parcel by the endpoint's settings of that moment; `mayStart` is asked last of all. Events of types
+ * that are no longer asked for are left out of it. The signal breaks it off, and what became of it is then not noted.
  *
- * @throws when the event's text can't be looked up
+ * @throws when an event's text can't be looked up
  */
-export type MakeAttempt = (delivery: Delivery) => Promise<AttemptResult>;
+export type MakeAttempt = (parcel: Parcel) => Promise<AttemptResult>;
+
+/** A delivery that can be sent. */
+interface Sendable {
+  readonly id: string;
+  readonly text: string;
+  readonly attemptCount: number;
+}
 
 export function createAttempt(
   settings: () => EndpointSettings,
@@ -52,40 +61,50 @@ export function createAttempt(
     return checked.problem;
   };
 
-  const send = async (id: string, payload: string, nowMs: number): Promise<SendOutcome> => {
+  const send = async (message: Message, nowMs: number): Promise<SendOutcome> => {
     const problem = findProblem(settings().url);
     if (problem !== undefined) {
       return { kind: 'failed', errorClass: 'invalid_url', message: `the URL ${problem}`, durationMs: 0 };
     }
     deps.onSending(1);
     try {
-      return await deps.send(toRequest(settings(), id, payload, nowMs, signal));
+      return await deps.send(toRequest(settings(), message.id, message.body, nowMs, signal));
     } finally {
       deps.onSending(-1);
     }
   };
 
-  return async (delivery) => {
-    if (delivery.payload === undefined) {
-      const found = await deps.readPayload(settings().accountId, delivery);
-      if (found === undefined) return { kind: 'expired' };
-      delivery.payload = found.payload;
-      delivery.type = found.type;
-    }
-    const { patterns } = settings().selection;
-    if (!isTypeWanted(patterns, delivery.type ?? '', deps.singularOf(delivery.resource))) {
-      return { kind: 'unwanted' };
-    }
+  /** @returns whether its text is still kept */
+  const fetchText = async (delivery: Delivery): Promise<boolean> => {
+    if (delivery.payload !== undefined) return true;
+    const found = await deps.readPayload(settings().accountId, delivery);
+    delivery.payload = found?.payload;
+    delivery.type = found?.type;
+    return found !== undefined;
+  };
+
+  const isWanted = ({ type, resource }: Delivery) =>
+    isTypeWanted(settings().selection.patterns, type ?? '', deps.singularOf(resource));
+
+  return async ({ deliveries }) => {
+    // Of a batch all texts are at hand: long and parked events go alone.
+    if (!(await fetchText(deliveries[0]))) return { kind: 'expired' };
+    const [first, ...others] = deliveries.flatMap((delivery): Sendable[] => {
+      const { position, payload: text, attemptCount } = delivery;
+      return text !== undefined && isWanted(delivery) ? [{ id: eventId(position), text, attemptCount }] : [];
+    });
+    if (first === undefined) return { kind: 'unwanted' };
     // Looking it up may have taken a while, in which the endpoint was paused or the lease has run out.
     if (!mayStart()) return { kind: 'withheld' };
-    const id = eventId(delivery.position);
+    const isBatch = settings().batching !== undefined;
+    const message = isBatch ? toBatch([first, ...others]) : { id: first.id, body: first.text };
     const startedAtMs = deps.now();
-    const outcome = await send(id, delivery.payload, startedAtMs);
+    const outcome = await send(message, startedAtMs);
     if (!signal.aborted) {
       deps.noteAttempt({
         endpointId: settings().id,
-        eventId: id,
-        attempt: delivery.attemptCount + 1,
+        ...describeEvents([first.id, ...others.map(({ id }) => id)], isBatch ? message.id : undefined),
+        attempt: first.attemptCount + 1,
         startedAtMs,
         durationMs: outcome.durationMs,
         ...describeAttempt(outcome),

@@ -9,14 +9,16 @@ export interface Delivery {
   /** Undefined for a parked one until its text is fetched. */
   type: string | undefined;
   readonly resource: string;
-  /** `<resource>/<record key>`: deliveries of one lane are made one after the other. */
+  /** `<resource>/<record key>`: no two requests at once hold deliveries of one lane. */
   readonly lane: string;
   /** The text to send; undefined until it is fetched, for large and for parked events. */
   payload: string | undefined;
+  /** Length of the text that it was read with. */
+  readonly inlineCharacters: number;
   /** Failed attempts so far. */
   attemptCount: number;
-  /** Times it was given back unparked because the endpoint asked for less. */
-  returnCount: number;
+  /** When it was read, in epoch milliseconds: so long at most ago a batch that waits for more was begun. */
+  readonly readAtMs: number;
   /** Its place in the endpoint's progress; undefined once it is parked, when the cursor has passed it. */
   pending: Pending | undefined;
   /** For a parked one, when it is tried next, in epoch milliseconds; 0 when it only waits for its predecessor. */

@@ -2,7 +2,7 @@ import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { Delivery } from './delivery.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Batching, Endpoint } from './endpoint.ts';
 import type { EndpointRunner } from './endpoint-runner.ts';
 import type { EventRun } from './event-run.ts';
 import type { Lease } from './lease.ts';
@@ -34,6 +34,10 @@ export interface EndpointLeases extends Worker {
   look(): void;
   /** A runner found its endpoint held by somebody else. */
   forget(endpointId: string): void;
+}
+
+function isSameBatching(a: Batching | undefined, b: Batching | undefined): boolean {
+  return a?.maxEvents === b?.maxEvents && a?.maxWaitMs === b?.maxWaitMs;
 }
 
 /**
@@ -89,7 +93,10 @@ export function createEndpointLeases(
         hasOrphans = true;
         log.warn('endpoint.not_released', { endpointId: id, error });
       })
-      .finally(() => leaving.delete(id));
+      .finally(() => {
+        leaving.delete(id);
+        doorbell.ring();
+      });
     leaving.set(id, left);
   };
 
@@ -108,10 +115,13 @@ export function createEndpointLeases(
         remove(runner);
         if (settings.isActive) moved.push(endpoint);
         else hasOrphans = true;
-      } else {
+      } else if (isSameBatching(settings.batching, runner.settings.batching)) {
         runner.apply(endpoint);
         if (settings.isActive) kept.push(runner);
         else letGo(runner);
+      } else {
+        // What is under way is finished as it was begun; then it is claimed anew, by whomever.
+        letGo(runner);
       }
       await store.noteApplied(settings.id, settings.settingsVersion);
     }

@@ -9,6 +9,13 @@ export interface SigningKey {
   readonly expiresAtMs: number;
 }
 
+/** How events are put together into requests. */
+export interface Batching {
+  readonly maxEvents: number;
+  /** How long the first event of a batch that is not full waits for others. */
+  readonly maxWaitMs: number;
+}
+
 /** What the owner of an endpoint set, as far as delivery is concerned. */
 export interface EndpointSettings {
   readonly id: string;
@@ -19,6 +26,8 @@ export interface EndpointSettings {
   readonly maxInFlight: number;
   /** Requests per second; undefined for as many as the window lets through. */
   readonly rateLimit: number | undefined;
+  /** Undefined when each event is a request. */
+  readonly batching: Batching | undefined;
   readonly isActive: boolean;
   readonly keys: readonly SigningKey[];
   readonly settingsVersion: number;

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Delivery } from './delivery.ts';
-import { createLanes } from './lanes.ts';
+import { MAX_BATCH_BYTES } from './fresh-lanes.ts';
+import { createLanes, type Lanes } from './lanes.ts';
+import { createParcel, halve, type Parcel } from './parcel.ts';
 
 const delivery = (n: number, lane: string, part: Partial<Delivery> = {}): Delivery => ({
   position: { commitLsn: BigInt(n), index: 0 },
@@ -9,15 +11,21 @@ const delivery = (n: number, lane: string, part: Partial<Delivery> = {}): Delive
   type: 'invoice.updated',
   resource: 'invoices',
   lane,
-  payload: undefined,
+  payload: '{}',
   attemptCount: 0,
-  returnCount: 0,
+  readAtMs: 0,
+  inlineCharacters: 2,
   pending: undefined,
   nextAttemptAtMs: 0,
   ...part,
 });
-const numberOf = (item: Delivery | undefined) =>
-  item === undefined ? undefined : Number(item.position.commitLsn);
+const numberOf = ({ position }: Delivery) => Number(position.commitLsn);
+const numbersOf = (parcel: Parcel | undefined) => parcel?.deliveries.map(numberOf);
+const take = (lanes: Lanes, nowMs = 0): Parcel => {
+  const parcel = lanes.take(nowMs);
+  if (parcel === undefined) throw new Error('nothing may start');
+  return parcel;
+};
 
 test('of one record only one is under way, in order', () => {
   const lanes = createLanes();
@@ -27,12 +35,12 @@ test('of one record only one is under way, in order', () => {
     [3, 'b'],
   ] as const)
     lanes.enqueue(delivery(n, lane));
-  const one = lanes.take(0);
-  expect(numberOf(one)).toBe(1);
-  expect(numberOf(lanes.take(0))).toBe(3);
+  const one = take(lanes);
+  expect(numbersOf(one)).toEqual([1]);
+  expect(numbersOf(lanes.take(0))).toEqual([3]);
   expect(lanes.take(0)).toBeUndefined();
-  if (one !== undefined) lanes.complete(one);
-  expect(numberOf(lanes.take(0))).toBe(2);
+  lanes.complete(one);
+  expect(numbersOf(lanes.take(0))).toEqual([2]);
 });
 
 test('a parked delivery holds back its own record only, until its time has come', () => {
@@ -43,17 +51,17 @@ test('a parked delivery holds back its own record only, until its time has come'
     [3, 'b'],
   ] as const)
     lanes.enqueue(delivery(n, lane));
-  const one = lanes.take(0);
-  if (one === undefined) throw new Error('the first can start');
+  const [one] = take(lanes).deliveries;
   one.nextAttemptAtMs = 5_000;
   lanes.park(one);
-  expect(lanes.nextDueAtMs()).toBeLessThanOrEqual(5_000);
-  expect(numberOf(lanes.take(100))).toBe(3);
+  expect(lanes.nextDueAtMs(0)).toBeLessThanOrEqual(5_000);
+  expect(numbersOf(lanes.take(100))).toEqual([3]);
   expect(lanes.take(4_999)).toBeUndefined();
-  expect(lanes.take(5_000)).toBe(one);
-  lanes.complete(one);
+  const again = take(lanes, 5_000);
+  expect(again.deliveries).toEqual([one]);
+  lanes.complete(again);
   expect(lanes.parkedCount).toBe(0);
-  expect(numberOf(lanes.take(5_000))).toBe(2);
+  expect(numbersOf(lanes.take(5_000))).toEqual([2]);
 });
 
 test('what is spilled behind a parked one follows it at once when that is done', () => {
@@ -63,10 +71,10 @@ test('what is spilled behind a parked one follows it at once when that is done',
   lanes.enqueue(delivery(5, 'b'));
   expect(lanes.spill(2).map(numberOf)).toEqual([2, 3]);
   expect(lanes.parkedCount).toBe(3);
-  const order: (number | undefined)[] = [];
-  for (let item = lanes.take(1_000); item !== undefined; item = lanes.take(1_000)) {
-    order.push(numberOf(item));
-    lanes.complete(item);
+  const order: number[] = [];
+  for (let parcel = lanes.take(1_000); parcel !== undefined; parcel = lanes.take(1_000)) {
+    order.push(...parcel.deliveries.map(numberOf));
+    lanes.complete(parcel);
   }
   expect(order.filter((n) => n !== 5)).toEqual([1, 2, 3, 4]);
 });
@@ -78,9 +86,9 @@ test('a delivery given back lets other records go first', () => {
     [2, 'b'],
   ] as const)
     lanes.enqueue(delivery(n, lane));
-  const one = lanes.take(0);
-  if (one !== undefined) lanes.giveBack(one);
-  expect(numberOf(lanes.take(0))).toBe(2);
+  const one = take(lanes);
+  lanes.giveBack(one);
+  expect(numbersOf(lanes.take(0))).toEqual([2]);
   expect(lanes.take(0)).toBe(one);
 });
 
@@ -90,9 +98,9 @@ test('an event asked for again comes before the later ones of its record, and ne
   lanes.addParked(delivery(3, 'a'));
   lanes.addParked(delivery(3, 'a'));
   expect(lanes.parkedCount).toBe(2);
-  const three = lanes.take(0);
-  expect(numberOf(three)).toBe(3);
-  if (three !== undefined) lanes.complete(three);
+  const three = take(lanes);
+  expect(numbersOf(three)).toEqual([3]);
+  lanes.complete(three);
   expect(lanes.take(0)).toBeUndefined();
 });
 
@@ -101,42 +109,110 @@ test('a parked event asked for again need not wait for its time', () => {
   lanes.addParked(delivery(5, 'a', { nextAttemptAtMs: 9_000, attemptCount: 3 }));
   expect(lanes.take(100)).toBeUndefined();
   lanes.addParked(delivery(5, 'a', { nextAttemptAtMs: 100 }));
-  expect(lanes.take(200)).toMatchObject({ attemptCount: 0 });
+  expect(take(lanes, 200).deliveries[0]).toMatchObject({ attemptCount: 0 });
   expect(lanes.parkedCount).toBe(1);
 });
 
-test('whatever fails and whenever: each is delivered once, and each record’s in order', () => {
-  const events = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 30 });
-  fc.assert(
-    fc.property(events, fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 60 }), (records, dice) => {
-      const lanes = createLanes();
-      for (const [n, lane] of records.entries()) lanes.enqueue(delivery(n + 1, lane));
-      const delivered = new Map<string, number[]>();
-      const underWay: Delivery[] = [];
-      let nowMs = 0;
-      for (let step = 0; step < 5_000; step++) {
-        const roll = step < 1_000 ? (dice[step % dice.length] ?? 0) : 0;
-        nowMs += 60;
-        const taken = lanes.take(nowMs);
-        if (taken !== undefined) underWay.push(taken);
-        if (roll === 9) lanes.spill(2);
-        const item = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
-        if (item === undefined) {
-          if (taken === undefined && lanes.parkedCount === 0 && lanes.readyCount === 0) break;
-        } else if (roll === 7) {
-          item.nextAttemptAtMs = nowMs + 100;
-          lanes.park(item);
-        } else if (roll === 8) {
-          lanes.giveBack(item);
-        } else {
-          delivered.set(item.lane, [...(delivered.get(item.lane) ?? []), numberOf(item) ?? 0]);
-          lanes.complete(item);
-        }
-      }
-      for (const lane of new Set(records)) {
-        const expected = records.flatMap((record, n) => (record === lane ? [n + 1] : []));
-        expect(delivered.get(lane)).toEqual(expected);
-      }
-    }),
-  );
+test('a batch holds what may go in the order of positions, a record whole or in its first part', () => {
+  const lanes = createLanes({ maxEvents: 4, maxWaitMs: 100 });
+  for (const [n, lane] of ['a', 'b', 'a', 'a', 'c', 'b'].entries()) lanes.enqueue(delivery(n + 1, lane));
+  const batch = take(lanes);
+  expect(numbersOf(batch)).toEqual([1, 2, 3, 4]);
+  // The rest of b is behind what is under way, and c alone is waited with.
+  expect(lanes.take(0)).toBeUndefined();
+  expect(lanes.nextDueAtMs(0)).toBe(100);
+  expect(numbersOf(lanes.take(100))).toEqual([5]);
+  lanes.complete(batch);
+  expect(numbersOf(lanes.take(100))).toEqual([6]);
 });
+
+test('a batch that is not full waits, a full one and one that has waited do not', () => {
+  const lanes = createLanes({ maxEvents: 3, maxWaitMs: 100 });
+  lanes.enqueue(delivery(1, 'a', { readAtMs: 1_000 }));
+  lanes.enqueue(delivery(2, 'b', { readAtMs: 1_050 }));
+  expect(lanes.take(1_099)).toBeUndefined();
+  expect(numbersOf(lanes.take(1_100))).toEqual([1, 2]);
+  for (const n of [3, 4, 5]) lanes.enqueue(delivery(n, 'c', { readAtMs: 1_100 }));
+  expect(numbersOf(lanes.take(1_100))).toEqual([3, 4, 5]);
+});
+
+test('a batch is bounded in bytes too, and a text that is not at hand goes alone', () => {
+  const lanes = createLanes({ maxEvents: 100, maxWaitMs: 0 });
+  const text = 'ü'.repeat(MAX_BATCH_BYTES / 8);
+  for (let n = 1; n <= 5; n++) lanes.enqueue(delivery(n, `r${n}`, { payload: text }));
+  lanes.enqueue(delivery(6, 'r6', { payload: undefined }));
+  lanes.enqueue(delivery(7, 'r7', { payload: '{}' }));
+  expect([1, 2, 3, 4].map(() => numbersOf(lanes.take(0)))).toEqual([[1, 2, 3, 4], [5], [6], [7]]);
+});
+
+test('what is parked in a record keeps its later events out of a batch', () => {
+  const lanes = createLanes({ maxEvents: 10, maxWaitMs: 0 });
+  for (const [n, lane] of ['a', 'b'].entries()) lanes.enqueue(delivery(n + 2, lane));
+  lanes.addParked(delivery(1, 'a', { nextAttemptAtMs: 50 }));
+  lanes.enqueue(delivery(4, 'a'));
+  expect(numbersOf(lanes.take(0))).toEqual([3]);
+  expect(lanes.take(0)).toBeUndefined();
+  const parked = take(lanes, 60);
+  expect(numbersOf(parked)).toEqual([1]);
+  lanes.complete(parked);
+  expect(numbersOf(lanes.take(60))).toEqual([2, 4]);
+});
+
+test('halves share no record, and of a single record only the first half goes', () => {
+  const lanes = ['a', 'b', 'a', 'c', 'b'];
+  const [first, ...others] = lanes.map((lane, n) => delivery(n + 1, lane));
+  if (first === undefined) throw new Error('there are some');
+  expect(halve(createParcel(first, ...others))?.map(numbersOf)).toEqual([[1, 2, 3, 5], [4]]);
+  expect(halve(createParcel(delivery(1, 'a'), delivery(2, 'a'), delivery(3, 'a')))?.map(numbersOf)).toEqual([
+    [1],
+  ]);
+  expect(halve(createParcel(first))).toBeUndefined();
+});
+
+const modes = [undefined, { maxEvents: 4, maxWaitMs: 0 }, { maxEvents: 3, maxWaitMs: 200 }];
+
+test.each(modes)(
+  'whatever fails and whenever: each is delivered once, and each record’s in order %o',
+  (mode) => {
+    const events = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 30 });
+    fc.assert(
+      fc.property(events, fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 60 }), (records, dice) => {
+        const lanes = createLanes(mode);
+        for (const [n, lane] of records.entries()) lanes.enqueue(delivery(n + 1, lane));
+        const delivered = new Map<string, number[]>();
+        const underWay: Parcel[] = [];
+        let nowMs = 0;
+        for (let step = 0; step < 5_000; step++) {
+          const roll = step < 1_000 ? (dice[step % dice.length] ?? 0) : 0;
+          nowMs += 60;
+          const taken = lanes.take(nowMs);
+          if (taken !== undefined) underWay.push(taken);
+          const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(({ lane }) => lane))]);
+          expect(busy).toHaveLength(new Set(busy).size);
+          if (roll === 9) lanes.spill(2);
+          const parcel = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
+          if (parcel === undefined) {
+            if (taken === undefined && lanes.parkedCount === 0 && lanes.readyCount === 0) break;
+          } else if (roll === 7) {
+            const halves = halve(parcel);
+            for (const half of halves ?? []) lanes.giveBack(half);
+            if (halves !== undefined) continue;
+            parcel.deliveries[0].nextAttemptAtMs = nowMs + 100;
+            lanes.park(parcel.deliveries[0]);
+          } else if (roll === 8) {
+            lanes.giveBack(parcel);
+          } else {
+            for (const item of parcel.deliveries) {
+              delivered.set(item.lane, [...(delivered.get(item.lane) ?? []), numberOf(item)]);
+            }
+            lanes.complete(parcel);
+          }
+        }
+        for (const lane of new Set(records)) {
+          const expected = records.flatMap((record, n) => (record === lane ? [n + 1] : []));
+          expect(delivered.get(lane)).toEqual(expected);
+        }
+      }),
+    );
+  },
+);

@@ -1,55 +1,55 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
+import type { Batching } from './endpoint.ts';
+import { createGathering, createTurns } from './fresh-lanes.ts';
+import type { Lane } from './lane.ts';
+import { createParcel, type Parcel } from './parcel.ts';
 
 /** Parked deliveries whose time has come are looked for at most this often, so that many of them cost little. */
 const DUE_SCAN_INTERVAL_MS = 50;
 
-interface Lane {
-  readonly key: string;
-  /** In the order of positions; all of them before what is queued. */
-  parked: Delivery[];
-  queued: Delivery[];
-  isBusy: boolean;
-  /** In one of the two queues of lanes that may start. */
-  isReady: boolean;
-}
-
 /**
  * The deliveries of one endpoint, in a lane per record: of a lane only the first may start, and only when none of it
- * is under way. A lane whose first is parked waits for that one's time, while all other lanes go on.
+ * is under way. A lane whose first is parked waits for that one's time, while all other lanes go on. Parked deliveries
+ * go one by one; new ones too, or in batches, which may hold several of a lane.
  */
 export interface Lanes {
   /** Adds a new event behind all others of its record. */
   enqueue(delivery: Delivery): void;
   /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew. */
   addParked(delivery: Delivery): void;
-  /** The next that may start, and makes its lane busy. Retries and new events take turns. */
-  take(nowMs: number): Delivery | undefined;
-  /** The delivery that was taken is over: its lane goes on. */
-  complete(delivery: Delivery): void;
-  /** The delivery that was taken has failed and waits for `nextAttemptAtMs`, and its lane with it. */
+  /** The next parcel that may go; its lanes are busy from then on. Retries, new events and what was given back take turns. */
+  take(nowMs: number): Parcel | undefined;
+  /** The parcel that was taken is over: its lanes go on. */
+  complete(parcel: Parcel): void;
+  /** The delivery, taken alone, has failed and waits for `nextAttemptAtMs`, and its lane with it. */
   park(delivery: Delivery): void;
-  /** The delivery that was taken is to be tried again; its lane goes behind all others that may start. */
-  giveBack(delivery: Delivery): void;
+  /** The parcel that was taken is to be tried again as it is, behind all others that may go; its lanes stay busy. */
+  giveBack(parcel: Parcel): void;
   /** Turns queued deliveries that wait behind a parked one into parked ones, at most `limit`, and returns them. */
   spill(limit: number): Delivery[];
-  /** Queued deliveries that could start now. */
+  /** Lanes and parcels that could start now. */
   readonly readyCount: number;
   readonly parkedCount: number;
-  /** When the next parked delivery may start, in epoch milliseconds; Infinity when none waits for a time. */
-  nextDueAtMs(): number;
+  /** Text of the deliveries that are not parked, in characters. */
+  readonly queuedCharacters: number;
+  /** When the next delivery may start that waits for a time, in epoch milliseconds; Infinity when none does. */
+  nextDueAtMs(nowMs: number): number;
 }
 
-export function createLanes(): Lanes {
+/** Without `batching` each event is a request. */
+export function createLanes(batching?: Batching): Lanes {
   const lanes = new Map<string, Lane>();
-  /** Lanes whose first is a queued one, and lanes whose first is parked and due. May hold stale entries. */
-  const fresh: Lane[] = [];
+  /** Lanes whose first is a queued one, lanes whose first is parked and due, and parcels that were given back. */
+  const fresh = batching === undefined ? createTurns() : createGathering(batching);
   const due: Lane[] = [];
+  const returned: Parcel[] = [];
   /** Lanes whose first is parked and not due. */
   const waiting = new Set<Lane>();
   let scanAtMs = 0;
   let parkedCount = 0;
-  let takeDueNext = true;
+  let queuedCharacters = 0;
+  let turn = 0;
 
   const laneOf = (key: string): Lane => {
     const known = lanes.get(key);
@@ -73,7 +73,8 @@ export function createLanes(): Lanes {
       return;
     }
     lane.isReady = true;
-    (head === undefined ? fresh : due).push(lane);
+    if (head === undefined) fresh.add(lane);
+    else due.push(lane);
   };
 
   const scanWaiting = (nowMs: number) => {
@@ -92,12 +93,26 @@ export function createLanes(): Lanes {
     scanAtMs = Math.max(next, nowMs + DUE_SCAN_INTERVAL_MS);
   };
 
-  const start = (lane: Lane): Delivery | undefined => {
-    lane.isReady = false;
-    const delivery = lane.parked[0] ?? lane.queued[0];
-    lane.isBusy = delivery !== undefined;
-    return delivery;
+  const takeDue = (): Parcel | undefined => {
+    const delivery = due.shift()?.parked[0];
+    return delivery === undefined ? undefined : createParcel(delivery);
   };
+
+  const takeFresh = (nowMs: number): Parcel | undefined => {
+    const [first, ...others] = fresh.take(nowMs);
+    return first === undefined ? undefined : createParcel(first, ...others);
+  };
+
+  /** At its place among those from `from` on. */
+  const insertParked = (lane: Lane, delivery: Delivery, from: number) => {
+    const after = lane.parked.findIndex(
+      (other, index) => index >= from && comparePositions(other.position, delivery.position) > 0,
+    );
+    lane.parked.splice(after === -1 ? lane.parked.length : after, 0, delivery);
+    parkedCount += 1;
+  };
+
+  const takers = [takeDue, takeFresh, () => returned.shift()];
 
   const release = (delivery: Delivery): Lane => {
     const lane = laneOf(delivery.lane);
@@ -107,6 +122,7 @@ export function createLanes(): Lanes {
       parkedCount -= 1;
     } else if (lane.queued[0] === delivery) {
       lane.queued.shift();
+      queuedCharacters -= delivery.inlineCharacters;
     }
     return lane;
   };
@@ -115,6 +131,8 @@ export function createLanes(): Lanes {
     enqueue(delivery) {
       const lane = laneOf(delivery.lane);
       lane.queued.push(delivery);
+      queuedCharacters += delivery.inlineCharacters;
+      if (lane.isReady && lane.parked.length === 0) fresh.grow(delivery);
       place(lane);
     },
     addParked(delivery) {
@@ -129,40 +147,47 @@ export function createLanes(): Lanes {
         place(lane);
         return;
       }
+      if (lane.isReady && lane.parked.length === 0) {
+        fresh.remove(lane);
+        lane.isReady = false;
+      }
       // Under way now is the first; nothing may come before it.
       const from = lane.isBusy && lane.parked.length > 0 ? 1 : 0;
-      const after = lane.parked.findIndex(
-        (other, index) => index >= from && comparePositions(other.position, delivery.position) > 0,
-      );
-      lane.parked.splice(after === -1 ? lane.parked.length : after, 0, delivery);
-      parkedCount += 1;
+      insertParked(lane, delivery, from);
       waiting.delete(lane);
       place(lane);
     },
     take(nowMs) {
       scanWaiting(nowMs);
-      for (let turn = 0; turn < 2; turn++) {
-        const queue = takeDueNext ? due : fresh;
-        takeDueNext = !takeDueNext;
-        const lane = queue.shift();
-        const delivery = lane === undefined ? undefined : start(lane);
-        if (delivery !== undefined) return delivery;
+      for (let tried = 0; tried < takers.length; tried++) {
+        const parcel = takers[turn]?.(nowMs);
+        turn = (turn + 1) % takers.length;
+        if (parcel === undefined) continue;
+        for (const { lane: key } of parcel.deliveries) {
+          const lane = laneOf(key);
+          lane.isBusy = true;
+          lane.isReady = false;
+        }
+        return parcel;
       }
       return undefined;
     },
-    complete(delivery) {
-      place(release(delivery));
+    complete({ deliveries }) {
+      for (const delivery of deliveries) release(delivery);
+      for (const { lane: key } of deliveries) {
+        const lane = lanes.get(key);
+        if (lane !== undefined) place(lane);
+      }
     },
     park(delivery) {
       const lane = release(delivery);
-      lane.parked.unshift(delivery);
-      parkedCount += 1;
+      insertParked(lane, delivery, 0);
       place(lane);
     },
-    giveBack(delivery) {
-      const lane = laneOf(delivery.lane);
-      lane.isBusy = false;
-      place(lane);
+    giveBack(parcel) {
+      returned.push(parcel);
+      // All others that may go are first, so that one at fault is not asked about again and again.
+      turn = 0;
     },
     spill(limit) {
       const spilled: Delivery[] = [];
@@ -173,14 +198,19 @@ export function createLanes(): Lanes {
         if (spilled.length >= limit) break;
       }
       parkedCount += spilled.length;
+      for (const { inlineCharacters } of spilled) queuedCharacters -= inlineCharacters;
       return spilled;
     },
     get readyCount() {
-      return fresh.length + due.length;
+      return fresh.count + due.length + returned.length;
     },
     get parkedCount() {
       return parkedCount;
     },
-    nextDueAtMs: () => (waiting.size > 0 ? scanAtMs : Number.POSITIVE_INFINITY),
+    get queuedCharacters() {
+      return queuedCharacters;
+    },
+    nextDueAtMs: (nowMs) =>
+      Math.min(fresh.nextAtMs(nowMs), waiting.size > 0 ? scanAtMs : Number.POSITIVE_INFINITY),
   };
 }

@@ -42,6 +42,7 @@ const setUp = (maxInFlight = 5_000) => {
       return page;
     },
     singularOf: () => 'invoice',
+    now: () => 0,
   });
   /** Starts and finishes deliveries, of records that are all different. */
   const taken = (limit = Number.POSITIVE_INFINITY) => {
@@ -49,7 +50,7 @@ const setUp = (maxInFlight = 5_000) => {
     while (lsns.length < limit) {
       const next = lanes.take(0);
       if (next === undefined) break;
-      lsns.push(next.position.commitLsn);
+      lsns.push(next.deliveries[0].position.commitLsn);
       lanes.complete(next);
     }
     return lsns;

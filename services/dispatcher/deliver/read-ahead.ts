@@ -11,6 +11,12 @@ import type { Progress } from './progress.ts';
 /** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
 const MAX_AHEAD = 1_000;
 
+/** With batches at least so many of them, so that some are under way while the next one gathers. */
+const BATCHES_AHEAD = 4;
+
+/** Text of the events read ahead of a cursor. */
+const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
+
 /** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
 const MAX_PARKED = 10_000;
 
@@ -19,6 +25,7 @@ const SPILL_COUNT = 500;
 
 const MIN_PAGE_ROWS = 50;
 const MAX_PAGE_ROWS = 250;
+const MAX_BATCHED_PAGE_ROWS = 500;
 
 export interface ReadAheadDeps {
   readonly settings: () => EndpointSettings;
@@ -32,6 +39,7 @@ export interface ReadAheadDeps {
   ) => Promise<LoggedEvent[]>;
   /** Name that the types of a resource's events start with. */
   readonly singularOf: (resource: string) => string | undefined;
+  readonly now: () => number;
 }
 
 /**
@@ -62,16 +70,27 @@ export function createReadAhead({
   lanes,
   readEvents,
   singularOf,
+  now,
 }: ReadAheadDeps): ReadAhead {
   let mayHaveMore = true;
   let isReading = false;
 
-  const hasRoom = () =>
-    progress.aheadCount < MAX_AHEAD &&
-    lanes.parkedCount < MAX_PARKED &&
-    lanes.readyCount < settings().maxInFlight;
+  const maxAhead = () => Math.max(MAX_AHEAD, BATCHES_AHEAD * (settings().batching?.maxEvents ?? 0));
 
-  const admit = (event: LoggedEvent) => {
+  const isFull = () => progress.aheadCount >= maxAhead() || lanes.queuedCharacters >= MAX_AHEAD_CHARACTERS;
+
+  const hasRoom = () =>
+    !isFull() &&
+    lanes.parkedCount < MAX_PARKED &&
+    (settings().batching !== undefined || lanes.readyCount < settings().maxInFlight);
+
+  const pageRows = () => {
+    const { batching, maxInFlight } = settings();
+    if (batching !== undefined) return MAX_BATCHED_PAGE_ROWS;
+    return Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * maxInFlight));
+  };
+
+  const admit = (event: LoggedEvent, readAtMs: number) => {
     const { patterns, handOff } = settings().selection;
     const isWanted =
       isTypeWanted(patterns, event.type, singularOf(event.resource)) &&
@@ -88,7 +107,8 @@ export function createReadAhead({
       lane: `${event.resource}/${event.recordKey}`,
       payload: event.payload,
       attemptCount: 0,
-      returnCount: 0,
+      readAtMs,
+      inlineCharacters: event.payload?.length ?? 0,
       pending: progress.admit(event.position),
       nextAttemptAtMs: 0,
     });
@@ -107,11 +127,12 @@ export function createReadAhead({
       isReading = true;
       // Before the look, so that an event recorded while we look makes us look again.
       mayHaveMore = false;
-      const { accountId, maxInFlight, selection } = settings();
-      const limit = Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * maxInFlight));
+      const { accountId, selection } = settings();
+      const limit = pageRows();
       try {
         const events = await readEvents(accountId, progress.readTo, limit, selection.patterns);
-        for (const event of events) admit(event);
+        const readAtMs = now();
+        for (const event of events) admit(event, readAtMs);
         if (events.length === limit) mayHaveMore = true;
         return events.length;
       } catch (error) {
@@ -123,17 +144,18 @@ export function createReadAhead({
     },
     take({ after, events }) {
       const follows = after !== undefined && comparePositions(progress.readTo, after) >= 0;
-      if (isReading || !follows || !hasRoom() || progress.aheadCount + events.length > MAX_AHEAD) {
+      if (isReading || !follows || !hasRoom() || progress.aheadCount + events.length > maxAhead()) {
         mayHaveMore = true;
         return false;
       }
+      const readAtMs = now();
       for (const event of events) {
-        if (comparePositions(event.position, progress.readTo) > 0) admit(event);
+        if (comparePositions(event.position, progress.readTo) > 0) admit(event, readAtMs);
       }
       return true;
     },
     spill() {
-      if (progress.aheadCount < MAX_AHEAD) return [];
+      if (!isFull()) return [];
       return lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount));
     },
   };

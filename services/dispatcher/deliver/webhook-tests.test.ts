@@ -13,6 +13,7 @@ const settings: EndpointSettings = {
   selection: { patterns: ['*'], handOff: undefined },
   maxInFlight: 1,
   rateLimit: undefined,
+  batching: undefined,
   isActive: false,
   keys: [{ key: secretToKey('whsec_c2VjcmV0'), expiresAtMs: Number.POSITIVE_INFINITY }],
   settingsVersion: 1,

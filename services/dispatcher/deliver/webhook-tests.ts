@@ -6,6 +6,7 @@ import type { WebhookTestResult } from '../store/claim-webhook-tests.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './describe-outcome.ts';
 import type { EndpointSettings } from './endpoint.ts';
+import { toBatch } from './message.ts';
 import { toRequest } from './to-request.ts';
 
 /** The api rings through the control store; this only bounds how long a lost ring can matter. */
@@ -55,7 +56,9 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
     if (settings.keys.length === 0) {
       return { ...refused, errorClass: 'aborted', message: 'no secret to sign with could be opened' };
     }
-    return deps.send(toRequest(settings, eventId, payload, deps.now(), NEVER));
+    // As its events come, so that what takes them apart is tried too.
+    const batch = settings.batching && toBatch([{ id: eventId, text: payload }]);
+    return deps.send(toRequest(settings, batch?.id ?? eventId, batch?.body ?? payload, deps.now(), NEVER));
   };
 
   const run = async (test: WebhookTest): Promise<void> => {
@@ -67,6 +70,7 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
     deps.noteAttempt({
       endpointId: settings.id,
       eventId,
+      batch: undefined,
       attempt: 1,
       startedAtMs,
       durationMs,

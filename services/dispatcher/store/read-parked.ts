@@ -36,7 +36,8 @@ export async function readParked(
       lane: row.record_key,
       payload: undefined,
       attemptCount: row.attempt_count,
-      returnCount: 0,
+      readAtMs: 0,
+      inlineCharacters: 0,
       pending: undefined,
       nextAttemptAtMs: row.next_attempt_at?.getTime() ?? 0,
     });

@@ -3,7 +3,12 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 /** One request to an endpoint, as its owner sees it. */
 export interface Attempt {
   readonly endpointId: string;
+  /** The event, or the first of a batch. */
   readonly eventId: string;
+  /** Undefined when the event went by itself. */
+  readonly batch:
+    | { readonly id: string; readonly eventCount: number; readonly lastEventId: string }
+    | undefined;
   /** Counts from 1. */
   readonly attempt: number;
   readonly startedAtMs: number;
@@ -14,13 +19,18 @@ export interface Attempt {
   readonly excerpt: string | undefined;
 }
 
-/** The join drops what belongs to an endpoint that was deleted meanwhile, which would fail the rest with it. */
+/**
+ * The join drops what belongs to an endpoint that was deleted meanwhile, which would fail the rest with it. IDs are given in
+ * the order of the attempts, because they are listed by them.
+ */
 const RECORD_ATTEMPTS = `
-  insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt)
-  select a.webhook_id, a.event_id, a.attempt, a.started_at, a.duration_ms, a.status, a.outcome, a.excerpt
-    from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::int[], $6::int[], $7::text[], $8::text[])
-         as a (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt)
-    join webhooks w on w.id = a.webhook_id`;
+  insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt, batch)
+  select a.webhook_id, a.event_id, a.attempt, a.started_at, a.duration_ms, a.status, a.outcome, a.excerpt, a.batch
+    from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::int[], $6::int[], $7::text[], $8::text[],
+                $9::jsonb[]) with ordinality
+         as a (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt, batch, place)
+    join webhooks w on w.id = a.webhook_id
+   order by a.place`;
 
 export async function recordAttempts(db: Queryable, attempts: readonly Attempt[]): Promise<void> {
   await db.query({
@@ -35,6 +45,11 @@ export async function recordAttempts(db: Queryable, attempts: readonly Attempt[]
       attempts.map((item) => item.status ?? null),
       attempts.map((item) => item.outcome),
       attempts.map((item) => item.excerpt ?? null),
+      attempts.map(({ batch }) =>
+        batch === undefined
+          ? null
+          : JSON.stringify({ id: batch.id, event_count: batch.eventCount, last_event_id: batch.lastEventId }),
+      ),
     ],
   });
 }

@@ -1,0 +1,125 @@
+import { comparePositions } from '../../../shared/domain/position.ts';
+import type { Delivery } from './delivery.ts';
+import type { Batching } from './endpoint.ts';
+import type { Lane } from './lane.ts';
+
+/** Text of one batch, so that receivers with the usual limit of a megabyte take it. A longer event goes alone. */
+export const MAX_BATCH_BYTES = 512 * 1_024;
+
+/** Lanes whose first is a queued delivery and that may start: what the next request is made of. */
+export interface FreshLanes {
+  /** Lanes in here. */
+  readonly count: number;
+  add(lane: Lane): void;
+  /** A delivery was queued in a lane that is in here. */
+  grow(delivery: Delivery): void;
+  /** Something was parked in a lane that is in here, and goes before what is queued. */
+  remove(lane: Lane): void;
+  /** What goes next, in the order of positions; its lanes leave. Empty when there is nothing, or when more is waited for. */
+  take(nowMs: number): Delivery[];
+  /** When, later than now, what is gathered goes as it is, in epoch milliseconds; Infinity when nothing is waited for. */
+  nextAtMs(nowMs: number): number;
+}
+
+/** One delivery a request, lanes in turn: one given back lets all others go first. */
+export function createTurns(): FreshLanes {
+  const lanes: Lane[] = [];
+  return {
+    get count() {
+      return lanes.length;
+    },
+    add(lane) {
+      lanes.push(lane);
+    },
+    grow: () => undefined,
+    remove(lane) {
+      lanes.splice(lanes.indexOf(lane), 1);
+    },
+    take: () => lanes.shift()?.queued.slice(0, 1) ?? [],
+    nextAtMs: () => Number.POSITIVE_INFINITY,
+  };
+}
+
+/**
+ * Batches: the deliveries that may go, in the order of positions whatever their records, as many as a batch holds.
+ * They go at once when it is full, otherwise when the first of them has waited long enough.
+ */
+export function createGathering({ maxEvents, maxWaitMs }: Batching): FreshLanes {
+  /** By the position of the first delivery of each. */
+  let lanes: Lane[] = [];
+  let eventCount = 0;
+  let characters = 0;
+  /** How many of a lane's deliveries are in the batch that is being made. */
+  const taken = new Map<Lane, number>();
+
+  const headOf = (lane: Lane): Delivery | undefined => lane.queued[taken.get(lane) ?? 0];
+  const isBefore = (a: Delivery | undefined, b: Delivery | undefined) =>
+    a !== undefined && b !== undefined && comparePositions(a.position, b.position) < 0;
+
+  const insert = (lane: Lane) => {
+    const head = headOf(lane);
+    const last = lanes.at(-1);
+    // Nearly always it comes last.
+    let low = last !== undefined && isBefore(head, headOf(last)) ? 0 : lanes.length;
+    let high = lanes.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const other = lanes[middle];
+      if (other !== undefined && isBefore(headOf(other), head)) low = middle + 1;
+      else high = middle;
+    }
+    lanes.splice(low, 0, lane);
+  };
+
+  const count = (deliveries: readonly Delivery[], sign: 1 | -1) => {
+    eventCount += sign * deliveries.length;
+    for (const { payload } of deliveries) characters += sign * (payload?.length ?? MAX_BATCH_BYTES);
+  };
+
+  const isDue = (nowMs: number) =>
+    eventCount >= maxEvents || characters >= MAX_BATCH_BYTES || nowMs >= gatheredAtMs();
+
+  const gatheredAtMs = () => (lanes[0]?.queued[0]?.readAtMs ?? Number.POSITIVE_INFINITY) + maxWaitMs;
+
+  return {
+    get count() {
+      return lanes.length;
+    },
+    add(lane) {
+      insert(lane);
+      count(lane.queued, 1);
+    },
+    grow(delivery) {
+      count([delivery], 1);
+    },
+    remove(lane) {
+      lanes.splice(lanes.indexOf(lane), 1);
+      count(lane.queued, -1);
+    },
+    take(nowMs) {
+      if (!isDue(nowMs)) return [];
+      const batch: Delivery[] = [];
+      let bytes = 0;
+      while (batch.length < maxEvents) {
+        const [lane] = lanes;
+        const delivery = lane && headOf(lane);
+        if (lane === undefined || delivery === undefined) break;
+        // Of one whose text is not at hand only this is known, that it is long.
+        bytes += delivery.payload === undefined ? MAX_BATCH_BYTES : Buffer.byteLength(delivery.payload);
+        if (batch.length > 0 && bytes > MAX_BATCH_BYTES) break;
+        batch.push(delivery);
+        lanes.shift();
+        taken.set(lane, (taken.get(lane) ?? 0) + 1);
+        if (headOf(lane) !== undefined) insert(lane);
+      }
+      lanes = lanes.filter((lane) => !taken.has(lane));
+      for (const lane of taken.keys()) count(lane.queued, -1);
+      taken.clear();
+      return batch;
+    },
+    nextAtMs(nowMs) {
+      const atMs = gatheredAtMs();
+      return atMs > nowMs ? atMs : Number.POSITIVE_INFINITY;
+    },
+  };
+}

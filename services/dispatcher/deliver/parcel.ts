@@ -1,0 +1,37 @@
+import { comparePositions } from '../../../shared/domain/position.ts';
+import type { Delivery } from './delivery.ts';
+
+/**
+ * What goes in one request: one delivery, or a batch of them in the order of their positions. No two parcels that are
+ * taken at once hold deliveries of the same record.
+ */
+export interface Parcel {
+  readonly deliveries: readonly [Delivery, ...Delivery[]];
+  /** Times it was given back because the endpoint asked for less. */
+  returnCount: number;
+}
+
+export function createParcel(first: Delivery, ...others: readonly Delivery[]): Parcel {
+  return { deliveries: [first, ...others], returnCount: 0 };
+}
+
+/**
+ * Two smaller parcels of the same deliveries, so that the one at fault is found among many in a few steps. Each record
+ * stays whole, because its second half may not go before its first; of a single record's deliveries there is no second
+ * parcel, and those left out follow later.
+ *
+ * @returns undefined for a parcel of one
+ */
+export function halve({ deliveries }: Parcel): readonly Parcel[] | undefined {
+  if (deliveries.length === 1) return undefined;
+  const records = [...Map.groupBy(deliveries, ({ lane }) => lane).values()];
+  const [only] = records;
+  if (records.length === 1 && only !== undefined) return parcelOf(only.slice(0, only.length / 2));
+  const middle = Math.ceil(records.length / 2);
+  return [records.slice(0, middle), records.slice(middle)].flatMap((half) => parcelOf(half.flat()));
+}
+
+function parcelOf(deliveries: readonly Delivery[]): Parcel[] {
+  const [first, ...others] = deliveries.toSorted((a, b) => comparePositions(a.position, b.position));
+  return first === undefined ? [] : [createParcel(first, ...others)];
+}

@@ -1,0 +1,211 @@
+import { eventId } from '../../../shared/domain/position.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { SendOutcome } from '../send/send.ts';
+import type { Delivery } from './delivery.ts';
+import { describeFailure } from './describe-outcome.ts';
+import type { EndpointSettings } from './endpoint.ts';
+import {
+  afterFailure,
+  afterSuccess,
+  afterThrottling,
+  type EndpointHealth,
+  isLost,
+  isOpen,
+} from './endpoint-health.ts';
+import { judge, type Verdict } from './judge.ts';
+import type { Lanes } from './lanes.ts';
+import type { Ledger } from './ledger.ts';
+import { halve, type Parcel } from './parcel.ts';
+import type { Progress } from './progress.ts';
+import { nextAttemptAtMs } from './retry-policy.ts';
+
+/** A parcel answered with "not now" so often is taken for the cause of it. */
+const MAX_RETURNS = 3;
+
+export interface SettlementDeps {
+  readonly settings: () => EndpointSettings;
+  readonly lanes: Lanes;
+  readonly progress: Progress;
+  readonly ledger: Ledger;
+  /** There is something to save. */
+  readonly onDirty: () => void;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** See `retry-policy.ts`. */
+  readonly retryDelaysMs: readonly number[];
+  readonly log: Log;
+}
+
+/**
+ * What becomes of an endpoint's parcels, and of its health by them. Each that is begun takes a place in the window: one
+ * that is given back leaves it at once, one that is seen to only with the save that says so.
+ */
+export interface Settlement {
+  /** Parcels under way, or seen to and not saved yet. */
+  readonly inFlight: number;
+  readonly health: EndpointHealth;
+  /** Why the endpoint is to be disabled; undefined while it is not. */
+  readonly disabledBy: string | undefined;
+  begin(): void;
+  /** Does what the outcome calls for. @returns what it was taken for */
+  settle(parcel: Parcel, outcome: SendOutcome): Verdict['kind'];
+  /** Nothing more is done about it. */
+  close(parcel: Parcel): void;
+  /** It is tried again as it is, when the endpoint may be asked again. */
+  giveBack(parcel: Parcel): void;
+  /** It is not tried again by itself. */
+  bury(parcel: Parcel, lastError: Readonly<Record<string, unknown>>): void;
+  /** Its text is forgotten, and its record waits for those parked before it. Takes no place in the window. */
+  parkBehind(delivery: Delivery): void;
+  /** No request starts before this time. */
+  restUntil(atMs: number): void;
+  /** Whatever made it rest is over. */
+  wakeUp(): void;
+}
+
+export function createSettlement(initial: EndpointHealth, deps: SettlementDeps): Settlement {
+  const { settings, lanes, progress, ledger, onDirty, now, random, log } = deps;
+  let health = initial;
+  let inFlight = 0;
+  let disabledBy: string | undefined;
+
+  /** Counts them as seen to, from the next save on; `release` then lets their lanes go on. */
+  const finish = (deliveries: readonly Delivery[], release: () => void) => {
+    // From behind, so that the cursor moves once, over all of them.
+    for (const delivery of deliveries.toReversed()) {
+      if (delivery.pending !== undefined) progress.finish(delivery.pending);
+      delivery.pending = undefined;
+    }
+    ledger.close(() => {
+      release();
+      inFlight -= 1;
+    });
+    onDirty();
+  };
+
+  const close = (parcel: Parcel) => {
+    for (const delivery of parcel.deliveries) if (delivery.pending === undefined) ledger.unpark(delivery);
+    finish(parcel.deliveries, () => lanes.complete(parcel));
+  };
+
+  const giveBack = (parcel: Parcel) => {
+    lanes.giveBack(parcel);
+    inFlight -= 1;
+  };
+
+  const bury = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
+    for (const delivery of parcel.deliveries) {
+      log.warn('delivery.dead', {
+        eventId: eventId(delivery.position),
+        attempts: delivery.attemptCount,
+        cause: lastError.class,
+      });
+      ledger.park(delivery, 'dead', undefined, lastError);
+    }
+    finish(parcel.deliveries, () => lanes.complete(parcel));
+  };
+
+  const parkOrBury = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
+    const [delivery] = parcel.deliveries;
+    delivery.attemptCount += 1;
+    delivery.payload = undefined;
+    const nextAtMs = nextAttemptAtMs(delivery.attemptCount, now(), random, deps.retryDelaysMs);
+    if (nextAtMs === undefined) {
+      bury(parcel, lastError);
+      return;
+    }
+    delivery.nextAttemptAtMs = nextAtMs;
+    ledger.park(delivery, 'waiting', nextAtMs, lastError);
+    finish(parcel.deliveries, () => lanes.park(delivery));
+  };
+
+  /** Of many events one may be at fault: smaller batches find it, and the others get through. */
+  const splitOrPark = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
+    const halves = halve(parcel);
+    if (halves === undefined) {
+      parkOrBury(parcel, lastError);
+      return;
+    }
+    for (const half of halves) lanes.giveBack(half);
+    inFlight -= 1;
+    onDirty();
+  };
+
+  const disable = (reason: string) => {
+    if (disabledBy !== undefined) return;
+    disabledBy = reason;
+    log.warn('endpoint.disabled', { reason });
+    onDirty();
+  };
+
+  return {
+    get inFlight() {
+      return inFlight;
+    },
+    get health() {
+      return health;
+    },
+    get disabledBy() {
+      return disabledBy;
+    },
+    begin() {
+      inFlight += 1;
+    },
+    settle(parcel, outcome) {
+      const nowMs = now();
+      const verdict = judge(outcome, nowMs);
+      switch (verdict.kind) {
+        case 'delivered':
+          health = afterSuccess(health, settings().maxInFlight);
+          close(parcel);
+          break;
+        case 'aborted':
+          giveBack(parcel);
+          break;
+        case 'gone':
+          disable('the endpoint answered 410 Gone');
+          giveBack(parcel);
+          break;
+        case 'throttled':
+          health = afterThrottling(health, inFlight, verdict.restMs, nowMs, random);
+          parcel.returnCount += 1;
+          if (parcel.returnCount <= MAX_RETURNS || isOpen(health)) {
+            giveBack(parcel);
+            onDirty();
+          } else {
+            splitOrPark(parcel, describeFailure(outcome, nowMs));
+          }
+          break;
+        case 'failed': {
+          health = afterFailure(health, nowMs, random);
+          const wasParked = parcel.deliveries[0].pending === undefined;
+          // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
+          if (isOpen(health) && !wasParked) {
+            giveBack(parcel);
+            onDirty();
+          } else {
+            splitOrPark(parcel, describeFailure(outcome, nowMs));
+          }
+        }
+      }
+      if (isLost(health, nowMs)) disable('every delivery has failed for days');
+      return verdict.kind;
+    },
+    close,
+    giveBack,
+    bury,
+    parkBehind(delivery) {
+      delivery.payload = undefined;
+      ledger.park(delivery, 'waiting', undefined, undefined);
+      if (delivery.pending !== undefined) progress.finish(delivery.pending);
+      delivery.pending = undefined;
+      onDirty();
+    },
+    restUntil(atMs) {
+      health = { ...health, restUntilMs: Math.max(health.restUntilMs, atMs) };
+    },
+    wakeUp() {
+      health = { ...health, restUntilMs: 0 };
+    },
+  };
+}
