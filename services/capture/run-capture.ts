@@ -1,7 +1,9 @@
+import { formatLsn } from '../../shared/domain/lsn.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import { GapPossibleError } from './gap-possible-error.ts';
 import { judgeFailure } from './session-failure.ts';
 
 /** How soon a standby looks again whether the slot is free: this bounds a takeover. */
@@ -39,6 +41,11 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
           if (signal.aborted) return;
           switch (judgeFailure(error)) {
             case 'stop':
+              // An event of its own, for alerts: unlike any other failure this one does not pass by itself.
+              if (error instanceof GapPossibleError) {
+                const { reason, passedLsn } = error;
+                log.error('gap.possible', { reason, passedLsn: formatLsn(passedLsn), error });
+              }
               throw error;
             case 'wait':
               ready.resolve();
