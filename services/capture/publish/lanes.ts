@@ -1,4 +1,6 @@
-import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
+import type { Kafka, RecordMetadata, TopicMessages } from 'kafkajs';
+import { type Cluster, createCluster } from './cluster.ts';
+import { openTransactionalLane, type TransactionalLane } from './transactional-lane.ts';
 
 /**
  * Kafka transactions, one after the other. A broker refuses a producer's next transaction until it has written the
@@ -21,49 +23,31 @@ export interface Lanes {
 /** A transaction takes three round trips; with three lanes a lane's markers are written before it is used again. */
 const LANE_COUNT = 3;
 
-/** After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. */
-const TRANSACTION_TIMEOUT_MS = 30_000;
-
-/** Short at first, since most are over within milliseconds; in all some 10 s, and then the session starts anew. */
-const RETRY = { initialRetryTime: 4, factor: 0.2, multiplier: 1.7, maxRetryTime: 1_000, retries: 18 };
-
 /**
- * Connects the lanes. The first transaction of each fences every earlier producer of the same ID, and ends what it
- * had open.
+ * Connects the lanes, which fences every earlier producer of the same IDs, and ends what those had open. They share one
+ * connection a broker: only one of them speaks at a time.
  */
 export async function openLanes(kafka: Kafka, transactionalId: string): Promise<Lanes> {
-  const producers: Producer[] = [];
-  const close = async () => {
-    await Promise.allSettled(producers.map((producer) => producer.disconnect()));
-  };
+  const cluster: Cluster = createCluster(kafka);
+  const lanes: TransactionalLane[] = [];
   try {
+    await cluster.connect();
     for (let lane = 0; lane < LANE_COUNT; lane += 1) {
-      const producer = kafka.producer({
-        transactionalId: `${transactionalId}.${lane}`,
-        transactionTimeout: TRANSACTION_TIMEOUT_MS,
-        maxInFlightRequests: 1,
-        allowAutoTopicCreation: false,
-        retry: RETRY,
-      });
-      producers.push(producer);
-      await producer.connect();
+      lanes.push(await openTransactionalLane(cluster, `${transactionalId}.${lane}`));
     }
   } catch (error) {
-    await close();
+    await cluster.disconnect().catch(() => undefined);
     throw error;
   }
   let turn = 0;
   return {
     count: LANE_COUNT,
     async publish(requests) {
-      const producer = producers[turn % LANE_COUNT] as Producer;
+      const lane = lanes[turn % LANE_COUNT] as TransactionalLane;
       turn += 1;
-      const transaction = await producer.transaction();
-      let written: RecordMetadata[] = [];
-      for (const topicMessages of requests) written = await transaction.sendBatch({ topicMessages });
-      await transaction.commit();
-      return written;
+      return lane.publish(requests);
     },
-    close,
+    // What is broken already need not be closed.
+    close: () => cluster.disconnect().catch(() => undefined),
   };
 }
