@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Customer, openWorld, type World } from '../demo/world.ts';
+import { benchBatches } from './bench-batches.ts';
 import type { BenchOptions } from './bench-exports.ts';
 import { type BenchReceiver, openBenchReceiver } from './bench-receiver.ts';
 import { machineLoad } from './machine-load.ts';
@@ -44,6 +45,7 @@ export async function benchFeed(options: BenchOptions): Promise<void> {
   };
   await subscribe('first');
   for (const rate of CHANGES_PER_SECOND) await benchPaced(world, source, receiver, rate, options);
+  const burstsSince = await databaseNow(source);
   for (const [run, { how, write, endpoints }] of BURSTS.entries()) {
     if (endpoints > 1) for (let n = 1; n <= MORE_ENDPOINTS; n += 1) await subscribe(`more-${n}`);
     receiver.reset();
@@ -67,6 +69,14 @@ export async function benchFeed(options: BenchOptions): Promise<void> {
     );
     for (const line of usageLines(meter.stop(), deliveries)) say(line);
   }
+  await benchBatches({
+    world,
+    customer,
+    burst: { count: BURST_ROWS, write: () => writeAtOnce(source) },
+    logged: { count: BURSTS.length * (BURST_ROWS + 1), since: burstsSince },
+    parts: options.parts,
+    say,
+  });
 }
 
 async function benchPaced(
@@ -144,6 +154,12 @@ async function isRecorded(control: pg.Pool, customer: Customer, name: string): P
     [customer.id],
   );
   return rows[0]?.name === name;
+}
+
+/** The events' own clock. */
+async function databaseNow(source: pg.Pool): Promise<Date> {
+  const { rows } = await source.query<{ now: Date }>('select clock_timestamp() as now');
+  return rows[0]?.now ?? new Date();
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
