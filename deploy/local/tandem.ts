@@ -11,6 +11,7 @@ import { demoCommand } from './commands/demo.ts';
 import { sourcePrepareCommand } from './commands/source-prepare.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { INTERRUPTED_EXIT_CODE, onStopRequest } from './stop-request.ts';
 
 /** A command is added by its import and its place here. */
@@ -19,6 +20,7 @@ const COMMANDS: readonly Command[] = [
   demoCommand,
   catalogCheckCommand,
   sourcePrepareCommand,
+  verifyCommand,
   dataCommand,
   benchCommand,
   stackCommand,
@@ -79,10 +81,12 @@ function report(command: Command, error: unknown): number {
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 
-// The Kafka client sets timers in the past, which Node tells about at every start; the operator can do nothing about it.
+// The Kafka client sets timers in the past, which Node tells about at every start, as it does of SQLite being new in it; the
+// operator can do nothing about either.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') console.error(`${warning.name}: ${warning.message}`);
+  if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
+    console.error(`${warning.name}: ${warning.message}`);
 });
 
 process.exit(await main(process.argv.slice(2)));

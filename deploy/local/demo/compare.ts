@@ -1,10 +1,9 @@
 import pg from 'pg';
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
-import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
-import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
-import { createRowJson, toWireTexts } from '../../../shared/values/row-json.ts';
+import { type ComparedRecords, compareRows, type Difference } from '../verify/compare-rows.ts';
 import { parseExactJson } from './exact-json.ts';
 import type { Replica } from './replica.ts';
 
@@ -19,8 +18,8 @@ export interface Comparison {
 const MAX_DIFFERENCES = 20;
 
 /**
- * Compares the replica with what the account has in the source, row by row, under one snapshot. The source's rows are
- * printed by the same serializer as files and events, and both sides are then read as exact JSON.
+ * Compares the replica with what the account has in the source, row by row, under one snapshot. A replica keeps what it has
+ * parsed, so the source's rows are parsed as exact JSON too.
  */
 export async function compareWithSource(
   sourceUrl: string,
@@ -38,36 +37,26 @@ export async function compareWithSource(
     await client.query('begin isolation level repeatable read, read only');
     const types = await loadTypes(client);
     const result: Comparison = { rows: 0, differences: [], differenceCount: 0 };
-    const note = (line: string) => {
+    const onDifference = (found: Difference) => {
       result.differenceCount += 1;
-      if (result.differences.length < MAX_DIFFERENCES) result.differences.push(line);
+      if (result.differences.length < MAX_DIFFERENCES) result.differences.push(showDifference(found));
     };
+    const records = comparedRecords(replica, catalog);
     for (const resource of catalog.resources) {
       const shape = await describeShape(client, resource, types);
-      const { toJson } = createRowJson(shape);
-      const { rows } = await client.query<(string | null)[]>({
-        text: selectRows(
-          resource,
-          shape.columns.map(({ name }) => name),
-        ),
-        values: [accountSourceId],
-        rowMode: 'array',
+      const form = (json: string) => JSON.stringify(parseExactJson(json));
+      result.rows += await compareRows({
+        source: client,
+        resource,
+        shape,
+        accountSourceId,
+        records,
+        form,
+        onDifference,
       });
-      const records = new Map(replica.records(resource.name));
-      for (const row of rows) {
-        const record = parseExactJson(toJson(toWireTexts(shape, row))) as Record<string, unknown>;
-        const key = JSON.stringify(
-          Object.fromEntries(resource.key.map((column) => [column, record[column]])),
-        );
-        const expected = JSON.stringify(record);
-        const actual = records.get(key);
-        if (actual === undefined) note(`${resource.name} ${key} is missing from the replica`);
-        else if (actual !== expected)
-          note(`${resource.name} ${key} differs: source ${expected}, replica ${actual}`);
-        records.delete(key);
-        result.rows += 1;
-      }
-      for (const key of records.keys()) note(`${resource.name} ${key} is not in the source`);
+    }
+    for (const { resource, key } of records.rest()) {
+      onDifference({ kind: 'extra', resource, key, columns: [] });
     }
     return result;
   } finally {
@@ -75,8 +64,30 @@ export async function compareWithSource(
   }
 }
 
-function selectRows(resource: Resource, columns: readonly string[]): string {
-  const alive = resource.softDelete === undefined ? '' : ` and ${quoteIdent(resource.softDelete)} is null`;
-  return `select ${columns.map(quoteIdent).join(', ')} from ${quoteTable(resource.table)}
-    where ${quoteIdent(resource.account)} = $1${alive}`;
+function comparedRecords(replica: Replica, catalog: Catalog): ComparedRecords {
+  const taken = new Set<string>();
+  return {
+    take(resource, key) {
+      const json = replica.records(resource).get(key);
+      if (json === undefined) return undefined;
+      taken.add(`${resource} ${key}`);
+      return { json, unknown: [] };
+    },
+    *rest() {
+      for (const { name: resource } of catalog.resources) {
+        for (const key of replica.records(resource).keys()) {
+          if (!taken.has(`${resource} ${key}`)) yield { resource, key };
+        }
+      }
+    },
+  };
+}
+
+function showDifference({ kind, resource, key, columns }: Difference): string {
+  if (kind === 'missing') return `${resource} ${key} is missing from the replica`;
+  if (kind === 'extra') return `${resource} ${key} is not in the source`;
+  const texts = columns.map(
+    ({ name, source, replica }) => `${name} is ${source} in the source, ${replica} in the replica`,
+  );
+  return `${resource} ${key} differs: ${texts.join('; ')}`;
 }

@@ -1,0 +1,197 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type pg from 'pg';
+import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
+import { createRecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
+import { recorderGroup } from '../../../shared/kafka/recorder-group.ts';
+import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { createUncommittedAdmin } from '../../../shared/kafka/uncommitted-admin.ts';
+import { createControlPool } from '../../../shared/postgres/pool.ts';
+import { type Env, envReader } from '../../../shared/runtime/env.ts';
+import { describeError, SetupError } from '../../../shared/runtime/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { findRunningTandem } from '../running-tandem.ts';
+import { SAMPLE_CATALOG } from '../service-env.ts';
+import { readSourceSettings } from '../source-settings.ts';
+import { CouldNotTellError } from '../verify/could-not-tell-error.ts';
+import { createReport } from '../verify/report.ts';
+import { runVerify } from '../verify/run-verify.ts';
+import { createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
+import { wholeNumber } from '../whole-number.ts';
+
+const COULD_NOT_TELL = 2;
+
+/** The proof on a live system: what a customer would make of file and feed, compared with the source. */
+export const verifyCommand: Command = {
+  name: 'verify',
+  summary: 'load an export, apply the feed, and compare with the source, row by row under one snapshot',
+  help: `Exits 0 when file and feed are the source, 1 when they are not, 2 when it could not be told. Uses the Tandem that runs here, or else
+DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS, CATALOG and TOPIC_PREFIX as the services do, and PUBLIC_URL and ADMIN_KEY.
+
+  --account <id>     only this account; again for more (default with the operator's key: each in turn)
+  --resource <name>  only this resource; again for more (default: all of the catalog)
+  --export <id>      an export that was made before, instead of a new one: the older, the more of the feed is verified
+  --key <key>        an account's own key, instead of the operator's (or TANDEM_KEY)
+  --api <url>        where the API is (or TANDEM_URL)
+  --rate <n>         rows a second that are read at most (default 50000)
+  --wait <s>         how long the feed may stand still (default 60)
+  --scratch <dir>    where the records are kept meanwhile: as much as the files take unpacked (default in TANDEM_HOME)
+  --show-values      print the values of differing columns, not only their names`,
+  async run(args, context) {
+    try {
+      return await verify(args, context);
+    } catch (error) {
+      if (context.signal.aborted || error instanceof SetupError || isArgumentError(error)) throw error;
+      context.say(
+        error instanceof CouldNotTellError
+          ? `COULD NOT TELL: ${error.message}`
+          : `COULD NOT TELL: ${JSON.stringify(describeError(error))}`,
+      );
+      return COULD_NOT_TELL;
+    }
+  },
+};
+
+function isArgumentError(error: unknown): boolean {
+  return String((error as { code?: unknown } | null)?.code).startsWith('ERR_PARSE_ARGS');
+}
+
+async function verify(args: string[], context: CommandContext): Promise<number> {
+  const { log, signal, say, home } = context;
+  const { values } = parseArgs({
+    args,
+    options: {
+      account: { type: 'string', multiple: true, default: [] },
+      resource: { type: 'string', multiple: true, default: [] },
+      export: { type: 'string' },
+      key: { type: 'string' },
+      api: { type: 'string' },
+      rate: { type: 'string', default: '50000' },
+      wait: { type: 'string', default: '60' },
+      scratch: { type: 'string', default: home },
+      'show-values': { type: 'boolean', default: false },
+    },
+  });
+  const rowsPerSecond = wholeNumber('--rate', values.rate, 1, 100_000_000);
+  const standstillMs = 1_000 * wholeNumber('--wait', values.wait, 1, 86_400);
+  const { env, apiUrl, key } = findSettings(context, values.api, values.key);
+  const source = readSourceSettings(env);
+  const catalog = await loadCatalog(source.catalogPath);
+  const resources = chosenResources(catalog, values.resource);
+
+  await using cleanup = new AsyncDisposableStack();
+  const control = cleanup.adopt(
+    createControlPool(env.CONTROL_DATABASE_URL ?? source.databaseUrl, log, {
+      applicationName: 'tandem verify',
+      max: 2,
+    }),
+    (pool) => pool.end(),
+  );
+  const read = envReader(env);
+  const kafka = createKafka(read.done(readKafkaConfig(read)), 'tandem-verify', log);
+  const admin = cleanup.adopt(createUncommittedAdmin(kafka), (connected) => connected.disconnect());
+  await admin.connect();
+  const topicPrefix = env.TOPIC_PREFIX ?? 'tandem';
+  mkdirSync(values.scratch, { recursive: true });
+  const directory = mkdtempSync(join(values.scratch, 'verify-'));
+  cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
+
+  const api = createVerifyApi(apiUrl, key, signal);
+  const report = createReport(say, { showsValues: values['show-values'], now: Date.now });
+  for (const accountId of await chosenAccounts(api, control, values)) {
+    report.begin(accountId);
+    const result = await runVerify(
+      { accountId, resources, exportId: values.export },
+      {
+        ...report,
+        api,
+        catalog,
+        control,
+        recordedChanges: createRecordedChanges(
+          admin,
+          topicsOf(topicPrefix, catalog).changes,
+          recorderGroup(topicPrefix),
+        ),
+        sourceUrl: source.databaseUrl,
+        sourceIdOf: (id) => findSourceId(control, id),
+        directory,
+        rowsPerSecond,
+        standstillMs,
+        signal,
+      },
+    );
+    report.end(result);
+  }
+  return report.differenceCount === 0 ? 0 : 1;
+}
+
+/** The settings of the Tandem that runs in this home, beneath those of the environment. */
+function findSettings(
+  { env, home }: CommandContext,
+  api: string | undefined,
+  givenKey: string | undefined,
+): { env: Env; apiUrl: string; key: string } {
+  const running = findRunningTandem(home);
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()));
+  const all: Env = { CATALOG: SAMPLE_CATALOG, ...running?.parts, ...set };
+  const apiUrl = api ?? set.TANDEM_URL ?? running?.apiUrl ?? set.PUBLIC_URL;
+  const key = givenKey ?? set.TANDEM_KEY ?? set.ADMIN_KEY ?? running?.adminKey;
+  const missing = [
+    ...(apiUrl === undefined ? ['where the API is: --api, TANDEM_URL or PUBLIC_URL'] : []),
+    ...(key === undefined ? ['a key: ADMIN_KEY, --key or TANDEM_KEY'] : []),
+  ];
+  if (apiUrl === undefined || key === undefined) {
+    throw new SetupError('no Tandem runs in this home, and it is not said', missing);
+  }
+  return { env: all, apiUrl: apiUrl.replace(/\/+$/, ''), key };
+}
+
+function chosenResources(catalog: Catalog, names: readonly string[]): string[] {
+  const known = catalog.resources.map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new SetupError(
+      `the catalog ${catalog.name} has no ${unknown.join(', ')}; it has ${known.join(', ')}`,
+    );
+  }
+  return names.length === 0 ? known : [...new Set(names)];
+}
+
+/** Undefined stands for the account whose key it is. */
+async function chosenAccounts(
+  api: VerifyApi,
+  control: pg.Pool,
+  { account, export: exportId }: { account: readonly string[]; export?: string | undefined },
+): Promise<(string | undefined)[]> {
+  // The export says whose it is, and so does an account's own key.
+  if (exportId !== undefined) return [undefined];
+  if (account.length > 0) return [...new Set(account)];
+  const isOperator = await api.ask('GET', '/admin/accounts?limit=1').then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof SetupError) return false;
+      throw error;
+    },
+  );
+  if (!isOperator) return [undefined];
+  const { rows } = await control.query<{ id: string }>('select id from accounts order by id');
+  if (rows.length === 0)
+    throw new SetupError('there is no account yet: create one with POST /admin/accounts');
+  return rows.map(({ id }) => id);
+}
+
+async function findSourceId(control: pg.Pool, accountId: string): Promise<string> {
+  const { rows } = await control.query<{ source_id: string }>(
+    'select source_id from accounts where id = $1',
+    [accountId],
+  );
+  if (rows[0] === undefined) {
+    throw new SetupError(
+      `the control store has no account ${accountId}: CONTROL_DATABASE_URL is not this API's`,
+    );
+  }
+  return rows[0].source_id;
+}
