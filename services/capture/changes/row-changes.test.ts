@@ -130,3 +130,26 @@ test('a row without an account is nobody’s', () => {
     { account: '' },
   ]);
 });
+
+const WEAK_OLD = { kind: 'full', values: [null, '1', null, null] } as const;
+
+test('a whole row that is empty but for its key comes from a partition that is not FULL, and says not whose it was', () => {
+  const deletion = { kind: 'delete', relationId: 1, before: WEAK_OLD } as const;
+  expect(rowChanges(FULL, deletion)).toEqual([TRUNCATED]);
+  expect(rowChanges(FULL, update(WEAK_OLD, ['x', '2', 'acme', undefined]))).toMatchObject([
+    TRUNCATED,
+    { op: 'insert', after: ['2', 'acme', null], unchanged: ['body'] },
+  ]);
+});
+
+test('a row of nothing but its key is whole', () => {
+  const keyOnly = captureTable(
+    { ...RESOURCE, key: ['account_id', 'id', 'body'] },
+    relation(['secret', 'id', 'account_id', 'body']),
+    TYPES,
+  );
+  const before = { kind: 'full', values: [null, '1', 'acme', 'b'] } as const;
+  expect(rowChanges(keyOnly, { kind: 'delete', relationId: 1, before })).toMatchObject([
+    { op: 'delete', account: 'acme' },
+  ]);
+});

@@ -39,7 +39,7 @@ export function rowChanges(table: CapturedTable, message: RowMessage): RowChange
       // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
       if (message.before === null) return [updated(table, null, row)];
       const before = oldRow(table, message.before);
-      if (table.isIdentitySufficient && isSameRecord(table, before.values, row.values)) {
+      if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values)) {
         return [updated(table, before, row)];
       }
       return [deleted(table, message.before), inserted(table, row)];
@@ -61,7 +61,8 @@ function newRow(table: CapturedTable, tuple: Tuple, before: OldTuple | null): Ro
     // Stored apart and not sent again, because it did not change: so the old version has it, if it was sent.
     const isCarried = before?.kind === 'full' || (before !== null && table.isInIdentity[place] === true);
     const carried = isCarried ? before?.values[tuplePlace] : undefined;
-    if (carried !== undefined) return carried;
+    // What is stored apart is never NULL: one in its place says that the old version was not sent as a whole.
+    if (carried != null) return carried;
     unknown.push(nameOf(table, place));
     return null;
   });
@@ -78,6 +79,17 @@ function oldRow(table: CapturedTable, before: OldTuple): Row {
     return null;
   });
   return { values, unknown };
+}
+
+/**
+ * Whether an old version says whose record it was. A partition has an identity of its own, yet its rows are sent under
+ * that of their root: so from one that is not FULL comes what claims to be a whole row, and is empty but for its key.
+ */
+function isRecordKnown(table: CapturedTable, before: OldTuple): boolean {
+  if (!table.isIdentitySufficient) return false;
+  const isKey = (place: number) => table.keyPlaces.includes(place);
+  if (before.kind === 'key' || isKey(table.accountPlace)) return true;
+  return table.tuplePlaces.some((tuplePlace, place) => !isKey(place) && before.values[tuplePlace] != null);
 }
 
 function nameOf(table: CapturedTable, place: number): string {
@@ -113,7 +125,7 @@ function updated(table: CapturedTable, before: Row | null, after: Row): RowChang
 }
 
 function deleted(table: CapturedTable, before: OldTuple): RowChange {
-  if (!table.isIdentitySufficient) return TRUNCATED;
+  if (!isRecordKnown(table, before)) return TRUNCATED;
   const { values, unknown } = oldRow(table, before);
   return {
     op: 'delete',

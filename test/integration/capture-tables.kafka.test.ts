@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
+import type { ReadChange } from '../support/change-reader.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const SCHEMA = `
+  create schema app;
+  create table app.parts (
+    id bigint, account_id text not null, region text, note text, primary key (id, region)
+  ) partition by list (region);
+  create table app.parts_eu partition of app.parts for values in ('eu');
+  create table app.parts_us partition of app.parts for values in ('us');
+  create type app.mood as enum ('sad', 'ok');
+  create table app.items (id bigint primary key, account_id text not null, mood app.mood, big text);
+  alter table app.items alter column big set storage external;
+  create table app.lines (
+    account_id text not null, id bigint not null, item_id bigint references app.items, big text);
+  alter table app.lines alter column big set storage external;
+  create unique index lines_key on app.lines (account_id, id);
+  alter table app.lines replica identity using index lines_key;
+`;
+
+const CATALOG = `
+catalog: tables
+resources:
+  parts: { table: app.parts, event: part, key: [id, region], account: account_id }
+  items: { table: app.items, event: item, key: [id], account: account_id }
+  lines: { table: app.lines, event: line, key: [account_id, id], account: account_id }
+`;
+
+const PARTITIONS = 12;
+
+let world: CaptureWorld;
+let seenCount = 0;
+
+beforeAll(async () => {
+  world = await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG });
+  await world.start();
+});
+afterAll(() => world?.[Symbol.asyncDispose]());
+beforeEach(() => {
+  seenCount = world.reader.changes.length;
+});
+
+async function newChanges(count: number): Promise<ReadChange[]> {
+  await waitFor(`${count} changes`, () => world.reader.changes.length >= seenCount + count);
+  return world.reader.changes
+    .slice(seenCount)
+    .toSorted((a, b) =>
+      a.commitLsn === b.commitLsn ? a.index - b.index : a.commitLsn < b.commitLsn ? -1 : 1,
+    );
+}
+
+const run = (sql: string) => world.pool.query(sql);
+
+test('a row that moves between partitions is a delete and an insert in one transaction', async () => {
+  await run(`insert into app.parts values (1, 'acme', 'eu', 'n')`);
+  await run(`update app.parts set region = 'us' where id = 1`);
+  const [, deletion, insertion] = await newChanges(3);
+  expect(deletion).toMatchObject({
+    op: 'delete',
+    resource: 'parts',
+    account: 'acme',
+    before: { region: 'eu', note: 'n' },
+    index: 0,
+  });
+  expect(insertion).toMatchObject({ op: 'insert', after: { id: '1', region: 'us', note: 'n' }, index: 1 });
+  expect(insertion?.commitLsn).toBe(deletion?.commitLsn);
+});
+
+test('the truncation of a root, of several tables, and one that cascades are told for each resource', async () => {
+  await run('truncate app.parts');
+  await run('truncate app.parts, app.lines');
+  await run('truncate app.items cascade');
+  const told = await newChanges(5 * PARTITIONS);
+  const inOrder = told
+    .filter(({ partition }) => partition === 0)
+    .map(({ op, resource, index }) => `${op} ${resource} ${index}`);
+  expect(inOrder.slice(0, 1)).toEqual(['truncate parts 0']);
+  expect(inOrder.slice(1, 3).toSorted()).toEqual(['truncate lines 1', 'truncate parts 0']);
+  expect(inOrder.slice(3).toSorted()).toEqual(['truncate items 0', 'truncate lines 1']);
+});
+
+test('a partition that came later, and was not prepared, resets the feed in place of losing its deletes', async () => {
+  await run(`create table app.parts_as partition of app.parts for values in ('as')`);
+  await run(`insert into app.parts values (2, 'acme', 'as', 'n')`);
+  await run(`update app.parts set note = 'm' where id = 2`);
+  await run(`delete from app.parts where id = 2`);
+  const changes = await newChanges(2 + PARTITIONS);
+  expect(changes.slice(0, 2)).toMatchObject([
+    { op: 'insert', account: 'acme', after: { id: '2' } },
+    { op: 'update', account: 'acme', after: { note: 'm' } },
+  ]);
+  expect(changes.slice(2).every(({ op, resource }) => op === 'truncate' && resource === 'parts')).toBe(true);
+});
+
+test('under an index identity a delete carries the index’s columns, and a large value that did not change is named', async () => {
+  await run(`insert into app.lines values ('acme', 1, null, repeat('x', 10000))`);
+  await run(`update app.lines set item_id = null where id = 1`);
+  await run(`delete from app.lines where id = 1`);
+  const [, update, deletion] = await newChanges(3);
+  expect(update).toMatchObject({ op: 'update', before: null, unchanged: ['big'] });
+  expect(deletion).toMatchObject({
+    op: 'delete',
+    before: { account_id: 'acme', id: '1' },
+    missing: ['item_id', 'big'],
+  });
+});
+
+test('a column with a default that rewrites nothing, a renamed one and a new enum value come with the next row', async () => {
+  await run(`insert into app.items values (1, 'acme', 'ok')`);
+  await run(`alter table app.items add column level int not null default 7`);
+  await run(`update app.items set mood = 'sad' where id = 1`);
+  await run(`alter table app.items rename column level to grade`);
+  await run(`alter type app.mood add value 'glad'`);
+  await run(`update app.items set mood = 'glad' where id = 1`);
+  const [first, second, third] = await newChanges(3);
+  expect(first?.after).not.toHaveProperty('level');
+  expect(second?.after).toMatchObject({ mood: 'sad', level: '7' });
+  expect(third?.after).toMatchObject({ mood: 'glad', grade: '7' });
+  expect(third?.after).not.toHaveProperty('level');
+  expect(new Set([first, second, third].map((change) => change?.schemaId)).size).toBe(3);
+});
+
+test('an update that changes nothing is one change', async () => {
+  await run(`update app.items set mood = mood where id = 1`);
+  expect(await newChanges(1)).toMatchObject([{ op: 'update', before: { id: '1' }, after: { id: '1' } }]);
+});
