@@ -1,7 +1,6 @@
-import { quoteLiteral } from '../../../shared/postgres/quote.ts';
+import { accountOf, createPick, oneOf, type PickNumber } from '../row-sql.ts';
 import type { DocumintPlan } from './plan-rows.ts';
 
-/** Every value is a hash of the row's number and one of these, so that the columns do not follow one another. */
 const SALTS = [
   'accountShare',
   'customer',
@@ -26,8 +25,6 @@ const SALTS = [
   'description',
 ] as const;
 type Salt = (typeof SALTS)[number];
-
-const SALTS_PER_TABLE = 100;
 
 /** Months would make the length of a year matter; 1,096 days are 2023 to 2025. */
 const SPAN_SECONDS = 1_096 * 86_400;
@@ -89,14 +86,12 @@ export function insertRows(plan: DocumintPlan): string[] {
   ];
 }
 
-type Pick = (salt: Salt, choices: number, number?: string) => string;
+function picker({ seed }: DocumintPlan, table: number): PickNumber<Salt> {
+  return createPick(SALTS, seed, table);
+}
 
-/** SQL for a number from 0 to `choices` - 1 that depends on the row's number alone. */
-function picker({ seed }: DocumintPlan, table: number): Pick {
-  return (salt, choices, number = 'i') => {
-    const hashSeed = seed * SALTS_PER_TABLE * 10 + table * SALTS_PER_TABLE + SALTS.indexOf(salt);
-    return `((hashint8extended(${number}, ${hashSeed}) & 1152921504606846975) % ${choices})`;
-  };
+function sharesOf({ accounts, mainCustomers }: DocumintPlan): Parameters<typeof accountOf>[0] {
+  return { accounts, mainOwners: mainCustomers };
 }
 
 const CUSTOMERS = 1;
@@ -114,7 +109,7 @@ function insertCustomers(plan: DocumintPlan): string {
   return `
 INSERT INTO documint.customers (id, account_id, name, email, country, tax_id, address, tags, credit_limit,
   created_at, updated_at, deleted_at)
-SELECT i, ${accountOf(plan, 'i')},
+SELECT i, ${accountOf(sharesOf(plan), 'i')},
   ${oneOf(FIRST_NAMES, pick('name', FIRST_NAMES.length))} || ' ' || ${oneOf(COMPANIES, pick('description', COMPANIES.length))},
   'billing+' || i || '@customer.example',
   country,
@@ -145,7 +140,7 @@ function insertInvoices(plan: DocumintPlan): string {
   return `
 INSERT INTO documint.invoices (id, account_id, customer_id, status, currency, tax, total, fx_rate,
   issued_on, memo, metadata, internal_notes, created_at, updated_at, deleted_at)
-SELECT i, ${accountOf(plan, 'customer_id')}, customer_id,
+SELECT i, ${accountOf(sharesOf(plan), 'customer_id')}, customer_id,
   ${oneOf(STATUSES, pick('status', STATUSES.length))}::documint.invoice_status,
   ${oneOf(CURRENCIES, pick('currency', CURRENCIES.length))},
   tax, net + tax,
@@ -186,14 +181,4 @@ FROM generate_series(1::bigint, ${plan.lineItems}) AS i
 CROSS JOIN LATERAL (SELECT ${invoice} AS invoice_id) a
 JOIN documint.invoices ON invoices.id = invoice_id
 ORDER BY i`;
-}
-
-function accountOf({ accounts, mainCustomers }: DocumintPlan, customer: string): string {
-  if (accounts === 1) return "'acc_001'";
-  const other = `2 + (${customer} - ${mainCustomers} - 1) % ${accounts - 1}`;
-  return `'acc_' || lpad((CASE WHEN ${customer} <= ${mainCustomers} THEN 1 ELSE ${other} END)::text, 3, '0')`;
-}
-
-function oneOf(texts: readonly string[], zeroBased: string): string {
-  return `(ARRAY[${texts.map(quoteLiteral).join(', ')}])[1 + ${zeroBased}]`;
 }

@@ -1,14 +1,8 @@
-import { SetupError } from '../../../shared/runtime/errors.ts';
+import { between, planSample } from '../sample-plan.ts';
+import type { SampleOptions } from '../sample-product.ts';
 
-export interface DocumintOptions {
-  /** Number of invoices. */
-  readonly rows: number;
-  /** The same rows, seed and shares give the same data, byte for byte. */
-  readonly seed?: number;
-  /** Number of accounts, named `acc_001`, `acc_002`, … */
-  readonly accounts?: number;
-  /** Part of the customers, and so of the invoices, that is `acc_001`'s; from 0 to 1. */
-  readonly mainAccountShare?: number;
+/** `rows` are invoices. */
+export interface DocumintOptions extends SampleOptions {
   readonly lineItemsPerInvoice?: number;
 }
 
@@ -25,45 +19,24 @@ export interface DocumintPlan {
   readonly lineItems: number;
 }
 
-const MAX_ROWS = 100_000_000;
-const MAX_ACCOUNTS = 999;
 const MAX_LINE_ITEMS_PER_INVOICE = 50;
 const INVOICES_PER_CUSTOMER = 20;
 
 /** Works out the counts. @throws SetupError for an option out of range */
-export function planRows(options: DocumintOptions): DocumintPlan {
-  const { rows, seed = 1, accounts = 10, mainAccountShare = 0.9, lineItemsPerInvoice = 0.5 } = options;
-  const problems = [
-    ...wholeNumber('rows', rows, 0, MAX_ROWS),
-    ...wholeNumber('seed', seed, 0, 1_000_000_000),
-    ...wholeNumber('accounts', accounts, 1, MAX_ACCOUNTS),
-    ...between('mainAccountShare', mainAccountShare, 0, 1),
-    ...between('lineItemsPerInvoice', lineItemsPerInvoice, 0, MAX_LINE_ITEMS_PER_INVOICE),
-  ];
-  if (problems.length > 0) throw new SetupError('the sample data can not be made', problems);
-  const customers = Math.max(accounts, Math.ceil(rows / INVOICES_PER_CUSTOMER));
-  // Every account has a customer at least, so that none is without an owner for its invoices.
-  const others = accounts - 1;
-  const mainCustomers =
-    others === 0
-      ? customers
-      : Math.min(customers - others, Math.max(1, Math.round(customers * mainAccountShare)));
+export function planRows({ lineItemsPerInvoice = 0.5, ...options }: DocumintOptions): DocumintPlan {
+  const problems = between('lineItemsPerInvoice', lineItemsPerInvoice, 0, MAX_LINE_ITEMS_PER_INVOICE);
+  const plan = planSample(
+    options,
+    { rowsPerOwner: INVOICES_PER_CUSTOMER, childrenPerRow: lineItemsPerInvoice },
+    problems,
+  );
   return {
-    seed,
-    accounts,
-    customers,
-    mainCustomers,
-    invoices: rows,
-    mainSharePpm: others === 0 ? 1_000_000 : Math.round(mainAccountShare * 1_000_000),
-    lineItems: Math.round(rows * lineItemsPerInvoice),
+    seed: plan.seed,
+    accounts: plan.accounts,
+    customers: plan.owners,
+    mainCustomers: plan.mainOwners,
+    invoices: plan.rows,
+    mainSharePpm: plan.mainSharePpm,
+    lineItems: plan.children,
   };
-}
-
-function wholeNumber(name: string, value: number, min: number, max: number): string[] {
-  const isRight = Number.isInteger(value) && value >= min && value <= max;
-  return isRight ? [] : [`${name} must be a whole number from ${min} to ${max}, not ${value}`];
-}
-
-function between(name: string, value: number, min: number, max: number): string[] {
-  return value >= min && value <= max ? [] : [`${name} must be a number from ${min} to ${max}, not ${value}`];
 }
