@@ -55,7 +55,7 @@ export interface EventQuery {
   readonly accountId: string;
   readonly after: Position;
   readonly resource: string | undefined;
-  /** Events that the hand-off's snapshot holds are left out, up to its seal. */
+  /** Events that the hand-off's snapshot holds are left out, up to its seal; never a reset behind a gap, whose xid is 0. */
   readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
   readonly limit: number;
 }
@@ -77,7 +77,7 @@ const MAX_LOOKED_AT = 10_000;
 const READ_EVENTS = `
 with looked_at as (
   select commit_lsn, idx, resource, payload,
-         $5::pg_snapshot is not null and commit_lsn <= $6::pg_lsn
+         $5::pg_snapshot is not null and xid <> 0 and commit_lsn <= $6::pg_lsn
            and pg_visible_in_snapshot(xid::text::xid8, $5::pg_snapshot) as is_held
   from events
   where account_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int)

@@ -131,7 +131,7 @@ test('a row without an account is nobody’s', () => {
   ]);
 });
 
-const WEAK_OLD = { kind: 'full', values: [null, '1', null, null] } as const;
+const WEAK_OLD = { kind: 'full' as const, values: [null, '1', null, null] };
 
 test('a whole row that is empty but for its key comes from a partition that is not FULL, and says not whose it was', () => {
   const deletion = { kind: 'delete', relationId: 1, before: WEAK_OLD } as const;

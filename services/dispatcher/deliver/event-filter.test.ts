@@ -10,5 +10,6 @@ test('up to the seal, what the snapshot sees is in the files, whatever its posit
   expect(isIn(105n, 500n)).toBe(true);
   expect(isIn(110n, 400n)).toBe(false);
   expect(isIn(99n, 501n)).toBe(false);
+  expect(isIn(0n, 400n)).toBe(false);
   expect(isInExport({ xid: 1n, commitLsn: 1n }, undefined)).toBe(false);
 });

@@ -10,13 +10,17 @@ export interface EventSelection {
 
 /**
  * Whether the export's files hold a change already. Its transaction's visibility decides, never its position: up to
- * the seal the two need not agree, and from there on everything is later than the snapshot.
+ * the seal the two need not agree, and from there on everything is later than the snapshot. A reset behind a gap is of no
+ * transaction (xid 0), and in no file: what was lost there need not have been visible to the snapshot.
  */
 export function isInExport(
   event: { readonly commitLsn: bigint; readonly xid: bigint },
   handOff: EventSelection['handOff'],
 ): boolean {
   return (
-    handOff !== undefined && event.commitLsn <= handOff.untilLsn && isVisible(event.xid, handOff.snapshot)
+    handOff !== undefined &&
+    event.xid !== 0n &&
+    event.commitLsn <= handOff.untilLsn &&
+    isVisible(event.xid, handOff.snapshot)
   );
 }

@@ -100,4 +100,6 @@ test('a truncation names the resource that needs a new export', () => {
     key: null,
     data: { reason: 'table_truncated', resources: ['invoices'] },
   });
+  const gap = { ...reset, source: { ...reset.source, xid: 0n } };
+  expect(JSON.parse(payload(renderer.renderReset(gap, 'acc_9'))).data.reason).toBe('changes_lost');
 });

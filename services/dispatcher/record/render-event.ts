@@ -64,7 +64,9 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
       return assemble(change, change.account, type, json.recordKey(change), content);
     },
     renderReset(change, account) {
-      const data = JSON.stringify({ reason: 'table_truncated', resources: [resource.name] });
+      // Behind a gap there is no transaction to name: nobody knows what is missing.
+      const reason = change.source.xid === 0n ? 'changes_lost' : 'table_truncated';
+      const data = JSON.stringify({ reason, resources: [resource.name] });
       return assemble(change, account, FEED_RESET, '[]', `"key":null,"data":${data}`);
     },
   };
