@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ADMIN_KEY } from '../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -373,4 +374,31 @@ test('live semantics take in what comes to match while the job runs, round after
   const wanted = [...ids.slice(0, 5), ...ids.slice(10, 15), ...ids.slice(20, 25)];
   expect((await world.results(key, json.job_id)).map(({ item_id }) => item_id)).toEqual(wanted);
   expect(await voided(sourceId)).toEqual(wanted);
+});
+
+test('who made, ran, paused and cancelled operations is on record', async () => {
+  const { key, id, ids } = await world.account(2);
+  const body = { resource: 'invoices', operation: 'void', ids };
+  await world.submit(key, body);
+  const { json } = await world.submit(key, { ...body, async: true }, { 'idempotency-key': 'once' });
+  await world.submit(key, { ...body, async: true }, { 'idempotency-key': 'once' });
+  await world.submit(key, { ...body, dry_run: true });
+  for (const action of ['pause', 'resume', 'cancel']) {
+    await world.api.call('POST', `/bulk/operations/${json.job_id}/${action}`, { key });
+  }
+  const log = await world.api.call('GET', `/admin/audit?account_id=${id}`, { key: ADMIN_KEY });
+  const entries: Record<string, unknown>[] = log.json.data.toReversed();
+  const made = entries.filter(({ action }) => String(action).startsWith('bulk.'));
+  expect(made.map(({ action }) => action)).toEqual([
+    'bulk.run',
+    'bulk.created',
+    'bulk.paused',
+    'bulk.resumed',
+    'bulk.cancelled',
+  ]);
+  expect(made[1]).toMatchObject({
+    actor: expect.stringMatching(/^key_/),
+    subject_id: json.job_id,
+    details: { resource: 'invoices', operation: 'void', by: 'ids', items: 2 },
+  });
 });

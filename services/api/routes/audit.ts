@@ -17,13 +17,17 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/admin/audit',
-      summary: 'List who made exports, took their files and held keys',
+      summary: 'List who made exports, bulk operations and endpoints, took files and held keys',
       access: 'operator',
       account: 'any',
       query: z.strictObject({
         ...PAGE_QUERY,
         action: z.enum(AUDIT_ACTIONS).optional(),
-        subject_id: z.string().max(100).optional().meta({ description: 'An export or a key.' }),
+        subject_id: z
+          .string()
+          .max(100)
+          .optional()
+          .meta({ description: 'An export, a bulk operation, an endpoint or a key.' }),
       }),
       answers: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
       handle: ({ query, accountId }) => {

@@ -10,11 +10,13 @@ import { readQuota } from '../../../shared/store/bulk-quota.ts';
 import { createResultsFiles, type ResultsRequest } from '../bulk/results-file.ts';
 import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
 import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
 import { invalid } from '../http/validate.ts';
 import { presentBulkJob, presentItem } from '../present-bulk.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import {
   type Asked,
   type BulkJobRow,
@@ -73,6 +75,11 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
     if (row === undefined) throw noJob(id);
     return row;
   };
+  const record = (
+    caller: Caller,
+    { id, account_id: accountId }: BulkJobRow,
+    action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled' | 'bulk.downloaded',
+  ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
   const present = async (row: BulkJobRow) => {
     const nowMs = deps.now();
     return presentBulkJob(row, await readQuota(pool, row.account_id, quotaMonth(nowMs)), nowMs);
@@ -123,13 +130,15 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
           otherTypes: FILE_TYPES,
         },
       },
-      handle: ({ param, accountId, query }) =>
+      handle: ({ param, accountId, caller, query }) =>
         whileSourceAnswers(async () => {
           const job = await requireJob(accountId, param('id'));
           const fileRequest = fileRequestOf(query);
           if (fileRequest === undefined) return answerResults(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
-          return openResultsFile(job, fileRequest);
+          const file = await openResultsFile(job, fileRequest);
+          await record(caller, job, 'bulk.downloaded');
+          return file;
         }),
     }),
     defineRoute({
@@ -138,7 +147,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       path: '/bulk/operations/{id}/cancel',
       summary: 'Cancel a bulk operation; what is done stays done; safe to repeat',
       answers: { 202: { description: 'The job, cancelled.', schema: bulkJobSchema } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await cancelBulkJob(pool, accountId, id), [
           'cancelled',
@@ -149,6 +158,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
         deps.ringRelay();
         const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
         let row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.cancelled');
         while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
           await sleep(CANCEL_POLL_MS);
           row = await requireJob(accountId, id);
@@ -162,10 +172,12 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       path: '/bulk/operations/{id}/pause',
       summary: 'Pause a bulk operation; what is in hand is finished; safe to repeat',
       answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
-        return answerJson(202, await present(await requireJob(accountId, id)), JOB_HEADERS);
+        const row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.paused');
+        return answerJson(202, await present(row), JOB_HEADERS);
       },
     }),
     defineRoute({
@@ -174,10 +186,12 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       path: '/bulk/operations/{id}/resume',
       summary: 'Let a paused bulk operation go on; safe to repeat',
       answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
-        return answerJson(202, await present(await requireJob(accountId, id)), JOB_HEADERS);
+        const row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.resumed');
+        return answerJson(202, await present(row), JOB_HEADERS);
       },
     }),
   ];

@@ -16,8 +16,10 @@ import type { RunNow } from '../bulk/number-items.ts';
 import { createPlaces, type Places } from '../bulk/places.ts';
 import { forgetRun, ledgerIdOf, runNow } from '../bulk/run-now.ts';
 import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
+import type { FeedGuard } from '../feed-guard.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { actorOf } from '../http/caller.ts';
 import { readIdempotencyKey } from '../http/idempotency.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { presentItem } from '../present-bulk.ts';
@@ -28,11 +30,13 @@ import {
   MAX_BULK_BODY_BYTES,
 } from '../requests/bulk-request.ts';
 import { findAccount } from '../store/accounts.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import { type BulkFileRow, findBulkFile } from '../store/bulk-files.ts';
 import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from '../store/bulk-jobs.ts';
 import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema } from '../wire-bulk.ts';
 
 export interface BulkDeps {
+  readonly feedGuard: FeedGuard;
   readonly pool: Pool;
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
@@ -92,7 +96,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
         },
         202: { description: 'The job.', schema: bulkAcceptedSchema, headers: { Location: 'Its path.' } },
       },
-      handle: ({ body, accountId: named, once, header }) =>
+      handle: ({ body, accountId: named, caller, once, header }) =>
         whileSourceAnswers(async () => {
           const accountId = oneAccount(named);
           const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
@@ -100,9 +104,21 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
             const sourceId = await sourceIdOf(db, accountId);
             const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
             if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
-            if (body.async) return acceptJob(db, body, checked, accountId, sourceId, deps);
+            const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
+              const { resource, operation } = body;
+              const by = body.filter !== undefined ? 'filter' : body.ids !== undefined ? 'ids' : 'file';
+              const details = { resource, operation, by, items };
+              return recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId, details });
+            };
+            if (body.async) {
+              deps.feedGuard.requireSlack();
+              const job = await acceptJob(db, body, checked, accountId, sourceId, deps);
+              await record('bulk.created', job.id, job.estimated);
+              return job.answer;
+            }
             const run = { accountId, sourceId, ledgerId, body, checked };
             const results = await runSync(db, run, places, deps);
+            await record('bulk.run', ledgerId, results.length);
             const count = (status: string) => results.filter((result) => result.status === status).length;
             return answerJson(200, {
               resource: body.resource,
@@ -159,7 +175,7 @@ async function acceptJob(
   accountId: string,
   sourceId: string,
   deps: BulkDeps,
-): Promise<TextAnswer> {
+): Promise<{ id: string; estimated: number; answer: TextAnswer }> {
   const file = await fileOf(db, body, accountId);
   await requireRoom(db, accountId, deps.maxQueuedBulk);
   const { table, operation } = checked;
@@ -184,7 +200,7 @@ async function acceptJob(
     items,
     chunkItems: operation.kind === 'http' ? HTTP_CHUNK_ITEMS : CHUNK_ITEMS,
   });
-  return answerJson(
+  const answer = answerJson(
     202,
     {
       job_id: id,
@@ -194,6 +210,7 @@ async function acceptJob(
     },
     { location: `/bulk/operations/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) },
   );
+  return { id, estimated, answer };
 }
 
 async function answerDryRun(

@@ -11,11 +11,13 @@ import { awaitApplied } from '../await-applied.ts';
 import { resolveStart } from '../feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, answerNothing } from '../http/answer.ts';
+import { actorOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
 import { presentAttempt, presentWebhook } from '../present.ts';
 import { webhookBodySchema, webhookPatchSchema } from '../requests/webhook-request.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import {
   addSecret,
   deleteWebhook,
@@ -67,7 +69,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       answers: {
         201: { description: 'The endpoint, its secret shown this once.', schema: webhookWithSecretSchema },
       },
-      handle: ({ body, accountId, once }) =>
+      handle: ({ body, accountId, caller, once }) =>
         once(async (db) => {
           const account = oneAccount(accountId);
           if ((await lockAndCountWebhooks(db, account)) >= MAX_WEBHOOKS) {
@@ -95,6 +97,14 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             handOff,
           });
           const webhook = presentWebhook(known(row, 'new'), deps.now());
+          await recordAudit(db, {
+            accountId: account,
+            actor: actorOf(caller),
+            action: 'webhook.created',
+            subjectId: webhook.id,
+            // A URL's query may hold a secret of the receiver's.
+            details: { url: body.url.split(/[?#]/)[0] },
+          });
           return answerJson(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
         }),
     }),
@@ -145,11 +155,18 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}',
       summary: 'Delete an endpoint and what waits for it',
       answers: { 204: { description: 'Deleted.' } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
         await awaitApplied(pool, row.id);
         await deleteWebhook(pool, accountId, row.id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'webhook.deleted',
+          subjectId: row.id,
+        });
         return answerNothing();
       },
     }),
