@@ -53,6 +53,8 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   tcp_keepalives_count: '4',
   // Compiling costs more than it saves in reads that are bound by the network.
   jit: 'off',
+  // A table is shared by readers of its chunks; workers of the server's own would come on top of them, at the product's cost.
+  max_parallel_workers_per_gather: '0',
   // Every cursor here is read to its end.
   cursor_tuple_fraction: '1.0',
 };

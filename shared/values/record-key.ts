@@ -1,12 +1,14 @@
 import type { RowShape, RowTexts } from '../domain/row-shape.ts';
 import { toWireText } from './json-text.ts';
+import type { PgRow } from './pg-row.ts';
 
 /**
  * Identifies a record within its resource: a JSON array of the key columns' wire texts, `["42"]`, in key order. Part
- * of Kafka keys, and the lane in which a record's events keep their order. Both forms give the same text for a row.
+ * of Kafka keys, and the lane in which a record's events keep their order. All forms give the same text for a row.
  */
 export interface RecordKey {
   ofPgTexts(row: RowTexts): string;
+  ofPgRow(row: PgRow): string;
   ofWireTexts(row: RowTexts): string;
 }
 
@@ -19,14 +21,16 @@ export function createRecordKey(shape: RowShape, keyColumns: readonly string[]):
       throw new RangeError(`${shape.resource} has no key column ${JSON.stringify(name)}`);
     return { index, type: column.type };
   });
+  const ofTexts = (textAt: (index: number) => string | null) =>
+    JSON.stringify(
+      key.map(({ index, type }) => {
+        const text = textAt(index);
+        return text === null ? null : toWireText(type, text);
+      }),
+    );
   return {
-    ofPgTexts: (row) =>
-      JSON.stringify(
-        key.map(({ index, type }) => {
-          const text = row[index] ?? null;
-          return text === null ? null : toWireText(type, text);
-        }),
-      ),
+    ofPgTexts: (row) => ofTexts((index) => row[index] ?? null),
+    ofPgRow: (row) => ofTexts((index) => row.text(index)),
     ofWireTexts: (row) => JSON.stringify(key.map(({ index }) => row[index] ?? null)),
   };
 }

@@ -44,7 +44,7 @@ export class UnencodableRowError extends Error {
 }
 
 const NULL_BRANCH = 0;
-const VALUE_BRANCH = 2;
+export const VALUE_BRANCH = 2;
 const NULL_JSON = Buffer.from('null');
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
@@ -129,6 +129,11 @@ function writeColumn(
   if (!isKey) out.writeByte(text === null ? NULL_BRANCH : VALUE_BRANCH);
   else if (text === null) throw new UnreadableTextError('a key, which is never null');
   if (text !== null) writeText(out, type, text);
+}
+
+/** A column of a PostgreSQL row, behind the branch of its union. @throws UnreadableTextError */
+export function writePgColumn(out: ByteWriter, column: Column, pgText: string | null): void {
+  writeColumn(out, column, pgText, writeValue);
 }
 
 function writeValue(out: ByteWriter, type: ValueType, pgText: string): void {

@@ -1,9 +1,11 @@
 import avro from 'avsc';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { dataRow } from '../../test/support/data-row.ts';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { PgRow } from './pg-row.ts';
 import { UnencodableRowError } from './row-body.ts';
 import { createRowCodec } from './row-codec.ts';
 import { createRowJson, toWireTexts } from './row-json.ts';
@@ -80,6 +82,77 @@ test('the short way to JSON gives the same text as the long one, and it is JSON'
       expect(Object.keys(JSON.parse(json))).toHaveLength(sampleShape.columns.length);
     }),
   );
+});
+
+function pgRow(texts: readonly (string | Buffer | null)[]): PgRow {
+  const row = new PgRow();
+  const body = dataRow(texts);
+  row.read(body, 0, body.length);
+  return row;
+}
+
+test('a row encoded from its bytes is the message that its texts make', () => {
+  fc.assert(
+    fc.property(sampleRow, (row) => {
+      expect(sampleCodec.encodeRow(pgRow(row), 7).toBuffer()).toEqual(sampleCodec.encode(row, 7));
+    }),
+  );
+});
+
+test.each([
+  ['timestamptz', '2026-01-02 03:04:05+00'],
+  ['timestamptz', '2026-01-02 03:04:05.1+00'],
+  ['timestamptz', '2026-01-02 03:04:05.123456+05:30'],
+  ['timestamptz', '10000-01-02 03:04:05+00'],
+  ['timestamptz', '-infinity'],
+  ['jsonb', '{"a": "\\n"}'],
+  ['json', '{"a":\n  [1,\r\n2]}'],
+  ['json', ''],
+  ['int4', '-2147483648'],
+  ['int8', '-9223372036854775808'],
+  ['int8', '999999999999999'],
+  ['int8', '-0'],
+  ['text', ''],
+  ['text', 'é'.repeat(20)],
+  ['text', 'é'.repeat(21)],
+  ['varchar', 'x'.repeat(100_000)],
+])('%s %j is the same from bytes as from text', (name, text) => {
+  const shape = shapeOf(scalarType('int8', -1), scalarType(name, -1));
+  const codec = createRowCodec(shape, names);
+  expect(codec.encodeRow(pgRow(['1', text]), 7).toBuffer()).toEqual(codec.encode(['1', text], 7));
+});
+
+test('columns beyond the shape are left out, and too few are refused', () => {
+  const texts = ['1', ...TYPES.map(() => null)];
+  expect(sampleCodec.encodeRow(pgRow([...texts, 'acc_1']), 7).toBuffer()).toEqual(
+    sampleCodec.encode(texts, 7),
+  );
+  expect(() => sampleCodec.encodeRow(pgRow(['1']), 7)).toThrow(RangeError);
+});
+
+test.each([
+  ['int4', '1x'],
+  ['int4', ''],
+  ['int8', '-'],
+  ['int8', '9223372036854775808'],
+  ['bool', 'true'],
+  ['float8', ''],
+  ['bytea', 'abc'],
+])('%s %j is refused from bytes as from text', (name, text) => {
+  const codec = createRowCodec(shapeOf(scalarType('int8', -1), scalarType(name, -1)), names);
+  expect(() => codec.encode(['1', text], 7)).toThrow(UnencodableRowError);
+  expect(() => codec.encodeRow(pgRow(['1', text]), 7)).toThrow(UnencodableRowError);
+});
+
+test('a null key is refused, and bytes that are not UTF-8 are replaced as everywhere', () => {
+  const codec = createRowCodec(shapeOf(scalarType('int8', -1), scalarType('text', -1)), names);
+  expect(() => codec.encodeRow(pgRow([null, 'x']), 7)).toThrow(UnencodableRowError);
+  for (const count of [1, 100]) {
+    const bytes = Buffer.concat([Buffer.from('a'), Buffer.alloc(count, 0xff)]);
+    expect(codec.encodeRow(pgRow(['1', bytes]), 7).toBuffer()).toEqual(
+      codec.encode(['1', bytes.toString()], 7),
+    );
+  }
 });
 
 test('a selection of columns is the row without the others', () => {

@@ -2,6 +2,8 @@ import type { RowShape, RowTexts } from '../domain/row-shape.ts';
 import type { RecordNames } from './avro-name.ts';
 import { AvroReader } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
+import type { PgRow } from './pg-row.ts';
+import { createPgRowWriter } from './pg-row-writer.ts';
 import { createRowBody } from './row-body.ts';
 import { createRowJson } from './row-json.ts';
 import { type RowSchema, rowSchema } from './row-schema.ts';
@@ -21,6 +23,13 @@ export interface RowCodec {
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
   encode(pgTexts: RowTexts, registryId: number): Buffer;
+  /**
+   * `encode` of the row's texts, several times faster; columns beyond the shape's are left out. What it returns is written anew
+   * by the next call.
+   *
+   * @throws UnencodableRowError
+   */
+  encodeRow(row: PgRow, registryId: number): ByteWriter;
   /** The same message, from the row's wire texts. @throws UnencodableRowError */
   encodeWire(wireTexts: RowTexts, registryId: number): Buffer;
   /** The row's wire texts. `offset` is where the Avro body starts. @throws UnreadableMessageError */
@@ -40,6 +49,7 @@ export interface RowCodec {
 
 export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
   const body = createRowBody(shape);
+  const rows = createPgRowWriter(shape);
   const { toJson } = createRowJson(shape);
   const scratch = new ByteWriter();
 
@@ -62,6 +72,12 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
       writeWireHeader(scratch, registryId);
       body.writeWire(scratch, wireTexts);
       return scratch.toBuffer();
+    },
+    encodeRow(row, registryId) {
+      scratch.reset();
+      writeWireHeader(scratch, registryId);
+      rows.write(scratch, row);
+      return scratch;
     },
     decode(message, offset = WIRE_HEADER_BYTES) {
       const reader = new AvroReader(message, offset);

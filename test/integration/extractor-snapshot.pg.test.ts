@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keysQuery, rowsQuery } from '../../services/extractor/chunk-queries.ts';
-import { SnapshotGoneError } from '../../services/extractor/extraction-errors.ts';
+import { SnapshotGoneError, SourceSessionLostError } from '../../services/extractor/extraction-errors.ts';
 import { type ChunkPlan, planChunks } from '../../services/extractor/holder/plan-chunks.ts';
 import { takeSnapshot } from '../../services/extractor/holder/take-snapshot.ts';
 import { assertNotRewritten, enterSnapshot } from '../../services/extractor/reader/enter-snapshot.ts';
@@ -145,8 +145,7 @@ test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order',
       const reading = readRows(
         session.client,
         rowsQuery(selection, key, plan),
-        4,
-        (row) => read.push(row),
+        (row) => read.push([...row.texts()]),
         NEVER,
       );
       expect(await reading.done).toBe(plan.rows);
@@ -169,20 +168,23 @@ test('a paused reading goes on where it was, and a row that can not be taken end
       setImmediate(reading.resume);
     }
   };
-  const reading = readRows(session.client, query, 300, onRow, NEVER);
+  const reading = readRows(session.client, query, onRow, NEVER);
   expect(await reading.done).toBe(20_000);
   const refuse = () => {
     throw new Error('not this one');
   };
-  await expect(readRows(session.client, query, 300, refuse, NEVER).done).rejects.toThrow('not this one');
+  await expect(readRows(session.client, query, refuse, NEVER).done).rejects.toThrow('not this one');
 });
 
-test('a reading whose connection is gone ends with the reason it was given', async () => {
-  const session = await openSession();
+test('a reading ends when its connection is gone, and for the reason it was given when it stands still', async () => {
+  const query = { text: 'select g from generate_series(1, 200000) g', values: [] };
+  const gone = await openSession();
+  const cutOff = readRows(gone.client, query, () => cutOff.pause(), NEVER);
+  await gone[Symbol.asyncDispose]();
+  await expect(cutOff.done).rejects.toThrow(SourceSessionLostError);
   const over = new AbortController();
-  const query = { text: 'select g from generate_series(1, 20000) g', values: [] };
-  const reading = readRows(session.client, query, 100, () => reading.pause(), over.signal);
-  await session[Symbol.asyncDispose]();
-  over.abort(new Error('the session is lost'));
-  await expect(reading.done).rejects.toThrow('the session is lost');
+  const still = await openSession();
+  const standing = readRows(still.client, query, () => standing.pause(), over.signal);
+  over.abort(new Error('the lease is lost'));
+  await expect(standing.done).rejects.toThrow('the lease is lost');
 });

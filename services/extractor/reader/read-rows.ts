@@ -1,50 +1,62 @@
-import type pg from 'pg';
-import QueryStream from 'pg-query-stream';
-import { rawTypes } from '../../../shared/postgres/text-session.ts';
+import pg from 'pg';
+import { PgRow } from '../../../shared/values/pg-row.ts';
 import type { SqlQuery } from '../chunk-queries.ts';
-
-/** A row's PostgreSQL texts in the order of the query's columns; null is SQL NULL. */
-export type RowFields = (string | null)[];
+import { SourceSessionLostError } from '../extraction-errors.ts';
+import { tapDataRows } from './data-row-tap.ts';
 
 export interface RowReading {
-  /** The number of rows, once all were handed over. @throws what the server or `onRow` threw, or the signal's reason */
+  /**
+   * The number of rows, once all were handed over.
+   *
+   * @throws pg's DatabaseError, SourceSessionLostError, what `onRow` threw, or the signal's reason
+   */
   readonly done: Promise<number>;
-  /** Stops handing over; no further batch is fetched. */
+  /** Stops handing over. The server goes on until the connection's buffers are full, and then waits. */
   pause(): void;
   resume(): void;
 }
 
 /**
- * Reads a query through a portal, `batchRows` rows at a time, and hands over each row as texts. No more than two batches are
- * ever in memory, whatever the size of the result.
+ * Reads a query on a connection that nobody else uses meanwhile, and hands over each row where its bytes stand; the row is
+ * another one as soon as `onRow` returns. Memory is what the socket holds, whatever the size of the result.
+ *
+ * A reading that fails leaves the connection in the middle of its query: it is of no use afterwards.
  */
 export function readRows(
   client: pg.Client,
   { text, values }: SqlQuery,
-  batchRows: number,
-  onRow: (fields: RowFields) => void,
+  onRow: (row: PgRow) => void,
   signal: AbortSignal,
 ): RowReading {
-  const stream = client.query(
-    new QueryStream(text, [...values], { batchSize: batchRows, rowMode: 'array', types: rawTypes }),
-  );
-  const done = new Promise<number>((resolve, reject) => {
-    let rowCount = 0;
-    stream.on('data', (fields: RowFields) => {
-      try {
-        onRow(fields);
-        rowCount += 1;
-      } catch (error) {
-        reject(error);
-        stream.destroy();
-      }
-    });
-    stream.once('end', () => resolve(rowCount));
-    stream.once('error', reject);
-    // The stream of a connection that is gone waits for an answer to its farewell, and would never settle.
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  const { promise: done, resolve, reject } = Promise.withResolvers<number>();
+  const row = new PgRow();
+  let rowCount = 0;
+  const fail = (error: unknown) => {
+    tap.close();
+    reject(error);
+  };
+  const tap = tapDataRows(client.connection.stream, (bytes, start, end) => {
+    try {
+      row.read(bytes, start, end);
+      onRow(row);
+      rowCount += 1;
+    } catch (error) {
+      fail(error);
+    }
   });
+  client.query(text, [...values]).then(
+    () => {
+      tap.release();
+      resolve(rowCount);
+    },
+    (cause: unknown) => {
+      tap.release();
+      fail(cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError('rows', { cause }));
+    },
+  );
+  // A connection that stands still settles nothing, nor does one that is not read from.
+  signal.addEventListener('abort', () => fail(signal.reason), { once: true });
   // Whoever reads awaits it later, after a failure elsewhere perhaps not at all.
   done.catch(() => undefined);
-  return { done, pause: () => stream.pause(), resume: () => stream.resume() };
+  return { done, pause: tap.pause, resume: tap.resume };
 }

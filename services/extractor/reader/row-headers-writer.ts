@@ -1,0 +1,50 @@
+import type { RowHeaders } from '../../../shared/kafka/row-headers.ts';
+import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
+import { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import { writeJsonInteger } from '../../../shared/values/json-writer.ts';
+import type { RecordHeaders } from './record-batch.ts';
+
+const HEADER_COUNT = 5;
+
+/**
+ * Writes the headers of one try's rows, the same as `toKafkaHeaders` has them and in the same order. What is the same for all
+ * rows is encoded once.
+ */
+export class RowHeadersWriter implements RecordHeaders {
+  seq = 0;
+  account = '';
+  isLast = false;
+  readonly #constant: Buffer;
+  readonly #digits = new ByteWriter();
+
+  constructor({ exportId, chunk, attempt }: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>) {
+    const out = new ByteWriter();
+    writeString(out, 'export');
+    writeString(out, exportId);
+    writeString(out, 'chunk');
+    writeString(out, String(chunk));
+    writeString(out, 'attempt');
+    writeString(out, String(attempt));
+    writeString(out, 'seq');
+    this.#constant = out.toBuffer();
+  }
+
+  write(out: ByteWriter): void {
+    writeInteger(out, this.isLast ? HEADER_COUNT + 1 : HEADER_COUNT);
+    out.reserve(this.#constant.length);
+    out.length += this.#constant.copy(out.bytes, out.length);
+    this.#digits.reset();
+    writeJsonInteger(this.#digits, this.seq);
+    writeInteger(out, this.#digits.length);
+    out.reserve(this.#digits.length);
+    for (let index = 0; index < this.#digits.length; index += 1) {
+      out.bytes[out.length + index] = this.#digits.bytes[index] as number;
+    }
+    out.length += this.#digits.length;
+    writeString(out, 'account');
+    writeString(out, this.account);
+    if (!this.isLast) return;
+    writeString(out, 'last');
+    writeString(out, '1');
+  }
+}
