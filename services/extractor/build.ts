@@ -20,6 +20,7 @@ import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { createAnnouncer } from './announcer.ts';
+import { createHistoryWatch } from './as-of/watch-history.ts';
 import { createBells } from './bells.ts';
 import { createCommandBells } from './command-bells.ts';
 import type { ExtractorConfig } from './config.ts';
@@ -103,13 +104,14 @@ export async function buildExtractor(
         rows,
       }),
   });
+  const history = createHistoryWatch({ control, openSession, catalog, log });
   const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);
 
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),
   );
   log.info('service.listening', { port });
-  return [commands, holder, reader];
+  return [commands, holder, reader, history];
 }
 
 /** @throws SetupError with everything that keeps the catalog's tables from being exported exactly */

@@ -26,6 +26,7 @@ function selection(request: Partial<RowSelection['request']> = {}): RowSelection
       includeRelated: false,
       dateRange: undefined,
       changesSince: null,
+      asOf: null,
       ...request,
     },
     accountSourceId: "a'cme",

@@ -22,16 +22,21 @@ export function keysQuery(selection: RowSelection): SqlQuery {
 
 /** The rows of one chunk in key order, with the columns in the given order. */
 export function rowsQuery(selection: RowSelection, columns: readonly string[], bounds: KeyBounds): SqlQuery {
-  const key = list(selection.resource.key);
   const { conditions, values } = selectionConditions(selection);
-  const compare = (operator: '>' | '<=', bound: readonly string[]) => {
-    // Parameters take the key columns' own types and collations, so that the bounds mean what the cursor's order meant.
-    const parameters = bound.map((text) => `$${values.push(text)}`);
-    conditions.push(`(${key}) ${operator} (${parameters.join(', ')})`);
-  };
-  if (bounds.lowerKey !== null) compare('>', bounds.lowerKey);
-  if (bounds.upperKey !== null) compare('<=', bounds.upperKey);
+  conditions.push(...boundConditions(selection.resource.key, bounds, (text) => `$${values.push(text)}`));
   return { text: query(selection, columns, conditions), values };
+}
+
+/** That a row lies within the bounds. `addValue` takes a parameter and returns its place, `$3`. */
+export function boundConditions(
+  key: readonly string[],
+  { lowerKey, upperKey }: KeyBounds,
+  addValue: (text: string) => string,
+): string[] {
+  // Parameters take the key columns' own types and collations, so that the bounds mean what the cursor's order meant.
+  const compare = (operator: '>' | '<=', bound: readonly string[] | null) =>
+    bound === null ? [] : [`(${list(key)}) ${operator} (${bound.map(addValue).join(', ')})`];
+  return [...compare('>', lowerKey), ...compare('<=', upperKey)];
 }
 
 function query(

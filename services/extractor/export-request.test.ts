@@ -16,6 +16,7 @@ test('a stored request keeps what selects rows, and other members are passed ove
     includeRelated: false,
     dateRange: { from: '2026-01-01T00:00:00Z', to: null, field: 'created_at' },
     changesSince: null,
+    asOf: null,
   });
   expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({
     resources: ['orders'],
@@ -23,6 +24,7 @@ test('a stored request keeps what selects rows, and other members are passed ove
     includeRelated: false,
     dateRange: undefined,
     changesSince: null,
+    asOf: null,
   });
 });
 

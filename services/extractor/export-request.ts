@@ -15,6 +15,8 @@ export interface ExportRequest {
     | undefined;
   /** The earlier export whose changes since then are wanted, in place of everything. */
   readonly changesSince: string | null;
+  /** The past moment whose state is wanted, RFC 3339; null for the present. */
+  readonly asOf: string | null;
 }
 
 const REQUEST = z.object({
@@ -29,6 +31,7 @@ const REQUEST = z.object({
     })
     .nullish(),
   changes_since: z.string().nullish(),
+  as_of: z.string().nullish(),
 });
 
 /** Reads a request as the API stored it. @throws ExportFailedError when it is none */
@@ -45,6 +48,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
     include_related: includeRelated,
     date_range: range,
     changes_since: changesSince,
+    as_of: asOf,
   } = parsed.data;
   return {
     resources,
@@ -54,6 +58,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
       ? { from: range.from ?? null, to: range.to ?? null, field: range.field ?? null }
       : undefined,
     changesSince: changesSince ?? null,
+    asOf: asOf ?? null,
   };
 }
 

@@ -49,6 +49,8 @@ export type FailureCode =
   | 'feed_mismatch'
   | 'feed_reset'
   | 'base_too_old'
+  | 'moment_not_covered'
+  | 'record_not_known'
   | 'permission_denied'
   | 'source_corrupted'
   | 'source_refused'

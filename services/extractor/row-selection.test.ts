@@ -44,6 +44,7 @@ function conditionsOf(
       includeRelated: true,
       dateRange: undefined,
       changesSince: null,
+      asOf: null,
       ...request,
     },
     accountSourceId: 'acme',

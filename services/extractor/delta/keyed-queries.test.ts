@@ -22,6 +22,7 @@ const SELECTION: RowSelection = {
     includeRelated: false,
     dateRange: undefined,
     changesSince: 'exp_1',
+    asOf: null,
   },
   accountSourceId: 'acme',
   references: [],

@@ -1,12 +1,11 @@
 import type { Pool } from 'pg';
-import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
 import type { ResourceRowsSource } from '../reader/resource-rows.ts';
 import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import { assertSameColumns } from './assert-same-columns.ts';
+import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
 import type { DeltaBase } from './find-base.ts';
 import { readKeyColumns } from './key-columns.ts';
@@ -20,17 +19,12 @@ export interface Delta {
   plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
 }
 
-export interface DeltaDeps {
+export interface DeltaDeps extends RecordingDeps {
   readonly control: Pool;
-  readonly recordedChanges: RecordedChanges;
   readonly holder: SourceSession;
   readonly resourceRows: ResourceRowsSource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
-  /** Recording that stands still for so long is not running. */
-  readonly feedTimeoutMs: number;
-  /** Waits while the condition holds, keeping the snapshot. */
-  readonly waitWhile: (mustWait: () => Promise<boolean>) => Promise<void>;
 }
 
 /**
@@ -61,34 +55,3 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
 }
 
 const runOf = ({ id, runAttempt }: ClaimedExport) => `${id}/${runAttempt}`;
-
-/** Sorting many keys takes longer than the server lets a session be idle that holds a snapshot. */
-async function keptAlive<T>(work: Promise<T>, { waitWhile }: DeltaDeps): Promise<T> {
-  let isUnderWay = true;
-  const end = () => {
-    isUnderWay = false;
-  };
-  work.then(end, end);
-  await waitWhile(async () => isUnderWay);
-  return work;
-}
-
-async function awaitRecorded({ recordedChanges, feedTimeoutMs, waitWhile }: DeltaDeps): Promise<void> {
-  const end = await recordedChanges.end();
-  let seen = '';
-  let movedAtMs = Date.now();
-  await waitWhile(async () => {
-    const missing = (await recordedChanges.missing(end)).join();
-    if (missing === '') return false;
-    if (missing !== seen) {
-      seen = missing;
-      movedAtMs = Date.now();
-    }
-    const stoodMs = Date.now() - movedAtMs;
-    if (stoodMs < feedTimeoutMs) return true;
-    throw new ExportFailedError(
-      'feed_not_running',
-      `Changes have not been recorded for ${Math.round(stoodMs / 1_000)} s: check that dispatcher runs.`,
-    );
-  });
-}

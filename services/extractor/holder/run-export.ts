@@ -5,6 +5,8 @@ import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { createDoorbell, type Doorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { awaitMoment } from '../as-of/await-moment.ts';
+import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
 import type { Bells } from '../bells.ts';
 import { findBase } from '../delta/find-base.ts';
 import { openDelta } from '../delta/open-delta.ts';
@@ -37,7 +39,7 @@ export interface RunExportDeps {
   readonly bells: Bells;
   readonly resourceRows: ResourceRowsSource;
   readonly log: Log;
-  /** Asked for exports of changes only. */
+  /** Asked for exports of changes and of past moments only. */
   readonly recordedChanges: RecordedChanges;
   announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
 }
@@ -77,7 +79,8 @@ const KEEP_ALIVE_MS = 10_000;
  *   5. Chunks are planned under S, a window at a time, and read by every extractor.
  *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
  *
- * An export of changes waits for its seal before step 5, since the keys it reads are those of the events up to there.
+ * An export of changes, or of a past moment, waits for its seal before step 5, since what it reads follows from the events
+ * up to there.
  *
  * A break of either session before the end is the end of the run: the caller starts a new one, under another snapshot.
  */
@@ -102,7 +105,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     return session;
   };
   const sealing = await open(`seal ${claim.id}`);
-  const { changesSince } = request;
+  const { changesSince, asOf } = request;
   const base =
     changesSince === null
       ? undefined
@@ -114,6 +117,10 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const startLsn = await awaitSettledFeed(run, sealing, feed, control, bell);
   const holder = await open(`snapshot ${claim.id}`);
   assertOneServer(sealing, holder);
+  if (asOf !== null) {
+    await awaitMoment(holder, asOf, () => bell.wait(LOOK_MS, signal));
+    await makeKeyTables(holder, resources.length);
+  }
   const held = await takeSnapshot(
     holder,
     resources.map(({ table }) => table),
@@ -139,9 +146,10 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     if (!isSealed) feed.look(await readFeedState(control));
     return !isSealed;
   };
-  if (base !== undefined) await waitWhile(isUnsealed);
-  const snapshot = formatSnapshot(held.snapshot);
-  const delta = base && (await openDelta(claim, base, { ...config, ...deps, holder, snapshot, waitWhile }));
+  if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
+  const byEvents = { ...config, ...deps, holder, snapshot: formatSnapshot(held.snapshot), waitWhile };
+  const delta = base && (await openDelta(claim, base, byEvents));
+  const past = asOf === null ? undefined : await openAsOf(claim, asOf, resources, byEvents);
   const references = request.includeRelated ? await readReferences(holder, resources) : [];
   let chunkCount = 0;
   let rowCount = 0;
@@ -149,7 +157,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     const chunksBefore = chunkCount;
     const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
     const selection = { resource, request, accountSourceId: claim.accountSourceId, references };
-    const plans = delta?.plan(selection, perChunk) ?? planChunks(holder, selection, perChunk);
+    const plans = (delta ?? past)?.plan(selection, perChunk) ?? planChunks(holder, selection, perChunk);
     for await (const plan of plans) {
       signal.throwIfAborted();
       await addPlanned(run, held, { resource: resource.name, ...plan }, deps);

@@ -1,5 +1,7 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import type { PgRow } from '../../../shared/values/pg-row.ts';
+import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import type { ChunkImage } from '../as-of/affected-keys.ts';
+import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
 import { rowsQuery, type SqlQuery } from '../chunk-queries.ts';
 import { parseRecordKey, readKeyColumns } from '../delta/key-columns.ts';
 import { keyedRowsQuery } from '../delta/keyed-queries.ts';
@@ -11,10 +13,9 @@ import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
-import { readRows } from './read-rows.ts';
+import { type RowFields, readRows } from './read-rows.ts';
 import { type KafkaRecord, RecordBatch } from './record-batch.ts';
 import type { ResourceRowsSource } from './resource-rows.ts';
-import { RowHeadersWriter } from './row-headers-writer.ts';
 import type { RowProducer } from './row-producers.ts';
 
 export interface CopyChunkDeps {
@@ -27,12 +28,19 @@ export interface CopyChunkDeps {
   readonly chunkTimeoutMs: number;
   /** The record keys of a chunk of an export of changes. */
   readKeys(chunk: ClaimedChunk): Promise<readonly string[]>;
+  /** The records that a chunk of an export of a past moment has from events, and the keys of those it does not have. */
+  readImages(chunk: ClaimedChunk): Promise<readonly ChunkImage[]>;
   /** Called often with the number of rows read so far. */
   onProgress(rowCount: number): void;
 }
 
 /** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
 const BATCH_BYTES = 512 * 1024;
+
+/** A chunk has about the same number of bytes whatever its rows are like, so a share of its rows bounds what a fetch brings. */
+const FETCHES_PER_CHUNK = 16;
+const MIN_FETCH_ROWS = 50;
+const MAX_FETCH_ROWS = 2_000;
 
 /**
  * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last
@@ -66,19 +74,32 @@ export async function copyChunk(
   const references = request.includeRelated ? await readReferences(session, family) : [];
   const selection = { resource, request, accountSourceId: chunk.accountSourceId, references };
   const wanted = isOfAllAccounts ? [...columns, resource.account] : columns;
+  const past: PastRows | undefined =
+    request.asOf === null
+      ? undefined
+      : await readPastRows(session, selection, wanted, chunk, await deps.readImages(chunk));
   const query =
-    request.changesSince === null
+    past?.query ??
+    (request.changesSince === null
       ? rowsQuery(selection, wanted, chunk)
-      : await changedRowsQuery(chunk, selection, wanted, session, deps);
+      : await changedRowsQuery(chunk, selection, wanted, session, deps));
   const partition = chunk.chunk % deps.topic.partitionCount;
-  const headers = new RowHeadersWriter(chunk);
-  headers.account = chunk.accountSourceId ?? '';
   let seq = 0;
-  const onRow = (row: PgRow) => {
-    if (isOfAllAccounts) headers.account = row.text(columns.length) ?? '';
-    headers.seq = seq;
-    headers.isLast = seq === chunk.rowsPlanned - 1;
-    sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers });
+  const onRow = (fields: RowFields) => {
+    const account = isOfAllAccounts ? (fields.pop() ?? '') : (chunk.accountSourceId ?? '');
+    const headers = toKafkaHeaders({
+      exportId: chunk.exportId,
+      chunk: chunk.chunk,
+      attempt: chunk.attempt,
+      seq,
+      account,
+      isLast: seq === chunk.rowsPlanned - 1,
+    });
+    const place = past === undefined ? null : (fields.pop() ?? null);
+    const image = place === null ? undefined : past?.imageAt(place);
+    const key = image === undefined ? recordKey.ofPgTexts(fields) : recordKey.ofWireTexts(image);
+    const value = image === undefined ? codec.encode(fields, schemaId) : codec.encodeWire(image, schemaId);
+    sender.add({ key, value, headers });
     seq += 1;
     deps.onProgress(seq);
   };
@@ -90,7 +111,9 @@ export async function copyChunk(
     onRoom: () => reading.resume(),
     onFailure: abort,
   });
-  const reading = readRows(session.client, query, onRow, signal);
+  const share = Math.ceil(chunk.rowsPlanned / FETCHES_PER_CHUNK);
+  const fetchRows = Math.min(MAX_FETCH_ROWS, Math.max(MIN_FETCH_ROWS, share));
+  const reading = readRows(session.client, query, fetchRows, onRow, signal);
   const rowCount = await reading.done;
   await sender.finish();
   await assertNotRewritten(session, resource.table);

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { readChunkImages } from '../as-of/affected-keys.ts';
 import type { Bells } from '../bells.ts';
 import { readChunkKeys } from '../delta/delta-keys.ts';
 import { LeaseLostError, StoppingError } from '../extraction-errors.ts';
@@ -87,6 +88,7 @@ async function readOne(
         topic: deps.topicOf(resource),
         chunkTimeoutMs: config.chunkTimeoutMs,
         readKeys: (claimed) => readChunkKeys(control, claimed),
+        readImages: (claimed) => readChunkImages(control, claimed),
         onProgress: (count) => {
           rowsRead = count;
         },

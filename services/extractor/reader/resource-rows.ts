@@ -1,5 +1,6 @@
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { rowRecordNames } from '../../../shared/values/avro-name.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
@@ -10,6 +11,7 @@ import type { SourceSession } from '../source-session.ts';
 /** How one resource's rows are encoded in one run of an export. */
 export interface ResourceRows {
   readonly columns: readonly string[];
+  readonly shape: RowShape;
   readonly codec: RowCodec;
   readonly recordKey: RecordKey;
   readonly schemaId: number;
@@ -37,6 +39,7 @@ export function createResourceRows(
     const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
     return {
       columns: shape.columns.map(({ name }) => name),
+      shape,
       codec,
       recordKey: createRecordKey(shape, resource.key),
       schemaId,

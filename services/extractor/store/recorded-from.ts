@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { SourceSession } from '../source-session.ts';
 
 /** From where on the changes of the accounts of one export are recorded. */
 export interface RecordingState {
@@ -26,5 +27,33 @@ export async function startRecording(db: Queryable, accountIds: readonly string[
   await db.query(
     'update accounts set recorded_from_lsn = $2::pg_lsn where id = any($1) and recorded_from_lsn is null',
     [accountIds, formatLsn(from)],
+  );
+}
+
+/** Accounts of which it is not noted yet from when on their changes are recorded. */
+export async function findUnrecordedAccounts(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>({
+    name: 'find_unrecorded_accounts',
+    text: 'select id from accounts where recorded_from_at is null limit 1000',
+  });
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * Notes from where and when on changes of these accounts, which are known, are recorded. The clock is read after the WAL's
+ * position, so that what was committed later than the one has its place behind the other.
+ */
+export async function noteRecording(
+  db: Queryable,
+  source: Pick<SourceSession, 'query'>,
+  accountIds: readonly string[],
+): Promise<void> {
+  const { rows } = await source.query(
+    'select pg_current_wal_insert_lsn()::text as lsn, clock_timestamp()::text as at',
+  );
+  await db.query(
+    `update accounts set recorded_from_at = $3::timestamptz, recorded_from_lsn = coalesce(recorded_from_lsn, $2::pg_lsn)
+     where id = any($1) and recorded_from_at is null`,
+    [accountIds, rows[0]?.lsn, rows[0]?.at],
   );
 }

@@ -1,0 +1,247 @@
+import type { Pool } from 'pg';
+import QueryStream from 'pg-query-stream';
+import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import type { StoredEvent } from './event-row.ts';
+import type { PlacedKey } from './plan-as-of.ts';
+
+/** Sorting the events of a very busy account takes longer than any other statement of the control store. */
+const LONG_TIMEOUT = '10min';
+
+/**
+ * Events of the run's account that could make its state at the cut another than the snapshot's: all from the cut on, and all
+ * that the snapshot may have been too early for. Its seal has come, so that those in it are recorded.
+ */
+const AROUND_CUT = `
+  from exports e join events v on v.account_id = e.account_id
+  where e.id = $1 and e.run_attempt = $2
+    and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.commit_lsn <= e.sealed_lsn`;
+
+/** @throws ExportFailedError when a table was emptied since the cut, or changes may have been lost: no event tells of single rows then */
+export async function assertNoResetSince(db: Queryable, { id, runAttempt, resources }: ClaimedExport) {
+  const { rows } = await db.query<{ resource: string; committed_at: string }>(
+    `select v.resource, v.committed_at::text ${AROUND_CUT} and v.type = 'feed.reset' and v.resource = any($3) limit 1`,
+    [id, runAttempt, resources],
+  );
+  const found = rows[0];
+  if (found === undefined) return;
+  throw new ExportFailedError(
+    'feed_reset',
+    `At ${found.committed_at}, ${found.resource} was truncated, or changes may have been lost: ask for a later moment.`,
+  );
+}
+
+/**
+ * A key is affected when one of its events is on one side of the cut and on the other of the snapshot. Of each the event next
+ * to the cut is noted: the first behind it, or else the last before it.
+ */
+const COLLECT = `
+insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
+select $1, $2, $3, row_number() over (order by k.record_key) - 1, k.record_key, k.commit_lsn, k.idx, k.committed_at, false
+from (
+  select distinct on (a.record_key) a.*
+  from (
+    select v.record_key, v.commit_lsn, v.idx, v.committed_at, v.commit_lsn >= e.cut_lsn as is_behind,
+      bool_or((v.commit_lsn >= e.cut_lsn) = pg_visible_in_snapshot(v.xid::text::xid8, $4::pg_snapshot))
+        over (partition by v.record_key) as is_affected
+    ${AROUND_CUT} and v.resource = $3 and v.type <> 'feed.reset'
+  ) a
+  where a.is_affected
+  order by a.record_key, a.is_behind desc,
+    case when a.is_behind then a.commit_lsn end, case when a.is_behind then a.idx end,
+    a.commit_lsn desc, a.idx desc
+) k`;
+
+/** Collects the keys of one resource that were not at the cut what the snapshot has. @returns how many there are */
+export async function collectAffected(
+  pool: Pool,
+  { id, runAttempt }: ClaimedExport,
+  snapshot: string,
+  resource: string,
+): Promise<number> {
+  // Ahead of the keys, so that whatever is inserted is swept in the end.
+  await pool.query('update exports set has_keys = true where id = $1', [id]);
+  return inTransaction(pool, async (db) => {
+    await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
+    const { rowCount } = await db.query(COLLECT, [id, runAttempt, resource, snapshot]);
+    return rowCount ?? 0;
+  });
+}
+
+/** An event of an affected key. */
+export interface KeyEvent {
+  readonly place: number;
+  readonly recordKey: string;
+  /** At or behind the cut. */
+  readonly isBehind: boolean;
+  readonly event: StoredEvent;
+}
+
+interface KeyEventRow {
+  place: string;
+  record_key: string;
+  is_behind: boolean;
+  op: string | null;
+  json_nulls: StoredEvent['jsonNulls'];
+  payload: string;
+}
+
+const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload`;
+
+function toKeyEvent(row: KeyEventRow): KeyEvent {
+  const { op, json_nulls: jsonNulls, payload } = row;
+  return {
+    place: Number(row.place),
+    recordKey: row.record_key,
+    isBehind: row.is_behind,
+    event: { op, jsonNulls, payload },
+  };
+}
+
+/** In memory at once; an event holds a whole record. */
+const EVENTS_AT_ONCE = 200;
+
+const READ_ALL = `
+select ${EVENT_COLUMNS}
+from exports e
+join export_keys k on k.export_id = e.id and k.run_attempt = e.run_attempt and not k.is_known
+join events v on v.account_id = e.account_id and v.resource = k.resource and v.record_key = k.record_key
+  and v.type <> 'feed.reset' and v.commit_lsn <= e.sealed_lsn
+where e.id = $1 and e.run_attempt = $2 and k.resource = $3
+order by k.place, v.commit_lsn, v.idx`;
+
+/** The noted events of the keys from a place on, in order of place. An event that was dropped meanwhile is missing. */
+export async function readNextEvents(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  fromPlace: number,
+  limit: number,
+): Promise<KeyEvent[]> {
+  const { rows } = await db.query<KeyEventRow>(
+    `select ${EVENT_COLUMNS}
+     from exports e
+     join export_keys k on k.export_id = e.id and k.run_attempt = e.run_attempt
+     join events v on v.account_id = e.account_id and v.commit_lsn = k.event_lsn and v.idx = k.event_idx
+       and v.committed_at = k.event_at
+     where e.id = $1 and e.run_attempt = $2 and k.resource = $3 and k.place >= $4 and k.place < $5
+     order by k.place`,
+    [id, runAttempt, resource, fromPlace, fromPlace + limit],
+  );
+  return rows.map(toKeyEvent);
+}
+
+/**
+ * Hands over all kept events of the keys that one event did not tell enough of, in order of place, each key's in commit order.
+ * One pass over the account's events, since nothing finds those of a key.
+ */
+export async function readAllEvents(
+  pool: Pool,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  onEvent: (event: KeyEvent) => Promise<void>,
+): Promise<void> {
+  await inTransaction(pool, async (db) => {
+    await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
+    const rows: AsyncIterable<KeyEventRow> = db.query(
+      new QueryStream(READ_ALL, [id, runAttempt, resource], { batchSize: EVENTS_AT_ONCE }),
+    );
+    for await (const row of rows) await onEvent(toKeyEvent(row));
+  });
+}
+
+/** What a record was at the cut: wire texts in column order, or null for one that was not there. */
+export interface KeyImage {
+  readonly place: number;
+  readonly image: RowTexts | null;
+}
+
+export async function saveImages(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  images: readonly KeyImage[],
+): Promise<void> {
+  await db.query({
+    name: 'save_key_images',
+    text: `update export_keys k set image = n.image, is_known = true
+     from unnest($4::bigint[], $5::text[]) as n(place, image)
+     where k.export_id = $1 and k.run_attempt = $2 and k.resource = $3 and k.place = n.place`,
+    values: [
+      id,
+      runAttempt,
+      resource,
+      images.map(({ place }) => place),
+      images.map(({ image }) => image && JSON.stringify(image)),
+    ],
+  });
+}
+
+/** Keys with their images, from a place on. */
+export async function readImagePage(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  fromPlace: number,
+  limit: number,
+): Promise<{ place: number; recordKey: string; image: (string | null)[] | null }[]> {
+  const { rows } = await db.query<{ place: string; record_key: string; image: string | null }>(
+    `select place::text, record_key, image from export_keys
+     where export_id = $1 and run_attempt = $2 and resource = $3 and place >= $4 and place < $5 order by place`,
+    [id, runAttempt, resource, fromPlace, fromPlace + limit],
+  );
+  return rows.map(({ place, record_key: recordKey, image }) => ({
+    place: Number(place),
+    recordKey,
+    image: image === null ? null : JSON.parse(image),
+  }));
+}
+
+/** Says that these keys lie in the chunk, and which of them it holds rows of. */
+export async function assignAffected(
+  db: Queryable,
+  { id, runAttempt }: ClaimedExport,
+  resource: string,
+  chunk: number,
+  keys: readonly PlacedKey[],
+): Promise<void> {
+  if (keys.length === 0) return;
+  const { rowCount } = await db.query(
+    `update export_keys k set chunk = $4, is_in = n.is_in
+     from unnest($5::bigint[], $6::boolean[]) as n(place, is_in)
+     where k.export_id = $1 and k.run_attempt = $2 and k.resource = $3 and k.place = n.place`,
+    [id, runAttempt, resource, chunk, keys.map(({ place }) => place), keys.map(({ isIn }) => isIn)],
+  );
+  if (rowCount !== keys.length) throw new Error(`the keys of chunk ${chunk} of ${resource} are gone`);
+}
+
+/** An affected key of a chunk. */
+export interface ChunkImage {
+  readonly recordKey: string;
+  /** Wire texts; null for a key that the chunk holds no record of. */
+  readonly image: RowTexts | null;
+}
+
+/** The affected keys of a chunk, in any order. */
+export async function readChunkImages(
+  db: Queryable,
+  chunk: {
+    readonly exportId: string;
+    readonly runAttempt: number;
+    readonly resource: string;
+    readonly chunk: number;
+  },
+): Promise<ChunkImage[]> {
+  const { rows } = await db.query<{ record_key: string; image: string | null }>(
+    `select record_key, case when is_in then image end as image from export_keys
+     where export_id = $1 and run_attempt = $2 and resource = $3 and chunk = $4`,
+    [chunk.exportId, chunk.runAttempt, chunk.resource, chunk.chunk],
+  );
+  return rows.map(({ record_key: recordKey, image }) => ({
+    recordKey,
+    image: image === null ? null : JSON.parse(image),
+  }));
+}

@@ -1,0 +1,109 @@
+import { quoteTable } from '../../../shared/postgres/quote.ts';
+import type { KeyBounds, SqlQuery } from '../chunk-queries.ts';
+import { boundConditions } from '../chunk-queries.ts';
+import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../row-selection.ts';
+import { sameKeySql, type TypedKeyColumn, typedValueSql } from './typed-key.ts';
+
+/**
+ * A resource at the cut is its table under the snapshot, without the affected keys, and the records that those had then. The
+ * server puts the two together, because nobody else knows the order of its keys.
+ */
+
+const keyName = (at: number) => `k${at}`;
+
+/** A temporary table of the holder's session: a resource's affected keys as texts. */
+export function createKeyTableSql(table: string): string {
+  return `create temp table ${table} (place bigint, is_in boolean, key text[])`;
+}
+
+/** `$1` to `$3`: places, whether a record was there, and record keys. `$4`: the values that the date range is about. */
+export function fillKeyTableSql(
+  table: string,
+  range: { readonly sqlType: string; readonly bounds: readonly ('from' | 'to')[] } | undefined,
+): string {
+  const compare = { from: '>=', to: '<' };
+  const inRange = (range?.bounds ?? []).map(
+    (bound, at) => ` and u.value::${range?.sqlType} ${compare[bound]} $${5 + at}::${range?.sqlType}`,
+  );
+  return `insert into pg_temp.${table} (place, is_in, key)
+select u.place, coalesce(u.is_in${inRange.join('')}, false), array(select jsonb_array_elements_text(u.key::jsonb))
+from unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) as u(place, is_in, key, value)`;
+}
+
+/**
+ * Every `rowsPerChunk`th key of rows and affected keys together, and the last one, in key order; with the numbers, up to
+ * and with it, of rows that the export holds and of affected keys.
+ */
+export function chunkBoundsQuery(
+  selection: RowSelection,
+  key: readonly TypedKeyColumn[],
+  table: string,
+  rowsPerChunk: number,
+): SqlQuery {
+  const { conditions, values } = selectionConditions(selection);
+  const names = key.map((_, at) => keyName(at)).join(', ');
+  const ofTable = key.map(({ name }, at) => `${columnOf(SELECTED, name)} as ${keyName(at)}`).join(', ');
+  const affected = key.map((column, at) => typedValueSql(column, `a.key[${at + 1}]`)).join(', ');
+  const isAffected = sameKeySql(key, (column, at) => typedValueSql(column, `a.key[${at + 1}]`));
+  const where = [...conditions, `not exists (select from pg_temp.${table} a where ${isAffected})`];
+  return {
+    text: `select ${names}, rows_in, keys_so_far from (
+  select m.*, row_number() over w as n, count(*) filter (where m.is_in) over w as rows_in,
+    count(m.place) over w as keys_so_far, lead(true) over w is null as is_last
+  from (
+    select ${ofTable}, true as is_in, null::bigint as place
+    from ${quoteTable(selection.resource.table)} ${SELECTED} where ${where.join(' and ')}
+    union all
+    select ${affected}, a.is_in, a.place from pg_temp.${table} a
+  ) m
+  window w as (order by ${names} rows between unbounded preceding and current row)
+) c where n % ${rowsPerChunk} = 0 or is_last order by n`,
+    values,
+  };
+}
+
+/** The affected keys in key order. */
+export function affectedKeysQuery(key: readonly TypedKeyColumn[], table: string): SqlQuery {
+  const order = key.map((column, at) => typedValueSql(column, `a.key[${at + 1}]`)).join(', ');
+  return { text: `select a.place, a.is_in from pg_temp.${table} a order by ${order}`, values: [] };
+}
+
+/**
+ * A chunk's rows in key order: the selected rows of the table but for the affected keys, with null behind the columns; and for
+ * each affected key with a record then a row of its key alone, with its 1-based place in `keys` behind.
+ */
+export function rowsAsOfQuery(
+  selection: RowSelection,
+  columns: readonly string[],
+  bounds: KeyBounds,
+  key: readonly TypedKeyColumn[],
+  keys: readonly { readonly texts: readonly string[]; readonly isIn: boolean }[],
+): SqlQuery {
+  const { conditions, values: selectionValues } = selectionConditions(selection);
+  const values: (string | readonly string[])[] = [...selectionValues];
+  const addValue = (value: string | readonly string[]) => `$${values.push(value)}`;
+  conditions.push(...boundConditions(selection.resource.key, bounds, addValue));
+  const arrays = key.map((_, at) => `${addValue(keys.map(({ texts }) => texts[at] ?? ''))}::text[]`);
+  arrays.push(`${addValue(keys.map(({ isIn }) => String(isIn)))}::boolean[]`);
+  const texts = key.map((_, at) => `u.c${at}`);
+  const typed = key.map((column, at) => `${typedValueSql(column, `u.c${at}`)} as ${keyName(at)}`);
+  const isAffected = sameKeySql(key, (_, at) => `a.${keyName(at)}`);
+  const ofKey = columns.map((name) => {
+    const at = key.findIndex((column) => column.name === name);
+    return at < 0 ? 'null' : `a.${keyName(at)}`;
+  });
+  const order = key.map(({ name }) => columns.indexOf(name) + 1);
+  return {
+    text: `with a as materialized (
+  select ${typed.join(', ')}, u.is_in, u.place
+  from unnest(${arrays.join(', ')}) with ordinality as u(${texts.map((text) => text.slice(2)).join(', ')}, is_in, place)
+)
+select ${columns.map((name) => columnOf(SELECTED, name)).join(', ')}, null::bigint
+from ${quoteTable(selection.resource.table)} ${SELECTED}
+where ${[...conditions, `not exists (select from a where ${isAffected})`].join(' and ')}
+union all
+select ${ofKey.join(', ')}, a.place from a where a.is_in
+order by ${order.join(', ')}`,
+    values,
+  };
+}

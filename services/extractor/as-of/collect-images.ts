@@ -1,0 +1,91 @@
+import type { Pool } from 'pg';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import {
+  collectAffected,
+  type KeyEvent,
+  type KeyImage,
+  readAllEvents,
+  readNextEvents,
+  saveImages,
+} from './affected-keys.ts';
+import { type EventRow, readEventRow } from './event-row.ts';
+import { createRecordFold, type RecordFold } from './rebuild-record.ts';
+
+/** Records in memory at once. */
+const PAGE_KEYS = 500;
+
+/**
+ * Finds the records of one resource that were at the cut what the snapshot does not have, and makes each as it was. First from
+ * the one event next to the cut, which is enough where the replica identity is FULL; for the others from all of their events.
+ *
+ * @returns the number of keys
+ * @throws ExportFailedError when the events do not tell a record
+ */
+export async function collectImages(
+  pool: Pool,
+  claim: ClaimedExport,
+  snapshot: string,
+  resource: Resource,
+  shape: RowShape,
+): Promise<number> {
+  const { name } = resource;
+  const keyCount = await collectAffected(pool, claim, snapshot, name);
+  const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(shape, event) ?? raiseTooOld(name);
+  let knownCount = 0;
+  let images: KeyImage[] = [];
+  const save = async () => {
+    await saveImages(pool, claim, name, images);
+    knownCount += images.length;
+    images = [];
+  };
+
+  for (let fromPlace = 0; fromPlace < keyCount; fromPlace += PAGE_KEYS) {
+    for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_KEYS)) {
+      const fold = createRecordFold(shape);
+      fold.add(event.isBehind, () => rowOf(event));
+      images.push(...imageOf(event.place, fold));
+    }
+    await save();
+  }
+  if (knownCount === keyCount) return keyCount;
+
+  let place = -1;
+  let fold = createRecordFold(shape);
+  const finish = () => images.push(...(place < 0 ? [] : imageOf(place, fold)));
+  await readAllEvents(pool, claim, name, async (event) => {
+    if (event.place !== place) {
+      finish();
+      place = event.place;
+      fold = createRecordFold(shape);
+      if (images.length >= PAGE_KEYS) await save();
+    }
+    fold.add(event.isBehind, () => rowOf(event));
+  });
+  finish();
+  await save();
+  if (knownCount === keyCount) return keyCount;
+  throw new ExportFailedError(
+    'record_not_known',
+    `What ${keyCount - knownCount} records of ${name} were like at that moment was not recorded. To have it from now on, ` +
+      `let the source log whole rows: ALTER TABLE ${quoteTable(resource.table)} REPLICA IDENTITY FULL.`,
+  );
+}
+
+/** None for a record that the events do not tell. */
+function imageOf(place: number, fold: RecordFold): KeyImage[] {
+  const state = fold.state();
+  if (state.kind === 'unknown') return [];
+  return [{ place, image: state.kind === 'present' ? state.row : null }];
+}
+
+function raiseTooOld(resource: string): never {
+  throw new ExportFailedError(
+    'moment_not_covered',
+    `Changes of ${resource} were recorded by an earlier version, which kept too little for exports of the past: ` +
+      'ask for a moment after the upgrade.',
+  );
+}

@@ -1,0 +1,161 @@
+import type { Pool } from 'pg';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { awaitRecorded, keptAlive, type RecordingDeps } from '../delta/await-recorded.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { ChunkPlan } from '../holder/plan-chunks.ts';
+import type { ResourceRowsSource } from '../reader/resource-rows.ts';
+import type { RowSelection } from '../row-selection.ts';
+import type { SourceSession } from '../source-session.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
+import { createKeyTableSql, fillKeyTableSql } from './as-of-queries.ts';
+import { collectImages } from './collect-images.ts';
+import { assertCovered, findCut } from './find-cut.ts';
+import { planAsOf } from './plan-as-of.ts';
+import { assertUnchangedSince, lookAtTables } from './table-history.ts';
+import { readTypedKey } from './typed-key.ts';
+
+/** The source as it was at a past moment. */
+export interface AsOf {
+  plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
+}
+
+export interface AsOfDeps extends RecordingDeps {
+  readonly control: Pool;
+  readonly holder: SourceSession;
+  readonly resourceRows: ResourceRowsSource;
+  /** Of the held snapshot, `xmin:xmax:xip,…`. */
+  readonly snapshot: string;
+}
+
+/** Sent to the source by one statement. */
+const FILL_KEYS = 5_000;
+const IMAGES_AT_ONCE = 500;
+
+const keyTableOf = (index: number) => `tandem_as_of_${index}`;
+
+/** Makes room for the affected keys of so many resources. To be called ahead of the snapshot: behind it, nothing can be made. */
+export async function makeKeyTables(holder: SourceSession, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) await holder.query(createKeyTableSql(keyTableOf(index)));
+}
+
+/**
+ * The state at a moment is the snapshot's, but for the records with a commit between the two. What those were like is in the
+ * events around the cut. Call it once the feed has passed the snapshot's seal.
+ *
+ * @throws ExportFailedError when the moment is not covered, or what it was like can't be told exactly
+ */
+export async function openAsOf(
+  claim: ClaimedExport,
+  moment: string,
+  resources: readonly Resource[],
+  deps: AsOfDeps,
+): Promise<AsOf> {
+  const { control, holder, snapshot, resourceRows } = deps;
+  await assertCovered(control, claim, moment);
+  await assertUnchangedSince(control, await lookAtTables(holder, resources), moment);
+  await awaitRecorded(deps);
+  await findCut(control, claim, moment);
+  await assertNoResetSince(control, claim);
+  return {
+    async *plan(selection, rowsPerChunk) {
+      const { resource } = selection;
+      const { shape } = await resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder);
+      const key = await readTypedKey(holder, resource);
+      const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, shape), deps);
+      // Old events may have been dropped while they were read.
+      await assertCovered(control, claim, moment);
+      const table = keyTableOf(resources.indexOf(resource));
+      await fillKeyTable(claim, selection, shape, table, keyCount, deps);
+      yield* planAsOf(holder, selection, key, table, rowsPerChunk, (chunk, keys) =>
+        assignAffected(control, claim, resource.name, chunk, keys),
+      );
+    },
+  };
+}
+
+async function fillKeyTable(
+  claim: ClaimedExport,
+  selection: RowSelection,
+  shape: RowShape,
+  table: string,
+  keyCount: number,
+  { control, holder, waitWhile }: AsOfDeps,
+): Promise<void> {
+  const { softDeletePlace, rangePlace, bounds, boundValues } = conditionsOf(selection, shape);
+  const range =
+    rangePlace < 0
+      ? undefined
+      : { sqlType: await typeOfColumn(selection, shape, rangePlace, holder), bounds };
+  const fill = fillKeyTableSql(table, range);
+  let gathered: { place: number; recordKey: string; isIn: boolean; value: string | null }[] = [];
+  const send = async () => {
+    await holder.query(fill, [
+      gathered.map(({ place }) => place),
+      gathered.map(({ isIn }) => isIn),
+      gathered.map(({ recordKey }) => recordKey),
+      gathered.map(({ value }) => value),
+      ...boundValues,
+    ]);
+    gathered = [];
+  };
+  for (let fromPlace = 0; fromPlace < keyCount; fromPlace += IMAGES_AT_ONCE) {
+    const page = await readImagePage(control, claim, selection.resource.name, fromPlace, IMAGES_AT_ONCE);
+    for (const { place, recordKey, image } of page) {
+      const isDeleted = softDeletePlace >= 0 && (image?.[softDeletePlace] ?? null) !== null;
+      const value = rangePlace < 0 ? null : (image?.[rangePlace] ?? null);
+      gathered.push({ place, recordKey, isIn: image !== null && !isDeleted, value });
+    }
+    if (gathered.length >= FILL_KEYS) await send();
+    await waitWhile(async () => false);
+  }
+  if (gathered.length > 0) await send();
+  await holder.query(`analyze pg_temp.${table}`);
+}
+
+/** What the selection asks of a record beside its account: -1 for nothing. */
+function conditionsOf({ resource, request }: RowSelection, shape: RowShape) {
+  const { softDelete, range } = resource;
+  const field = request.dateRange === undefined ? undefined : (request.dateRange.field ?? range);
+  const { from = null, to = null } = request.dateRange ?? {};
+  const bounds =
+    field === undefined
+      ? []
+      : [...(from === null ? [] : (['from'] as const)), ...(to === null ? [] : (['to'] as const))];
+  return {
+    softDeletePlace: request.includeDeleted ? -1 : placeOf(shape, softDelete),
+    rangePlace: placeOf(shape, field),
+    bounds,
+    boundValues: bounds.map((bound) => (bound === 'from' ? from : to)),
+  };
+}
+
+function placeOf({ resource, columns }: RowShape, name: string | undefined): number {
+  if (name === undefined) return -1;
+  const place = columns.findIndex((column) => column.name === name);
+  if (place >= 0) return place;
+  throw new ExportFailedError(
+    'invalid_request',
+    `The column ${name} of ${resource} is hidden, so that its past is not recorded: ask for an export with ` +
+      'include_deleted, without date_range.',
+  );
+}
+
+async function typeOfColumn(
+  { resource }: RowSelection,
+  { columns }: RowShape,
+  place: number,
+  holder: SourceSession,
+): Promise<string> {
+  const name = columns[place]?.name;
+  const { rows } = await holder.query(
+    'select format_type(atttypid, atttypmod) as type from pg_attribute where attrelid = $1::regclass and attname = $2',
+    [quoteTable(resource.table), name],
+  );
+  const type = rows[0]?.type;
+  if (type == null)
+    throw new ExportFailedError('table_changed', `${resource.name} has lost its column ${name}.`);
+  return type;
+}

@@ -1,0 +1,38 @@
+import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { KeyBounds, SqlQuery } from '../chunk-queries.ts';
+import { parseRecordKey } from '../delta/key-columns.ts';
+import type { RowSelection } from '../row-selection.ts';
+import type { SourceSession } from '../source-session.ts';
+import type { ChunkImage } from './affected-keys.ts';
+import { rowsAsOfQuery } from './as-of-queries.ts';
+import { readTypedKey } from './typed-key.ts';
+
+/** A chunk's rows as they were at the cut, in key order: most from the table, the others from events. */
+export interface PastRows {
+  /** Has the columns, and one more: null behind a row of the table, otherwise the place of an image. */
+  readonly query: SqlQuery;
+  /** The record's wire texts. */
+  imageAt(place: string): RowTexts;
+}
+
+export async function readPastRows(
+  session: SourceSession,
+  selection: RowSelection,
+  columns: readonly string[],
+  bounds: KeyBounds,
+  images: readonly ChunkImage[],
+): Promise<PastRows> {
+  const key = await readTypedKey(session, selection.resource);
+  const keys = images.map(({ recordKey, image }) => ({
+    texts: parseRecordKey(recordKey, key.length),
+    isIn: image !== null,
+  }));
+  return {
+    query: rowsAsOfQuery(selection, columns, bounds, key, keys),
+    imageAt(place) {
+      const image = images[Number(place) - 1]?.image;
+      if (image == null) throw new Error(`there is no record at place ${place} of a chunk of the past`);
+      return image;
+    },
+  };
+}

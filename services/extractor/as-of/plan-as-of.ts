@@ -1,0 +1,63 @@
+import type { ChunkPlan } from '../holder/plan-chunks.ts';
+import type { RowSelection } from '../row-selection.ts';
+import type { SourceSession } from '../source-session.ts';
+import { affectedKeysQuery, chunkBoundsQuery } from './as-of-queries.ts';
+import type { TypedKeyColumn } from './typed-key.ts';
+
+/** An affected key: its place among the run's keys, and whether the export holds its record. */
+export interface PlacedKey {
+  readonly place: string;
+  readonly isIn: boolean;
+}
+
+/**
+ * Cuts the resource as it was at the cut into chunks, counted by the server. Two cursors walk in step: one over rows and
+ * affected keys together gives bounds and counts, the other the affected keys in the same order. A slice has at most
+ * `rowsPerChunk` of both, so that neither rows nor keys that are left out make a chunk large. A chunk's keys are assigned before it
+ * is given out. Needs the session for itself while it is consumed.
+ */
+export async function* planAsOf(
+  session: SourceSession,
+  selection: RowSelection,
+  key: readonly TypedKeyColumn[],
+  keyTable: string,
+  rowsPerChunk: number,
+  assign: (chunk: number, keys: readonly PlacedKey[]) => Promise<void>,
+): AsyncGenerator<ChunkPlan> {
+  const bounds = chunkBoundsQuery(selection, key, keyTable, rowsPerChunk);
+  const affected = affectedKeysQuery(key, keyTable);
+  await session.query(
+    `declare tandem_bounds no scroll cursor without hold for ${bounds.text}`,
+    bounds.values,
+  );
+  await session.query(
+    `declare tandem_affected no scroll cursor without hold for ${affected.text}`,
+    affected.values,
+  );
+  let lowerKey: readonly string[] | null = null;
+  let rowsBefore = 0;
+  let keysBefore = 0;
+  for (let chunk = 0; ; ) {
+    const { rows } = await session.query('fetch 1 from tandem_bounds');
+    const bound = rows[0];
+    if (bound === undefined) break;
+    const upperKey = key.map(({ name }, at) => {
+      const text = bound[`k${at}`];
+      if (text == null) throw new Error(`the key column ${name} of ${selection.resource.name} holds a null`);
+      return text;
+    });
+    const [rowsSoFar, keysSoFar] = [Number(bound.rows_in), Number(bound.keys_so_far)];
+    const found = await session.query(`fetch ${keysSoFar - keysBefore} from tandem_affected`);
+    const keys = found.rows.map(({ place, is_in: isIn }) => ({ place: place ?? '', isIn: isIn === 't' }));
+    if (rowsSoFar > rowsBefore) {
+      await assign(chunk, keys);
+      yield { chunk, lowerKey, upperKey, rows: rowsSoFar - rowsBefore };
+      chunk += 1;
+    }
+    lowerKey = upperKey;
+    rowsBefore = rowsSoFar;
+    keysBefore = keysSoFar;
+  }
+  await session.query('close tandem_bounds');
+  await session.query('close tandem_affected');
+}

@@ -1,0 +1,69 @@
+import type { Pool } from 'pg';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { OpenSourceSession } from '../source-session.ts';
+import { findUnrecordedAccounts, noteRecording } from '../store/recorded-from.ts';
+import { lookAtTables, noteTables } from './table-history.ts';
+
+export interface WatchHistoryDeps {
+  readonly control: Pool;
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly log: Log;
+}
+
+/** A new account's past begins when it is first seen, so it is looked for often; the look is one small query. */
+const ACCOUNTS_MS = 1_000;
+
+/** After an ALTER TABLE, exports of moments within such a time before and after it are refused. */
+const TABLES_MS = 30_000;
+
+/** The source or the store may be away for a while. */
+const REST_MS = 5_000;
+
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+/**
+ * Notes what nobody could find out later: from when on an account's changes are recorded, and since when the tables have
+ * been what they are. Exports of a past moment rest on both.
+ */
+export function createHistoryWatch({ control, openSession, catalog, log }: WatchHistoryDeps): Worker {
+  const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
+  let nextTablesAtMs = 0;
+
+  async function look(): Promise<void> {
+    const accountIds = await findUnrecordedAccounts(control);
+    const isTimeForTables = Date.now() >= nextTablesAtMs;
+    if (accountIds.length === 0 && !isTimeForTables) return;
+    await using session = await openSession({
+      purpose: 'history',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      onLost: () => undefined,
+    });
+    if (accountIds.length > 0) await noteRecording(control, session, accountIds);
+    if (!isTimeForTables) return;
+    await noteTables(control, await lookAtTables(session, catalog.resources));
+    nextTablesAtMs = Date.now() + TABLES_MS;
+  }
+
+  return {
+    name: 'history-watch',
+    ready,
+    async run(signal) {
+      while (!signal.aborted) {
+        let restMs = ACCOUNTS_MS;
+        try {
+          await look();
+        } catch (error) {
+          // What is noted later is only known from later on; nothing else depends on it.
+          log.warn('history.not_noted', { error, restMs: REST_MS });
+          restMs = REST_MS;
+        }
+        markReady();
+        await sleep(restMs, signal);
+      }
+    },
+  };
+}
