@@ -1,5 +1,5 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import type { PgRow } from '../../../shared/values/pg-row.ts';
 import type { ChunkImage } from '../as-of/affected-keys.ts';
 import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
 import { rowsQuery, type SqlQuery } from '../chunk-queries.ts';
@@ -13,9 +13,10 @@ import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
-import { type RowFields, readRows } from './read-rows.ts';
+import { readRows } from './read-rows.ts';
 import { type KafkaRecord, RecordBatch } from './record-batch.ts';
 import type { ResourceRowsSource } from './resource-rows.ts';
+import { RowHeadersWriter } from './row-headers-writer.ts';
 import type { RowProducer } from './row-producers.ts';
 
 export interface CopyChunkDeps {
@@ -36,11 +37,6 @@ export interface CopyChunkDeps {
 
 /** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
 const BATCH_BYTES = 512 * 1024;
-
-/** A chunk has about the same number of bytes whatever its rows are like, so a share of its rows bounds what a fetch brings. */
-const FETCHES_PER_CHUNK = 16;
-const MIN_FETCH_ROWS = 50;
-const MAX_FETCH_ROWS = 2_000;
 
 /**
  * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last
@@ -84,22 +80,21 @@ export async function copyChunk(
       ? rowsQuery(selection, wanted, chunk)
       : await changedRowsQuery(chunk, selection, wanted, session, deps));
   const partition = chunk.chunk % deps.topic.partitionCount;
+  const headers = new RowHeadersWriter(chunk);
+  headers.account = chunk.accountSourceId ?? '';
   let seq = 0;
-  const onRow = (fields: RowFields) => {
-    const account = isOfAllAccounts ? (fields.pop() ?? '') : (chunk.accountSourceId ?? '');
-    const headers = toKafkaHeaders({
-      exportId: chunk.exportId,
-      chunk: chunk.chunk,
-      attempt: chunk.attempt,
-      seq,
-      account,
-      isLast: seq === chunk.rowsPlanned - 1,
-    });
-    const place = past === undefined ? null : (fields.pop() ?? null);
-    const image = place === null ? undefined : past?.imageAt(place);
-    const key = image === undefined ? recordKey.ofPgTexts(fields) : recordKey.ofWireTexts(image);
-    const value = image === undefined ? codec.encode(fields, schemaId) : codec.encodeWire(image, schemaId);
-    sender.add({ key, value, headers });
+  const onRow = (row: PgRow) => {
+    if (isOfAllAccounts) headers.account = row.text(columns.length) ?? '';
+    headers.seq = seq;
+    headers.isLast = seq === chunk.rowsPlanned - 1;
+    const place = past === undefined ? null : row.text(columns.length);
+    if (past === undefined || place === null) {
+      sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers });
+    } else {
+      const image = past.imageAt(place);
+      const bytes = codec.encodeWire(image, schemaId);
+      sender.add({ key: recordKey.ofWireTexts(image), value: { bytes, length: bytes.length }, headers });
+    }
     seq += 1;
     deps.onProgress(seq);
   };
@@ -111,9 +106,7 @@ export async function copyChunk(
     onRoom: () => reading.resume(),
     onFailure: abort,
   });
-  const share = Math.ceil(chunk.rowsPlanned / FETCHES_PER_CHUNK);
-  const fetchRows = Math.min(MAX_FETCH_ROWS, Math.max(MIN_FETCH_ROWS, share));
-  const reading = readRows(session.client, query, fetchRows, onRow, signal);
+  const reading = readRows(session.client, query, onRow, signal);
   const rowCount = await reading.done;
   await sender.finish();
   await assertNotRewritten(session, resource.table);
