@@ -58,8 +58,13 @@ export interface SessionDeps {
  */
 const MAX_BATCH_ENTRIES = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** How often a position that moved without changes is published. */
-const QUIET_PUBLISH_INTERVAL_MS = 100;
+/** How often a position is published that moved by a transaction without changes, which an export may be waiting for. */
+const NEWS_PUBLISH_INTERVAL_MS = 100;
+/**
+ * How often one is that moved by WAL of no concern. Where the control store is on the same server its own writes are such
+ * WAL, those that follow from publishing among them, and so they would go round for ever.
+ */
+const QUIET_PUBLISH_INTERVAL_MS = 1_000;
 const WAIT_MS = 1_000;
 
 /**
@@ -191,6 +196,7 @@ async function carry(
     },
     onEnd(transaction) {
       transactionCount += 1;
+      hasNews = true;
       passedLsn = transaction.endLsn;
       if (transaction.changeCount > 0) settling.add(transaction);
       addSeals(batch, transaction);
@@ -200,6 +206,7 @@ async function carry(
   let publishedPassedLsn = -1n;
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
+  let hasNews = false;
   const publish = async () => {
     const startedAtMs = performance.now();
     const { systemId, timeline } = progress;
@@ -217,10 +224,13 @@ async function carry(
     publishedPassedLsn = passedLsn;
     publishedSettledLsn = settled.settledLsn;
     publishedAtMs = Date.now();
+    // What is not settled yet will be, without a transaction coming by.
+    hasNews = settling.hasUnsettled;
     batch = createBatch();
   };
+  const dueAtMs = () => publishedAtMs + (hasNews ? NEWS_PUBLISH_INTERVAL_MS : QUIET_PUBLISH_INTERVAL_MS);
   const isStateDue = () =>
-    Date.now() - publishedAtMs >= QUIET_PUBLISH_INTERVAL_MS &&
+    Date.now() >= dueAtMs() &&
     (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
 
   const side = new AbortController();
@@ -262,7 +272,7 @@ async function carry(
         else transactions.push(entry.message, entry.lsn);
       }
       if (!isEmpty(batch) || isStateDue()) await publish();
-      else if (entries.length === 0) await doorbell.wait(waitMs(publishedAtMs), signal);
+      else if (entries.length === 0) await doorbell.wait(waitMs(dueAtMs()), signal);
     }
   } finally {
     side.abort();
@@ -270,7 +280,7 @@ async function carry(
 }
 
 /** Until a moved position may be published; what arrives rings before. */
-function waitMs(publishedAtMs: number): number {
-  const untilDueMs = publishedAtMs + QUIET_PUBLISH_INTERVAL_MS - Date.now();
+function waitMs(dueAtMs: number): number {
+  const untilDueMs = dueAtMs - Date.now();
   return untilDueMs > 0 ? untilDueMs : WAIT_MS;
 }

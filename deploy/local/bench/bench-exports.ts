@@ -1,6 +1,7 @@
 import pg from 'pg';
-import type { ExportView } from '../demo/api-client.ts';
 import { openWorld, type World, type WorldOptions } from '../demo/world.ts';
+import { benchSmallExports, timedExport } from './bench-small-exports.ts';
+import { machineLoad } from './machine-load.ts';
 import { startMeter, usageLines } from './usage-table.ts';
 
 export interface BenchOptions {
@@ -16,36 +17,44 @@ export interface BenchOptions {
 
 const EXPORT_LIMIT_MS = 600_000;
 
-/** `POST /exports` to `completed` of all invoices of one account, beside what PostgreSQL alone needs to print them. */
+const SMALL_ACCOUNTS = 10;
+const SMALL_ACCOUNT_ROWS = 1_000;
+
+/**
+ * `POST /exports` to `completed` of all invoices of one account, beside what PostgreSQL alone needs to print them; and what
+ * small accounts of the same product see.
+ */
 export async function benchExports(options: BenchOptions): Promise<void> {
   const { say, rows, copies } = options;
+  const allRows = rows + SMALL_ACCOUNTS * SMALL_ACCOUNT_ROWS;
   await using world = await openWorld({
     stack: options.stack,
     directory: options.directory,
-    rows,
-    accounts: 1,
+    rows: allRows,
+    accounts: 1 + SMALL_ACCOUNTS,
+    mainAccountShare: rows / allRows,
     services: { api: 1, extractor: copies, writer: copies, capture: 1, dispatcher: 1 },
     log: options.log,
   });
-  const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
-  const exportOnce = async (body: object) => {
-    const startedMs = performance.now();
-    const { id } = await customer.client.call<ExportView>('POST', '/exports', body);
-    const view = await customer.client.completedExport(id, EXPORT_LIMIT_MS);
-    return { view, seconds: (performance.now() - startedMs) / 1000 };
-  };
-  const first = await exportOnce({ resource: 'customers' });
+  const [main = '', ...small] = world.generated.accounts;
+  await benchSmallExports(world, small, say);
+  const customer = await world.createCustomer(main);
+  const first = await timedExport(customer, { resource: 'customers' });
   say(`first export of an account (${first.view.files?.[0]?.rows} customers): ${first.seconds.toFixed(2)} s`);
   await benchCopy(world, options);
   for (const run of [1, 2, 3]) {
     const meter = startMeter(world.services, options.parts);
-    const { view, seconds } = await exportOnce({ resource: 'invoices', include_deleted: true });
+    const { view, seconds } = await timedExport(
+      customer,
+      { resource: 'invoices', include_deleted: true },
+      EXPORT_LIMIT_MS,
+    );
     const usage = meter.stop();
     const file = view.files?.[0];
     const exported = file?.rows ?? 0;
     say(
       `export ${run}: ${exported} invoices of ${Math.round((file?.bytes ?? 0) / Math.max(exported, 1))} bytes in ` +
-        `${seconds.toFixed(2)} s, ${Math.round(exported / seconds)} rows/s`,
+        `${seconds.toFixed(2)} s, ${Math.round(exported / seconds)} rows/s; ${machineLoad()}`,
     );
     for (const line of usageLines(usage, exported)) say(line);
   }

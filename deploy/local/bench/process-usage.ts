@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 export interface Usage {
   cpuSeconds: number;
-  /** Peak resident memory of the largest process of the tree since it started. */
+  /** Peak resident memory of the largest process of the tree, since it started or `resetPeaks` was last called. */
   peakBytes: number;
 }
 
@@ -14,6 +14,31 @@ const TICKS_PER_SECOND = 100;
  * PostgreSQL's work is done by children of its first process, so one PID alone would show nothing.
  */
 export function readTreeUsage(root: number): Usage {
+  let ticks = 0;
+  let peakBytes = 0;
+  for (const stat of readTree(root)) {
+    ticks += stat.ticks;
+    peakBytes = Math.max(peakBytes, readPeakBytes(stat.pid));
+  }
+  return { cpuSeconds: ticks / TICKS_PER_SECOND, peakBytes };
+}
+
+/** Lets peaks begin anew from what a process and its descendants hold now. */
+export function resetPeaks(root: number): void {
+  for (const { pid } of readTree(root)) {
+    try {
+      writeFileSync(`/proc/${pid}/clear_refs`, RESET_PEAK);
+    } catch {
+      // It has ended, or the kernel does not have it: then its peak is that since it started.
+    }
+  }
+}
+
+/** See proc(5), `/proc/pid/clear_refs`. */
+const RESET_PEAK = '5';
+
+/** The process and its descendants. */
+function readTree(root: number): ProcessStat[] {
   const children = new Map<number, number[]>();
   const stats = new Map<number, ProcessStat>();
   for (const entry of readdirSync('/proc')) {
@@ -22,15 +47,14 @@ export function readTreeUsage(root: number): Usage {
     stats.set(stat.pid, stat);
     children.set(stat.parent, [...(children.get(stat.parent) ?? []), stat.pid]);
   }
-  let ticks = 0;
-  let peakBytes = 0;
+  const tree: ProcessStat[] = [];
   const open = [root];
   for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
-    ticks += stats.get(pid)?.ticks ?? 0;
-    peakBytes = Math.max(peakBytes, readPeakBytes(pid));
+    const stat = stats.get(pid);
+    if (stat !== undefined) tree.push(stat);
     open.push(...(children.get(pid) ?? []));
   }
-  return { cpuSeconds: ticks / TICKS_PER_SECOND, peakBytes };
+  return tree;
 }
 
 interface ProcessStat {

@@ -1,8 +1,8 @@
 import type { ServiceName, Services } from '../supervise.ts';
-import { readTreeUsage, type Usage } from './process-usage.ts';
+import { readTreeUsage, resetPeaks, type Usage } from './process-usage.ts';
 
 export interface Meter {
-  /** CPU since `start`, and peak memory, by the name of the process. */
+  /** CPU and peak memory since the start, by the name of the process. */
   stop(): Map<string, Usage>;
 }
 
@@ -16,6 +16,7 @@ export function startMeter(services: Services, parts: Readonly<Record<string, nu
       if (pid !== undefined) pids.set(index === 0 ? name : `${name} ${index + 1}`, pid);
     }
   }
+  for (const pid of pids.values()) resetPeaks(pid);
   const before = new Map([...pids].map(([name, pid]) => [name, readTreeUsage(pid)]));
   return {
     stop: () =>

@@ -29,6 +29,11 @@ export interface ApiClient {
   completedExport(id: string, timeoutMs: number): Promise<ExportView>;
 }
 
+const MIN_POLL_MS = 20;
+const MAX_POLL_MS = 500;
+/** Of the time waited so far: what is added to it at most by noticing late. */
+const POLL_SHARE = 0.02;
+
 /** A small customer of the API: what any client would write, with nothing of Tandem's own code in it. */
 export function createApiClient(baseUrl: string, key: string): ApiClient {
   const text: ApiClient['text'] = async (method, path, body, headers) => {
@@ -63,7 +68,9 @@ export function createApiClient(baseUrl: string, key: string): ApiClient {
         }
         if (Date.now() > deadlineMs)
           throw new Error(`export ${id} is still ${view.status}: ${JSON.stringify(view)}`);
-        await delay(50);
+        // A short export is noticed soon, and a long one is not asked about all the time.
+        const waitedMs = Date.now() - startedAtMs;
+        await delay(Math.min(MAX_POLL_MS, Math.max(MIN_POLL_MS, waitedMs * POLL_SHARE)));
       }
     },
   };
