@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { benchBulk } from '../bench/bench-bulk.ts';
 import { benchExports } from '../bench/bench-exports.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
+import { benchScale } from '../bench/bench-scale.ts';
 import type { Command } from '../command.ts';
 import { startStack } from '../stack.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -11,7 +12,8 @@ import { wholeNumber } from '../whole-number.ts';
 export const benchCommand: Command = {
   name: 'bench',
   summary: 'measure exports, the feed and bulk operations, with CPU and memory per process',
-  help: `  tandem bench [exports] [feed] [bulk]   all when none is named
+  help: `  tandem bench [exports] [feed] [bulk]   these three when none is named
+  tandem bench scale                      memory with a tenth of the rows and with all of them
 
   --rows <n>     invoices to export or to change (default 1000000)
   --copies <n>   extractors, writers and dispatchers (default 1)`,
@@ -37,6 +39,7 @@ export const benchCommand: Command = {
     };
     const wants = (name: string) => positionals.length === 0 || positionals.includes(name);
     if (wants('exports')) await benchExports(options);
+    if (positionals.includes('scale')) await benchScale(options);
     if (wants('feed')) await benchFeed(options);
     if (wants('bulk')) await benchBulk(options);
     return 0;
