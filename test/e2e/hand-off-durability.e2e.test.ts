@@ -1,0 +1,179 @@
+import { tmpdir } from 'node:os';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ExportView } from '../../deploy/local/demo/api-client.ts';
+import { openReceiver } from '../../deploy/local/demo/receiver.ts';
+import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
+import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
+import { raiseEpoch } from '../support/raise-epoch.ts';
+import { testStack } from '../support/stack.ts';
+import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/**
+ * A source where commits are streamed long before they are visible, or visible long before they are durable. Its
+ * transaction IDs are past 2^32, so that both tests also see each of them widened.
+ */
+let postgres: OwnPostgres;
+let world: World;
+let customer: Customer;
+let invoiceCount = 0;
+let client: pg.Client;
+
+beforeAll(async () => {
+  // Asynchronous commits stay in memory for ten seconds.
+  postgres = await openOwnPostgres({ wal_writer_delay: '10s' });
+  await postgres.stop();
+  raiseEpoch(postgres.dataDirectory);
+  await postgres.start();
+  client = await connect(postgres.url('postgres'));
+  // Nobody waits for a standby but who says so.
+  await client.query('alter role postgres set synchronous_commit = local');
+  world = await openWorld({
+    stack: { ...testStack(), databaseUrl: postgres.url('postgres') },
+    controlServerUrl: testStack().databaseUrl,
+    directory: tmpdir(),
+    rows: 100,
+    accounts: 2,
+    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
+    log: silentLog,
+  });
+  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  await client.end();
+  client = await connect(world.sourceUrl);
+  invoiceCount = await countInvoices();
+}, 120_000);
+
+afterAll(async () => {
+  await client?.end();
+  await world?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
+}, 60_000);
+
+async function connect(url: string): Promise<pg.Client> {
+  const session = new pg.Client({ connectionString: url });
+  session.on('error', () => undefined);
+  await session.connect();
+  return session;
+}
+
+async function countInvoices(): Promise<number> {
+  const { rows } = await client.query<{ count: string }>(
+    'select count(*) from documint.invoices where account_id = $1 and deleted_at is null',
+    [customer.sourceId],
+  );
+  return Number(rows[0]?.count);
+}
+
+const INSERT = `
+  insert into documint.invoices (account_id, customer_id, currency, tax, total, issued_on, memo)
+  select account_id, min(id), 'EUR', 1, 2, current_date, $2 from documint.customers
+  where account_id = $1 group by account_id`;
+
+async function eventsAfter(exportId: string): Promise<FeedEvent[]> {
+  const text = await customer.client.text('GET', `/events?after_export=${exportId}&limit=1000`);
+  return (JSON.parse(text) as { data: FeedEvent[] }).data;
+}
+
+test('a commit that is streamed while no snapshot sees it comes by the feed, after every export taken meanwhile', async () => {
+  const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
+  expect(BigInt(rows[0]?.xid ?? 0)).toBeGreaterThan(1n << 32n);
+  const events: FeedEvent[] = [];
+  await using receiver = await openReceiver({
+    onDelivery({ event }) {
+      events.push(event);
+      return { status: 204 };
+    },
+  });
+  const { secret } = await customer.client.call<{ secret: string }>('POST', '/webhooks', {
+    url: receiver.url,
+    events: ['invoice.*'],
+    start: 'now',
+  });
+  receiver.setSecret(secret);
+  const first = await createExport(world, customer);
+  await customer.client.completedExport(first.id, 60_000);
+
+  await client.query(`alter system set synchronous_standby_names = 'nobody'`);
+  await client.query('select pg_reload_conf()');
+  const stalled = await connect(world.sourceUrl);
+  await stalled.query('set synchronous_commit = on');
+  const committing = stalled.query(INSERT, [customer.sourceId, 'stalled']);
+  await waitFor('the stalled commit to be delivered', () => events.length > 0);
+  expect(await countInvoices()).toBe(invoiceCount);
+
+  const meanwhile = await createExport(world, customer);
+  const replica = await loadExport(world, customer, meanwhile.id);
+  expect(replica.records('invoices').size).toBe(invoiceCount);
+  // Whoever takes over must know that the last transaction is not settled yet.
+  world.services.kill('capture', 0, 'SIGKILL');
+  const later = await createExport(world, customer);
+  const laterReplica = await loadExport(world, customer, later.id);
+  expect(laterReplica.records('invoices').size).toBe(invoiceCount);
+
+  await client.query(`alter system reset synchronous_standby_names`);
+  await client.query('select pg_reload_conf()');
+  await committing;
+  await stalled.end();
+  invoiceCount += 1;
+  for (const [id, taken] of [
+    [meanwhile.id, replica],
+    [later.id, laterReplica],
+  ] as const) {
+    let after = `after_export=${id}`;
+    const advance = async () => {
+      after = await pullFeed(customer, after, taken);
+    };
+    expect(await differencesAfter(world, customer, taken, 30_000, advance)).toEqual([]);
+    expect(taken.records('invoices').size).toBe(invoiceCount);
+  }
+  const afterwards = await createExport(world, customer);
+  const whole = await loadExport(world, customer, afterwards.id);
+  expect(whole.records('invoices').size).toBe(invoiceCount);
+  expect(await eventsAfter(afterwards.id)).toEqual([]);
+}, 120_000);
+
+test('an export that holds a commit which a crash takes back is not published, and starts again', async () => {
+  for (let attempt = 1; ; attempt += 1) {
+    const memo = `in memory ${attempt}`;
+    const session = await connect(world.sourceUrl);
+    await session.query('set synchronous_commit = off');
+    await session.query('begin');
+    await session.query(INSERT, [customer.sourceId, memo]);
+    const { rows: xids } = await session.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
+    // The seal, by which the export makes durable what it has seen, takes a tenth of a second to be written.
+    await client.query('alter role postgres set commit_delay = 100000');
+    await client.query('alter role postgres set commit_siblings = 0');
+    await session.query('commit');
+    const { id } = await createExport(world, customer);
+    const { snapshot } = await waitFor('the snapshot', async () => {
+      const view = await customer.client.call<ExportView>('GET', `/exports/${id}`);
+      return view.snapshot == null ? undefined : view;
+    });
+    await postgres.crash();
+    await postgres.start();
+    client = await connect(world.sourceUrl);
+    await client.query('alter role postgres reset commit_delay');
+    const { rows } = await client.query('select from documint.invoices where memo = $1', [memo]);
+    if (rows.length === 1 && attempt < 8) {
+      // The seal was quicker than the crash.
+      invoiceCount += 1;
+      continue;
+    }
+    expect(rows).toEqual([]);
+    expect(BigInt(snapshot?.xmax ?? 0)).toBeGreaterThan(BigInt(xids[0]?.xid ?? 0));
+    // Takes the lost transaction's ID and place in the WAL for something else.
+    await client.query(INSERT, [customer.sourceId, 'after the crash']);
+    invoiceCount += 1;
+    const replica = await loadExport(world, customer, id);
+    let after = `after_export=${id}`;
+    const advance = async () => {
+      after = await pullFeed(customer, after, replica);
+    };
+    expect(await differencesAfter(world, customer, replica, 30_000, advance)).toEqual([]);
+    expect(replica.records('invoices').size).toBe(invoiceCount);
+    return;
+  }
+}, 120_000);
