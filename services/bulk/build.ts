@@ -8,10 +8,13 @@ import { createControlPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
+import { readPressure } from './pressure/read-pressure.ts';
+import { createThrottle } from './pressure/throttle.ts';
 import { createSteward } from './steward.ts';
 import { createSweeper } from './sweeper.ts';
 import { createChunkWorker } from './work/work-chunks.ts';
@@ -40,7 +43,8 @@ export async function buildBulk(
   const source = stack.adopt(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',
-      max: config.maxChunks * 2 + LISTERS + 2,
+      // And the throttle looks now and then.
+      max: config.maxChunks * 2 + LISTERS + 3,
     }),
     (pool) => pool.end(),
   );
@@ -53,7 +57,14 @@ export async function buildBulk(
 
   // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
   const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
-  const deps = { ...config, control, source, storage, catalog, log, now };
+  const throttle = createThrottle({
+    limits: config.pressureLimits,
+    log,
+    read: () => readPressure(source),
+    now: performance.now.bind(performance),
+    sleep,
+  });
+  const deps = { ...config, throttle, control, source, storage, catalog, log, now };
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),
   );

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createLog } from '../../shared/runtime/log.ts';
 import { ADMIN_KEY } from '../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -401,4 +402,30 @@ test('who made, ran, paused and cancelled operations is on record', async () => 
     subject_id: json.job_id,
     details: { resource: 'invoices', operation: 'void', by: 'ids', items: 2 },
   });
+});
+
+test('a slot that falls behind makes a job go slower, which the log says with its reason, and the job ends all the same', async () => {
+  const { key } = await world.account(400);
+  const lines: { event: string; signal?: unknown }[] = [];
+  const log = createLog('info', {}, (line) => lines.push(JSON.parse(line)));
+  const run = async () => {
+    const body = { ...voidAll, operation: 'update', params: { memo: 'm' } };
+    const { json } = await world.submit(key, body);
+    await using stack = new AsyncDisposableStack();
+    stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '100', BULK_MAX_SLOT_LAG_MB: '1' }, log));
+    expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 400 });
+  };
+  await run();
+  expect(lines.filter(({ event }) => event === 'bulk.slowed')).toEqual([]);
+  const slot = `behind_${process.pid}`;
+  await world.api.pool.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
+  try {
+    await world.api.pool.query(`select pg_logical_emit_message(false, 'test', repeat('x', 2000000))`);
+    await run();
+  } finally {
+    await world.api.pool.query('select pg_drop_replication_slot($1)', [slot]);
+  }
+  expect(lines).toContainEqual(
+    expect.objectContaining({ event: 'bulk.slowed', signal: 'slotLagBytes', limit: 1_048_576 }),
+  );
 });

@@ -7,7 +7,7 @@ import { buildBulk } from '../../services/bulk/build.ts';
 import { readBulkConfig } from '../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type Answered, openTestApi, type TestApi } from './api-server.ts';
 import { waitFor } from './wait-for.ts';
@@ -23,7 +23,7 @@ export interface BulkWorld extends AsyncDisposable {
   /** A new account with `count` open invoices; their IDs go on from those of earlier accounts. */
   account(count: number): Promise<{ id: string; key: string; sourceId: string; ids: string[] }>;
   /** Runs a worker until the world is disposed or the returned function is called. */
-  startWorker(settings?: Record<string, string>): Promise<() => Promise<void>>;
+  startWorker(settings?: Record<string, string>, log?: Log): Promise<() => Promise<void>>;
   submit(key: string, body: Record<string, unknown>, headers?: Record<string, string>): Promise<Answered>;
   status(key: string, jobId: string): Promise<Status>;
   /** Waits until the job has this status, or any that is final. */
@@ -87,7 +87,7 @@ export async function openBulkWorld({
       );
       return { ...account, ids: Array.from({ length: count }, (_, index) => String(first + index)) };
     },
-    async startWorker(settings = {}) {
+    async startWorker(settings = {}, log = silentLog) {
       const stop = new AbortController();
       const { promise: ready, resolve } = Promise.withResolvers<void>();
       const running = runService(
@@ -97,7 +97,7 @@ export async function openBulkWorld({
           resolve();
           return workers;
         },
-        silentLog,
+        log,
         stop.signal,
       );
       let isStopped = false;

@@ -38,6 +38,8 @@ export async function benchBulk(options: BenchOptions): Promise<void> {
     rows,
     accounts: 1,
     services: { api: 1, bulk: WORKERS },
+    // One chunk each, so that as many sessions change rows as do for the limit.
+    env: { BULK_MAX_CHUNKS: '1' },
     log: options.log,
   });
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');

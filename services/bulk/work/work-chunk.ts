@@ -22,6 +22,8 @@ export interface WorkDeps {
   readonly catalog: Catalog;
   readonly httpConcurrency: number;
   now(): number;
+  /** Told how long the source was busy with the chunk. */
+  onApplied(durationMs: number): void;
 }
 
 /** How a try of a chunk went. */
@@ -98,12 +100,14 @@ async function work(
           await askForItems(application, granted, options);
         }, reportProgress);
       } else {
+        const startedAtMs = performance.now();
         await applyItems(application, granted, {
           source,
           signal: pulse.signal,
           isStillOurs: pulse.isAlive,
           isAnnounced: true,
         });
+        deps.onApplied(performance.now() - startedAtMs);
       }
       return 'worked';
     }

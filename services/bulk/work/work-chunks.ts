@@ -6,6 +6,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { JobFailedError } from '../job-failed-error.ts';
+import type { Throttle } from '../pressure/throttle.ts';
 import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
 import { failJob } from '../store/end-job.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
@@ -13,12 +14,13 @@ import { type WorkDeps, workChunk } from './work-chunk.ts';
 /** Between looks for work when there is none. */
 const IDLE_MS = 200;
 
+export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied'> {
+  readonly log: Log;
+  readonly throttle: Throttle;
+}
+
 /** Claims chunks and works on them, one after the other; a process runs several of these. */
-export function createChunkWorker(
-  index: number,
-  owner: string,
-  deps: WorkDeps & { readonly log: Log },
-): Worker {
+export function createChunkWorker(index: number, owner: string, deps: ChunkWorkerDeps): Worker {
   return {
     name: `bulk-worker-${index}`,
     ready: Promise.resolve(),
@@ -43,13 +45,19 @@ export function createChunkWorker(
   };
 }
 
-async function step(claim: ClaimedChunk, deps: WorkDeps & { log: Log }, signal: AbortSignal): Promise<void> {
+async function step(claim: ClaimedChunk, deps: ChunkWorkerDeps, signal: AbortSignal): Promise<void> {
   const log = deps.log.child({ jobId: claim.jobId, chunk: claim.chunk, attempt: claim.attempt });
   const startedAtMs = performance.now();
+  let appliedMs = 0;
+  const onApplied = (ms: number) => {
+    appliedMs = ms;
+  };
   try {
-    const outcome = await workChunk(claim, deps, signal);
+    const outcome = await workChunk(claim, { ...deps, onApplied }, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
     log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
+    // After the report, so that nobody waits for what is done.
+    if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);
   } catch (error) {
     const failure = toFailure(error);
     if (failure === undefined) {

@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
+import { createThrottle } from './throttle.ts';
+
+const calm = { slotLagBytes: 0, replayLagMs: 0, blockedSessions: 0, activeSessions: 0 };
+const limits = { slotLagBytes: 100, replayLagMs: 100, blockedSessions: 5, activeSessions: 5, chunkMs: 1_000 };
+
+function setUp() {
+  const state = { nowMs: 0, reading: calm as typeof calm | undefined, looks: 0 };
+  const rests: number[] = [];
+  const told: string[] = [];
+  const note = (event: string) => told.push(event);
+  const log: Log = { ...silentLog, info: note, warn: note };
+  const throttle = createThrottle({
+    limits,
+    log,
+    async read() {
+      state.looks += 1;
+      if (state.reading === undefined) throw new Error('the source is away');
+      return state.reading;
+    },
+    now: () => state.nowMs,
+    async sleep(ms) {
+      rests.push(ms);
+    },
+  });
+  const rest = (workedMs: number) => throttle.rest(workedMs, new AbortController().signal);
+  return { state, rests, told, rest };
+}
+
+test('nobody rests while the source is well, and it is looked at once a second', async () => {
+  const { state, rests, rest } = setUp();
+  for (state.nowMs = 0; state.nowMs < 3_000; state.nowMs += 100) await rest(80);
+  expect(rests).toEqual([]);
+  expect(state.looks).toBe(3);
+});
+
+test('under pressure rests grow with each look, and it is said; then the pace comes back, and that is said too', async () => {
+  const { state, rests, told, rest } = setUp();
+  state.reading = { ...calm, slotLagBytes: 500 };
+  for (state.nowMs = 0; state.nowMs < 6_000; state.nowMs += 1_000) await rest(100);
+  expect(rests).toEqual([100, 300, 700, 1_500, 1_500, 1_500]);
+  expect(told).toEqual(['bulk.slowed', 'bulk.slowed', 'bulk.slowed', 'bulk.slowed']);
+  state.reading = calm;
+  for (; state.nowMs < 30_000; state.nowMs += 1_000) await rest(100);
+  expect(told.at(-1)).toBe('bulk.full_pace');
+  const count = rests.length;
+  await rest(100);
+  expect(rests).toHaveLength(count);
+});
+
+test('a chunk that took too long is a sign of its own', async () => {
+  const { rests, rest } = setUp();
+  await rest(1_200);
+  expect(rests).toEqual([1_200]);
+});
+
+test('when the source can not be looked at, work goes on at the pace it has', async () => {
+  const { state, rests, told, rest } = setUp();
+  state.reading = undefined;
+  await rest(100);
+  expect(rests).toEqual([]);
+  expect(told).toEqual(['bulk.pressure_unknown']);
+});

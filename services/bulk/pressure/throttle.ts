@@ -1,0 +1,52 @@
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { sleep } from '../../../shared/runtime/sleep.ts';
+import { judgePressure, nextPace, type Pressure, type PressureLimits, restMs } from './judge-pressure.ts';
+
+export interface ThrottleDeps {
+  readonly limits: PressureLimits;
+  readonly log: Log;
+  read(): Promise<Omit<Pressure, 'chunkMs'>>;
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number;
+  sleep: typeof sleep;
+}
+
+/** Makes the workers of a process go slower while the source is under pressure. */
+export interface Throttle {
+  /** After so much time with the source; returns when the worker may go on. Never throws. */
+  rest(workedMs: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Between two looks; a look is a read of statistics, and none is taken while nothing is worked on. */
+const LOOK_MS = 1_000;
+
+export function createThrottle(deps: ThrottleDeps): Throttle {
+  const { limits, log } = deps;
+  let pace = 1;
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let longestChunkMs = 0;
+
+  const look = async () => {
+    const chunkMs = longestChunkMs;
+    longestChunkMs = 0;
+    const reason = judgePressure({ ...(await deps.read()), chunkMs }, limits);
+    const before = pace;
+    pace = nextPace(pace, reason !== undefined);
+    if (reason !== undefined && pace < before) log.warn('bulk.slowed', { pace, ...reason });
+    if (pace === 1 && before < 1) log.info('bulk.full_pace');
+  };
+
+  return {
+    async rest(workedMs, signal) {
+      longestChunkMs = Math.max(longestChunkMs, workedMs);
+      const nowMs = deps.now();
+      if (nowMs - lookedAtMs >= LOOK_MS) {
+        // Noted first, so that of the workers that come by meanwhile none looks too.
+        lookedAtMs = nowMs;
+        await look().catch((error: unknown) => log.warn('bulk.pressure_unknown', { error }));
+      }
+      const pauseMs = restMs(workedMs, pace);
+      if (pauseMs > 0) await deps.sleep(pauseMs, signal);
+    },
+  };
+}
