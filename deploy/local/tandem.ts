@@ -9,6 +9,7 @@ import { catalogCheckCommand } from './commands/catalog-check.ts';
 import { dataCommand } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
 import { sourcePrepareCommand } from './commands/source-prepare.ts';
+import { sourceStatusCommand } from './commands/source-status.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -20,6 +21,7 @@ const COMMANDS: readonly Command[] = [
   demoCommand,
   catalogCheckCommand,
   sourcePrepareCommand,
+  sourceStatusCommand,
   verifyCommand,
   dataCommand,
   benchCommand,

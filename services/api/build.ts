@@ -2,6 +2,7 @@ import { Partitioners } from 'kafkajs';
 import pg from 'pg';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -18,6 +19,7 @@ import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
 import type { ApiConfig } from './config.ts';
 import { createExportKeeper } from './export-keeper.ts';
+import { createFeedGuard } from './feed-guard.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { createApp } from './server.ts';
@@ -84,6 +86,9 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     },
   });
 
+  const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
+  const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
+
   const secretKey = config.secretKey.reveal();
   let listensAt = '';
   const publicUrl = () => config.publicUrl ?? listensAt;
@@ -109,6 +114,9 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     links: storage.links ?? presigner,
     publicUrl,
     source: createSourceFacts(catalog, { source, log, now: Date.now }),
+    slotWatch,
+    slotName: config.slotName,
+    feedGuard: createFeedGuard(slotWatch),
     ringRelay: () => doorbell.ring(),
     isRelayRunning: () => relay.isRunning(),
     deliveryRules: { allowNetworks: config.allowNetworks, allowHttp: config.allowHttp },
@@ -127,7 +135,7 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
   log.info('service.listening', { port: listener.port, url: publicUrl() });
-  return [listener.worker, relay, createExportKeeper({ pool, storage, now: Date.now, log })];
+  return [listener.worker, relay, slotWatch, createExportKeeper({ pool, storage, now: Date.now, log })];
 }
 
 function createSourcePool(config: ApiConfig, log: Log): pg.Pool {

@@ -1,3 +1,5 @@
+import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
+import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
@@ -11,6 +13,8 @@ export interface ApiConfig {
   readonly storageUrl: string;
   readonly catalogPath: string;
   readonly topicPrefix: string;
+  readonly slotName: string;
+  readonly slotThresholds: SlotThresholds;
   readonly host: string;
   readonly port: number;
   /** Where clients reach this API; undefined: where it listens. */
@@ -44,6 +48,8 @@ export function readApiConfig(env: Env): ApiConfig {
     storageUrl: read.url('STORAGE_URL'),
     catalogPath: read.string('CATALOG'),
     topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
+    slotName: read.string('SLOT_NAME', 'tandem'),
+    slotThresholds: readSlotThresholds(read),
     host: read.string('HOST', '127.0.0.1'),
     port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
     publicUrl: read.optional('PUBLIC_URL')?.replace(/\/+$/, ''),

@@ -14,6 +14,7 @@ import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
 import { type ExportDeps, exportRoutes } from './routes/exports.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type SourceDeps, sourceRoutes } from './routes/source.ts';
 import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
 import { isStoreUp } from './store/is-store-up.ts';
 
@@ -26,6 +27,7 @@ export type AppDeps = MountDeps &
   AuditDeps &
   EventDeps &
   BulkFileDeps &
+  SourceDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
 /** The whole API over what it needs; listening is the caller's. */
@@ -41,6 +43,7 @@ export function createApp(deps: AppDeps): Koa {
     ...bulkFileRoutes(deps),
     ...accountRoutes(deps),
     ...auditRoutes(deps),
+    ...sourceRoutes(deps),
     ...healthRoutes(deps),
   ];
   const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps.version)], deps);

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { type AvroSchemaJson, createRegistry, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
@@ -97,7 +98,9 @@ export async function buildCapture(
   const changesPartitionCount =
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
   const deps = { source, kafka, codec, catalog, topics, changesPartitionCount, register, subjectPrefix, log };
+  const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   return [
+    createSlotWatch(source, slot, { log, now: Date.now }),
     createCaptureWorker({
       runSession: (onStreaming, signal) => runSession(sessionConfig, { ...deps, onStreaming }, signal),
       log,

@@ -1,3 +1,5 @@
+import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
+import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Lsn, parseLsn } from '../../shared/domain/lsn.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
@@ -13,6 +15,7 @@ export interface CaptureConfig {
   readonly publicationName: string;
   /** Set by an operator to go on though changes after this position may be lost; see GapPossibleError. */
   readonly acceptedGapAfter: Lsn | undefined;
+  readonly slotThresholds: SlotThresholds;
   readonly host: string;
   readonly healthPort: number;
 }
@@ -28,6 +31,7 @@ export function readCaptureConfig(env: Env): CaptureConfig {
     slotName: read.string('SLOT_NAME', 'tandem'),
     publicationName: read.string('PUBLICATION_NAME', 'tandem'),
     acceptedGapAfter: readLsn('ACCEPT_GAP_AFTER', read.optional('ACCEPT_GAP_AFTER')),
+    slotThresholds: readSlotThresholds(read),
     host: read.string('HOST', '127.0.0.1'),
     healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
   });

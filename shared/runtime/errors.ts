@@ -17,7 +17,8 @@ export type AppErrorCode =
   | 'precondition_failed'
   | 'range_not_satisfiable'
   | 'too_many'
-  | 'unavailable';
+  | 'unavailable'
+  | 'feed_behind';
 
 /** One thing wrong with a request. `pointer` is an RFC 6901 JSON pointer into the body, or a parameter's name. */
 export interface FieldError {

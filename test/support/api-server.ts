@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
+import { createFeedGuard } from '../../services/api/feed-guard.ts';
 import { createApp } from '../../services/api/server.ts';
 import { createSourceFacts } from '../../services/api/source-facts.ts';
 import { findAccount } from '../../services/api/store/accounts.ts';
@@ -84,6 +85,7 @@ export async function openTestApi(
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
   let url = '';
   const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`);
+  const unseen = { latest: () => undefined };
   const app = createApp({
     pool,
     catalog,
@@ -105,6 +107,9 @@ export async function openTestApi(
     links: presigner,
     publicUrl: () => url,
     source: createSourceFacts(catalog, { source, log: silentLog, now }),
+    slotWatch: unseen,
+    slotName: 'test',
+    feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
     ringRelay: () => undefined,
     isRelayRunning: () => true,
     deliveryRules: { allowNetworks: [], allowHttp: false },

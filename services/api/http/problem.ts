@@ -15,6 +15,7 @@ const STATUS: Record<AppErrorCode, number> = {
   invalid: 422,
   too_many: 429,
   unavailable: 503,
+  feed_behind: 503,
 };
 
 const TITLE: Record<number, string> = {

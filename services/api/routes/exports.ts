@@ -6,6 +6,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { requireDeltaBase } from '../delta-base.ts';
+import type { FeedGuard } from '../feed-guard.ts';
 import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
 import { actorOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
@@ -28,6 +29,7 @@ import {
 import { estimateSchema, exportSchema, listOf } from '../wire.ts';
 
 export interface ExportDeps extends LinkDeps {
+  readonly feedGuard: FeedGuard;
   readonly pool: Pool;
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
@@ -99,6 +101,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
           const estimate = await source.estimate(request, resources, sourceId);
           if (body.dry_run) return answerEstimate(db, resources, estimate);
+          deps.feedGuard.requireSlack();
           await requireRoom(db, accountId, deps.maxQueuedExports);
           const id = newId('exp');
           await insertExport(db, {

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import { answerJson } from '../http/answer.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { isStoreUp } from '../store/is-store-up.ts';
@@ -8,12 +9,19 @@ export interface HealthDeps {
   readonly pool: Pool;
   /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
   readonly isRelayRunning: () => boolean;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
 }
 
 const statusSchema = z.strictObject({ status: z.string() });
-const readySchema = z.strictObject({ status: z.string(), checks: z.record(z.string(), z.boolean()) });
+const readySchema = z.strictObject({
+  status: z.string(),
+  checks: z.record(z.string(), z.boolean()),
+  warnings: z
+    .array(z.string())
+    .meta({ description: 'What an operator should see to, although requests are served.' }),
+});
 
-export function healthRoutes({ pool, isRelayRunning }: HealthDeps): Route[] {
+export function healthRoutes({ pool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
   return [
     defineRoute({
@@ -34,7 +42,9 @@ export function healthRoutes({ pool, isRelayRunning }: HealthDeps): Route[] {
       async handle() {
         const checks = { control_store: await isStoreUp(pool), outbox_relay: isRelayRunning() };
         const isReady = Object.values(checks).every(Boolean);
-        return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks });
+        const slot = slotWatch.latest()?.state ?? 'ok';
+        const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
+        return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks, warnings });
       },
     }),
   ];

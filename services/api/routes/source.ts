@@ -1,0 +1,68 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import { answerJson } from '../http/answer.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { findFeedAge } from '../store/feed-age.ts';
+
+export interface SourceDeps {
+  readonly pool: Pool;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
+  readonly slotName: string;
+}
+
+const bytes = z.number().min(0).nullable();
+
+const sourceSchema = z.strictObject({
+  slot: z.string(),
+  state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
+    description:
+      'refuse: new exports and bulk jobs are answered with 503. unknown: the source does not answer.',
+  }),
+  reasons: z.array(z.string()),
+  exists: z.boolean().nullable(),
+  active: z.boolean().nullable(),
+  wal_status: z.string().nullable(),
+  lag_bytes: bytes.meta({ description: 'WAL that the feed has not passed.' }),
+  retained_bytes: bytes.meta({ description: 'WAL that the source keeps on its disk for the slot.' }),
+  safe_wal_bytes: z.number().nullable().meta({
+    description: 'What may be written before the slot is in danger; null without max_slot_wal_keep_size.',
+  }),
+  feed_age_seconds: z
+    .number()
+    .nullable()
+    .meta({ description: 'Since the feed last moved, at most about 10 when idle.' }),
+  seen_at: z.string().nullable(),
+});
+
+/** The source as the operator wants to know it. */
+export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/admin/source',
+      summary: 'Show how far the feed is behind, and what the source keeps for it',
+      access: 'operator',
+      account: 'none',
+      answers: { 200: { description: 'The slot and the feed.', schema: sourceSchema } },
+      async handle() {
+        const sight = slotWatch.latest();
+        const slot = sight?.slot;
+        const shown: z.input<typeof sourceSchema> = {
+          slot: slotName,
+          state: sight?.state ?? 'unknown',
+          reasons: [...(sight?.reasons ?? [])],
+          exists: sight === undefined ? null : slot !== undefined,
+          active: slot?.isActive ?? null,
+          wal_status: slot?.walStatus ?? null,
+          lag_bytes: slot?.lagBytes ?? null,
+          retained_bytes: slot?.retainedBytes ?? null,
+          safe_wal_bytes: slot?.safeWalBytes ?? null,
+          feed_age_seconds: (await findFeedAge(pool)) ?? null,
+          seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
+        };
+        return answerJson(200, shown);
+      },
+    }),
+  ];
+}

@@ -1,0 +1,106 @@
+import type { Queryable } from '../postgres/queryable.ts';
+
+/** The state of a logical slot, and what it costs the source. Bytes are WAL. */
+export interface SlotHealth {
+  readonly plugin: string | null;
+  readonly isOfThisDatabase: boolean;
+  readonly isTemporary: boolean;
+  readonly isActive: boolean;
+  /** `reserved`, `extended`, `unreserved`, `lost`; null where nothing is known yet. */
+  readonly walStatus: string | null;
+  /** Since 16, why a slot can't be used any more. */
+  readonly invalidationReason: string | null;
+  /** Written since the position up to which capture has confirmed everything: how far the feed is behind. */
+  readonly lagBytes: number;
+  /** Kept on the server's disk for this slot. At least the lag; more while an old transaction is open. */
+  readonly retainedBytes: number;
+  /** What may still be written before the slot is in danger of losing WAL; null without `max_slot_wal_keep_size`. */
+  readonly safeWalBytes: number | null;
+}
+
+/** From where on the lag of a slot is told, and from where on it is acted on. */
+export interface SlotThresholds {
+  readonly warnBytes: number;
+  readonly refuseBytes: number;
+}
+
+export type SlotState = 'ok' | 'warn' | 'refuse';
+
+export interface SlotVerdict {
+  readonly state: SlotState;
+  /** Why it is not `ok`, for an operator; in order of weight. */
+  readonly reasons: readonly string[];
+}
+
+/** Text casts and one JSON, so that the answer is the same whatever parsers the session has. */
+const READ_SLOT_HEALTH = `
+select json_build_object(
+  'plugin', plugin,
+  'isOfThisDatabase', database is not distinct from current_database(),
+  'isTemporary', temporary,
+  'isActive', active,
+  'walStatus', wal_status,
+  'invalidationReason', to_jsonb(s)->>'invalidation_reason',
+  'lagBytes', greatest(0, pg_wal_lsn_diff(here.lsn, confirmed_flush_lsn)),
+  'retainedBytes', greatest(0, pg_wal_lsn_diff(here.lsn, restart_lsn)),
+  'safeWalBytes', safe_wal_size
+)::text as facts
+from pg_replication_slots s,
+     (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn) here
+where slot_name = $1`;
+
+/** @returns undefined when there is no such slot */
+export async function readSlotHealth(db: Queryable, slotName: string): Promise<SlotHealth | undefined> {
+  const { rows } = await db.query<{ facts: string }>(READ_SLOT_HEALTH, [slotName]);
+  if (rows[0] === undefined) return undefined;
+  const facts = JSON.parse(rows[0].facts) as SlotHealth;
+  // Both are null for a slot that never had a position, which keeps nothing.
+  return { ...facts, lagBytes: facts.lagBytes ?? 0, retainedBytes: facts.retainedBytes ?? 0 };
+}
+
+export function isSlotLost({ walStatus, invalidationReason }: SlotHealth): boolean {
+  return walStatus === 'lost' || invalidationReason !== null;
+}
+
+/** Of the WAL that a limited slot may keep, this share must be free; below the smaller one it may soon be lost. */
+const WARN_SAFE_SHARE = 0.5;
+const REFUSE_SAFE_SHARE = 0.1;
+
+/**
+ * How dangerous the WAL is that the source keeps for the slot: to its disk (what is retained, against the thresholds), and to
+ * the slot itself (what `max_slot_wal_keep_size` leaves). A threshold of 0 is none. A slot that is gone or lost endangers no
+ * disk, and nothing that is refused could save it: it is a warning here, and *gap possible* in capture.
+ */
+export function judgeSlot(slot: SlotHealth | undefined, thresholds: SlotThresholds): SlotVerdict {
+  if (slot === undefined) return { state: 'warn', reasons: ['the slot does not exist'] };
+  if (isSlotLost(slot)) return { state: 'warn', reasons: ['the slot has lost its WAL'] };
+  const refusals: string[] = [];
+  const warnings: string[] = [];
+  const { retainedBytes, safeWalBytes, walStatus } = slot;
+  const kept = `the source keeps ${showBytes(retainedBytes)} of WAL for the slot`;
+  if (isOver(retainedBytes, thresholds.refuseBytes))
+    refusals.push(`${kept}: SLOT_REFUSE_BYTES is ${showBytes(thresholds.refuseBytes)}`);
+  else if (isOver(retainedBytes, thresholds.warnBytes))
+    warnings.push(`${kept}: SLOT_WARN_BYTES is ${showBytes(thresholds.warnBytes)}`);
+  if (walStatus === 'unreserved')
+    refusals.push('the slot is past max_slot_wal_keep_size, and lost at the next checkpoint');
+  else if (safeWalBytes !== null) {
+    const left = `${showBytes(Math.max(0, safeWalBytes))} of WAL are left before max_slot_wal_keep_size is reached`;
+    const share = safeWalBytes / (safeWalBytes + retainedBytes);
+    if (share < REFUSE_SAFE_SHARE) refusals.push(left);
+    else if (share < WARN_SAFE_SHARE) warnings.push(left);
+  }
+  if (!slot.isActive) warnings.push('nobody reads the slot: capture is not running');
+  const reasons = [...refusals, ...warnings];
+  return { state: refusals.length > 0 ? 'refuse' : warnings.length > 0 ? 'warn' : 'ok', reasons };
+}
+
+function isOver(bytes: number, threshold: number): boolean {
+  return threshold > 0 && bytes >= threshold;
+}
+
+export function showBytes(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = bytes < 1_024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${power === 0 ? bytes : (bytes / 1_024 ** power).toFixed(1)} ${units[power]}`;
+}

@@ -1,0 +1,142 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sourceStatusCommand } from '../../deploy/local/commands/source-status.ts';
+import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { prepareSource } from '../../shared/catalog/prepare-source.ts';
+import { createSlotWatch, type SlotSight } from '../../shared/catalog/slot-watch.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { createLog, silentLog } from '../../shared/runtime/log.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
+
+const slotName = topicPrefix();
+let database: TestDatabase;
+let pool: pg.Pool;
+let api: TestApi;
+let sight: SlotSight | undefined;
+
+beforeAll(async () => {
+  database = await createDatabase('slot');
+  pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  await createDocumint(pool);
+  await migrate(pool);
+  api = await openTestApi({ slotWatch: { latest: () => sight }, slotName });
+});
+
+afterAll(async () => {
+  await api?.[Symbol.asyncDispose]();
+  await pool?.end();
+  await database?.drop();
+});
+
+async function status(env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
+  const lines: string[] = [];
+  const code = await sourceStatusCommand.run([], {
+    env: { DATABASE_URL: database.url, SLOT_NAME: slotName, PUBLICATION_NAME: slotName, ...env },
+    home: join(tmpdir(), 'no-tandem-runs-here'),
+    say: (line) => lines.push(line),
+    log: silentLog,
+    signal: new AbortController().signal,
+  });
+  return { code, output: lines.join('\n') };
+}
+
+test('the status names what a source still needs, then what is wrong with its slot, each with what mends it', async () => {
+  const bare = await status();
+  expect(bare.code).toBe(1);
+  expect(bare.output).toContain(`the slot ${slotName} does not exist. Run: tandem source prepare`);
+  expect(bare.output).toContain('CREATE PUBLICATION');
+
+  const catalog = await loadCatalog('schemas/catalogs/documint.yaml');
+  await prepareSource(pool, catalog, { publication: slotName, slot: slotName });
+  const prepared = await status();
+  expect(prepared.output).toContain(`${slotName}, pgoutput, not active, WAL reserved`);
+  expect(prepared.output).toMatch(/invoices: documint\.invoices, replica identity \w+, published/);
+  // Capture does not run here, and that is all.
+  expect(prepared.output.match(/^- .*/gm)).toEqual([expect.stringContaining('capture is not running')]);
+
+  await pool.query(`select pg_logical_emit_message(true, 'filling', repeat('x', 1000000))`);
+  const lagging = await status({ SLOT_WARN_BYTES: '1', SLOT_REFUSE_BYTES: '500000' });
+  expect(lagging.output).toContain('SLOT_REFUSE_BYTES is 488.3 kB');
+  expect(lagging.output).toContain('are refused until the feed has caught up');
+  expect(lagging.code).toBe(1);
+});
+
+test('the watch tells each change of the state once, and forgets what it can no longer see', async () => {
+  const lines: { level: string; state: string; reasons: string[] }[] = [];
+  const log = createLog('info', {}, (line) => lines.push(JSON.parse(line)));
+  let isAway = false;
+  let nowMs = 0;
+  const source = {
+    query: ((text: string, values: unknown[]) =>
+      isAway ? Promise.reject(new Error('away')) : pool.query(text, values)) as pg.Pool['query'],
+  };
+  const settings = { slotName, thresholds: { warnBytes: 1, refuseBytes: 100_000 } };
+  const watch = createSlotWatch(source, settings, { log, now: () => nowMs });
+  const once = async () => {
+    const stop = new AbortController();
+    const running = watch.run(stop.signal);
+    stop.abort();
+    await running;
+  };
+  await once();
+  await once();
+  expect(lines).toMatchObject([
+    { level: 'error', state: 'refuse', reasons: [expect.any(String), expect.any(String)] },
+  ]);
+  await pool.query('select pg_replication_slot_advance($1, pg_current_wal_lsn())', [slotName]);
+  await once();
+  expect(lines.map(({ state }) => state)).toEqual(['refuse', 'warn']);
+  expect(watch.latest()?.slot?.isActive).toBe(false);
+  isAway = true;
+  await once();
+  expect(watch.latest()?.state).toBe('warn');
+  nowMs = 61_000;
+  expect(watch.latest()).toBeUndefined();
+});
+
+test('past the threshold new exports and bulk jobs are refused, and nothing else is', async () => {
+  const { key } = await api.account();
+  const ask = (path: string, body: unknown) => api.call('POST', path, { key, body });
+  const accepted = await ask('/exports', { resource: 'invoices' });
+  expect(accepted.status).toBe(202);
+
+  sight = {
+    state: 'refuse',
+    reasons: ['the source keeps 9.0 GB of WAL for the slot'],
+    seenAtMs: Date.now(),
+    slot: {
+      plugin: 'pgoutput',
+      isOfThisDatabase: true,
+      isTemporary: false,
+      isActive: true,
+      walStatus: 'extended',
+      invalidationReason: null,
+      lagBytes: 8e9,
+      retainedBytes: 9e9,
+      safeWalBytes: null,
+    },
+  };
+  const refused = await ask('/exports', { resource: 'invoices' });
+  expect(refused).toMatchObject({
+    status: 503,
+    json: { code: 'feed_behind', type: 'urn:tandem:problem:feed_behind' },
+  });
+  expect(refused.headers.get('retry-after')).toBe('60');
+  // What concerns the operator is not told to customers.
+  expect(refused.text).not.toContain('GB');
+  expect((await ask('/exports', { resource: 'invoices', dry_run: true })).status).toBe(200);
+  expect((await api.call('GET', `/exports/${accepted.json.id}`, { key })).status).toBe(200);
+
+  const ready = await api.call('GET', '/readyz');
+  expect(ready).toMatchObject({ status: 200, json: { warnings: ['slot_refuse'] } });
+  const shown = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
+  expect(shown.json).toMatchObject({ slot: slotName, state: 'refuse', retained_bytes: 9e9, active: true });
+  expect((await api.call('GET', '/admin/source', { key })).status).toBe(403);
+
+  sight = undefined;
+  expect((await ask('/exports', { resource: 'invoices' })).status).toBe(202);
+});
