@@ -34,6 +34,7 @@ const request: ExportRequest = {
   date_range: { from: 'F', to: 'T', field: null },
   fields: null,
   changes_since: null,
+  as_of: null,
 };
 
 const column = (name: string, baseTypeOid: number) => ({ name, baseTypeOid, isGenerated: false });

@@ -81,6 +81,7 @@ export const exportSchema = z
     date_range: z.strictObject({ from: moment, to: moment, field: z.string().nullable() }).nullable(),
     fields: z.array(z.string()).nullable(),
     changes_since: z.string().nullable(),
+    as_of: moment.nullable().meta({ description: 'The past moment that it is of; null: the present.' }),
     rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
     progress: z.number().min(0).max(1),
     eta_seconds: count.nullable().meta({ description: 'Null until there is something to go on.' }),

@@ -19,6 +19,8 @@ export interface ExportRequest {
   readonly fields: readonly string[] | null;
   /** The earlier export of which this one holds the changes since then; null for an export of everything. */
   readonly changes_since: string | null;
+  /** The past moment whose state it holds, RFC 3339 in UTC; null for the state while it is made. */
+  readonly as_of: string | null;
 }
 
 /**

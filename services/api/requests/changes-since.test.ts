@@ -18,6 +18,7 @@ function scope(
       date_range: null,
       fields: null,
       changes_since: 'exp_1',
+      as_of: null,
       ...request,
     },
   };

@@ -57,6 +57,7 @@ test('the least request is resolved to every default', () => {
     date_range: null,
     fields: null,
     changes_since: null,
+    as_of: null,
   });
 });
 
@@ -96,14 +97,12 @@ test('a missing resource is told together with the rest', () => {
   expect(errorsOf(() => parse([]))).toHaveProperty('');
 });
 
-test('what is not available yet says so', () => {
-  const errors = errorsOf(() =>
-    parse({
-      resource: 'invoices',
-      as_of: 'x',
-    }),
+test('a past moment has a zone, and is kept in UTC to the microsecond', () => {
+  expect(errorsOf(() => parse({ resource: 'invoices', as_of: '2026-01-31T00:00:00' }))['/as_of']).toContain(
+    'with a zone',
   );
-  expect(errors['/as_of']).toContain('not available yet');
+  const asOf = (text: string) => resolve({ resource: 'invoices', as_of: text }).as_of;
+  expect(asOf('2026-01-31T01:00:00.000001+01:00')).toBe('2026-01-31T00:00:00.000001Z');
 });
 
 test.each([

@@ -10,11 +10,6 @@ import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import { formatInstant, instantSchema, parseInstant } from './instant.ts';
 
-/** A field whose place is kept for what this version can't do yet: asking for it is told apart from a typing error. */
-function reserved(what: string) {
-  return z.null({ error: `${what} are not available yet; leave it out` }).optional();
-}
-
 function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
   return z.enum(values, { error: `must be ${values.join(' or ')}` });
 }
@@ -66,7 +61,10 @@ export function exportBodySchema(catalog: Catalog) {
     changes_since: z.string().min(1).max(100).optional().meta({
       description: 'An earlier export: the files then hold what was changed and deleted since its snapshot.',
     }),
-    as_of: reserved('exports of a past moment'),
+    as_of: instantSchema.optional().meta({
+      description:
+        'A past moment that the feed still covers: the files then hold what the records were like. The same bytes each time.',
+    }),
     dry_run: z.boolean().default(false).meta({ description: 'Estimate only; no job is made.' }),
   });
 }
@@ -122,6 +120,7 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
+    as_of: body.as_of === undefined ? null : formatInstant(parseInstant(body.as_of) ?? 0n),
   };
 }
 

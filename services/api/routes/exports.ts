@@ -11,6 +11,7 @@ import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
 import { actorOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { requirePastMoment } from '../past-moment.ts';
 import { type LinkDeps, presentExport } from '../present.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from '../requests/export-request.ts';
 import type { SourceFacts } from '../source-facts.ts';
@@ -97,6 +98,10 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             const wanted = { request, resources };
             await requireDeltaBase(db, accountId, request.changes_since, wanted, retention);
+          }
+          if (request.as_of !== null) {
+            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+            await requirePastMoment(db, accountId, request, retention);
           }
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
           const estimate = await source.estimate(request, resources, sourceId);

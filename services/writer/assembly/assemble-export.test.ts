@@ -30,6 +30,7 @@ function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
     resources: ['invoices'],
     request: { resources: ['invoices'], format: 'jsonl', compression: 'none' },
     snapshot: { taken_at: '2026-01-02T03:04:05.000Z', lsn: '0/1', xmin: '1', xmax: '1', xip: [] },
+    cutLsn: null,
     createdAt: new Date('2026-01-02T03:04:04Z'),
     runAttempt: 1,
     tryCount: 1,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
 import type { EncodeContext } from '../../../shared/formats/format.ts';
@@ -126,9 +127,16 @@ async function storeArchive(
     yield { name: ARCHIVE_MANIFEST_NAME, bytes: single(manifest), isStored: false };
   }
   const path = exportFilePath(exportId, ARCHIVE_NAME);
-  const stored = await storeFile(storage, path, zip(zipMembers()));
+  const hash = createHash('sha256');
+  async function* hashed(): AsyncGenerator<Buffer> {
+    for await (const piece of zip(zipMembers())) {
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  const { bytes } = await storeFile(storage, path, hashed());
   const rows = members.reduce((sum, member) => sum + member.rows, 0);
-  return { name: ARCHIVE_NAME, resource: null, rows, ...stored, path, members };
+  return { name: ARCHIVE_NAME, resource: null, rows, bytes, sha256: hash.digest('hex'), path, members };
 }
 
 async function* single(bytes: Buffer): AsyncGenerator<Buffer> {

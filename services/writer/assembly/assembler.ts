@@ -8,7 +8,7 @@ import { retryQuery } from '../retry-query.ts';
 import {
   type ClaimedAssembly,
   claimAssembly,
-  isAnyExportRunning,
+  readLatestStart,
   releaseAssembly,
   renewAssembly,
 } from '../store/claim-assembly.ts';
@@ -23,6 +23,9 @@ import { judgeAssemblyFailure } from './judge-assembly-failure.ts';
 /** What makes an export ready (its last part, its seal) may happen in another process, so it is looked for. */
 const POLL_RUNNING_MS = 200;
 const POLL_IDLE_MS = 1_000;
+/** A small export is over within a second; for a large one, looking so often would only cost. */
+const POLL_NEW_MS = 25;
+const NEW_MS = 3_000;
 
 export interface AssemblerDeps {
   readonly name: string;
@@ -114,7 +117,8 @@ export function createAssembler(deps: AssemblerDeps): Worker {
         let pauseMs = POLL_IDLE_MS;
         try {
           if (await runOnce(signal)) continue;
-          if (await isAnyExportRunning(pool)) pauseMs = POLL_RUNNING_MS;
+          const latest = await readLatestStart(pool);
+          if (latest !== undefined) pauseMs = latest.agoMs < NEW_MS ? POLL_NEW_MS : POLL_RUNNING_MS;
         } catch (error) {
           log.warn('assembly.not_claimed', { error });
         }

@@ -7,17 +7,20 @@ export interface ExportScope {
   readonly fields: readonly string[] | null;
   /** The earlier export whose changes these are; null for an export of everything. */
   readonly changesSince: string | null;
+  /** The past moment that the export is of; null for the present. */
+  readonly asOf: string | null;
 }
 
 const REQUEST = z.object({
   fields: z.array(z.string()).nullable().default(null),
   changes_since: z.string().nullable().default(null),
+  as_of: z.string().nullable().default(null),
 });
 
 /** Reads a request as the API stored it. */
 export function readScope(request: unknown): ExportScope {
-  const { fields, changes_since: changesSince } = REQUEST.parse(request);
-  return { fields, changesSince };
+  const { fields, changes_since: changesSince, as_of: asOf } = REQUEST.parse(request);
+  return { fields, changesSince, asOf };
 }
 
 export function selectColumns(shape: RowShape, fields: readonly string[] | null): RowShape {

@@ -33,7 +33,7 @@ export function manifestText(
   files: readonly ExportFile[],
   resources: ReadonlyMap<string, DescribedResource>,
 ): string {
-  const { changesSince } = readScope(claim.request);
+  const { changesSince, asOf } = readScope(claim.request);
   return toText({
     export: claim.exportId,
     account: claim.accountId,
@@ -43,6 +43,8 @@ export function manifestText(
     created_at: claim.createdAt.toISOString(),
     snapshot: claim.snapshot,
     ...(changesSince === null ? {} : { changes_since: changesSince }),
+    // The files hold what was committed before the cut; of the snapshot, all but what the events between the two undo.
+    ...(asOf === null ? {} : { as_of: { moment: asOf, cut_lsn: claim.cutLsn } }),
     rows: sumOfRows(files),
     files: files.map(({ name, resource, rows, bytes, sha256, members }) => ({
       name,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Bytes } from '../../../shared/formats/format.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 
@@ -8,16 +7,10 @@ import type { Storage } from '../../../shared/storage/storage.ts';
  *
  * @throws what the bytes throw; StorageFullError
  */
-export async function storeFile(
-  storage: Storage,
-  path: string,
-  bytes: Bytes,
-): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256');
+export async function storeFile(storage: Storage, path: string, bytes: Bytes): Promise<{ bytes: number }> {
   const file = await storage.openWriter(path);
   try {
     for await (const piece of bytes) {
-      hash.update(piece);
       await file.append(piece);
     }
     await file.commit();
@@ -25,7 +18,7 @@ export async function storeFile(
     await file.abort();
     throw error;
   }
-  return { bytes: file.bytes, sha256: hash.digest('hex') };
+  return { bytes: file.bytes };
 }
 
 /** A small file of text. */

@@ -10,6 +10,8 @@ export interface ClaimedAssembly {
   /** As the API resolved it. */
   readonly request: unknown;
   readonly snapshot: unknown;
+  /** Commits at or after it are not in an export of a past moment, `X/Y`; null for any other. */
+  readonly cutLsn: string | null;
   readonly createdAt: Date;
   readonly runAttempt: number;
   /** Claims of this assembly so far, this one included. */
@@ -38,7 +40,7 @@ update exports e
 set phase = 'assembling', assembly_owner = $1, assembly_count = e.assembly_count + 1,
   assembly_lease_expires_at = now() + $2 * interval '1 second'
 from ready where e.id = ready.id
-returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.created_at, e.run_attempt, e.assembly_count`;
+returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.cut_lsn::text, e.created_at, e.run_attempt, e.assembly_count`;
 
 interface ClaimRow {
   id: string;
@@ -46,6 +48,7 @@ interface ClaimRow {
   resources: string[];
   request: unknown;
   snapshot: unknown;
+  cut_lsn: string | null;
   created_at: Date;
   run_attempt: number;
   assembly_count: number;
@@ -66,6 +69,7 @@ export async function claimAssembly(db: Queryable, owner: string): Promise<Claim
     resources: row.resources,
     request: row.request,
     snapshot: row.snapshot,
+    cutLsn: row.cut_lsn,
     createdAt: row.created_at,
     runAttempt: row.run_attempt,
     tryCount: row.assembly_count,
@@ -99,11 +103,13 @@ export async function releaseAssembly(
   );
 }
 
-/** Whether any export runs, and so may soon be ready. */
-export async function isAnyExportRunning(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query<{ is_any: boolean }>({
-    name: 'is_any_export_running',
-    text: `select exists(select from exports where status = 'running') as is_any`,
+/** When the export that was started last, of those that run, was started; undefined when none runs. */
+export async function readLatestStart(db: Queryable): Promise<{ agoMs: number } | undefined> {
+  const { rows } = await db.query<{ ago_ms: number | null }>({
+    name: 'read_latest_start',
+    text: `select extract(epoch from now() - max(started_at))::double precision * 1000 as ago_ms
+           from exports where status = 'running'`,
   });
-  return rows[0]?.is_any ?? false;
+  const agoMs = rows[0]?.ago_ms ?? null;
+  return agoMs === null ? undefined : { agoMs };
 }
