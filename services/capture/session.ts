@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { Catalog } from '../../shared/domain/catalog.ts';
+import type { Change } from '../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
@@ -12,7 +13,9 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { announceGap } from './changes/announce-gap.ts';
 import { changeMessages } from './changes/change-messages.ts';
-import { createTables } from './changes/tables.ts';
+import { createMessageCompleter } from './changes/complete-messages.ts';
+import type { ResetTable } from './changes/reset-table.ts';
+import { createTables, type EncodableTable } from './changes/tables.ts';
 import { createTransactions } from './changes/transactions.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
@@ -27,6 +30,7 @@ import { passWal } from './source/pass-wal.ts';
 import { pollSnapshots, readNextXid, readSnapshot } from './source/poll-snapshots.ts';
 import { checkSlotKind, readSlot, SlotHeldError } from './source/slot.ts';
 import { openWalStream, type WalStream } from './source/stream.ts';
+import { watchTables } from './source/watch-tables.ts';
 
 export interface SessionConfig {
   readonly databaseUrl: string;
@@ -180,19 +184,28 @@ async function carry(
   const settling = createSettling(progress, await readSnapshot(source));
   const tables = createTables({ ...deps, loadTypes: () => loadTypes(source) });
   let { passedLsn, lastCommitLsn, lastIndex } = progress;
+  const identities = new Map(progress.tables);
+  const completer = createMessageCompleter({ ...deps, tables });
   let transactionCount = 0;
   let batch = createBatch();
 
-  const transactions = createTransactions(progress, {
+  const addChange = (change: Change, table: ResetTable) => {
+    for (const message of changeMessages(table, change, deps.changesPartitionCount)) {
+      batch.changes.push(message);
+      batch.bytes += message.value.length;
+    }
+    lastCommitLsn = change.source.commitLsn;
+    lastIndex = change.source.index;
+  };
+  const transactions = createTransactions<EncodableTable>(progress, {
     table: tables.find,
     widenXid: (xid) => widenXid(xid, settling.xmax),
-    onChange(change, table) {
-      for (const message of changeMessages(table, change, deps.changesPartitionCount)) {
-        batch.changes.push(message);
-        batch.bytes += message.value.length;
-      }
-      lastCommitLsn = change.source.commitLsn;
-      lastIndex = change.source.index;
+    onChange: addChange,
+    onReset(change, identity) {
+      const table = completer.resetTable(change.resource);
+      if (table === undefined) return;
+      addChange(change, table);
+      identities.set(change.resource, identity);
     },
     onEnd(transaction) {
       transactionCount += 1;
@@ -211,7 +224,8 @@ async function carry(
     const startedAtMs = performance.now();
     const { systemId, timeline } = progress;
     const settled = settling.state(passedLsn);
-    await publisher.publish(batch, { systemId, timeline, passedLsn, lastCommitLsn, lastIndex, ...settled });
+    const position = { systemId, timeline, passedLsn, lastCommitLsn, lastIndex };
+    await publisher.publish(batch, { ...position, ...settled, tables: identities });
     stream.confirm(passedLsn);
     log.debug('batch.published', {
       changeCount: batch.changes.length,
@@ -235,7 +249,7 @@ async function carry(
 
   const side = new AbortController();
   const sideSignal = AbortSignal.any([signal, side.signal]);
-  // Neither rejects, and neither is waited for: a query on a connection that has fallen silent takes its time to give up,
+  // None of these rejects, and none is waited for: a query on a connection that has fallen silent takes its time to give up,
   // which must not hold up the next session.
   void pollSnapshots(
     {
@@ -259,6 +273,17 @@ async function carry(
     sideSignal,
   );
 
+  void watchTables(
+    {
+      db: source,
+      catalog: deps.catalog,
+      publicationName: config.publicationName,
+      known: () => identities,
+      adopt: (resource, identity) => identities.set(resource, identity),
+      log,
+    },
+    sideSignal,
+  );
   try {
     while (!signal.aborted) {
       const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
@@ -268,8 +293,11 @@ async function carry(
           if (!transactions.isOpen && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
           continue;
         }
-        if (entry.message.kind === 'relation') await tables.learn(entry.message);
-        else transactions.push(entry.message, entry.lsn);
+        const { message } = entry;
+        transactions.push(
+          completer.isIncomplete(message) ? await completer.complete(message) : message,
+          entry.lsn,
+        );
       }
       if (!isEmpty(batch) || isStateDue()) await publish();
       else if (entries.length === 0) await doorbell.wait(waitMs(dueAtMs()), signal);

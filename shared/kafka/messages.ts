@@ -32,6 +32,8 @@ export interface CaptureStateMessage {
   snapshot: string;
   unsettled: { commit_lsn: number; xid: number }[];
   unsettled_xmin: number | null;
+  /** Absent in a record of an earlier version. */
+  tables?: { resource: string; identity: string }[];
 }
 
 export type MessageType = keyof Messages;

@@ -107,6 +107,15 @@ test('under an index identity a delete carries the index’s columns, and a larg
   });
 });
 
+test('a row that moves to another key keeps its large values, which the log does not send again', async () => {
+  await run(`insert into app.lines values ('acme', 2, null, repeat('y', 10000))`);
+  await run(`update app.lines set id = 3 where id = 2`);
+  const [, deletion, insertion] = await newChanges(3);
+  expect(deletion).toMatchObject({ op: 'delete', before: { id: '2' } });
+  expect(insertion).toMatchObject({ op: 'insert', after: { id: '3' }, unchanged: [] });
+  expect(insertion?.after?.big).toBe('y'.repeat(10_000));
+});
+
 test('a column with a default that rewrites nothing, a renamed one and a new enum value come with the next row', async () => {
   await run(`insert into app.items values (1, 'acme', 'ok')`);
   await run(`alter table app.items add column level int not null default 7`);
@@ -125,4 +134,40 @@ test('a column with a default that rewrites nothing, a renamed one and a new enu
 test('an update that changes nothing is one change', async () => {
   await run(`update app.items set mood = mood where id = 1`);
   expect(await newChanges(1)).toMatchObject([{ op: 'update', before: { id: '1' }, after: { id: '1' } }]);
+});
+
+/** The resources told to begin anew since the test began, each on every partition. */
+function resets(): string[] {
+  const told = world.reader.changes.slice(seenCount).filter(({ op }) => op === 'truncate');
+  return told.filter(({ partition }) => partition === 0).map(({ resource }) => resource);
+}
+
+test('a table that was dropped and made again is told, when it is gone from the publication and when it is back', async () => {
+  await run(`drop table app.lines`);
+  await run(`create table app.lines (account_id text, id bigint, primary key (account_id, id))`);
+  await waitFor('the first reset', () => resets().includes('lines'));
+  await run(`insert into app.lines values ('acme', 1)`);
+  await world.prepare();
+  await waitFor('the second reset', () => resets().length === 2);
+  await run(`insert into app.lines values ('acme', 2)`);
+  await waitFor('the row', () => world.reader.changes.at(-1)?.after?.id === '2');
+  expect(resets()).toEqual(['lines', 'lines']);
+  expect(
+    world.reader.states
+      .at(-1)
+      ?.tables?.map(({ resource }) => resource)
+      .toSorted(),
+  ).toEqual(['items', 'lines', 'parts']);
+});
+
+test('a table that was swapped while nobody looked is told by the next instance', async () => {
+  await world.endAll();
+  await run(`
+    create table app.items_new (like app.items including all);
+    alter table app.items rename to items_old;
+    alter table app.items_new rename to items`);
+  await world.prepare();
+  await world.start();
+  await waitFor('the reset', () => resets().length === 1);
+  expect(resets()).toEqual(['items']);
 });

@@ -1,15 +1,13 @@
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { createChangeCodec } from '../../../shared/values/change-codec.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
 import type { CaptureProgress } from '../progress/capture-progress.ts';
 import { createBatch } from '../publish/batch.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { changeMessages } from './change-messages.ts';
+import { describeForReset } from './reset-table.ts';
 import { TRUNCATED } from './row-changes.ts';
 
 export interface GapDeps {
@@ -28,17 +26,13 @@ export interface GapDeps {
 export async function announceGap(
   progress: CaptureProgress,
   publisher: Publisher,
-  { source, catalog, changesPartitionCount, register, subjectPrefix, log }: GapDeps,
+  { catalog, changesPartitionCount, log, ...deps }: GapDeps,
 ): Promise<CaptureProgress> {
-  const types = await loadTypes(source);
   const batch = createBatch();
   // The last byte that the slot does not give any more: after all that was published, before all that will be.
   const commitLsn = progress.passedLsn - 1n;
   for (const [index, resource] of catalog.resources.entries()) {
-    const shape = await describeShape(source, resource, types);
-    const codec = createChangeCodec(shape, { namespace: `tandem.${catalog.name}` });
-    const subject = `${subjectPrefix}${codec.schema.namespace}.${codec.schema.name}`;
-    const schemaId = await register(subject, codec.schema);
+    const table = await describeForReset(resource, { ...deps, catalogName: catalog.name });
     const place = {
       lsn: commitLsn,
       commitLsn,
@@ -48,7 +42,6 @@ export async function announceGap(
       bulkJobId: null,
     };
     const change = { ...TRUNCATED, resource: resource.name, source: place };
-    const table = { encode: () => codec.encode(change, schemaId), recordKey: () => '[]' };
     batch.changes.push(...changeMessages(table, change, changesPartitionCount));
   }
   const told = { ...progress, lastCommitLsn: commitLsn, lastIndex: catalog.resources.length - 1 };

@@ -29,14 +29,16 @@ const FROM_START: ResumePoint = { passedLsn: 0n, lastCommitLsn: 0n, lastIndex: -
 function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_START) {
   const changes: Change[] = [];
   const ended: EndedTransaction[] = [];
+  const resets: (readonly [resource: string, identity: string, index: number])[] = [];
   const transactions = createTransactions(resume, {
     table: (relationId) => (relationId === 1 ? TABLE : undefined),
     widenXid: (xid) => BigInt(xid) + (1n << 32n),
     onChange: (change) => changes.push(change),
+    onReset: (change, identity) => resets.push([change.resource, identity, change.source.index]),
     onEnd: (transaction) => ended.push(transaction),
   });
   for (const message of messages) transactions.push(message, 7n);
-  return { changes, ended, transactions };
+  return { changes, ended, resets, transactions };
 }
 
 const begin = (commitLsn: bigint, xid = 5): PgOutputMessage => ({
@@ -193,6 +195,28 @@ test('what is no ID of a bulk operation is passed over', () => {
     commit(100n),
   ]);
   expect(changes[0]?.source.bulkJobId).toBeNull();
+});
+
+const RESETS = '{"tables": {"items": "7/8", "notes": "9/0"}}';
+
+test('tables that are others than before are told in their place, and not again after a restart', () => {
+  const messages = [begin(100n), message('tandem.reset', RESETS), insert('a'), commit(100n)];
+  const { resets, changes } = run(messages);
+  expect(resets).toEqual([
+    ['items', '7/8', 0],
+    ['notes', '9/0', 1],
+  ]);
+  expect(changes[0]?.source.index).toBe(2);
+  expect(run(messages, { passedLsn: 50n, lastCommitLsn: 100n, lastIndex: 0 }).resets).toEqual([
+    ['notes', '9/0', 1],
+  ]);
+  expect(run(messages, { passedLsn: 101n, lastCommitLsn: 100n, lastIndex: 2 }).resets).toEqual([]);
+});
+
+test('what names no tables resets nothing', () => {
+  for (const content of ['', '[]', '{"tables": null}', '{"tables": {"items": 7}}']) {
+    expect(run([begin(100n), message('tandem.reset', content), commit(100n)]).resets).toEqual([]);
+  }
 });
 
 test('a message outside of transactions is nothing of ours', () => {

@@ -1,9 +1,10 @@
-import type { Change } from '../../../shared/domain/change.ts';
+import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { PgOutputMessage } from '../source/pgoutput.ts';
+import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
 import type { CapturedTable } from './captured-table.ts';
-import { rowChanges, TRUNCATED } from './row-changes.ts';
+import { type RowChange, rowChanges, TRUNCATED } from './row-changes.ts';
 
 /** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
 export interface ResumePoint {
@@ -35,6 +36,8 @@ export interface TransactionHandler<Table> {
   /** The 64-bit value of a transaction ID that was just streamed. */
   widenXid(xid: number): bigint;
   onChange(change: Change, table: Table): void;
+  /** The table of a resource is another one than before: its feed begins anew with `change`. */
+  onReset(change: Change, identity: string): void;
   /** Not called for a transaction that is in the topic as a whole. */
   onEnd(transaction: EndedTransaction): void;
 }
@@ -81,14 +84,19 @@ export function createTransactions<Table extends CapturedTable>(
 ): Transactions {
   let open: OpenTransaction | undefined;
 
-  const emit = (table: Table, change: Omit<Change, 'resource' | 'source'>, lsn: Lsn) => {
+  /** The next place in the transaction; undefined when what stands there is in the topic. */
+  const nextPlace = (lsn: Lsn): ChangeSource | undefined => {
     const transaction = needOpen();
     const index = transaction.nextIndex;
     transaction.nextIndex += 1;
-    if (index <= transaction.sentIndex) return;
+    if (index <= transaction.sentIndex) return undefined;
     const { commitLsn, xid, committedAtMicros, bulkJobId } = transaction;
-    const source = { lsn, commitLsn, xid, index, committedAtMicros, bulkJobId };
-    handler.onChange({ ...change, resource: table.shape.resource, source }, table);
+    return { lsn, commitLsn, xid, index, committedAtMicros, bulkJobId };
+  };
+
+  const emit = (table: Table, change: RowChange, lsn: Lsn) => {
+    const source = nextPlace(lsn);
+    if (source !== undefined) handler.onChange({ ...change, resource: table.shape.resource, source }, table);
   };
 
   const needOpen = (): OpenTransaction => {
@@ -149,6 +157,12 @@ export function createTransactions<Table extends CapturedTable>(
             const seal = readSeal(message.content);
             const { seals } = needOpen();
             if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
+          } else if (message.prefix === RESET_PREFIX) {
+            if (needOpen().isPassed) return;
+            for (const [resource, identity] of readIdentities(message.content)) {
+              const source = nextPlace(lsn);
+              if (source !== undefined) handler.onReset({ ...TRUNCATED, resource, source }, identity);
+            }
           } else if (message.prefix === BULK_PREFIX && isId('blk', message.content)) {
             needOpen().bulkJobId = message.content;
           }

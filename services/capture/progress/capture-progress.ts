@@ -1,11 +1,14 @@
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
+import type { TableIdentities } from '../source/table-identities.ts';
 import type { SettledState } from './settled.ts';
 
 /** How far capture has come; what a CaptureState record says, with wide numbers. */
 export interface CaptureProgress extends ResumePoint, SettledState {
   readonly systemId: string;
   readonly timeline: number;
+  /** The tables that the feed speaks of; a resource whose table was never seen has none. */
+  readonly tables: TableIdentities;
 }
 
 export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
@@ -23,6 +26,7 @@ export function toCaptureState(slot: string, progress: CaptureProgress): Capture
       xid: Number(xid),
     })),
     unsettled_xmin: progress.unsettledXmin === null ? null : Number(progress.unsettledXmin),
+    tables: [...progress.tables].map(([resource, identity]) => ({ resource, identity })),
   };
 }
 
@@ -40,5 +44,6 @@ export function fromCaptureState(message: CaptureStateMessage): CaptureProgress 
       xid: BigInt(xid),
     })),
     unsettledXmin: message.unsettled_xmin === null ? null : BigInt(message.unsettled_xmin),
+    tables: new Map(message.tables?.map(({ resource, identity }) => [resource, identity])),
   };
 }

@@ -70,6 +70,8 @@ export function startAnew(
     unsettled: [],
     unsettledXmin: nextXid,
     snapshot: '',
+    // Behind a gap every resource is told to begin anew, whatever its table was.
+    tables: new Map(),
     lastCommitLsn: stored?.lastCommitLsn ?? 0n,
     lastIndex: stored?.lastIndex ?? -1,
     settledLsn: stored?.settledLsn ?? 0n,

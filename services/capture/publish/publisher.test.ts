@@ -17,6 +17,7 @@ const PROGRESS: CaptureProgress = {
   snapshot: '1:1:',
   unsettled: [],
   unsettledXmin: null,
+  tables: new Map(),
 };
 const TOPICS = topicsOf('t', { name: 'c', resources: [] });
 
