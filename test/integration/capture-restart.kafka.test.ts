@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
@@ -9,6 +10,7 @@ import { waitFor } from '../support/wait-for.ts';
 const SCHEMA = `
   create schema app;
   create table app.counters (id int primary key, account_id text not null, n int not null, pad text);
+  create table app.walkers (id int primary key, account_id text not null, n int not null);
   create table app.other (id bigint generated always as identity, x text);
   insert into app.counters select n, 'acc_' || n % 5, 0, repeat('p', 200) from generate_series(1, 40) n;
 `;
@@ -21,10 +23,16 @@ resources:
     event: counter
     key: [id]
     account: account_id
+  walkers:
+    table: app.walkers
+    event: walker
+    key: [id]
+    account: account_id
 `;
 
 const KILL_COUNT = 6;
 const CHANGES_PER_LIFE = 300;
+const WRITERS = 2;
 
 let world: CaptureWorld;
 
@@ -34,10 +42,34 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 afterEach(() => world.endAll());
 
-const updates = (): ReadChange[] => world.reader.changes.filter(({ op }) => op === 'update');
+const updates = (): ReadChange[] =>
+  world.reader.changes.filter(({ op, resource }) => op === 'update' && resource === 'counters');
 
-/** Counters go up by one with each update, some in each transaction, until told to stop. */
-async function writeUntil(isOver: () => boolean, isPaused: () => boolean): Promise<void> {
+/** What a walker does one after the other, again and again; `n` counts its steps. */
+const WALK = [
+  `insert into app.walkers values ($1, 'acc_' || $1::int % 5, $2)`,
+  'update app.walkers set n = $2 where id = $1',
+  'update app.walkers set n = $2 where id = $1',
+  'update app.walkers set n = $2 where id = $1',
+  'delete from app.walkers where id = $1 and n = $2 - 1',
+] as const;
+
+const WALKERS = 100;
+const WALKERS_EACH_TIME = 4;
+
+/** Steps that each walker has taken, in committed transactions. */
+const steps = new Map<number, number>();
+
+async function stepOn(client: PoolClient, id: number): Promise<void> {
+  const step = (steps.get(id) ?? 0) + 1;
+  const { rowCount } = await client.query(WALK[(step - 1) % WALK.length] ?? '', [id, step]);
+  if (rowCount !== 1) throw new Error(`walker ${id} is not where its step ${step} begins`);
+  steps.set(id, step);
+}
+
+/** Counters go up by one with each update, and some of the writer's own walkers step on, in each transaction until told to stop. */
+async function writeUntil(writer: number, isOver: () => boolean, isPaused: () => boolean): Promise<void> {
+  let turn = 0;
   while (!isOver()) {
     if (isPaused()) {
       await setImmediate();
@@ -49,6 +81,9 @@ async function writeUntil(isOver: () => boolean, isPaused: () => boolean): Promi
       // One row at a time and in their order, so that two writers wait for each other but never deadlock.
       for (let id = 1; id <= 40; id += 1 + Math.trunc(Math.random() * 10)) {
         await client.query('update app.counters set n = n + 1 where id = $1', [id]);
+      }
+      for (let walker = 0; walker < WALKERS_EACH_TIME; walker += 1) {
+        await stepOn(client, ((turn++ * WRITERS) % WALKERS) + writer);
       }
       await client.query('commit');
     } finally {
@@ -71,6 +106,33 @@ function illegalSteps(): string[] {
   return offences;
 }
 
+type Place = 'absent' | 'present';
+const NEXT: Record<Place, Record<string, Place | undefined>> = {
+  absent: { insert: 'present' },
+  present: { update: 'present', delete: 'absent' },
+};
+
+/** Each walker's changes as the feed tells them: every one legal after the one before, with no step left out or repeated. */
+function illegalWalks(): string[] {
+  const places = new Map<string, { place: Place; step: number }>();
+  const offences: string[] = [];
+  for (const { op, resource, before, after } of world.reader.changes) {
+    if (resource !== 'walkers') continue;
+    const id = after?.id ?? before?.id ?? '';
+    const { place, step } = places.get(id) ?? { place: 'absent', step: 0 };
+    const next = NEXT[place][op];
+    // A delete tells the row as it was before its step.
+    const told = op === 'delete' ? Number(before?.n) + 1 : Number(after?.n);
+    if (next === undefined || told !== step + 1) offences.push(`walker ${id}: ${op} ${told} after ${step}`);
+    places.set(id, { place: next ?? place, step: told });
+  }
+  for (const [id, step] of steps) {
+    const told = places.get(String(id))?.step;
+    if (told !== step) offences.push(`walker ${id}: ended at ${told} in place of ${step}`);
+  }
+  return offences;
+}
+
 async function isFeedComplete(): Promise<boolean> {
   const { rows } = await world.pool.query<{ sum: string }>('select sum(n)::text from app.counters');
   return updates().length >= Number(rows[0]?.sum);
@@ -87,12 +149,13 @@ async function confirmedLsn(): Promise<bigint> {
 test('killed at any moment, it leaves no gap and no repeat for a committed reader', async () => {
   let isOver = false;
   let isPaused = false;
-  const write = () =>
+  const write = (writer: number) =>
     writeUntil(
+      writer,
       () => isOver,
       () => isPaused,
     );
-  const writing = Promise.all([write(), write()]);
+  const writing = Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));
   let unconfirmedCount = 0;
   let confirmed = await confirmedLsn();
   try {
@@ -122,7 +185,10 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
   }
   await world.start();
   await waitFor('the rest', isFeedComplete, 90_000);
+  await waitFor('the last steps', () => illegalWalks().length === 0).catch(() => undefined);
   expect(illegalSteps()).toEqual([]);
+  expect(illegalWalks()).toEqual([]);
+  expect(steps.size).toBe(WALKERS);
   const positions = world.reader.changes.map(({ commitLsn, index }) => `${commitLsn}/${index}`);
   expect(new Set(positions).size).toBe(positions.length);
   // Else no life ended between Kafka's commit and the slot's confirmation, and the test would have shown nothing.
@@ -235,16 +301,16 @@ test('a slot that was dropped, or made again, stops the feed until an operator a
 
   const seen = world.reader.changes.length;
   const running = await world.start({ ACCEPT_GAP_AFTER: accepted });
-  await waitFor('the reset on each partition', () => world.reader.changes.length >= seen + 12);
+  await waitFor('the reset on each partition', () => world.reader.changes.length >= seen + 24);
   expect(new Set(world.reader.changes.slice(seen).map(({ op, resource }) => `${op} ${resource}`))).toEqual(
-    new Set(['truncate counters']),
+    new Set(['truncate counters', 'truncate walkers']),
   );
   await running.stop();
 
   // It is said once: the same setting left in place accepts no later gap.
   await world.start({ ACCEPT_GAP_AFTER: accepted });
   await world.pool.query('update app.counters set n = n + 1 where id = 1');
-  await waitFor('the feed to go on', () => world.reader.changes.length >= seen + 13);
+  await waitFor('the feed to go on', () => world.reader.changes.length >= seen + 25);
   expect(world.reader.changes.at(-1)).toMatchObject({ op: 'update', after: { id: '1' } });
 });
 
