@@ -101,6 +101,13 @@ test('a failover to a standby that lacks what was told stops the feed, and the o
     );
     return row?.ok === 'true';
   });
+  // As long as it is a standby nothing follows it.
+  const standbyUrl = new URL(world.sourceUrl);
+  standbyUrl.port = new URL(standby.url('x')).port;
+  const refused = await run(process.execPath, [CAPTURE], {
+    env: { PATH: process.env.PATH, ...world.env, DATABASE_URL: standbyUrl.href },
+  }).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('hot standby') });
   await standby.crash();
   const toldBefore = told;
   await touchInvoices(world, 'lost by the failover');
