@@ -1,0 +1,181 @@
+import type { Change } from '../../shared/domain/change.ts';
+import { formatLsn } from '../../shared/domain/lsn.ts';
+import { widenXid } from '../../shared/domain/snapshot.ts';
+import type { Doorbell } from '../../shared/runtime/doorbell.ts';
+import { loadTypes } from '../../shared/values/load-types.ts';
+import { changeMessages } from './changes/change-messages.ts';
+import { createMessageCompleter } from './changes/complete-messages.ts';
+import type { ResetTable } from './changes/reset-table.ts';
+import { createTables, type EncodableTable } from './changes/tables.ts';
+import { createTransactions } from './changes/transactions.ts';
+import type { CaptureProgress } from './progress/capture-progress.ts';
+import { createSettling } from './progress/settled.ts';
+import { addSeals, createBatch, isEmpty } from './publish/batch.ts';
+import type { Publisher } from './publish/publisher.ts';
+import type { SessionConfig, SessionDeps } from './session.ts';
+import { beat } from './source/heartbeat.ts';
+import { pollSnapshots, readSnapshot } from './source/poll-snapshots.ts';
+import type { WalStream } from './source/stream.ts';
+import { watchTables } from './source/watch-tables.ts';
+
+/**
+ * One Kafka transaction takes this much at most; a source transaction may need many. The Kafka client groups messages
+ * by partition in quadratic time: 500 cost it less than a millisecond, 2,000 more than all the rest of their way.
+ */
+const MAX_BATCH_ENTRIES = 500;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** How often a position is published that moved by a transaction without changes, which an export may be waiting for. */
+const NEWS_PUBLISH_INTERVAL_MS = 100;
+/**
+ * How often one is that moved by WAL of no concern. Where the control store is on the same server its own writes are such
+ * WAL, those that follow from publishing among them, and so they would go round for ever.
+ */
+const QUIET_PUBLISH_INTERVAL_MS = 1_000;
+const WAIT_MS = 1_000;
+
+export interface Carriage {
+  readonly config: SessionConfig;
+  readonly deps: SessionDeps;
+  readonly stream: WalStream;
+  readonly publisher: Publisher;
+  readonly doorbell: Doorbell;
+  readonly progress: CaptureProgress;
+}
+
+/** The loop: what has arrived becomes one Kafka transaction; meanwhile the next lot arrives. Nothing waits to fill up. */
+export async function carry(
+  { config, deps, stream, publisher, doorbell, progress }: Carriage,
+  signal: AbortSignal,
+): Promise<void> {
+  const { source, log } = deps;
+  const settling = createSettling(progress, await readSnapshot(source));
+  const tables = createTables({ ...deps, loadTypes: () => loadTypes(source) });
+  let { passedLsn, lastCommitLsn, lastIndex } = progress;
+  const identities = new Map(progress.tables);
+  const completer = createMessageCompleter({ ...deps, tables });
+  let transactionCount = 0;
+  let batch = createBatch();
+
+  const addChange = (change: Change, table: ResetTable) => {
+    for (const message of changeMessages(table, change, deps.changesPartitionCount)) {
+      batch.changes.push(message);
+      batch.bytes += message.value.length;
+    }
+    lastCommitLsn = change.source.commitLsn;
+    lastIndex = change.source.index;
+  };
+  const transactions = createTransactions<EncodableTable>(progress, {
+    table: tables.find,
+    widenXid: (xid) => widenXid(xid, settling.xmax),
+    onChange: addChange,
+    onReset(change, identity) {
+      const table = completer.resetTable(change.resource);
+      if (table === undefined) return;
+      addChange(change, table);
+      identities.set(change.resource, identity);
+    },
+    onEnd(transaction) {
+      transactionCount += 1;
+      hasNews = true;
+      passedLsn = transaction.endLsn;
+      if (transaction.changeCount > 0) settling.add(transaction);
+      addSeals(batch, transaction);
+    },
+  });
+
+  let publishedPassedLsn = -1n;
+  let publishedSettledLsn = -1n;
+  let publishedAtMs = 0;
+  let hasNews = false;
+  const publish = async () => {
+    const startedAtMs = performance.now();
+    const { systemId, timeline } = progress;
+    const settled = settling.state(passedLsn);
+    const position = { systemId, timeline, passedLsn, lastCommitLsn, lastIndex };
+    await publisher.publish(batch, { ...position, ...settled, tables: identities });
+    stream.confirm(passedLsn);
+    log.debug('batch.published', {
+      changeCount: batch.changes.length,
+      bytes: batch.bytes,
+      passedLsn: formatLsn(passedLsn),
+      settledLsn: formatLsn(settled.settledLsn),
+      unsettledCount: settled.unsettled.length,
+      durationMs: Math.round(performance.now() - startedAtMs),
+    });
+    publishedPassedLsn = passedLsn;
+    publishedSettledLsn = settled.settledLsn;
+    publishedAtMs = Date.now();
+    // What is not settled yet will be, without a transaction coming by.
+    hasNews = settling.hasUnsettled;
+    batch = createBatch();
+  };
+  const dueAtMs = () => publishedAtMs + (hasNews ? NEWS_PUBLISH_INTERVAL_MS : QUIET_PUBLISH_INTERVAL_MS);
+  const isStateDue = () =>
+    Date.now() >= dueAtMs() &&
+    (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
+
+  const side = new AbortController();
+  const sideSignal = AbortSignal.any([signal, side.signal]);
+  // None of these rejects, and none is waited for: a query on a connection that has fallen silent takes its time to give up,
+  // which must not hold up the next session.
+  void pollSnapshots(
+    {
+      db: source,
+      isBusy: () => settling.hasUnsettled,
+      onSnapshot(snapshot) {
+        settling.look(snapshot);
+        doorbell.ring();
+      },
+      log,
+    },
+    sideSignal,
+  );
+  void beat(
+    {
+      db: source,
+      intervalMs: config.heartbeatIntervalMs,
+      transactionCount: () => transactionCount,
+      log,
+    },
+    sideSignal,
+  );
+
+  void watchTables(
+    {
+      db: source,
+      catalog: deps.catalog,
+      publicationName: config.publicationName,
+      known: () => identities,
+      adopt: (resource, identity) => identities.set(resource, identity),
+      log,
+    },
+    sideSignal,
+  );
+  try {
+    while (!signal.aborted) {
+      const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
+      for (const entry of entries) {
+        if (entry.kind === 'keepalive') {
+          // Inside a transaction the server speaks of WAL behind it, while the changes in it are still to come.
+          if (!transactions.isOpen && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
+          continue;
+        }
+        const { message } = entry;
+        transactions.push(
+          completer.isIncomplete(message) ? await completer.complete(message) : message,
+          entry.lsn,
+        );
+      }
+      if (!isEmpty(batch) || isStateDue()) await publish();
+      else if (entries.length === 0) await doorbell.wait(waitMs(dueAtMs()), signal);
+    }
+  } finally {
+    side.abort();
+  }
+}
+
+/** Until a moved position may be published; what arrives rings before. */
+function waitMs(dueAtMs: number): number {
+  const untilDueMs = dueAtMs - Date.now();
+  return untilDueMs > 0 ? untilDueMs : WAIT_MS;
+}
