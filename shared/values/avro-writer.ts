@@ -82,9 +82,9 @@ export function writeString(out: ByteWriter, text: string): void {
   const byteCount = out.bytes.write(text, guessedEnd, 'utf8');
   if (byteCount !== length) {
     out.length = start;
-    const isSameSize = varintSize(byteCount) === varintSize(length);
+    const isSameSize = integerSize(byteCount) === integerSize(length);
     if (!isSameSize) {
-      const end = start + varintSize(byteCount);
+      const end = start + integerSize(byteCount);
       out.bytes.copyWithin(end, guessedEnd, guessedEnd + byteCount);
     }
     writeInteger(out, byteCount);
@@ -108,8 +108,8 @@ function writeShortAscii(out: ByteWriter, text: string): boolean {
   return true;
 }
 
-/** Bytes that the zigzag varint of a length takes. */
-function varintSize(length: number): number {
+/** Bytes that `writeInteger` takes for a number that is not negative. */
+export function integerSize(length: number): number {
   let size = 1;
   for (let rest = length * 2; rest > 0x7f; rest = Math.floor(rest / 128)) size += 1;
   return size;

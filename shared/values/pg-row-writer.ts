@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
-import { type ByteWriter, SHORT_TEXT_LENGTH } from './byte-writer.ts';
+import type { ByteWriter } from './byte-writer.ts';
 import type { PgRow } from './pg-row.ts';
 import { UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
 import { jsonToWire, timestamptzToWire } from './scalar-text.ts';
@@ -89,6 +89,9 @@ const writeBoolean: WriteUsual = (out, bytes, start, length) => {
   return true;
 };
 
+/** Up to about this length a loop is faster than copying and checking by calls into native code. */
+const MAX_LOOPED_LENGTH = 150;
+
 /**
  * A server whose own encoding is SQL_ASCII sends what it was given, so text is looked at: what is not UTF-8 must not come into a
  * file that says it is.
@@ -98,7 +101,7 @@ const writeUtf8: WriteUsual = (out, bytes, start, length) => {
   writeInteger(out, length);
   out.reserve(length);
   const { bytes: target } = out;
-  let isAscii = length <= SHORT_TEXT_LENGTH;
+  let isAscii = length <= MAX_LOOPED_LENGTH;
   if (isAscii) {
     let seen = 0;
     let at = out.length;

@@ -21,13 +21,20 @@ export function createRecordKey(shape: RowShape, keyColumns: readonly string[]):
       throw new RangeError(`${shape.resource} has no key column ${JSON.stringify(name)}`);
     return { index, type: column.type };
   });
-  const ofTexts = (textAt: (index: number) => string | null) =>
-    JSON.stringify(
+  const [only] = key;
+  // Digits have nothing to escape, and nearly every table has such a key.
+  const digitsAt =
+    key.length === 1 && (only?.type.kind === 'int' || only?.type.kind === 'long') ? only.index : undefined;
+  const ofTexts = (textAt: (index: number) => string | null) => {
+    const digits = digitsAt === undefined ? null : textAt(digitsAt);
+    if (digits !== null) return `["${digits}"]`;
+    return JSON.stringify(
       key.map(({ index, type }) => {
         const text = textAt(index);
         return text === null ? null : toWireText(type, text);
       }),
     );
+  };
   return {
     ofPgTexts: (row) => ofTexts((index) => row[index] ?? null),
     ofPgRow: (row) => ofTexts((index) => row.text(index)),

@@ -28,6 +28,7 @@ import { readFeedState } from '../store/feed-state.ts';
 import { readRecordingState, startRecording } from '../store/recorded-from.ts';
 import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
 import { readTableSize, rowsPerChunk } from './chunk-size.ts';
+import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
 import { planChunks } from './plan-chunks.ts';
 import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
 import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
@@ -62,9 +63,6 @@ export interface RunHandle {
   /** @throws the reason when the run is over */
   look(): Promise<Extract<ExportStanding, { state: 'held' }>>;
 }
-
-/** While it waits, the holder looks this often for what happened elsewhere, and at once when something happens here. */
-const LOOK_MS = 150;
 
 /** Well under the minute after which the server ends a session that is idle in its transaction. */
 const KEEP_ALIVE_MS = 10_000;
@@ -118,7 +116,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const holder = await open(`snapshot ${claim.id}`);
   assertOneServer(sealing, holder);
   if (asOf !== null) {
-    await awaitMoment(holder, asOf, () => bell.wait(LOOK_MS, signal));
+    await awaitMoment(holder, asOf, () => bell.wait(MAX_LOOK_MS, signal));
     await makeKeyTables(holder, resources.length);
   }
   const held = await takeSnapshot(
@@ -203,9 +201,10 @@ async function awaitSettledFeed(
   const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
   let state = await readFeedState(control);
   if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
+  const waitingSinceMs = Date.now();
   while (!isSettledPast(state, sealing.identity, needed)) {
     feed.look(state);
-    await bell.wait(LOOK_MS, signal);
+    await bell.wait(lookIntervalMs(Date.now() - waitingSinceMs), signal);
     signal.throwIfAborted();
     state = await readFeedState(control);
   }
@@ -219,14 +218,19 @@ function createWait(run: RunHandle, bell: Doorbell, sessions: readonly SourceSes
   let keptAliveAtMs = Date.now();
   type Found = Awaited<ReturnType<RunHandle['look']>>;
   return async (mustWait: (found: Found) => boolean | Promise<boolean>): Promise<void> => {
+    const waitingSinceMs = Date.now();
     for (;;) {
       run.signal.throwIfAborted();
       if (Date.now() - keptAliveAtMs >= KEEP_ALIVE_MS) {
         for (const session of sessions) await session.query('select 1');
         keptAliveAtMs = Date.now();
       }
-      if (!(await mustWait(await run.look()))) return;
-      await bell.wait(LOOK_MS, run.signal);
+      const found = await run.look();
+      if (!(await mustWait(found))) return;
+      // A chunk that is read here rings; a seal comes through another process.
+      const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
+      const lookMs = isSealAwaited ? lookIntervalMs(Date.now() - waitingSinceMs) : MAX_LOOK_MS;
+      await bell.wait(lookMs, run.signal);
     }
   };
 }

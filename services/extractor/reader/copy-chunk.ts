@@ -35,8 +35,11 @@ export interface CopyChunkDeps {
   onProgress(rowCount: number): void;
 }
 
-/** Large enough that requests do not count, small enough that two of them a chunk are little memory. */
-const BATCH_BYTES = 512 * 1024;
+/**
+ * Large enough that requests do not count, small enough that two of them a chunk are little memory. A little less than half a
+ * megabyte, because the client rounds each of its buffers up to a power of two.
+ */
+const BATCH_BYTES = 480 * 1024;
 
 /**
  * Reads a chunk under the export's snapshot and sends its rows, in key order, numbered from 0, to one partition, the last

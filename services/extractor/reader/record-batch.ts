@@ -1,5 +1,5 @@
 import type { Message } from 'kafkajs';
-import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
+import { integerSize, writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { Batch } from './batch-sender.ts';
 
@@ -26,7 +26,6 @@ export interface RecordHeaders {
 export class RecordBatch implements Batch<KafkaRecord> {
   readonly #partition: number;
   readonly #records = new ByteWriter();
-  readonly #body = new ByteWriter();
   #recordCount = 0;
 
   constructor(partition: number) {
@@ -38,17 +37,29 @@ export class RecordBatch implements Batch<KafkaRecord> {
   }
 
   add({ key, value, headers }: KafkaRecord): void {
-    const body = this.#body;
-    body.reset();
-    body.writeByte(NO_ATTRIBUTES);
-    writeInteger(body, 0); // timestamp, from the batch's
-    writeInteger(body, this.#recordCount); // offset, from the batch's
-    writeString(body, key);
-    writeInteger(body, value.length);
-    writeBytes(body, value.bytes, value.length);
-    headers.write(body);
-    writeInteger(this.#records, body.length);
-    writeBytes(this.#records, body.bytes, body.length);
+    const out = this.#records;
+    // A record stands behind its length, which is known after it. Nearly always it takes two bytes and the guess is right.
+    const lengthAt = out.length;
+    const start = lengthAt + USUAL_LENGTH_BYTES;
+    out.reserve(USUAL_LENGTH_BYTES);
+    out.length = start;
+    out.writeByte(NO_ATTRIBUTES);
+    writeInteger(out, 0); // timestamp, from the batch's
+    writeInteger(out, this.#recordCount); // offset, from the batch's
+    writeString(out, key);
+    writeInteger(out, value.length);
+    out.reserve(value.length);
+    out.length += value.bytes.copy(out.bytes, out.length, 0, value.length);
+    headers.write(out);
+    const length = out.length - start;
+    const lengthBytes = integerSize(length);
+    if (lengthBytes !== USUAL_LENGTH_BYTES) {
+      out.reserve(lengthBytes);
+      out.bytes.copyWithin(lengthAt + lengthBytes, start, start + length);
+    }
+    out.length = lengthAt;
+    writeInteger(out, length);
+    out.length += length;
     this.#recordCount += 1;
   }
 
@@ -77,6 +88,8 @@ export class RecordBatch implements Batch<KafkaRecord> {
 }
 
 const NO_ATTRIBUTES = 0;
+/** Of records of 64 bytes and more, below 8 kB. */
+const USUAL_LENGTH_BYTES = 2;
 const EMPTY_MESSAGE: Message = { value: Buffer.alloc(0) };
 
 /** What kafkajs takes for an encoder that has been written to. */
@@ -93,10 +106,4 @@ function onlyFirst<T>(first: T, length: number): T[] {
 
 function isEncoded(result: unknown): boolean {
   return typeof result === 'object' && result !== null && 'buf' in result;
-}
-
-function writeBytes(out: ByteWriter, bytes: Buffer, length: number): void {
-  out.reserve(length);
-  bytes.copy(out.bytes, out.length, 0, length);
-  out.length += length;
 }
