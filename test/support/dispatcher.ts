@@ -14,6 +14,7 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import type { Env } from '../../shared/runtime/env.ts';
+import { createMetrics } from '../../shared/runtime/metrics.ts';
 import type { Health } from '../../shared/runtime/health.ts';
 import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
@@ -65,7 +66,7 @@ export interface DispatcherBed extends AsyncDisposable {
   readonly pool: Pool;
   readonly env: Env;
   readonly prefix: string;
-  start(): Promise<RunningDispatcher>;
+  start(settings?: Env): Promise<RunningDispatcher>;
   addAccount(sourceId: string): Promise<string>;
   addEndpoint(options: EndpointOptions): Promise<string>;
   /** Puts events into the log as the recorder would, all of them in one transaction. */
@@ -136,11 +137,15 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
     pool,
     env,
     prefix,
-    async start() {
+    async start(settings = {}) {
       const stop = new AbortController();
-      const health: Health = { live: true, ready: false };
+      const health: Health = { live: true, ready: false, metrics: createMetrics() };
       const own = new AsyncDisposableStack();
-      const workers = await buildDispatcher(readDispatcherConfig(env), { stack: own, log, health });
+      const workers = await buildDispatcher(readDispatcherConfig({ ...env, ...settings }), {
+        stack: own,
+        log,
+        health,
+      });
       const ended = runUntilFirstFailure(workers, stop.signal).finally(() => own.disposeAsync());
       ended.catch(() => undefined);
       await Promise.race([Promise.all(workers.map((worker) => worker.ready)), ended]);

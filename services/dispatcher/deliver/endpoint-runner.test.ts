@@ -40,7 +40,7 @@ interface Sent {
 }
 
 interface Options {
-  readonly batching?: Batching;
+  readonly batching?: Batching | undefined;
   readonly rateLimit?: number;
   readonly records?: number;
 }
