@@ -59,7 +59,8 @@ export function createApiClient(baseUrl: string, key: string): ApiClient {
     call,
     text,
     async completedExport(id, timeoutMs) {
-      const deadlineMs = Date.now() + timeoutMs;
+      const startedAtMs = Date.now();
+      const deadlineMs = startedAtMs + timeoutMs;
       for (;;) {
         const view = await call<ExportView>('GET', `/exports/${id}`);
         if (view.status === 'completed') return view;
