@@ -8,9 +8,10 @@ test('a chunk has about the wanted size', () => {
   expect(rowsPerChunk({ bytes: 300_000_000, rowCount: 1_000_000 }, CHUNK_BYTES)).toBe(40_000);
 });
 
-test('very narrow and very wide rows keep chunks between a thousand and fifty thousand rows', () => {
+test('very narrow and very wide rows keep chunks between a hundred and fifty thousand rows', () => {
   expect(rowsPerChunk({ bytes: 1_000_000, rowCount: 1_000_000 }, CHUNK_BYTES)).toBe(50_000);
-  expect(rowsPerChunk({ bytes: 1e12, rowCount: 1_000 }, CHUNK_BYTES)).toBe(1_000);
+  expect(rowsPerChunk({ bytes: 1e12, rowCount: 1_000 }, CHUNK_BYTES)).toBe(100);
+  expect(rowsPerChunk({ bytes: 20_000_000_000, rowCount: 200_000 }, CHUNK_BYTES)).toBe(120);
 });
 
 test('a table that was never analyzed or is empty gets a middling size', () => {

@@ -9,7 +9,8 @@ export interface TableSize {
   readonly rowCount: number;
 }
 
-const MIN_ROWS = 1_000;
+/** Of a table that is mostly air, each row seems very wide; of one with rows of megabytes, a chunk is still within reach. */
+const MIN_ROWS = 100;
 const MAX_ROWS = 50_000;
 
 /** Of a table that was never analyzed; a guess on the high side, which makes chunks smaller. */
