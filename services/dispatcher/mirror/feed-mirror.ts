@@ -6,6 +6,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
+import { createOffsetCommits, leaveAfterFlush } from '../record/offset-commits.ts';
 import { sealExport, storeFeedState } from './store-feed.ts';
 
 /**
@@ -32,9 +33,12 @@ export function createFeedMirror(
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topics.capture, topics.jobs], fromBeginning: true });
+      const commits = createOffsetCommits(consumer, log);
       await runConsumer(
         consumer,
         {
+          // Committed beside the work: a commit after each batch would be one more write to the broker for each of ours.
+          autoCommit: false,
           partitionsConsumedConcurrently: 2,
           eachBatch: async ({ batch, heartbeat }) => {
             // Positions only grow, so of several states in a batch the last says it all.
@@ -61,9 +65,10 @@ export function createFeedMirror(
               );
               await sleep(STORE_INTERVAL_MS, signal);
             }
+            commits.note(batch.topic, batch.partition, batch.lastOffset());
           },
         },
-        signal,
+        leaveAfterFlush(commits, signal),
         () => ready.resolve(),
       );
     },

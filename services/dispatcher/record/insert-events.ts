@@ -10,7 +10,8 @@ const MAX_NOTIFIED_CHARACTERS = 7_000;
 /**
  * Whether an account is known is decided by this statement's own snapshot: an account that was committed before a
  * change was is seen here, because the change got here later. Repeats insert nothing, so Kafka may deliver again.
- * Other dispatchers are told in the same transaction, so they never look too early.
+ * Other dispatchers are told in the same transaction, so they never look too early. While there are none nobody is: a
+ * notification wakes the server's process and ours for each insert. One that has just come looks by itself.
  */
 const INSERT_EVENTS = `
   with recorded as (
@@ -27,9 +28,10 @@ const INSERT_EVENTS = `
     select distinct account_id from recorded
   )
   select json_object_agg((select source_id from accounts where id = account_id), account_id) as accounts, (select count(*)::int from recorded) as count,
-         pg_notify('${EVENTS_CHANNEL}', $11 || ' ' ||
-           case when sum(length(account_id) + 1) > ${MAX_NOTIFIED_CHARACTERS} then '*'
-                else string_agg(account_id, ',') end)
+         case when exists (select from dispatchers where id <> $11 and expires_at > now())
+              then pg_notify('${EVENTS_CHANNEL}', $11 || ' ' ||
+                case when sum(length(account_id) + 1) > ${MAX_NOTIFIED_CHARACTERS} then '*'
+                     else string_agg(account_id, ',') end)::text end
     from touched
   having count(*) > 0`;
 

@@ -62,3 +62,10 @@ export function createOffsetCommits(consumer: Pick<Consumer, 'commitOffsets'>, l
     },
   };
 }
+
+/** Aborts once the signal has aborted and what was noted is committed: while it has not, the group is still joined. */
+export function leaveAfterFlush(commits: Pick<OffsetCommits, 'flush'>, signal: AbortSignal): AbortSignal {
+  const leaving = new AbortController();
+  signal.addEventListener('abort', () => void commits.flush().finally(() => leaving.abort()), { once: true });
+  return leaving.signal;
+}

@@ -3,7 +3,7 @@ import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
-import { createOffsetCommits } from './offset-commits.ts';
+import { createOffsetCommits, leaveAfterFlush } from './offset-commits.ts';
 import type { ChangeMessage, RecordBatch } from './record-batch.ts';
 
 /** Partitions recorded side by side; each is one statement at a time. */
@@ -36,10 +36,6 @@ export function createRecorder(
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
         if (payload.batchSize === 0) commits.note(payload.topic, payload.partition, payload.lastOffset);
       });
-      const leaving = new AbortController();
-      signal.addEventListener('abort', () => void commits.flush().finally(() => leaving.abort()), {
-        once: true,
-      });
       await runConsumer(
         consumer,
         {
@@ -63,7 +59,7 @@ export function createRecorder(
             commits.note(batch.topic, batch.partition, batch.lastOffset());
           },
         },
-        leaving.signal,
+        leaveAfterFlush(commits, signal),
         () => {
           onJoin();
           ready.resolve();
