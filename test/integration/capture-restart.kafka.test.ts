@@ -30,7 +30,7 @@ resources:
     account: account_id
 `;
 
-const KILL_COUNT = 6;
+const KILL_COUNT = 4;
 const CHANGES_PER_LIFE = 300;
 const WRITERS = 2;
 
@@ -237,23 +237,6 @@ test('a second instance stands by, and takes over within seconds when the first 
   await waitFor('the second to publish', isFeedComplete, 5_000);
   await second.kill();
   expect(illegalSteps()).toEqual([]);
-});
-
-test('a transaction of 200,000 rows goes through a small heap', async () => {
-  const rowCount = 200_000;
-  // Some 30 MB of it are in use at any time; the rest is room for buffers between two collections.
-  const { child, hasLogged, kill } = world.spawn(['--max-old-space-size=256']);
-  await waitFor('it to stream', () => hasLogged('feed.started'));
-  const seen = world.reader.changes.length;
-  await world.pool.query(
-    `insert into app.counters select n, 'big', 0, repeat('p', 200) from generate_series(1001, 1000 + ${rowCount}) n`,
-  );
-  await waitFor('all of it', () => world.reader.changes.length >= seen + rowCount, 110_000);
-  expect(child.exitCode).toBeNull();
-  const changes = world.reader.changes.slice(seen);
-  expect(changes.length).toBe(rowCount);
-  expect(changes.every(({ index }, place) => index === place)).toBe(true);
-  await kill();
 });
 
 test('a value of 64 MB goes through, and the feed goes on', async () => {
