@@ -210,7 +210,9 @@ export async function finalUntil(db: Queryable, job: BulkJobRow): Promise<number
   if (isEnded(job.status)) return undefined;
   const { rows } = await db.query<{ seq: number | null }>(
     `select case when j.listed_at is null then j.listed_items::int
-       else (select min(c.first_seq) from bulk_chunks c where c.job_id = j.id and c.state <> 'done') end as seq
+       else least(
+         (select c.first_seq from bulk_chunks c where c.job_id = j.id and c.state = 'waiting' order by c.chunk limit 1),
+         (select min(c.first_seq) from bulk_chunks c where c.job_id = j.id and c.state = 'working')) end as seq
      from bulk_jobs j where j.id = $1`,
     [job.id],
   );

@@ -20,9 +20,12 @@ export interface ClaimedChunk {
   readonly sourceId: string;
 }
 
-const CLAIMABLE = `(
-  c.state = 'waiting' and (c.not_before is null or c.not_before <= now())
-  or c.state = 'working' and c.lease_expires_at < now())`;
+/**
+ * Chunks to claim, of two kinds that are always asked for apart: each has an index of its own, while a condition for both would be
+ * looked for among the chunks that are done, of which a large job has tens of thousands. The order names the index.
+ */
+const WAITING = `c.state = 'waiting' and (c.not_before is null or c.not_before <= now())`;
+const ABANDONED = `c.state = 'working' and c.lease_expires_at < now()`;
 
 /** Jobs that have something to do; those first whose account has the fewest chunks in hand, then the job that has, then the oldest. */
 const CANDIDATES = `
@@ -33,7 +36,9 @@ with in_hand as (
 )
 select j.id from bulk_jobs j
 where j.status = 'running' and j.ending is null and j.listed_at is not null
-  and exists (select from bulk_chunks c where c.job_id = j.id and ${CLAIMABLE})
+  and coalesce(
+    (select true from bulk_chunks c where c.job_id = j.id and ${WAITING} order by c.chunk limit 1),
+    (select true from bulk_chunks c where c.job_id = j.id and ${ABANDONED} order by c.lease_expires_at limit 1), false)
 order by (select coalesce(sum(h.count), 0) from in_hand h where h.account_id = j.account_id),
   (select coalesce(sum(h.count), 0) from in_hand h where h.job_id = j.id), j.created_at, j.id
 limit 10`;
@@ -43,9 +48,14 @@ const LOCK_JOB = `
 select from bulk_jobs where id = $1 and status = 'running' and ending is null for share`;
 
 const CLAIM = `
-with wanted as materialized (
-  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${CLAIMABLE}
+with abandoned as materialized (
+  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
+  order by c.lease_expires_at limit 1 for update skip locked
+), waiting as materialized (
+  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${WAITING}
   order by c.chunk limit 1 for update skip locked
+), wanted as materialized (
+  select * from abandoned union all select * from waiting limit 1
 )
 update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner = $2,
   lease_expires_at = now() + $3 * interval '1 second', reserved = 0

@@ -13,13 +13,16 @@ export interface UnsettledChunk {
   readonly itemCount: number;
 }
 
-/** Jobs that may have come to their end: told to, or with everything done. */
+/**
+ * Jobs that may have come to their end: told to, or with everything done. Of waiting chunks the first in order is asked for, which an
+ * index finds among tens of thousands that are done; for whether there is any the planner would read them.
+ */
 const ENDING = `
 select j.id from bulk_jobs j
 where j.status in ('running', 'paused', 'pending') and (
     j.ending is not null
-    or j.status = 'running' and j.listed_at is not null and not exists (
-      select from bulk_chunks c where c.job_id = j.id and c.state = 'waiting'))
+    or j.status = 'running' and j.listed_at is not null and (
+      select c.chunk from bulk_chunks c where c.job_id = j.id and c.state = 'waiting' order by c.chunk limit 1) is null)
   and not exists (
     select from bulk_chunks c where c.job_id = j.id and c.state = 'working' and (j.ending is null or c.lease_expires_at >= now()))
 limit 50`;
@@ -77,7 +80,7 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
     const job = rows[0];
     if (job === undefined) return undefined;
     const open = await db.query<{ waiting: boolean; working: boolean }>(
-      `select exists (select from bulk_chunks where job_id = $1 and state = 'waiting') as waiting,
+      `select (select chunk from bulk_chunks where job_id = $1 and state = 'waiting' order by chunk limit 1) is not null as waiting,
          exists (select from bulk_chunks where job_id = $1 and state = 'working') as working`,
       [jobId],
     );
