@@ -32,6 +32,7 @@ export class FetchedRecord {
   readonly #keyLength: number;
   readonly #valueStart: number;
   readonly #valueLength: number;
+  #headers: IHeaders | undefined;
 
   /** `cursor` is at the record's attributes, and is at its headers afterwards. */
   constructor(cursor: VarintCursor, batch: BatchFacts) {
@@ -79,9 +80,15 @@ export class FetchedRecord {
     return this.#piece(this.#valueStart, this.#valueLength);
   }
 
-  /** A name that comes more than once has all its values. */
+  /** A name that comes more than once has all its values. Kept, because readers ask for one header after the other. */
   get headers(): IHeaders {
-    const headers: Record<string, Buffer | null | (Buffer | null)[]> = {};
+    this.#headers ??= this.#readHeaders();
+    return this.#headers;
+  }
+
+  #readHeaders(): IHeaders {
+    // Without a prototype, so that a name like `toString` is only a name.
+    const headers: Record<string, Buffer | null | (Buffer | null)[]> = Object.create(null);
     const cursor = new VarintCursor(this.bytes, this.headersStart);
     for (let rest = cursor.read(); rest > 0; rest -= 1) {
       const nameLength = cursor.read();
