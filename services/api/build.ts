@@ -22,6 +22,7 @@ import { createExportKeeper } from './export-keeper.ts';
 import { createFeedGuard } from './feed-guard.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
+import { createSecretResealer } from './secret-resealer.ts';
 import { createApp } from './server.ts';
 import { createSourceFacts } from './source-facts.ts';
 import { findAccount } from './store/accounts.ts';
@@ -89,10 +90,15 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
 
-  const secretKey = config.secretKey.reveal();
+  const secretKey = config.secretKeys.current.reveal();
+  const previousKeys = config.secretKeys.previous.map((key) => key.reveal());
+  const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
   let listensAt = '';
   const publicUrl = () => config.publicUrl ?? listensAt;
-  const presigner = createPresigner(createSigner(secretKey, 'downloads'), () => `${publicUrl()}/files`);
+  const presigner = createPresigner(
+    createSigner(secretKey, 'downloads', previousKeys),
+    () => `${publicUrl()}/files`,
+  );
   const app = createApp({
     pool,
     catalog,
@@ -107,9 +113,9 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
       },
     },
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
-    answerBox: createSecretBox(secretKey, 'idempotent-answers'),
-    secretBox: createSecretBox(secretKey, WEBHOOK_SECRETS),
-    cursorSigner: createSigner(secretKey, 'cursors'),
+    answerBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
+    secretBox,
+    cursorSigner: createSigner(secretKey, 'cursors', previousKeys),
     presigner,
     links: storage.links ?? presigner,
     publicUrl,
@@ -135,7 +141,14 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
   log.info('service.listening', { port: listener.port, url: publicUrl() });
-  return [listener.worker, relay, slotWatch, createExportKeeper({ pool, storage, now: Date.now, log })];
+  const resealers = previousKeys.length === 0 ? [] : [createSecretResealer({ pool, box: secretBox, log })];
+  return [
+    listener.worker,
+    relay,
+    slotWatch,
+    createExportKeeper({ pool, storage, now: Date.now, log }),
+    ...resealers,
+  ];
 }
 
 function createSourcePool(config: ApiConfig, log: Log): pg.Pool {

@@ -28,6 +28,8 @@ test('what is not set has a default, and the control store lies beside the sourc
 
 test.each([
   [{ SECRET_KEY: 'short' }, 'SECRET_KEY'],
+  [{ SECRET_KEY_PREVIOUS: `${env.SECRET_KEY},short` }, 'SECRET_KEY_PREVIOUS'],
+  [{ SECRET_KEY_PREVIOUS: Array(5).fill(env.SECRET_KEY).join() }, 'SECRET_KEY_PREVIOUS'],
   [{ ADMIN_KEY: 'short' }, 'ADMIN_KEY'],
   [{ ADMIN_KEY: 'a key with spaces in it' }, 'ADMIN_KEY'],
   [{ DELIVERY_ALLOW_NETWORKS: '127.0.0.0/8,nope' }, 'nope'],

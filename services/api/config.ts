@@ -4,6 +4,7 @@ import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { findKeyProblems, readSecretKeys, type SecretKeys } from '../../shared/runtime/secret-keys.ts';
 
 export interface ApiConfig {
   readonly sourceUrl: Secret;
@@ -20,7 +21,7 @@ export interface ApiConfig {
   /** Where clients reach this API; undefined: where it listens. */
   readonly publicUrl: string | undefined;
   readonly adminKey: Secret;
-  readonly secretKey: Secret;
+  readonly secretKeys: SecretKeys;
   readonly allowNetworks: readonly Cidr[];
   readonly allowHttp: boolean;
   readonly eventRetentionDays: number;
@@ -31,7 +32,6 @@ export interface ApiConfig {
   readonly syncHandlerMs: number;
 }
 
-const LEAST_SECRET_CHARACTERS = 32;
 const LEAST_ADMIN_KEY_CHARACTERS = 16;
 
 const MINUTE_SECONDS = 60;
@@ -54,7 +54,7 @@ export function readApiConfig(env: Env): ApiConfig {
     port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
     publicUrl: read.optional('PUBLIC_URL')?.replace(/\/+$/, ''),
     adminKey: read.secret('ADMIN_KEY'),
-    secretKey: read.secret('SECRET_KEY'),
+    secretKeys: readSecretKeys(read),
     allowNetworks: read.list('DELIVERY_ALLOW_NETWORKS', []),
     allowHttp: read.boolean('DELIVERY_ALLOW_HTTP', false),
     eventRetentionDays: read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 2, max: 3_650 }),
@@ -86,11 +86,7 @@ export function readApiConfig(env: Env): ApiConfig {
   if (config.publicUrl !== undefined && !/^https?:\/\/[^/?#]+[^?#]*$/.test(config.publicUrl)) {
     problems.push(`PUBLIC_URL must be an http or https URL without query, not "${config.publicUrl}"`);
   }
-  if (config.secretKey.reveal().length < LEAST_SECRET_CHARACTERS) {
-    problems.push(
-      `SECRET_KEY must have at least ${LEAST_SECRET_CHARACTERS} characters; make one with: openssl rand -hex 32`,
-    );
-  }
+  problems.push(...findKeyProblems(config.secretKeys));
   if (config.adminKey.reveal().length < LEAST_ADMIN_KEY_CHARACTERS) {
     problems.push(
       `ADMIN_KEY must have at least ${LEAST_ADMIN_KEY_CHARACTERS} characters; make one with: openssl rand -hex 32`,

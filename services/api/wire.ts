@@ -203,7 +203,7 @@ export const eventSchema = z
     position: z
       .string()
       .nullable()
-      .meta({ description: 'Null for what is told beside the feed: export.*, webhook.*.' }),
+      .meta({ description: 'Null for what is told beside the feed: export.*, bulk.*, webhook.*.' }),
     resource: z.string(),
     key: z.unknown(),
     data: z.unknown(),

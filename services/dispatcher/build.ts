@@ -93,7 +93,12 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   stack.defer(() => health.close());
   log.info('service.listening', { port: health.port });
 
-  const box = createSecretBox(config.secretKey.reveal(), WEBHOOK_SECRETS);
+  const { current, previous } = config.secretKeys;
+  const box = createSecretBox(
+    current.reveal(),
+    WEBHOOK_SECRETS,
+    previous.map((key) => key.reveal()),
+  );
   const lease = createLease({
     renew: (leaseMs) => renewDispatcher(pool, self, leaseMs),
     remove: () => removeDispatcher(pool, self),

@@ -2,6 +2,7 @@ import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { findKeyProblems, readSecretKeys, type SecretKeys } from '../../shared/runtime/secret-keys.ts';
 import { RETRY_DELAYS_MS } from './deliver/retry-policy.ts';
 
 export interface DispatcherConfig {
@@ -11,7 +12,7 @@ export interface DispatcherConfig {
   /** Path of the catalog file. */
   readonly catalog: string;
   readonly topicPrefix: string;
-  readonly secretKey: Secret;
+  readonly secretKeys: SecretKeys;
   readonly allowNetworks: readonly Cidr[];
   readonly allowHttp: boolean;
   /** What sends the requests; both do the same. */
@@ -39,7 +40,7 @@ export function readDispatcherConfig(env: Env): DispatcherConfig {
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalog: read.string('CATALOG'),
     topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
-    secretKey: read.secret('SECRET_KEY'),
+    secretKeys: readSecretKeys(read),
     allowHttp: read.boolean('DELIVERY_ALLOW_HTTP', false),
     sender: read.oneOf('DELIVERY_SENDER', ['undici', 'got'], 'undici'),
     deliveryTimeoutMs: read.integer('DELIVERY_TIMEOUT_MS', { default: 15_000, min: 100, max: 60_000 }),
@@ -48,9 +49,8 @@ export function readDispatcherConfig(env: Env): DispatcherConfig {
     host: read.string('HOST', '127.0.0.1'),
     healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
   });
-  if (config.secretKey.reveal().length < 32) {
-    throw new SetupError('the settings are not usable', ['SECRET_KEY must have at least 32 characters']);
-  }
+  const keyProblems = findKeyProblems(config.secretKeys);
+  if (keyProblems.length > 0) throw new SetupError('the settings are not usable', keyProblems);
   return { ...config, allowNetworks: networks.map(toNetwork), retryDelaysMs: schedule.map(toDelayMs) };
 }
 

@@ -21,3 +21,15 @@ test('an altered text, another key and another purpose do not open', () => {
     expect(() => createSecretBox(KEY, 'test').open(text)).toThrow();
   }
 });
+
+test('what an earlier key sealed opens, is told apart, and what is sealed now needs the new key', () => {
+  const old = createSecretBox(KEY, 'test');
+  const both = createSecretBox(`${KEY}2`, 'test', [`${KEY}1`, KEY]);
+  const sealed = old.seal('secret');
+  expect(both.open(sealed)).toBe('secret');
+  expect(both.isCurrent(sealed)).toBe(false);
+  const again = both.seal(both.open(sealed));
+  expect(both.isCurrent(again)).toBe(true);
+  expect(createSecretBox(`${KEY}2`, 'test').open(again)).toBe('secret');
+  expect(() => old.open(again)).toThrow('does not open');
+});

@@ -4,47 +4,63 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 export interface SecretBox {
   /** `k1.<nonce>.<ciphertext and tag>`; two seals of the same text differ. */
   seal(plaintext: string): string;
-  /** @throws Error when the text was altered, or sealed with another key or for another purpose */
+  /** @throws Error when the text was altered, or sealed with a key that is not known or for another purpose */
   open(sealed: string): string;
+  /** Whether it was sealed with the key that seals now, so that no earlier one is needed for it. */
+  isCurrent(sealed: string): boolean;
 }
 
-/** Says which key sealed a text, so that a later key can be told apart while texts of both are kept. */
-const KEY_ID = 'k1';
+/** The form of a sealed text. Which key opens it is found by trying: the tag tells for certain. */
+const FORM = 'k1';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
  * AES-256-GCM with a key derived from `SECRET_KEY` for one purpose. Nonces are random: the limit of 2^32 seals per
- * key is far beyond the number of secrets a control store can hold.
+ * key is far beyond the number of secrets a control store can hold. What `previousKeys` sealed is opened too.
  */
-export function createSecretBox(secretKey: string, purpose: string): SecretBox {
-  const key = Buffer.from(hkdfSync('sha256', secretKey, '', `tandem/secret-box/${purpose}`, 32));
+export function createSecretBox(
+  secretKey: string,
+  purpose: string,
+  previousKeys: readonly string[] = [],
+): SecretBox {
+  const derive = (from: string) =>
+    Buffer.from(hkdfSync('sha256', from, '', `tandem/secret-box/${purpose}`, 32));
+  const key = derive(secretKey);
+  const allKeys = [key, ...previousKeys.map(derive)];
   return {
     seal(plaintext) {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv('aes-256-gcm', key, nonce);
       const body = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-      return `${KEY_ID}.${nonce.toString('base64url')}.${body.toString('base64url')}`;
+      return `${FORM}.${nonce.toString('base64url')}.${body.toString('base64url')}`;
     },
     open(sealed) {
-      const [keyId, nonceText, bodyText] = sealed.split('.');
-      if (keyId !== KEY_ID || nonceText === undefined || bodyText === undefined) {
-        throw new Error('a sealed secret has an unknown form');
+      for (const each of allKeys) {
+        const plaintext = tryOpen(each, sealed);
+        if (plaintext !== undefined) return plaintext;
       }
-      const body = Buffer.from(bodyText, 'base64url');
-      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(nonceText, 'base64url'), {
-        authTagLength: TAG_BYTES,
-      });
-      try {
-        decipher.setAuthTag(body.subarray(-TAG_BYTES));
-        return decipher.update(body.subarray(0, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
-      } catch (cause) {
-        throw new Error('a sealed secret does not open: it was altered, or SECRET_KEY is another one', {
-          cause,
-        });
-      }
+      throw new Error('a sealed secret does not open: it was altered, or its SECRET_KEY is not among ours');
     },
+    isCurrent: (sealed) => tryOpen(key, sealed) !== undefined,
   };
+}
+
+/** @returns undefined when it was sealed with another key, or altered. @throws Error when it is no sealed text */
+function tryOpen(key: Buffer, sealed: string): string | undefined {
+  const [form, nonceText, bodyText] = sealed.split('.');
+  if (form !== FORM || nonceText === undefined || bodyText === undefined) {
+    throw new Error('a sealed secret has an unknown form');
+  }
+  const body = Buffer.from(bodyText, 'base64url');
+  try {
+    const nonce = Buffer.from(nonceText, 'base64url');
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAuthTag(body.subarray(-TAG_BYTES));
+    return decipher.update(body.subarray(0, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 /** The purpose of endpoint secrets: sealed by the api, opened by the dispatcher. */

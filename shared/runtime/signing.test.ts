@@ -22,3 +22,12 @@ test('no changed character of a signature passes, not even one with the same byt
   }
   expect(signer.verify('text', '')).toBe(false);
 });
+
+test('what an earlier key signed stays good while it is among the accepted ones', () => {
+  const next = createSigner('another key of such a length as is asked', 'test', [
+    'a key of thirty-two characters!!',
+  ]);
+  expect(next.verify('text', signer.sign('text'))).toBe(true);
+  expect(next.verify('texu', signer.sign('text'))).toBe(false);
+  expect(signer.verify('text', next.sign('text'))).toBe(false);
+});

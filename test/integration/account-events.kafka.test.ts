@@ -101,6 +101,46 @@ test('a failed export is told with its error, and a cancelled one is not told', 
   expect(rows).toHaveLength(1);
 });
 
+test('the end of a bulk operation is told once, with its counts, and a cancelled one is not told', async () => {
+  await subscribe(['bulk.*']);
+  const addJob = async () => {
+    const id = newId('blk');
+    await bed.pool.query(
+      `insert into bulk_jobs (id, account_id, resource, operation, request, status, estimated)
+       values ($1, $2, 'invoices', 'void', '{}', 'running', 3)`,
+      [id, account.id],
+    );
+    return id;
+  };
+  const [completed, cancelled, failed] = [await addJob(), await addJob(), await addJob()];
+  await bed.pool.query(`update bulk_jobs set succeeded = 2, skipped = 1, total = 3 where id = $1`, [
+    completed,
+  ]);
+  const end = (id: string, status: string) =>
+    bed.pool.query('update bulk_jobs set status = $2, ended_at = now() where id = $1', [id, status]);
+  await end(completed, 'completed');
+  await end(completed, 'completed');
+  await end(cancelled, 'cancelled');
+  await end(failed, 'failed');
+  await using _dispatcher = await bed.start();
+  await receiver.until('both', (list) => list.length === 2);
+  expect(bodies().find(({ type }) => type === 'bulk.completed')).toMatchObject({
+    position: null,
+    resource: 'bulk',
+    key: { id: completed },
+    data: {
+      id: completed,
+      status: 'completed',
+      operation: 'void',
+      total: 3,
+      succeeded: 2,
+      failed: 0,
+      skipped: 1,
+    },
+  });
+  expect(bodies().find(({ type }) => type === 'bulk.failed')).toMatchObject({ key: { id: failed } });
+});
+
 test('what happened while no dispatcher ran is told later, retried, and moves no cursor', async () => {
   const { id } = await subscribe(['*']);
   const exportId = await runExport();

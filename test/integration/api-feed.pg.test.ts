@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { resealSecrets } from '../../services/api/secret-resealer.ts';
 import { eventId, formatPosition } from '../../shared/domain/position.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
+import { ADMIN_KEY, openTestApi, SECRET_KEY, type TestApi } from '../support/api-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const URL = 'https://example.com/hook';
@@ -299,6 +302,35 @@ test('after a rotation the old secret signs for a day beside the new one', async
   expect(leftMs).toBeLessThan(24.1 * 3_600_000);
   for (let i = 0; i < 10; i++) await rotate();
   expect(await secrets()).toHaveLength(5);
+});
+
+test('secrets sealed with an earlier key are sealed anew, and those that open with none are left and told', async () => {
+  const { json } = await subscribe({});
+  const { json: rotated } = await api.call('POST', `/webhooks/${json.id}/rotate-secret`, {
+    key: account.key,
+  });
+  const newKey = 'the next key, of thirty-two characters and more';
+  const box = createSecretBox(newKey, WEBHOOK_SECRETS, [SECRET_KEY]);
+  const { rows: before } = await api.pool.query('select count(*)::int as count from webhooks');
+  expect(await resealSecrets({ pool: api.pool, box, log: silentLog })).toEqual({
+    resealed: before[0].count,
+    left: 0,
+  });
+  expect(await resealSecrets({ pool: api.pool, box, log: silentLog })).toEqual({ resealed: 0, left: 0 });
+  const { rows } = await api.pool.query('select secrets from webhooks where id = $1', [json.id]);
+  const alone = createSecretBox(newKey, WEBHOOK_SECRETS);
+  const opened = rows[0].secrets.map(({ ciphertext }: { ciphertext: string }) => alone.open(ciphertext));
+  expect(opened).toEqual([rotated.secret, json.secret]);
+  expect(rows[0].secrets[0].expires_at).toBeNull();
+  expect(rows[0].secrets[1].expires_at).toEqual(expect.any(String));
+  const stranger = createSecretBox(`${newKey}?`, WEBHOOK_SECRETS);
+  expect(await resealSecrets({ pool: api.pool, box: stranger, log: silentLog })).toEqual({
+    resealed: 0,
+    left: before[0].count,
+  });
+  // As it was, for the tests that follow.
+  const back = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS, [newKey]);
+  await resealSecrets({ pool: api.pool, box: back, log: silentLog });
 });
 
 test('attempts are listed newest first, a page at a time', async () => {

@@ -76,32 +76,6 @@ test('an event arrives signed, with its ID, as the bytes that were recorded', as
   expect(attempts).toMatchObject({ event_id: idOf(100), attempt: 1, status: 200, outcome: 'delivered' });
 });
 
-test('each record’s events arrive in order though one in twenty fails', async () => {
-  const receiver = await receive();
-  const accountId = await newAccount();
-  const failed = new Set<string>();
-  receiver.answer = ({ id }) => {
-    if (failed.has(id) || failed.size >= 8 || Math.random() > 0.05) return 200;
-    failed.add(id);
-    return 500;
-  };
-  const id = await bed.addEndpoint({ accountId, url: receiver.url });
-  await bed.addEvents(range(1_000).map((lsn) => ({ accountId, lsn, record: lsn % 50 })));
-  await waitFor('every event to be delivered', async () => {
-    await retryNow(id);
-    return receiver.received.length === 1_000 + failed.size;
-  });
-  const delivered = receiver.received.filter(
-    (request, index) =>
-      !receiver.received.slice(index + 1).some((later) => later.id === request.id) || !failed.has(request.id),
-  );
-  for (const record of range(50, 0)) {
-    const numbers = delivered.filter((request) => recordOf(request) === record).map(numberOf);
-    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
-    expect(numbers).toHaveLength(20);
-  }
-});
-
 test('a record that always fails holds back nobody else, and its later events wait without attempts', async () => {
   const receiver = await receive();
   const accountId = await newAccount();
@@ -121,15 +95,15 @@ test('more events behind a failing one than are read ahead wait parked, and foll
   const accountId = await newAccount();
   receiver.answer = () => 500;
   const id = await bed.addEndpoint({ accountId, url: receiver.url });
-  await bed.addEvents(range(1_500).map((lsn) => ({ accountId, lsn, record: 1 })));
+  await bed.addEvents(range(1_200).map((lsn) => ({ accountId, lsn, record: 1 })));
   await bed.addEvents([{ accountId, lsn: 2_000, record: 2 }]);
   await receiver.until('the other record', (list) => list.some((one) => recordOf(one) === 2));
   expect(receiver.received.filter((one) => recordOf(one) === 1)).toHaveLength(1);
   receiver.answer = () => 200;
   await retryNow(id);
   await untilCursor(bed, id, 2_000);
-  await receiver.until('all', (list) => list.length === 1_503);
-  expect(receiver.received.filter((one) => recordOf(one) === 1).map(numberOf)).toEqual([1, ...range(1_500)]);
+  await receiver.until('all', (list) => list.length === 1_203);
+  expect(receiver.received.filter((one) => recordOf(one) === 1).map(numberOf)).toEqual([1, ...range(1_200)]);
 });
 
 test('events of other types are passed over, and a hand-off leaves out what the export holds', async () => {

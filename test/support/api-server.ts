@@ -16,6 +16,7 @@ import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { createMetrics } from '../../shared/runtime/metrics.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { createSigner } from '../../shared/runtime/signing.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
@@ -24,7 +25,7 @@ import type { Storage } from '../../shared/storage/storage.ts';
 import { createDatabase } from './stack.ts';
 
 export const ADMIN_KEY = 'operator-of-these-tests';
-const SECRET_KEY = 'a key of thirty-two characters!!';
+export const SECRET_KEY = 'a key of thirty-two characters!!';
 
 /** An answer as a client reads it. */
 export interface Answered {
@@ -108,6 +109,7 @@ export async function openTestApi(
     publicUrl: () => url,
     source: createSourceFacts(catalog, { source, log: silentLog, now }),
     slotWatch: unseen,
+    metrics: createMetrics(),
     slotName: 'test',
     feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
     ringRelay: () => undefined,

@@ -8,6 +8,8 @@ const OTHER_EVENTS = [
   'export.completed',
   'export.failed',
   'export.expiring',
+  'bulk.completed',
+  'bulk.failed',
   'webhook.disabled',
 ];
 

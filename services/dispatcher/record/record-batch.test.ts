@@ -102,6 +102,16 @@ test('partitions are made once a day, and what would be dropped again is passed 
   expect(passed).toEqual(['2', '2']);
 });
 
+test('after a failed insert the day’s partition is made sure of again', async () => {
+  const { record, days, failNext, messages } = setUp();
+  const take = () => record(0, messages(['insert a 2026-01-05']), async () => undefined);
+  await take();
+  failNext(1);
+  await expect(take()).rejects.toThrow('lost');
+  await take();
+  expect(days).toEqual(['2026-01-05', '2026-01-05']);
+});
+
 test('events are handed on with the one they follow, and after a break without', async () => {
   const { record, runs, chains, messages } = setUp();
   const take = (texts: readonly string[]) => record(0, messages(texts), async () => undefined);

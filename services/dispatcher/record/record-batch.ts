@@ -81,6 +81,8 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       return inserted;
     } catch (error) {
       isUnsure = true;
+      // Whatever it failed of, a partition that somebody dropped meanwhile is made again by the repeat.
+      daysMade.clear();
       throw error;
     }
   };

@@ -1,0 +1,33 @@
+import { type EnvReader, Secret } from './env.ts';
+
+/** The key that seals and signs from now on, and those before it, which still open and verify. */
+export interface SecretKeys {
+  readonly current: Secret;
+  readonly previous: readonly Secret[];
+}
+
+const LEAST_CHARACTERS = 32;
+
+/** Each is tried in turn, and none should be needed for long. */
+const MAX_PREVIOUS = 4;
+
+/** Reads `SECRET_KEY`, and `SECRET_KEY_PREVIOUS`, a list, while one key takes over from another. */
+export function readSecretKeys(read: EnvReader): SecretKeys {
+  return {
+    current: read.secret('SECRET_KEY'),
+    previous: read.list('SECRET_KEY_PREVIOUS', []).map((key) => new Secret(key)),
+  };
+}
+
+/** What is wrong with them, for an operator; empty when nothing is. */
+export function findKeyProblems({ current, previous }: SecretKeys): string[] {
+  const problems: string[] = [];
+  const advice = `must have at least ${LEAST_CHARACTERS} characters; make one with: openssl rand -hex 32`;
+  if (current.reveal().length < LEAST_CHARACTERS) problems.push(`SECRET_KEY ${advice}`);
+  if (previous.some((key) => key.reveal().length < LEAST_CHARACTERS)) {
+    problems.push(`SECRET_KEY_PREVIOUS: each key in it ${advice}`);
+  }
+  if (previous.length > MAX_PREVIOUS)
+    problems.push(`SECRET_KEY_PREVIOUS may list at most ${MAX_PREVIOUS} keys`);
+  return problems;
+}
