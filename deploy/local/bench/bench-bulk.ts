@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Customer, openWorld, type World } from '../demo/world.ts';
 import type { BenchOptions } from './bench-exports.ts';
+import { distribution } from './distribution.ts';
 import { machineLoad } from './machine-load.ts';
 import { startMeter, usageLines } from './usage-table.ts';
 
@@ -146,10 +147,4 @@ function startProbe(work: () => Promise<void>, everyMs: number): { stop(): Promi
       return tookMs;
     },
   };
-}
-
-function distribution(tookMs: readonly number[]): string {
-  const sorted = tookMs.toSorted((a, b) => a - b);
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(1);
-  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${(sorted.at(-1) ?? 0).toFixed(1)} ms of ${sorted.length}`;
 }
