@@ -2,6 +2,7 @@ import { Partitioners } from 'kafkajs';
 import pg from 'pg';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
@@ -27,6 +28,7 @@ import { createApp } from './server.ts';
 import { createSourceFacts } from './source-facts.ts';
 import { findAccount } from './store/accounts.ts';
 import { findKeyByHash } from './store/api-keys.ts';
+import { addQueueMetrics } from './store/queue-depths.ts';
 
 const VERSION = '0.1.0';
 
@@ -36,7 +38,7 @@ const MAX_BULK_CONNECTIONS = 4;
 /** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
 const SOURCE_TIMEOUT_MS = 1_500;
 
-export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext): Promise<Worker[]> {
+export async function buildApi(config: ApiConfig, { stack, log, health }: ServiceContext): Promise<Worker[]> {
   const allowNetworks = config.allowNetworks.map(({ network, prefix }) => `${network}/${prefix}`);
   log.info('service.configured', { ...config, allowNetworks, kafka: { brokers: config.kafka.brokers } });
   const catalog = await loadCatalog(config.catalogPath);
@@ -89,6 +91,8 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
 
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
+  addSlotMetrics(health.metrics, slotWatch);
+  addQueueMetrics(health.metrics, pool, Date.now);
 
   const secretKey = config.secretKeys.current.reveal();
   const previousKeys = config.secretKeys.previous.map((key) => key.reveal());
@@ -121,6 +125,7 @@ export async function buildApi(config: ApiConfig, { stack, log }: ServiceContext
     publicUrl,
     source: createSourceFacts(catalog, { source, log, now: Date.now }),
     slotWatch,
+    metrics: health.metrics,
     slotName: config.slotName,
     feedGuard: createFeedGuard(slotWatch),
     ringRelay: () => doorbell.ring(),

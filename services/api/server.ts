@@ -14,6 +14,7 @@ import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
 import { type ExportDeps, exportRoutes } from './routes/exports.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type MetricsDeps, metricsRoutes } from './routes/metrics.ts';
 import { type SourceDeps, sourceRoutes } from './routes/source.ts';
 import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
 import { isStoreUp } from './store/is-store-up.ts';
@@ -27,6 +28,7 @@ export type AppDeps = MountDeps &
   AuditDeps &
   EventDeps &
   BulkFileDeps &
+  MetricsDeps &
   SourceDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
@@ -44,6 +46,7 @@ export function createApp(deps: AppDeps): Koa {
     ...accountRoutes(deps),
     ...auditRoutes(deps),
     ...sourceRoutes(deps),
+    ...metricsRoutes(deps),
     ...healthRoutes(deps),
   ];
   const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps.version)], deps);

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
@@ -99,8 +100,10 @@ export async function buildCapture(
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
   const deps = { source, kafka, codec, catalog, topics, changesPartitionCount, register, subjectPrefix, log };
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
+  const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
+  addSlotMetrics(health.metrics, slotWatch);
   return [
-    createSlotWatch(source, slot, { log, now: Date.now }),
+    slotWatch,
     createCaptureWorker({
       runSession: (onStreaming, signal) => runSession(sessionConfig, { ...deps, onStreaming }, signal),
       log,

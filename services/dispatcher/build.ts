@@ -17,6 +17,7 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import type { DispatcherConfig } from './config.ts';
 import { createAccountEvents } from './deliver/account-events.ts';
 import { createAttemptLog } from './deliver/attempt-log.ts';
+import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createLease } from './deliver/lease.ts';
@@ -107,7 +108,11 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const saver = createProgressSaver((batch) =>
     keepTrying('saving progress', () => saveProgress(pool, self, batch), log, NEVER),
   );
-  const attempts = createAttemptLog((batch) => recordAttempts(pool, batch), log);
+  const deliveryMetrics = addDeliveryMetrics(context.health.metrics);
+  const attempts = createAttemptLog((batch) => {
+    deliveryMetrics.attempted(batch);
+    return recordAttempts(pool, batch);
+  }, log);
   stack.defer(() => attempts.flush());
 
   let sending = 0;
@@ -178,7 +183,11 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       return rows.map((row) => row.source_id);
     },
     ensurePartitions: (days) => ensurePartitions(pool, days),
-    insert: (events) => insertEvents(pool, self, events),
+    async insert(events) {
+      const inserted = await insertEvents(pool, self, events);
+      deliveryMetrics.recorded(inserted.count);
+      return inserted;
+    },
     keptSince: () => keptSince(Date.now(), config),
     chains,
     onRecorded: leases.offer,

@@ -86,6 +86,10 @@ export async function buildExtractor(
         }),
     },
   );
+  const rowsRead = health.metrics.counter(
+    'tandem_rows_extracted_total',
+    'Rows read from the source into the topics.',
+  );
   const reader = createChunkReader(owner, config, {
     control,
     openSession,
@@ -95,14 +99,16 @@ export async function buildExtractor(
     log,
     resourceRows,
     topicOf: (resource) => ({ name: topics.rows(resource), partitionCount: partitionsOf(topics, resource) }),
-    announceExtracted: ({ exportId, resource, chunk, attempt }, rows) =>
-      announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
+    announceExtracted: ({ exportId, resource, chunk, attempt }, rows) => {
+      rowsRead.add(rows);
+      return announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
         job_id: exportId,
         resource,
         chunk,
         attempt,
         rows,
-      }),
+      });
+    },
   });
   const history = createHistoryWatch({ control, openSession, catalog, log });
   const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);

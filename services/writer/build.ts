@@ -71,6 +71,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const sweepBell = createDoorbell();
   const lanes = new Lanes(log);
   const parts = new PartStore(storage);
+  const rowsWritten = health.metrics.counter('tandem_rows_written_total', 'Rows of parts on stable storage.');
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
     codecs: createRowCodecs(registry),
@@ -78,6 +79,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => lanes.openChunkCount,
     async onWritten(chunkTry, rowCount) {
+      rowsWritten.add(rowCount);
       assemblyBell.ring();
       await announcer.announce(chunkTry, rowCount);
     },

@@ -1,14 +1,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { METRICS_CONTENT_TYPE, type Metrics } from './metrics.ts';
 
 /** What a probe is told. `live` turns false when a worker has failed, `ready` true once every worker has reached its loop. */
 export interface Health {
   live: boolean;
   ready: boolean;
+  /** What the process tells of itself, beside its probes. */
+  readonly metrics: Metrics;
 }
 
 /**
- * Serves `/healthz` and `/readyz` for a service that has no HTTP surface of its own.
+ * Serves `/healthz`, `/readyz` and `/metrics` for a service that has no HTTP surface of its own.
  *
  * @returns the bound port and a closer; port 0 takes a free one.
  */
@@ -17,7 +20,11 @@ export async function openHealthServer(
   port: number,
   host: string,
 ): Promise<{ port: number; close(): Promise<void> }> {
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
+    if (request.url === '/metrics') {
+      response.writeHead(200, { 'content-type': METRICS_CONTENT_TYPE }).end(await health.metrics.text());
+      return;
+    }
     const ok =
       request.url === '/healthz'
         ? health.live

@@ -1,6 +1,8 @@
 import { SetupError } from './errors.ts';
 import type { Health } from './health.ts';
 import { createLog, isLogLevel, type Log } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { addProcessMetrics } from './process-metrics.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
 
 /** What a composition root gets: where to register clean-up (disposed newest first), what to log to, and the health it reports. */
@@ -14,8 +16,9 @@ export type Build = (context: ServiceContext) => Promise<Worker[]>;
 
 /** Builds the service, runs its workers until the signal or the first failure, and closes newest first. */
 export async function runService(build: Build, log: Log, signal: AbortSignal): Promise<void> {
-  const health: Health = { live: true, ready: false };
+  const health: Health = { live: true, ready: false, metrics: createMetrics() };
   await using stack = new AsyncDisposableStack();
+  stack.use(addProcessMetrics(health.metrics, health));
   const workers = await build({ stack, log, health });
   const allReady = Promise.all(workers.map((worker) => worker.ready)).then(() => {
     health.ready = true;

@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import { openHealthServer } from '../../shared/runtime/health.ts';
+import { createMetrics } from '../../shared/runtime/metrics.ts';
 
 const name = basename(process.argv[1] ?? '');
 if (process.env.FAKE_MODE === 'setup-error') {
@@ -12,7 +13,7 @@ if (process.env.FAKE_MODE === 'setup-error') {
 }
 if (process.env.FAKE_MODE === 'never-ready') process.stderr.write('still waiting for the database\n');
 const port = Number(process.env.PORT ?? process.env.HEALTH_PORT);
-const health = { live: true, ready: process.env.FAKE_MODE !== 'never-ready' };
+const health = { live: true, ready: process.env.FAKE_MODE !== 'never-ready', metrics: createMetrics() };
 const server = await openHealthServer(health, port, process.env.HOST ?? '127.0.0.1');
 process.once('SIGTERM', async () => {
   await server.close();
