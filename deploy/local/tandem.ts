@@ -6,6 +6,7 @@ import { createLog, isLogLevel } from '../../shared/runtime/log.ts';
 import { type Command, type CommandContext, findCommand, showCommand, showCommands } from './command.ts';
 import { benchCommand } from './commands/bench.ts';
 import { catalogCheckCommand } from './commands/catalog-check.ts';
+import { catalogInitCommand } from './commands/catalog-init.ts';
 import { dataCommand } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
 import { sourcePrepareCommand } from './commands/source-prepare.ts';
@@ -19,6 +20,7 @@ import { INTERRUPTED_EXIT_CODE, onStopRequest } from './stop-request.ts';
 const COMMANDS: readonly Command[] = [
   startCommand,
   demoCommand,
+  catalogInitCommand,
   catalogCheckCommand,
   sourcePrepareCommand,
   sourceStatusCommand,

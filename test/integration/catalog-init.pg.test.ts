@@ -1,0 +1,136 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { catalogInitCommand } from '../../deploy/local/commands/catalog-init.ts';
+import { PRODUCTS } from '../../schemas/products/products.ts';
+import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { prepareSource } from '../../shared/catalog/prepare-source.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { createDatabase, type TestDatabase } from '../support/stack.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+let database: TestDatabase;
+let db: pg.Client;
+let schema: string;
+
+beforeAll(async () => {
+  database = await createDatabase('draft');
+  db = new pg.Client({ connectionString: database.url });
+  await db.connect();
+});
+afterEach(async () => {
+  await db.query(`drop schema if exists ${schema} cascade`);
+});
+afterAll(async () => {
+  await db.end();
+  await database.drop();
+});
+
+async function init(...args: string[]): Promise<string[]> {
+  const said: string[] = [];
+  const exitCode = await catalogInitCommand.run(args, {
+    env: { DATABASE_URL: database.url },
+    home: '/nowhere',
+    say: (line) => said.push(line),
+    log: silentLog,
+    signal: new AbortController().signal,
+  });
+  expect(exitCode).toBe(0);
+  return said;
+}
+
+test.each(PRODUCTS)(
+  'of $name the draft is what its own catalog says, and passes the check',
+  async (product) => {
+    schema = product.name;
+    await product.create(db);
+    const path = join(temporaryDirectory(), 'draft.yaml');
+    await init('--output', path);
+    const draft = await loadCatalog(path);
+    const ready = await loadCatalog(product.catalog);
+    const guessed = ({ resources }: typeof ready) =>
+      resources
+        .map(({ name, table, event, key, account, range, softDelete, hide, related }) => ({
+          ...{ name, table, event, key, account, range, softDelete },
+          hide: hide.toSorted(),
+          related: related.toSorted(),
+        }))
+        .toSorted((a, b) => a.name.localeCompare(b.name));
+    expect(draft.name).toBe(product.name);
+    // The ready one relates the lines of an invoice to its customer too, to which no foreign key of theirs leads.
+    const withoutFarRelations = guessed(ready).map((resource) => ({
+      ...resource,
+      related: resource.related.filter((name) => resource.name !== 'line_items' || name !== 'customers'),
+    }));
+    const ownRelations = guessed(draft).map((resource) => ({
+      ...resource,
+      related: resource.related.filter((name) =>
+        ready.resources.find((one) => one.name === resource.name)?.related.includes(name),
+      ),
+    }));
+    expect(ownRelations).toEqual(withoutFarRelations);
+    const findings = await checkCatalog(db, draft);
+    expect(findings.map(({ code }) => code)).toEqual(draft.resources.map(() => 'replica_identity'));
+    await prepareSource(db, draft, { publication: product.name });
+    expect(await checkCatalog(db, draft, { publication: product.name })).toEqual([]);
+  },
+);
+
+test('a file that is there stays as it is unless it is forced', async () => {
+  schema = 'public_one';
+  await db.query(
+    'create schema public_one; create table public_one.notes (id int primary key, tenant_id int)',
+  );
+  const path = join(temporaryDirectory(), 'catalog.yaml');
+  await writeFile(path, 'mine');
+  await expect(init('--output', path)).rejects.toThrow(/is there already.*--force/);
+  expect(await readFile(path, 'utf8')).toBe('mine');
+  await init('--output', path, '--force');
+  expect((await loadCatalog(path)).resources).toMatchObject([{ name: 'notes', account: 'tenant_id' }]);
+});
+
+test('odd names, the accounts themselves and tables that are of no use are all dealt with', async () => {
+  schema = '"Odd ""s.chema"';
+  await db.query(`
+    create schema ${schema};
+    set search_path = ${schema};
+    create table organizations (id uuid primary key, name text, api_key text);
+    create table "Web Hooks" ("the ""key""" text not null, "Org" int,
+      organization_id uuid not null references organizations, "true" timestamptz, created_at date, deleted_at timestamptz not null,
+      unique ("the ""key"""), unique ("Org"));
+    create table events (organization_id uuid, n int);
+    create table countries (code text primary key);
+    create unlogged table drafts (id int primary key, organization_id uuid);
+    create table parts (id int, organization_id uuid references organizations, at timestamptz, primary key (id, organization_id))
+      partition by list (organization_id);
+    create table parts_1 partition of parts default;
+    create view seen as select * from organizations;
+    reset search_path`);
+  const path = join(temporaryDirectory(), 'catalog.yaml');
+  const said = await init('--output', path, '--schema', 'Odd "s.chema,public');
+  const { resources } = await loadCatalog(path);
+  expect(resources).toMatchObject([
+    {
+      name: 'web_hooks',
+      event: 'web_hook',
+      table: { schema: 'Odd "s.chema', name: 'Web Hooks' },
+      key: ['the "key"'],
+      account: 'organization_id',
+      range: 'created_at',
+      softDelete: undefined,
+      related: ['organizations'],
+    },
+    { name: 'organizations', key: ['id'], account: 'id', hide: ['api_key'], related: ['web_hooks', 'parts'] },
+    { name: 'parts', key: ['id', 'organization_id'], account: 'organization_id' },
+  ]);
+  expect(said.filter((line) => line.startsWith('- left out')).map((line) => line.split(':')[0])).toEqual([
+    '- left out Odd "s.chema.countries',
+    '- left out Odd "s.chema.drafts',
+    '- left out Odd "s.chema.events',
+  ]);
+  expect(await readFile(path, 'utf8')).toContain('account: id # Check: the table of the accounts themselves');
+  const codes = (await checkCatalog(db, await loadCatalog(path))).map(({ code }) => code);
+  expect(new Set(codes)).toEqual(new Set(['replica_identity']));
+});
