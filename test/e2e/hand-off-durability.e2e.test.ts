@@ -135,6 +135,25 @@ test('a commit that is streamed while no snapshot sees it comes by the feed, aft
   expect(await eventsAfter(afterwards.id)).toEqual([]);
 }, 120_000);
 
+test('a transaction that was prepared before the snapshot and committed after it comes by the feed, once', async () => {
+  await client.query('begin');
+  await client.query(INSERT, [customer.sourceId, 'prepared']);
+  await client.query(`prepare transaction 'around the snapshot'`);
+  const { id } = await createExport(world, customer);
+  const replica = await loadExport(world, customer, id);
+  expect(replica.records('invoices').size).toBe(invoiceCount);
+  await client.query(`commit prepared 'around the snapshot'`);
+  invoiceCount += 1;
+  let after = `after_export=${id}`;
+  const advance = async () => {
+    after = await pullFeed(customer, after, replica);
+  };
+  expect(await differencesAfter(world, customer, replica, 30_000, advance)).toEqual([]);
+  const afterwards = await createExport(world, customer);
+  expect((await loadExport(world, customer, afterwards.id)).records('invoices').size).toBe(invoiceCount);
+  expect(await eventsAfter(afterwards.id)).toEqual([]);
+}, 60_000);
+
 test('an export that holds a commit which a crash takes back is not published, and starts again', async () => {
   for (let attempt = 1; ; attempt += 1) {
     const memo = `in memory ${attempt}`;
