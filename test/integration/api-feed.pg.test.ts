@@ -351,6 +351,23 @@ test('attempts are listed newest first, a page at a time', async () => {
   expect(attempts).toEqual([12, 11, 10, 9, 8]);
 });
 
+test('a page of the feed is bounded in bytes, and its reader comes by every event', async () => {
+  const text = 'x'.repeat(3_500_000);
+  const ids: string[] = [];
+  for (const lsn of [0x20, 0x30, 0x40, 0x50]) {
+    const payload = (id: string) => `{"id":"${id}","data":"${lsn === 0x40 ? text.repeat(3) : text}"}`;
+    ids.push(await record({ lsn, payload: payload(eventId({ commitLsn: BigInt(lsn), index: 0 })) }));
+  }
+  const pages: string[][] = [];
+  for (let query = 'limit=1000'; ; ) {
+    const page = await pull(query);
+    pages.push(idsOf(page));
+    if (!page.json.has_more) break;
+    query = `limit=1000&after=${page.json.next_cursor}`;
+  }
+  expect(pages).toEqual([ids.slice(0, 2), ids.slice(2, 3), ids.slice(3)]);
+});
+
 test('the feed is pulled in order, to the last digit, and goes on by its cursor', async () => {
   const big = '{"id":"evt_0000000000000020000000000","data":{"n":12345678901234567890.10}}';
   await record({ lsn: 0x20, payload: big });

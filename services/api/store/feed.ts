@@ -74,6 +74,9 @@ export interface EventPage {
  */
 const MAX_LOOKED_AT = 10_000;
 
+/** Text of one page, so that neither the reader's request nor ours is out of bounds. One longer event is a page by itself. */
+const MAX_PAGE_BYTES = 8 * 1_024 * 1_024;
+
 const READ_EVENTS = `
 with looked_at as (
   select commit_lsn, idx, resource, payload,
@@ -81,18 +84,21 @@ with looked_at as (
            and pg_visible_in_snapshot(xid::text::xid8, $5::pg_snapshot) as is_held
   from events
   where account_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int)
-  order by commit_lsn, idx limit ${MAX_LOOKED_AT}
+  order by commit_lsn, idx limit $8
 ), wanted as (
-  select commit_lsn, idx, payload from looked_at
+  select commit_lsn, idx, payload, row_number() over place as number,
+         sum(octet_length(payload)) over place as bytes
+  from looked_at
   where not is_held and ($4::text is null or resource = $4)
+  window place as (order by commit_lsn, idx)
   order by commit_lsn, idx limit $7 + 1
 ), last as (
   select commit_lsn, idx from looked_at order by commit_lsn desc, idx desc limit 1
 )
 select wanted.commit_lsn::text as lsn, wanted.idx, wanted.payload,
        last.commit_lsn::text as last_lsn, last.idx as last_idx,
-       (select count(*)::int from looked_at) as looked_at_count
-from last left join wanted on true
+       (select count(*)::int from looked_at) as looked_at_count, (select count(*)::int from wanted) as wanted_count
+from last left join wanted on number = 1 or number <= $7 and bytes <= ${MAX_PAGE_BYTES}
 order by wanted.commit_lsn, wanted.idx`;
 
 interface EventRow {
@@ -102,10 +108,13 @@ interface EventRow {
   last_lsn: string;
   last_idx: number;
   looked_at_count: number;
+  wanted_count: number;
 }
 
 export async function readEvents(db: Queryable, query: EventQuery): Promise<EventPage> {
   const { accountId, after, resource, handOff, limit } = query;
+  // Where all is wanted, one more than the page holds tells whether there is more.
+  const lookAt = resource === undefined && handOff === undefined ? limit + 1 : MAX_LOOKED_AT;
   const { rows } = await db.query<EventRow>({
     name: 'read_events',
     text: READ_EVENTS,
@@ -117,16 +126,16 @@ export async function readEvents(db: Queryable, query: EventQuery): Promise<Even
       handOff?.snapshot ?? null,
       handOff === undefined ? null : formatLsn(handOff.untilLsn),
       limit,
+      lookAt,
     ],
   });
   const [first] = rows;
   if (first === undefined) return { payloads: [], lookedUpTo: after, hasMore: false };
-  const wanted = rows.flatMap(({ lsn, idx, payload }) =>
+  const page = rows.flatMap(({ lsn, idx, payload }) =>
     lsn === null || idx === null || payload === null ? [] : [{ lsn, idx, payload }],
   );
-  const page = wanted.slice(0, limit);
   const lastOfPage = page.at(-1);
-  if (wanted.length > limit && lastOfPage !== undefined) {
+  if (first.wanted_count > page.length && lastOfPage !== undefined) {
     return {
       payloads: page.map(({ payload }) => payload),
       lookedUpTo: { commitLsn: parseLsn(lastOfPage.lsn), index: lastOfPage.idx },
@@ -136,7 +145,7 @@ export async function readEvents(db: Queryable, query: EventQuery): Promise<Even
   return {
     payloads: page.map(({ payload }) => payload),
     lookedUpTo: { commitLsn: parseLsn(first.last_lsn), index: first.last_idx },
-    hasMore: first.looked_at_count === MAX_LOOKED_AT,
+    hasMore: first.looked_at_count === lookAt,
   };
 }
 
