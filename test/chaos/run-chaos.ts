@@ -82,8 +82,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       dispatcher: options.copies,
     },
     log: options.log,
-    // Every retry falls within the run.
+    // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
     env: {
+      EXTRACTOR_FEED_TIMEOUT_MS: String(DRAIN_LIMIT_MS),
       RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3',
       DELIVERY_TIMEOUT_MS: String(DELIVERY_TIMEOUT_MS),
     },
