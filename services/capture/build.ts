@@ -91,7 +91,8 @@ export async function buildCapture(
   const sessionConfig = {
     ...config,
     databaseUrl: config.databaseUrl.reveal(),
-    transactionalId: `${config.topicPrefix}.capture.${config.slotName}`,
+    // Of the topics, not of the slot: whoever publishes to them fences everyone else.
+    transactionalId: `${config.topicPrefix}.capture`,
     maxQueuedBytes: MAX_QUEUED_BYTES,
     maxMessageBytes,
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
 import { createCaptureWorker } from './run-capture.ts';
 import { SlotHeldError } from './source/slot.ts';
@@ -31,8 +31,13 @@ test('an instance is ready once it streams', async () => {
   await running;
 });
 
-test('a possible gap ends the worker, loudly and at once', async () => {
+test('a possible gap ends the worker at once, with a line of its own for alerts', async () => {
   const gap = new GapPossibleError('slot_missing', 's', 16n, 'the slot does not exist');
-  const worker = createCaptureWorker({ runSession: () => Promise.reject(gap), log: silentLog });
+  const lines: string[] = [];
+  const log = createLog('error', {}, (line) => lines.push(line));
+  const worker = createCaptureWorker({ runSession: () => Promise.reject(gap), log });
   await expect(worker.run(new AbortController().signal)).rejects.toBe(gap);
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: 'error', event: 'gap.possible', reason: 'slot_missing', passedLsn: '0/10' },
+  ]);
 });

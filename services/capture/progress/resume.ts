@@ -18,7 +18,7 @@ export interface ResumeDeps {
 
 const BARRIER_TYPE = 'CaptureBarrier';
 
-/** The state is within the last few records, unless several slots share the topic; then each try looks further back. */
+/** The state is within the last few records, unless barriers of many failed starts lie behind it; then each try looks further back. */
 const FIRST_WINDOW_RECORDS = 300n;
 const WINDOW_GROWTH = 30n;
 
@@ -26,7 +26,8 @@ const WINDOW_GROWTH = 30n;
 const READ_TIMEOUT_MS = 60_000;
 
 /**
- * The state of the last Kafka transaction that was committed for this slot, by whomever; undefined when there is none.
+ * The state of the last Kafka transaction that was committed, by whomever; undefined when there is none. It is the feed's
+ * and not a slot's: under another SLOT_NAME the same topics are gone on with, or a gap is found.
  *
  * 1. A barrier goes through every lane: that fences each earlier instance and ends the transaction it had open,
  *    so nothing can be committed behind the barrier but by us.
@@ -65,9 +66,9 @@ async function readFirstOffset(kafka: Kafka, topic: string): Promise<bigint> {
   }
 }
 
-/** The last state of the slot between two offsets. The record at `to` is there, and ends the reading. */
+/** The last state between two offsets. The record at `to` is there, and ends the reading. */
 async function readStates(
-  { kafka, codec, topic, slotName, groupPrefix }: ResumeDeps,
+  { kafka, codec, topic, groupPrefix }: ResumeDeps,
   from: bigint,
   to: bigint,
 ): Promise<CaptureStateMessage | undefined> {
@@ -89,7 +90,7 @@ async function readStates(
       autoCommit: false,
       eachMessage: async ({ message }) => {
         const offset = BigInt(message.offset);
-        if (offset <= to && message.key?.toString() === slotName) {
+        if (offset <= to) {
           const decoded = await codec.decode(message);
           if (decoded?.type === 'CaptureState') last = decoded.value;
         }
