@@ -1,0 +1,232 @@
+import { tmpdir } from 'node:os';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ExportView } from '../../deploy/local/demo/api-client.ts';
+import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
+import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
+import { startTraffic, type Traffic } from '../../deploy/local/demo/traffic.ts';
+import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { takeExport } from '../support/export-files.ts';
+import { testStack } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** Exports of a past moment: the same bytes as an export that was taken then, whatever has been written since. */
+
+let world: World;
+let source: pg.Client;
+let customer: Customer;
+let other: Customer;
+let resources: string[];
+
+const EXPORT_LIMIT_MS = 60_000;
+const HISTORY_LIMIT_MS = 30_000;
+
+/** What an export may look like; each asks for another part of the way from a record to a file. */
+const SHAPES = [
+  { format: 'jsonl' },
+  { format: 'csv', include_deleted: true },
+  { format: 'parquet' },
+  { archive: 'zip', compression: 'gzip', include_deleted: true },
+] as const;
+
+beforeAll(async () => {
+  world = await openWorld({
+    stack: testStack(),
+    directory: tmpdir(),
+    rows: 3_000,
+    accounts: 2,
+    mainAccountShare: 0.8,
+    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
+    // The least that a chunk can be, so that there are several.
+    env: { EXTRACTOR_CHUNK_BYTES: '1' },
+    log: silentLog,
+  });
+  source = new pg.Client({ connectionString: world.sourceUrl });
+  await source.connect();
+  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  other = await world.createCustomer(world.generated.accounts[1] ?? '');
+  resources = world.catalog.resources.map(({ name }) => name);
+  await historyBegun();
+}, 120_000);
+
+afterAll(async () => {
+  await source?.end();
+  await world?.[Symbol.asyncDispose]();
+}, 60_000);
+
+/** Until the accounts have a past that can be asked for. */
+async function historyBegun(): Promise<void> {
+  const control = new pg.Client({ connectionString: world.controlUrl });
+  await control.connect();
+  await waitFor(
+    'the history to begin',
+    async () => {
+      const { rows } = await control.query<{ is_begun: boolean }>(
+        `select (select bool_and(recorded_from_at < now()) from tandem.accounts)
+           and (select count(*) = $1 from tandem.table_history) as is_begun`,
+        [resources.length],
+      );
+      return rows[0]?.is_begun;
+    },
+    HISTORY_LIMIT_MS,
+  );
+  await control.end();
+}
+
+function traffic(seed: number): Promise<Traffic> {
+  return startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: world.generated.accounts,
+    perSecond: 150,
+    connections: 3,
+    seed,
+  });
+}
+
+function moreCommits({ counts }: Traffic, count: number): Promise<unknown> {
+  const wanted = counts.commits + count;
+  return waitFor('more commits', () => counts.commits >= wanted);
+}
+
+async function sourceTime(): Promise<string> {
+  const { rows } = await source.query<{ now: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as now`,
+  );
+  return rows[0]?.now ?? '';
+}
+
+async function completed(of: Customer, body: object): Promise<ExportView & { as_of: string | null }> {
+  const { id } = await of.client.call<ExportView>('POST', '/exports', { resources, ...body });
+  return (await of.client.completedExport(id, EXPORT_LIMIT_MS)) as ExportView & { as_of: string | null };
+}
+
+const hashes = ({ files }: ExportView) => files?.map(({ name, rows, sha256 }) => ({ name, rows, sha256 }));
+
+test('the past has the bytes that an export had then, in every format, each time', async () => {
+  await source.query(
+    `insert into documint.customers (account_id, name, email, country, address)
+    select $1, 'moves away ' || g, 'm@example.com', 'DE', 'null' from generate_series(1, 20) g`,
+    [customer.sourceId],
+  );
+  const before = await traffic(11);
+  await moreCommits(before, 100);
+  await before.stop();
+  const moment = await sourceTime();
+  const then = await Promise.all([
+    ...SHAPES.map((shape) => completed(customer, shape)),
+    completed(other, { format: 'csv' }),
+  ]);
+
+  const since = await traffic(12);
+  await source.query(
+    `update documint.customers set account_id = $2 where account_id = $1 and name like 'moves away%' and id % 2 = 0`,
+    [customer.sourceId, other.sourceId],
+  );
+  await source.query(
+    `update documint.customers set address = '{"since": 1.10}' where name like 'moves away%' and id % 3 = 0`,
+  );
+  await source.query(`delete from documint.line_items where id % 7 = 0`);
+  await moreCommits(since, 150);
+  const pasts = await Promise.all([
+    ...SHAPES.map((shape) => completed(customer, { ...shape, as_of: moment })),
+    completed(other, { format: 'csv', as_of: moment }),
+  ]);
+  expect(pasts.map(hashes)).toEqual(then.map(hashes));
+  expect(pasts[0]?.as_of).toBe(moment.replace(/0*Z$/, 'Z'));
+  await moreCommits(since, 50);
+  await since.stop();
+  expect(hashes(await completed(customer, { format: 'parquet', as_of: moment }))).toEqual(
+    hashes(then[2] as ExportView),
+  );
+
+  // A date range, and one resource's fields.
+  const range = { from: '2025-01-01T00:00:00Z', to: moment };
+  const inRange = await takeExport(customer, {
+    resource: 'invoices',
+    fields: ['status', 'total'],
+    date_range: range,
+    as_of: moment,
+  });
+  const whole = await takeExport(customer, { resource: 'invoices', as_of: moment });
+  const expected = (whole.files.get('invoices.jsonl') ?? [])
+    .filter(({ created_at: at }) => String(at) >= range.from && String(at) < moment)
+    .map(({ id, status, total }) => JSON.stringify({ id, status, total }));
+  expect(inRange.files.get('invoices.jsonl')?.map((row) => JSON.stringify(row))).toEqual(expected);
+}, 170_000);
+
+test('a moment amid the traffic is the earlier export and the feed up to it', async () => {
+  const first = await takeExport(customer, { resources });
+  const writes = await traffic(13);
+  const moments: string[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    await moreCommits(writes, 40);
+    moments.push(await sourceTime());
+  }
+  await moreCommits(writes, 40);
+  const pasts = await Promise.all(
+    moments.map((moment) => takeExport(customer, { resources, as_of: moment })),
+  );
+  await writes.stop();
+
+  const events = await readEvents(first.id);
+  for (const [at, moment] of moments.entries()) {
+    const state = new Map(
+      resources.map((name) => [
+        name,
+        new Map((first.files.get(`${name}.jsonl`) ?? []).map((row) => [String(row.id), JSON.stringify(row)])),
+      ]),
+    );
+    const end = events.findIndex(({ timestamp }) => timestamp > moment);
+    for (const { type, resource, data } of events.slice(0, end)) {
+      if (type.endsWith('.deleted')) state.get(resource)?.delete(String(data.id));
+      else state.get(resource)?.set(String(data.id), JSON.stringify(data));
+    }
+    expect(end).toBeGreaterThan(0);
+    for (const name of resources) {
+      const rows = pasts[at]?.files.get(`${name}.jsonl`) ?? [];
+      const expected = [...(state.get(name) ?? [])].sort(([a], [b]) => Number(a) - Number(b));
+      expect(rows.map((row) => JSON.stringify(row))).toEqual(expected.map(([, text]) => text));
+    }
+  }
+}, 120_000);
+
+async function readEvents(exportId: string): Promise<(FeedEvent & { timestamp: string })[]> {
+  const events: (FeedEvent & { timestamp: string })[] = [];
+  for (let query = `after_export=${exportId}`; ; ) {
+    const text = await customer.client.text('GET', `/events?${query}&limit=1000`);
+    const page = parseExactJson(text) as { data: typeof events; next_cursor: string | null };
+    if (page.data.length === 0) return events;
+    events.push(...page.data);
+    query = `after=${encodeURIComponent(page.next_cursor ?? '')}`;
+  }
+}
+
+test('what can not be told is refused, or fails with a code', async () => {
+  const refused = (body: object) =>
+    customer.client.call('POST', '/exports', { resource: 'invoices', ...body }).then(
+      () => 'taken',
+      (error: Error) => error.message,
+    );
+  const moment = await sourceTime();
+  expect(await refused({ as_of: '2999-01-01T00:00:00Z' })).toContain('is in the future');
+  expect(await refused({ as_of: '2001-01-01T00:00:00Z' })).toContain('/as_of');
+  expect(await refused({ as_of: '2026-01-01T00:00:00' })).toContain('with a zone');
+  expect(await refused({ as_of: moment, include_related: true })).toContain('/include_related');
+  expect(
+    await world.operator
+      .call('POST', '/exports', { account_id: '*', resource: 'invoices', as_of: moment })
+      .catch((error: Error) => error.message),
+  ).toContain('one account');
+  const late = await world.createCustomer('acc_not_seen_before');
+  expect(
+    await late.client
+      .call('POST', '/exports', { resources, as_of: moment })
+      .catch((error: Error) => error.message),
+  ).toContain('recorded');
+
+  await source.query(`alter table documint.customers add column tier text default 'basic'`);
+  await expect(takeExport(customer, { resources, as_of: moment })).rejects.toThrow('table_changed');
+  await source.query('truncate documint.line_items');
+  await expect(takeExport(customer, { resource: 'line_items', as_of: moment })).rejects.toThrow('feed_reset');
+});
