@@ -119,6 +119,23 @@ test('a file that would lack a result is broken off instead of ended', async () 
   expect((await download('format=jsonl')).status).toBe(200);
 });
 
+test('clients that leave give their places back', async () => {
+  for (let left = 0; left < 5; left += 1) {
+    const stop = new AbortController();
+    const response = await fetch(`${world.api.url}/bulk/operations/${job.id}/results?format=parquet`, {
+      headers: { authorization: `Bearer ${job.key}` },
+      signal: stop.signal,
+    });
+    stop.abort();
+    expect([200, 429]).toContain(response.status);
+  }
+  await waitFor('there is a place', async () => {
+    const response = await download('format=csv');
+    await response.arrayBuffer();
+    return response.status === 200;
+  });
+});
+
 test('a page far into the results reads no more of the ledger than the first one', async () => {
   const { key, ids } = await world.account(1);
   const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids });

@@ -52,6 +52,7 @@ export async function askNow(
     await requireQuota(short, accountId, month, open.length, nowMs);
     await holdQuota(short, { id: ledgerId, accountId, month, items: open.length }, HOLD_SECONDS);
   });
+  let results: ItemResult[];
   try {
     await noteResults(source, ledgerId, decided);
     const signal = AbortSignal.timeout(limitMs);
@@ -71,16 +72,17 @@ export async function askNow(
         ...(unsettled.has(item.seq) ? begun(unsettled.get(item.seq) ?? null, limitMs) : notBegun(limitMs)),
       })),
     );
-    const results = await readAll();
-    const used = results.filter(({ status, code }) => status !== 'skipped' && code !== NOT_ATTEMPTED).length;
-    await releaseHold(db, ledgerId);
-    await moveQuota(db, accountId, month, { used, reserved: 0 });
-    return results;
+    results = await readAll();
   } catch (error) {
     // Left alone it would end by itself; until then it would stand in the way of the retry.
     await releaseHold(pool, ledgerId).catch(() => undefined);
     throw error;
   }
+  const used = results.filter(({ status, code }) => status !== 'skipped' && code !== NOT_ATTEMPTED).length;
+  // In the request's own transaction, together with its answer.
+  await moveQuota(db, accountId, month, { used, reserved: 0 });
+  await releaseHold(db, ledgerId);
+  return results;
 }
 
 function notBegun(limitMs: number): HandlerFault {

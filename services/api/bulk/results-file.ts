@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { Pool } from 'pg';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import type { ItemResult, ItemStatus } from '../../../shared/domain/bulk.ts';
@@ -85,10 +85,12 @@ export function createResultsFiles(source: Pool): OpenResultsFile {
       const first = await read(-1);
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
-      const file = Readable.from(
-        inScratch(stop.signal, (context) => compression.compress(format.encode(lines, SHAPE, context).bytes)),
-        { objectMode: false },
+      const bytes = inScratch(stop.signal, (context) =>
+        compression.compress(format.encode(lines, SHAPE, context).bytes),
       );
+      // A generator that waits for DuckDB can't be closed; a stream after it can, and so a client that left ends the work.
+      const file = new PassThrough();
+      pipeline(Readable.from(bytes), file, () => undefined);
       file.once('close', () => {
         stop.abort(new Error('the file is not read any more'));
         leave();

@@ -136,9 +136,9 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
           const fileRequest = fileRequestOf(query);
           if (fileRequest === undefined) return answerResults(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
-          const file = await openResultsFile(job, fileRequest);
+          // Before the file is open, because a failure after that would leave it so.
           await record(caller, job, 'bulk.downloaded');
-          return file;
+          return openResultsFile(job, fileRequest);
         }),
     }),
     defineRoute({
