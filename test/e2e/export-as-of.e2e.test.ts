@@ -55,14 +55,22 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 }, 60_000);
 
-/** Until the accounts have a past that can be asked for. */
-async function historyBegun(): Promise<void> {
+async function inControl<T extends pg.QueryResultRow>(text: string, values: unknown[]) {
   const control = new pg.Client({ connectionString: world.controlUrl });
   await control.connect();
-  await waitFor(
+  try {
+    return await control.query<T>(text, values);
+  } finally {
+    await control.end();
+  }
+}
+
+/** Until the accounts have a past that can be asked for. */
+function historyBegun(): Promise<unknown> {
+  return waitFor(
     'the history to begin',
     async () => {
-      const { rows } = await control.query<{ is_begun: boolean }>(
+      const { rows } = await inControl<{ is_begun: boolean }>(
         `select (select bool_and(recorded_from_at < now()) from tandem.accounts)
            and (select count(*) = $1 from tandem.table_history) as is_begun`,
         [resources.length],
@@ -71,7 +79,6 @@ async function historyBegun(): Promise<void> {
     },
     HISTORY_LIMIT_MS,
   );
-  await control.end();
 }
 
 function traffic(seed: number): Promise<Traffic> {
@@ -201,6 +208,27 @@ async function readEvents(exportId: string): Promise<(FeedEvent & { timestamp: s
     query = `after=${encodeURIComponent(page.next_cursor ?? '')}`;
   }
 }
+
+test('a chunk without any record of the past beside one with some is read as it is', async () => {
+  const before = await completed(customer, {});
+  const moment = await sourceTime();
+  expect(hashes(await completed(customer, { as_of: moment }))).toEqual(hashes(before));
+  await source.query(
+    `update documint.line_items set id = id where id = (select min(id) from documint.line_items where account_id = $1)`,
+    [customer.sourceId],
+  );
+  await source.query(
+    `delete from documint.line_items where id = (select min(id) from documint.line_items where account_id = $1)`,
+    [customer.sourceId],
+  );
+  const past = await completed(customer, { as_of: moment });
+  expect(hashes(past)).toEqual(hashes(before));
+  const { rows } = await inControl<{ run_count: number }>(
+    'select run_count from tandem.exports where id = $1',
+    [past.id],
+  );
+  expect(rows).toEqual([{ run_count: 1 }]);
+});
 
 test('what can not be told is refused, or fails with a code', async () => {
   const refused = (body: object) =>

@@ -232,8 +232,8 @@ test('a cancelled export lets its snapshot go and ends', async () => {
 });
 
 test('the first export of an account notes from where on its changes are recorded', async () => {
-  const account = await fixture.addAccount('fresh');
   const before = await fixture.db.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn');
+  const account = await fixture.addAccount('fresh');
   const id = await fixture.addExport(account, ['orders']);
   await extracted(id);
   const { rows } = await fixture.db.query<{ is_later: boolean }>(

@@ -47,8 +47,7 @@ export async function* planAsOf(
       return text;
     });
     const [rowsSoFar, keysSoFar] = [Number(bound.rows_in), Number(bound.keys_so_far)];
-    const found = await session.query(`fetch ${keysSoFar - keysBefore} from tandem_affected`);
-    const keys = found.rows.map(({ place, is_in: isIn }) => ({ place: place ?? '', isIn: isIn === 't' }));
+    const keys = await fetchKeys(session, keysSoFar - keysBefore);
     if (rowsSoFar > rowsBefore) {
       await assign(chunk, keys);
       yield { chunk, lowerKey, upperKey, rows: rowsSoFar - rowsBefore };
@@ -60,4 +59,11 @@ export async function* planAsOf(
   }
   await session.query('close tandem_bounds');
   await session.query('close tandem_affected');
+}
+
+async function fetchKeys(session: Pick<SourceSession, 'query'>, count: number): Promise<PlacedKey[]> {
+  // `fetch 0` would ask for the present row again, which a cursor that only goes forward refuses.
+  if (count === 0) return [];
+  const { rows } = await session.query(`fetch ${count} from tandem_affected`);
+  return rows.map(({ place, is_in: isIn }) => ({ place: place ?? '', isIn: isIn === 't' }));
 }
