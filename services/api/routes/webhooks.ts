@@ -214,12 +214,16 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           schema: webhookWithSecretSchema,
         },
       },
-      handle: ({ param, accountId, once }) =>
-        once(async (db) => {
+      async handle({ param, accountId, once }) {
+        const answer = await once(async (db) => {
           const secret = newSecret();
           const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
           return answerJson(200, { ...presentWebhook(known(row, param('id')), deps.now()), secret });
-        }),
+        });
+        // A receiver may take up the new secret with the answer, and forget the old one.
+        await awaitApplied(pool, param('id'));
+        return answer;
+      },
     }),
     defineRoute({
       ...read,
