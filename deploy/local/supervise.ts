@@ -63,6 +63,12 @@ const STABLE_AFTER_MS = 60_000;
 /** A service gives its work in hand 25 s; this is a little more. */
 const STOP_GRACE_MS = 27_000;
 
+/**
+ * As `npm run start:<service>` has them too. Buffers of rows are garbage after milliseconds, and freed when the space for young
+ * objects is full: a small one takes a fifth less memory, and is no slower.
+ */
+const NODE_FLAGS = ['--max-semi-space-size=4', '--disable-warning=TimeoutNegativeWarning'];
+
 const READY_LIMIT_MS = 120_000;
 const READY_POLL_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
@@ -193,7 +199,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
         instance.child = group.spawn({
           name: `${name}-${index}`,
           command: process.execPath,
-          args: ['--disable-warning=TimeoutNegativeWarning', main],
+          args: [...NODE_FLAGS, main],
           env: {
             ...options.env,
             HOST: host,
