@@ -181,13 +181,18 @@ test('a moment amid the traffic is the earlier export and the feed up to it', as
     const state = new Map(
       resources.map((name) => [
         name,
-        new Map((first.files.get(`${name}.jsonl`) ?? []).map((row) => [String(row.id), JSON.stringify(row)])),
+        new Map(
+          (first.files.get(`${name}.jsonl`) ?? []).map((row) => [
+            JSON.stringify(row.id),
+            JSON.stringify(row),
+          ]),
+        ),
       ]),
     );
     const end = events.findIndex(({ timestamp }) => timestamp > moment);
     for (const { type, resource, data } of events.slice(0, end)) {
-      if (type.endsWith('.deleted')) state.get(resource)?.delete(String(data.id));
-      else state.get(resource)?.set(String(data.id), JSON.stringify(data));
+      if (type.endsWith('.deleted')) state.get(resource)?.delete(JSON.stringify(data.id));
+      else state.get(resource)?.set(JSON.stringify(data.id), JSON.stringify(data));
     }
     expect(end).toBeGreaterThan(0);
     for (const name of resources) {
