@@ -16,6 +16,7 @@ import { waitFor } from '../support/wait-for.ts';
  * A source where commits are streamed long before they are visible, or visible long before they are durable. Its
  * transaction IDs are past 2^32, so that both tests also see each of them widened.
  */
+const cleanup = new AsyncDisposableStack();
 let postgres: OwnPostgres;
 let world: World;
 let customer: Customer;
@@ -24,7 +25,7 @@ let client: pg.Client;
 
 beforeAll(async () => {
   // Asynchronous commits stay in memory for ten seconds.
-  postgres = await openOwnPostgres({ wal_writer_delay: '10s' });
+  postgres = cleanup.use(await openOwnPostgres({ wal_writer_delay: '10s' }));
   await postgres.stop();
   raiseEpoch(postgres.dataDirectory);
   await postgres.start();
@@ -40,6 +41,7 @@ beforeAll(async () => {
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
     log: silentLog,
   });
+  cleanup.use(world);
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   await client.end();
   client = await connect(world.sourceUrl);
@@ -48,8 +50,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await client?.end();
-  await world?.[Symbol.asyncDispose]();
-  await postgres?.[Symbol.asyncDispose]();
+  await cleanup.disposeAsync();
 }, 60_000);
 
 async function connect(url: string): Promise<pg.Client> {

@@ -19,6 +19,7 @@ resources:
   pairs: { table: app.pairs, event: pair, key: [account_id, id], account: account_id }
 `;
 
+const cleanup = new AsyncDisposableStack();
 let postgres: OwnPostgres;
 let proxy: SilentProxy;
 let world: CaptureWorld;
@@ -32,21 +33,19 @@ beforeAll(async () => {
     max_wal_size: '64MB',
     logical_decoding_work_mem: '64kB',
   });
+  cleanup.use(postgres);
   const address = new URL(postgres.url('postgres'));
-  proxy = await openSilentProxy('127.0.0.1', Number(address.port));
+  proxy = cleanup.use(await openSilentProxy('127.0.0.1', Number(address.port)));
   address.port = String(proxy.port);
-  world = await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG, serverUrl: address.href });
+  world = cleanup.use(
+    await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG, serverUrl: address.href }),
+  );
   const direct = new URL(world.url);
   direct.port = new URL(postgres.url('postgres')).port;
-  product = new pg.Pool({ connectionString: direct.href, max: 2 });
+  product = cleanup.adopt(new pg.Pool({ connectionString: direct.href, max: 2 }), (each) => each.end());
   product.on('error', () => undefined);
 });
-afterAll(async () => {
-  await product?.end();
-  await world?.[Symbol.asyncDispose]();
-  await proxy?.[Symbol.asyncDispose]();
-  await postgres?.[Symbol.asyncDispose]();
-});
+afterAll(() => cleanup.disposeAsync());
 afterEach(() => world.endAll());
 
 /** Inserts rows in one statement and returns their IDs. */

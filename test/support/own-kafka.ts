@@ -17,7 +17,9 @@ export interface OwnKafka extends AsyncDisposable {
 
 export async function openOwnKafka(): Promise<OwnKafka> {
   const home = mkdtempSync(join(tmpdir(), 'tandem-own-kafka-'));
-  const group = createChildGroup(join(home, 'run'));
+  await using unlessStarted = new AsyncDisposableStack();
+  unlessStarted.defer(() => rmSync(home, { recursive: true, force: true }));
+  const group = unlessStarted.use(createChildGroup(join(home, 'run')));
   const { kafkaDirectory } = await fetchJars(process.env, () => undefined);
   const java = findJava(process.env);
   const run = (port?: number): Promise<LocalKafka> =>
@@ -30,6 +32,7 @@ export async function openOwnKafka(): Promise<OwnKafka> {
       ...(port === undefined ? {} : { port }),
     });
   let kafka = await run();
+  const owned = unlessStarted.move();
   return {
     brokers: kafka.brokers,
     async kill() {
@@ -41,8 +44,7 @@ export async function openOwnKafka(): Promise<OwnKafka> {
     },
     async [Symbol.asyncDispose]() {
       kafka.child.kill('SIGKILL');
-      await group[Symbol.asyncDispose]();
-      rmSync(home, { recursive: true, force: true });
+      await owned.disposeAsync();
     },
   };
 }

@@ -31,8 +31,10 @@ const SMALL: Settings = { shared_buffers: '32MB', max_connections: '60', max_wal
 const STOP_GRACE_MS = 20_000;
 
 export async function openOwnPostgres(settings: Settings = {}): Promise<OwnPostgres> {
-  const own = createOwnPostgres(makeHome(), settings);
+  await using unlessStarted = new AsyncDisposableStack();
+  const own = unlessStarted.use(createOwnPostgres(makeHome(), settings));
   await own.start();
+  unlessStarted.move();
   return own;
 }
 
