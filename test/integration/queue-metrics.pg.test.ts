@@ -19,7 +19,7 @@ test('what waits is told by state, and nothing is made up once the control store
       'tandem_exports{state="pending"} 1',
       'tandem_exports{state="running"} 0',
       'tandem_deliveries_parked{state="dead"} 0',
-      'tandem_outbox{state="waiting"} 1',
+      'tandem_outbox{state="waiting"} 2',
     ]),
   );
   // Neither the feed nor the slot has been seen: that is no zero.
