@@ -1,9 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { createDocumint, generateDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import type { SampleProduct } from '../../schemas/products/sample-product.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
+
+interface Sample {
+  readonly product: SampleProduct;
+  /** Of the main resource. */
+  readonly rows: number;
+}
 
 export interface PrepareOptions {
   readonly databaseUrl: string;
@@ -12,8 +18,8 @@ export interface PrepareOptions {
   readonly catalog: string;
   readonly publication: string;
   readonly slot: string;
-  /** Number of invoices to make where there are none; undefined leaves the source's rows to its owner. */
-  readonly sampleRows: number | undefined;
+  /** Whose rows to make where there are none, and how many; undefined leaves the source's rows to its owner. */
+  readonly sample: Sample | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -30,7 +36,7 @@ export async function prepareDatabases(options: PrepareOptions): Promise<void> {
   await withPool(options.controlDatabaseUrl, migrate);
   const catalog = await loadCatalog(options.catalog);
   await withPool(options.databaseUrl, async (pool) => {
-    if (options.sampleRows !== undefined) await makeSample(pool, options.sampleRows, say);
+    if (options.sample !== undefined) await makeSample(pool, options.sample, say);
     const statements = await prepareSource(pool, catalog, {
       publication: options.publication,
       slot: options.slot,
@@ -39,14 +45,16 @@ export async function prepareDatabases(options: PrepareOptions): Promise<void> {
   });
 }
 
-async function makeSample(pool: pg.Pool, rows: number, say: (line: string) => void): Promise<void> {
-  await createDocumint(pool);
-  const { rows: found } = await pool.query('SELECT FROM documint.customers LIMIT 1');
-  if (found.length > 0) return;
-  const made = await generateDocumint(pool, { rows });
-  say(
-    `made sample data: ${made.customers} customers, ${made.invoices} invoices, ${made.lineItems} line items`,
-  );
+async function makeSample(
+  pool: pg.Pool,
+  { product, rows }: Sample,
+  say: (line: string) => void,
+): Promise<void> {
+  await product.create(pool);
+  if (await product.isFilled(pool)) return;
+  const { counts } = await product.generate(pool, { rows });
+  const made = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+  say(`made sample data: ${made.join(', ')}`);
 }
 
 async function withPool<T>(connectionString: string, run: (pool: pg.Pool) => Promise<T>): Promise<T> {

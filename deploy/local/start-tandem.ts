@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { productOfCatalog } from '../../schemas/products/products.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
@@ -6,7 +7,7 @@ import { keptSecret } from './kept-secret.ts';
 import { choosePort, requirePort } from './ports.ts';
 import { prepareDatabases } from './prepare-databases.ts';
 import { announceTandem } from './running-tandem.ts';
-import { SAMPLE_CATALOG, serviceEnv } from './service-env.ts';
+import { serviceEnv } from './service-env.ts';
 import { type LocalStack, stackVariables, startStack } from './stack.ts';
 import { type Services, type ServicesOptions, startServices } from './supervise.ts';
 
@@ -18,7 +19,7 @@ export interface TandemOptions {
   readonly signal?: AbortSignal;
   /** How many of each service; by default one of each. */
   readonly services?: ServicesOptions['services'];
-  /** Invoices of the sample data, which is made only in a source of our own with the sample catalog. */
+  /** Records of the sample data's main resource, which is made only in a source of our own with a sample catalog. */
   readonly sampleRows?: number;
 }
 
@@ -71,15 +72,15 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
     adminKey: keptSecret(join(home, 'admin-key'), 'tk_admin_'),
     secretKey: keptSecret(join(home, 'secret-key')),
   });
-  const hasSample =
-    stack.startedHere.postgres !== undefined && !env.DATABASE_URL && settings.CATALOG === SAMPLE_CATALOG;
+  const hasOwnSource = stack.startedHere.postgres !== undefined && !env.DATABASE_URL;
+  const product = hasOwnSource ? productOfCatalog(settings.CATALOG) : undefined;
   await prepareDatabases({
     databaseUrl: stack.databaseUrl,
     controlDatabaseUrl: stack.controlDatabaseUrl,
     catalog: settings.CATALOG,
     publication: settings.PUBLICATION_NAME,
     slot: settings.SLOT_NAME,
-    sampleRows: hasSample ? (options.sampleRows ?? DEFAULT_SAMPLE_ROWS) : undefined,
+    sample: product && { product, rows: options.sampleRows ?? DEFAULT_SAMPLE_ROWS },
     say,
   });
   signal?.throwIfAborted();
@@ -106,7 +107,7 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
     services,
     apiUrl,
     adminKey: settings.ADMIN_KEY,
-    hasSample,
+    hasSample: product !== undefined,
     failed,
     stop,
     [Symbol.asyncDispose]: stop,

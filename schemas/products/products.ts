@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { insertCronping } from './cronping/insert-cronping.ts';
 import { createDocumint, DOCUMINT_SCHEMA, generateDocumint } from './documint/generate-documint.ts';
@@ -59,6 +60,11 @@ export const PRODUCTS: readonly [SampleProduct, ...SampleProduct[]] = [
   FLAGBIT,
   WEBHOOKVAULT,
 ];
+
+/** @param catalog path of a catalog; undefined when it is none of these */
+export function productOfCatalog(catalog: string): SampleProduct | undefined {
+  return PRODUCTS.find((product) => product.catalog === resolve(catalog));
+}
 
 interface SimpleProduct {
   readonly schema: SampleSchema;

@@ -14,7 +14,9 @@ export const startCommand: Command = {
   help: `What is not given by a variable is started here: DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS,
 SCHEMA_REGISTRY_URL and STORAGE_URL each replace a part. Data is kept in .tandem (or TANDEM_HOME).
 
-  --rows <number>   invoices of the sample data, made at the first start (default 10,000)`,
+  --rows <number>   records of the sample data's main resource, made at the first start (default 10,000)
+
+The sample data is that of the CATALOG, if it is one of schemas/catalogs; by default DocuMint's.`,
   async run(args, { env, home, say, log, signal }) {
     const { values } = parseArgs({ args, options: { rows: { type: 'string' } } });
     const sampleRows = readRows(values.rows);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { DOCUMINT_WORK, type ProductWork } from './product-work.ts';
 import { seededRandom } from './random.ts';
 
 export interface TrafficOptions {
@@ -10,6 +11,8 @@ export interface TrafficOptions {
   perSecond: number;
   connections: number;
   seed: number;
+  /** By default DocuMint's. */
+  work?: ProductWork;
 }
 
 export interface TrafficCounts {
@@ -28,13 +31,16 @@ export interface Traffic {
   stop(): Promise<TrafficCounts>;
 }
 
-type Work = (
-  client: pg.ClientBase,
-  context: { account: string; random: () => number },
-) => Promise<'commit' | 'rollback'>;
+interface Turn {
+  readonly account: string;
+  readonly random: () => number;
+  readonly sql: ProductWork;
+}
+
+type Work = (client: pg.ClientBase, turn: Turn) => Promise<'commit' | 'rollback'>;
 
 /**
- * The product at work on DocuMint's tables: inserts, updates, soft and hard deletes, several rows at once,
+ * The product at work on its tables: inserts, updates, soft and hard deletes, several rows at once,
  * savepoints that are kept or rolled back, and whole transactions that are.
  */
 export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
@@ -43,13 +49,15 @@ export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
   // One in use reports here that the source is gone, beside the failure of its query.
   pool.on('connect', (client) => client.on('error', () => undefined));
   const counts: TrafficCounts = { commits: 0, rollbacks: 0, savepoints: 0, failures: 0 };
+  const held = new Set<pg.PoolClient>();
   const stop = new AbortController();
+  const sql = options.work ?? DOCUMINT_WORK;
   const intervalMs = (1000 * options.connections) / options.perSecond;
   const runConnection = async (index: number) => {
     const random = seededRandom(options.seed * 1000 + index);
     let dueMs = Date.now();
     while (!stop.signal.aborted) {
-      await runTransaction(pool, options.accounts, random, counts);
+      await runTransaction(pool, { accounts: options.accounts, sql }, random, counts);
       dueMs = Math.max(dueMs + intervalMs, Date.now() - 1000);
       const waitMs = dueMs - Date.now();
       if (waitMs > 0) await delay(waitMs, undefined, { signal: stop.signal }).catch(() => undefined);
@@ -61,11 +69,13 @@ export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
   let stopped: Promise<TrafficCounts> | undefined;
   return {
     counts,
-    openTransaction: () => openTransaction(pool, options.accounts[0] ?? ''),
+    openTransaction: () => openTransaction(pool, held, options.accounts[0] ?? '', sql),
     stop() {
       stopped ??= (async () => {
         stop.abort();
         await running;
+        // One that was left open, because its owner failed, would be waited for without end.
+        for (const client of held) client.release(true);
         await pool.end();
         return counts;
       })();
@@ -76,7 +86,7 @@ export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
 
 async function runTransaction(
   pool: pg.Pool,
-  accounts: readonly string[],
+  { accounts, sql }: { accounts: readonly string[]; sql: ProductWork },
   random: () => number,
   counts: TrafficCounts,
 ): Promise<void> {
@@ -86,7 +96,7 @@ async function runTransaction(
   try {
     client = await pool.connect();
     await client.query('begin');
-    const end = await work(client, { account, random });
+    const end = await work(client, { account, random, sql });
     if (work === withSavepoint || work === withRolledBackSavepoint) counts.savepoints += 1;
     await client.query(end);
     counts[end === 'commit' ? 'commits' : 'rollbacks'] += 1;
@@ -99,16 +109,23 @@ async function runTransaction(
   }
 }
 
-async function openTransaction(pool: pg.Pool, account: string): Promise<{ commit(): Promise<void> }> {
+async function openTransaction(
+  pool: pg.Pool,
+  held: Set<pg.PoolClient>,
+  account: string,
+  sql: ProductWork,
+): Promise<{ commit(): Promise<void> }> {
   const client = await pool.connect();
+  held.add(client);
   await client.query('begin');
-  await insertInvoice(client, account, 'written before the snapshot, committed after it');
+  await insert(client, account, sql, 'written before the snapshot, committed after it');
   await client.query('savepoint s');
-  await insertInvoice(client, account, 'the same, behind a savepoint');
+  await insert(client, account, sql, 'the same, behind a savepoint');
   await client.query('release savepoint s');
   return {
     async commit() {
       await client.query('commit');
+      held.delete(client);
       client.release();
     },
   };
@@ -120,88 +137,79 @@ function pickWork(roll: number): Work {
     rest -= weight;
     if (rest < 0) return work;
   }
-  return updateInvoice;
+  return touch;
 }
 
-const updateInvoice: Work = async (client, { account, random }) => {
-  await client.query(
-    `update documint.invoices set total = total + 1, memo = $3, status = $4
-      where id = (${NEAR_ID}) and account_id = $1`,
-    [account, random(), `touched ✓ ${Math.floor(random() * 1e9)}`, random() < 0.5 ? 'open' : 'paid'],
-  );
-  return 'commit';
-};
-
-const createInvoice: Work = async (client, { account, random }) => {
-  const invoiceId = await insertInvoice(
-    client,
+const touch: Work = async (client, { account, random, sql }) => {
+  await client.query(`update ${sql.table} set ${sql.touch} where id = (${sql.near}) and account_id = $1`, [
     account,
-    `new "${Math.floor(random() * 1e9)}"\nwith a line break`,
-  );
-  await client.query(
-    `insert into documint.line_items (account_id, invoice_id, position, description, quantity, unit_price)
-      select $1, $2, n, 'item ' || n, n * 1.5, 9.99 from generate_series(1, $3::int) n`,
-    [account, invoiceId, 1 + Math.floor(random() * 3)],
-  );
-  // Twice in one transaction, so that the index within it decides.
-  if (random() < 0.3) {
-    await client.query(`update documint.invoices set status = 'paid' where id = $1`, [invoiceId]);
-  }
+    random(),
+    `touched ✓ ${Math.floor(random() * 1e9)}`,
+    random() < 0.5,
+  ]);
   return 'commit';
 };
 
-const softDelete: Work = async (client, { account, random }) => {
+const create: Work = async (client, { account, random, sql }) => {
+  const id = await insert(client, account, sql, `new "${Math.floor(random() * 1e9)}"\nwith a line break`);
+  await client.query(sql.insertChildren, [account, id, 1 + Math.floor(random() * 3)]);
+  // Twice in one transaction, so that the index within it decides.
+  if (random() < 0.3) await client.query(`update ${sql.table} set ${sql.settle} where id = $1`, [id]);
+  return 'commit';
+};
+
+const softDelete: Work = async (client, { account, random, sql }) => {
   await client.query(
-    `update documint.invoices set deleted_at = case when deleted_at is null then now() end
-      where id = (${NEAR_ID}) and account_id = $1`,
+    `update ${sql.table} set deleted_at = case when deleted_at is null then now() end
+      where id = (${sql.near}) and account_id = $1`,
     [account, random()],
   );
   return 'commit';
 };
 
-const hardDelete: Work = async (client, { account, random }) => {
-  const { rows } = await client.query<{ id: string }>(`${NEAR_ID} for update`, [account, random()]);
+const hardDelete: Work = async (client, { account, random, sql }) => {
+  const { rows } = await client.query<{ id: string }>(`${sql.near} for update`, [account, random()]);
   const id = rows[0]?.id;
   if (id === undefined) return 'rollback';
-  await client.query('delete from documint.line_items where invoice_id = $1', [id]);
-  await client.query('delete from documint.invoices where id = $1', [id]);
+  await client.query(sql.deleteChildren, [id]);
+  await client.query(`delete from ${sql.table} where id = $1`, [id]);
   return 'commit';
 };
 
-const updateSeveral: Work = async (client, { account, random }) => {
+const updateSeveral: Work = async (client, { account, random, sql }) => {
   await client.query(
-    `update documint.invoices set memo = 'several at once' where id in (
-       select id from documint.invoices where account_id = $1 and id >= (${NEAR_ID}) order by id limit 12 for update)`,
+    `update ${sql.table} set ${sql.mark} where id in (
+       select id from ${sql.table} where account_id = $1 and id >= (${sql.near}) order by id limit 12 for update)`,
     [account, random()],
   );
   return 'commit';
 };
 
-const withSavepoint: Work = async (client, context) => {
-  await updateInvoice(client, context);
+const withSavepoint: Work = async (client, turn) => {
+  await touch(client, turn);
   await client.query('savepoint s');
-  await createInvoice(client, context);
+  await create(client, turn);
   await client.query('release savepoint s');
   return 'commit';
 };
 
-const withRolledBackSavepoint: Work = async (client, context) => {
-  await createInvoice(client, context);
+const withRolledBackSavepoint: Work = async (client, turn) => {
+  await create(client, turn);
   await client.query('savepoint s');
-  await updateInvoice(client, context);
+  await touch(client, turn);
   await client.query('rollback to savepoint s');
   return 'commit';
 };
 
-const rolledBack: Work = async (client, context) => {
-  await createInvoice(client, context);
-  await updateInvoice(client, context);
+const rolledBack: Work = async (client, turn) => {
+  await create(client, turn);
+  await touch(client, turn);
   return 'rollback';
 };
 
 const WORK: readonly (readonly [weight: number, work: Work])[] = [
-  [40, updateInvoice],
-  [20, createInvoice],
+  [40, touch],
+  [20, create],
   [8, softDelete],
   [8, hardDelete],
   [4, updateSeveral],
@@ -210,20 +218,13 @@ const WORK: readonly (readonly [weight: number, work: Work])[] = [
   [6, rolledBack],
 ];
 
-/** The account's invoice nearest above a random place in the table; `$1` account, `$2` place in [0, 1). */
-const NEAR_ID = `select id from documint.invoices
-  where account_id = $1 and id >= (select (max(id) * $2::float8)::bigint from documint.invoices)
-  order by id limit 1`;
-
-async function insertInvoice(client: pg.ClientBase, account: string, memo: string): Promise<string> {
-  const { rows } = await client.query<{ id: string }>(
-    `insert into documint.invoices
-       (account_id, customer_id, status, currency, tax, total, issued_on, memo, metadata, internal_notes)
-     select $1, (select min(id) from documint.customers where account_id = $1), 'draft', 'EUR', 1.90, 11.90,
-            current_date, $2, '{"big": 9007199254740993, "exact": 1.10}', 'never leaves'
-     returning id`,
-    [account, memo],
-  );
+async function insert(
+  client: pg.ClientBase,
+  account: string,
+  sql: ProductWork,
+  text: string,
+): Promise<string> {
+  const { rows } = await client.query<{ id: string }>(sql.insert, [account, text]);
   const id = rows[0]?.id;
   if (id === undefined) throw new Error('the insert returned no row');
   return id;

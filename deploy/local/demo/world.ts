@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import type { GeneratedDocumint } from '../../../schemas/products/documint/generate-documint.ts';
-import { generateDocumint } from '../../../schemas/products/documint/generate-documint.ts';
+import { DOCUMINT } from '../../../schemas/products/products.ts';
+import type { GeneratedSample, SampleProduct } from '../../../schemas/products/sample-product.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../../shared/catalog/prepare-source.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
@@ -20,7 +20,9 @@ export interface WorldOptions {
   controlServerUrl?: string;
   /** Directory for files and logs. */
   directory: string;
-  /** Invoices to generate. */
+  /** By default DocuMint. */
+  product?: SampleProduct;
+  /** Records of the main resource to generate. */
   rows: number;
   accounts: number;
   mainAccountShare?: number;
@@ -39,7 +41,7 @@ export interface Customer {
   client: ApiClient;
 }
 
-/** DocuMint with Tandem beside it, all its own: databases, topics, slot, services. Nothing of it is left after disposal. */
+/** A product with Tandem beside it, all its own: databases, topics, slot, services. Nothing of it is left after disposal. */
 export interface World extends AsyncDisposable {
   readonly catalog: Catalog;
   readonly sourceUrl: string;
@@ -47,14 +49,12 @@ export interface World extends AsyncDisposable {
   readonly apiUrl: string;
   readonly operator: ApiClient;
   readonly prefix: string;
-  readonly generated: GeneratedDocumint;
+  readonly generated: GeneratedSample;
   readonly services: Services;
   /** What the services run with, for starting further processes of one. */
   readonly env: Readonly<Record<string, string>>;
   createCustomer(sourceId: string): Promise<Customer>;
 }
-
-const CATALOG = fileURLToPath(new URL('../../../schemas/catalogs/documint.yaml', import.meta.url));
 
 export async function openWorld(options: WorldOptions): Promise<World> {
   await using stack = new AsyncDisposableStack();
@@ -65,15 +65,16 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const directory = join(options.directory, prefix);
   await mkdir(directory, { recursive: true });
   stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const catalog = await loadCatalog(CATALOG);
-  const generated = await prepareProduct(source.url, catalog, prefix, options);
+  const product = options.product ?? DOCUMINT;
+  const catalog = await loadCatalog(product.catalog);
+  const generated = await prepareProduct(source.url, product, catalog, prefix, options);
   const env = {
     DATABASE_URL: source.url,
     CONTROL_DATABASE_URL: control.url,
     KAFKA_BROKERS: options.stack.kafkaBrokers,
     SCHEMA_REGISTRY_URL: options.stack.schemaRegistryUrl,
     STORAGE_URL: pathToFileURL(join(directory, 'storage')).href,
-    CATALOG,
+    CATALOG: product.catalog,
     TOPIC_PREFIX: prefix,
     SLOT_NAME: prefix,
     PUBLICATION_NAME: prefix,
@@ -114,14 +115,15 @@ export async function openWorld(options: WorldOptions): Promise<World> {
 
 async function prepareProduct(
   url: string,
+  product: SampleProduct,
   catalog: Catalog,
   name: string,
   options: WorldOptions,
-): Promise<GeneratedDocumint> {
+): Promise<GeneratedSample> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    const generated = await generateDocumint(client, {
+    const generated = await product.generate(client, {
       rows: options.rows,
       accounts: options.accounts,
       seed: options.seed ?? 1,
