@@ -1,9 +1,8 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 /**
- * Takes webhooks with as little work as can be, so that the sender is measured: no parsing and no check of signatures.
- * Arrivals are noted when the headers are in; both lists are in the order of arrival.
+ * Takes webhooks with as little work as can be, so that the sender is measured: just enough of HTTP for requests with a
+ * length, and no check of signatures. Arrivals are noted when a request is there as a whole; both lists are in the order of arrival.
  */
 export interface BenchReceiver extends AsyncDisposable {
   readonly url: string;
@@ -13,23 +12,31 @@ export interface BenchReceiver extends AsyncDisposable {
   reset(): void;
 }
 
+const HEAD_END = Buffer.from('\r\n\r\n');
+const ANSWER = 'HTTP/1.1 204 No Content\r\n\r\n';
+
 export async function openBenchReceiver(): Promise<BenchReceiver> {
   let receivedMs: number[] = [];
   let committedMs: number[] = [];
-  const server = createServer((request, response) => {
-    const atMs = performance.timeOrigin + performance.now();
-    let first: Buffer | undefined;
-    request.on('data', (chunk: Buffer) => {
-      first ??= chunk;
+  const sockets = new Set<Socket>();
+  const onBody = (body: Buffer) => {
+    receivedMs.push(performance.timeOrigin + performance.now());
+    committedMs.push(readTimestampMs(body));
+  };
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+    let rest: Buffer = Buffer.alloc(0);
+    socket.on('data', (chunk) => {
+      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      for (let end = requestEnd(rest); end !== undefined; end = requestEnd(rest)) {
+        onBody(rest.subarray(rest.indexOf(HEAD_END) + HEAD_END.length, end));
+        rest = rest.subarray(end);
+        socket.write(ANSWER);
+      }
     });
-    request.on('end', () => {
-      receivedMs.push(atMs);
-      committedMs.push(readTimestampMs(first));
-      response.writeHead(204).end();
-    });
-    request.on('error', () => undefined);
   });
-  server.keepAliveTimeout = 30_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
@@ -47,18 +54,27 @@ export async function openBenchReceiver(): Promise<BenchReceiver> {
       committedMs = [];
     },
     async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Where the first request ends, or undefined while it is not there as a whole. */
+function requestEnd(bytes: Buffer): number | undefined {
+  const headEnd = bytes.indexOf(HEAD_END);
+  if (headEnd === -1) return undefined;
+  const [, length = '0'] = /content-length: (\d+)/i.exec(bytes.toString('latin1', 0, headEnd)) ?? [];
+  const end = headEnd + HEAD_END.length + Number(length);
+  return end <= bytes.length ? end : undefined;
 }
 
 /** The envelope begins with the ID, the type and the timestamp. */
 const ENVELOPE_HEAD_BYTES = 300;
 
 /** `Date.parse` drops the microseconds. */
-function readTimestampMs(body: Buffer | undefined): number {
-  const head = body?.toString('latin1', 0, ENVELOPE_HEAD_BYTES) ?? '';
+function readTimestampMs(body: Buffer): number {
+  const head = body.toString('latin1', 0, ENVELOPE_HEAD_BYTES);
   const [, seconds = '', micros = '0'] = /"timestamp":"([^"]+)\.(\d+)Z"/.exec(head) ?? [];
   return Date.parse(`${seconds}Z`) + Number(micros) / 1_000;
 }
