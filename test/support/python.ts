@@ -10,28 +10,44 @@ export interface Python {
   read(script: string, ...args: readonly string[]): Promise<unknown>;
 }
 
-const PYARROW = 'pyarrow==26.0.1';
-const PACKAGES = fileURLToPath(new URL(`../../node_modules/.cache/tandem/${PYARROW}`, import.meta.url));
+/** A distribution with all it needs, at a fixed version. */
+export interface PythonPackage {
+  readonly requirement: string;
+  /** Whether it needs others beside it. */
+  readonly hasDependencies: boolean;
+}
+
+const PYARROW: PythonPackage = { requirement: 'pyarrow==26.0.1', hasDependencies: false };
+
+/** The client that most of those who read the topics in Python have. */
+export const CONFLUENT_KAFKA: PythonPackage = {
+  requirement: 'confluent-kafka[avro,schemaregistry]==2.16.0',
+  hasDependencies: true,
+};
+
 const FETCH_LIMIT_MS = 300_000;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Python with pyarrow, which is fetched once into a cache of this checkout. A machine without Python or without a way to the
+ * Python with a package, by default pyarrow, which is fetched once into a cache of this checkout. A machine without Python or without a way to the
  * package is told what it skips; in CI a skipped test would pass for a tested one, so there it is an error.
  */
-export function findPython(): Python | undefined {
+export function findPython(wanted: PythonPackage = PYARROW): Python | undefined {
+  const packages = fileURLToPath(
+    new URL(`../../node_modules/.cache/tandem/${wanted.requirement}`, import.meta.url),
+  );
   try {
-    if (!existsSync(PACKAGES)) fetchPackages();
+    if (!existsSync(packages)) fetchPackages(wanted, packages);
   } catch (cause) {
-    if (process.env.CI === 'true') throw new Error('the tests of files need python3 with pip', { cause });
-    console.warn('skipping the tests that read files in Python: they need python3 with pip');
+    if (process.env.CI === 'true') throw new Error('the tests in Python need python3 with pip', { cause });
+    console.warn(`skipping tests in Python: they need python3 with pip, for ${wanted.requirement}`);
     return undefined;
   }
   return {
     async read(script, ...args) {
       const path = fileURLToPath(new URL(script, import.meta.url));
       const { stdout } = await promisify(execFile)('python3', [path, ...args], {
-        env: { PATH: process.env.PATH, PYTHONPATH: PACKAGES, PYTHONUTF8: '1' },
+        env: { PATH: process.env.PATH, PYTHONPATH: packages, PYTHONUTF8: '1' },
         maxBuffer: MAX_OUTPUT_BYTES,
       });
       return JSON.parse(stdout);
@@ -40,14 +56,15 @@ export function findPython(): Python | undefined {
 }
 
 /** Put in place in one step, so that two runs at once, or one that is broken off, leave nothing half done. */
-function fetchPackages(): void {
-  const parent = dirname(PACKAGES);
+function fetchPackages({ requirement, hasDependencies }: PythonPackage, packages: string): void {
+  const parent = dirname(packages);
   mkdirSync(parent, { recursive: true });
   const target = mkdtempSync(join(parent, 'fetching-'));
   try {
-    const pip = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--only-binary=:all:', '--target', target];
-    execFileSync('python3', [...pip, PYARROW], { stdio: 'pipe', timeout: FETCH_LIMIT_MS });
-    if (!existsSync(PACKAGES)) renameSync(target, PACKAGES);
+    const pip = ['-m', 'pip', 'install', '--quiet', '--only-binary=:all:', '--target', target];
+    const alone = hasDependencies ? [] : ['--no-deps'];
+    execFileSync('python3', [...pip, ...alone, requirement], { stdio: 'pipe', timeout: FETCH_LIMIT_MS });
+    if (!existsSync(packages)) renameSync(target, packages);
   } finally {
     rmSync(target, { recursive: true, force: true });
   }
