@@ -148,6 +148,14 @@ test('the earlier export is of the account, on the same server, and its events a
   await expect(refusal('exp_1', 'acct_1')).rejects.toMatchObject({ code: 'base_too_old' });
 });
 
+test('an export of a version that did not note its server says so, and not that the server was replaced', async () => {
+  await db.query("update exports set system_id = null, timeline = null where id = 'exp_1'");
+  await expect(findBase(db, 'exp_1', 'acct_1', SOURCE)).rejects.toMatchObject({
+    code: 'base_too_old',
+    message: expect.stringContaining('earlier version'),
+  });
+});
+
 test('columns are compared with those of the rows exported last, over any number of exports of changes', async () => {
   const addChunk = (schemaId: number) =>
     db.query(

@@ -55,6 +55,13 @@ export async function findBase(
       `Not all changes since the export ${exportId} are kept any more: take an export without changes_since.`,
     );
   }
+  if (row.system_id === null) {
+    throw new ExportFailedError(
+      'base_too_old',
+      `The export ${exportId} was made by an earlier version, which did not note what server it read: ` +
+        'take an export without changes_since.',
+    );
+  }
   if (row.system_id !== identity.systemId || row.timeline !== identity.timeline) {
     throw new ExportFailedError(
       'feed_reset',
