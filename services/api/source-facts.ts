@@ -76,8 +76,6 @@ export function createSourceFacts(
 
   return {
     async estimate(request, names, sourceId) {
-      // How much has changed is known only once the events are looked through.
-      if (request.changes_since !== null) return null;
       const resources = named(names);
       const tables = await describe(resources);
       if (tables === undefined || resources.some(({ table }) => findTable(tables, table) === undefined))

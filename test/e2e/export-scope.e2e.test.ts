@@ -63,6 +63,13 @@ test('an earlier export and the changes since then are the source, and the feed 
   ];
   await moreCommits(writes, 150);
   await spanning.commit();
+  const estimate = await customer.client.call<{ estimated_rows: number; estimated_bytes: number }>(
+    'POST',
+    '/exports',
+    { resources, changes_since: first, dry_run: true },
+  );
+  expect(estimate.estimated_rows).toBeGreaterThan(0);
+  expect(estimate.estimated_bytes).toBeGreaterThan(estimate.estimated_rows);
   const second = await takeExport(customer, { resources, changes_since: first });
   for (const replica of [followed, refreshed]) {
     expect(applyChanges(world, second.files, replica)).toEqual([]);

@@ -17,6 +17,7 @@ import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from '.
 import type { SourceFacts } from '../source-facts.ts';
 import { findAccount } from '../store/accounts.ts';
 import { recordAudit } from '../store/audit-log.ts';
+import { estimateChanges } from '../store/estimate-changes.ts';
 import {
   cancelExport,
   type ExportRow,
@@ -104,7 +105,10 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             await requirePastMoment(db, accountId, request, retention);
           }
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
-          const estimate = await source.estimate(request, resources, sourceId);
+          const estimate =
+            request.changes_since === null
+              ? await source.estimate(request, resources, sourceId)
+              : await estimateChanges(db, request.changes_since, resources);
           if (body.dry_run) return answerEstimate(db, resources, estimate);
           deps.feedGuard.requireSlack();
           await requireRoom(db, accountId, deps.maxQueuedExports);
