@@ -9,8 +9,11 @@ export interface TableSize {
   readonly rowCount: number;
 }
 
-/** Of a table that is mostly air, each row seems very wide; of one with rows of megabytes, a chunk is still within reach. */
-const MIN_ROWS = 100;
+/** Below this, opening a session for a chunk would count. Of a table that is mostly air, each row only seems wide. */
+const MIN_ROWS = 1_000;
+/** Of rows so wide that a thousand of them would be far more than a chunk. */
+const MIN_WIDE_ROWS = 100;
+const MAX_BYTES_OF_MIN_ROWS = 50_000_000;
 const MAX_ROWS = 50_000;
 
 /** Of a table that was never analyzed; a guess on the high side, which makes chunks smaller. */
@@ -22,7 +25,8 @@ const UNKNOWN_ROW_BYTES = 500;
  */
 export function rowsPerChunk({ bytes, rowCount }: TableSize, chunkBytes: number): number {
   const rowBytes = rowCount > 0 && bytes > 0 ? bytes / rowCount : UNKNOWN_ROW_BYTES;
-  return Math.min(MAX_ROWS, Math.max(MIN_ROWS, Math.round(chunkBytes / rowBytes)));
+  const minRows = Math.min(MIN_ROWS, Math.max(MIN_WIDE_ROWS, Math.round(MAX_BYTES_OF_MIN_ROWS / rowBytes)));
+  return Math.min(MAX_ROWS, Math.max(minRows, Math.round(chunkBytes / rowBytes)));
 }
 
 export async function readTableSize(session: SourceSession, table: TableName): Promise<TableSize> {
