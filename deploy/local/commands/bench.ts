@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { benchBulk } from '../bench/bench-bulk.ts';
 import { benchBulkFile } from '../bench/bench-bulk-file.ts';
 import { benchExports } from '../bench/bench-exports.ts';
+import { benchExtractors } from '../bench/bench-extractors.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
 import { benchScale } from '../bench/bench-scale.ts';
 import type { Command } from '../command.ts';
@@ -15,6 +16,7 @@ export const benchCommand: Command = {
   summary: 'measure exports, the feed and bulk operations, with CPU and memory per process',
   help: `  tandem bench [exports] [feed] [bulk]   these three when none is named
   tandem bench scale                      memory with a tenth of the rows and with all of them
+  tandem bench extractors                 one export by one and by two extractors
   tandem bench bulk-file                  an operation on a file of twice as many IDs as --rows, and its results by pages
 
   --rows <n>     invoices to export or to change (default 1000000)
@@ -42,6 +44,7 @@ export const benchCommand: Command = {
     const wants = (name: string) => positionals.length === 0 || positionals.includes(name);
     if (wants('exports')) await benchExports(options);
     if (positionals.includes('scale')) await benchScale(options);
+    if (positionals.includes('extractors')) await benchExtractors(options);
     if (wants('feed')) await benchFeed(options);
     if (wants('bulk')) await benchBulk(options);
     if (positionals.includes('bulk-file')) await benchBulkFile(options);
