@@ -7,6 +7,7 @@ import {
   type Storage,
   StorageFullError,
   StorageNotFoundError,
+  StorageRefusedError,
   type StoredFile,
 } from './storage.ts';
 import { pathSegments } from './storage-path.ts';
@@ -33,7 +34,8 @@ export function createFileStorage(directory: string): Storage {
 
     async openRead(path, range) {
       const handle = await open(locate(path)).catch((cause) => {
-        throw isMissing(cause) ? new StorageNotFoundError(path, { cause }) : cause;
+        if (isMissing(cause)) throw new StorageNotFoundError(path, { cause });
+        throw isRefused(cause) ? new StorageRefusedError(path, { cause }) : cause;
       });
       return handle.createReadStream({
         highWaterMark: READ_BUFFER_BYTES,
@@ -157,6 +159,7 @@ async function failingAs<T>(path: string, step: () => Promise<T>): Promise<T> {
     const code = errorCode(cause);
     if (code === 'ENOSPC' || code === 'EDQUOT') throw new StorageFullError(path, { cause });
     if (code === 'ENOENT') throw new StorageNotFoundError(path, { cause });
+    if (isRefused(cause)) throw new StorageRefusedError(path, { cause });
     throw new Error(`writing ${path} to storage`, { cause });
   }
 }
@@ -173,6 +176,10 @@ async function orIfMissing<T, U>(work: Promise<T>, otherwise: U): Promise<T | U>
 function isMissing(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function isRefused(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EROFS'].includes(errorCode(error) ?? '');
 }
 
 function errorCode(error: unknown): string | undefined {

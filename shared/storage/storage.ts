@@ -24,7 +24,7 @@ export interface FileWriter {
   /**
    * The caller may use the buffer again once this has returned.
    *
-   * @throws StorageFullError when there is no space left
+   * @throws StorageFullError when there is no space left; StorageRefusedError when writing is not allowed
    */
   append(chunk: Buffer | string): Promise<void>;
   /**
@@ -85,6 +85,17 @@ export class StorageFullError extends Error {
 
   constructor(path: string, options?: ErrorOptions) {
     super(`storage is full: ${path} can't be written`, options);
+    this.path = path;
+  }
+}
+
+/** Rights, keys or a read-only mount stand against it. The next try would be refused too, until an operator has mended that. */
+export class StorageRefusedError extends Error {
+  override readonly name = 'StorageRefusedError';
+  readonly path: string;
+
+  constructor(path: string, options?: ErrorOptions) {
+    super(`storage refuses access to ${path}`, options);
     this.path = path;
   }
 }

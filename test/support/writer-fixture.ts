@@ -127,7 +127,11 @@ export function expectedContent(chunks: readonly number[]): string {
     .join('');
 }
 
-export async function createWriterFixture(): Promise<WriterFixture> {
+/** The settings come on top of the writers' own; whoever gives another `STORAGE_URL` gives the storage that is behind it. */
+export async function createWriterFixture(
+  settings: Readonly<Record<string, string>> = {},
+  givenStorage?: Storage,
+): Promise<WriterFixture> {
   const stack = new AsyncDisposableStack();
   const database = stack.use(await createDatabase('writer'));
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
@@ -143,9 +147,10 @@ export async function createWriterFixture(): Promise<WriterFixture> {
     CATALOG: join(folder, 'catalog.yaml'),
     TOPIC_PREFIX: prefix,
     WRITER_SCRATCH_DIR: join(folder, 'scratch'),
+    ...settings,
   };
   const storageRoot = join(folder, 'storage');
-  const storage = createFileStorage(storageRoot);
+  const storage = givenStorage ?? createFileStorage(storageRoot);
   const db = stack.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );

@@ -3,7 +3,11 @@ import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
 import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
-import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import {
+  StorageFullError,
+  StorageNotFoundError,
+  StorageRefusedError,
+} from '../../../shared/storage/storage.ts';
 import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
@@ -19,6 +23,7 @@ const counts = {
 test.each([
   ['row_count_mismatch', new RowCountMismatchError(counts, 2)],
   ['storage_full', new StorageFullError('exports/exp_1/invoices.jsonl')],
+  ['storage_refused', new StorageRefusedError('exports/exp_1/invoices.jsonl')],
   ['part_lost', new StorageNotFoundError('parts/exp_1/invoices/0-1.jsonl')],
   ['assembly_failed', new UnknownOutputError('unknown')],
   ['storage_full', Object.assign(new Error('no space left'), { code: 'ENOSPC' })],

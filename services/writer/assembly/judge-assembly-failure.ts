@@ -2,7 +2,11 @@ import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
 import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
-import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import {
+  StorageFullError,
+  StorageNotFoundError,
+  StorageRefusedError,
+} from '../../../shared/storage/storage.ts';
 import type { WriterFailure } from '../store/fail-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
@@ -23,6 +27,15 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
       fail: {
         code: 'storage_full',
         message: 'There is no space left to write the files. Make room, then start the export again.',
+      },
+    };
+  }
+  if (error instanceof StorageRefusedError) {
+    return {
+      fail: {
+        code: 'storage_refused',
+        message:
+          'Storage refuses to let the files be written. Mend the rights or keys of STORAGE_URL, then start the export again.',
       },
     };
   }

@@ -5,7 +5,7 @@ import type { Storage } from '../../../shared/storage/storage.ts';
  * Puts bytes into storage as they come. The file is durable and in its place when this returns, and not there when it
  * throws.
  *
- * @throws what the bytes throw; StorageFullError
+ * @throws what the bytes throw; StorageFullError; StorageRefusedError
  */
 export async function storeFile(storage: Storage, path: string, bytes: Bytes): Promise<{ bytes: number }> {
   const file = await storage.openWriter(path);

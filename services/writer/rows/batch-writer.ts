@@ -1,6 +1,10 @@
 import type { IHeaders } from 'kafkajs';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { StorageFullError, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import {
+  StorageFullError,
+  StorageNotFoundError,
+  StorageRefusedError,
+} from '../../../shared/storage/storage.ts';
 import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
 import { ForeignSchemaError } from '../../../shared/values/row-schema.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
@@ -11,6 +15,7 @@ import {
   rowsMissing,
   rowUnreadable,
   storageFull,
+  storageRefused,
   tooManyOpenChunks,
   wrongRowCount,
 } from './chunk-failures.ts';
@@ -126,7 +131,10 @@ export class BatchWriter {
   async drop(lane: Lane, open: OpenChunk<Part>): Promise<void> {
     lane.chunks.remove(open);
     this.#stale.add(open.chunkTry);
-    await open.part.discard();
+    // Storage that refuses a write may refuse this too. What stays is in the export's folder, and is swept with it.
+    await open.part.discard().catch((error: unknown) => {
+      this.#deps.log.warn('part.not_discarded', { ...open.chunkTry, error });
+    });
   }
 
   /** The chunk that the row belongs to, newly opened, if its try counts. An earlier try of the chunk is replaced. */
@@ -225,7 +233,7 @@ export class BatchWriter {
     return this.#onStorage(lane, open, () => open.part.flush(), hold);
   }
 
-  /** @returns false when storage is full or the export has ended meanwhile; then the chunk is closed */
+  /** @returns false when storage is full or refuses, or the export has ended meanwhile; then the chunk is closed */
   async #onStorage(
     lane: Lane,
     open: OpenChunk<Part>,
@@ -240,6 +248,11 @@ export class BatchWriter {
       if (error instanceof StorageFullError) {
         this.#deps.log.error('storage.full', { ...open.chunkTry, error });
         await this.giveUp(lane, open, storageFull(open.chunkTry));
+        return false;
+      }
+      if (error instanceof StorageRefusedError) {
+        this.#deps.log.error('storage.refused', { ...open.chunkTry, error });
+        await this.giveUp(lane, open, storageRefused(open.chunkTry));
         return false;
       }
       // The parts of an export that has ended are swept, also from under one that is being written.

@@ -35,6 +35,13 @@ export function storageFull({ resource }: Pick<ChunkTry, 'resource'>): WriterFai
   };
 }
 
+export function storageRefused({ resource }: Pick<ChunkTry, 'resource'>): WriterFailure {
+  return {
+    code: 'storage_refused',
+    message: `Storage refuses to let ${resource} be written. Mend the rights or keys of STORAGE_URL, then start the export again.`,
+  };
+}
+
 export function rowUnreadable({ resource, chunk }: ChunkTry, seq: number): WriterFailure {
   return {
     code: 'row_unreadable',

@@ -10,6 +10,7 @@ export interface WriterFailure {
     | 'row_count_mismatch'
     | 'row_unreadable'
     | 'storage_full'
+    | 'storage_refused'
     | 'too_many_open_chunks'
     | 'part_lost'
     | 'assembly_failed';

@@ -9,14 +9,15 @@ import {
 import { SetupError } from '../../runtime/errors.ts';
 import type { Storage } from '../storage.ts';
 import { createS3Client, createSigningClient } from './s3-client.ts';
-import { s3Code } from './s3-errors.ts';
+import { isOutage, s3Code } from './s3-errors.ts';
 import { parseS3Location, type S3Location } from './s3-location.ts';
 import { createS3Storage } from './s3-storage.ts';
 
 /**
  * Opens the bucket that `STORAGE_URL` names, after trying there what the services need.
  *
- * @throws SetupError when the URL, the credentials or the bucket are not usable, with what to do
+ * @throws SetupError when the URL, the credentials or the bucket are not usable, with what to do; Error when the server can't
+ *   be reached or has a fault of its own, which a service that is started again may outlast
  */
 export async function openS3Storage(url: string): Promise<Storage> {
   const location = parseS3Location(url);
@@ -30,7 +31,10 @@ export async function openS3Storage(url: string): Promise<Storage> {
   try {
     await tryOut(client, bucket, prefix);
   } catch (cause) {
-    throw unusable(probeFinding(location, cause), cause);
+    const finding = probeFinding(location, cause);
+    // A set-up error stops all services, which an outage must not do to those that run.
+    if (isOutage(cause)) throw new Error(`trying out STORAGE_URL: ${finding}`, { cause });
+    throw unusable(finding, cause);
   }
   const signingClient = createSigningClient(location);
   return createS3Storage({ client, signingClient, bucket, prefix, now: Date.now });

@@ -1,7 +1,7 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { StorageFullError, StorageNotFoundError } from '../storage.ts';
-import { toStorageError } from './s3-errors.ts';
+import { StorageFullError, StorageNotFoundError, StorageRefusedError } from '../storage.ts';
+import { isOutage, toStorageError } from './s3-errors.ts';
 
 const answer = (name: string, httpStatusCode: number) =>
   new S3ServiceException({ name, $fault: 'client', $metadata: { httpStatusCode } });
@@ -22,6 +22,21 @@ test.each([
   ['SomethingNew', 507],
 ])('%s with status %i is a full storage', (name, status) => {
   expect(toStorageError('writing', 'a/b', answer(name, status))).toBeInstanceOf(StorageFullError);
+});
+
+test.each([
+  ['AccessDenied', 403],
+  ['SignatureDoesNotMatch', 403],
+  ['ExpiredToken', 400],
+])('%s with status %i is refused', (name, status) => {
+  expect(toStorageError('writing', 'a/b', answer(name, status))).toBeInstanceOf(StorageRefusedError);
+});
+
+test('a server that is away or at fault is an outage, one that answers no is not', () => {
+  expect(isOutage(answer('InternalError', 500))).toBe(true);
+  expect(isOutage(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))).toBe(true);
+  expect(isOutage(answer('AccessDenied', 403))).toBe(false);
+  expect(isOutage(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }))).toBe(false);
 });
 
 test('any other failure says what was done to which file, with the reason as its cause', () => {

@@ -1,5 +1,5 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import { StorageFullError, StorageNotFoundError } from '../storage.ts';
+import { StorageFullError, StorageNotFoundError, StorageRefusedError } from '../storage.ts';
 
 /** `NotFound` is the answer to HEAD, which has no body to say more in. */
 const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
@@ -7,6 +7,24 @@ const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
 /** Amazon's buckets are never full; these are what other servers say, with 507 as their status or without. */
 const FULL = new Set(['QuotaExceeded', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded']);
 const INSUFFICIENT_STORAGE = 507;
+
+/** Rights, keys and signatures; a key that has expired comes with another status. */
+const FORBIDDEN = 403;
+const REFUSED = new Set(['ExpiredToken', 'InvalidToken']);
+
+const SERVER_FAULT = 500;
+const TOO_MANY_REQUESTS = 429;
+
+/** Of the way to the server. A name that does not resolve is more likely a typing error, and is none of them. */
+const OUTAGE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
 
 /** The code in S3's answer; undefined when the error did not come from there. */
 export function s3Code(error: unknown): string | undefined {
@@ -27,13 +45,40 @@ export async function failingAs<T>(doing: string, path: string, step: () => Prom
 }
 
 export function toStorageError(doing: string, path: string, cause: unknown): Error {
-  if (cause instanceof StorageFullError || cause instanceof StorageNotFoundError) return cause;
+  if (isStorageError(cause)) return cause;
   if (isMissing(cause)) return new StorageNotFoundError(path, { cause });
   if (isFull(cause)) return new StorageFullError(path, { cause });
+  if (isRefused(cause)) return new StorageRefusedError(path, { cause });
   return new Error(`${doing} ${path} in S3`, { cause });
 }
 
 function isFull(error: unknown): boolean {
   if (!(error instanceof S3ServiceException)) return false;
   return FULL.has(error.name) || error.$metadata.httpStatusCode === INSUFFICIENT_STORAGE;
+}
+
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof S3ServiceException)) return false;
+  return REFUSED.has(error.name) || error.$metadata.httpStatusCode === FORBIDDEN;
+}
+
+function isStorageError(error: unknown): error is Error {
+  return (
+    error instanceof StorageFullError ||
+    error instanceof StorageNotFoundError ||
+    error instanceof StorageRefusedError
+  );
+}
+
+/** Whether the server is away, busy or broken: nothing that is wrong with the settings. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof S3ServiceException) {
+    const status = error.$metadata.httpStatusCode ?? 0;
+    return status >= SERVER_FAULT || status === TOO_MANY_REQUESTS;
+  }
+  return OUTAGE_CODES.has((error as NodeJS.ErrnoException | null)?.code ?? '') || isTimeout(error);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError';
 }
