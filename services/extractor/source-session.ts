@@ -42,11 +42,12 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * A session of a process that died, froze or was cut off must not hold its snapshot for long, because vacuum waits for it:
- * the server ends it when nothing is asked for a minute (holders ask every ten seconds), when the network is silent for
- * about a minute, and at the end of a statement's own limit.
+ * the server ends it when nothing is asked for a minute (holders ask every ten seconds), when nobody takes the rows it
+ * sends for a minute, when the network is silent for about a minute, and at the end of a statement's own limit.
  */
+const SILENCE_LIMIT_MS = 60_000;
+
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
-  idle_in_transaction_session_timeout: '60s',
   lock_timeout: '5s',
   tcp_keepalives_idle: '20',
   tcp_keepalives_interval: '10',
@@ -64,11 +65,24 @@ select pg_is_in_recovery()::text as in_recovery, pg_backend_pid()::text as pid,
   (select system_identifier::text from pg_control_system()) as system_id,
   case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`;
 
+/** Of a server that waits for its client, be it for a statement or for room for rows, which no statement's limit ends. */
+const silenceSettings = (limitMs: number): Readonly<Record<string, string>> => ({
+  idle_in_transaction_session_timeout: `${limitMs}ms`,
+  tcp_user_timeout: `${limitMs}ms`,
+});
+
 /** @throws ExportFailedError on a hot standby, whose snapshots do not say which transactions are open */
-export function createSourceSessions(connectionString: Secret): OpenSourceSession {
+export function createSourceSessions(
+  connectionString: Secret,
+  silenceLimitMs = SILENCE_LIMIT_MS,
+): OpenSourceSession {
   return async ({ purpose, statementTimeoutMs, onLost }) => {
     let isDisposed = false;
-    const settings = Object.entries({ ...SESSION_SETTINGS, statement_timeout: `${statementTimeoutMs}ms` });
+    const settings = Object.entries({
+      ...SESSION_SETTINGS,
+      ...silenceSettings(silenceLimitMs),
+      statement_timeout: `${statementTimeoutMs}ms`,
+    });
     const client = new pg.Client({
       connectionString: connectionString.reveal(),
       application_name: `tandem extractor ${purpose}`,

@@ -11,6 +11,7 @@ import { isSqlState } from '../../services/extractor/sql-state.ts';
 import { formatSnapshot } from '../../shared/domain/snapshot.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const NEVER = new AbortController().signal;
 
@@ -175,6 +176,27 @@ test('a paused reading goes on where it was, and a row that can not be taken end
     throw new Error('not this one');
   };
   await expect(readRows(session.client, query, refuse, NEVER).done).rejects.toThrow('not this one');
+});
+
+test('the server ends the sessions of a process that froze, in the middle of a read and between two statements', async () => {
+  const open = createSourceSessions(new Secret(database.url), 2_000);
+  const options = { purpose: 'frozen', statementTimeoutMs: 600_000, onLost: () => undefined };
+  const [reader, idle, watcher] = [await open(options), await open(options), await openSession()];
+  sessions.push(reader, idle);
+  for (const session of [reader, idle]) await session.query('begin isolation level repeatable read');
+  // To the server a process that takes nothing off its connection is one that was stopped.
+  const query = { text: `select repeat('x', 1000) from generate_series(1, 2000000)`, values: [] };
+  const reading = readRows(reader.client, query, () => reading.pause(), NEVER);
+  const over = reading.done.catch(() => undefined);
+  await waitFor('the sessions to be gone', async () => {
+    const { rows } = await watcher.query('select from pg_stat_activity where pid in ($1, $2)', [
+      reader.backendPid,
+      idle.backendPid,
+    ]);
+    return rows.length === 0;
+  });
+  await reader[Symbol.asyncDispose]();
+  await over;
 });
 
 test('a reading ends when its connection is gone, and for the reason it was given when it stands still', async () => {

@@ -121,6 +121,13 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
     60_000,
   );
   victim.kill('SIGKILL');
+  await waitFor('its session in the source to end', async () => {
+    const { rowCount } = await fixture.db.query(
+      "select from pg_stat_activity where application_name like 'tandem extractor chunk %' || $1",
+      [id],
+    );
+    return rowCount === 0;
+  });
   const endReader = await fixture.startExtractor(READER_ONLY);
   expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
   const again = (await chunksOf(id)).find(({ chunk }) => chunk === lost.chunk);
