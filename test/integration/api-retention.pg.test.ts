@@ -18,13 +18,18 @@ beforeEach(async () => {
 const call = (method: string, path: string) => api.call(method, path, { key: account.key });
 
 /** An export completed now, with one file in storage, kept for so many days. */
-async function completedExport(keptDays: number): Promise<{ id: string; expiresAtMs: number }> {
+async function completedExport(
+  keptDays: number,
+  content = '{"id":1}\n',
+): Promise<{ id: string; expiresAtMs: number }> {
   const { json } = await api.call('POST', '/exports', { key: account.key, body: { resource: 'invoices' } });
   const path = `exports/${json.id}/invoices.jsonl`;
   const writer = await api.storage.openWriter(path);
-  await writer.append(Buffer.from('{"id":1}\n'));
+  await writer.append(content);
   await writer.commit();
-  const files = [{ name: 'invoices.jsonl', resource: 'invoices', rows: 1, bytes: 9, sha256: 'ab', path }];
+  const files = [
+    { name: 'invoices.jsonl', resource: 'invoices', rows: 1, bytes: content.length, sha256: 'ab', path },
+  ];
   const { rows } = await api.pool.query<{ expires_at: Date }>(
     `update exports set status = 'completed', phase = 'done', files = $2,
        completed_at = date_trunc('milliseconds', now()),
@@ -57,6 +62,22 @@ test('files are kept until their time is over; then they are gone, and links say
   expect((await call('GET', `/exports/${id}`)).json).toMatchObject({ status: 'expired', files: [] });
   expect((await api.call('GET', file.url)).status).toBe(410);
   expect((await call('GET', `/exports/${id}/files/invoices.jsonl`)).status).toBe(410);
+});
+
+test('a slow download outlives the end of its file’s time', async () => {
+  const line = `${'x'.repeat(999)}\n`;
+  const { id, expiresAtMs } = await completedExport(90, line.repeat(16_000));
+  const [file] = (await call('GET', `/exports/${id}`)).json.files;
+  const { body } = await fetch(new URL(file.url, api.url));
+  const reader = body?.getReader();
+  const first = await reader?.read();
+  await keepAt(expiresAtMs);
+  expect((await api.call('GET', file.url)).status).toBe(410);
+  let byteCount = first?.value?.byteLength ?? 0;
+  for (let next = await reader?.read(); next?.value !== undefined; next = await reader?.read()) {
+    byteCount += next.value.byteLength;
+  }
+  expect(byteCount).toBe(16_000_000);
 });
 
 test('the account is told once, a week before, or at half the time when there is less', async () => {
