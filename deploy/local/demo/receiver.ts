@@ -22,17 +22,17 @@ export interface ReceiverOptions {
 
 export interface Receiver extends AsyncDisposable {
   readonly url: string;
-  /** Deliveries are refused with 500 until the secret is known, as the POST that returns it may race the first one. */
+  /** Deliveries wait for their answer until the secret is known: the first may be sent before the POST that returns it is answered. */
   setSecret(secret: string): void;
   readonly counts: { deliveries: number; badSignatures: number; idMismatches: number };
 }
 
 /** The customer's side: an HTTP server that checks signatures by the Standard Webhooks specification, with no code of the sender. */
 export async function openReceiver({ onDelivery, port = 0 }: ReceiverOptions): Promise<Receiver> {
-  let key: Buffer | undefined;
+  // A refusal instead would make the sender try again seconds later, and rest if there are many.
+  const secretKey = Promise.withResolvers<Buffer>();
   const counts = { deliveries: 0, badSignatures: 0, idMismatches: 0 };
-  const take = (request: IncomingMessage, body: Buffer): Answer => {
-    if (key === undefined) return { status: 500 };
+  const take = (request: IncomingMessage, body: Buffer, key: Buffer): Answer => {
     if (!isSigned(request, body, key)) {
       counts.badSignatures += 1;
       return { status: 401 };
@@ -46,11 +46,11 @@ export async function openReceiver({ onDelivery, port = 0 }: ReceiverOptions): P
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
+    request.on('end', async () => {
       // A receiver that fails to take an event must say so, or the sender would think that it has it.
       let answer: Answer = { status: 500 };
       try {
-        answer = take(request, Buffer.concat(chunks));
+        answer = take(request, Buffer.concat(chunks), await secretKey.promise);
       } finally {
         sendAnswer(response, answer);
       }
@@ -65,7 +65,7 @@ export async function openReceiver({ onDelivery, port = 0 }: ReceiverOptions): P
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     setSecret(secret) {
-      key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+      secretKey.resolve(Buffer.from(secret.replace(/^whsec_/, ''), 'base64'));
     },
     counts,
     async [Symbol.asyncDispose]() {
