@@ -5,6 +5,8 @@ export interface SilentProxy extends AsyncDisposable {
   readonly port: number;
   /** The connections that are open now stay open and carry nothing. Later ones work. */
   silence(): void;
+  /** What clients send on the connections that are open now is held back; they still hear the server. Later ones work. */
+  holdBack(): void;
   /** Cuts the connections that are open, with a reset. Later ones go to `port`, when one is given. */
   cut(port?: number): void;
 }
@@ -40,6 +42,12 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
         far.pause();
       }
       pairs.clear();
+    },
+    holdBack() {
+      for (const [near, far] of pairs) {
+        near.unpipe(far);
+        near.pause();
+      }
     },
     cut(newPort) {
       target = newPort ?? target;
