@@ -31,6 +31,9 @@ beforeAll(async () => {
     log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  // A feed that starts for the first time, or dies before it has told where it is, waits for the transactions that are then
+  // open, and the account's first export with it. The schedules wait for exports while theirs are open.
+  await loadExport(world, customer, (await createExport(world, customer)).id);
   sessions = await Promise.all(Array.from({ length: SESSIONS }, () => openSession(world.sourceUrl)));
 }, 120_000);
 
