@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Customer, openWorld, type World } from '../demo/world.ts';
+import { latencyLine } from '../latency-line.ts';
 import { startServices } from '../supervise.ts';
 import { benchBatches } from './bench-batches.ts';
 import { benchCapture } from './bench-capture.ts';
@@ -9,7 +10,6 @@ import type { BenchOptions } from './bench-exports.ts';
 import { type BenchReceiver, openBenchReceiver } from './bench-receiver.ts';
 import { benchHops } from './feed-hops.ts';
 import { commitPaced, insertAtOnce, insertSingly } from './feed-load.ts';
-import { latencyLine } from './latency-line.ts';
 import { machineLoad } from './machine-load.ts';
 import { startMeter, usageLines } from './usage-table.ts';
 

@@ -1,9 +1,9 @@
 import { Kafka, logLevel } from 'kafkajs';
 import pg from 'pg';
 import type { World } from '../demo/world.ts';
+import { latencyLine } from '../latency-line.ts';
 import type { BenchReceiver } from './bench-receiver.ts';
 import { commitPaced } from './feed-load.ts';
-import { latencyLine } from './latency-line.ts';
 
 const CHANGES_PER_SECOND = 250;
 const SECONDS = 6;
