@@ -141,6 +141,53 @@ test('410 disables the endpoint and keeps its events', async () => {
   expect(await bed.endpoint(id)).toMatchObject({ cursor_lsn: '0/0', done: [] });
 });
 
+test('an endpoint that was resumed stays so, whatever becomes of requests from before it was disabled', async () => {
+  const receiver = await receive();
+  const accountId = await newAccount();
+  const held: (() => void)[] = [];
+  receiver.answer = (request, response) => {
+    if (numberOf(request) !== 1) return 410;
+    held.push(() => response.writeHead(200).end());
+    return undefined;
+  };
+  const id = await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 2 });
+  await bed.addEvents(range(2).map((lsn) => ({ accountId, lsn, record: lsn })));
+  const untilStatus = (wanted: string) =>
+    waitFor(`status ${wanted}`, async () => (await bed.endpoint(id)).status === wanted);
+  await untilStatus('disabled');
+  expect(held).toHaveLength(1);
+  await bed.pool.query(`update webhooks set status = 'active', status_reason = null where id = $1`, [id]);
+  receiver.answer = () => 200;
+  for (const answer of held) answer();
+  await untilCursor(bed, id, 2);
+  expect(await bed.endpoint(id)).toMatchObject({ status: 'active' });
+  expect(receiver.received.map(numberOf)).toEqual([1, 2, 2]);
+});
+
+test('an endpoint that asks for a rest gets it, though others of its answers are still to come', async () => {
+  const receiver = await receive();
+  const accountId = await newAccount();
+  const held: (() => void)[] = [];
+  receiver.answer = (_request, response) => {
+    if (receiver.received.length < 5) {
+      held.push(() => response.writeHead(200).end());
+      return undefined;
+    }
+    if (receiver.received.length > 5) return 200;
+    response.writeHead(429, { 'retry-after': '2' }).end();
+    return undefined;
+  };
+  const id = await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 5 });
+  await bed.addEvents(range(10).map((lsn) => ({ accountId, lsn, record: lsn })));
+  await receiver.until('as many as go at once', (list) => list.length === 5);
+  const restMs = async () => (await bed.endpoint(id)).rest_until;
+  await waitFor('the rest', async () => (await restMs()) !== null);
+  for (const answer of held) answer();
+  await untilCursor(bed, id, 10);
+  const [asked, next] = receiver.received.slice(4);
+  expect((next?.atMs ?? 0) - (asked?.atMs ?? 0)).toBeGreaterThanOrEqual(1_990);
+});
+
 test('an endpoint that answers "not now" rests as long as it says and loses nothing', async () => {
   const receiver = await receive();
   const accountId = await newAccount();

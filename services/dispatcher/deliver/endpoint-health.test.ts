@@ -40,11 +40,19 @@ test('requests that were under way when it opened do not make it rest longer', (
 
 test('one success closes it, and the window grows by one per success from there', () => {
   let health = fail(OPEN_AFTER + 3);
-  health = afterSuccess(health, 4);
+  const nowMs = health.restUntilMs;
+  health = afterSuccess(health, nowMs, 4);
   expect(health).toEqual({ ...HEALTHY, window: 2 });
-  health = afterSuccess(health, 4);
+  health = afterSuccess(health, nowMs, 4);
   expect(health.window).toBe(3);
-  expect(afterSuccess(health, 4)).toBe(HEALTHY);
+  expect(afterSuccess(health, nowMs, 4)).toBe(HEALTHY);
+});
+
+test('a rest that was asked for lasts, whatever answers come to requests from before it', () => {
+  const resting = afterThrottling(HEALTHY, 20, 30_000, 1_000);
+  const answered = afterSuccess(resting, 1_100, 20);
+  expect(answered).toEqual({ ...resting, failuresInRow: 0, failingSinceMs: undefined });
+  expect(afterSuccess(answered, 31_000, 20)).toEqual({ ...HEALTHY, window: 11 });
 });
 
 test('overload rests the endpoint as long as it asks and halves its window', () => {
@@ -59,5 +67,5 @@ test('an endpoint is lost after days without one success', () => {
   expect(isLost(health, DISABLE_AFTER_MS - 1)).toBe(false);
   expect(isLost(health, DISABLE_AFTER_MS)).toBe(true);
   expect(isLost(fail(3), DISABLE_AFTER_MS)).toBe(false);
-  expect(isLost(afterSuccess(health, 20), 2 * DISABLE_AFTER_MS)).toBe(false);
+  expect(isLost(afterSuccess(health, DISABLE_AFTER_MS, 20), 2 * DISABLE_AFTER_MS)).toBe(false);
 });

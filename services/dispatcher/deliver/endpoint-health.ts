@@ -36,8 +36,10 @@ export function isOpen(health: EndpointHealth): boolean {
   return health.failuresInRow >= OPEN_AFTER;
 }
 
-export function afterSuccess(health: EndpointHealth, maxWindow: number): EndpointHealth {
+export function afterSuccess(health: EndpointHealth, nowMs: number, maxWindow: number): EndpointHealth {
   if (health === HEALTHY) return HEALTHY;
+  // While it rests, what succeeds was sent before: it is well, but it asked for the rest, and for less at once, all the same.
+  if (nowMs < health.restUntilMs) return { ...health, failuresInRow: 0, failingSinceMs: undefined };
   const window = health.window + 1;
   return window >= maxWindow ? HEALTHY : { ...HEALTHY, window };
 }

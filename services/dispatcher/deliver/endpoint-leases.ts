@@ -115,7 +115,7 @@ export function createEndpointLeases(
         remove(runner);
         if (settings.isActive) moved.push(endpoint);
         else hasOrphans = true;
-      } else if (isSameBatching(settings.batching, runner.settings.batching)) {
+      } else if (isSameBatching(settings.batching, runner.settings.batching) && !runner.isGivenUp) {
         runner.apply(endpoint);
         if (settings.isActive) kept.push(runner);
         else letGo(runner);

@@ -40,6 +40,8 @@ export interface EndpointRunner {
   readonly settings: EndpointSettings;
   /** Requests under way, or done and not saved yet. */
   readonly inFlight: number;
+  /** It was found to be no good, and stays at rest. An owner who resumes gets another runner. */
+  readonly isGivenUp: boolean;
   /** There may be something new to do. */
   wake(): void;
   /** These were just recorded. They need not be looked up, if they are what comes next. */
@@ -87,6 +89,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   /** Places in the window that the save under way will give back. */
   let saving: readonly (() => void)[] = [];
   let isSaving = false;
+  /** Said once: who resumes the endpoint while requests from before are still under way must not be overruled by their saves. */
+  let isGivingUpTold = false;
   let idleSaveAtMs = 0;
 
   const savable: Savable = {
@@ -96,8 +100,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       isSaving = true;
       const { parked, unparked, releases } = ledger.take();
       saving = releases;
-      const { health, disabledBy } = window;
+      const { health } = window;
       const { id: endpointId, cursorEpoch } = settings;
+      const disabledBy = isGivingUpTold ? undefined : window.disabledBy;
+      isGivingUpTold ||= disabledBy !== undefined;
       const saved = { endpointId, cursorEpoch, ...progress.state(), health, disabledBy };
       return { endpoints: [saved], parked, unparked };
     },
@@ -242,6 +248,9 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     },
     get inFlight() {
       return window.inFlight;
+    },
+    get isGivenUp() {
+      return window.disabledBy !== undefined;
     },
     wake() {
       readAhead.wake();

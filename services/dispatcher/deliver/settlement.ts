@@ -156,7 +156,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       const verdict = judge(outcome, nowMs);
       switch (verdict.kind) {
         case 'delivered':
-          health = afterSuccess(health, settings().maxInFlight);
+          health = afterSuccess(health, nowMs, settings().maxInFlight);
           close(parcel);
           break;
         case 'aborted':
