@@ -2,6 +2,7 @@ import type { Change } from '../../shared/domain/change.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import type { Doorbell } from '../../shared/runtime/doorbell.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { changeMessages } from './changes/change-messages.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
@@ -11,6 +12,7 @@ import { createTransactions } from './changes/transactions.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
 import { createSettling } from './progress/settled.ts';
 import { addSeals, createBatch, isEmpty } from './publish/batch.ts';
+import { type LastLot, lingerMs } from './publish/linger.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { SessionConfig, SessionDeps } from './session.ts';
 import { beat } from './source/heartbeat.ts';
@@ -43,7 +45,10 @@ export interface Carriage {
   readonly progress: CaptureProgress;
 }
 
-/** The loop: what has arrived becomes one Kafka transaction; meanwhile the next lot arrives. Nothing waits to fill up. */
+/**
+ * The loop: what has arrived becomes one Kafka transaction; meanwhile the next lot arrives. Only on a busy source does a
+ * lot wait to grow, for some milliseconds.
+ */
 export async function carry(
   { config, deps, stream, publisher, doorbell, progress }: Carriage,
   signal: AbortSignal,
@@ -88,8 +93,12 @@ export async function carry(
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
   let hasNews = false;
+  let lastLot: LastLot = { commitCount: 0, startedAtMs: 0 };
+  let countBefore = 0;
   const publish = async () => {
     const startedAtMs = performance.now();
+    lastLot = { commitCount: transactionCount - countBefore, startedAtMs };
+    countBefore = transactionCount;
     const { systemId, timeline } = progress;
     const settled = settling.state(passedLsn);
     const position = { systemId, timeline, passedLsn, lastCommitLsn, lastIndex };
@@ -154,6 +163,8 @@ export async function carry(
   );
   try {
     while (!signal.aborted) {
+      const gatherMs = lingerMs(lastLot, performance.now());
+      if (gatherMs > 0) await sleep(gatherMs, signal);
       const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
       for (const entry of entries) {
         if (entry.kind === 'keepalive') {
