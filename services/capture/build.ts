@@ -2,6 +2,7 @@ import type { Admin } from 'kafkajs';
 import kafkajs from 'kafkajs';
 import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
+import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
@@ -15,6 +16,7 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
 import { createCaptureWorker } from './run-capture.ts';
 import { runSession } from './session.ts';
@@ -55,6 +57,12 @@ export async function buildCapture(
   );
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
   const source = createSourceQueries(pool);
+  // Before the check, so that what is renamed in between is found by one of the two.
+  const knownColumns: KnownColumns = new Map();
+  for (const resource of catalog.resources) {
+    const columns = await describeColumns(source, resource);
+    knownColumns.set(resource.name, new Set(columns.map(({ name }) => name)));
+  }
   const findings = await checkCatalog(source, catalog, { publication: config.publicationName });
   if (findings.length > 0)
     throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
@@ -99,7 +107,18 @@ export async function buildCapture(
   };
   const changesPartitionCount =
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
-  const deps = { source, kafka, codec, catalog, topics, changesPartitionCount, register, subjectPrefix, log };
+  const deps = {
+    source,
+    kafka,
+    codec,
+    catalog,
+    knownColumns,
+    topics,
+    changesPartitionCount,
+    register,
+    subjectPrefix,
+    log,
+  };
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);

@@ -1,3 +1,4 @@
+import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import type { Change } from '../../shared/domain/change.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
@@ -55,7 +56,11 @@ export async function carry(
 ): Promise<void> {
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
-  const tables = createTables({ ...deps, loadTypes: () => loadTypes(source) });
+  const tables = createTables({
+    ...deps,
+    loadTypes: () => loadTypes(source),
+    loadColumns: (resource) => describeColumns(source, resource),
+  });
   let { passedLsn, lastCommitLsn, lastIndex } = progress;
   const identities = new Map(progress.tables);
   const completer = createMessageCompleter({ ...deps, tables });

@@ -10,6 +10,7 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { type Carriage, carry } from './carry.ts';
 import { announceGap } from './changes/announce-gap.ts';
+import type { KnownColumns } from './changes/fit-relation.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
 import { readLastState } from './progress/resume.ts';
@@ -37,6 +38,7 @@ export interface SessionDeps {
   readonly kafka: Kafka;
   readonly codec: MessageCodec;
   readonly catalog: Catalog;
+  readonly knownColumns: KnownColumns;
   readonly topics: Topics;
   readonly changesPartitionCount: number;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;

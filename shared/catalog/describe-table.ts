@@ -149,6 +149,15 @@ export function findTable(
   return tables.find((table) => table.schema === schema && table.name === name);
 }
 
+/** The columns of a resource's table in column order, hidden ones too, without generated ones. None when there is no table. */
+export async function describeColumns(
+  db: Queryable,
+  { table }: Resource,
+): Promise<readonly ColumnDescription[]> {
+  const found = findTable(await describeTables(db, [table]), table);
+  return found?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
+}
+
 /** What knows each PostgreSQL type's way into files, events and topics. */
 export interface ValueTypes {
   /** @throws when the type is not known or can't travel */

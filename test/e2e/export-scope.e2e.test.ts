@@ -182,6 +182,14 @@ test('changes can not be told of once a table was altered, or emptied', async ()
   await expect(takeExport(customer, changes)).rejects.toThrow('feed_reset');
 });
 
+test('a hidden column that goes by another name is in no export', async () => {
+  await runOnSource('alter table documint.invoices rename column internal_notes to notes');
+  await expect(takeExport(customer, { resource: 'invoices' })).rejects.toThrow('table_changed');
+  await runOnSource('alter table documint.invoices rename column notes to internal_notes');
+  const { files } = await takeExport(customer, { resource: 'invoices' });
+  expect([...files.keys()]).toEqual(['invoices.jsonl']);
+});
+
 async function runOnSource(statement: string): Promise<void> {
   const source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();

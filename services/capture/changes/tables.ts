@@ -1,4 +1,5 @@
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Change } from '../../../shared/domain/change.ts';
 import type { RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
@@ -8,6 +9,7 @@ import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import { type CapturedTable, captureTable } from './captured-table.ts';
+import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
 
 /** A captured table that can put its changes into messages. */
 export interface EncodableTable extends CapturedTable {
@@ -22,7 +24,7 @@ export interface Tables {
    * Takes over a table's description, which the stream gives before the table's first row and after each change of
    * its columns. Tables that are not in the catalog are passed over.
    *
-   * @throws SetupError when a column is gone that the catalog needs
+   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though it is hidden
    */
   learn(relation: RelationMessage): Promise<void>;
   find(relationId: number): EncodableTable | undefined;
@@ -31,24 +33,33 @@ export interface Tables {
 export interface TablesDeps {
   readonly catalog: Catalog;
   readonly loadTypes: () => Promise<Types>;
+  /** Those that the table has now, in column order; generated ones left out. */
+  readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
+  /** Grows by what is learned, for the whole life of the process. */
+  readonly knownColumns: KnownColumns;
   /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjectPrefix: string;
   readonly log: Log;
 }
 
-export function createTables({ catalog, loadTypes, register, subjectPrefix, log }: TablesDeps): Tables {
+export function createTables(deps: TablesDeps): Tables {
+  const { catalog, loadTypes, register, subjectPrefix, log } = deps;
   const tables = new Map<number, EncodableTable>();
   return {
     find: (relationId) => tables.get(relationId),
-    async learn(relation) {
+    async learn(described) {
       const resource = catalog.resources.find(
-        ({ table }) => table.schema === relation.schema && table.name === relation.name,
+        ({ table }) => table.schema === described.schema && table.name === described.name,
       );
       if (resource === undefined) {
-        tables.delete(relation.id);
+        tables.delete(described.id);
         return;
       }
+      const current = hasColumnsOf(resource, described) ? [] : await deps.loadColumns(resource);
+      const known = deps.knownColumns.get(resource.name) ?? new Set();
+      deps.knownColumns.set(resource.name, known);
+      const relation = fitRelation(resource, described, current, known);
       // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
       // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
       const types = await loadTypes();
@@ -73,6 +84,7 @@ export function createTables({ catalog, loadTypes, register, subjectPrefix, log 
           remedy: 'run `tandem source prepare`; until then each delete resets the feed of the resource',
         });
       }
+      for (const { name } of table.shape.columns) known.add(name);
       tables.set(relation.id, {
         ...table,
         encode: (change) => codec.encode(change, schemaId),

@@ -1,4 +1,4 @@
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeColumns, describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
@@ -6,6 +6,7 @@ import { rowRecordNames } from '../../../shared/values/avro-name.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { createRecordKey, type RecordKey } from '../../../shared/values/record-key.ts';
 import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source-session.ts';
 
 /** How one resource's rows are encoded in one run of an export. */
@@ -18,7 +19,11 @@ export interface ResourceRows {
 }
 
 export interface ResourceRowsSource {
-  /** The session must be under the run's snapshot, so that the columns are those the snapshot has. */
+  /**
+   * The session must be under the run's snapshot, so that the columns are those the snapshot has.
+   *
+   * @throws ExportFailedError when a hidden column is not there, because under another name it would leave
+   */
   of(run: string, resource: Resource, session: SourceSession): Promise<ResourceRows>;
 }
 
@@ -34,6 +39,13 @@ export function createResourceRows(
   const kept = new Map<string, ResourceRows>();
 
   async function describe(resource: Resource, session: SourceSession): Promise<ResourceRows> {
+    const columns = await describeColumns(session.client, resource);
+    if (!resource.hide.every((hidden) => columns.some(({ name }) => name === hidden))) {
+      throw new ExportFailedError(
+        'table_changed',
+        `The table of ${resource.name} no longer has a column that the catalog hides: the operator has to adapt the catalog.`,
+      );
+    }
     const shape = await describeShape(session.client, resource, await loadTypes(session.client));
     const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
     const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);

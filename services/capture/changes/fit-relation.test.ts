@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { RelationMessage } from '../source/pgoutput.ts';
+import { fitRelation } from './fit-relation.ts';
+
+const RESOURCE: Resource = {
+  name: 'items',
+  table: { schema: 'app', name: 'items' },
+  event: 'item',
+  key: ['id'],
+  account: 'account_id',
+  range: undefined,
+  softDelete: undefined,
+  hide: ['secret'],
+  related: [],
+  operations: {},
+  syncLimit: 100,
+};
+
+const relation = (...names: string[]): RelationMessage => ({
+  kind: 'relation',
+  id: 1,
+  schema: 'app',
+  name: 'items',
+  columns: names.map((name) => ({ name, typeOid: 25, typeModifier: -1, isInIdentity: true })),
+});
+const columns = (...names: string[]): ColumnDescription[] =>
+  names.map((name) => ({
+    name,
+    typeOid: 25,
+    typeModifier: -1,
+    typeName: 'text',
+    baseTypeOid: 25,
+    isNotNull: false,
+    isGenerated: false,
+  }));
+const namesOf = ({ columns: all }: RelationMessage) => all.map(({ name }) => name);
+const KNOWN = new Set(['id', 'account_id', 'body']);
+
+test('a column that was added is let through while all hidden ones are there', () => {
+  const added = relation('id', 'account_id', 'secret', 'body', 'more');
+  expect(fitRelation(RESOURCE, added, [], KNOWN)).toBe(added);
+});
+
+test('a hidden column under another name does not leave: the feed stops and says which it may be', () => {
+  const renamed = relation('id', 'account_id', 'notes', 'body');
+  const fit = () => fitRelation(RESOURCE, renamed, columns('id', 'account_id', 'notes', 'body'), KNOWN);
+  expect(fit).toThrow(SetupError);
+  expect(fit).toThrow(/app\.items has no column secret .* and has got notes/);
+});
+
+test('a hidden column that was dropped holds up nothing', () => {
+  const dropped = relation('id', 'account_id', 'body');
+  expect(fitRelation(RESOURCE, dropped, columns('id', 'account_id', 'body'), KNOWN)).toBe(dropped);
+});
+
+test('rows from before a rename get through under the names that the adapted catalog has', () => {
+  const before = relation('id', 'acct', 'private', 'body');
+  const now = columns('id', 'account_id', 'secret', 'body');
+  expect(namesOf(fitRelation(RESOURCE, before, now, KNOWN))).toEqual(['id', 'account_id', 'secret', 'body']);
+});
+
+test('a table that differs in more than names is not taken for today’s', () => {
+  const before = relation('id', 'acct', 'secret', 'body');
+  const now = columns('id', 'account_id', 'secret', 'body', 'more');
+  expect(fitRelation(RESOURCE, before, now, KNOWN)).toBe(before);
+});

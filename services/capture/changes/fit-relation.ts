@@ -1,0 +1,62 @@
+import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { RelationMessage } from '../source/pgoutput.ts';
+
+/** Columns that may be read of each resource: those it had when the catalog was checked, and what was added since then. */
+export type KnownColumns = Map<string, Set<string>>;
+
+/**
+ * Brings a table's description in the stream together with the catalog, where a column was renamed. The stream describes a
+ * table as it was when the row was written; the catalog, once it was adapted, names it as it is now. A description that lacks a column of
+ * the catalog and is today's table but for names is taken under today's names, so that rows from before the rename get through.
+ *
+ * Otherwise a hidden column that is gone was dropped, or goes by another name, under which it must not leave. It was dropped if
+ * nothing has come in its place, else a person has to say.
+ *
+ * @throws SetupError when a column may be a hidden one under another name
+ */
+export function fitRelation(
+  resource: Resource,
+  relation: RelationMessage,
+  current: readonly ColumnDescription[],
+  known: ReadonlySet<string>,
+): RelationMessage {
+  const fitted = underCurrentNames(resource, relation, current);
+  const names = fitted.columns.map(({ name }) => name);
+  const goneHidden = resource.hide.filter((name) => !names.includes(name));
+  const unknown = names.filter((name) => !resource.hide.includes(name) && !known.has(name));
+  if (goneHidden.length > 0 && unknown.length > 0) {
+    throw new SetupError(
+      `${relation.schema}.${relation.name} has no column ${goneHidden.join(', ')} any more, which ${resource.name} hides, ` +
+        `and has got ${unknown.join(', ')}: put the hidden column's new name under hide in the catalog, or take the old one away ` +
+        'if it was dropped; the feed then goes on with this change',
+    );
+  }
+  return fitted;
+}
+
+/** Whether a description of this table has every column that the catalog names, hidden ones included. */
+export function hasColumnsOf(resource: Resource, relation: RelationMessage): boolean {
+  const names = relation.columns.map(({ name }) => name);
+  return columnsOf(resource).every((name) => names.includes(name));
+}
+
+function columnsOf({ key, account, softDelete, hide }: Resource): readonly string[] {
+  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...hide];
+}
+
+function underCurrentNames(
+  resource: Resource,
+  relation: RelationMessage,
+  current: readonly ColumnDescription[],
+): RelationMessage {
+  if (hasColumnsOf(resource, relation)) return relation;
+  const isSameButForNames =
+    current.length === relation.columns.length &&
+    current.every(({ typeOid }, place) => typeOid === relation.columns[place]?.typeOid);
+  if (!isSameButForNames) return relation;
+  const columns = relation.columns.map((column, place) => ({ ...column, name: current[place]?.name ?? '' }));
+  const renamed = { ...relation, columns };
+  return hasColumnsOf(resource, renamed) ? renamed : relation;
+}

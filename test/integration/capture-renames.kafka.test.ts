@@ -1,0 +1,70 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const SCHEMA = `
+  create schema app;
+  create table app.notes (id bigint primary key, account_id text not null, private text, body text);
+  alter table app.notes replica identity full;
+`;
+
+const catalog = (account: string, hidden: string) => `
+catalog: renames
+resources:
+  notes: { table: app.notes, event: note, key: [id], account: ${account}, hide: [${hidden}] }
+`;
+
+let world: CaptureWorld;
+let directory: string;
+
+beforeAll(async () => {
+  world = await createCaptureWorld({ schemaSql: SCHEMA, catalog: catalog('account_id', 'private') });
+  directory = await mkdtemp(join(tmpdir(), 'tandem-renames-'));
+});
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+});
+
+const run = (sql: string) => world.pool.query(sql);
+const texts = () => JSON.stringify(world.reader.changes.map(({ before, after }) => ({ before, after })));
+
+test('a hidden column never leaves under another name, and its rows get through once the catalog says it', async () => {
+  const capture = await world.start();
+  await run(`insert into app.notes values (1, 'acme', 'kept back', 'first')`);
+  await waitFor('the first row', () => world.reader.changes.length === 1);
+  await run(`alter table app.notes add column more text`);
+  await run(`insert into app.notes values (2, 'acme', 'kept back', 'second', 'm')`);
+  await waitFor('the row with an added column', () => world.reader.changes.length === 2);
+
+  await run(`alter table app.notes rename column private to inner_life`);
+  await run(`insert into app.notes values (3, 'acme', 'kept back', 'third', 'm')`);
+  await expect(capture.ended).rejects.toMatchObject({
+    cause: { message: expect.stringMatching(/no column private .* and has got inner_life/s) },
+  });
+
+  // What was written under the former names is still to be read when the catalog has the new ones.
+  await run(`alter table app.notes rename column account_id to tenant`);
+  await run(`insert into app.notes values (4, 'acme', 'kept back', 'fourth', 'm')`);
+  const adapted = join(directory, 'catalog.yaml');
+  await writeFile(adapted, catalog('tenant', 'inner_life'));
+  await world.start({ CATALOG: adapted });
+  await waitFor('the rows from before and after the rename', () => world.reader.changes.length === 4);
+  expect(world.reader.changes.map(({ account, after }) => [account, after?.body])).toEqual([
+    ['acme', 'first'],
+    ['acme', 'second'],
+    ['acme', 'third'],
+    ['acme', 'fourth'],
+  ]);
+  expect(texts()).not.toContain('kept back');
+});
+
+test('a hidden column that is dropped holds up nothing', async () => {
+  await run(`alter table app.notes drop column inner_life`);
+  await run(`insert into app.notes values (5, 'acme', 'fifth', 'm')`);
+  await waitFor('the row without it', () => world.reader.changes.length === 5);
+  expect(world.reader.changes.at(-1)?.after).toMatchObject({ id: '5', body: 'fifth' });
+});
