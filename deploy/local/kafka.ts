@@ -106,10 +106,10 @@ export function kafkaProperties(dataDirectory: string, port: number, controllerP
     'share.coordinator.state.topic.num.partitions': 1,
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 2_000,
-    // One change is one message, and a row may be large: 80 MB, with requests that can hold it.
-    'message.max.bytes': 80 * 1024 * 1024,
-    'replica.fetch.max.bytes': 80 * 1024 * 1024,
-    'socket.request.max.bytes': 100 * 1024 * 1024,
+    // One change is one message with the old row and the new, and a value may have 64 MB: 160 MB, with requests that can hold it.
+    'message.max.bytes': 160 * 1024 * 1024,
+    'replica.fetch.max.bytes': 160 * 1024 * 1024,
+    'socket.request.max.bytes': 180 * 1024 * 1024,
     // The default, 128 MB, is a sixth of this node's heap.
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     // Before a producer's first records of a transaction the broker would ask itself whether the transaction is under way,

@@ -243,7 +243,7 @@ test('a second instance stands by, and takes over within seconds when the first 
   expect(illegalSteps()).toEqual([]);
 });
 
-test('a value of 64 MB goes through, and the feed goes on', async () => {
+test('a value of 64 MB goes through, also when its row is changed, and the feed goes on', async () => {
   await world.start();
   const seen = world.reader.changes.length;
   await world.pool.query(`insert into app.counters values (900, 'large', 0, repeat('v', 64 * 1024 * 1024))`);
@@ -252,6 +252,11 @@ test('a value of 64 MB goes through, and the feed goes on', async () => {
   const [large, small] = world.reader.changes.slice(seen);
   expect(large?.after?.pad?.length).toBe(64 * 1024 * 1024);
   expect(small?.after?.pad).toBe('small');
+  // Now it is in the old row and in the new one.
+  await world.pool.query(`update app.counters set n = 1 where id = 900`);
+  await waitFor('the update', () => world.reader.changes.length >= seen + 3, 60_000);
+  const update = world.reader.changes.at(seen + 2);
+  expect([update?.before?.pad?.length, update?.after?.pad?.length]).toEqual(Array(2).fill(64 * 1024 * 1024));
 });
 
 test('the slot moves while only other tables are written', async () => {
