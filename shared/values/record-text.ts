@@ -2,9 +2,10 @@ import { UnreadableTextError } from './unreadable-text-error.ts';
 
 /**
  * The attributes' texts of PostgreSQL's composite text, `(1,"x,""y",)`. Nothing between two commas is a null; an empty
- * string is printed as `""`. See "Composite Type Input and Output Syntax" in PostgreSQL's manual.
+ * string is printed as `""`. See "Composite Type Input and Output Syntax" in PostgreSQL's manual. Attributes that the text lacks at
+ * its end are null: the log prints a value as it was before ALTER TYPE added them, and a query would print them so.
  *
- * @throws UnreadableTextError when the text is not a composite of that many attributes
+ * @throws UnreadableTextError when the text is not a composite of at most that many attributes
  */
 export function parseRecordText(pgText: string, attributeCount: number): (string | null)[] {
   if (!pgText.startsWith('(')) throw notARecord(attributeCount);
@@ -21,12 +22,11 @@ export function parseRecordText(pgText: string, attributeCount: number): (string
       while (at < pgText.length && pgText[at] !== ',' && pgText[at] !== ')') at += 1;
       fields.push(at === start ? null : pgText.slice(start, at));
     }
-    if (fields.length < attributeCount) {
-      if (pgText[at] !== ',') throw notARecord(attributeCount);
-      at += 1;
-    }
+    if (pgText[at] !== ',' || fields.length === attributeCount) break;
+    at += 1;
   }
   if (pgText[at] !== ')' || at !== pgText.length - 1) throw notARecord(attributeCount);
+  while (fields.length < attributeCount) fields.push(null);
   return fields;
 }
 
@@ -49,5 +49,5 @@ function readQuoted(pgText: string, start: number, attributeCount: number): [str
 }
 
 function notARecord(attributeCount: number): UnreadableTextError {
-  return new UnreadableTextError(`a composite of ${attributeCount} attributes`);
+  return new UnreadableTextError(`a composite of at most ${attributeCount} attributes`);
 }

@@ -68,3 +68,19 @@ test('a hidden column that is dropped holds up nothing', async () => {
   await waitFor('the row without it', () => world.reader.changes.length === 5);
   expect(world.reader.changes.at(-1)?.after).toMatchObject({ id: '5', body: 'fifth' });
 });
+
+test('values from before their composite type got an attribute are read, the new one as null', async () => {
+  await run(`create type app.place as (x int, y text)`);
+  await run(`alter table app.notes add column place app.place`);
+  await world.endAll();
+  await run(`insert into app.notes values (6, 'acme', 'sixth', 'm', row(1, 'a'))`);
+  await run(`alter type app.place add attribute z int`);
+  await writeFile(join(directory, 'catalog.yaml'), catalog('tenant', ''));
+  await world.start({ CATALOG: join(directory, 'catalog.yaml') });
+  await run(`insert into app.notes values (7, 'acme', 'seventh', 'm', row(1, 'a', 3))`);
+  await waitFor('both rows', () => world.reader.changes.length === 7);
+  expect(world.reader.changes.slice(5).map(({ after }) => JSON.parse(String(after?.place)))).toEqual([
+    { x: 1, y: 'a', z: null },
+    { x: 1, y: 'a', z: 3 },
+  ]);
+});
