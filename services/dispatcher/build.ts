@@ -22,6 +22,7 @@ import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-le
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createLease } from './deliver/lease.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
+import { createRequestRoom } from './deliver/request-room.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -115,7 +116,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   }, log);
   stack.defer(() => attempts.flush());
 
-  let sending = 0;
+  const room = createRequestRoom(config.maxInFlight);
   const leases: EndpointLeases = createEndpointLeases(
     lease,
     {
@@ -137,11 +138,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
           readPayload(pool, accountId, position, committedAt),
         saver,
         noteAttempt: attempts.note,
-        // Each endpoint may always have one under way, so that many slow ones together can't stop the others.
-        maySend: (inFlight) => lease.isValid() && (inFlight === 0 || sending < config.maxInFlight),
-        onSending: (change) => {
-          sending += change;
-        },
+        maySend: (inFlight) => lease.isValid() && room.mayBegin(endpoint.settings.accountId, inFlight),
+        onSending: (change) => room.note(endpoint.settings.accountId, change),
         findUrlProblem: (url) => findUrlProblem(url, config),
         singularOf: (resource) => findResource(catalog, resource)?.event,
         onLost: (endpointId) => leases.forget(endpointId),

@@ -134,3 +134,30 @@ test('a hanging endpoint leaves another’s latency as it is', async () => {
   expect(besideMs).toBeLessThan(Math.max(2 * aloneMs, 500));
   await untilCursor(bed, id, 200);
 });
+
+test('an account whose many endpoints are slow leaves room for another’s burst', async () => {
+  const [hanging, healthy] = [await receive(), await receive()];
+  const release: (() => void)[] = [];
+  hanging.answer = (_request, response) => {
+    release.push(() => response.writeHead(200).end());
+    return undefined;
+  };
+  const [slow, fast] = [await api.account(), await api.account()];
+  for (let n = 0; n < 15; n += 1) {
+    await bed.addEndpoint({ accountId: slow.id, url: hanging.url, maxInFlight: 100 });
+  }
+  await bed.addEvents(range(150).map((lsn) => ({ accountId: slow.id, lsn, record: lsn })));
+  await hanging.until('as many as one account may have', () => hanging.openCount >= 500);
+  let mostAtOnce = 0;
+  healthy.answer = () => {
+    mostAtOnce = Math.max(mostAtOnce, healthy.openCount);
+    return mostAtOnce < 20 ? undefined : 200;
+  };
+  await bed.addEndpoint({ accountId: fast.id, url: healthy.url, maxInFlight: 50 });
+  await bed.addEvents(range(50).map((lsn) => ({ accountId: fast.id, lsn, record: lsn })));
+  // The first of them get no answer: that others come all the same says that there is room for many at once.
+  await waitFor('many at once', () => mostAtOnce >= 20);
+  // Requests are counted when they go out, some milliseconds after it was decided that they may.
+  expect(hanging.openCount).toBeLessThan(600);
+  for (const answer of release) answer();
+});
