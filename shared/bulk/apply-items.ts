@@ -12,6 +12,8 @@ export interface ApplyOptions {
   isStillOurs(): boolean;
   /** Whether the feed is told which job the changes are of. */
   readonly isAnnounced: boolean;
+  /** How many items a transaction takes, and is told how long each took; absent, all items go at once. */
+  readonly size?: { readonly items: number; note(items: number, tookMs: number): void };
 }
 
 /** Between two looks at rows that are locked: 1.85 s in all, then the items fail with `conflict`. */
@@ -43,10 +45,28 @@ export async function applyItems(
   let open = items;
   for (let round = 0; open.length > 0; round += 1) {
     const isLast = round === LOCKED_DELAYS_MS.length;
-    const locked = await applyOrSplit(application, open, isLast, options);
+    const locked = await applyInTurn(application, open, isLast, options);
     open = open.filter(({ seq }) => locked.has(seq));
     if (open.length > 0) await sleep(LOCKED_DELAYS_MS[round] ?? 0, options.signal);
   }
+}
+
+/** Transaction after transaction. @returns the places of locked items */
+async function applyInTurn(
+  application: Application,
+  items: readonly NumberedItem[],
+  isLast: boolean,
+  options: ApplyOptions,
+): Promise<ReadonlySet<number>> {
+  const locked = new Set<number>();
+  for (let from = 0; from < items.length; ) {
+    const some = items.slice(from, from + (options.size?.items ?? items.length));
+    const startedAtMs = performance.now();
+    for (const seq of await applyOrSplit(application, some, isLast, options)) locked.add(seq);
+    options.size?.note(some.length, performance.now() - startedAtMs);
+    from += some.length;
+  }
+  return locked;
 }
 
 /**

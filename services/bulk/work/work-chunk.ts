@@ -14,6 +14,7 @@ import { type ClaimedChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
 import { reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
+import type { TransactionSize } from './transaction-size.ts';
 import { whileReporting } from './while-reporting.ts';
 
 export interface WorkDeps {
@@ -22,6 +23,7 @@ export interface WorkDeps {
   readonly catalog: Catalog;
   readonly httpConcurrency: number;
   now(): number;
+  readonly size: TransactionSize;
   /** Told how long the source was busy with the chunk. */
   onApplied(durationMs: number): void;
 }
@@ -106,6 +108,7 @@ async function work(
           signal: pulse.signal,
           isStillOurs: pulse.isAlive,
           isAnnounced: true,
+          size: deps.size,
         });
         deps.onApplied(performance.now() - startedAtMs);
       }

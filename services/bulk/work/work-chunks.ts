@@ -9,12 +9,13 @@ import { JobFailedError } from '../job-failed-error.ts';
 import type { Throttle } from '../pressure/throttle.ts';
 import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
 import { failJob } from '../store/end-job.ts';
+import { createTransactionSize, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
 /** Between looks for work when there is none. */
 const IDLE_MS = 200;
 
-export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied'> {
+export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied' | 'size'> {
   readonly log: Log;
   readonly throttle: Throttle;
 }
@@ -26,6 +27,7 @@ export function createChunkWorker(index: number, owner: string, deps: ChunkWorke
     ready: Promise.resolve(),
     async run(signal) {
       let failureCount = 0;
+      const size = createTransactionSize();
       while (!signal.aborted) {
         let claim: ClaimedChunk | undefined;
         try {
@@ -39,13 +41,18 @@ export function createChunkWorker(index: number, owner: string, deps: ChunkWorke
           continue;
         }
         if (claim === undefined) await sleep(IDLE_MS, signal);
-        else await step(claim, deps, signal);
+        else await step(claim, deps, size, signal);
       }
     },
   };
 }
 
-async function step(claim: ClaimedChunk, deps: ChunkWorkerDeps, signal: AbortSignal): Promise<void> {
+async function step(
+  claim: ClaimedChunk,
+  deps: ChunkWorkerDeps,
+  size: TransactionSize,
+  signal: AbortSignal,
+): Promise<void> {
   const log = deps.log.child({ jobId: claim.jobId, chunk: claim.chunk, attempt: claim.attempt });
   const startedAtMs = performance.now();
   let appliedMs = 0;
@@ -53,7 +60,7 @@ async function step(claim: ClaimedChunk, deps: ChunkWorkerDeps, signal: AbortSig
     appliedMs = ms;
   };
   try {
-    const outcome = await workChunk(claim, { ...deps, onApplied }, signal);
+    const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
     log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
     // After the report, so that nobody waits for what is done.
