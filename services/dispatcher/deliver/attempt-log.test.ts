@@ -12,6 +12,7 @@ const attempt = (n: number): Attempt => ({
   eventId: `evt_${n}`,
   attempt: 1,
   startedAtMs: n,
+  committedAtMs: 0,
   durationMs: 1,
   status: 200,
   outcome: 'delivered',

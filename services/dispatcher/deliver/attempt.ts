@@ -47,6 +47,7 @@ interface Sendable {
   readonly id: string;
   readonly text: string;
   readonly attemptCount: number;
+  readonly committedAt: string;
 }
 
 export function createAttempt(
@@ -90,8 +91,9 @@ export function createAttempt(
     // Of a batch all texts are at hand: long and parked events go alone.
     if (!(await fetchText(deliveries[0]))) return { kind: 'expired' };
     const [first, ...others] = deliveries.flatMap((delivery): Sendable[] => {
-      const { position, payload: text, attemptCount } = delivery;
-      return text !== undefined && isWanted(delivery) ? [{ id: eventId(position), text, attemptCount }] : [];
+      const { position, payload: text, attemptCount, committedAt } = delivery;
+      if (text === undefined || !isWanted(delivery)) return [];
+      return [{ id: eventId(position), text, attemptCount, committedAt }];
     });
     if (first === undefined) return { kind: 'unwanted' };
     // Looking it up may have taken a while, in which the endpoint was paused or the lease has run out.
@@ -107,6 +109,7 @@ export function createAttempt(
         attempt: first.attemptCount + 1,
         startedAtMs,
         durationMs: outcome.durationMs,
+        committedAtMs: Date.parse(first.committedAt),
         ...describeAttempt(outcome),
       });
     }

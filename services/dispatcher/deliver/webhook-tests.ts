@@ -74,6 +74,7 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
       attempt: 1,
       startedAtMs,
       durationMs,
+      committedAtMs: undefined,
       status,
       outcome: verdict,
       excerpt,

@@ -13,6 +13,8 @@ export interface Attempt {
   readonly attempt: number;
   readonly startedAtMs: number;
   readonly durationMs: number;
+  /** Of the event, or the first of a batch; undefined for a test. Not recorded with the attempt, since the event has it. */
+  readonly committedAtMs: number | undefined;
   readonly status: number | undefined;
   /** `delivered`, `failed`, or the class of the error that left us without an answer. */
   readonly outcome: string;
