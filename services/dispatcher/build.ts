@@ -30,6 +30,7 @@ import { createFeedMirror } from './mirror/feed-mirror.ts';
 import { createAccountChains } from './record/account-chains.ts';
 import { createChangeReaders } from './record/change-readers.ts';
 import { ensurePartitions } from './record/event-partitions.ts';
+import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
 import { createRecordBatch } from './record/record-batch.ts';
@@ -187,6 +188,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       return inserted;
     },
     keptSince: () => keptSince(Date.now(), config),
+    expired: createExpiredEvents(pool),
     chains,
     onRecorded: leases.offer,
     onUnsure: () => leases.wake(undefined),

@@ -99,6 +99,32 @@ test('a truncation is told to every account, in its place', async () => {
   await dispatcher.stop();
 });
 
+test('changes that come later than events are kept are told as a reset, once, unless they were told in time', async () => {
+  const dispatcher = cleanup.use(await bed.start({ EVENT_RETENTION_DAYS: '1' }));
+  const DAY_MS = 24 * 60 * 60 * 1_000;
+  const monthAgo = new Date(Date.now() - 30 * DAY_MS);
+  const late = (lsn: number) => {
+    const change = invoiceChange({ account: 'acc_1', lsn });
+    const committedAtMicros = BigInt(Date.now() - 3 * DAY_MS) * 1_000n;
+    return { ...change, source: { ...change.source, committedAtMicros } };
+  };
+  const accountId = await bed.addAccount('acc_1');
+  await bed.pool.query('update accounts set created_at = $1', [monthAgo]);
+  await bed.addEndpoint({ accountId, url: receiver.url, events: ['invoice.created'] });
+  await bed.publish([late(10), late(11), invoiceChange({ account: 'acc_1', lsn: 20 }), late(21)]);
+  await receiver.until('both', (list) => list.length === 2);
+  // Read again from the beginning, as after the offsets were lost: all of it is known to have been told.
+  await bed.publish([late(10), late(11), invoiceChange({ account: 'acc_1', lsn: 30 })]);
+  await receiver.until('the next', (list) => list.length === 3);
+  const received = receiver.received.map(({ body }) => JSON.parse(body) as { position: string });
+  expect(received.toSorted((a, b) => (a.position < b.position ? -1 : 1))).toMatchObject([
+    { type: 'feed.reset', key: null, data: { reason: 'events_expired', resources: ['invoices'] } },
+    { type: 'invoice.created', data: { memo: 'memo 20' } },
+    { type: 'invoice.created', data: { memo: 'memo 30' } },
+  ]);
+  await dispatcher.stop();
+});
+
 test('how far capture has come, and seals, are mirrored and never go back', async () => {
   const dispatcher = cleanup.use(await bed.start());
   const { kafkaBrokers, schemaRegistryUrl } = testStack();

@@ -6,6 +6,7 @@ import type { EventRun } from '../deliver/event-run.ts';
 import { createAccountChains } from './account-chains.ts';
 import { createRecordBatch } from './record-batch.ts';
 import type { RecordedEvent } from './recorded-event.ts';
+import { toExpiredReset } from './render-event.ts';
 
 const PARTITIONS = 12;
 const ACCOUNTS = Array.from({ length: 40 }, (_, n) => `acc_${n}`);
@@ -15,6 +16,7 @@ const setUp = () => {
   const inserted: RecordedEvent[][] = [];
   const days: string[] = [];
   const runs: EventRun[] = [];
+  const told: RecordedEvent[] = [];
   const chains = createAccountChains();
   let unsureCount = 0;
   let failuresLeft = 0;
@@ -60,6 +62,13 @@ const setUp = () => {
       return { accounts: new Map([['acc_1', 'acct_1']]), count: events.length };
     },
     keptSince: () => '2026-01-02',
+    expired: {
+      async resetsFor(events, keptSince) {
+        const [first] = events;
+        return first === undefined ? [] : [toExpiredReset(first, `${keptSince}T00:00:00.000000Z`)];
+      },
+      noteTold: (resets) => void told.push(...resets),
+    },
     chains,
     onRecorded: (run) => void runs.push(run),
     onUnsure: () => {
@@ -72,7 +81,7 @@ const setUp = () => {
   const failNext = (count: number) => {
     failuresLeft = count;
   };
-  return { record, inserted, days, runs, chains, failNext, unsureCount: () => unsureCount, messages };
+  return { record, inserted, days, runs, told, chains, failNext, unsureCount: () => unsureCount, messages };
 };
 
 test('a truncation is told to the accounts of its own partition only', async () => {
@@ -92,13 +101,22 @@ test('a long batch goes in pieces, and its offset passes only what is inserted',
   expect(passed).toEqual(['999 after 1000', '1999 after 2000', '2499 after 2500']);
 });
 
-test('partitions are made once a day, and what would be dropped again is passed over', async () => {
-  const { record, inserted, days, messages } = setUp();
+test('partitions are made once a day, and what would be dropped again is told as a reset in its place', async () => {
+  const { record, inserted, days, told, failNext, messages } = setUp();
   const texts = ['insert a 2026-01-01', 'insert a 2026-01-02', 'insert a 2026-01-03'];
   const passed: string[] = [];
-  for (let n = 0; n < 2; n++) await record(0, messages(texts), async (offset) => void passed.push(offset));
-  expect(days).toEqual(['2026-01-02', '2026-01-03']);
-  expect(inserted.map((events) => events.length)).toEqual([2, 2]);
+  const take = () => record(0, messages(texts), async (offset) => void passed.push(offset));
+  failNext(1);
+  await expect(take()).rejects.toThrow('lost');
+  expect(told).toEqual([]);
+  for (let n = 0; n < 2; n++) await take();
+  expect(days).toEqual(['2026-01-02', '2026-01-03', '2026-01-02', '2026-01-03']);
+  expect(inserted.slice(1).map((events) => events.map(({ type }) => type))).toEqual(
+    Array(2).fill(['feed.reset', 'invoice.created', 'invoice.created']),
+  );
+  expect(inserted[1]?.[0]).toMatchObject({ commitLsn: 4n, committedAt: '2026-01-02T00:00:00.000000Z' });
+  expect(inserted[1]?.[0]?.payloadTail).toContain('"reason":"events_expired","resources":["invoices"]');
+  expect(told.map(({ commitLsn }) => commitLsn)).toEqual([4n, 7n]);
   expect(passed).toEqual(['2', '2']);
 });
 

@@ -1,10 +1,12 @@
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun } from '../deliver/event-run.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import type { AccountChains } from './account-chains.ts';
 import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
+import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents } from './insert-events.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 
@@ -22,6 +24,7 @@ export interface RecordDeps {
   readonly insert: (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
   /** First day that is still kept, `2026-01-02`; what is older would only be dropped again. */
   readonly keptSince: () => string;
+  readonly expired: ExpiredEvents;
   readonly chains: Pick<AccountChains, 'extend'>;
   readonly onRecorded: (run: EventRun) => void;
   /** Something may have been recorded that `onRecorded` was not told of. */
@@ -65,11 +68,18 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 
   const insert = async (partition: number, events: readonly RecordedEvent[]): Promise<void> => {
     const keptSince = deps.keptSince();
-    const kept = events.filter((event) => dayOf(event.committedAt) >= keptSince);
+    const isKept = (event: RecordedEvent) => dayOf(event.committedAt) >= keptSince;
+    const kept = events.filter(isKept);
+    let resets: readonly RecordedEvent[] = [];
     if (kept.length < events.length) {
-      deps.log.warn('events.too_old', { count: events.length - kept.length, keptSince });
+      const expired = events.filter((event) => !isKept(event));
+      resets = await deps.expired.resetsFor(expired, keptSince);
+      deps.log.warn('events.too_old', { count: expired.length, keptSince, resets: resets.length });
+      kept.push(...resets);
+      kept.sort(byPosition);
     }
     if (kept.length > 0) await insertKept(partition, kept);
+    deps.expired.noteTold(resets);
   };
 
   /** An insert that fails may have been committed all the same, and its repeat then finds nothing new. */
@@ -126,6 +136,8 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     }
   };
 }
+
+const byPosition = (a: RecordedEvent, b: RecordedEvent) => comparePositions(a, b);
 
 /** The event as it would be read from the log. */
 function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {

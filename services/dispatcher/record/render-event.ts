@@ -6,7 +6,7 @@ import { createEventJson } from '../../../shared/values/event-json.ts';
 import { createJsonNulls } from './json-nulls.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 
-/** Told to an account when a table was emptied at once: no event per record exists, so its records need a new export. */
+/** Told to an account when there are changes that no event tells, as of a table that was emptied at once: it needs a new export. */
 export const FEED_RESET = 'feed.reset';
 
 /** Makes events of one resource's changes. Everything in an event follows from its change, so a replay gives the same bytes. */
@@ -32,25 +32,10 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
     content: string,
   ): RecordedEvent => {
     const { commitLsn, index, xid, committedAtMicros, bulkJobId } = change.source;
-    const position = { commitLsn, index };
+    const facts = { commitLsn, index, xid, account, type, op: change.op, jsonNulls: jsonNulls(change) };
     const committedAt = formatMicros(committedAtMicros);
-    return {
-      commitLsn,
-      index,
-      xid,
-      account,
-      type,
-      op: change.op,
-      jsonNulls: jsonNulls(change),
-      resource: resource.name,
-      recordKey,
-      committedAt,
-      payloadHead: `{"id":"${eventId(position)}","type":"${type}","timestamp":"${committedAt}","account_id":"`,
-      payloadTail:
-        `","position":"${formatPosition(position)}","resource":"${resource.name}",${content},` +
-        `"transaction":{"id":"${xid}","index":${index}}` +
-        (bulkJobId === null ? '}' : `,"source":{"bulk_job_id":${JSON.stringify(bulkJobId)}}}`),
-    };
+    const source = bulkJobId === null ? '' : `,"source":{"bulk_job_id":${JSON.stringify(bulkJobId)}}`;
+    return toRecorded({ ...facts, resource: resource.name, recordKey, committedAt }, content, source);
   };
 
   return {
@@ -66,9 +51,38 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
     renderReset(change, account) {
       // Behind a gap there is no transaction to name: nobody knows what is missing.
       const reason = change.source.xid === 0n ? 'changes_lost' : 'table_truncated';
-      const data = JSON.stringify({ reason, resources: [resource.name] });
-      return assemble(change, account, FEED_RESET, '[]', `"key":null,"data":${data}`);
+      return assemble(change, account, FEED_RESET, '[]', resetContent(reason, resource.name));
     },
+  };
+}
+
+/**
+ * What takes the place of an event that came too late to be kept: its subscribers have to start anew. It has its event's
+ * place in the feed, and another time, at which it is kept.
+ */
+export function toExpiredReset(event: RecordedEvent, committedAt: string): RecordedEvent {
+  const facts = { ...event, type: FEED_RESET, recordKey: '[]', committedAt };
+  return toRecorded(facts, resetContent('events_expired', event.resource), '');
+}
+
+function resetContent(reason: string, resource: string): string {
+  return `"key":null,"data":${JSON.stringify({ reason, resources: [resource] })}`;
+}
+
+/** `content` and `source` are members of the payload, as JSON text. */
+function toRecorded(
+  facts: Omit<RecordedEvent, 'payloadHead' | 'payloadTail'>,
+  content: string,
+  source: string,
+): RecordedEvent {
+  const { commitLsn, index, xid, type, resource, committedAt } = facts;
+  const position = { commitLsn, index };
+  return {
+    ...facts,
+    payloadHead: `{"id":"${eventId(position)}","type":"${type}","timestamp":"${committedAt}","account_id":"`,
+    payloadTail:
+      `","position":"${formatPosition(position)}","resource":"${resource}",${content},` +
+      `"transaction":{"id":"${xid}","index":${index}}${source}}`,
   };
 }
 
