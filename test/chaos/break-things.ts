@@ -21,6 +21,7 @@ const VICTIMS: readonly ServiceName[] = [
   'dispatcher',
   'capture',
   'dispatcher',
+  'bulk',
   'api',
 ];
 

@@ -6,8 +6,15 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { runConsumer } from '../../shared/kafka/run-consumer.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 
+export interface TopicFindings {
+  readonly changes: number;
+  /** Changes that name a bulk operation, by its ID. */
+  readonly changesOfJob: ReadonlyMap<string, number>;
+  readonly faults: string[];
+}
+
 /** Reads the whole changes topic as any `read_committed` consumer would, and looks for repeats and steps back. */
-export async function readTopicFaults(world: World): Promise<{ changes: number; faults: string[] }> {
+export async function readTopicFaults(world: World): Promise<TopicFindings> {
   const topic = `${world.prefix}.changes`;
   const brokers = world.env.KAFKA_BROKERS?.split(',') ?? [];
   const kafka = createKafka({ brokers, ssl: false, sasl: undefined }, 'chaos', silentLog);
@@ -19,11 +26,12 @@ export async function readTopicFaults(world: World): Promise<{ changes: number; 
 
   const last = new Map<number, Position>();
   const seen = new Set<string>();
+  const changesOfJob = new Map<string, number>();
   const faults: string[] = [];
   let changes = 0;
   const open = new Set(ends.filter(({ low, high }) => low !== high).map(({ partition }) => partition));
   const stop = new AbortController();
-  if (open.size === 0) return { changes, faults };
+  if (open.size === 0) return { changes, changesOfJob, faults };
   const consumer = kafka.consumer({ groupId: `${world.prefix}.chaos.${randomUUID()}`, maxWaitTimeInMs: 100 });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
@@ -41,11 +49,13 @@ export async function readTopicFaults(world: World): Promise<{ changes: number; 
           if (value === null) continue;
           const { source, op } = (await registry.decode(value)) as {
             op: string;
-            source: { commit_lsn: number; index: number };
+            source: { commit_lsn: number; index: number; bulk_job_id: string | null };
           };
           const at = { commitLsn: BigInt(source.commit_lsn), index: source.index };
           const name = formatPosition(at);
           changes += 1;
+          const jobId = source.bulk_job_id;
+          if (jobId !== null) changesOfJob.set(jobId, (changesOfJob.get(jobId) ?? 0) + 1);
           // A truncate is told to every partition, so it has the same position in each.
           if (op !== 'truncate' && seen.has(name)) faults.push(`change ${name} is in the topic twice`);
           seen.add(name);
@@ -60,5 +70,5 @@ export async function readTopicFaults(world: World): Promise<{ changes: number; 
     },
     stop.signal,
   );
-  return { changes, faults: faults.slice(0, 20) };
+  return { changes, changesOfJob, faults: faults.slice(0, 20) };
 }

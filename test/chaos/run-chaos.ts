@@ -6,11 +6,14 @@ import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
 import { seededRandom } from '../../deploy/local/demo/random.ts';
 import { type Answer, openReceiver, type Receiver } from '../../deploy/local/demo/receiver.ts';
 import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
+import type { BulkJob } from '../../deploy/local/demo/run-bulk.ts';
 import { startTraffic } from '../../deploy/local/demo/traffic.ts';
 import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/local/demo/world.ts';
 import type { OwnKafka } from '../support/own-kafka.ts';
 import type { OwnPostgres } from '../support/own-postgres.ts';
 import { breakThings } from './break-things.ts';
+import { jobFaults, keepChanging } from './keep-changing.ts';
+import { DRAIN_LIMIT_MS, persistently } from './persistently.ts';
 import { readTopicFaults } from './read-topic-faults.ts';
 
 export interface ChaosOptions {
@@ -35,6 +38,7 @@ export interface ChaosResult {
   breaks: Record<string, number>;
   exports: number;
   webhooks: number;
+  jobs: number;
   commits: number;
   changesInTopic: number;
   deliveries: number;
@@ -52,18 +56,17 @@ interface Subscriber {
 }
 
 /** Room for the connections of two of each service. */
-export const CHAOS_POSTGRES = { max_connections: '200' };
+export const CHAOS_POSTGRES = { max_connections: '300' };
 
-const DRAIN_LIMIT_MS = 120_000;
 const MAX_WEBHOOKS = 6;
 /** Hanging receivers are given up soon. */
 const DELIVERY_TIMEOUT_MS = 3_000;
 
 /**
- * Kills random services, the source and the broker while the product writes, exports run and events are delivered to
- * receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed after
- * it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
- * in the topic. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
+ * Kills random services, the source and the broker while the product writes, exports and bulk operations run and events are
+ * delivered to receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed
+ * after it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
+ * in the topic, and one for each item that a bulk operation changed. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { postgres, kafka, schemaRegistryUrl } = options;
@@ -80,6 +83,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       writer: options.copies,
       capture: options.copies,
       dispatcher: options.copies,
+      bulk: options.copies,
     },
     log: options.log,
     // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
@@ -107,6 +111,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     breaks: {},
     exports: 0,
     webhooks: 0,
+    jobs: 0,
     commits: 0,
     changesInTopic: 0,
     deliveries: 0,
@@ -114,6 +119,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   };
   const misbehaviour = { share: 0.05, random: seededRandom(options.seed + 1) };
   const subscribers: Subscriber[] = [];
+  const jobs: BulkJob[] = [];
   const work = Promise.all([
     breakThings({ world, postgres, kafka, seed: options.seed, say: options.say }, stop.signal).then(
       (breaks) => Object.assign(result.breaks, breaks),
@@ -126,6 +132,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         if (result.webhooks >= MAX_WEBHOOKS) return;
         result.webhooks += 1;
         await subscribe(subscriber, cleanup, () => misbehave(misbehaviour));
+      }),
+    ),
+    ...customers.slice(0, 1).map((customer) =>
+      keepChanging({ customer, rows: options.rows, seed: options.seed }, stop.signal, (job) => {
+        jobs.push(job);
+        options.say(`bulk operation ${job.job_id} ${job.status}: ${job.succeeded} of ${job.total}`);
       }),
     ),
   ]);
@@ -146,6 +158,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const topic = await readTopicFaults(world);
   result.changesInTopic = topic.changes;
   result.faults.push(...topic.faults);
+  result.jobs = jobs.length;
+  for (const job of jobs) result.faults.push(...jobFaults(job, topic.changesOfJob.get(job.job_id) ?? 0));
   return result;
 }
 
@@ -287,22 +301,4 @@ async function pullFeed(subscriber: Subscriber): Promise<void> {
     if (page.data.length === 0 || page.next_cursor === null) return;
     cursor = `after=${encodeURIComponent(page.next_cursor)}`;
   }
-}
-
-/** A client that does not give up while services die and come back; what is wrong for good is thrown in the end. */
-async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() > deadlineMs || isFinal(error)) throw error;
-      await delay(200);
-    }
-  }
-}
-
-/** An export that failed stays failed: no retry of the question changes the answer. */
-function isFinal(error: unknown): boolean {
-  return error instanceof Error && / ended (failed|cancelled|expired)/.test(error.message);
 }

@@ -33,6 +33,7 @@ test('services, source and broker killed at random for a minute lose nothing and
     });
     expect(result.faults).toEqual([]);
     expect(result.exports).toBeGreaterThan(0);
+    expect(result.jobs).toBeGreaterThan(0);
     expect(result.breaks.source).toBeGreaterThan(0);
     expect(result.breaks.broker).toBeGreaterThan(0);
     expect(result.breaks.capture).toBeGreaterThan(0);
