@@ -12,12 +12,12 @@ test('the time left follows from the recent rate, and is not known while a job w
 });
 
 test('what is set aside for items in hand does not remain', () => {
-  const nowMs = Date.UTC(2026, 0, 31);
-  expect(presentQuota({ limit: 100, used: 60, reserved: 30 }, nowMs)).toEqual({
+  const period = { span: '[a,b)', resetsAt: new Date(Date.UTC(2026, 1, 1)) };
+  expect(presentQuota({ limit: 100, used: 60, reserved: 30, ...period })).toEqual({
     limit: 100,
     used: 60,
     remaining: 10,
     resets_at: '2026-02-01T00:00:00.000Z',
   });
-  expect(presentQuota({ limit: null, used: 5, reserved: 0 }, nowMs).remaining).toBeNull();
+  expect(presentQuota({ limit: null, used: 5, reserved: 0, ...period }).remaining).toBeNull();
 });

@@ -1,25 +1,21 @@
 import type { z } from 'zod';
-import { type ItemResult, quotaResetsAt } from '../../shared/domain/bulk.ts';
+import type { ItemResult } from '../../shared/domain/bulk.ts';
 import type { BulkQuota } from '../../shared/store/bulk-quota.ts';
 import type { BulkJobRow } from './store/bulk-jobs.ts';
 import type { bulkJobSchema, itemResultSchema } from './wire-bulk.ts';
 
 /** Bulk operations become public JSON here and nowhere else. */
 
-export function presentQuota({ limit, used, reserved }: BulkQuota, nowMs: number) {
+export function presentQuota({ limit, used, reserved, resetsAt }: BulkQuota) {
   return {
     limit,
     used,
     remaining: limit === null ? null : Math.max(0, limit - used - reserved),
-    resets_at: quotaResetsAt(nowMs).toISOString(),
+    resets_at: resetsAt.toISOString(),
   };
 }
 
-export function presentBulkJob(
-  row: BulkJobRow,
-  quota: BulkQuota,
-  nowMs: number,
-): z.input<typeof bulkJobSchema> {
+export function presentBulkJob(row: BulkJobRow, quota: BulkQuota): z.input<typeof bulkJobSchema> {
   const total = Number(row.total ?? row.estimated);
   const processed = Number(row.processed);
   return {
@@ -39,7 +35,7 @@ export function presentBulkJob(
     last_updated_at: row.last_updated_at.toISOString(),
     ended_at: row.ended_at?.toISOString() ?? null,
     eta_seconds: etaSeconds({ ...row, total: row.total === null ? null : total, processed }),
-    quota: presentQuota(quota, nowMs),
+    quota: presentQuota(quota),
     recent_errors: row.recent_errors.map(({ item_id, code, message, at }) => ({
       item_id,
       code,
@@ -51,7 +47,7 @@ export function presentBulkJob(
       .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     ...(row.queue_position === null ? {} : { queue_position: row.queue_position }),
     ...(row.pause_reason === null ? {} : { pause_reason: row.pause_reason }),
-    ...(row.pause_reason === 'quota' ? { resumes_at: quotaResetsAt(nowMs).toISOString() } : {}),
+    ...(row.pause_reason === 'quota' ? { resumes_at: quota.resetsAt.toISOString() } : {}),
     ...(row.error === null ? {} : { error: { code: row.error.code, message: row.error.message } }),
   };
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../shared/domain/position.ts';
+import type { QuotaPeriod } from '../../shared/domain/quota-period.ts';
 import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
 import { progressOf } from './progress.ts';
 import type { AccountRow } from './store/accounts.ts';
@@ -39,10 +40,18 @@ export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
     limits: {
       max_running_exports: row.max_running_exports,
       max_running_bulk_operations: row.max_running_bulk,
-      bulk_items_per_month: row.bulk_quota === null ? null : Number(row.bulk_quota),
+      bulk_quota: {
+        items: row.bulk_quota === null ? null : Number(row.bulk_quota),
+        period: presentPeriod(row.bulk_quota_period),
+      },
     },
     created_at: row.created_at.toISOString(),
   };
+}
+
+function presentPeriod(period: QuotaPeriod) {
+  if (typeof period === 'string') return period;
+  return { seconds: period.seconds, starting_at: new Date(period.startMs).toISOString() };
 }
 
 export function presentKey(row: KeyRow): z.input<typeof keySchema> {

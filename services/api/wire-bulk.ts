@@ -37,7 +37,7 @@ export const bulkJobSchema = z
     ended_at: moment.nullable(),
     eta_seconds: count.nullable().meta({ description: 'Null while paused, or too early to tell.' }),
     quota: z.strictObject({
-      limit: count.nullable().meta({ description: 'Items a calendar month; null: any number.' }),
+      limit: count.nullable().meta({ description: 'Items a period of the account; null: any number.' }),
       used: count,
       remaining: count.nullable(),
       resets_at: moment,

@@ -14,7 +14,18 @@ export const accountSchema = z
     limits: z.strictObject({
       max_running_exports: z.int(),
       max_running_bulk_operations: z.int(),
-      bulk_items_per_month: z.int().nullable().meta({ description: 'Null: any number.' }),
+      bulk_quota: z.strictObject({
+        items: z
+          .int()
+          .nullable()
+          .meta({ description: 'That may be processed in a period; null: any number.' }),
+        period: z
+          .union([
+            z.enum(['month', 'week', 'day']),
+            z.strictObject({ seconds: z.int(), starting_at: moment }),
+          ])
+          .meta({ description: 'Of the calendar in UTC, or so many seconds each, counted from a moment.' }),
+      }),
     }),
     created_at: moment,
   })

@@ -4,6 +4,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
+import { dropOldQuotas } from '../../shared/store/bulk-quota.ts';
 
 export interface SweeperDeps {
   readonly control: Pool;
@@ -11,12 +12,16 @@ export interface SweeperDeps {
   readonly storage: Storage;
   readonly log: Log;
   readonly retentionDays: number;
+  now(): number;
 }
 
 const ROUND_MS = 60_000;
 
 /** Rows of the ledger deleted by one statement. */
 const SWEEP_ROWS = 5_000;
+
+/** Counts of quota are kept this long after their period: nobody has anything in hand that belongs to it any more. */
+const QUOTA_KEPT_MS = 24 * 60 * 60 * 1_000;
 
 /** Jobs and files of one round. */
 const BATCH = 20;
@@ -39,7 +44,7 @@ export function createSweeper(deps: SweeperDeps): Worker {
 
 /** The ledger goes first, so that a crash in between leaves a job that is swept again rather than rows of no job. */
 export async function sweepRound(
-  { control, source, storage, log, retentionDays }: SweeperDeps,
+  { control, source, storage, log, retentionDays, now }: SweeperDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const ended = await control.query<{ id: string }>(
@@ -55,6 +60,7 @@ export async function sweepRound(
     log.info('bulk.job_swept', { jobId: id });
   }
   await sweepSyncRows(source, SWEEP_ROWS);
+  await dropOldQuotas(control, now() - QUOTA_KEPT_MS);
   const files = await control.query<{ id: string; path: string }>(
     `select id, path from bulk_files f
      where expires_at < now() and not exists (

@@ -43,14 +43,3 @@ export interface ItemResult {
 export function showItemId(key: readonly string[]): string {
   return key.length === 1 ? (key[0] ?? '') : JSON.stringify(key);
 }
-
-/** `2026-11-01` for any moment of that November, in UTC: quotas are per calendar month. */
-export function quotaMonth(nowMs: number): string {
-  return `${new Date(nowMs).toISOString().slice(0, 7)}-01`;
-}
-
-/** The moment at which the quota is full again. */
-export function quotaResetsAt(nowMs: number): Date {
-  const now = new Date(nowMs);
-  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1));
-}

@@ -1,81 +1,113 @@
+import { type QuotaPeriod, type QuotaSpan, spanOf } from '../domain/quota-period.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
-/** How many items an account may still have processed in a month. */
+/** How many items an account may still have processed in its present period. */
 export interface BulkQuota {
   /** Null: any number. */
   readonly limit: number | null;
   readonly used: number;
   /** Set aside for items in hand. */
   readonly reserved: number;
+  /** The period as it is counted by, a range of PostgreSQL's. */
+  readonly span: string;
+  /** When the quota is full again. */
+  readonly resetsAt: Date;
 }
 
 /** Quota set aside for a request that is under way; one hold a request, whatever becomes of its process. */
 export interface QuotaHold {
   readonly id: string;
   readonly accountId: string;
-  readonly month: string;
+  readonly span: string;
   readonly items: number;
 }
 
-export async function readQuota(db: Queryable, accountId: string, month: string): Promise<BulkQuota> {
+/** A span as PostgreSQL reads a range: with its first moment, without its last. */
+export function toRange({ startMs, endMs }: QuotaSpan): string {
+  return `[${new Date(startMs).toISOString()},${new Date(endMs).toISOString()})`;
+}
+
+export async function readQuota(db: Queryable, accountId: string, nowMs: number): Promise<BulkQuota> {
+  return readUse(db, accountId, await presentSpan(db, accountId, nowMs));
+}
+
+/** As `readQuota`, and nobody else changes it until the transaction ends. */
+export async function lockQuota(db: Queryable, accountId: string, nowMs: number): Promise<BulkQuota> {
+  const span = await presentSpan(db, accountId, nowMs);
+  const values = [accountId, toRange(span)];
+  await db.query(
+    `insert into bulk_quota_use (account_id, span) values ($1, $2::tstzrange) on conflict do nothing`,
+    values,
+  );
+  await db.query(
+    `select from bulk_quota_use where account_id = $1 and span = $2::tstzrange for update`,
+    values,
+  );
+  return readUse(db, accountId, span);
+}
+
+async function presentSpan(db: Queryable, accountId: string, nowMs: number): Promise<QuotaSpan> {
+  const { rows } = await db.query<{ period: QuotaPeriod }>(
+    'select bulk_quota_period as period from accounts where id = $1',
+    [accountId],
+  );
+  return spanOf(rows[0]?.period ?? 'month', nowMs);
+}
+
+async function readUse(db: Queryable, accountId: string, span: QuotaSpan): Promise<BulkQuota> {
+  const range = toRange(span);
   const { rows } = await db.query<{ bulk_quota: string | null; used: string; reserved: string }>(
     `select a.bulk_quota, coalesce(u.used, 0) as used,
        coalesce(u.reserved, 0) + coalesce((
          select sum(items) from bulk_quota_holds h
-         where h.account_id = a.id and h.month = $2::date and h.expires_at > now()), 0) as reserved
-     from accounts a left join bulk_quota_use u on u.account_id = a.id and u.month = $2::date
+         where h.account_id = a.id and h.span = $2::tstzrange and h.expires_at > now()), 0) as reserved
+     from accounts a left join bulk_quota_use u on u.account_id = a.id and u.span = $2::tstzrange
      where a.id = $1`,
-    [accountId, month],
+    [accountId, range],
   );
   const row = rows[0];
   return {
     limit: row?.bulk_quota == null ? null : Number(row.bulk_quota),
     used: Number(row?.used ?? 0),
     reserved: Number(row?.reserved ?? 0),
+    span: range,
+    resetsAt: new Date(span.endMs),
   };
 }
 
-/** As `readQuota`, and nobody else changes it until the transaction ends. */
-export async function lockQuota(db: Queryable, accountId: string, month: string): Promise<BulkQuota> {
-  await db.query(
-    `insert into bulk_quota_use (account_id, month) values ($1, $2::date) on conflict do nothing`,
-    [accountId, month],
-  );
-  await db.query(`select from bulk_quota_use where account_id = $1 and month = $2::date for update`, [
-    accountId,
-    month,
-  ]);
-  return readQuota(db, accountId, month);
+/** Removes counts of periods that ended before this, of which there are many where periods are short. */
+export async function dropOldQuotas(db: Queryable, endedBeforeMs: number): Promise<void> {
+  await db.query('delete from bulk_quota_use where upper(span) < $1', [new Date(endedBeforeMs)]);
 }
 
 /** Adds to what is used and set aside; both may be negative. */
 export async function moveQuota(
   db: Queryable,
   accountId: string,
-  month: string,
+  span: string,
   by: { used: number; reserved: number },
 ): Promise<void> {
   if (by.used === 0 && by.reserved === 0) return;
   await db.query(
-    `insert into bulk_quota_use as q (account_id, month, used, reserved) values ($1, $2::date, greatest($3::bigint, 0), greatest($4::bigint, 0))
-     on conflict (account_id, month) do update
+    `insert into bulk_quota_use as q (account_id, span, used, reserved) values ($1, $2::tstzrange, greatest($3::bigint, 0), greatest($4::bigint, 0))
+     on conflict (account_id, span) do update
        set used = greatest(q.used + $3::bigint, 0), reserved = greatest(q.reserved + $4::bigint, 0)`,
-    [accountId, month, by.used, by.reserved],
+    [accountId, span, by.used, by.reserved],
   );
 }
 
 /** Call it with the quota locked. What expired holds of any account have left is removed on the way. */
 export async function holdQuota(
   db: Queryable,
-  { id, accountId, month, items }: QuotaHold,
+  { id, accountId, span, items }: QuotaHold,
   seconds: number,
 ): Promise<void> {
   await db.query('delete from bulk_quota_holds where expires_at < now()');
   await db.query(
-    `insert into bulk_quota_holds (id, account_id, month, items, expires_at)
-     values ($1, $2, $3::date, $4, now() + make_interval(secs => $5))
-     on conflict (id) do update set month = excluded.month, items = excluded.items, expires_at = excluded.expires_at`,
-    [id, accountId, month, items, seconds],
+    `insert into bulk_quota_holds (id, account_id, span, items, expires_at)
+     values ($1, $2, $3::tstzrange, $4, now() + make_interval(secs => $5))
+     on conflict (id) do update set span = excluded.span, items = excluded.items, expires_at = excluded.expires_at`,
+    [id, accountId, span, items, seconds],
   );
 }
 

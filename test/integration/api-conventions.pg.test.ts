@@ -129,12 +129,8 @@ test('an account’s name and limits can be changed, within bounds', async () =>
   expect((await patch({ limits: { max_running_exports: 5 } })).json.limits).toEqual({
     max_running_exports: 5,
     max_running_bulk_operations: 3,
-    bulk_items_per_month: null,
+    bulk_quota: { items: null, period: 'month' },
   });
-  expect((await patch({ limits: { bulk_items_per_month: 9 } })).json.limits.bulk_items_per_month).toBe(9);
-  expect((await patch({ limits: { bulk_items_per_month: null } })).json.limits.bulk_items_per_month).toBe(
-    null,
-  );
   expect((await patch({ name: 'New' })).json).toMatchObject({
     name: 'New',
     limits: { max_running_exports: 5 },
@@ -145,6 +141,46 @@ test('an account’s name and limits can be changed, within bounds', async () =>
   expect((await api.call('PATCH', '/admin/accounts/acct_none', { key: ADMIN_KEY, body: {} })).status).toBe(
     404,
   );
+});
+
+test('a quota has a period of the calendar or of a length, each part is changed by itself, and bounds are held', async () => {
+  const { id } = await api.account();
+  const patch = (limits: unknown) =>
+    api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body: { limits } });
+  const quotaAfter = async (limits: unknown) => (await patch(limits)).json.limits.bulk_quota;
+  expect(await quotaAfter({ bulk_quota: { items: 9 } })).toEqual({ items: 9, period: 'month' });
+  expect(await quotaAfter({ bulk_quota: { period: 'week' } })).toEqual({ items: 9, period: 'week' });
+  const fortnight = { seconds: 1_209_600, starting_at: '2026-11-20T08:00:00+02:00' };
+  expect(await quotaAfter({ bulk_quota: { period: fortnight } })).toEqual({
+    items: 9,
+    period: { seconds: 1_209_600, starting_at: '2026-11-20T06:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_quota: { items: null, period: { seconds: 60 } } })).toEqual({
+    items: null,
+    period: { seconds: 60, starting_at: '1970-01-01T00:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_items_per_month: 7 })).toEqual({ items: 7, period: 'month' });
+  const pointerOf = async (limits: unknown) => (await patch(limits)).json.errors[0].pointer;
+  const refused = [
+    'year',
+    null,
+    60,
+    {},
+    { seconds: 0 },
+    { seconds: 1.5 },
+    { seconds: 366 * 86_400 + 1 },
+    { seconds: 60, starting_at: '2026-11-20' },
+    { seconds: 60, starting_at: '2026-11-20T08:00:00.5Z' },
+    { seconds: 60, colour: 'red' },
+  ];
+  for (const period of refused) {
+    expect(await pointerOf({ bulk_quota: { period } })).toMatch(/^\/limits\/bulk_quota\/period/);
+  }
+  expect(await pointerOf({ bulk_quota: { items: -1 } })).toBe('/limits/bulk_quota/items');
+  expect(await pointerOf({ bulk_quota: { items: 1 }, bulk_items_per_month: 1 })).toBe(
+    '/limits/bulk_items_per_month',
+  );
+  expect(await quotaAfter({})).toEqual({ items: 7, period: 'month' });
 });
 
 test('a list goes on where it stopped, each row once, and its cursor can not be altered', async () => {

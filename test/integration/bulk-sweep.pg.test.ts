@@ -11,7 +11,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 const sweep = () => {
   const { pool: control, storage } = world.api;
-  const deps = { control, source: control, storage, log: silentLog, retentionDays: 30 };
+  const deps = { control, source: control, storage, log: silentLog, retentionDays: 30, now: Date.now };
   return sweepRound(deps, new AbortController().signal);
 };
 
@@ -74,6 +74,22 @@ test('rows that a lost answer has left are removed after a day', async () => {
   );
   expect(rows.map(({ job_id: id }) => id)).toEqual(expect.arrayContaining(['blk_other', 'sync_new']));
   expect(rows.map(({ job_id: id }) => id)).not.toContain('sync_old');
+});
+
+test('what was used of a quota is forgotten a day after its period', async () => {
+  const { id } = await world.account(0);
+  await world.api.pool.query(
+    `insert into bulk_quota_use (account_id, span, used)
+     select $1, tstzrange(now() - make_interval(hours => h + 1), now() - make_interval(hours => h)), h + 1
+     from unnest(array[-1, 23, 25]) h`,
+    [id],
+  );
+  await sweep();
+  const { rows } = await world.api.pool.query<{ used: string }>(
+    'select used from bulk_quota_use where account_id = $1 order by used',
+    [id],
+  );
+  expect(rows.map(({ used }) => used)).toEqual(['0', '24']);
 });
 
 test('without its ledger the service does not start, and prints the SQL that makes it', async () => {

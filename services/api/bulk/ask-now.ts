@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import type { HandlerFault } from '../../../shared/bulk/call-handler.ts';
 import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
-import { type ItemResult, quotaMonth } from '../../../shared/domain/bulk.ts';
+import type { ItemResult } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { holdQuota, moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
@@ -45,12 +45,12 @@ export async function askNow(
   const { decided, open } = await numberItems(run, source, done);
   const settled = new Set(done.map(({ seq }) => seq));
   const items = open.filter(({ seq }) => !settled.has(seq));
-  const month = quotaMonth(nowMs);
-  await inTransaction(pool, async (short) => {
+  const span = await inTransaction(pool, async (short) => {
     // One that an earlier try of the same request has left.
     await releaseHold(short, ledgerId);
-    await requireQuota(short, accountId, month, open.length, nowMs);
-    await holdQuota(short, { id: ledgerId, accountId, month, items: open.length }, HOLD_SECONDS);
+    const quota = await requireQuota(short, accountId, open.length, nowMs);
+    await holdQuota(short, { id: ledgerId, accountId, span: quota.span, items: open.length }, HOLD_SECONDS);
+    return quota.span;
   });
   let results: ItemResult[];
   try {
@@ -80,7 +80,7 @@ export async function askNow(
   }
   const used = results.filter(({ status, code }) => status !== 'skipped' && code !== NOT_ATTEMPTED).length;
   // In the request's own transaction, together with its answer.
-  await moveQuota(db, accountId, month, { used, reserved: 0 });
+  await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);
   return results;
 }

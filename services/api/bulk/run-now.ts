@@ -3,10 +3,10 @@ import type { Pool } from 'pg';
 import { applyItems } from '../../../shared/bulk/apply-items.ts';
 import type { Application } from '../../../shared/bulk/apply-statement.ts';
 import { noteResults, readResults, SYNC_PREFIX, sweepLedger } from '../../../shared/bulk/ledger.ts';
-import { type ItemResult, quotaMonth, quotaResetsAt } from '../../../shared/domain/bulk.ts';
+import type { ItemResult } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
+import { type BulkQuota, lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
 import { canonicalJson } from '../http/canonical-json.ts';
 import { numberItems, type RunNow } from './number-items.ts';
 
@@ -36,8 +36,7 @@ export async function runNow(db: Queryable, source: Pool, run: RunNow, nowMs: nu
   const { accountId, ledgerId } = run;
   const done = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const { decided, open } = await numberItems(run, source, done);
-  const month = quotaMonth(nowMs);
-  await requireQuota(db, accountId, month, open.length, nowMs);
+  const { span } = await requireQuota(db, accountId, open.length, nowMs);
   await noteResults(source, ledgerId, decided);
   const limit = AbortSignal.timeout(TIME_LIMIT_MS);
   await applyItems(applicationOf(run), open, {
@@ -48,7 +47,7 @@ export async function runNow(db: Queryable, source: Pool, run: RunNow, nowMs: nu
   });
   const results = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const used = results.filter(({ status }) => status !== 'skipped').length;
-  await moveQuota(db, accountId, month, { used, reserved: 0 });
+  await moveQuota(db, accountId, span, { used, reserved: 0 });
   return results;
 }
 
@@ -63,21 +62,20 @@ export async function forgetRun(source: Pool, ledgerId: string): Promise<void> {
   await sweepLedger(source, ledgerId, SWEEP_ROWS);
 }
 
-/** Locks the account's quota until the transaction ends. @throws AppError `too_many` when it does not cover as many items */
+/** Locks the account's quota of the present period until the transaction ends. @throws AppError `too_many` when it does not cover as many items */
 export async function requireQuota(
   db: Queryable,
   accountId: string,
-  month: string,
   wanted: number,
   nowMs: number,
-): Promise<void> {
-  const { limit, used, reserved } = await lockQuota(db, accountId, month);
+): Promise<BulkQuota> {
+  const quota = await lockQuota(db, accountId, nowMs);
+  const { limit, used, reserved, resetsAt } = quota;
   const remaining = limit === null ? Number.POSITIVE_INFINITY : Math.max(0, limit - used - reserved);
-  if (wanted <= remaining) return;
-  const resetsAt = quotaResetsAt(nowMs);
+  if (wanted <= remaining) return quota;
   throw new AppError(
     'too_many',
-    `${wanted} items are asked for, and the quota of this month has ${remaining} left; nothing was changed.`,
+    `${wanted} items are asked for, and the quota of this period has ${remaining} left; nothing was changed.`,
     {
       retryAfterSeconds: Math.ceil((resetsAt.getTime() - nowMs) / 1_000),
       extra: { quota: { limit, used, remaining, resets_at: resetsAt.toISOString() } },

@@ -8,13 +8,8 @@ import { hashKey, newKey, SCOPES } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { presentAccount, presentKey } from '../present.ts';
-import {
-  type AccountLimits,
-  findAccount,
-  insertAccount,
-  listAccounts,
-  updateAccount,
-} from '../store/accounts.ts';
+import { accountLimitsSchema, toLimits } from '../requests/account-limits.ts';
+import { findAccount, insertAccount, listAccounts, updateAccount } from '../store/accounts.ts';
 import { countKeys, insertKey, listKeys, revokeKey } from '../store/api-keys.ts';
 import { recordAudit } from '../store/audit-log.ts';
 import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
@@ -28,19 +23,6 @@ export interface AccountDeps {
 const MAX_KEYS = 100;
 
 const name = z.string().min(1).max(200);
-const limits = z.strictObject({
-  max_running_exports: z.int().min(1).max(10).optional(),
-  max_running_bulk_operations: z.int().min(1).max(10).optional(),
-  bulk_items_per_month: z.int().min(0).nullable().optional(),
-});
-
-function toLimits(given: z.output<typeof limits> | undefined): AccountLimits {
-  return {
-    maxRunningExports: given?.max_running_exports,
-    maxRunningBulk: given?.max_running_bulk_operations,
-    bulkQuota: given?.bulk_items_per_month,
-  };
-}
 
 /** Accounts and their keys: the operator's. */
 export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
@@ -53,7 +35,11 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
       path: '/admin/accounts',
       summary: 'Create an account',
       creates: true,
-      body: z.strictObject({ name, source_id: z.string().min(1).max(500), limits: limits.optional() }),
+      body: z.strictObject({
+        name,
+        source_id: z.string().min(1).max(500),
+        limits: accountLimitsSchema.optional(),
+      }),
       answers: { 201: { description: 'The account.', schema: accountSchema } },
       handle: ({ body, once }) =>
         once(async (db) => {
@@ -107,7 +93,7 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
       method: 'PATCH',
       path: '/admin/accounts/{id}',
       summary: "Change an account's name and limits",
-      body: z.strictObject({ name: name.optional(), limits: limits.optional() }),
+      body: z.strictObject({ name: name.optional(), limits: accountLimitsSchema.optional() }),
       answers: { 200: { description: 'The account.', schema: accountSchema } },
       handle: async ({ param, body }) => {
         const row = await updateAccount(pool, param('id'), {

@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
-import { quotaMonth } from '../../../shared/domain/bulk.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
@@ -80,10 +79,8 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
     { id, account_id: accountId }: BulkJobRow,
     action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled' | 'bulk.downloaded',
   ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
-  const present = async (row: BulkJobRow) => {
-    const nowMs = deps.now();
-    return presentBulkJob(row, await readQuota(pool, row.account_id, quotaMonth(nowMs)), nowMs);
-  };
+  const present = async (row: BulkJobRow) =>
+    presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));
 
   return [
     defineRoute({
@@ -104,7 +101,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
             const rows = await listBulkJobs(pool, accountId, query.status, after, limit);
             return Promise.all(rows.map(async (row) => ({ ...row, quota: await quotas(row.account_id) })));
           },
-          (row) => presentBulkJob(row, row.quota, deps.now()),
+          (row) => presentBulkJob(row, row.quota),
         );
       },
     }),
@@ -214,7 +211,7 @@ function requireStatus(id: string, status: Asked, allowed: readonly string[]): v
 function quotaReader(pool: Pool, nowMs: number) {
   const known = new Map<string, ReturnType<typeof readQuota>>();
   return (accountId: string) => {
-    const quota = known.get(accountId) ?? readQuota(pool, accountId, quotaMonth(nowMs));
+    const quota = known.get(accountId) ?? readQuota(pool, accountId, nowMs);
     known.set(accountId, quota);
     return quota;
   };

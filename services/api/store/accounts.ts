@@ -1,4 +1,5 @@
 import { newId } from '../../../shared/domain/ids.ts';
+import type { QuotaPeriod } from '../../../shared/domain/quota-period.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from './place.ts';
 
@@ -10,11 +11,12 @@ export interface AccountRow {
   max_running_bulk: number;
   /** Null: any number of items. */
   bulk_quota: string | null;
+  bulk_quota_period: QuotaPeriod;
   created_at: Date;
   created_at_text: string;
 }
 
-const COLUMNS = `id, name, source_id, max_running_exports, max_running_bulk, bulk_quota,
+const COLUMNS = `id, name, source_id, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period,
   created_at, created_at::text as created_at_text`;
 
 /** Limits of an account; what is undefined keeps its value or gets its default. */
@@ -22,6 +24,7 @@ export interface AccountLimits {
   readonly maxRunningExports: number | undefined;
   readonly maxRunningBulk: number | undefined;
   readonly bulkQuota: number | null | undefined;
+  readonly bulkQuotaPeriod: QuotaPeriod | undefined;
 }
 
 /** @returns undefined when an account of this `source_id` is there already */
@@ -30,8 +33,8 @@ export async function insertAccount(
   account: { name: string; sourceId: string } & AccountLimits,
 ): Promise<AccountRow | undefined> {
   const { rows } = await db.query<AccountRow>(
-    `insert into accounts (id, name, source_id, max_running_exports, max_running_bulk, bulk_quota)
-     values ($1, $2, $3, coalesce($4, 3), coalesce($5, 3), $6)
+    `insert into accounts (id, name, source_id, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period)
+     values ($1, $2, $3, coalesce($4, 3), coalesce($5, 3), $6, coalesce($7::jsonb, '"month"'))
      on conflict (source_id) do nothing returning ${COLUMNS}`,
     [
       newId('acct'),
@@ -40,6 +43,7 @@ export async function insertAccount(
       account.maxRunningExports,
       account.maxRunningBulk,
       account.bulkQuota,
+      periodJson(account.bulkQuotaPeriod),
     ],
   );
   return rows[0];
@@ -73,7 +77,8 @@ export async function updateAccount(
 ): Promise<AccountRow | undefined> {
   const { rows } = await db.query<AccountRow>(
     `update accounts set name = coalesce($2, name), max_running_exports = coalesce($3, max_running_exports),
-       max_running_bulk = coalesce($4, max_running_bulk), bulk_quota = case when $5 then $6 else bulk_quota end
+       max_running_bulk = coalesce($4, max_running_bulk), bulk_quota = case when $5 then $6 else bulk_quota end,
+       bulk_quota_period = coalesce($7::jsonb, bulk_quota_period)
      where id = $1 returning ${COLUMNS}`,
     [
       id,
@@ -82,7 +87,12 @@ export async function updateAccount(
       change.maxRunningBulk,
       change.bulkQuota !== undefined,
       change.bulkQuota,
+      periodJson(change.bulkQuotaPeriod),
     ],
   );
   return rows[0];
+}
+
+function periodJson(period: QuotaPeriod | undefined): string | null {
+  return period === undefined ? null : JSON.stringify(period);
 }

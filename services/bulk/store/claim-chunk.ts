@@ -49,10 +49,10 @@ select from bulk_jobs where id = $1 and status = 'running' and ending is null fo
 
 const CLAIM = `
 with abandoned as materialized (
-  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
+  select c.chunk, c.reserved, c.quota_span from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
   order by c.lease_expires_at limit 1 for update skip locked
 ), waiting as materialized (
-  select c.chunk, c.reserved, c.quota_month from bulk_chunks c where c.job_id = $1 and ${WAITING}
+  select c.chunk, c.reserved, c.quota_span from bulk_chunks c where c.job_id = $1 and ${WAITING}
   order by c.chunk limit 1 for update skip locked
 ), wanted as materialized (
   select * from abandoned union all select * from waiting limit 1
@@ -61,7 +61,7 @@ update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner
   lease_expires_at = now() + $3 * interval '1 second', reserved = 0
 from wanted, bulk_jobs j join accounts a on a.id = j.account_id
 where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
-returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, wanted.quota_month::text,
+returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, wanted.quota_span::text,
   j.request, j.account_id, a.source_id`;
 
 interface ChunkRow {
@@ -70,7 +70,7 @@ interface ChunkRow {
   first_seq: number;
   items: string;
   reserved: number;
-  quota_month: string | null;
+  quota_span: string | null;
   request: BulkRequest;
   account_id: string;
   source_id: string;
@@ -92,8 +92,8 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
   const row = rows[0];
   if (row === undefined) return undefined;
   // What a dead worker had set aside is free again.
-  if (row.quota_month !== null) {
-    await moveQuota(db, row.account_id, row.quota_month, { used: 0, reserved: -row.reserved });
+  if (row.quota_span !== null) {
+    await moveQuota(db, row.account_id, row.quota_span, { used: 0, reserved: -row.reserved });
   }
   return {
     jobId,

@@ -20,7 +20,7 @@ export interface ChunkReport {
 interface HeldChunk {
   item_count: number;
   reserved: number;
-  quota_month: string | null;
+  quota_span: string | null;
   charged: number;
   succeeded: number;
   failed: number;
@@ -57,7 +57,7 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
       [report.jobId],
     );
     const chunks = await db.query<HeldChunk>(
-      `select item_count, reserved, quota_month::text, charged, succeeded, failed, skipped, error_counts
+      `select item_count, reserved, quota_span::text, charged, succeeded, failed, skipped, error_counts
        from bulk_chunks where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done' for update`,
       [report.jobId, report.chunk, report.attempt],
     );
@@ -68,8 +68,8 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
     const charged = counts.succeeded + counts.failed;
     const used = charged - chunk.charged;
     const released = report.delayMs === null ? Math.min(used, chunk.reserved) : chunk.reserved;
-    if (chunk.quota_month !== null) {
-      await moveQuota(db, job.account_id, chunk.quota_month, { used, reserved: -released });
+    if (chunk.quota_span !== null) {
+      await moveQuota(db, job.account_id, chunk.quota_span, { used, reserved: -released });
     }
     await saveChunk(db, report, chunk, charged, chunk.reserved - released);
     await saveJob(db, report, chunk, job, nowMs);

@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import { quotaMonth } from '../../../shared/domain/bulk.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
 import type { ClaimedChunk } from './claim-chunk.ts';
@@ -21,18 +20,17 @@ export function reserveQuota(
   nowMs: number,
 ): Promise<Reservation> {
   return inTransaction(pool, async (db) => {
-    const month = quotaMonth(nowMs);
-    const { limit, used, reserved } = await lockQuota(db, claim.accountId, month);
+    const { limit, used, reserved, span } = await lockQuota(db, claim.accountId, nowMs);
     if (limit !== null && used >= limit) return { kind: 'exhausted' };
     const count = limit === null ? wanted : Math.min(wanted, limit - used - reserved);
     if (count <= 0) return { kind: 'wait' };
     const { rowCount } = await db.query(
-      `update bulk_chunks set reserved = $5, quota_month = $6::date
+      `update bulk_chunks set reserved = $5, quota_span = $6::tstzrange
        where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working'`,
-      [claim.jobId, claim.chunk, claim.attempt, claim.owner, count, month],
+      [claim.jobId, claim.chunk, claim.attempt, claim.owner, count, span],
     );
     if (rowCount !== 1) return { kind: 'lost' };
-    await moveQuota(db, claim.accountId, month, { used: 0, reserved: count });
+    await moveQuota(db, claim.accountId, span, { used: 0, reserved: count });
     return { kind: 'granted', count };
   });
 }

@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
-import { quotaMonth } from '../../../shared/domain/bulk.ts';
+import { type QuotaPeriod, spanOf } from '../../../shared/domain/quota-period.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { toRange } from '../../../shared/store/bulk-quota.ts';
 import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
 
 /** Any constant will do; it only has to be the same in every worker. */
@@ -47,16 +48,29 @@ export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
   });
 }
 
-/** Lets jobs go on that waited for quota, where there is some: a new month, or a greater limit. */
+/**
+ * Lets jobs go on that waited for quota, where there is some: a new period, a greater limit, or another kind of period. Both are asked
+ * for as they are now, so that nothing has to be told of a change.
+ */
 export async function resumeRefilled(db: Queryable, nowMs: number): Promise<string[]> {
+  const waiting = await db.query<{ id: string; period: QuotaPeriod }>(
+    `select a.id, a.bulk_quota_period as period from accounts a
+     where a.id in (select account_id from bulk_jobs where status = 'paused' and pause_reason = 'quota' and ending is null)`,
+  );
+  if (waiting.rows.length === 0) return [];
   const { rows } = await db.query<{ id: string }>(
     `update bulk_jobs j set status = 'running', pause_reason = null, last_updated_at = clock_timestamp(),
-       rate = null, rate_at = $2, rate_processed = processed
-     from accounts a left join bulk_quota_use u on u.account_id = a.id and u.month = $1::date
+       rate = null, rate_at = $3, rate_processed = processed
+     from unnest($1::text[], $2::tstzrange[]) as w (account_id, span) join accounts a on a.id = w.account_id
+       left join bulk_quota_use u on u.account_id = a.id and u.span = w.span
      where a.id = j.account_id and j.status = 'paused' and j.pause_reason = 'quota' and j.ending is null
        and (a.bulk_quota is null or coalesce(u.used, 0) < a.bulk_quota)
      returning j.id`,
-    [quotaMonth(nowMs), new Date(nowMs)],
+    [
+      waiting.rows.map(({ id }) => id),
+      waiting.rows.map(({ period }) => toRange(spanOf(period, nowMs))),
+      new Date(nowMs),
+    ],
   );
   return rows.map(({ id }) => id);
 }

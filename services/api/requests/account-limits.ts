@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import {
+  MAX_PERIOD_SECONDS,
+  MIN_PERIOD_SECONDS,
+  type QuotaPeriod,
+} from '../../../shared/domain/quota-period.ts';
+import type { AccountLimits } from '../store/accounts.ts';
+import { instantSchema, parseInstant } from './instant.ts';
+
+/** From where periods of a fixed length are counted unless it is said. */
+const DEFAULT_START = '1970-01-01T00:00:00Z';
+
+const MICROS = 1_000_000n;
+
+const fixedPeriod = z
+  .strictObject({
+    seconds: z.int().min(MIN_PERIOD_SECONDS).max(MAX_PERIOD_SECONDS),
+    starting_at: instantSchema
+      .refine((text) => (parseInstant(text) ?? 0n) % MICROS === 0n, { error: 'must be a whole second' })
+      .default(DEFAULT_START)
+      .meta({
+        description: 'A moment at which a period begins; the others follow and precede it without a gap.',
+      }),
+  })
+  .meta({ description: 'Periods of so many seconds.' });
+
+const quotaPeriod = z
+  .union([z.enum(['month', 'week', 'day']), fixedPeriod], {
+    error: `must be "month", "week", "day" or {"seconds": ${MIN_PERIOD_SECONDS} to ${MAX_PERIOD_SECONDS}}`,
+  })
+  .meta({
+    description:
+      'When the quota is full again. Months, weeks (from Monday on) and days are of the calendar in UTC.',
+  });
+
+const items = z.int().min(0).nullable().meta({ description: 'Null: any number.' });
+
+const bulkQuota = z
+  .strictObject({ items: items.optional(), period: quotaPeriod.optional() })
+  .meta({
+    description:
+      'Items of bulk operations that may be processed in a period. What is left out stays as it is.',
+  });
+
+export const accountLimitsSchema = z
+  .strictObject({
+    max_running_exports: z.int().min(1).max(10).optional(),
+    max_running_bulk_operations: z.int().min(1).max(10).optional(),
+    bulk_quota: bulkQuota.optional(),
+    bulk_items_per_month: items
+      .optional()
+      .meta({ description: 'Short for a bulk_quota of so many items with the period "month".' }),
+  })
+  .refine((given) => given.bulk_quota === undefined || given.bulk_items_per_month === undefined, {
+    path: ['bulk_items_per_month'],
+    error: 'says the same as bulk_quota: give one of them',
+  });
+
+export function toLimits(given: z.output<typeof accountLimitsSchema> | undefined): AccountLimits {
+  const perMonth = given?.bulk_items_per_month;
+  const { items: count, period } =
+    perMonth === undefined ? (given?.bulk_quota ?? {}) : { items: perMonth, period: 'month' as const };
+  return {
+    maxRunningExports: given?.max_running_exports,
+    maxRunningBulk: given?.max_running_bulk_operations,
+    bulkQuota: count,
+    bulkQuotaPeriod: period === undefined ? undefined : toPeriod(period),
+  };
+}
+
+function toPeriod(period: z.output<typeof quotaPeriod>): QuotaPeriod {
+  if (typeof period === 'string') return period;
+  return { seconds: period.seconds, startMs: Number((parseInstant(period.starting_at) ?? 0n) / 1_000n) };
+}
