@@ -121,7 +121,8 @@ function queryParameters(query: z.ZodObject): Json[] {
 
 function headerParameters({ creates }: Route): Json[] {
   if (creates !== true) return [];
-  const description = 'The same key and body give the first answer again, for a week.';
+  const description =
+    'The same key and body give the first answer again, for a week; where a job was made, until a week after its end.';
   return [{ name: 'Idempotency-Key', in: 'header', description, schema: { type: 'string', maxLength: 255 } }];
 }
 

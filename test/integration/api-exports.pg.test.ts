@@ -200,6 +200,25 @@ test('the same key with another body is refused, and from another account is ano
   expect(theirs.json.id).not.toBe(first.json.id);
 });
 
+test('a key does not expire before its export has ended, and then is kept for a week', async () => {
+  const { key } = await api.account();
+  const submit = async () =>
+    (await post(key, { resource: 'invoices' }, { 'idempotency-key': 'waits' })).json.id;
+  const later = (days: number) =>
+    api.pool.query(
+      `update idempotency_keys set expires_at = expires_at - make_interval(days => $1) where key = 'waits'`,
+      [days],
+    );
+  const first = await submit();
+  await later(40);
+  expect(await submit()).toBe(first);
+  await api.call('POST', `/exports/${first}/cancel`, { key });
+  await later(6);
+  expect(await submit()).toBe(first);
+  await later(2);
+  expect(await submit()).not.toBe(first);
+});
+
 test('two at the same moment make one job', async () => {
   const { key } = await api.account();
   const answers = await Promise.all(

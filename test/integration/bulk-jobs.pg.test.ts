@@ -298,6 +298,37 @@ test('as many failures as max_failures end the job, with what is done readable',
   expect(await world.results(key, json.job_id, '&status=failed')).toHaveLength(done.failed);
 });
 
+test('a key lives as long as its job waits, however long that is, and a week longer', async () => {
+  const { key, id } = await world.account(4);
+  await world.api.pool.query('update accounts set bulk_quota = 2 where id = $1', [id]);
+  const submit = (name: string, body: unknown = voidAll) =>
+    world.submit(key, body as typeof voidAll, { 'idempotency-key': name });
+  const { json } = await submit('long');
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  await world.until(key, json.job_id, 'paused');
+  /** As if so many days had passed; and any key that is kept sweeps those that have expired. */
+  const later = async (days: number) => {
+    await world.api.pool.query(
+      `update idempotency_keys set expires_at = expires_at - make_interval(days => $2) where account_id = $1`,
+      [id, days],
+    );
+    await submit(`sweep ${days}`, { ...voidAll, dry_run: true });
+  };
+  const again = async () => (await submit('long')).json.job_id;
+  await later(40);
+  expect(await again()).toBe(json.job_id);
+  await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
+  await world.until(key, json.job_id);
+  await later(6);
+  expect(await again()).toBe(json.job_id);
+  await later(2);
+  const fresh = await again();
+  expect(fresh).not.toBe(json.job_id);
+  const cancelled = await world.api.call('POST', `/bulk/operations/${fresh}/cancel`, { key });
+  expect(cancelled.status).toBe(202);
+});
+
 test('a cursor of results is bound to its job and filter, and a page is the same when read again', async () => {
   const { key, ids } = await world.account(60);
   const submit = async () =>

@@ -41,6 +41,12 @@ export function readIdempotencyKey(header: string | undefined): string | undefin
   return key;
 }
 
+/** What a creating request is answered the first time. */
+export interface FirstAnswer extends TextAnswer {
+  /** The job that it made: its key lives longer than that. */
+  readonly jobId?: string;
+}
+
 /**
  * Does a creating request once. The key, what the work writes and the answer are one transaction: a crash at any moment
  * leaves either all of it, and a retry gets the first answer, or nothing, and a retry does the work. A request that
@@ -54,7 +60,7 @@ export async function answerOnce(
   pool: Pool,
   box: SecretBox,
   identity: RequestIdentity,
-  work: (db: Queryable) => Promise<TextAnswer>,
+  work: (db: Queryable) => Promise<FirstAnswer>,
 ): Promise<TextAnswer> {
   const { accountId, route, key, body } = identity;
   if (key === undefined) return inTransaction(pool, work);
@@ -77,8 +83,9 @@ export async function answerOnce(
       const kept = JSON.parse(box.open(claim.response)) as TextAnswer;
       return { ...kept, headers: { ...kept.headers, 'idempotency-replayed': 'true' } };
     }
-    const answer = await work(db);
-    await keepResponse(db, { accountId, route, key, response: box.seal(JSON.stringify(answer)) });
+    const { jobId, ...answer } = await work(db);
+    const response = box.seal(JSON.stringify(answer));
+    await keepResponse(db, { accountId, route, key, response, jobId });
     await dropExpiredKeys(db);
     return answer;
   });

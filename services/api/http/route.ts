@@ -4,6 +4,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import type { Answer, TextAnswer } from './answer.ts';
 import type { Access, Caller } from './caller.ts';
+import type { FirstAnswer } from './idempotency.ts';
 
 /**
  * Whose data a route works on. A customer's key decides it; the operator names an account.
@@ -35,7 +36,7 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
    * Runs creating work in one transaction, once for each Idempotency-Key. `identity` stands for the body where that
    * is not JSON.
    */
-  once(work: (db: Queryable) => Promise<TextAnswer>, identity?: unknown): Promise<TextAnswer>;
+  once(work: (db: Queryable) => Promise<FirstAnswer>, identity?: unknown): Promise<TextAnswer>;
 }
 
 /** What an answer looks like in the OpenAPI document. */

@@ -35,12 +35,9 @@ const quotaPeriod = z
 
 const items = z.int().min(0).nullable().meta({ description: 'Null: any number.' });
 
-const bulkQuota = z
-  .strictObject({ items: items.optional(), period: quotaPeriod.optional() })
-  .meta({
-    description:
-      'Items of bulk operations that may be processed in a period. What is left out stays as it is.',
-  });
+const bulkQuota = z.strictObject({ items: items.optional(), period: quotaPeriod.optional() }).meta({
+  description: 'Items of bulk operations that may be processed in a period. What is left out stays as it is.',
+});
 
 export const accountLimitsSchema = z
   .strictObject({

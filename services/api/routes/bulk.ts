@@ -114,7 +114,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               deps.feedGuard.requireSlack();
               const job = await acceptJob(db, body, checked, accountId, sourceId, deps);
               await record('bulk.created', job.id, job.estimated);
-              return job.answer;
+              return { ...job.answer, jobId: job.id };
             }
             const run = { accountId, sourceId, ledgerId, body, checked };
             const results = await runSync(db, run, places, deps);

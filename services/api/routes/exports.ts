@@ -125,7 +125,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           await recordAudit(db, { accountId, actor, action: 'export.created', subjectId: id, details });
           const row = await findExport(db, accountId, id);
           if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
-          return answerJson(202, await presentExport(row, deps), started(id));
+          return { ...answerJson(202, await presentExport(row, deps), started(id)), jobId: id };
         });
         deps.ringRelay();
         return answer;

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
-/** Longer than a job lives, so that a retry never starts a second one beside it. */
+/** Of a request that makes no job. Of one that does, its key lives this long after the job's end (migration 000024). */
 const KEPT_DAYS = 7;
 
 /** How long a second request waits for the first before it is told to come again. */
@@ -31,7 +31,7 @@ export async function claimKey(
       `insert into idempotency_keys as k (account_id, route, key, request_hash, expires_at)
        values ($1, $2, $3, $4, now() + make_interval(days => $5))
        on conflict (account_id, route, key) do update
-         set request_hash = excluded.request_hash, response = null, created_at = now(), expires_at = excluded.expires_at
+         set request_hash = excluded.request_hash, response = null, job_id = null, created_at = now(), expires_at = excluded.expires_at
          where k.expires_at < now()`,
       [...id, key.requestHash, KEPT_DAYS],
     );
@@ -54,14 +54,16 @@ export async function claimKey(
   return { state: 'kept', requestHash: kept.request_hash, response: kept.sealed };
 }
 
+/** With a job the key does not expire before the job has ended, which its end sees to. */
 export async function keepResponse(
   db: Queryable,
-  { accountId, route, key, response }: { accountId: string; route: string; key: string; response: string },
+  kept: { accountId: string; route: string; key: string; response: string; jobId: string | undefined },
 ): Promise<void> {
   await db.query(
-    `update idempotency_keys set response = jsonb_build_object('sealed', $4::text)
+    `update idempotency_keys set response = jsonb_build_object('sealed', $4::text), job_id = $5,
+       expires_at = case when $5::text is null then expires_at else 'infinity' end
      where account_id = $1 and route = $2 and key = $3`,
-    [accountId, route, key, response],
+    [kept.accountId, kept.route, kept.key, kept.response, kept.jobId ?? null],
   );
 }
 
