@@ -32,7 +32,9 @@ export const bulkJobSchema = z
     skipped: count,
     total: count.meta({ description: 'An estimate until the items are listed.' }),
     created_at: moment,
-    started_at: moment.nullable(),
+    started_at: moment
+      .nullable()
+      .meta({ description: 'When its items were fixed: it is pending before, and running from here on.' }),
     last_updated_at: moment,
     ended_at: moment.nullable(),
     eta_seconds: count.nullable().meta({ description: 'Null while paused, or too early to tell.' }),
@@ -46,7 +48,10 @@ export const bulkJobSchema = z
       z.strictObject({ item_id: z.string(), code: z.string(), message: z.string(), at: moment }),
     ),
     error_summary: z.array(z.strictObject({ code: z.string(), count })),
-    queue_position: count.optional().meta({ description: 'While pending: 1 is the next of this account.' }),
+    queue_position: count.optional().meta({
+      description:
+        'While it waits for its turn: 1 is the next of this account. Absent while its items are listed.',
+    }),
     pause_reason: z.enum(['requested', 'quota']).optional(),
     resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota.' }),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),

@@ -16,7 +16,7 @@ export interface StewardDeps {
 
 const ROUND_MS = 200;
 
-/** Starts the jobs whose turn it is, lets those go on whose quota is filled again, and ends those that have come to their end. */
+/** Gives jobs their turn, lets those go on whose quota is filled again, and ends those that have come to their end. */
 export function createSteward(deps: StewardDeps): Worker {
   return {
     name: 'bulk-steward',

@@ -274,8 +274,8 @@ async function fileOf(
 
 /** @throws AppError `too_many`, naming the jobs in the way */
 async function requireRoom(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
-  const active = await lockActiveBulkJobs(db, accountId);
-  if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
+  const { active, queuedCount } = await lockActiveBulkJobs(db, accountId);
+  if (queuedCount < maxQueued) return;
   throw new AppError(
     'too_many',
     `${maxQueued} bulk operations are waiting already; cancel one or come again later.`,

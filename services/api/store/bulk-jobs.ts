@@ -42,9 +42,9 @@ const COLUMNS = `
   j.id, j.account_id, j.resource, j.operation, j.request, j.status, j.pause_reason, j.ending, j.error, j.total,
   j.estimated, j.processed, j.succeeded, j.failed, j.skipped, j.error_counts, j.recent_errors, j.rate,
   j.created_at, j.created_at::text as created_at_text, j.started_at, j.last_updated_at, j.ended_at,
-  case when j.status = 'pending' then (
+  case when j.status = 'pending' and j.admitted_at is null then (
     select count(*)::int from bulk_jobs q
-    where q.status = 'pending' and q.account_id = j.account_id and (q.created_at, q.id) <= (j.created_at, j.id)
+    where q.status = 'pending' and q.admitted_at is null and q.account_id = j.account_id and (q.created_at, q.id) <= (j.created_at, j.id)
   ) end as queue_position`;
 
 export async function findBulkJob(
@@ -112,18 +112,21 @@ export async function insertBulkJob(db: Queryable, job: NewBulkJob): Promise<voi
   await enqueueOutbox(db, [{ topic: 'jobs', key: job.id, type: 'JobCreated', payload }]);
 }
 
-/** Jobs of one account that have not ended, oldest first. Until the transaction ends no other request of it adds one. */
+/** Jobs of one account that have not ended, oldest first, and how many of them wait for their turn. Until the transaction ends no other request of it adds one. */
 export async function lockActiveBulkJobs(
   db: Queryable,
   accountId: string,
-): Promise<{ id: string; status: string }[]> {
+): Promise<{ active: { id: string; status: string }[]; queuedCount: number }> {
   await db.query(`select pg_advisory_xact_lock(hashtextextended('tandem.bulk.' || $1, 0))`, [accountId]);
-  const { rows } = await db.query<{ id: string; status: string }>(
-    `select id, status from bulk_jobs where account_id = $1 and status in ('pending', 'running', 'paused')
-     order by created_at, id`,
+  const { rows } = await db.query<{ id: string; status: string; is_queued: boolean }>(
+    `select id, status, status = 'pending' and admitted_at is null as is_queued from bulk_jobs
+     where account_id = $1 and status in ('pending', 'running', 'paused') order by created_at, id`,
     [accountId],
   );
-  return rows;
+  return {
+    active: rows.map(({ id, status }) => ({ id, status })),
+    queuedCount: rows.filter((row) => row.is_queued).length,
+  };
 }
 
 /** What asking a job for something came to: its status after it, or undefined when there is no such job. */
@@ -158,13 +161,19 @@ export function cancelBulkJob(pool: Pool, accountId: string | null, id: string):
   });
 }
 
-/** Chunks in hand are finished; no other is begun. */
+/**
+ * Chunks in hand are finished; no other is begun. A job that does not run yet gives its turn up, and its items are listed when it has
+ * the next one: they are those of when it starts.
+ */
 export function pauseBulkJob(pool: Pool, accountId: string | null, id: string): Promise<Asked> {
   return inTransaction(pool, async (db) => {
     const status = await lockJob(db, accountId, id);
     if (status === undefined || isEnded(status)) return status;
     await db.query(
-      `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp()
+      `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp(),
+         admitted_at = case when started_at is null then null else admitted_at end,
+         lease_owner = case when started_at is null then null else lease_owner end,
+         lease_expires_at = case when started_at is null then null else lease_expires_at end
        where id = $1 and ending is null`,
       [id],
     );

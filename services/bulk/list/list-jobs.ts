@@ -17,7 +17,7 @@ const MAX_TRIES = 5;
 
 const RETRY_MS = 2_000;
 
-/** Lists the items of jobs that were started, one job at a time; a process runs several of these. */
+/** Lists the items of jobs whose turn it is, one job at a time; a process runs several of these. */
 export function createLister(index: number, owner: string, deps: ListDeps & { readonly log: Log }): Worker {
   return {
     name: `bulk-lister-${index}`,
@@ -44,6 +44,7 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
     const total = await listJob(claim, deps, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
     log.info(total === undefined ? 'bulk.listing_let_go' : 'bulk.listed', { total, durationMs });
+    if (total !== undefined && !claim.isStarted) log.info('bulk.job_started');
     if (total === undefined) await releaseListing(control, claim, 0);
   } catch (error) {
     const failure = toFailure(error, claim.listCount - claim.round);

@@ -2,7 +2,9 @@ import type { Pool } from 'pg';
 import type { BulkRequest } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
 import { LEASE_SECONDS } from './lease.ts';
+import { jobStarted } from './start-jobs.ts';
 
 /** A job whose items are to be listed by this process. */
 export interface ClaimedListing {
@@ -10,6 +12,8 @@ export interface ClaimedListing {
   readonly owner: string;
   /** Fences what this listing writes. */
   readonly listCount: number;
+  /** It runs already: this is a further round of live semantics. */
+  readonly isStarted: boolean;
   readonly request: BulkRequest;
   /** The storage path of the file of IDs, where the items come from one. */
   readonly filePath: string | null;
@@ -25,10 +29,10 @@ const CLAIM = `
 update bulk_jobs j set lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second', list_count = list_count + 1
 where j.id = (
   select id from bulk_jobs
-  where status = 'running' and ending is null and listed_at is null
+  where (status = 'running' or status = 'pending' and admitted_at is not null) and ending is null and listed_at is null
     and (lease_expires_at is null or lease_expires_at < now())
   order by created_at, id limit 1 for update skip locked)
-returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks,
+returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.started_at is not null as started,
   (select path from bulk_files f where f.id = j.file_id) as path,
   (select source_id from accounts a where a.id = j.account_id) as source_id`;
 
@@ -41,6 +45,7 @@ interface ListingRow {
   list_round: number;
   listed_items: string;
   listed_chunks: number;
+  started: boolean;
 }
 
 /**
@@ -57,6 +62,7 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
       jobId: row.id,
       owner,
       listCount: row.list_count,
+      isStarted: row.started,
       request: row.request,
       filePath: row.path,
       sourceId: row.source_id,
@@ -67,7 +73,7 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
   });
 }
 
-const HELD = `id = $1 and lease_owner = $2 and list_count = $3 and ending is null and status in ('running', 'paused')`;
+const HELD = `id = $1 and lease_owner = $2 and list_count = $3 and ending is null and status in ('pending', 'running', 'paused')`;
 
 const fence = ({ jobId, owner, listCount }: ClaimedListing) => [jobId, owner, listCount];
 
@@ -79,19 +85,28 @@ export async function renewListing(db: Queryable, claim: ClaimedListing): Promis
   return rowCount === 1;
 }
 
-/** From here on the job's chunks are claimed. */
-export async function finishListing(
-  db: Queryable,
+/**
+ * From here on the job's chunks are claimed. Only now is it running: a list that its lister did not finish is begun anew under another
+ * snapshot, and who sees a job run may rely on its items being those of before.
+ */
+export function finishListing(
+  pool: Pool,
   claim: ClaimedListing,
   total: number,
   nowMs: number,
 ): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update bulk_jobs set total = $4, listed_at = clock_timestamp(), last_updated_at = clock_timestamp(),
-       rate_at = $5, lease_owner = null, lease_expires_at = null where ${HELD}`,
-    [...fence(claim), total, new Date(nowMs)],
-  );
-  return rowCount === 1;
+  return inTransaction(pool, async (db) => {
+    const { rowCount } = await db.query(
+      `update bulk_jobs set total = $4, listed_at = clock_timestamp(), last_updated_at = clock_timestamp(),
+         status = case when status = 'pending' then 'running' else status end,
+         started_at = coalesce(started_at, clock_timestamp()),
+         rate_at = $5, lease_owner = null, lease_expires_at = null where ${HELD}`,
+      [...fence(claim), total, new Date(nowMs)],
+    );
+    if (rowCount !== 1) return false;
+    if (!claim.isStarted) await enqueueOutbox(db, [jobStarted(claim.jobId)]);
+    return true;
+  });
 }
 
 /** Lets another try, after a while. */

@@ -3,13 +3,14 @@ import { type QuotaPeriod, spanOf } from '../../../shared/domain/quota-period.ts
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { toRange } from '../../../shared/store/bulk-quota.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
 
 /** Any constant will do; it only has to be the same in every worker. */
 const START_LOCK = 7_264_115;
 
 /**
- * Starts the jobs whose turn it is: of each account the oldest, as many as it may have at once. A paused job keeps its place.
+ * Gives jobs their turn: of each account the oldest, as many as it may have at once. One whose items are known runs from here on, any
+ * other when they are listed; until then it has its place all the same, and a paused job that has run keeps its own.
  * One worker at a time, because two at once would each count the other's short.
  */
 const START = `
@@ -17,35 +18,39 @@ with turn as (
   select j.id, row_number() over (partition by j.account_id order by j.created_at, j.id) as place,
     a.max_running_bulk - (
       select count(*) from bulk_jobs r
-      where r.account_id = j.account_id and r.status in ('running', 'paused') and r.started_at is not null) as room
+      where r.account_id = j.account_id and (r.status in ('running', 'paused') and r.started_at is not null
+        or r.status = 'pending' and r.admitted_at is not null)) as room
   from bulk_jobs j join accounts a on a.id = j.account_id
-  where j.status = 'pending' and j.ending is null
+  where j.status = 'pending' and j.admitted_at is null and j.ending is null
 )
-update bulk_jobs j set status = 'running', started_at = coalesce(j.started_at, clock_timestamp()),
-  last_updated_at = clock_timestamp(), rate_at = $1, rate_processed = processed
-from turn where turn.id = j.id and turn.place <= turn.room and j.status = 'pending'
-returning j.id`;
+update bulk_jobs j set admitted_at = clock_timestamp(), last_updated_at = clock_timestamp(), rate_at = $1, rate_processed = processed,
+  status = case when j.listed_at is null then 'pending' else 'running' end,
+  started_at = case when j.listed_at is null then null else clock_timestamp() end
+from turn where turn.id = j.id and turn.place <= turn.room and j.status = 'pending' and j.admitted_at is null
+returning j.id, j.status`;
 
+/** @returns the jobs that run from here on */
 export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
   return inTransaction(pool, async (db) => {
     const lock = await db.query<{ mine: boolean }>('select pg_try_advisory_xact_lock($1) as mine', [
       START_LOCK,
     ]);
     if (lock.rows[0]?.mine !== true) return [];
-    const { rows } = await db.query<{ id: string }>(START, [new Date(nowMs)]);
-    if (rows.length > 0) {
-      await enqueueOutbox(
-        db,
-        rows.map(({ id }) => ({
-          topic: 'jobs',
-          key: id,
-          type: 'JobStarted',
-          payload: { job_id: id, kind: 'bulk', attempt: 1 },
-        })),
-      );
-    }
-    return rows.map(({ id }) => id);
+    const { rows } = await db.query<{ id: string; status: string }>(START, [new Date(nowMs)]);
+    const started = rows.filter(({ status }) => status === 'running').map(({ id }) => id);
+    if (started.length > 0) await enqueueOutbox(db, started.map(jobStarted));
+    return started;
   });
+}
+
+/** What the feed of jobs is told. */
+export function jobStarted(jobId: string): OutboxEntry {
+  return {
+    topic: 'jobs',
+    key: jobId,
+    type: 'JobStarted',
+    payload: { job_id: jobId, kind: 'bulk', attempt: 1 },
+  };
 }
 
 /**

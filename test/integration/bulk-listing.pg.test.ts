@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let world: BulkWorld;
+beforeAll(async () => {
+  world = await openBulkWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const voidAll = { resource: 'invoices', operation: 'void', async: true, filter: { status: { eq: 'open' } } };
+
+const isAnyoneWaiting = async () => {
+  const { rows } = await world.api.pool.query<{ count: number }>(
+    `select count(*)::int from pg_locks where relation = 'documint.invoices'::regclass and not granted`,
+  );
+  return (rows[0]?.count ?? 0) > 0;
+};
+
+test('a job is pending until its items are fixed, holds its place meanwhile, and is running from then on', async () => {
+  const { key, id, ids } = await world.account(4);
+  await world.api.pool.query('update accounts set max_running_bulk = 1, bulk_quota = 0 where id = $1', [id]);
+  const first = (await world.submit(key, voidAll)).json.job_id;
+  const second = (await world.submit(key, voidAll)).json.job_id;
+  const blocker = await world.api.pool.connect();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => blocker.release());
+  stack.defer(await world.startWorker());
+  await world.until(key, first, 'paused');
+  await world.api.call('POST', `/bulk/operations/${first}/cancel`, { key });
+  // The job whose turn it is now finds the table locked, as a busy lister would find it later.
+  await blocker.query('begin; lock table documint.invoices');
+  const third = (await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids }, {}))
+    .json.job_id;
+  await waitFor('the lister waits for the table', isAnyoneWaiting);
+  const listed = await world.status(key, second);
+  expect(listed).toMatchObject({ status: 'pending', started_at: null });
+  expect(listed.queue_position).toBeUndefined();
+  expect(await world.status(key, third)).toMatchObject({ status: 'pending', queue_position: 1 });
+  await blocker.query('commit');
+  const paused = await world.until(key, second, 'paused');
+  expect(paused).toMatchObject({ total: 4, started_at: expect.any(String) });
+  await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
+  await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
+  expect(await world.until(key, second)).toMatchObject({ status: 'completed', succeeded: 4 });
+  expect(await world.until(key, third)).toMatchObject({ status: 'completed', skipped: 4 });
+  const told = await world.api.pool.query<{ type: string }>(
+    'select type from outbox where key = $1 order by id',
+    [second],
+  );
+  expect(told.rows.map(({ type }) => type)).toEqual(['JobCreated', 'JobStarted', 'JobCompleted']);
+});
+
+test('a job that is paused while its items are listed gives its place up, and lists them anew at its next turn', async () => {
+  const { key, id, ids } = await world.account(3);
+  await world.api.pool.query('update accounts set max_running_bulk = 1 where id = $1', [id]);
+  const first = (await world.submit(key, voidAll)).json.job_id;
+  const blocker = await world.api.pool.connect();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => blocker.release());
+  await blocker.query('begin; lock table documint.invoices');
+  stack.defer(await world.startWorker());
+  await waitFor('the lister waits for the table', isAnyoneWaiting);
+  const ask = (action: string) => world.api.call('POST', `/bulk/operations/${first}/${action}`, { key });
+  expect((await ask('pause')).json).toMatchObject({ status: 'paused', started_at: null });
+  await blocker.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
+  await blocker.query('commit');
+  const other = (await world.submit(key, { ...voidAll, filter: { id: { eq: ids[1] } } })).json.job_id;
+  expect(await world.until(key, other)).toMatchObject({ status: 'completed', succeeded: 1 });
+  expect(await world.status(key, first)).toMatchObject({ status: 'paused', processed: 0 });
+  expect((await ask('resume')).status).toBe(202);
+  expect(await world.until(key, first)).toMatchObject({ status: 'completed', total: 1, succeeded: 1 });
+});
