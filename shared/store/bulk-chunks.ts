@@ -2,7 +2,25 @@ import type { ListedItem } from '../domain/bulk.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
 /** Items of a chunk of HTTP requests: what one worker has in hand, and what a crash makes it ask again. */
-export const HTTP_CHUNK_ITEMS = 50;
+const HTTP_CHUNK_ITEMS = 50;
+
+/** Smaller chunks would cost a job of millions more than what they do. */
+const LEAST_CHUNK_ITEMS = 20;
+
+/**
+ * Items of a job's chunks. Failures are counted when a chunk is done, so of a job with `max_failures` no chunk holds more than that
+ * many (but at least 20): when the limit is reached no further one is claimed, and what is in hand then, a chunk of each worker at
+ * most, is all that may be done beyond.
+ *
+ * @param most of a chunk whose rows are changed by a statement
+ */
+export function chunkItemsOf(
+  { isHttp, maxFailures }: { isHttp: boolean; maxFailures: number | null },
+  most: number,
+): number {
+  const usual = isHttp ? HTTP_CHUNK_ITEMS : most;
+  return maxFailures === null ? usual : Math.min(usual, Math.max(maxFailures, LEAST_CHUNK_ITEMS));
+}
 
 export interface NewChunk {
   readonly chunk: number;

@@ -253,7 +253,7 @@ test('jobs over the limit of an account wait in order', async () => {
   await world.until(key, jobs[10] ?? '', 'paused');
   expect(await world.status(key, jobs[11] ?? '')).toMatchObject({ status: 'pending', queue_position: 1 });
   await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
-  await world.until(key, jobs[11] ?? '');
+  for (const job of jobs) await world.until(key, job);
   const list = await world.api.call('GET', '/bulk/operations?status=completed&limit=200', { key });
   expect(list.json.data).toHaveLength(11);
 });
@@ -276,26 +276,36 @@ test('a small job of one account is not held up by a large one of another', asyn
   expect(await world.results(large.key, first.json.job_id)).toHaveLength(json.processed);
 });
 
-test('as many failures as max_failures end the job, with what is done readable', async () => {
-  const { key, ids } = await world.account(100);
-  const missing = Array.from({ length: 100 }, (_, index) => String(90_000_000 + index));
-  const { json } = await world.submit(key, {
-    resource: 'invoices',
-    operation: 'void',
-    async: true,
-    ids: [...ids.slice(0, 50), ...missing, ...ids.slice(50)],
-    max_failures: 10,
+test('as many failures as max_failures end the job: work stops early, and what is done is readable', async () => {
+  const { key, ids } = await world.account(450);
+  const missing = Array.from({ length: 50 }, (_, index) => String(90_000_000 + index));
+  const byIds = { ids: [...missing, ...ids] };
+  const upload = await world.api.call('POST', '/bulk/files', {
+    key,
+    body: byIds.ids.join('\n'),
+    headers: { 'content-type': 'text/plain' },
   });
+  const workers = 2;
   await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_MAX_CHUNKS: '1' }));
-  const done = await world.until(key, json.job_id);
-  expect(done.status).toBe('failed');
-  expect(done.error.code).toBe('max_failures');
-  expect(done.failed).toBeGreaterThanOrEqual(10);
-  expect(done.processed).toBe(done.succeeded + done.failed + done.skipped);
-  expect(done.error_summary).toEqual([{ code: 'not_found', count: done.failed }]);
-  expect(done.recent_errors).toHaveLength(10);
-  expect(await world.results(key, json.job_id, '&status=failed')).toHaveLength(done.failed);
+  stack.defer(await world.startWorker({ BULK_MAX_CHUNKS: String(workers), BULK_CHUNK_ITEMS: '1000' }));
+  for (const which of [byIds, { file_id: upload.json.file_id }]) {
+    const { json } = await world.submit(key, {
+      resource: 'invoices',
+      operation: 'void',
+      async: true,
+      ...which,
+      max_failures: 5,
+    });
+    const done = await world.until(key, json.job_id);
+    expect(done).toMatchObject({ status: 'failed', total: 500, error: { code: 'max_failures' } });
+    expect(done.failed).toBeGreaterThanOrEqual(5);
+    expect(done.processed).toBe(done.succeeded + done.failed + done.skipped);
+    // What was in hand when the limit was reached: a chunk of each worker.
+    expect(done.processed).toBeLessThanOrEqual(20 * workers);
+    expect(done.error_summary).toEqual([{ code: 'not_found', count: done.failed }]);
+    expect(done.recent_errors).toHaveLength(10);
+    expect(await world.results(key, json.job_id, '&status=failed')).toHaveLength(done.failed);
+  }
 });
 
 test('a key lives as long as its job waits, however long that is, and a week longer', async () => {

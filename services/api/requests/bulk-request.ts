@@ -46,7 +46,10 @@ export function bulkBodySchema(catalog: Catalog) {
       .min(1)
       .max(2 ** 31 - 1)
       .optional()
-      .meta({ description: 'As many failed items end the job as failed.' }),
+      .meta({
+        description:
+          'As many failed items end the job as failed. What is in hand at that moment is finished: of each worker at most as many items, or 20.',
+      }),
   });
 }
 

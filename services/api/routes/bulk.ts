@@ -8,7 +8,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { HTTP_CHUNK_ITEMS } from '../../../shared/store/bulk-chunks.ts';
+import { chunkItemsOf } from '../../../shared/store/bulk-chunks.ts';
 import { askNow } from '../bulk/ask-now.ts';
 import { type CheckedRequest, checkBulkRequest } from '../bulk/check-request.ts';
 import { estimateItems, firstItems, showSample } from '../bulk/estimate-items.ts';
@@ -198,7 +198,10 @@ async function acceptJob(
     fileId: file?.id ?? null,
     estimated,
     items,
-    chunkItems: operation.kind === 'http' ? HTTP_CHUNK_ITEMS : CHUNK_ITEMS,
+    chunkItems: chunkItemsOf(
+      { isHttp: operation.kind === 'http', maxFailures: request.maxFailures },
+      CHUNK_ITEMS,
+    ),
   });
   const answer = answerJson(
     202,

@@ -6,7 +6,7 @@ import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { isAbortError } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { cutChunks, HTTP_CHUNK_ITEMS, insertChunks } from '../../../shared/store/bulk-chunks.ts';
+import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/store/bulk-chunks.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { startPulse } from '../pulse.ts';
 import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
@@ -40,7 +40,8 @@ export async function listJob(
     throw new JobFailedError('operation_gone', 'The catalog has no such operation any more.');
   }
   const table = await loadBulkTable(source, resource);
-  const chunkItems = operation.kind === 'http' ? HTTP_CHUNK_ITEMS : deps.chunkItems;
+  const { maxFailures } = claim.request;
+  const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
   await using pulse = startPulse(() => renewListing(control, claim), stopping);
   const fence = { owner: claim.owner, listCount: claim.listCount };
   const write = async (client: PoolClient): Promise<number | undefined> => {
