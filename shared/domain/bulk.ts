@@ -39,6 +39,17 @@ export interface ItemResult {
   readonly at: string;
 }
 
+/** The code of an item that a synchronous request did not come to. */
+export const NOT_ATTEMPTED = 'not_attempted';
+
+/** Failures for which no record was looked at. */
+const FREE_CODES: ReadonlySet<string> = new Set(['invalid_id', NOT_ATTEMPTED]);
+
+/** Whether an item costs quota: it was done, or at least tried. */
+export function costsQuota({ status, code }: Pick<ItemResult, 'status' | 'code'>): boolean {
+  return status === 'succeeded' || (status === 'failed' && !FREE_CODES.has(code ?? ''));
+}
+
 /** How an item is shown and named by clients: the key's text, or a JSON array of texts where it has several columns. */
 export function showItemId(key: readonly string[]): string {
   return key.length === 1 ? (key[0] ?? '') : JSON.stringify(key);

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { claimChunk } from '../../services/bulk/store/claim-chunk.ts';
+import { reserveQuota } from '../../services/bulk/store/reserve-quota.ts';
+import { startJobs } from '../../services/bulk/store/start-jobs.ts';
+import { noteResults } from '../../shared/bulk/ledger.ts';
 import { ADMIN_KEY } from '../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -103,4 +107,67 @@ test('another limit and another kind of period take effect on a job that is paus
   expect(resumesAt).toMatch(/:30:00\.000Z$/);
   await setQuota(id, { items: null });
   expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 9 });
+});
+
+const malformed = Array.from({ length: 10 }, (_, index) => `bad ${index}`);
+
+test('IDs that are malformed or come again cost nothing, at once and as a job', async () => {
+  const { key, id, ids } = await world.account(20);
+  await setQuota(id, { items: 20 });
+  const body = { resource: 'invoices', operation: 'void' };
+  const now = await world.submit(key, { ...body, ids: [...ids.slice(0, 10), ...malformed, ids[0]] });
+  expect(now).toMatchObject({ status: 200, json: { succeeded: 10, failed: 10, skipped: 1 } });
+  expect(await quotaUse(id)).toEqual([{ used: 10, reserved: 0 }]);
+  const later = { ...body, async: true, ids: [...ids.slice(10), ...malformed, ids[10]] };
+  const { json } = await world.submit(key, later);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'completed',
+    succeeded: 10,
+    failed: 10,
+    quota: { limit: 20, used: 20, remaining: 0 },
+  });
+  const onlyBad = await world.submit(key, { ...body, async: true, ids: malformed });
+  expect(await world.until(key, onlyBad.json.job_id)).toMatchObject({ status: 'completed', failed: 10 });
+  expect(await world.submit(key, { ...body, ids: malformed })).toMatchObject({ status: 200 });
+  expect(await quotaUse(id)).toEqual([{ used: 20, reserved: 0 }]);
+});
+
+test('what a worker did before it died stays covered by what it had set aside, so that no other uses it', async () => {
+  const { key, id, ids } = await world.account(20);
+  await setQuota(id, { items: 10 });
+  const { pool } = world.api;
+  const submit = async (chosen: readonly string[]) =>
+    (await world.submit(key, { ...voidAll, filter: undefined, ids: chosen })).json.job_id;
+  const [first, second] = [await submit(ids.slice(0, 10)), await submit(ids.slice(10))];
+  await startJobs(pool, Date.now());
+  const claimAs = async (owner: string) => {
+    const claim = await claimChunk(pool, owner);
+    if (claim === undefined) throw new Error('there is no chunk to claim');
+    return { claim, reserve: () => reserveQuota(pool, claim, 10, Date.now()) };
+  };
+  const expire = (jobId: string) =>
+    pool.query(`update bulk_chunks set lease_expires_at = now() - interval '1 s' where job_id = $1`, [jobId]);
+  const dying = await claimAs('dying');
+  expect(dying.claim.jobId).toBe(first);
+  expect(await dying.reserve()).toEqual({ kind: 'granted', count: 10 });
+  const done = ids.slice(0, 10).map((itemId, seq) => ({ seq, itemId, status: 'succeeded' as const }));
+  await noteResults(
+    pool,
+    first,
+    done.map((item) => ({ ...item, code: null, message: null, line: null })),
+  );
+  await expire(first);
+  await claimAs('heir');
+  const other = await claimAs('other');
+  expect(other.claim.jobId).toBe(second);
+  expect(await other.reserve()).toEqual({ kind: 'wait' });
+  await expire(first);
+  await expire(second);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, first)).toMatchObject({ status: 'completed', succeeded: 10 });
+  expect(await world.until(key, second, 'paused')).toMatchObject({ status: 'paused', processed: 0 });
+  expect(await quotaUse(id)).toEqual([{ used: 10, reserved: 0 }]);
 });

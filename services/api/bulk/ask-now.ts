@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import type { HandlerFault } from '../../../shared/bulk/call-handler.ts';
 import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
-import type { ItemResult } from '../../../shared/domain/bulk.ts';
+import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { holdQuota, moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
@@ -22,9 +22,6 @@ const CONCURRENCY = 10;
 
 /** Longer than any request takes, so that a hold ends by itself only when its process has died. */
 const HOLD_SECONDS = 60;
-
-/** The code of an item that was not begun, which costs no quota. */
-const NOT_ATTEMPTED = 'not_attempted';
 
 /**
  * An HTTP operation at once, by a path of its own: the handler is asked for each item, some at a time, and whatever is not settled
@@ -78,7 +75,7 @@ export async function askNow(
     await releaseHold(pool, ledgerId).catch(() => undefined);
     throw error;
   }
-  const used = results.filter(({ status, code }) => status !== 'skipped' && code !== NOT_ATTEMPTED).length;
+  const used = results.filter(costsQuota).length;
   // In the request's own transaction, together with its answer.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);

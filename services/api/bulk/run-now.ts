@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { applyItems } from '../../../shared/bulk/apply-items.ts';
 import type { Application } from '../../../shared/bulk/apply-statement.ts';
 import { noteResults, readResults, SYNC_PREFIX, sweepLedger } from '../../../shared/bulk/ledger.ts';
-import type { ItemResult } from '../../../shared/domain/bulk.ts';
+import { costsQuota, type ItemResult } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { type BulkQuota, lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
@@ -46,7 +46,7 @@ export async function runNow(db: Queryable, source: Pool, run: RunNow, nowMs: nu
     isAnnounced: false,
   });
   const results = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
-  const used = results.filter(({ status }) => status !== 'skipped').length;
+  const used = results.filter(costsQuota).length;
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   return results;
 }

@@ -2,7 +2,6 @@ import type { Pool } from 'pg';
 import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { moveQuota } from '../../../shared/store/bulk-quota.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */
@@ -14,6 +13,8 @@ export interface ClaimedChunk {
   readonly owner: string;
   readonly firstSeq: number;
   readonly items: readonly ListedItem[];
+  /** Quota that a worker which died had set aside, of which it may have used some: the ledger tells. */
+  readonly reserved: number;
   readonly request: BulkRequest;
   readonly accountId: string;
   /** The account column's value in the source. */
@@ -49,19 +50,19 @@ select from bulk_jobs where id = $1 and status = 'running' and ending is null fo
 
 const CLAIM = `
 with abandoned as materialized (
-  select c.chunk, c.reserved, c.quota_span from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
+  select c.chunk, c.reserved from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
   order by c.lease_expires_at limit 1 for update skip locked
 ), waiting as materialized (
-  select c.chunk, c.reserved, c.quota_span from bulk_chunks c where c.job_id = $1 and ${WAITING}
+  select c.chunk, c.reserved from bulk_chunks c where c.job_id = $1 and ${WAITING}
   order by c.chunk limit 1 for update skip locked
 ), wanted as materialized (
   select * from abandoned union all select * from waiting limit 1
 )
 update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner = $2,
-  lease_expires_at = now() + $3 * interval '1 second', reserved = 0
+  lease_expires_at = now() + $3 * interval '1 second'
 from wanted, bulk_jobs j join accounts a on a.id = j.account_id
 where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
-returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, wanted.quota_span::text,
+returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved,
   j.request, j.account_id, a.source_id`;
 
 interface ChunkRow {
@@ -70,7 +71,6 @@ interface ChunkRow {
   first_seq: number;
   items: string;
   reserved: number;
-  quota_span: string | null;
   request: BulkRequest;
   account_id: string;
   source_id: string;
@@ -91,10 +91,6 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
   const { rows } = await db.query<ChunkRow>(CLAIM, [jobId, owner, LEASE_SECONDS]);
   const row = rows[0];
   if (row === undefined) return undefined;
-  // What a dead worker had set aside is free again.
-  if (row.quota_span !== null) {
-    await moveQuota(db, row.account_id, row.quota_span, { used: 0, reserved: -row.reserved });
-  }
   return {
     jobId,
     chunk: row.chunk,
@@ -102,6 +98,7 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     owner,
     firstSeq: row.first_seq,
     items: JSON.parse(row.items) as ListedItem[],
+    reserved: row.reserved,
     request: row.request,
     accountId: row.account_id,
     sourceId: row.source_id,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { addCounts, latestErrors } from './report-chunk.ts';
+import { addCounts, chargedItems, latestErrors } from './report-chunk.ts';
 
 const error = (seq: number, at: string) => ({ seq, item_id: String(seq), code: 'x', message: '', at });
 
@@ -17,4 +17,9 @@ test('the ten last failures are kept, newest first, each once', () => {
     error(77, '2026-01-01T00:00:09.500Z'),
   ]);
   expect(latest.map(({ seq }) => seq)).toEqual([77, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+});
+
+test('what was done or tried costs quota, and what was skipped or has an impossible ID does not', () => {
+  const errorCounts = { invalid_id: 3, not_found: 2, rejected: 1 };
+  expect(chargedItems({ succeeded: 10, failed: 6, skipped: 5, errorCounts, recentErrors: [] })).toBe(13);
 });

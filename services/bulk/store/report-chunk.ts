@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type LedgerCounts, MAX_RECENT_ERRORS, type RecentError } from '../../../shared/bulk/ledger.ts';
-import type { BulkRequest } from '../../../shared/domain/bulk.ts';
+import { type BulkRequest, costsQuota } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { moveQuota } from '../../../shared/store/bulk-quota.ts';
@@ -65,7 +65,7 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
     const [chunk] = chunks.rows;
     if (job === undefined || chunk === undefined) return false;
     const { counts } = report;
-    const charged = counts.succeeded + counts.failed;
+    const charged = chargedItems(counts);
     const used = charged - chunk.charged;
     const released = report.delayMs === null ? Math.min(used, chunk.reserved) : chunk.reserved;
     if (chunk.quota_span !== null) {
@@ -75,6 +75,13 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
     await saveJob(db, report, chunk, job, nowMs);
     return true;
   });
+}
+
+/** Of the counts, what costs quota. */
+export function chargedItems({ succeeded, errorCounts }: LedgerCounts): number {
+  return Object.entries(errorCounts)
+    .filter(([code]) => costsQuota({ status: 'failed', code }))
+    .reduce((sum, [, count]) => sum + count, succeeded);
 }
 
 async function saveChunk(

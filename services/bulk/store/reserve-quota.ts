@@ -12,7 +12,10 @@ export type Reservation =
   /** The chunk is no longer ours. */
   | { readonly kind: 'lost' };
 
-/** Sets quota aside before items are touched, so that no number of workers goes over it. */
+/**
+ * Sets quota aside before items are touched, so that no number of workers goes over it. What the chunk had set aside before is free
+ * again in the same moment; whoever has it must have reported what became of that.
+ */
 export function reserveQuota(
   pool: Pool,
   claim: ClaimedChunk,
@@ -20,17 +23,25 @@ export function reserveQuota(
   nowMs: number,
 ): Promise<Reservation> {
   return inTransaction(pool, async (db) => {
-    const { limit, used, reserved, span } = await lockQuota(db, claim.accountId, nowMs);
-    if (limit !== null && used >= limit) return { kind: 'exhausted' };
-    const count = limit === null ? wanted : Math.min(wanted, limit - used - reserved);
-    if (count <= 0) return { kind: 'wait' };
-    const { rowCount } = await db.query(
-      `update bulk_chunks set reserved = $5, quota_span = $6::tstzrange
-       where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working'`,
-      [claim.jobId, claim.chunk, claim.attempt, claim.owner, count, span],
+    // The chunk before the quota, as reports take them.
+    const { rows } = await db.query<{ reserved: number; quota_span: string | null }>(
+      `select reserved, quota_span::text from bulk_chunks
+       where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working' for update`,
+      [claim.jobId, claim.chunk, claim.attempt, claim.owner],
     );
-    if (rowCount !== 1) return { kind: 'lost' };
+    const held = rows[0];
+    if (held === undefined) return { kind: 'lost' };
+    if (held.quota_span !== null) {
+      await moveQuota(db, claim.accountId, held.quota_span, { used: 0, reserved: -held.reserved });
+    }
+    const { limit, used, reserved, span } = await lockQuota(db, claim.accountId, nowMs);
+    const count = limit === null ? wanted : Math.max(0, Math.min(wanted, limit - used - reserved));
+    await db.query(
+      `update bulk_chunks set reserved = $3, quota_span = $4::tstzrange where job_id = $1 and chunk = $2`,
+      [claim.jobId, claim.chunk, count, span],
+    );
     await moveQuota(db, claim.accountId, span, { used: 0, reserved: count });
-    return { kind: 'granted', count };
+    if (count > 0) return { kind: 'granted', count };
+    return { kind: limit !== null && used >= limit ? 'exhausted' : 'wait' };
   });
 }

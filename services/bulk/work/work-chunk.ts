@@ -71,7 +71,7 @@ async function work(
   claim: ClaimedChunk,
   deps: WorkDeps,
   pulse: Pulse,
-  reportProgress: () => Promise<unknown>,
+  reportProgress: () => Promise<boolean>,
 ): Promise<ChunkOutcome> {
   const { control, source } = deps;
   const { jobId, firstSeq } = claim;
@@ -84,6 +84,8 @@ async function work(
   const { decided, open } = splitItems(claim, done);
   await noteResults(source, jobId, decided);
   if (open.length === 0) return 'worked';
+  // After the look at what is done: the others are in the reservation to come, and nothing is in neither.
+  if (claim.reserved > 0 && !(await reportProgress())) return 'lost';
   const reservation = await reserveQuota(control, claim, open.length, deps.now());
   switch (reservation.kind) {
     case 'lost':
