@@ -21,6 +21,19 @@ test('a refused value is the item’s, an obstacle passes, and a table that chan
   expect(judgeSourceError(new Error('socket hang up'))).toBe('wait');
 });
 
+test('a class of codes that PostgreSQL does not have is the product’s own word on the item', () => {
+  for (const code of ['UX001', '45000', 'ZZ999', 'p0001'])
+    expect(judgeSourceError(failure(code))).toBe('reject');
+  for (const code of ['08006', '53100', '57P01']) expect(judgeSourceError(failure(code))).toBe('wait');
+  for (const code of ['0A000', '28000', '3D000', '58030', '54001', 'XX000', 'HV000']) {
+    expect(judgeSourceError(failure(code))).toBe('stop');
+  }
+  expect(describeRejection(failure('UX001', { message: 'under audit' }))).toEqual({
+    code: 'rejected',
+    message: 'under audit',
+  });
+});
+
 test('a customer reads the rule or what the product’s own trigger says, and nothing of the inside', () => {
   expect(describeRejection(failure('23514', { constraint: 'total_is_positive' }))).toEqual({
     code: 'constraint_violation',

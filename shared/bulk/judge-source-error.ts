@@ -6,16 +6,27 @@ import pg from 'pg';
  */
 export type SourceVerdict = 'reject' | 'too_slow' | 'wait' | 'stop';
 
-/** Rows are read and changed by rules that the product's own triggers may refuse by, with codes of their own. */
+/** Rows are read and changed by rules that the product's own triggers may refuse by. */
 const REJECTED = /^(22|23|27|44|P0)/;
+
+/** Every class that PostgreSQL gives codes of; any other comes from the product's own functions, and is about the record. */
+const CLASSES_OF_POSTGRES: ReadonlySet<string> = new Set(
+  '00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX'.split(
+    ' ',
+  ),
+);
 const WAITING = /^(40|53|55|57|08|25)/;
 const STATEMENT_TIMED_OUT = '57014';
 
 export function judgeSourceError(error: unknown): SourceVerdict {
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return 'wait';
   if (error.code === STATEMENT_TIMED_OUT) return 'too_slow';
-  if (REJECTED.test(error.code)) return 'reject';
+  if (REJECTED.test(error.code) || isOfProduct(error.code)) return 'reject';
   return WAITING.test(error.code) ? 'wait' : 'stop';
+}
+
+function isOfProduct(code: string): boolean {
+  return !CLASSES_OF_POSTGRES.has(code.slice(0, 2));
 }
 
 /** The reason as a customer may read it: what a trigger says is meant for it, the rest names the rule only. */
@@ -26,7 +37,8 @@ export function describeRejection(error: unknown): { code: string; message: stri
   if (error.code === STATEMENT_TIMED_OUT) {
     return { code: 'timeout', message: 'The database needs too long to change the record.' };
   }
-  if (error.code === 'P0001') return { code: 'rejected', message: error.message.slice(0, MAX_MESSAGE) };
+  if (error.code === 'P0001' || isOfProduct(error.code ?? ''))
+    return { code: 'rejected', message: error.message.slice(0, MAX_MESSAGE) };
   if (error.code?.startsWith('23') === true) {
     const rule = error.constraint === undefined ? '' : ` ${error.constraint}`;
     return { code: 'constraint_violation', message: `The change breaks the rule${rule} (${error.code}).` };

@@ -308,6 +308,25 @@ test('as many failures as max_failures end the job: work stops early, and what i
   }
 });
 
+test('a trigger that refuses one record by a code of its own fails that item, and not the job', async () => {
+  const { key, ids } = await world.account(60);
+  await world.api.pool.query(`
+    create function documint.refuse_one() returns trigger language plpgsql as $$
+      begin raise exception 'invoice % is under audit', new.id using errcode = 'UX001'; end $$;
+    create trigger refuse_one before update on documint.invoices for each row
+      when (new.id = ${ids[30]}) execute function documint.refuse_one()`);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 59, failed: 1 });
+  const told = { item_id: ids[30], code: 'rejected', message: `invoice ${ids[30]} is under audit` };
+  expect(done.recent_errors).toMatchObject([told]);
+  const again = await world.submit(key, { resource: 'invoices', operation: 'void', ids: ids.slice(29, 32) });
+  expect(again).toMatchObject({ status: 200, json: { skipped: 2, failed: 1 } });
+  expect(again.json.results[1]).toMatchObject(told);
+});
+
 test('a key lives as long as its job waits, however long that is, and a week longer', async () => {
   const { key, id } = await world.account(4);
   await world.api.pool.query('update accounts set bulk_quota = 2 where id = $1', [id]);
