@@ -308,6 +308,34 @@ test('as many failures as max_failures end the job: work stops early, and what i
   }
 });
 
+test('an ID that comes again in a list is done once, and told as a duplicate where it comes again', async () => {
+  const { key, ids, sourceId } = await world.account(3);
+  const [a = '', b = '', c = ''] = ids;
+  const sent = [a, b, a, `0${b}`, c, Number(a)];
+  const body = { resource: 'invoices', operation: 'void', async: true, ids: sent };
+  const { json } = await world.submit(key, body);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'completed',
+    total: 6,
+    succeeded: 3,
+    skipped: 3,
+    failed: 0,
+    quota: { used: 3 },
+  });
+  const results = await world.results(key, json.job_id);
+  expect(results.map(({ item_id, status, code }) => [item_id, status, code])).toEqual([
+    [a, 'succeeded', undefined],
+    [b, 'succeeded', undefined],
+    [a, 'skipped', 'duplicate'],
+    [b, 'skipped', 'duplicate'],
+    [c, 'succeeded', undefined],
+    [a, 'skipped', 'duplicate'],
+  ]);
+  expect(await voided(sourceId)).toEqual(ids);
+});
+
 test('a trigger that refuses one record by a code of its own fails that item, and not the job', async () => {
   const { key, ids } = await world.account(60);
   await world.api.pool.query(`
