@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createLog } from '../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { openSilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let world: BulkWorld;
@@ -70,4 +72,65 @@ test('a job that is paused while its items are listed gives its place up, and li
   expect(await world.status(key, first)).toMatchObject({ status: 'paused', processed: 0 });
   expect((await ask('resume')).status).toBe(202);
   expect(await world.until(key, first)).toMatchObject({ status: 'completed', total: 1, succeeded: 1 });
+});
+
+test('while the source is away the items are listed later, however often that failed before', async () => {
+  const { key } = await world.account(3);
+  const source = new URL(world.api.databaseUrl);
+  await using proxy = await openSilentProxy(source.hostname, Number(source.port));
+  const away = new URL(source);
+  away.host = `127.0.0.1:${proxy.port}`;
+  const lines: { event: string; listCount?: number }[] = [];
+  const log = createLog('warn', {}, (line) => lines.push(JSON.parse(line)));
+  await using stack = new AsyncDisposableStack();
+  const settings = { DATABASE_URL: away.href, CONTROL_DATABASE_URL: source.href };
+  stack.defer(await world.startWorker(settings, log));
+  proxy.cut(1);
+  const { json } = await world.submit(key, voidAll);
+  const tries = 20;
+  await world.api.pool.query(
+    'update bulk_jobs set list_count = $2, lease_owner = null, lease_expires_at = null where id = $1',
+    [json.job_id, tries],
+  );
+  await waitFor('a late try has failed', () =>
+    lines.some(({ event, listCount = 0 }) => event === 'bulk.listing_failed' && listCount > tries),
+  );
+  expect(await world.status(key, json.job_id)).toMatchObject({ status: 'pending', processed: 0 });
+  proxy.cut(Number(source.port));
+  // As if the time until the next try were over.
+  const isDone = waitFor('the job has ended', async () => {
+    await world.api.pool.query(
+      'update bulk_jobs set lease_expires_at = now() where id = $1 and lease_owner is null',
+      [json.job_id],
+    );
+    const status = await world.status(key, json.job_id);
+    return ['completed', 'failed'].includes(status.status) ? status : undefined;
+  });
+  expect(await isDone).toMatchObject({ status: 'completed', succeeded: 3 });
+});
+
+test('a job whose file of IDs is gone from storage fails by that, and the next one has its place', async () => {
+  const { key, id, ids } = await world.account(1);
+  await world.api.pool.query('update accounts set max_running_bulk = 1 where id = $1', [id]);
+  const upload = await world.api.call('POST', '/bulk/files', {
+    key,
+    body: ids.join('\n'),
+    headers: { 'content-type': 'text/plain' },
+  });
+  const body = { resource: 'invoices', operation: 'void', async: true };
+  const first = (await world.submit(key, { ...body, file_id: upload.json.file_id })).json.job_id;
+  const second = (await world.submit(key, voidAll)).json.job_id;
+  const { rows } = await world.api.pool.query<{ path: string }>('select path from bulk_files where id = $1', [
+    upload.json.file_id,
+  ]);
+  await world.api.storage.delete(rows[0]?.path ?? '');
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, first)).toMatchObject({
+    status: 'failed',
+    started_at: null,
+    processed: 0,
+    error: { code: 'file_gone' },
+  });
+  expect(await world.until(key, second)).toMatchObject({ status: 'completed', succeeded: 1 });
 });

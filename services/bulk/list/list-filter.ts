@@ -2,11 +2,28 @@ import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { keyOf, type Statement } from '../../../shared/bulk/select-items.ts';
 import type { ListedItem } from '../../../shared/domain/bulk.ts';
+import { SourceAnswerError } from './judge-listing-error.ts';
 
 const PAGE_ITEMS = 10_000;
 
-/** The items that a selection finds under one snapshot, in key order, in pages. */
+/**
+ * The items that a selection finds under one snapshot, in key order, in pages.
+ *
+ * @throws SourceAnswerError
+ */
 export async function* listFilter(
+  client: PoolClient,
+  selection: Statement,
+  table: BulkTable,
+): AsyncGenerator<ListedItem[]> {
+  try {
+    yield* readPages(client, selection, table);
+  } catch (cause) {
+    throw new SourceAnswerError(cause);
+  }
+}
+
+async function* readPages(
   client: PoolClient,
   { text, values }: Statement,
   table: BulkTable,

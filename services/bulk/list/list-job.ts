@@ -10,6 +10,7 @@ import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/store/bul
 import { JobFailedError } from '../job-failed-error.ts';
 import { startPulse } from '../pulse.ts';
 import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
+import { SourceAnswerError } from './judge-listing-error.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 
@@ -26,7 +27,7 @@ export interface ListDeps {
  * Writes down which items a job has, or which are new in a round of live semantics, in chunks. @returns how many it has by now, or undefined when the job is no longer
  * ours to list.
  *
- * @throws JobFailedError when it can't be had whoever tries
+ * @throws JobFailedError when it can't be had whoever tries; SourceAnswerError
  */
 export async function listJob(
   claim: ClaimedListing,
@@ -39,7 +40,9 @@ export async function listJob(
   if (resource === undefined || operation === undefined) {
     throw new JobFailedError('operation_gone', 'The catalog has no such operation any more.');
   }
-  const table = await loadBulkTable(source, resource);
+  const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
+    throw new SourceAnswerError(cause);
+  });
   const { maxFailures } = claim.request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
   await using pulse = startPulse(() => renewListing(control, claim), stopping);

@@ -1,0 +1,68 @@
+import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
+import { FilterError } from '../../../shared/domain/bulk-filter.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
+import { JobFailedError } from '../job-failed-error.ts';
+
+/** What the source said when it was asked for a job's items. The control store's errors look the same, and are no job's fault. */
+export class SourceAnswerError extends Error {
+  override readonly name = 'SourceAnswerError';
+
+  constructor(cause: unknown) {
+    super("asking the source for a job's items", { cause });
+  }
+}
+
+/** Each takes as long as a statement may (list-filter.ts), so a query that is not done by then is the job's own fault. */
+const MAX_SLOW_TRIES = 3;
+
+export interface ListingFailure {
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * What a failed listing means for its job, and what its customer is told. Undefined: it is tried again, for as long as it takes. Only what
+ * is about the job itself ends it; a source, a storage or a control store that is not reachable now is not.
+ */
+export function judgeListingError(error: unknown, tries: number): ListingFailure | undefined {
+  if (error instanceof JobFailedError) return { code: error.code, message: error.message };
+  if (error instanceof FilterError) {
+    return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
+  }
+  if (error instanceof StorageNotFoundError) {
+    return { code: 'file_gone', message: 'The file of IDs is not there any more: upload it again.' };
+  }
+  if (error instanceof StorageRefusedError) {
+    return {
+      code: 'storage_refused',
+      message: 'Storage refuses to let the file of IDs be read: its rights or keys are not as they were.',
+    };
+  }
+  if (error instanceof SourceAnswerError) return judgeSource(error.cause, tries);
+  return undefined;
+}
+
+function judgeSource(cause: unknown, tries: number): ListingFailure | undefined {
+  switch (cause instanceof SetupError ? 'stop' : judgeSourceError(cause)) {
+    case 'wait':
+      return undefined;
+    case 'too_slow':
+      if (tries < MAX_SLOW_TRIES) return undefined;
+      return {
+        code: 'filter_too_slow',
+        message: 'The source database takes too long to find the items: choose fewer, or by indexed fields.',
+      };
+    case 'reject':
+      return {
+        code: 'filter_refused',
+        message: 'The source database can not evaluate the filter for every record.',
+      };
+    case 'stop':
+      return {
+        code: 'source_refused',
+        message:
+          'The source database does not let the items be read: its table or its rights are not as they were.',
+      };
+  }
+}
