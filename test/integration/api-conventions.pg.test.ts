@@ -52,6 +52,23 @@ test('malformed JSON is 400, another type 415, too much 413', async () => {
   expect((await post('null')).status).toBe(422);
 });
 
+test('JSON nested too deep is refused on every route, whatever is deep in it', async () => {
+  const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+  const bodies: readonly [string, string][] = [
+    [
+      '/bulk/operations',
+      `{"resource":"invoices","operation":"void","filter":{"memo":{"eq":${deep(20_000)}}}}`,
+    ],
+    ['/webhooks', `{"url":${deep(4_000)}}`],
+    ['/exports', '[{"a":'.repeat(1_000)],
+  ];
+  for (const [path, body] of bodies) {
+    const { status, json } = await api.call('POST', path, { key, body });
+    expect(status).toBe(400);
+    expect(json).toMatchObject({ code: 'malformed', detail: 'The JSON may be nested at most 64 deep.' });
+  }
+});
+
 test('too much without a length is refused while it arrives, and is not parsed', async () => {
   const answered = new Promise<number | undefined>((resolve, reject) => {
     const sent = request(

@@ -1,4 +1,4 @@
-/** JSON text in which neither the order of keys nor white space matters. Callers bound the depth by validating first. */
+/** JSON text in which neither the order of keys nor white space matters. The door has bounded the depth. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import { requireShallow } from './json-depth.ts';
 
 /**
  * Reads a request's JSON. Too much of it is refused before any of it is parsed, and while it still arrives when it came
@@ -16,6 +17,7 @@ export async function readJsonBody(request: IncomingMessage, maxBytes: number): 
   } catch (cause) {
     throw new AppError('malformed', 'The body is not UTF-8.', { cause });
   }
+  requireShallow(text);
   try {
     return JSON.parse(text);
   } catch (cause) {
