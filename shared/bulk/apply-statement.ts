@@ -1,5 +1,6 @@
 import type { ColumnDescription } from '../catalog/describe-table.ts';
 import type { FilterNode } from '../domain/bulk-filter.ts';
+import { ExactNumber, wholeDigits } from '../domain/exact-json.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { type Binder, createBinder } from './binder.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
@@ -13,7 +14,7 @@ export interface Application {
   readonly jobId: string;
   readonly table: BulkTable;
   readonly operation: BulkOperation;
-  /** As they came with the request, checked. */
+  /** As they came with the request, checked; numbers that a double would change as `ExactNumber`. */
   readonly params: Readonly<Record<string, unknown>>;
   /** Live semantics: items that it no longer holds for are skipped. */
   readonly liveFilter: FilterNode | undefined;
@@ -139,15 +140,23 @@ function assignments({ table, operation, params }: Application, { bind }: Binder
   });
 }
 
-/** A value as it is assigned: arrays element by element, other structures as JSON. */
+/** A value as it is assigned: arrays element by element, other structures as JSON, numbers with the digits that they came with. */
 export function assignedSql(value: unknown, column: ColumnDescription, bind: Binder['bind']): string {
   if (value === null) return 'null';
   const type = comparableType(column);
   if (Array.isArray(value) && type.endsWith('[]')) {
-    return `${bind(value.map((part) => (part === null ? null : String(part))))}::text[]::${type}`;
+    return `${bind(value.map((part) => (part === null ? null : textOf(part, type))))}::text[]::${type}`;
   }
-  const text = typeof value === 'object' || isJson(column) ? JSON.stringify(value) : String(value);
+  const isWritten = isJson(column) || (typeof value === 'object' && !(value instanceof ExactNumber));
+  const text = isWritten ? JSON.stringify(value) : textOf(value, type);
   return `${bind(text)}::text::${type}`;
+}
+
+/** What PostgreSQL reads neither a point nor an exponent for. */
+const WHOLE_TYPE = /^(smallint|integer|bigint)(\[\])?$/;
+
+function textOf(value: unknown, type: string): string {
+  return value instanceof ExactNumber && WHOLE_TYPE.test(type) ? wholeDigits(value) : String(value);
 }
 
 function isJson({ baseTypeOid }: { baseTypeOid: number }): boolean {

@@ -6,6 +6,7 @@ export type BulkStatus = 'pending' | 'running' | 'paused' | 'cancelled' | 'compl
 export interface BulkRequest {
   readonly resource: string;
   readonly operation: string;
+  /** Numbers that a double would change are an `ExactNumber`. */
   readonly params: Readonly<Record<string, unknown>>;
   /** Null: the items were named by `ids` or a file. */
   readonly filter: FilterInput | null;

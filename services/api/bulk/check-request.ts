@@ -15,6 +15,7 @@ import {
   parseFilter,
 } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import { ExactNumber } from '../../../shared/domain/exact-json.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import type { BulkBody } from '../requests/bulk-request.ts';
@@ -148,7 +149,8 @@ async function faultOf(value: unknown, column: ColumnDescription, source: Pool):
   if (LIMITED_TEXTS.has(column.typeOid) && limit > 0 && [...String(value)].length > limit) {
     return `must have at most ${limit} characters`;
   }
-  const isStructure = typeof value === 'object' && ![114, 3802].includes(column.baseTypeOid);
+  const isStructure =
+    typeof value === 'object' && !(value instanceof ExactNumber) && ![114, 3802].includes(column.baseTypeOid);
   if (isStructure && !(Array.isArray(value) && column.typeName.endsWith('[]'))) {
     return `is not a ${column.typeName}`;
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { canonicalJson } from './canonical-json.ts';
 
 test('the order of keys does not matter, that of items does', () => {
@@ -8,6 +9,12 @@ test('the order of keys does not matter, that of items does', () => {
   );
   expect(canonicalJson([1, 2])).not.toBe(canonicalJson([2, 1]));
   expect(canonicalJson(undefined)).toBe('null');
+});
+
+test('numbers that differ in a digit that no double holds are not the same', () => {
+  const textOf = (text: string) => canonicalJson(parseExactJson(text));
+  expect(textOf('{"a":9007199254740993}')).toBe('{"a":9007199254740993}');
+  expect(textOf('{"a":9007199254740992}')).not.toBe(textOf('{"a":9007199254740993}'));
 });
 
 test('any JSON keeps its value and has one text', () => {

@@ -1,7 +1,11 @@
+import { ExactNumber } from '../../../shared/domain/exact-json.ts';
+
 /** JSON text in which neither the order of keys nor white space matters. The door has bounded the depth. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) {
+    return JSON.stringify(value) ?? 'null';
+  }
   const members = Object.entries(value)
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
     .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);

@@ -9,6 +9,7 @@ import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts
 import { answerOnce, readIdempotencyKey } from './idempotency.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { ApiRequest, Route } from './route.ts';
+import { settleNumbers } from './settle-numbers.ts';
 import { validate } from './validate.ts';
 
 export interface MountDeps {
@@ -73,7 +74,10 @@ async function readRequest(
   const idempotencyKey =
     route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
   const maxBodyBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
-  const rawBody = schemas.body === undefined ? undefined : await readJsonBody(ctx.req, maxBodyBytes);
+  const rawBody =
+    schemas.body === undefined
+      ? undefined
+      : settleNumbers(await readJsonBody(ctx.req, maxBodyBytes), route.exactMembers ?? []);
   const query = validate(schemas.query, { ...ctx.query }, 'query');
   const body =
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));

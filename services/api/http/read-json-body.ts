@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { requireShallow } from './json-depth.ts';
 
 /**
- * Reads a request's JSON. Too much of it is refused before any of it is parsed, and while it still arrives when it came
+ * Reads a request's JSON; numbers that a double would change keep their digits. Too much of it is refused before any of it is parsed, and while it still arrives when it came
  * without a length; what follows is drained by the server, bounded by its request timeout.
  *
  * @throws AppError `unsupported_media_type`, `too_large`, `malformed`
@@ -19,7 +20,7 @@ export async function readJsonBody(request: IncomingMessage, maxBytes: number): 
   }
   requireShallow(text);
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch (cause) {
     throw new AppError('malformed', 'The body is not valid JSON.', { cause });
   }

@@ -61,6 +61,8 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly body?: Body;
   /** Where bodies may be larger than elsewhere. */
   readonly maxBodyBytes?: number;
+  /** Members of the body whose numbers keep their digits, as `ExactNumber` where a double would change them. */
+  readonly exactMembers?: readonly string[];
   /** The media type of a body that the route reads by itself. */
   readonly rawBody?: string;
   /** What a schema of one field can't say; sees the body as it came. */

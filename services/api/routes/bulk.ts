@@ -89,6 +89,8 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       body: bulkBodySchema(catalog),
       bodyRules: bulkBodyRules,
       maxBodyBytes: MAX_BULK_BODY_BYTES,
+      // They go on to columns and handlers that may well tell 1.10 from 1.1.
+      exactMembers: ['params'],
       answers: {
         200: {
           description: 'Done, with the result of each item; or with dry_run, what it would come to.',

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
+import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { LEASE_SECONDS } from './lease.ts';
@@ -63,7 +64,7 @@ update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner
 from wanted, bulk_jobs j join accounts a on a.id = j.account_id
 where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
 returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved,
-  j.request, j.account_id, a.source_id`;
+  j.request::text, j.account_id, a.source_id`;
 
 interface ChunkRow {
   chunk: number;
@@ -71,7 +72,7 @@ interface ChunkRow {
   first_seq: number;
   items: string;
   reserved: number;
-  request: BulkRequest;
+  request: string;
   account_id: string;
   source_id: string;
 }
@@ -99,7 +100,8 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     firstSeq: row.first_seq,
     items: JSON.parse(row.items) as ListedItem[],
     reserved: row.reserved,
-    request: row.request,
+    // Its parameters may hold numbers that a double would change.
+    request: parseExactJson(row.request) as BulkRequest,
     accountId: row.account_id,
     sourceId: row.source_id,
   };
