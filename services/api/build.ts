@@ -21,6 +21,7 @@ import { createPresigner } from '../../shared/storage/presign.ts';
 import type { ApiConfig } from './config.ts';
 import { createExportKeeper } from './export-keeper.ts';
 import { createFeedGuard } from './feed-guard.ts';
+import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { createSecretResealer } from './secret-resealer.ts';
@@ -134,6 +135,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     urlLifetimeMs: config.urlLifetimeSeconds * 1_000,
     eventRetentionDays: config.eventRetentionDays,
     maxBodyBytes: config.maxBodyBytes,
+    requestLimits: REQUEST_LIMITS,
     maxQueuedExports: config.maxQueuedExports,
     bulkSource,
     maxQueuedBulk: config.maxQueuedBulk,
@@ -141,8 +143,9 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     now: Date.now,
   });
 
-  const listener = stack.adopt(await openHttpListener(app.callback(), config.port, config.host), (open) =>
-    open.close(),
+  const listener = stack.adopt(
+    await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS),
+    (open) => open.close(),
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
   log.info('service.listening', { port: listener.port, url: publicUrl() });

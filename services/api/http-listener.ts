@@ -1,24 +1,29 @@
-import { createServer, type RequestListener } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { newId } from '../../shared/domain/ids.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import { unreadableRequest } from './http/problem.ts';
+import type { RequestLimits } from './http/request-limits.ts';
 
 /** Connections beyond this are not accepted, so that their number never decides how much memory is used. */
 const MAX_CONNECTIONS = 4_000;
 
-/** A client has this long for its headers, and for its whole request; downloads take as long as they take. */
-const HEADERS_TIMEOUT_MS = 15_000;
-const REQUEST_TIMEOUT_MS = 60_000;
-
 /** Longer than load balancers keep a connection, so that it is never we who close it under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-
-/** After the signal, downloads under way get this long. */
-const DRAIN_LIMIT_MS = 20_000;
 
 /**
  * Opens the port, so that what listens is known before any worker runs. The worker then serves until the signal, and
  * ends when the requests in hand are answered.
+ *
+ * How long a body may take is for whoever reads it; what nobody reads any more is drained for a while.
  *
  * @throws SetupError when the port is taken
  */
@@ -26,15 +31,29 @@ export async function openHttpListener(
   handle: RequestListener,
   port: number,
   host: string,
+  limits: RequestLimits,
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
   const server = createServer(
     {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: limits.headersMs,
+      // The last resort, for what no reader bounds: longer than any of them lets a body take.
+      requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
+      connectionsCheckingInterval: limits.checkEveryMs,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     },
     handle,
   );
+  const answering = new WeakSet<Duplex>();
+  server.on('request', (request, response) => {
+    answering.add(request.socket);
+    response.once('close', () => answering.delete(request.socket));
+    closeUnlessRead(request, response, limits.lingerMs);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // An answer that was begun can't be followed by another.
+    if (answering.has(socket) || !socket.writable) socket.destroy();
+    else refuse(socket, error.code);
+  });
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
@@ -42,7 +61,7 @@ export async function openHttpListener(
   });
   const close = () =>
     new Promise<void>((resolve) => {
-      const limit = setTimeout(() => server.closeAllConnections(), DRAIN_LIMIT_MS);
+      const limit = setTimeout(() => server.closeAllConnections(), limits.drainMs);
       server.close(() => {
         clearTimeout(limit);
         resolve();
@@ -61,6 +80,27 @@ export async function openHttpListener(
     },
   };
   return { port: (server.address() as AddressInfo).port, worker, close };
+}
+
+/** Whoever has its answer and still sends its body, slower than it is thrown away, would hold its connection for nothing. */
+function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
+  response.once('finish', () => {
+    if (request.complete) return;
+    const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
+function refuse(socket: Duplex, code: string | undefined): void {
+  const problem = unreadableRequest(code, newId('req'));
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 function listenFailure(cause: NodeJS.ErrnoException, port: number, host: string): Error {

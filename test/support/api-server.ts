@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createFeedGuard } from '../../services/api/feed-guard.ts';
+import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
+import { openHttpListener } from '../../services/api/http-listener.ts';
 import { createApp } from '../../services/api/server.ts';
 import { createSourceFacts } from '../../services/api/source-facts.ts';
 import { findAccount } from '../../services/api/store/accounts.ts';
@@ -84,6 +84,8 @@ export async function openTestApi(
   const clock: { nowMs: number | undefined } = { nowMs: undefined };
   const now = () => clock.nowMs ?? Date.now();
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
+  // Tests leave requests open that nobody waits for.
+  const requestLimits = { ...REQUEST_LIMITS, drainMs: 0, ...overrides.requestLimits };
   let url = '';
   const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`);
   const unseen = { latest: () => undefined };
@@ -118,6 +120,7 @@ export async function openTestApi(
     urlLifetimeMs: 24 * 60 * 60 * 1_000,
     eventRetentionDays: 30,
     maxBodyBytes: 10_000,
+    requestLimits,
     maxQueuedExports: 3,
     bulkSource,
     maxQueuedBulk: 3,
@@ -125,12 +128,11 @@ export async function openTestApi(
     now,
     ...overrides,
   });
-  const server = stack.adopt(createServer(app.callback()), (open) => {
-    open.close();
-    open.closeAllConnections();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const listener = stack.adopt(
+    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits),
+    (open) => open.close(),
+  );
+  url = `http://127.0.0.1:${listener.port}`;
 
   const call: TestApi['call'] = async (method, path, { key, body, headers = {} } = {}) => {
     const isText = typeof body === 'string';

@@ -8,6 +8,7 @@ import type { Answer } from './answer.ts';
 import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
 import { answerOnce, readIdempotencyKey } from './idempotency.ts';
 import { readJsonBody } from './read-json-body.ts';
+import type { RequestLimits } from './request-limits.ts';
 import type { ApiRequest, Route } from './route.ts';
 import { settleNumbers } from './settle-numbers.ts';
 import { validate } from './validate.ts';
@@ -19,6 +20,7 @@ export interface MountDeps {
   /** Seals the answers kept for idempotency keys. */
   readonly answerBox: SecretBox;
   readonly maxBodyBytes: number;
+  readonly requestLimits: RequestLimits;
   accountExists(accountId: string): Promise<boolean>;
 }
 
@@ -73,11 +75,14 @@ async function readRequest(
   const caller = await callerOf(ctx, route, deps);
   const idempotencyKey =
     route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
-  const maxBodyBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
+  const maxBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
   const rawBody =
     schemas.body === undefined
       ? undefined
-      : settleNumbers(await readJsonBody(ctx.req, maxBodyBytes), route.exactMembers ?? []);
+      : settleNumbers(
+          await readJsonBody(ctx.req, { maxBytes, jsonBodyMs: deps.requestLimits.jsonBodyMs }),
+          route.exactMembers ?? [],
+        );
   const query = validate(schemas.query, { ...ctx.query }, 'query');
   const body =
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));

@@ -6,6 +6,7 @@ const STATUS: Record<AppErrorCode, number> = {
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  timed_out: 408,
   conflict: 409,
   gone: 410,
   precondition_failed: 412,
@@ -24,6 +25,7 @@ const TITLE: Record<number, string> = {
   403: 'Not allowed',
   404: 'Not found',
   405: 'Method not allowed',
+  408: 'Request timeout',
   409: 'Conflict',
   410: 'Gone',
   412: 'Precondition failed',
@@ -32,6 +34,7 @@ const TITLE: Record<number, string> = {
   416: 'Range not satisfiable',
   422: 'Invalid request',
   429: 'Too many requests',
+  431: 'Headers too large',
   500: 'Internal error',
   503: 'Unavailable',
 };
@@ -74,12 +77,25 @@ export function methodNotAllowed(method: string, allowed: readonly string[], req
   return describe(405, 'method_not_allowed', detail, requestId);
 }
 
+/** Of a request that never came to a route, because Node could not read it; `code` is Node's. */
+export function unreadableRequest(code: string | undefined, requestId: string): Problem {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return toProblem(new AppError('timed_out', 'The request did not come in time.'), requestId);
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return describe(431, 'headers_too_large', 'The headers are too large.', requestId);
+  }
+  return toProblem(new AppError('malformed', 'This is no HTTP request that can be read.'), requestId);
+}
+
 /** Headers that go with a problem. */
 export function problemHeaders(error: unknown): Record<string, string> {
   if (!(error instanceof AppError)) return {};
   return {
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
     ...(error instanceof RangeNotSatisfiableError ? { 'content-range': `bytes */${error.bytes}` } : {}),
+    // What is left of the request may come at any time, and would be read as the next one.
+    ...(error.code === 'timed_out' ? { connection: 'close' } : {}),
     ...(error.code === 'unauthorized' ? { 'www-authenticate': 'Bearer' } : {}),
   };
 }

@@ -5,13 +5,16 @@ import { requireShallow } from './json-depth.ts';
 
 /**
  * Reads a request's JSON; numbers that a double would change keep their digits. Too much of it is refused before any of it is parsed, and while it still arrives when it came
- * without a length; what follows is drained by the server, bounded by its request timeout.
+ * without a length; what follows is drained by the server, for a while.
  *
- * @throws AppError `unsupported_media_type`, `too_large`, `malformed`
+ * @throws AppError `unsupported_media_type`, `too_large`, `timed_out`, `malformed`
  */
-export async function readJsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+export async function readJsonBody(
+  request: IncomingMessage,
+  limits: { maxBytes: number; jsonBodyMs: number },
+): Promise<unknown> {
   requireJson(request);
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBytes(request, limits);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -41,7 +44,10 @@ function requireJson({ headers }: IncomingMessage): void {
   }
 }
 
-function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+function readBytes(
+  request: IncomingMessage,
+  { maxBytes, jsonBodyMs }: { maxBytes: number; jsonBodyMs: number },
+): Promise<Buffer> {
   const tooLarge = () => new AppError('too_large', `The body may have at most ${maxBytes} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
@@ -55,7 +61,13 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
     const onEnd = () => finish(() => resolve(Buffer.concat(chunks)));
     const onClose = (cause?: unknown) =>
       finish(() => reject(new AppError('malformed', 'The body ended early.', { cause })));
+    const onLate = () =>
+      finish(() =>
+        reject(new AppError('timed_out', `The body did not come within ${jsonBodyMs / 1_000} s.`)),
+      );
+    const timer = setTimeout(onLate, jsonBodyMs);
     const finish = (settle: () => void) => {
+      clearTimeout(timer);
       // An async iterator would destroy the socket when it is left, and with it the answer.
       request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
       settle();

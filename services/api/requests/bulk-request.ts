@@ -36,12 +36,9 @@ export function bulkBodySchema(catalog: Catalog) {
           '{field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, and "and"/"or" with lists of filters.',
       }),
     file_id: z.string().max(100).optional(),
-    params: z
-      .record(z.string().max(200), z.unknown())
-      .default({})
-      .meta({
-        description: 'Numbers reach columns and handlers digit for digit, however many digits they have.',
-      }),
+    params: z.record(z.string().max(200), z.unknown()).default({}).meta({
+      description: 'Numbers reach columns and handlers digit for digit, however many digits they have.',
+    }),
     async: z.boolean().default(false),
     semantics: z.enum(['snapshot', 'live']).default('snapshot'),
     all: z.boolean().default(false).meta({ description: 'Needed for a filter that matches everything.' }),

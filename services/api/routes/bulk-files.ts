@@ -6,6 +6,8 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson } from '../http/answer.ts';
+import { readUpload } from '../http/read-upload.ts';
+import type { RequestLimits } from '../http/request-limits.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { insertBulkFile } from '../store/bulk-files.ts';
 import { bulkFileSchema } from '../wire-bulk.ts';
@@ -13,13 +15,14 @@ import type { BulkDeps } from './bulk.ts';
 
 export interface BulkFileDeps extends BulkDeps {
   readonly storage: Storage;
+  readonly requestLimits: RequestLimits;
 }
 
 /** About seven million UUIDs. */
 const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
 /** `POST /bulk/files`: more IDs than a body may hold. */
-export function bulkFileRoutes({ storage }: BulkFileDeps): Route[] {
+export function bulkFileRoutes({ storage, requestLimits }: BulkFileDeps): Route[] {
   return [
     defineRoute({
       method: 'POST',
@@ -34,7 +37,7 @@ export function bulkFileRoutes({ storage }: BulkFileDeps): Route[] {
         const accountId = oneAccount(named);
         const id = newId('file');
         const path = `bulk-files/${id}`;
-        const { bytes, items, sha256 } = await store(incoming, storage, path);
+        const { bytes, items, sha256 } = await store(incoming, requestLimits, storage, path);
         let isKept = false;
         try {
           return await once(
@@ -68,9 +71,10 @@ export function bulkFileRoutes({ storage }: BulkFileDeps): Route[] {
   ];
 }
 
-/** Streams the body to storage and counts its IDs on the way. @throws AppError `too_large`, `malformed` */
+/** Streams the body to storage and counts its IDs on the way. @throws AppError `too_large`, `timed_out`, `malformed` */
 async function store(
   incoming: IncomingMessage,
+  limits: RequestLimits,
   storage: Storage,
   path: string,
 ): Promise<{ bytes: number; items: number; sha256: string }> {
@@ -83,9 +87,7 @@ async function store(
   const writer = await storage.openWriter(path);
   const hash = createHash('sha256');
   async function* stored(): AsyncGenerator<Buffer> {
-    // Destroying the request when this loop is left early would take the answer with it.
-    for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
-      const bytes = chunk as Buffer;
+    for await (const bytes of readUpload(incoming, limits)) {
       if (writer.bytes + bytes.length > MAX_FILE_BYTES) throw tooLarge();
       hash.update(bytes);
       await writer.append(bytes);

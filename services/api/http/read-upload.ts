@@ -1,0 +1,40 @@
+import type { Readable } from 'node:stream';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { RequestLimits } from './request-limits.ts';
+
+/**
+ * A body's chunks as they come. Time runs only while the client is waited for, so that a slow storage is never held against it.
+ *
+ * @throws AppError `timed_out` when the client stands still, or takes too long in all
+ */
+export async function* readUpload(
+  body: Readable,
+  { uploadIdleMs, uploadTotalMs }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs'>,
+): AsyncGenerator<Buffer> {
+  // Destroying the request when this is left early would take the answer with it.
+  const chunks = body.iterator({ destroyOnReturn: false });
+  const endsAtMs = performance.now() + uploadTotalMs;
+  try {
+    for (;;) {
+      const leftMs = Math.max(0, endsAtMs - performance.now());
+      const next = await (leftMs < uploadIdleMs
+        ? within(chunks.next(), leftMs, `The upload may take ${uploadTotalMs / 1_000} s.`)
+        : within(chunks.next(), uploadIdleMs, `Nothing has come for ${uploadIdleMs / 1_000} s.`));
+      if (next.done === true) return;
+      yield next.value as Buffer;
+    }
+  } finally {
+    // Not waited for: after a timeout it is done only when the connection is closed.
+    chunks.return?.().catch(() => undefined);
+  }
+}
+
+async function within<T>(work: Promise<T>, limitMs: number, message: string): Promise<T> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new AppError('timed_out', message)), limitMs);
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
