@@ -36,6 +36,9 @@ const VERSION = '0.1.0';
 /** Synchronous bulk operations at once; more wait for one of these. */
 const MAX_BULK_CONNECTIONS = 4;
 
+/** An answer comes before the connections in between give up, and before the control store ends an idle transaction (30 s). */
+const SYNC_APPLY_MS = 20_000;
+
 /** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
 const SOURCE_TIMEOUT_MS = 1_500;
 
@@ -140,6 +143,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     bulkSource,
     maxQueuedBulk: config.maxQueuedBulk,
     syncHandlerMs: config.syncHandlerMs,
+    syncApplyMs: SYNC_APPLY_MS,
     now: Date.now,
   });
 

@@ -14,6 +14,8 @@ export interface ApplyOptions {
   readonly isAnnounced: boolean;
   /** How many items a transaction takes, and is told how long each took; absent, all items go at once. */
   readonly size?: { readonly items: number; note(items: number, tookMs: number): void };
+  /** How long a statement that begins now may take, where that is less than the pool's sessions let it. */
+  statementLimitMs?(): number;
 }
 
 /** Between two looks at rows that are locked: 1.85 s in all, then the items fail with `conflict`. */
@@ -86,6 +88,9 @@ async function applyOrSplit(
     } catch (error) {
       const verdict = error instanceof UnchangedError ? 'reject' : judgeSourceError(error);
       if (error instanceof NotOursError || verdict === 'stop') throw error;
+      if (verdict === 'too_slow' && options.signal.aborted) {
+        throw new NotOursError('the time was over before the statement was', { cause: error });
+      }
       if (verdict === 'wait') {
         if (tries === WAITING_TRIES) throw error;
         await sleep(LOCKED_DELAYS_MS[tries - 1] ?? 0, options.signal);
@@ -109,7 +114,7 @@ async function applyOnce(
   application: Application,
   items: readonly NumberedItem[],
   isLast: boolean,
-  { source, isStillOurs, isAnnounced }: ApplyOptions,
+  { source, isStillOurs, isAnnounced, statementLimitMs }: ApplyOptions,
 ): Promise<ReadonlySet<number>> {
   const statement = applyStatement(application, items, isLast);
   const client = await source.connect();
@@ -121,7 +126,9 @@ async function applyOnce(
   try {
     // Before the changes, so that whoever reads the WAL in order knows the job when they come.
     const announcement = `select pg_logical_emit_message(true, 'tandem.bulk', ${quoteLiteral(application.jobId)})`;
-    await client.query(isAnnounced ? `begin; ${announcement}` : 'begin');
+    const limit = `set local statement_timeout = ${Math.ceil(statementLimitMs?.() ?? 0)}`;
+    const opening = ['begin', ...(statementLimitMs ? [limit] : []), ...(isAnnounced ? [announcement] : [])];
+    await client.query(opening.join('; '));
     const { rows } = await client.query<{ noted: string; changed: string; locked: string }>(statement.text, [
       ...statement.values,
     ]);

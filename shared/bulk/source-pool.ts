@@ -4,7 +4,7 @@ import type { Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
 
 /** A chunk's statement must be over, or undone, well before its lease is. */
-const STATEMENT_TIMEOUT_MS = 10_000;
+export const STATEMENT_TIMEOUT_MS = 10_000;
 
 /** Rows are never waited for; this bounds what is left: ledger rows of another worker at the same chunk, foreign keys. */
 const LOCK_TIMEOUT_MS = 2_000;

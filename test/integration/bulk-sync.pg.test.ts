@@ -239,6 +239,43 @@ test('an item that the database refuses fails by itself, with the rule that it b
   expect(json.results[5].message).toContain('no_void_of_this');
 });
 
+test('what is not done in time fails and is left as it was; what is done is told, charged and kept for a retry', async () => {
+  await using hasty = await openBulkWorld({ syncApplyMs: 1_500 });
+  const { id, key, ids } = await hasty.account(4);
+  const [a, refused, , slow] = ids;
+  // The refused item makes halves of the request. The slow one is slow once the first of them is committed.
+  await hasty.api.pool.query(`
+    create function documint.drag() returns trigger language plpgsql as $$ begin
+      if new.id = ${refused} then raise exception 'not this one'; end if;
+      if new.id = ${slow} and exists (select from documint.invoices where id = ${a} and status = 'void') then
+        perform pg_sleep(60);
+      end if;
+      return new;
+    end $$;
+    create trigger drag before update on documint.invoices for each row execute function documint.drag()`);
+  const body = { resource: 'invoices', operation: 'void', ids };
+  const first = await hasty.submit(key, body, { 'idempotency-key': 'hasty' });
+  expect(first).toMatchObject({ status: 200, json: { total: 4, succeeded: 1, failed: 3 } });
+  expect(first.json.results).toMatchObject([
+    { status: 'succeeded' },
+    { status: 'failed', code: 'rejected' },
+    { status: 'failed', code: 'not_attempted' },
+    { status: 'failed', code: 'not_attempted' },
+  ]);
+  const { rows } = await hasty.api.pool.query('select status from documint.invoices order by id');
+  expect(rows.map(({ status }) => status)).toEqual(['void', 'open', 'open', 'open']);
+  const again = await hasty.submit(key, body, { 'idempotency-key': 'hasty' });
+  expect(again.text).toBe(first.text);
+  expect(again.headers.get('idempotency-replayed')).toBe('true');
+  const used = await hasty.api.pool.query('select used from bulk_quota_use where account_id = $1', [id]);
+  expect(used.rows).toEqual([{ used: '2' }]);
+  const audit = await hasty.api.pool.query(
+    "select details ->> 'items' as items from audit_log where account_id = $1 and action = 'bulk.run'",
+    [id],
+  );
+  expect(audit.rows).toEqual([{ items: '2' }]);
+});
+
 test('what does not go together is told at once', async () => {
   const { key } = await world.account(1);
   const pointers = async (body: Record<string, unknown>) =>

@@ -125,6 +125,7 @@ export async function openTestApi(
     bulkSource,
     maxQueuedBulk: 3,
     syncHandlerMs: 2_000,
+    syncApplyMs: 20_000,
     now,
     ...overrides,
   });

@@ -1,17 +1,31 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
 import { applyItems } from '../../../shared/bulk/apply-items.ts';
-import type { Application } from '../../../shared/bulk/apply-statement.ts';
-import { noteResults, readResults, SYNC_PREFIX, sweepLedger } from '../../../shared/bulk/ledger.ts';
-import { costsQuota, type ItemResult } from '../../../shared/domain/bulk.ts';
+import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
+import {
+  doneItems,
+  noteResults,
+  readResults,
+  SYNC_PREFIX,
+  sweepLedger,
+} from '../../../shared/bulk/ledger.ts';
+import { STATEMENT_TIMEOUT_MS } from '../../../shared/bulk/source-pool.ts';
+import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { type BulkQuota, lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
 import { canonicalJson } from '../http/canonical-json.ts';
 import { numberItems, type RunNow } from './number-items.ts';
+import { isSourceAway } from './while-source-answers.ts';
 
-/** An answer comes before the connections in between give up. */
-const TIME_LIMIT_MS = 20_000;
+/** The source's own limit on a statement is set a little later than ours, so that it is ours that is seen to be over. */
+const STATEMENT_MARGIN_MS = 100;
+
+export interface RunNowDeps {
+  readonly source: Pool;
+  /** For all items together: an answer must come before the connections in between give up. */
+  readonly limitMs: number;
+}
 
 /** More than the greatest cap, which the catalog's schema holds. */
 export const SWEEP_ROWS = 20_000;
@@ -27,28 +41,65 @@ export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined
 }
 
 /**
- * A bulk operation at once, by a path of its own: one statement, no job, no worker.
+ * A bulk operation at once, by a path of its own: one statement, no job, no worker. What is not done when the time is over, or when
+ * the source lets nothing more through though something is done already, fails and is left as it was: the results tell of each item
+ * what became of it, whatever happened.
  *
  * @throws AppError `invalid` when there are more items than the resource's cap, with nothing applied; `too_many` when the
  *   quota does not cover them
  */
-export async function runNow(db: Queryable, source: Pool, run: RunNow, nowMs: number): Promise<ItemResult[]> {
+export async function runNow(
+  db: Queryable,
+  { source, limitMs }: RunNowDeps,
+  run: RunNow,
+  nowMs: number,
+): Promise<ItemResult[]> {
   const { accountId, ledgerId } = run;
   const done = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const { decided, open } = await numberItems(run, source, done);
   const { span } = await requireQuota(db, accountId, open.length, nowMs);
   await noteResults(source, ledgerId, decided);
-  const limit = AbortSignal.timeout(TIME_LIMIT_MS);
-  await applyItems(applicationOf(run), open, {
-    source,
-    signal: limit,
-    isStillOurs: () => !limit.aborted,
-    isAnnounced: false,
-  });
+  await applyInTime(source, run, open, limitMs);
   const results = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const used = results.filter(costsQuota).length;
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   return results;
+}
+
+/** When it returns, each of the items has a result. */
+async function applyInTime(
+  source: Pool,
+  run: RunNow,
+  items: readonly NumberedItem[],
+  limitMs: number,
+): Promise<void> {
+  const signal = AbortSignal.timeout(limitMs);
+  const endsAtMs = performance.now() + limitMs;
+  let reason = `the ${limitMs / 1_000} s of a synchronous request were over`;
+  try {
+    return await applyItems(applicationOf(run), items, {
+      source,
+      signal,
+      isStillOurs: () => !signal.aborted,
+      isAnnounced: false,
+      statementLimitMs: () =>
+        Math.min(STATEMENT_TIMEOUT_MS, Math.max(0, endsAtMs - performance.now()) + STATEMENT_MARGIN_MS),
+    });
+  } catch (error) {
+    if (!isSourceAway(error)) throw error;
+    if (!signal.aborted) reason = 'the source database let nothing more through';
+    const known = await doneItems(source, run.ledgerId, 0, SWEEP_ROWS);
+    const left = items.filter(({ seq }) => !known.has(seq));
+    // With nothing done, the request may as well be sent again as it is.
+    if (!signal.aborted && left.length === items.length) throw error;
+    const message = `The record was left as it was, because ${reason}; send the item again, or use async: true.`;
+    const fault = { status: 'failed' as const, code: NOT_ATTEMPTED, message };
+    await noteResults(
+      source,
+      run.ledgerId,
+      left.map((item) => ({ ...item, ...fault })),
+    );
+  }
 }
 
 /** What is done to the rows of a synchronous request. The filter was looked at a moment ago, so it is not looked at again. */

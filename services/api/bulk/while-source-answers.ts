@@ -28,7 +28,8 @@ export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> 
   }
 }
 
-function isSourceAway(error: unknown): boolean {
+/** Whether it is the source that does not let us go on, and may later. */
+export function isSourceAway(error: unknown): boolean {
   if (error instanceof NotOursError || error instanceof SetupError) return true;
   if (error instanceof pg.DatabaseError) return judgeSourceError(error) !== 'reject';
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;

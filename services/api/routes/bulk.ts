@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
-import type { BulkRequest, ItemResult } from '../../../shared/domain/bulk.ts';
+import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -46,8 +46,9 @@ export interface BulkDeps {
   readonly ringRelay: () => void;
   /** Jobs of one account that may wait. */
   readonly maxQueuedBulk: number;
-  /** How long a synchronous operation may call its handler. */
+  /** How long a synchronous operation may call its handler, and how long one without a handler may change rows. */
   readonly syncHandlerMs: number;
+  readonly syncApplyMs: number;
   readonly now: () => number;
 }
 
@@ -120,7 +121,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
             }
             const run = { accountId, sourceId, ledgerId, body, checked };
             const results = await runSync(db, run, places, deps);
-            await record('bulk.run', ledgerId, results.length);
+            await record('bulk.run', ledgerId, results.filter(({ code }) => code !== NOT_ATTEMPTED).length);
             const count = (status: string) => results.filter((result) => result.status === status).length;
             return answerJson(200, {
               resource: body.resource,
@@ -147,8 +148,10 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
 }
 
 async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDeps): Promise<ItemResult[]> {
-  const { pool, bulkSource: source, syncHandlerMs: limitMs } = deps;
-  if (run.checked.operation.kind !== 'http') return runNow(db, source, run, deps.now());
+  const { pool, bulkSource: source, syncHandlerMs, syncApplyMs } = deps;
+  if (run.checked.operation.kind !== 'http') {
+    return runNow(db, { source, limitMs: syncApplyMs }, run, deps.now());
+  }
   const leave = places.take(run.accountId);
   if (leave === undefined) {
     throw new AppError(
@@ -158,7 +161,7 @@ async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDep
     );
   }
   try {
-    return await askNow(db, { pool, source, limitMs }, run, deps.now());
+    return await askNow(db, { pool, source, limitMs: syncHandlerMs }, run, deps.now());
   } finally {
     leave();
   }
