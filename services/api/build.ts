@@ -33,8 +33,15 @@ import { addQueueMetrics } from './store/queue-depths.ts';
 
 const VERSION = '0.1.0';
 
-/** Synchronous bulk operations at once; more wait for one of these. */
-const MAX_BULK_CONNECTIONS = 4;
+/**
+ * Synchronous bulk operations at once, in this process and of one account; more wait for a place. Each holds a connection of the
+ * control store, as those with a handler do (8 at most), and both leave some for everything else.
+ */
+const SYNC_PLACES = { max: 6, perAccount: 2, waitMs: 5_000 };
+const MAX_CONTROL_CONNECTIONS = 20;
+
+/** More than synchronous operations hold at once, for counts, checks and results. */
+const MAX_BULK_CONNECTIONS = 8;
 
 /** An answer comes before the connections in between give up, and before the control store ends an idle transaction (30 s). */
 const SYNC_APPLY_MS = 20_000;
@@ -49,7 +56,10 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   const storage = await openStorage(config.storageUrl);
 
   const pool = stack.adopt(
-    createControlPool(config.controlUrl.reveal(), log, { applicationName: 'tandem api', max: 20 }),
+    createControlPool(config.controlUrl.reveal(), log, {
+      applicationName: 'tandem api',
+      max: MAX_CONTROL_CONNECTIONS,
+    }),
     (control) => control.end(),
   );
   await migrate(pool);
@@ -144,6 +154,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     maxQueuedBulk: config.maxQueuedBulk,
     syncHandlerMs: config.syncHandlerMs,
     syncApplyMs: SYNC_APPLY_MS,
+    syncPlaces: SYNC_PLACES,
     now: Date.now,
   });
 

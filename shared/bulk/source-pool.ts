@@ -1,4 +1,5 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { ConnectionPool } from '../postgres/connection-pool.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../postgres/text-session.ts';
 import type { Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
@@ -15,18 +16,22 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export function createSourcePool(
   connectionString: Secret,
   log: Log,
-  { applicationName, max }: { applicationName: string; max: number },
+  {
+    applicationName,
+    max,
+    connectTimeoutMs = CONNECT_TIMEOUT_MS,
+  }: { applicationName: string; max: number; connectTimeoutMs?: number },
 ): pg.Pool {
   const settings = `-c statement_timeout=${STATEMENT_TIMEOUT_MS} -c lock_timeout=${LOCK_TIMEOUT_MS}
     -c idle_in_transaction_session_timeout=${STATEMENT_TIMEOUT_MS} -c jit=off`.replace(/\s+/g, ' ');
-  const pool = new pg.Pool({
+  const pool = new ConnectionPool({
     connectionString: connectionString.reveal(),
     max,
     application_name: applicationName,
     options: `${TEXT_SESSION_OPTIONS} ${settings}`,
     types: rawTypes,
     keepAlive: true,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connectTimeoutMs,
   });
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
   return pool;

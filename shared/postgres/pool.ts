@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Log } from '../runtime/log.ts';
+import { ConnectionPool } from './connection-pool.ts';
 
 export interface PoolOptions {
   /** Shown in `pg_stat_activity`, so that an operator sees whose session it is. */
@@ -14,7 +15,7 @@ export interface PoolOptions {
  * A connection that breaks while idle is logged and replaced; it never ends the process.
  */
 export function createControlPool(connectionString: string, log: Log, options: PoolOptions): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new ConnectionPool({
     connectionString,
     max: options.max ?? 10,
     application_name: options.applicationName,

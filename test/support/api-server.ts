@@ -58,10 +58,13 @@ export interface CallOptions {
   readonly headers?: Record<string, string>;
 }
 
+export type ApiOverrides = Partial<Parameters<typeof createApp>[0]> & {
+  /** Of the pool that changes the source, and how long one is waited for. */
+  readonly connections?: { readonly source: number; readonly waitMs: number };
+};
+
 /** The api over a database of its own, without Kafka: what it would send stays in the outbox. */
-export async function openTestApi(
-  overrides: Partial<Parameters<typeof createApp>[0]> = {},
-): Promise<TestApi> {
+export async function openTestApi({ connections, ...overrides }: ApiOverrides = {}): Promise<TestApi> {
   const stack = new AsyncDisposableStack();
   const database = stack.use(await createDatabase('api'));
   const pool = stack.adopt(
@@ -73,7 +76,11 @@ export async function openTestApi(
   await migrate(pool);
   const source = stack.adopt(new pg.Pool({ connectionString: database.url, max: 2 }), (open) => open.end());
   const bulkSource = stack.adopt(
-    createSourcePool(new Secret(database.url), silentLog, { applicationName: 'test bulk', max: 3 }),
+    createSourcePool(new Secret(database.url), silentLog, {
+      applicationName: 'test bulk',
+      max: connections?.source ?? 3,
+      ...(connections === undefined ? {} : { connectTimeoutMs: connections.waitMs }),
+    }),
     (open) => open.end(),
   );
   const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
@@ -126,6 +133,7 @@ export async function openTestApi(
     maxQueuedBulk: 3,
     syncHandlerMs: 2_000,
     syncApplyMs: 20_000,
+    syncPlaces: { max: 4, perAccount: 2, waitMs: 5_000 },
     now,
     ...overrides,
   });

@@ -2,14 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
-import type { createApp } from '../../services/api/server.ts';
 import { buildBulk } from '../../services/bulk/build.ts';
 import { readBulkConfig } from '../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
-import { type Answered, openTestApi, type TestApi } from './api-server.ts';
+import { type Answered, type ApiOverrides, openTestApi, type TestApi } from './api-server.ts';
 import { waitFor } from './wait-for.ts';
 
 /** A status as `GET /bulk/operations/{id}` shows it; tests look into it freely. */
@@ -36,7 +35,7 @@ export interface BulkWorld extends AsyncDisposable {
 export async function openBulkWorld({
   handlerUrl,
   ...overrides
-}: Partial<Parameters<typeof createApp>[0]> & { handlerUrl?: string } = {}): Promise<BulkWorld> {
+}: ApiOverrides & { handlerUrl?: string } = {}): Promise<BulkWorld> {
   const stack = new AsyncDisposableStack();
   const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-bulk-')), (path) =>
     rm(path, { recursive: true }),

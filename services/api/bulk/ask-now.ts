@@ -4,10 +4,9 @@ import type { HandlerFault } from '../../../shared/bulk/call-handler.ts';
 import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
 import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { holdQuota, moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
+import { moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
 import { numberItems, type RunNow } from './number-items.ts';
-import { applicationOf, requireQuota, SWEEP_ROWS } from './run-now.ts';
+import { applicationOf, dropHold, holdForRun, SWEEP_ROWS } from './run-now.ts';
 
 export interface AskNowDeps {
   /** The control store, for what has to hold beside the request's own transaction. */
@@ -19,9 +18,6 @@ export interface AskNowDeps {
 
 /** Requests at once for one synchronous operation. */
 const CONCURRENCY = 10;
-
-/** Longer than any request takes, so that a hold ends by itself only when its process has died. */
-const HOLD_SECONDS = 60;
 
 /**
  * An HTTP operation at once, by a path of its own: the handler is asked for each item, some at a time, and whatever is not settled
@@ -42,13 +38,7 @@ export async function askNow(
   const { decided, open } = await numberItems(run, source, done);
   const settled = new Set(done.map(({ seq }) => seq));
   const items = open.filter(({ seq }) => !settled.has(seq));
-  const span = await inTransaction(pool, async (short) => {
-    // One that an earlier try of the same request has left.
-    await releaseHold(short, ledgerId);
-    const quota = await requireQuota(short, accountId, open.length, nowMs);
-    await holdQuota(short, { id: ledgerId, accountId, span: quota.span, items: open.length }, HOLD_SECONDS);
-    return quota.span;
-  });
+  const span = await holdForRun(pool, run, open.length, nowMs);
   let results: ItemResult[];
   try {
     await noteResults(source, ledgerId, decided);
@@ -71,8 +61,7 @@ export async function askNow(
     );
     results = await readAll();
   } catch (error) {
-    // Left alone it would end by itself; until then it would stand in the way of the retry.
-    await releaseHold(pool, ledgerId).catch(() => undefined);
+    await dropHold(pool, run);
     throw error;
   }
   const used = results.filter(costsQuota).length;

@@ -12,8 +12,15 @@ import {
 import { STATEMENT_TIMEOUT_MS } from '../../../shared/bulk/source-pool.ts';
 import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { type BulkQuota, lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
+import {
+  type BulkQuota,
+  holdQuota,
+  lockQuota,
+  moveQuota,
+  releaseHold,
+} from '../../../shared/store/bulk-quota.ts';
 import { canonicalJson } from '../http/canonical-json.ts';
 import { numberItems, type RunNow } from './number-items.ts';
 import { isSourceAway } from './while-source-answers.ts';
@@ -21,7 +28,12 @@ import { isSourceAway } from './while-source-answers.ts';
 /** The source's own limit on a statement is set a little later than ours, so that it is ours that is seen to be over. */
 const STATEMENT_MARGIN_MS = 100;
 
+/** Longer than any request takes, so that a hold ends by itself only when its process has died. */
+const HOLD_SECONDS = 60;
+
 export interface RunNowDeps {
+  /** The control store, for what has to hold beside the request's own transaction. */
+  readonly pool: Pool;
   readonly source: Pool;
   /** For all items together: an answer must come before the connections in between give up. */
   readonly limitMs: number;
@@ -50,20 +62,55 @@ export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined
  */
 export async function runNow(
   db: Queryable,
-  { source, limitMs }: RunNowDeps,
+  { pool, source, limitMs }: RunNowDeps,
   run: RunNow,
   nowMs: number,
 ): Promise<ItemResult[]> {
   const { accountId, ledgerId } = run;
-  const done = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
+  const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
+  const done = await readAll();
   const { decided, open } = await numberItems(run, source, done);
-  const { span } = await requireQuota(db, accountId, open.length, nowMs);
-  await noteResults(source, ledgerId, decided);
-  await applyInTime(source, run, open, limitMs);
-  const results = await readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
+  const span = await holdForRun(pool, run, open.length, nowMs);
+  let results: ItemResult[];
+  try {
+    await noteResults(source, ledgerId, decided);
+    await applyInTime(source, run, open, limitMs);
+    results = await readAll();
+  } catch (error) {
+    await dropHold(pool, run);
+    throw error;
+  }
   const used = results.filter(costsQuota).length;
+  // In the request's own transaction, together with its answer.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
+  await releaseHold(db, ledgerId);
   return results;
+}
+
+/**
+ * Sets quota aside for a request, in a transaction of its own: neither the account's other requests nor its jobs wait for
+ * this one's end. @returns the span of the quota that it is charged to
+ *
+ * @throws AppError `too_many` when the quota does not cover as many items
+ */
+export async function holdForRun(
+  pool: Pool,
+  { accountId, ledgerId }: RunNow,
+  items: number,
+  nowMs: number,
+): Promise<BulkQuota['span']> {
+  return inTransaction(pool, async (short) => {
+    // One that an earlier try of the same request has left.
+    await releaseHold(short, ledgerId);
+    const { span } = await requireQuota(short, accountId, items, nowMs);
+    await holdQuota(short, { id: ledgerId, accountId, span, items }, HOLD_SECONDS);
+    return span;
+  });
+}
+
+/** Left alone it would end by itself; until then it would stand in the way of the retry. */
+export async function dropHold(pool: Pool, { ledgerId }: RunNow): Promise<void> {
+  await releaseHold(pool, ledgerId).catch(() => undefined);
 }
 
 /** When it returns, each of the items has a result. */
@@ -114,7 +161,7 @@ export async function forgetRun(source: Pool, ledgerId: string): Promise<void> {
 }
 
 /** Locks the account's quota of the present period until the transaction ends. @throws AppError `too_many` when it does not cover as many items */
-export async function requireQuota(
+async function requireQuota(
   db: Queryable,
   accountId: string,
   wanted: number,

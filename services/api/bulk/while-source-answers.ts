@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { NotOursError } from '../../../shared/bulk/apply-items.ts';
 import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
+import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError, SetupError } from '../../../shared/runtime/errors.ts';
 
 const RETRY_AFTER_SECONDS = 5;
@@ -19,7 +20,8 @@ export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> 
   try {
     return await work();
   } catch (error) {
-    if (error instanceof AppError || !isSourceAway(error)) throw error;
+    // Of a busy pool the error door knows what to say, whichever of them it is.
+    if (error instanceof AppError || error instanceof PoolBusyError || !isSourceAway(error)) throw error;
     throw new AppError(
       'unavailable',
       'The source database does not let this through now. Try again shortly, with the same Idempotency-Key.',
@@ -30,7 +32,8 @@ export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> 
 
 /** Whether it is the source that does not let us go on, and may later. */
 export function isSourceAway(error: unknown): boolean {
-  if (error instanceof NotOursError || error instanceof SetupError) return true;
+  if (error instanceof NotOursError || error instanceof SetupError || error instanceof PoolBusyError)
+    return true;
   if (error instanceof pg.DatabaseError) return judgeSourceError(error) !== 'reject';
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
   return typeof code === 'string' && UNREACHABLE.has(code);

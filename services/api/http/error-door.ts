@@ -1,11 +1,14 @@
 import type { Context, Middleware } from 'koa';
 import { newId } from '../../../shared/domain/ids.ts';
+import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 
 /** What a client may send as `X-Request-Id`; anything else is replaced, so that it can't break a log. */
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+
+const BUSY_RETRY_SECONDS = 2;
 
 /** Probes come every second or so; their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
@@ -31,17 +34,30 @@ export function errorDoor(
       if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
     } catch (error) {
       failure = error;
-      const told = error instanceof AppError || (await isStoreUp()) ? error : storeAway(error);
+      const told = await tellable(error, isStoreUp);
       sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
     }
     writeLine(log, ctx, startedAtMs, failure);
   };
 }
 
+async function tellable(error: unknown, isStoreUp: () => Promise<boolean>): Promise<unknown> {
+  if (error instanceof AppError) return error;
+  if (error instanceof PoolBusyError) return databasesBusy(error);
+  return (await isStoreUp()) ? error : storeAway(error);
+}
+
+function databasesBusy(cause: unknown): AppError {
+  return new AppError('unavailable', 'Too much is asked of the databases at once. Try again shortly.', {
+    retryAfterSeconds: BUSY_RETRY_SECONDS,
+    cause,
+  });
+}
+
 /** What a query threw does not say whether the control store is away; asking it does. */
 function storeAway(cause: unknown): AppError {
   return new AppError('unavailable', 'The control store does not answer. Try again shortly.', {
-    retryAfterSeconds: 2,
+    retryAfterSeconds: BUSY_RETRY_SECONDS,
     cause,
   });
 }

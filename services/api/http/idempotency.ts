@@ -4,7 +4,13 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import { claimKey, dropExpiredKeys, keepResponse } from '../store/idempotency-keys.ts';
+import {
+  claimKey,
+  dropExpiredKeys,
+  findResponse,
+  type KeyClaim,
+  keepResponse,
+} from '../store/idempotency-keys.ts';
 import type { TextAnswer } from './answer.ts';
 import { canonicalJson } from './canonical-json.ts';
 
@@ -64,7 +70,7 @@ export async function answerOnce(
 ): Promise<TextAnswer> {
   const { accountId, route, key, body } = identity;
   if (key === undefined) return inTransaction(pool, work);
-  const requestHash = createHash('sha256').update(canonicalJson(body)).digest();
+  const requestHash = hashOf(body);
   return inTransaction(pool, async (db) => {
     const claim = await claimKey(db, { accountId, route, key, requestHash });
     if (claim.state === 'in_flight') {
@@ -72,21 +78,43 @@ export async function answerOnce(
         retryAfterSeconds: 1,
       });
     }
-    if (claim.state === 'kept') {
-      if (!claim.requestHash.equals(requestHash)) {
-        throw new AppError(
-          'invalid',
-          'This Idempotency-Key was used with another body. Use a new key for a new request.',
-          { errors: [{ pointer: 'Idempotency-Key', detail: 'was used with another body' }] },
-        );
-      }
-      const kept = JSON.parse(box.open(claim.response)) as TextAnswer;
-      return { ...kept, headers: { ...kept.headers, 'idempotency-replayed': 'true' } };
-    }
+    if (claim.state === 'kept') return replay(box, claim, requestHash);
     const { jobId, ...answer } = await work(db);
     const response = box.seal(JSON.stringify(answer));
     await keepResponse(db, { accountId, route, key, response, jobId });
     await dropExpiredKeys(db);
     return answer;
   });
+}
+
+/**
+ * The answer that was kept for a request's key, for routes that have much to do before they would find it in `answerOnce`.
+ *
+ * @returns undefined when there is none, or none yet
+ * @throws AppError `invalid` when the key was used with another body
+ */
+export async function keptAnswer(
+  pool: Pool,
+  box: SecretBox,
+  { accountId, route, key, body }: RequestIdentity,
+): Promise<TextAnswer | undefined> {
+  if (key === undefined) return undefined;
+  const kept = await findResponse(pool, { accountId, route, key });
+  return kept && replay(box, kept, hashOf(body));
+}
+
+function hashOf(body: unknown): Buffer {
+  return createHash('sha256').update(canonicalJson(body)).digest();
+}
+
+function replay(box: SecretBox, kept: Extract<KeyClaim, { state: 'kept' }>, requestHash: Buffer): TextAnswer {
+  if (!kept.requestHash.equals(requestHash)) {
+    throw new AppError(
+      'invalid',
+      'This Idempotency-Key was used with another body. Use a new key for a new request.',
+      { errors: [{ pointer: 'Idempotency-Key', detail: 'was used with another body' }] },
+    );
+  }
+  const answer = JSON.parse(box.open(kept.response)) as TextAnswer;
+  return { ...answer, headers: { ...answer.headers, 'idempotency-replayed': 'true' } };
 }

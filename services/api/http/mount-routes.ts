@@ -6,7 +6,7 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { accountOf } from './account-of.ts';
 import type { Answer } from './answer.ts';
 import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
-import { answerOnce, readIdempotencyKey } from './idempotency.ts';
+import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
 import type { ApiRequest, Route } from './route.ts';
@@ -88,6 +88,12 @@ async function readRequest(
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));
   const accountId = await accountOf(caller, route.account, namedAccount(query, body), deps.accountExists);
   ctx.state.accountId = accountId ?? undefined;
+  const identity = {
+    accountId: accountId ?? '*',
+    route: `${route.method} ${ctx.path}`,
+    key: idempotencyKey,
+    body: rawBody,
+  };
   return {
     method: ctx.method,
     path: ctx.path,
@@ -99,15 +105,9 @@ async function readRequest(
     param: (name) => String(ctx.params[name] ?? ''),
     header: (name) => header(ctx, name),
     incoming: ctx.req,
-    once: (work, bodyIdentity = rawBody) => {
-      const identity = {
-        accountId: accountId ?? '*',
-        route: `${route.method} ${ctx.path}`,
-        key: idempotencyKey,
-        body: bodyIdentity,
-      };
-      return answerOnce(deps.pool, deps.answerBox, identity, work);
-    },
+    once: (work, bodyIdentity = rawBody) =>
+      answerOnce(deps.pool, deps.answerBox, { ...identity, body: bodyIdentity }, work),
+    kept: () => keptAnswer(deps.pool, deps.answerBox, identity),
   };
 }
 

@@ -37,6 +37,8 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
    * is not JSON.
    */
   once(work: (db: Queryable) => Promise<FirstAnswer>, identity?: unknown): Promise<TextAnswer>;
+  /** What `once` would answer without doing the work, because the key has its answer; undefined when it has none yet. */
+  kept(): Promise<TextAnswer | undefined>;
 }
 
 /** What an answer looks like in the OpenAPI document. */

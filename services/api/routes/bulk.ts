@@ -9,6 +9,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { chunkItemsOf } from '../../../shared/store/bulk-chunks.ts';
+import { type ApplyPlaces, createApplyPlaces } from '../bulk/apply-places.ts';
 import { askNow } from '../bulk/ask-now.ts';
 import { type CheckedRequest, checkBulkRequest } from '../bulk/check-request.ts';
 import { estimateItems, firstItems, showSample } from '../bulk/estimate-items.ts';
@@ -49,6 +50,7 @@ export interface BulkDeps {
   /** How long a synchronous operation may call its handler, and how long one without a handler may change rows. */
   readonly syncHandlerMs: number;
   readonly syncApplyMs: number;
+  readonly syncPlaces: ApplyPlaces;
   readonly now: () => number;
 }
 
@@ -77,8 +79,9 @@ const CHUNK_ITEMS = 1_000;
 
 /** `POST /bulk/operations`: at once, as a job, or only counted. */
 export function bulkRoutes(deps: BulkDeps): Route[] {
-  const { catalog, bulkSource, log } = deps;
-  const places = createPlaces(HANDLER_PLACES);
+  const { pool, catalog, bulkSource, log } = deps;
+  const handlerPlaces = createPlaces(HANDLER_PLACES);
+  const placeOf = createApplyPlaces(deps.syncPlaces, catalog);
   return [
     defineRoute({
       method: 'POST',
@@ -99,13 +102,11 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
         },
         202: { description: 'The job.', schema: bulkAcceptedSchema, headers: { Location: 'Its path.' } },
       },
-      handle: ({ body, accountId: named, caller, once, header }) =>
+      handle: ({ body, accountId: named, caller, once, kept, header }) =>
         whileSourceAnswers(async () => {
           const accountId = oneAccount(named);
           const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
-          const answer = await once(async (db) => {
-            const sourceId = await sourceIdOf(db, accountId);
-            const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
+          const work = async (db: Queryable, sourceId: string, checked: CheckedRequest) => {
             if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
             const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
               const { resource, operation } = body;
@@ -120,7 +121,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               return { ...job.answer, jobId: job.id };
             }
             const run = { accountId, sourceId, ledgerId, body, checked };
-            const results = await runSync(db, run, places, deps);
+            const results = await runSync(db, run, handlerPlaces, deps);
             await record('bulk.run', ledgerId, results.filter(({ code }) => code !== NOT_ATTEMPTED).length);
             const count = (status: string) => results.filter((result) => result.status === status).length;
             return answerJson(200, {
@@ -134,7 +135,19 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               total: results.length,
               results: results.map(presentItem),
             });
-          });
+          };
+          const answerFirst = async () => {
+            const leave = await placeOf(body, accountId);
+            try {
+              // Ahead of the transaction, so that none is open while the source looks at the request.
+              const sourceId = await sourceIdOf(pool, accountId);
+              const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
+              return await once((db) => work(db, sourceId, checked));
+            } finally {
+              leave();
+            }
+          };
+          const answer = (await kept()) ?? (await answerFirst());
           if (answer.status === 202) deps.ringRelay();
           else if (!body.dry_run) {
             await forgetRun(bulkSource, ledgerId).catch((error: unknown) => {
@@ -150,7 +163,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
 async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDeps): Promise<ItemResult[]> {
   const { pool, bulkSource: source, syncHandlerMs, syncApplyMs } = deps;
   if (run.checked.operation.kind !== 'http') {
-    return runNow(db, { source, limitMs: syncApplyMs }, run, deps.now());
+    return runNow(db, { pool, source, limitMs: syncApplyMs }, run, deps.now());
   }
   const leave = places.take(run.accountId);
   if (leave === undefined) {

@@ -44,13 +44,21 @@ export async function claimKey(
   } finally {
     await db.query('set local lock_timeout = 0').catch(() => undefined);
   }
+  return (await findResponse(db, key)) ?? { state: 'in_flight' };
+}
+
+/** What was answered to the request that took the key; undefined when there is none, or no answer yet. */
+export async function findResponse(
+  db: Queryable,
+  { accountId, route, key }: { accountId: string; route: string; key: string },
+): Promise<Extract<KeyClaim, { state: 'kept' }> | undefined> {
   const { rows } = await db.query<{ request_hash: Buffer; sealed: string | null }>(
     `select request_hash, response ->> 'sealed' as sealed from idempotency_keys
-     where account_id = $1 and route = $2 and key = $3`,
-    id,
+     where account_id = $1 and route = $2 and key = $3 and expires_at >= now()`,
+    [accountId, route, key],
   );
   const kept = rows[0];
-  if (kept === undefined || kept.sealed === null) return { state: 'in_flight' };
+  if (kept === undefined || kept.sealed === null) return undefined;
   return { state: 'kept', requestHash: kept.request_hash, response: kept.sealed };
 }
 
