@@ -122,15 +122,21 @@ interface ResultRow {
 export async function readResults(
   db: Queryable,
   jobId: string,
-  { status, afterSeq, limit }: { status: ItemStatus | undefined; afterSeq: number; limit: number },
+  {
+    status,
+    afterSeq,
+    beforeSeq,
+    limit,
+  }: { status: ItemStatus | undefined; afterSeq: number; beforeSeq?: number | undefined; limit: number },
 ): Promise<ItemResult[]> {
   // A status of its own text, so that the partial index is seen to serve the two that it holds.
   const only = status === undefined ? '' : ` and status = '${status}'`;
+  const before = beforeSeq === undefined ? '' : ' and seq < $4';
   const { rows } = await db.query<ResultRow>(
     `select seq::text, item_id, status, code, message, line::text,
        to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
-     from ${LEDGER} l where job_id = $1 and seq > $2${only} order by l.seq limit $3`,
-    [jobId, afterSeq, limit],
+     from ${LEDGER} l where job_id = $1 and seq > $2${before}${only} order by l.seq limit $3`,
+    [jobId, afterSeq, limit, ...(beforeSeq === undefined ? [] : [beforeSeq])],
   );
   return rows.map((row) => ({
     seq: Number(row.seq),

@@ -136,6 +136,33 @@ test('clients that leave give their places back', async () => {
   });
 });
 
+test('succeeded results among ever so many others are found by pages that are short instead of late', async () => {
+  const { key, ids } = await world.account(1);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids });
+  await world.until(key, json.job_id);
+  const count = 100_000;
+  await world.api.pool.query(
+    `insert into tandem.bulk_ledger (job_id, seq, item_id, status, code)
+     select $1, n, n::text, case n when $2::int then 'succeeded' else 'skipped' end,
+       case n when $2::int then null else 'already_applied' end
+     from generate_series(1, $2::int) n`,
+    [json.job_id, count],
+  );
+  await world.api.pool.query('update bulk_jobs set total = $2 where id = $1', [json.job_id, count + 1]);
+  const found: string[] = [];
+  let pages = 0;
+  for (let cursor = ''; ; pages += 1) {
+    const path = `/bulk/operations/${json.job_id}/results?status=succeeded${cursor}`;
+    const page = await world.api.call('GET', path, { key });
+    expect((await world.api.call('GET', path, { key })).json.data).toEqual(page.json.data);
+    found.push(...page.json.data.map((item: { item_id: string }) => item.item_id));
+    if (!page.json.has_more) break;
+    cursor = `&cursor=${encodeURIComponent(page.json.next_cursor)}`;
+  }
+  expect(found).toEqual([ids[0], String(count)]);
+  expect(pages).toBe(5);
+});
+
 test('a page far into the results reads no more of the ledger than the first one', async () => {
   const { key, ids } = await world.account(1);
   const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids });

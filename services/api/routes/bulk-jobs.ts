@@ -34,6 +34,12 @@ import type { BulkDeps } from './bulk.ts';
 const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;
 
+/**
+ * Results that a page of succeeded ones looks at. The ledger has no index for them, because nearly all results are, and writing them
+ * is what a job's pace hangs on; where nearly none is, pages are short instead of late.
+ */
+const MAX_SEEN_RESULTS = 20_000;
+
 const RESULTS_QUERY = z.strictObject({
   ...PAGE_QUERY,
   limit: z.coerce
@@ -122,7 +128,8 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       query: RESULTS_QUERY,
       answers: {
         200: {
-          description: 'A page of results; with format the file, once the job has ended.',
+          description:
+            'A page of results, which may hold fewer than asked for, or none, while has_more is true; with format the file, once the job has ended.',
           schema: listOf(itemResultSchema),
           otherTypes: FILE_TYPES,
         },
@@ -255,17 +262,21 @@ async function answerResults(
 ): Promise<TextAnswer> {
   const list = `bulk-results:${job.id}:${query.status ?? ''}`;
   const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
-  const bound = (await finalUntil(pool, job)) ?? Number.POSITIVE_INFINITY;
+  const bound = await finalUntil(pool, job);
+  const end = bound ?? Number(job.total ?? 0);
+  const seenUntil = query.status === 'succeeded' ? after + 1 + MAX_SEEN_RESULTS : end;
   const limit = query.limit ?? DEFAULT_RESULTS;
   const rows = await readResults(bulkSource, job.id, {
     status: query.status,
     afterSeq: after,
+    beforeSeq: query.status === 'succeeded' ? seenUntil : undefined,
     limit: limit + 1,
   });
-  const final = rows.filter(({ seq }) => seq < bound);
+  const final = rows.filter(({ seq }) => seq < (bound ?? Number.POSITIVE_INFINITY));
   const page = final.slice(0, limit);
-  const hasMore = final.length > limit || !isEnded(job.status);
-  const place: ResultPlace = { seq: page.at(-1)?.seq ?? after };
+  const isShort = final.length <= limit && seenUntil < end;
+  const hasMore = final.length > limit || isShort || !isEnded(job.status);
+  const place: ResultPlace = { seq: isShort ? seenUntil - 1 : (page.at(-1)?.seq ?? after) };
   return answerJson(200, {
     data: page.map(presentItem),
     has_more: hasMore,
