@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type DispatcherBed, invoiceChange, openDispatcherBed, untilCursor } from '../support/dispatcher.ts';
@@ -12,6 +13,9 @@ import {
 } from '../support/webhook-receiver.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/dispatcher/main.ts', import.meta.url));
+
+/** How long the control store is away. */
+const OUTAGE_MS = 30_000;
 
 let bed: DispatcherBed;
 let receiver: WebhookReceiver;
@@ -51,16 +55,31 @@ const expectOrder = (received: readonly { readonly id: string; readonly record: 
   }
 };
 
-/** A dispatcher as a process of its own, so that it can be killed. */
-const startProcess = async (): Promise<ChildProcess> => {
+interface DispatcherProcess {
+  readonly child: ChildProcess;
+  /** The moments at which it has logged the event, by its own clock. */
+  timesOf(event: string): readonly number[];
+}
+
+/** A dispatcher as a process of its own, so that it can be killed and has a log. */
+const startProcess = async (settings: Record<string, string> = {}): Promise<DispatcherProcess> => {
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info' },
+    env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info', ...settings },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let output = '';
+  const times = new Map<string, number[]>();
   child.stderr?.on('data', (data: Buffer) => {
     output = (output + data.toString()).slice(-20_000);
   });
+  if (child.stderr !== null) {
+    createInterface(child.stderr).on('line', (line) => {
+      const said = /^\{"time":"([^"]+)","level":"\w+","event":"([^"]+)"/.exec(line);
+      if (said === null) return;
+      const [, time = '', event = ''] = said;
+      times.set(event, [...(times.get(event) ?? []), Date.parse(time)]);
+    });
+  }
   cleanup.defer(async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGKILL');
@@ -71,7 +90,7 @@ const startProcess = async (): Promise<ChildProcess> => {
     if (child.exitCode !== null) throw new Error(`the dispatcher ended: ${output}`);
     return output.includes('"service.ready"');
   });
-  return child;
+  return { child, timesOf: (event) => times.get(event) ?? [] };
 };
 
 test('killed with batches under way, nothing is lost and no more is repeated than these held', async () => {
@@ -80,7 +99,7 @@ test('killed with batches under way, nothing is lost and no more is repeated tha
   await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 3, batch });
   const eventsOf = ({ body }: ReceivedRequest) =>
     (JSON.parse(body) as { events: { id: string; record: number }[] }).events;
-  const first = await startProcess();
+  const { child: first } = await startProcess();
   let isHolding = false;
   receiver.answer = () => (isHolding && receiver.received.length % 2 > 0 ? undefined : 200);
   await bed.addEvents(range(1_000).map((lsn) => ({ accountId, lsn, record: lsn % 90 })));
@@ -99,7 +118,7 @@ test('killed with batches under way, nothing is lost and no more is repeated tha
   expectOrder(receiver.received.flatMap(eventsOf));
 });
 
-test('with the control store away for longer than a lease, nothing is lost and only what was under way is repeated', async () => {
+test('with the control store away for 30 s, nothing is lost and only what was under way is repeated', async () => {
   const { accountId, sourceId } = await newAccount();
   const windowSize = 10;
   await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: windowSize });
@@ -108,7 +127,7 @@ test('with the control store away for longer than a lease, nothing is lost and o
   const indirect = new URL(direct);
   indirect.hostname = '127.0.0.1';
   indirect.port = String(proxy.port);
-  cleanup.use(await bed.start({ CONTROL_DATABASE_URL: indirect.href }));
+  const { child, timesOf } = await startProcess({ CONTROL_DATABASE_URL: indirect.href });
   const publish = (count: number, from: number) =>
     bed.publish(range(count, from).map((lsn) => invoiceChange({ account: sourceId, lsn, id: lsn % 30 })));
   // Slow enough for the store to go away with requests under way.
@@ -121,10 +140,17 @@ test('with the control store away for longer than a lease, nothing is lost and o
   // Nothing listens at port 1.
   proxy.cut(1);
   await publish(100, 301);
-  await waitFor('its lease to run out', async () => {
-    const { rows } = await bed.pool.query('select 1 from dispatchers where expires_at > now()');
-    return rows.length === 0;
-  });
+  await waitFor(
+    'it to have been refused for 30 s, by its own clock',
+    () => {
+      expect(child.exitCode).toBe(null);
+      const refusals = timesOf('leases.not_renewed');
+      return (refusals.at(-1) ?? 0) - (refusals[0] ?? 0) >= OUTAGE_MS;
+    },
+    2 * OUTAGE_MS,
+  );
+  const alive = await bed.pool.query('select 1 from dispatchers where expires_at > now()');
+  expect(alive.rows).toEqual([]);
   const sentMeanwhile = receiver.received.length;
   expect(sentMeanwhile).toBeLessThan(400);
   proxy.cut(Number(direct.port));
