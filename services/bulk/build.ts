@@ -17,7 +17,7 @@ import { readPressure } from './pressure/read-pressure.ts';
 import { createThrottle } from './pressure/throttle.ts';
 import { createSteward } from './steward.ts';
 import { createSweeper } from './sweeper.ts';
-import { createChunkWorker } from './work/work-chunks.ts';
+import { createChunkWorkers } from './work/work-chunks.ts';
 
 /** Jobs whose items are listed at once, so that a file of millions of IDs does not hold up the next customer's ten. */
 const LISTERS = 2;
@@ -35,7 +35,7 @@ export async function buildBulk(
     createControlPool(config.controlDatabaseUrl.reveal(), log, {
       applicationName: 'tandem bulk',
       // A chunk renews its claim while it works; the lister and the steward have one each.
-      max: config.maxChunks * 2 + LISTERS * 2 + 2,
+      max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
     }),
     (pool) => pool.end(),
   );
@@ -44,7 +44,7 @@ export async function buildBulk(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',
       // And the throttle looks now and then.
-      max: config.maxChunks * 2 + LISTERS + 3,
+      max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 3,
     }),
     (pool) => pool.end(),
   );
@@ -72,7 +72,7 @@ export async function buildBulk(
   return [
     createSteward(deps),
     ...Array.from({ length: LISTERS }, (_, index) => createLister(index, owner, deps)),
-    ...Array.from({ length: config.maxChunks }, (_, index) => createChunkWorker(index, owner, deps)),
+    ...createChunkWorkers(owner, deps),
     createSweeper(deps),
   ];
 }

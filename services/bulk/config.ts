@@ -8,8 +8,10 @@ export interface BulkConfig {
   readonly catalogPath: string;
   readonly host: string;
   readonly healthPort: number;
-  /** Chunks that this process works on at once. */
+  /** Chunks whose rows this process changes at once. */
   readonly maxChunks: number;
+  /** Chunks whose items it asks handlers for at once. More than of the others, because they mostly wait. */
+  readonly maxHttpChunks: number;
   /** Items of a chunk whose rows are changed in the source. */
   readonly chunkItems: number;
   /** HTTP requests at once for one chunk. */
@@ -30,6 +32,7 @@ export function readBulkConfig(env: Env): BulkConfig {
     host: read.string('HOST', '127.0.0.1'),
     healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
     maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),
+    maxHttpChunks: read.integer('BULK_MAX_HTTP_CHUNKS', { default: 8, min: 1, max: 256 }),
     chunkItems: read.integer('BULK_CHUNK_ITEMS', { default: 1_000, min: 1, max: 10_000 }),
     httpConcurrency: read.integer('BULK_HTTP_CONCURRENCY', { default: 10, min: 1, max: 200 }),
     retentionDays: read.integer('BULK_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),

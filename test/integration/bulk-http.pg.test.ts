@@ -1,48 +1,21 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type BulkHandler, answerWith as end, openBulkHandler } from '../support/bulk-handler.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-interface Asked {
-  readonly key: string;
-  readonly itemId: string;
-}
-
-/** What the handler answers; the number of times that it was asked for the same key counts the present one. */
-type Answer = (asked: Asked, times: number, response: ServerResponse) => void;
-
 let world: BulkWorld;
-let answer: Answer = () => undefined;
-const asked: Asked[] = [];
-
-const handler = createServer(async (request: IncomingMessage, response) => {
-  let text = '';
-  for await (const chunk of request) text += chunk;
-  const one = {
-    key: String(request.headers['idempotency-key']),
-    itemId: (JSON.parse(text) as { item_id: string }).item_id,
-  };
-  asked.push(one);
-  answer(one, asked.filter(({ key }) => key === one.key).length, response);
-});
+let handler: BulkHandler;
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => handler.listen(0, '127.0.0.1', resolve));
-  const { port } = handler.address() as AddressInfo;
-  world = await openBulkWorld({ handlerUrl: `http://127.0.0.1:${port}/render` });
+  handler = await openBulkHandler();
+  world = await openBulkWorld({ handlerUrl: handler.url });
   await world.startWorker();
 });
 afterAll(async () => {
-  handler.closeAllConnections();
-  handler.close();
+  await handler[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
 });
-
-const end = (response: ServerResponse, status: number, body: unknown = {}) => {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
-};
 
 const render = (key: string, ids: readonly string[]) =>
   world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
@@ -50,7 +23,7 @@ const render = (key: string, ids: readonly string[]) =>
 test('a handler that fails twice and then succeeds has one effect per item, by its key', async () => {
   const { key, ids } = await world.account(5);
   const effects = new Set<string>();
-  answer = (one, times, response) => {
+  handler.answer = (one, times, response) => {
     if (times <= 2) return end(response, 500);
     effects.add(one.key);
     end(response, 200);
@@ -62,7 +35,7 @@ test('a handler that fails twice and then succeeds has one effect per item, by i
 
 test('a 4xx is final, and its reason is the result’s', async () => {
   const { key, ids } = await world.account(2);
-  answer = (one, _times, response) => {
+  handler.answer = (one, _times, response) => {
     if (one.itemId === ids[0]) end(response, 422, { reason: 'no template' });
     else end(response, 204);
   };
@@ -74,14 +47,14 @@ test('a 4xx is final, and its reason is the result’s', async () => {
     { status: 'succeeded' },
     { status: 'failed', code: 'not_found' },
   ]);
-  expect(asked.filter(({ key: used }) => used === `${json.job_id}/${ids[0]}`)).toHaveLength(1);
-  expect(asked.some(({ itemId }) => itemId === '987654321')).toBe(false);
+  expect(handler.asked.filter(({ key: used }) => used === `${json.job_id}/${ids[0]}`)).toHaveLength(1);
+  expect(handler.asked.some(({ itemId }) => itemId === '987654321')).toBe(false);
 });
 
 test('a handler that hangs for one item delays that item only', async () => {
   const { key, ids } = await world.account(12);
   const order: string[] = [];
-  answer = (one, _times, response) => {
+  handler.answer = (one, _times, response) => {
     if (one.itemId === ids[0]) return;
     order.push(one.itemId);
     end(response, 200);
@@ -101,28 +74,28 @@ test('a handler that hangs for one item delays that item only', async () => {
 test('after a cancel no item is begun', async () => {
   const { key, ids } = await world.account(60);
   const held: ServerResponse[] = [];
-  answer = (_one, _times, response) => {
+  handler.answer = (_one, _times, response) => {
     if (held.length < 3) held.push(response);
     else end(response, 200);
   };
   const { json } = await render(key, ids);
   await world.until(key, json.job_id, 'running');
-  const before = asked.length;
+  const before = handler.asked.length;
   const cancelled = await world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
   expect(cancelled.status).toBe(202);
   const done = await world.until(key, json.job_id);
   expect(done.status).toBe('cancelled');
-  const count = asked.length;
+  const count = handler.asked.length;
   expect(count - before).toBeLessThanOrEqual(60);
   expect(await world.results(key, json.job_id)).toHaveLength(done.processed);
-  expect(asked).toHaveLength(count);
+  expect(handler.asked).toHaveLength(count);
 });
 
 test('without async the handler is asked at once, and results come in the order of the request', async () => {
   const { key, ids } = await world.account(30);
   let inFlight = 0;
   let most = 0;
-  answer = (one, times, response) => {
+  handler.answer = (one, times, response) => {
     inFlight += 1;
     most = Math.max(most, inFlight);
     // Late ones first, so that the order of the answers is not that of the request.
@@ -161,7 +134,7 @@ test('without async the handler is asked at once, and results come in the order 
 test('when the time of a synchronous operation is over, each item says whether it was begun, and nothing goes on', async () => {
   const { key, id, ids } = await world.account(25);
   await world.api.pool.query('update accounts set bulk_quota = 25 where id = $1', [id]);
-  answer = (one, _times, response) => {
+  handler.answer = (one, _times, response) => {
     if (ids.indexOf(one.itemId) < 5) end(response, 200);
   };
   const headers = { 'idempotency-key': 'slow' };
@@ -172,11 +145,11 @@ test('when the time of a synchronous operation is over, each item says whether i
   expect(codes.slice(0, 5)).toEqual([undefined, undefined, undefined, undefined, undefined]);
   expect(codes.slice(5, 15)).toEqual(Array(10).fill('handler_timeout'));
   expect(codes.slice(15)).toEqual(Array(10).fill('not_attempted'));
-  const count = asked.length;
+  const count = handler.asked.length;
   expect((await world.submit(key, body, headers)).text).toBe(first.text);
-  expect(asked).toHaveLength(count);
+  expect(handler.asked).toHaveLength(count);
   // Those that were not begun cost nothing: ten are left for the next request.
-  answer = (_one, _times, response) => end(response, 200);
+  handler.answer = (_one, _times, response) => end(response, 200);
   const over = await world.submit(key, { ...body, ids: ids.slice(0, 11) });
   expect(over).toMatchObject({ status: 429, json: { quota: { used: 15, remaining: 10 } } });
   expect((await world.submit(key, { ...body, ids: ids.slice(15) })).json).toMatchObject({ succeeded: 10 });
@@ -185,7 +158,7 @@ test('when the time of a synchronous operation is over, each item says whether i
 test('a retry whose first answer was lost asks the handler for what was not settled only, under the same key', async () => {
   const { key, ids } = await world.account(3);
   const calls: string[] = [];
-  answer = (one, _times, response) => {
+  handler.answer = (one, _times, response) => {
     calls.push(one.key);
     end(response, 200);
   };
@@ -210,7 +183,7 @@ test('one account has two synchronous operations with a handler at once, and is 
   const { key, ids } = await world.account(3);
   const other = await world.account(1);
   const held: ServerResponse[] = [];
-  answer = (one, _times, response) => {
+  handler.answer = (one, _times, response) => {
     if (ids.includes(one.itemId)) held.push(response);
     else end(response, 200);
   };
@@ -222,7 +195,7 @@ test('one account has two synchronous operations with a handler at once, and is 
   expect(third.status).toBe(429);
   expect(third.headers.get('retry-after')).toBe('2');
   expect((await run(other.key, other.ids[0])).status).toBe(200);
-  answer = (_one, _times, response) => end(response, 200);
+  handler.answer = (_one, _times, response) => end(response, 200);
   for (const response of held) end(response, 200);
   expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
   expect((await run(key, ids[2])).status).toBe(200);

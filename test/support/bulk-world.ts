@@ -31,11 +31,12 @@ export interface BulkWorld extends AsyncDisposable {
   results(key: string, jobId: string, query?: string): Promise<Status[]>;
 }
 
-/** `handlerUrl`: where the operation `render` is sent to. */
+/** `handlerUrl`: where the operation `render` is sent to; `handlerMs`: how long an answer of it may take. */
 export async function openBulkWorld({
   handlerUrl,
+  handlerMs = 300,
   ...overrides
-}: ApiOverrides & { handlerUrl?: string } = {}): Promise<BulkWorld> {
+}: ApiOverrides & { handlerUrl?: string; handlerMs?: number } = {}): Promise<BulkWorld> {
   const stack = new AsyncDisposableStack();
   const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-bulk-')), (path) =>
     rm(path, { recursive: true }),
@@ -44,7 +45,10 @@ export async function openBulkWorld({
   const sample = await readFile('schemas/catalogs/documint.yaml', 'utf8');
   await writeFile(
     catalogPath,
-    sample.replace('"http://127.0.0.1:9000/render", timeout_ms: 5000', `"${handlerUrl}", timeout_ms: 300`),
+    sample.replace(
+      '"http://127.0.0.1:9000/render", timeout_ms: 5000',
+      `"${handlerUrl}", timeout_ms: ${handlerMs}`,
+    ),
   );
   const catalog = await loadCatalog(
     handlerUrl === undefined ? 'schemas/catalogs/documint.yaml' : catalogPath,

@@ -3,6 +3,7 @@ import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import type { NamedOperation } from '../handler-operations.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */
@@ -22,6 +23,21 @@ export interface ClaimedChunk {
   readonly sourceId: string;
 }
 
+/** Accounts and jobs that have their share of what a worker does at once. */
+export interface Barred {
+  readonly accountIds: readonly string[];
+  readonly jobIds: readonly string[];
+}
+
+/** Which chunks a worker may have. */
+export interface ClaimScope {
+  /** `rows`: those that a statement changes; `http`: those whose items a handler is asked for. */
+  readonly kind: 'rows' | 'http';
+  /** The operations that are `http`. */
+  readonly asking: readonly NamedOperation[];
+  readonly barred?: Barred;
+}
+
 /**
  * Chunks to claim, of two kinds that are always asked for apart: each has an index of its own, while a condition for both would be
  * looked for among the chunks that are done, of which a large job has tens of thousands. The order names the index.
@@ -29,15 +45,24 @@ export interface ClaimedChunk {
 const WAITING = `c.state = 'waiting' and (c.not_before is null or c.not_before <= now())`;
 const ABANDONED = `c.state = 'working' and c.lease_expires_at < now()`;
 
-/** Jobs that have something to do; those first whose account has the fewest chunks in hand, then the job that has, then the oldest. */
+/** Whether a job is of the kind that is asked for. */
+const OF_KIND = `
+  exists (select from unnest($1::text[], $2::text[]) as asking (resource, operation)
+    where asking.resource = j.resource and asking.operation = j.operation) = $3::boolean`;
+
+/**
+ * Jobs of a kind that have something to do; those first whose account has the fewest chunks of it in hand, then the job that has,
+ * then the oldest. Chunks of the other kind take nothing away from these, so they do not count.
+ */
 const CANDIDATES = `
 with in_hand as (
   select c.job_id, j.account_id, count(*) as count
   from bulk_chunks c join bulk_jobs j on j.id = c.job_id
-  where c.state = 'working' and c.lease_expires_at >= now() group by 1, 2
+  where c.state = 'working' and c.lease_expires_at >= now() and ${OF_KIND} group by 1, 2
 )
 select j.id from bulk_jobs j
-where j.status = 'running' and j.ending is null and j.listed_at is not null
+where j.status = 'running' and j.ending is null and j.listed_at is not null and ${OF_KIND}
+  and j.account_id <> all ($4::text[]) and j.id <> all ($5::text[])
   and coalesce(
     (select true from bulk_chunks c where c.job_id = j.id and ${WAITING} order by c.chunk limit 1),
     (select true from bulk_chunks c where c.job_id = j.id and ${ABANDONED} order by c.lease_expires_at limit 1), false)
@@ -78,8 +103,22 @@ interface ChunkRow {
 }
 
 /** Claims a chunk that waits, or whose worker died; undefined when there is none now. */
-export async function claimChunk(pool: Pool, owner: string): Promise<ClaimedChunk | undefined> {
-  const { rows } = await pool.query<{ id: string }>({ name: 'bulk_candidates', text: CANDIDATES });
+export async function claimChunk(
+  pool: Pool,
+  owner: string,
+  { kind, asking, barred }: ClaimScope,
+): Promise<ClaimedChunk | undefined> {
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'bulk_candidates',
+    text: CANDIDATES,
+    values: [
+      asking.map(({ resource }) => resource),
+      asking.map(({ operation }) => operation),
+      kind === 'http',
+      barred?.accountIds ?? [],
+      barred?.jobIds ?? [],
+    ],
+  });
   for (const { id } of rows) {
     const claimed = await inTransaction(pool, (db) => claimOf(db, id, owner));
     if (claimed !== undefined) return claimed;

@@ -1,14 +1,17 @@
 import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { handlerOperations } from '../handler-operations.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import type { Throttle } from '../pressure/throttle.ts';
 import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
 import { failJob } from '../store/end-job.ts';
+import { createHandlerShares } from './handler-shares.ts';
 import { createTransactionSize, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
@@ -16,35 +19,44 @@ import { type WorkDeps, workChunk } from './work-chunk.ts';
 const IDLE_MS = 200;
 
 export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied' | 'size'> {
+  readonly maxChunks: number;
+  readonly maxHttpChunks: number;
   readonly log: Log;
   readonly throttle: Throttle;
 }
 
-/** Claims chunks and works on them, one after the other; a process runs several of these. */
-export function createChunkWorker(index: number, owner: string, deps: ChunkWorkerDeps): Worker {
-  return {
-    name: `bulk-worker-${index}`,
-    ready: Promise.resolve(),
-    async run(signal) {
-      let failureCount = 0;
-      const size = createTransactionSize();
-      while (!signal.aborted) {
-        let claim: ClaimedChunk | undefined;
-        try {
-          claim = await claimChunk(deps.control, owner);
-          failureCount = 0;
-        } catch (error) {
-          const delayMs = backoffMs(failureCount, { initialMs: 100, maxMs: 5_000 });
-          failureCount += 1;
-          deps.log.warn('bulk.claim_failed', { error, failureCount, delayMs });
-          await sleep(delayMs, signal);
-          continue;
-        }
-        if (claim === undefined) await sleep(IDLE_MS, signal);
-        else await step(claim, deps, size, signal);
-      }
+/**
+ * Claims chunks and works on them, several at once. Those whose rows are changed by a statement and those whose items a handler is
+ * asked for have a worker each: a statement is over in seconds, while a handler that hangs keeps its chunk for minutes.
+ */
+export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker[] {
+  const { control, maxChunks, maxHttpChunks } = deps;
+  const asking = handlerOperations(deps.catalog);
+  const size = createTransactionSize();
+  const rowWorker = createPool('bulk-worker', maxChunks, deps, {
+    claim: () => claimChunk(control, owner, { kind: 'rows', asking }),
+    work: (claim, signal) => step(claim, deps, size, signal),
+  });
+  if (asking.length === 0) return [rowWorker];
+  const shares = createHandlerShares(maxHttpChunks);
+  const httpWorker = createPool('bulk-http-worker', maxHttpChunks, deps, {
+    async claim() {
+      const claim = await claimChunk(control, owner, { kind: 'http', asking, barred: shares.barred() });
+      if (claim !== undefined) shares.take(claim);
+      return claim;
     },
-  };
+    work: (claim, signal) => step(claim, deps, size, signal).finally(() => shares.release(claim)),
+  });
+  return [rowWorker, httpWorker];
+}
+
+function createPool(
+  name: string,
+  maxUnits: number,
+  { log }: ChunkWorkerDeps,
+  how: Pick<WorkPoolOptions<ClaimedChunk>, 'claim' | 'work'>,
+): Worker {
+  return createWorkPool({ name, maxUnits, idleMs: IDLE_MS, bell: createDoorbell(), log, ...how });
 }
 
 async function step(

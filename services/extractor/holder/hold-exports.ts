@@ -1,4 +1,5 @@
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { sweepKeys } from '../delta/sweep-keys.ts';
 import {
@@ -12,7 +13,6 @@ import { startPulse } from '../pulse.ts';
 import { type ClaimedExport, claimExport, type ExportLimits } from '../store/claim-export.ts';
 import { endCancelledExports, failExport } from '../store/end-export.ts';
 import { readStanding, releaseExport, renewExport } from '../store/export-run.ts';
-import { createWorkPool } from '../work-pool.ts';
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {

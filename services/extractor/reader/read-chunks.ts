@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { readChunkImages } from '../as-of/affected-keys.ts';
 import type { Bells } from '../bells.ts';
@@ -10,7 +11,6 @@ import { startPulse } from '../pulse.ts';
 import { finishChunk, releaseChunk, renewChunk } from '../store/chunk-run.ts';
 import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
 import { failExport } from '../store/end-export.ts';
-import { createWorkPool } from '../work-pool.ts';
 import { type CopyChunkDeps, copyChunk } from './copy-chunk.ts';
 import type { RowProducers } from './row-producers.ts';
 

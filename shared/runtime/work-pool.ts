@@ -1,7 +1,7 @@
-import { backoffMs } from '../../shared/runtime/backoff.ts';
-import type { Doorbell } from '../../shared/runtime/doorbell.ts';
-import type { Log } from '../../shared/runtime/log.ts';
-import type { Worker } from '../../shared/runtime/worker.ts';
+import { backoffMs } from './backoff.ts';
+import type { Doorbell } from './doorbell.ts';
+import type { Log } from './log.ts';
+import type { Worker } from './worker.ts';
 
 export interface WorkPoolOptions<T> {
   readonly name: string;

@@ -1,0 +1,81 @@
+import type { ServerResponse } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { answerWith, type BulkHandler, openBulkHandler } from '../support/bulk-handler.ts';
+import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let world: BulkWorld;
+let handler: BulkHandler;
+
+beforeAll(async () => {
+  handler = await openBulkHandler();
+  // An answer may take so long that, within a test, a handler which does not answer never does.
+  world = await openBulkWorld({ handlerUrl: handler.url, handlerMs: 60_000 });
+});
+afterAll(async () => {
+  await handler[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+const submit = async (key: string, operation: string, ids: readonly string[]): Promise<string> => {
+  const { status, json } = await world.submit(key, { resource: 'invoices', operation, async: true, ids });
+  expect(status).toBe(202);
+  return json.job_id;
+};
+
+/** Lets the handler hang for these items and answer for all others. The returned function lets it answer for those too, and ends the jobs. */
+function hangFor(itemIds: readonly string[]) {
+  const isHanging = new Set(itemIds);
+  const held: ServerResponse[] = [];
+  handler.answer = (one, _times, response) => {
+    if (isHanging.has(one.itemId)) held.push(response);
+    else answerWith(response, 200);
+  };
+  const cancelAll = async (key: string, jobIds: readonly string[]) => {
+    handler.answer = (_one, _times, response) => answerWith(response, 200);
+    for (const response of held) answerWith(response, 200);
+    for (const jobId of jobIds) {
+      await world.api.call('POST', `/bulk/operations/${jobId}/cancel`, { key });
+      await world.until(key, jobId);
+    }
+  };
+  return { held, cancelAll };
+}
+
+test('a handler that never answers holds up neither rows to change nor another account’s handler', async () => {
+  const hanging = await world.account(500);
+  const healthy = await world.account(120);
+  const voiding = await world.account(200);
+  const { held, cancelAll } = hangFor(hanging.ids);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const first = await submit(hanging.key, 'render', hanging.ids);
+  await waitFor('the handler hangs for two chunks', () => held.length >= 20);
+  const second = await submit(voiding.key, 'void', voiding.ids);
+  const third = await submit(healthy.key, 'render', healthy.ids);
+  expect(await world.until(voiding.key, second)).toMatchObject({ succeeded: 200 });
+  expect(await world.until(healthy.key, third)).toMatchObject({ succeeded: 120 });
+  expect(await world.status(hanging.key, first)).toMatchObject({ status: 'running', processed: 0 });
+  expect(held).toHaveLength(20);
+  await cancelAll(hanging.key, [first]);
+});
+
+test('an account whose jobs all hang leaves room for another’s', async () => {
+  const hanging = await world.account(300);
+  const healthy = await world.account(60);
+  await world.api.pool.query('update accounts set max_running_bulk = 10 where id = $1', [hanging.id]);
+  const { held, cancelAll } = hangFor(hanging.ids);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const jobs: string[] = [];
+  for (let first = 0; first < 300; first += 60) {
+    const jobId = await submit(hanging.key, 'render', hanging.ids.slice(first, first + 60));
+    await world.until(hanging.key, jobId, 'running');
+    jobs.push(jobId);
+  }
+  await waitFor('the handler hangs for four chunks', () => held.length >= 40);
+  const other = await submit(healthy.key, 'render', healthy.ids);
+  expect(await world.until(healthy.key, other)).toMatchObject({ succeeded: 60 });
+  expect(held).toHaveLength(40);
+  await cancelAll(hanging.key, jobs);
+});
