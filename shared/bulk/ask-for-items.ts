@@ -3,6 +3,7 @@ import type { Application, NumberedItem } from './apply-statement.ts';
 import { callHandler, type HandlerFault } from './call-handler.ts';
 import { checkStatement } from './check-statement.ts';
 import { type NotedResult, noteResults } from './ledger.ts';
+import { runLines } from './run-lines.ts';
 
 export interface AskOptions {
   readonly source: Pool;
@@ -14,6 +15,8 @@ export interface AskOptions {
 /**
  * Asks the operation's handler for each item and writes what came of it into the ledger as soon as it is known. A crash between the
  * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one.
+ *
+ * When a result can't be written, no further item is asked for and requests under way are broken off before that is thrown.
  *
  * @returns the places of items that were asked for when the signal came, with what was in the way so far; those and the ones
  *   that were not asked for have no ledger row
@@ -38,10 +41,11 @@ export async function askForItems(
   await noteResults(source, jobId, refused);
   const open = items.filter(({ seq }) => (codes.get(seq) ?? null) === null).values();
   const unsettled = new Map<number, HandlerFault | null>();
-  const line = async () => {
+  await runLines(Math.min(concurrency, items.length), async (failed) => {
+    const over = AbortSignal.any([signal, failed]);
     // Lines share one iterator, so that an item which hangs holds up its own line only.
     for (const item of open) {
-      if (signal.aborted) return;
+      if (over.aborted) return;
       const outcome = await callHandler(
         {
           url: operation.url,
@@ -49,7 +53,7 @@ export async function askForItems(
           idempotencyKey: `${jobId}/${item.itemId}`,
           body: bodyOf(application, item),
         },
-        signal,
+        over,
       );
       if (outcome.status === 'stopped') {
         unsettled.set(item.seq, outcome.fault);
@@ -58,8 +62,7 @@ export async function askForItems(
       const { code, message } = outcome.status === 'failed' ? outcome.fault : { code: null, message: null };
       await noteResults(source, jobId, [{ ...item, status: outcome.status, code, message }]);
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, line));
+  });
   return unsettled;
 }
 

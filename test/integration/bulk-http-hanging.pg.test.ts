@@ -79,3 +79,35 @@ test('an account whose jobs all hang leaves room for another’s', async () => {
   expect(held).toHaveLength(40);
   await cancelAll(hanging.key, jobs);
 });
+
+test('a try whose results can not be written is over before the next one asks', async () => {
+  const { key, ids } = await world.account(6);
+  const [refused, hanging] = ids;
+  await world.api.pool.query(`
+    create sequence tandem.tries;
+    create function tandem.refuse() returns trigger language plpgsql as $$ begin
+      if new.item_id = '${refused}' and nextval('tandem.tries') = 1 then
+        raise exception 'locked' using errcode = 'lock_not_available';
+      end if;
+      return new;
+    end $$;
+    create trigger refuse before insert on tandem.bulk_ledger for each row execute function tandem.refuse()`);
+  const open: string[] = [];
+  let mostOpen = 0;
+  handler.answer = (one, times, response) => {
+    open.push(one.key);
+    mostOpen = Math.max(mostOpen, open.filter((other) => other === one.key).length);
+    response.on('close', () => open.splice(open.indexOf(one.key), 1));
+    if (one.itemId !== hanging || times > 1) answerWith(response, 200);
+  };
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '2' }));
+  const before = handler.asked.length;
+  const jobId = await submit(key, 'render', ids);
+  expect(await world.until(key, jobId)).toMatchObject({ status: 'completed', succeeded: 6 });
+  expect(mostOpen).toBe(1);
+  const tries = handler.asked.slice(before).map(({ itemId }) => itemId);
+  expect(tries.filter((itemId) => itemId === hanging)).toHaveLength(2);
+  expect(tries).toHaveLength(8);
+  await world.api.pool.query('drop trigger refuse on tandem.bulk_ledger');
+});

@@ -1,0 +1,19 @@
+/**
+ * Runs the same line of work several times beside each other. When one fails, `failed` aborts and tells the others to come to an end:
+ * whoever tries again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
+ *
+ * @throws the first failure
+ */
+export async function runLines(count: number, line: (failed: AbortSignal) => Promise<void>): Promise<void> {
+  const failure = new AbortController();
+  const guarded = async () => {
+    try {
+      await line(failure.signal);
+    } catch (error) {
+      // Only the first reason stays.
+      failure.abort(error);
+    }
+  };
+  await Promise.all(Array.from({ length: count }, guarded));
+  failure.signal.throwIfAborted();
+}
