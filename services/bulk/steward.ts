@@ -1,11 +1,12 @@
 import type { Pool } from 'pg';
-import { countResults } from '../../shared/bulk/ledger.ts';
+import { countResults, noteResults } from '../../shared/bulk/ledger.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { endJob, findEndingJobs, findUnsettledChunks } from './store/end-job.ts';
 import { reportChunk } from './store/report-chunk.ts';
 import { resumeRefilled, startJobs } from './store/start-jobs.ts';
+import { unansweredItems } from './work/unanswered-items.ts';
 
 export interface StewardDeps {
   readonly control: Pool;
@@ -37,6 +38,7 @@ export async function stewardRound({ control, source, log, now }: StewardDeps): 
   for (const jobId of await findEndingJobs(control)) {
     // Chunks that were begun and not reported: what is in the ledger is in the counts, or the two would disagree for ever.
     for (const chunk of await findUnsettledChunks(control, jobId)) {
+      await noteResults(source, jobId, unansweredItems(chunk));
       const counts = await countResults(source, jobId, chunk.firstSeq, chunk.firstSeq + chunk.itemCount);
       await reportChunk(control, { ...chunk, counts, delayMs: 0 }, now());
     }

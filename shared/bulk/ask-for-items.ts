@@ -1,22 +1,34 @@
 import type { Pool } from 'pg';
+import { abortAfter } from './abort-after.ts';
 import type { Application, NumberedItem } from './apply-statement.ts';
 import { callHandler, type HandlerFault } from './call-handler.ts';
 import { checkStatement } from './check-statement.ts';
+import { createItemSupply } from './item-supply.ts';
 import { type NotedResult, noteResults } from './ledger.ts';
 import { runLines } from './run-lines.ts';
 
 export interface AskOptions {
   readonly source: Pool;
+  /** Aborts when nothing is to go on: requests under way are broken off. */
   readonly signal: AbortSignal;
+  /** Aborts when no item is to be begun any more, while requests under way are waited for. */
+  readonly calledOff?: AbortSignal;
   /** Requests at once. */
   readonly concurrency: number;
+  /** Asked before the handler is asked for items; false has the effect of `calledOff`. */
+  begin?(items: readonly NumberedItem[]): Promise<boolean>;
 }
 
 /**
+ * How long requests under way are waited for once no more are sent. Whoever cancels wants an end within seconds; an answer that
+ * is not waited for leaves an effect of which nobody knows.
+ */
+const LAST_ANSWERS_MS = 5_000;
+
+/**
  * Asks the operation's handler for each item and writes what came of it into the ledger as soon as it is known. A crash between the
- * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one.
- *
- * When a result can't be written, no further item is asked for and requests under way are broken off before that is thrown.
+ * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one. When a result can't be written, no
+ * further item is asked for, and what went wrong is thrown when no request is under way any more.
  *
  * @returns the places of items that were asked for when the signal came, with what was in the way so far; those and the ones
  *   that were not asked for have no ledger row
@@ -24,28 +36,28 @@ export interface AskOptions {
 export async function askForItems(
   application: Application,
   items: readonly NumberedItem[],
-  { source, signal, concurrency }: AskOptions,
+  options: AskOptions,
 ): Promise<ReadonlyMap<number, HandlerFault | null>> {
+  const { source, signal, calledOff, concurrency } = options;
   const { operation, jobId } = application;
   if (operation.kind !== 'http') throw new RangeError('only HTTP operations have a handler');
-  const { text, values } = checkStatement(application, items);
-  const { rows } = await source.query<{ seq: string; code: string | null }>(text, [...values]);
-  const codes = new Map(rows.map(({ seq, code }) => [Number(seq), code]));
-  const refused = items.flatMap((item): NotedResult[] => {
-    const code = codes.get(item.seq) ?? null;
-    if (code === null) return [];
-    const isMissing = code === 'not_found';
-    const message = isMissing ? 'There is no such record.' : null;
-    return [{ ...item, status: isMissing ? 'failed' : 'skipped', code, message }];
+  const open = await leaveOutRefused(source, application, items);
+  const failure = new AbortController();
+  const refusal = new AbortController();
+  const noMore = AbortSignal.any([signal, failure.signal, refusal.signal, ...(calledOff ? [calledOff] : [])]);
+  using lastAnswers = abortAfter(noMore, LAST_ANSWERS_MS);
+  const over = AbortSignal.any([signal, lastAnswers.signal]);
+  const supply = createItemSupply(open, async (next) => {
+    const mayBegin = (await options.begin?.(next)) ?? true;
+    if (!mayBegin) refusal.abort();
+    return mayBegin;
   });
-  await noteResults(source, jobId, refused);
-  const open = items.filter(({ seq }) => (codes.get(seq) ?? null) === null).values();
   const unsettled = new Map<number, HandlerFault | null>();
-  await runLines(Math.min(concurrency, items.length), async (failed) => {
-    const over = AbortSignal.any([signal, failed]);
-    // Lines share one iterator, so that an item which hangs holds up its own line only.
-    for (const item of open) {
-      if (over.aborted) return;
+  await runLines(Math.min(concurrency, open.length), failure, async () => {
+    // Lines share one supply, so that an item which hangs holds up its own line only.
+    while (!noMore.aborted) {
+      const item = await supply.next();
+      if (item === undefined) return;
       const outcome = await callHandler(
         {
           url: operation.url,
@@ -53,7 +65,7 @@ export async function askForItems(
           idempotencyKey: `${jobId}/${item.itemId}`,
           body: bodyOf(application, item),
         },
-        over,
+        { noMore, over },
       );
       if (outcome.status === 'stopped') {
         unsettled.set(item.seq, outcome.fault);
@@ -64,6 +76,26 @@ export async function askForItems(
     }
   });
   return unsettled;
+}
+
+/** Writes down which items there is a reason to leave alone. @returns the others */
+async function leaveOutRefused(
+  source: Pool,
+  application: Application,
+  items: readonly NumberedItem[],
+): Promise<NumberedItem[]> {
+  const { text, values } = checkStatement(application, items);
+  const { rows } = await source.query<{ seq: string; code: string | null }>(text, [...values]);
+  const codes = new Map(rows.map(({ seq, code }) => [Number(seq), code]));
+  const refused = items.flatMap((item): NotedResult[] => {
+    const code = codes.get(item.seq) ?? null;
+    if (code === null) return [];
+    const isMissing = code === 'not_found';
+    const message = isMissing ? 'There is no such record.' : null;
+    return [{ ...item, status: isMissing ? 'failed' : 'skipped', code, message }];
+  });
+  await noteResults(source, application.jobId, refused);
+  return items.filter(({ seq }) => (codes.get(seq) ?? null) === null);
 }
 
 function bodyOf({ jobId, table, sourceId, params }: Application, { itemId, key }: NumberedItem): unknown {

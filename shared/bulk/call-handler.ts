@@ -21,6 +21,9 @@ export type HandlerOutcome =
   /** Called off before there was an answer that settles it; `fault` is that of the try before, if there was one. */
   | { readonly status: 'stopped'; readonly fault: HandlerFault | null };
 
+/** The code of an item whose handler did not answer in time: it may have done it. */
+export const HANDLER_TIMEOUT = 'handler_timeout';
+
 /** Before the second, third and fourth try. */
 const RETRY_DELAYS_MS = [200, 800, 2_000];
 
@@ -31,19 +34,26 @@ const MAX_REASON_CHARACTERS = 500;
 /** 429 is the handler's word for "later"; every other 4xx is its last. */
 const LATER = 429;
 
+export interface CallSignals {
+  /** Nothing is asked again after this; an answer that is on its way is waited for. */
+  readonly noMore: AbortSignal;
+  /** Breaks off what is under way. */
+  readonly over: AbortSignal;
+}
+
 /** Asks the handler for one item, and again when it is not well. A handler that hangs costs its own item its time limits. */
-export async function callHandler(call: HandlerCall, signal: AbortSignal): Promise<HandlerOutcome> {
+export async function callHandler(call: HandlerCall, { noMore, over }: CallSignals): Promise<HandlerOutcome> {
   let fault: HandlerFault | null = null;
-  for (const delayMs of [0, ...RETRY_DELAYS_MS]) {
-    if (delayMs > 0) await sleep(delayMs, signal);
-    if (signal.aborted) break;
-    const answer = await callOnce(call, signal);
+  for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
+    const answer = await callOnce(call, over);
     if (answer === 'stopped') break;
     if (answer === 'succeeded') return { status: 'succeeded' };
     fault = answer.fault;
-    if (answer.isFinal) return { status: 'failed', fault };
+    if (answer.isFinal || delayMs === undefined) return { status: 'failed', fault };
+    await sleep(delayMs, noMore);
+    if (noMore.aborted) break;
   }
-  return fault === null || signal.aborted ? { status: 'stopped', fault } : { status: 'failed', fault };
+  return { status: 'stopped', fault };
 }
 
 async function callOnce(
@@ -69,7 +79,7 @@ async function callOnce(
     if (signal.aborted) return 'stopped';
     const isTimeout = error instanceof Error && error.name === 'TimeoutError';
     const fault = isTimeout
-      ? { code: 'handler_timeout', message: `The handler did not answer within ${timeoutMs} ms.` }
+      ? { code: HANDLER_TIMEOUT, message: `The handler did not answer within ${timeoutMs} ms.` }
       : { code: 'handler_unavailable', message: 'The handler could not be reached.' };
     return { fault, isFinal: false };
   }

@@ -6,12 +6,13 @@ test('the first failure tells the other lines, and is thrown when none runs any 
   const taken: number[] = [];
   const last = Promise.withResolvers<void>();
   let isSettled = false;
-  const running = runLines(2, async (failed) => {
+  const failure = new AbortController();
+  const running = runLines(2, failure, async () => {
     for (const thing of things) {
       taken.push(thing);
       if (thing === 1) throw new Error('first');
       await last.promise;
-      if (failed.aborted) throw new Error('second');
+      if (failure.signal.aborted) throw new Error('second');
     }
   }).finally(() => {
     isSettled = true;
@@ -25,7 +26,7 @@ test('the first failure tells the other lines, and is thrown when none runs any 
 
 test('lines that all come to their end are no failure', async () => {
   let count = 0;
-  await runLines(3, async () => {
+  await runLines(3, new AbortController(), async () => {
     count += 1;
   });
   expect(count).toBe(3);

@@ -1,14 +1,17 @@
 /**
- * Runs the same line of work several times beside each other. When one fails, `failed` aborts and tells the others to come to an end:
- * whoever tries again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
+ * Runs the same line of work several times beside each other. When one fails, `failure` is aborted and tells the others to come to an
+ * end: whoever tries again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
  *
  * @throws the first failure
  */
-export async function runLines(count: number, line: (failed: AbortSignal) => Promise<void>): Promise<void> {
-  const failure = new AbortController();
+export async function runLines(
+  count: number,
+  failure: AbortController,
+  line: () => Promise<void>,
+): Promise<void> {
   const guarded = async () => {
     try {
-      await line(failure.signal);
+      await line();
     } catch (error) {
       // Only the first reason stays.
       failure.abort(error);

@@ -71,26 +71,6 @@ test('a handler that hangs for one item delays that item only', async () => {
   expect(order).toHaveLength(11);
 });
 
-test('after a cancel no item is begun', async () => {
-  const { key, ids } = await world.account(60);
-  const held: ServerResponse[] = [];
-  handler.answer = (_one, _times, response) => {
-    if (held.length < 3) held.push(response);
-    else end(response, 200);
-  };
-  const { json } = await render(key, ids);
-  await world.until(key, json.job_id, 'running');
-  const before = handler.asked.length;
-  const cancelled = await world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
-  expect(cancelled.status).toBe(202);
-  const done = await world.until(key, json.job_id);
-  expect(done.status).toBe('cancelled');
-  const count = handler.asked.length;
-  expect(count - before).toBeLessThanOrEqual(60);
-  expect(await world.results(key, json.job_id)).toHaveLength(done.processed);
-  expect(handler.asked).toHaveLength(count);
-});
-
 test('without async the handler is asked at once, and results come in the order of the request', async () => {
   const { key, ids } = await world.account(30);
   let inFlight = 0;

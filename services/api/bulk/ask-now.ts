@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
-import type { HandlerFault } from '../../../shared/bulk/call-handler.ts';
+import { HANDLER_TIMEOUT, type HandlerFault } from '../../../shared/bulk/call-handler.ts';
 import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
 import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -79,5 +79,5 @@ function notBegun(limitMs: number): HandlerFault {
 function begun(fault: HandlerFault | null, limitMs: number): HandlerFault {
   const so = fault === null ? 'it may have done it' : fault.message;
   const message = `The handler had not settled the item when the ${limitMs / 1_000} s of a synchronous request were over: ${so}`;
-  return { code: 'handler_timeout', message };
+  return { code: HANDLER_TIMEOUT, message };
 }

@@ -150,7 +150,13 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       method: 'POST',
       path: '/bulk/operations/{id}/cancel',
       summary: 'Cancel a bulk operation; what is done stays done; safe to repeat',
-      answers: { 202: { description: 'The job, cancelled.', schema: bulkJobSchema } },
+      answers: {
+        202: {
+          description:
+            'The job, cancelled; not yet, while answers of handlers that were asked are waited for.',
+          schema: bulkJobSchema,
+        },
+      },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await cancelBulkJob(pool, accountId, id), [

@@ -45,7 +45,10 @@ export async function listJob(
   });
   const { maxFailures } = claim.request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
-  await using pulse = startPulse(() => renewListing(control, claim), stopping);
+  await using pulse = startPulse(
+    async () => ((await renewListing(control, claim)) ? 'held' : 'lost'),
+    stopping,
+  );
   const fence = { owner: claim.owner, listCount: claim.listCount };
   const write = async (client: PoolClient): Promise<number | undefined> => {
     const next = { chunk: claim.listedChunks, seq: claim.listedItems };

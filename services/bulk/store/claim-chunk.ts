@@ -4,6 +4,7 @@ import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import type { NamedOperation } from '../handler-operations.ts';
+import type { Standing } from '../pulse.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */
@@ -146,15 +147,18 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
   };
 }
 
-/** Renews the claim. @returns false when the chunk is another's, or its job is to end */
-export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<boolean> {
-  const { rowCount } = await db.query({
+/** Renews the claim, also of a job that is paused or to end, which calls the chunk off. */
+export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Standing> {
+  const { rows } = await db.query<{ is_called_off: boolean }>({
     name: 'bulk_renew_chunk',
     text: `update bulk_chunks c set lease_expires_at = now() + $5 * interval '1 second'
            from bulk_jobs j
            where c.job_id = $1 and c.chunk = $2 and c.attempt = $3 and c.lease_owner = $4 and c.state = 'working'
-             and j.id = c.job_id and j.ending is null and j.status <> 'paused'`,
+             and j.id = c.job_id
+           returning j.ending is not null or j.status = 'paused' as is_called_off`,
     values: [claim.jobId, claim.chunk, claim.attempt, claim.owner, LEASE_SECONDS],
   });
-  return rowCount === 1;
+  const [row] = rows;
+  if (row === undefined) return 'lost';
+  return row.is_called_off ? 'called_off' : 'held';
 }

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { BulkStatus } from '../../../shared/domain/bulk.ts';
+import type { BulkStatus, ListedItem } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
@@ -11,6 +11,9 @@ export interface UnsettledChunk {
   readonly attempt: number;
   readonly firstSeq: number;
   readonly itemCount: number;
+  readonly items: readonly ListedItem[];
+  /** The places of items that a handler was asked for, or was about to be. */
+  readonly begun: readonly number[];
 }
 
 /**
@@ -34,8 +37,15 @@ export async function findEndingJobs(db: Queryable): Promise<string[]> {
 
 /** Chunks that a worker was at when it died or gave up, of a job that will not be claimed from any more. */
 export async function findUnsettledChunks(db: Queryable, jobId: string): Promise<UnsettledChunk[]> {
-  const { rows } = await db.query<{ chunk: number; attempt: number; first_seq: number; item_count: number }>(
-    `select c.chunk, c.attempt, c.first_seq, c.item_count from bulk_chunks c join bulk_jobs j on j.id = c.job_id
+  const { rows } = await db.query<{
+    chunk: number;
+    attempt: number;
+    first_seq: number;
+    item_count: number;
+    items: string;
+    begun: number[];
+  }>(
+    `select c.chunk, c.attempt, c.first_seq, c.item_count, c.items, c.begun from bulk_chunks c join bulk_jobs j on j.id = c.job_id
      where c.job_id = $1 and j.ending is not null and (c.state = 'working' or c.state = 'waiting' and c.attempt > 0)`,
     [jobId],
   );
@@ -45,6 +55,8 @@ export async function findUnsettledChunks(db: Queryable, jobId: string): Promise
     attempt: row.attempt,
     firstSeq: row.first_seq,
     itemCount: row.item_count,
+    items: JSON.parse(row.items) as ListedItem[],
+    begun: row.begun,
   }));
 }
 

@@ -4,5 +4,5 @@
  */
 export const LEASE_SECONDS = 15;
 
-/** Also bounds how long HTTP items go on after a cancel. */
+/** Also bounds how long a cancel goes unnoticed by who begins nothing new. */
 export const RENEWAL_MS = 1_000;

@@ -10,6 +10,7 @@ import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { type Pulse, startPulse } from '../pulse.ts';
+import { beginItems } from '../store/begin-items.ts';
 import { type ClaimedChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
 import { reportChunk } from '../store/report-chunk.ts';
@@ -98,8 +99,19 @@ async function work(
     case 'granted': {
       const granted = open.slice(0, reservation.count);
       if (application.operation.kind === 'http') {
-        const { httpConcurrency: concurrency } = deps;
-        const options = { source, signal: pulse.signal, concurrency };
+        const options = {
+          source,
+          signal: pulse.lost,
+          calledOff: pulse.signal,
+          concurrency: deps.httpConcurrency,
+          begin: (items: readonly NumberedItem[]) =>
+            beginItems(
+              control,
+              claim,
+              items.map(({ seq }) => seq),
+            ),
+        };
+        // Items left without an answer are asked for again by the next try, or noted by whoever ends the job.
         await whileReporting(async () => {
           await askForItems(application, granted, options);
         }, reportProgress);

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import type { NumberedItem } from './apply-statement.ts';
+import { createItemSupply } from './item-supply.ts';
+
+const items = Array.from(
+  { length: 5 },
+  (_, seq): NumberedItem => ({
+    seq,
+    itemId: `${seq}`,
+    key: [`${seq}`],
+    line: null,
+  }),
+);
+
+function setUp(answers: boolean[]) {
+  const begun: number[][] = [];
+  const supply = createItemSupply(items, async (lot) => {
+    begun.push(lot.map(({ seq }) => seq));
+    return answers.shift() ?? true;
+  });
+  const next = async (count: number) =>
+    (await Promise.all(Array.from({ length: count }, () => supply.next()))).map((item) => item?.seq);
+  return { begun, next };
+}
+
+test('lines that wait together are served by one question, each item once and in order', async () => {
+  const { begun, next } = setUp([]);
+  expect(await next(3)).toEqual([0, 1, 2]);
+  expect(await next(1)).toEqual([3]);
+  expect(await next(3)).toEqual([4, undefined, undefined]);
+  expect(await next(1)).toEqual([undefined]);
+  expect(begun).toEqual([[0, 1, 2], [3], [4]]);
+});
+
+test('once nothing is to be begun, nothing is handed out any more', async () => {
+  const { begun, next } = setUp([true, false]);
+  expect(await next(2)).toEqual([0, 1]);
+  expect(await next(2)).toEqual([undefined, undefined]);
+  expect(await next(1)).toEqual([undefined]);
+  expect(begun).toHaveLength(2);
+});
+
+test('a question that fails is the failure of those who wait for it', async () => {
+  const supply = createItemSupply(items, () => Promise.reject(new Error('away')));
+  const both = await Promise.allSettled([supply.next(), supply.next()]);
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+});
