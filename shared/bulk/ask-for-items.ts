@@ -41,19 +41,22 @@ export async function askForItems(
   const { source, signal, calledOff, concurrency } = options;
   const { operation, jobId } = application;
   if (operation.kind !== 'http') throw new RangeError('only HTTP operations have a handler');
-  const open = await leaveOutRefused(source, application, items);
   const failure = new AbortController();
   const refusal = new AbortController();
   const noMore = AbortSignal.any([signal, failure.signal, refusal.signal, ...(calledOff ? [calledOff] : [])]);
   using lastAnswers = abortAfter(noMore, LAST_ANSWERS_MS);
   const over = AbortSignal.any([signal, lastAnswers.signal]);
-  const supply = createItemSupply(open, async (next) => {
-    const mayBegin = (await options.begin?.(next)) ?? true;
-    if (!mayBegin) refusal.abort();
-    return mayBegin;
+  const supply = createItemSupply(items, {
+    look: (left) => leaveOutRefused(source, application, left),
+    async begin(next) {
+      const mayBegin = (await options.begin?.(next)) ?? true;
+      if (!mayBegin) refusal.abort();
+      return mayBegin;
+    },
+    now: performance.now.bind(performance),
   });
   const unsettled = new Map<number, HandlerFault | null>();
-  await runLines(Math.min(concurrency, open.length), failure, async () => {
+  await runLines(Math.min(concurrency, items.length), failure, async () => {
     // Lines share one supply, so that an item which hangs holds up its own line only.
     while (!noMore.aborted) {
       const item = await supply.next();

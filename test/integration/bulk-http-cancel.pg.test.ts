@@ -48,23 +48,6 @@ async function told(key: string, jobId: string) {
   return { status, results, itemIds: results.map((item) => item.item_id).sort() };
 }
 
-/** Waits until each of the job's two claims was renewed, so that the worker has seen how the job stands, or has let go of them. */
-async function untilWorkerSaw(jobId: string): Promise<void> {
-  const look = async () => {
-    const { rows } = await world.api.pool.query<{ lease: Date | null }>(
-      `select min(lease_expires_at) as lease from bulk_chunks where job_id = $1 and state = 'working'`,
-      [jobId],
-    );
-    return rows[0]?.lease?.getTime();
-  };
-  const leases = new Set<number>();
-  await waitFor('the worker has seen how the job stands', async () => {
-    const lease = await look();
-    if (lease !== undefined) leases.add(lease);
-    return lease === undefined || leases.size > 2;
-  });
-}
-
 test('after a cancel no item is begun, and answers that were on their way are results', async () => {
   await using stack = new AsyncDisposableStack();
   stack.defer(await world.startWorker());
@@ -78,7 +61,7 @@ test('after a cancel no item is begun, and answers that were on their way are re
     );
     return rowCount === 1;
   });
-  await untilWorkerSaw(jobId);
+  await world.untilRenewed(jobId);
   for (const response of held) answerWith(response, 200);
   expect(await cancelling).toMatchObject({ status: 202, json: { status: 'cancelled' } });
   const { status, itemIds } = await told(key, jobId);

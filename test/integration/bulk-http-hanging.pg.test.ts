@@ -111,3 +111,42 @@ test('a try whose results can not be written is over before the next one asks', 
   expect(tries).toHaveLength(8);
   await world.api.pool.query('drop trigger refuse on tandem.bulk_ledger');
 });
+
+test('an item that stops matching while others hold up its turn is not asked for', async () => {
+  const { key, ids } = await world.account(14);
+  const late = ids.slice(10);
+  const held: ServerResponse[] = [];
+  const before = handler.asked.length;
+  handler.answer = (one, _times, response) => {
+    if (late.includes(one.itemId)) answerWith(response, 200);
+    else held.push(response);
+  };
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const { json } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'render',
+    async: true,
+    semantics: 'live',
+    filter: { status: { eq: 'open' } },
+  });
+  await waitFor('every line waits for an answer', () => held.length === 10);
+  await world.api.pool.query(`update documint.invoices set status = 'paid' where id = any ($1::bigint[])`, [
+    late.slice(1),
+  ]);
+  // A while, so that what was known of the rows is not good any more.
+  await world.untilRenewed(json.job_id);
+  for (const response of held) answerWith(response, 200);
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 11, skipped: 3, failed: 0 });
+  const skipped = await world.results(key, json.job_id, '&status=skipped');
+  expect(skipped.map((item) => [item.item_id, item.code])).toEqual(
+    late.slice(1).map((id) => [id, 'no_longer_matches']),
+  );
+  expect(
+    handler.asked
+      .slice(before)
+      .map(({ itemId }) => itemId)
+      .sort(),
+  ).toEqual(ids.slice(0, 11).sort());
+});

@@ -27,6 +27,8 @@ export interface BulkWorld extends AsyncDisposable {
   status(key: string, jobId: string): Promise<Status>;
   /** Waits until the job has this status, or any that is final. */
   until(key: string, jobId: string, ...statuses: string[]): Promise<Status>;
+  /** Waits until each claim of the job's chunks was renewed from now on, so that its worker has seen how the job stands, or is let go. */
+  untilRenewed(jobId: string): Promise<void>;
   /** Every result of a job, by pages. */
   results(key: string, jobId: string, query?: string): Promise<Status[]>;
 }
@@ -121,6 +123,19 @@ export async function openBulkWorld({
         const isFinal = ['completed', 'failed', 'cancelled'].includes(found.status);
         return statuses.includes(found.status) || isFinal ? found : undefined;
       }),
+    async untilRenewed(jobId) {
+      const leases = new Set<number>();
+      await waitFor(`the claims of ${jobId} are renewed or let go`, async () => {
+        const { rows } = await api.pool.query<{ lease: Date | null }>(
+          `select min(lease_expires_at) as lease from bulk_chunks where job_id = $1 and state = 'working'`,
+          [jobId],
+        );
+        const lease = rows[0]?.lease?.getTime();
+        if (lease !== undefined) leases.add(lease);
+        // Of two claims the earlier one changes from one renewal to the next, so after two changes both were renewed.
+        return lease === undefined || leases.size > 2;
+      });
+    },
     async results(key, jobId, query = '') {
       const all: Status[] = [];
       let cursor = '';
