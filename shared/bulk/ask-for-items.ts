@@ -1,10 +1,12 @@
 import type { Pool } from 'pg';
 import { abortAfter } from './abort-after.ts';
 import type { Application, NumberedItem } from './apply-statement.ts';
-import { callHandler, type HandlerFault } from './call-handler.ts';
+import { callHandler, type HandlerCall, type HandlerFault } from './call-handler.ts';
 import { checkStatement } from './check-statement.ts';
 import { createItemSupply } from './item-supply.ts';
 import { type NotedResult, noteResults } from './ledger.ts';
+import type { BulkOperation } from './operation.ts';
+import { createRetryQueue } from './retry-queue.ts';
 import { runLines } from './run-lines.ts';
 
 export interface AskOptions {
@@ -55,27 +57,24 @@ export async function askForItems(
     },
     now: performance.now.bind(performance),
   });
+  const later = createRetryQueue();
   const unsettled = new Map<number, HandlerFault | null>();
   await runLines(Math.min(concurrency, items.length), failure, async () => {
-    // Lines share one supply, so that an item which hangs holds up its own line only.
+    // Lines share what there is to do, so that an item which hangs holds up its own line only.
     while (!noMore.aborted) {
       const item = await supply.next();
-      if (item === undefined) return;
-      const outcome = await callHandler(
-        {
-          url: operation.url,
-          timeoutMs: operation.timeoutMs,
-          idempotencyKey: `${jobId}/${item.itemId}`,
-          body: bodyOf(application, item),
-        },
-        { noMore, over },
-      );
-      if (outcome.status === 'stopped') {
-        unsettled.set(item.seq, outcome.fault);
-        return;
+      const turn = item === undefined ? await later.next(noMore) : { item, tryCount: 1 };
+      if (turn === undefined) return;
+      unsettled.set(turn.item.seq, unsettled.get(turn.item.seq) ?? null);
+      const answer = await callHandler(callOf(application, operation, turn.item), over);
+      if (answer.status === 'stopped') return;
+      if (answer.status === 'failed' && !answer.isFinal && later.add(turn)) {
+        unsettled.set(turn.item.seq, answer.fault);
+        continue;
       }
-      const { code, message } = outcome.status === 'failed' ? outcome.fault : { code: null, message: null };
-      await noteResults(source, jobId, [{ ...item, status: outcome.status, code, message }]);
+      const { code, message } = answer.status === 'failed' ? answer.fault : { code: null, message: null };
+      await noteResults(source, jobId, [{ ...turn.item, status: answer.status, code, message }]);
+      unsettled.delete(turn.item.seq);
     }
   });
   return unsettled;
@@ -101,13 +100,22 @@ async function leaveOutRefused(
   return items.filter(({ seq }) => (codes.get(seq) ?? null) === null);
 }
 
-function bodyOf({ jobId, table, sourceId, params }: Application, { itemId, key }: NumberedItem): unknown {
+function callOf(
+  { jobId, table, sourceId, params }: Application,
+  { url, timeoutMs }: Extract<BulkOperation, { kind: 'http' }>,
+  { itemId, key }: NumberedItem,
+): HandlerCall {
   return {
-    job_id: jobId,
-    resource: table.resource.name,
-    item_id: itemId,
-    key: Object.fromEntries(table.key.map(({ name }, index) => [name, key[index]])),
-    account: sourceId,
-    params,
+    url,
+    timeoutMs,
+    idempotencyKey: `${jobId}/${itemId}`,
+    body: {
+      job_id: jobId,
+      resource: table.resource.name,
+      item_id: itemId,
+      key: Object.fromEntries(table.key.map(({ name }, index) => [name, key[index]])),
+      account: sourceId,
+      params,
+    },
   };
 }

@@ -1,5 +1,3 @@
-import { sleep } from '../runtime/sleep.ts';
-
 export interface HandlerCall {
   readonly url: string;
   /** Of one try. */
@@ -15,11 +13,13 @@ export interface HandlerFault {
   readonly message: string;
 }
 
-export type HandlerOutcome =
+/** What came of one try. */
+export type HandlerAnswer =
   | { readonly status: 'succeeded' }
-  | { readonly status: 'failed'; readonly fault: HandlerFault }
-  /** Called off before there was an answer that settles it; `fault` is that of the try before, if there was one. */
-  | { readonly status: 'stopped'; readonly fault: HandlerFault | null };
+  /** Final: another try would not change it. */
+  | { readonly status: 'failed'; readonly fault: HandlerFault; readonly isFinal: boolean }
+  /** Called off before there was an answer. */
+  | { readonly status: 'stopped' };
 
 /** The code of an item whose handler did not answer in time: it may have done it. */
 export const HANDLER_TIMEOUT = 'handler_timeout';
@@ -34,32 +34,16 @@ const MAX_REASON_CHARACTERS = 500;
 /** 429 is the handler's word for "later"; every other 4xx is its last. */
 const LATER = 429;
 
-export interface CallSignals {
-  /** Nothing is asked again after this; an answer that is on its way is waited for. */
-  readonly noMore: AbortSignal;
-  /** Breaks off what is under way. */
-  readonly over: AbortSignal;
+/** The least time before the next try of an item; undefined when it has had its last. */
+export function retryDelayMs(tryCount: number): number | undefined {
+  return RETRY_DELAYS_MS[tryCount - 1];
 }
 
-/** Asks the handler for one item, and again when it is not well. A handler that hangs costs its own item its time limits. */
-export async function callHandler(call: HandlerCall, { noMore, over }: CallSignals): Promise<HandlerOutcome> {
-  let fault: HandlerFault | null = null;
-  for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
-    const answer = await callOnce(call, over);
-    if (answer === 'stopped') break;
-    if (answer === 'succeeded') return { status: 'succeeded' };
-    fault = answer.fault;
-    if (answer.isFinal || delayMs === undefined) return { status: 'failed', fault };
-    await sleep(delayMs, noMore);
-    if (noMore.aborted) break;
-  }
-  return { status: 'stopped', fault };
-}
-
-async function callOnce(
+/** Asks the handler for one item, once. */
+export async function callHandler(
   { url, timeoutMs, idempotencyKey, body }: HandlerCall,
   signal: AbortSignal,
-): Promise<'succeeded' | 'stopped' | { fault: HandlerFault; isFinal: boolean }> {
+): Promise<HandlerAnswer> {
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -69,19 +53,19 @@ async function callOnce(
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
     const text = await readStart(response);
-    if (response.ok) return 'succeeded';
+    if (response.ok) return { status: 'succeeded' };
     const message = reasonOf(text) ?? `The handler answered ${response.status}.`;
     if (response.status >= 500 || response.status === LATER) {
-      return { fault: { code: 'handler_unavailable', message }, isFinal: false };
+      return { status: 'failed', fault: { code: 'handler_unavailable', message }, isFinal: false };
     }
-    return { fault: { code: 'handler_refused', message }, isFinal: true };
+    return { status: 'failed', fault: { code: 'handler_refused', message }, isFinal: true };
   } catch (error) {
-    if (signal.aborted) return 'stopped';
+    if (signal.aborted) return { status: 'stopped' };
     const isTimeout = error instanceof Error && error.name === 'TimeoutError';
     const fault = isTimeout
       ? { code: HANDLER_TIMEOUT, message: `The handler did not answer within ${timeoutMs} ms.` }
       : { code: 'handler_unavailable', message: 'The handler could not be reached.' };
-    return { fault, isFinal: false };
+    return { status: 'failed', fault, isFinal: false };
   }
 }
 

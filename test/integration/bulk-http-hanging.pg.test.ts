@@ -150,3 +150,27 @@ test('an item that stops matching while others hold up its turn is not asked for
       .sort(),
   ).toEqual(ids.slice(0, 11).sort());
 });
+
+test('when the time of a synchronous operation is over, each item says whether it was begun, and nothing goes on', async () => {
+  const { key, id, ids } = await world.account(25);
+  await world.api.pool.query('update accounts set bulk_quota = 25 where id = $1', [id]);
+  handler.answer = (one, _times, response) => {
+    if (ids.indexOf(one.itemId) < 5) answerWith(response, 200);
+  };
+  const headers = { 'idempotency-key': 'slow' };
+  const body = { resource: 'invoices', operation: 'render', ids };
+  const first = await world.submit(key, body, headers);
+  expect(first).toMatchObject({ status: 200, json: { succeeded: 5, failed: 20, total: 25 } });
+  const codes = first.json.results.map((item: Record<string, unknown>) => item.code);
+  expect(codes.slice(0, 5)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  expect(codes.slice(5, 15)).toEqual(Array(10).fill('handler_timeout'));
+  expect(codes.slice(15)).toEqual(Array(10).fill('not_attempted'));
+  const count = handler.asked.length;
+  expect((await world.submit(key, body, headers)).text).toBe(first.text);
+  expect(handler.asked).toHaveLength(count);
+  // Those that were not begun cost nothing: ten are left for the next request.
+  handler.answer = (_one, _times, response) => answerWith(response, 200);
+  const over = await world.submit(key, { ...body, ids: ids.slice(0, 11) });
+  expect(over).toMatchObject({ status: 429, json: { quota: { used: 15, remaining: 10 } } });
+  expect((await world.submit(key, { ...body, ids: ids.slice(15) })).json).toMatchObject({ succeeded: 10 });
+});

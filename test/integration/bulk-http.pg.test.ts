@@ -71,6 +71,25 @@ test('a handler that hangs for one item delays that item only', async () => {
   expect(order).toHaveLength(11);
 });
 
+test('a handler that hangs for more items than there are requests at once delays no other item of the job', async () => {
+  const { key, ids } = await world.account(60);
+  const hanging = new Set(ids.slice(0, 12));
+  handler.answer = (one, _times, response) => {
+    if (!hanging.has(one.itemId)) end(response, 200);
+  };
+  const { json } = await render(key, ids);
+  const under = await waitFor('the others are reported', async () => {
+    const status = await world.status(key, json.job_id);
+    return status.processed >= 48 ? status : undefined;
+  });
+  expect(under).toMatchObject({ status: 'running', succeeded: 48, failed: 0 });
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 48, failed: 12 });
+  expect(done.error_summary).toEqual([{ code: 'handler_timeout', count: 12 }]);
+  const tries = handler.asked.filter((one) => one.key.startsWith(json.job_id) && hanging.has(one.itemId));
+  expect(tries).toHaveLength(48);
+});
+
 test('without async the handler is asked at once, and results come in the order of the request', async () => {
   const { key, ids } = await world.account(30);
   let inFlight = 0;
@@ -109,30 +128,6 @@ test('without async the handler is asked at once, and results come in the order 
   expect(most).toBeLessThanOrEqual(10);
   const { json: list } = await world.api.call('GET', '/bulk/operations', { key });
   expect(list.data).toEqual([]);
-});
-
-test('when the time of a synchronous operation is over, each item says whether it was begun, and nothing goes on', async () => {
-  const { key, id, ids } = await world.account(25);
-  await world.api.pool.query('update accounts set bulk_quota = 25 where id = $1', [id]);
-  handler.answer = (one, _times, response) => {
-    if (ids.indexOf(one.itemId) < 5) end(response, 200);
-  };
-  const headers = { 'idempotency-key': 'slow' };
-  const body = { resource: 'invoices', operation: 'render', ids };
-  const first = await world.submit(key, body, headers);
-  expect(first).toMatchObject({ status: 200, json: { succeeded: 5, failed: 20, total: 25 } });
-  const codes = first.json.results.map((item: Record<string, unknown>) => item.code);
-  expect(codes.slice(0, 5)).toEqual([undefined, undefined, undefined, undefined, undefined]);
-  expect(codes.slice(5, 15)).toEqual(Array(10).fill('handler_timeout'));
-  expect(codes.slice(15)).toEqual(Array(10).fill('not_attempted'));
-  const count = handler.asked.length;
-  expect((await world.submit(key, body, headers)).text).toBe(first.text);
-  expect(handler.asked).toHaveLength(count);
-  // Those that were not begun cost nothing: ten are left for the next request.
-  handler.answer = (_one, _times, response) => end(response, 200);
-  const over = await world.submit(key, { ...body, ids: ids.slice(0, 11) });
-  expect(over).toMatchObject({ status: 429, json: { quota: { used: 15, remaining: 10 } } });
-  expect((await world.submit(key, { ...body, ids: ids.slice(15) })).json).toMatchObject({ succeeded: 10 });
 });
 
 test('a retry whose first answer was lost asks the handler for what was not settled only, under the same key', async () => {
