@@ -19,7 +19,7 @@ function pacedWorker(pool: BulkWorld['api']['pool'], startMs: number) {
       for (let second = 0; second < seconds; second += 1) {
         nowMs += 1_000;
         if (chunk === undefined) {
-          const claim = await claimChunk(pool, 'paced');
+          const claim = await claimChunk(pool, 'paced', { kind: 'rows', asking: [] });
           if (claim === undefined) throw new Error('there is no chunk to claim');
           chunk = { claim, done: 0 };
         }

@@ -143,7 +143,7 @@ test('what a worker did before it died stays covered by what it had set aside, s
   const [first, second] = [await submit(ids.slice(0, 10)), await submit(ids.slice(10))];
   await startJobs(pool, Date.now());
   const claimAs = async (owner: string) => {
-    const claim = await claimChunk(pool, owner);
+    const claim = await claimChunk(pool, owner, { kind: 'rows', asking: [] });
     if (claim === undefined) throw new Error('there is no chunk to claim');
     return { claim, reserve: () => reserveQuota(pool, claim, 10, Date.now()) };
   };
