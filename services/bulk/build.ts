@@ -64,6 +64,9 @@ export async function buildBulk(
     now: performance.now.bind(performance),
     sleep,
   });
+  health.metrics.gauge('tandem_bulk_pace', 'Share of their time that workers spend with the source.', () => [
+    { value: throttle.pace },
+  ]);
   const deps = { ...config, throttle, control, source, storage, catalog, log, now };
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),

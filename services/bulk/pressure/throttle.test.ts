@@ -26,7 +26,7 @@ function setUp() {
     },
   });
   const rest = (workedMs: number) => throttle.rest(workedMs, new AbortController().signal);
-  return { state, rests, told, rest };
+  return { state, rests, told, rest, pace: () => throttle.pace };
 }
 
 test('nobody rests while the source is well, and it is looked at once a second', async () => {
@@ -37,14 +37,16 @@ test('nobody rests while the source is well, and it is looked at once a second',
 });
 
 test('under pressure rests grow with each look, and it is said; then the pace comes back, and that is said too', async () => {
-  const { state, rests, told, rest } = setUp();
+  const { state, rests, told, rest, pace } = setUp();
   state.reading = { ...calm, slotLagBytes: 500 };
   for (state.nowMs = 0; state.nowMs < 6_000; state.nowMs += 1_000) await rest(100);
   expect(rests).toEqual([100, 300, 700, 1_500, 1_500, 1_500]);
   expect(told).toEqual(['bulk.slowed', 'bulk.slowed', 'bulk.slowed', 'bulk.slowed']);
+  expect(pace()).toBe(1 / 16);
   state.reading = calm;
   for (; state.nowMs < 30_000; state.nowMs += 1_000) await rest(100);
   expect(told.at(-1)).toBe('bulk.full_pace');
+  expect(pace()).toBe(1);
   const count = rests.length;
   await rest(100);
   expect(rests).toHaveLength(count);

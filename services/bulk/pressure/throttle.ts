@@ -13,6 +13,8 @@ export interface ThrottleDeps {
 
 /** Makes the workers of a process go slower while the source is under pressure. */
 export interface Throttle {
+  /** Share of their time that workers spend with the source now: 1 at full pace. */
+  readonly pace: number;
   /** After so much time with the source; returns when the worker may go on. Never throws. */
   rest(workedMs: number, signal: AbortSignal): Promise<void>;
 }
@@ -37,6 +39,9 @@ export function createThrottle(deps: ThrottleDeps): Throttle {
   };
 
   return {
+    get pace() {
+      return pace;
+    },
     async rest(workedMs, signal) {
       longestChunkMs = Math.max(longestChunkMs, workedMs);
       const nowMs = deps.now();
