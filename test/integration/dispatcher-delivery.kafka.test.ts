@@ -331,6 +331,11 @@ test('an endpoint whose secret does not open waits, and holds up nobody', async 
     `update webhooks set secrets = '[{"ciphertext": "k1.AAAA.AAAA", "expires_at": null}]' where id = $1`,
     [broken],
   );
+  // It may have been taken up while its secret was still good.
+  await waitFor('the secret to be taken over', async () => {
+    const { settings_version, applied_version, lease_owner } = await bed.endpoint(broken);
+    return lease_owner !== null && settings_version === applied_version;
+  });
   await bed.addEvents([{ accountId, lsn: 1 }]);
   const other = await newAccount();
   const id = await bed.addEndpoint({ accountId: other, url: receiver.url });
