@@ -1,23 +1,11 @@
 import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
-import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { resource } from '../../../test/support/resource.ts';
 import type { CapturedTable } from './captured-table.ts';
 import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
 
-const RESOURCE: Resource = {
-  name: 'lines',
-  table: { schema: 'app', name: 'lines' },
-  event: 'line',
-  key: ['account_id', 'id'],
-  account: 'account_id',
-  range: undefined,
-  softDelete: undefined,
-  hide: ['secret'],
-  related: [],
-  operations: {},
-  syncLimit: 100,
-};
+const RESOURCE = resource('lines', { key: ['account_id', 'id'], hide: ['secret'] });
 const column = (name: string, isKey: boolean) =>
   ({ name, isKey, type: { kind: 'string', pgName: 'text' } }) as const;
 /** In the tuple a hidden column comes first. */

@@ -1,23 +1,11 @@
 import { expect, test } from 'vitest';
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import { fitRelation } from './fit-relation.ts';
 
-const RESOURCE: Resource = {
-  name: 'items',
-  table: { schema: 'app', name: 'items' },
-  event: 'item',
-  key: ['id'],
-  account: 'account_id',
-  range: undefined,
-  softDelete: undefined,
-  hide: ['secret'],
-  related: [],
-  operations: {},
-  syncLimit: 100,
-};
+const RESOURCE = resource('items', { hide: ['secret'] });
 
 const relation = (...names: string[]): RelationMessage => ({
   kind: 'relation',

@@ -1,23 +1,11 @@
 import { expect, test } from 'vitest';
-import type { Resource } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import { captureTable } from './captured-table.ts';
 import { rowChanges, TRUNCATED } from './row-changes.ts';
 
-const RESOURCE: Resource = {
-  name: 'items',
-  table: { schema: 'app', name: 'items' },
-  event: 'item',
-  key: ['id'],
-  account: 'account_id',
-  range: undefined,
-  softDelete: undefined,
-  hide: ['secret'],
-  related: [],
-  operations: {},
-  syncLimit: 100,
-};
+const RESOURCE = resource('items', { hide: ['secret'] });
 const TYPES = { valueType: () => ({ kind: 'string', pgName: 'text' }) as const };
 
 function relation(identity: readonly string[]): RelationMessage {
