@@ -3,14 +3,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** How long anything may take to come to rest once nothing is broken any more. */
 export const DRAIN_LIMIT_MS = 120_000;
 
-/** A client that does not give up while services die and come back; what is wrong for good is thrown in the end. */
+/**
+ * A client that does not give up while services die and come back; what is wrong for good is thrown in the end. Its patience runs
+ * from the first failure, since an attempt may itself have waited for long, and been broken off by a kill.
+ */
 export async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  let failedAtMs: number | undefined;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      if (Date.now() > deadlineMs || isFinal(error)) throw error;
+      failedAtMs ??= Date.now();
+      if (Date.now() - failedAtMs > DRAIN_LIMIT_MS || isFinal(error)) throw error;
       await delay(200);
     }
   }
