@@ -10,14 +10,6 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-const voided = async (sourceId: string) => {
-  const { rows } = await world.api.pool.query<{ id: string }>(
-    `select id from documint.invoices where account_id = $1 and status = 'void' order by id`,
-    [sourceId],
-  );
-  return rows.map(({ id }) => id);
-};
-
 const voidAll = { resource: 'invoices', operation: 'void', async: true, filter: { status: { eq: 'open' } } };
 
 test('with async, even one item is a job, which ends completed with its results', async () => {
@@ -111,60 +103,6 @@ test('a file of IDs becomes items in its order, with bad ones and repetitions to
   expect(all.find(({ status }) => status === 'skipped')).toMatchObject({ code: 'duplicate', line: 125 });
 });
 
-test('the list is fixed at the start; live semantics leave out what matches no longer, and take in what matches by then', async () => {
-  for (const semantics of ['snapshot', 'live']) {
-    const { key, id, ids, sourceId } = await world.account(3);
-    // A job with no quota lists its items and then waits, which is the moment to change what matches.
-    await world.api.pool.query('update accounts set bulk_quota = 0 where id = $1', [id]);
-    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[2]]);
-    const { json } = await world.submit(key, { ...voidAll, semantics });
-    await using stack = new AsyncDisposableStack();
-    stack.defer(await world.startWorker());
-    expect(await world.until(key, json.job_id, 'paused')).toMatchObject({
-      status: 'paused',
-      total: 2,
-      pause_reason: 'quota',
-      eta_seconds: null,
-    });
-    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
-    await world.api.pool.query(`update documint.invoices set status = 'open' where id = $1`, [ids[2]]);
-    await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
-    const done = await world.until(key, json.job_id);
-    expect(done).toMatchObject({ status: 'completed', total: semantics === 'live' ? 3 : 2 });
-    const results = await world.results(key, json.job_id);
-    if (semantics === 'snapshot') {
-      expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
-      expect(await voided(sourceId)).toEqual(ids.slice(0, 2));
-    } else {
-      expect(results).toMatchObject([
-        { item_id: ids[0], status: 'skipped', code: 'no_longer_matches' },
-        { item_id: ids[1], status: 'succeeded' },
-        { item_id: ids[2], status: 'succeeded' },
-      ]);
-      expect(await voided(sourceId)).toEqual(ids.slice(1));
-    }
-  }
-});
-
-test('a job whose own changes make its items match again ends', async () => {
-  const { key } = await world.account(60);
-  const { json } = await world.submit(key, {
-    resource: 'invoices',
-    operation: 'update',
-    async: true,
-    semantics: 'live',
-    filter: { status: { eq: 'open' } },
-    params: { status: 'open' },
-  });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
-  expect(await world.until(key, json.job_id)).toMatchObject({
-    status: 'completed',
-    succeeded: 60,
-    total: 60,
-  });
-});
-
 test('a job without quota pauses, and goes on by itself in the next month, each item once', async () => {
   const { key, id, sourceId, ids } = await world.account(130);
   await world.api.pool.query('update accounts set bulk_quota = 70 where id = $1', [id]);
@@ -188,7 +126,7 @@ test('a job without quota pauses, and goes on by itself in the next month, each 
     quota: { limit: 70, used: 70, remaining: 0, resets_at: '2026-12-01T00:00:00.000Z' },
     resumes_at: '2026-12-01T00:00:00.000Z',
   });
-  expect(await voided(sourceId)).toHaveLength(80);
+  expect(await world.voided(sourceId)).toHaveLength(80);
   world.api.clock.nowMs = Date.UTC(2026, 11, 1);
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({
@@ -213,7 +151,7 @@ test('a job that is cancelled keeps what is done, and its counts and results agr
     json: { status: 'cancelled', succeeded: 100, total: 300 },
   });
   expect(await cancel()).toMatchObject({ status: 202, json: { status: 'cancelled' } });
-  expect(await voided(sourceId)).toHaveLength(100);
+  expect(await world.voided(sourceId)).toHaveLength(100);
   expect(await world.results(key, json.job_id)).toHaveLength(100);
   for (const action of ['pause', 'resume']) {
     const path = `/bulk/operations/${json.job_id}/${action}`;
@@ -272,7 +210,7 @@ test('a small job of one account is not held up by a large one of another', asyn
   const cancel = `/bulk/operations/${first.json.job_id}/cancel`;
   const { json } = await world.api.call('POST', cancel, { key: large.key });
   expect(json).toMatchObject({ status: 'cancelled' });
-  expect(await voided(large.sourceId)).toHaveLength(json.succeeded);
+  expect(await world.voided(large.sourceId)).toHaveLength(json.succeeded);
   expect(await world.results(large.key, first.json.job_id)).toHaveLength(json.processed);
 });
 
@@ -333,7 +271,7 @@ test('an ID that comes again in a list is done once, and told as a duplicate whe
     [c, 'succeeded', undefined],
     [a, 'skipped', 'duplicate'],
   ]);
-  expect(await voided(sourceId)).toEqual(ids);
+  expect(await world.voided(sourceId)).toEqual(ids);
 });
 
 test('a trigger that refuses one record by a code of its own fails that item, and not the job', async () => {
@@ -438,31 +376,6 @@ test('workers that share a job, and one that is stopped in the middle, repeat no
     [sourceId],
   );
   expect(rows).toEqual([{ touched: 2_000, items: 2_000 }]);
-});
-
-test('live semantics take in what comes to match while the job runs, round after round, each item once', async () => {
-  const { key, sourceId, ids } = await world.account(30);
-  // Every item that is changed makes the one after the next match, up to the last: what a product's own rules may do.
-  await world.api.pool.query(
-    `update documint.invoices set status = 'paid' where account_id = $1 and id > $2`,
-    [sourceId, ids[4]],
-  );
-  await world.api.pool.query(`
-    create or replace function documint.open_next() returns trigger language plpgsql as $$
-      begin
-        update documint.invoices set status = 'open' where account_id = new.account_id and id = new.id + 10 and status = 'paid';
-        return new;
-      end $$;
-    create trigger open_next after update on documint.invoices for each row
-      when (new.status = 'void' and old.status = 'open' and new.account_id = '${sourceId}') execute function documint.open_next()`);
-  const { json } = await world.submit(key, { ...voidAll, semantics: 'live' });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
-  const done = await world.until(key, json.job_id);
-  expect(done).toMatchObject({ status: 'completed', total: 15, succeeded: 15, skipped: 0 });
-  const wanted = [...ids.slice(0, 5), ...ids.slice(10, 15), ...ids.slice(20, 25)];
-  expect((await world.results(key, json.job_id)).map(({ item_id }) => item_id)).toEqual(wanted);
-  expect(await voided(sourceId)).toEqual(wanted);
 });
 
 test('who made, ran, paused and cancelled operations is on record', async () => {

@@ -134,3 +134,82 @@ test('a job whose file of IDs is gone from storage fails by that, and the next o
   });
   expect(await world.until(key, second)).toMatchObject({ status: 'completed', succeeded: 1 });
 });
+
+test('the list is fixed at the start; live semantics leave out what matches no longer, and take in what matches by then', async () => {
+  for (const semantics of ['snapshot', 'live']) {
+    const { key, id, ids, sourceId } = await world.account(3);
+    // A job with no quota lists its items and then waits, which is the moment to change what matches.
+    await world.api.pool.query('update accounts set bulk_quota = 0 where id = $1', [id]);
+    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[2]]);
+    const { json } = await world.submit(key, { ...voidAll, semantics });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(await world.startWorker());
+    expect(await world.until(key, json.job_id, 'paused')).toMatchObject({
+      status: 'paused',
+      total: 2,
+      pause_reason: 'quota',
+      eta_seconds: null,
+    });
+    await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[0]]);
+    await world.api.pool.query(`update documint.invoices set status = 'open' where id = $1`, [ids[2]]);
+    await world.api.pool.query('update accounts set bulk_quota = null where id = $1', [id]);
+    const done = await world.until(key, json.job_id);
+    expect(done).toMatchObject({ status: 'completed', total: semantics === 'live' ? 3 : 2 });
+    const results = await world.results(key, json.job_id);
+    if (semantics === 'snapshot') {
+      expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
+      expect(await world.voided(sourceId)).toEqual(ids.slice(0, 2));
+    } else {
+      expect(results).toMatchObject([
+        { item_id: ids[0], status: 'skipped', code: 'no_longer_matches' },
+        { item_id: ids[1], status: 'succeeded' },
+        { item_id: ids[2], status: 'succeeded' },
+      ]);
+      expect(await world.voided(sourceId)).toEqual(ids.slice(1));
+    }
+  }
+});
+
+test('a job whose own changes make its items match again ends', async () => {
+  const { key } = await world.account(60);
+  const { json } = await world.submit(key, {
+    resource: 'invoices',
+    operation: 'update',
+    async: true,
+    semantics: 'live',
+    filter: { status: { eq: 'open' } },
+    params: { status: 'open' },
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'completed',
+    succeeded: 60,
+    total: 60,
+  });
+});
+
+test('live semantics take in what comes to match while the job runs, round after round, each item once', async () => {
+  const { key, sourceId, ids } = await world.account(30);
+  // Every item that is changed makes the one after the next match, up to the last: what a product's own rules may do.
+  await world.api.pool.query(
+    `update documint.invoices set status = 'paid' where account_id = $1 and id > $2`,
+    [sourceId, ids[4]],
+  );
+  await world.api.pool.query(`
+    create or replace function documint.open_next() returns trigger language plpgsql as $$
+      begin
+        update documint.invoices set status = 'open' where account_id = new.account_id and id = new.id + 10 and status = 'paid';
+        return new;
+      end $$;
+    create trigger open_next after update on documint.invoices for each row
+      when (new.status = 'void' and old.status = 'open' and new.account_id = '${sourceId}') execute function documint.open_next()`);
+  const { json } = await world.submit(key, { ...voidAll, semantics: 'live' });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', total: 15, succeeded: 15, skipped: 0 });
+  const wanted = [...ids.slice(0, 5), ...ids.slice(10, 15), ...ids.slice(20, 25)];
+  expect((await world.results(key, json.job_id)).map(({ item_id }) => item_id)).toEqual(wanted);
+  expect(await world.voided(sourceId)).toEqual(wanted);
+});

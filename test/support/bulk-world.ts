@@ -31,6 +31,8 @@ export interface BulkWorld extends AsyncDisposable {
   untilRenewed(jobId: string): Promise<void>;
   /** Every result of a job, by pages. */
   results(key: string, jobId: string, query?: string): Promise<Status[]>;
+  /** IDs of the account's invoices that are void. */
+  voided(sourceId: string): Promise<string[]>;
 }
 
 /** `handlerUrl`: where the operation `render` is sent to; `handlerMs`: how long an answer of it may take. */
@@ -146,6 +148,13 @@ export async function openBulkWorld({
         if (!json.has_more) return all;
         cursor = `&cursor=${encodeURIComponent(json.next_cursor)}`;
       }
+    },
+    async voided(sourceId) {
+      const { rows } = await api.pool.query<{ id: string }>(
+        `select id from documint.invoices where account_id = $1 and status = 'void' order by id`,
+        [sourceId],
+      );
+      return rows.map(({ id }) => id);
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
