@@ -25,22 +25,29 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
   const marked = new Set<Savable>();
   let isSaving = false;
 
+  const saveOnce = async (): Promise<void> => {
+    const collected: { endpoint: Savable; batch: ProgressBatch }[] = [];
+    for (const endpoint of marked) {
+      marked.delete(endpoint);
+      const batch = endpoint.collect();
+      if (batch !== undefined) collected.push({ endpoint, batch });
+      if (collected.length >= MAX_ENDPOINTS_AT_ONCE) break;
+    }
+    if (collected.length === 0) return;
+    const held = await save({
+      endpoints: collected.flatMap(({ batch }) => batch.endpoints),
+      parked: collected.flatMap(({ batch }) => batch.parked),
+      unparked: collected.flatMap(({ batch }) => batch.unparked),
+    });
+    for (const { endpoint } of collected) endpoint.onSaved(held.has(endpoint.id));
+  };
+
   const saveMarked = async (): Promise<void> => {
-    while (marked.size > 0) {
-      const collected: { endpoint: Savable; batch: ProgressBatch }[] = [];
-      for (const endpoint of marked) {
-        marked.delete(endpoint);
-        const batch = endpoint.collect();
-        if (batch !== undefined) collected.push({ endpoint, batch });
-        if (collected.length >= MAX_ENDPOINTS_AT_ONCE) break;
-      }
-      if (collected.length === 0) continue;
-      const held = await save({
-        endpoints: collected.flatMap(({ batch }) => batch.endpoints),
-        parked: collected.flatMap(({ batch }) => batch.parked),
-        unparked: collected.flatMap(({ batch }) => batch.unparked),
-      });
-      for (const { endpoint } of collected) endpoint.onSaved(held.has(endpoint.id));
+    try {
+      while (marked.size > 0) await saveOnce();
+    } finally {
+      // In the same breath as nothing was found marked: whoever marks one a moment later has to start the next save.
+      isSaving = false;
     }
   };
 
@@ -50,11 +57,7 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
       if (isSaving) return;
       isSaving = true;
       // What else finishes in this turn of the event loop goes along.
-      setImmediate(() => {
-        void saveMarked().finally(() => {
-          isSaving = false;
-        });
-      });
+      setImmediate(() => void saveMarked());
     },
   };
 }

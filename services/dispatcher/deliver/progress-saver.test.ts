@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { ProgressBatch } from '../store/save-progress.ts';
+import { createProgressSaver, type Savable } from './progress-saver.ts';
+
+const EMPTY: ProgressBatch = { endpoints: [], parked: [], unparked: [] };
+const ENDPOINTS = ['a', 'b'];
+
+/** Lets all that needs no more than the event loop come to rest. */
+const settle = async () => {
+  for (let n = 0; n < 10; n += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('what is marked while a save is under way goes with the next one', async () => {
+  const saves: PromiseWithResolvers<Set<string>>[] = [];
+  const saver = createProgressSaver(() => {
+    const save = Promise.withResolvers<Set<string>>();
+    saves.push(save);
+    return save.promise;
+  });
+  const told: string[] = [];
+  const endpoint = (id: string): Savable => ({
+    id,
+    collect: () => EMPTY,
+    onSaved: (isHeld) => void told.push(`${id} ${isHeld}`),
+  });
+  for (const id of ENDPOINTS) saver.mark(endpoint(id));
+  await settle();
+  saver.mark(endpoint('c'));
+  await settle();
+  expect(saves).toHaveLength(1);
+  saves[0]?.resolve(new Set(['a']));
+  await settle();
+  expect(told).toEqual(['a true', 'b false']);
+  expect(saves).toHaveLength(2);
+});
+
+test.each([0, 1, 2, 3, 4, 5])('what is marked %i turns behind a save is saved too', async (turns) => {
+  let saveCount = 0;
+  const saver = createProgressSaver(async () => {
+    saveCount += 1;
+    return new Set(ENDPOINTS);
+  });
+  const late: Savable = { id: 'b', collect: () => EMPTY, onSaved: () => undefined };
+  const first: Savable = {
+    id: 'a',
+    collect: () => EMPTY,
+    async onSaved() {
+      for (let n = 0; n < turns; n += 1) await Promise.resolve();
+      saver.mark(late);
+    },
+  };
+  saver.mark(first);
+  await settle();
+  expect(saveCount).toBe(2);
+});
