@@ -293,12 +293,12 @@ async function pullFeed(subscriber: Subscriber): Promise<void> {
     const text = await persistently(() =>
       subscriber.customer.client.text('GET', `/events?${cursor}&limit=1000`),
     );
-    const page = parseExactJson(text) as { data: FeedEvent[]; next_cursor: string | null };
+    const page = parseExactJson(text) as { data: FeedEvent[]; has_more: boolean; next_cursor: string };
     for (const event of page.data) {
       noteId(subscriber, event);
       subscriber.replica.apply(event);
     }
-    if (page.data.length === 0 || page.next_cursor === null) return;
+    if (!page.has_more) return;
     cursor = `after=${encodeURIComponent(page.next_cursor)}`;
   }
 }

@@ -400,6 +400,25 @@ test('the feed can be read for one resource, and moves on past the others', asyn
   expect((await pull('resource=nope')).status).toBe(422);
 });
 
+test('a page is not empty while there is more, however many events in between its reader does not get', async () => {
+  const recordMany = (firstLsn: number, count: number, resource: string) =>
+    api.pool.query(
+      `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+       select '0/0'::pg_lsn + $2 + n, 0, $1, 100, 'invoice.updated', $3, '["1"]', now(), '{}'
+         from generate_series(0, $4 - 1) n`,
+      [account.id, firstLsn, resource, count],
+    );
+  // In the export by their xid, and before its seal.
+  await recordMany(0x100, 25_000, 'invoices');
+  const later = await record({ lsn: 0x7000, xid: 300 });
+  const id = await completedExport();
+  await api.pool.query(`update exports set sealed_lsn = '0/8000' where id = $1`, [id]);
+  expect(idsOf(await pull(`after_export=${id}`))).toEqual([later]);
+  await recordMany(0x9000, 25_000, 'customers');
+  const wanted = await record({ lsn: 0x10000 });
+  expect(idsOf(await pull(`resource=invoices&after=${later}`))).toEqual([wanted]);
+});
+
 test('a pulled hand-off leaves out what the snapshot holds, whatever the order of commits, until the seal', async () => {
   await record({ lsn: 0x0f, xid: 90 });
   await record({ lsn: 0x20, xid: 199 });

@@ -27,10 +27,10 @@ export async function pullFeed(customer: Customer, after: string, replica: Repli
   let query = after;
   for (;;) {
     const text = await customer.client.text('GET', `/events?${query}&limit=1000`);
-    const page = parseExactJson(text) as { data: FeedEvent[]; next_cursor: string | null };
+    const page = parseExactJson(text) as { data: FeedEvent[]; has_more: boolean; next_cursor: string };
     for (const event of page.data) replica.apply(event);
-    if (page.next_cursor !== null) query = `after=${encodeURIComponent(page.next_cursor)}`;
-    if (page.data.length === 0) return query;
+    query = `after=${encodeURIComponent(page.next_cursor)}`;
+    if (!page.has_more) return query;
   }
 }
 

@@ -133,6 +133,8 @@ export function createEndpointLeases(
 
   /** Stops runners of endpoints that were deleted or taken, and gives back those that nobody here runs. */
   const reconcile = async (): Promise<void> => {
+    // Ahead of the look: one that comes up meanwhile may not be in it.
+    hasOrphans = false;
     const held = await store.heldIds();
     for (const [id, runner] of runners) {
       if (held.has(id)) continue;
@@ -142,7 +144,6 @@ export function createEndpointLeases(
     }
     const orphans = [...held].filter((id) => !runners.has(id) && !leaving.has(id));
     if (orphans.length > 0) await store.release(orphans);
-    hasOrphans = false;
   };
 
   const balance = async (): Promise<void> => {
