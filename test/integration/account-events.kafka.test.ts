@@ -78,6 +78,11 @@ test('the end of an export is told to whoever asks for it, signed, under the ID 
   expect((await call('GET', '/events')).json.data).toEqual([]);
   expect((await call('GET', `/events?after=${event.id}`)).status).toBe(422);
   expect((await call('POST', `/webhooks/${id}/replay`, { since: event.id })).status).toBe(422);
+  // Asked for while the first delivery is not noted yet, it would be noted as done along with that one.
+  await waitFor('the delivery to be noted', async () => {
+    const { rowCount } = await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id]);
+    return rowCount === 0;
+  });
   await call('POST', `/events/${event.id}/redeliver`, { webhook_id: id });
   await receiver.until('it once more', (list) => list.length === 2);
   expect(receiver.received[1]?.id).toBe(event.id);
