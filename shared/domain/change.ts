@@ -19,7 +19,7 @@ export interface ChangeSource {
   readonly bulkJobId: string | null;
 }
 
-/** One row's insert, update or delete, or a table's truncation. */
+/** One row's insert, update or delete; or `truncate`, after which the resource has to be loaded again. */
 export interface Change {
   readonly op: ChangeOp;
   /** Value of the account column in PostgreSQL's text form; empty for a truncation, which is no one account's. */
@@ -36,6 +36,8 @@ export interface Change {
   readonly unchanged: readonly string[];
   /** Columns that are null in `before` because the replica identity does not carry them. */
   readonly missing: readonly string[];
+  /** With `truncate` only, and absent from what an earlier version wrote: a `ResetReason`, or one of a newer version. */
+  readonly resetReason?: string;
   readonly source: ChangeSource;
 }
 

@@ -55,6 +55,7 @@ test('an insert, a delete and a truncation have the rows they have', () => {
     after: null,
     unchanged: [],
     missing: [],
+    resetReason: 'table_rewritten',
   });
   for (const each of [insert, removal, truncation]) expect(codec.decode(codec.encode(each, 3))).toEqual(each);
 });
@@ -76,6 +77,7 @@ test('another Avro library reads it', () => {
     unchanged: ['body'],
     missing: ['paid', 'body'],
     source: { lsn: 1, commit_lsn: 2, xid: 3, index: 4, committed_at: -5, bulk_job_id: 'blk_1' },
+    reset_reason: null,
   });
   expect(type.name).toBe('tandem.invoices.Change');
 });
@@ -85,29 +87,31 @@ test('the bulk operation that made a change comes with it', () => {
   expect(codec.decode(codec.encode(ofBulk, 3))).toEqual(ofBulk);
 });
 
-test('a change from before bulk operations were told is read by its own schema', () => {
+test('a change from before bulk operations and reasons were told is read by its own schema', () => {
   const earlier = JSON.parse(JSON.stringify(codec.schema));
-  const source = earlier.fields.at(-1);
-  expect(source.type.fields.pop().name).toBe('bulk_job_id');
-  // Its last byte says that there is no bulk operation, which an earlier version did not say.
-  const message = codec.encode(change({ after: null }), 3).subarray(0, -1);
+  expect(earlier.fields.pop().name).toBe('reset_reason');
+  expect(earlier.fields.at(-1).type.fields.pop().name).toBe('bulk_job_id');
+  // Its last bytes say that there is neither, which an earlier version did not say.
+  const message = codec.encode(change({ after: null }), 3).subarray(0, -2);
   expect(createChangeDecoder(earlier).decode(message)).toEqual(change({ after: null }));
   expect(() => codec.decode(message)).toThrow(UnreadableMessageError);
 });
 
-test('a reader of the new schema finds no bulk operation in what was written with the earlier one', () => {
+test('a reader of the new schema finds neither in what was written with the earlier one', () => {
   const earlier = JSON.parse(JSON.stringify(codec.schema));
+  earlier.fields.pop();
   earlier.fields.at(-1).type.fields.pop();
   const written = avro.Type.forSchema(earlier, { wrapUnions: false });
   const read = avro.Type.forSchema(JSON.parse(JSON.stringify(codec.schema)), { wrapUnions: false });
   const source = { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: 5n, bulkJobId: null };
-  const message = codec.encode(change({ source }), 3).subarray(WIRE_HEADER_BYTES, -1);
-  expect(read.fromBuffer(message, read.createResolver(written)).source.bulk_job_id).toBeNull();
+  const message = codec.encode(change({ source }), 3).subarray(WIRE_HEADER_BYTES, -2);
+  const found = read.fromBuffer(message, read.createResolver(written));
+  expect(found).toMatchObject({ source: { bulk_job_id: null }, reset_reason: null });
 });
 
 test('the shape of the rows can be read back from the schema', () => {
   const read = readChangeSchema(JSON.parse(JSON.stringify(codec.schema)));
-  expect(read.hasBulkJobId).toBe(true);
+  expect(read).toMatchObject({ hasBulkJobId: true, hasResetReason: true });
   expect(read.shape.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
     ['id', true, 'long'],
     ['paid', false, 'boolean'],

@@ -3,7 +3,7 @@ import type { RowShape, RowTexts } from '../domain/row-shape.ts';
 import { AvroReader, UnreadableMessageError } from './avro-reader.ts';
 import { writeInteger, writeLong, writeString } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { type ChangeSchema, changeSchema, readChangeSchema } from './change-schema.ts';
+import { type ChangeForm, type ChangeSchema, changeSchema, readChangeSchema } from './change-schema.ts';
 import { createRowBody, type RowBody } from './row-body.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
 
@@ -29,6 +29,11 @@ export interface ChangeDecoder {
 }
 
 const OPS: ReadonlySet<string> = new Set<ChangeOp>(['insert', 'update', 'delete', 'truncate']);
+/** Which of the fields that came later a message has. */
+type EnvelopeForm = Pick<ChangeForm, 'hasBulkJobId' | 'hasResetReason'>;
+
+const CURRENT_FORM: EnvelopeForm = { hasBulkJobId: true, hasResetReason: true };
+
 const NULL_BRANCH = 0;
 /** The second branch of a union, as Avro writes the number 1. */
 const VALUE_BRANCH = 2;
@@ -57,24 +62,25 @@ export function createChangeCodec(shape: RowShape, names: { readonly namespace: 
       writeInteger(scratch, change.source.index);
       writeLong(scratch, change.source.committedAtMicros);
       writeText(scratch, change.source.bulkJobId);
+      writeText(scratch, change.resetReason ?? null);
       return scratch.toBuffer();
     },
 
-    decode: (message) => decode(message, body, true),
+    decode: (message) => decode(message, body, CURRENT_FORM),
   };
 }
 
 /** @throws ForeignSchemaError when the schema was not made by `changeSchema` */
 export function createChangeDecoder(schema: unknown): ChangeDecoder {
-  const { shape, hasBulkJobId } = readChangeSchema(schema);
-  const body = createRowBody(shape);
-  return { shape, decode: (message) => decode(message, body, hasBulkJobId) };
+  const form = readChangeSchema(schema);
+  const body = createRowBody(form.shape);
+  return { shape: form.shape, decode: (message) => decode(message, body, form) };
 }
 
-function decode(message: Buffer, body: RowBody, hasBulkJobId: boolean): DecodedChange {
+function decode(message: Buffer, body: RowBody, form: EnvelopeForm): DecodedChange {
   const reader = new AvroReader(message, WIRE_HEADER_BYTES);
   // A literal's members are evaluated from top to bottom, which is the order of the fields.
-  const change: DecodedChange = {
+  const change = {
     op: readOp(reader),
     account: reader.readString(),
     resource: reader.readString(),
@@ -88,11 +94,12 @@ function decode(message: Buffer, body: RowBody, hasBulkJobId: boolean): DecodedC
       xid: reader.readLong(),
       index: Number(reader.readInteger()),
       committedAtMicros: reader.readLong(),
-      bulkJobId: hasBulkJobId ? readText(reader) : null,
+      bulkJobId: form.hasBulkJobId ? readText(reader) : null,
     },
   };
+  const resetReason = form.hasResetReason ? readText(reader) : null;
   reader.finish();
-  return change;
+  return resetReason === null ? change : { ...change, resetReason };
 }
 
 function readOp(reader: AvroReader): ChangeOp {

@@ -42,11 +42,12 @@ export function changeSchema(shape: RowShape, namespace: string): ChangeSchema {
             { name: 'xid', type: 'long' },
             { name: 'index', type: 'int' },
             { name: 'committed_at', type: { type: 'long', logicalType: 'timestamp-micros' } },
-            // Last of the message: what was written before there was such a field ends here.
             { name: 'bulk_job_id', type: ['null', 'string'], default: null },
           ],
         },
       },
+      // New fields go to the end: a message that an earlier version wrote ends before them.
+      { name: 'reset_reason', type: ['null', 'string'], default: null },
     ],
   };
 }
@@ -65,6 +66,8 @@ export interface ChangeForm {
   readonly shape: RowShape;
   /** Whether `source` ends with the bulk operation; changes written by an earlier version end before it. */
   readonly hasBulkJobId: boolean;
+  /** Whether the message ends with the reason of a reset. */
+  readonly hasResetReason: boolean;
 }
 
 /**
@@ -85,5 +88,6 @@ export function readChangeSchema(schema: unknown): ChangeForm {
   return {
     shape: readRowSchema(before.type[1]),
     hasBulkJobId: source.data.fields.some(({ name }) => name === 'bulk_job_id'),
+    hasResetReason: parsed.data?.fields.some(({ name }) => name === 'reset_reason') ?? false,
   };
 }

@@ -8,7 +8,7 @@ import { createBatch } from '../publish/batch.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { changeMessages } from './change-messages.ts';
 import { describeForReset } from './reset-table.ts';
-import { TRUNCATED } from './row-changes.ts';
+import { resetFor } from './row-changes.ts';
 
 export interface GapDeps {
   readonly source: Queryable;
@@ -41,7 +41,7 @@ export async function announceGap(
       committedAtMicros: BigInt(Date.now()) * 1_000n,
       bulkJobId: null,
     };
-    const change = { ...TRUNCATED, resource: resource.name, source: place };
+    const change = { ...resetFor('changes_lost'), resource: resource.name, source: place };
     batch.changes.push(...changeMessages(table, change, changesPartitionCount));
   }
   const told = { ...progress, lastCommitLsn: commitLsn, lastIndex: catalog.resources.length - 1 };

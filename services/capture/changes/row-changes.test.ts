@@ -3,7 +3,7 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import { captureTable } from './captured-table.ts';
-import { rowChanges, TRUNCATED } from './row-changes.ts';
+import { resetFor, rowChanges } from './row-changes.ts';
 
 const RESOURCE = resource('items', { hide: ['secret'] });
 const TYPES = { valueType: () => ({ kind: 'string', pgName: 'text' }) as const };
@@ -26,6 +26,8 @@ const update = (
   before: { kind: 'key' | 'full'; values: (string | null | undefined)[] } | null,
   after: (string | null | undefined)[],
 ) => ({ kind: 'update', relationId: 1, before, after }) as const;
+
+const UNKNOWN = resetFor('record_unknown');
 
 test('the shape has the visible columns in order, with the key marked', () => {
   expect(FULL.shape.columns.map(({ name, isKey }) => [name, isKey])).toEqual([
@@ -107,10 +109,10 @@ test('a new account is a delete for the old and an insert for the new, and neith
 
 test('a delete that does not say whose row it was resets the feed of the resource', () => {
   const before = { kind: 'key', values: [null, '1', null, null] } as const;
-  expect(rowChanges(ID_ONLY, { kind: 'delete', relationId: 1, before })).toEqual([TRUNCATED]);
+  expect(rowChanges(ID_ONLY, { kind: 'delete', relationId: 1, before })).toEqual([UNKNOWN]);
   expect(
     rowChanges(ID_ONLY, update({ kind: 'key', values: [null, '1', null, null] }, [null, '2', 'acme', 'b'])),
-  ).toMatchObject([TRUNCATED, { op: 'insert', after: ['2', 'acme', 'b'] }]);
+  ).toMatchObject([UNKNOWN, { op: 'insert', after: ['2', 'acme', 'b'] }]);
 });
 
 test('a row without an account is nobody’s', () => {
@@ -123,9 +125,9 @@ const WEAK_OLD = { kind: 'full' as const, values: [null, '1', null, null] };
 
 test('a whole row that is empty but for its key comes from a partition that is not FULL, and says not whose it was', () => {
   const deletion = { kind: 'delete', relationId: 1, before: WEAK_OLD } as const;
-  expect(rowChanges(FULL, deletion)).toEqual([TRUNCATED]);
+  expect(rowChanges(FULL, deletion)).toEqual([UNKNOWN]);
   expect(rowChanges(FULL, update(WEAK_OLD, ['x', '2', 'acme', undefined]))).toMatchObject([
-    TRUNCATED,
+    UNKNOWN,
     { op: 'insert', after: ['2', 'acme', null], unchanged: ['body'] },
   ]);
 });

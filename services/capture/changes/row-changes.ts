@@ -1,4 +1,5 @@
 import type { Change } from '../../../shared/domain/change.ts';
+import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { OldTuple, PgOutputMessage, Tuple } from '../source/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 
@@ -8,18 +9,11 @@ export type RowChange = Omit<Change, 'resource' | 'source'>;
 /** The account of what concerns every account. No account column holds it: an account's own `*` would be told as such. */
 export const EVERY_ACCOUNT = '*';
 
-/**
- * The subscribers of a table have to start anew: it was truncated, or a row went away and the log does not say whose
- * it was.
- */
-export const TRUNCATED: RowChange = {
-  op: 'truncate',
-  account: EVERY_ACCOUNT,
-  before: null,
-  after: null,
-  unchanged: [],
-  missing: [],
-};
+/** The subscribers of a resource have to load it again, because of changes that no row event tells. */
+export function resetFor(resetReason: ResetReason): RowChange {
+  const account = EVERY_ACCOUNT;
+  return { op: 'truncate', account, before: null, after: null, unchanged: [], missing: [], resetReason };
+}
 
 type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
@@ -125,7 +119,7 @@ function updated(table: CapturedTable, before: Row | null, after: Row): RowChang
 }
 
 function deleted(table: CapturedTable, before: OldTuple): RowChange {
-  if (!isRecordKnown(table, before)) return TRUNCATED;
+  if (!isRecordKnown(table, before)) return resetFor('record_unknown');
   const { values, unknown } = oldRow(table, before);
   return {
     op: 'delete',

@@ -4,7 +4,7 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { PgOutputMessage } from '../source/pgoutput.ts';
 import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
 import type { CapturedTable } from './captured-table.ts';
-import { type RowChange, rowChanges, TRUNCATED } from './row-changes.ts';
+import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
 
 /** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
 export interface ResumePoint {
@@ -147,7 +147,7 @@ export function createTransactions<Table extends CapturedTable>(
           if (needOpen().isPassed) return;
           for (const relationId of message.relationIds) {
             const table = handler.table(relationId);
-            if (table !== undefined) emit(table, TRUNCATED, lsn);
+            if (table !== undefined) emit(table, resetFor('table_truncated'), lsn);
           }
           return;
         }
@@ -161,7 +161,8 @@ export function createTransactions<Table extends CapturedTable>(
             if (needOpen().isPassed) return;
             for (const [resource, identity] of readIdentities(message.content)) {
               const source = nextPlace(lsn);
-              if (source !== undefined) handler.onReset({ ...TRUNCATED, resource, source }, identity);
+              if (source !== undefined)
+                handler.onReset({ ...resetFor('table_replaced'), resource, source }, identity);
             }
           } else if (message.prefix === BULK_PREFIX && isId('blk', message.content)) {
             needOpen().bulkJobId = message.content;

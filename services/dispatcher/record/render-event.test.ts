@@ -92,7 +92,7 @@ test('soft deletion is deletion, and undoing it is creation', () => {
   expect(typeOf({ op: 'delete', before: gone, after: null })).toBe('invoice.deleted');
 });
 
-test('a truncation names the resource that needs a new export', () => {
+test('a reset names the resource that needs a new export, and why', () => {
   const reset = change({ op: 'truncate', account: '', before: null, after: null });
   const event = renderer.renderReset(reset, 'acc_9');
   expect(event).toMatchObject({ type: 'feed.reset', account: 'acc_9', resource: 'invoices' });
@@ -100,6 +100,8 @@ test('a truncation names the resource that needs a new export', () => {
     key: null,
     data: { reason: 'table_truncated', resources: ['invoices'] },
   });
+  const told = renderer.renderReset({ ...reset, resetReason: 'type_changed' }, 'acc_9');
+  expect(JSON.parse(payload(told)).data.reason).toBe('type_changed');
   const gap = { ...reset, source: { ...reset.source, xid: 0n } };
   expect(JSON.parse(payload(renderer.renderReset(gap, 'acc_9'))).data.reason).toBe('changes_lost');
 });

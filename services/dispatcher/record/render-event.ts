@@ -1,6 +1,7 @@
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
 import { createEventJson } from '../../../shared/values/event-json.ts';
 import { createJsonNulls } from './json-nulls.ts';
@@ -49,8 +50,7 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
       return assemble(change, change.account, type, json.recordKey(change), content);
     },
     renderReset(change, account) {
-      // Behind a gap there is no transaction to name: nobody knows what is missing.
-      const reason = change.source.xid === 0n ? 'changes_lost' : 'table_truncated';
+      const reason = change.resetReason ?? earlierReason(change);
       return assemble(change, account, FEED_RESET, '[]', resetContent(reason, resource.name));
     },
   };
@@ -63,6 +63,11 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
 export function toExpiredReset(event: RecordedEvent, committedAt: string): RecordedEvent {
   const facts = { ...event, type: FEED_RESET, recordKey: '[]', committedAt };
   return toRecorded(facts, resetContent('events_expired', event.resource), '');
+}
+
+/** Changes that an earlier version wrote say no reason. Behind a gap there is no transaction to name. */
+function earlierReason({ source }: DecodedChange): ResetReason {
+  return source.xid === 0n ? 'changes_lost' : 'table_truncated';
 }
 
 function resetContent(reason: string, resource: string): string {
