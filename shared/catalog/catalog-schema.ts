@@ -21,6 +21,14 @@ const columnName = z
 
 const columnNames = z.array(columnName, { error: 'must be a list of columns, like [id]' }).max(100);
 
+/** As many as a table can have: an allow list names each column that leaves. */
+const MAX_COLUMNS = 1_600;
+
+const exposedColumns = z
+  .array(columnName, { error: 'must be a list of columns, like [id, name]' })
+  .min(1, 'must name at least one column')
+  .max(MAX_COLUMNS);
+
 /** What a column can be set to. Text, a number or `null`; a number too wide for JavaScript must be quoted. */
 const columnValue = z
   .union([z.string(), z.number(), z.boolean(), z.null()], {
@@ -75,6 +83,7 @@ export const resourceSchema = z.strictObject({
     .min(1, 'must be the name of a column'),
   range: columnName.optional(),
   soft_delete: columnName.optional(),
+  expose: exposedColumns.optional(),
   hide: columnNames.default([]),
   related: z.array(z.string(), { error: 'must be a list of resources' }).max(100).default([]),
   operations: z.record(apiName, operationSchema, { error: 'must map names to operations' }).default({}),

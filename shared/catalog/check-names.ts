@@ -57,11 +57,22 @@ function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[
   if (OWN_EVENTS.includes(entry.event)) {
     yield [['event'], `${entry.event} is the name of Tandem's own events: choose another`];
   }
-  for (const field of ['key', 'hide', 'related'] as const) {
-    for (const [index, value] of entry[field].entries()) {
-      if (entry[field].indexOf(value) !== index) yield [[field, index], `${value} is named twice`];
+  for (const field of ['key', 'expose', 'hide', 'related'] as const) {
+    const values = entry[field] ?? [];
+    for (const [index, value] of values.entries()) {
+      if (values.indexOf(value) !== index) yield [[field, index], `${value} is named twice`];
     }
   }
+  yield* checkLeaving(entry);
+  for (const [index, related] of entry.related.entries()) {
+    if (related === name) yield [['related', index], `${related} is the resource itself`];
+    else if (!names.includes(related)) yield [['related', index], `there is no resource ${related}`];
+  }
+  yield* checkOperations(entry);
+}
+
+/** Key, account, soft_delete and range columns always leave: files, events and filters are made of them. */
+function* checkLeaving(entry: ResourceEntry): Generator<FieldProblem> {
   const used = new Map<string, string>([
     ...entry.key.map((column) => [column, 'key'] as const),
     [entry.account, 'account'],
@@ -72,11 +83,14 @@ function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[
     const use = used.get(column);
     if (use !== undefined) yield [['hide', index], `${column} can't be hidden: it is the ${use} column`];
   }
-  for (const [index, related] of entry.related.entries()) {
-    if (related === name) yield [['related', index], `${related} is the resource itself`];
-    else if (!names.includes(related)) yield [['related', index], `there is no resource ${related}`];
+  const { expose } = entry;
+  if (expose === undefined) return;
+  if (entry.hide.length > 0) {
+    yield [['hide'], 'is of no use beside expose, which lists the columns that leave: keep one of the two'];
   }
-  yield* checkOperations(entry);
+  for (const [column, use] of used) {
+    if (!expose.includes(column)) yield [['expose'], `must have ${column} in it: it is the ${use} column`];
+  }
 }
 
 function* checkOperations(entry: ResourceEntry): Generator<FieldProblem> {

@@ -163,6 +163,7 @@ function namedColumns(resource: Resource): Map<string, string> {
     add(`operations.${name}`, [...Object.keys(data?.set ?? {}), ...(data?.set_from_params ?? [])]);
     add(`operations.${name}`, Object.keys(data?.skip_when ?? {}));
   }
+  add('expose', resource.expose ?? []);
   add('hide', resource.hide);
   return named;
 }

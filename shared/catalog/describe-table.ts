@@ -1,4 +1,4 @@
-import type { Resource, TableName } from '../domain/catalog.ts';
+import { leaves, type Resource, type TableName } from '../domain/catalog.ts';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
@@ -186,6 +186,7 @@ export async function describeShape(db: Queryable, resource: Resource, types: Va
   };
 }
 
-export function visibleColumns(table: TableDescription, { hide }: Resource): readonly ColumnDescription[] {
-  return table.columns.filter(({ name, isGenerated }) => !isGenerated && !hide.includes(name));
+/** The columns of a table that leave, in column order. */
+export function visibleColumns(table: TableDescription, resource: Resource): readonly ColumnDescription[] {
+  return table.columns.filter(({ name, isGenerated }) => !isGenerated && leaves(resource, name));
 }

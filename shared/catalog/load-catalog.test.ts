@@ -151,6 +151,12 @@ test.each([
   ['operations: { "Pay!": { soft: false } }', 'operations.Pay!: must start with a letter'],
   ['sync_limit: 10001', 'sync_limit: must be at most 10000'],
   ['soft_delete: account_id\n    hide: [account_id]', "hide[0]: account_id can't be hidden"],
+  ['expose: [id, id, account_id]', 'expose[1]: id is named twice'],
+  ['expose: []', 'expose: must name at least one column'],
+  ['expose: [account_id]', 'expose: must have id in it: it is the key column'],
+  ['expose: [id]', 'expose: must have account_id in it: it is the account column'],
+  ['range: made\n    expose: [id, account_id]', 'expose: must have made in it: it is the range column'],
+  ['expose: [id, account_id]\n    hide: [note]', 'hide: is of no use beside expose'],
   ['range: 7', 'range: must be the name of a column'],
 ])('%s is refused', (line, finding) => {
   const findings = findingsOf(`${MINIMAL}    ${line}\n`);

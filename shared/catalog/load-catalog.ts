@@ -69,6 +69,7 @@ function toResource(name: string, entry: ResourceEntry): Resource | undefined {
     account: entry.account,
     range: entry.range,
     softDelete: entry.soft_delete,
+    expose: entry.expose,
     hide: entry.hide,
     related: entry.related,
     operations: entry.operations,

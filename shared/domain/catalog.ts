@@ -23,7 +23,9 @@ export interface Resource {
   readonly range: string | undefined;
   /** Timestamp column that is not null once a record is soft-deleted. */
   readonly softDelete: string | undefined;
-  /** Columns that never leave the source. */
+  /** The only columns that leave the source; undefined where all leave but those of `hide`. */
+  readonly expose?: readonly string[] | undefined;
+  /** Columns that never leave the source; empty beside `expose`. */
   readonly hide: readonly string[];
   /** Resources exported along with this one by `include_related`. */
   readonly related: readonly string[];
@@ -34,6 +36,19 @@ export interface Resource {
 
 /** One bulk operation as declared; its meaning is the bulk service's. */
 export type Operation = Readonly<Record<string, unknown>>;
+
+/**
+ * Whether a column leaves the source: the one rule for files, topics, events, filters and results. A column that is new, or goes
+ * by another name, leaves under `hide` and stays under `expose`.
+ */
+export function leaves({ expose, hide }: Pick<Resource, 'expose' | 'hide'>, column: string): boolean {
+  return expose === undefined ? !hide.includes(column) : expose.includes(column);
+}
+
+/** The columns that the catalog says this of by name. One that is gone may be there under another name. */
+export function listedColumns({ expose, hide }: Pick<Resource, 'expose' | 'hide'>): readonly string[] {
+  return expose ?? hide;
+}
 
 export function findResource(catalog: Catalog, name: string): Resource | undefined {
   return catalog.resources.find((resource) => resource.name === name);

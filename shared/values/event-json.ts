@@ -27,7 +27,12 @@ function rowOf(change: DecodedChange): RowTexts {
   return row;
 }
 
-export function createEventJson(shape: RowShape, keyColumns: readonly string[]): EventJson {
+/** @param withheld columns that are left out, because they no longer leave: a change may have been written while they did */
+export function createEventJson(
+  shape: RowShape,
+  keyColumns: readonly string[],
+  withheld: readonly string[] = [],
+): EventJson {
   const { toJson } = createRowJson(shape);
   const { ofWireTexts } = createRecordKey(shape, keyColumns);
   const names = shape.columns.map((column) => column.name);
@@ -36,14 +41,14 @@ export function createEventJson(shape: RowShape, keyColumns: readonly string[]):
   return {
     dataJson(change) {
       const unknown = change.after === null ? change.missing : change.unchanged;
-      return toJson(rowOf(change), new Set(unknown));
+      return toJson(rowOf(change), new Set([...unknown, ...withheld]));
     },
 
     previousJson({ op, before, after, unchanged, missing }) {
       if (op !== 'update' || before === null || after === null || missing.length > 0) return undefined;
       // A value that was not sent again did not change.
       const same = names.filter((name, index) => unchanged.includes(name) || before[index] === after[index]);
-      return toJson(before, new Set(same));
+      return toJson(before, new Set([...same, ...withheld]));
     },
 
     keyJson: (change) => toJson(rowOf(change), notKey),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource, leaves } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { CouldNotTellError } from './could-not-tell-error.ts';
@@ -116,7 +116,7 @@ function usable(found: ExportView, catalog: Catalog): VerifiedExport {
   const mixed = found.include_deleted || found.include_related ? found.resources : [];
   for (const name of mixed) {
     const resource = findResource(catalog, name);
-    if (resource?.softDelete !== undefined && resource.hide.includes(resource.softDelete)) {
+    if (resource?.softDelete !== undefined && !leaves(resource, resource.softDelete)) {
       faults.push(
         `it may hold deleted ${name}, which can't be told from living ones as ${resource.softDelete} is hidden`,
       );

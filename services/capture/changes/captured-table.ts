@@ -1,4 +1,4 @@
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
@@ -35,7 +35,7 @@ export function captureTable(
 ): CapturedTable {
   const visible = relation.columns
     .map((column, tuplePlace) => ({ column, tuplePlace }))
-    .filter(({ column }) => !resource.hide.includes(column.name));
+    .filter(({ column }) => leaves(resource, column.name));
   const placeOf = (name: string): number => {
     const place = visible.findIndex(({ column }) => column.name === name);
     if (place === -1) {

@@ -55,3 +55,20 @@ test('a table that differs in more than names is not taken for today’s', () =>
   const now = columns('id', 'account_id', 'secret', 'body', 'more');
   expect(fitRelation(RESOURCE, before, now, KNOWN)).toBe(before);
 });
+
+const EXPOSING = resource('items', { expose: ['id', 'account_id', 'body'] });
+
+test('what is not exposed may come, go and be renamed without holding up anything', () => {
+  for (const names of [['secret'], ['inner'], ['more', 'secret'], []]) {
+    const changed = relation('id', 'account_id', 'body', ...names);
+    expect(fitRelation(EXPOSING, changed, [], KNOWN)).toBe(changed);
+  }
+});
+
+test('an exposed column under another name is asked for, as it would be missing from what customers get', () => {
+  const renamed = relation('id', 'account_id', 'text');
+  const now = columns('id', 'account_id', 'text');
+  expect(() => fitRelation(EXPOSING, renamed, now, KNOWN)).toThrow(/no column body .* exposes, .* got text/);
+  const adapted = resource('items', { expose: ['id', 'account_id', 'text'] });
+  expect(namesOf(fitRelation(adapted, relation('id', 'account_id', 'body'), now, KNOWN))).toContain('text');
+});

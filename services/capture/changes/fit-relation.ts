@@ -1,5 +1,5 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 
@@ -11,10 +11,10 @@ export type KnownColumns = Map<string, Set<string>>;
  * table as it was when the row was written; the catalog, once it was adapted, names it as it is now. A description that lacks a column of
  * the catalog and is today's table but for names is taken under today's names, so that rows from before the rename get through.
  *
- * Otherwise a hidden column that is gone was dropped, or goes by another name, under which it must not leave. It was dropped if
- * nothing has come in its place, else a person has to say.
+ * Otherwise a hidden column that is gone was dropped, or goes by another name, under which it must not leave; an exposed one was
+ * dropped, or would be missing from what customers get. It was dropped if nothing has come in its place, else a person has to say.
  *
- * @throws SetupError when a column may be a hidden one under another name
+ * @throws SetupError when a column may be a hidden or exposed one under another name
  */
 export function fitRelation(
   resource: Resource,
@@ -24,26 +24,29 @@ export function fitRelation(
 ): RelationMessage {
   const fitted = underCurrentNames(resource, relation, current);
   const names = fitted.columns.map(({ name }) => name);
-  const goneHidden = resource.hide.filter((name) => !names.includes(name));
-  const unknown = names.filter((name) => !resource.hide.includes(name) && !known.has(name));
-  if (goneHidden.length > 0 && unknown.length > 0) {
+  const listed = listedColumns(resource);
+  const gone = listed.filter((name) => !names.includes(name));
+  const unknown = names.filter((name) => !listed.includes(name) && !known.has(name));
+  if (gone.length > 0 && unknown.length > 0) {
+    const [field, does] = resource.expose === undefined ? ['hide', 'hides'] : ['expose', 'exposes'];
     throw new SetupError(
-      `${relation.schema}.${relation.name} has no column ${goneHidden.join(', ')} any more, which ${resource.name} hides, ` +
-        `and has got ${unknown.join(', ')}: put the hidden column's new name under hide in the catalog, or take the old one away ` +
+      `${relation.schema}.${relation.name} has no column ${gone.join(', ')} any more, which ${resource.name} ${does}, ` +
+        `and has got ${unknown.join(', ')}: put the column's new name under ${field} in the catalog, or take the old one away ` +
         'if it was dropped; the feed then goes on with this change',
     );
   }
   return fitted;
 }
 
-/** Whether a description of this table has every column that the catalog names, hidden ones included. */
+/** Whether a description of this table has every column that the catalog names, hidden and exposed ones included. */
 export function hasColumnsOf(resource: Resource, relation: RelationMessage): boolean {
   const names = relation.columns.map(({ name }) => name);
   return columnsOf(resource).every((name) => names.includes(name));
 }
 
-function columnsOf({ key, account, softDelete, hide }: Resource): readonly string[] {
-  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...hide];
+function columnsOf(resource: Resource): readonly string[] {
+  const { key, account, softDelete } = resource;
+  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...listedColumns(resource)];
 }
 
 function underCurrentNames(

@@ -24,7 +24,7 @@ export interface Tables {
    * Takes over a table's description, which the stream gives before the table's first row and after each change of
    * its columns. Tables that are not in the catalog are passed over.
    *
-   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though it is hidden
+   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though the catalog hides or exposes it
    */
   learn(relation: RelationMessage): Promise<void>;
   find(relationId: number): EncodableTable | undefined;
@@ -84,7 +84,7 @@ export function createTables(deps: TablesDeps): Tables {
           remedy: 'run `tandem source prepare`; until then each delete resets the feed of the resource',
         });
       }
-      for (const { name } of table.shape.columns) known.add(name);
+      for (const { name } of relation.columns) known.add(name);
       tables.set(relation.id, {
         ...table,
         encode: (change) => codec.encode(change, schemaId),

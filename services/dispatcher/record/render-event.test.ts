@@ -105,3 +105,12 @@ test('a reset names the resource that needs a new export, and why', () => {
   const gap = { ...reset, source: { ...reset.source, xid: 0n } };
   expect(JSON.parse(payload(renderer.renderReset(gap, 'acc_9'))).data.reason).toBe('changes_lost');
 });
+
+test('a column that left when its change was written, and does no longer, is in no part of an event', () => {
+  const full = change({ before: ['7', 'a', '2026-01-01'], after: ['7', 'b', null], unchanged: ['memo'] });
+  for (const withheld of [{ hide: ['memo'] }, { expose: ['id', 'deleted_at'] }]) {
+    const { payloadTail } = createEventRenderer({ ...resource, ...withheld }, shape).render(full);
+    expect(payloadTail).toContain('"data":{"id":7,"deleted_at":null}');
+    expect(payloadTail).not.toContain('memo');
+  }
+});

@@ -1,4 +1,4 @@
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
@@ -19,7 +19,8 @@ export interface EventRenderer {
 }
 
 export function createEventRenderer(resource: Resource, shape: RowShape): EventRenderer {
-  const json = createEventJson(shape, resource.key);
+  const withheld = shape.columns.map(({ name }) => name).filter((name) => !leaves(resource, name));
+  const json = createEventJson(shape, resource.key, withheld);
   const jsonNulls = createJsonNulls(shape);
   const softDeleteIndex = shape.columns.findIndex((column) => column.name === resource.softDelete);
   const isDeleted = (row: RowTexts | null) =>
@@ -43,10 +44,11 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
     render(change) {
       const type = `${resource.event}.${verbOf(change, isDeleted(change.before), isDeleted(change.after))}`;
       const previous = json.previousJson(change);
+      const unchanged = change.unchanged.filter((name) => !withheld.includes(name));
       const content =
         `"key":${json.keyJson(change)},"data":${json.dataJson(change)}` +
         (previous === undefined ? '' : `,"previous":${previous}`) +
-        (change.unchanged.length === 0 ? '' : `,"unchanged":${JSON.stringify(change.unchanged)}`);
+        (unchanged.length === 0 ? '' : `,"unchanged":${JSON.stringify(unchanged)}`);
       return assemble(change, change.account, type, json.recordKey(change), content);
     },
     renderReset(change, account) {

@@ -1,5 +1,5 @@
 import { describeColumns, describeShape } from '../../../shared/catalog/describe-table.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { rowRecordNames } from '../../../shared/values/avro-name.ts';
@@ -22,7 +22,7 @@ export interface ResourceRowsSource {
   /**
    * The session must be under the run's snapshot, so that the columns are those the snapshot has.
    *
-   * @throws ExportFailedError when a hidden column is not there, because under another name it would leave
+   * @throws ExportFailedError when a hidden column is not there, because under another name it would leave; or an exposed one, which would be missing
    */
   of(run: string, resource: Resource, session: SourceSession): Promise<ResourceRows>;
 }
@@ -40,10 +40,11 @@ export function createResourceRows(
 
   async function describe(resource: Resource, session: SourceSession): Promise<ResourceRows> {
     const columns = await describeColumns(session.client, resource);
-    if (!resource.hide.every((hidden) => columns.some(({ name }) => name === hidden))) {
+    if (!listedColumns(resource).every((listed) => columns.some(({ name }) => name === listed))) {
+      const does = resource.expose === undefined ? 'hides' : 'exposes';
       throw new ExportFailedError(
         'table_changed',
-        `The table of ${resource.name} no longer has a column that the catalog hides: the operator has to adapt the catalog.`,
+        `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator has to adapt the catalog.`,
       );
     }
     const shape = await describeShape(session.client, resource, await loadTypes(session.client));
