@@ -1,4 +1,5 @@
 import { readBackslashQuoted } from './backslash-quoted.ts';
+import { jsonString } from './json-string.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 interface Cursor {
@@ -20,7 +21,7 @@ export function arrayToJson(
   delimiter: string,
   elementToJson: (pgText: string) => string,
 ): string {
-  if (pgText.startsWith('[')) return JSON.stringify(pgText);
+  if (pgText.startsWith('[')) return jsonString(pgText);
   const cursor: Cursor = { text: pgText, delimiter, elementToJson, at: 0 };
   const json = readArray(cursor);
   if (cursor.at !== pgText.length) throw notAnArray();

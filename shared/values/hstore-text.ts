@@ -1,4 +1,5 @@
 import { readBackslashQuoted } from './backslash-quoted.ts';
+import { jsonString } from './json-string.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 /**
@@ -17,9 +18,7 @@ export function hstoreToJson(pgText: string): string {
     at = skip(pgText, key.end, '=>');
     const value = readBackslashQuoted(pgText, at);
     at = value === undefined ? skip(pgText, at, 'NULL') : value.end;
-    members.push(
-      `${JSON.stringify(key.value)}:${value === undefined ? 'null' : JSON.stringify(value.value)}`,
-    );
+    members.push(`${jsonString(key.value)}:${value === undefined ? 'null' : jsonString(value.value)}`);
   }
   return `{${members.join(',')}}`;
 }

@@ -1,4 +1,5 @@
 import type { ValueType } from '../domain/row-shape.ts';
+import { jsonString } from './json-string.ts';
 
 /** One value's JSON text from its wire text. */
 export function wireToJson(kind: ValueType['kind'], wireText: string): string {
@@ -14,7 +15,7 @@ export function wireToJson(kind: ValueType['kind'], wireText: string): string {
     case 'bytes':
       return `"${wireText}"`;
     case 'string':
-      return JSON.stringify(wireText);
+      return jsonString(wireText);
   }
 }
 

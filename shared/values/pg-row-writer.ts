@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
 import type { ByteWriter } from './byte-writer.ts';
+import { isLineSeparator } from './json-writer.ts';
 import type { PgRow } from './pg-row.ts';
 import { UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
 import { jsonToWire, timestamptzToWire } from './scalar-text.ts';
@@ -124,11 +125,13 @@ const writeUtf8: WriteUsual = (out, bytes, start, length) => {
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
+const MAX_ASCII = 0x7f;
 
 const writeJsonOfOneLine: WriteUsual = (out, bytes, start, length) => {
   for (let at = start; at < start + length; at += 1) {
-    const byte = bytes[at];
+    const byte = bytes[at] as number;
     if (byte === LINE_FEED || byte === CARRIAGE_RETURN) return false;
+    if (byte > MAX_ASCII && isLineSeparator(bytes, at, start + length)) return false;
   }
   return writeUtf8(out, bytes, start, length);
 };

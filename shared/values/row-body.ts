@@ -3,6 +3,7 @@ import type { AvroReader } from './avro-reader.ts';
 import { writeBytea, writeDouble, writeFloat, writeIntegerText, writeString } from './avro-writer.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { doubleText, floatText } from './float-text.ts';
+import { jsonString } from './json-string.ts';
 import { wireToJson } from './json-text.ts';
 import { writeJsonInteger, writeJsonRaw, writeJsonString } from './json-writer.ts';
 import { booleanToWire, parseFloatText } from './scalar-text.ts';
@@ -54,7 +55,7 @@ const COMMA = 0x2c;
 const QUOTE = 0x22;
 
 export function createRowBody({ resource, columns }: RowShape): RowBody {
-  const jsonPrefixes = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
+  const jsonPrefixes = columns.map(({ name }) => Buffer.from(`${jsonString(name)}:`));
 
   function writeRow(out: ByteWriter, texts: RowTexts, writeText: typeof writeValue): void {
     if (texts.length !== columns.length) {

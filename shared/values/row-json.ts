@@ -1,4 +1,5 @@
 import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import { jsonString } from './json-string.ts';
 import { toWireText, wireToJson } from './json-text.ts';
 
 /** The one form of a row as JSON: members in column order, no space between tokens, SQL NULL as `null`. */
@@ -11,7 +12,7 @@ export function createRowJson(shape: RowShape): RowJson {
   const members = shape.columns.map(({ name, type }) => ({
     name,
     kind: type.kind,
-    prefix: `${JSON.stringify(name)}:`,
+    prefix: `${jsonString(name)}:`,
   }));
   return {
     toJson(wireTexts, omit) {

@@ -1,4 +1,5 @@
 import { doubleText, floatText } from './float-text.ts';
+import { escapeLineSeparators } from './json-string.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 // Each function takes the text PostgreSQL prints for one type and gives the type's wire text.
@@ -72,8 +73,10 @@ function hasRfc3339Date(pgText: string): boolean {
 
 /**
  * One line, so that a row stays a line of JSON Lines; everything else, spaces and digits of numbers too, stays as it
- * is. PostgreSQL refuses a bare control character inside a JSON string, so every line break stands between tokens.
+ * is. PostgreSQL refuses a bare control character inside a JSON string, so every line break stands between tokens. Characters
+ * that only some readers take for the end of a line stand inside strings, and are escaped.
  */
 export function jsonToWire(pgText: string): string {
-  return pgText.includes('\n') || pgText.includes('\r') ? pgText.replace(/[\r\n]/g, '') : pgText;
+  const oneLine = pgText.includes('\n') || pgText.includes('\r') ? pgText.replace(/[\r\n]/g, '') : pgText;
+  return escapeLineSeparators(oneLine);
 }

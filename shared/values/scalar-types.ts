@@ -26,7 +26,7 @@ const SCALAR_TYPES: ReadonlyMap<string, Omit<ValueType, 'pgName'>> = new Map([
   ['timestamp', { kind: 'string', toWire: timestampToWire }],
   ['timestamptz', { kind: 'string', toWire: timestamptzToWire }],
   ['json', { kind: 'json', toWire: jsonToWire }],
-  ['jsonb', { kind: 'json' }],
+  ['jsonb', { kind: 'json', toWire: jsonToWire }],
 ] satisfies [string, Omit<ValueType, 'pgName'>][]);
 
 /**

@@ -1,6 +1,7 @@
 import type { ValueType } from '../domain/row-shape.ts';
 import { arrayToJson } from './array-text.ts';
 import { hstoreToJson } from './hstore-text.ts';
+import { jsonString } from './json-string.ts';
 import { pgToJson } from './json-text.ts';
 import { parseRecordText } from './record-text.ts';
 import { scalarType } from './scalar-types.ts';
@@ -65,7 +66,7 @@ export function createTypes(rows: readonly TypeRow[]): Types {
 
   function compositeType(row: TypeRow, attributes: NonNullable<TypeRow['attributes']>): ValueType {
     const members = attributes.map(({ name, oid }) => ({
-      prefix: `${JSON.stringify(name)}:`,
+      prefix: `${jsonString(name)}:`,
       type: valueType(oid),
     }));
     const toWire = (pgText: string): string => {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { readJsonLines } from '../json-lines.ts';
 import { parseExactJson } from './exact-json.ts';
 
 /** An event as it is delivered, as far as a replica reads it. */
@@ -86,17 +86,11 @@ export function createReplica(): Replica {
 /** The lines of a downloaded file, unpacked if its name ends in `.gz`. */
 export function linesOfFile(path: string): AsyncIterable<string> {
   const file = createReadStream(path);
-  return createInterface({
-    input: path.endsWith('.gz') ? file.pipe(createGunzip()) : file,
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
+  return readJsonLines(path.endsWith('.gz') ? file.pipe(createGunzip()) : file);
 }
 
 /** The lines of an answer's body, unpacked if the name ends in `.gz`. */
 export function linesOfBody(body: ReadableStream, name: string): AsyncIterable<string> {
   const stream = Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]);
-  return createInterface({
-    input: name.endsWith('.gz') ? stream.pipe(createGunzip()) : stream,
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
+  return readJsonLines(name.endsWith('.gz') ? stream.pipe(createGunzip()) : stream);
 }

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { readJsonLines } from '../json-lines.ts';
 import type { Violation } from './apply-event.ts';
 import { keyOf } from './compare-rows.ts';
 import { CouldNotTellError } from './could-not-tell-error.ts';
@@ -85,18 +85,8 @@ async function* linesOf(
   // A pipe does not hand on the failure of its beginning.
   if (unpack !== undefined) packed.once('error', (error) => unpack.destroy(error));
   const plain = unpack === undefined ? packed : packed.pipe(unpack);
-  const failed = new Promise<never>((_, reject) => plain.once('error', reject));
-  failed.catch(() => undefined);
-  const lines = createInterface({ input: plain, crlfDelay: Number.POSITIVE_INFINITY })[
-    Symbol.asyncIterator
-  ]();
   try {
-    for (;;) {
-      // Readline never ends when its input has failed.
-      const next = await Promise.race([lines.next(), failed]);
-      if (next.done === true) return;
-      yield next.value;
-    }
+    yield* readJsonLines(plain);
   } finally {
     packed.destroy();
     plain.destroy();

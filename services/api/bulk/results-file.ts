@@ -12,6 +12,7 @@ import type { EncodeContext } from '../../../shared/formats/format.ts';
 import { type Staging, stagingOf } from '../../../shared/formats/staging.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import { escapeLineSeparators } from '../../../shared/values/json-string.ts';
 import type { Answer } from '../http/answer.ts';
 import { presentItem } from '../present-bulk.ts';
 import type { BulkJobRow } from '../store/bulk-jobs.ts';
@@ -131,7 +132,9 @@ async function* linesOf(
   let count = 0;
   for (let page = first; page.length > 0; ) {
     count += page.length;
-    yield Buffer.from(page.map((result) => `${JSON.stringify(staged(result, staging))}\n`).join(''));
+    yield Buffer.from(
+      page.map((result) => `${escapeLineSeparators(JSON.stringify(staged(result, staging)))}\n`).join(''),
+    );
     const last = page.at(-1);
     page = last === undefined || page.length < PAGE_ITEMS ? [] : await read(last.seq);
   }
