@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { gzip, none, zstd } from './compression.ts';
+import { encodeContext } from './describe-format.ts';
 
 async function* pieces(data: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < data.length; at += length) yield data.subarray(at, at + length);
@@ -16,25 +18,55 @@ test.each([
   ['gzip', gzip, gunzipSync],
   ['zstd', zstd, zstdDecompressSync],
 ])('%s gives back what went in', async (_name, compression, decompress) => {
-  expect(decompress(await buffer(compression.compress(pieces(LINES, 1_000)))).equals(LINES)).toBe(true);
-  expect(decompress(await buffer(compression.compress(pieces(Buffer.alloc(0), 1))))).toHaveLength(0);
+  const context = await encodeContext();
+  const packed = await buffer(compression.compress(pieces(LINES, 1_000), context));
+  expect(decompress(packed).equals(LINES)).toBe(true);
+  const nothing = await buffer(compression.compress(pieces(Buffer.alloc(0), 1), context));
+  expect(decompress(nothing)).toHaveLength(0);
+  expect(await readdir(context.folder)).toEqual([]);
 });
 
 test('gzip gives the same bytes however its input is cut, with no time in the header', async () => {
   const data = Buffer.concat([LINES, randomBytes(50_000), LINES]);
-  const whole = await buffer(gzip.compress(pieces(data, data.length)));
+  const context = await encodeContext();
+  const whole = await buffer(gzip.compress(pieces(data, data.length), context));
   expect(whole.readUInt32LE(4)).toBe(0);
   for (const length of [997, 65_536, 262_143]) {
-    expect((await buffer(gzip.compress(pieces(data, length)))).equals(whole)).toBe(true);
+    expect((await buffer(gzip.compress(pieces(data, length), context))).equals(whole)).toBe(true);
   }
 });
 
 test('zstd gives the same bytes however its input is cut', async () => {
   const data = Buffer.concat([LINES, randomBytes(50_000), LINES]);
-  const whole = await buffer(zstd.compress(pieces(data, data.length)));
+  const context = await encodeContext();
+  const whole = await buffer(zstd.compress(pieces(data, data.length), context));
   for (const length of [997, 65_536, 262_143]) {
-    expect((await buffer(zstd.compress(pieces(data, length)))).equals(whole)).toBe(true);
+    expect((await buffer(zstd.compress(pieces(data, length), context))).equals(whole)).toBe(true);
   }
+});
+
+/** The content size that a frame's header declares (RFC 8878, 3.1.1.1), if it does. */
+function contentSize(frame: Buffer): number | undefined {
+  const descriptor = frame[4] as number;
+  const isSingleSegment = (descriptor & 0b10_0000) !== 0;
+  const at = isSingleSegment ? 5 : 6;
+  switch (descriptor >> 6) {
+    case 0:
+      return isSingleSegment ? frame[at] : undefined;
+    case 1:
+      return frame.readUInt16LE(at) + 256;
+    case 2:
+      return frame.readUInt32LE(at);
+    default:
+      return Number(frame.readBigUInt64LE(at));
+  }
+}
+
+test.each([0, 1, 300, 70_000, LINES.length])('a zstd frame of %i bytes says so', async (length) => {
+  const content = LINES.subarray(0, length);
+  const frame = await buffer(zstd.compress(pieces(content, 1_000), await encodeContext()));
+  expect(contentSize(frame)).toBe(length);
+  expect(zstdDecompressSync(frame).equals(content)).toBe(true);
 });
 
 test.each([
@@ -46,5 +78,7 @@ test.each([
     yield LINES;
     throw new Error('the part is gone');
   }
-  await expect(buffer(compression.compress(failing()))).rejects.toThrow('the part is gone');
+  await expect(buffer(compression.compress(failing(), await encodeContext()))).rejects.toThrow(
+    'the part is gone',
+  );
 });

@@ -38,5 +38,5 @@ export interface Format {
 export interface Compression {
   /** What is put after the format's suffix; empty for none. */
   readonly suffix: string;
-  compress(bytes: Bytes): Bytes;
+  compress(bytes: Bytes, context: EncodeContext): Bytes;
 }

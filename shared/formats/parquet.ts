@@ -1,19 +1,16 @@
-import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import type { RowShape } from '../domain/row-shape.ts';
 import { quoteIdent, quoteLiteral } from '../postgres/quote.ts';
 import { DuckdbError, type DuckdbSession, openDuckdb } from './duckdb-session.ts';
-import type { Bytes, EncodeContext, Format } from './format.ts';
+import type { Format } from './format.ts';
 import { createGate } from './gate.ts';
 import { parquetColumns } from './parquet-columns.ts';
-import { spoolLines } from './spool.ts';
+import { readSpooled, spoolLines } from './spool.ts';
 
 /** A resource whose columns nobody knows, as no row of its table was ever read. Parquet has no file without columns. */
 export class NoColumnsError extends Error {
   override readonly name = 'NoColumnsError';
 }
-
-const READ_BUFFER_BYTES = 256 * 1024;
 
 /** A group of rows is written at the earlier of these; DuckDB's default count, and what it needs to hold of long rows. */
 const GROUP_ROWS = 122_880;
@@ -54,7 +51,7 @@ export function createParquet({ memoryMb }: { readonly memoryMb: number }): Form
             convert({ spool, target, longest, folder, memoryMb }, shape, context.signal),
           );
           await rm(spool);
-          yield* readFile(target, context);
+          yield* readSpooled(target, context.signal);
           ({ rowCount, columnsAsText } = written);
         } finally {
           await rm(folder, { recursive: true, force: true });
@@ -63,12 +60,6 @@ export function createParquet({ memoryMb }: { readonly memoryMb: number }): Form
       return { bytes: file(), rowCount: () => rowCount, columnsAsText: () => columnsAsText };
     },
   };
-}
-
-async function* readFile(path: string, { signal }: EncodeContext): Bytes & AsyncGenerator<Buffer> {
-  for await (const piece of createReadStream(path, { highWaterMark: READ_BUFFER_BYTES, signal })) {
-    yield piece as Buffer;
-  }
 }
 
 interface Conversion {

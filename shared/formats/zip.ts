@@ -1,6 +1,9 @@
-import { Readable } from 'node:stream';
-import ZipStream from 'zip-stream';
-import type { Bytes } from './format.ts';
+import { rm } from 'node:fs/promises';
+import { crc32, createDeflateRaw } from 'node:zlib';
+import { throughStream } from './compression.ts';
+import type { Bytes, EncodeContext } from './format.ts';
+import { readSpooled, spoolBytes } from './spool.ts';
+import { centralHeader, endOfCentral, localHeader, type ZipEntry } from './zip-records.ts';
 
 /** One file in an archive. */
 export interface ZipMember {
@@ -10,46 +13,62 @@ export interface ZipMember {
   readonly isStored: boolean;
 }
 
-/** The earliest time that the format can say: the archive's bytes then depend on what is in it alone. */
-const MEMBER_TIME = new Date(Date.UTC(1980, 0, 1));
-const MEMBER_MODE = 0o644;
+const DEFLATE_LEVEL = 6;
+const BUFFER_BYTES = 256 * 1024;
 
 /**
- * A zip archive as it is made, in the 64-bit form where it gets too large for the other. A member is asked for once the
- * one before is in, so a later one may depend on what the earlier ones turned out to be.
+ * A zip archive, in the 64-bit form where it gets too large for the other. A member is asked for once the one before is in, so a
+ * later one may depend on what the earlier ones turned out to be.
  *
- * @throws what a member's bytes or the list of members throw
+ * Each member waits on the local disk until its checksum and sizes are known, because they stand before its bytes: readers that
+ * go through an archive from its beginning can't take a stored member whose sizes come behind it.
+ *
+ * @throws what a member's bytes or the list of members throw; the signal's reason once it aborts
  */
-export async function* zip(members: AsyncIterable<ZipMember>): AsyncGenerator<Buffer> {
-  const archive = new ZipStream({ zlib: { level: 6 } });
-  const { promise: closed, reject: close } = Promise.withResolvers<never>();
-  closed.catch(() => undefined);
-  // When the reader gives up, the member that is being put in never ends.
-  archive.once('close', () => close(new Error('the archive was given up')));
-  let open: Readable | undefined;
-  async function fill(): Promise<void> {
-    for await (const { name, bytes, isStored } of members) {
-      const source = Readable.from(bytes);
-      open = source;
-      const options = { name, store: isStored, date: MEMBER_TIME, mode: MEMBER_MODE };
-      const isIn = new Promise<void>((resolve, reject) => {
-        archive.entry(source, options, (error) => (error ? reject(error) : resolve()));
-      });
-      await Promise.race([isIn, closed]);
+export async function* zip(
+  members: AsyncIterable<ZipMember>,
+  { signal, scratchPath }: EncodeContext,
+): AsyncGenerator<Buffer> {
+  const entries: ZipEntry[] = [];
+  let offset = 0;
+  for await (const member of members) {
+    const path = await scratchPath('zip-member');
+    try {
+      const entry = { ...(await spoolMember(member, path, signal)), offset };
+      const header = localHeader(entry);
+      yield header;
+      yield* readSpooled(path, signal);
+      entries.push(entry);
+      offset += header.length + entry.storedSize;
+    } finally {
+      await rm(path, { force: true });
     }
-    archive.finish();
   }
-  const filling = fill().catch((error: Error) => {
-    archive.destroy(error);
-    throw error;
-  });
-  // Its failure reaches the reader through the archive; it is awaited below only to know that nothing goes on.
-  filling.catch(() => undefined);
-  try {
-    for await (const piece of archive) yield piece as Buffer;
-  } finally {
-    archive.destroy();
-    open?.destroy();
-    await filling.catch(() => undefined);
+  let centralSize = 0;
+  for (const entry of entries) {
+    const header = centralHeader(entry);
+    yield header;
+    centralSize += header.length;
   }
+  yield endOfCentral(entries.length, centralSize, offset);
+}
+
+async function spoolMember(
+  { name, bytes, isStored }: ZipMember,
+  path: string,
+  signal: AbortSignal,
+): Promise<Omit<ZipEntry, 'offset'>> {
+  let checksum = 0;
+  let size = 0;
+  async function* measured(): AsyncGenerator<Buffer> {
+    for await (const piece of bytes) {
+      checksum = crc32(piece, checksum);
+      size += piece.length;
+      yield piece;
+    }
+  }
+  const deflate = () => createDeflateRaw({ level: DEFLATE_LEVEL, chunkSize: BUFFER_BYTES });
+  const content = isStored ? measured() : throughStream(measured(), deflate());
+  const storedSize = await spoolBytes(content, path, signal);
+  return { name, isDeflated: !isStored, crc32: checksum, size, storedSize };
 }

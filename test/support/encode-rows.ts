@@ -62,7 +62,7 @@ try {
   async function* members() {
     yield { name: `rows${output.format.suffix}`, bytes: encoded.bytes, isStored: output.isCompressed };
   }
-  for await (const piece of zip(members())) hash.update(piece);
+  for await (const piece of zip(members(), context)) hash.update(piece);
   process.stdout.write(
     JSON.stringify({
       rows: encoded.rowCount(),

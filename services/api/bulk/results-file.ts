@@ -87,7 +87,7 @@ export function createResultsFiles(source: Pool): OpenResultsFile {
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
       const bytes = inScratch(stop.signal, (context) =>
-        compression.compress(format.encode(lines, SHAPE, context).bytes),
+        compression.compress(format.encode(lines, SHAPE, context).bytes, context),
       );
       // A generator that waits for DuckDB can't be closed; a stream after it can, and so a client that left ends the work.
       const file = new PassThrough();

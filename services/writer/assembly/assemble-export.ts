@@ -74,7 +74,7 @@ export async function assembleExport(
 
   const files: ExportFile[] = [];
   if (output.isArchive) {
-    files.push(await storeArchive(storage, exportId, makeFiles(), output, described));
+    files.push(await storeArchive(storage, exportId, makeFiles(), output, described, context));
   } else {
     for await (const file of makeFiles()) {
       const path = exportFilePath(exportId, file.name);
@@ -116,6 +116,7 @@ async function storeArchive(
   files: AsyncIterable<Making>,
   output: Output,
   described: ReadonlyMap<string, DescribedResource>,
+  context: EncodeContext,
 ): Promise<ExportFile> {
   const members: ResourceFileFacts[] = [];
   async function* zipMembers(): AsyncGenerator<ZipMember> {
@@ -129,7 +130,7 @@ async function storeArchive(
   const path = exportFilePath(exportId, ARCHIVE_NAME);
   const hash = createHash('sha256');
   async function* hashed(): AsyncGenerator<Buffer> {
-    for await (const piece of zip(zipMembers())) {
+    for await (const piece of zip(zipMembers(), context)) {
       hash.update(piece);
       yield piece;
     }

@@ -60,7 +60,7 @@ export function createResourceFile(
     if (stagingOf(formatName) === 'texts' && parts.schemaIds.length > 1) {
       throw new MixedSchemasError(`${resource} has rows of the schemas ${parts.schemaIds.join(', ')}`);
     }
-    for await (const piece of compression.compress(encoded.bytes)) {
+    for await (const piece of compression.compress(encoded.bytes, context)) {
       hash.update(piece);
       byteCount += piece.length;
       yield piece;
