@@ -5,6 +5,7 @@ import { widenXid } from '../../shared/domain/snapshot.ts';
 import type { Doorbell } from '../../shared/runtime/doorbell.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
+import { createAccountSpellings } from './changes/account-spellings.ts';
 import { changeMessages } from './changes/change-messages.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
 import type { ResetTable } from './changes/reset-table.ts';
@@ -56,14 +57,16 @@ export async function carry(
 ): Promise<void> {
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
+  const spellings = createAccountSpellings(source);
   const tables = createTables({
     ...deps,
+    spellings,
     loadTypes: () => loadTypes(source),
     loadColumns: (resource) => describeColumns(source, resource),
   });
   let { passedLsn, lastCommitLsn, lastIndex } = progress;
   const identities = new Map(progress.tables);
-  const completer = createMessageCompleter({ ...deps, tables });
+  const completer = createMessageCompleter({ ...deps, tables, spellings });
   let transactionCount = 0;
   let batch = createBatch();
 
