@@ -9,11 +9,19 @@ export interface ScratchDatabase extends AsyncDisposable {
 }
 
 /**
- * An empty database of its own on the server of `serverUrl`. `label` makes it recognisable in a server's log.
+ * An empty database of its own on the server of `serverUrl`. `label` makes it recognisable in a server's log. Without an
+ * encoding it has the server's own.
  */
-export async function createScratchDatabase(serverUrl: string, label: string): Promise<ScratchDatabase> {
+export async function createScratchDatabase(
+  serverUrl: string,
+  label: string,
+  encoding?: string,
+): Promise<ScratchDatabase> {
   const name = `${label.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_')}_${randomBytes(5).toString('hex')}`;
-  await withAdmin(serverUrl, (admin) => admin.query(`CREATE DATABASE ${admin.escapeIdentifier(name)}`));
+  await withAdmin(serverUrl, (admin) => {
+    const other = encoding && ` ENCODING ${admin.escapeLiteral(encoding)} LOCALE 'C' TEMPLATE template0`;
+    return admin.query(`CREATE DATABASE ${admin.escapeIdentifier(name)}${other ?? ''}`);
+  });
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   const drop = () => withAdmin(serverUrl, (admin) => dropDatabase(admin, name));

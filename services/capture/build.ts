@@ -3,7 +3,7 @@ import kafkajs from 'kafkajs';
 import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
-import { showFinding } from '../../shared/catalog/finding.ts';
+import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
@@ -16,10 +16,12 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
 import { createCaptureWorker } from './run-capture.ts';
 import { runSession } from './session.ts';
+import { readSlot } from './source/slot.ts';
 import { createSourceQueries } from './source/source-queries.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
@@ -64,8 +66,17 @@ export async function buildCapture(
     knownColumns.set(resource.name, new Set(columns.map(({ name }) => name)));
   }
   const findings = await checkCatalog(source, catalog, { publication: config.publicationName });
-  if (findings.length > 0)
+  // One table must not stop the feed of all others, neither now nor at a restart. While another instance runs, or before the
+  // feed has begun (which the session finds), it is the catalog that is new, and a mistake in it stops nobody.
+  const isRunning = (await readSlot(source, config.slotName))?.activePid != null;
+  const isOfOneResource = ({ resource }: Finding) => resource !== undefined;
+  if (findings.length > 0 && (isRunning || !findings.every(isOfOneResource)))
     throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
+  for (const finding of findings) {
+    log.error('catalog.unfit', { resource: finding.resource, finding: showFinding(finding) });
+    // What is there now may be a hidden column under another name.
+    if (finding.code === 'missing_column') knownColumns.set(finding.resource ?? '', new Set());
+  }
 
   const kafka = createKafka(config.kafka, 'tandem-capture', log);
   const admin = kafka.admin();
@@ -105,6 +116,7 @@ export async function buildCapture(
     maxMessageBytes,
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
   };
+  let setAsides: () => readonly SetAside[] = () => [];
   const changesPartitionCount =
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
   const deps = {
@@ -117,8 +129,23 @@ export async function buildCapture(
     changesPartitionCount,
     register,
     subjectPrefix,
+    findings,
+    misfitTimes: new Map(),
+    resumeHistory: new Map(),
+    onSetAsides: (all: () => readonly SetAside[]) => {
+      setAsides = all;
+    },
     log,
   };
+  health.metrics.gauge(
+    'tandem_resource_set_aside',
+    '1 for a resource whose changes are passed over until it is mended.',
+    () =>
+      catalog.resources.map(({ name: resource }) => ({
+        value: setAsides().some((aside) => aside.resource === resource) ? 1 : 0,
+        labels: { resource },
+      })),
+  );
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);

@@ -1,19 +1,23 @@
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
-import type { Change } from '../../shared/domain/change.ts';
+import { findResource } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import type { Doorbell } from '../../shared/runtime/doorbell.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
-import { createAccountSpellings } from './changes/account-spellings.ts';
-import { changeMessages } from './changes/change-messages.ts';
+import { ASIDE_PREFIX, sendAsideMessage } from './aside/aside-message.ts';
+import { findUnmended } from './aside/look-mended.ts';
+import { createMisfits } from './aside/misfits.ts';
+import { createSetAsides, type SetAside } from './aside/set-asides.ts';
+import { tendAsides } from './aside/tend-asides.ts';
+import { createChangeCollector } from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
-import type { ResetTable } from './changes/reset-table.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
 import { createTransactions } from './changes/transactions.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
 import { createSettling } from './progress/settled.ts';
 import { addSeals, createBatch, isEmpty } from './publish/batch.ts';
+import { requestLimitBytes } from './publish/change-size.ts';
 import { type LastLot, lingerMs } from './publish/linger.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { SessionConfig, SessionDeps } from './session.ts';
@@ -57,36 +61,55 @@ export async function carry(
 ): Promise<void> {
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
-  const spellings = createAccountSpellings(source);
   const tables = createTables({
     ...deps,
-    spellings,
     loadTypes: () => loadTypes(source),
     loadColumns: (resource) => describeColumns(source, resource),
   });
-  let { passedLsn, lastCommitLsn, lastIndex } = progress;
+  let { passedLsn } = progress;
   const identities = new Map(progress.tables);
-  const completer = createMessageCompleter({ ...deps, tables, spellings });
+  const setAsides = createSetAsides(
+    progress.setAsides.filter(({ resource }) => findResource(deps.catalog, resource) !== undefined),
+  );
+  deps.onSetAsides(setAsides.all);
+  const misfits = createMisfits({
+    since: deps.misfitTimes,
+    graceMs: config.misfitGraceMs,
+    now: Date.now,
+  });
+  const limitBytes = requestLimitBytes(config.maxMessageBytes);
+  const lookAtAside = (aside: SetAside) => findUnmended(aside, { ...deps, limitBytes });
+  const completer = createMessageCompleter({
+    ...deps,
+    tables,
+    setAsides,
+    misfits,
+    findUnmended: lookAtAside,
+  });
   let transactionCount = 0;
   let batch = createBatch();
+  const collector = createChangeCollector(progress, {
+    setAsides,
+    batch: () => batch,
+    partitionCount: deps.changesPartitionCount,
+    limitBytes,
+    resetTable: completer.resetTable,
+    misfitDetail: misfits.detailOf,
+    isMended: completer.isMended,
+    now: Date.now,
+    log,
+  });
 
-  const addChange = (change: Change, table: ResetTable) => {
-    for (const message of changeMessages(table, change, deps.changesPartitionCount)) {
-      batch.changes.push(message);
-      batch.bytes += message.value.length;
-    }
-    lastCommitLsn = change.source.commitLsn;
-    lastIndex = change.source.index;
-  };
   const transactions = createTransactions<EncodableTable>(progress, {
+    resource: tables.resourceOf,
     table: tables.find,
+    isPassedOver: setAsides.isPassedOver,
     widenXid: (xid) => widenXid(xid, settling.xmax),
-    onChange: addChange,
+    onChange: collector.add,
+    onUnfit: collector.addUnfit,
+    onAside: collector.addAside,
     onReset(change, identity) {
-      const table = completer.resetTable(change.resource);
-      if (table === undefined) return;
-      addChange(change, table);
-      identities.set(change.resource, identity);
+      if (collector.addReset(change)) identities.set(change.resource, identity);
     },
     onEnd(transaction) {
       transactionCount += 1;
@@ -94,6 +117,7 @@ export async function carry(
       passedLsn = transaction.endLsn;
       if (transaction.changeCount > 0) settling.add(transaction);
       addSeals(batch, transaction);
+      if (transaction.seals.length > 0) setAsides.noteSeal();
     },
   });
 
@@ -109,8 +133,9 @@ export async function carry(
     countBefore = transactionCount;
     const { systemId, timeline } = progress;
     const settled = settling.state(passedLsn);
-    const position = { systemId, timeline, passedLsn, lastCommitLsn, lastIndex };
-    await publisher.publish(batch, { ...position, ...settled, tables: identities });
+    const position = { systemId, timeline, passedLsn, ...collector.last };
+    const state = { ...position, ...settled, tables: identities, setAsides: setAsides.all() };
+    await publisher.publish(batch, state);
     stream.confirm(passedLsn);
     log.debug('batch.published', {
       changeCount: batch.changes.length,
@@ -169,6 +194,17 @@ export async function carry(
     },
     sideSignal,
   );
+  void tendAsides(
+    {
+      asides: setAsides.all,
+      findUnmended: lookAtAside,
+      send: (message) => sendAsideMessage(source, message),
+      resumes: deps.resumeHistory,
+      now: Date.now,
+      log,
+    },
+    sideSignal,
+  );
   try {
     while (!signal.aborted) {
       const gatherMs = lingerMs(lastLot, performance.now());
@@ -181,6 +217,8 @@ export async function carry(
           continue;
         }
         const { message } = entry;
+        // Whoever copies the state sees each resource that was set aside, however soon it came back.
+        if (message.kind === 'message' && message.prefix === ASIDE_PREFIX && !isEmpty(batch)) await publish();
         transactions.push(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,

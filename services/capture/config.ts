@@ -16,6 +16,7 @@ export interface CaptureConfig {
   /** Set by an operator to go on though changes after this position may be lost; see GapPossibleError. */
   readonly acceptedGapAfter: Lsn | undefined;
   readonly slotThresholds: SlotThresholds;
+  readonly misfitGraceMs: number;
   readonly host: string;
   readonly healthPort: number;
 }
@@ -32,6 +33,7 @@ export function readCaptureConfig(env: Env): CaptureConfig {
     publicationName: read.string('PUBLICATION_NAME', 'tandem'),
     acceptedGapAfter: readLsn('ACCEPT_GAP_AFTER', read.optional('ACCEPT_GAP_AFTER')),
     slotThresholds: readSlotThresholds(read),
+    misfitGraceMs: read.integer('TABLE_MISFIT_GRACE_SECONDS', { default: 15, min: 0, max: 3_600 }) * 1_000,
     host: read.string('HOST', '127.0.0.1'),
     healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
   });

@@ -1,5 +1,6 @@
 import kafkajs from 'kafkajs';
 import { DatabaseError } from 'pg';
+import { TableMisfitError } from './aside/misfits.ts';
 import { SlotHeldError } from './source/slot.ts';
 import { SourceLostError } from './source/source-queries.ts';
 import { StreamLostError } from './source/stream.ts';
@@ -27,7 +28,7 @@ const PASSING_CODES = [
   'EAI_AGAIN',
 ];
 
-const PASSING_ERRORS = [KafkaJSError, StreamLostError, SourceLostError];
+const PASSING_ERRORS = [KafkaJSError, StreamLostError, SourceLostError, TableMisfitError];
 
 export function judgeFailure(error: unknown): SessionFailure {
   for (const link of chainOf(error)) {

@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs';
+import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn } from '../../shared/domain/lsn.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
@@ -8,6 +9,9 @@ import type { Queryable } from '../../shared/postgres/queryable.ts';
 import { createDoorbell } from '../../shared/runtime/doorbell.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import type { MisfitTimes } from './aside/misfits.ts';
+import type { SetAside } from './aside/set-asides.ts';
+import type { ResumeHistory } from './aside/tend-asides.ts';
 import { type Carriage, carry } from './carry.ts';
 import { announceGap } from './changes/announce-gap.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
@@ -31,6 +35,8 @@ export interface SessionConfig {
   readonly maxQueuedBytes: number;
   readonly maxMessageBytes: number;
   readonly heartbeatIntervalMs: number;
+  /** For so long the feed waits for a catalog that fits a table again, before the resource is set aside. */
+  readonly misfitGraceMs: number;
 }
 
 export interface SessionDeps {
@@ -45,6 +51,12 @@ export interface SessionDeps {
   readonly subjectPrefix: string;
   readonly log: Log;
   readonly onStreaming: () => void;
+  /** What was wrong with single resources when the process started. A feed that runs goes on without them. */
+  readonly findings: readonly Finding[];
+  readonly misfitTimes: MisfitTimes;
+  readonly resumeHistory: ResumeHistory;
+  /** Gives a look at the resources that are set aside from now on. */
+  readonly onSetAsides: (all: () => readonly SetAside[]) => void;
 }
 
 /**
@@ -84,6 +96,9 @@ export async function runSession(
   const stream = stack.adopt(await openWalStream(config, doorbell.ring), (each) => each.close());
 
   const { lanes, stored } = await openLanesForReading();
+  if (stored === undefined && deps.findings.length > 0) {
+    throw new SetupError('the catalog does not fit the source', deps.findings.map(showFinding));
+  }
   // Read again: until it was ours, another instance may have moved it.
   const held = await readSlot(source, config.slotName);
   const found = {

@@ -14,7 +14,6 @@ export type FindingCode =
   | 'wrong_type'
   | 'never_null'
   | 'no_key'
-  | 'account_type'
   | 'replica_identity'
   | 'publication';
 

@@ -21,8 +21,12 @@ export type ResetReason =
   | 'publication_changed'
   /** A row went away whose old version does not say whose it was. */
   | 'record_unknown'
-  /** A row holds a value that has no form in the feed. */
+  /** A row holds a value that has no form in the feed. The resource's changes are passed over until `resource_resumed`. */
   | 'row_unencodable'
+  /** The table and the catalog no longer go together. The resource's changes are passed over until `resource_resumed`. */
+  | 'table_unfit'
+  /** What kept the resource from being told is mended: from here on its feed is whole again. */
+  | 'resource_resumed'
   /** Behind a gap: nobody knows which changes are missing. */
   | 'changes_lost'
   /** The change reached the event log later than events are kept. */

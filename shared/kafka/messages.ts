@@ -34,6 +34,21 @@ export interface CaptureStateMessage {
   unsettled_xmin: number | null;
   /** Absent in a record of an earlier version. */
   tables?: { resource: string; identity: string }[];
+  /** Absent in a record of an earlier version. */
+  set_aside?: SetAsideMessage[];
+}
+
+/** A resource whose changes are passed over for now. */
+export interface SetAsideMessage {
+  resource: string;
+  reason: string;
+  detail: string;
+  commit_lsn: number;
+  from_index: number;
+  /** Epoch milliseconds. */
+  since: number;
+  row_key: string[] | null;
+  is_remind_due: boolean;
 }
 
 export type MessageType = keyof Messages;

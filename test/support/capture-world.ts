@@ -62,6 +62,8 @@ export interface WorldOptions {
   readonly serverUrl?: string;
   /** Brokers of the test's own in place of the shared ones. */
   readonly kafkaBrokers?: string;
+  /** Of the database; by default the server's. */
+  readonly encoding?: string;
 }
 
 export async function createCaptureWorld({
@@ -70,6 +72,7 @@ export async function createCaptureWorld({
   isUnprepared = false,
   serverUrl,
   kafkaBrokers,
+  encoding,
 }: WorldOptions): Promise<CaptureWorld> {
   const stack = {
     schemaRegistryUrl: testStack().schemaRegistryUrl,
@@ -77,7 +80,7 @@ export async function createCaptureWorld({
     kafkaBrokers: kafkaBrokers ?? testStack().kafkaBrokers,
   };
   await using cleanup = new AsyncDisposableStack();
-  const database = cleanup.use(await createScratchDatabase(stack.databaseUrl, 'capture'));
+  const database = cleanup.use(await createScratchDatabase(stack.databaseUrl, 'capture', encoding));
   const prefix = topicPrefix();
   const pool = cleanup.adopt(new pg.Pool({ connectionString: database.url, max: 6 }), (each) => each.end());
   pool.on('error', () => undefined);

@@ -28,6 +28,7 @@ export interface ReadChange {
   readonly index: number;
   readonly xid: bigint;
   readonly bulkJobId: string | null;
+  readonly resetReason: string | undefined;
   readonly key: string;
   readonly partition: number;
   readonly offset: string;
@@ -113,5 +114,6 @@ function toReadChange(
     index: source.index,
     xid: source.xid,
     bulkJobId: source.bulkJobId,
+    resetReason: change.resetReason,
   };
 }

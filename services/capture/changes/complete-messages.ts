@@ -1,39 +1,54 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import type { PgOutputMessage } from '../source/pgoutput.ts';
+import { ASIDE_PREFIX, readAsideMessage } from '../aside/aside-message.ts';
+import type { Misfits } from '../aside/misfits.ts';
+import type { SetAside, SetAsides } from '../aside/set-asides.ts';
+import type { PgOutputMessage, RelationMessage } from '../source/pgoutput.ts';
 import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
-import type { AccountSpellings } from './account-spellings.ts';
-import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
-import { describeForReset, type ResetTable, type ResetTableDeps } from './reset-table.ts';
-import { type RowMessage, unknownAccounts } from './row-changes.ts';
+import { fillUnchanged, lacksValues } from './fill-unchanged.ts';
+import type { KnownColumns } from './fit-relation.ts';
+import {
+  describeForReset,
+  describeWithoutColumns,
+  type ResetTable,
+  type ResetTableDeps,
+} from './reset-table.ts';
 import type { Tables } from './tables.ts';
 
 /** The few messages that say too little by themselves, and need the source or the registry to be asked first. */
 export interface MessageCompleter {
   isIncomplete(message: PgOutputMessage): boolean;
   /**
-   * Learns tables and the accounts of their rows, gets ready for resets, and fills in values that were not sent.
+   * Learns tables, gets ready for resets, and fills in values that were not sent.
    *
    * @returns the message to go on with
    */
   complete(message: PgOutputMessage): Promise<PgOutputMessage>;
   /** For a resource whose reset was completed; undefined when its table is gone again. */
   resetTable(resource: string): ResetTable | undefined;
+  /** Whether a resource that was set aside was found mended when the message that says so was completed. */
+  isMended(resource: string): boolean;
 }
 
 export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'> {
   readonly catalog: Catalog;
   readonly tables: Tables;
-  readonly spellings: AccountSpellings;
+  readonly setAsides: Pick<SetAsides, 'find'>;
+  readonly misfits: Misfits;
+  readonly knownColumns: KnownColumns;
+  /** Why a resource that is set aside must stay so; undefined when it need not. */
+  readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
 }
 
 export function createMessageCompleter({
   catalog,
   tables,
-  spellings,
+  setAsides,
+  misfits,
   ...deps
 }: MessageCompleterDeps): MessageCompleter {
   const resetTables = new Map<string, ResetTable>();
+  const mended = new Set<string>();
   const resourceOf = (name: string) => catalog.resources.find((each) => each.name === name);
 
   const describeReset = async (name: string) => {
@@ -47,16 +62,45 @@ export function createMessageCompleter({
     }
   };
 
-  const fill = async (message: UpdateMessage): Promise<UpdateMessage> => {
-    const table = tables.find(message.relationId);
-    if (table === undefined) return message;
-    const resource = resourceOf(table.shape.resource);
-    return resource === undefined ? message : fillUnchanged(deps.source, resource, table, message);
+  /** Names no column but those that have left before: a hidden one may go by another name. */
+  const describeAside = async (name: string) => {
+    const resource = resourceOf(name);
+    if (resource === undefined) return;
+    const named = { ...deps, catalogName: catalog.name };
+    try {
+      const known = deps.knownColumns.get(name) ?? new Set();
+      resetTables.set(name, await describeForReset(resource, named, known));
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      resetTables.set(name, await describeWithoutColumns(resource, named));
+    }
   };
 
-  const accountsToLearn = (message: RowMessage): readonly string[] => {
-    const table = tables.find(message.relationId);
-    return table === undefined ? [] : unknownAccounts(table, message);
+  const learn = async (relation: RelationMessage) => {
+    try {
+      await tables.learn(relation);
+    } catch (error) {
+      const resource = tables.resourceOf(relation.id);
+      if (resource === undefined) throw error;
+      misfits.note(resource, relation, error, setAsides.find(resource) !== undefined);
+      await describeAside(resource);
+      return;
+    }
+    const resource = tables.resourceOf(relation.id);
+    if (resource !== undefined) misfits.forget(resource, relation.id);
+  };
+
+  const completeAside = async (content: string) => {
+    const said = readAsideMessage(content);
+    const aside = said && setAsides.find(said.resource);
+    if (said === undefined || aside === undefined) return;
+    mended.delete(said.resource);
+    await describeAside(said.resource);
+    // Looked at again, since anybody may write such a message, and some time may have gone by.
+    if (said.news !== 'resume' || (await deps.findUnmended(aside)) !== undefined) return;
+    mended.add(said.resource);
+    await describeReset(said.resource);
+    for (const relation of misfits.relationsOf(said.resource)) await learn(relation);
   };
 
   return {
@@ -65,12 +109,11 @@ export function createMessageCompleter({
         case 'relation':
           return true;
         case 'message':
-          return message.isTransactional && message.prefix === RESET_PREFIX;
+          return (
+            message.isTransactional && (message.prefix === RESET_PREFIX || message.prefix === ASIDE_PREFIX)
+          );
         case 'update':
-          return lacksValues(message) || accountsToLearn(message).length > 0;
-        case 'insert':
-        case 'delete':
-          return accountsToLearn(message).length > 0;
+          return lacksValues(message);
         default:
           return false;
       }
@@ -78,23 +121,25 @@ export function createMessageCompleter({
     async complete(message) {
       switch (message.kind) {
         case 'relation':
-          await tables.learn(message);
+          await learn(message);
           return message;
         case 'message':
-          for (const name of readIdentities(message.content).keys()) await describeReset(name);
+          if (message.prefix === ASIDE_PREFIX) await completeAside(message.content);
+          else for (const name of readIdentities(message.content).keys()) await describeReset(name);
           return message;
-        case 'insert':
-        case 'update':
-        case 'delete': {
-          const whole = message.kind === 'update' && lacksValues(message) ? await fill(message) : message;
-          const accounts = accountsToLearn(whole);
-          if (accounts.length > 0) await spellings.learn(accounts);
-          return whole;
+        case 'update': {
+          const table = tables.find(message.relationId);
+          if (table === undefined) return message;
+          const resource = resourceOf(table.shape.resource);
+          return resource === undefined || setAsides.find(resource.name) !== undefined
+            ? message
+            : fillUnchanged(deps.source, resource, table, message);
         }
         default:
           return message;
       }
     },
+    isMended: (resource) => mended.has(resource),
     resetTable: (resource) => resetTables.get(resource),
   };
 }

@@ -1,5 +1,6 @@
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
@@ -20,13 +21,31 @@ export interface ResetTableDeps {
 /**
  * From the table as it is in the source now, since no row of it need have come by.
  *
+ * @param only columns that may be named at all, where it is not sure that the others may leave
  * @throws SetupError when the table does not exist
  */
 export async function describeForReset(
   resource: Resource,
   { source, register, subjectPrefix, catalogName }: ResetTableDeps,
+  only?: ReadonlySet<string>,
 ): Promise<ResetTable> {
-  const shape = await describeShape(source, resource, await loadTypes(source));
+  const described = await describeShape(source, resource, await loadTypes(source));
+  const columns = described.columns.filter(({ name }) => only === undefined || only.has(name));
+  return resetTableOf({ ...described, columns }, { register, subjectPrefix, catalogName });
+}
+
+/** For a resource whose table is gone, or tells nothing that may be named. */
+export function describeWithoutColumns(
+  resource: Resource,
+  deps: Omit<ResetTableDeps, 'source'>,
+): Promise<ResetTable> {
+  return resetTableOf({ resource: resource.name, columns: [] }, deps);
+}
+
+async function resetTableOf(
+  shape: RowShape,
+  { register, subjectPrefix, catalogName }: Omit<ResetTableDeps, 'source'>,
+): Promise<ResetTable> {
   const codec = createChangeCodec(shape, { namespace: `tandem.${catalogName}` });
   const subject = `${subjectPrefix}${codec.schema.namespace}.${codec.schema.name}`;
   const schemaId = await register(subject, codec.schema);

@@ -8,8 +8,7 @@ import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
-import type { AccountSpellings } from './account-spellings.ts';
-import { type CapturedTable, captureTable, type ValueTypes } from './captured-table.ts';
+import { type CapturedTable, captureTable } from './captured-table.ts';
 import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
 
 /** A captured table that can put its changes into messages. */
@@ -25,10 +24,13 @@ export interface Tables {
    * Takes over a table's description, which the stream gives before the table's first row and after each change of
    * its columns. Tables that are not in the catalog are passed over.
    *
-   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though the catalog hides or exposes it
+   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though the catalog
+   *   hides or exposes it; then `find` has no table for it, only `resourceOf` knows it
    */
   learn(relation: RelationMessage): Promise<void>;
   find(relationId: number): EncodableTable | undefined;
+  /** The resource of a table that came by, whether it fits or not. */
+  resourceOf(relationId: number): string | undefined;
 }
 
 export interface TablesDeps {
@@ -38,7 +40,6 @@ export interface TablesDeps {
   readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
   /** Grows by what is learned, for the whole life of the process. */
   readonly knownColumns: KnownColumns;
-  readonly spellings: Pick<AccountSpellings, 'of'>;
   /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjectPrefix: string;
@@ -48,16 +49,19 @@ export interface TablesDeps {
 export function createTables(deps: TablesDeps): Tables {
   const { catalog, loadTypes, register, subjectPrefix, log } = deps;
   const tables = new Map<number, EncodableTable>();
+  const resources = new Map<number, string>();
   return {
     find: (relationId) => tables.get(relationId),
+    resourceOf: (relationId) => resources.get(relationId),
     async learn(described) {
       const resource = catalog.resources.find(
         ({ table }) => table.schema === described.schema && table.name === described.name,
       );
-      if (resource === undefined) {
-        tables.delete(described.id);
-        return;
-      }
+      // What was learned before says nothing of the rows that come from here on.
+      tables.delete(described.id);
+      resources.delete(described.id);
+      if (resource === undefined) return;
+      resources.set(described.id, resource.name);
       const current = hasColumnsOf(resource, described) ? [] : await deps.loadColumns(resource);
       const known = deps.knownColumns.get(resource.name) ?? new Set();
       deps.knownColumns.set(resource.name, known);
@@ -65,16 +69,17 @@ export function createTables(deps: TablesDeps): Tables {
       // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
       // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
       const types = await loadTypes();
-      const valueType: ValueTypes['valueType'] = (oid, typeModifier) => {
-        try {
-          return types.valueType(oid, typeModifier);
-        } catch (error) {
-          if (!(error instanceof UnknownTypeError)) throw error;
-          log.warn('type.dropped', { resource: resource.name, typeOid: oid });
-          return { kind: 'string', pgName: `dropped.${oid}` };
-        }
-      };
-      const table = captureTable(resource, relation, { valueType }, deps.spellings);
+      const table = captureTable(resource, relation, {
+        valueType: (oid, typeModifier) => {
+          try {
+            return types.valueType(oid, typeModifier);
+          } catch (error) {
+            if (!(error instanceof UnknownTypeError)) throw error;
+            log.warn('type.dropped', { resource: resource.name, typeOid: oid });
+            return { kind: 'string', pgName: `dropped.${oid}` };
+          }
+        },
+      });
       const codec = createChangeCodec(table.shape, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
       const subject = `${subjectPrefix}${schema.namespace}.${schema.name}`;

@@ -21,25 +21,40 @@ const TABLE: CapturedTable = {
   tuplePlaces: [0, 1],
   keyPlaces: [0],
   accountPlace: 1,
-  accountText: (text) => text,
   isInIdentity: [true, true],
   isIdentitySufficient: true,
 };
 const FROM_START: ResumePoint = { passedLsn: 0n, lastCommitLsn: 0n, lastIndex: -1 };
 
-function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_START) {
+interface Aside {
+  readonly commitLsn: bigint;
+  readonly fromIndex: number;
+}
+
+function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_START, aside?: Aside) {
+  const unfit: string[] = [];
+  const said: string[] = [];
+  const flaws: (string | undefined)[] = [];
   const changes: Change[] = [];
   const ended: EndedTransaction[] = [];
   const resets: (readonly [resource: string, identity: string, index: number])[] = [];
   const transactions = createTransactions(resume, {
+    resource: (relationId) => ({ 1: 'items', 3: 'unfit' })[relationId],
     table: (relationId) => (relationId === 1 ? TABLE : undefined),
+    isPassedOver: (resource, commitLsn, index) =>
+      resource === 'items' && aside?.commitLsn === commitLsn && index >= aside.fromIndex,
+    onUnfit: (resource, { index }) => unfit.push(`${resource} ${index}`),
+    onAside: (resource, news, { index }) => said.push(`${news} ${resource} ${index}`),
     widenXid: (xid) => BigInt(xid) + (1n << 32n),
-    onChange: (change) => changes.push(change),
+    onChange(change, _table, flaw) {
+      changes.push(change);
+      flaws.push(flaw);
+    },
     onReset: (change, identity) => resets.push([change.resource, identity, change.source.index]),
     onEnd: (transaction) => ended.push(transaction),
   });
   for (const message of messages) transactions.push(message, 7n);
-  return { changes, ended, resets, transactions };
+  return { changes, ended, resets, transactions, unfit, said, flaws };
 }
 
 const begin = (commitLsn: bigint, xid = 5): PgOutputMessage => ({
@@ -233,4 +248,51 @@ test('an order that no server sends is refused', () => {
   expect(() => run([begin(100n), begin(200n)])).toThrow(TransactionOrderError);
   expect(() => run([insert('a')])).toThrow(TransactionOrderError);
   expect(() => run([begin(100n), commit(200n)])).toThrow(TransactionOrderError);
+});
+
+test('a message that is passed over takes one place, and so does a row of a table that does not fit', () => {
+  const both: PgOutputMessage = {
+    kind: 'update',
+    relationId: 1,
+    before: { kind: 'key', values: ['b', 'acme'] },
+    after: ['c', 'acme'],
+  };
+  const messages = [begin(100n), both, both, insert('x', 3), insert('d'), commit(100n)];
+  const first = run(messages, FROM_START, { commitLsn: 100n, fromIndex: 1 });
+  // The first message began before that place, so both its changes have theirs.
+  expect(first.changes.map(({ op, source }) => [op, source.index])).toEqual([
+    ['delete', 0],
+    ['insert', 1],
+  ]);
+  expect(first.unfit).toEqual(['unfit 3']);
+  expect(first.ended[0]?.changeCount).toBe(5);
+  // Streamed again behind its second change, everything else has the same places.
+  const again = run(
+    messages,
+    { passedLsn: 0n, lastCommitLsn: 100n, lastIndex: 1 },
+    { commitLsn: 100n, fromIndex: 1 },
+  );
+  expect(again.changes).toEqual([]);
+  expect(again.unfit).toEqual(['unfit 3']);
+});
+
+test('a value that can not be read is a flaw of a row only where it would leave', () => {
+  const unreadable = { places: [2], reason: 'it is not UTF-8' };
+  const hidden: PgOutputMessage = { kind: 'insert', relationId: 1, after: ['a', 'acme', ''], unreadable };
+  const seen: PgOutputMessage = { ...hidden, unreadable: { ...unreadable, places: [0] } };
+  const { flaws } = run([begin(100n), hidden, seen, commit(100n)]);
+  expect(flaws).toEqual([undefined, "a value in the column id can't be read: it is not UTF-8"]);
+});
+
+test('what capture says of a resource that is set aside has a place, and anything else of that name has none', () => {
+  const say = (content: string) => message('tandem.aside', content);
+  const { said, ended } = run([
+    begin(100n),
+    say('{"resource": "items", "news": "resume"}'),
+    say('{"resource": "items", "news": "other"}'),
+    say('nonsense'),
+    commit(100n),
+  ]);
+  expect(said).toEqual(['resume items 0']);
+  expect(ended[0]?.changeCount).toBe(1);
 });

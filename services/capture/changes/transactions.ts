@@ -1,7 +1,8 @@
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
-import type { PgOutputMessage } from '../source/pgoutput.ts';
+import { ASIDE_PREFIX, type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
+import type { PgOutputMessage, UnreadableValues } from '../source/pgoutput.ts';
 import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
 import type { CapturedTable } from './captured-table.ts';
 import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
@@ -31,11 +32,20 @@ export interface EndedTransaction {
 }
 
 export interface TransactionHandler<Table> {
-  /** The table's present version; undefined for a table that is not in the catalog. */
+  /** The resource of the table; undefined for a table that is not in the catalog. */
+  resource(relationId: number): string | undefined;
+  /** The table's present version; undefined for one that does not fit the catalog, too. */
   table(relationId: number): Table | undefined;
+  /** Whether messages of the resource are passed over from this place on; see `SetAsides`. */
+  isPassedOver(resource: string, commitLsn: Lsn, index: number): boolean;
   /** The 64-bit value of a transaction ID that was just streamed. */
   widenXid(xid: number): bigint;
-  onChange(change: Change, table: Table): void;
+  /** @param flaw why the change can't be told */
+  onChange(change: Change, table: Table, flaw?: string): void;
+  /** A row came of a table that does not fit the catalog. */
+  onUnfit(resource: string, source: ChangeSource): void;
+  /** What capture has to say of a resource that is set aside. */
+  onAside(resource: string, news: AsideNews, source: ChangeSource): void;
   /** The table of a resource is another one than before: its feed begins anew with `change`. */
   onReset(change: Change, identity: string): void;
   /** Not called for a transaction that is in the topic as a whole. */
@@ -94,9 +104,23 @@ export function createTransactions<Table extends CapturedTable>(
     return { lsn, commitLsn, xid, index, committedAtMicros, bulkJobId };
   };
 
-  const emit = (table: Table, change: RowChange, lsn: Lsn) => {
+  const emit = (table: Table, change: RowChange, lsn: Lsn, flaw?: string) => {
     const source = nextPlace(lsn);
-    if (source !== undefined) handler.onChange({ ...change, resource: table.shape.resource, source }, table);
+    if (source === undefined) return;
+    handler.onChange({ ...change, resource: table.shape.resource, source }, table, flaw);
+  };
+
+  /** The table whose changes are to be told; a message of any other of the catalog's takes its one place here. */
+  const tableToTell = (relationId: number, lsn: Lsn): Table | undefined => {
+    const resource = handler.resource(relationId);
+    if (resource === undefined) return undefined;
+    const { commitLsn, nextIndex } = needOpen();
+    const isPassedOver = handler.isPassedOver(resource, commitLsn, nextIndex);
+    const table = isPassedOver ? undefined : handler.table(relationId);
+    if (table !== undefined) return table;
+    const source = nextPlace(lsn);
+    if (source !== undefined && !isPassedOver) handler.onUnfit(resource, source);
+    return undefined;
   };
 
   const needOpen = (): OpenTransaction => {
@@ -138,15 +162,16 @@ export function createTransactions<Table extends CapturedTable>(
         case 'update':
         case 'delete': {
           if (needOpen().isPassed) return;
-          const table = handler.table(message.relationId);
+          const table = tableToTell(message.relationId, lsn);
           if (table === undefined) return;
-          for (const change of rowChanges(table, message)) emit(table, change, lsn);
+          const flaw = findFlaw(table, message.unreadable);
+          for (const change of rowChanges(table, message)) emit(table, change, lsn, flaw);
           return;
         }
         case 'truncate': {
           if (needOpen().isPassed) return;
           for (const relationId of message.relationIds) {
-            const table = handler.table(relationId);
+            const table = tableToTell(relationId, lsn);
             if (table !== undefined) emit(table, resetFor('table_truncated'), lsn);
           }
           return;
@@ -164,6 +189,11 @@ export function createTransactions<Table extends CapturedTable>(
               if (source !== undefined)
                 handler.onReset({ ...resetFor('table_replaced'), resource, source }, identity);
             }
+          } else if (message.prefix === ASIDE_PREFIX) {
+            if (needOpen().isPassed) return;
+            const said = readAsideMessage(message.content);
+            const source = said && nextPlace(lsn);
+            if (said !== undefined && source !== undefined) handler.onAside(said.resource, said.news, source);
           } else if (message.prefix === BULK_PREFIX && isId('blk', message.content)) {
             needOpen().bulkJobId = message.content;
           }
@@ -176,6 +206,15 @@ export function createTransactions<Table extends CapturedTable>(
       }
     },
   };
+}
+
+/** What keeps a row from being told, if a value that would leave can't be read. Hidden ones may be as they like. */
+function findFlaw({ shape, tuplePlaces }: CapturedTable, unreadable?: UnreadableValues): string | undefined {
+  if (unreadable === undefined) return undefined;
+  const place = tuplePlaces.findIndex((tuplePlace) => unreadable.places.includes(tuplePlace));
+  return place === -1
+    ? undefined
+    : `a value in the column ${shape.columns[place]?.name ?? ''} can't be read: ${unreadable.reason}`;
 }
 
 /** Anyone who may write to the database may send such a message, so one that is not a seal is passed over. */

@@ -1,4 +1,5 @@
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
+import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
 import type { TableIdentities } from '../source/table-identities.ts';
 import type { SettledState } from './settled.ts';
@@ -9,6 +10,8 @@ export interface CaptureProgress extends ResumePoint, SettledState {
   readonly timeline: number;
   /** The tables that the feed speaks of; a resource whose table was never seen has none. */
   readonly tables: TableIdentities;
+  /** Resources whose changes are passed over. */
+  readonly setAsides: readonly SetAside[];
 }
 
 export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
@@ -27,6 +30,16 @@ export function toCaptureState(slot: string, progress: CaptureProgress): Capture
     })),
     unsettled_xmin: progress.unsettledXmin === null ? null : Number(progress.unsettledXmin),
     tables: [...progress.tables].map(([resource, identity]) => ({ resource, identity })),
+    set_aside: progress.setAsides.map((aside) => ({
+      resource: aside.resource,
+      reason: aside.reason,
+      detail: aside.detail,
+      commit_lsn: Number(aside.commitLsn),
+      from_index: aside.fromIndex,
+      since: aside.atMs,
+      row_key: aside.rowKey === null ? null : [...aside.rowKey],
+      is_remind_due: aside.isRemindDue,
+    })),
   };
 }
 
@@ -45,5 +58,15 @@ export function fromCaptureState(message: CaptureStateMessage): CaptureProgress 
     })),
     unsettledXmin: message.unsettled_xmin === null ? null : BigInt(message.unsettled_xmin),
     tables: new Map(message.tables?.map(({ resource, identity }) => [resource, identity])),
+    setAsides: (message.set_aside ?? []).map((aside) => ({
+      resource: aside.resource,
+      reason: aside.reason as SetAsideReason,
+      detail: aside.detail,
+      commitLsn: BigInt(aside.commit_lsn),
+      fromIndex: aside.from_index,
+      atMs: aside.since,
+      rowKey: aside.row_key,
+      isRemindDue: aside.is_remind_due,
+    })),
   };
 }

@@ -14,6 +14,7 @@ const STORED: CaptureProgress = {
   snapshot: '5:6:',
   unsettled: [{ commitLsn: 960n, xid: 5n }],
   unsettledXmin: null,
+  setAsides: [],
   tables: new Map([['items', '16400/16500']]),
 };
 const SOURCE = { systemId: '7', timeline: 1, confirmedFlushLsn: 1_000n };

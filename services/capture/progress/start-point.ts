@@ -72,6 +72,8 @@ export function startAnew(
     snapshot: '',
     // Behind a gap every resource is told to begin anew, whatever its table was.
     tables: new Map(),
+    // A gap mends nothing.
+    setAsides: stored?.setAsides ?? [],
     lastCommitLsn: stored?.lastCommitLsn ?? 0n,
     lastIndex: stored?.lastIndex ?? -1,
     settledLsn: stored?.settledLsn ?? 0n,

@@ -5,7 +5,7 @@ import { topicsOf } from '../../../shared/kafka/topics.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 import type { CaptureProgress } from '../progress/capture-progress.ts';
 import { createBatch } from './batch.ts';
-import { ChangeTooLargeError, createPublisher } from './publisher.ts';
+import { createPublisher } from './publisher.ts';
 
 const PROGRESS: CaptureProgress = {
   systemId: '7',
@@ -18,6 +18,7 @@ const PROGRESS: CaptureProgress = {
   unsettled: [],
   unsettledXmin: null,
   tables: new Map(),
+  setAsides: [],
 };
 const TOPICS = topicsOf('t', { name: 'c', resources: [] });
 
@@ -82,15 +83,4 @@ test('more than the topic takes at once goes in several requests of one transact
     requests.flatMap((request) => request.flatMap(({ messages }) => messages.map(({ key }) => key))),
   ).toEqual(['a', 'b', 'c', 's']);
   expect(requests.length).toBe(3);
-});
-
-test('a change that the topic does not take is refused by its name, and nothing is sent', async () => {
-  const { publisher, sent } = setUp(3_000);
-  const batch = createBatch();
-  batch.changes.push(change('acme/items/["1"]', 5_000));
-  await expect(publisher.publish(batch, PROGRESS)).rejects.toThrow(ChangeTooLargeError);
-  await expect(publisher.publish(batch, PROGRESS)).rejects.toThrow(
-    /acme\/items\/\["1"\].*max\.message\.bytes/,
-  );
-  expect(sent).toEqual([]);
 });

@@ -4,26 +4,11 @@ import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 import { type CaptureProgress, toCaptureState } from '../progress/capture-progress.ts';
 import type { Batch } from './batch.ts';
+import { changeBytes, requestLimitBytes } from './change-size.ts';
 import type { Lanes } from './lanes.ts';
 
-/** A change that the topic does not take. Leaving it out would be a hole in the feed, so capture stops at it. */
-export class ChangeTooLargeError extends Error {
-  override readonly name = 'ChangeTooLargeError';
-
-  constructor(topic: string, key: string, bytes: number, limitBytes: number) {
-    super(
-      `the change of ${key} has ${bytes} bytes, and topic ${topic} takes ${limitBytes}: raise its max.message.bytes ` +
-        "above that, and the brokers' replica.fetch.max.bytes with it; capture then goes on with this change",
-    );
-  }
-}
-
 export interface Publisher {
-  /**
-   * Publishes a batch and how far the feed has come with it, both or neither.
-   *
-   * @throws ChangeTooLargeError naming the row
-   */
+  /** Publishes a batch, each change of which fits into a request, and how far the feed has come with it; both or neither. */
   publish(batch: Batch, progress: CaptureProgress): Promise<void>;
 }
 
@@ -36,10 +21,6 @@ export interface PublisherDeps {
   readonly maxMessageBytes: number;
 }
 
-/** Room for a record's headers, and for the state and the record batch's own header. */
-const RECORD_OVERHEAD_BYTES = 100;
-const REQUEST_OVERHEAD_BYTES = 1_000;
-
 export function createPublisher({
   lanes,
   codec,
@@ -47,7 +28,7 @@ export function createPublisher({
   slotName,
   maxMessageBytes,
 }: PublisherDeps): Publisher {
-  const limitBytes = maxMessageBytes - REQUEST_OVERHEAD_BYTES;
+  const limitBytes = requestLimitBytes(maxMessageBytes);
   return {
     async publish(batch, progress) {
       const state = await codec.encode('CaptureState', slotName, toCaptureState(slotName, progress));
@@ -56,9 +37,9 @@ export function createPublisher({
           codec.encode('FeedSealed', jobId, { job_id: jobId, token, commit_lsn: Number(commitLsn) }),
         ),
       );
-      const requests = splitByBytes(batch.changes, topics.changes, limitBytes).map(
-        (messages): TopicMessages[] => [{ topic: topics.changes, messages }],
-      );
+      const requests = splitByBytes(batch.changes, limitBytes).map((messages): TopicMessages[] => [
+        { topic: topics.changes, messages },
+      ]);
       const last = requests.at(-1) ?? [];
       if (requests.length === 0) requests.push(last);
       if (seals.length > 0) last.push({ topic: topics.jobs, messages: seals });
@@ -69,16 +50,11 @@ export function createPublisher({
 }
 
 /** Cuts the changes, in their order, into runs that a broker takes as one request. Mostly there is one run. */
-function splitByBytes(
-  changes: readonly ChangeMessage[],
-  topic: string,
-  limitBytes: number,
-): ChangeMessage[][] {
+function splitByBytes(changes: readonly ChangeMessage[], limitBytes: number): ChangeMessage[][] {
   const runs: ChangeMessage[][] = [];
   let runBytes = 0;
   for (const change of changes) {
-    const bytes = change.value.length + Buffer.byteLength(change.key) * 2 + RECORD_OVERHEAD_BYTES;
-    if (bytes > limitBytes) throw new ChangeTooLargeError(topic, change.key, bytes, limitBytes);
+    const bytes = changeBytes(change);
     if (runs.length === 0 || runBytes + bytes > limitBytes) {
       runs.push([]);
       runBytes = 0;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { toUnixMicros } from './wal-frames.ts';
 
@@ -29,6 +30,13 @@ export interface RelationMessage {
   readonly columns: readonly RelationColumn[];
 }
 
+/** Values of a row message that can't be taken as text; in their places the tuples have empty texts. */
+export interface UnreadableValues {
+  /** Places in the relation's columns, in the old or the new version of the row. */
+  readonly places: readonly number[];
+  readonly reason: string;
+}
+
 /** A message of pgoutput, protocol version 1. See "Logical Replication Message Formats" in PostgreSQL's manual. */
 export type PgOutputMessage =
   | RelationMessage
@@ -43,14 +51,25 @@ export type PgOutputMessage =
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
   | { readonly kind: 'origin'; readonly name: string }
   | { readonly kind: 'type'; readonly oid: number; readonly schema: string; readonly name: string }
-  | { readonly kind: 'insert'; readonly relationId: number; readonly after: Tuple }
+  | {
+      readonly kind: 'insert';
+      readonly relationId: number;
+      readonly after: Tuple;
+      readonly unreadable?: UnreadableValues;
+    }
   | {
       readonly kind: 'update';
       readonly relationId: number;
       readonly before: OldTuple | null;
       readonly after: Tuple;
+      readonly unreadable?: UnreadableValues;
     }
-  | { readonly kind: 'delete'; readonly relationId: number; readonly before: OldTuple }
+  | {
+      readonly kind: 'delete';
+      readonly relationId: number;
+      readonly before: OldTuple;
+      readonly unreadable?: UnreadableValues;
+    }
   | { readonly kind: 'truncate'; readonly relationIds: readonly number[] }
   | {
       readonly kind: 'message';
@@ -84,21 +103,36 @@ const CHAR = {
   textValue: 0x74,
 } as const;
 
+/** Larger than any topic takes; a value of some hundred megabytes would not even fit into a JavaScript string. */
+const MAX_VALUE_BYTES = 64 * 1024 * 1024;
+
 /**
  * Decodes one message. Nothing in the result points into `bytes`.
  *
+ * @param isEncodingChecked that the values are UTF-8 is the server's promise; false where it makes none
  * @throws PgOutputError when the bytes are not a message of protocol version 1, whole and with nothing after it
  */
-export function readPgOutput(bytes: Buffer): PgOutputMessage {
-  const reader = new Reader(bytes);
+export function readPgOutput(bytes: Buffer, isEncodingChecked = true): PgOutputMessage {
+  const reader = new Reader(bytes, isEncodingChecked);
   try {
-    const message = readMessage(reader);
+    const message = withUnreadable(readMessage(reader), reader);
     if (reader.at !== bytes.length) throw new PgOutputError(`${bytes.length - reader.at} bytes too many`);
     return message;
   } catch (cause) {
     if (cause instanceof PgOutputError) throw cause;
     throw new PgOutputError(`a message of ${bytes.length} bytes is cut off`, { cause });
   }
+}
+
+function withUnreadable(
+  message: PgOutputMessage,
+  { unreadablePlaces, unreadableReason }: Reader,
+): PgOutputMessage {
+  if (unreadablePlaces === undefined) return message;
+  const unreadable = { places: [...unreadablePlaces], reason: unreadableReason };
+  return message.kind === 'insert' || message.kind === 'update' || message.kind === 'delete'
+    ? { ...message, unreadable }
+    : message;
 }
 
 function readMessage(reader: Reader): PgOutputMessage {
@@ -189,7 +223,7 @@ function readTuple(reader: Reader): Tuple {
   const values: TupleValue[] = new Array(count);
   for (let index = 0; index < count; index += 1) {
     const tag = reader.byte();
-    if (tag === CHAR.textValue) values[index] = reader.sizedText();
+    if (tag === CHAR.textValue) values[index] = reader.value(index);
     else if (tag === CHAR.nullValue) values[index] = null;
     else if (tag === CHAR.unchangedValue) values[index] = undefined;
     else throw new PgOutputError(`unknown value 0x${tag.toString(16)}`);
@@ -200,10 +234,14 @@ function readTuple(reader: Reader): Tuple {
 /** Reads on from `at`. Reading over the end throws Node's RangeError. */
 class Reader {
   readonly bytes: Buffer;
+  readonly isEncodingChecked: boolean;
   at = 0;
+  unreadablePlaces: Set<number> | undefined;
+  unreadableReason = '';
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, isEncodingChecked: boolean) {
     this.bytes = bytes;
+    this.isEncodingChecked = isEncodingChecked;
   }
 
   byte(): number {
@@ -250,6 +288,24 @@ class Reader {
     const value = this.bytes.toString('utf8', this.at, end);
     this.at = end + 1;
     return value;
+  }
+
+  /** A column's value, as `sizedText`; empty, and noted, when it can't be taken as text. */
+  value(place: number): string {
+    const length = this.bytes.readUInt32BE(this.at);
+    const start = this.at + 4;
+    const isTooLarge = length > MAX_VALUE_BYTES;
+    if (!isTooLarge && (this.isEncodingChecked || isUtf8(this.bytes.subarray(start, start + length)))) {
+      return this.sizedText();
+    }
+    if (start + length > this.bytes.length) throw new PgOutputError('a value is cut off');
+    this.at = start + length;
+    this.unreadablePlaces ??= new Set();
+    this.unreadablePlaces.add(place);
+    this.unreadableReason = isTooLarge
+      ? `it has ${length} bytes, ${MAX_VALUE_BYTES} at most`
+      : 'it is not UTF-8';
+    return '';
   }
 
   /** Starts with its length in bytes. */

@@ -1,0 +1,28 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** Transactional; capture sends it about one resource that is set aside, so that what it says has a place in the feed. */
+export const ASIDE_PREFIX = 'tandem.aside';
+
+/** `resume`: the resource is mended. `remind`: it is not, and an export that was taken meanwhile has to hear of it. */
+export type AsideNews = 'resume' | 'remind';
+
+export interface AsideMessage {
+  readonly resource: string;
+  readonly news: AsideNews;
+}
+
+export async function sendAsideMessage(db: Queryable, { resource, news }: AsideMessage): Promise<void> {
+  const content = JSON.stringify({ resource, news });
+  await db.query('select pg_logical_emit_message(true, $1, $2)', [ASIDE_PREFIX, content]);
+}
+
+/** Anyone who may write to the database may send such a message: undefined for what is not one. */
+export function readAsideMessage(content: string): AsideMessage | undefined {
+  try {
+    const { resource, news } = JSON.parse(content) as { resource?: unknown; news?: unknown };
+    if (typeof resource !== 'string' || (news !== 'resume' && news !== 'remind')) return undefined;
+    return { resource, news };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,135 @@
+import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { AsideNews } from '../aside/aside-message.ts';
+import { describeFlaw, isRowFlaw } from '../aside/flaws.ts';
+import type { SetAside, SetAsides } from '../aside/set-asides.ts';
+import type { Batch } from '../publish/batch.ts';
+import { requireFits } from '../publish/change-size.ts';
+import { type ChangeMessage, changeMessages } from './change-messages.ts';
+import type { ResetTable } from './reset-table.ts';
+import { resetFor } from './row-changes.ts';
+import type { EncodableTable } from './tables.ts';
+
+/** Puts changes into the batch under way, and sets aside the resource of one that can't be put there. */
+export interface ChangeCollector {
+  /** @param flaw why the change can't be told, when that is known already */
+  add(change: Change, table: EncodableTable, flaw?: string): void;
+  /** @returns whether there is a table to tell it of */
+  addReset(change: Change): boolean;
+  /** The table of a row does not fit the catalog. */
+  addUnfit(resource: string, source: ChangeSource): void;
+  addAside(resource: string, news: AsideNews, source: ChangeSource): void;
+  /** Of the last change that went into a batch. */
+  readonly last: { readonly lastCommitLsn: Lsn; readonly lastIndex: number };
+}
+
+export interface CollectorDeps {
+  readonly setAsides: SetAsides;
+  readonly batch: () => Batch;
+  readonly partitionCount: number;
+  /** What one change may take. */
+  readonly limitBytes: number;
+  readonly resetTable: (resource: string) => ResetTable | undefined;
+  readonly misfitDetail: (resource: string) => string | undefined;
+  readonly isMended: (resource: string) => boolean;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** A key is named to the operator; this bounds what one of long texts takes in a log line and in the state. */
+const MAX_KEY_CHARACTERS = 200;
+
+export function createChangeCollector(
+  start: { readonly lastCommitLsn: Lsn; readonly lastIndex: number },
+  deps: CollectorDeps,
+): ChangeCollector {
+  const { setAsides, partitionCount, log } = deps;
+  let last = { lastCommitLsn: start.lastCommitLsn, lastIndex: start.lastIndex };
+
+  const put = (messages: readonly ChangeMessage[], { commitLsn, index }: ChangeSource) => {
+    const batch = deps.batch();
+    for (const message of messages) {
+      batch.changes.push(message);
+      batch.bytes += message.value.length;
+    }
+    last = { lastCommitLsn: commitLsn, lastIndex: index };
+  };
+
+  const setAside = (
+    aside: Pick<SetAside, 'resource' | 'reason' | 'detail' | 'fromIndex' | 'rowKey'>,
+    table: ResetTable,
+    source: ChangeSource,
+  ) => {
+    const { resource, reason, detail } = aside;
+    setAsides.add({ ...aside, commitLsn: source.commitLsn, atMs: deps.now(), isRemindDue: false });
+    put(changeMessages(table, { ...resetFor(reason), resource, source }, partitionCount), source);
+    log.error('resource.set_aside', {
+      resource,
+      reason,
+      detail,
+      commitLsn: formatLsn(source.commitLsn),
+      effect: 'its changes are not told, and subscribers were told feed.reset; all other resources go on',
+      remedy: 'mend what detail says: the resource comes back by itself, with another feed.reset',
+    });
+  };
+
+  return {
+    get last() {
+      return last;
+    },
+    add(change, table, flaw) {
+      const { resource, source } = change;
+      if (setAsides.isPassedOver(resource, source.commitLsn, source.index)) return;
+      let detail = flaw;
+      if (detail === undefined) {
+        try {
+          const messages = changeMessages(table, change, partitionCount);
+          for (const message of messages) requireFits(message, deps.limitBytes);
+          put(messages, source);
+          return;
+        } catch (error) {
+          if (!isRowFlaw(error)) throw error;
+          detail = describeFlaw(error);
+        }
+      }
+      const rowKey = keyOf(change, table);
+      const shown = JSON.stringify(rowKey).slice(0, MAX_KEY_CHARACTERS);
+      const reason = 'row_unencodable';
+      const said = rowKey === null ? detail : `${detail}; the row's key is ${shown}`;
+      setAside({ resource, reason, detail: said, fromIndex: source.index + 1, rowKey }, table, source);
+    },
+    addReset(change) {
+      const table = deps.resetTable(change.resource);
+      if (table === undefined) return false;
+      put(changeMessages(table, change, partitionCount), change.source);
+      return true;
+    },
+    addUnfit(resource, source) {
+      const table = deps.resetTable(resource);
+      // Described when its relation came by, which is before its first row.
+      if (table === undefined) throw new Error(`nothing is known of the table of ${resource}`);
+      const detail = deps.misfitDetail(resource) ?? 'its table does not fit the catalog';
+      const reason = 'table_unfit';
+      setAside({ resource, reason, detail, fromIndex: source.index, rowKey: null }, table, source);
+    },
+    addAside(resource, news, source) {
+      const aside = setAsides.find(resource);
+      const table = deps.resetTable(resource);
+      if (aside === undefined || table === undefined) return;
+      if (news === 'resume' && !deps.isMended(resource)) return;
+      const reason = news === 'resume' ? 'resource_resumed' : aside.reason;
+      if (news === 'resume') setAsides.remove(resource);
+      else setAsides.add({ ...aside, isRemindDue: false });
+      put(changeMessages(table, { ...resetFor(reason), resource, source }, partitionCount), source);
+      if (news === 'resume') log.info('resource.resumed', { resource, sinceLsn: formatLsn(aside.commitLsn) });
+    },
+  };
+}
+
+/** Null when a column of it is null, or was not sent. */
+function keyOf({ before, after }: Change, { keyPlaces }: EncodableTable): readonly string[] | null {
+  const row = after ?? before;
+  const key = keyPlaces.map((place) => row?.[place] ?? null);
+  return key.some((text) => text === null) ? null : (key as string[]);
+}
