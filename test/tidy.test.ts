@@ -66,6 +66,17 @@ test('the environment is read in one place a process', () => {
   expect(offences.map(({ path }) => path)).toEqual([]);
 });
 
+test('every connection to a database is a session of ours, with limits of its own', () => {
+  const isMain = (path: string) =>
+    /^(services|shared)\//.test(path) || /^deploy\/local\/(commands|verify|[a-z-]+\.ts)/.test(path);
+  const mayOpen = ['deploy/local/postgres.ts', 'deploy/local/scratch-database.ts'];
+  const offences = SOURCES.filter(
+    ({ path, text }) =>
+      isMain(path) && !isTest(path) && !mayOpen.includes(path) && /new pg\.(Client|Pool)\(/.test(text),
+  );
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
 test('nothing is left behind: no focused or skipped test, no note to self, no unchecked type', () => {
   const words = new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b|\\.(only)\\(|@ts-(ignore|nocheck)`);
   const offences = SOURCES.filter(({ path, text }) => path !== 'test/tidy.test.ts' && words.test(text));

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import type { SampleProduct } from '../../schemas/products/sample-product.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
+import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 
 interface Sample {
@@ -58,7 +59,7 @@ async function makeSample(
 }
 
 async function withPool<T>(connectionString: string, run: (pool: pg.Pool) => Promise<T>): Promise<T> {
-  const pool = new pg.Pool({
+  const pool = new ConnectionPool({
     connectionString,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     application_name: `tandem-start-${randomUUID().slice(0, 8)}`,

@@ -1,4 +1,5 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { Session } from '../../shared/postgres/session.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { SAMPLE_CATALOG } from './service-env.ts';
@@ -35,7 +36,7 @@ export async function withSource<T>(
   databaseUrl: string,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const client = new pg.Client({
+  const client = new Session({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     application_name: 'tandem command',

@@ -147,7 +147,8 @@ function readGiven(env: Env) {
   const get = (name: string) => env[name]?.trim() || undefined;
   return {
     databaseUrl: get('DATABASE_URL'),
-    controlDatabaseUrl: get('CONTROL_DATABASE_URL'),
+    // As for the services: a source of the operator's own is the control store too, unless another is named.
+    controlDatabaseUrl: get('CONTROL_DATABASE_URL') ?? get('DATABASE_URL'),
     kafkaBrokers: get('KAFKA_BROKERS'),
     schemaRegistryUrl: get('SCHEMA_REGISTRY_URL'),
     storageUrl: get('STORAGE_URL'),

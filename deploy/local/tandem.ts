@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describeError, SetupError } from '../../shared/runtime/errors.ts';
 import { createLog, isLogLevel } from '../../shared/runtime/log.ts';
+import { hideSecretsOf, redact } from '../../shared/runtime/redact.ts';
 import { type Command, type CommandContext, findCommand, showCommand, showCommands } from './command.ts';
 import { benchCommand } from './commands/bench.ts';
 import { catalogCheckCommand } from './commands/catalog-check.ts';
@@ -57,11 +58,12 @@ async function main(words: string[]): Promise<number> {
 function createContext(): CommandContext {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const { env } = process;
+  hideSecretsOf(env);
   const level = env.LOG_LEVEL ?? 'warn';
   return {
     env,
     home: resolve(env.TANDEM_HOME || '.tandem'),
-    say: (line) => console.log(line),
+    say: (line) => console.log(redact(line)),
     log: createLog(isLogLevel(level) ? level : 'warn', { service: 'tandem' }),
     signal: onStopRequest(env),
   };
@@ -69,7 +71,7 @@ function createContext(): CommandContext {
 
 function report(command: Command, error: unknown): number {
   if (error instanceof SetupError) {
-    console.error(`tandem ${command.name}: ${error.message}`);
+    console.error(redact(`tandem ${command.name}: ${error.message}`));
     return USAGE_EXIT_CODE;
   }
   const code = (error as { code?: unknown } | null)?.code;
@@ -77,7 +79,7 @@ function report(command: Command, error: unknown): number {
     console.error(`tandem ${command.name}: ${error.message}\n\n${showCommand(command)}`);
     return USAGE_EXIT_CODE;
   }
-  console.error(`tandem ${command.name} failed: ${JSON.stringify(describeError(error), null, 2)}`);
+  console.error(redact(`tandem ${command.name} failed: ${JSON.stringify(describeError(error), null, 2)}`));
   return 1;
 }
 

@@ -1,5 +1,5 @@
 import { Partitioners } from 'kafkajs';
-import pg from 'pg';
+import type pg from 'pg';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
@@ -8,6 +8,8 @@ import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
+import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { createDoorbell } from '../../shared/runtime/doorbell.ts';
@@ -53,7 +55,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   const allowNetworks = config.allowNetworks.map(({ network, prefix }) => `${network}/${prefix}`);
   log.info('service.configured', { ...config, allowNetworks, kafka: { brokers: config.kafka.brokers } });
   const catalog = await loadCatalog(config.catalogPath);
-  const storage = await openStorage(config.storageUrl);
+  const storage = await openStorage(config.storageUrl.reveal());
 
   const pool = stack.adopt(
     createControlPool(config.controlUrl.reveal(), log, {
@@ -71,6 +73,10 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     }),
     (connections) => connections.end(),
   );
+  const lockWatch = stack.use(
+    createLockWatch({ databaseUrl: config.sourceUrl, applicationName: 'tandem api lock watch', log }),
+  );
+  for (const each of [source, bulkSource]) guardPool(each, lockWatch);
 
   const kafka = createKafka(config.kafka, 'tandem-api', log);
   const producer = stack.adopt(
@@ -175,7 +181,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
 }
 
 function createSourcePool(config: ApiConfig, log: Log): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new ConnectionPool({
     connectionString: config.sourceUrl.reveal(),
     max: 2,
     application_name: 'tandem api',

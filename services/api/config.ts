@@ -10,8 +10,8 @@ export interface ApiConfig {
   readonly sourceUrl: Secret;
   readonly controlUrl: Secret;
   readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: string;
-  readonly storageUrl: string;
+  readonly schemaRegistryUrl: Secret;
+  readonly storageUrl: Secret;
   readonly catalogPath: string;
   readonly topicPrefix: string;
   readonly slotName: string;

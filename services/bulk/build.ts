@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -30,7 +31,7 @@ export async function buildBulk(
 ): Promise<Worker[]> {
   log.info('service.configured', { config });
   const catalog = await loadCatalog(config.catalogPath);
-  const storage = await openStorage(config.storageUrl);
+  const storage = await openStorage(config.storageUrl.reveal());
   const control = stack.adopt(
     createControlPool(config.controlDatabaseUrl.reveal(), log, {
       applicationName: 'tandem bulk',
@@ -47,6 +48,16 @@ export async function buildBulk(
       max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 3,
     }),
     (pool) => pool.end(),
+  );
+  guardPool(
+    source,
+    stack.use(
+      createLockWatch({
+        databaseUrl: config.databaseUrl,
+        applicationName: 'tandem bulk lock watch',
+        log,
+      }),
+    ),
   );
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   if (hasOperations && !(await isLedgerReady(source))) {

@@ -4,7 +4,7 @@ import type { PressureLimits } from './pressure/judge-pressure.ts';
 export interface BulkConfig {
   readonly databaseUrl: Secret;
   readonly controlDatabaseUrl: Secret;
-  readonly storageUrl: string;
+  readonly storageUrl: Secret;
   readonly catalogPath: string;
   readonly host: string;
   readonly healthPort: number;

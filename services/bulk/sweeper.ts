@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
+import { isLedgerReady, sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -47,19 +47,21 @@ export async function sweepRound(
   { control, source, storage, log, retentionDays, now }: SweeperDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  // A catalog without operations has no ledger in its source, nor any right to one.
+  const hasLedger = await isLedgerReady(source);
   const ended = await control.query<{ id: string }>(
     `select id from bulk_jobs where ended_at < now() - make_interval(days => $1) order by ended_at limit ${BATCH}`,
     [retentionDays],
   );
   for (const { id } of ended.rows) {
-    while (!signal.aborted && (await sweepLedger(source, id, SWEEP_ROWS)) === SWEEP_ROWS) {
+    while (hasLedger && !signal.aborted && (await sweepLedger(source, id, SWEEP_ROWS)) === SWEEP_ROWS) {
       // Another batch follows until there is less than one.
     }
     if (signal.aborted) return;
     await control.query('delete from bulk_jobs where id = $1', [id]);
     log.info('bulk.job_swept', { jobId: id });
   }
-  await sweepSyncRows(source, SWEEP_ROWS);
+  if (hasLedger) await sweepSyncRows(source, SWEEP_ROWS);
   await dropOldQuotas(control, now() - QUOTA_KEPT_MS);
   const files = await control.query<{ id: string; path: string }>(
     `select id, path from bulk_files f

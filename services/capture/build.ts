@@ -1,6 +1,5 @@
 import type { Admin } from 'kafkajs';
 import kafkajs from 'kafkajs';
-import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
@@ -11,6 +10,7 @@ import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { type AvroSchemaJson, createRegistry, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
@@ -45,7 +45,7 @@ export async function buildCapture(
 
   // One connection each for snapshots, heartbeats, and what is read of the catalog.
   const pool = stack.adopt(
-    new pg.Pool({
+    new ConnectionPool({
       connectionString: config.databaseUrl.reveal(),
       max: 3,
       application_name: 'tandem capture',

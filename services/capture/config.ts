@@ -8,7 +8,7 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 export interface CaptureConfig {
   readonly databaseUrl: Secret;
   readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: string;
+  readonly schemaRegistryUrl: Secret;
   readonly catalogPath: string;
   readonly topicPrefix: string;
   readonly slotName: string;

@@ -8,7 +8,7 @@ import { RETRY_DELAYS_MS } from './deliver/retry-policy.ts';
 export interface DispatcherConfig {
   readonly controlDatabaseUrl: Secret;
   readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: string;
+  readonly schemaRegistryUrl: Secret;
   /** Path of the catalog file. */
   readonly catalog: string;
   readonly topicPrefix: string;

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import pg from 'pg';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
@@ -12,8 +11,10 @@ import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, type Topics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
+import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
+import { Session } from '../../shared/postgres/session.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
@@ -60,7 +61,14 @@ export async function buildExtractor(
   const registry = createRegistry(config.schemaRegistryUrl);
   const announcer = createAnnouncer(doorbells, createMessageCodec(registry), log);
   const producers = stack.use(createRowProducers(kafka, log));
-  const openSession = createSourceSessions(config.databaseUrl);
+  const lockWatch = stack.use(
+    createLockWatch({
+      databaseUrl: config.databaseUrl,
+      applicationName: 'tandem extractor lock watch',
+      log,
+    }),
+  );
+  const openSession = createSourceSessions(config.databaseUrl, { lockWatch });
   const bells = createBells();
   // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
   const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
@@ -122,7 +130,7 @@ export async function buildExtractor(
 
 /** @throws SetupError with everything that keeps the catalog's tables from being exported exactly */
 async function checkSource(databaseUrl: Secret, catalog: Catalog): Promise<void> {
-  const client = new pg.Client({
+  const client = new Session({
     connectionString: databaseUrl.reveal(),
     application_name: 'tandem extractor check',
     connectionTimeoutMillis: 10_000,

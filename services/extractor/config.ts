@@ -5,7 +5,7 @@ export interface ExtractorConfig {
   readonly databaseUrl: Secret;
   readonly controlDatabaseUrl: Secret;
   readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: string;
+  readonly schemaRegistryUrl: Secret;
   readonly catalogPath: string;
   readonly topicPrefix: string;
   readonly host: string;

@@ -21,6 +21,15 @@ export class SnapshotGoneError extends Error {
   }
 }
 
+/** Another session waits for a table that we keep locked, or were about to: the product comes first. */
+export class TableWantedError extends Error {
+  override readonly name = 'TableWantedError';
+
+  constructor(session: string, options?: ErrorOptions) {
+    super(`the ${session} session gives way to a statement that waits for its table`, options);
+  }
+}
+
 /** Another process has the work, or it has ended: whatever was done for it is void. */
 export class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError';

@@ -8,6 +8,7 @@ import {
   SnapshotGoneError,
   SourceSessionLostError,
   StoppingError,
+  TableWantedError,
 } from './extraction-errors.ts';
 import { judgeFailure } from './judge-failure.ts';
 
@@ -25,6 +26,13 @@ test('what can pass is tried again', () => {
   expect(judgeFailure(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toEqual(retry);
   const outage = Object.assign(new Error('x'), { name: 'KafkaJSNumberOfRetriesExceeded' });
   expect(judgeFailure(new Error('sending', { cause: outage }))).toEqual(retry);
+});
+
+test('who waits for a table comes first, and the last of several times is told', () => {
+  expect(judgeFailure(new TableWantedError('chunk'))).toMatchObject({
+    kind: 'give-way',
+    failure: { kind: 'fail', code: 'table_locked' },
+  });
 });
 
 test('what would end the same again fails the export with a code', () => {

@@ -8,6 +8,7 @@ import {
   SnapshotGoneError,
   SourceSessionLostError,
   StoppingError,
+  TableWantedError,
 } from './extraction-errors.ts';
 
 /**
@@ -18,14 +19,28 @@ export type Verdict =
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
   /** Outages pass, and are retried as long as the export may run; what nobody foresaw counts towards giving up. */
   | { readonly kind: 'retry'; readonly isForeseen: boolean }
+  /** Somebody else needs the table: tried again later a few times, and then failed with `failure`. */
+  | { readonly kind: 'give-way'; readonly failure: Extract<Verdict, { kind: 'fail' }> }
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
+
+/** A migration of several steps is outlasted; one that goes on for longer is told to the customer. */
+export const MAX_GIVE_WAYS = 3;
+
+const TABLE_LOCKED: Extract<Verdict, { kind: 'fail' }> = {
+  kind: 'fail',
+  code: 'table_locked',
+  message:
+    'A table is needed by another session, probably for an ALTER TABLE, and an export must not hold that up: ' +
+    'start the export again once it is done.',
+};
 
 const RETRY: Verdict = { kind: 'retry', isForeseen: true };
 
 export function judgeFailure(error: unknown): Verdict {
   if (error instanceof LeaseLostError) return { kind: 'abandon' };
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
+  if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
   if (error instanceof ExportFailedError) return fail(error.code, error.message);
   if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
   if (error instanceof UnencodableRowError) {

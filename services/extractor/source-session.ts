@@ -1,7 +1,9 @@
 import pg from 'pg';
+import type { LockWatch } from '../../shared/postgres/lock-watch.ts';
+import { Session } from '../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
-import { ExportFailedError, SourceSessionLostError } from './extraction-errors.ts';
+import { ExportFailedError, SourceSessionLostError, TableWantedError } from './extraction-errors.ts';
 
 /** The server a session is on. Two sessions of one export must agree on it, and the feed with both. */
 export interface SourceIdentity {
@@ -17,7 +19,7 @@ export interface SourceSession extends AsyncDisposable {
   readonly client: pg.Client;
   readonly identity: SourceIdentity;
   readonly backendPid: string;
-  /** One statement at a time. @throws SourceSessionLostError, or pg's DatabaseError for what the server refuses */
+  /** One statement at a time. @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses */
   query(text: string, values?: readonly unknown[]): Promise<SourceResult>;
 }
 
@@ -31,8 +33,8 @@ export interface SessionOptions {
   /** What the session is for; shown in `pg_stat_activity` after `tandem extractor`. */
   readonly purpose: string;
   readonly statementTimeoutMs: number;
-  /** Called once when the connection breaks before it is disposed. */
-  readonly onLost: (error: SourceSessionLostError) => void;
+  /** Called once when the connection breaks, or has to give way, before it is disposed. */
+  readonly onLost: (error: SourceSessionLostError | TableWantedError) => void;
 }
 
 /** A source database; whoever opens a session on it gets a new connection. */
@@ -48,7 +50,9 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_LIMIT_MS = 60_000;
 
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
-  lock_timeout: '5s',
+  // Who waits for a lock holds up the product's DDL on the tables that it has locked already, and its own statements behind
+  // us. Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock with a migration it is always us who give in.
+  lock_timeout: '500ms',
   tcp_keepalives_idle: '20',
   tcp_keepalives_interval: '10',
   tcp_keepalives_count: '4',
@@ -74,16 +78,18 @@ const silenceSettings = (limitMs: number): Readonly<Record<string, string>> => (
 /** @throws ExportFailedError on a hot standby, whose snapshots do not say which transactions are open */
 export function createSourceSessions(
   connectionString: Secret,
-  silenceLimitMs = SILENCE_LIMIT_MS,
+  { lockWatch, silenceLimitMs = SILENCE_LIMIT_MS }: { lockWatch?: LockWatch; silenceLimitMs?: number } = {},
 ): OpenSourceSession {
   return async ({ purpose, statementTimeoutMs, onLost }) => {
     let isDisposed = false;
+    let wanted: TableWantedError | undefined;
+    let guard: Disposable | undefined;
     const settings = Object.entries({
       ...SESSION_SETTINGS,
       ...silenceSettings(silenceLimitMs),
       statement_timeout: `${statementTimeoutMs}ms`,
     });
-    const client = new pg.Client({
+    const client = new Session({
       connectionString: connectionString.reveal(),
       application_name: `tandem extractor ${purpose}`,
       options: `${TEXT_SESSION_OPTIONS} ${settings.map(([name, value]) => `-c ${name}=${value}`).join(' ')}`,
@@ -92,18 +98,20 @@ export function createSourceSessions(
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     });
     client.on('error', (cause) => {
-      if (!isDisposed) onLost(new SourceSessionLostError(purpose, { cause }));
+      if (!isDisposed && wanted === undefined) onLost(new SourceSessionLostError(purpose, { cause }));
     });
     const query: SourceSession['query'] = async (text, values) => {
       try {
         const result = await client.query<Record<string, string | null>>(text, values && [...values]);
         return { rows: result.rows, rowCount: result.rowCount ?? 0 };
       } catch (cause) {
+        if (wanted !== undefined) throw wanted;
         throw cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError(purpose, { cause });
       }
     };
     const dispose = async () => {
       isDisposed = true;
+      guard?.[Symbol.dispose]();
       await client.end().catch(() => undefined);
     };
     try {
@@ -119,6 +127,12 @@ export function createSourceSessions(
             'set DATABASE_URL to the primary.',
         );
       }
+      guard = lockWatch?.guard(Number(pid), ({ table, waitingPid }) => {
+        wanted = new TableWantedError(purpose, {
+          cause: new Error(`the server process ${waitingPid} waits for ${table}`),
+        });
+        if (!isDisposed) onLost(wanted);
+      });
       return {
         client,
         identity: { systemId, timeline: Number.parseInt(timeline, 16) },

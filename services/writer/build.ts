@@ -39,7 +39,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const resources = catalog.resources.map(({ name }) => name);
   const topics = topicsOf(config.topicPrefix, catalog);
   const groupId = `${config.topicPrefix}.${SERVICE}`;
-  const storage = await openStorage(config.storageUrl);
+  const storage = await openStorage(config.storageUrl.reveal());
 
   const pool = createControlPool(config.controlDatabaseUrl.reveal(), log, {
     applicationName: `tandem-${SERVICE}`,

@@ -6,8 +6,8 @@ import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 export interface WriterConfig {
   readonly controlDatabaseUrl: Secret;
   readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: string;
-  readonly storageUrl: string;
+  readonly schemaRegistryUrl: Secret;
+  readonly storageUrl: Secret;
   readonly catalogPath: string;
   readonly topicPrefix: string;
   /** Chunks that may be coming in at once; each holds a file open. */

@@ -1,12 +1,18 @@
 import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
-import type { EnvReader } from '../runtime/env.ts';
+import type { EnvReader, Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
 import { makeClientLean } from './lean-client.ts';
 
 export interface KafkaConfig {
   brokers: readonly string[];
   ssl: boolean;
-  sasl: SASLOptions | undefined;
+  sasl: SaslConfig | undefined;
+}
+
+interface SaslConfig {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: Secret;
 }
 
 /** `KAFKA_BROKERS`, and for a managed cluster `KAFKA_SSL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. */
@@ -18,13 +24,18 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
   );
   const credentials = () => ({
     username: read.string('KAFKA_SASL_USERNAME'),
-    password: read.secret('KAFKA_SASL_PASSWORD').reveal(),
+    password: read.secret('KAFKA_SASL_PASSWORD'),
   });
   return {
     brokers: read.list('KAFKA_BROKERS'),
     ssl: read.boolean('KAFKA_SSL', false),
-    sasl: mechanism === 'none' ? undefined : ({ mechanism, ...credentials() } as SASLOptions),
+    sasl: mechanism === 'none' ? undefined : { mechanism, ...credentials() },
   };
+}
+
+/** The client takes the password itself; until here it is a secret, so that a logged configuration shows none. */
+function reveal({ mechanism, username, password }: SaslConfig): SASLOptions {
+  return { mechanism, username, password: password.reveal() } as SASLOptions;
 }
 
 /**
@@ -37,7 +48,7 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Log): Ka
     clientId,
     brokers: [...config.brokers],
     ssl: config.ssl,
-    ...(config.sasl === undefined ? {} : { sasl: config.sasl }),
+    ...(config.sasl === undefined ? {} : { sasl: reveal(config.sasl) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: { initialRetryTime: 20, factor: 0.2, multiplier: 2, maxRetryTime: 2_000, retries: 12 },

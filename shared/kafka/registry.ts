@@ -1,4 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
+import { type Secret, SecretUrl } from '../runtime/env.ts';
 import { sleep } from '../runtime/sleep.ts';
 
 /** An Avro schema as JSON. */
@@ -26,10 +27,32 @@ export interface Registry {
   decode(message: Buffer): Promise<unknown>;
 }
 
-/** A client of a registry that speaks Confluent's API at `url`. */
-export function createRegistry(url: string): Registry {
-  const base = url.replace(/\/$/, '');
-  const client = new SchemaRegistry({ host: base, retry: { retries: 10, initialRetryTimeInSecs: 0.1 } });
+/** Where a registry is, and what it wants to see: fetch takes no URL with a login. */
+interface RegistryAddress {
+  readonly base: string;
+  readonly auth: { readonly username: string; readonly password: string } | undefined;
+}
+
+function readAddress(text: string): RegistryAddress {
+  const url = URL.parse(text);
+  if (url === null || (url.username === '' && url.password === '')) {
+    return { base: text.replace(/\/$/, ''), auth: undefined };
+  }
+  const auth = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+  url.username = '';
+  url.password = '';
+  return { base: url.href.replace(/\/$/, ''), auth };
+}
+
+/** A client of a registry that speaks Confluent's API at `url`, with a login where the URL has one. */
+export function createRegistry(url: Secret | string): Registry {
+  const address = readAddress((typeof url === 'string' ? new SecretUrl(url) : url).reveal());
+  const { base, auth } = address;
+  const client = new SchemaRegistry({
+    host: base,
+    ...(auth === undefined ? {} : { auth }),
+    retry: { retries: 10, initialRetryTimeInSecs: 0.1 },
+  });
   const ids = new Map<string, Promise<number>>();
   const schemas = new Map<number, Promise<AvroSchemaJson>>();
   return {
@@ -42,20 +65,20 @@ export function createRegistry(url: string): Registry {
             { type: SchemaType.AVRO, schema: text },
             { subject, compatibility: COMPATIBILITY.BACKWARD },
           );
-        const repair = () => setCompatibility(base, subject, COMPATIBILITY.BACKWARD);
+        const repair = () => setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
         return (await outlastOthers(registration, repair)).id;
       });
     },
     async registerIncompatible(subject, schema) {
-      await setCompatibility(base, subject, COMPATIBILITY.NONE);
+      await setCompatibility(address, subject, COMPATIBILITY.NONE);
       try {
-        return await registerUnchecked(base, subject, schema);
+        return await registerUnchecked(address, subject, schema);
       } finally {
-        await setCompatibility(base, subject, COMPATIBILITY.BACKWARD);
+        await setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
       }
     },
-    fetch: (id) => remember(schemas, id, () => fetchSchema(base, id)),
-    latest: (subject) => fetchLatest(base, subject),
+    fetch: (id) => remember(schemas, id, () => fetchSchema(address, id)),
+    latest: (subject) => fetchLatest(address, subject),
     encode: (id, value) => client.encode(id, value),
     decode: (message) => client.decode(message),
   };
@@ -94,36 +117,53 @@ function isInterference(error: unknown): boolean {
 }
 
 /** The package returns a parsed type without the properties that only we read, so the text is fetched as it is. */
-async function fetchSchema(base: string, id: number): Promise<AvroSchemaJson> {
-  const response = await fetch(`${base}/schemas/ids/${id}`, { signal: AbortSignal.timeout(10_000) });
+async function fetchSchema(address: RegistryAddress, id: number): Promise<AvroSchemaJson> {
+  const response = await ask(address, `/schemas/ids/${id}`);
   if (!response.ok) throw new Error(`the schema registry answered ${response.status} for schema ${id}`);
   const body = (await response.json()) as { schema: string };
   return JSON.parse(body.schema) as AvroSchemaJson;
 }
 
-async function setCompatibility(base: string, subject: string, compatibility: COMPATIBILITY): Promise<void> {
-  await sendToRegistry('PUT', `${base}/config/${encodeURIComponent(subject)}`, { compatibility });
+async function setCompatibility(
+  address: RegistryAddress,
+  subject: string,
+  compatibility: COMPATIBILITY,
+): Promise<void> {
+  await sendToRegistry(address, 'PUT', `/config/${encodeURIComponent(subject)}`, { compatibility });
 }
 
-async function registerUnchecked(base: string, subject: string, schema: AvroSchemaJson): Promise<number> {
+async function registerUnchecked(
+  address: RegistryAddress,
+  subject: string,
+  schema: AvroSchemaJson,
+): Promise<number> {
   const body = { schema: JSON.stringify(schema) };
-  const answer = await sendToRegistry(
-    'POST',
-    `${base}/subjects/${encodeURIComponent(subject)}/versions`,
-    body,
-  );
+  const path = `/subjects/${encodeURIComponent(subject)}/versions`;
+  const answer = await sendToRegistry(address, 'POST', path, body);
   return (answer as { id: number }).id;
 }
 
-async function sendToRegistry(method: 'POST' | 'PUT', url: string, body: unknown): Promise<unknown> {
-  const response = await fetch(url, {
-    method,
-    headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
-    body: JSON.stringify(body),
+async function sendToRegistry(
+  address: RegistryAddress,
+  method: 'POST' | 'PUT',
+  path: string,
+  body: unknown,
+): Promise<unknown> {
+  const response = await ask(address, path, { method, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`the schema registry answered ${response.status} to ${method} ${path}`);
+  return response.json();
+}
+
+function ask({ base, auth }: RegistryAddress, path: string, init: RequestInit = {}): Promise<Response> {
+  const login = auth && Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
+  return fetch(`${base}${path}`, {
+    ...init,
+    headers: {
+      ...(init.body == null ? {} : { 'content-type': 'application/vnd.schemaregistry.v1+json' }),
+      ...(login === undefined ? {} : { authorization: `Basic ${login}` }),
+    },
     signal: AbortSignal.timeout(10_000),
   });
-  if (!response.ok) throw new Error(`the schema registry answered ${response.status} to ${method} ${url}`);
-  return response.json();
 }
 
 /** Whether a registration failed because the schema can't read what the subject already holds. */
@@ -131,10 +171,8 @@ export function isIncompatibleSchema(error: unknown): boolean {
   return (error as { status?: unknown } | null)?.status === 409;
 }
 
-async function fetchLatest(base: string, subject: string): Promise<AvroSchemaJson | undefined> {
-  const response = await fetch(`${base}/subjects/${encodeURIComponent(subject)}/versions/latest`, {
-    signal: AbortSignal.timeout(10_000),
-  });
+async function fetchLatest(address: RegistryAddress, subject: string): Promise<AvroSchemaJson | undefined> {
+  const response = await ask(address, `/subjects/${encodeURIComponent(subject)}/versions/latest`);
   if (response.status === 404) return undefined;
   if (!response.ok) throw new Error(`the schema registry answered ${response.status} for subject ${subject}`);
   const body = (await response.json()) as { schema: string };

@@ -1,4 +1,5 @@
 import pg, { type PoolClient } from 'pg';
+import { Session, sessionConfig } from './session.ts';
 
 /** No connection came free, or could be opened, in the time that its pool gives it: too much is asked for at once. */
 export class PoolBusyError extends Error {
@@ -11,8 +12,12 @@ type OnConnected = (
   done: (release?: unknown) => void,
 ) => void;
 
-/** pg's pool tells a wait in vain by its message alone. Here it has a class, for `query` as for `connect`. */
+/** A pool of `Session`s. pg's pool tells a wait in vain by its message alone. Here it has a class, for `query` as for `connect`. */
 export class ConnectionPool extends pg.Pool {
+  constructor(config: pg.PoolConfig) {
+    super({ ...sessionConfig(config), Client: Session as unknown as new () => pg.Client });
+  }
+
   override connect(): Promise<PoolClient>;
   override connect(callback: OnConnected): void;
   override connect(callback?: OnConnected): Promise<PoolClient> | undefined {

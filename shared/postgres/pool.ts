@@ -19,7 +19,8 @@ export function createControlPool(connectionString: string, log: Log, options: P
     connectionString,
     max: options.max ?? 10,
     application_name: options.applicationName,
-    options: '-c search_path=tandem,public -c TimeZone=UTC',
+    options:
+      '-c search_path=tandem,public -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c TimeZone=UTC -c bytea_output=hex',
     statement_timeout: options.statementTimeoutMs ?? 30_000,
     idle_in_transaction_session_timeout: 30_000,
     connectionTimeoutMillis: 10_000,

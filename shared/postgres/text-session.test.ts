@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
-import { rawTypes, TEXT_SESSION_OPTIONS } from './text-session.ts';
+import { rawTypes, SESSION_OPTIONS, TEXT_SESSION_OPTIONS } from './text-session.ts';
 
 test('every setting is an option of its own, with spaces inside values escaped', () => {
   expect(TEXT_SESSION_OPTIONS).toContain('-c DateStyle=ISO,MDY ');
-  expect(TEXT_SESSION_OPTIONS).toContain('-c default_transaction_isolation=read\\ committed ');
+  expect(SESSION_OPTIONS).toContain('-c default_transaction_isolation=read\\ committed ');
   expect(
-    TEXT_SESSION_OPTIONS.replaceAll('\\ ', '')
+    `${SESSION_OPTIONS} ${TEXT_SESSION_OPTIONS}`
+      .replaceAll('\\ ', '')
       .split(' -c ')
       .every((option) => !option.includes(' ', 3)),
   ).toBe(true);

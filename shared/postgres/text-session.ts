@@ -1,12 +1,33 @@
 import type { CustomTypesConfig } from 'pg';
 
 /**
- * What every session that reads rows, or streams them from the WAL, sets at its start, so that a value has one text
- * wherever it is read. Start-up options win over `ALTER ROLE … SET` and `ALTER DATABASE … SET`, which a plain default
- * would not. Every name here is known to PostgreSQL 14 and later: an unknown one would refuse the connection.
+ * What every session of ours sets at its start, whatever it is for. Start-up options win over `ALTER ROLE … SET` and
+ * `ALTER DATABASE … SET`, which a plain default would not. A role made for web requests often has short limits; a read of a
+ * large table and a WAL stream last for hours, and the session that holds an export's snapshot is idle in its transaction all
+ * that time. Who needs a limit sets its own. Every name here is known to PostgreSQL 14 and later: an unknown one would refuse
+ * the connection (`NEWER_SETTINGS` of `session.ts` holds the others).
+ *
+ * Not here: `search_path`. Types and operators of extensions are found by the role's own, and no name of ours depends on it.
  */
-const TEXT_SESSION_SETTINGS: Readonly<Record<string, string>> = {
+const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   client_encoding: 'UTF8',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  // A role's `serializable` default would make plain reads fail with serialization errors.
+  default_transaction_isolation: 'read committed',
+  // A role made for reading would refuse the heartbeats and the bulk operations; who only reads says so itself.
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  // They change what a statement means.
+  standard_conforming_strings: 'on',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+};
+
+/** What every session that reads rows, or streams them from the WAL, sets beside, so that a value has one text wherever it is read. */
+const TEXT_SETTINGS: Readonly<Record<string, string>> = {
   DateStyle: 'ISO,MDY',
   IntervalStyle: 'postgres',
   TimeZone: 'UTC',
@@ -14,21 +35,20 @@ const TEXT_SESSION_SETTINGS: Readonly<Record<string, string>> = {
   extra_float_digits: '3',
   // `C` prints money as `-$1,234.56` on every server; a country's locale prints its own symbols and separators.
   lc_monetary: 'C',
-  // A role made for web requests often has short limits; one read of a large table and a WAL stream last for hours,
-  // and the session that holds an export's snapshot is idle in its transaction all that time.
-  statement_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  idle_session_timeout: '0',
-  // A role's `serializable` default would make plain reads fail with serialization errors.
-  default_transaction_isolation: 'read committed',
   // A table whose row security would hide rows is then an error. With `on`, an export would be short and say nothing.
   row_security: 'off',
 };
 
 /** The `options` of a `pg` connection. The server splits it at spaces, so those inside a value are escaped. */
-export const TEXT_SESSION_OPTIONS: string = Object.entries(TEXT_SESSION_SETTINGS)
-  .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
-  .join(' ');
+const optionsOf = (settings: Readonly<Record<string, string>>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
+    .join(' ');
+
+/** Given to every session by `Session` and `ConnectionPool`; later options win. */
+export const SESSION_OPTIONS: string = optionsOf(SESSION_SETTINGS);
+
+export const TEXT_SESSION_OPTIONS: string = optionsOf(TEXT_SETTINGS);
 
 const asText = (text: string): string => text;
 

@@ -1,18 +1,27 @@
 import { SetupError } from './errors.ts';
+import { hideFromOutput, maskUrl } from './redact.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** A value that must not be logged. `toJSON` keeps it out of every log line by itself. */
+/** A value that must not be logged. `toJSON` keeps it out of every log line by itself, and `redact` out of every error. */
 export class Secret {
   readonly #value: string;
   constructor(value: string) {
     this.#value = value;
+    hideFromOutput(value);
   }
   reveal(): string {
     return this.#value;
   }
-  toJSON(): { set: true } {
+  toJSON(): unknown {
     return { set: true };
+  }
+}
+
+/** A URL that may hold a login. A log line has it without. */
+export class SecretUrl extends Secret {
+  override toJSON(): unknown {
+    return maskUrl(this.reveal());
   }
 }
 
@@ -34,7 +43,7 @@ export interface EnvReader {
   boolean(name: string, fallback: boolean): boolean;
   list(name: string, fallback?: readonly string[]): readonly string[];
   oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T;
-  url(name: string, fallback?: string): string;
+  url(name: string): SecretUrl;
   /** Returns the settings. @throws SetupError naming every variable that is missing or wrong */
   done<T>(settings: T): Readonly<T>;
 }
@@ -90,10 +99,11 @@ export function envReader(env: Env): EnvReader {
       if (found === undefined) problems.push(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
       return found ?? fallback;
     },
-    url(name, fallback) {
-      const value = need(name, fallback);
-      if (value !== '' && !URL.canParse(value)) problems.push(`${name} is not a URL: "${value}"`);
-      return value;
+    url(name) {
+      const value = need(name, undefined);
+      // Not shown: what is no URL for a missing bracket may hold a password all the same.
+      if (value !== '' && !URL.canParse(value)) problems.push(`${name} is not a URL`);
+      return new SecretUrl(value);
     },
     done(settings) {
       if (problems.length > 0) throw new SetupError('the settings are not usable', problems);

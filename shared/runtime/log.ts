@@ -1,4 +1,5 @@
 import { describeError } from './errors.ts';
+import { redact } from './redact.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -36,7 +37,7 @@ export function createLog(
 ): Log {
   const emit = (lineLevel: LogLevel, event: string, extra: LogFields = {}) => {
     if (RANK[lineLevel] < RANK[level]) return;
-    write(toJson({ time: new Date().toISOString(), level: lineLevel, event, ...fields, ...extra }));
+    write(redact(toJson({ time: new Date().toISOString(), level: lineLevel, event, ...fields, ...extra })));
   };
   return {
     debug: (event, extra) => emit('debug', event, extra),

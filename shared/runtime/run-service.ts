@@ -3,6 +3,7 @@ import type { Health } from './health.ts';
 import { createLog, isLogLevel, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
+import { hideSecretsOf, redact } from './redact.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
 
 /** What a composition root gets: where to register clean-up (disposed newest first), what to log to, and the health it reports. */
@@ -42,6 +43,7 @@ const SHUTDOWN_LIMIT_MS = 25_000;
  * any other failure exits with 1 and a full chain in the log, so that whoever supervises starts it again.
  */
 export async function runMain(service: string, build: Build): Promise<void> {
+  hideSecretsOf(process.env);
   const level = process.env.LOG_LEVEL ?? 'info';
   const log = createLog(isLogLevel(level) ? level : 'info', { service });
   const stop = new AbortController();
@@ -56,7 +58,7 @@ export async function runMain(service: string, build: Build): Promise<void> {
     process.exit(0);
   } catch (error) {
     if (error instanceof SetupError) {
-      process.stderr.write(`tandem ${service}: ${error.message}\n`);
+      process.stderr.write(redact(`tandem ${service}: ${error.message}\n`));
       process.exit(2);
     }
     log.error('service.failed', { error });

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keysQuery, rowsQuery } from '../../services/extractor/chunk-queries.ts';
-import { SnapshotGoneError, SourceSessionLostError } from '../../services/extractor/extraction-errors.ts';
+import {
+  SnapshotGoneError,
+  SourceSessionLostError,
+  TableWantedError,
+} from '../../services/extractor/extraction-errors.ts';
 import { type ChunkPlan, planChunks } from '../../services/extractor/holder/plan-chunks.ts';
 import { takeSnapshot } from '../../services/extractor/holder/take-snapshot.ts';
 import { assertNotRewritten, enterSnapshot } from '../../services/extractor/reader/enter-snapshot.ts';
@@ -9,7 +13,9 @@ import type { RowSelection } from '../../services/extractor/row-selection.ts';
 import { createSourceSessions, type SourceSession } from '../../services/extractor/source-session.ts';
 import { isSqlState } from '../../services/extractor/sql-state.ts';
 import { formatSnapshot } from '../../shared/domain/snapshot.ts';
+import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Secret } from '../../shared/runtime/env.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -50,6 +56,33 @@ test('a table can not be truncated or rewritten while its snapshot is held', asy
     expect(isSqlState(error, '55P03')).toBe(true);
   }
   await holder.query('rollback');
+});
+
+test('a reader that meets a waiting ALTER TABLE gives way at once, and one in the snapshot is ended', async () => {
+  await using watch = createLockWatch({
+    databaseUrl: new Secret(database.url),
+    applicationName: 'test lock watch',
+    log: silentLog,
+  });
+  const lost: Error[] = [];
+  const open = createSourceSessions(new Secret(database.url), { lockWatch: watch });
+  await using holder = await open({
+    purpose: 'holder',
+    statementTimeoutMs: 30_000,
+    onLost: (error) => lost.push(error),
+  });
+  const held = await takeSnapshot(holder, [TABLE], UNLIMITED);
+  const [reader, migration] = [await openSession(), await openSession()];
+  await migration.query("set lock_timeout = '15s'");
+  const altered = migration.query("alter table shop.orders alter account_id set default 'acme'");
+  const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
+  const outcome = await enterSnapshot(reader, TABLE, chunk).catch((error: unknown) => error);
+  // Who was quicker: the reader gives up its place behind the ALTER, or the holder was ended before.
+  expect([TableWantedError, SnapshotGoneError].some((kind) => outcome instanceof kind)).toBe(true);
+  await reader.query('rollback');
+  await altered;
+  expect(lost).toEqual([expect.any(TableWantedError)]);
+  await expect(holder.query('select 1')).rejects.toThrow(TableWantedError);
 });
 
 test('a reader is under exactly the holder’s snapshot, and not once the holder has let go', async () => {
@@ -179,7 +212,7 @@ test('a paused reading goes on where it was, and a row that can not be taken end
 });
 
 test('the server ends the sessions of a process that froze, in the middle of a read and between two statements', async () => {
-  const open = createSourceSessions(new Secret(database.url), 2_000);
+  const open = createSourceSessions(new Secret(database.url), { silenceLimitMs: 2_000 });
   const options = { purpose: 'frozen', statementTimeoutMs: 600_000, onLost: () => undefined };
   const [reader, idle, watcher] = [await open(options), await open(options), await openSession()];
   sessions.push(reader, idle);

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
+import type { Env } from '../../../shared/runtime/env.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { maskUrl } from '../../../shared/runtime/redact.ts';
 import type { Command } from '../command.ts';
 import { sampleAccountKey } from '../demo-key.ts';
 import { startTandem, type Tandem } from '../start-tandem.ts';
@@ -29,7 +31,7 @@ The sample data is that of the CATALOG, if it is one of schemas/catalogs; by def
       signal,
       ...(sampleRows === undefined ? {} : { sampleRows }),
     });
-    await announce(tandem, home, say);
+    await announce(tandem, home, env, say);
     const failure = await Promise.race([tandem.failed, untilAborted(signal)]);
     say('stopping');
     if (failure === undefined) return 0;
@@ -44,17 +46,19 @@ function readRows(text: string | undefined): number | undefined {
   throw new SetupError(`--rows must be a whole number from 0 to ${MAX_SAMPLE_ROWS}, not "${text}"`);
 }
 
-async function announce(tandem: Tandem, home: string, say: (line: string) => void): Promise<void> {
+/** What is pasted into a chat or kept by a log collector must hold no password: those of parts started here are in their files. */
+async function announce(tandem: Tandem, home: string, env: Env, say: (line: string) => void): Promise<void> {
   const { stack, apiUrl, adminKey } = tandem;
+  const isOwnPostgres = stack.startedHere.postgres !== undefined;
   const facts = {
     API: apiUrl,
     'API reference': `${apiUrl}/docs`,
-    PostgreSQL: stack.databaseUrl,
+    PostgreSQL: `${maskUrl(stack.databaseUrl)}${isOwnPostgres ? ` (password: ${home}/postgres-password)` : ''}`,
     Kafka: stack.kafkaBrokers,
-    'schema registry': stack.schemaRegistryUrl,
-    storage: stack.storageUrl,
+    'schema registry': maskUrl(stack.schemaRegistryUrl),
+    storage: maskUrl(stack.storageUrl),
     logs: `${home}/logs`,
-    'operator key': adminKey,
+    'operator key': env.ADMIN_KEY?.trim() ? 'as set in ADMIN_KEY' : adminKey,
   };
   say('');
   for (const [name, value] of Object.entries(facts)) say(`  ${name.padEnd(16)} ${value}`);

@@ -1,6 +1,6 @@
-import pg from 'pg';
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { type ComparedRecords, compareRows, type Difference } from '../verify/compare-rows.ts';
@@ -27,7 +27,7 @@ export async function compareWithSource(
   accountSourceId: string,
   replica: Replica,
 ): Promise<Comparison> {
-  const client = new pg.Client({
+  const client = new Session({
     connectionString: sourceUrl,
     options: TEXT_SESSION_OPTIONS,
     types: rawTypes,

@@ -1,12 +1,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { applyEvent, type Violation } from './apply-event.ts';
@@ -245,7 +246,7 @@ function createFeedReader(view: VerifiedExport, records: RecordStore, deps: Veri
 }
 
 async function openSource(connectionString: string): Promise<AsyncDisposable & { client: pg.Client }> {
-  const client = new pg.Client({
+  const client = new Session({
     connectionString,
     application_name: 'tandem verify',
     options: `${TEXT_SESSION_OPTIONS} -c default_transaction_read_only=on`,

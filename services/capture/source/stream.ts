@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
+import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { createAcker } from '../progress/acker.ts';
 import { type PgOutputMessage, readPgOutput } from './pgoutput.ts';
@@ -71,7 +72,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 10_000,
   };
-  const client = new pg.Client(clientConfig);
+  const client = new Session(clientConfig);
   let lost: StreamLostError | undefined;
   const fail = (cause?: unknown) => {
     lost ??= new StreamLostError('the replication connection is lost', { cause });

@@ -1,4 +1,5 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { Session } from '../../../shared/postgres/session.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
@@ -46,7 +47,7 @@ export function createWakeUps(
   };
 
   const listen = async (signal: AbortSignal): Promise<void> => {
-    const client = new pg.Client({
+    const client = new Session({
       connectionString,
       application_name: 'tandem dispatcher wake-ups',
       keepAlive: true,

@@ -8,7 +8,7 @@ import {
   LeaseLostError,
   StoppingError,
 } from '../extraction-errors.ts';
-import { judgeFailure } from '../judge-failure.ts';
+import { judgeFailure, MAX_GIVE_WAYS } from '../judge-failure.ts';
 import { startPulse } from '../pulse.ts';
 import { type ClaimedExport, claimExport, type ExportLimits } from '../store/claim-export.ts';
 import { endCancelledExports, failExport } from '../store/end-export.ts';
@@ -111,7 +111,8 @@ function timeoutError(limitMs: number): ExportFailedError {
 
 /** The sessions are closed by now. If the store can't be reached either, the lease runs out and the export is claimed again. */
 async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
-  const verdict = judgeFailure(error);
+  const judged = judgeFailure(error);
+  const verdict = judged.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? judged.failure : judged;
   try {
     if (verdict.kind === 'fail') {
       log.error('export.failed', { code: verdict.code, error });
@@ -122,6 +123,10 @@ async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunE
       const delayMs = runDelayMs(claim.runCount);
       const report = verdict.isForeseen ? log.warn : log.error;
       report('export.run_lost', { error, runCount: claim.runCount, delayMs });
+      await releaseExport(deps.control, claim, { delayMs, isCounted: true });
+    } else if (verdict.kind === 'give-way') {
+      const delayMs = runDelayMs(claim.runCount);
+      log.warn('export.gave_way', { error, runCount: claim.runCount, delayMs });
       await releaseExport(deps.control, claim, { delayMs, isCounted: true });
     } else {
       log.info('export.let_go', { reason: error instanceof Error ? error.name : String(error) });

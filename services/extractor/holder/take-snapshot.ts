@@ -1,9 +1,10 @@
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source-session.ts';
-import { isSqlState } from '../sql-state.ts';
+import { isSqlState, LOCK_NOT_AVAILABLE } from '../sql-state.ts';
 
 /** A snapshot that the session holds open, so that others can read under it. */
 export interface HeldSnapshot {
@@ -16,10 +17,9 @@ export interface HeldSnapshot {
   readonly takenAt: string;
 }
 
-/** Each try waits for the session's lock_timeout of 5 s; together about a minute. */
-const LOCK_TRIES = 12;
-
-const LOCK_NOT_AVAILABLE = '55P03';
+/** Each try waits for the session's lock_timeout, and lets go of the tables that it has; together about a minute. */
+const LOCK_TRIES = 40;
+const LOCK_PAUSE_MS = 1_000;
 
 /**
  * Takes the export's one snapshot. The tables are locked first: LOCK does not fix the snapshot, and without it a
@@ -49,6 +49,7 @@ export async function takeSnapshot(
           { cause: error },
         );
       }
+      await sleep(LOCK_PAUSE_MS, signal);
     }
   }
   const { rows } = await session.query(

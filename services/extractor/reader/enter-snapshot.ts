@@ -1,8 +1,8 @@
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
-import { ExportFailedError, SnapshotGoneError } from '../extraction-errors.ts';
+import { ExportFailedError, SnapshotGoneError, TableWantedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source-session.ts';
-import { isSqlState } from '../sql-state.ts';
+import { isSqlState, LOCK_NOT_AVAILABLE } from '../sql-state.ts';
 
 const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
 
@@ -10,6 +10,7 @@ const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
  * Puts a session under the export's snapshot. The table is locked before: from then on, and before it by the holder's lock,
  * which still stands if the snapshot can be taken over at all, nobody can truncate or rewrite the table.
  *
+ * @throws TableWantedError when somebody waits for the table, who comes before us
  * @throws SnapshotGoneError when the holder has let go
  * @throws ExportFailedError when the session does not see exactly the export's snapshot
  */
@@ -19,7 +20,12 @@ export async function enterSnapshot(
   { snapshotName, snapshot }: { snapshotName: string; snapshot: string },
 ): Promise<void> {
   await session.query('begin isolation level repeatable read, read only');
-  await session.query(`lock table ${quoteTable(table)} in access share mode`);
+  try {
+    await session.query(`lock table ${quoteTable(table)} in access share mode`);
+  } catch (cause) {
+    if (isSqlState(cause, LOCK_NOT_AVAILABLE)) throw new TableWantedError('chunk', { cause });
+    throw cause;
+  }
   try {
     await session.query(`set transaction snapshot ${quoteLiteral(snapshotName)}`);
   } catch (cause) {

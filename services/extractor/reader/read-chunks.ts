@@ -6,7 +6,7 @@ import { readChunkImages } from '../as-of/affected-keys.ts';
 import type { Bells } from '../bells.ts';
 import { readChunkKeys } from '../delta/delta-keys.ts';
 import { LeaseLostError, StoppingError } from '../extraction-errors.ts';
-import { judgeFailure, type Verdict } from '../judge-failure.ts';
+import { judgeFailure, MAX_GIVE_WAYS, type Verdict } from '../judge-failure.ts';
 import { startPulse } from '../pulse.ts';
 import { finishChunk, releaseChunk, renewChunk } from '../store/chunk-run.ts';
 import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
@@ -112,7 +112,9 @@ async function readOne(
 
 /** If the store can't be reached either, the lease runs out and the chunk is claimed again. */
 async function endTry(chunk: ClaimedChunk, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
-  const verdict = judgeFailure(error);
+  const judged = judgeFailure(error);
+  // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
+  const verdict = judged.kind === 'give-way' && chunk.tries >= MAX_GIVE_WAYS ? judged.failure : judged;
   try {
     if (verdict.kind === 'fail') {
       await failChunk(chunk, verdict, log, deps, error);
@@ -120,6 +122,9 @@ async function endTry(chunk: ClaimedChunk, error: unknown, log: Log, deps: ReadC
       const report = verdict.isForeseen ? log.warn : log.error;
       report('chunk.try_lost', { error, tries: chunk.tries, delayMs: RETRY_DELAY_MS });
       await releaseChunk(deps.control, chunk, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+    } else if (verdict.kind === 'give-way') {
+      log.warn('chunk.gave_way', { error, tries: chunk.tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunk(deps.control, chunk, { delayMs: RETRY_DELAY_MS, isCounted: true });
     } else {
       log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
       await releaseChunk(deps.control, chunk, { delayMs: 0, isCounted: false });
