@@ -45,7 +45,18 @@ test('Retry-After is read as seconds and as a date, and clamped', () => {
   expect(retryAfterMs('120', nowMs)).toBe(120_000);
   expect(retryAfterMs(' 7 ', nowMs)).toBe(7_000);
   expect(retryAfterMs('Sun, 01 Mar 2026 10:00:30 GMT', nowMs)).toBe(30_000);
-  expect(retryAfterMs('999999999', nowMs)).toBe(MAX_RETRY_AFTER_MS);
+  for (const far of [
+    '999999999',
+    '1000000000',
+    '99999999999',
+    '9'.repeat(400),
+    'Fri, 31 Dec 9999 23:59:59 GMT',
+  ]) {
+    expect(retryAfterMs(far, nowMs)).toBe(MAX_RETRY_AFTER_MS);
+  }
+  // The two older forms of dates, which receivers may still send; neither is in local time.
+  expect(retryAfterMs('Sunday, 01-Mar-26 10:00:30 GMT', nowMs)).toBe(30_000);
+  expect(retryAfterMs('Sun Mar  1 10:00:30 2026', nowMs)).toBe(30_000);
 });
 
 test('a Retry-After that makes no sense counts as none', () => {

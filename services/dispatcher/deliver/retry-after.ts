@@ -9,11 +9,12 @@ export const MAX_RETRY_AFTER_MS = 60 * 60 * 1_000;
  */
 export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   const text = header?.trim() ?? '';
-  const wait = /^[0-9]{1,9}$/.test(text) ? Number(text) * 1_000 : httpDateMs(text) - nowMs;
+  const wait = /^[0-9]+$/.test(text) ? Number(text) * 1_000 : httpDateMs(text) - nowMs;
   return wait > 0 ? Math.min(wait, MAX_RETRY_AFTER_MS) : undefined;
 }
 
-/** Only the date forms of HTTP: `Date.parse` alone would take "-5" for a year. */
+/** Only the date forms of HTTP: `Date.parse` alone would take "-5" for a year. The oldest form names no zone and means UTC. */
 function httpDateMs(text: string): number {
-  return /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return Number.NaN;
+  return Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
 }

@@ -1,8 +1,9 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { LookupFunction } from 'node:net';
+import { type LookupFunction, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressRefusedError, type ConnectionCheck } from './connection-check.ts';
+import { type AnswerLimits, LIMITED_TLS, limitAnswers } from './limit-answers.ts';
 
 interface ConnectOptions {
   readonly host?: string | null | undefined;
@@ -31,17 +32,39 @@ export function createCheckedAgents(check: ConnectionCheck): Agents {
     const port = Number(options.port);
     const refusal = check.refuseLiteral(String(options.host ?? ''), port);
     if (refusal !== undefined) throw refusal;
-    return { ...options, lookup: check.lookupFor(port) };
+    return { ...options, ...LIMITED_TLS, lookup: check.lookupFor(port) };
+  };
+
+  const limits = new WeakMap<Duplex, AnswerLimits>();
+  const limited = <T extends Duplex | null | undefined>(stream: T): T => {
+    if (stream instanceof Socket) limits.set(stream, limitAnswers(stream));
+    return stream;
   };
 
   class CheckedHttpAgent extends http.Agent {
     override createConnection(options: http.ClientRequestArgs, onConnect?: OnConnect) {
-      return refuseLate(onConnect, () => super.createConnection(checked(options), onConnect));
+      return refuseLate(onConnect, () => limited(super.createConnection(checked(options), onConnect)));
+    }
+    override keepSocketAlive(stream: Duplex) {
+      limits.get(stream)?.expectNothing();
+      return super.keepSocketAlive(stream);
+    }
+    override reuseSocket(stream: Duplex, request: http.ClientRequest) {
+      limits.get(stream)?.expectAnswer();
+      super.reuseSocket(stream, request);
     }
   }
   class CheckedHttpsAgent extends https.Agent {
     override createConnection(options: https.RequestOptions, onConnect?: OnConnect) {
-      return refuseLate(onConnect, () => super.createConnection(checked(options), onConnect));
+      return refuseLate(onConnect, () => limited(super.createConnection(checked(options), onConnect)));
+    }
+    override keepSocketAlive(stream: Duplex) {
+      limits.get(stream)?.expectNothing();
+      return super.keepSocketAlive(stream);
+    }
+    override reuseSocket(stream: Duplex, request: http.ClientRequest) {
+      limits.get(stream)?.expectAnswer();
+      super.reuseSocket(stream, request);
     }
   }
   return { http: new CheckedHttpAgent(settings), https: new CheckedHttpsAgent(settings) };

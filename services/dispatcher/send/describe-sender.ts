@@ -33,12 +33,15 @@ export function describeSender(
     });
 
     /** Answers each request with these raw bytes, and counts them. */
-    const serve = async (onRequest: (socket: Socket, count: number) => void) => {
-      const seen = { requests: 0, text: '', connections: 0 };
+    const serve = async (onRequest: (socket: Socket, count: number) => unknown) => {
+      const seen = { requests: 0, text: '', connections: 0, closed: 0 };
       const sockets: Socket[] = [];
       const { server, url } = await openServer((socket) => {
         seen.connections += 1;
         sockets.push(socket);
+        socket.on('close', () => {
+          seen.closed += 1;
+        });
         socket.on('data', (data) => {
           seen.text += data.toString();
           if (!data.toString().endsWith('END')) return;
@@ -119,11 +122,82 @@ export function describeSender(
       expect((await Promise.all(waiting)).map(errorClass)).toEqual(Array(5).fill('timeout'));
     });
 
-    test('an interim answer is not the answer', async () => {
+    test.each([100, 102, 103, 199])('%i is an interim answer, and not the answer', async (interim) => {
+      const text = `HTTP/1.1 ${interim} Wait\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`;
+      const { url, seen } = await serve(async (socket, count) => {
+        if (count === 1) socket.write(text);
+        // Whatever is cut where, it is the same answer.
+        else for (const byte of text) await new Promise((written) => socket.write(byte, written));
+      });
+      const send = sender();
+      for (let n = 0; n < 2; n++) expect(await post(send, url)).toMatchObject({ status: 200, excerpt: 'ok' });
+      expect(seen.connections).toBe(1);
+    });
+
+    /** Answers with the head, then pours the text out until nobody takes it any more. */
+    const pour = (head: string, text: string) =>
+      serve((socket) => {
+        socket.write(head);
+        const more = () => {
+          while (!socket.destroyed && socket.write(text.repeat(1_000)));
+        };
+        socket.on('drain', more);
+        more();
+      });
+    const CHUNKED = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+
+    test.each([
+      ['interim answers', '', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+      ['headers of an interim answer', 'HTTP/1.1 103 Early Hints\r\n', 'a: b\r\n'],
+      ['headers', 'HTTP/1.1 200 OK\r\n', 'a: b\r\n'],
+      ['bytes of one header', 'HTTP/1.1 200 OK\r\na: ', 'x'],
+      ['bytes of the status line', 'HTTP/1.1 200 ', 'x'],
+      ['line breaks before an answer', '', '\r\n'],
+    ])('an answer with %s without an end is broken off', async (_what, head, text) => {
+      const { url } = await pour(head, text);
+      expect(errorClass(await post(sender(LOOPBACK, undefined, 60_000), url))).toBe('oversized');
+    });
+
+    test.each([
+      ['an extension of a chunk', `${CHUNKED}2;`, 'x'],
+      ['chunks of one byte', CHUNKED, '1\r\nx\r\n'],
+      ['trailers', `${CHUNKED}0\r\n`, 'a: b\r\n'],
+    ])('%s without an end is broken off, and the status counts', async (_what, head, text) => {
+      const { url } = await pour(head, text);
+      expect(await post(sender(LOOPBACK, undefined, 60_000), url)).toMatchObject({ status: 200 });
+    });
+
+    test('an answer that comes in thousands of pieces is broken off', async () => {
+      const { url } = await serve((socket) => {
+        socket.setNoDelay(true);
+        socket.write('HTTP/1.1 200 OK\r\na: ');
+        const drip = () => {
+          if (!socket.destroyed) socket.write('x', () => setImmediate(drip));
+        };
+        drip();
+      });
+      expect(errorClass(await post(sender(LOOPBACK, undefined, 60_000), url))).toBe('oversized');
+    });
+
+    test('another answer behind the answer is nobody’s', async () => {
+      const answer = (status: number) => `HTTP/1.1 ${status} So\r\ncontent-length: 0\r\n\r\n`;
+      const { url, seen } = await serve((socket, count) => {
+        if (count === 1) socket.write(answer(201) + answer(500));
+        if (count === 2) socket.write(answer(202), () => setImmediate(() => socket.write(answer(500))));
+        if (count === 3) socket.write(answer(203));
+      });
+      const send = sender();
+      expect(await post(send, url)).toMatchObject({ status: 201 });
+      expect(await post(send, url)).toMatchObject({ status: 202 });
+      await expect.poll(() => seen.closed).toBe(2);
+      expect(await post(send, url)).toMatchObject({ status: 203 });
+    });
+
+    test('an answer that changes to another protocol is none', async () => {
       const { url } = await serve((socket) =>
-        socket.write('HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops'),
+        socket.write('HTTP/1.1 101 So\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
       );
-      expect(await post(sender(), url)).toMatchObject({ status: 500, excerpt: 'oops' });
+      expect(errorClass(await post(sender(), url))).toBe('protocol');
     });
 
     test.each([301, 302, 303, 307, 308])('%i is an answer, and its target is never asked', async (status) => {
@@ -186,6 +260,31 @@ export function describeSender(
         socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', () => socket.destroy());
       });
       expect(errorClass(await post(sender(), amid.url))).toBe('reset');
+    });
+
+    test('what came before the deadline counts, though this process stood still and sees it after', async () => {
+      const standStill = () => {
+        const untilMs = performance.now() + 1.2 * TIMEOUT_MS;
+        while (performance.now() < untilMs);
+      };
+      const reset = await serve((socket) => {
+        socket.resetAndDestroy();
+        standStill();
+      });
+      expect(errorClass(await post(sender(), reset.url))).toBe('reset');
+      const answering = await serve((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+        standStill();
+      });
+      expect(await post(sender(), answering.url)).toMatchObject({ status: 200 });
+      const plain = await openServer((socket) =>
+        socket.once('data', () => {
+          socket.write('hello');
+          standStill();
+        }),
+      );
+      cleanup.push(() => plain.server.close());
+      expect(errorClass(await post(sender(), plain.url.replace('http:', 'https:')))).toBe('tls');
     });
 
     test('what is not HTTP, what is not TLS, nobody there, no such name, no such URL', async () => {

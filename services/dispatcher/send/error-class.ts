@@ -22,6 +22,11 @@ const BY_CODE: Readonly<Record<string, SendErrorClass>> = {
   ESOCKETTIMEDOUT: 'timeout',
   UND_ERR_CONNECT_TIMEOUT: 'timeout',
   EPROTO: 'tls',
+  ERR_ANSWER_UNASKED: 'protocol',
+  ERR_ANSWER_OVERSIZED: 'oversized',
+  UND_ERR_HEADERS_OVERFLOW: 'oversized',
+  HPE_HEADER_OVERFLOW: 'oversized',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'oversized',
   ABORT_ERR: 'aborted',
   ERR_ABORTED: 'aborted',
   UND_ERR_CLOSED: 'aborted',
@@ -61,6 +66,7 @@ const MESSAGES: Record<SendErrorClass, string> = {
   tls: 'no secure connection could be made',
   timeout: 'there was no complete answer in time',
   protocol: 'the answer was not valid HTTP',
+  oversized: 'the answer was too long, or had too many headers or interim answers',
   aborted: 'the request was broken off',
 };
 

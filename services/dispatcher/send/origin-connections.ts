@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net';
 import { buildConnector, Client } from 'undici';
 import type { ConnectionCheck } from './connection-check.ts';
+import { type AnswerLimits, LIMITED_TLS, limitAnswers } from './limit-answers.ts';
 
 /** Shorter than the idle limit of common servers, so that we rarely write to a connection that is being closed. */
 const IDLE_TIMEOUT_MS = 4_000;
@@ -14,6 +16,8 @@ const MAX_TLS_SESSIONS = 1_000;
 export interface Connection {
   readonly origin: string;
   readonly client: Client;
+  /** What may come over it, once it is connected. */
+  limits: AnswerLimits | undefined;
   /** Answers that came over it; a request that dies on the first use did not meet a connection gone stale. */
   answerCount: number;
 }
@@ -48,11 +52,13 @@ export function createOriginConnections(
       allowH2: false,
       maxCachedSessions: MAX_TLS_SESSIONS,
       lookup: check.lookupFor(port),
+      ...LIMITED_TLS,
     });
     const connector: buildConnector.connector = (options, callback) => {
       const refusal = check.refuseLiteral(options.hostname, port);
-      if (refusal === undefined) connect(options, callback);
-      else process.nextTick(callback, refusal, null);
+      if (refusal === undefined) return connect(options, callback);
+      process.nextTick(callback, refusal, null);
+      return undefined;
     };
     connectors.set(port, connector);
     return connector;
@@ -69,6 +75,7 @@ export function createOriginConnections(
 
   const open = (origin: string): Connection => {
     const { port, protocol } = new URL(origin);
+    const connect = connectorFor(Number(port) || (protocol === 'https:' ? 443 : 80));
     const client = new Client(origin, {
       pipelining: 1,
       allowH2: false,
@@ -77,9 +84,13 @@ export function createOriginConnections(
       // Each request has one deadline for everything.
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: connectorFor(Number(port) || (protocol === 'https:' ? 443 : 80)),
+      connect: (options, callback) => {
+        // Limited from its first byte on, which for TLS comes before it is called connected.
+        const socket = connect(options, callback) as Socket | undefined;
+        if (socket !== undefined) connection.limits = limitAnswers(socket);
+      },
     });
-    const connection: Connection = { origin, client, answerCount: 0 };
+    const connection: Connection = { origin, client, limits: undefined, answerCount: 0 };
     client.on('connect', () => {
       connection.answerCount = 0;
     });
@@ -95,6 +106,7 @@ export function createOriginConnections(
       const kept = idleByOrigin.get(origin)?.at(-1);
       if (kept === undefined) return open(origin);
       remove(kept);
+      kept.limits?.expectAnswer();
       return kept;
     },
     giveBack(connection) {
@@ -102,6 +114,7 @@ export function createOriginConnections(
         void connection.client.destroy();
         return;
       }
+      connection.limits?.expectNothing();
       idle.add(connection);
       const siblings = idleByOrigin.get(connection.origin);
       if (siblings === undefined) idleByOrigin.set(connection.origin, [connection]);

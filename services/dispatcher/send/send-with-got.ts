@@ -1,6 +1,7 @@
 import got from 'got';
 import { createCheckedAgents } from './checked-agents.ts';
 import type { ConnectionCheck } from './connection-check.ts';
+import { type StopDeadline, startDeadline } from './deadline.ts';
 import { errorClassOf, toFailure } from './error-class.ts';
 import { repeatWhenStale, type Try } from './repeat-when-stale.ts';
 import {
@@ -31,17 +32,25 @@ export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCh
       const chunks: Buffer[] = [];
       let byteCount = 0;
       const durationMs = () => Math.round(performance.now() - startedAtMs);
+      const settle = (result: Try) => {
+        stopDeadline();
+        resolve(result);
+      };
       const fail = (errorClass: SendErrorClass, isStale: boolean) =>
-        resolve({ outcome: toFailure(errorClass, durationMs()), isStale });
+        settle({ outcome: toFailure(errorClass, durationMs()), isStale });
+      let stopDeadline: StopDeadline = () => undefined;
       try {
         const stream = client.stream(url, {
           headers,
           body,
-          timeout: { request: remainingMs },
           ...(signal === undefined ? {} : { signal }),
         });
+        stopDeadline = startDeadline(remainingMs, () => {
+          fail('timeout', false);
+          stream.destroy();
+        });
         const answer = () =>
-          resolve({
+          settle({
             outcome: {
               kind: 'answered',
               status: stream.response?.statusCode ?? 0,
@@ -65,7 +74,8 @@ export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCh
         // The first to settle wins; a destroyed request still reports, and must be listened to.
         stream.on('error', (error) => {
           const errorClass = errorClassOf(error);
-          fail(errorClass, errorClass === 'reset' && isStale());
+          if (errorClass === 'oversized' && stream.response !== undefined) answer();
+          else fail(errorClass, errorClass === 'reset' && isStale());
         });
         stream.on('close', () => fail('reset', isStale()));
       } catch (error) {

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { ConnectionCheck } from './connection-check.ts';
+import { type StopDeadline, startDeadline } from './deadline.ts';
 import { errorClassOf, toFailure } from './error-class.ts';
 import { type Connection, createOriginConnections, type OriginConnections } from './origin-connections.ts';
 import { repeatWhenStale, type Try } from './repeat-when-stale.ts';
@@ -41,7 +42,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal | undefined;
   readonly #settle: (result: Try) => void;
   readonly #startedAtMs = performance.now();
-  readonly #deadline: NodeJS.Timeout;
+  readonly #stopDeadline: StopDeadline;
   readonly #onAbort = () => this.fail('aborted');
   readonly #chunks: Buffer[] = [];
   #connection: Connection | undefined;
@@ -59,7 +60,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#connections = connections;
     this.#signal = signal;
     this.#settle = settle;
-    this.#deadline = setTimeout(() => this.fail('timeout'), timeoutMs);
+    this.#stopDeadline = startDeadline(timeoutMs, () => this.fail('timeout'));
     signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -80,6 +81,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Settles it without an answer, and gives up the connection with it. */
   fail(errorClass: SendErrorClass): void {
     if (this.#isSettled) return;
+    if (errorClass === 'oversized' && this.#status > 0) {
+      this.#answer();
+      return;
+    }
     const isReused = (this.#connection?.answerCount ?? 0) > 0;
     this.#end({
       outcome: toFailure(errorClass, this.#durationMs()),
@@ -142,7 +147,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #end(result: Try): void {
     this.#isSettled = true;
-    clearTimeout(this.#deadline);
+    this.#stopDeadline();
     this.#signal?.removeEventListener('abort', this.#onAbort);
     this.#settle(result);
   }

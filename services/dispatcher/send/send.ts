@@ -18,6 +18,7 @@ export type SendErrorClass =
   | 'tls'
   | 'timeout'
   | 'protocol'
+  | 'oversized'
   | 'aborted';
 
 export type SendOutcome =
@@ -58,5 +59,5 @@ export interface SenderConfig {
 /** What is kept of an answer's body, to be shown to the endpoint's owner. */
 export const EXCERPT_BYTES = 1_024;
 
-/** An answer longer than this is cut off; its status counts all the same. */
+/** A body longer than this is cut off; its status counts all the same. What else an answer may be is in `answer-filter.ts`. */
 export const MAX_ANSWER_BYTES = 16 * 1_024;
