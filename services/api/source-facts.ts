@@ -11,6 +11,7 @@ import type { Queryable } from '../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../shared/postgres/quote.ts';
 import { AppError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { readAccountTypes, spellAccount } from './account-spelling.ts';
 import { invalid } from './http/validate.ts';
 
 export interface Estimate {
@@ -39,6 +40,12 @@ export interface SourceFacts {
    *   that can't be found out now
    */
   resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
+  /**
+   * The account's one text, as PostgreSQL writes the value in the account columns.
+   *
+   * @throws AppError `invalid` for a value that is none in all of them; `unavailable` when that can't be found out now
+   */
+  accountText(sourceId: string): Promise<string>;
 }
 
 /** After a failure the source is left alone this long, so that requests don't queue up behind its timeout. */
@@ -121,6 +128,14 @@ export function createSourceFacts(
       );
       if (errors.length > 0) throw invalid(errors);
       return columns.filter((column) => fields.includes(column) || resource.key.includes(column));
+    },
+    async accountText(sourceId) {
+      const spelling = await ask(async () =>
+        spellAccount(deps.source, await readAccountTypes(deps.source, catalog), sourceId),
+      );
+      if (spelling === undefined) throw notAnswering('source_id');
+      if (spelling.kind === 'text') return spelling.text;
+      throw invalid([{ pointer: '/source_id', detail: spelling.detail }]);
     },
   };
 }

@@ -10,7 +10,7 @@ export const accountSchema = z
   .strictObject({
     id: z.string(),
     name: z.string(),
-    source_id: z.string().meta({ description: "The account column's value, in its PostgreSQL text form." }),
+    source_id: z.string().meta({ description: "The account column's value, as PostgreSQL writes it." }),
     limits: z.strictObject({
       max_running_exports: z.int(),
       max_running_bulk_operations: z.int(),

@@ -10,6 +10,7 @@ import { findUnmended } from './aside/look-mended.ts';
 import { createMisfits } from './aside/misfits.ts';
 import { createSetAsides, type SetAside } from './aside/set-asides.ts';
 import { tendAsides } from './aside/tend-asides.ts';
+import { createAccountSpellings } from './changes/account-spellings.ts';
 import { createChangeCollector } from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
@@ -61,8 +62,10 @@ export async function carry(
 ): Promise<void> {
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
+  const spellings = createAccountSpellings(source);
   const tables = createTables({
     ...deps,
+    spellings,
     loadTypes: () => loadTypes(source),
     loadColumns: (resource) => describeColumns(source, resource),
   });
@@ -82,6 +85,7 @@ export async function carry(
   const completer = createMessageCompleter({
     ...deps,
     tables,
+    spellings,
     setAsides,
     misfits,
     findUnmended: lookAtAside,

@@ -1,5 +1,7 @@
 import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
+import { readAccountColumns } from './account-columns.ts';
+import { checkAccounts } from './check-accounts.ts';
 import { checkTable } from './check-table.ts';
 import {
   describePublication,
@@ -36,6 +38,7 @@ export async function checkCatalog(
   for (const resource of catalog.resources) {
     findings.push(...checkTable(resource, findTable(tables, resource.table), server.role));
   }
+  findings.push(...checkAccounts(await readAccountColumns(db, catalog)));
   if (options.publication !== undefined) {
     const publication = await describePublication(db, options.publication);
     findings.push(...checkPublication(options.publication, publication, catalog));

@@ -14,6 +14,7 @@ export type FindingCode =
   | 'wrong_type'
   | 'never_null'
   | 'no_key'
+  | 'account_type'
   | 'replica_identity'
   | 'publication';
 

@@ -12,6 +12,12 @@ const SCHEMA = `
     account_id text, id bigint, body text, primary key (account_id, id));
   alter table app.notes alter column body set storage external;
   create table app.other (id bigint primary key, x text);
+  create table app.parts (account_id text, id text, body text, primary key (account_id, id));
+  alter table app.parts alter id set storage external, alter body set storage external;
+  create extension if not exists citext;
+  create table app.slugs (id bigint primary key, account_id citext not null, n int);
+  create table app.tenants (id bigint primary key, account_id numeric not null, n int);
+  create table app.codes (id bigint primary key, account_id char(8) not null, n int);
 `;
 
 const CATALOG = `
@@ -29,6 +35,10 @@ resources:
     event: note
     key: [account_id, id]
     account: account_id
+  parts: { table: app.parts, event: part, key: [account_id, id], account: account_id }
+  slugs: { table: app.slugs, event: slug, key: [id], account: account_id }
+  tenants: { table: app.tenants, event: tenant, key: [id], account: account_id }
+  codes: { table: app.codes, event: code, key: [id], account: account_id }
 `;
 
 let world: CaptureWorld;
@@ -171,6 +181,40 @@ test('a row that moves to another account is deleted for the one and inserted fo
   expect(deletion).toMatchObject({ op: 'delete', account: 'acme', before: { name: 'a' }, after: null });
   expect(insertion).toMatchObject({ op: 'insert', account: 'globex', before: null, after: { name: 'b' } });
 });
+
+test('a new account gets the whole record, though its key is stored apart too and was not sent again', async () => {
+  await world.pool.query(
+    `insert into app.parts values ('acme', rpad('1-', 2300, md5('1')), repeat('B', 5000))`,
+  );
+  await world.pool.query(`update app.parts set account_id = 'other'`);
+  const [, deletion, insertion] = await newChanges(3);
+  expect(deletion).toMatchObject({ op: 'delete', account: 'acme' });
+  expect(insertion).toMatchObject({ op: 'insert', account: 'other', unchanged: [] });
+  expect(insertion?.after?.id).toHaveLength(2_300);
+  expect(insertion?.after?.body).toHaveLength(5_000);
+});
+
+test.each([
+  ['slugs', 'Initech', 'INITECH', 'initech'],
+  ['tenants', '77', '77.00', '77'],
+  ['codes', 'umb', 'umb', 'umb'],
+])(
+  'spellings of one account that PostgreSQL takes as equal are one account: %s',
+  async (table, first, second, account) => {
+    await world.pool.query(`insert into app.${table} values (1, $1, 1), (2, $2, 1)`, [first, second]);
+    await world.pool.query(`update app.${table} set account_id = $1, n = 2 where id = 1`, [second]);
+    await world.pool.query(`delete from app.${table} where id = 2`);
+    const changes = await newChanges(4);
+    expect(changes.map(({ op, key }) => [op, key])).toEqual([
+      ['insert', `${account}/${table}/["1"]`],
+      ['insert', `${account}/${table}/["2"]`],
+      ['update', `${account}/${table}/["1"]`],
+      ['delete', `${account}/${table}/["2"]`],
+    ]);
+    expect(new Set(changes.map((each) => each.account))).toEqual(new Set([account]));
+    expect(new Set(changes.map((each) => each.partition)).size).toBe(1);
+  },
+);
 
 test('a truncation is told once on every partition', async () => {
   await world.pool.query('truncate app.notes');

@@ -58,8 +58,12 @@ function toEvent(json: string): PulledEvent {
     key: rawOf(members, 'key'),
     data: rawOf(members, 'data'),
     previous: members.get('previous'),
-    unchanged: JSON.parse(members.get('unchanged') ?? '[]') as string[],
+    unchanged: [...namesIn(members, 'unchanged'), ...namesIn(members, 'unknown')],
   };
+}
+
+function namesIn(members: ReadonlyMap<string, string>, name: string): string[] {
+  return JSON.parse(members.get(name) ?? '[]') as string[];
 }
 
 function rawOf(members: ReadonlyMap<string, string>, name: string): string {

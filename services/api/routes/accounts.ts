@@ -9,6 +9,7 @@ import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { presentAccount, presentKey } from '../present.ts';
 import { accountLimitsSchema, toLimits } from '../requests/account-limits.ts';
+import type { SourceFacts } from '../source-facts.ts';
 import { findAccount, insertAccount, listAccounts, updateAccount } from '../store/accounts.ts';
 import { countKeys, insertKey, listKeys, revokeKey } from '../store/api-keys.ts';
 import { recordAudit } from '../store/audit-log.ts';
@@ -17,6 +18,7 @@ import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
 export interface AccountDeps {
   readonly pool: Pool;
   readonly cursorSigner: Signer;
+  readonly source: Pick<SourceFacts, 'accountText'>;
 }
 
 /** Keys in use that an account may have. */
@@ -25,7 +27,7 @@ const MAX_KEYS = 100;
 const name = z.string().min(1).max(200);
 
 /** Accounts and their keys: the operator's. */
-export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
+export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Route[] {
   const operator = { access: 'operator', account: 'none' } as const;
   const noAccount = (id: string) => new AppError('not_found', `There is no account ${id}.`);
   return [
@@ -37,25 +39,30 @@ export function accountRoutes({ pool, cursorSigner }: AccountDeps): Route[] {
       creates: true,
       body: z.strictObject({
         name,
-        source_id: z.string().min(1).max(500),
+        source_id: z
+          .string()
+          .min(1)
+          .max(500)
+          .meta({
+            description:
+              "A value of the account columns, in any spelling that PostgreSQL takes. The answer has the account's one text: " +
+              '`a0ee…` for `A0EE…` of a uuid, `77` for `77.0` of a numeric.',
+          }),
         limits: accountLimitsSchema.optional(),
       }),
       answers: { 201: { description: 'The account.', schema: accountSchema } },
       handle: ({ body, once }) =>
         once(async (db) => {
+          const sourceId = await source.accountText(body.source_id);
           const row = await insertAccount(db, {
             name: body.name,
-            sourceId: body.source_id,
+            sourceId,
             ...toLimits(body.limits),
           });
           if (row === undefined) {
-            throw new AppError(
-              'conflict',
-              `There is an account with the source_id "${body.source_id}" already.`,
-              {
-                errors: [{ pointer: '/source_id', detail: 'is in use' }],
-              },
-            );
+            throw new AppError('conflict', `There is an account with the source_id "${sourceId}" already.`, {
+              errors: [{ pointer: '/source_id', detail: 'is in use' }],
+            });
           }
           return answerJson(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
         }),

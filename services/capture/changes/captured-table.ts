@@ -1,7 +1,9 @@
 import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { accountForm, accountText } from '../../../shared/values/account-form.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
+import type { AccountSpellings } from './account-spellings.ts';
 
 /** How the tuples of one version of a resource's table become rows of its shape. Places are in the shape's columns. */
 export interface CapturedTable {
@@ -10,6 +12,8 @@ export interface CapturedTable {
   readonly tuplePlaces: readonly number[];
   readonly keyPlaces: readonly number[];
   readonly accountPlace: number;
+  /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
+  readonly accountText: (pgText: string) => string | undefined;
   /** For each column of the shape, whether the old version of a row carries it when only its identity is sent. */
   readonly isInIdentity: readonly boolean[];
   /** The identity carries the key and the account, so that a delete finds its way. */
@@ -32,6 +36,7 @@ export function captureTable(
   resource: Resource,
   relation: RelationMessage,
   types: ValueTypes,
+  spellings?: Pick<AccountSpellings, 'of'>,
 ): CapturedTable {
   const visible = relation.columns
     .map((column, tuplePlace) => ({ column, tuplePlace }))
@@ -49,18 +54,18 @@ export function captureTable(
   const keyPlaces = resource.key.map(placeOf);
   const accountPlace = placeOf(resource.account);
   const isInIdentity = visible.map(({ column }) => column.isInIdentity);
+  const columns = visible.map(({ column: { name, typeOid, typeModifier } }) => ({
+    name,
+    type: types.valueType(typeOid, typeModifier),
+    isKey: resource.key.includes(name),
+  }));
+  const form = accountForm(columns[accountPlace]?.type.pgName ?? '');
   return {
-    shape: {
-      resource: resource.name,
-      columns: visible.map(({ column: { name, typeOid, typeModifier } }) => ({
-        name,
-        type: types.valueType(typeOid, typeModifier),
-        isKey: resource.key.includes(name),
-      })),
-    },
+    shape: { resource: resource.name, columns },
     tuplePlaces: visible.map(({ tuplePlace }) => tuplePlace),
     keyPlaces,
     accountPlace,
+    accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText),
     isInIdentity,
     isIdentitySufficient: [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true),
   };

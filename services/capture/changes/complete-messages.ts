@@ -5,7 +5,8 @@ import type { Misfits } from '../aside/misfits.ts';
 import type { SetAside, SetAsides } from '../aside/set-asides.ts';
 import type { PgOutputMessage, RelationMessage } from '../source/pgoutput.ts';
 import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
-import { fillUnchanged, lacksValues } from './fill-unchanged.ts';
+import type { AccountSpellings } from './account-spellings.ts';
+import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
 import type { KnownColumns } from './fit-relation.ts';
 import {
   describeForReset,
@@ -13,13 +14,14 @@ import {
   type ResetTable,
   type ResetTableDeps,
 } from './reset-table.ts';
+import { type RowMessage, unknownAccounts } from './row-changes.ts';
 import type { Tables } from './tables.ts';
 
 /** The few messages that say too little by themselves, and need the source or the registry to be asked first. */
 export interface MessageCompleter {
   isIncomplete(message: PgOutputMessage): boolean;
   /**
-   * Learns tables, gets ready for resets, and fills in values that were not sent.
+   * Learns tables and the accounts of their rows, gets ready for resets, and fills in values that were not sent.
    *
    * @returns the message to go on with
    */
@@ -38,6 +40,7 @@ export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'
   readonly knownColumns: KnownColumns;
   /** Why a resource that is set aside must stay so; undefined when it need not. */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
+  readonly spellings: AccountSpellings;
 }
 
 export function createMessageCompleter({
@@ -45,6 +48,7 @@ export function createMessageCompleter({
   tables,
   setAsides,
   misfits,
+  spellings,
   ...deps
 }: MessageCompleterDeps): MessageCompleter {
   const resetTables = new Map<string, ResetTable>();
@@ -103,6 +107,20 @@ export function createMessageCompleter({
     for (const relation of misfits.relationsOf(said.resource)) await learn(relation);
   };
 
+  const fill = async (message: UpdateMessage): Promise<UpdateMessage> => {
+    const table = tables.find(message.relationId);
+    if (table === undefined) return message;
+    const resource = resourceOf(table.shape.resource);
+    return resource === undefined || setAsides.find(resource.name) !== undefined
+      ? message
+      : fillUnchanged(deps.source, resource, table, message);
+  };
+
+  const accountsToLearn = (message: RowMessage): readonly string[] => {
+    const table = tables.find(message.relationId);
+    return table === undefined ? [] : unknownAccounts(table, message);
+  };
+
   return {
     isIncomplete(message) {
       switch (message.kind) {
@@ -113,7 +131,10 @@ export function createMessageCompleter({
             message.isTransactional && (message.prefix === RESET_PREFIX || message.prefix === ASIDE_PREFIX)
           );
         case 'update':
-          return lacksValues(message);
+          return lacksValues(message) || accountsToLearn(message).length > 0;
+        case 'insert':
+        case 'delete':
+          return accountsToLearn(message).length > 0;
         default:
           return false;
       }
@@ -127,13 +148,13 @@ export function createMessageCompleter({
           if (message.prefix === ASIDE_PREFIX) await completeAside(message.content);
           else for (const name of readIdentities(message.content).keys()) await describeReset(name);
           return message;
-        case 'update': {
-          const table = tables.find(message.relationId);
-          if (table === undefined) return message;
-          const resource = resourceOf(table.shape.resource);
-          return resource === undefined || setAsides.find(resource.name) !== undefined
-            ? message
-            : fillUnchanged(deps.source, resource, table, message);
+        case 'insert':
+        case 'update':
+        case 'delete': {
+          const whole = message.kind === 'update' && lacksValues(message) ? await fill(message) : message;
+          const accounts = accountsToLearn(whole);
+          if (accounts.length > 0) await spellings.learn(accounts);
+          return whole;
         }
         default:
           return message;

@@ -17,6 +17,7 @@ const TABLE: CapturedTable = {
   tuplePlaces: [1, 2, 3],
   keyPlaces: [0, 1],
   accountPlace: 0,
+  accountText: (text) => text,
   isInIdentity: [true, true, false],
   isIdentitySufficient: true,
 };
@@ -55,6 +56,14 @@ test('what was not sent is read from the row of the new key', async () => {
       values: ['acme', '2'],
     },
   ]);
+});
+
+test('a key column that was not sent again is taken from the old version, and not asked for', async () => {
+  const { asked, source } = sourceOf(() => ({ rows: [{ v0: 'large' }] }));
+  const message = moved([null, 'globex', undefined, undefined]);
+  const { after } = await fillUnchanged(source, RESOURCE, TABLE, message);
+  expect(after).toEqual([null, 'globex', undefined, 'large']);
+  expect(asked.map(({ values }) => values)).toEqual([['globex', '1']]);
 });
 
 test('a hidden value is not asked for', async () => {

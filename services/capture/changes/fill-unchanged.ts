@@ -27,13 +27,13 @@ export async function fillUnchanged(
   message: UpdateMessage,
 ): Promise<UpdateMessage> {
   const places = table.tuplePlaces.flatMap((tuplePlace, place) =>
-    message.after[tuplePlace] === undefined ? [place] : [],
+    message.after[tuplePlace] === undefined && table.isInIdentity[place] !== true ? [place] : [],
   );
   const nameOf = (place: number) => quoteIdent(table.shape.columns[place]?.name ?? '');
   if (places.length === 0) return message;
   const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
   const key = table.keyPlaces.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
-  const values = table.keyPlaces.map((place) => message.after[table.tuplePlaces[place] ?? 0] ?? null);
+  const values = table.keyPlaces.map((place) => keyText(table, message, place));
   const row = await readRow(
     source,
     `select ${columns} from ${quoteTable(resource.table)} where ${key}`,
@@ -43,6 +43,14 @@ export async function fillUnchanged(
   const after: Tuple[number][] = [...message.after];
   for (const [at, place] of places.entries()) after[table.tuplePlaces[place] ?? 0] = row[`v${at}`];
   return { ...message, after };
+}
+
+/** A key column that is stored apart itself is sent once only, with the old version, because it did not change. */
+function keyText(table: CapturedTable, { before, after }: UpdateMessage, place: number): string | null {
+  const tuplePlace = table.tuplePlaces[place] ?? 0;
+  const sent = after[tuplePlace];
+  if (sent !== undefined) return sent;
+  return table.isInIdentity[place] === true ? (before?.values[tuplePlace] ?? null) : null;
 }
 
 /** Syntax error or access rule violation, and data exceptions: what a statement gets whose table has changed since. */

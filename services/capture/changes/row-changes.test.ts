@@ -3,7 +3,7 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import { captureTable } from './captured-table.ts';
-import { resetFor, rowChanges } from './row-changes.ts';
+import { resetFor, rowChanges, unknownAccounts } from './row-changes.ts';
 
 const RESOURCE = resource('items', { hide: ['secret'] });
 const TYPES = { valueType: () => ({ kind: 'string', pgName: 'text' }) as const };
@@ -105,6 +105,41 @@ test('a new account is a delete for the old and an insert for the new, and neith
       missing: [],
     },
   ]);
+});
+
+test('another spelling of the account is no other account, but another spelling of the key is another record', () => {
+  const types = { valueType: () => ({ kind: 'string', pgName: 'numeric' }) as const };
+  const table = captureTable(RESOURCE, relation(['secret', 'id', 'account_id', 'body']), types);
+  const before = { kind: 'full', values: ['x', '1', '77', 'b'] } as const;
+  expect(
+    rowChanges(table, update({ ...before, values: [...before.values] }, ['x', '1', '77.0', 'b'])),
+  ).toEqual([
+    {
+      op: 'update',
+      account: '77',
+      before: ['1', '77', 'b'],
+      after: ['1', '77.0', 'b'],
+      unchanged: [],
+      missing: [],
+    },
+  ]);
+  expect(
+    rowChanges(table, update({ ...before, values: [...before.values] }, ['x', '1.0', '77', 'b'])),
+  ).toMatchObject([
+    { op: 'delete', account: '77', before: ['1', '77', 'b'] },
+    { op: 'insert', account: '77', after: ['1.0', '77', 'b'] },
+  ]);
+});
+
+test('a spelling that only PostgreSQL can judge is asked for before the message becomes changes', () => {
+  const types = { valueType: () => ({ kind: 'string', pgName: 'public.citext' }) as const };
+  const table = captureTable(RESOURCE, relation(['id', 'account_id']), types);
+  expect(unknownAccounts(table, { kind: 'insert', relationId: 1, after: ['x', '1', 'acme', 'b'] })).toEqual(
+    [],
+  );
+  const message = update({ kind: 'key', values: [null, '1', 'ACME', null] }, ['x', '1', 'Äcme', 'b']);
+  expect(unknownAccounts(table, message)).toEqual(['ACME', 'Äcme']);
+  expect(() => rowChanges(table, message)).toThrow('was not learned');
 });
 
 test('a delete that does not say whose row it was resets the feed of the resource', () => {

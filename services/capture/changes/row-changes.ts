@@ -15,7 +15,8 @@ export function resetFor(resetReason: ResetReason): RowChange {
   return { op: 'truncate', account, before: null, after: null, unchanged: [], missing: [], resetReason };
 }
 
-type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
+/** A message of one row. */
+export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
 /**
  * The changes that one row message stands for, in order: mostly one. An update that moves a row to another key or
@@ -90,16 +91,34 @@ function nameOf(table: CapturedTable, place: number): string {
   return table.shape.columns[place]?.name ?? '';
 }
 
-function isSameRecord(table: CapturedTable, before: readonly unknown[], after: readonly unknown[]): boolean {
+type Values = readonly (string | null)[];
+
+/**
+ * An account is the same in all spellings that PostgreSQL takes as equal. A key is what files and events show, its text:
+ * an update from `Ann` to `ANN` is a new record, so that a replica which compares texts keeps one of the two.
+ */
+function isSameRecord(table: CapturedTable, before: Values, after: Values): boolean {
   return (
-    before[table.accountPlace] === after[table.accountPlace] &&
+    accountOf(table, before) === accountOf(table, after) &&
     table.keyPlaces.every((place) => before[place] === after[place])
   );
 }
 
 /** A row without an account is nobody's; it stays in the topic for those who read all of it. */
-function accountOf(table: CapturedTable, values: readonly (string | null)[]): string {
-  return values[table.accountPlace] ?? '';
+function accountOf(table: CapturedTable, values: Values): string {
+  const pgText = values[table.accountPlace] ?? '';
+  const account = table.accountText(pgText);
+  if (account === undefined)
+    throw new Error(`the account of a row of ${table.shape.resource} was not learned`);
+  return account;
+}
+
+/** Texts in the message's account columns that PostgreSQL has to be asked about before it becomes changes. */
+export function unknownAccounts(table: CapturedTable, message: RowMessage): string[] {
+  const tuplePlace = table.tuplePlaces[table.accountPlace] ?? 0;
+  const before = message.kind === 'insert' ? undefined : message.before?.values[tuplePlace];
+  const after = message.kind === 'delete' ? undefined : message.after[tuplePlace];
+  return [before, after].filter((text) => text != null && table.accountText(text) === undefined) as string[];
 }
 
 function inserted(table: CapturedTable, { values, unknown }: Row): RowChange {

@@ -8,7 +8,8 @@ import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
-import { type CapturedTable, captureTable } from './captured-table.ts';
+import type { AccountSpellings } from './account-spellings.ts';
+import { type CapturedTable, captureTable, type ValueTypes } from './captured-table.ts';
 import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
 
 /** A captured table that can put its changes into messages. */
@@ -40,6 +41,7 @@ export interface TablesDeps {
   readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
   /** Grows by what is learned, for the whole life of the process. */
   readonly knownColumns: KnownColumns;
+  readonly spellings: Pick<AccountSpellings, 'of'>;
   /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjectPrefix: string;
@@ -69,17 +71,16 @@ export function createTables(deps: TablesDeps): Tables {
       // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
       // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
       const types = await loadTypes();
-      const table = captureTable(resource, relation, {
-        valueType: (oid, typeModifier) => {
-          try {
-            return types.valueType(oid, typeModifier);
-          } catch (error) {
-            if (!(error instanceof UnknownTypeError)) throw error;
-            log.warn('type.dropped', { resource: resource.name, typeOid: oid });
-            return { kind: 'string', pgName: `dropped.${oid}` };
-          }
-        },
-      });
+      const valueType: ValueTypes['valueType'] = (oid, typeModifier) => {
+        try {
+          return types.valueType(oid, typeModifier);
+        } catch (error) {
+          if (!(error instanceof UnknownTypeError)) throw error;
+          log.warn('type.dropped', { resource: resource.name, typeOid: oid });
+          return { kind: 'string', pgName: `dropped.${oid}` };
+        }
+      };
+      const table = captureTable(resource, relation, { valueType }, deps.spellings);
       const codec = createChangeCodec(table.shape, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
       const subject = `${subjectPrefix}${schema.namespace}.${schema.name}`;

@@ -21,6 +21,7 @@ const TABLE: CapturedTable = {
   tuplePlaces: [0, 1],
   keyPlaces: [0],
   accountPlace: 1,
+  accountText: (text) => text,
   isInIdentity: [true, true],
   isIdentitySufficient: true,
 };

@@ -92,6 +92,13 @@ test('soft deletion is deletion, and undoing it is creation', () => {
   expect(typeOf({ op: 'delete', before: gone, after: null })).toBe('invoice.deleted');
 });
 
+test('a record that is new to the account has no unchanged columns, only unknown ones', () => {
+  const event = renderer.render(
+    change({ op: 'insert', before: null, after: ['7', null, null], unchanged: ['memo'] }),
+  );
+  expect(payload(event)).toContain('"data":{"id":7,"deleted_at":null},"unknown":["memo"],');
+});
+
 test('a reset names the resource that needs a new export, and why', () => {
   const reset = change({ op: 'truncate', account: '', before: null, after: null });
   const event = renderer.renderReset(reset, 'acc_9');

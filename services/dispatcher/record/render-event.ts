@@ -44,11 +44,13 @@ export function createEventRenderer(resource: Resource, shape: RowShape): EventR
     render(change) {
       const type = `${resource.event}.${verbOf(change, isDeleted(change.before), isDeleted(change.after))}`;
       const previous = json.previousJson(change);
-      const unchanged = change.unchanged.filter((name) => !withheld.includes(name));
+      const untold = change.unchanged.filter((name) => !withheld.includes(name));
+      // A record that moved to the account has no earlier value to keep. It is gone from the source again: `deleted` follows.
+      const howUntold = change.op === 'insert' ? 'unknown' : 'unchanged';
       const content =
         `"key":${json.keyJson(change)},"data":${json.dataJson(change)}` +
         (previous === undefined ? '' : `,"previous":${previous}`) +
-        (unchanged.length === 0 ? '' : `,"unchanged":${JSON.stringify(unchanged)}`);
+        (untold.length === 0 ? '' : `,"${howUntold}":${JSON.stringify(untold)}`);
       return assemble(change, change.account, type, json.recordKey(change), content);
     },
     renderReset(change, account) {

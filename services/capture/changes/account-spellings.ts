@@ -1,0 +1,27 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { accountTextSql } from '../../../shared/values/account-form.ts';
+
+/** Spellings of citext accounts that PostgreSQL was asked about. */
+export interface AccountSpellings {
+  /** The account's one text; undefined until it was learned. */
+  of(pgText: string): string | undefined;
+  learn(pgTexts: readonly string[]): Promise<void>;
+}
+
+/** A product has few accounts beside rows; this bounds the memory of a column that holds something else. */
+const MAX_KEPT = 10_000;
+
+/** Asks once for each spelling, because `lower` depends on the database's locale. */
+export function createAccountSpellings(source: Queryable): AccountSpellings {
+  const kept = new Map<string, string>();
+  const text = `select u.place::text, ${accountTextSql('lower_case', 'u.spelling')} as account
+    from unnest($1::text[]) with ordinality as u (spelling, place)`;
+  return {
+    of: (pgText) => kept.get(pgText),
+    async learn(pgTexts) {
+      const { rows } = await source.query<{ place: string; account: string }>(text, [pgTexts]);
+      if (kept.size + rows.length > MAX_KEPT) kept.clear();
+      for (const { place, account } of rows) kept.set(pgTexts[Number(place) - 1] ?? '', account);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import type { Catalog, Resource } from '../domain/catalog.ts';
+import type { Queryable } from '../postgres/queryable.ts';
+import { quoteIdent } from '../postgres/quote.ts';
+import { type AccountForm, accountForm } from '../values/account-form.ts';
+
+/** The account column of one resource, as far as it decides which texts mean the same account. */
+export interface AccountColumn {
+  readonly resource: Resource;
+  /** As `format_type` shows it: `numeric(10,2)`. */
+  readonly typeName: string;
+  /** To be used in a cast: the type under all domains, without length and scale, so that a cast cuts and rounds nothing. */
+  readonly sqlType: string;
+  readonly form: AccountForm;
+  /** Why equal values can't be told by their text; undefined where they can. */
+  readonly refusal: string | undefined;
+}
+
+/** Types of `pg_catalog` whose equal values have one text, by nature or after `accountText`. */
+const KNOWN_TYPES: ReadonlySet<string> = new Set([
+  'bpchar',
+  'int2',
+  'int4',
+  'int8',
+  'numeric',
+  'oid',
+  'text',
+  'uuid',
+  'varchar',
+]);
+
+const READ_COLUMNS = `
+with recursive wanted as (
+  select w.resource, a.atttypid, a.atttypmod, a.attcollation
+  from json_to_recordset($1::json) as w (resource text, "schema" text, "table" text, "column" text)
+  join pg_catalog.pg_namespace n on n.nspname = w."schema"
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w."table"
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = w."column" and a.attnum > 0 and not a.attisdropped
+), base as (
+  select w.*, t.oid as type_oid, t.typtype, t.typbasetype
+  from wanted w join pg_catalog.pg_type t on t.oid = w.atttypid
+  union all
+  select b.resource, b.atttypid, b.atttypmod, b.attcollation, t.oid, t.typtype, t.typbasetype
+  from base b join pg_catalog.pg_type t on t.oid = b.typbasetype where b.typtype = 'd'
+)
+select coalesce(json_agg(json_build_object(
+  'resource', b.resource,
+  'typeName', pg_catalog.format_type(b.atttypid, b.atttypmod),
+  'schema', n.nspname,
+  'name', t.typname,
+  'kind', t.typtype::text,
+  'isDeterministic', coalesce(l.collisdeterministic, true)
+)), '[]')::text as facts
+from base b
+join pg_catalog.pg_type t on t.oid = b.type_oid
+join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+left join pg_catalog.pg_collation l on l.oid = b.attcollation
+where b.typtype <> 'd'`;
+
+interface ColumnFacts {
+  resource: string;
+  typeName: string;
+  schema: string;
+  name: string;
+  kind: string;
+  isDeterministic: boolean;
+}
+
+/** The account columns of the catalog's tables, one a resource. A table or column that does not exist is left out. */
+export async function readAccountColumns(db: Queryable, { resources }: Catalog): Promise<AccountColumn[]> {
+  const wanted = resources.map(({ name, table, account }) => ({
+    resource: name,
+    schema: table.schema,
+    table: table.name,
+    column: account,
+  }));
+  const { rows } = await db.query<{ facts: string }>(READ_COLUMNS, [JSON.stringify(wanted)]);
+  const facts = JSON.parse(rows[0]?.facts ?? '[]') as ColumnFacts[];
+  return resources.flatMap((resource) => {
+    const found = facts.find((each) => each.resource === resource.name);
+    if (found === undefined) return [];
+    const { typeName, schema, name } = found;
+    return {
+      resource,
+      typeName,
+      sqlType: `${quoteIdent(schema)}.${quoteIdent(name)}`,
+      form: accountForm(schema === 'pg_catalog' ? name : `${schema}.${name}`),
+      refusal: refusalOf(found),
+    };
+  });
+}
+
+function refusalOf({ schema, name, kind, typeName, isDeterministic }: ColumnFacts): string | undefined {
+  // citext compares by lower case, whatever the column's collation.
+  if (name === 'citext' && kind === 'b') return undefined;
+  if (!isDeterministic) return 'has a nondeterministic collation, by which texts are equal that differ';
+  if (kind === 'e' || (schema === 'pg_catalog' && KNOWN_TYPES.has(name))) return undefined;
+  return `is ${typeName}, whose equal values may have different texts`;
+}

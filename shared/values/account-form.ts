@@ -1,0 +1,53 @@
+/**
+ * How the values of one account column become the account's one text, so that two values have the same text exactly when
+ * PostgreSQL's `=` holds for them:
+ *
+ * - `as_printed`: equal values are printed alike (integers, uuid, text, enums).
+ * - `without_scale`: numeric, where 77 and 77.00 are equal.
+ * - `without_padding`: char(n), where blanks at the end do not count.
+ * - `lower_case`: citext, which compares what `lower` gives in the database's locale. Only PostgreSQL knows that locale.
+ */
+export type AccountForm = 'as_printed' | 'without_scale' | 'without_padding' | 'lower_case';
+
+/** The form of a column's type by its `pgName`; a domain counts as its base. Types that have none are refused by `catalog check`. */
+export function accountForm(pgName: string): AccountForm {
+  if (/^numeric(\(|$)/.test(pgName)) return 'without_scale';
+  if (pgName === 'bpchar') return 'without_padding';
+  // An extension's type may live in any schema.
+  return pgName.endsWith('.citext') ? 'lower_case' : 'as_printed';
+}
+
+/** What `lower` leaves alone in every locale. */
+const WITHOUT_CASE = /^[^A-Z\u0080-\uffff]*$/;
+
+/**
+ * The account's text, from the text that PostgreSQL prints for the column's value.
+ *
+ * @returns undefined when only PostgreSQL can tell
+ */
+export function accountText(form: AccountForm, pgText: string): string | undefined {
+  switch (form) {
+    case 'as_printed':
+      return pgText;
+    case 'without_scale':
+      return pgText.includes('.') ? pgText.replace(/\.?0+$/, '') : pgText;
+    case 'without_padding':
+      return pgText.replace(/ +$/, '');
+    case 'lower_case':
+      return WITHOUT_CASE.test(pgText) ? pgText : undefined;
+  }
+}
+
+/** The same in SQL, from an expression of the column's type. */
+export function accountTextSql(form: AccountForm, value: string): string {
+  switch (form) {
+    case 'as_printed':
+    // A cast of char(n) to text takes the padding away.
+    case 'without_padding':
+      return `(${value})::text`;
+    case 'without_scale':
+      return `pg_catalog.trim_scale(${value})::text`;
+    case 'lower_case':
+      return `pg_catalog.lower((${value})::text)`;
+  }
+}
