@@ -1,15 +1,13 @@
 import type { TableDescription } from '../../../shared/catalog/describe-table.ts';
 import type { TableName } from '../../../shared/domain/catalog.ts';
-import {
-  findUsable,
-  guessHidden,
-  guessKey,
-  guessRange,
-  guessSoftDelete,
-  rankAccountColumns,
-} from './guess-columns.ts';
-import { apiNameOf, singularOf, uniqueName } from './names.ts';
-import type { DatabaseTables, ForeignKey } from './read-tables.ts';
+import { findAccounts, type TableAccount } from './account-of-table.ts';
+import { type AccountRoot, findRoot, guessRoots, type RootGuess, rootNamed } from './find-root.ts';
+import { archivedColumn, guessRange, guessSoftDelete, usableKeys } from './guess-columns.ts';
+import { keptBack } from './kept-back.ts';
+import { type LeftOut, leftOutBy } from './left-out.ts';
+import { apiNameOf, singularOf, uniqueName, wordsOf } from './names.ts';
+import type { DatabaseTables } from './read-tables.ts';
+import { findReferences, idOf, type TableReference } from './table-references.ts';
 
 /** A resource as guessed, to be looked through by a person. */
 export interface DraftResource {
@@ -18,22 +16,26 @@ export interface DraftResource {
   readonly event: string;
   readonly key: readonly string[];
   readonly account: string;
-  /** Why this column is taken for the account, where it is not its name alone. */
+  /** What a person has to look at. */
   readonly accountNote: string | undefined;
   readonly range: string | undefined;
   readonly softDelete: string | undefined;
-  readonly hide: readonly string[];
+  /** Says that a record is put away, which may be as good as deleted. */
+  readonly archived: string | undefined;
+  readonly expose: readonly string[];
+  /** What a person may add to `expose`. */
+  readonly keptBack: readonly string[];
   readonly related: readonly string[];
-}
-
-/** A table that can't be a resource as it is. */
-export interface LeftOut {
-  readonly table: TableName;
-  readonly reason: string;
 }
 
 export interface CatalogDraft {
   readonly name: string;
+  readonly root: AccountRoot | undefined;
+  /** Where there is no root: which tables may be it. */
+  readonly rootGuesses: readonly RootGuess[];
+  /** Of the operator's columns those that no table has. */
+  readonly unknownColumns: readonly string[];
+  readonly tableCount: number;
   readonly resources: readonly DraftResource[];
   readonly leftOut: readonly LeftOut[];
 }
@@ -41,96 +43,113 @@ export interface CatalogDraft {
 /** As many as a catalog takes. */
 const MAX_RESOURCES = 200;
 const MAX_RELATED = 100;
+const MAX_GUESSES = 5;
 
-/** Guesses a catalog from tables and foreign keys. Pure, and the same for the same database. */
-export function draftCatalog({ tables, foreignKeys }: DatabaseTables, databaseName: string): CatalogDraft {
-  const accountNames = rankAccountColumns(tables);
+interface Chosen {
+  readonly table: TableDescription;
+  readonly key: readonly string[];
+  readonly account: Extract<TableAccount, { kind: 'column' }>;
+  readonly keptBack: readonly string[];
+}
+
+/**
+ * Guesses a catalog from tables and foreign keys. Pure, and the same for the same database. What is not certain is left out: a draft
+ * that lacks a table is mended by adding it, and one that gives an account the rows of another is not.
+ *
+ * @param accountColumns the operator's word for the columns that say whose a row is, in order of preference
+ */
+export function draftCatalog(
+  database: DatabaseTables,
+  databaseName: string,
+  accountColumns: readonly string[] = [],
+): CatalogDraft {
+  const { tables } = database;
+  const references = findReferences(database);
+  const root =
+    accountColumns.length > 0 ? rootNamed(accountColumns, tables, references) : findRoot(tables, references);
+  const accounts = findAccounts(tables, references, root);
   const leftOut: LeftOut[] = [];
-  const chosen: { table: TableDescription; key: readonly string[]; account: AccountColumn }[] = [];
+  const chosen: Chosen[] = [];
   for (const table of tables) {
-    const key = guessKey(table);
-    const account = accountColumn(table, accountNames, foreignKeys);
-    const reason = unusableReason(table, key, account);
-    if (key === undefined || account === undefined || reason !== undefined) {
-      leftOut.push({ table, reason: reason ?? '' });
-    } else if (chosen.length === MAX_RESOURCES) {
-      leftOut.push({ table, reason: `a catalog has ${MAX_RESOURCES} resources at most` });
-    } else {
-      chosen.push({ table, key, account });
-    }
+    const found = choose(table, accounts.get(idOf(table)) ?? { kind: 'nobody' }, references);
+    if ('reason' in found) leftOut.push(found);
+    else if (chosen.length === MAX_RESOURCES) leftOut.push({ table, reason: 'too_many', detail: undefined });
+    else chosen.push(found);
   }
   const names = nameResources(chosen.map(({ table }) => table));
   const events = new Set<string>();
-  const resources = chosen.map(({ table, key, account }): DraftResource => {
-    const name = names.get(idOf(table)) ?? '';
-    const range = guessRange(table);
-    const softDelete = guessSoftDelete(table);
-    const used = [...key, account.name, ...(range === undefined ? [] : [range])];
-    return {
-      name,
-      table,
-      event: uniqueName(singularOf(name), events),
-      key,
-      account: account.name,
-      accountNote: account.note,
-      range,
-      softDelete,
-      hide: guessHidden(table, softDelete === undefined ? used : [...used, softDelete]),
-      related: relatedOf(table, foreignKeys, names),
-    };
-  });
+  const resources = chosen.map((each) => toResource(each, references, names, events));
   const schemas = new Set(chosen.map(({ table }) => table.schema));
   const [only] = schemas;
   const isNamedBySchema = schemas.size === 1 && only !== undefined && only !== 'public';
-  return { name: apiNameOf(isNamedBySchema ? only : databaseName), resources, leftOut };
+  return {
+    name: apiNameOf(isNamedBySchema ? only : databaseName),
+    root,
+    rootGuesses: root === undefined ? guessRoots(tables, references, MAX_GUESSES) : [],
+    unknownColumns: accountColumns.filter(
+      (name) =>
+        !tables.some(({ columns }) => columns.some((column) => wordsOf(column.name) === wordsOf(name))),
+    ),
+    tableCount: tables.length,
+    resources,
+    leftOut,
+  };
 }
 
-interface AccountColumn {
-  readonly name: string;
-  readonly note: string | undefined;
-}
-
-/** A table that the others name as the account is the accounts' own: there the key says whose a row is. */
-function accountColumn(
+function choose(
   table: TableDescription,
-  names: readonly string[],
-  foreignKeys: readonly ForeignKey[],
-): AccountColumn | undefined {
-  const own = names.find((name) => findUsable(table, name) !== undefined);
-  const reference = foreignKeys.find(
-    ({ to, from, columns }) =>
-      idOf(to) === idOf(table) &&
-      idOf(from) !== idOf(table) &&
-      columns.length === 1 &&
-      columns[0] === names[0],
-  );
-  const [key] = reference?.toColumns ?? [];
-  if (key !== undefined && findUsable(table, key) !== undefined && own !== names[0]) {
-    return { name: key, note: `the table of the accounts themselves: ${names[0]} elsewhere names it` };
-  }
-  if (own === undefined) return undefined;
-  const note = own === names[0] ? undefined : `other tables have ${names[0]}: are both the same value?`;
-  return { name: own, note };
+  account: TableAccount,
+  references: readonly TableReference[],
+): Chosen | LeftOut {
+  if (account.kind !== 'column') return leftOutBy(table, account);
+  const detail = whyNotInWal(table);
+  if (detail !== undefined) return { table, reason: 'storage', detail };
+  const isReference = (name: string) =>
+    name === account.column.name ||
+    references.some(({ from, columns }) => from === table && columns.length === 1 && columns[0] === name);
+  const kept = keptBack(table, isReference);
+  const keys = usableKeys(table);
+  const key = keys.find((columns) => !columns.some((name) => kept.includes(name)));
+  if (key !== undefined) return { table, key, account, keptBack: kept };
+  const secret = keys[0]?.filter((name) => kept.includes(name)).join(', ');
+  return {
+    table,
+    reason: 'no_key',
+    detail: secret === undefined ? undefined : `its key ${secret} may be a secret`,
+  };
 }
 
-function unusableReason(
-  table: TableDescription,
-  key: readonly string[] | undefined,
-  account: AccountColumn | undefined,
-): string | undefined {
-  if (account === undefined) {
-    return 'no column says which account a row belongs to: add one, so that a deleted row still says whose it was';
-  }
-  if (key === undefined) return 'it has no primary key, and no unique key of columns that are never null';
-  if (table.hasChildren)
-    return 'other tables inherit from it: a read holds their rows, but its changes do not';
-  if (table.relations.some(({ persistence }) => persistence !== 'p')) {
-    return 'it is unlogged, so its changes are not in the WAL';
-  }
-  if (table.relations.some(({ kind }) => kind === 'f')) {
-    return 'a partition is a foreign table, whose changes are not in the WAL';
-  }
+function whyNotInWal(table: TableDescription): string | undefined {
+  if (table.hasChildren) return 'other tables inherit from it';
+  if (table.relations.some(({ persistence }) => persistence !== 'p')) return 'it is unlogged';
+  if (table.relations.some(({ kind }) => kind === 'f')) return 'a partition is a foreign table';
   return undefined;
+}
+
+function toResource(
+  { table, key, account, keptBack: kept }: Chosen,
+  references: readonly TableReference[],
+  names: ReadonlyMap<string, string>,
+  events: Set<string>,
+): DraftResource {
+  const name = names.get(idOf(table)) ?? '';
+  const softDelete = guessSoftDelete(table);
+  return {
+    name,
+    table,
+    event: uniqueName(singularOf(name), events),
+    key,
+    account: account.column.name,
+    accountNote: account.note,
+    range: guessRange(table),
+    softDelete,
+    archived: softDelete === undefined ? archivedColumn(table) : undefined,
+    expose: table.columns.flatMap((column) =>
+      column.isGenerated || kept.includes(column.name) ? [] : [column.name],
+    ),
+    keptBack: kept,
+    related: relatedOf(table, references, names),
+  };
 }
 
 function nameResources(tables: readonly TableDescription[]): Map<string, string> {
@@ -147,17 +166,12 @@ function nameResources(tables: readonly TableDescription[]): Map<string, string>
 
 /** What it refers to, and what refers to it: an export of a record is of use with both. */
 function relatedOf(
-  table: TableName,
-  foreignKeys: readonly ForeignKey[],
+  table: TableDescription,
+  references: readonly TableReference[],
   names: ReadonlyMap<string, string>,
 ): string[] {
-  const own = idOf(table);
-  const parents = foreignKeys.filter(({ from }) => idOf(from) === own).map(({ to }) => idOf(to));
-  const children = foreignKeys.filter(({ to }) => idOf(to) === own).map(({ from }) => idOf(from));
-  const related = new Set([...parents, ...children].filter((id) => id !== own));
-  return [...related].flatMap((id) => names.get(id) ?? []).slice(0, MAX_RELATED);
-}
-
-function idOf(table: TableName): string {
-  return JSON.stringify([table.schema, table.name]);
+  const parents = references.filter(({ from }) => from === table).map(({ to }) => to);
+  const children = references.filter(({ to }) => to === table).map(({ from }) => from);
+  const related = new Set([...parents, ...children].filter((other) => other !== table));
+  return [...related].flatMap((other) => names.get(idOf(other)) ?? []).slice(0, MAX_RELATED);
 }

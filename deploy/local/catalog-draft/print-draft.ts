@@ -1,16 +1,21 @@
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import type { CatalogDraft, DraftResource } from './draft-catalog.ts';
+import { leftOutLines } from './left-out.ts';
+import { wordsOf } from './names.ts';
 
 /** Texts that YAML would take for something else. */
 const YAML_WORDS = /^(true|false|null|yes|no|on|off|y|n)$/i;
 const PLAIN = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const MAX_LINE = 130;
 
 /** The catalog file, with comments that say what a person has to look at. */
-export function printDraft({ name, resources, leftOut }: CatalogDraft): string {
+export function printDraft(draft: CatalogDraft): string {
+  const { name, resources, leftOut } = draft;
   const lines = [
     '# A first draft, guessed from tables and foreign keys. Look through it before you use it:',
     '# - account: it decides which customer gets a row. A wrong column shows one customer the records of another.',
-    '# - hide: columns that must never leave. Only names that sound like secrets are found.',
+    ...rootLines(draft),
+    '# - expose: the only columns that leave. What sounds like a secret is kept back; look for what does not sound like one.',
     '# - delete resources that no customer is meant to see.',
     '# - operations: what customers may do in bulk. None is allowed until you write it.',
     '# Then run `tandem catalog check` and `tandem source prepare`.',
@@ -19,26 +24,45 @@ export function printDraft({ name, resources, leftOut }: CatalogDraft): string {
     ...resources.flatMap(resourceLines),
   ];
   if (leftOut.length > 0) {
-    lines.push('# Left out:');
-    for (const { table, reason } of leftOut) lines.push(`# - ${oneLine(tableText(table))}: ${reason}`);
+    lines.push(`# Left out: ${leftOut.length} of ${draft.tableCount} tables.`);
+    for (const line of leftOutLines(leftOut)) lines.push(`# ${oneLine(line)}`);
   }
   return `${lines.join('\n')}\n`;
 }
 
+function rootLines({ root, resources, tableCount }: CatalogDraft): string[] {
+  if (root === undefined) return [];
+  const rows =
+    root.table === undefined ? '' : ` Accounts are taken to be the rows of ${tableText(root.table)}.`;
+  // As it is spelled, which its words do not tell.
+  const column =
+    resources.find(({ account }) => wordsOf(account) === root.names[0])?.account ?? root.names[0];
+  const share = `${root.tableCount} of ${tableCount} tables have ${column}, which says whose a row is.`;
+  return [oneLine(`#  ${rows} ${share} Is that so?`)];
+}
+
 function resourceLines(resource: DraftResource): string[] {
-  const { softDelete, hide, related, accountNote } = resource;
+  const { softDelete, archived, expose, keptBack, related, accountNote } = resource;
   return [
     `  ${scalar(resource.name)}:`,
     `    table: ${scalar(tableText(resource.table))}`,
     `    event: ${scalar(resource.event)}`,
-    `    key: ${list(resource.key)}`,
-    `    account: ${scalar(resource.account)}${accountNote === undefined ? '' : ` # Check: ${oneLine(accountNote)}.`}`,
+    ...listLines('key', resource.key),
+    `    account: ${scalar(resource.account)}${accountNote === undefined ? '' : ` # Check: ${oneLine(accountNote)}`}`,
     resource.range === undefined
       ? '    # range: a timestamp that date_range means; none was found.'
       : `    range: ${scalar(resource.range)}`,
     ...(softDelete === undefined ? [] : [`    soft_delete: ${scalar(softDelete)}`]),
-    ...(hide.length === 0 ? [] : [`    hide: ${list(hide)}`]),
-    ...(related.length === 0 ? [] : [`    related: ${list(related)}`]),
+    ...(archived === undefined
+      ? []
+      : [`    # soft_delete: ${oneLine(scalar(archived))}, if such a record is gone for customers.`]),
+    ...listLines('expose', expose),
+    ...(keptBack.length === 0
+      ? []
+      : [
+          `    # Kept back, as it may be secret: ${keptBack.map((column) => oneLine(scalar(column))).join(', ')}.`,
+        ]),
+    ...(related.length === 0 ? [] : listLines('related', related)),
     softDelete === undefined
       ? '    # operations: { update: { set_from_params: [] } }'
       : '    # operations: { delete: { soft: true } }',
@@ -52,8 +76,19 @@ function tableText({ schema, name }: TableName): string {
   return `${part(schema)}.${part(name)}`;
 }
 
-function list(texts: readonly string[]): string {
-  return `[${texts.map(scalar).join(', ')}]`;
+/** A list over as many lines as it takes. */
+function listLines(field: string, texts: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = `    ${field}: [`;
+  for (const [place, text] of texts.entries()) {
+    const item = `${scalar(text)}${place === texts.length - 1 ? ']' : ','}`;
+    if (line.length + item.length > MAX_LINE) {
+      lines.push(line.trimEnd());
+      line = '      ';
+    }
+    line += `${item} `;
+  }
+  return [...lines, line.trimEnd()];
 }
 
 /** JSON's strings are YAML's too. */

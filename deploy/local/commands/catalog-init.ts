@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { showTable } from '../../../shared/catalog/parse-table-name.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { draftCatalog } from '../catalog-draft/draft-catalog.ts';
+import { type CatalogDraft, draftCatalog } from '../catalog-draft/draft-catalog.ts';
+import { leftOutLines } from '../catalog-draft/left-out.ts';
 import { printDraft } from '../catalog-draft/print-draft.ts';
 import { readTables } from '../catalog-draft/read-tables.ts';
 import type { Command } from '../command.ts';
@@ -20,6 +21,7 @@ export const catalogInitCommand: Command = {
 
   --output <path>    where to (default catalog.yaml)
   --schema <names>   only these schemas, with commas between (default all)
+  --account <names>  the columns that say whose a row is, in order of preference: organisationId,tenant_id
   --force            overwrite the file if it is there`,
   async run(args, { env, say }) {
     const { values } = parseArgs({
@@ -27,25 +29,21 @@ export const catalogInitCommand: Command = {
       options: {
         output: { type: 'string', default: 'catalog.yaml' },
         schema: { type: 'string' },
+        account: { type: 'string' },
         force: { type: 'boolean', default: false },
       },
     });
     const path = resolve(values.output);
     // Before the database is asked, though it is made sure of when the file is written.
     if (existsSync(path) && !values.force) throw alreadyThere(path);
-    const schemas = values.schema
-      ?.split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== '');
+    const accountColumns = namesIn(values.account);
     const draft = await withSource(readSourceSettings(env).databaseUrl, async (db) =>
-      draftCatalog(await readTables(db, schemas), db.database ?? 'catalog'),
+      draftCatalog(await readTables(db, namesIn(values.schema)), db.database ?? 'catalog', accountColumns),
     );
-    for (const { table, reason } of draft.leftOut) say(`- left out ${showTable(table)}: ${reason}`);
-    if (draft.resources.length === 0) {
-      throw new SetupError(
-        'no table can be a resource as it is: each needs a key, and a column that says whose a row is',
-      );
-    }
+    assertNamed(draft.unknownColumns);
+    if (draft.leftOut.length > 0) say(`left out ${draft.leftOut.length} of ${draft.tableCount} tables:`);
+    for (const line of leftOutLines(draft.leftOut)) say(line.startsWith(' ') ? line : `- ${line}`);
+    if (draft.resources.length === 0) throw noResource(draft);
     const text = printDraft(draft);
     parseCatalog(text, basename(path));
     await write(path, text, values.force);
@@ -54,6 +52,32 @@ export const catalogInitCommand: Command = {
     return 0;
   },
 };
+
+function namesIn(list: string | undefined): string[] | undefined {
+  return list
+    ?.split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+function assertNamed(unknown: readonly string[]): void {
+  if (unknown.length === 0) return;
+  throw new SetupError(`no table has a column ${unknown.join(' or ')}, which --account names`);
+}
+
+function noResource({ root, rootGuesses }: CatalogDraft): SetupError {
+  const why =
+    root === undefined
+      ? 'no column says for certain which customer a row belongs to'
+      : `no table with ${root.names.join(' or ')} can be a resource as it is`;
+  return new SetupError(
+    `${why}: name the columns that do with --account`,
+    rootGuesses.map(
+      ({ table, column, tableCount }) =>
+        `${tableCount} tables refer to ${showTable(table)}; if each of its rows is a customer: --account ${column}`,
+    ),
+  );
+}
 
 async function write(path: string, text: string, isForced: boolean): Promise<void> {
   if (!isForced) {
