@@ -5,6 +5,7 @@ import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
 
 interface Sample {
   readonly product: SampleProduct;
@@ -34,15 +35,23 @@ const CONNECT_LIMIT_MS = 10_000;
  */
 export async function prepareDatabases(options: PrepareOptions): Promise<void> {
   const { say } = options;
-  await withPool(options.controlDatabaseUrl, migrate);
+  const isAnySetAside = await withPool(options.controlDatabaseUrl, async (control) => {
+    await migrate(control);
+    const { rowCount } = await control.query('select from tandem.feed_set_aside where until_lsn is null');
+    return rowCount !== 0;
+  });
   const catalog = await loadCatalog(options.catalog);
   await withPool(options.databaseUrl, async (pool) => {
     if (options.sample !== undefined) await makeSample(pool, options.sample, say);
-    const statements = await prepareSource(pool, catalog, {
-      publication: options.publication,
-      slot: options.slot,
-    });
-    if (statements.length > 0) say(`prepared the source: ${statements.length} statements`);
+    try {
+      const { publication, slot } = options;
+      const statements = await prepareSource(pool, catalog, { publication, slot });
+      if (statements.length > 0) say(`prepared the source: ${statements.length} statements`);
+    } catch (error) {
+      // The feed ran on this source before, and goes on without what is set aside; capture says the rest.
+      if (!(error instanceof SetupError) || !isAnySetAside) throw error;
+      say(`going on without resources that are set aside: ${error.message}`);
+    }
   });
 }
 

@@ -23,6 +23,7 @@ import { createPresigner } from '../../shared/storage/presign.ts';
 import type { ApiConfig } from './config.ts';
 import { createExportKeeper } from './export-keeper.ts';
 import { createFeedGuard } from './feed-guard.ts';
+import { createFeedStallWatch } from './feed-stall-watch.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
@@ -175,6 +176,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     listener.worker,
     relay,
     slotWatch,
+    createFeedStallWatch({ pool, slotWatch, stallAfterSeconds: config.feedStallSeconds, log }),
     createExportKeeper({ pool, storage, now: Date.now, log }),
     ...resealers,
   ];

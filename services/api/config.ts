@@ -24,6 +24,7 @@ export interface ApiConfig {
   readonly secretKeys: SecretKeys;
   readonly allowNetworks: readonly Cidr[];
   readonly allowHttp: boolean;
+  readonly feedStallSeconds: number;
   readonly eventRetentionDays: number;
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
@@ -50,6 +51,7 @@ export function readApiConfig(env: Env): ApiConfig {
     topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
     slotName: read.string('SLOT_NAME', 'tandem'),
     slotThresholds: readSlotThresholds(read),
+    feedStallSeconds: read.integer('FEED_STALL_SECONDS', { default: 120, min: 20, max: 86_400 }),
     host: read.string('HOST', '127.0.0.1'),
     port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
     publicUrl: read.optional('PUBLIC_URL')?.replace(/\/+$/, ''),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
-import { showFinding } from '../../shared/catalog/finding.ts';
+import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
@@ -18,6 +18,7 @@ import { Session } from '../../shared/postgres/session.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
+import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { createAnnouncer } from './announcer.ts';
@@ -31,6 +32,8 @@ import { createResourceRows } from './reader/resource-rows.ts';
 import { createRowProducers } from './reader/row-producers.ts';
 import { createSourceSessions } from './source-session.ts';
 
+import { findSetAside } from './store/set-aside.ts';
+
 /** Runs of an export before it is given up. */
 const MAX_RUNS = 5;
 
@@ -41,12 +44,12 @@ export async function buildExtractor(
 ): Promise<Worker[]> {
   log.info('service.configured', { config });
   const catalog = await loadCatalog(config.catalogPath);
-  await checkSource(config.databaseUrl, catalog);
   const control = stack.adopt(
     createControlPool(config.controlDatabaseUrl.reveal(), log, { applicationName: 'tandem extractor' }),
     (pool) => pool.end(),
   );
   await migrate(control);
+  await checkSource(config.databaseUrl, catalog, await findSetAside(control), log);
 
   const kafka = createKafka(config.kafka, `${config.topicPrefix}.extractor`, log);
   const topics = topicsOf(config.topicPrefix, catalog);
@@ -128,8 +131,17 @@ export async function buildExtractor(
   return [commands, holder, reader, history];
 }
 
-/** @throws SetupError with everything that keeps the catalog's tables from being exported exactly */
-async function checkSource(databaseUrl: Secret, catalog: Catalog): Promise<void> {
+/**
+ * What is wrong with a resource that is set aside is known, and fails exports of it; it must not stop all others.
+ *
+ * @throws SetupError with everything that keeps the catalog's other tables from being exported exactly
+ */
+async function checkSource(
+  databaseUrl: Secret,
+  catalog: Catalog,
+  setAside: ReadonlySet<string>,
+  log: Log,
+): Promise<void> {
   const client = new Session({
     connectionString: databaseUrl.reveal(),
     application_name: 'tandem extractor check',
@@ -138,7 +150,11 @@ async function checkSource(databaseUrl: Secret, catalog: Catalog): Promise<void>
   await client.connect();
   try {
     const findings = await checkCatalog(client, catalog);
-    if (findings.length > 0) {
+    const isAside = ({ resource }: Finding) => resource !== undefined && setAside.has(resource);
+    for (const finding of findings.filter(isAside)) {
+      log.error('catalog.unfit', { resource: finding.resource, finding: showFinding(finding) });
+    }
+    if (!findings.every(isAside)) {
       throw new SetupError('the catalog and the source do not go together', findings.map(showFinding));
     }
   } finally {

@@ -37,7 +37,8 @@ const TABLE_LOCKED: Extract<Verdict, { kind: 'fail' }> = {
 
 const RETRY: Verdict = { kind: 'retry', isForeseen: true };
 
-export function judgeFailure(error: unknown): Verdict {
+/** @param what resources were read, for the text of a failure */
+export function judgeFailure(error: unknown, what: readonly string[] = []): Verdict {
   if (error instanceof LeaseLostError) return { kind: 'abandon' };
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
   if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
@@ -50,7 +51,7 @@ export function judgeFailure(error: unknown): Verdict {
         'Correct the value, or hide the column in the catalog.',
     );
   }
-  if (error instanceof pg.DatabaseError) return judgeSqlState(error.code ?? '');
+  if (error instanceof pg.DatabaseError) return judgeSqlState(error.code ?? '', what);
   return judgeByCode(error) ?? { kind: 'retry', isForeseen: false };
 }
 
@@ -59,7 +60,7 @@ function fail(code: FailureCode, message: string): Verdict {
 }
 
 /** See "PostgreSQL Error Codes" in its manual; the first two characters are the class. */
-function judgeSqlState(sqlState: string): Verdict {
+function judgeSqlState(sqlState: string, what: readonly string[]): Verdict {
   switch (sqlState) {
     case '42P01':
     case '42703':
@@ -68,6 +69,14 @@ function judgeSqlState(sqlState: string): Verdict {
       return fail(
         'table_changed',
         'A table was altered while it was exported. Start the export again; services may need a restart to see the new table.',
+      );
+    case '22021':
+    case '22P05':
+      return fail(
+        'row_unencodable',
+        `${what.length === 0 ? 'A table' : what.join(', ')} holds text that is not UTF-8 (the database's encoding lets it in), or the ` +
+          'account’s source ID has characters that the database has not. Correct the values; with encoding SQL_ASCII, find them: ' +
+          "SELECT … WHERE convert_from(convert_to(<column>, 'SQL_ASCII'), 'UTF8') IS NULL fails at the first.",
       );
     case '42501':
       return fail(

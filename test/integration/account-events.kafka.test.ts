@@ -1,8 +1,10 @@
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createFeedStallWatch } from '../../services/api/feed-stall-watch.ts';
 import { newId } from '../../shared/domain/ids.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { openApiOver } from '../support/api-over-dispatcher.ts';
-import type { TestApi } from '../support/api-server.ts';
+import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
 import { type DispatcherBed, openDispatcherBed, untilCursor } from '../support/dispatcher.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -197,4 +199,57 @@ test('a replay leaves what is told beside the feed alone', async () => {
   expect((await call('POST', `/webhooks/${id}/replay`, { since })).status).toBe(200);
   const { json } = await call('GET', `/webhooks/${id}/dead-letters`);
   expect(json.data).toMatchObject([{ type: 'export.completed', status: 500, attempts: 4 }]);
+});
+
+test('a feed that stands still is told once to whoever asks, to probes and to the operator, and so is that it moves again', async () => {
+  await using _dispatcher = await bed.start();
+  await subscribe(['feed.*']);
+  const moved = (seconds: number) =>
+    bed.pool.query(
+      `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at)
+       values ('0/1', '0/1', '7', 1, now() - make_interval(secs => $1))
+       on conflict (id) do update set updated_at = excluded.updated_at`,
+      [seconds],
+    );
+  await moved(1);
+  let slot: { state: 'ok' | 'warn'; reasons: []; slot: undefined; seenAtMs: number } | undefined;
+  const watches = [1, 2].map(() =>
+    createFeedStallWatch({
+      pool: bed.pool,
+      slotWatch: { latest: () => slot },
+      stallAfterSeconds: 60,
+      lookIntervalMs: 20,
+      log: silentLog,
+    }),
+  );
+  const stop = new AbortController();
+  const running = Promise.all(watches.map((watch) => watch.run(stop.signal)));
+  try {
+    slot = { state: 'warn', reasons: [], slot: undefined, seenAtMs: 0 };
+    await receiver.until('it to be told', (list) => list.length === 1);
+    expect(bodies()[0]).toMatchObject({
+      type: 'feed.stalled',
+      position: null,
+      data: { reason: 'slot_missing' },
+    });
+    const ready = await api.call('GET', '/readyz');
+    expect(ready.json).toMatchObject({ warnings: ['feed_stalled'] });
+    const source = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
+    expect(source.json).toMatchObject({ stalled: { reason: 'slot_missing' }, set_aside: [] });
+    // The slot is back, yet nothing comes by.
+    await moved(61);
+    slot = undefined;
+    await waitFor('the other reason', async () => {
+      const { json } = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
+      return (json as { stalled?: { reason?: string } }).stalled?.reason === 'not_moving';
+    });
+    await moved(1);
+    await receiver.until('it to move', (list) => list.length === 2);
+    expect(bodies()[1]).toMatchObject({ type: 'feed.resumed', data: { reason: 'not_moving' } });
+    const { rows } = await bed.pool.query(`select type from account_events where resource = 'feed'`);
+    expect(rows.map(({ type }) => type)).toEqual(['feed.stalled', 'feed.resumed']);
+  } finally {
+    stop.abort();
+    await running;
+  }
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
+import { createMessageCodec, type SetAsideMessage } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../support/dispatcher.ts';
 import { testStack } from '../support/stack.ts';
@@ -136,7 +136,7 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
     `insert into exports (id, request, resources, status, phase, seal_token)
      values ('exp_1', '{}', '{}', 'running', 'extracting', 'right')`,
   );
-  const state = (settled: number, passed: number, systemId = '7') =>
+  const state = (settled: number, passed: number, systemId = '7', setAside: SetAsideMessage[] = []) =>
     codec.encode('CaptureState', 'slot', {
       slot: 'slot',
       system_id: systemId,
@@ -148,6 +148,7 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
       snapshot: '1:1:',
       unsettled: [],
       unsettled_xmin: null,
+      set_aside: setAside,
     });
   const seal = (token: string) =>
     codec.encode('FeedSealed', 'exp_1', { job_id: 'exp_1', token, commit_lsn: 0x30 });
@@ -160,6 +161,38 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
   await producer.send({ topic: `${bed.prefix}.capture`, messages: [await state(8, 33)] });
   await waitFor('the second state', async () => (await mirrored())?.passed_lsn === '0/21');
   expect(await mirrored()).toEqual({ settled_lsn: '0/10', passed_lsn: '0/21', system_id: '7' });
+  const aside = (resource: string, lsn: number): SetAsideMessage => ({
+    resource,
+    reason: 'row_unencodable',
+    detail: 'd',
+    commit_lsn: lsn,
+    from_index: 1,
+    since: 1_700_000_000_000,
+    row_key: null,
+    is_remind_due: false,
+  });
+  const asides = async () => {
+    const { rows } = await bed.pool.query(
+      'select resource, since_lsn, until_lsn from feed_set_aside order by since_lsn',
+    );
+    return rows.map((row) => Object.values(row).join(' '));
+  };
+  // Two at once, of which one comes back in the same fetch; what is said of an earlier position comes late.
+  await producer.send({
+    topic: `${bed.prefix}.capture`,
+    messages: [
+      await state(16, 0x22, '7', [aside('invoices', 0x22), aside('customers', 0x23)]),
+      await state(16, 0x24, '7', [aside('invoices', 0x22)]),
+    ],
+  });
+  await waitFor('what is set aside', async () => (await mirrored())?.passed_lsn === '0/24');
+  await producer.send({ topic: `${bed.prefix}.capture`, messages: [await state(16, 0x21)] });
+  await producer.send({
+    topic: `${bed.prefix}.capture`,
+    messages: [await state(16, 0x25, '7', [aside('invoices', 0x22)])],
+  });
+  await waitFor('the next state', async () => (await mirrored())?.passed_lsn === '0/25');
+  expect(await asides()).toEqual(['invoices 0/22 ', 'customers 0/23 0/24']);
   await producer.send({ topic: `${bed.prefix}.jobs`, messages: [await seal('wrong'), await seal('right')] });
   await waitFor('the seal', async () => {
     const { rows } = await bed.pool.query(`select sealed_lsn from exports where id = 'exp_1'`);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { assertSameColumns } from '../../services/extractor/delta/assert-same-columns.ts';
+import { assertTold } from '../../services/extractor/delta/assert-told.ts';
 import {
   assertNoReset,
   assignKeys,
@@ -132,6 +133,44 @@ test('a reset in between fails the export, whatever transaction it is said to be
   await assertNoReset(db, CLAIM, BASE, SNAPSHOT);
   await addEvent('0/70', 0, 0, { type: 'feed.reset' });
   await expect(assertNoReset(db, CLAIM, BASE, SNAPSHOT)).rejects.toMatchObject({ code: 'feed_reset' });
+});
+
+test('a resource that was set aside at any moment in between fails the export, also where no reset is', async () => {
+  const waitWhile = async (mustWait: () => Promise<boolean>) => {
+    if (await mustWait()) throw new Error('not mirrored yet');
+  };
+  const told = (resources = ['orders']) =>
+    assertTold(db, { ...CLAIM, resources }, BASE.startLsn, { waitWhile });
+  await expect(told()).rejects.toThrow('not mirrored yet');
+  await db.query(
+    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at) values ('0/90', '0/90', '7', 1, now())`,
+  );
+  await told();
+  const aside = (since: string, until: string | null) =>
+    db.query(
+      `with gone as (delete from feed_set_aside)
+       insert into feed_set_aside (resource, since_lsn, since_at, reason, detail, until_lsn)
+       values ('orders', $1, now(), 'row_unencodable', 'd', $2)
+       on conflict do nothing`,
+      [since, until],
+    );
+  // Before the earlier export began, and behind the present one.
+  await aside('0/5', '0/10');
+  await told();
+  await aside('0/95', null);
+  await told();
+  for (const [since, until] of [
+    ['0/6', null],
+    ['0/7', '0/11'],
+    ['0/20', '0/30'],
+    ['0/90', null],
+  ] as const) {
+    await db.query('delete from feed_set_aside');
+    await aside(since, until);
+    await expect(told(), since).rejects.toMatchObject({ code: 'feed_reset' });
+    await told(['lines']);
+  }
+  await db.query('delete from feed_set_aside; delete from feed_state');
 });
 
 test('the earlier export is of the account, on the same server, and its events are kept', async () => {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
+import { findEncodingWarnings } from '../../../shared/catalog/check-encoding.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { Command } from '../command.ts';
@@ -14,9 +15,11 @@ export const catalogCheckCommand: Command = {
     parseArgs({ args, options: {} });
     const settings = readSourceSettings(env);
     const catalog = await loadCatalog(settings.catalogPath);
-    const findings = await withSource(settings.databaseUrl, (db) =>
-      checkCatalog(db, catalog, { publication: settings.publication }),
-    );
+    const { findings, warnings } = await withSource(settings.databaseUrl, async (db) => ({
+      findings: await checkCatalog(db, catalog, { publication: settings.publication }),
+      warnings: await findEncodingWarnings(db),
+    }));
+    for (const warning of warnings) say(`- warning: ${warning}`);
     for (const finding of findings) say(`- ${showFinding(finding)}`);
     if (findings.length === 0)
       say(`the catalog ${catalog.name} fits the source: ${catalog.resources.length} resources`);

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
+import { findEncodingWarnings } from '../../../shared/catalog/check-encoding.ts';
 import { describePublication, describeServer } from '../../../shared/catalog/describe-source.ts';
 import { describeTables, findTable } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
@@ -32,7 +33,9 @@ DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATI
     const catalog = await loadCatalog(settings.catalogPath);
     const read = envReader(all);
     const thresholds = read.done(readSlotThresholds(read));
-    const ageSeconds = await readFeedAge(all.CONTROL_DATABASE_URL ?? settings.databaseUrl);
+    const controlUrl = all.CONTROL_DATABASE_URL ?? settings.databaseUrl;
+    const ageSeconds = await readFeedAge(controlUrl);
+    const standing = await readStanding(controlUrl);
     const problems = await withSource(settings.databaseUrl, async (db) => {
       const server = await describeServer(db);
       const slot = server.isInRecovery ? undefined : await readSlotHealth(db, settings.slot);
@@ -52,10 +55,12 @@ DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATI
             : `${showBytes(Math.max(0, slot.safeWalBytes))} left until its limit`;
         say(`kept WAL     ${showBytes(slot.retainedBytes)}, ${safe}`);
       }
+      for (const warning of await findEncodingWarnings(db)) say(`warning      ${warning}`);
       for (const line of await describeResources(db, catalog, settings)) say(line);
       const findings = await checkCatalog(db, catalog, { publication: settings.publication });
       return [
         ...findings.map(showFinding),
+        ...standing,
         ...(server.isInRecovery ? [] : slotFindings(settings.slot, slot, thresholds, ageSeconds)),
       ];
     });
@@ -94,18 +99,41 @@ async function describeResources(
   ];
 }
 
+/** What keeps changes from being told, and what mends it; nothing when the control store can't say. */
+async function readStanding(controlUrl: string): Promise<string[]> {
+  return askControlStore(controlUrl, [], async (db) => {
+    const { rows } = await db.query<{ line: string }>(
+      `select format('changes of %s are not told since %s (%s): %s. It comes back by itself, and subscribers are told feed.reset.',
+                resource, since_at::timestamptz(0), reason, detail) as line
+         from tandem.feed_set_aside where until_lsn is null
+       union all
+       select format('the feed stands still since %s (%s): %s', since::timestamptz(0), reason, detail)
+         from tandem.feed_stall where since is not null`,
+    );
+    return rows.map(({ line }) => line);
+  });
+}
+
 /** Undefined when the control store can't say: the source's own state is worth telling all the same. */
 async function readFeedAge(controlUrl: string): Promise<number | undefined> {
+  return askControlStore(controlUrl, undefined, async (db) => {
+    const { rows } = await db.query<{ seconds: number }>(
+      'select greatest(0, extract(epoch from clock_timestamp() - updated_at))::float8 as seconds from tandem.feed_state',
+    );
+    return rows[0]?.seconds;
+  });
+}
+
+async function askControlStore<T>(
+  controlUrl: string,
+  unknown: T,
+  ask: (db: Queryable) => Promise<T>,
+): Promise<T> {
   try {
-    return await withSource(controlUrl, async (db) => {
-      const { rows } = await db.query<{ seconds: number }>(
-        'select greatest(0, extract(epoch from clock_timestamp() - updated_at))::float8 as seconds from tandem.feed_state',
-      );
-      return rows[0]?.seconds;
-    });
+    return await withSource(controlUrl, ask);
   } catch (error) {
     const isNotThere = ['3F000', '42P01', '42501'].includes(String((error as { code?: unknown }).code));
-    if (isNotThere || error instanceof SetupError) return undefined;
+    if (isNotThere || error instanceof SetupError) return unknown;
     throw error;
   }
 }

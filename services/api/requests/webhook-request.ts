@@ -5,6 +5,8 @@ import { type DeliveryRules, findUrlProblem } from '../../../shared/domain/deliv
 /** Events beside those of resources: of the feed itself, and of what the account has here. */
 const OTHER_EVENTS = [
   'feed.reset',
+  'feed.stalled',
+  'feed.resumed',
   'export.completed',
   'export.failed',
   'export.expiring',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import { answerJson } from '../http/answer.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { readFeedStanding } from '../store/feed-standing.ts';
 import { isStoreUp } from '../store/is-store-up.ts';
 
 export interface HealthDeps {
@@ -44,8 +45,20 @@ export function healthRoutes({ pool, isRelayRunning, slotWatch }: HealthDeps): R
         const isReady = Object.values(checks).every(Boolean);
         const slot = slotWatch.latest()?.state ?? 'ok';
         const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
+        if (checks.control_store) warnings.push(...(await feedWarnings(pool)));
         return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks, warnings });
       },
     }),
   ];
+}
+
+/** A probe must not fail for what it only mentions. */
+async function feedWarnings(pool: Pool): Promise<string[]> {
+  try {
+    const { setAside, stall } = await readFeedStanding(pool);
+    const asides = setAside.map(({ resource }) => `set_aside:${resource}`);
+    return stall === undefined ? asides : ['feed_stalled', ...asides];
+  } catch {
+    return [];
+  }
 }

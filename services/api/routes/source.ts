@@ -4,6 +4,7 @@ import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import { answerJson } from '../http/answer.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { findFeedAge } from '../store/feed-age.ts';
+import { readFeedStanding } from '../store/feed-standing.ts';
 
 export interface SourceDeps {
   readonly pool: Pool;
@@ -32,6 +33,18 @@ const sourceSchema = z.strictObject({
     .number()
     .nullable()
     .meta({ description: 'Since the feed last moved, at most about 10 when idle.' }),
+  stalled: z
+    .strictObject({ reason: z.string(), detail: z.string(), since: z.string() })
+    .nullable()
+    .meta({ description: 'The feed stands still: why, and what to look at. Null while it moves.' }),
+  set_aside: z
+    .array(
+      z.strictObject({ resource: z.string(), reason: z.string(), detail: z.string(), since: z.string() }),
+    )
+    .meta({
+      description:
+        'Resources whose changes are passed over, and what mends each. They come back by themselves, with a feed.reset.',
+    }),
   seen_at: z.string().nullable(),
 });
 
@@ -48,6 +61,7 @@ export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[]
       async handle() {
         const sight = slotWatch.latest();
         const slot = sight?.slot;
+        const { setAside, stall } = await readFeedStanding(pool);
         const shown: z.input<typeof sourceSchema> = {
           slot: slotName,
           state: sight?.state ?? 'unknown',
@@ -59,6 +73,13 @@ export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[]
           retained_bytes: slot?.retainedBytes ?? null,
           safe_wal_bytes: slot?.safeWalBytes ?? null,
           feed_age_seconds: (await findFeedAge(pool)) ?? null,
+          stalled: stall === undefined ? null : { ...stall, since: stall.since.toISOString() },
+          set_aside: setAside.map(({ resource, reason, detail, since_at: since }) => ({
+            resource,
+            reason,
+            detail,
+            since: since.toISOString(),
+          })),
           seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
         };
         return answerJson(200, shown);

@@ -8,6 +8,7 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createOffsetCommits, leaveAfterFlush } from '../record/offset-commits.ts';
 import { sealExport, storeFeedState } from './store-feed.ts';
+import { createSetAsideStore } from './store-set-asides.ts';
 
 /**
  * Capture tells its state with every Kafka transaction, hundreds a second. So often nobody looks, and each store is a
@@ -27,6 +28,7 @@ export function createFeedMirror(
   log: Log,
 ): Worker {
   const ready = Promise.withResolvers<void>();
+  const storeSetAsides = createSetAsideStore(db);
   return {
     name: 'feed-mirror',
     ready: ready.promise,
@@ -48,7 +50,11 @@ export function createFeedMirror(
               if (type !== 'CaptureState' && type !== 'FeedSealed') continue;
               const decode = () => codec.decode(message);
               const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);
-              if (decoded?.type === 'CaptureState') latest = decoded.value;
+              if (decoded?.type === 'CaptureState') {
+                latest = decoded.value;
+                const store = () => storeSetAsides(decoded.value);
+                await keepTrying('storing what is set aside', store, log, signal, heartbeat);
+              }
               if (decoded?.type === 'FeedSealed') {
                 const { value } = decoded;
                 await keepTrying('sealing an export', () => sealExport(db, value), log, signal, heartbeat);

@@ -1,9 +1,10 @@
-import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { createChangeDecoder } from '../../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
-import { createEventRenderer, type EventRenderer } from './render-event.ts';
+import { createEventRenderer, createResetRenderer, type EventRenderer } from './render-event.ts';
 
 /** Reads and renders the changes of one schema version of one resource. */
 export interface ChangeReader {
@@ -29,7 +30,7 @@ export function createChangeReaders(
     const resource = findResource(catalog, shape.resource);
     const reader: ChangeReader = {
       decode,
-      renderer: resource === undefined ? undefined : createEventRenderer(resource, shape),
+      renderer: resource === undefined ? undefined : rendererOf(resource, shape),
     };
     readers.set(id, reader);
     return reader;
@@ -38,4 +39,11 @@ export function createChangeReaders(
     const id = readRegistryId(message);
     return readers.get(id) ?? load(id);
   };
+}
+
+function rendererOf(resource: Resource, shape: RowShape): EventRenderer {
+  const names = shape.columns.map(({ name }) => name);
+  return resource.key.every((name) => names.includes(name))
+    ? createEventRenderer(resource, shape)
+    : createResetRenderer(resource);
 }

@@ -33,6 +33,8 @@ const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
 
 const SWEEP_ACCOUNT_EVENTS = `delete from account_events where occurred_at < $1`;
 
+const SWEEP_SET_ASIDE = `delete from feed_set_aside where until_at < $1`;
+
 const SWEEP_DISPATCHERS = `delete from dispatchers where expires_at < now() - interval '1 hour'`;
 
 /** Makes the coming days' partitions and drops what is past its time. Several dispatchers may do so at once. */
@@ -47,6 +49,7 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
     if (dropped.length > 0) log.info('events.expired', { days: dropped });
     await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_ACCOUNT_EVENTS, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_SET_ASIDE, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_DISPATCHERS);
     const oldest = new Date(nowMs - ATTEMPTS_KEPT_DAYS * DAY_MS);
     for (let swept = SWEPT_ROWS_AT_ONCE; swept === SWEPT_ROWS_AT_ONCE; ) {

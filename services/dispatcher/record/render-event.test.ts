@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
-import { createEventRenderer } from './render-event.ts';
+import { createEventRenderer, createResetRenderer } from './render-event.ts';
 
 const text: ValueType = { kind: 'string', pgName: 'text' };
 const shape: RowShape = {
@@ -111,6 +111,21 @@ test('a reset names the resource that needs a new export, and why', () => {
   expect(JSON.parse(payload(told)).data.reason).toBe('type_changed');
   const gap = { ...reset, source: { ...reset.source, xid: 0n } };
   expect(JSON.parse(payload(renderer.renderReset(gap, 'acc_9'))).data.reason).toBe('changes_lost');
+});
+
+test('a change without the columns of the key is told as a reset of its resource, to its account', () => {
+  const event = createResetRenderer(resource).render(change({}));
+  expect(event).toMatchObject({
+    type: 'feed.reset',
+    account: 'acc_1',
+    recordKey: '[]',
+    index: 3,
+    xid: 5_000_000_000n,
+  });
+  expect(JSON.parse(payload(event))).toMatchObject({
+    key: null,
+    data: { reason: 'table_unfit', resources: ['invoices'] },
+  });
 });
 
 test('a column that left when its change was written, and does no longer, is in no part of an event', () => {

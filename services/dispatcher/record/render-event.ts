@@ -18,6 +18,35 @@ export interface EventRenderer {
   renderReset(change: DecodedChange, account: string): RecordedEvent;
 }
 
+/**
+ * For changes whose columns are not those of the catalog any more, because both were adapted while they waited in the topic: each
+ * tells its account that the resource needs a new export. To stop at one would stop every account of its partition.
+ */
+export function createResetRenderer(resource: Resource): EventRenderer {
+  const renderReset = (change: DecodedChange, account: string) => {
+    const { commitLsn, index, xid, committedAtMicros } = change.source;
+    const reason = change.resetReason ?? (change.op === 'truncate' ? earlierReason(change) : 'table_unfit');
+    return toRecorded(
+      {
+        commitLsn,
+        index,
+        xid,
+        account,
+        type: FEED_RESET,
+        op: 'truncate',
+        jsonNulls: '{}',
+        resource: resource.name,
+        recordKey: '[]',
+        committedAt: formatMicros(committedAtMicros),
+      },
+      resetContent(reason, resource.name),
+      '',
+    );
+  };
+  return { renderReset, render: (change) => renderReset(change, change.account) };
+}
+
+/** @throws RangeError when the shape lacks a column of the resource's key */
 export function createEventRenderer(resource: Resource, shape: RowShape): EventRenderer {
   const withheld = shape.columns.map(({ name }) => name).filter((name) => !leaves(resource, name));
   const json = createEventJson(shape, resource.key, withheld);

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { assertTold } from '../delta/assert-told.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from '../delta/await-recorded.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
@@ -59,6 +60,7 @@ export async function openAsOf(
   await awaitRecorded(deps);
   await findCut(control, claim, moment);
   await assertNoResetSince(control, claim);
+  await assertTold(control, claim, null, deps);
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;

@@ -5,6 +5,7 @@ import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import { assertSameColumns } from './assert-same-columns.ts';
+import { assertTold } from './assert-told.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
 import type { DeltaBase } from './find-base.ts';
@@ -38,6 +39,7 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
   const { control, holder, snapshot, resourceRows } = deps;
   await awaitRecorded(deps);
   await assertNoReset(control, claim, base, snapshot);
+  await assertTold(control, claim, base.startLsn, deps);
   return {
     async *plan(selection, rowsPerChunk) {
       const { name } = selection.resource;

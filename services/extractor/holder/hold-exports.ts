@@ -111,7 +111,7 @@ function timeoutError(limitMs: number): ExportFailedError {
 
 /** The sessions are closed by now. If the store can't be reached either, the lease runs out and the export is claimed again. */
 async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
-  const judged = judgeFailure(error);
+  const judged = judgeFailure(error, claim.resources);
   const verdict = judged.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? judged.failure : judged;
   try {
     if (verdict.kind === 'fail') {

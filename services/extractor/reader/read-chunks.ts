@@ -112,7 +112,7 @@ async function readOne(
 
 /** If the store can't be reached either, the lease runs out and the chunk is claimed again. */
 async function endTry(chunk: ClaimedChunk, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
-  const judged = judgeFailure(error);
+  const judged = judgeFailure(error, [chunk.resource]);
   // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
   const verdict = judged.kind === 'give-way' && chunk.tries >= MAX_GIVE_WAYS ? judged.failure : judged;
   try {

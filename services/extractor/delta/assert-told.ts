@@ -1,0 +1,48 @@
+import type { Pool } from 'pg';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import type { RecordingDeps } from './await-recorded.ts';
+
+const IS_MIRRORED = `
+select exists (select from feed_state f join exports e on e.id = $1 where f.passed_lsn >= e.sealed_lsn) as is_mirrored`;
+
+/** Without a position (`$3`) everything since the cut or the start counts, whichever is earlier. */
+const FIND_SET_ASIDE = `
+select a.resource, a.since_at::text, a.until_lsn is null as is_lasting
+from feed_set_aside a join exports e on e.id = $1
+where a.resource = any($2) and a.since_lsn <= e.sealed_lsn
+  and (a.until_lsn is null or a.until_lsn > coalesce($3::pg_lsn, least(e.cut_lsn, e.start_lsn)))
+order by a.since_lsn desc limit 1`;
+
+/**
+ * Changes that were passed over while their resource was set aside are in no event. A reset tells so at both ends, yet between
+ * them, and under snapshots that see a later transaction and not the one at fault, only the span itself does.
+ *
+ * @param sinceLsn `X/Y`; null: since the export's cut
+ * @throws ExportFailedError when a resource of the export was set aside at any moment since then
+ */
+export async function assertTold(
+  control: Pool,
+  { id, resources }: ClaimedExport,
+  sinceLsn: string | null,
+  { waitWhile }: Pick<RecordingDeps, 'waitWhile'>,
+): Promise<void> {
+  await waitWhile(async () => {
+    const { rows } = await control.query<{ is_mirrored: boolean }>(IS_MIRRORED, [id]);
+    return rows[0]?.is_mirrored !== true;
+  });
+  const { rows } = await control.query<{ resource: string; since_at: string; is_lasting: boolean }>(
+    FIND_SET_ASIDE,
+    [id, resources, sinceLsn],
+  );
+  const found = rows[0];
+  if (found === undefined) return;
+  throw new ExportFailedError(
+    'feed_reset',
+    found.is_lasting
+      ? `Changes of ${found.resource} are not told since ${found.since_at}, because a row or its table can't be: ` +
+          'take an export of its present state.'
+      : `Changes of ${found.resource} were not told for some time since ${found.since_at}: ` +
+          'take an export without changes_since, or ask for a later moment.',
+  );
+}
