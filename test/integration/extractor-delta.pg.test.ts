@@ -73,13 +73,13 @@ async function addEvent(
   lsn: string,
   xid: number,
   key: number,
-  more: { account?: string; type?: string; resource?: string } = {},
+  more: { account?: string; type?: string; resource?: string; op?: string } = {},
 ) {
-  const { account = 'acct_1', type = 'order.updated', resource = 'orders' } = more;
+  const { account = 'acct_1', type = 'order.updated', resource = 'orders', op = null } = more;
   await db.query(
-    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
-     values ($1, (select count(*) from events), $2, $3, $4, $5, $6, '2026-01-02T10:00:00Z', '{}')`,
-    [lsn, account, xid, type, resource, JSON.stringify([String(key)])],
+    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload, op)
+     values ($1, (select count(*) from events), $2, $3, $4, $5, $6, '2026-01-02T10:00:00Z', '{}', $7)`,
+    [lsn, account, xid, type, resource, JSON.stringify([String(key)]), op],
   );
 }
 
@@ -113,6 +113,22 @@ test('keys with a chunk are its rows, and the others are deleted', async () => {
   const found: string[] = [];
   for await (const page of deleted.pages()) found.push(...page);
   expect(found).toEqual([2, 4, 5, 6, 7, 8, 9, 10, 11].map((key) => `["${key}"]`));
+});
+
+test('a record that came and went since the earlier export is not told as deleted', async () => {
+  await addEvent('0/70', 115, 1, { op: 'insert' });
+  await addEvent('0/71', 116, 1, { op: 'delete' });
+  await addEvent('0/72', 117, 2, { op: 'delete' });
+  await addEvent('0/73', 118, 2, { op: 'insert' });
+  await addEvent('0/74', 119, 2, { op: 'delete' });
+  await addEvent('0/75', 120, 3, { op: 'insert' });
+  expect(await collect()).toBe(3);
+  await assignKeys(db, CLAIM, 'orders', 0, [2]);
+  const deleted = readDeletedKeys(db, { exportId: 'exp_2', runAttempt: 1 }, 'orders');
+  expect(await deleted.count()).toEqual({ keyCount: 2, deletedCount: 1 });
+  const found: string[] = [];
+  for await (const page of deleted.pages()) found.push(...page);
+  expect(found).toEqual(['["2"]']);
 });
 
 test('the keys are gone once the export has ended', async () => {

@@ -56,16 +56,16 @@ export function chunkBoundsQuery(
     union all
     select ${affected}, a.is_in, a.place from pg_temp.${table} a
   ) m
-  window w as (order by ${names} rows between unbounded preceding and current row)
+  window w as (order by ${names}, place rows between unbounded preceding and current row)
 ) c where n % ${rowsPerChunk} = 0 or is_last order by n`,
     values,
   };
 }
 
-/** The affected keys in key order. */
+/** The affected keys in key order. Of keys that are equal, and told apart by their text, both queries have one order. */
 export function affectedKeysQuery(key: readonly TypedKeyColumn[], table: string): SqlQuery {
   const order = key.map((column, at) => typedValueSql(column, `a.key[${at + 1}]`)).join(', ');
-  return { text: `select a.place, a.is_in from pg_temp.${table} a order by ${order}`, values: [] };
+  return { text: `select a.place, a.is_in from pg_temp.${table} a order by ${order}, a.place`, values: [] };
 }
 
 /**

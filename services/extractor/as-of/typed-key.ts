@@ -1,6 +1,6 @@
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import { type KeyColumn, keyValueSql, readKeyColumns } from '../delta/key-columns.ts';
+import { type KeyColumn, keyValueSql, readKeyColumns, sameValueSql } from '../delta/key-columns.ts';
 import { columnOf, SELECTED } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 
@@ -42,6 +42,6 @@ export function sameKeySql(
   affected: (column: TypedKeyColumn, at: number) => string,
 ): string {
   return key
-    .map((column, at) => `${columnOf(SELECTED, column.name)} = ${affected(column, at)}`)
+    .map((column, at) => sameValueSql(column, columnOf(SELECTED, column.name), affected(column, at)))
     .join(' and ');
 }

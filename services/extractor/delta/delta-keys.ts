@@ -50,7 +50,12 @@ export async function assertNoReset(
   );
 }
 
-/** Collects the keys of one resource's changed records, in order. They are this run's own. @returns how many there are */
+/**
+ * Collects the keys of one resource's changed records, in order. They are this run's own. A record whose first change since the
+ * base is its insert was not in the base: if it is gone again there is nothing to tell of it.
+ *
+ * @returns how many there are
+ */
 export async function collectKeys(
   pool: Pool,
   claim: ClaimedExport,
@@ -65,9 +70,12 @@ export async function collectKeys(
   return inTransaction(pool, async (db) => {
     await db.query(`set local statement_timeout = '${FILL_TIMEOUT}'`);
     const { rowCount } = await db.query(
-      `insert into export_keys (export_id, run_attempt, resource, place, record_key)
-       select $1, $2, $7, row_number() over (order by ${order.join(', ')}) - 1, k.record_key
-       from (select distinct v.record_key ${SINCE_BASE} and v.resource = $7 and v.type <> 'feed.reset') k`,
+      `insert into export_keys (export_id, run_attempt, resource, place, record_key, was_in)
+       select $1, $2, $7, row_number() over (order by ${order.join(', ')}) - 1, k.record_key, k.op is distinct from 'insert'
+       from (
+         select distinct on (v.record_key) v.record_key, v.op ${SINCE_BASE} and v.resource = $7 and v.type <> 'feed.reset'
+         order by v.record_key, v.commit_lsn, v.idx
+       ) k`,
       [...since(claim, base, snapshot), resource],
     );
     return rowCount ?? 0;

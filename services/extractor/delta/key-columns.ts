@@ -38,6 +38,20 @@ export function keyValueSql({ sqlType, kind }: KeyColumn, wireText: string): str
   return kind === 'bytes' ? `decode(${wireText}, 'base64')` : `${wireText}::${sqlType}`;
 }
 
+/** Types whose equal values always have one text. All others may print equal values differently, or be compared by a collation. */
+const ONE_TEXT_KINDS: ReadonlySet<KeyColumn['kind']> = new Set(['int', 'long', 'boolean', 'bytes']);
+
+/**
+ * That a column has this very value: equal, so that its index finds it, and printed alike. A record is its key's text, as files
+ * and events show it: `Ann` is not found as `ANN`, though citext takes the two as equal.
+ */
+export function sameValueSql({ kind, sqlType }: KeyColumn, place: string, value: string): string {
+  if (ONE_TEXT_KINDS.has(kind) || sqlType === 'uuid') return `${place} = ${value}`;
+  // `concat` prints as files do, where a cast to text would take the padding from char(n).
+  const printed = (expression: string) => `pg_catalog.concat(${expression}) collate "C"`;
+  return `${place} = ${value} and ${printed(place)} = ${printed(value)}`;
+}
+
 /** What puts wire texts in the order of their values: numbers by size, anything else by its characters. */
 export function keyOrderSql({ sqlType, kind }: KeyColumn, wireText: string): string {
   const isNumber = kind === 'int' || kind === 'long' || sqlType.startsWith('numeric');

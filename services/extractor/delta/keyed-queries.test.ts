@@ -40,7 +40,8 @@ const KEYS = [
 
 const FROM =
   'from unnest($2::text[], $3::text[]) with ordinality as k(c0, c1, place) join "shop"."lines" t ' +
-  'on t."code" = k.c0::text and t."position" = k.c1::integer ' +
+  'on t."code" = k.c0::text and pg_catalog.concat(t."code") collate "C" = pg_catalog.concat(k.c0::text) collate "C" ' +
+  'and t."position" = k.c1::integer ' +
   'where t."account_id" = $1 and t."deleted_at" is null order by k.place';
 
 test('keys are looked up by their values, column by column, among the selected rows', () => {

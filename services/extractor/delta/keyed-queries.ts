@@ -1,7 +1,7 @@
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import type { SqlQuery } from '../chunk-queries.ts';
 import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../row-selection.ts';
-import { type KeyColumn, keyValueSql } from './key-columns.ts';
+import { type KeyColumn, keyValueSql, sameValueSql } from './key-columns.ts';
 
 /** Wire texts of the key columns, in key order. */
 export type RecordKeyTexts = readonly string[];
@@ -40,8 +40,8 @@ function keyedQuery(
   const values: (string | readonly string[])[] = [...selectionValues];
   const arrays = columns.map((_, at) => `$${values.push(keys.map((key) => key[at] ?? ''))}::text[]`);
   const names = columns.map((_, at) => `c${at}`);
-  const same = columns.map(
-    (column, at) => `${columnOf(SELECTED, column.name)} = ${keyValueSql(column, `k.c${at}`)}`,
+  const same = columns.map((column, at) =>
+    sameValueSql(column, columnOf(SELECTED, column.name), keyValueSql(column, `k.c${at}`)),
   );
   return {
     text:
