@@ -13,6 +13,7 @@ function run(state: RateState, itemsASecond: number, seconds: number): RateState
 test('the first rate is the first measured one', () => {
   const state = { rate: null, atMs: 0, processed: 0 };
   expect(smoothRate(state, 500, 100)).toBe(state);
+  expect(smoothRate(state, 2_000, 0)).toBe(state);
   expect(smoothRate(state, 2_000, 100)).toEqual({ rate: 50, atMs: 2_000, processed: 100 });
 });
 

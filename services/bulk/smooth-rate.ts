@@ -16,6 +16,8 @@ export function smoothRate(state: RateState, nowMs: number, processed: number): 
   const elapsedMs = nowMs - state.atMs;
   if (elapsedMs < LEAST_STEP_MS) return state;
   const recent = ((processed - state.processed) * 1_000) / elapsedMs;
+  // Nothing done yet is no rate; the first one is measured from the start, or it would be some time until it is forgotten.
+  if (state.rate === null && recent === 0) return state;
   const weight = 1 - Math.exp(-elapsedMs / TIME_CONSTANT_MS);
   const rate = state.rate === null ? recent : state.rate + weight * (recent - state.rate);
   return { rate, atMs: nowMs, processed };

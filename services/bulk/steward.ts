@@ -1,9 +1,17 @@
 import type { Pool } from 'pg';
-import { countResults, noteResults } from '../../shared/bulk/ledger.ts';
+import { countResults, type LedgerCounts, noteResults } from '../../shared/bulk/ledger.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { endJob, findEndingJobs, findUnsettledChunks } from './store/end-job.ts';
+import { countedFailure } from './repeated-failure.ts';
+import { SourceAnswerError } from './source-answer-error.ts';
+import {
+  endJob,
+  findEndingJobs,
+  findUnsettledChunks,
+  leaveUncounted,
+  type UnsettledChunk,
+} from './store/end-job.ts';
 import { reportChunk } from './store/report-chunk.ts';
 import { resumeRefilled, startJobs } from './store/start-jobs.ts';
 import { unansweredItems } from './work/unanswered-items.ts';
@@ -32,17 +40,36 @@ export function createSteward(deps: StewardDeps): Worker {
 }
 
 /** Safe to run by any number of processes at once. */
-export async function stewardRound({ control, source, log, now }: StewardDeps): Promise<void> {
+export async function stewardRound(deps: StewardDeps): Promise<void> {
+  const { control, log, now } = deps;
   for (const jobId of await startJobs(control, now())) log.info('bulk.job_started', { jobId });
   for (const jobId of await resumeRefilled(control, now())) log.info('bulk.job_resumed', { jobId });
   for (const jobId of await findEndingJobs(control)) {
-    // Chunks that were begun and not reported: what is in the ledger is in the counts, or the two would disagree for ever.
-    for (const chunk of await findUnsettledChunks(control, jobId)) {
-      await noteResults(source, jobId, unansweredItems(chunk));
-      const counts = await countResults(source, jobId, chunk.firstSeq, chunk.firstSeq + chunk.itemCount);
-      await reportChunk(control, { ...chunk, counts, delayMs: 0 }, now());
+    try {
+      for (const chunk of await findUnsettledChunks(control, jobId)) await settle(chunk, deps);
+      const status = await endJob(control, jobId);
+      if (status !== undefined) log.info('bulk.job_ended', { jobId, status });
+    } catch (error) {
+      // One job that can't end now is in the way of no other.
+      log.warn('bulk.job_not_ended', { jobId, error });
     }
-    const status = await endJob(control, jobId);
-    if (status !== undefined) log.info('bulk.job_ended', { jobId, status });
   }
+}
+
+/**
+ * Brings a chunk up to date that was begun and not reported: what is in the ledger is in the counts, or the two would disagree for
+ * ever. Only where the source refuses to tell, for a reason that does not pass, do the counts stay as they were.
+ */
+async function settle(chunk: UnsettledChunk, { control, source, log, now }: StewardDeps): Promise<void> {
+  const { jobId, firstSeq, itemCount } = chunk;
+  let counts: LedgerCounts;
+  try {
+    await noteResults(source, jobId, unansweredItems(chunk));
+    counts = await countResults(source, jobId, firstSeq, firstSeq + itemCount);
+  } catch (error) {
+    if (countedFailure(new SourceAnswerError(error)) === undefined) throw error;
+    log.error('bulk.chunk_not_counted', { jobId, chunk: chunk.chunk, error });
+    return leaveUncounted(control, chunk);
+  }
+  await reportChunk(control, { ...chunk, counts, delayMs: 0 }, now());
 }

@@ -31,7 +31,8 @@ export interface NumberedItem {
 
 /**
  * One statement that changes the rows of many items and writes what became of each into the ledger. Items that the ledger has
- * are left out; rows that somebody else holds locked are left for later, unless `isLast`, which makes them fail.
+ * are left out; rows that somebody else holds locked are left for later, unless `isLast`, which makes them fail. Without an item
+ * it changes nothing, and still needs every right and column.
  *
  * - `item`: those that have no ledger row yet. The bounds keep a plan that reads the ledger by its index within the chunk;
  * - `held`: their rows, locked. `skip locked` waits for nobody, so that no chunk can deadlock with another;
@@ -75,7 +76,7 @@ with item as materialized (
 ), held as materialized (
   select i.seq, ${names.map((name) => `i.${name}`).join(', ')}, ${skipCodeSql(application, binder)} as skip_code
   from item i join ${from} on ${isRowOf('i')}
-  for update of ${ROW} skip locked
+  for ${lockOf(application)} of ${ROW} skip locked
 ), decided as materialized (
   select i.seq, i.item_id, i.line, case
       when h.seq is not null then h.skip_code
@@ -100,7 +101,31 @@ select (select count(*) from noted where status = 'succeeded')::text as noted, (
   return { text, values: binder.values };
 }
 
+/**
+ * The lock that PostgreSQL itself takes for the change. The stronger one conflicts with the key-share lock of a foreign key check, and
+ * would find a record held whose children are only being inserted.
+ */
+function lockOf(application: Application): 'update' | 'no key update' {
+  const { table, operation } = application;
+  if (operation.kind === 'delete' && !operation.isSoft) return 'update';
+  const changesKey = changedColumns(application).some((name) => table.uniqueColumns.has(name));
+  return changesKey ? 'update' : 'no key update';
+}
+
+function changedColumns({ table, operation, params }: Application): string[] {
+  if (operation.kind === 'set') return [...Object.keys(operation.set), ...givenParams(operation, params)];
+  return table.resource.softDelete === undefined ? [] : [table.resource.softDelete];
+}
+
+function givenParams(
+  { fromParams }: Extract<BulkOperation, { kind: 'set' }>,
+  params: Application['params'],
+): string[] {
+  return fromParams.filter((name) => Object.hasOwn(params, name));
+}
+
 function seqBounds(items: readonly NumberedItem[]): [number, number] {
+  if (items.length === 0) return [0, 0];
   const seqs = items.map(({ seq }) => seq);
   return [Math.min(...seqs), Math.max(...seqs)];
 }
@@ -131,7 +156,7 @@ function assignments({ table, operation, params }: Application, { bind }: Binder
     return [`${quoteIdent(softDelete)} = now()`];
   }
   if (operation.kind !== 'set') throw new RangeError('only rows are changed by a statement');
-  const given = operation.fromParams.filter((name) => Object.hasOwn(params, name));
+  const given = givenParams(operation, params);
   const values = { ...operation.set, ...Object.fromEntries(given.map((name) => [name, params[name]])) };
   return Object.entries(values).map(([name, value]) => {
     const column = table.column(name);

@@ -15,6 +15,8 @@ export interface BulkTable {
   /** In key order. */
   readonly key: readonly ColumnDescription[];
   readonly account: ColumnDescription;
+  /** Columns of unique indexes, which foreign keys may refer to: whoever changes one keeps inserts of children waiting. */
+  readonly uniqueColumns: ReadonlySet<string>;
   /** Any column, also a hidden one; for what the catalog names. */
   column(name: string): ColumnDescription | undefined;
   /** A column that clients may know of. */
@@ -38,6 +40,7 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
     resource,
     key: resource.key.map(need),
     account: need(resource.account),
+    uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
     column,
     visibleColumn: (name) => visible.find((candidate) => candidate.name === name),
   };

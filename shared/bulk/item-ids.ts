@@ -33,7 +33,7 @@ export function canBeNamed(key: readonly ColumnDescription[]): boolean {
 export function readItemId(raw: RawId, key: readonly ColumnDescription[], line?: number): ListedItem {
   const place = line === undefined ? {} : { line };
   const parts = toParts(raw, key.length);
-  const shown = (typeof raw === 'object' ? JSON.stringify(raw) : String(raw)).slice(0, SHOWN_CHARACTERS);
+  const shown = showable(typeof raw === 'object' ? JSON.stringify(raw) : String(raw));
   if (parts === undefined) {
     const message = `must be a JSON array of ${key.length} values: ${key.map(({ name }) => name).join(', ')}`;
     return { id: shown, code: 'invalid_id', message, ...place };
@@ -47,6 +47,11 @@ export function readItemId(raw: RawId, key: readonly ColumnDescription[], line?:
     texts.push(text);
   }
   return { key: texts, ...place };
+}
+
+/** A text of a client's as PostgreSQL can hold it: without NUL, and without half of a character, also where it is cut. */
+function showable(text: string): string {
+  return text.slice(0, SHOWN_CHARACTERS).toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 /** The items with every repetition marked; the first of equal ones counts. */
@@ -84,7 +89,7 @@ function parseArray(text: string): unknown {
 }
 
 function canonicalText(text: string, { baseTypeOid }: ColumnDescription): string | undefined {
-  if (text.length > MAX_ID_CHARACTERS || text.includes('\0')) return undefined;
+  if (text.length > MAX_ID_CHARACTERS || text.includes('\0') || !text.isWellFormed()) return undefined;
   const range = INT_RANGE.get(baseTypeOid);
   if (range !== undefined) {
     if (!/^[+-]?\d{1,30}$/.test(text)) return undefined;

@@ -2,7 +2,8 @@ import pg from 'pg';
 
 /**
  * What a failed statement means for its items. `reject`: the database refuses what one of them would become; `too_slow`: fewer
- * at once may be in time; `wait`: something else is in the way for now; `stop`: the table, or the right to change it, is not what it was.
+ * at once may be in time; `wait`: something else is in the way for now; `stop`: the table, or the right to change it, is not what it
+ * was. The last two are only a guess from the code: a function of the product may raise any code for a single row.
  */
 export type SourceVerdict = 'reject' | 'too_slow' | 'wait' | 'stop';
 
@@ -29,21 +30,42 @@ function isOfProduct(code: string): boolean {
   return !CLASSES_OF_POSTGRES.has(code.slice(0, 2));
 }
 
+/** PL/pgSQL's `RAISE` says so, whatever code it is told to raise: the product's own word, never PostgreSQL's. */
+export function isRaised(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.routine === 'exec_stmt_raise';
+}
+
+/** Connections, resources, shutdowns, conflicts between transactions, and a table that is locked for a migration. */
+const OUTAGE = /^(08|40|53|57P0|55P03)/;
+
+/** Whether a database says that it is its own state, or others', that is in the way: tried again, the same statement may pass. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && OUTAGE.test(error.code ?? '');
+}
+
+/** Another transaction is in the way of this one. */
+const IN_THE_WAY = /^(40|55)/;
+
 /** The reason as a customer may read it: what a trigger says is meant for it, the rest names the rule only. */
 export function describeRejection(error: unknown): { code: string; message: string } {
   if (!(error instanceof pg.DatabaseError)) {
     return { code: 'rejected', message: 'The database did not change the record.' };
   }
-  if (error.code === STATEMENT_TIMED_OUT) {
+  const { code = '' } = error;
+  if (code === 'P0001' || isOfProduct(code) || isRaised(error)) {
+    return { code: 'rejected', message: error.message.slice(0, MAX_MESSAGE) };
+  }
+  if (code === STATEMENT_TIMED_OUT) {
     return { code: 'timeout', message: 'The database needs too long to change the record.' };
   }
-  if (error.code === 'P0001' || isOfProduct(error.code ?? ''))
-    return { code: 'rejected', message: error.message.slice(0, MAX_MESSAGE) };
-  if (error.code?.startsWith('23') === true) {
+  if (code.startsWith('23')) {
     const rule = error.constraint === undefined ? '' : ` ${error.constraint}`;
-    return { code: 'constraint_violation', message: `The change breaks the rule${rule} (${error.code}).` };
+    return { code: 'constraint_violation', message: `The change breaks the rule${rule} (${code}).` };
   }
-  return { code: 'rejected', message: `The database refuses the value (${error.code}).` };
+  if (IN_THE_WAY.test(code)) {
+    return { code: 'conflict', message: `Another transaction kept the record from being changed (${code}).` };
+  }
+  return { code: 'rejected', message: `The database refuses the change (${code}).` };
 }
 
 const MAX_MESSAGE = 500;

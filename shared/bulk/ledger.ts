@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { ItemResult, ItemStatus } from '../domain/bulk.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
@@ -159,6 +160,9 @@ export interface NotedResult {
   readonly line: number | null;
 }
 
+/** A text has a character that the source's encoding does not have. */
+const NO_SUCH_CHARACTER = '22P05';
+
 /** Items that have a row keep it. */
 export async function noteResults(
   db: Queryable,
@@ -166,6 +170,26 @@ export async function noteResults(
   results: readonly NotedResult[],
 ): Promise<void> {
   if (results.length === 0) return;
+  try {
+    await insertResults(db, jobId, results, (text) => text);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== NO_SUCH_CHARACTER) throw error;
+    // An ID that no row of this database can have is told all the same, or its job would never end.
+    await insertResults(db, jobId, results, toAscii);
+  }
+}
+
+/** As JSON escapes characters. */
+function toAscii(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+async function insertResults(
+  db: Queryable,
+  jobId: string,
+  results: readonly NotedResult[],
+  spell: (text: string) => string,
+): Promise<void> {
   await db.query(
     `insert into ${LEDGER} (job_id, seq, item_id, status, code, message, line)
      select $1, t.* from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[]) as t
@@ -173,10 +197,10 @@ export async function noteResults(
     [
       jobId,
       results.map(({ seq }) => seq),
-      results.map(({ itemId }) => itemId),
+      results.map(({ itemId }) => spell(itemId)),
       results.map(({ status }) => status),
       results.map(({ code }) => code),
-      results.map(({ message }) => message),
+      results.map(({ message }) => (message === null ? null : spell(message))),
       results.map(({ line }) => line),
     ],
   );

@@ -124,9 +124,10 @@ async function applyInTime(
   const endsAtMs = performance.now() + limitMs;
   let reason = `the ${limitMs / 1_000} s of a synchronous request were over`;
   try {
-    return await applyItems(applicationOf(run), items, {
+    await applyItems(applicationOf(run), items, {
       source,
       signal,
+      whenHeld: 'fail',
       isStillOurs: () => !signal.aborted,
       isAnnounced: false,
       statementLimitMs: () =>

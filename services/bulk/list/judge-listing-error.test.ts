@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-import { judgeListingError, SourceAnswerError } from './judge-listing-error.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
+import { judgeListingError } from './judge-listing-error.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
 const network = (code: string) => Object.assign(new Error('inside'), { code });

@@ -3,29 +3,17 @@ import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-
-/** What the source said when it was asked for a job's items. The control store's errors look the same, and are no job's fault. */
-export class SourceAnswerError extends Error {
-  override readonly name = 'SourceAnswerError';
-
-  constructor(cause: unknown) {
-    super("asking the source for a job's items", { cause });
-  }
-}
+import type { JobFailure } from '../repeated-failure.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
 
 /** Each takes as long as a statement may (list-filter.ts), so a query that is not done by then is the job's own fault. */
 const MAX_SLOW_TRIES = 3;
 
-export interface ListingFailure {
-  readonly code: string;
-  readonly message: string;
-}
-
 /**
- * What a failed listing means for its job, and what its customer is told. Undefined: it is tried again, for as long as it takes. Only what
- * is about the job itself ends it; a source, a storage or a control store that is not reachable now is not.
+ * What a failed listing means for its job, and what its customer is told. Undefined: it is tried again. Only what is about the job itself
+ * ends it at once; a source, a storage or a control store that is not reachable now is not.
  */
-export function judgeListingError(error: unknown, tries: number): ListingFailure | undefined {
+export function judgeListingError(error: unknown, tries: number): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
   if (error instanceof FilterError) {
     return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
@@ -43,7 +31,7 @@ export function judgeListingError(error: unknown, tries: number): ListingFailure
   return undefined;
 }
 
-function judgeSource(cause: unknown, tries: number): ListingFailure | undefined {
+function judgeSource(cause: unknown, tries: number): JobFailure | undefined {
   switch (cause instanceof SetupError ? 'stop' : judgeSourceError(cause)) {
     case 'wait':
       return undefined;

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { keyOf, type Statement } from '../../../shared/bulk/select-items.ts';
 import type { ListedItem } from '../../../shared/domain/bulk.ts';
-import { SourceAnswerError } from './judge-listing-error.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
 
 const PAGE_ITEMS = 10_000;
 

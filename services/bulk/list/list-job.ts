@@ -9,8 +9,8 @@ import type { Storage } from '../../../shared/storage/storage.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/store/bulk-chunks.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { startPulse } from '../pulse.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
 import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
-import { SourceAnswerError } from './judge-listing-error.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 

@@ -2,6 +2,7 @@ import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { countedFailure, repeatedFailure } from '../repeated-failure.ts';
 import { claimListing, releaseListing } from '../store/claim-listing.ts';
 import { failJob } from '../store/end-job.ts';
 import { judgeListingError } from './judge-listing-error.ts';
@@ -43,11 +44,13 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
     if (total === undefined) await releaseListing(control, claim, 0);
   } catch (error) {
     const tries = claim.listCount - claim.round;
-    const failure = judgeListingError(error, tries);
+    const name = countedFailure(error);
+    const count = name === claim.lastFailure ? claim.failureCount + 1 : 1;
+    const failure = judgeListingError(error, tries) ?? repeatedFailure(name ?? null, count);
     if (failure === undefined) {
       const retryInMs = backoffMs(tries - 1, RETRY);
       log.warn('bulk.listing_failed', { error, tries, retryInMs });
-      await releaseListing(control, claim, retryInMs);
+      await releaseListing(control, claim, retryInMs, name);
     } else {
       log.error('bulk.job_failed', { code: failure.code, error });
       await failJob(control, claim.jobId, failure);

@@ -18,6 +18,11 @@ export interface ClaimedChunk {
   readonly items: readonly ListedItem[];
   /** Quota that a worker which died had set aside, of which it may have used some: the ledger tells. */
   readonly reserved: number;
+  /** How the attempts before this one failed, and how many in a row in this way. */
+  readonly lastFailure: string | null;
+  readonly failureCount: number;
+  /** How long its last items have been waited for, because others hold their rows. */
+  readonly heldBeforeMs: number;
   readonly request: BulkRequest;
   readonly accountId: string;
   /** The account column's value in the source. */
@@ -75,21 +80,27 @@ limit 10`;
 const LOCK_JOB = `
 select from bulk_jobs where id = $1 and status = 'running' and ending is null for share`;
 
+/** How an attempt failed whose worker was not heard of again. */
+export const WORKER_LOST = 'worker_lost';
+
 const CLAIM = `
 with abandoned as materialized (
-  select c.chunk, c.reserved from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
+  select c.chunk, c.reserved, true as is_abandoned from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
   order by c.lease_expires_at limit 1 for update skip locked
 ), waiting as materialized (
-  select c.chunk, c.reserved from bulk_chunks c where c.job_id = $1 and ${WAITING}
+  select c.chunk, c.reserved, false as is_abandoned from bulk_chunks c where c.job_id = $1 and ${WAITING}
   order by c.chunk limit 1 for update skip locked
 ), wanted as materialized (
   select * from abandoned union all select * from waiting limit 1
 )
 update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner = $2,
-  lease_expires_at = now() + $3 * interval '1 second'
+  lease_expires_at = now() + $3 * interval '1 second',
+  failure = case when wanted.is_abandoned then '${WORKER_LOST}' else c.failure end,
+  failure_count = case when not wanted.is_abandoned then c.failure_count
+    when c.failure = '${WORKER_LOST}' then c.failure_count + 1 else 1 end
 from wanted, bulk_jobs j join accounts a on a.id = j.account_id
 where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
-returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved,
+returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, c.failure, c.failure_count, c.held_ms,
   j.request::text, j.account_id, a.source_id`;
 
 interface ChunkRow {
@@ -98,6 +109,9 @@ interface ChunkRow {
   first_seq: number;
   items: string;
   reserved: number;
+  failure: string | null;
+  failure_count: number;
+  held_ms: string;
   request: string;
   account_id: string;
   source_id: string;
@@ -140,6 +154,9 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     firstSeq: row.first_seq,
     items: JSON.parse(row.items) as ListedItem[],
     reserved: row.reserved,
+    lastFailure: row.failure,
+    failureCount: row.failure_count,
+    heldBeforeMs: Number(row.held_ms),
     // Its parameters may hold numbers that a double would change.
     request: parseExactJson(row.request) as BulkRequest,
     accountId: row.account_id,
@@ -161,4 +178,27 @@ export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<St
   const [row] = rows;
   if (row === undefined) return 'lost';
   return row.is_called_off ? 'called_off' : 'held';
+}
+
+/**
+ * Gives a chunk back without a report. What it has set aside stays so until the next attempt has reported what was done.
+ *
+ * @param failure how the attempt failed, where that counts
+ * @returns false when another has the chunk
+ */
+export async function releaseChunk(
+  db: Queryable,
+  claim: ClaimedChunk,
+  delayMs: number,
+  failure: string | undefined,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update bulk_chunks set state = 'waiting', lease_owner = null, lease_expires_at = null,
+       not_before = now() + $5 * interval '1 millisecond',
+       failure_count = case when $6::text is null then failure_count when failure = $6 then failure_count + 1 else 1 end,
+       failure = coalesce($6, failure)
+     where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working'`,
+    [claim.jobId, claim.chunk, claim.attempt, claim.owner, delayMs, failure ?? null],
+  );
+  return rowCount === 1;
 }

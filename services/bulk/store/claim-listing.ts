@@ -23,6 +23,9 @@ export interface ClaimedListing {
   /** Items and chunks of the rounds before, from which this one's are numbered on. */
   readonly listedItems: number;
   readonly listedChunks: number;
+  /** How the listings before this one failed, and how many in a row in this way. */
+  readonly lastFailure: string | null;
+  readonly failureCount: number;
 }
 
 const CLAIM = `
@@ -32,7 +35,7 @@ where j.id = (
   where (status = 'running' or status = 'pending' and admitted_at is not null) and ending is null and listed_at is null
     and (lease_expires_at is null or lease_expires_at < now())
   order by created_at, id limit 1 for update skip locked)
-returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.started_at is not null as started,
+returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.failure, j.failure_count, j.started_at is not null as started,
   (select path from bulk_files f where f.id = j.file_id) as path,
   (select source_id from accounts a where a.id = j.account_id) as source_id`;
 
@@ -45,6 +48,8 @@ interface ListingRow {
   list_round: number;
   listed_items: string;
   listed_chunks: number;
+  failure: string | null;
+  failure_count: number;
   started: boolean;
 }
 
@@ -69,6 +74,8 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
       round: row.list_round,
       listedItems: Number(row.listed_items),
       listedChunks: row.listed_chunks,
+      lastFailure: row.failure,
+      failureCount: row.failure_count,
     };
   });
 }
@@ -100,6 +107,7 @@ export function finishListing(
       `update bulk_jobs set total = $4, listed_at = clock_timestamp(), last_updated_at = clock_timestamp(),
          status = case when status = 'pending' then 'running' else status end,
          started_at = coalesce(started_at, clock_timestamp()),
+         failure = null, failure_count = 0,
          rate_at = $5, lease_owner = null, lease_expires_at = null where ${HELD}`,
       [...fence(claim), total, new Date(nowMs)],
     );
@@ -109,10 +117,18 @@ export function finishListing(
   });
 }
 
-/** Lets another try, after a while. */
-export async function releaseListing(db: Queryable, claim: ClaimedListing, delayMs: number): Promise<void> {
+/** Lets another try, after a while. @param failure how this try failed, where that counts */
+export async function releaseListing(
+  db: Queryable,
+  claim: ClaimedListing,
+  delayMs: number,
+  failure?: string,
+): Promise<void> {
   await db.query(
-    `update bulk_jobs set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond' where ${HELD}`,
-    [...fence(claim), delayMs],
+    `update bulk_jobs set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond',
+       failure_count = case when $5::text is null then failure_count when failure = $5 then failure_count + 1 else 1 end,
+       failure = coalesce($5, failure)
+     where ${HELD}`,
+    [...fence(claim), delayMs, failure ?? null],
   );
 }

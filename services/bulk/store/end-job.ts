@@ -60,6 +60,18 @@ export async function findUnsettledChunks(db: Queryable, jobId: string): Promise
   }));
 }
 
+/** Ends the claim of a chunk whose results can't be counted, so that its job can end. */
+export async function leaveUncounted(
+  db: Queryable,
+  { jobId, chunk, attempt }: UnsettledChunk,
+): Promise<void> {
+  await db.query(
+    `update bulk_chunks set state = 'waiting', attempt = 0, lease_owner = null, lease_expires_at = null
+     where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done'`,
+    [jobId, chunk, attempt],
+  );
+}
+
 /**
  * Rounds of listing with live semantics. Each finds only items that the job has not had, so that rows which its own changes
  * make match again end nothing; this bounds a job whose product makes new matches faster than it works them off.

@@ -15,6 +15,10 @@ export interface ChunkReport {
   readonly counts: LedgerCounts;
   /** Before it is claimed again, if it is not done. Null: its worker goes on with it. */
   readonly delayMs: number | null;
+  /** How the attempt failed, null: it did not. Absent while it goes on, or when its failure says nothing of the chunk. */
+  readonly failure?: string | null | undefined;
+  /** How long items have been waited for in all whose rows others hold; absent: as before. */
+  readonly heldMs?: number | undefined;
 }
 
 interface HeldChunk {
@@ -101,7 +105,11 @@ async function saveChunk(
        lease_owner = case when $9 is null then lease_owner end,
        lease_expires_at = case when $9 is null then lease_expires_at end,
        not_before = now() + $9 * interval '1 millisecond',
-       reserved = $10, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8
+       reserved = $10, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8,
+       failure_count = case when $12 then failure_count when $11::text is null then 0
+         when failure = $11 and succeeded + failed + skipped = $5::int + $6::int + $7::int then failure_count + 1 else 1 end,
+       failure = case when $12 then failure else $11 end,
+       held_ms = coalesce($13, held_ms)
      where job_id = $1 and chunk = $2`,
     [
       report.jobId,
@@ -114,6 +122,9 @@ async function saveChunk(
       JSON.stringify(counts.errorCounts),
       report.delayMs,
       reserved,
+      report.failure ?? null,
+      report.failure === undefined,
+      report.heldMs ?? null,
     ],
   );
 }

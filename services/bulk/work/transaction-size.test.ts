@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createTransactionSize } from './transaction-size.ts';
+import { createTransactionSize, createTransactionSizes } from './transaction-size.ts';
 
 /** Transactions of a source that takes so long for each item, and for each commit. */
 function settle(itemMs: number, commitMs: number): number {
@@ -10,7 +10,7 @@ function settle(itemMs: number, commitMs: number): number {
 
 test('the size settles where a transaction takes some twenty milliseconds', () => {
   expect(settle(0.05, 5)).toBe(300);
-  expect(settle(0.1, 10)).toBe(100);
+  expect(settle(0.1, 10)).toBe(99);
 });
 
 test('it has bounds: a commit is not made for a few items, nor for more than a chunk', () => {
@@ -18,11 +18,34 @@ test('it has bounds: a commit is not made for a few items, nor for more than a c
   expect(settle(0.001, 1)).toBe(1_000);
 });
 
-test('one stall halves it at most, and the rest of a chunk says nothing', () => {
+test('items that take long by themselves are done one by one', () => {
+  expect(settle(300, 5)).toBe(1);
+});
+
+test('no transaction of unknown items is long, and a slow-down shows within three of them', () => {
   const size = createTransactionSize();
+  expect(size.items * 100).toBeLessThanOrEqual(1_000);
+  for (let n = 0; n < 10; n += 1) size.note(size.items, 1);
+  expect(size.items).toBe(1_000);
+  for (let n = 0; n < 3; n += 1) size.note(size.items, size.items * 25);
+  expect(size.items).toBeLessThan(25);
+});
+
+test('one stall quarters it at most, and the rest of a chunk says nothing', () => {
+  const size = createTransactionSize();
+  for (let n = 0; n < 4; n += 1) size.note(size.items, 10);
   const before = size.items;
-  size.note(before, 5_000);
-  expect(size.items).toBe(before / 2);
-  size.note(10, 0.1);
-  expect(size.items).toBe(before / 2);
+  size.note(before, 400);
+  expect(size.items).toBe(before / 4);
+  size.note(4, 0.1);
+  expect(size.items).toBe(before / 4);
+});
+
+test('each job has a size of its own', () => {
+  const sizes = createTransactionSizes();
+  sizes.of('a').note(10, 5);
+  expect(sizes.of('a').items).toBe(40);
+  expect(sizes.of('b').items).toBe(10);
+  for (let n = 0; n < 200; n += 1) sizes.of(`c${n}`);
+  expect(sizes.of('a').items).toBe(10);
 });

@@ -11,9 +11,17 @@ export interface TransactionSize {
 
 /** Long enough that what each transaction costs beside its items stays the smaller part. */
 const AIM_MS = 20;
-const MIN_ITEMS = 25;
 const MAX_ITEMS = 1_000;
-const FIRST_ITEMS = 250;
+
+/** A transaction costs something beside its items: fewer than this only where one item alone takes longer than `AIM_MS`. */
+const FEW_ITEMS = 25;
+
+/** Few, because nothing is known of what an item costs; it grows fourfold from here. */
+const FIRST_ITEMS = 10;
+
+/** No single transaction, which may have met with a stall, changes the size by more. */
+const MAX_GROWTH = 4;
+const MAX_SHRINKAGE = 1 / 4;
 
 export function createTransactionSize(): TransactionSize {
   let items = FIRST_ITEMS;
@@ -24,9 +32,32 @@ export function createTransactionSize(): TransactionSize {
     note(count, tookMs) {
       // A short one, as at the end of a chunk, costs mostly what does not depend on its items, and says little.
       if (count < items / 2) return;
-      // One that met with a stall must not shrink the next to nothing, nor a quick one make it much longer.
-      const factor = Math.min(2, Math.max(0.5, AIM_MS / Math.max(tookMs, 1)));
-      items = Math.round(Math.min(MAX_ITEMS, Math.max(MIN_ITEMS, items * factor)));
+      const factor = Math.min(MAX_GROWTH, Math.max(MAX_SHRINKAGE, AIM_MS / Math.max(tookMs, 1)));
+      const least = tookMs / count > AIM_MS ? 1 : FEW_ITEMS;
+      items = Math.round(Math.min(MAX_ITEMS, Math.max(least, items * factor)));
+    },
+  };
+}
+
+/** Sizes by job: what an item costs is a matter of its operation, its table and its account. */
+export interface TransactionSizes {
+  of(jobId: string): TransactionSize;
+}
+
+/** Jobs whose size is remembered; of others it is found again within a second. */
+const MAX_JOBS = 100;
+
+export function createTransactionSizes(): TransactionSizes {
+  const byJob = new Map<string, TransactionSize>();
+  return {
+    of(jobId) {
+      const size = byJob.get(jobId) ?? createTransactionSize();
+      // Behind all others, so that the first one is the one that was not asked for the longest.
+      byJob.delete(jobId);
+      byJob.set(jobId, size);
+      const [oldest] = byJob.keys();
+      if (byJob.size > MAX_JOBS && oldest !== undefined) byJob.delete(oldest);
+      return size;
     },
   };
 }

@@ -7,10 +7,7 @@ const REPORT_MS = 1_000;
  * Does the work and reports meanwhile, never two reports at once: one that was counted before another and saved after it
  * would make counts go down. A report that fails is left out, because the one at the end tells all.
  */
-export async function whileReporting(
-  work: () => Promise<void>,
-  report: () => Promise<unknown>,
-): Promise<void> {
+export async function whileReporting<T>(work: () => Promise<T>, report: () => Promise<unknown>): Promise<T> {
   const over = new AbortController();
   const loop = async () => {
     while (!over.signal.aborted) {
@@ -20,7 +17,7 @@ export async function whileReporting(
   };
   const reporting = loop();
   try {
-    await work();
+    return await work();
   } finally {
     over.abort();
     await reporting;

@@ -10,10 +10,12 @@ import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { type Pulse, startPulse } from '../pulse.ts';
+import { countedFailure, retryDelayMs } from '../repeated-failure.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
 import { beginItems } from '../store/begin-items.ts';
-import { type ClaimedChunk, renewChunk } from '../store/claim-chunk.ts';
+import { type ClaimedChunk, releaseChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
-import { reportChunk } from '../store/report-chunk.ts';
+import { type ChunkReport, reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
 import type { TransactionSize } from './transaction-size.ts';
 import { whileReporting } from './while-reporting.ts';
@@ -23,6 +25,8 @@ export interface WorkDeps {
   readonly source: Pool;
   readonly catalog: Catalog;
   readonly httpConcurrency: number;
+  /** How long items are waited for whose rows others hold. */
+  readonly heldRowMs: number;
   now(): number;
   readonly size: TransactionSize;
   /** Told how long the source was busy with the chunk. */
@@ -30,13 +34,16 @@ export interface WorkDeps {
 }
 
 /** How a try of a chunk went. */
-export type ChunkOutcome = 'worked' | 'waiting_for_quota' | 'quota_exhausted' | 'lost';
+export type ChunkOutcome = 'worked' | 'rows_held' | 'waiting_for_quota' | 'quota_exhausted' | 'lost';
 
 /** A chunk that others' reservations leave nothing for is looked at again after this. */
 const QUOTA_DELAY_MS = 200;
 
-/** A chunk whose try failed is left alone this long. */
-const RETRY_MS = 1_000;
+/** A chunk whose last rows others hold is looked at again after a quarter of the time that it has waited so far, within these bounds. */
+const HELD_DELAY = { part: 1 / 4, minMs: 500, maxMs: 10_000 };
+
+/** Of a statement with several items, so that counts move and rows are not locked for longer; one item may take what the pool allows. */
+const STATEMENT_LIMIT_MS = 1_500;
 
 /**
  * Works on what is left of a chunk and reports it. Whatever happens in between, the report says what the ledger holds by then.
@@ -49,23 +56,63 @@ export async function workChunk(
   stopping: AbortSignal,
 ): Promise<ChunkOutcome> {
   const { control, source } = deps;
+  const startedAtMs = performance.now();
   const endSeq = claim.firstSeq + claim.items.length;
-  const report = async (delayMs: number | null) => {
-    const counts = await countResults(source, claim.jobId, claim.firstSeq, endSeq);
-    return reportChunk(control, { ...claim, counts, delayMs }, deps.now());
+  const report = async (how: Pick<ChunkReport, 'delayMs' | 'failure' | 'heldMs'>) => {
+    const counts = await asked(countResults(source, claim.jobId, claim.firstSeq, endSeq));
+    const { jobId, chunk, attempt } = claim;
+    return reportChunk(control, { jobId, chunk, attempt, counts, ...how }, deps.now());
   };
   await using pulse = startPulse(() => renewChunk(control, claim), stopping);
   let outcome: ChunkOutcome;
   try {
-    outcome = await work(claim, deps, pulse, () => report(null));
+    outcome = await work(claim, deps, pulse, () => report({ delayMs: null }));
   } catch (error) {
     const wasCalledOff = error instanceof NotOursError || pulse.signal.aborted;
-    const isOurs = await report(wasCalledOff ? 0 : RETRY_MS);
+    const isOurs = await giveBack(claim, deps, report, wasCalledOff ? undefined : error);
     if (wasCalledOff) return isOurs ? 'worked' : 'lost';
     throw error;
   }
-  const isOurs = await report(outcome === 'waiting_for_quota' ? QUOTA_DELAY_MS : 0);
+  const waitedMs = claim.heldBeforeMs + performance.now() - startedAtMs;
+  const delayMs =
+    outcome === 'waiting_for_quota' ? QUOTA_DELAY_MS : outcome === 'rows_held' ? heldDelayMs(waitedMs) : 0;
+  const heldMs = outcome === 'rows_held' ? Math.round(waitedMs + delayMs) : undefined;
+  const isOurs = await report({ delayMs, failure: null, heldMs });
   return isOurs ? outcome : 'lost';
+}
+
+function heldDelayMs(waitedMs: number): number {
+  return Math.round(Math.min(HELD_DELAY.maxMs, Math.max(HELD_DELAY.minMs, waitedMs * HELD_DELAY.part)));
+}
+
+/**
+ * Gives a chunk back whose attempt failed. Where the ledger does not answer the counts stay as they were, for the next attempt to
+ * bring up to date: a chunk that is only left alone would stand still until its lease is over. @returns whether it was ours
+ */
+async function giveBack(
+  claim: ClaimedChunk,
+  { control }: WorkDeps,
+  report: (how: Pick<ChunkReport, 'delayMs' | 'failure'>) => Promise<boolean>,
+  error: unknown,
+): Promise<boolean> {
+  const delayMs = error === undefined ? 0 : retryDelayMs(claim.failureCount);
+  const failure = countedFailure(error);
+  try {
+    return await report({ delayMs, failure });
+  } catch (cause) {
+    return releaseChunk(control, claim, delayMs || retryDelayMs(0), failure ?? countedFailure(cause));
+  }
+}
+
+/** Names the source in what it throws; that work is called off is nobody's error. */
+async function asked<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof NotOursError || error instanceof JobFailedError
+      ? error
+      : new SourceAnswerError(error);
+  }
 }
 
 async function work(
@@ -76,14 +123,14 @@ async function work(
 ): Promise<ChunkOutcome> {
   const { control, source } = deps;
   const { jobId, firstSeq } = claim;
-  const application = await applicationOf(claim, deps);
+  const application = await asked(applicationOf(claim, deps));
   // A first try finds nothing done; asking would cost it a statement.
   const done =
     claim.attempt === 1
       ? new Set<number>()
-      : await doneItems(source, jobId, firstSeq, firstSeq + claim.items.length);
+      : await asked(doneItems(source, jobId, firstSeq, firstSeq + claim.items.length));
   const { decided, open } = splitItems(claim, done);
-  await noteResults(source, jobId, decided);
+  await asked(noteResults(source, jobId, decided));
   if (open.length === 0) return 'worked';
   // After the look at what is done: the others are in the reservation to come, and nothing is in neither.
   if (claim.reserved > 0 && !(await reportProgress())) return 'lost';
@@ -98,37 +145,60 @@ async function work(
       return 'quota_exhausted';
     case 'granted': {
       const granted = open.slice(0, reservation.count);
-      if (application.operation.kind === 'http') {
-        const options = {
-          source,
-          signal: pulse.lost,
-          calledOff: pulse.signal,
-          concurrency: deps.httpConcurrency,
-          begin: (items: readonly NumberedItem[]) =>
-            beginItems(
-              control,
-              claim,
-              items.map(({ seq }) => seq),
-            ),
-        };
-        // Items left without an answer are asked for again by the next try, or noted by whoever ends the job.
-        await whileReporting(async () => {
-          await askForItems(application, granted, options);
-        }, reportProgress);
-      } else {
-        const startedAtMs = performance.now();
-        await applyItems(application, granted, {
-          source,
-          signal: pulse.signal,
-          isStillOurs: pulse.isAlive,
-          isAnnounced: true,
-          size: deps.size,
-        });
-        deps.onApplied(performance.now() - startedAtMs);
-      }
-      return 'worked';
+      const how = application.operation.kind === 'http' ? askHandler : changeRows;
+      // Reports come meanwhile, so that whoever watches sees the job move and a limit of failures is noticed.
+      return whileReporting(() => how(application, granted, claim, deps, pulse), reportProgress);
     }
   }
+}
+
+/** Asks the operation's handler for the items. */
+async function askHandler(
+  application: Application,
+  items: readonly NumberedItem[],
+  claim: ClaimedChunk,
+  { control, source, httpConcurrency }: WorkDeps,
+  pulse: Pulse,
+): Promise<ChunkOutcome> {
+  const options = {
+    source,
+    signal: pulse.lost,
+    calledOff: pulse.signal,
+    concurrency: httpConcurrency,
+    begin: (next: readonly NumberedItem[]) =>
+      beginItems(
+        control,
+        claim,
+        next.map(({ seq }) => seq),
+      ),
+  };
+  // Items left without an answer are asked for again by the next try, or noted by whoever ends the job.
+  await asked(askForItems(application, items, options));
+  return 'worked';
+}
+
+/** Changes the items' rows in the source. */
+async function changeRows(
+  application: Application,
+  items: readonly NumberedItem[],
+  claim: ClaimedChunk,
+  { source, size, heldRowMs, onApplied }: WorkDeps,
+  pulse: Pulse,
+): Promise<ChunkOutcome> {
+  const startedAtMs = performance.now();
+  const held = await asked(
+    applyItems(application, items, {
+      source,
+      signal: pulse.signal,
+      isStillOurs: pulse.isAlive,
+      isAnnounced: true,
+      whenHeld: claim.heldBeforeMs < heldRowMs ? 'leave' : 'fail',
+      size,
+      statementLimitMs: (count) => (count > 1 ? STATEMENT_LIMIT_MS : undefined),
+    }),
+  );
+  onApplied(performance.now() - startedAtMs);
+  return held.size > 0 ? 'rows_held' : 'worked';
 }
 
 async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps): Promise<Application> {

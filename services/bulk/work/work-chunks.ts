@@ -9,10 +9,12 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { handlerOperations } from '../handler-operations.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import type { Throttle } from '../pressure/throttle.ts';
-import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
+import { countedFailure, type JobFailure, repeatedFailure } from '../repeated-failure.ts';
+import { SourceAnswerError } from '../source-answer-error.ts';
+import { type ClaimedChunk, claimChunk, WORKER_LOST } from '../store/claim-chunk.ts';
 import { failJob } from '../store/end-job.ts';
 import { createHandlerShares } from './handler-shares.ts';
-import { createTransactionSize, type TransactionSize } from './transaction-size.ts';
+import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
 /** Between looks for work when there is none. */
@@ -32,10 +34,10 @@ export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied' | 'size'> {
 export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker[] {
   const { control, maxChunks, maxHttpChunks } = deps;
   const asking = handlerOperations(deps.catalog);
-  const size = createTransactionSize();
+  const sizes = createTransactionSizes();
   const rowWorker = createPool('bulk-worker', maxChunks, deps, {
     claim: () => claimChunk(control, owner, { kind: 'rows', asking }),
-    work: (claim, signal) => step(claim, deps, size, signal),
+    work: (claim, signal) => step(claim, deps, sizes.of(claim.jobId), signal),
   });
   if (asking.length === 0) return [rowWorker];
   const shares = createHandlerShares(maxHttpChunks);
@@ -45,7 +47,8 @@ export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker
       if (claim !== undefined) shares.take(claim);
       return claim;
     },
-    work: (claim, signal) => step(claim, deps, size, signal).finally(() => shares.release(claim)),
+    work: (claim, signal) =>
+      step(claim, deps, sizes.of(claim.jobId), signal).finally(() => shares.release(claim)),
   });
   return [rowWorker, httpWorker];
 }
@@ -72,13 +75,16 @@ async function step(
     appliedMs = ms;
   };
   try {
+    // Before it is worked on: the failure may be that nobody is left to tell of it.
+    const lost = repeatedFailure(claim.lastFailure === WORKER_LOST ? WORKER_LOST : null, claim.failureCount);
+    if (lost !== undefined) throw new JobFailedError(lost.code, lost.message);
     const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
     log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
     // After the report, so that nobody waits for what is done.
     if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);
   } catch (error) {
-    const failure = toFailure(error);
+    const failure = toFailure(error) ?? failureOf(claim, error);
     if (failure === undefined) {
       log.warn('bulk.chunk_failed', { error });
       // What could not be reported is claimed again when its lease is over.
@@ -92,13 +98,21 @@ async function step(
   }
 }
 
-/** What ends the whole job; undefined: the chunk is tried again. */
-function toFailure(error: unknown): { code: string; message: string } | undefined {
+/** A failure that has come so often that it ends the job. */
+function failureOf({ lastFailure, failureCount }: ClaimedChunk, error: unknown): JobFailure | undefined {
+  const name = countedFailure(error);
+  return name === undefined ? undefined : repeatedFailure(name, name === lastFailure ? failureCount + 1 : 1);
+}
+
+/** What ends the whole job at once; undefined: the chunk is tried again. */
+function toFailure(error: unknown): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
-  if (error instanceof FilterError) {
-    return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
+  if (!(error instanceof SourceAnswerError)) return undefined;
+  const { cause } = error;
+  if (cause instanceof FilterError) {
+    return { code: 'filter_refused', message: `${cause.pointer}: ${cause.message}` };
   }
-  const isHopeless = error instanceof SetupError || judgeSourceError(error) === 'stop';
+  const isHopeless = cause instanceof SetupError || judgeSourceError(cause) === 'stop';
   if (!isHopeless) return undefined;
   return {
     code: 'source_refused',

@@ -1,0 +1,37 @@
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { countedFailure, MAX_SAME_FAILURES, repeatedFailure } from './repeated-failure.ts';
+import { SourceAnswerError } from './source-answer-error.ts';
+import { WORKER_LOST } from './store/claim-chunk.ts';
+
+const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
+
+test('what comes back by itself is never counted, however often it was met', () => {
+  for (const code of ['08006', '40001', '53100', '55P03', '57P01']) {
+    expect(countedFailure(new SourceAnswerError(database(code)))).toBeUndefined();
+  }
+  expect(countedFailure(new SourceAnswerError(new Error('Connection terminated')))).toBeUndefined();
+  expect(countedFailure(Object.assign(new Error('inside'), { code: 'ECONNREFUSED' }))).toBeUndefined();
+  // A control store that is being migrated is no job's fault.
+  expect(countedFailure(database('42P01'))).toBeUndefined();
+});
+
+test('a value that a database refuses, a state that it does not leave and a bug are counted by name', () => {
+  expect(countedFailure(database('22021'))).toBe('22021');
+  for (const code of ['22021', '25006', '55000', 'XX001']) {
+    expect(countedFailure(new SourceAnswerError(database(code)))).toBe(code);
+  }
+  expect(countedFailure(new TypeError('inside'))).toBe('TypeError');
+});
+
+test('the same failure ends a job when it has come often enough, with a code that says which', () => {
+  expect(repeatedFailure('22021', MAX_SAME_FAILURES - 1)).toBeUndefined();
+  expect(repeatedFailure('22021', MAX_SAME_FAILURES)).toMatchObject({
+    code: 'processing_failed',
+    message: expect.stringContaining('22021'),
+  });
+  expect(repeatedFailure('25006', MAX_SAME_FAILURES)?.code).toBe('source_read_only');
+  expect(repeatedFailure(WORKER_LOST, MAX_SAME_FAILURES)).toBeUndefined();
+  expect(repeatedFailure(WORKER_LOST, 20)?.code).toBe('processing_failed');
+  expect(repeatedFailure(null, 0)).toBeUndefined();
+});
