@@ -48,7 +48,7 @@ test('what one row raises is the failure of its item alone, whatever code it rai
   expect(done.error_summary).toEqual([{ code: 'rejected', count: bad.length + 1 }]);
 });
 
-test('a right that is gone ends the job, and a source that is read-only does so too, with a code of its own', async () => {
+test('a right that is gone ends the job, since every item would meet it; a role that only reads by default is enough', async () => {
   const { key, ids } = await world.account(3);
   const role = `bulk_${randomBytes(4).toString('hex')}`;
   const url = new URL(world.api.databaseUrl);
@@ -65,11 +65,9 @@ test('a right that is gone ends the job, and a source that is read-only does so 
   const settings = { DATABASE_URL: url.href, CONTROL_DATABASE_URL: world.api.databaseUrl };
   const stop = await world.startWorker(settings);
   const readOnly = await submitVoid(key, ids);
-  const done = await world.until(key, readOnly);
+  expect(await world.until(key, readOnly)).toMatchObject({ status: 'completed', succeeded: 3 });
   await stop();
-  expect(done).toMatchObject({ status: 'failed', processed: 0, error: { code: 'source_read_only' } });
   await world.api.pool.query(`
-    alter role ${role} in database ${database} reset default_transaction_read_only;
     alter role ${role} nosuperuser;
     grant usage on schema documint, tandem to ${role}; grant select on all tables in schema documint to ${role};
     grant select, insert on tandem.bulk_ledger to ${role}`);
