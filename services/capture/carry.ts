@@ -24,8 +24,9 @@ import type { Publisher } from './publish/publisher.ts';
 import type { SessionConfig, SessionDeps } from './session.ts';
 import { beat } from './source/heartbeat.ts';
 import { pollSnapshots, readSnapshot } from './source/poll-snapshots.ts';
+import { isToldAlready } from './source/reset-message.ts';
 import type { WalStream } from './source/stream.ts';
-import { watchTables } from './source/watch-tables.ts';
+import { createTableWatch } from './source/watch-tables.ts';
 
 /**
  * One Kafka transaction takes this much at most; a source transaction may need many. A row in a transaction of its own is
@@ -90,6 +91,16 @@ export async function carry(
     misfits,
     findUnmended: lookAtAside,
   });
+  const watch = createTableWatch({
+    db: source,
+    catalog: deps.catalog,
+    publicationName: config.publicationName,
+    known: () => identities,
+    adopt: (resource, identity) => identities.set(resource, identity),
+    log,
+  });
+  // Ahead of the first position that is told, so that no snapshot is older than what its tables are compared with.
+  await watch.look();
   let transactionCount = 0;
   let batch = createBatch();
   const collector = createChangeCollector(progress, {
@@ -112,8 +123,9 @@ export async function carry(
     onChange: collector.add,
     onUnfit: collector.addUnfit,
     onAside: collector.addAside,
-    onReset(change, identity) {
-      if (collector.addReset(change)) identities.set(change.resource, identity);
+    onReset(change, reset) {
+      if (isToldAlready(reset, identities.get(change.resource))) return;
+      if (collector.addReset(change)) identities.set(change.resource, reset.identity);
     },
     onEnd(transaction) {
       transactionCount += 1;
@@ -186,18 +198,7 @@ export async function carry(
     },
     sideSignal,
   );
-
-  void watchTables(
-    {
-      db: source,
-      catalog: deps.catalog,
-      publicationName: config.publicationName,
-      known: () => identities,
-      adopt: (resource, identity) => identities.set(resource, identity),
-      log,
-    },
-    sideSignal,
-  );
+  void watch.run(sideSignal);
   void tendAsides(
     {
       asides: setAsides.all,

@@ -33,7 +33,9 @@ afterAll(async () => {
 });
 
 const run = (sql: string) => world.pool.query(sql);
-const changesOf = (name: string) => world.reader.changes.filter(({ resource }) => resource === name);
+/** Rows; that columns or types have changed is told besides. */
+const changesOf = (name: string) =>
+  world.reader.changes.filter(({ resource, op }) => resource === name && op !== 'truncate');
 const texts = () => JSON.stringify(world.reader.changes.map(({ before, after }) => ({ before, after })));
 
 test('under expose nothing else leaves, whatever is added or renamed while capture runs', async () => {
@@ -43,8 +45,8 @@ test('under expose nothing else leaves, whatever is added or renamed while captu
   await run(`insert into app.deals values (2, 'acme', 'kept back', 'second')`);
   await run(`alter table app.deals rename column private to inner_life`);
   await run(`update app.deals set inner_life = 'kept back too', title = 'changed' where id = 2`);
-  await waitFor('the changes', () => world.reader.changes.length === 3);
-  expect(world.reader.changes.map(({ before, after }) => [before, after])).toEqual([
+  await waitFor('the changes', () => changesOf('deals').length === 3);
+  expect(changesOf('deals').map(({ before, after }) => [before, after])).toEqual([
     [null, { id: '1', account_id: 'acme', title: 'first' }],
     [null, { id: '2', account_id: 'acme', title: 'second' }],
     [

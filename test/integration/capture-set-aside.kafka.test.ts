@@ -59,10 +59,14 @@ async function limitMessages(topic: string, bytes: string): Promise<void> {
   await admin.disconnect();
 }
 
-/** What was told of the resource, resets once though they are on each partition. */
+/**
+ * What was told of the resource, resets once though they are on each partition. That columns have changed is told besides, at
+ * whatever moment it is noticed.
+ */
 const toldOf = ({ reader }: CaptureWorld, from = 0) =>
   reader.changes
     .filter(({ resource, op, partition }) => resource === 'coded' && (op !== 'truncate' || partition === 0))
+    .filter(({ resetReason }) => resetReason !== 'columns_changed')
     .slice(from)
     .map(({ op, after, before, resetReason }) => resetReason ?? `${op} ${after?.code ?? before?.code}`);
 

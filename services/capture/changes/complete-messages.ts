@@ -4,7 +4,7 @@ import { ASIDE_PREFIX, readAsideMessage } from '../aside/aside-message.ts';
 import type { Misfits } from '../aside/misfits.ts';
 import type { SetAside, SetAsides } from '../aside/set-asides.ts';
 import type { PgOutputMessage, RelationMessage } from '../source/pgoutput.ts';
-import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
+import { RESET_PREFIX, readResets } from '../source/reset-message.ts';
 import type { AccountSpellings } from './account-spellings.ts';
 import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
 import type { KnownColumns } from './fit-relation.ts';
@@ -26,7 +26,7 @@ export interface MessageCompleter {
    * @returns the message to go on with
    */
   complete(message: PgOutputMessage): Promise<PgOutputMessage>;
-  /** For a resource whose reset was completed; undefined when its table is gone again. */
+  /** For a resource whose reset was completed; undefined for a resource that the catalog does not have. */
   resetTable(resource: string): ResetTable | undefined;
   /** Whether a resource that was set aside was found mended when the message that says so was completed. */
   isMended(resource: string): boolean;
@@ -58,11 +58,12 @@ export function createMessageCompleter({
   const describeReset = async (name: string) => {
     const resource = resourceOf(name);
     if (resource === undefined) return;
+    const named = { ...deps, catalogName: catalog.name };
     try {
-      resetTables.set(name, await describeForReset(resource, { ...deps, catalogName: catalog.name }));
+      resetTables.set(name, await describeForReset(resource, named));
     } catch (error) {
       if (!(error instanceof SetupError)) throw error;
-      resetTables.delete(name);
+      resetTables.set(name, await describeWithoutColumns(resource, named));
     }
   };
 
@@ -146,7 +147,7 @@ export function createMessageCompleter({
           return message;
         case 'message':
           if (message.prefix === ASIDE_PREFIX) await completeAside(message.content);
-          else for (const name of readIdentities(message.content).keys()) await describeReset(name);
+          else for (const { resource } of readResets(message.content)) await describeAside(resource);
           return message;
         case 'insert':
         case 'update':

@@ -51,7 +51,7 @@ function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_ST
       changes.push(change);
       flaws.push(flaw);
     },
-    onReset: (change, identity) => resets.push([change.resource, identity, change.source.index]),
+    onReset: (change, { identity }) => resets.push([change.resource, identity, change.source.index]),
     onEnd: (transaction) => ended.push(transaction),
   });
   for (const message of messages) transactions.push(message, 7n);

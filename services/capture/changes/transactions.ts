@@ -3,7 +3,7 @@ import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { ASIDE_PREFIX, type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
 import type { PgOutputMessage, UnreadableValues } from '../source/pgoutput.ts';
-import { RESET_PREFIX, readIdentities } from '../source/table-identities.ts';
+import { type AnnouncedReset, RESET_PREFIX, readResets } from '../source/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';
 import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
 
@@ -46,8 +46,8 @@ export interface TransactionHandler<Table> {
   onUnfit(resource: string, source: ChangeSource): void;
   /** What capture has to say of a resource that is set aside. */
   onAside(resource: string, news: AsideNews, source: ChangeSource): void;
-  /** The table of a resource is another one than before: its feed begins anew with `change`. */
-  onReset(change: Change, identity: string): void;
+  /** Rows of a resource have changed without a change of their own: its feed begins again with `change`. */
+  onReset(change: Change, reset: AnnouncedReset): void;
   /** Not called for a transaction that is in the topic as a whole. */
   onEnd(transaction: EndedTransaction): void;
 }
@@ -184,10 +184,11 @@ export function createTransactions<Table extends CapturedTable>(
             if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
           } else if (message.prefix === RESET_PREFIX) {
             if (needOpen().isPassed) return;
-            for (const [resource, identity] of readIdentities(message.content)) {
+            for (const reset of readResets(message.content)) {
+              const { resource, reason: resetReason } = reset;
               const source = nextPlace(lsn);
               if (source !== undefined)
-                handler.onReset({ ...resetFor('table_replaced'), resource, source }, identity);
+                handler.onReset({ ...resetFor('table_replaced'), resetReason, resource, source }, reset);
             }
           } else if (message.prefix === ASIDE_PREFIX) {
             if (needOpen().isPassed) return;

@@ -1,7 +1,7 @@
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
-import type { TableIdentities } from '../source/table-identities.ts';
+import type { TableIdentities } from '../source/reset-message.ts';
 import type { SettledState } from './settled.ts';
 
 /** How far capture has come; what a CaptureState record says, with wide numbers. */

@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
+import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
+import { toTableForm } from '../../../shared/catalog/table-form.ts';
+import { findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { readIdentities } from './table-identities.ts';
-import { watchTables } from './watch-tables.ts';
+import { type AnnouncedReset, isToldAlready, readResets } from './reset-message.ts';
+import { createTableWatch } from './watch-tables.ts';
 
 const CATALOG = parseCatalog(
   `
@@ -15,50 +18,110 @@ resources:
   'catalog.yaml',
 );
 
-/** One look at a source whose tables are these. */
-async function look(found: Record<string, string>, known: Record<string, string>) {
-  const stop = new AbortController();
-  const identities = new Map(Object.entries(known));
-  const announced: Record<string, string>[] = [];
-  const query = async (text: unknown, values: unknown[]) => {
-    if (String(text).includes('pg_logical_emit_message')) {
-      announced.push(Object.fromEntries(readIdentities(String(values[1]))));
-    } else {
-      // Ends after this look.
-      queueMicrotask(() => queueMicrotask(() => stop.abort()));
-    }
-    return { rows: Object.entries(found).map(([resource, identity]) => ({ resource, identity })) };
+/** A plain table with the columns `id` and `account_id`. */
+function table(part: Partial<TableFacts> = {}): TableFacts {
+  const oid = part.oid ?? 7;
+  const identityColumns = ['id', 'account_id'];
+  return {
+    oid,
+    kind: 'r',
+    snapshot: '100:100:',
+    publication: 'p',
+    replicaIdentity: 'f',
+    columnCount: 2,
+    columns: identityColumns.map((name, at) => ({
+      place: at + 1,
+      name,
+      typeOid: 25,
+      collation: 100,
+      version: '90',
+      hasMissing: false,
+      isGenerated: false,
+    })),
+    files: [
+      {
+        oid,
+        name: 'app.t',
+        file: 70,
+        persistence: 'p',
+        kind: 'r',
+        identity: 'f',
+        identityColumns,
+        links: [],
+      },
+    ],
+    types: [],
+    childCount: 0,
+    ...part,
   };
-  await watchTables(
-    {
-      db: { query } as unknown as Queryable,
-      catalog: CATALOG,
-      publicationName: 'p',
-      known: () => identities,
-      adopt: (resource, identity) => identities.set(resource, identity),
-      log: silentLog,
-    },
-    stop.signal,
-  );
-  return { announced, identities: Object.fromEntries(identities) };
 }
 
-test('tables that were never seen are taken as they are', async () => {
-  const { announced, identities } = await look({ items: '1/2', notes: '3/4' }, {});
-  expect(announced).toEqual([]);
-  expect(identities).toEqual({ items: '1/2', notes: '3/4' });
-});
+const formOf = (name: string, facts: TableFacts) =>
+  JSON.stringify(toTableForm(findResource(CATALOG, name) as Resource, facts));
 
-test('one that was made again, or is in the publication again, is announced', async () => {
-  const { announced, identities } = await look(
-    { items: '9/9', notes: '3/0' },
-    { items: '1/2', notes: '3/4' },
+/** A source whose tables can be exchanged, and a feed that was told of some. */
+function setUp(tables: Record<string, TableFacts>, known: Record<string, string> = {}) {
+  const identities = new Map(Object.entries(known));
+  const announced: AnnouncedReset[][] = [];
+  const query = async (text: unknown, values: unknown[]) => {
+    if (!String(text).includes('pg_logical_emit_message'))
+      return { rows: [{ facts: JSON.stringify(tables) }] };
+    announced.push(readResets(String(values[1])));
+    return { rows: [] };
+  };
+  const watch = createTableWatch({
+    db: { query } as unknown as Queryable,
+    catalog: CATALOG,
+    publicationName: 'p',
+    known: () => identities,
+    adopt: (resource, identity) => identities.set(resource, identity),
+    log: silentLog,
+  });
+  return { watch, identities, announced, tables };
+}
+
+test('tables that were never seen are taken as they are, and those of an earlier version too', async () => {
+  const { watch, identities, announced } = setUp(
+    { items: table(), notes: table({ oid: 8 }) },
+    { notes: '8/3' },
   );
-  expect(announced).toEqual([{ items: '9/9', notes: '3/0' }]);
-  // Known only once the message has come by.
-  expect(identities).toEqual({ items: '1/2', notes: '3/4' });
+  await watch.look();
+  expect(announced).toEqual([]);
+  expect(identities.get('items')).toBe(formOf('items', table()));
+  expect(identities.get('notes')).toBe(formOf('notes', table({ oid: 8 })));
 });
 
-test('one that is as it was, and one that is not there at the moment, are passed over', async () => {
-  expect((await look({ items: '1/2' }, { items: '1/2', notes: '3/4' })).announced).toEqual([]);
+test('a reset is announced once, with what the feed spoke of, and is known only once it has come by', async () => {
+  const former = formOf('items', table());
+  const { watch, identities, announced } = setUp({ items: table({ oid: 9 }) }, { items: former });
+  await watch.look();
+  await watch.look();
+  const reset = { resource: 'items', identity: formOf('items', table({ oid: 9 })), former };
+  expect(announced).toEqual([[{ ...reset, reason: 'table_replaced' }]]);
+  expect(identities.get('items')).toBe(former);
+  identities.set('items', reset.identity);
+  await watch.look();
+  expect(announced).toHaveLength(1);
+});
+
+test('a table that is gone is told, and that it is back', async () => {
+  const { watch, announced, tables } = setUp({ items: table() }, { items: formOf('items', table()) });
+  delete tables.items;
+  await watch.look();
+  tables.items = table();
+  await watch.look();
+  expect(announced.flat().map(({ identity, reason }) => [identity === 'gone', reason])).toEqual([
+    [true, 'table_replaced'],
+    [false, 'table_replaced'],
+  ]);
+});
+
+test('what a session announced before it ended is not told again by the announcement of the next', () => {
+  const [former, identity] = [formOf('items', table()), formOf('items', table({ oid: 9 }))];
+  const again = formOf('items', table({ oid: 9, snapshot: '200:200:' }));
+  const reset = { resource: 'items', identity: again, former, reason: 'table_replaced' };
+  expect(isToldAlready(reset, former)).toBe(false);
+  expect(isToldAlready(reset, identity)).toBe(true);
+  // Told for another reason than the table's form, which stays.
+  expect(isToldAlready({ ...reset, former: identity }, identity)).toBe(false);
 });

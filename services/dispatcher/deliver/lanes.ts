@@ -1,6 +1,6 @@
-import { comparePositions, FEED_LIMIT } from '../../../shared/domain/position.ts';
+import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
-import type { Batching, DeliveryOrder } from './endpoint.ts';
+import type { Batching } from './endpoint.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
 import type { Lane } from './lane.ts';
 import { createParcel, type Parcel } from './parcel.ts';
@@ -37,11 +37,8 @@ export interface Lanes {
   nextDueAtMs(nowMs: number): number;
 }
 
-/** The one lane of an endpoint that gets the whole feed in order. No record's lane is called so. */
-const STRICT_LANE = '';
-
-/** Without `batching` each event is a request. In strict order all events of the feed are in one lane. */
-export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'): Lanes {
+/** Without `batching` each event is a request. */
+export function createLanes(batching?: Batching): Lanes {
   const lanes = new Map<string, Lane>();
   /** Lanes whose first is a queued one, lanes whose first is parked and due, and parcels that were given back. */
   const fresh = batching === undefined ? createTurns() : createGathering(batching);
@@ -54,12 +51,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
   let queuedCharacters = 0;
   let turn = 0;
 
-  /** What happened to the account is told beside the feed, and has no place in its order. */
-  const keyOf = ({ lane, position }: Delivery): string =>
-    order === 'strict' && comparePositions(position, FEED_LIMIT) < 0 ? STRICT_LANE : lane;
-
-  const laneOf = (delivery: Delivery): Lane => {
-    const key = keyOf(delivery);
+  const laneOf = (key: string): Lane => {
     const known = lanes.get(key);
     if (known !== undefined) return known;
     const lane: Lane = { key, parked: [], queued: [], isBusy: false, isReady: false };
@@ -123,7 +115,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
   const takers = [takeDue, takeFresh, () => returned.shift()];
 
   const release = (delivery: Delivery): Lane => {
-    const lane = laneOf(delivery);
+    const lane = laneOf(delivery.lane);
     lane.isBusy = false;
     if (lane.parked[0] === delivery) {
       lane.parked.shift();
@@ -137,14 +129,14 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
 
   return {
     enqueue(delivery) {
-      const lane = laneOf(delivery);
+      const lane = laneOf(delivery.lane);
       lane.queued.push(delivery);
       queuedCharacters += delivery.inlineCharacters;
       if (lane.isReady && lane.parked.length === 0) fresh.grow(delivery);
       place(lane);
     },
     addParked(delivery) {
-      const lane = laneOf(delivery);
+      const lane = laneOf(delivery.lane);
       const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
       const known = lane.parked.find(isSame) ?? lane.queued.find(isSame);
       if (known !== undefined) {
@@ -171,8 +163,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
         const parcel = takers[turn]?.(nowMs);
         turn = (turn + 1) % takers.length;
         if (parcel === undefined) continue;
-        for (const delivery of parcel.deliveries) {
-          const lane = laneOf(delivery);
+        for (const { lane: key } of parcel.deliveries) {
+          const lane = laneOf(key);
           lane.isBusy = true;
           lane.isReady = false;
         }
@@ -182,8 +174,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     },
     complete({ deliveries }) {
       for (const delivery of deliveries) release(delivery);
-      for (const delivery of deliveries) {
-        const lane = lanes.get(keyOf(delivery));
+      for (const { lane: key } of deliveries) {
+        const lane = lanes.get(key);
         if (lane !== undefined) place(lane);
       }
     },
@@ -198,8 +190,6 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       turn = 0;
     },
     spill(limit) {
-      // Of the whole feed all would be parked: it waits in the log, behind the cursor.
-      if (order === 'strict') return [];
       const spilled: Delivery[] = [];
       for (const lane of waiting) {
         const moved = lane.queued.splice(0, limit - spilled.length);

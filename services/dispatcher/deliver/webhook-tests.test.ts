@@ -14,7 +14,6 @@ const settings: EndpointSettings = {
   maxInFlight: 1,
   rateLimit: undefined,
   batching: undefined,
-  order: 'record',
   isActive: false,
   keys: [{ key: secretToKey('whsec_c2VjcmV0'), expiresAtMs: Number.POSITIVE_INFINITY }],
   settingsVersion: 1,

@@ -1,0 +1,58 @@
+import { judgeForm } from '../../../shared/catalog/judge-form.ts';
+import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
+import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { GONE } from './reset-message.ts';
+
+/** What has become of a resource's table since the feed was last told. */
+export type TableVerdict =
+  | { readonly kind: 'same' }
+  /** Never seen before, or other in nothing that a row shows. */
+  | { readonly kind: 'adopt' }
+  | { readonly kind: 'reset'; readonly reason: ResetReason };
+
+/**
+ * @param told the identity that the feed was told; undefined for a table that was never seen
+ * @param whole the same with all of its files, where this process made it
+ * @param facts undefined for a table that is not there
+ */
+export async function judgeTable(
+  db: Queryable,
+  resource: Resource,
+  told: string | undefined,
+  whole: TableForm | undefined,
+  facts: TableFacts | undefined,
+): Promise<TableVerdict> {
+  if (facts === undefined) {
+    return told === undefined || told === GONE
+      ? { kind: 'same' }
+      : { kind: 'reset', reason: 'table_replaced' };
+  }
+  if (told === undefined) return { kind: 'adopt' };
+  if (told === GONE) return { kind: 'reset', reason: 'table_replaced' };
+  const before = whole ?? parseTableForm(told);
+  if (before === undefined) return judgeEarlier(told, facts);
+  const change = await judgeForm(db, before, resource, facts);
+  switch (change.kind) {
+    case 'none':
+      return { kind: 'same' };
+    case 'harmless':
+      return { kind: 'adopt' };
+    case 'reset':
+      return change;
+  }
+}
+
+/** An earlier version noted the table's OID and that of its place in the publication, 0 for none. */
+function judgeEarlier(told: string, { oid, publication }: TableFacts): TableVerdict {
+  const [earlierOid, earlierPlace] = told.split('/');
+  const isSame = Number(earlierOid) === oid && (earlierPlace !== '0') === (publication !== null);
+  return isSame ? { kind: 'adopt' } : { kind: 'reset', reason: 'table_replaced' };
+}
+
+/** Of a table with many files the feed's state keeps their hash alone. */
+export function identityOf(resource: Resource, facts: TableFacts | undefined): string {
+  return facts === undefined ? GONE : JSON.stringify(toTableForm(resource, facts));
+}

@@ -1,0 +1,78 @@
+import { holdRows } from '../../../shared/catalog/judge-form.ts';
+import type { FileFact, TableFacts } from '../../../shared/catalog/table-facts.ts';
+import { insufficientFiles } from '../../../shared/catalog/table-form.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { quoteIdent } from '../../../shared/postgres/quote.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+
+/** What came of a look at the partitions of one resource. */
+export interface PreparedPartitions {
+  /** At least one was given its replica identity, so that facts have to be read again. */
+  readonly isChanged: boolean;
+  /** One of those had rows before, whose changes may have been told without their account. */
+  readonly hadRows: boolean;
+  /** SQL that a person has to run, since this role may not. */
+  readonly remedies: readonly string[];
+}
+
+/** A waiter for a lock holds up everyone who comes after it, so it gives up soon and comes again with the next look. */
+const LOCK_TIMEOUT_MS = 500;
+
+/** The index of the partition that belongs to the root's identity index. */
+const FIND_INDEX = `
+with recursive part as (
+  select x.indexrelid as oid from pg_index x where x.indrelid = $1::oid and x.indisreplident
+  union all
+  select i.inhrelid from part join pg_inherits i on i.inhparent = part.oid
+)
+select c.relname as name from part join pg_index x on x.indexrelid = part.oid join pg_class c on c.oid = part.oid
+where x.indrelid = $2::oid and x.indisvalid limit 1`;
+
+/**
+ * Gives new partitions the replica identity of their root, which PostgreSQL does not hand down. Until then their deletes do not
+ * say whose row it was. Only leaves are touched: the table itself was prepared by a person.
+ */
+export async function preparePartitions(
+  db: Queryable,
+  resource: Resource,
+  facts: TableFacts,
+  log: Log,
+): Promise<PreparedPartitions> {
+  const leaves = insufficientFiles(resource, facts).filter(
+    ({ kind, links }) => kind === 'r' && links.length > 0,
+  );
+  const remedies: string[] = [];
+  let isChanged = false;
+  let hadRows = false;
+  for (const leaf of leaves) {
+    const sql = await identitySql(db, facts, leaf);
+    if (sql === undefined) continue;
+    try {
+      // In one message, and so in one transaction.
+      await db.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${sql}`);
+      isChanged = true;
+      // Asked behind the lock: rows that came ahead of it count.
+      hadRows ||= await holdRows(db, [leaf]);
+      log.info('partition.prepared', { resource: resource.name, partition: leaf.name });
+    } catch (error) {
+      remedies.push(sql);
+      log.debug('partition.not_prepared', { resource: resource.name, partition: leaf.name, error });
+    }
+  }
+  return { isChanged, hadRows, remedies };
+}
+
+/** @returns undefined where the root's own identity is none that a partition could be given */
+async function identitySql(
+  db: Queryable,
+  { oid, replicaIdentity }: TableFacts,
+  leaf: FileFact,
+): Promise<string | undefined> {
+  const alter = `alter table only ${leaf.name} replica identity`;
+  if (replicaIdentity === 'f') return `${alter} full`;
+  if (replicaIdentity !== 'i') return undefined;
+  const { rows } = await db.query<{ name: string }>(FIND_INDEX, [oid, leaf.oid]);
+  const name = rows[0]?.name;
+  return name === undefined ? undefined : `${alter} using index ${quoteIdent(name)}`;
+}

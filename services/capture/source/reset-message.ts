@@ -1,0 +1,74 @@
+import { isSameTableForm, parseTableForm } from '../../../shared/catalog/table-form.ts';
+import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** By resource, what its table is like, as the feed speaks of it: a `TableForm` as JSON, or `GONE`. */
+export type TableIdentities = ReadonlyMap<string, string>;
+
+/** A resource whose table is not there, or goes by another name. */
+export const GONE = 'gone';
+
+/** Transactional; its content is JSON: by resource what its table is like now, and why its feed begins again. */
+export const RESET_PREFIX = 'tandem.reset';
+
+export interface AnnouncedReset {
+  readonly resource: string;
+  /** What the table is like now. */
+  readonly identity: string;
+  /** What the feed spoke of until now; undefined in a message of an earlier version. */
+  readonly former: string | undefined;
+  readonly reason: string;
+}
+
+/**
+ * Whether the feed was told already: an earlier session announced the same, and ended before its message came by.
+ *
+ * @param known what the feed speaks of at the message's place
+ */
+export function isToldAlready({ identity, former }: AnnouncedReset, known: string | undefined): boolean {
+  return former !== undefined && known !== former && known !== undefined && isSameForm(known, identity);
+}
+
+/** Sends resets through the WAL, so that they have their place in the feed, behind what they are about. */
+export async function announceResets(db: Queryable, resets: readonly AnnouncedReset[]): Promise<void> {
+  const tables = Object.fromEntries(resets.map(({ resource, identity }) => [resource, identity]));
+  const reasons = Object.fromEntries(resets.map(({ resource, reason }) => [resource, reason]));
+  const formers = Object.fromEntries(resets.map(({ resource, former }) => [resource, former]));
+  await db.query('select pg_logical_emit_message(true, $1, $2)', [
+    RESET_PREFIX,
+    JSON.stringify({ tables, reasons, formers }),
+  ]);
+}
+
+/** An earlier version gave no reason. */
+const EARLIER_REASON: ResetReason = 'table_replaced';
+
+/** Two looks at the same table differ in their moment. */
+function isSameForm(a: string, b: string): boolean {
+  const [one, other] = [parseTableForm(a), parseTableForm(b)];
+  return one === undefined || other === undefined ? a === b : isSameTableForm(one, other);
+}
+
+/** Anyone who may write to the database may send such a message, so what is not one is read as naming no table. */
+export function readResets(content: string): AnnouncedReset[] {
+  try {
+    const { tables, reasons, formers } = JSON.parse(content) as Readonly<Record<string, unknown>>;
+    if (!isRecord(tables)) return [];
+    return Object.entries(tables).flatMap(([resource, identity]) => {
+      if (typeof identity !== 'string') return [];
+      const reason = textOf(reasons, resource) ?? EARLIER_REASON;
+      return [{ resource, identity, former: textOf(formers, resource), reason }];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function textOf(texts: unknown, name: string): string | undefined {
+  const text = isRecord(texts) ? texts[name] : undefined;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { leaves, type Resource } from '../domain/catalog.ts';
+import type { ResetReason } from '../domain/reset-reason.ts';
+import { isVisible, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
+import { type ColumnFact, type FileFact, neededColumns, type TableFacts } from './table-facts.ts';
+
+/**
+ * What a resource's table was like at one moment, short enough to be kept with each state of the feed. Facts are kept as hashes.
+ * What was added since then is told from what was altered by the transaction that wrote it: facts that the kept
+ * snapshot sees have to give the kept hash.
+ */
+export type TableForm = z.infer<typeof formSchema>;
+
+const formSchema = z.object({
+  oid: z.number(),
+  publication: z.string().nullable(),
+  snapshot: z.string(),
+  /** Columns with a higher place were added since. */
+  columnCount: z.number(),
+  columns: z.string(),
+  /** Who last wrote the columns' descriptions; counts only when rows were moved to a new file. */
+  versions: z.string(),
+  types: z.string(),
+  /** OIDs of the tables with rows. */
+  members: z.string(),
+  files: z.string(),
+  /** By OID, where there are few; of a partitioned table with more, one that was rewritten can't be named. */
+  fileOf: z.record(z.string(), z.number()).optional(),
+  isIdentitySufficient: z.boolean(),
+  hasChildren: z.boolean(),
+});
+
+/** What follows from two forms of one resource. */
+export type FormChange =
+  | { readonly kind: 'none' }
+  /** Nothing that a row shows; the newer form takes the place of the older one. */
+  | { readonly kind: 'harmless' }
+  | { readonly kind: 'reset'; readonly reason: ResetReason }
+  /** It depends on the rows of these tables, which only a look at them can tell. */
+  | {
+      readonly kind: 'unsure';
+      readonly attached: readonly FileFact[];
+      readonly rewritten: readonly FileFact[];
+    };
+
+/** A record of OIDs and file numbers is some 14 bytes each. */
+export const FEW_FILES = 20;
+
+/** @param maxFiles up to how many tables with rows are noted one by one */
+export function toTableForm(resource: Resource, facts: TableFacts, maxFiles = FEW_FILES): TableForm {
+  const { oid, publication, snapshot, columnCount, files } = facts;
+  const columns = watchedColumns(resource, facts);
+  return {
+    oid,
+    publication: publication === null ? null : hash([publication]),
+    snapshot,
+    columnCount,
+    columns: columnsHash(resource, columns),
+    versions: hash(columns.map(({ version }) => version)),
+    types: hash(facts.types.map(({ text }) => text).toSorted()),
+    members: membersHash(files),
+    files: filesHash(files),
+    ...(files.length <= maxFiles && {
+      fileOf: Object.fromEntries(files.map((each) => [each.oid, each.file])),
+    }),
+    isIdentitySufficient: insufficientFiles(resource, facts).length === 0,
+    hasChildren: facts.childCount > 0,
+  };
+}
+
+/** @returns undefined for what is no form, such as that of an earlier version */
+export function parseTableForm(text: string): TableForm | undefined {
+  try {
+    return formSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What has become of the table since `before`, as far as rows may show other values, or have come or gone, without an event. */
+export function compareForm(before: TableForm, resource: Resource, facts: TableFacts): FormChange {
+  const now = toTableForm(resource, facts);
+  const snapshot = parseSnapshot(before.snapshot);
+  const see = (xid: number) => isVisible(widenBelow(xid, parseSnapshot(facts.snapshot)), snapshot);
+  const reset = (reason: ResetReason): FormChange => ({ kind: 'reset', reason });
+
+  if (now.oid !== before.oid) return reset('table_replaced');
+  if (now.publication !== before.publication) return reset('publication_changed');
+  if (now.hasChildren !== before.hasChildren) return reset('partition_changed');
+  const oldTypes = facts.types.filter(({ xid }) => xid === null || see(xid));
+  if (hash(oldTypes.map(({ text }) => text).toSorted()) !== before.types) return reset('type_changed');
+
+  const oldFiles = facts.files.filter(({ links }) => links.every(({ xid }) => see(xid)));
+  const isMoved = filesHash(oldFiles) !== before.files;
+  const columns = watchedColumns(resource, facts);
+  const oldColumns = columns.filter(({ place }) => place <= before.columnCount);
+  if (columnsHash(resource, oldColumns) !== before.columns)
+    return reset(isMoved ? 'table_rewritten' : 'columns_changed');
+  const added = columns.filter(({ place }) => place > before.columnCount);
+  // A default that is no constant is written into each row, and so into a new file.
+  if (added.some(({ hasMissing }) => hasMissing || isMoved)) return reset('column_added_with_default');
+  if (membersHash(oldFiles) !== before.members) return reset('partition_changed');
+  if (isMoved && hash(oldColumns.map(({ version }) => version)) !== before.versions)
+    return reset('table_rewritten');
+  if (now.isIdentitySufficient !== before.isIdentitySufficient && !before.isIdentitySufficient)
+    return reset('record_unknown');
+
+  const attached = facts.files.filter((file) => !oldFiles.includes(file) && !isBornInside(file));
+  // The TRUNCATE of a table of its own is in the WAL, that of a partition is not.
+  const rewritten = facts.kind === 'p' && isMoved ? movedFiles(before, oldFiles) : [];
+  if (rewritten === undefined) return reset('partition_changed');
+  if (attached.length + rewritten.length > 0) return { kind: 'unsure', attached, rewritten };
+  return isSameTableForm(before, now) ? { kind: 'none' } : { kind: 'harmless' };
+}
+
+/** Whether two forms say the same of a table, at whatever moments. */
+export function isSameTableForm(a: TableForm, b: TableForm): boolean {
+  const { fileOf: _, ...one } = a;
+  const { fileOf: __, ...other } = b;
+  return JSON.stringify({ ...one, snapshot: '' }) === JSON.stringify({ ...other, snapshot: '' });
+}
+
+/** Whether the columns that leave have the same names and types, as exports of changes promise. */
+export function hasSameColumns(before: TableForm, resource: Resource, facts: TableFacts): boolean {
+  return columnsHash(resource, watchedColumns(resource, facts)) === before.columns;
+}
+
+/**
+ * The tables whose rows do not say in the WAL what they were before. A leaf has a replica identity of its own, and a new one
+ * has none to speak of.
+ */
+export function insufficientFiles(resource: Resource, { files }: TableFacts): readonly FileFact[] {
+  const needed = neededColumns(resource);
+  const isAnyFull = files.some(({ identity }) => identity === 'f');
+  return files.filter(
+    ({ kind, persistence, identity, identityColumns }) =>
+      kind !== 'r' ||
+      persistence !== 'p' ||
+      (identity !== 'f' && (isAnyFull || !needed.every((name) => identityColumns.includes(name)))),
+  );
+}
+
+/** Those that are shown, and those that decide whose a row is, and whether it is shown. */
+function watchedColumns(resource: Resource, { columns }: TableFacts): readonly ColumnFact[] {
+  const needed = neededColumns(resource);
+  return columns.filter(
+    ({ name, isGenerated }) => !isGenerated && (leaves(resource, name) || needed.includes(name)),
+  );
+}
+
+/** `varchar` is shown as `text` is. */
+const VARCHAR_OID = 1_043;
+const TEXT_OID = 25;
+
+/**
+ * The length or precision of a type is left out: where it changes a value, the table is rewritten. A collation counts where it
+ * decides which values are equal.
+ */
+function columnsHash(resource: Resource, columns: readonly ColumnFact[]): string {
+  const needed = neededColumns(resource);
+  return hash([
+    needed,
+    columns.map(({ place, name, typeOid, collation }) => [
+      place,
+      name,
+      typeOid === VARCHAR_OID ? TEXT_OID : typeOid,
+      needed.includes(name) ? collation : 0,
+      leaves(resource, name),
+    ]),
+  ]);
+}
+
+const membersHash = (files: readonly FileFact[]): string =>
+  hash(files.map(({ oid, persistence, kind }) => [oid, persistence, kind]));
+
+const filesHash = (files: readonly FileFact[]): string => hash(files.map(({ oid, file }) => [oid, file]));
+
+/** Every row that it ever had was a change of the root: it was created as a partition of one that was, and so on. */
+function isBornInside({ links, persistence, kind }: FileFact): boolean {
+  return kind === 'r' && persistence === 'p' && links.every(({ isCreation }) => isCreation);
+}
+
+/** @returns undefined when it is not known which files were there before */
+function movedFiles({ fileOf }: TableForm, files: readonly FileFact[]): readonly FileFact[] | undefined {
+  return fileOf && files.filter(({ oid, file }) => fileOf[oid] !== file);
+}
+
+/** The 64-bit value of a catalog row's transaction: none is ahead of the snapshot that reads it, and an old one is of long ago. */
+function widenBelow(xid: number, { xmax }: Snapshot): bigint {
+  const span = 1n << 32n;
+  const candidate = (xmax & ~(span - 1n)) | BigInt(xid);
+  return candidate < xmax ? candidate : candidate - span;
+}
+
+/** Eight characters tell any two apart that a table will ever have. */
+function hash(facts: unknown): string {
+  return createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 8);
+}
