@@ -5,6 +5,7 @@ import {
   type TableDescription,
   visibleColumns,
 } from '../../shared/catalog/describe-table.ts';
+import { whereSql } from '../../shared/catalog/where-sql.ts';
 import { type Catalog, findResource, type Resource } from '../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../shared/domain/export-request.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
@@ -180,12 +181,13 @@ async function explain(
 }
 
 function conditionsOf(
-  { account, softDelete, range, name }: Resource,
+  resource: Resource,
   { include_deleted, date_range, resources }: ExportRequest,
   sourceId: string | null,
 ): { where: string; values: string[] } {
-  const conditions: string[] = [];
+  const { account, softDelete, range, name } = resource;
   const values: string[] = [];
+  const conditions = whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`);
   const compare = (column: string, operator: string, value: string) => {
     values.push(value);
     conditions.push(`${quoteIdent(column)} ${operator} $${values.length}`);

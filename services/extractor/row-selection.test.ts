@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseFilter } from '../../shared/domain/bulk-filter.ts';
 import type { Resource } from '../../shared/domain/catalog.ts';
 import type { Reference } from './references.ts';
 import { type RowSelection, selectionConditions } from './row-selection.ts';
@@ -100,4 +101,15 @@ test('a table that too many others lead to is taken whole', () => {
   expect(conditions[3]).toBe('t."account" = $1');
   expect(conditions.at(-1)).toBe('t."account" = $1 and t."gone" is null');
   for (const text of conditions) expect(text.split('exists').length).toBeLessThanOrEqual(101);
+});
+
+test('no row leaves that the resource keeps back, neither by itself nor as what another one refers to', () => {
+  const where = parseFilter({ status: { in: ['open', 'a"b'] }, memo: { is_null: false } });
+  const shown = resource('customers', { where });
+  const references = [reference(invoices, shown)];
+  const kept = '(t."status" = any ($2) and t."memo" is not null)';
+  expect(conditionsOf(shown, {}, references)).toBe(
+    `t."account" = $1 and ${kept} and (t."gone" is null or exists (select from "shop"."invoices" t1 where ` +
+      't1."customers_id" = t."id" and t1."account" = $3 and t1."gone" is null))',
+  );
 });

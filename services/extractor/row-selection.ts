@@ -1,3 +1,4 @@
+import { whereSql } from '../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../shared/domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../../shared/postgres/quote.ts';
 import type { ExportRequest } from './export-request.ts';
@@ -29,7 +30,8 @@ export const columnOf = (alias: string, name: string): string => `${alias}.${quo
  *   - A row that a selected row refers to is selected, also when it is soft-deleted or outside of the range.
  *   - Tables that refer to each other in a circle, or to themselves, are taken whole.
  *
- * The account bounds all of it: a reference to another account's row stays open.
+ * The account bounds all of it, and so does the resource's `where`: a reference to another account's row stays open, and so does
+ * one to a row that does not leave.
  */
 export function selectionConditions(selection: RowSelection): { conditions: string[]; values: string[] } {
   const values: string[] = [];
@@ -45,8 +47,12 @@ function createSelect(
   let aliasCount = 0;
   const newAlias = () => `${SELECTED}${++aliasCount}`;
 
-  const ofAccount = ({ account }: Resource, alias: string): string[] =>
-    accountSourceId === null ? [] : [`${columnOf(alias, account)} = ${addValue(accountSourceId)}`];
+  const ofAccount = (resource: Resource, alias: string): string[] => [
+    ...(accountSourceId === null
+      ? []
+      : [`${columnOf(alias, resource.account)} = ${addValue(accountSourceId)}`]),
+    ...whereSql(resource, (name) => columnOf(alias, name), addValue),
+  ];
 
   const notDeleted = ({ softDelete }: Resource, alias: string): string[] =>
     request.includeDeleted || softDelete === undefined ? [] : [`${columnOf(alias, softDelete)} is null`];

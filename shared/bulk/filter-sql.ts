@@ -1,4 +1,5 @@
 import type { ColumnDescription } from '../catalog/describe-table.ts';
+import { whereSql } from '../catalog/where-sql.ts';
 import { type Comparison, FilterError, type FilterNode } from '../domain/bulk-filter.ts';
 import { quoteIdent } from '../postgres/quote.ts';
 import type { Binder } from './binder.ts';
@@ -65,9 +66,10 @@ export function equalsSql(
   return parts.length === 0 ? 'false' : `(${parts.join(' and ')})`;
 }
 
-/** The row is the account's. */
-export function accountSql({ account }: BulkTable, sourceId: string, { bind }: Binder): string {
-  return `${columnSql(account.name)} = ${bind(sourceId)}::text::${comparableType(account)}`;
+/** The row is the account's, and one that leaves: nobody changes a record that he can't see. */
+export function accountSql({ account, resource }: BulkTable, sourceId: string, { bind }: Binder): string {
+  const isOfAccount = `${columnSql(account.name)} = ${bind(sourceId)}::text::${comparableType(account)}`;
+  return [isOfAccount, ...whereSql(resource, columnSql, bind)].join(' and ');
 }
 
 export function columnSql(name: string): string {

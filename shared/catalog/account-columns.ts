@@ -2,6 +2,7 @@ import type { Catalog, Resource } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent } from '../postgres/quote.ts';
 import { type AccountForm, accountForm } from '../values/account-form.ts';
+import { type ColumnFacts, readColumnFacts } from './column-facts.ts';
 
 /** The account column of one resource, as far as it decides which texts mean the same account. */
 export interface AccountColumn {
@@ -28,43 +29,6 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set([
   'varchar',
 ]);
 
-const READ_COLUMNS = `
-with recursive wanted as (
-  select w.resource, a.atttypid, a.atttypmod, a.attcollation
-  from json_to_recordset($1::json) as w (resource text, "schema" text, "table" text, "column" text)
-  join pg_catalog.pg_namespace n on n.nspname = w."schema"
-  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w."table"
-  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = w."column" and a.attnum > 0 and not a.attisdropped
-), base as (
-  select w.*, t.oid as type_oid, t.typtype, t.typbasetype
-  from wanted w join pg_catalog.pg_type t on t.oid = w.atttypid
-  union all
-  select b.resource, b.atttypid, b.atttypmod, b.attcollation, t.oid, t.typtype, t.typbasetype
-  from base b join pg_catalog.pg_type t on t.oid = b.typbasetype where b.typtype = 'd'
-)
-select coalesce(json_agg(json_build_object(
-  'resource', b.resource,
-  'typeName', pg_catalog.format_type(b.atttypid, b.atttypmod),
-  'schema', n.nspname,
-  'name', t.typname,
-  'kind', t.typtype::text,
-  'isDeterministic', coalesce(l.collisdeterministic, true)
-)), '[]')::text as facts
-from base b
-join pg_catalog.pg_type t on t.oid = b.type_oid
-join pg_catalog.pg_namespace n on n.oid = t.typnamespace
-left join pg_catalog.pg_collation l on l.oid = b.attcollation
-where b.typtype <> 'd'`;
-
-interface ColumnFacts {
-  resource: string;
-  typeName: string;
-  schema: string;
-  name: string;
-  kind: string;
-  isDeterministic: boolean;
-}
-
 /** The account columns of the catalog's tables, one a resource. A table or column that does not exist is left out. */
 export async function readAccountColumns(db: Queryable, { resources }: Catalog): Promise<AccountColumn[]> {
   const wanted = resources.map(({ name, table, account }) => ({
@@ -73,8 +37,7 @@ export async function readAccountColumns(db: Queryable, { resources }: Catalog):
     table: table.name,
     column: account,
   }));
-  const { rows } = await db.query<{ facts: string }>(READ_COLUMNS, [JSON.stringify(wanted)]);
-  const facts = JSON.parse(rows[0]?.facts ?? '[]') as ColumnFacts[];
+  const facts = await readColumnFacts(db, wanted);
   return resources.flatMap((resource) => {
     const found = facts.find((each) => each.resource === resource.name);
     if (found === undefined) return [];

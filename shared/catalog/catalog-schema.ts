@@ -85,6 +85,11 @@ export const resourceSchema = z.strictObject({
   soft_delete: columnName.optional(),
   expose: exposedColumns.optional(),
   hide: columnNames.default([]),
+  where: z
+    .record(z.string(), z.unknown(), {
+      error: 'must map columns to conditions, like { status: { ne: draft } }',
+    })
+    .optional(),
   related: z.array(z.string(), { error: 'must be a list of resources' }).max(100).default([]),
   operations: z.record(apiName, operationSchema, { error: 'must map names to operations' }).default({}),
   sync_limit: z

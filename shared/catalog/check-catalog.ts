@@ -3,6 +3,7 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { readAccountColumns } from './account-columns.ts';
 import { checkAccounts } from './check-accounts.ts';
 import { checkTable } from './check-table.ts';
+import { checkWhere } from './check-where.ts';
 import {
   describePublication,
   describeServer,
@@ -39,6 +40,7 @@ export async function checkCatalog(
     findings.push(...checkTable(resource, findTable(tables, resource.table), server.role));
   }
   findings.push(...checkAccounts(await readAccountColumns(db, catalog)));
+  findings.push(...(await checkWhere(db, catalog)));
   if (options.publication !== undefined) {
     const publication = await describePublication(db, options.publication);
     findings.push(...checkPublication(options.publication, publication, catalog));

@@ -1,4 +1,4 @@
-import type { Resource } from '../domain/catalog.ts';
+import { type Resource, whereColumns } from '../domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { operationSchema } from './catalog-schema.ts';
 import {
@@ -163,6 +163,7 @@ function namedColumns(resource: Resource): Map<string, string> {
     add(`operations.${name}`, [...Object.keys(data?.set ?? {}), ...(data?.set_from_params ?? [])]);
     add(`operations.${name}`, Object.keys(data?.skip_when ?? {}));
   }
+  add('where', whereColumns(resource));
   add('expose', resource.expose ?? []);
   add('hide', resource.hide);
   return named;
@@ -221,6 +222,7 @@ function checkReplicaIdentity(resource: Resource, table: TableDescription): Find
     ...resource.key,
     resource.account,
     ...(resource.softDelete === undefined ? [] : [resource.softDelete]),
+    ...whereColumns(resource),
   ];
   const isAnyFull = table.relations.some(({ replicaIdentity }) => replicaIdentity === 'f');
   return table.relations.flatMap((relation) => {

@@ -157,6 +157,10 @@ test.each([
   ['expose: [id]', 'expose: must have account_id in it: it is the account column'],
   ['range: made\n    expose: [id, account_id]', 'expose: must have made in it: it is the range column'],
   ['expose: [id, account_id]\n    hide: [note]', 'hide: is of no use beside expose'],
+  ['where: { status: { is: draft } }', 'where.status.is: is not a condition'],
+  ['where: { or: [{ status: { eq: null } }] }', 'where.or[0].status.eq: must not be null'],
+  ['where: {}', 'where: holds for every row'],
+  ['where: draft', 'where: must map columns to conditions'],
   ['range: 7', 'range: must be the name of a column'],
 ])('%s is refused', (line, finding) => {
   const findings = findingsOf(`${MINIMAL}    ${line}\n`);

@@ -2,6 +2,13 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import {
+  FilterError,
+  type FilterInput,
+  type FilterNode,
+  matchesEverything,
+  parseFilter,
+} from '../domain/bulk-filter.ts';
 import type { Catalog, Resource } from '../domain/catalog.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { catalogSchema, type ResourceEntry, resourceSchema } from './catalog-schema.ts';
@@ -54,13 +61,14 @@ function readCatalog(plain: unknown): { catalog?: Catalog; problems: Problem[] }
     else problems.push(...toProblems(result.error, ['resources', name]));
   }
   problems.push(...checkNames(names, entries));
-  const resources = [...entries].flatMap(([name, entry]) => toResource(name, entry) ?? []);
+  const resources = [...entries].flatMap(([name, entry]) => toResource(name, entry, problems) ?? []);
   return { catalog: { name: outer.data.catalog, resources }, problems };
 }
 
-function toResource(name: string, entry: ResourceEntry): Resource | undefined {
+function toResource(name: string, entry: ResourceEntry, problems: Problem[]): Resource | undefined {
   const table = parseTableName(entry.table);
   if (table === undefined) return undefined;
+  const where = entry.where === undefined ? undefined : readWhere(name, entry.where, problems);
   return {
     name,
     table,
@@ -71,10 +79,28 @@ function toResource(name: string, entry: ResourceEntry): Resource | undefined {
     softDelete: entry.soft_delete,
     expose: entry.expose,
     hide: entry.hide,
+    where,
     related: entry.related,
     operations: entry.operations,
     syncLimit: entry.sync_limit,
   };
+}
+
+function readWhere(name: string, input: FilterInput, problems: Problem[]): FilterNode | undefined {
+  const path = ['resources', name, 'where'];
+  try {
+    const where = parseFilter(input, '');
+    if (!matchesEverything(where)) return where;
+    problems.push({ path, message: 'holds for every row: name a condition, or leave it out' });
+  } catch (error) {
+    if (!(error instanceof FilterError)) throw error;
+    const steps = error.pointer.split('/').slice(1);
+    // Places in lists are numbers, as no column is called.
+    const toStep = (step: string) =>
+      /^\d+$/.test(step) ? Number(step) : step.replaceAll('~1', '/').replaceAll('~0', '~');
+    problems.push({ path: [...path, ...steps.map(toStep)], message: error.message });
+  }
+  return undefined;
 }
 
 function toProblems(error: z.ZodError, at: readonly PropertyKey[]): Problem[] {

@@ -126,6 +126,12 @@ export function matchesEverything(node: FilterNode): boolean {
   return node.by === 'and' ? node.nodes.every(matchesEverything) : node.nodes.some(matchesEverything);
 }
 
+/** The columns that a filter is on, each once. */
+export function filterColumns(node: FilterNode): readonly string[] {
+  if (node.kind !== 'group') return [node.column];
+  return [...new Set(node.nodes.flatMap(filterColumns))];
+}
+
 function escapePointer(step: string): string {
   return step.replaceAll('~', '~0').replaceAll('/', '~1');
 }

@@ -1,3 +1,5 @@
+import { type FilterNode, filterColumns } from './bulk-filter.ts';
+
 /** The catalog as the operator wrote it, validated: which tables are resources and what may be done with them. */
 export interface Catalog {
   readonly name: string;
@@ -27,6 +29,8 @@ export interface Resource {
   readonly expose?: readonly string[] | undefined;
   /** Columns that never leave the source; empty beside `expose`. */
   readonly hide: readonly string[];
+  /** The only rows that leave the source, by their own columns; undefined for all. A row that no longer fits is told as deleted. */
+  readonly where?: FilterNode | undefined;
   /** Resources exported along with this one by `include_related`. */
   readonly related: readonly string[];
   readonly operations: Readonly<Record<string, Operation>>;
@@ -43,6 +47,11 @@ export type Operation = Readonly<Record<string, unknown>>;
  */
 export function leaves({ expose, hide }: Pick<Resource, 'expose' | 'hide'>, column: string): boolean {
   return expose === undefined ? !hide.includes(column) : expose.includes(column);
+}
+
+/** The columns that `where` is on, each once. */
+export function whereColumns({ where }: Pick<Resource, 'where'>): readonly string[] {
+  return where === undefined ? [] : filterColumns(where);
 }
 
 /** The columns that the catalog says this of by name. One that is gone may be there under another name. */

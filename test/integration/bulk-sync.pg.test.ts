@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { parseFilter } from '../../shared/domain/bulk-filter.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 
 let world: BulkWorld;
@@ -288,4 +289,25 @@ test('what does not go together is told at once', async () => {
   expect(await pointers({ file_id: 'file_1' })).toEqual(['/async']);
   expect(await pointers({ ids: ['1'], colour: 'red' })).toEqual(['/colour']);
   expect(await pointers({ ids: ['1'], operation: 'explode' })).toEqual(['/operation']);
+});
+
+test('what the catalog keeps back is not found, neither by its ID nor by any filter', async () => {
+  const catalog = await loadCatalog('schemas/catalogs/documint.yaml');
+  const where = parseFilter({ status: { ne: 'draft' } });
+  const resources = catalog.resources.map((each) => (each.name === 'invoices' ? { ...each, where } : each));
+  await using other = await openBulkWorld({ catalog: { ...catalog, resources } });
+  const { key, ids } = await other.account(3);
+  const [a = '', b = '', c = ''] = ids;
+  await other.api.pool.query("update documint.invoices set status = 'draft' where id = $1", [b]);
+  const update = { resource: 'invoices', operation: 'update', params: { memo: 'seen' } };
+  const byId = await other.submit(key, { ...update, ids: [a, b] });
+  expect(byId.json.results).toMatchObject([{ status: 'succeeded' }, { status: 'failed', code: 'not_found' }]);
+  const dry = await other.submit(key, { ...update, filter: {}, all: true, dry_run: true });
+  expect(dry.json).toMatchObject({ estimated_items: 2, sample: [{ item_id: a }, { item_id: c }] });
+  const byFilter = await other.submit(key, { ...update, filter: {}, all: true });
+  expect(byFilter.json.results.map((item: { item_id: string }) => item.item_id)).toEqual([a, c]);
+  const kept = await other.submit(key, { ...update, filter: { status: { eq: 'draft' } } });
+  expect(kept.json).toMatchObject({ total: 0 });
+  const { rows } = await other.api.pool.query('select memo from documint.invoices where id = $1', [b]);
+  expect(rows).not.toEqual([{ memo: 'seen' }]);
 });

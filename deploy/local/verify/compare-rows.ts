@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
@@ -64,10 +65,8 @@ export async function compareRows(comparison: RowComparison): Promise<number> {
   const notKey = new Set(
     shape.columns.map(({ name }) => name).filter((name) => !resource.key.includes(name)),
   );
-  await source.query(
-    `declare ${CURSOR} no scroll cursor without hold for ${selectLivingRows(resource, shape)}`,
-    [comparison.accountSourceId],
-  );
+  const { text, values } = selectLivingRows(resource, shape, comparison.accountSourceId);
+  await source.query(`declare ${CURSOR} no scroll cursor without hold for ${text}`, values);
   let rowCount = 0;
   for (;;) {
     const { rows } = await source.query<(string | null)[]>({
@@ -104,10 +103,16 @@ export function keyOf({ key }: Resource, members: ReadonlyMap<string, string>): 
   return `{${parts.join(',')}}`;
 }
 
-function selectLivingRows({ table, account, softDelete }: Resource, { columns }: RowShape): string {
-  const alive = softDelete === undefined ? '' : ` and ${quoteIdent(softDelete)} is null`;
-  return `select ${columns.map(({ name }) => quoteIdent(name)).join(', ')} from ${quoteTable(table)}
-    where ${quoteIdent(account)} = $1${alive}`;
+function selectLivingRows(resource: Resource, { columns }: RowShape, accountSourceId: string) {
+  const { table, account, softDelete } = resource;
+  const values = [accountSourceId];
+  const conditions = [
+    `${quoteIdent(account)} = $1`,
+    ...(softDelete === undefined ? [] : [`${quoteIdent(softDelete)} is null`]),
+    ...whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`),
+  ];
+  const names = columns.map(({ name }) => quoteIdent(name)).join(', ');
+  return { text: `select ${names} from ${quoteTable(table)} where ${conditions.join(' and ')}`, values };
 }
 
 function differingColumns(sourceJson: string, { json, unknown }: ComparedRecord): Difference['columns'] {

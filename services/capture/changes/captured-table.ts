@@ -1,7 +1,9 @@
-import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
+import { leaves, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
 import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText } from '../../../shared/values/account-form.ts';
+import { filterFamily } from '../../../shared/values/filter-values.ts';
+import { compileRowFilter, type RowFilter } from '../../../shared/values/row-filter.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 import type { AccountSpellings } from './account-spellings.ts';
 
@@ -16,8 +18,16 @@ export interface CapturedTable {
   readonly accountText: (pgText: string) => string | undefined;
   /** For each column of the shape, whether the old version of a row carries it when only its identity is sent. */
   readonly isInIdentity: readonly boolean[];
-  /** The identity carries the key and the account, so that a delete finds its way. */
+  /** The identity carries the key, the account and the columns of `where`, so that a delete finds its way. */
   readonly isIdentitySufficient: boolean;
+  /** Which rows leave; undefined for all. */
+  readonly filter?: TupleFilter | undefined;
+}
+
+/** A resource's `where` on tuples. Its columns need not leave themselves. */
+export interface TupleFilter {
+  readonly matches: RowFilter;
+  readonly columns: ReadonlyMap<string, { readonly tuplePlace: number; readonly isInIdentity: boolean }>;
 }
 
 /** What knows each type's way into topics; `Types` of shared/values is one. */
@@ -59,6 +69,8 @@ export function captureTable(
     type: types.valueType(typeOid, typeModifier),
     isKey: resource.key.includes(name),
   }));
+  const filter = tupleFilter(resource, relation, types);
+  const isInIdentityAll = [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true);
   const form = accountForm(columns[accountPlace]?.type.pgName ?? '');
   return {
     shape: { resource: resource.name, columns },
@@ -67,6 +79,42 @@ export function captureTable(
     accountPlace,
     accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText),
     isInIdentity,
-    isIdentitySufficient: [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true),
+    isIdentitySufficient:
+      isInIdentityAll && [...(filter?.columns.values() ?? [])].every((column) => column.isInIdentity),
+    filter,
+  };
+}
+
+function tupleFilter(
+  resource: Resource,
+  { schema, name: tableName, columns }: RelationMessage,
+  types: ValueTypes,
+): TupleFilter | undefined {
+  if (resource.where === undefined) return undefined;
+  const ofTable = (name: string) => {
+    const tuplePlace = columns.findIndex((column) => column.name === name);
+    const column = columns[tuplePlace];
+    if (column === undefined) throw noLonger(`has no column ${name} any more`);
+    return { column, tuplePlace };
+  };
+  const noLonger = (what: string) =>
+    new SetupError(
+      `${schema}.${tableName} ${what}, which where of ${resource.name} is on: adapt the catalog to the table, ` +
+        'or the table to the catalog',
+    );
+  const familyOf = (name: string) => {
+    const { typeOid, typeModifier } = ofTable(name).column;
+    const family = filterFamily(types.valueType(typeOid, typeModifier).pgName);
+    if (family === undefined) throw noLonger(`has another type for ${name}`);
+    return family;
+  };
+  return {
+    columns: new Map(
+      whereColumns(resource).map((name) => {
+        const { column, tuplePlace } = ofTable(name);
+        return [name, { tuplePlace, isInIdentity: column.isInIdentity }];
+      }),
+    ),
+    matches: compileRowFilter(resource.where, familyOf),
   };
 }

@@ -1,4 +1,5 @@
 import { DatabaseError } from 'pg';
+import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
@@ -34,9 +35,11 @@ export async function fillUnchanged(
   const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
   const key = table.keyPlaces.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
   const values = table.keyPlaces.map((place) => keyText(table, message, place));
+  // A row that has come to be kept back since must not show what it has now.
+  const where = whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`);
   const row = await readRow(
     source,
-    `select ${columns} from ${quoteTable(resource.table)} where ${key}`,
+    `select ${columns} from ${quoteTable(resource.table)} where ${[key, ...where].join(' and ')}`,
     values,
   );
   if (row === undefined) return message;

@@ -1,5 +1,5 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
+import { listedColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
 
@@ -46,7 +46,8 @@ export function hasColumnsOf(resource: Resource, relation: RelationMessage): boo
 
 function columnsOf(resource: Resource): readonly string[] {
   const { key, account, softDelete } = resource;
-  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...listedColumns(resource)];
+  const named = [...key, account, ...(softDelete === undefined ? [] : [softDelete])];
+  return [...named, ...whereColumns(resource), ...listedColumns(resource)];
 }
 
 function underCurrentNames(

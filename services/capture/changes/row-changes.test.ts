@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../source/pgoutput.ts';
@@ -177,4 +178,59 @@ test('a row of nothing but its key is whole', () => {
   expect(rowChanges(keyOnly, { kind: 'delete', relationId: 1, before })).toMatchObject([
     { op: 'delete', account: 'acme' },
   ]);
+});
+
+/** Drafts are told by a column that does not leave itself. */
+const NO_DRAFTS = resource('items', { hide: ['secret'], where: parseFilter({ secret: { ne: 'draft' } }) });
+const filtered = (...identity: string[]) => captureTable(NO_DRAFTS, relation(identity), TYPES);
+const full = (...values: string[]) => ({ kind: 'full' as const, values });
+
+test('what comes to fit is an insert, what no longer fits a delete, and what never did is nothing', () => {
+  const table = filtered('secret', 'id', 'account_id', 'body');
+  const [draft, open] = [
+    ['draft', '1', 'acme', 'b'],
+    ['open', '1', 'acme', 'c'],
+  ] as const;
+  const opsOf = (before: readonly string[], after: readonly string[]) =>
+    rowChanges(table, update(full(...before), [...after])).map(({ op }) => op);
+  expect(opsOf(draft, open)).toEqual(['insert']);
+  expect(opsOf(open, draft)).toEqual(['delete']);
+  expect(opsOf(draft, draft)).toEqual([]);
+  expect(opsOf(open, open)).toEqual(['update']);
+  // To another account: each side is told what leaves.
+  expect(opsOf(draft, ['open', '1', 'other', 'c'])).toEqual(['insert']);
+  expect(opsOf(open, ['draft', '1', 'other', 'c'])).toEqual(['delete']);
+  expect(rowChanges(table, { kind: 'insert', relationId: 1, after: [...draft] })).toEqual([]);
+  expect(rowChanges(table, { kind: 'delete', relationId: 1, before: full(...draft) })).toEqual([]);
+  expect(rowChanges(table, { kind: 'delete', relationId: 1, before: full(...open) })).toMatchObject([
+    { op: 'delete', before: ['1', 'acme', 'c'] },
+  ]);
+});
+
+test('of a version that no longer fits nothing is told but what it was before', () => {
+  const table = filtered('secret', 'id', 'account_id', 'body');
+  const changes = rowChanges(table, update(full('open', '1', 'acme', 'old'), ['draft', '1', 'acme', 'new']));
+  expect(JSON.stringify(changes)).not.toContain('new');
+});
+
+test('under a key identity with the column of the filter, an update without an old version tells of what leaves', () => {
+  const table = filtered('secret', 'id', 'account_id');
+  expect(table.isIdentitySufficient).toBe(true);
+  expect(rowChanges(table, update(null, ['draft', '1', 'acme', 'b']))).toEqual([]);
+  expect(rowChanges(table, update(null, ['open', '1', 'acme', 'b']))).toMatchObject([{ op: 'update' }]);
+  const before = { kind: 'key' as const, values: ['open', '1', 'acme', null] };
+  expect(rowChanges(table, update(before, ['draft', '1', 'acme', undefined]))).toMatchObject([
+    { op: 'delete', before: ['1', 'acme', null], missing: ['body'] },
+  ]);
+});
+
+test('where the old version does not say whether it left, no draft is told of but by a delete, and a delete is a reset', () => {
+  const table = filtered('id', 'account_id');
+  expect(table.isIdentitySufficient).toBe(false);
+  expect(rowChanges(table, update(null, ['draft', '1', 'acme', 'b']))).toEqual([
+    expect.objectContaining({ op: 'delete', before: ['1', 'acme', null], missing: ['body'] }),
+  ]);
+  expect(rowChanges(table, update(null, [undefined, '1', 'acme', 'b']))).toEqual([UNKNOWN]);
+  const before = { kind: 'key' as const, values: [null, '1', 'acme', null] };
+  expect(rowChanges(table, { kind: 'delete', relationId: 1, before })).toEqual([UNKNOWN]);
 });

@@ -21,25 +21,76 @@ export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'u
 /**
  * The changes that one row message stands for, in order: mostly one. An update that moves a row to another key or
  * another account is the delete of the old record and the insert of the new one: no account learns of the other's
- * row, and no record changes its identity.
+ * row, and no record changes its identity. A version that the resource's `where` keeps back is as good as none: what comes to
+ * fit is an insert, and what no longer fits a delete.
  */
 export function rowChanges(table: CapturedTable, message: RowMessage): RowChange[] {
   switch (message.kind) {
     case 'insert':
-      return [inserted(table, newRow(table, message.after, null))];
+      return doesLeave(table, message.after, null)
+        ? [inserted(table, newRow(table, message.after, null))]
+        : [];
     case 'delete':
-      return [deleted(table, message.before)];
+      return deleted(table, message.before);
     case 'update': {
       const row = newRow(table, message.after, message.before);
+      const isIn = doesLeave(table, message.after, message.before);
+      // It was not sent again, and the old version does not have it: whether the row leaves can't be known.
+      if (isIn === undefined) return [resetFor('record_unknown')];
       // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
-      if (message.before === null) return [updated(table, null, row)];
+      if (message.before === null) return sameIdentity(table, row, isIn);
       const before = oldRow(table, message.before);
       if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values)) {
-        return [updated(table, before, row)];
+        const wasIn = didLeave(table, message.before);
+        if (wasIn && isIn) return [updated(table, before, row)];
       }
-      return [deleted(table, message.before), inserted(table, row)];
+      return [...deleted(table, message.before), ...(isIn ? [inserted(table, row)] : [])];
     }
   }
+}
+
+/** Whether the new version leaves; what was not sent again is as it was. */
+function doesLeave({ filter }: CapturedTable, tuple: Tuple, before: OldTuple | null): boolean | undefined {
+  if (filter === undefined) return true;
+  return filter.matches((name) => {
+    const column = filter.columns.get(name);
+    if (column === undefined) return undefined;
+    const value = tuple[column.tuplePlace];
+    if (value !== undefined || before === null) return value;
+    // What is stored apart is never NULL.
+    return before.kind === 'full' || column.isInIdentity
+      ? (before.values[column.tuplePlace] ?? undefined)
+      : undefined;
+  });
+}
+
+/** Whether an old version that says what record it was was one that leaves. */
+function didLeave({ filter }: CapturedTable, before: OldTuple): boolean {
+  if (filter === undefined) return true;
+  const result = filter.matches((name) => before.values[filter.columns.get(name)?.tuplePlace ?? -1]);
+  // Told as deleted where it can't be known: a receiver passes over a record that it does not have.
+  return result ?? true;
+}
+
+/**
+ * Of an update that came without the old version. Whether that one left is known where the identity has the filter's columns,
+ * since they did not change then. Where it lacks them, a record that does not leave is told as deleted, by its key alone.
+ */
+function sameIdentity(table: CapturedTable, row: Row, isIn: boolean): RowChange[] {
+  if (isIn) return [updated(table, null, row)];
+  const { filter, keyPlaces, accountPlace } = table;
+  if ([...(filter?.columns.values() ?? [])].every(({ isInIdentity }) => isInIdentity)) return [];
+  const isNamed = (place: number) => place === accountPlace || keyPlaces.includes(place);
+  return [
+    {
+      op: 'delete',
+      account: accountOf(table, row.values),
+      before: row.values.map((value, place) => (isNamed(place) ? value : null)),
+      after: null,
+      unchanged: [],
+      missing: row.values.flatMap((_, place) => (isNamed(place) ? [] : [nameOf(table, place)])),
+    },
+  ];
 }
 
 interface Row {
@@ -137,15 +188,19 @@ function updated(table: CapturedTable, before: Row | null, after: Row): RowChang
   };
 }
 
-function deleted(table: CapturedTable, before: OldTuple): RowChange {
-  if (!isRecordKnown(table, before)) return resetFor('record_unknown');
+/** None for a record that did not leave. */
+function deleted(table: CapturedTable, before: OldTuple): RowChange[] {
+  if (!isRecordKnown(table, before)) return [resetFor('record_unknown')];
+  if (!didLeave(table, before)) return [];
   const { values, unknown } = oldRow(table, before);
-  return {
-    op: 'delete',
-    account: accountOf(table, values),
-    before: values,
-    after: null,
-    unchanged: [],
-    missing: unknown,
-  };
+  return [
+    {
+      op: 'delete',
+      account: accountOf(table, values),
+      before: values,
+      after: null,
+      unchanged: [],
+      missing: unknown,
+    },
+  ];
 }

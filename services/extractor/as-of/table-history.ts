@@ -36,7 +36,9 @@ export async function lookAtTables(
     const table = findTable(tables, resource.table);
     if (table === undefined) return [];
     const columns = visibleColumns(table, resource).map(({ name, typeName }) => [name, typeName]);
-    const facts = [session.identity, oidByName[quoteTable(resource.table)], resource.key, columns];
+    // Events of before another filter tell of other rows.
+    const filter = resource.where === undefined ? [] : [resource.where];
+    const facts = [session.identity, oidByName[quoteTable(resource.table)], resource.key, columns, ...filter];
     return [[resource.name, createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32)]];
   });
   return { seenAt, fingerprints: new Map(fingerprints) };
