@@ -1,4 +1,4 @@
-import type { Catalog, Resource } from '../domain/catalog.ts';
+import { type Catalog, type Resource, whereColumns } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
 /** A column, and the transaction that last wrote its description. */
@@ -161,8 +161,9 @@ select coalesce(json_object_agg(r.resource, json_build_object(
 from root r`;
 
 /** Columns that decide whose a record is, which one it is, and whether it is shown. */
-export function neededColumns({ key, account, softDelete }: Resource): readonly string[] {
-  return [...key, account, ...(softDelete === undefined ? [] : [softDelete])];
+export function neededColumns(resource: Resource): readonly string[] {
+  const { key, account, softDelete } = resource;
+  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...whereColumns(resource)];
 }
 
 /**

@@ -4,6 +4,7 @@ import { leaves, type Resource } from '../domain/catalog.ts';
 import type { ResetReason } from '../domain/reset-reason.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
 import { type ColumnFact, type FileFact, neededColumns, type TableFacts } from './table-facts.ts';
+import { whereSql } from './where-sql.ts';
 
 /**
  * What a resource's table was like at one moment, short enough to be kept with each state of the feed. Facts are kept as hashes.
@@ -168,6 +169,8 @@ function columnsHash(resource: Resource, columns: readonly ColumnFact[]): string
       needed.includes(name) ? collation : 0,
       leaves(resource, name),
     ]),
+    // With another filter, rows come and go that no change tells.
+    ...whereSql(resource, (column) => column, JSON.stringify),
   ]);
 }
 

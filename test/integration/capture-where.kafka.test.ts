@@ -1,6 +1,9 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
 import type { ReadChange } from '../support/change-reader.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const COLUMNS = `id int not null, account_id text not null, draft boolean not null, status text, title text, body text`;
@@ -33,16 +36,15 @@ ${TABLES.map(
 /** The same in SQL, by somebody else. */
 const SQL = "not draft and (status <> 'secret' or starts_with(title, 'ok'))";
 
+// Of the indexed table no column of the filter may be outside of the identity, so its title counts for nothing there.
+const CATALOG = catalogOf(WHERE).replace(
+  /(indexed_one.*\n.*)where: .* }/,
+  '$1where: { draft: { eq: false }, status: { ne: secret } } }',
+);
+
 let world: CaptureWorld;
 beforeAll(async () => {
-  // Of the indexed table no column of the filter may be outside of the identity, so its title counts for nothing there.
-  world = await createCaptureWorld({
-    schemaSql: SCHEMA,
-    catalog: catalogOf(WHERE).replace(
-      /(indexed_one.*\n.*)where: .* }/,
-      '$1where: { draft: { eq: false }, status: { ne: secret } } }',
-    ),
-  });
+  world = await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG });
 });
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
@@ -115,4 +117,14 @@ test('a subscriber has exactly the rows that leave, whatever comes to fit the fi
     expect(Object.keys(changes[0]?.after ?? {})).not.toContain('draft');
     expect(changes.some(({ op }) => op === 'delete')).toBe(true);
   }
+});
+
+test('another filter is told as a reset, since rows come and go by it that no change tells', async () => {
+  await world.endAll();
+  const adapted = join(temporaryDirectory(), 'catalog.yaml');
+  await writeFile(adapted, CATALOG.replace(WHERE, '{ draft: { eq: false } }'));
+  await world.start({ CATALOG: adapted });
+  const resets = () => world.reader.changes.filter(({ op }) => op === 'truncate');
+  await waitFor('the reset', () => resets().length > 0);
+  expect(new Set(resets().map(({ resource }) => resource))).toEqual(new Set(['whole']));
 });
