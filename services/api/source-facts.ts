@@ -188,16 +188,16 @@ function conditionsOf(
   const { account, softDelete, range, name } = resource;
   const values: string[] = [];
   const conditions = whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`);
-  const compare = (column: string, operator: string, value: string) => {
+  const compare = (column: string, operator: string, value: string, cast = '') => {
     values.push(value);
-    conditions.push(`${quoteIdent(column)} ${operator} $${values.length}`);
+    conditions.push(`${quoteIdent(column)} ${operator} $${values.length}${cast}`);
   };
   if (sourceId !== null) compare(account, '=', sourceId);
   if (!include_deleted && softDelete !== undefined) conditions.push(`${quoteIdent(softDelete)} is null`);
   const field = date_range?.field ?? range;
   if (date_range !== null && field !== undefined && resources.includes(name)) {
-    compare(field, '>=', date_range.from);
-    compare(field, '<', date_range.to);
+    compare(field, '>=', date_range.from, '::timestamptz');
+    compare(field, '<', date_range.to, '::timestamptz');
   }
   return { where: conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`, values };
 }

@@ -63,13 +63,21 @@ test('a chunk has its bounds as parameters, the lower exclusive and the upper in
   });
 });
 
+test('bounds of a key of a composite type are told their type', () => {
+  const bounds = { lowerKey: null, upperKey: ['(1,a)', '2'] };
+  const keyCasts = ['::shop.place', ''];
+  expect(rowsQuery(selection({ includeDeleted: true }), ['body'], bounds, { keyCasts }).text).toContain(
+    '(t."order_code", t."position") <= ($2::shop.place, $3)',
+  );
+});
+
 test('a date range is by the named column, or by the resource’s own', () => {
   const range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
   expect(keysQuery(selection({ dateRange: range })).text).toContain(
-    't."created_at" >= $2 and t."created_at" < $3',
+    't."created_at" >= $2::timestamptz and t."created_at" < $3::timestamptz',
   );
   const named = { ...range, to: null, field: 'updated_at' };
   const query = keysQuery(selection({ dateRange: named }));
-  expect(query.text).toContain('t."updated_at" >= $2 order');
+  expect(query.text).toContain('t."updated_at" >= $2::timestamptz order');
   expect(query.values).toEqual(["a'cme", '2026-01-01T00:00:00Z']);
 });

@@ -17,36 +17,49 @@ export interface KeyBounds {
 export function keysQuery(selection: RowSelection): SqlQuery {
   const { key } = selection.resource;
   const { conditions, values } = selectionConditions(selection);
-  return { text: query(selection, key, conditions), values };
+  return { text: query(selection, list(key), conditions), values };
+}
+
+/** What a chunk's query has beside its columns. */
+export interface RowsQueryOptions {
+  /** Stand behind the bounds: a parameter that is compared with a composite type has to be told which, `::public.point`. */
+  readonly keyCasts?: readonly string[];
+  /** A last column, in SQL. */
+  readonly lastColumn?: string;
 }
 
 /** The rows of one chunk in key order, with the columns in the given order. */
-export function rowsQuery(selection: RowSelection, columns: readonly string[], bounds: KeyBounds): SqlQuery {
+export function rowsQuery(
+  selection: RowSelection,
+  columns: readonly string[],
+  bounds: KeyBounds,
+  { keyCasts = [], lastColumn }: RowsQueryOptions = {},
+): SqlQuery {
   const { conditions, values } = selectionConditions(selection);
-  conditions.push(...boundConditions(selection.resource.key, bounds, (text) => `$${values.push(text)}`));
-  return { text: query(selection, columns, conditions), values };
+  const addValue = (text: string, at: number) => `$${values.push(text)}${keyCasts[at] ?? ''}`;
+  conditions.push(...boundConditions(selection.resource.key, bounds, addValue));
+  const selected = lastColumn === undefined ? list(columns) : `${list(columns)}, ${lastColumn}`;
+  return { text: query(selection, selected, conditions), values };
 }
 
-/** That a row lies within the bounds. `addValue` takes a parameter and returns its place, `$3`. */
+/** That a row lies within the bounds. `addValue` takes a parameter, and the key column's place in the key, and returns `$3`. */
 export function boundConditions(
   key: readonly string[],
   { lowerKey, upperKey }: KeyBounds,
-  addValue: (text: string) => string,
+  addValue: (text: string, at: number) => string,
 ): string[] {
   // Parameters take the key columns' own types and collations, so that the bounds mean what the cursor's order meant.
   const compare = (operator: '>' | '<=', bound: readonly string[] | null) =>
-    bound === null ? [] : [`(${list(key)}) ${operator} (${bound.map(addValue).join(', ')})`];
+    bound === null
+      ? []
+      : [`(${list(key)}) ${operator} (${bound.map((text, at) => addValue(text, at)).join(', ')})`];
   return [...compare('>', lowerKey), ...compare('<=', upperKey)];
 }
 
-function query(
-  { resource }: RowSelection,
-  columns: readonly string[],
-  conditions: readonly string[],
-): string {
+function query({ resource }: RowSelection, selected: string, conditions: readonly string[]): string {
   const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
   return (
-    `select ${list(columns)} from ${quoteTable(resource.table)} ${SELECTED}${where} ` +
+    `select ${selected} from ${quoteTable(resource.table)} ${SELECTED}${where} ` +
     `order by ${list(resource.key)}`
   );
 }

@@ -69,7 +69,7 @@ test('a deleted row is selected when a selected row refers to it, over any numbe
 test('a resource that only came along follows the date range of what it refers to', () => {
   expect(conditionsOf(lines, { includeDeleted: true, dateRange: RANGE })).toBe(
     't."account" = $1 and (t."invoices_id" is null or exists (select from "shop"."invoices" t1 where ' +
-      't."invoices_id" = t1."id" and t1."at" >= $2))',
+      't."invoices_id" = t1."id" and t1."at" >= $2::timestamptz))',
   );
 });
 

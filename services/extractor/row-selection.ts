@@ -84,9 +84,11 @@ function createSelect(
     if (field === undefined || request.dateRange === undefined) return [];
     const { from, to } = request.dateRange;
     const column = columnOf(alias, field);
+    // PostgreSQL compares the column with a moment, in UTC. A date counts as its midnight: as a date, a moment would lose its time,
+    // and `from` would take in a day that began before it, `to` leave out one that did.
     return [
-      ...(from === null ? [] : [`${column} >= ${addValue(from)}`]),
-      ...(to === null ? [] : [`${column} < ${addValue(to)}`]),
+      ...(from === null ? [] : [`${column} >= ${addValue(from)}::timestamptz`]),
+      ...(to === null ? [] : [`${column} < ${addValue(to)}::timestamptz`]),
     ];
   };
 

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { seeExtensionOperators } from '../../shared/postgres/extension-operators.ts';
 import type { LockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
@@ -118,6 +119,7 @@ export function createSourceSessions(
       await client.connect();
       // Ends a long statement whose client is gone; not every server's platform has it.
       await client.query("set client_connection_check_interval = '5s'").catch(() => undefined);
+      await seeExtensionOperators(client);
       const { rows } = await query(IDENTIFY);
       const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
       if (inRecovery !== 'false' || pid == null || systemId == null || timeline == null) {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { ConnectionPool } from '../postgres/connection-pool.ts';
+import { seeExtensionOperators } from '../postgres/extension-operators.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../postgres/text-session.ts';
 import type { Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
@@ -34,5 +35,12 @@ export function createSourcePool(
     connectionTimeoutMillis: connectTimeoutMs,
   });
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  // Ahead of whatever the connection was opened for, which waits in its queue. One that fails here is of no use.
+  pool.on('connect', (client) => {
+    seeExtensionOperators(client).catch((error: unknown) => {
+      log.warn('source_connection.lost', { error });
+      return client.end();
+    });
+  });
   return pool;
 }

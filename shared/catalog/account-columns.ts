@@ -52,7 +52,10 @@ export async function readAccountColumns(db: Queryable, { resources }: Catalog):
   });
 }
 
-function refusalOf({ schema, name, kind, typeName, isDeterministic }: ColumnFacts): string | undefined {
+function refusalOf(facts: ColumnFacts): string | undefined {
+  const { schema, name, kind, typeName, canUse, isDeterministic } = facts;
+  // Its operators would not be found, and the column be compared as text.
+  if (!canUse) return `is ${typeName}, in the schema ${schema} that this role may not use`;
   // citext compares by lower case, whatever the column's collation.
   if (name === 'citext' && kind === 'b') return undefined;
   if (!isDeterministic) return 'has a nondeterministic collation, by which texts are equal that differ';

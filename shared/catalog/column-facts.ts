@@ -21,6 +21,7 @@ select coalesce(json_agg(json_build_object(
   'schema', n.nspname,
   'name', t.typname,
   'kind', t.typtype::text,
+  'canUse', pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
   'isDeterministic', coalesce(l.collisdeterministic, true)
 )), '[]')::text as facts
 from base b
@@ -40,6 +41,8 @@ export interface ColumnFacts {
   readonly name: string;
   /** `typtype`: b base type, e enum, … */
   readonly kind: string;
+  /** Whether the role may use the type's schema, so that its operators are found. */
+  readonly canUse: boolean;
   readonly isDeterministic: boolean;
 }
 

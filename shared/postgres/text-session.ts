@@ -7,7 +7,8 @@ import type { CustomTypesConfig } from 'pg';
  * that time. Who needs a limit sets its own. Every name here is known to PostgreSQL 14 and later: an unknown one would refuse
  * the connection (`NEWER_SETTINGS` of `session.ts` holds the others).
  *
- * Not here: `search_path`. Types and operators of extensions are found by the role's own, and no name of ours depends on it.
+ * Not here: `search_path`. Types and operators of extensions are found by the role's own, and no name of ours depends on it;
+ * `extension-operators.ts` adds what it lacks.
  */
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   client_encoding: 'UTF8',

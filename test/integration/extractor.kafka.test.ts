@@ -28,6 +28,7 @@ resources:
     event: stock_item
     key: [id]
     account: account_id
+  places: { table: shop.places, event: place, key: [id], account: account_id, range: day }
 `;
 
 const TABLES = `
@@ -53,6 +54,13 @@ select 'acme', (array['a','B','c','É','e f'])[1 + g % 5] || g, p, jsonb_build_o
 from generate_series(1, 700) g, generate_series(1, 3) p;
 insert into shop.stock select g, 'acme', 0 from generate_series(1, 2500) g;
 insert into shop.stock_history select g, 0, pg_current_xact_id()::text from generate_series(1, 2500) g;
+create type shop.place as (x int, y text);
+create schema ext; create extension citext schema ext;
+create table shop.places (id shop.place primary key, account_id ext.citext not null, day date not null);
+alter table shop.places replica identity full;
+insert into shop.places
+select (g, 'p, "' || g)::shop.place, case when g % 2 = 0 then 'Places' else 'PLACES' end, date '2026-01-01' + g
+from generate_series(0, 2499) g;
 analyze;`;
 
 let fixture: ExtractorFixture;
@@ -131,6 +139,27 @@ test('deleted rows are there when asked for, and a date range includes its start
   const rows = await fixture.keptRows(id);
   expect(rows.map(({ value }) => Number(value.id))).toEqual(Array.from({ length: 60 }, (_, i) => i + 60));
   expect(rows[0]?.value.deleted_at).toBe('2026-02-01T00:00:00Z');
+});
+
+test('a date counts as its midnight in UTC, at both ends of a range', async () => {
+  const account = await fixture.addAccount('places');
+  const days = async (from: string, to: string) => {
+    const range = { from, to, field: null };
+    const id = await fixture.addExport(account, ['places'], { date_range: range });
+    await extracted(id);
+    return (await fixture.keptRows(id)).map(({ value }) => value.day);
+  };
+  expect(await days('2026-01-02T04:30:00Z', '2026-01-04T12:00:00Z')).toEqual(['2026-01-03', '2026-01-04']);
+  expect(await days('2026-01-02T00:00:00Z', '2026-01-04T00:00:00Z')).toEqual(['2026-01-02', '2026-01-03']);
+});
+
+test('a key of a composite type is read in several chunks, and each row has its account’s one text', async () => {
+  const id = await fixture.addExport(null, ['places']);
+  expect(await extracted(id)).toMatchObject({ error: null, rows_extracted: '2500' });
+  const rows = await fixture.keptRows(id);
+  expect(new Set(rows.map(({ headers }) => headers.chunk)).size).toBe(3);
+  expect(new Set(rows.map(({ key }) => key)).size).toBe(2500);
+  expect(new Set(rows.map(({ headers }) => headers.account))).toEqual(new Set(['places']));
 });
 
 test('an export without rows has no chunks and goes to the writer', async () => {

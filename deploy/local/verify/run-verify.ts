@@ -6,6 +6,7 @@ import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
+import { seeExtensionOperators } from '../../../shared/postgres/extension-operators.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
@@ -258,6 +259,7 @@ async function openSource(connectionString: string): Promise<AsyncDisposable & {
   client.on('error', () => undefined);
   try {
     await client.connect();
+    await seeExtensionOperators(client);
   } catch (cause) {
     throw new CouldNotTellError(`the source at ${client.host}:${client.port} can't be reached`, { cause });
   }

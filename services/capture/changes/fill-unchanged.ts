@@ -56,8 +56,11 @@ function keyText(table: CapturedTable, { before, after }: UpdateMessage, place: 
   return table.isInIdentity[place] === true ? (before?.values[tuplePlace] ?? null) : null;
 }
 
-/** Syntax error or access rule violation, and data exceptions: what a statement gets whose table has changed since. */
-const CHANGED_SQLSTATE_CLASSES = ['42', '22'];
+/**
+ * Syntax error or access rule violation, and data exceptions: what a statement gets whose table has changed since. And
+ * "feature not supported": a key of a composite type can't be looked up by its text.
+ */
+const CHANGED_SQLSTATE_CLASSES = ['42', '22', '0A'];
 
 async function readRow(
   source: Queryable,

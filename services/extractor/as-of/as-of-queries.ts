@@ -23,7 +23,7 @@ export function fillKeyTableSql(
 ): string {
   const compare = { from: '>=', to: '<' };
   const inRange = (range?.bounds ?? []).map(
-    (bound, at) => ` and u.value::${range?.sqlType} ${compare[bound]} $${5 + at}::${range?.sqlType}`,
+    (bound, at) => ` and u.value::${range?.sqlType} ${compare[bound]} $${5 + at}::timestamptz`,
   );
   return `insert into pg_temp.${table} (place, is_in, key)
 select u.place, coalesce(u.is_in${inRange.join('')}, false), array(select jsonb_array_elements_text(u.key::jsonb))

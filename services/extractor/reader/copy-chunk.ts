@@ -64,7 +64,11 @@ export async function copyChunk(
   signal.throwIfAborted();
   await enterSnapshot(session, resource.table, chunk);
   const run = `${chunk.exportId}/${chunk.runAttempt}`;
-  const { columns, codec, recordKey, schemaId } = await deps.resourceRows.of(run, resource, session);
+  const { columns, codec, recordKey, keyCasts, accountSql, schemaId } = await deps.resourceRows.of(
+    run,
+    resource,
+    session,
+  );
   await assertNotRewritten(session, resource.table);
 
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
@@ -80,7 +84,10 @@ export async function copyChunk(
   const query =
     past?.query ??
     (request.changesSince === null
-      ? rowsQuery(selection, wanted, chunk)
+      ? rowsQuery(selection, columns, chunk, {
+          keyCasts,
+          ...(isOfAllAccounts ? { lastColumn: accountSql } : {}),
+        })
       : await changedRowsQuery(chunk, selection, wanted, session, deps));
   const partition = chunk.chunk % deps.topic.partitionCount;
   const headers = new RowHeadersWriter(chunk);

@@ -2,11 +2,14 @@ import { describeColumns, describeShape } from '../../../shared/catalog/describe
 import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
+import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
 import { rowRecordNames } from '../../../shared/values/avro-name.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { createRecordKey, type RecordKey } from '../../../shared/values/record-key.ts';
 import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
+import type { Types } from '../../../shared/values/types-of-database.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
+import { columnOf, SELECTED } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 
 /** How one resource's rows are encoded in one run of an export. */
@@ -15,6 +18,10 @@ export interface ResourceRows {
   readonly shape: RowShape;
   readonly codec: RowCodec;
   readonly recordKey: RecordKey;
+  /** For each key column what a text has to be cast with, `::public.point`; empty where the column says it well enough. */
+  readonly keyCasts: readonly string[];
+  /** The account's one text, in SQL: what the row's changes have as their account. */
+  readonly accountSql: string;
   readonly schemaId: number;
 }
 
@@ -47,7 +54,8 @@ export function createResourceRows(
         `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator has to adapt the catalog.`,
       );
     }
-    const shape = await describeShape(session.client, resource, await loadTypes(session.client));
+    const types = await loadTypes(session.client);
+    const shape = await describeShape(session.client, resource, types);
     const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
     const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
     return {
@@ -55,6 +63,11 @@ export function createResourceRows(
       shape,
       codec,
       recordKey: createRecordKey(shape, resource.key),
+      accountSql: accountTextSql(formOf(resource, columns, types), columnOf(SELECTED, resource.account)),
+      keyCasts: resource.key.map((name) => {
+        const isStructured = shape.columns.find((column) => column.name === name)?.type.kind === 'json';
+        return isStructured ? `::${columns.find((column) => column.name === name)?.typeName}` : '';
+      }),
       schemaId,
     };
   }
@@ -71,4 +84,16 @@ export function createResourceRows(
       return described;
     },
   };
+}
+
+/** The account column may be a hidden one, which the shape does not have. */
+function formOf(
+  { account }: Resource,
+  columns: Awaited<ReturnType<typeof describeColumns>>,
+  types: Types,
+): AccountForm {
+  const column = columns.find(({ name }) => name === account);
+  return column === undefined
+    ? 'as_printed'
+    : accountForm(types.valueType(column.typeOid, column.typeModifier).pgName);
 }
