@@ -166,6 +166,11 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     max_in_flight: row.max_in_flight,
     rate_limit: row.rate_limit,
     batch: row.batch,
+    order: row.delivery_order,
+    held_by:
+      row.held_by === null
+        ? null
+        : eventId({ commitLsn: parseLsn(row.held_by.commit_lsn), index: row.held_by.idx }),
     status: row.status,
     status_reason: row.status_reason,
     start: row.start,

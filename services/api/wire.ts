@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { batchSchema } from './requests/webhook-request.ts';
+import { batchSchema, orderSchema } from './requests/webhook-request.ts';
 
 /** The JSON that leaves, as schemas: the types of `present.ts` and the answers in the OpenAPI document. */
 
@@ -137,6 +137,11 @@ export const webhookSchema = z
     max_in_flight: z.int(),
     rate_limit: z.int().nullable().meta({ description: 'Requests a second.' }),
     batch: batchSchema,
+    order: orderSchema,
+    held_by: z.string().nullable().meta({
+      description:
+        'With order strict: the event that has failed and is retried, behind which all others wait.',
+    }),
     status: z.enum(['active', 'paused', 'disabled']),
     status_reason: z.string().nullable(),
     start: z.unknown(),

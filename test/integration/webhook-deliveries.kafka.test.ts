@@ -163,6 +163,22 @@ test('a replay takes up what was given up since its place, and forgets no older 
   expect(json.data.map((letter: { event_id: string }) => letter.event_id)).toEqual([idOf(10)]);
 });
 
+test('in strict order an event that fails holds back the whole feed, and is named', async () => {
+  const { id } = await subscribe();
+  const show = async () => (await call('GET', `/webhooks/${id}`)).json;
+  expect(await show()).toMatchObject({ order: 'record', held_by: null });
+  expect((await call('PATCH', `/webhooks/${id}`, { order: 'strict' })).json.order).toBe('strict');
+  expect((await call('PATCH', `/webhooks/${id}`, { order: 'some' })).status).toBe(422);
+  receiver.answer = ({ id: event }) => (event === idOf(3) ? 500 : 200);
+  await bed.addEvents([1, 2, 3, 4, 5].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  await receiver.until('the one that fails', (list) => list.length === 3);
+  await waitFor('it to be named', async () => (await show()).held_by === idOf(3));
+  receiver.answer = () => 200;
+  await untilCursor(bed, id, 5);
+  expect(idsReceived()).toEqual([1, 2, 3, 3, 4, 5].map(idOf));
+  await waitFor('nothing to be held', async () => (await show()).held_by === null);
+});
+
 test('a replay from before what is kept, or from nowhere, is refused and moves nothing', async () => {
   const { id } = await subscribe();
   const pointers = async (body: unknown) => {

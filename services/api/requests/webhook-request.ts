@@ -86,6 +86,12 @@ export const batchSchema = z
   .nullable()
   .meta({ description: 'How many events one request may hold; null for each event by itself.' });
 
+export const orderSchema = z.enum(['record', 'strict']).meta({
+  description:
+    'record: the events of each record in order, and a failing one holds back its own record alone. strict: the whole feed in order, ' +
+    'one request at a time, and a failing event holds back everything behind it until it is delivered or given up.',
+});
+
 function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
   return {
     url: z.string().superRefine((url, context) => {
@@ -103,12 +109,16 @@ function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
       .nullable()
       .meta({ description: 'Requests a second; null for no limit.' }),
     batch: batchSchema,
+    order: orderSchema,
   };
 }
 
 /** The body of `POST /webhooks`. */
 export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
-  const { url, events, description, headers, max_in_flight, rate_limit, batch } = fieldsOf(catalog, rules);
+  const { url, events, description, headers, max_in_flight, rate_limit, batch, order } = fieldsOf(
+    catalog,
+    rules,
+  );
   return z.strictObject({
     url,
     events: events.default(['*']),
@@ -118,6 +128,7 @@ export function webhookBodySchema(catalog: Catalog, rules: DeliveryRules) {
     max_in_flight: max_in_flight.default(DEFAULT_MAX_IN_FLIGHT),
     rate_limit: rate_limit.default(null),
     batch: batch.default(null),
+    order: order.default('record'),
   });
 }
 

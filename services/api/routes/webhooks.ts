@@ -91,6 +91,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             maxInFlight: body.max_in_flight,
             rateLimit: body.rate_limit,
             batch: body.batch,
+            order: body.order,
             secret: { ciphertext: deps.secretBox.seal(secret), expires_at: null },
             start: body.start,
             cursor,
@@ -141,9 +142,9 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
       async handle({ param, body, accountId }) {
-        const { url, events, description, headers, batch } = body;
+        const { url, events, description, headers, batch, order } = body;
         const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
-        const change = { url, events, description, headers, batch, ...limits };
+        const change = { url, events, description, headers, batch, order, ...limits };
         const row = known(await updateWebhook(pool, accountId, param('id'), change), param('id'));
         await awaitApplied(pool, row.id);
         return show(row, row.id);

@@ -14,6 +14,8 @@ export interface WebhookBatch {
   readonly max_wait_ms: number;
 }
 
+export type WebhookOrder = 'record' | 'strict';
+
 export interface WebhookRow {
   id: string;
   account_id: string;
@@ -24,6 +26,9 @@ export interface WebhookRow {
   max_in_flight: number;
   rate_limit: number | null;
   batch: WebhookBatch | null;
+  delivery_order: WebhookOrder;
+  /** The first event that has failed and is retried, when all others wait for it. */
+  held_by: { commit_lsn: string; idx: number } | null;
   status: 'active' | 'paused' | 'disabled';
   status_reason: string | null;
   /** Events that it had not got are no longer kept. */
@@ -43,7 +48,11 @@ export interface WebhookRow {
 /** `$1` is the account in each statement; null, for the operator, finds those of every account. */
 const OF_ACCOUNT = '($1::text is null or account_id = $1)';
 
-const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, batch, status, status_reason,
+const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, batch, delivery_order,
+  case when delivery_order = 'strict' then (
+    select json_build_object('commit_lsn', k.commit_lsn, 'idx', k.idx) from webhook_parked k
+     where k.webhook_id = webhooks.id and k.state = 'waiting' and k.attempt_count > 0 and k.commit_lsn < '80000000/0'
+     order by k.commit_lsn, k.idx limit 1) end as held_by, status, status_reason,
   missed_events, secrets, start, cursor_lsn::text, cursor_idx, failures_in_row, failing_since, rest_until,
   created_at, created_at::text as created_at_text, updated_at`;
 
@@ -58,6 +67,7 @@ export interface NewWebhook {
   /** Requests a second; null for no limit. */
   readonly rateLimit: number | null;
   readonly batch: WebhookBatch | null;
+  readonly order: WebhookOrder;
   readonly secret: SealedSecret;
   /** As it was asked for. */
   readonly start: unknown;
@@ -68,8 +78,8 @@ export interface NewWebhook {
 export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise<WebhookRow | undefined> {
   const { rows } = await db.query<WebhookRow>(
     `insert into webhooks (id, account_id, url, events, description, headers, max_in_flight, status, secrets, start,
-       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, rate_limit, batch)
-     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15)
+       handoff_snapshot, handoff_until_lsn, cursor_lsn, cursor_idx, rate_limit, batch, delivery_order)
+     values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15, $16)
      returning ${COLUMNS}`,
     [
       webhook.id,
@@ -87,6 +97,7 @@ export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise
       webhook.cursor.index,
       webhook.rateLimit,
       webhook.batch,
+      webhook.order,
     ],
   );
   return rows[0];
@@ -141,6 +152,7 @@ export interface WebhookChange {
   readonly rateLimit: number | null | undefined;
   /** Null takes it away. */
   readonly batch: WebhookBatch | null | undefined;
+  readonly order: WebhookOrder | undefined;
 }
 
 /** Changes what is given and leaves the rest. @returns undefined when there is no such endpoint */
@@ -155,7 +167,7 @@ export async function updateWebhook(
        description = case when $5 then $6 else description end, headers = coalesce($7, headers),
        max_in_flight = coalesce($8, max_in_flight),
        rate_limit = case when $9 then $10 else rate_limit end,
-       batch = case when $11 then $12 else batch end, updated_at = now()
+       batch = case when $11 then $12 else batch end, delivery_order = coalesce($13, delivery_order), updated_at = now()
      where ${OF_ACCOUNT} and id = $2 returning ${COLUMNS}`,
     [
       accountId,
@@ -170,6 +182,7 @@ export async function updateWebhook(
       change.rateLimit ?? null,
       change.batch !== undefined,
       change.batch ?? null,
+      change.order ?? null,
     ],
   );
   return rows[0];

@@ -2,7 +2,7 @@ import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { Delivery } from './delivery.ts';
-import type { Batching, Endpoint } from './endpoint.ts';
+import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import type { EndpointRunner } from './endpoint-runner.ts';
 import type { EventRun } from './event-run.ts';
 import type { Lease } from './lease.ts';
@@ -36,8 +36,11 @@ export interface EndpointLeases extends Worker {
   forget(endpointId: string): void;
 }
 
-function isSameBatching(a: Batching | undefined, b: Batching | undefined): boolean {
-  return a?.maxEvents === b?.maxEvents && a?.maxWaitMs === b?.maxWaitMs;
+/** Whether events go out in the same lanes and batches by both. */
+function isSameCourse(a: EndpointSettings, b: EndpointSettings): boolean {
+  const [one, other] = [a.batching, b.batching];
+  const isSameBatching = one?.maxEvents === other?.maxEvents && one?.maxWaitMs === other?.maxWaitMs;
+  return isSameBatching && a.order === b.order;
 }
 
 /**
@@ -115,7 +118,7 @@ export function createEndpointLeases(
         remove(runner);
         if (settings.isActive) moved.push(endpoint);
         else hasOrphans = true;
-      } else if (isSameBatching(settings.batching, runner.settings.batching) && !runner.isGivenUp) {
+      } else if (isSameCourse(settings, runner.settings) && !runner.isGivenUp) {
         runner.apply(endpoint);
         if (settings.isActive) kept.push(runner);
         else letGo(runner);

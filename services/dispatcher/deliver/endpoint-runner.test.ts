@@ -54,6 +54,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
     headers: {},
     selection: { patterns: ['*'], handOff: undefined },
     maxInFlight: 20,
+    order: 'record',
     rateLimit,
     batching,
     isActive: true,

@@ -48,7 +48,7 @@ export interface EndpointRunner {
   offer(run: EventRun): void;
   /**
    * From now on works by these settings; a request that already started is finished by the former ones. Its cursor stays
-   * its own, and how events are put together: for other batches it takes another runner.
+   * its own, and how events are put together and ordered: for other batches or another order it takes another runner.
    */
   apply(endpoint: Endpoint): void;
   /** Takes up deliveries as they are parked in the control store now; those under way are left as they are. */
@@ -62,7 +62,7 @@ export interface EndpointRunner {
 export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): EndpointRunner {
   let { settings } = endpoint;
   const progress = createProgress(endpoint.cursor, endpoint.done);
-  const lanes = createLanes(settings.batching);
+  const lanes = createLanes(settings.batching, settings.order);
   const ledger = createLedger(settings.id);
   const broken = new AbortController();
   const log = deps.log.child({ endpointId: settings.id });

@@ -16,6 +16,9 @@ export interface Batching {
   readonly maxWaitMs: number;
 }
 
+/** What must not be overtaken: earlier events of the same record, or any earlier event. */
+export type DeliveryOrder = 'record' | 'strict';
+
 /** What the owner of an endpoint set, as far as delivery is concerned. */
 export interface EndpointSettings {
   readonly id: string;
@@ -28,6 +31,8 @@ export interface EndpointSettings {
   readonly rateLimit: number | undefined;
   /** Undefined when each event is a request. */
   readonly batching: Batching | undefined;
+  /** `record`: the events of each record in order. `strict`: the whole feed, one request at a time. */
+  readonly order: DeliveryOrder;
   readonly isActive: boolean;
   readonly keys: readonly SigningKey[];
   readonly settingsVersion: number;

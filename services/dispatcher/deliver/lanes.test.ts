@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { FEED_LIMIT } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
 import { MAX_BATCH_BYTES } from './fresh-lanes.ts';
 import { createLanes, type Lanes } from './lanes.ts';
@@ -169,17 +170,38 @@ test('halves share no record, and of a single record only the first half goes', 
   expect(halve(createParcel(first))).toBeUndefined();
 });
 
-const modes = [undefined, { maxEvents: 4, maxWaitMs: 0 }, { maxEvents: 3, maxWaitMs: 200 }];
+test('in strict order a failing event holds back all records, but not what happened to the account', () => {
+  const lanes = createLanes(undefined, 'strict');
+  for (const n of [1, 2, 3]) lanes.enqueue(delivery(n, `record ${n}`));
+  const first = take(lanes);
+  expect(lanes.take(0)).toBeUndefined();
+  first.deliveries[0].nextAttemptAtMs = 100;
+  lanes.park(first.deliveries[0]);
+  expect(lanes.spill(10)).toEqual([]);
+  expect(lanes.take(50)).toBeUndefined();
+  const told = delivery(0, 'webhook/whk_1', { position: FEED_LIMIT, nextAttemptAtMs: 20 });
+  lanes.addParked(told);
+  expect(take(lanes, 50).deliveries[0]).toBe(told);
+  const again = take(lanes, 100);
+  expect(numbersOf(again)).toEqual([1]);
+  lanes.complete(again);
+  expect(numbersOf(lanes.take(100))).toEqual([2]);
+});
+
+const BATCHES = [undefined, { maxEvents: 4, maxWaitMs: 0 }, { maxEvents: 3, maxWaitMs: 200 }];
+const ORDERS = ['record', 'strict'] as const;
+const modes = BATCHES.flatMap((batching) => ORDERS.map((order) => ({ batching, order })));
 
 test.each(modes)(
-  'whatever fails and whenever: each is delivered once, and each record’s in order %o',
-  (mode) => {
+  'whatever fails and whenever: each is delivered once, and in order %o',
+  ({ batching, order }) => {
     const events = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 30 });
     fc.assert(
       fc.property(events, fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 60 }), (records, dice) => {
-        const lanes = createLanes(mode);
+        const lanes = createLanes(batching, order);
         for (const [n, lane] of records.entries()) lanes.enqueue(delivery(n + 1, lane));
         const delivered = new Map<string, number[]>();
+        const inTurn: number[] = [];
         const underWay: Parcel[] = [];
         let nowMs = 0;
         for (let step = 0; step < 5_000; step++) {
@@ -187,14 +209,15 @@ test.each(modes)(
           nowMs += 60;
           const taken = lanes.take(nowMs);
           if (taken !== undefined) underWay.push(taken);
-          const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(({ lane }) => lane))]);
+          const laneOf = ({ lane }: Delivery) => (order === 'strict' ? 'all' : lane);
+          const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(laneOf))]);
           expect(busy).toHaveLength(new Set(busy).size);
           if (roll === 9) lanes.spill(2);
           const parcel = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
           if (parcel === undefined) {
             if (taken === undefined && lanes.parkedCount === 0 && lanes.readyCount === 0) break;
           } else if (roll === 7) {
-            const halves = halve(parcel);
+            const halves = halve(parcel, order);
             for (const half of halves ?? []) lanes.giveBack(half);
             if (halves !== undefined) continue;
             parcel.deliveries[0].nextAttemptAtMs = nowMs + 100;
@@ -203,6 +226,7 @@ test.each(modes)(
             lanes.giveBack(parcel);
           } else {
             for (const item of parcel.deliveries) {
+              inTurn.push(numberOf(item));
               delivered.set(item.lane, [...(delivered.get(item.lane) ?? []), numberOf(item)]);
             }
             lanes.complete(parcel);
@@ -212,6 +236,7 @@ test.each(modes)(
           const expected = records.flatMap((record, n) => (record === lane ? [n + 1] : []));
           expect(delivered.get(lane)).toEqual(expected);
         }
+        if (order === 'strict') expect(inTurn).toEqual(records.map((_, n) => n + 1));
       }),
     );
   },

@@ -1,6 +1,6 @@
-import { comparePositions } from '../../../shared/domain/position.ts';
+import { comparePositions, FEED_LIMIT } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
-import type { Batching } from './endpoint.ts';
+import type { Batching, DeliveryOrder } from './endpoint.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
 import type { Lane } from './lane.ts';
 import { createParcel, type Parcel } from './parcel.ts';
@@ -37,8 +37,11 @@ export interface Lanes {
   nextDueAtMs(nowMs: number): number;
 }
 
-/** Without `batching` each event is a request. */
-export function createLanes(batching?: Batching): Lanes {
+/** The one lane of an endpoint that gets the whole feed in order. No record's lane is called so. */
+const STRICT_LANE = '';
+
+/** Without `batching` each event is a request. In strict order all events of the feed are in one lane. */
+export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'): Lanes {
   const lanes = new Map<string, Lane>();
   /** Lanes whose first is a queued one, lanes whose first is parked and due, and parcels that were given back. */
   const fresh = batching === undefined ? createTurns() : createGathering(batching);
@@ -51,7 +54,12 @@ export function createLanes(batching?: Batching): Lanes {
   let queuedCharacters = 0;
   let turn = 0;
 
-  const laneOf = (key: string): Lane => {
+  /** What happened to the account is told beside the feed, and has no place in its order. */
+  const keyOf = ({ lane, position }: Delivery): string =>
+    order === 'strict' && comparePositions(position, FEED_LIMIT) < 0 ? STRICT_LANE : lane;
+
+  const laneOf = (delivery: Delivery): Lane => {
+    const key = keyOf(delivery);
     const known = lanes.get(key);
     if (known !== undefined) return known;
     const lane: Lane = { key, parked: [], queued: [], isBusy: false, isReady: false };
@@ -115,7 +123,7 @@ export function createLanes(batching?: Batching): Lanes {
   const takers = [takeDue, takeFresh, () => returned.shift()];
 
   const release = (delivery: Delivery): Lane => {
-    const lane = laneOf(delivery.lane);
+    const lane = laneOf(delivery);
     lane.isBusy = false;
     if (lane.parked[0] === delivery) {
       lane.parked.shift();
@@ -129,14 +137,14 @@ export function createLanes(batching?: Batching): Lanes {
 
   return {
     enqueue(delivery) {
-      const lane = laneOf(delivery.lane);
+      const lane = laneOf(delivery);
       lane.queued.push(delivery);
       queuedCharacters += delivery.inlineCharacters;
       if (lane.isReady && lane.parked.length === 0) fresh.grow(delivery);
       place(lane);
     },
     addParked(delivery) {
-      const lane = laneOf(delivery.lane);
+      const lane = laneOf(delivery);
       const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
       const known = lane.parked.find(isSame) ?? lane.queued.find(isSame);
       if (known !== undefined) {
@@ -163,8 +171,8 @@ export function createLanes(batching?: Batching): Lanes {
         const parcel = takers[turn]?.(nowMs);
         turn = (turn + 1) % takers.length;
         if (parcel === undefined) continue;
-        for (const { lane: key } of parcel.deliveries) {
-          const lane = laneOf(key);
+        for (const delivery of parcel.deliveries) {
+          const lane = laneOf(delivery);
           lane.isBusy = true;
           lane.isReady = false;
         }
@@ -174,8 +182,8 @@ export function createLanes(batching?: Batching): Lanes {
     },
     complete({ deliveries }) {
       for (const delivery of deliveries) release(delivery);
-      for (const { lane: key } of deliveries) {
-        const lane = lanes.get(key);
+      for (const delivery of deliveries) {
+        const lane = lanes.get(keyOf(delivery));
         if (lane !== undefined) place(lane);
       }
     },
@@ -190,6 +198,8 @@ export function createLanes(batching?: Batching): Lanes {
       turn = 0;
     },
     spill(limit) {
+      // Of the whole feed all would be parked: it waits in the log, behind the cursor.
+      if (order === 'strict') return [];
       const spilled: Delivery[] = [];
       for (const lane of waiting) {
         const moved = lane.queued.splice(0, limit - spilled.length);

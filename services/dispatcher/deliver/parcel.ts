@@ -1,5 +1,6 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
+import type { DeliveryOrder } from './endpoint.ts';
 
 /**
  * What goes in one request: one delivery, or a batch of them in the order of their positions. No two parcels that are
@@ -18,13 +19,16 @@ export function createParcel(first: Delivery, ...others: readonly Delivery[]): P
 /**
  * Two smaller parcels of the same deliveries, so that the one at fault is found among many in a few steps. Each record
  * stays whole, because its second half may not go before its first; of a single record's deliveries there is no second
- * parcel, and those left out follow later.
+ * parcel, and those left out follow later. In strict order all are as one record's.
  *
  * @returns undefined for a parcel of one
  */
-export function halve({ deliveries }: Parcel): readonly Parcel[] | undefined {
+export function halve(
+  { deliveries }: Parcel,
+  order: DeliveryOrder = 'record',
+): readonly Parcel[] | undefined {
   if (deliveries.length === 1) return undefined;
-  const records = [...Map.groupBy(deliveries, ({ lane }) => lane).values()];
+  const records = [...Map.groupBy(deliveries, ({ lane }) => (order === 'strict' ? '' : lane)).values()];
   const [only] = records;
   if (records.length === 1 && only !== undefined) return parcelOf(only.slice(0, only.length / 2));
   const middle = Math.ceil(records.length / 2);

@@ -121,7 +121,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
 
   /** Of many events one may be at fault: smaller batches find it, and the others get through. */
   const splitOrPark = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
-    const halves = halve(parcel);
+    const halves = halve(parcel, settings().order);
     if (halves === undefined) {
       parkOrBury(parcel, lastError);
       return;

@@ -14,6 +14,7 @@ const settings: EndpointSettings = {
   maxInFlight: 1,
   rateLimit: undefined,
   batching: undefined,
+  order: 'record',
   isActive: false,
   keys: [{ key: secretToKey('whsec_c2VjcmV0'), expiresAtMs: Number.POSITIVE_INFINITY }],
   settingsVersion: 1,

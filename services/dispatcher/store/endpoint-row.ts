@@ -8,7 +8,7 @@ import { secretToKey } from '../send/signature.ts';
 
 /** Columns of `webhooks w` that make an endpoint. */
 export const ENDPOINT_COLUMNS = `
-  w.id, w.account_id, w.url, w.events, w.headers, w.max_in_flight, w.rate_limit, w.batch, w.status, w.secrets,
+  w.id, w.account_id, w.url, w.events, w.headers, w.max_in_flight, w.rate_limit, w.batch, w.delivery_order, w.status, w.secrets,
   w.handoff_snapshot, w.handoff_until_lsn, w.cursor_lsn, w.cursor_idx, w.done, w.failures_in_row,
   w.failing_since, w.rest_until, w.settings_version, w.cursor_epoch`;
 
@@ -20,6 +20,7 @@ export interface EndpointRow {
   headers: Record<string, string>;
   max_in_flight: number;
   rate_limit: number | null;
+  delivery_order: 'record' | 'strict';
   batch: { max_events: number; max_wait_ms: number } | null;
   status: string;
   secrets: { ciphertext: string; expires_at: string | null }[];
@@ -70,6 +71,7 @@ export function toEndpoint(
         row.batch === null
           ? undefined
           : { maxEvents: row.batch.max_events, maxWaitMs: row.batch.max_wait_ms },
+      order: row.delivery_order,
       isActive: row.status === 'active',
       keys: openKeys(row, box, log),
       settingsVersion: row.settings_version,
