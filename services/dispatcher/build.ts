@@ -40,6 +40,7 @@ import { createGotSender } from './send/send-with-got.ts';
 import { createUndiciSender } from './send/send-with-undici.ts';
 import { claimWebhookTests, saveTestResult } from './store/claim-webhook-tests.ts';
 import { toEndpoint } from './store/endpoint-row.ts';
+import { createFairReads } from './store/fair-reads.ts';
 import {
   claimEndpoints,
   noteApplied,
@@ -117,6 +118,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   }, log);
   stack.defer(() => attempts.flush());
 
+  const reads = createFairReads();
   const room = createRequestRoom(config.maxInFlight);
   const leases: EndpointLeases = createEndpointLeases(
     lease,
@@ -134,9 +136,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       createEndpointRunner(endpoint, {
         send: sender.send,
         readEvents: (accountId, after, limit, patterns) =>
-          readEvents(pool, accountId, after, limit, patterns),
+          reads.run(accountId, () => readEvents(pool, accountId, after, limit, patterns)),
         readPayload: (accountId, { position, committedAt }) =>
-          readPayload(pool, accountId, position, committedAt),
+          reads.run(accountId, () => readPayload(pool, accountId, position, committedAt)),
         saver,
         noteAttempt: attempts.note,
         maySend: (inFlight) => lease.isValid() && room.mayBegin(endpoint.settings.accountId, inFlight),

@@ -163,6 +163,19 @@ test('a replay takes up what was given up since its place, and forgets no older 
   expect(json.data.map((letter: { event_id: string }) => letter.event_id)).toEqual([idOf(10)]);
 });
 
+test('what is asked for again while its retry is under way comes once more', async () => {
+  const { id } = await subscribe();
+  receiver.answer = (_request, response) => {
+    if (receiver.received.length !== 2) return receiver.received.length === 1 ? 500 : 200;
+    void call('POST', `/events/${idOf(10)}/redeliver`, { webhook_id: id }).then(() => response.end());
+    return undefined;
+  };
+  await bed.addEvents([{ accountId: account.id, lsn: 10 }]);
+  await receiver.until('it to come once more', (list) => list.length === 3);
+  await waitFor('nothing to be parked', async () => (await parkedCount(id)) === 0);
+  expect(idsReceived()).toEqual([idOf(10), idOf(10), idOf(10)]);
+});
+
 test('in strict order an event that fails holds back the whole feed, and is named', async () => {
   const { id } = await subscribe();
   const show = async () => (await call('GET', `/webhooks/${id}`)).json;

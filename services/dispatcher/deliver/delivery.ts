@@ -23,4 +23,6 @@ export interface Delivery {
   pending: Pending | undefined;
   /** For a parked one, when it is tried next, in epoch milliseconds; 0 when it only waits for its predecessor. */
   nextAttemptAtMs: number;
+  /** As it is parked now, when its owner asked for it again while it was under way. */
+  askedAgain?: Delivery;
 }

@@ -114,6 +114,23 @@ test('a parked event asked for again need not wait for its time', () => {
   expect(lanes.parkedCount).toBe(1);
 });
 
+test('an event asked for again while it is under way goes once more', () => {
+  const lanes = createLanes();
+  lanes.addParked(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
+  lanes.enqueue(delivery(2, 'a'));
+  const under = take(lanes, 60);
+  // As it was read while nobody had asked.
+  lanes.addParked(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
+  expect(under.deliveries[0].askedAgain).toBeUndefined();
+  lanes.addParked(delivery(1, 'a', { nextAttemptAtMs: 55 }));
+  lanes.complete(under);
+  const again = take(lanes, 60);
+  expect(again.deliveries[0]).toMatchObject({ position: { commitLsn: 1n }, attemptCount: 0 });
+  lanes.complete(again);
+  expect(numbersOf(lanes.take(60))).toEqual([2]);
+  expect(lanes.parkedCount).toBe(0);
+});
+
 test('a batch holds what may go in the order of positions, a record whole or in its first part', () => {
   const lanes = createLanes({ maxEvents: 4, maxWaitMs: 100 });
   for (const [n, lane] of ['a', 'b', 'a', 'a', 'c', 'b'].entries()) lanes.enqueue(delivery(n + 1, lane));

@@ -16,7 +16,7 @@ const DUE_SCAN_INTERVAL_MS = 50;
 export interface Lanes {
   /** Adds a new event behind all others of its record. */
   enqueue(delivery: Delivery): void;
-  /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew. */
+  /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
   addParked(delivery: Delivery): void;
   /** The next parcel that may go; its lanes are busy from then on. Retries, new events and what was given back take turns. */
   take(nowMs: number): Parcel | undefined;
@@ -148,6 +148,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
       const known = lane.parked.find(isSame) ?? lane.queued.find(isSame);
       if (known !== undefined) {
+        const isAskedAgain = delivery.nextAttemptAtMs !== known.nextAttemptAtMs;
+        if (lane.isBusy && known === lane.parked[0] && isAskedAgain) known.askedAgain = delivery;
         if (!waiting.has(lane) || known !== lane.parked[0]) return;
         known.nextAttemptAtMs = delivery.nextAttemptAtMs;
         known.attemptCount = delivery.attemptCount;
@@ -181,7 +183,10 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       return undefined;
     },
     complete({ deliveries }) {
-      for (const delivery of deliveries) release(delivery);
+      for (const delivery of deliveries) {
+        const lane = release(delivery);
+        if (delivery.askedAgain !== undefined) insertParked(lane, delivery.askedAgain, 0);
+      }
       for (const delivery of deliveries) {
         const lane = lanes.get(keyOf(delivery));
         if (lane !== undefined) place(lane);
@@ -189,6 +194,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     },
     park(delivery) {
       const lane = release(delivery);
+      delete delivery.askedAgain;
       insertParked(lane, delivery, 0);
       place(lane);
     },

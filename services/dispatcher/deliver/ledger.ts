@@ -62,10 +62,10 @@ export function createLedger(endpointId: string): Ledger {
       });
       isDirty = true;
     },
-    unpark({ position }) {
+    unpark({ position, nextAttemptAtMs }) {
       const key = formatPosition(position);
       parked.delete(key);
-      unparked.set(key, { endpointId, position });
+      unparked.set(key, { endpointId, position, nextAttemptAtMs });
       isDirty = true;
     },
     take() {

@@ -3,6 +3,7 @@ import type { ProgressBatch } from '../store/save-progress.ts';
 /** An endpoint with something to save. */
 export interface Savable {
   readonly id: string;
+  readonly accountId: string;
   /** What is new since the last call; undefined when there is nothing. */
   collect(): ProgressBatch | undefined;
   /** What was collected last is saved, and stays so through any crash; `isHeld` is false when it was refused instead. */
@@ -13,51 +14,109 @@ export interface Savable {
 const MAX_ENDPOINTS_AT_ONCE = 200;
 
 /**
- * Group commit: while one save is under way, what becomes ready meanwhile gathers for the next, so that the number of
- * commits does not grow with the number of deliveries.
+ * Rows and positions that an account may bring into a save with others. More of them, as after a hundred requests that got no
+ * answer, take so long that the others would feel it.
+ */
+const MAX_SHARED_WEIGHT = 100;
+
+/** Accounts that are saved by themselves at once. Beside them there is always one save of all others. */
+const MAX_ALONE_AT_ONCE = 3;
+
+/**
+ * Group commit: while a save is under way, what becomes ready meanwhile gathers for the next, so that the number of
+ * commits does not grow with the number of deliveries. An account with much to save is saved by itself, so that no other
+ * account's places in its window wait for that. Of one account there is never more than one save under way.
  */
 export interface ProgressSaver {
   mark(endpoint: Savable): void;
 }
 
+interface Collected {
+  readonly endpoint: Savable;
+  readonly batch: ProgressBatch;
+}
+
 /** `save` repeats by itself until it succeeds, and returns the IDs of the endpoints that were saved. */
 export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<string>>): ProgressSaver {
   const marked = new Set<Savable>();
-  let isSaving = false;
+  /** Accounts with something collected that is not saved yet. */
+  const busy = new Set<string>();
+  /** Accounts that wait to be saved by themselves. */
+  const heavy: (readonly Collected[])[] = [];
+  let aloneCount = 0;
+  let isSharedUnderWay = false;
+  let isScheduled = false;
 
-  const saveOnce = async (): Promise<void> => {
-    const collected: { endpoint: Savable; batch: ProgressBatch }[] = [];
-    for (const endpoint of marked) {
-      marked.delete(endpoint);
-      const batch = endpoint.collect();
-      if (batch !== undefined) collected.push({ endpoint, batch });
-      if (collected.length >= MAX_ENDPOINTS_AT_ONCE) break;
-    }
-    if (collected.length === 0) return;
+  const saveNow = async (collected: readonly Collected[]): Promise<void> => {
     const held = await save({
       endpoints: collected.flatMap(({ batch }) => batch.endpoints),
       parked: collected.flatMap(({ batch }) => batch.parked),
       unparked: collected.flatMap(({ batch }) => batch.unparked),
     });
+    for (const { endpoint } of collected) busy.delete(endpoint.accountId);
     for (const { endpoint } of collected) endpoint.onSaved(held.has(endpoint.id));
   };
 
-  const saveMarked = async (): Promise<void> => {
-    try {
-      while (marked.size > 0) await saveOnce();
-    } finally {
-      // In the same breath as nothing was found marked: whoever marks one a moment later has to start the next save.
-      isSaving = false;
+  /** @returns what the next save of many accounts takes along; those with much to save are set aside */
+  const collectShared = (): Collected[] => {
+    const free = [...marked].filter(({ accountId }) => !busy.has(accountId)).slice(0, MAX_ENDPOINTS_AT_ONCE);
+    const shared: Collected[] = [];
+    for (const [accountId, endpoints] of Map.groupBy(free, (endpoint) => endpoint.accountId)) {
+      const collected: Collected[] = [];
+      for (const endpoint of endpoints) {
+        marked.delete(endpoint);
+        const batch = endpoint.collect();
+        if (batch !== undefined) collected.push({ endpoint, batch });
+      }
+      if (collected.length === 0) continue;
+      busy.add(accountId);
+      if (weightOf(collected) > MAX_SHARED_WEIGHT) heavy.push(collected);
+      else shared.push(...collected);
+    }
+    return shared;
+  };
+
+  const next = () => {
+    if (!isSharedUnderWay) {
+      const shared = collectShared();
+      if (shared.length > 0) {
+        isSharedUnderWay = true;
+        void saveNow(shared).finally(() => {
+          isSharedUnderWay = false;
+          next();
+        });
+      }
+    }
+    while (aloneCount < MAX_ALONE_AT_ONCE) {
+      const alone = heavy.shift();
+      if (alone === undefined) break;
+      aloneCount += 1;
+      void saveNow(alone).finally(() => {
+        aloneCount -= 1;
+        next();
+      });
     }
   };
 
   return {
     mark(endpoint) {
       marked.add(endpoint);
-      if (isSaving) return;
-      isSaving = true;
+      if (isScheduled || isSharedUnderWay) return;
+      isScheduled = true;
       // What else finishes in this turn of the event loop goes along.
-      setImmediate(() => void saveMarked());
+      setImmediate(() => {
+        isScheduled = false;
+        next();
+      });
     },
   };
+}
+
+function weightOf(collected: readonly Collected[]): number {
+  let weight = 0;
+  for (const { batch } of collected) {
+    weight += batch.parked.length + batch.unparked.length;
+    for (const { done } of batch.endpoints) weight += done.length;
+  }
+  return weight;
 }

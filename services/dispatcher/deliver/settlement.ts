@@ -84,7 +84,10 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
   };
 
   const close = (parcel: Parcel) => {
-    for (const delivery of parcel.deliveries) if (delivery.pending === undefined) ledger.unpark(delivery);
+    for (const delivery of parcel.deliveries) {
+      // What was asked for again stays parked, as it was put there.
+      if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.unpark(delivery);
+    }
     finish(parcel.deliveries, () => lanes.complete(parcel));
   };
 
@@ -107,9 +110,12 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
 
   const parkOrBury = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
     const [delivery] = parcel.deliveries;
-    delivery.attemptCount += 1;
+    const isAskedAgain = delivery.askedAgain !== undefined;
+    delivery.attemptCount = isAskedAgain ? 1 : delivery.attemptCount + 1;
     delivery.payload = undefined;
-    const nextAtMs = nextAttemptAtMs(delivery.attemptCount, now(), random, deps.retryDelaysMs);
+    const nextAtMs = isAskedAgain
+      ? now()
+      : nextAttemptAtMs(delivery.attemptCount, now(), random, deps.retryDelaysMs);
     if (nextAtMs === undefined) {
       bury(parcel, lastError);
       return;

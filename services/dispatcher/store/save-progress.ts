@@ -28,6 +28,8 @@ export interface ParkedDelivery {
 export interface UnparkedDelivery {
   readonly endpointId: string;
   readonly position: Position;
+  /** As it was parked; 0 while it only waited for its predecessor. One that has another time now was asked for again. */
+  readonly nextAttemptAtMs: number;
 }
 
 /** Everything that several endpoints have come to know since the last save. */
@@ -70,9 +72,11 @@ const SAVE_WITH_PARKED = `${HELD}, parked as (
       last_error = excluded.last_error, state = excluded.state
   ), unparked as (
     delete from webhook_parked k
-     using unnest($20::text[], $21::pg_lsn[], $22::int[]) as u (webhook_id, commit_lsn, idx), held
+     using unnest($20::text[], $21::pg_lsn[], $22::int[], $23::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
+           held
      where held.id = u.webhook_id
        and k.webhook_id = u.webhook_id and k.commit_lsn = u.commit_lsn and k.idx = u.idx
+       and date_trunc('milliseconds', k.next_attempt_at) is not distinct from u.next_attempt_at
   )
   select id from held`;
 
@@ -116,6 +120,7 @@ export async function saveProgress(
       unparked.map((item) => item.endpointId),
       unparked.map((item) => formatLsn(item.position.commitLsn)),
       unparked.map((item) => item.position.index),
+      unparked.map((item) => toDate(item.nextAttemptAtMs)),
     );
   }
   const { rows } = await db.query<{ id: string }>({
