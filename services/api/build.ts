@@ -24,6 +24,7 @@ import type { ApiConfig } from './config.ts';
 import { createExportKeeper } from './export-keeper.ts';
 import { createFeedGuard } from './feed-guard.ts';
 import { createFeedStallWatch } from './feed-stall-watch.ts';
+import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
@@ -119,10 +120,9 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   const previousKeys = config.secretKeys.previous.map((key) => key.reveal());
   const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
   let listensAt = '';
-  const publicUrl = () => config.publicUrl ?? listensAt;
-  const presigner = createPresigner(
-    createSigner(secretKey, 'downloads', previousKeys),
-    () => `${publicUrl()}/files`,
+  const urls = createPublicUrls(() => config.publicUrl ?? listensAt);
+  const presigner = createPresigner(createSigner(secretKey, 'downloads', previousKeys), () =>
+    urls.absolute('/files'),
   );
   const app = createApp({
     pool,
@@ -143,7 +143,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     cursorSigner: createSigner(secretKey, 'cursors', previousKeys),
     presigner,
     links: storage.links ?? presigner,
-    publicUrl,
+    urls,
     source: createSourceFacts(catalog, { source, log, now: Date.now }),
     slotWatch,
     metrics: health.metrics,
@@ -170,7 +170,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     (open) => open.close(),
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
-  log.info('service.listening', { port: listener.port, url: publicUrl() });
+  log.info('service.listening', { port: listener.port, url: urls.absolute('') });
   const resealers = previousKeys.length === 0 ? [] : [createSecretResealer({ pool, box: secretBox, log })];
   return [
     listener.worker,

@@ -1,3 +1,5 @@
+import type { PublicUrls } from './http/public-urls.ts';
+
 type Json = Record<string, unknown>;
 
 interface Operation {
@@ -15,7 +17,7 @@ table{border-collapse:collapse}td{padding:.15rem .8rem .15rem 0;vertical-align:t
 @media(prefers-color-scheme:dark){body{background:#17171a;color:#e6e6ea}pre{background:#232328}.t{color:#aaa}}`;
 
 /** The OpenAPI document as one page for people. It loads nothing and runs no script. */
-export function docsPageOf(document: Json): string {
+export function docsPageOf(document: Json, urls: Pick<PublicUrls, 'path'>): string {
   const { info, paths, components } = document as {
     info: { title: string; version: string; description: string };
     paths: Record<string, Record<string, Operation>>;
@@ -36,7 +38,7 @@ export function docsPageOf(document: Json): string {
 <p>${escapeHtml(info.description)}</p>
 <p>Send <code>Authorization: Bearer &lt;key&gt;</code>. Errors are problem documents (RFC 9457) with a
 <code>code</code> for programs and a <code>request_id</code> for support. The same as data:
-<a href="/openapi.json">openapi.json</a>.</p>
+<a href="${escapeHtml(urls.path('/openapi.json'))}">openapi.json</a>.</p>
 ${sections.join('\n')}<h2>schemas</h2>${schemas.join('\n')}</html>`;
 }
 

@@ -5,14 +5,20 @@ import { problemSchema } from './wire.ts';
 
 type Json = Record<string, unknown>;
 
+/** Whom a document is for. */
+export type Reader = 'customer' | 'operator';
+
 /** The OpenAPI 3.1 document, from the very schemas that validate requests and type answers. */
-export function openApiOf(routes: readonly Route[], version: string): Json {
+export function openApiOf(
+  routes: readonly Route[],
+  { version, server, reader }: { version: string; server: string; reader: Reader },
+): Json {
   const components: Json = {};
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     paths[route.path] = {
       ...paths[route.path],
-      [route.method.toLowerCase()]: operationOf(route, components),
+      [route.method.toLowerCase()]: operationOf(route, reader, components),
     };
   }
   addComponent(problemSchema, components);
@@ -23,6 +29,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
       version,
       description: 'Bulk export and change feed, in tandem: the feed starts exactly where the export ends.',
     },
+    servers: [{ url: server }],
     paths,
     components: {
       schemas: components,
@@ -33,8 +40,8 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
   };
 }
 
-function operationOf(route: Route, components: Json): Json {
-  const { query, body } = schemasOf(route);
+function operationOf(route: Route, reader: Reader, components: Json): Json {
+  const { query, body } = schemasOf(route, reader);
   const problem = {
     description: 'What went wrong.',
     content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },

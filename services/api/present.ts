@@ -3,6 +3,7 @@ import { parseLsn } from '../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../shared/domain/position.ts';
 import type { QuotaPeriod } from '../../shared/domain/quota-period.ts';
 import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
+import type { PublicUrls } from './http/public-urls.ts';
 import { progressOf } from './progress.ts';
 import type { AccountRow } from './store/accounts.ts';
 import type { KeyRow } from './store/api-keys.ts';
@@ -25,7 +26,7 @@ import type {
 
 export interface LinkDeps {
   readonly links: DownloadLinks;
-  readonly publicUrl: () => string;
+  readonly urls: Pick<PublicUrls, 'absolute'>;
   readonly urlLifetimeMs: number;
   readonly now: () => number;
 }
@@ -134,7 +135,7 @@ async function presentFile(
     rows: file.rows,
     bytes: file.bytes,
     sha256: file.sha256,
-    content_url: `${deps.publicUrl()}/exports/${row.id}/files/${file.name}`,
+    content_url: deps.urls.absolute(`/exports/${row.id}/files/${file.name}`),
     url,
     url_expires_at: expiresAt.toISOString(),
     ...(file.members === undefined ? {} : { members: file.members.map((member) => ({ ...member })) }),

@@ -49,11 +49,18 @@ export function createApp(deps: AppDeps): Koa {
     ...metricsRoutes(deps),
     ...healthRoutes(deps),
   ];
-  const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps.version)], deps);
+  const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps)], deps);
   const app = new Koa();
   // What reaches Koa itself went wrong after the answer had begun, mostly a client that left its download.
   app.on('error', (error: Error) => deps.log.debug('response.broken_off', { error }));
-  app.use(errorDoor(deps.log, allowedMethods, () => isStoreUp(deps.pool)));
+  app.use(
+    errorDoor(
+      deps.log,
+      allowedMethods,
+      () => isStoreUp(deps.pool),
+      () => deps.urls.prefix(),
+    ),
+  );
   app.use(middleware);
   return app;
 }

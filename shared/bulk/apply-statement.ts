@@ -8,6 +8,7 @@ import { accountSql, columnSql, equalsSql, filterSql, ROW } from './filter-sql.t
 import { LEDGER } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
 import type { Statement } from './select-items.ts';
+import { inputText } from './value-form.ts';
 
 /** What is done to rows; the same for every chunk of a job. */
 export interface Application {
@@ -177,10 +178,14 @@ export function assignedSql(value: unknown, column: ColumnDescription, bind: Bin
   return `${bind(text)}::text::${type}`;
 }
 
+/** Files and requests have it in base64. */
+const BYTEA = 17;
+
 /** What PostgreSQL reads neither a point nor an exponent for. */
 const WHOLE_TYPE = /^(smallint|integer|bigint)(\[\])?$/;
 
 function textOf(value: unknown, type: string): string {
+  if (type.startsWith('bytea')) return inputText(String(value), BYTEA);
   return value instanceof ExactNumber && WHOLE_TYPE.test(type) ? wholeDigits(value) : String(value);
 }
 

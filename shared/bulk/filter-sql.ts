@@ -1,10 +1,11 @@
 import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { whereSql } from '../catalog/where-sql.ts';
-import { type Comparison, FilterError, type FilterNode } from '../domain/bulk-filter.ts';
+import { type Comparison, FilterError, type FilterNode, type FilterValue } from '../domain/bulk-filter.ts';
 import { quoteIdent } from '../postgres/quote.ts';
 import type { Binder } from './binder.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
 import type { CatalogValue } from './operation.ts';
+import { inputText } from './value-form.ts';
 
 /** The table is called this in every statement of a bulk operation. */
 export const ROW = 'r';
@@ -14,35 +15,41 @@ const OPERATORS: Record<Comparison, string> = { eq: '=', ne: '<>', gt: '>', gte:
 /** OIDs of text, varchar and bpchar, whose beginnings can be compared. */
 const TEXT_TYPES: ReadonlySet<number> = new Set([25, 1043, 1042]);
 
+type Condition = Exclude<FilterNode, { kind: 'group' }>;
+
+/** @throws FilterError for a column that is not there or is hidden */
+function columnOf({ column: name, pointer }: Condition, table: BulkTable): ColumnDescription {
+  const found = table.visibleColumn(name);
+  if (found !== undefined) return found;
+  const field = pointer.slice(0, pointer.lastIndexOf('/'));
+  throw new FilterError(field, `${table.resource.name} has no field ${JSON.stringify(name)}`);
+}
+
 /** @throws FilterError for a column that is not there or is hidden */
 export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder): string {
-  const column = (name: string): ColumnDescription => {
-    const found = table.visibleColumn(name);
-    if (found !== undefined) return found;
-    throw new FilterError(`/filter/${name}`, `${table.resource.name} has no field ${JSON.stringify(name)}`);
-  };
   const sql = (part: FilterNode): string => {
     if (part.kind === 'group') {
       if (part.nodes.length === 0) return 'true';
       return `(${part.nodes.map(sql).join(` ${part.by} `)})`;
     }
-    const found = column(part.column);
+    const found = columnOf(part, table);
     const place = columnSql(part.column);
     const type = comparableType(found);
     switch (part.kind) {
       case 'compare': {
-        const value = `${bind(part.value.text)}::text::${type}`;
+        const value = `${bind(inputText(part.value.text, found.baseTypeOid))}::text::${type}`;
         // A record without a value is different from any value; SQL's own <> would leave it out.
         if (part.by === 'ne') return `${place} is distinct from ${value}`;
         return `${place} ${OPERATORS[part.by]} ${value}`;
       }
       case 'in':
-        return `${place} = any (${bind(part.values.map(({ text }) => text))}::text[]::${type}[])`;
+        if (type.endsWith('[]')) throw new FilterError(part.pointer, 'is not for fields that are lists');
+        return `${place} = any (${bind(part.values.map(({ text }) => inputText(text, found.baseTypeOid)))}::text[]::${type}[])`;
       case 'is_null':
         return `${place} is ${part.isNull ? '' : 'not '}null`;
       case 'prefix':
         if (!TEXT_TYPES.has(found.baseTypeOid)) {
-          throw new FilterError(`/filter/${part.column}/prefix`, 'is for texts only');
+          throw new FilterError(part.pointer, 'is for texts only');
         }
         return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
     }
@@ -76,14 +83,21 @@ export function columnSql(name: string): string {
   return `${ROW}.${quoteIdent(name)}`;
 }
 
-/** Every value of a filter with the type it must have, for finding out which one does not fit. */
-export function typedValues(
-  node: FilterNode,
-  table: BulkTable,
-): { text: string; type: string; pointer: string }[] {
+/** A value of a filter with the type that it must have. */
+export interface TypedValue extends FilterValue {
+  readonly type: string;
+  readonly typeOid: number;
+}
+
+/** Every value of a filter with its type, for finding out which one does not fit. @throws FilterError as `filterSql` does */
+export function typedValues(node: FilterNode, table: BulkTable): TypedValue[] {
   if (node.kind === 'group') return node.nodes.flatMap((part) => typedValues(part, table));
-  const column = table.visibleColumn(node.column);
-  if (column === undefined || node.kind === 'is_null' || node.kind === 'prefix') return [];
+  const column = columnOf(node, table);
+  if (node.kind === 'is_null' || node.kind === 'prefix') return [];
   const values = node.kind === 'in' ? node.values : [node.value];
-  return values.map((value) => ({ ...value, type: comparableType(column) }));
+  return values.map((value) => ({
+    ...value,
+    type: comparableType(column),
+    typeOid: column.baseTypeOid,
+  }));
 }

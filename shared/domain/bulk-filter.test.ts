@@ -10,15 +10,20 @@ function pointerOf(filter: FilterInput): string {
   return 'no error';
 }
 
+function compare(column: string, by: string, text: string, kind: string) {
+  const pointer = `/filter/${column}/${by}`;
+  return { kind: 'compare', column, by, value: { text, kind, pointer }, pointer };
+}
+
 test('fields and operators must all hold, and groups are told apart from fields', () => {
   const filter = parseFilter({ status: { eq: 'open' }, total: { gte: 1, lt: 5 }, or: [{ a: { in: [1] } }] });
   expect(filter).toEqual({
     kind: 'group',
     by: 'and',
     nodes: [
-      { kind: 'compare', column: 'status', by: 'eq', value: { text: 'open', pointer: '/filter/status/eq' } },
-      { kind: 'compare', column: 'total', by: 'gte', value: { text: '1', pointer: '/filter/total/gte' } },
-      { kind: 'compare', column: 'total', by: 'lt', value: { text: '5', pointer: '/filter/total/lt' } },
+      compare('status', 'eq', 'open', 'text'),
+      compare('total', 'gte', '1', 'number'),
+      compare('total', 'lt', '5', 'number'),
       {
         kind: 'group',
         by: 'or',
@@ -26,7 +31,14 @@ test('fields and operators must all hold, and groups are told apart from fields'
           {
             kind: 'group',
             by: 'and',
-            nodes: [{ kind: 'in', column: 'a', values: [{ text: '1', pointer: '/filter/or/0/a/in/0' }] }],
+            nodes: [
+              {
+                kind: 'in',
+                column: 'a',
+                values: [{ text: '1', kind: 'number', pointer: '/filter/or/0/a/in/0' }],
+                pointer: '/filter/or/0/a/in',
+              },
+            ],
           },
         ],
       },
@@ -53,7 +65,13 @@ test('depth and size are bounded', () => {
   expect(pointerOf(deep)).toContain('/and/0/and/0');
   const wide = Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`c${index}`, { eq: 1 }]));
   expect(pointerOf(wide)).toBe('/filter/c100/eq');
-  expect(pointerOf({ id: { in: Array(1_001).fill(1) } })).toBe('/filter/id/in');
+  const list = (count: number) => ({ in: Array(count).fill(1) });
+  expect(pointerOf({ id: list(10_000) })).toBe('no error');
+  expect(pointerOf({ id: list(10_001) })).toBe('/filter/id/in');
+  expect(pointerOf({ id: list(5_001), or: [{ total: list(5_000) }] })).toBe('/filter/or/0/total/in');
+  expect(pointerOf({ and: Array(101).fill({}) })).toBe('/filter/and');
+  const halves = { and: Array(60).fill({}), or: Array(60).fill({}) };
+  expect(pointerOf(halves)).toBe('/filter/or/40');
 });
 
 test('a filter without a condition that must hold matches everything', () => {

@@ -12,13 +12,26 @@ export type FilterNode =
       readonly column: string;
       readonly by: Comparison;
       readonly value: FilterValue;
+      readonly pointer: string;
     }
-  | { readonly kind: 'in'; readonly column: string; readonly values: readonly FilterValue[] }
-  | { readonly kind: 'is_null'; readonly column: string; readonly isNull: boolean }
-  | { readonly kind: 'prefix'; readonly column: string; readonly prefix: string };
+  | {
+      readonly kind: 'in';
+      readonly column: string;
+      readonly values: readonly FilterValue[];
+      readonly pointer: string;
+    }
+  | {
+      readonly kind: 'is_null';
+      readonly column: string;
+      readonly isNull: boolean;
+      readonly pointer: string;
+    }
+  | { readonly kind: 'prefix'; readonly column: string; readonly prefix: string; readonly pointer: string };
 
 export interface FilterValue {
   readonly text: string;
+  /** What it is in the JSON of the request. */
+  readonly kind: 'text' | 'number' | 'boolean';
   /** JSON pointer of the value in the request. */
   readonly pointer: string;
 }
@@ -35,9 +48,11 @@ export class FilterError extends Error {
 }
 
 /** Nesting and size are bounded, because the filter becomes one SQL statement. */
-const MAX_DEPTH = 5;
-const MAX_CONDITIONS = 100;
-const MAX_IN_VALUES = 1_000;
+export const MAX_FILTER_DEPTH = 5;
+export const MAX_CONDITIONS = 100;
+
+/** In all lists of a filter together: as many as a request may name by their IDs. They are one parameter each list. */
+export const MAX_IN_VALUES = 10_000;
 
 const OPERATORS = [...COMPARISONS, 'in', 'is_null', 'prefix'].join(', ');
 
@@ -48,6 +63,8 @@ const OPERATORS = [...COMPARISONS, 'in', 'is_null', 'prefix'].join(', ');
  */
 export function parseFilter(input: FilterInput, pointer = '/filter'): FilterNode {
   let left = MAX_CONDITIONS;
+  let listed = 0;
+  // Groups count too: they may be empty.
   const count = (at: string) => {
     left -= 1;
     if (left < 0) throw new FilterError(at, `a filter may have at most ${MAX_CONDITIONS} conditions`);
@@ -55,18 +72,24 @@ export function parseFilter(input: FilterInput, pointer = '/filter'): FilterNode
 
   function group(value: unknown, at: string, depth: number): FilterNode {
     if (!isObject(value)) throw new FilterError(at, 'must be an object of fields with conditions');
-    if (depth > MAX_DEPTH) throw new FilterError(at, `may be nested at most ${MAX_DEPTH} deep`);
+    if (depth > MAX_FILTER_DEPTH) throw new FilterError(at, `may be nested at most ${MAX_FILTER_DEPTH} deep`);
     const nodes = Object.entries(value).flatMap(([name, member]): FilterNode[] => {
       const here = `${at}/${escapePointer(name)}`;
       if (name !== 'and' && name !== 'or') return conditions(name, member, here);
       if (!Array.isArray(member) || member.length === 0) {
         throw new FilterError(here, 'must be a list of filters');
       }
+      if (member.length > MAX_CONDITIONS) {
+        throw new FilterError(here, `may hold at most ${MAX_CONDITIONS} filters`);
+      }
       return [
         {
           kind: 'group',
           by: name,
-          nodes: member.map((part, index) => group(part, `${here}/${index}`, depth + 1)),
+          nodes: member.map((part, index) => {
+            count(`${here}/${index}`);
+            return group(part, `${here}/${index}`, depth + 1);
+          }),
         },
       ];
     });
@@ -80,6 +103,13 @@ export function parseFilter(input: FilterInput, pointer = '/filter'): FilterNode
     return Object.entries(value).map(([operator, operand]) => {
       const here = `${at}/${escapePointer(operator)}`;
       count(here);
+      if (Array.isArray(operand)) listed += operand.length;
+      if (listed > MAX_IN_VALUES) {
+        throw new FilterError(
+          here,
+          `the lists of a filter may hold at most ${MAX_IN_VALUES} values together`,
+        );
+      }
       return condition(column, operator, operand, here);
     });
   }
@@ -89,20 +119,21 @@ export function parseFilter(input: FilterInput, pointer = '/filter'): FilterNode
 
 function condition(column: string, operator: string, operand: unknown, at: string): FilterNode {
   const by = COMPARISONS.find((name) => name === operator);
-  if (by !== undefined) return { kind: 'compare', column, by, value: scalar(operand, at) };
+  if (by !== undefined) return { kind: 'compare', column, by, value: scalar(operand, at), pointer: at };
   if (operator === 'in') {
-    if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_IN_VALUES) {
+    if (!Array.isArray(operand) || operand.length === 0) {
       throw new FilterError(at, `must be a list of 1 to ${MAX_IN_VALUES} values`);
     }
-    return { kind: 'in', column, values: operand.map((value, index) => scalar(value, `${at}/${index}`)) };
+    const values = operand.map((value, index) => scalar(value, `${at}/${index}`));
+    return { kind: 'in', column, values, pointer: at };
   }
   if (operator === 'is_null') {
     if (typeof operand !== 'boolean') throw new FilterError(at, 'must be true or false');
-    return { kind: 'is_null', column, isNull: operand };
+    return { kind: 'is_null', column, isNull: operand, pointer: at };
   }
   if (operator === 'prefix') {
     if (typeof operand !== 'string' || operand === '') throw new FilterError(at, 'must be a text');
-    return { kind: 'prefix', column, prefix: scalar(operand, at).text };
+    return { kind: 'prefix', column, prefix: scalar(operand, at).text, pointer: at };
   }
   throw new FilterError(at, `is not a condition; use ${OPERATORS}`);
 }
@@ -116,8 +147,8 @@ function scalar(value: unknown, pointer: string): FilterValue {
     throw new FilterError(pointer, 'is too wide for a JSON number: send it as a text');
   }
   const text = String(value);
-  if (text.includes('\0')) throw new FilterError(pointer, 'must not contain a NUL character');
-  return { text, pointer };
+  const kind = typeof value === 'string' ? 'text' : typeof value === 'number' ? 'number' : 'boolean';
+  return { text, kind, pointer };
 }
 
 /** Whether there is no condition in it at all, so that it holds for every record. */

@@ -182,6 +182,18 @@ test('values of a filter are never SQL: each is a typed error or a literal match
   expect((await dryRun({ metadata: { gt: '{' } })).status).toBe(422);
   expect((await dryRun({ issued_on: { prefix: '2026' } })).status).toBe(422);
   expect((await dryRun({ status: { like: 'o%' } })).json.errors[0].pointer).toBe('/filter/status/like');
+  const many = Array.from({ length: 10_000 }, (_, index) => index + 1_000_000);
+  expect(await dryRun({ id: { in: [...many.slice(1), ids[0]] } })).toMatchObject({
+    json: { estimated_items: 1 },
+  });
+  const wrong = await dryRun({ issued_on: { in: [...Array(700).fill('2026-01-31'), '2026-02-30'] } });
+  expect(wrong).toMatchObject({ status: 422, json: { errors: [{ pointer: '/filter/issued_on/in/700' }] } });
+  let deep: unknown = { id: { eq: 1 } };
+  for (let level = 0; level < 60; level += 1) deep = { and: [deep] };
+  expect(await dryRun(deep)).toMatchObject({
+    status: 422,
+    json: { errors: [{ pointer: expect.stringMatching(/^.filter.and/) }] },
+  });
   const matching = await dryRun({
     or: [
       { memo: { prefix: `memo ${ids[0]}` } },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createFeedGuard } from '../../services/api/feed-guard.ts';
+import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
 import { openHttpListener } from '../../services/api/http-listener.ts';
 import { createApp } from '../../services/api/server.ts';
@@ -94,7 +95,8 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   // Tests leave requests open that nobody waits for.
   const requestLimits = { ...REQUEST_LIMITS, drainMs: 0, ...overrides.requestLimits };
   let url = '';
-  const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => `${url}/files`);
+  const urls = overrides.urls ?? createPublicUrls(() => url);
+  const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => urls.absolute('/files'));
   const unseen = { latest: () => undefined };
   const app = createApp({
     pool,
@@ -115,7 +117,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     cursorSigner: createSigner(SECRET_KEY, 'cursors'),
     presigner,
     links: presigner,
-    publicUrl: () => url,
+    urls,
     source: createSourceFacts(catalog, { source, log: silentLog, now }),
     slotWatch: unseen,
     metrics: createMetrics(),

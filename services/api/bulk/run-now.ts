@@ -47,8 +47,8 @@ export const SWEEP_ROWS = 20_000;
  * died after the change was committed and before its answer was kept, the retry finds the ledger's rows, and changes nothing.
  */
 export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined, body: unknown): string {
-  const random = idempotencyKey === undefined ? randomBytes(16).toString('hex') : '';
-  const text = [accountId, idempotencyKey ?? '', canonicalJson(body), random].join('\n');
+  if (idempotencyKey === undefined) return `${SYNC_PREFIX}${randomBytes(16).toString('hex')}`;
+  const text = [accountId, idempotencyKey, canonicalJson(body), ''].join('\n');
   return `${SYNC_PREFIX}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
 }
 

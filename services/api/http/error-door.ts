@@ -4,6 +4,7 @@ import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
+import { readTarget } from './request-target.ts';
 
 /** What a client may send as `X-Request-Id`; anything else is replaced, so that it can't break a log. */
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
@@ -21,6 +22,7 @@ export function errorDoor(
   log: Log,
   allowedMethods: (path: string) => string[],
   isStoreUp: () => Promise<boolean>,
+  pathPrefix: () => string,
 ): Middleware {
   return async (ctx, next) => {
     const startedAtMs = performance.now();
@@ -30,6 +32,7 @@ export function errorDoor(
     ctx.set('x-request-id', requestId);
     let failure: unknown;
     try {
+      takeTarget(ctx, pathPrefix());
       await next();
       if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
     } catch (error) {
@@ -39,6 +42,14 @@ export function errorDoor(
     }
     writeLine(log, ctx, startedAtMs, failure);
   };
+}
+
+/** From here on the target is known to be harmless: whoever parses it again, as Koa's `ctx.path` does, finds nothing unusual in it. */
+function takeTarget(ctx: Context, prefix: string): void {
+  const asked = ctx.req.url ?? '';
+  ctx.req.url = '/';
+  const { path, querystring } = readTarget(asked, prefix);
+  ctx.req.url = querystring === '' ? path : `${path}?${querystring}`;
 }
 
 async function tellable(error: unknown, isStoreUp: () => Promise<boolean>): Promise<unknown> {

@@ -7,10 +7,11 @@ import { accountOf } from './account-of.ts';
 import type { Answer } from './answer.ts';
 import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
 import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
+import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
+import { readQuery } from './request-target.ts';
 import type { ApiRequest, Route } from './route.ts';
-import { settleNumbers } from './settle-numbers.ts';
 import { validate } from './validate.ts';
 
 export interface MountDeps {
@@ -21,8 +22,12 @@ export interface MountDeps {
   readonly answerBox: SecretBox;
   readonly maxBodyBytes: number;
   readonly requestLimits: RequestLimits;
+  readonly urls: PublicUrls;
   accountExists(accountId: string): Promise<boolean>;
 }
+
+/** Of a body, unless its route says more: an export may name all columns of a table, 1,600. */
+const MAX_BODY_VALUES = 5_000;
 
 const NO_QUERY = z.strictObject({});
 
@@ -34,10 +39,17 @@ const OPERATOR_ACCOUNT = {
     .meta({ description: 'Only for the operator: the account to work on.' }),
 };
 
-/** The route's own schemas, and `account_id` where the operator names the account. The OpenAPI document shows the same. */
-export function schemasOf(route: Route): { query: z.ZodObject; body: z.ZodObject | undefined } {
+/**
+ * The route's own schemas, and `account_id` where the operator names the account. The OpenAPI documents show the same, the
+ * customers' without what they may not send.
+ */
+export function schemasOf(
+  route: Route,
+  sender: 'customer' | 'operator' = 'operator',
+): { query: z.ZodObject; body: z.ZodObject | undefined } {
   const query = route.query ?? NO_QUERY;
-  if (route.account === 'none') return { query, body: route.body };
+  if (route.account === 'none' || (sender === 'customer' && route.access !== 'operator'))
+    return { query, body: route.body };
   return { query: query.extend(OPERATOR_ACCOUNT), body: route.body?.extend(OPERATOR_ACCOUNT) };
 }
 
@@ -51,7 +63,7 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
     const { query, body } = schemasOf(route);
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const request = await readRequest(ctx, route, { query, body }, deps);
-      send(ctx, await route.handle(request));
+      send(ctx, await route.handle(request), deps.urls);
     });
   }
   return {
@@ -79,11 +91,13 @@ async function readRequest(
   const rawBody =
     schemas.body === undefined
       ? undefined
-      : settleNumbers(
-          await readJsonBody(ctx.req, { maxBytes, jsonBodyMs: deps.requestLimits.jsonBodyMs }),
-          route.exactMembers ?? [],
-        );
-  const query = validate(schemas.query, { ...ctx.query }, 'query');
+      : await readJsonBody(ctx.req, {
+          maxBytes,
+          maxValues: route.maxBodyValues ?? MAX_BODY_VALUES,
+          jsonBodyMs: deps.requestLimits.jsonBodyMs,
+          exactMembers: route.exactMembers ?? [],
+        });
+  const query = validate(schemas.query, route.readsQuery === true ? {} : readQuery(ctx.querystring), 'query');
   const body =
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));
   const accountId = await accountOf(caller, route.account, namedAccount(query, body), deps.accountExists);
@@ -133,9 +147,12 @@ function header(ctx: Context, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-function send(ctx: Context, { status, headers, body }: Answer): void {
+function send(ctx: Context, { status, headers, body }: Answer, urls: PublicUrls): void {
   // The order matters: assigning a body makes Koa choose a status and a type of its own.
   ctx.body = body ?? null;
   ctx.status = status;
   ctx.set(headers);
+  // Routes name their own paths; what clients see them behind is known here. Redirects are absolute.
+  const { location } = headers;
+  if (location?.startsWith('/')) ctx.set('location', urls.path(location));
 }

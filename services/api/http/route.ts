@@ -60,9 +60,13 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly access: Access;
   readonly account: AccountRule;
   readonly query?: Query;
+  /** The route reads the query's text by itself; it is not parsed. */
+  readonly readsQuery?: boolean;
   readonly body?: Body;
   /** Where bodies may be larger than elsewhere. */
   readonly maxBodyBytes?: number;
+  /** Where bodies may hold more values than elsewhere. */
+  readonly maxBodyValues?: number;
   /** Members of the body whose numbers keep their digits, as `ExactNumber` where a double would change them. */
   readonly exactMembers?: readonly string[];
   /** The media type of a body that the route reads by itself. */

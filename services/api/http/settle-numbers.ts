@@ -12,7 +12,7 @@ const MAX_EXPONENT = 1_000;
  * @throws AppError `invalid` naming the first that does not fit
  */
 export function settleNumbers(body: unknown, exact: readonly string[]): unknown {
-  if (!isObject(body)) return settle(body, [], false);
+  if (!isObject(body) || Array.isArray(body)) return settle(body, [], false);
   const members = Object.entries(body).map(([name, value]) => [
     name,
     settle(value, [name], exact.includes(name)),

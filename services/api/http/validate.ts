@@ -24,13 +24,32 @@ export function validate<Schema extends z.ZodType>(
   return result.data;
 }
 
+/** Of one problem document; more than anybody reads, and few enough for an answer of some kilobytes. */
+export const MAX_ERRORS_TOLD = 50;
+
+/** Of a pointer or a detail, which may quote what the client sent. */
+const MAX_TOLD_CHARACTERS = 500;
+
+/** However much is wrong with a request, the answer stays small: the first errors, and how many more there are. */
 export function invalid(errors: readonly FieldError[]): AppError {
-  const [first] = errors;
+  const [first, second] = errors;
+  const told = errors.slice(0, MAX_ERRORS_TOLD).map(({ pointer, detail }) => ({
+    pointer: shortened(pointer),
+    detail: shortened(detail),
+  }));
+  const omitted = errors.length - told.length;
   const summary =
-    errors.length === 1 && first !== undefined
-      ? `${first.pointer === '' ? 'The body' : first.pointer}: ${first.detail}`
-      : `${errors.length} things are wrong with this request; see errors.`;
-  return new AppError('invalid', summary, { errors });
+    first !== undefined && second === undefined
+      ? shortened(`${first.pointer === '' ? 'The body' : first.pointer}: ${first.detail}`)
+      : `${errors.length} things are wrong with this request; see errors${omitted === 0 ? '' : `, which names the first ${told.length}`}.`;
+  return new AppError('invalid', summary, {
+    errors: told,
+    ...(omitted === 0 ? {} : { extra: { errors_omitted: omitted } }),
+  });
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_TOLD_CHARACTERS ? text : `${text.slice(0, MAX_TOLD_CHARACTERS).toWellFormed()}…`;
 }
 
 /** An RFC 6901 pointer. */

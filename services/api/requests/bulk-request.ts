@@ -1,18 +1,24 @@
 import { z } from 'zod';
+import {
+  type FilterInput,
+  MAX_CONDITIONS,
+  MAX_FILTER_DEPTH,
+  MAX_IN_VALUES,
+} from '../../../shared/domain/bulk-filter.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { ExactNumber } from '../../../shared/domain/exact-json.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
-
-/** More IDs than this come as a file. */
-export const MAX_BODY_IDS = 10_000;
+import { itemIdsSchema } from './item-ids-schema.ts';
 
 /** Room for as many IDs as a body may have, whatever their form. */
 export const MAX_BULK_BODY_BYTES = 4 * 1_024 * 1_024;
 
-const id = z.union([z.string().max(1_000), z.int()], { error: 'must be a text or a whole number' });
+/** Room for as many IDs as a body may have, each of a key of several columns, and for the longest filter. */
+export const MAX_BULK_BODY_VALUES = 60_000;
 
-const itemId = z.union([id, z.array(id).min(1).max(32)], {
-  error: 'must be an ID: a text, a whole number, or a list of them for a key of several columns',
-});
+/** Kept with each job and sent to its handler with each item. */
+export const MAX_PARAMS_BYTES = 64 * 1_024;
+const MAX_PARAMS = 200;
 
 /** The body of `POST /bulk/operations`, for the resources of this catalog. */
 export function bulkBodySchema(catalog: Catalog) {
@@ -20,25 +26,28 @@ export function bulkBodySchema(catalog: Catalog) {
   return z.strictObject({
     resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }),
     operation: z.string().min(1).max(100),
-    ids: z
-      .array(itemId)
-      .min(1, 'names no item')
-      .max(
-        MAX_BODY_IDS,
-        `may hold at most ${MAX_BODY_IDS} IDs: upload them to POST /bulk/files and send its file_id`,
-      )
-      .optional(),
+    ids: itemIdsSchema.optional(),
     filter: z
-      .record(z.string().max(200), z.unknown(), { error: 'must be an object of fields with conditions' })
+      .custom<FilterInput>(isObject, 'must be an object of fields with conditions')
       .optional()
       .meta({
-        description:
-          '{field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, and "and"/"or" with lists of filters.',
+        type: 'object',
+        additionalProperties: {},
+        description: `{field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, and "and"/"or" with lists of filters: at most ${MAX_CONDITIONS} conditions, ${MAX_FILTER_DEPTH} deep, and ${MAX_IN_VALUES} values in all lists of "in". Values have the form that files have them in.`,
       }),
     file_id: z.string().max(100).optional(),
-    params: z.record(z.string().max(200), z.unknown()).default({}).meta({
-      description: 'Numbers reach columns and handlers digit for digit, however many digits they have.',
-    }),
+    params: z
+      .custom<Readonly<Record<string, unknown>>>(isObject, 'must be an object')
+      .superRefine((params, context) => {
+        const fault = paramsFault(params);
+        if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+      })
+      .default({})
+      .meta({
+        type: 'object',
+        additionalProperties: {},
+        description: `Numbers reach columns and handlers digit for digit, however many digits they have. At most ${MAX_PARAMS} members and ${MAX_PARAMS_BYTES} bytes of JSON.`,
+      }),
     async: z.boolean().default(false),
     semantics: z.enum(['snapshot', 'live']).default('snapshot'),
     all: z.boolean().default(false).meta({ description: 'Needed for a filter that matches everything.' }),
@@ -53,6 +62,19 @@ export function bulkBodySchema(catalog: Catalog) {
           'As many failed items end the job as failed. What is in hand at that moment is finished: of each worker at most as many items, or 20.',
       }),
   });
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
+  );
+}
+
+function paramsFault(params: Readonly<Record<string, unknown>>): string | undefined {
+  if (Object.keys(params).length > MAX_PARAMS) return `may have at most ${MAX_PARAMS} members`;
+  return Buffer.byteLength(JSON.stringify(params)) > MAX_PARAMS_BYTES
+    ? `may have at most ${MAX_PARAMS_BYTES} bytes of JSON`
+    : undefined;
 }
 
 export type BulkBody = z.output<ReturnType<typeof bulkBodySchema>>;

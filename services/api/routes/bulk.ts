@@ -29,6 +29,7 @@ import {
   bulkBodyRules,
   bulkBodySchema,
   MAX_BULK_BODY_BYTES,
+  MAX_BULK_BODY_VALUES,
 } from '../requests/bulk-request.ts';
 import { findAccount } from '../store/accounts.ts';
 import { recordAudit } from '../store/audit-log.ts';
@@ -93,8 +94,9 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       body: bulkBodySchema(catalog),
       bodyRules: bulkBodyRules,
       maxBodyBytes: MAX_BULK_BODY_BYTES,
-      // They go on to columns and handlers that may well tell 1.10 from 1.1.
-      exactMembers: ['params'],
+      maxBodyValues: MAX_BULK_BODY_VALUES,
+      // Parameters go on to columns and handlers that may well tell 1.10 from 1.1; IDs may be wider than a double.
+      exactMembers: ['params', 'ids'],
       answers: {
         200: {
           description: 'Done, with the result of each item; or with dry_run, what it would come to.',

@@ -1,0 +1,84 @@
+import type { Pool } from 'pg';
+import { assignedSql } from '../../../shared/bulk/apply-statement.ts';
+import { createBinder } from '../../../shared/bulk/binder.ts';
+import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
+import type { BulkOperation } from '../../../shared/bulk/operation.ts';
+import { elementTypeOf, formFault, type JsonKind } from '../../../shared/bulk/value-form.ts';
+import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
+import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
+import type { FieldError } from '../../../shared/runtime/errors.ts';
+import { invalid, toPointer } from '../http/validate.ts';
+import { isAccepted } from './refusals.ts';
+
+/** @throws AppError `invalid` naming each parameter that the operation does not take, or whose column has no place for it */
+export async function checkParams(
+  params: Readonly<Record<string, unknown>>,
+  operation: BulkOperation,
+  table: BulkTable,
+  source: Pool,
+): Promise<void> {
+  // A handler knows what it takes; the source need not.
+  if (operation.kind === 'http') return;
+  const allowed = operation.kind === 'set' ? operation.fromParams : [];
+  const errors: FieldError[] = [];
+  for (const [name, value] of Object.entries(params)) {
+    const pointer = toPointer(['params', name]);
+    const column = allowed.includes(name) ? table.column(name) : undefined;
+    if (column === undefined) {
+      const list = allowed.length === 0 ? 'this operation takes none' : `it takes: ${allowed.join(', ')}`;
+      errors.push({ pointer, detail: `is not a parameter of the operation; ${list}` });
+      continue;
+    }
+    const detail = await faultOf(value, column, source);
+    if (detail !== undefined) errors.push({ pointer, detail });
+  }
+  if (allowed.length > 0 && Object.keys(params).length === 0) {
+    errors.push({ pointer: '/params', detail: `must give at least one of ${allowed.join(', ')}` });
+  }
+  if (errors.length > 0) throw invalid(errors);
+}
+
+/** OIDs of the text types whose length is limited by their declaration, and what PostgreSQL adds to the limit. */
+const LIMITED_TEXTS: ReadonlySet<number> = new Set([1042, 1043]);
+const LIMIT_OFFSET = 4;
+
+const JSON_TYPES: ReadonlySet<number> = new Set([114, 3802]);
+
+async function faultOf(value: unknown, column: ColumnDescription, source: Pool): Promise<string | undefined> {
+  if (value === null) return column.isNotNull ? 'must not be null' : undefined;
+  const limit = column.typeModifier - LIMIT_OFFSET;
+  if (LIMITED_TEXTS.has(column.typeOid) && limit > 0 && [...String(value)].length > limit) {
+    return `must have at most ${limit} characters`;
+  }
+  const isJson = JSON_TYPES.has(column.baseTypeOid);
+  const isStructure = typeof value === 'object' && !(value instanceof ExactNumber) && !isJson;
+  if (isStructure && !(Array.isArray(value) && column.typeName.endsWith('[]'))) {
+    return `is not a ${column.typeName}`;
+  }
+  // What a JSON column is given is written as JSON, whatever it is.
+  const fault = isJson ? undefined : scalarFault(value, column.baseTypeOid);
+  if (fault !== undefined) return fault;
+  const { bind, values } = createBinder();
+  const cast = `${assignedSql(value, column, bind)}::${column.typeName}`;
+  return (await isAccepted(source, `select (${cast}) is null`, values))
+    ? undefined
+    : `is not a ${column.typeName}`;
+}
+
+function scalarFault(value: unknown, typeOid: number): string | undefined {
+  if (Array.isArray(value)) {
+    const elementOid = elementTypeOf(typeOid);
+    if (elementOid === undefined) return undefined;
+    return value.map((part) => (part === null ? undefined : scalarFault(part, elementOid))).find(Boolean);
+  }
+  const kind = kindOf(value);
+  if (kind === undefined) return undefined;
+  const text = value instanceof ExactNumber ? wholeDigits(value) : String(value);
+  return formFault({ text, kind }, typeOid, { takesAnyScalarAsText: true });
+}
+
+function kindOf(value: unknown): JsonKind | undefined {
+  if (value instanceof ExactNumber || typeof value === 'number') return 'number';
+  if (typeof value === 'string') return 'text';
+  return typeof value === 'boolean' ? 'boolean' : undefined;
+}

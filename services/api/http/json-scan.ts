@@ -1,0 +1,131 @@
+import { endOfString } from '../../../shared/domain/json-strings.ts';
+import type { AppError } from '../../../shared/runtime/errors.ts';
+import { invalid, toPointer } from './validate.ts';
+
+/** Far more than any body means, and few enough for whatever walks a body by recursion. */
+export const MAX_JSON_DEPTH = 64;
+
+/** Of one numeral. A longer one costs more to read than any value is worth. */
+const MAX_NUMERAL_CHARACTERS = 1_000;
+
+/** What a scan has found out about a text that it let through. */
+export interface ScannedJson {
+  /** There are numerals other than plain digits, whose value a double may not hold. */
+  readonly hasOddNumbers: boolean;
+  /** There are `\u` escapes, by which alone a text can hold a NUL or half of a surrogate pair. */
+  readonly hasEscapes: boolean;
+}
+
+/** Looks at bytes that may be JSON while they arrive, before anything is decoded or parsed. */
+export interface JsonScan extends ScannedJson {
+  /** @throws AppError `invalid`, as soon as the bytes so far are too deep, hold too many values or too long a number */
+  push(bytes: Uint8Array): void;
+}
+
+const code = (character: string) => character.charCodeAt(0);
+const [QUOTE, BACKSLASH, COMMA, UNICODE] = [code('"'), code('\\'), code(','), code('u')];
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code(']'), code('{'), code('}')];
+const [ZERO, NINE, MINUS] = [code('0'), code('9'), code('-')];
+
+/** Whole numbers of no more digits than these are their own shortest text. */
+const PLAIN_DIGITS = 15;
+
+/**
+ * One pass, no recursion and no memory: what a body may cost is decided at some nanoseconds a byte, chunk by chunk. Whether it is
+ * JSON at all is the parser's to say.
+ */
+export function createJsonScan(maxValues: number): JsonScan {
+  const parts: Uint8Array[] = [];
+  let depth = 0;
+  // Each value is the first of the text or of a container, or follows a comma.
+  let values = 1;
+  let numeral = 0;
+  let [isText, isEscape, hasOddNumbers, hasEscapes] = [false, false, false, false];
+
+  function refuse(detail: string, until?: number): AppError {
+    const last = parts.at(-1)?.subarray(0, until);
+    const before = Buffer.concat([...parts.slice(0, -1), ...(last === undefined ? [] : [last])]);
+    return invalid([{ pointer: until === undefined ? '' : pointerAtEnd(before.toString()), detail }]);
+  }
+
+  return {
+    get hasOddNumbers() {
+      return hasOddNumbers;
+    },
+    get hasEscapes() {
+      return hasEscapes;
+    },
+    push(bytes) {
+      parts.push(bytes);
+      for (let index = 0; index < bytes.length; index += 1) {
+        const byte = bytes[index];
+        if (byte === undefined) continue;
+        if (isText) {
+          if (isEscape) {
+            if (byte === UNICODE) hasEscapes = true;
+            isEscape = false;
+          } else if (byte === BACKSLASH) isEscape = true;
+          else if (byte === QUOTE) isText = false;
+          continue;
+        }
+        if ((byte >= ZERO && byte <= NINE) || (numeral > 0 && isNumeral(byte)) || byte === MINUS) {
+          numeral += 1;
+          if (byte < ZERO || byte > NINE || numeral > PLAIN_DIGITS || (numeral === 1 && byte === ZERO)) {
+            hasOddNumbers = true;
+          }
+          if (numeral > MAX_NUMERAL_CHARACTERS) {
+            throw refuse(`a number may have at most ${MAX_NUMERAL_CHARACTERS} digits`, index);
+          }
+          continue;
+        }
+        numeral = 0;
+        if (byte === QUOTE) isText = true;
+        else if (byte === COMMA) values += 1;
+        else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1;
+        else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+          depth += 1;
+          values += 1;
+          if (depth > MAX_JSON_DEPTH) throw refuse(`may be nested at most ${MAX_JSON_DEPTH} deep`, index);
+        }
+      }
+      if (values > maxValues) throw refuse(`the body may hold at most ${maxValues} values`);
+    },
+  };
+}
+
+/** A point, an exponent or its sign. */
+function isNumeral(byte: number): boolean {
+  return byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === 0x2b || byte === MINUS;
+}
+
+/** Where a text that breaks off stands, as a JSON pointer: the path to the value that would come next. */
+function pointerAtEnd(text: string): string {
+  const path: { isList: boolean; step: PropertyKey }[] = [];
+  for (let index = 0; index < text.length; ) {
+    const character = text[index];
+    const within = path.at(-1);
+    const end = character === '"' ? endOfString(text, index) : index + 1;
+    if (character === '"' && within?.isList === false && isName(text, end)) {
+      within.step = nameOf(text.slice(index, end));
+    } else if (character === '[') path.push({ isList: true, step: 0 });
+    else if (character === '{') path.push({ isList: false, step: '' });
+    else if (character === ']' || character === '}') path.pop();
+    else if (character === ',' && within?.isList === true) within.step = Number(within.step) + 1;
+    index = end;
+  }
+  return toPointer(path.map(({ step }) => step));
+}
+
+function isName(text: string, end: number): boolean {
+  let index = end;
+  while (' \t\r\n'.includes(text[index] ?? '-')) index += 1;
+  return text[index] === ':';
+}
+
+function nameOf(quoted: string): string {
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    return quoted;
+  }
+}

@@ -1,0 +1,85 @@
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { textFault } from './text-rule.ts';
+import { invalid } from './validate.ts';
+
+/** More than any path or query of this API needs; the longest parameter is a cursor of 2,000 characters. */
+const MAX_PATH_CHARACTERS = 2_048;
+const MAX_QUERY_CHARACTERS = 8_192;
+const MAX_PARAMETERS = 50;
+
+/** The request line's target, split once and checked before anything else looks at it. */
+export interface RequestTarget {
+  /** Below the public prefix, percent-encoded as it came. Every part of it decodes to UTF-8 without NUL. */
+  readonly path: string;
+  /** Without the question mark, as it came. */
+  readonly querystring: string;
+}
+
+/**
+ * Splits the target in linear time. A prefix of `PUBLIC_URL` is taken off, so that a proxy may strip it or leave it.
+ *
+ * @throws AppError `malformed` for a target that is too long, not ASCII, or does not decode
+ */
+export function readTarget(url: string, prefix: string): RequestTarget {
+  // RFC 9112, 3.2.2: a client may send the absolute form to any server.
+  const target = url.startsWith('/') ? url : (/^https?:\/\/[^/?#]*(\/.*)$/i.exec(url)?.[1] ?? '');
+  if (!/^\/[\x21-\x7e]*$/.test(target)) {
+    throw malformed('The request target must be a path in ASCII; percent-encode everything else.');
+  }
+  const mark = target.indexOf('?');
+  const whole = mark < 0 ? target : target.slice(0, mark);
+  const querystring = mark < 0 ? '' : target.slice(mark + 1);
+  if (whole.length > MAX_PATH_CHARACTERS) {
+    throw malformed(`The path may have at most ${MAX_PATH_CHARACTERS} characters.`);
+  }
+  if (querystring.length > MAX_QUERY_CHARACTERS) {
+    throw malformed(`The query may have at most ${MAX_QUERY_CHARACTERS} characters.`);
+  }
+  requireFewParameters(querystring);
+  const path = prefix !== '' && whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : whole;
+  decode(path, 'The path');
+  return { path, querystring };
+}
+
+/**
+ * The query's parameters, decoded.
+ *
+ * @throws AppError `malformed` for one that does not decode, `invalid` for one given twice
+ */
+export function readQuery(querystring: string): Record<string, string> {
+  const parameters = new Map<string, string>();
+  for (const part of querystring.split('&')) {
+    if (part === '') continue;
+    const equals = part.indexOf('=');
+    const decodePart = (text: string) => decode(text.replaceAll('+', ' '), 'The query');
+    const name = decodePart(equals < 0 ? part : part.slice(0, equals));
+    if (parameters.has(name)) throw invalid([{ pointer: name, detail: 'is given more than once' }]);
+    parameters.set(name, equals < 0 ? '' : decodePart(part.slice(equals + 1)));
+  }
+  return Object.fromEntries(parameters);
+}
+
+function requireFewParameters(querystring: string): void {
+  let count = 1;
+  for (let at = querystring.indexOf('&'); at >= 0; at = querystring.indexOf('&', at + 1)) {
+    count += 1;
+    if (count > MAX_PARAMETERS) throw malformed(`The query may have at most ${MAX_PARAMETERS} parameters.`);
+  }
+}
+
+function decode(text: string, what: string): string {
+  let decoded: string;
+  try {
+    // Refuses overlong forms and encoded surrogates too.
+    decoded = decodeURIComponent(text);
+  } catch (cause) {
+    throw malformed(`${what} is not percent-encoded UTF-8.`, cause);
+  }
+  const fault = textFault(decoded);
+  if (fault !== undefined) throw malformed(`${what} ${fault}.`);
+  return decoded;
+}
+
+function malformed(message: string, cause?: unknown): AppError {
+  return new AppError('malformed', message, cause === undefined ? {} : { cause });
+}

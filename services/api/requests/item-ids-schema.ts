@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import type { RawId } from '../../../shared/bulk/item-ids.ts';
+import { ExactNumber, toDouble, wholeDigits } from '../../../shared/domain/exact-json.ts';
+import { MAX_ERRORS_TOLD } from '../http/validate.ts';
+
+/** More IDs than this come as a file. */
+export const MAX_BODY_IDS = 10_000;
+
+/** Of one ID that is a text, and columns of a key. */
+const MAX_ID_CHARACTERS = 1_000;
+const MAX_KEY_PARTS = 32;
+
+const ONE_ID = { anyOf: [{ type: 'string', maxLength: MAX_ID_CHARACTERS }, { type: 'integer' }] };
+
+const NO_ID = 'must be an ID: a text, a whole number, or a list of them for a key of several columns';
+
+/**
+ * The `ids` of a bulk operation; whole numbers that a double would change become texts. Checked by hand: a schema for each element
+ * takes a second for ten thousand that are wrong, and makes as many errors.
+ */
+export const itemIdsSchema = z
+  .custom<RawId[]>((value) => Array.isArray(value), 'must be a list of IDs')
+  .transform((list, context) => {
+    const refuse = (message: string, path: PropertyKey[] = []) =>
+      context.issues.push({ code: 'custom', input: undefined, path, message });
+    if (list.length === 0) refuse('names no item');
+    if (list.length > MAX_BODY_IDS) {
+      refuse(`may hold at most ${MAX_BODY_IDS} IDs: upload them to POST /bulk/files and send its file_id`);
+      return z.NEVER;
+    }
+    const ids: RawId[] = [];
+    let wrong = 0;
+    for (const [index, raw] of list.entries()) {
+      const id = Array.isArray(raw) ? keyOf(raw) : partOf(raw);
+      if (id !== undefined) ids.push(id);
+      else {
+        wrong += 1;
+        if (wrong <= MAX_ERRORS_TOLD) refuse(NO_ID, [index]);
+      }
+    }
+    return ids;
+  })
+  .meta({
+    type: 'array',
+    minItems: 1,
+    maxItems: MAX_BODY_IDS,
+    items: {
+      anyOf: [...ONE_ID.anyOf, { type: 'array', minItems: 1, maxItems: MAX_KEY_PARTS, items: ONE_ID }],
+    },
+  });
+
+function keyOf(raw: readonly unknown[]): (string | number)[] | undefined {
+  if (raw.length === 0 || raw.length > MAX_KEY_PARTS) return undefined;
+  const parts = raw.flatMap((part) => partOf(part) ?? []);
+  return parts.length === raw.length ? parts : undefined;
+}
+
+function partOf(raw: unknown): string | number | undefined {
+  if (typeof raw === 'string') return raw.length <= MAX_ID_CHARACTERS ? raw : undefined;
+  if (typeof raw === 'number') return Number.isSafeInteger(raw) ? raw : undefined;
+  if (!(raw instanceof ExactNumber)) return undefined;
+  const double = toDouble(raw);
+  if (double !== undefined && Number.isSafeInteger(double)) return double;
+  const digits = wholeDigits(raw);
+  return /^-?\d{1,30}$/.test(digits) ? digits : undefined;
+}
