@@ -130,6 +130,15 @@ export async function buildCapture(
     register,
     subjectPrefix,
     findings,
+    ensureTopics: async () => {
+      const sessionAdmin = kafka.admin();
+      await sessionAdmin.connect();
+      try {
+        await ensureTopics(sessionAdmin, topics.declarations);
+      } finally {
+        await sessionAdmin.disconnect();
+      }
+    },
     misfitTimes: new Map(),
     resumeHistory: new Map(),
     onSetAsides: (all: () => readonly SetAside[]) => {

@@ -19,6 +19,7 @@ import { GapPossibleError } from './gap-possible-error.ts';
 import type { CaptureProgress } from './progress/capture-progress.ts';
 import { readLastState } from './progress/resume.ts';
 import { judgeStart, type SourcePosition, startAnew } from './progress/start-point.ts';
+import { createChangeChain } from './publish/change-chain.ts';
 import { type Lanes, openLanes } from './publish/lanes.ts';
 import { createPublisher } from './publish/publisher.ts';
 import { passWal } from './source/pass-wal.ts';
@@ -51,6 +52,8 @@ export interface SessionDeps {
   readonly subjectPrefix: string;
   readonly log: Log;
   readonly onStreaming: () => void;
+  /** Makes the topics that are missing. */
+  readonly ensureTopics: () => Promise<void>;
   /** What was wrong with single resources when the process started. A feed that runs goes on without them. */
   readonly findings: readonly Finding[];
   readonly misfitTimes: MisfitTimes;
@@ -86,6 +89,8 @@ export async function runSession(
     return { lanes, stored: await readStored(config, deps, lanes) };
   };
 
+  // One may have been deleted since the last session: then every publish would fail, and for ever.
+  await deps.ensureTopics();
   const slot = await readSlot(source, config.slotName);
   if (slot === undefined || slot.isLost) {
     const { stored } = await openLanesForReading();
@@ -106,7 +111,8 @@ export async function runSession(
     timeline: stream.timeline,
     confirmedFlushLsn: held?.confirmedFlushLsn ?? 0n,
   };
-  const publisher = createPublisher({ ...deps, ...config, lanes });
+  const chain = createChangeChain(stored?.chain, Date.now());
+  const publisher = createPublisher({ ...deps, ...config, lanes, chain });
   const progress = await startFeed(found, stored, { config, deps, publisher }, signal);
   log.info('feed.started', {
     slot: config.slotName,

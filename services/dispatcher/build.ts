@@ -34,6 +34,7 @@ import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
 import { createRecordBatch } from './record/record-batch.ts';
+import { createRecordedChain } from './record/recorded-chain.ts';
 import { createRecorder } from './record/recorder.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
@@ -177,6 +178,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
   const chains = createAccountChains();
+  const recordedChain = createRecordedChain(pool);
   const record = createRecordBatch(partitionCount, {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
@@ -192,6 +194,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     keptSince: () => keptSince(Date.now(), config),
     expired: createExpiredEvents(pool),
     chains,
+    recordedChain,
+    resources: catalog.resources,
     onRecorded: leases.offer,
     onUnsure: () => leases.wake(undefined),
     log,
@@ -202,7 +206,11 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       topics.changes,
       kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
       record,
-      chains.forgetAll,
+      recordedChain.save,
+      () => {
+        chains.forgetAll();
+        recordedChain.forgetAll();
+      },
       log,
     ),
     createFeedMirror(

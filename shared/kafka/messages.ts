@@ -36,6 +36,8 @@ export interface CaptureStateMessage {
   tables?: { resource: string; identity: string }[];
   /** Absent in a record of an earlier version. */
   set_aside?: SetAsideMessage[];
+  /** How far changes are counted, by partition; see `ChainLink`. Absent in a record of an earlier version. */
+  chain?: { id: string; seqs: number[] } | null;
 }
 
 /** A resource whose changes are passed over for now. */

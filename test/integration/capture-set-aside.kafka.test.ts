@@ -1,5 +1,6 @@
 import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { accountPartition } from '../../shared/domain/account-partition.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
@@ -59,13 +60,15 @@ async function limitMessages(topic: string, bytes: string): Promise<void> {
   await admin.disconnect();
 }
 
+const PARTITION = accountPartition('acme', 12);
+
 /**
- * What was told of the resource, resets once though they are on each partition. That columns have changed is told besides, at
- * whatever moment it is noticed.
+ * What was told of the resource, in the order of its account's partition; resets are on the others too. That columns have changed
+ * is told besides, at whatever moment it is noticed.
  */
 const toldOf = ({ reader }: CaptureWorld, from = 0) =>
   reader.changes
-    .filter(({ resource, op, partition }) => resource === 'coded' && (op !== 'truncate' || partition === 0))
+    .filter(({ resource, partition }) => resource === 'coded' && partition === PARTITION)
     .filter(({ resetReason }) => resetReason !== 'columns_changed')
     .slice(from)
     .map(({ op, after, before, resetReason }) => resetReason ?? `${op} ${after?.code ?? before?.code}`);

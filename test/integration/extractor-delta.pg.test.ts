@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { assertSameColumns } from '../../services/extractor/delta/assert-same-columns.ts';
 import { assertTold } from '../../services/extractor/delta/assert-told.ts';
+import { awaitChainRecorded } from '../../services/extractor/delta/await-chain.ts';
 import {
   assertNoReset,
   assignKeys,
@@ -152,15 +153,7 @@ test('a reset in between fails the export, whatever transaction it is said to be
 });
 
 test('a resource that was set aside at any moment in between fails the export, also where no reset is', async () => {
-  const waitWhile = async (mustWait: () => Promise<boolean>) => {
-    if (await mustWait()) throw new Error('not mirrored yet');
-  };
-  const told = (resources = ['orders']) =>
-    assertTold(db, { ...CLAIM, resources }, BASE.startLsn, { waitWhile });
-  await expect(told()).rejects.toThrow('not mirrored yet');
-  await db.query(
-    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at) values ('0/90', '0/90', '7', 1, now())`,
-  );
+  const told = (resources = ['orders']) => assertTold(db, { ...CLAIM, resources }, BASE.startLsn);
   await told();
   const aside = (since: string, until: string | null) =>
     db.query(
@@ -186,7 +179,34 @@ test('a resource that was set aside at any moment in between fails the export, a
     await expect(told(), since).rejects.toMatchObject({ code: 'feed_reset' });
     await told(['lines']);
   }
-  await db.query('delete from feed_set_aside; delete from feed_state');
+  await db.query('delete from feed_set_aside');
+});
+
+test('an export of changes waits until all that was published is recorded by its count, and fails where it can not be', async () => {
+  const waitWhile = async (mustWait: () => Promise<boolean>) => {
+    if (await mustWait()) throw new Error('waiting');
+  };
+  const recorded = (feedTimeoutMs = 60_000) => awaitChainRecorded(db, CLAIM, { feedTimeoutMs, waitWhile });
+  const feed = (passed: string, chain: string | null, seqs: number[] | null) =>
+    db.query(
+      `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
+       values ('0/1', $1, '7', 1, now(), $2, $3)
+       on conflict (id) do update set passed_lsn = $1, chain_id = $2, chain_seqs = $3`,
+      [passed, chain, seqs],
+    );
+  await feed('0/80', 'ab', [0, 5]);
+  await expect(recorded()).rejects.toThrow('waiting');
+  await feed('0/90', 'ab', [0, 5]);
+  // Nothing was recorded by the count so far: the offsets say enough.
+  await recorded();
+  await db.query(`insert into recorded_chain values (1, 'ab', 4)`);
+  await expect(recorded()).rejects.toThrow('waiting');
+  await expect(recorded(0)).rejects.toMatchObject({ code: 'feed_reset' });
+  await db.query(`update recorded_chain set seq = 6`);
+  await recorded();
+  await db.query(`update recorded_chain set chain = 'aa'`);
+  await expect(recorded(0)).rejects.toMatchObject({ code: 'feed_reset' });
+  await db.query('delete from recorded_chain; delete from feed_state');
 });
 
 test('the earlier export is of the account, on the same server, and its events are kept', async () => {

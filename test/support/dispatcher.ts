@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel, type Producer } from 'kafkajs';
 import type { Pool } from 'pg';
+import type { ChangeChain } from '../../services/capture/publish/change-chain.ts';
 import { buildDispatcher } from '../../services/dispatcher/build.ts';
 import { readDispatcherConfig } from '../../services/dispatcher/config.ts';
 import { ensurePartitions } from '../../services/dispatcher/record/event-partitions.ts';
@@ -71,8 +72,8 @@ export interface DispatcherBed extends AsyncDisposable {
   addEndpoint(options: EndpointOptions): Promise<string>;
   /** Puts events into the log as the recorder would, all of them in one transaction. */
   addEvents(events: readonly EventOptions[]): Promise<void>;
-  /** Publishes changes to the changes topic as capture would. */
-  publish(changes: readonly Change[]): Promise<void>;
+  /** Publishes changes to the changes topic as capture would; counted, where there is a chain. */
+  publish(changes: readonly Change[], chain?: ChangeChain): Promise<void>;
   endpoint(id: string): Promise<Record<string, unknown>>;
 }
 
@@ -202,7 +203,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
         ],
       );
     },
-    async publish(changes) {
+    async publish(changes, chain) {
       if (producer === undefined) {
         producer = kafka.producer({ idempotent: true });
         await producer.connect();
@@ -212,15 +213,15 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
       const id = await registry.register(`${prefix}.invoices.Change`, codec.schema);
       const { partitions } = (await admin.fetchTopicMetadata({ topics: [`${prefix}.changes`] }))
         .topics[0] ?? { partitions: [] };
-      await producer.send({
-        topic: `${prefix}.changes`,
-        messages: changes.flatMap((change) => {
-          const value = codec.encode(change, id);
-          return change.op === 'truncate'
-            ? partitions.map((_, partition) => ({ partition, value }))
-            : [{ partition: accountPartition(change.account, partitions.length), value }];
-        }),
+      const messages = changes.flatMap((change) => {
+        const value = codec.encode(change, id);
+        const places =
+          change.op === 'truncate'
+            ? partitions.map((_, partition) => partition)
+            : [accountPartition(change.account, partitions.length)];
+        return places.map((partition) => ({ key: '', partition, value }));
       });
+      await producer.send({ topic: `${prefix}.changes`, messages: chain?.link(messages) ?? messages });
     },
     async endpoint(id) {
       const { rows } = await pool.query('select * from webhooks where id = $1', [id]);

@@ -1,6 +1,7 @@
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
+import type { ChainState } from '../publish/change-chain.ts';
 import type { TableIdentities } from '../source/reset-message.ts';
 import type { SettledState } from './settled.ts';
 
@@ -12,6 +13,8 @@ export interface CaptureProgress extends ResumePoint, SettledState {
   readonly tables: TableIdentities;
   /** Resources whose changes are passed over. */
   readonly setAsides: readonly SetAside[];
+  /** What the publisher says; undefined before it has said anything. */
+  readonly chain?: ChainState;
 }
 
 export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
@@ -40,6 +43,7 @@ export function toCaptureState(slot: string, progress: CaptureProgress): Capture
       row_key: aside.rowKey === null ? null : [...aside.rowKey],
       is_remind_due: aside.isRemindDue,
     })),
+    chain: progress.chain === undefined ? null : { id: progress.chain.id, seqs: [...progress.chain.seqs] },
   };
 }
 
@@ -68,5 +72,6 @@ export function fromCaptureState(message: CaptureStateMessage): CaptureProgress 
       rowKey: aside.row_key,
       isRemindDue: aside.is_remind_due,
     })),
+    ...(message.chain == null ? {} : { chain: message.chain }),
   };
 }

@@ -13,7 +13,7 @@ export class ChangeTooLargeError extends Error {
 }
 
 /** Room for a record's headers, and for the state and the record batch's own header. */
-const RECORD_OVERHEAD_BYTES = 100;
+const RECORD_OVERHEAD_BYTES = 150;
 const REQUEST_OVERHEAD_BYTES = 1_000;
 
 /** What changes of one request may take, of the topic's `max.message.bytes`. */

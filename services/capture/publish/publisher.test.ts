@@ -5,6 +5,7 @@ import { topicsOf } from '../../../shared/kafka/topics.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 import type { CaptureProgress } from '../progress/capture-progress.ts';
 import { createBatch } from './batch.ts';
+import { createChangeChain } from './change-chain.ts';
 import { createPublisher } from './publisher.ts';
 
 const PROGRESS: CaptureProgress = {
@@ -41,6 +42,7 @@ function setUp(maxMessageBytes: number) {
     codec,
     topics: TOPICS,
     slotName: 's',
+    chain: createChangeChain(undefined, 0),
     maxMessageBytes,
   });
   return { publisher, sent };

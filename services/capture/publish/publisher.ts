@@ -4,6 +4,7 @@ import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 import { type CaptureProgress, toCaptureState } from '../progress/capture-progress.ts';
 import type { Batch } from './batch.ts';
+import type { ChangeChain } from './change-chain.ts';
 import { changeBytes, requestLimitBytes } from './change-size.ts';
 import type { Lanes } from './lanes.ts';
 
@@ -17,6 +18,7 @@ export interface PublisherDeps {
   readonly codec: MessageCodec;
   readonly topics: Topics;
   readonly slotName: string;
+  readonly chain: ChangeChain;
   /** `max.message.bytes` of the changes topic, which the broker applies to all records of one partition in one request. */
   readonly maxMessageBytes: number;
 }
@@ -26,18 +28,21 @@ export function createPublisher({
   codec,
   topics,
   slotName,
+  chain,
   maxMessageBytes,
 }: PublisherDeps): Publisher {
   const limitBytes = requestLimitBytes(maxMessageBytes);
   return {
     async publish(batch, progress) {
-      const state = await codec.encode('CaptureState', slotName, toCaptureState(slotName, progress));
+      const changes = chain.link(batch.changes);
+      const said = toCaptureState(slotName, { ...progress, chain: chain.state() });
+      const state = await codec.encode('CaptureState', slotName, said);
       const seals = await Promise.all(
         batch.seals.map(({ jobId, token, commitLsn }) =>
           codec.encode('FeedSealed', jobId, { job_id: jobId, token, commit_lsn: Number(commitLsn) }),
         ),
       );
-      const requests = splitByBytes(batch.changes, limitBytes).map((messages): TopicMessages[] => [
+      const requests = splitByBytes(changes, limitBytes).map((messages): TopicMessages[] => [
         { topic: topics.changes, messages },
       ]);
       const last = requests.at(-1) ?? [];

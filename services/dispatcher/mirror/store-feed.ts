@@ -7,8 +7,8 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
  * its WAL positions say nothing about the first one's.
  */
 const STORE_FEED_STATE = `
-  insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at)
-  values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000))
+  insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
+  values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6, $7::bigint[])
   on conflict (id) do update set
     settled_lsn = case when f.system_id = excluded.system_id
                        then greatest(f.settled_lsn, excluded.settled_lsn) else excluded.settled_lsn end,
@@ -16,6 +16,8 @@ const STORE_FEED_STATE = `
                        then greatest(f.passed_lsn, excluded.passed_lsn) else excluded.passed_lsn end,
     system_id   = excluded.system_id,
     timeline    = excluded.timeline,
+    chain_id    = case when excluded.updated_at >= f.updated_at then excluded.chain_id else f.chain_id end,
+    chain_seqs  = case when excluded.updated_at >= f.updated_at then excluded.chain_seqs else f.chain_seqs end,
     updated_at  = greatest(f.updated_at, excluded.updated_at)
   where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at`;
 
@@ -32,6 +34,8 @@ export async function storeFeedState(
       state.system_id,
       state.timeline,
       state.at,
+      state.chain?.id ?? null,
+      state.chain?.seqs ?? null,
     ],
   });
 }

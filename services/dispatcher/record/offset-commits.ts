@@ -25,7 +25,12 @@ export interface OffsetCommits {
   flush(): Promise<void>;
 }
 
-export function createOffsetCommits(consumer: Pick<Consumer, 'commitOffsets'>, log: Log): OffsetCommits {
+/** @param saveFirst what has to be stored before offsets are committed; when it fails, they are tried again with it */
+export function createOffsetCommits(
+  consumer: Pick<Consumer, 'commitOffsets'>,
+  log: Log,
+  saveFirst: () => Promise<void> = async () => undefined,
+): OffsetCommits {
   const noted = new Map<string, { topic: string; partition: number; offset: string }>();
   let timer: NodeJS.Timeout | undefined;
   let isEnding = false;
@@ -37,6 +42,7 @@ export function createOffsetCommits(consumer: Pick<Consumer, 'commitOffsets'>, l
     noted.clear();
     if (offsets.length === 0) return;
     try {
+      await saveFirst();
       await consumer.commitOffsets(offsets.map(([, each]) => each));
     } catch (error) {
       log.debug('offsets.not_committed', { error });

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
+import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { resource } from '../../../test/support/resource.ts';
 import type { EventRun } from '../deliver/event-run.ts';
 import { createAccountChains } from './account-chains.ts';
 import { createRecordBatch } from './record-batch.ts';
@@ -21,6 +23,7 @@ const setUp = () => {
   let unsureCount = 0;
   let failuresLeft = 0;
   let lsn = 0n;
+  let last: ChainLink | null = null;
   const nextLsn = () => {
     lsn += 1n;
     return lsn;
@@ -42,7 +45,11 @@ const setUp = () => {
   const record = createRecordBatch(PARTITIONS, {
     readerOf: (message) => {
       const [op = '', account = '', day = ''] = message.toString().split(' ');
-      const change = { op, account } as DecodedChange;
+      const change = {
+        op,
+        account,
+        source: { commitLsn: 100n, xid: 5n, index: 2, committedAtMicros: 1_767_571_200_000_000n },
+      } as unknown as DecodedChange;
       return {
         decode: () => change,
         renderer: {
@@ -70,6 +77,13 @@ const setUp = () => {
       noteTold: (resets) => void told.push(...resets),
     },
     chains,
+    recordedChain: {
+      last: async () => last,
+      note(_partition, link) {
+        last = link;
+      },
+    },
+    resources: [resource('invoices'), resource('notes')],
     onRecorded: (run) => void runs.push(run),
     onUnsure: () => {
       unsureCount += 1;
@@ -159,4 +173,33 @@ test('after an insert of unknown outcome everybody is told to look', async () =>
   await take();
   await take();
   expect(unsureCount()).toBe(1);
+});
+
+test('records that are missing in the topic are told once to each account of the partition, ahead of what follows', async () => {
+  const { record, inserted } = setUp();
+  const linked = (...links: string[]) =>
+    links.map((chain, offset) => ({
+      offset: String(offset),
+      value: Buffer.from('insert acc_1 2026-01-05'),
+      headers: { chain },
+    }));
+  const take = async (...links: string[]) => {
+    inserted.length = 0;
+    await record(3, linked(...links), async () => undefined);
+    return inserted
+      .flat()
+      .map(({ type, resource: of, commitLsn, index, xid }) =>
+        type === 'feed.reset' ? `${of} ${commitLsn}/${index} ${xid}` : type,
+      );
+  };
+  const accountCount = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3).length;
+  const reset = ['invoices 99/0 0', 'notes 99/1 0'].flatMap((each) => Array(accountCount).fill(each));
+  const created = 'invoice.created';
+  // Nothing was recorded before, then the next ones, then some again.
+  expect(await take('aa:7', 'aa:8')).toEqual([created, created]);
+  expect(await take('aa:7', 'aa:8', 'aa:9')).toEqual([created, created, created]);
+  expect(await take('aa:11')).toEqual([...reset, created]);
+  expect(await take('aa:12', 'aa:14', 'aa:15')).toEqual([created, ...reset, created, created]);
+  // A state of capture that was lost, and what is left of the chain before it.
+  expect(await take('ab:1', 'aa:16', 'ab:2')).toEqual([...reset, created, created, created]);
 });

@@ -1,5 +1,9 @@
+import type { IHeaders } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
+import { type ChainLink, readChainLink } from '../../../shared/kafka/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun } from '../deliver/event-run.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
@@ -8,7 +12,9 @@ import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents } from './insert-events.ts';
+import { judgeLink, type RecordedChain } from './recorded-chain.ts';
 import type { RecordedEvent } from './recorded-event.ts';
+import { createResetRenderer } from './render-event.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
 const MAX_EVENTS = 1_000;
@@ -26,6 +32,9 @@ export interface RecordDeps {
   readonly keptSince: () => string;
   readonly expired: ExpiredEvents;
   readonly chains: Pick<AccountChains, 'extend'>;
+  readonly recordedChain: Pick<RecordedChain, 'last' | 'note'>;
+  /** What is told as lost when records of a partition are missing. */
+  readonly resources: readonly Resource[];
   readonly onRecorded: (run: EventRun) => void;
   /** Something may have been recorded that `onRecorded` was not told of. */
   readonly onUnsure: () => void;
@@ -35,6 +44,7 @@ export interface RecordDeps {
 export interface ChangeMessage {
   readonly offset: string;
   readonly value: Buffer | null;
+  readonly headers?: IHeaders;
 }
 
 /**
@@ -64,6 +74,24 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     return accounts
       .filter((account) => accountPartition(account, partitionCount) === partition)
       .map((account) => renderer.renderReset(change, account));
+  };
+
+  /**
+   * Records of the partition are missing before this one: nobody knows which. Each of its accounts needs a new export of everything.
+   * The place is the last byte before the commit record, where no other change can be.
+   */
+  const renderLost = async (partition: number, value: Buffer): Promise<RecordedEvent[]> => {
+    const read = deps.readerOf(value);
+    const { decode } = read instanceof Promise ? await read : read;
+    const { source } = decode(value);
+    const accounts = (await deps.listAccounts()).filter(
+      (account) => accountPartition(account, partitionCount) === partition,
+    );
+    return deps.resources.flatMap((resource, index) => {
+      const place = { ...source, commitLsn: source.commitLsn - 1n, xid: 0n, index, bulkJobId: null };
+      const lost = lostChange(resource.name, place);
+      return accounts.map((account) => createResetRenderer(resource).renderReset(lost, account));
+    });
   };
 
   const insert = async (partition: number, events: readonly RecordedEvent[]): Promise<void> => {
@@ -120,7 +148,24 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   return async (partition, messages, onDone) => {
     let events: RecordedEvent[] = [];
     let characters = 0;
-    for (const [index, { offset, value }] of messages.entries()) {
+    let link: ChainLink | undefined;
+    for (const [index, { offset, value, headers }] of messages.entries()) {
+      const found = readChainLink(headers);
+      if (found !== undefined && value !== null) {
+        const verdict = judgeLink(link ?? (await deps.recordedChain.last(partition)), found);
+        if (verdict === 'gap') {
+          const lost = await renderLost(partition, value);
+          deps.log.error('changes.lost', {
+            partition,
+            offset,
+            found,
+            effect: `${lost.length} feed.reset: each account of the partition needs a new export`,
+            remedy: 'see "Kafka lost records" in deploy/README.md',
+          });
+          events.push(...lost);
+        }
+        if (verdict !== 'repeat') link = found;
+      }
       if (value !== null) {
         for (const event of await renderAll(partition, value)) {
           events.push(event);
@@ -130,11 +175,24 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       const isFull = events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS;
       if (!isFull && index < messages.length - 1) continue;
       await insert(partition, events);
+      if (link !== undefined) deps.recordedChain.note(partition, link);
       await onDone(offset);
       events = [];
       characters = 0;
     }
   };
+}
+
+function lostChange(resource: string, source: ChangeSource): DecodedChange {
+  const reset = {
+    op: 'truncate',
+    account: '',
+    before: null,
+    after: null,
+    unchanged: [],
+    missing: [],
+  } as const;
+  return { ...reset, resource, source, resetReason: 'changes_lost' };
 }
 
 const byPosition = (a: RecordedEvent, b: RecordedEvent) => comparePositions(a, b);

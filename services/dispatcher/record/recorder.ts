@@ -15,12 +15,13 @@ const MESSAGES_PER_STEP = 1_000;
 /**
  * Turns `tandem.changes` into the event log. Offsets follow the insert, so a crash between the two reads again what
  * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
- * `onJoin` is called before anything is read after others may have read the same partitions.
+ * `saveChain` stores how far everything recorded so far goes. `onJoin` is called before anything is read after others may have read the same partitions.
  */
 export function createRecorder(
   topic: string,
   consumer: Consumer,
   record: RecordBatch,
+  saveChain: () => Promise<void>,
   onJoin: () => void,
   log: Log,
 ): Worker {
@@ -31,7 +32,7 @@ export function createRecorder(
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      const commits = createOffsetCommits(consumer, log);
+      const commits = createOffsetCommits(consumer, log, saveChain);
       // A fetch of nothing but aborted records and markers of transactions reaches no handler; all before it is recorded.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
         if (payload.batchSize === 0) commits.note(payload.topic, payload.partition, payload.lastOffset);

@@ -3,6 +3,7 @@ import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { assertTold } from '../delta/assert-told.ts';
+import { awaitChainRecorded } from '../delta/await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from '../delta/await-recorded.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
@@ -58,9 +59,10 @@ export async function openAsOf(
   await assertCovered(control, claim, moment);
   await assertUnchangedSince(control, await lookAtTables(holder, resources), moment);
   await awaitRecorded(deps);
+  await awaitChainRecorded(control, claim, deps);
   await findCut(control, claim, moment);
   await assertNoResetSince(control, claim);
-  await assertTold(control, claim, null, deps);
+  await assertTold(control, claim, null);
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;

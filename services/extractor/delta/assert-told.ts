@@ -1,10 +1,6 @@
 import type { Pool } from 'pg';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
-import type { RecordingDeps } from './await-recorded.ts';
-
-const IS_MIRRORED = `
-select exists (select from feed_state f join exports e on e.id = $1 where f.passed_lsn >= e.sealed_lsn) as is_mirrored`;
 
 /** Without a position (`$3`) everything since the cut or the start counts, whichever is earlier. */
 const FIND_SET_ASIDE = `
@@ -18,6 +14,8 @@ order by a.since_lsn desc limit 1`;
  * Changes that were passed over while their resource was set aside are in no event. A reset tells so at both ends, yet between
  * them, and under snapshots that see a later transaction and not the one at fault, only the span itself does.
  *
+ * What is set aside is known up to the export's seal once `awaitChainRecorded` has returned.
+ *
  * @param sinceLsn `X/Y`; null: since the export's cut
  * @throws ExportFailedError when a resource of the export was set aside at any moment since then
  */
@@ -25,12 +23,7 @@ export async function assertTold(
   control: Pool,
   { id, resources }: ClaimedExport,
   sinceLsn: string | null,
-  { waitWhile }: Pick<RecordingDeps, 'waitWhile'>,
 ): Promise<void> {
-  await waitWhile(async () => {
-    const { rows } = await control.query<{ is_mirrored: boolean }>(IS_MIRRORED, [id]);
-    return rows[0]?.is_mirrored !== true;
-  });
   const { rows } = await control.query<{ resource: string; since_at: string; is_lasting: boolean }>(
     FIND_SET_ASIDE,
     [id, resources, sinceLsn],

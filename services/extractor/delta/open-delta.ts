@@ -6,6 +6,7 @@ import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import { assertSameColumns } from './assert-same-columns.ts';
 import { assertTold } from './assert-told.ts';
+import { awaitChainRecorded } from './await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
 import type { DeltaBase } from './find-base.ts';
@@ -38,8 +39,9 @@ export interface DeltaDeps extends RecordingDeps {
 export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: DeltaDeps): Promise<Delta> {
   const { control, holder, snapshot, resourceRows } = deps;
   await awaitRecorded(deps);
+  await awaitChainRecorded(control, claim, deps);
   await assertNoReset(control, claim, base, snapshot);
-  await assertTold(control, claim, base.startLsn, deps);
+  await assertTold(control, claim, base.startLsn);
   return {
     async *plan(selection, rowsPerChunk) {
       const { name } = selection.resource;

@@ -67,6 +67,9 @@ export interface RunHandle {
 /** Well under the minute after which the server ends a session that is idle in its transaction. */
 const KEEP_ALIVE_MS = 10_000;
 
+/** A seal comes by another topic than the feed's state, and may be behind it by a rebalance of the mirror's group. */
+const SEAL_AGAIN_MS = 20_000;
+
 /**
  * One run of an export, from its claim until everything is read and sealed. The order is the point:
  *
@@ -140,9 +143,21 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   await sendSeal(sealing, claim.id, sealToken);
 
   const waitWhile = createWait(run, bell, [sealing, holder]);
+  let sealSentLsn = await readInsertLsn(sealing);
+  let passedAtMs: number | undefined;
   const isUnsealed = async ({ isSealed }: { isSealed: boolean }) => {
-    if (!isSealed) feed.look(await readFeedState(control));
-    return !isSealed;
+    if (isSealed) return false;
+    const state = await readFeedState(control);
+    feed.look(state);
+    if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
+    passedAtMs ??= Date.now();
+    if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
+    // Kafka has lost it. A later seal of this run says as much, since its session is the one that was open before the snapshot.
+    log.warn('seal.sent_again', { exportId: claim.id });
+    await sendSeal(sealing, claim.id, sealToken);
+    sealSentLsn = await readInsertLsn(sealing);
+    passedAtMs = undefined;
+    return true;
   };
   if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
   const byEvents = { ...config, ...deps, holder, snapshot: formatSnapshot(held.snapshot), waitWhile };

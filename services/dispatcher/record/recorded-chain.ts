@@ -1,0 +1,82 @@
+import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** `next`: nothing is between it and what was recorded. `repeat`: it was recorded before. `gap`: records are missing before it. */
+export type ChainVerdict = 'next' | 'repeat' | 'gap';
+
+/**
+ * How far each partition is recorded by capture's own count. A partition that others may have read is asked for again.
+ *
+ * **Invariant:** it is saved before the offsets that belong to it, so what is stored is never behind what will be read next.
+ */
+export interface RecordedChain {
+  /** Null when nothing was ever recorded by this count. */
+  last(partition: number): Promise<ChainLink | null>;
+  /** Everything up to this link is in the event log, or was told as lost. */
+  note(partition: number, link: ChainLink): void;
+  save(): Promise<void>;
+  forgetAll(): void;
+}
+
+/** What a link says when `last` was recorded last. */
+export function judgeLink(last: ChainLink | null, link: ChainLink): ChainVerdict {
+  if (last === null) return 'next';
+  if (link.chain !== last.chain) return link.chain > last.chain ? 'gap' : 'repeat';
+  if (link.seq <= last.seq) return 'repeat';
+  return link.seq === last.seq + 1 ? 'next' : 'gap';
+}
+
+const SAVE = `
+insert into recorded_chain as r (partition, chain, seq)
+select * from unnest($1::int[], $2::text[], $3::bigint[])
+on conflict (partition) do update set chain = excluded.chain, seq = excluded.seq
+where (r.chain, r.seq) < (excluded.chain collate "C", excluded.seq)`;
+
+export function createRecordedChain(db: Queryable): RecordedChain {
+  const known = new Map<number, ChainLink | null>();
+  const unsaved = new Map<number, ChainLink>();
+
+  const load = async (partition: number): Promise<ChainLink | null> => {
+    const { rows } = await db.query<{ chain: string; seq: string }>({
+      name: 'read_recorded_chain',
+      text: 'select chain, seq::text from recorded_chain where partition = $1',
+      values: [partition],
+    });
+    const [row] = rows;
+    return row === undefined ? null : { chain: row.chain, seq: Number(row.seq) };
+  };
+
+  return {
+    async last(partition) {
+      const found = known.get(partition);
+      if (found !== undefined) return found;
+      const loaded = await load(partition);
+      known.set(partition, loaded);
+      return loaded;
+    },
+    note(partition, link) {
+      known.set(partition, link);
+      unsaved.set(partition, link);
+    },
+    async save() {
+      if (unsaved.size === 0) return;
+      const links = [...unsaved];
+      await db.query({
+        name: 'save_recorded_chain',
+        text: SAVE,
+        values: [
+          links.map(([at]) => at),
+          links.map(([, { chain }]) => chain),
+          links.map(([, { seq }]) => seq),
+        ],
+      });
+      for (const [partition, link] of links) {
+        if (unsaved.get(partition) === link) unsaved.delete(partition);
+      }
+    },
+    forgetAll() {
+      known.clear();
+      unsaved.clear();
+    },
+  };
+}

@@ -1,0 +1,129 @@
+import type { Admin } from 'kafkajs';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createChangeChain } from '../../services/capture/publish/change-chain.ts';
+import { accountPartition } from '../../shared/domain/account-partition.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../support/dispatcher.ts';
+import { testStack } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const PARTITION_COUNT = 12;
+
+const cleanup = new AsyncDisposableStack();
+let bed: DispatcherBed;
+let admin: Admin;
+let topic: string;
+let lsn = 100;
+/** Of the test. */
+let account: string;
+let accountId: string;
+const chain = createChangeChain(undefined, Date.now());
+
+beforeAll(async () => {
+  bed = cleanup.use(await openDispatcherBed());
+  topic = `${bed.prefix}.changes`;
+  const brokers = testStack().kafkaBrokers.split(',');
+  admin = createKafka({ brokers, ssl: false, sasl: undefined }, 'test-losses', silentLog).admin();
+  await admin.connect();
+  cleanup.defer(() => admin.disconnect());
+  await using _first = await bed.start();
+});
+afterAll(() => cleanup.disposeAsync());
+beforeEach(async () => {
+  account = `acc_${lsn}`;
+  accountId = await bed.addAccount(account);
+});
+
+/** @returns its place */
+async function publish(): Promise<number> {
+  lsn += 10;
+  await bed.publish([invoiceChange({ account, lsn })], chain);
+  return lsn;
+}
+
+/** What the account was told, resets by their reason. */
+async function told(): Promise<string[]> {
+  const { rows } = await bed.pool.query<{ type: string; lsn: string; payload: string }>(
+    'select type, commit_lsn::text as lsn, payload from events where account_id = $1 order by commit_lsn, idx',
+    [accountId],
+  );
+  return rows.map(({ type, lsn: at, payload }) =>
+    type === 'feed.reset'
+      ? String(JSON.parse(payload).data.reason)
+      : `${type} ${Number.parseInt(at.slice(2), 16)}`,
+  );
+}
+const created = (...at: number[]) => at.map((each) => `invoice.created ${each}`);
+/** One for each resource of the catalog. */
+const LOST = Array(3).fill('changes_lost');
+
+const untilTold = (count: number) => waitFor(`${count} events`, async () => (await told()).length >= count);
+
+async function remakeTopic(): Promise<void> {
+  await admin.deleteTopics({ topics: [topic] });
+  await waitFor('the topic to be gone', async () => !(await admin.listTopics()).includes(topic));
+}
+
+test('records that were deleted behind the recorder are told as lost, in their place', async () => {
+  const first = await (async () => {
+    await using _dispatcher = await bed.start();
+    const at = await publish();
+    await untilTold(1);
+    return at;
+  })();
+  await publish();
+  await publish();
+  const partition = accountPartition(account, PARTITION_COUNT);
+  // kafkajs deletes only of topics that it has looked at.
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  const last = await publish();
+  await using _dispatcher = await bed.start();
+  await untilTold(5);
+  expect(await told()).toEqual([...created(first), ...LOST, ...created(last)]);
+});
+
+test('a topic that was deleted and made again has lost what was not recorded, and that is told', async () => {
+  const first = await (async () => {
+    await using _dispatcher = await bed.start();
+    const at = await publish();
+    await untilTold(1);
+    return at;
+  })();
+  await publish();
+  await remakeTopic();
+  await using _dispatcher = await bed.start();
+  const last = await publish();
+  await untilTold(5);
+  expect(await told()).toEqual([...created(first), ...LOST, ...created(last)]);
+});
+
+test('a topic that was restored from older data loses nothing that was recorded, whatever the offsets say', async () => {
+  const first = await (async () => {
+    await using _dispatcher = await bed.start();
+    const at = await publish();
+    await untilTold(1);
+    return at;
+  })();
+  const groupId = recorderGroup(bed.prefix);
+  const partition = accountPartition(account, PARTITION_COUNT);
+  await admin.setOffsets({ groupId, topic, partitions: [{ partition, offset: '1000' }] });
+  const second = await publish();
+  await using _dispatcher = await bed.start();
+  await untilTold(2);
+  expect(await told()).toEqual(created(first, second));
+});
+
+test('a topic that is deleted while the recorder reads it is read again once it is there', async () => {
+  await using _dispatcher = await bed.start();
+  const first = await publish();
+  await untilTold(1);
+  await remakeTopic();
+  await using _other = await bed.start();
+  await waitFor('the topic to be back', async () => (await admin.listTopics()).includes(topic));
+  const last = await publish();
+  await untilTold(2);
+  expect(await told()).toEqual(created(first, last));
+});
