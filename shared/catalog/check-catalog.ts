@@ -14,6 +14,7 @@ import { describeTables, findTable } from './describe-table.ts';
 import type { Finding } from './finding.ts';
 import { showTable } from './parse-table-name.ts';
 import { hasRightOptions, planPublication, publishes } from './publication-plan.ts';
+import type { IdentityWish } from './replica-identity.ts';
 
 /** Publications have had column lists, row filters and whole schemas, which must be seen to be refused, since 15. */
 const MIN_VERSION_NUMBER = 150_000;
@@ -26,10 +27,11 @@ const MIN_VERSION_NUMBER = 150_000;
 export async function checkCatalog(
   db: Queryable,
   catalog: Catalog,
-  options: { readonly publication?: string } = {},
+  options: { readonly publication?: string; readonly identity?: IdentityWish } = {},
 ): Promise<Finding[]> {
   const server = await describeServer(db);
   const findings = checkServer(server);
+  const wish = options.identity ?? 'auto';
   // The statements below would themselves fail on an older server, and say less.
   if (server.versionNumber < MIN_VERSION_NUMBER) return findings;
   const tables = await describeTables(
@@ -37,7 +39,7 @@ export async function checkCatalog(
     catalog.resources.map(({ table }) => table),
   );
   for (const resource of catalog.resources) {
-    findings.push(...checkTable(resource, findTable(tables, resource.table), server.role));
+    findings.push(...checkTable(resource, findTable(tables, resource.table), { ...server, wish }));
   }
   findings.push(...checkAccounts(await readAccountColumns(db, catalog)));
   findings.push(...(await checkWhere(db, catalog)));
@@ -110,7 +112,7 @@ function checkPublication(
   if (!hasRightOptions(current)) {
     const message =
       `the publication ${name} leaves changes out: it must publish insert, update, delete and truncate, ` +
-      'those of partitions through their root.';
+      'those of partitions through their root, and no generated columns.';
     findings.push(publicationFinding(message, plan.at(-1)));
   }
   return findings;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Resource } from '../domain/catalog.ts';
-import { checkTable } from './check-table.ts';
+import { type CheckedServer, checkTable } from './check-table.ts';
 import type { ColumnDescription, Relation, TableDescription } from './describe-table.ts';
 
 const ORDERS: Resource = {
@@ -19,6 +19,8 @@ const ORDERS: Resource = {
 
 const TEXT_OID = 25;
 const TIMESTAMPTZ_OID = 1184;
+
+const SERVER = { role: 'tandem', versionNumber: 180_004 };
 
 function column(name: string, overrides: Partial<ColumnDescription> = {}): ColumnDescription {
   return {
@@ -41,6 +43,7 @@ function relation(overrides: Partial<Relation> = {}): Relation {
     persistence: 'p',
     replicaIdentity: 'f',
     identityColumns: [],
+    identityIndexes: [],
     ...overrides,
   };
 }
@@ -56,16 +59,17 @@ function table(overrides: Partial<TableDescription> = {}): TableDescription {
     canSelect: true,
     columns: [column('id'), column('account_id'), column('deleted_at', { isNotNull: false })],
     uniqueIndexes: [{ columns: ['id'], isPrimary: true }],
+    invalidIndexes: [],
     relations: [relation()],
     ...overrides,
   };
 }
 
 const codes = (resource: Resource, description: TableDescription | undefined) =>
-  checkTable(resource, description, 'tandem').map(({ code }) => code);
+  checkTable(resource, description, SERVER).map(({ code }) => code);
 
 test('a table that fits has no findings', () => {
-  expect(checkTable(ORDERS, table(), 'tandem')).toEqual([]);
+  expect(checkTable(ORDERS, table(), SERVER)).toEqual([]);
 });
 
 test('a missing table and what is no table are told alone', () => {
@@ -81,28 +85,90 @@ test('a unique key of several columns counts in any order, and with nothing more
 
 test('a unique key with a column that may be null is no key, and the remedy is only NOT NULL', () => {
   const columns = [column('id', { isNotNull: false }), column('account_id')];
-  expect(checkTable(ORDERS, table({ columns }), 'tandem')).toMatchObject([
+  expect(checkTable(ORDERS, table({ columns }), SERVER)).toMatchObject([
     { code: 'no_key', sql: 'ALTER TABLE "shop"."orders" ALTER COLUMN "id" SET NOT NULL' },
   ]);
 });
 
-test('an identity by an index that carries key and account is enough until there is a soft delete', () => {
+test('an identity by an index that carries key and account is enough, also with a soft delete', () => {
   const relations = [relation({ replicaIdentity: 'i', identityColumns: ['id', 'account_id'] })];
   const columns = [
     column('id'),
     column('account_id'),
     column('deleted_at', { isNotNull: false, typeOid: TIMESTAMPTZ_OID, baseTypeOid: TIMESTAMPTZ_OID }),
   ];
-  expect(codes(ORDERS, table({ relations, columns }))).toEqual([]);
-  expect(
-    checkTable({ ...ORDERS, softDelete: 'deleted_at' }, table({ relations, columns }), 'tandem'),
-  ).toEqual([
+  const description = table({ relations, columns });
+  expect(codes({ ...ORDERS, softDelete: 'deleted_at' }, description)).toEqual([]);
+});
+
+const sqlOf = (description: TableDescription, server: CheckedServer = SERVER) =>
+  checkTable(ORDERS, description, server).map(({ sql }) => sql);
+
+const PLAIN = relation({ replicaIdentity: 'd', identityColumns: ['id'] });
+const WITH_TOTAL = [column('id'), column('account_id'), column('total', { isGenerated: true })];
+
+test('an index that is there is preferred to whole rows, and the narrowest one that has no generated column', () => {
+  const identityIndexes = [
+    { name: 'wide', columns: ['id', 'account_id', 'note'] },
+    { name: 'generated', columns: ['id', 'account_id', 'total'] },
+    { name: 'narrow', columns: ['account_id', 'id'] },
+  ];
+  const relations = [{ ...PLAIN, identityIndexes }];
+  const use = 'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY USING INDEX "narrow"';
+  expect(sqlOf(table({ relations }))).toEqual([use]);
+  expect(sqlOf(table({ relations, columns: WITH_TOTAL }))).toEqual([use]);
+  expect(sqlOf(table({ relations }), { ...SERVER, wish: 'full' })).toEqual([
+    'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY FULL',
+  ]);
+});
+
+test('whole rows stay as they are until an index is asked for', () => {
+  const relations = [relation({ identityColumns: ['id', 'account_id'] })];
+  expect(sqlOf(table({ relations }))).toEqual([]);
+  expect(sqlOf(table({ relations }), { ...SERVER, wish: 'index' })).toEqual([
+    expect.stringMatching(/^CREATE UNIQUE INDEX CONCURRENTLY .* USING INDEX/),
+  ]);
+});
+
+test('a generated column never gets into an identity: an index is made, or the table is refused by name', () => {
+  const made =
+    /^CREATE UNIQUE INDEX CONCURRENTLY "(tandem_identity_\w+)" ON "shop"\."orders" \("id", "account_id"\); ALTER TABLE ONLY "shop"\."orders" REPLICA IDENTITY USING INDEX "\1"$/;
+  for (const replicaIdentity of ['d', 'f']) {
+    const identityColumns = replicaIdentity === 'f' ? ['id', 'account_id', 'total'] : ['id'];
+    const relations = [relation({ replicaIdentity, identityColumns })];
+    expect(sqlOf(table({ relations, columns: WITH_TOTAL }))).toEqual([expect.stringMatching(made)]);
+  }
+  const columns = [
+    column('id'),
+    column('account_id', { isNotNull: false }),
+    column('total', { isGenerated: true }),
+  ];
+  expect(checkTable(ORDERS, table({ relations: [PLAIN], columns }), SERVER)).toEqual([
     {
       code: 'replica_identity',
       resource: 'orders',
-      message: expect.stringContaining('does not carry deleted_at'),
-      sql: 'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY FULL',
+      message: expect.stringContaining('make account_id NOT NULL'),
     },
+  ]);
+  // What an older server takes today is left until its upgrade, and never newly made.
+  const old = { ...SERVER, versionNumber: 170_004 };
+  const full = [relation({ identityColumns: ['id', 'account_id', 'total'] })];
+  expect(sqlOf(table({ relations: full, columns: WITH_TOTAL }), old)).toEqual([]);
+  expect(sqlOf(table({ relations: [PLAIN], columns: WITH_TOTAL }), old)).toEqual([
+    expect.stringMatching(made),
+  ]);
+});
+
+test('partitions get the index of their root, each its own', () => {
+  const identityIndexes = [{ name: 'orders_pkey', columns: ['id', 'account_id'] }];
+  const named = (name: string, kind = 'r') => ({
+    ...relation({ name, kind, replicaIdentity: 'n' }),
+    identityIndexes: identityIndexes.map((index) => ({ ...index, name: `${name}_pkey` })),
+  });
+  const relations = [named('orders', 'p'), named('orders_1')];
+  expect(sqlOf(table({ kind: 'p', relations, columns: WITH_TOTAL }))).toEqual([
+    'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY USING INDEX "orders_pkey"',
+    'ALTER TABLE ONLY "shop"."orders_1" REPLICA IDENTITY USING INDEX "orders_1_pkey"',
   ]);
 });
 
@@ -113,7 +179,7 @@ test('once one partition is full, the table and all its partitions must be', () 
     relation({ name: 'orders_1' }),
     relation({ name: 'orders_2', ...enough }),
   ];
-  const findings = checkTable(ORDERS, table({ kind: 'p', relations }), 'tandem');
+  const findings = checkTable(ORDERS, table({ kind: 'p', relations }), SERVER);
   expect(findings.map(({ sql }) => sql)).toEqual([
     'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY FULL',
     'ALTER TABLE ONLY "shop"."orders_2" REPLICA IDENTITY FULL',
@@ -125,7 +191,7 @@ test('columns that an operation sets or asks for must be there', () => {
     pay: { set: { status: 'paid' }, skip_when: { state: 'x' } },
     note: { set_from_params: ['memo'] },
   };
-  const findings = checkTable({ ...ORDERS, operations }, table(), 'tandem');
+  const findings = checkTable({ ...ORDERS, operations }, table(), SERVER);
   expect(findings.map(({ message }) => message)).toEqual([
     'shop.orders has no column status (operations.pay); it has id, account_id, deleted_at.',
     'shop.orders has no column state (operations.pay); it has id, account_id, deleted_at.',

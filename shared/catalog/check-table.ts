@@ -9,6 +9,7 @@ import {
 } from './describe-table.ts';
 import type { Finding, FindingCode } from './finding.ts';
 import { showTable } from './parse-table-name.ts';
+import { type IdentityWish, planIdentity, showIdentityProblem } from './replica-identity.ts';
 
 /** OIDs of date, timestamp and timestamptz: fixed by PostgreSQL itself. */
 const MOMENT_OIDS: readonly number[] = [1082, 1114, 1184];
@@ -23,8 +24,20 @@ const KINDS: Readonly<Record<string, string>> = {
   c: 'a composite type',
 };
 
-/** Compares one resource with its table. Pure. `role` is who reads the source; the remedies name it. */
-export function checkTable(resource: Resource, table: TableDescription | undefined, role: string): Finding[] {
+/** What of the server a table's checks depend on. `role` is who reads the source; the remedies name it. */
+export interface CheckedServer {
+  readonly role: string;
+  /** 150004 for 15.4. */
+  readonly versionNumber: number;
+  readonly wish?: IdentityWish;
+}
+
+/** Compares one resource with its table. Pure. */
+export function checkTable(
+  resource: Resource,
+  table: TableDescription | undefined,
+  server: CheckedServer,
+): Finding[] {
   const name = showTable(resource.table);
   if (table === undefined) {
     return [finding(resource, 'missing_table', `the table ${name} does not exist in this database.`)];
@@ -35,10 +48,10 @@ export function checkTable(resource: Resource, table: TableDescription | undefin
   }
   return [
     ...checkStorage(resource, table),
-    ...checkAccess(resource, table, role),
+    ...checkAccess(resource, table, server.role),
     ...checkColumns(resource, table),
     ...checkKey(resource, table),
-    ...checkReplicaIdentity(resource, table),
+    ...checkReplicaIdentity(resource, table, server),
   ];
 }
 
@@ -211,36 +224,16 @@ function showKeys(indexes: readonly UniqueIndex[]): string {
   return `Its unique keys: ${indexes.map(({ columns }) => `(${columns.join(', ')})`).join(', ')}.`;
 }
 
-/**
- * A delete, and an update that changes its account or its key, must say in the WAL what the row was before: whose it
- * was, and whether it was deleted already. Partitions are asked one by one, since each writes its own WAL. Once one of
- * them is FULL all must be: what is sent through the root is marked as the root says, so a full old row and one of
- * key columns alone could not be told apart.
- */
-function checkReplicaIdentity(resource: Resource, table: TableDescription): Finding[] {
-  const needed = [
-    ...resource.key,
-    resource.account,
-    ...(resource.softDelete === undefined ? [] : [resource.softDelete]),
-    ...whereColumns(resource),
-  ];
-  const isAnyFull = table.relations.some(({ replicaIdentity }) => replicaIdentity === 'f');
-  return table.relations.flatMap((relation) => {
-    if (relation.replicaIdentity === 'f' || relation.kind === 'f') return [];
-    const absent = needed.filter((column) => !relation.identityColumns.includes(column));
-    if (absent.length === 0 && !isAnyFull) return [];
-    const reason =
-      absent.length === 0
-        ? 'is not FULL as in the rest of its partitioned table.'
-        : `does not carry ${absent.join(', ')}: a delete could not be routed to its account.`;
-    return [
-      finding(
-        resource,
-        'replica_identity',
-        `the replica identity of ${showTable(relation)} ${reason}`,
-        `ALTER TABLE ONLY ${quoteTable(relation)} REPLICA IDENTITY FULL`,
-      ),
-    ];
+function checkReplicaIdentity(
+  resource: Resource,
+  table: TableDescription,
+  { versionNumber, wish }: CheckedServer,
+): Finding[] {
+  return planIdentity(resource, table, versionNumber, wish).map((problem) => {
+    const message = showIdentityProblem(problem);
+    const { steps } = problem;
+    if (steps.length === 0) return finding(resource, 'replica_identity', message);
+    return { ...finding(resource, 'replica_identity', message, steps.join('; ')), steps };
   });
 }
 

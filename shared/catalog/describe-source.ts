@@ -15,6 +15,8 @@ export interface PublicationDescription {
   /** `insert`, `update`, `delete`, `truncate`: those that are published. */
   readonly operations: readonly string[];
   readonly isViaRoot: boolean;
+  /** Since 18: generated columns come with the others, which our files do not have. */
+  readonly publishesGenerated: boolean;
   /** Published as whole schemas, whatever tables come to be in them. */
   readonly schemas: readonly string[];
   readonly tables: readonly PublishedTable[];
@@ -50,6 +52,7 @@ SELECT json_build_object(
     CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
     CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END], NULL),
   'isViaRoot', p.pubviaroot,
+  'publishesGenerated', coalesce(to_jsonb(p)->>'pubgencols', 'n') <> 'n',
   'schemas', (
     SELECT coalesce(json_agg(n.nspname ORDER BY n.nspname), '[]')
     FROM pg_publication_namespace pn JOIN pg_namespace n ON n.oid = pn.pnnspid

@@ -18,6 +18,8 @@ export interface TableDescription {
   readonly canSelect: boolean;
   readonly columns: readonly ColumnDescription[];
   readonly uniqueIndexes: readonly UniqueIndex[];
+  /** Names of those whose build was broken off. */
+  readonly invalidIndexes: readonly string[];
   /** The table itself and, if it is partitioned, every leaf: where rows live and what is written to the WAL of them. */
   readonly relations: readonly Relation[];
 }
@@ -41,6 +43,13 @@ export interface UniqueIndex {
   readonly isPrimary: boolean;
 }
 
+/** An index that PostgreSQL takes for a replica identity: unique at every moment, of plain columns that are never null. */
+export interface IdentityIndex {
+  readonly name: string;
+  /** Without those that it only includes, which no identity carries. */
+  readonly columns: readonly string[];
+}
+
 export interface Relation {
   readonly schema: string;
   readonly name: string;
@@ -51,6 +60,7 @@ export interface Relation {
   readonly replicaIdentity: string;
   /** Columns of a deleted row's old version in the WAL; for `f` all of them. */
   readonly identityColumns: readonly string[];
+  readonly identityIndexes: readonly IdentityIndex[];
 }
 
 /**
@@ -100,6 +110,11 @@ SELECT coalesce(json_agg(json_build_object(
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL
   ),
+  'invalidIndexes', (
+    SELECT coalesce(json_agg(x.relname ORDER BY x.relname), '[]')
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = c.oid AND NOT i.indisvalid
+  ),
   'relations', (
     SELECT json_agg(json_build_object(
       'schema', rn.nspname,
@@ -113,10 +128,26 @@ SELECT coalesce(json_agg(json_build_object(
         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND (
           r.relreplident = 'f' OR EXISTS (
             SELECT FROM pg_index i
-            WHERE i.indrelid = r.oid AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)
+            WHERE i.indrelid = r.oid AND i.indisvalid AND i.indimmediate 
+              AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
               AND (r.relreplident = 'd' AND i.indisprimary OR r.relreplident = 'i' AND i.indisreplident)
           )
         )
+      ),
+      'identityIndexes', (
+        SELECT coalesce(json_agg(json_build_object('name', x.relname, 'columns', (
+          SELECT json_agg(a.attname ORDER BY k.place)
+          FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+          JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.attnum
+          WHERE k.place <= i.indnkeyatts
+        )) ORDER BY i.indexrelid), '[]')
+        FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = r.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+          AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (
+            SELECT FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+            LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.attnum
+            WHERE k.place <= i.indnkeyatts AND (a.attnum IS NULL OR a.attnum <= 0 OR NOT a.attnotnull)
+          )
       )
     ) ORDER BY r.oid <> c.oid, rn.nspname, r.relname)
     FROM (

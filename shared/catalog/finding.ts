@@ -28,6 +28,8 @@ export interface Finding {
   readonly message: string;
   /** The statement that puts it right, where one does. */
   readonly sql?: string;
+  /** The same, one by one, where each has to run by itself. */
+  readonly steps?: readonly string[];
 }
 
 /** A finding as one line of a `SetupError`. */

@@ -3,10 +3,13 @@ import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteLiteral } from '../postgres/quote.ts';
 import { SetupError } from '../runtime/errors.ts';
+import { sleep } from '../runtime/sleep.ts';
 import { checkCatalog } from './check-catalog.ts';
 import { describePublication, describeServer, describeSlot } from './describe-source.ts';
 import { type Finding, showFinding } from './finding.ts';
 import { planPublication } from './publication-plan.ts';
+import type { IdentityWish } from './replica-identity.ts';
+import { tryPlannedIdentities, tryWrites, type WriteTrials } from './try-writes.ts';
 
 export interface SourceNames {
   readonly publication: string;
@@ -15,20 +18,42 @@ export interface SourceNames {
 }
 
 export interface PreparationLimits {
-  /** A writer queues behind a waiting ALTER TABLE, so waiting is kept short; trying again is cheap. */
+  /** The product queues behind a waiting ALTER TABLE, so waiting is kept short; trying again is cheap. */
   readonly lockTimeoutMs: number;
+  readonly lockTries: number;
   /** A slot waits until every transaction that is open now has ended. */
   readonly slotTimeoutMs: number;
 }
 
-const DEFAULT_LIMITS: PreparationLimits = { lockTimeoutMs: 3_000, slotTimeoutMs: 30_000 };
+/** Below PostgreSQL's deadlock_timeout, as all our waits for locks. */
+const DEFAULT_LIMITS: PreparationLimits = { lockTimeoutMs: 500, lockTries: 20, slotTimeoutMs: 30_000 };
+
+/** Those who queued behind us have their turn. */
+const LOCK_PAUSE_MS = 500;
 
 /** Nothing here reads or rewrites rows, so a statement that has its locks is done in no time. */
 const STATEMENT_TIMEOUT_MS = 60_000;
 /** Another process that prepares at the same moment can be first once or twice, not for ever. */
 const MAX_ROUNDS = 3;
-/** duplicate_object, and the unique_violation that two creations at the same instant end in. */
-const ALREADY_THERE: readonly string[] = ['42710', '23505'];
+/** duplicate_object, duplicate_table, and the unique_violation that two creations at the same instant end in. */
+const ALREADY_THERE: readonly string[] = ['42710', '42P07', '23505'];
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+export interface PreparationOptions {
+  readonly identity?: IdentityWish;
+  readonly limits?: PreparationLimits;
+  /** Called before a statement that may take as long as the table is large. */
+  readonly onLongStatement?: (statement: string) => void;
+}
+
+/** What a preparation comes to. */
+export interface Preparation {
+  /** In the order in which they must run. */
+  readonly statements: readonly string[];
+  /** What no statement of ours puts right, and has to be before. */
+  readonly blocking: readonly Finding[];
+}
 
 /**
  * The statements that the source still needs, in the order in which they must run; none when it is prepared.
@@ -42,13 +67,30 @@ export async function planPreparation(
   db: Queryable,
   catalog: Catalog,
   names: SourceNames,
+  identity: IdentityWish = 'auto',
 ): Promise<string[]> {
-  const findings = await checkCatalog(db, catalog, { publication: names.publication });
-  const blocking = findings.filter((finding) => !isPreparable(finding));
+  const { statements, blocking } = await reviewPreparation(db, catalog, names, identity);
   if (blocking.length > 0) {
     throw new SetupError('the source can not be prepared yet', blocking.map(showFinding));
   }
-  const identities = findings.filter(({ code }) => code === 'replica_identity').map(({ sql }) => sql ?? '');
+  return [...statements];
+}
+
+/**
+ * The same, also where something is in the way that has to be put right first, for someone else to look at and run.
+ * @throws SetupError when a slot of that name is there and can't be the feed's
+ */
+export async function reviewPreparation(
+  db: Queryable,
+  catalog: Catalog,
+  names: SourceNames,
+  identity: IdentityWish,
+): Promise<Preparation> {
+  const findings = await checkCatalog(db, catalog, { publication: names.publication, identity });
+  const blocking = findings.filter((finding) => !isPreparable(finding));
+  const identities = findings.flatMap(({ code, steps }) =>
+    code === 'replica_identity' ? (steps ?? []) : [],
+  );
   const publication = planPublication(
     names.publication,
     await describePublication(db, names.publication),
@@ -57,7 +99,7 @@ export async function planPreparation(
   const slot = names.slot === undefined ? [] : await planSlot(db, names.slot);
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   const ledger = hasOperations && !(await isLedgerReady(db)) ? LEDGER_DDL : [];
-  return [...identities, ...publication, ...ledger, ...slot];
+  return { statements: [...identities, ...publication, ...ledger, ...slot], blocking };
 }
 
 /**
@@ -69,16 +111,28 @@ export async function prepareSource(
   db: Queryable,
   catalog: Catalog,
   names: SourceNames,
-  limits: PreparationLimits = DEFAULT_LIMITS,
+  { identity = 'auto', limits = DEFAULT_LIMITS, onLongStatement }: PreparationOptions = {},
 ): Promise<string[]> {
   const done: string[] = [];
   for (let round = 1; ; round += 1) {
-    const plan = await planPreparation(db, catalog, names);
-    const failure = await runPlan(db, plan, limits, done);
-    if (failure === undefined) return done;
+    const plan = await planPreparation(db, catalog, names, identity);
+    if (plan.length > 0) assertWritable(await tryPlannedIdentities(db, catalog, identity), NOT_DONE);
+    const failure = await runPlan(db, plan, limits, done, onLongStatement);
+    if (failure === undefined) {
+      assertWritable(await tryWrites(db, catalog), DONE_WRONG);
+      return done;
+    }
     const wasOvertaken = ALREADY_THERE.includes(sqlState(failure.error) ?? '');
     if (!wasOvertaken || round === MAX_ROUNDS) throw toSetupError(failure.error, failure.remaining, limits);
   }
+}
+
+const NOT_DONE = "the product's own writes would be refused in a publication, so nothing was changed";
+const DONE_WRONG =
+  "the product's own writes are refused: take the table out of the catalog and prepare again, which takes it out of the publication";
+
+function assertWritable({ refused }: WriteTrials, message: string): void {
+  if (refused.length > 0) throw new SetupError(message, refused);
 }
 
 interface Failure {
@@ -89,23 +143,45 @@ interface Failure {
 async function runPlan(
   db: Queryable,
   plan: readonly string[],
-  { lockTimeoutMs, slotTimeoutMs }: PreparationLimits,
+  limits: PreparationLimits,
   done: string[],
+  onLongStatement: PreparationOptions['onLongStatement'],
 ): Promise<Failure | undefined> {
   for (const [index, statement] of plan.entries()) {
-    const isSlot = isSlotStatement(statement);
     try {
-      // One message with several statements is one transaction on one connection, also through a pool.
-      await db.query(
-        `SET LOCAL lock_timeout = ${isSlot ? slotTimeoutMs : lockTimeoutMs}; ` +
-          `SET LOCAL statement_timeout = ${isSlot ? slotTimeoutMs : STATEMENT_TIMEOUT_MS}; ${statement}`,
-      );
+      if (isConcurrent(statement)) {
+        // In no transaction, and behind nobody's back: who writes does not wait for it.
+        onLongStatement?.(statement);
+        await db.query(statement);
+      } else await runStatement(db, statement, limits);
       done.push(statement);
     } catch (error) {
       return { error, remaining: plan.slice(index) };
     }
   }
   return undefined;
+}
+
+/** Tries for a lock again and again, rather than to wait for it with the product's statements behind us. */
+async function runStatement(
+  db: Queryable,
+  statement: string,
+  { lockTimeoutMs, lockTries, slotTimeoutMs }: PreparationLimits,
+): Promise<void> {
+  const isSlot = isSlotStatement(statement);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      // One message with several statements is one transaction on one connection, also through a pool.
+      await db.query(
+        `SET LOCAL lock_timeout = ${isSlot ? slotTimeoutMs : lockTimeoutMs}; ` +
+          `SET LOCAL statement_timeout = ${isSlot ? slotTimeoutMs : STATEMENT_TIMEOUT_MS}; ${statement}`,
+      );
+      return;
+    } catch (error) {
+      if (isSlot || attempt >= lockTries || sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+      await sleep(LOCK_PAUSE_MS);
+    }
+  }
 }
 
 /** @throws SetupError when the slot is there but can't be the feed's */
@@ -141,6 +217,10 @@ function isSlotStatement(statement: string): boolean {
   return statement.startsWith(CREATE_SLOT);
 }
 
+function isConcurrent(statement: string): boolean {
+  return /^(?:CREATE UNIQUE|DROP) INDEX CONCURRENTLY /.test(statement);
+}
+
 function isPreparable({ code, sql }: Finding): boolean {
   return (code === 'replica_identity' || code === 'publication') && sql !== undefined;
 }
@@ -154,7 +234,7 @@ function sqlState(error: unknown): string | undefined {
 function toSetupError(
   error: unknown,
   remaining: readonly string[],
-  { lockTimeoutMs, slotTimeoutMs }: PreparationLimits,
+  { lockTimeoutMs, lockTries, slotTimeoutMs }: PreparationLimits,
 ): Error {
   const statements = remaining.map((statement) => `${statement};`);
   const isSlot = remaining[0] !== undefined && isSlotStatement(remaining[0]);
@@ -165,13 +245,14 @@ function toSetupError(
           'database and REPLICATION (or as a superuser)',
         statements,
       );
-    case '55P03':
+    case LOCK_NOT_AVAILABLE:
     case '57014':
       return new SetupError(
         isSlot
           ? `no replication slot within ${slotTimeoutMs / 1000} s, because transactions that are open now have ` +
               'to end first: find them in pg_stat_activity (by xact_start) and pg_prepared_xacts, then run again'
-          : `a table of the source stayed locked for ${lockTimeoutMs / 1000} s: run again at a quieter moment`,
+          : `a table of the source stayed locked (tried ${lockTries} times for ${lockTimeoutMs / 1000} s): find the transactions ` +
+              'that have it locked in pg_locks, and run again once they have ended',
         statements,
       );
     case '53400':

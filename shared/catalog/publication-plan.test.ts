@@ -13,6 +13,7 @@ function publication(overrides: Partial<PublicationDescription> = {}): Publicati
     isForAllTables: false,
     operations: ['insert', 'update', 'delete', 'truncate'],
     isViaRoot: true,
+    publishesGenerated: false,
     schemas: [],
     tables: TABLES.map((table) => ({ ...table, isPartial: false })),
     ...overrides,

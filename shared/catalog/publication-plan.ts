@@ -6,15 +6,19 @@ const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
 
 // Through the root, a partitioned table's changes carry the root's name and columns, and a row that moves
 // between partitions arrives as a delete and an insert in one transaction.
-const OPTIONS = `(publish = '${OPERATIONS.join(', ')}', publish_via_partition_root = true)`;
+export const PUBLICATION_OPTIONS = `(publish = '${OPERATIONS.join(', ')}', publish_via_partition_root = true)`;
 
 /** Does this publication stream every change of the table, whole and under its own name? */
 export function publishes(publication: PublicationDescription, table: TableName): boolean {
   return publication.tables.some((one) => isSame(one, table) && !one.isPartial);
 }
 
-export function hasRightOptions({ operations, isViaRoot }: PublicationDescription): boolean {
-  return isViaRoot && OPERATIONS.every((operation) => operations.includes(operation));
+export function hasRightOptions({
+  operations,
+  isViaRoot,
+  publishesGenerated,
+}: PublicationDescription): boolean {
+  return isViaRoot && !publishesGenerated && OPERATIONS.every((operation) => operations.includes(operation));
 }
 
 /** The statements after which the publication holds exactly these tables; none when it does already. */
@@ -25,14 +29,17 @@ export function planPublication(
 ): string[] {
   const list = tables.map(quoteTable).join(', ');
   if (current === undefined)
-    return [`CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} WITH ${OPTIONS}`];
+    return [`CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} WITH ${PUBLICATION_OPTIONS}`];
   const isExact =
     current.schemas.length === 0 &&
     current.tables.length === tables.length &&
     tables.every((table) => publishes(current, table));
   return [
     ...(isExact ? [] : [`ALTER PUBLICATION ${quoteIdent(name)} SET TABLE ${list}`]),
-    ...(hasRightOptions(current) ? [] : [`ALTER PUBLICATION ${quoteIdent(name)} SET ${OPTIONS}`]),
+    ...(hasRightOptions(current) ? [] : [`ALTER PUBLICATION ${quoteIdent(name)} SET ${PUBLICATION_OPTIONS}`]),
+    ...(current.publishesGenerated
+      ? [`ALTER PUBLICATION ${quoteIdent(name)} SET (publish_generated_columns = none)`]
+      : []),
   ];
 }
 

@@ -227,9 +227,9 @@ test('a table that stays locked ends in an error that says so, and what was done
   await other.connect();
   await other.query('BEGIN; LOCK TABLE shop.locked IN ROW EXCLUSIVE MODE');
   const catalog = catalogOf('shop.free', 'shop.locked');
-  const limits = { lockTimeoutMs: 100, slotTimeoutMs: 100 };
-  await expect(prepareSource(db, catalog, { publication: 'feed' }, limits)).rejects.toThrow(
-    /stayed locked for 0\.1 s.*\n.*"locked" REPLICA IDENTITY FULL;\n.*CREATE PUBLICATION/,
+  const limits = { lockTimeoutMs: 100, lockTries: 2, slotTimeoutMs: 100 };
+  await expect(prepareSource(db, catalog, { publication: 'feed' }, { limits })).rejects.toThrow(
+    /stayed locked \(tried 2 times for 0\.1 s\).*\n.*"locked" REPLICA IDENTITY FULL;\n.*CREATE PUBLICATION/,
   );
   await other.end();
   expect(await findings(catalog)).toEqual(['r1 replica_identity']);
@@ -242,8 +242,8 @@ test('an open transaction that a new slot has to wait for is told, and no half s
   const other = new pg.Client({ connectionString: database.url });
   await other.connect();
   await other.query('BEGIN; SELECT pg_current_xact_id()');
-  const limits = { lockTimeoutMs: 100, slotTimeoutMs: 100 };
-  await expect(prepareSource(db, catalogOf('shop.orders'), names, limits)).rejects.toThrow(
+  const limits = { lockTimeoutMs: 100, lockTries: 2, slotTimeoutMs: 100 };
+  await expect(prepareSource(db, catalogOf('shop.orders'), names, { limits })).rejects.toThrow(
     /no replication slot within 0\.1 s, because transactions that are open now .*\n.*pg_create_logical_replication_slot/,
   );
   await other.end();

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { findEncodingWarnings } from '../../../shared/catalog/check-encoding.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
+import { tryWrites } from '../../../shared/catalog/try-writes.ts';
 import type { Command } from '../command.ts';
 import { readSourceSettings, withSource } from '../source-settings.ts';
 
@@ -15,14 +15,22 @@ export const catalogCheckCommand: Command = {
     parseArgs({ args, options: {} });
     const settings = readSourceSettings(env);
     const catalog = await loadCatalog(settings.catalogPath);
-    const { findings, warnings } = await withSource(settings.databaseUrl, async (db) => ({
-      findings: await checkCatalog(db, catalog, { publication: settings.publication }),
-      warnings: await findEncodingWarnings(db),
-    }));
-    for (const warning of warnings) say(`- warning: ${warning}`);
-    for (const finding of findings) say(`- ${showFinding(finding)}`);
-    if (findings.length === 0)
+    return withSource(settings.databaseUrl, async (db) => {
+      const findings = await checkCatalog(db, catalog, { publication: settings.publication });
+      for (const finding of findings) say(`- ${showFinding(finding)}`);
+      const isMissing = findings.some(({ code }) =>
+        ['server_too_old', 'missing_table', 'missing_column'].includes(code),
+      );
+      const { refused, untried } = isMissing ? { refused: [], untried: [] } : await tryWrites(db, catalog);
+      for (const line of refused) say(`- ${line} (the product's own UPDATE and DELETE are refused as it is)`);
+      if (untried.length > 0) {
+        say(
+          `not tried, because this role may not update there: whether the product's writes pass on ${untried.join(', ')}`,
+        );
+      }
+      if (findings.length + refused.length > 0) return 1;
       say(`the catalog ${catalog.name} fits the source: ${catalog.resources.length} resources`);
-    return findings.length === 0 ? 0 : 1;
+      return 0;
+    });
   },
 };

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto';
+import { type Resource, type TableName, whereColumns } from '../domain/catalog.ts';
+import { quoteIdent, quoteTable } from '../postgres/quote.ts';
+import type { IdentityIndex, Relation, TableDescription } from './describe-table.ts';
+import { showTable } from './parse-table-name.ts';
+
+/**
+ * What the WAL says of a row before its change. An index costs some bytes for each update; FULL writes the whole old row, with
+ * every large value, and tells more. `auto`: an index that is there already, else FULL, else an index that is made.
+ */
+export type IdentityWish = 'auto' | 'index' | 'full';
+
+/** Since then an UPDATE or DELETE is refused whose replica identity has a generated column that is not published. */
+const REFUSES_GENERATED_SINCE = 180_000;
+
+export type IdentityTarget = 'full' | readonly string[];
+
+/** What is wrong with one relation's identity, and the statements that put it right; none where a person has to decide. */
+export interface IdentityProblem {
+  readonly relation: Relation;
+  readonly reason: string;
+  readonly steps: readonly string[];
+  /** What the identity is once the steps are done: whole rows, or these columns. */
+  readonly target: IdentityTarget;
+  /** For a person: what to do where no statement is safe to run unasked. */
+  readonly advice?: string;
+}
+
+/**
+ * A delete, and an update that changes its account or its key, must say in the WAL what the row was before: whose it was.
+ * Partitions are asked one by one, since each writes its own WAL. Once one of them is FULL all must be: what is sent through
+ * the root is marked as the root says, so a full old row and one of key columns alone could not be told apart.
+ *
+ * Nothing that is proposed makes the product's own writes fail.
+ */
+export function planIdentity(
+  resource: Resource,
+  table: TableDescription,
+  versionNumber: number,
+  wish: IdentityWish = 'auto',
+): IdentityProblem[] {
+  const relations = table.relations.filter(({ kind }) => kind !== 'f');
+  const needed = neededColumns(resource);
+  const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
+  // Refused already on older servers, which would take it until the day of their upgrade.
+  const mayBeFull = generated.length === 0;
+  const isAnyFull = relations.some(isFull);
+  const reasonOf = (relation: Relation): string | undefined => {
+    const unpublished = generated.filter((column) => isFull(relation) || isCarried(relation, column));
+    if (unpublished.length > 0 && versionNumber >= REFUSES_GENERATED_SINCE) {
+      return (
+        `has the generated column${unpublished.length > 1 ? 's' : ''} ${unpublished.join(', ')} in it: ` +
+        "PostgreSQL 18 refuses the product's own UPDATE and DELETE of a published table for that."
+      );
+    }
+    if (wish === 'full' && mayBeFull && !isFull(relation)) return 'is not FULL, as was asked for.';
+    if (isFull(relation)) {
+      const isOther = wish === 'index' && findCheaperIdentity(resource, table) !== undefined;
+      return isOther ? 'is FULL, and an index was asked for.' : undefined;
+    }
+    const absent = needed.filter((column) => !isCarried(relation, column));
+    if (absent.length > 0) {
+      return `does not carry ${absent.join(', ')}: a delete could not be routed to its account.`;
+    }
+    return isAnyFull ? 'is not FULL as in the rest of its partitioned table.' : undefined;
+  };
+  const faulty = relations.flatMap((relation) => {
+    const reason = reasonOf(relation);
+    return reason === undefined ? [] : [{ relation, reason }];
+  });
+  if (faulty.length === 0) return [];
+
+  const goesOnFull =
+    mayBeFull && relations.some((relation) => isFull(relation) && reasonOf(relation) === undefined);
+  const columns = wish === 'full' && mayBeFull ? undefined : sharedIndex(relations, needed, generated);
+  if (columns !== undefined && !goesOnFull) {
+    // All of them, so that every partition and its root say the same.
+    const reasons = new Map(faulty.map(({ relation, reason }) => [relation, reason]));
+    return relations
+      .filter((relation) => reasons.has(relation) || !isSame(relation.identityColumns, columns))
+      .map((relation) => ({
+        relation,
+        reason: reasons.get(relation) ?? 'is another one than in the rest of its partitioned table.',
+        steps: [useIndex(relation, indexOver(relation, columns)?.name ?? '')],
+        target: columns,
+      }));
+  }
+  if (mayBeFull && (wish !== 'index' || !mayBeIndexed(table, needed))) {
+    return faulty.map((problem) => ({ ...problem, steps: [useFull(problem.relation)], target: 'full' }));
+  }
+  return [byNewIndex(table, needed, generated, faulty[0])];
+}
+
+/** The statements that make an index for an identity, and use it; undefined where the table can have none made unasked. */
+export function newIndexSteps(table: TableDescription, columns: readonly string[]): string[] | undefined {
+  const relation = table.relations[0];
+  if (relation === undefined || table.relations.length > 1 || !mayBeIndexed(table, columns)) return undefined;
+  const name = indexName(table, columns);
+  const index = quoteTable({ schema: table.schema, name });
+  return [
+    // What a build that was broken off has left, which is of no use.
+    ...(table.invalidIndexes.includes(name) ? [`DROP INDEX CONCURRENTLY ${index}`] : []),
+    `CREATE UNIQUE INDEX CONCURRENTLY ${quoteIdent(name)} ON ${quoteTable(table)} (${columns.map(quoteIdent).join(', ')})`,
+    useIndex(relation, name),
+  ];
+}
+
+function byNewIndex(
+  table: TableDescription,
+  needed: readonly string[],
+  generated: readonly string[],
+  faulty: { readonly relation: Relation; readonly reason: string } | undefined,
+): IdentityProblem {
+  const relation = faulty?.relation ?? (table.relations[0] as Relation);
+  const reason = faulty?.reason ?? '';
+  const list = needed.map(quoteIdent).join(', ');
+  const steps = newIndexSteps(table, needed);
+  if (steps !== undefined) return { relation, reason, steps, target: needed };
+  const inKey = needed.filter((column) => generated.includes(column));
+  const nullable = needed.filter((name) => table.columns.some((one) => one.name === name && !one.isNotNull));
+  const full = `FULL is not possible with the generated column${generated.length > 1 ? 's' : ''} ${generated.join(', ')}`;
+  const advice =
+    inKey.length > 0
+      ? `${full}, and ${inKey.join(', ')} can't be in an index's identity either: leave the table out of the catalog.`
+      : nullable.length > 0
+        ? `${full}, and an index's identity takes no column that may be null: make ${nullable.join(', ')} NOT NULL, or leave ` +
+          'the table out of the catalog.'
+        : `${full}, and an index of a partitioned table is made while its rows can't be written: run at a quiet moment ` +
+          `CREATE UNIQUE INDEX ON ${quoteTable(table)} (${list}), and then source prepare again.`;
+  return { relation, reason, steps: [], target: needed, advice };
+}
+
+/** Whose a row was, which it was, and whether it was there for its account at all. */
+function neededColumns(resource: Resource): string[] {
+  return [...new Set([...resource.key, resource.account, ...whereColumns(resource)])];
+}
+
+/** Of tables that are FULL, or about to be, though an index would do. */
+export function findCheaperIdentity(
+  resource: Resource,
+  table: TableDescription,
+): readonly string[] | undefined {
+  const needed = neededColumns(resource);
+  if (!table.relations.some(isFull)) return undefined;
+  const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
+  const columns = sharedIndex(table.relations, needed, generated);
+  if (columns === undefined) return newIndexSteps(table, needed);
+  return table.relations.map((relation) => useIndex(relation, indexOver(relation, columns)?.name ?? ''));
+}
+
+/** The columns of the narrowest index that every relation of the table has, and that can carry its identity. */
+function sharedIndex(
+  relations: readonly Relation[],
+  needed: readonly string[],
+  generated: readonly string[],
+): readonly string[] | undefined {
+  const candidates = (relations[0]?.identityIndexes ?? [])
+    .map(({ columns }) => columns)
+    .filter((columns) => needed.every((column) => columns.includes(column)))
+    .filter((columns) => !columns.some((column) => generated.includes(column)))
+    .sort((a, b) => a.length - b.length);
+  return candidates.find((columns) =>
+    relations.every((relation) => indexOver(relation, columns) !== undefined),
+  );
+}
+
+function indexOver(relation: Relation, columns: readonly string[]): IdentityIndex | undefined {
+  return relation.identityIndexes.find((index) => isSame(index.columns, columns));
+}
+
+function mayBeIndexed(table: TableDescription, columns: readonly string[]): boolean {
+  return columns.every((name) =>
+    table.columns.some((column) => column.name === name && column.isNotNull && !column.isGenerated),
+  );
+}
+
+/** The same for the same table and columns, so that a second run finds what the first has left. */
+function indexName({ schema, name }: TableName, columns: readonly string[]): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([schema, name, columns]))
+    .digest('hex')
+    .slice(0, 12);
+  return `tandem_identity_${hash}`;
+}
+
+const isFull = ({ replicaIdentity }: Relation) => replicaIdentity === 'f';
+
+const isCarried = ({ identityColumns }: Relation, column: string) => identityColumns.includes(column);
+
+const useFull = (relation: Relation) => `ALTER TABLE ONLY ${quoteTable(relation)} REPLICA IDENTITY FULL`;
+
+const useIndex = (relation: Relation, index: string) =>
+  `ALTER TABLE ONLY ${quoteTable(relation)} REPLICA IDENTITY USING INDEX ${quoteIdent(index)}`;
+
+const isSame = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((value) => b.includes(value));
+
+/** A problem in words. */
+export function showIdentityProblem({ relation, reason, advice }: IdentityProblem): string {
+  return `the replica identity of ${showTable(relation)} ${reason}${advice === undefined ? '' : ` ${advice}`}`;
+}
