@@ -40,7 +40,7 @@ export function planIdentity(
   wish: IdentityWish = 'auto',
 ): IdentityProblem[] {
   const relations = table.relations.filter(({ kind }) => kind !== 'f');
-  const needed = neededColumns(resource);
+  const needed = identityNeeds(resource);
   const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
   // Refused already on older servers, which would take it until the day of their upgrade.
   const mayBeFull = generated.length === 0;
@@ -130,8 +130,8 @@ function byNewIndex(
   return { relation, reason, steps: [], target: needed, advice };
 }
 
-/** Whose a row was, which it was, and whether it was there for its account at all. */
-function neededColumns(resource: Resource): string[] {
+/** What a replica identity has to carry: whose a row was, which it was, and whether it was there for its account at all. */
+export function identityNeeds(resource: Resource): string[] {
   return [...new Set([...resource.key, resource.account, ...whereColumns(resource)])];
 }
 
@@ -140,7 +140,7 @@ export function findCheaperIdentity(
   resource: Resource,
   table: TableDescription,
 ): readonly string[] | undefined {
-  const needed = neededColumns(resource);
+  const needed = identityNeeds(resource);
   if (!table.relations.some(isFull)) return undefined;
   const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
   const columns = sharedIndex(table.relations, needed, generated);

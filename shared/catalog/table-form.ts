@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { leaves, type Resource } from '../domain/catalog.ts';
 import type { ResetReason } from '../domain/reset-reason.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
+import { identityNeeds } from './replica-identity.ts';
 import { type ColumnFact, type FileFact, neededColumns, type TableFacts } from './table-facts.ts';
 import { whereSql } from './where-sql.ts';
 
@@ -132,7 +133,7 @@ export function hasSameColumns(before: TableForm, resource: Resource, facts: Tab
  * has none to speak of.
  */
 export function insufficientFiles(resource: Resource, { files }: TableFacts): readonly FileFact[] {
-  const needed = neededColumns(resource);
+  const needed = identityNeeds(resource);
   const isAnyFull = files.some(({ identity }) => identity === 'f');
   return files.filter(
     ({ kind, persistence, identity, identityColumns }) =>

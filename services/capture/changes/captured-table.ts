@@ -22,6 +22,8 @@ export interface CapturedTable {
   readonly isIdentitySufficient: boolean;
   /** Which rows leave; undefined for all. */
   readonly filter?: TupleFilter | undefined;
+  /** Place in the tuple of the soft delete's column, where no old version carries it: nobody can tell whether a row was restored. */
+  readonly unknownDeletedPlace?: number;
 }
 
 /** A resource's `where` on tuples. Its columns need not leave themselves. */
@@ -71,6 +73,7 @@ export function captureTable(
   }));
   const filter = tupleFilter(resource, relation, types);
   const isInIdentityAll = [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true);
+  const deletedPlace = relation.columns.findIndex(({ name }) => name === resource.softDelete);
   const form = accountForm(columns[accountPlace]?.type.pgName ?? '');
   return {
     shape: { resource: resource.name, columns },
@@ -82,6 +85,9 @@ export function captureTable(
     isIdentitySufficient:
       isInIdentityAll && [...(filter?.columns.values() ?? [])].every((column) => column.isInIdentity),
     filter,
+    ...(deletedPlace < 0 || relation.columns[deletedPlace]?.isInIdentity === true
+      ? {}
+      : { unknownDeletedPlace: deletedPlace }),
   };
 }
 

@@ -117,6 +117,9 @@ export function createMessageCompleter({
       : fillUnchanged(deps.source, resource, table, message);
   };
 
+  const isLacking = (message: UpdateMessage): boolean =>
+    lacksValues(message, tables.find(message.relationId)?.unknownDeletedPlace);
+
   const accountsToLearn = (message: RowMessage): readonly string[] => {
     const table = tables.find(message.relationId);
     return table === undefined ? [] : unknownAccounts(table, message);
@@ -132,7 +135,7 @@ export function createMessageCompleter({
             message.isTransactional && (message.prefix === RESET_PREFIX || message.prefix === ASIDE_PREFIX)
           );
         case 'update':
-          return lacksValues(message) || accountsToLearn(message).length > 0;
+          return isLacking(message) || accountsToLearn(message).length > 0;
         case 'insert':
         case 'delete':
           return accountsToLearn(message).length > 0;
@@ -152,7 +155,7 @@ export function createMessageCompleter({
         case 'insert':
         case 'update':
         case 'delete': {
-          const whole = message.kind === 'update' && lacksValues(message) ? await fill(message) : message;
+          const whole = message.kind === 'update' && isLacking(message) ? await fill(message) : message;
           const accounts = accountsToLearn(whole);
           if (accounts.length > 0) await spellings.learn(accounts);
           return whole;

@@ -39,11 +39,19 @@ function sourceOf(answer: () => { rows: unknown[] }) {
 }
 
 test('only a row that moves to another key, under a key identity, may lack values', () => {
-  expect(lacksValues(moved([null, 'acme', '2', undefined]))).toBe(true);
-  expect(lacksValues(moved([null, 'acme', '2', 'b']))).toBe(false);
-  expect(lacksValues({ ...moved([null, 'acme', '1', undefined]), before: null })).toBe(false);
+  const lacks = (message: UpdateMessage) => lacksValues(message, undefined);
+  expect(lacks(moved([null, 'acme', '2', undefined]))).toBe(true);
+  expect(lacks(moved([null, 'acme', '2', 'b']))).toBe(false);
+  expect(lacks({ ...moved([null, 'acme', '1', undefined]), before: null })).toBe(false);
   const full = { kind: 'full', values: [null, 'acme', '1', 'b'] } as const;
-  expect(lacksValues({ ...moved([null, 'acme', '2', undefined]), before: full })).toBe(false);
+  expect(lacks({ ...moved([null, 'acme', '2', undefined]), before: full })).toBe(false);
+});
+
+test('and one that may have been restored, where no old version says that it was deleted', () => {
+  const living = { ...moved([null, 'acme', '1', undefined]), before: null };
+  const deleted = { ...moved(['2026-01-01', 'acme', '1', undefined]), before: null };
+  expect(lacksValues(living, 0)).toBe(true);
+  expect(lacksValues(deleted, 0)).toBe(false);
 });
 
 test('what was not sent is read from the row of the new key', async () => {

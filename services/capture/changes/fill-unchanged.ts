@@ -10,10 +10,16 @@ export type UpdateMessage = Extract<PgOutputMessage, { readonly kind: 'update' }
 
 /**
  * Whether a new record would lack a value: under a key identity, an update that moves a row to another key sends neither
- * the old version nor the large values that stayed. Of a record that stays, the customer has them.
+ * the old version nor the large values that stayed. Of a record that stays, the customer has them; unless it was soft-deleted
+ * until now, which a key identity may not tell either.
  */
-export function lacksValues({ before, after }: UpdateMessage): boolean {
-  return before?.kind === 'key' && after.includes(undefined);
+export function lacksValues(
+  { before, after }: UpdateMessage,
+  unknownDeletedPlace: number | undefined,
+): boolean {
+  if (before?.kind === 'full' || !after.includes(undefined)) return false;
+  const mayBeRestored = unknownDeletedPlace !== undefined && after[unknownDeletedPlace] === null;
+  return before !== null || mayBeRestored;
 }
 
 /**
