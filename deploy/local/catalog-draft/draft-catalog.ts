@@ -2,7 +2,7 @@ import type { TableDescription } from '../../../shared/catalog/describe-table.ts
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { findAccounts, type TableAccount } from './account-of-table.ts';
 import { type AccountRoot, findRoot, guessRoots, type RootGuess, rootNamed } from './find-root.ts';
-import { archivedColumn, guessRange, guessSoftDelete, usableKeys } from './guess-columns.ts';
+import { archivedColumn, guessFlag, guessRange, guessSoftDelete, usableKeys } from './guess-columns.ts';
 import { keptBack } from './kept-back.ts';
 import { type LeftOut, leftOutBy } from './left-out.ts';
 import { apiNameOf, singularOf, uniqueName, wordsOf } from './names.ts';
@@ -22,6 +22,8 @@ export interface DraftResource {
   readonly softDelete: string | undefined;
   /** Says that a record is put away, which may be as good as deleted. */
   readonly archived: string | undefined;
+  /** By which records may be kept back. */
+  readonly flag: string | undefined;
   readonly expose: readonly string[];
   /** What a person may add to `expose`. */
   readonly keptBack: readonly string[];
@@ -144,6 +146,7 @@ function toResource(
     range: guessRange(table),
     softDelete,
     archived: softDelete === undefined ? archivedColumn(table) : undefined,
+    flag: guessFlag(table),
     expose: table.columns.flatMap((column) =>
       column.isGenerated || kept.includes(column.name) ? [] : [column.name],
     ),

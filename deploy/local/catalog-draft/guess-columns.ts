@@ -38,6 +38,19 @@ export function archivedColumn(table: TableDescription): string | undefined {
   return findMoment(table, ARCHIVED_NAMES, (column) => !column.isNotNull);
 }
 
+/** `private`, `is_draft`, `internalNote`: flags of records that customers are not meant to see. */
+const KEPT_BACK_FLAG =
+  /^(is_)?(private|internal|draft|hidden|confidential|staff_only|internal_note)(_note)?$/;
+const BOOLEAN_OID = 16;
+
+/** A flag by which the product may keep records from its customers. */
+export function guessFlag(table: TableDescription): string | undefined {
+  return table.columns.find(
+    ({ name, baseTypeOid, isGenerated }) =>
+      baseTypeOid === BOOLEAN_OID && !isGenerated && KEPT_BACK_FLAG.test(wordsOf(name)),
+  )?.name;
+}
+
 export function guessRange(table: TableDescription): string | undefined {
   return findMoment(table, RANGE_NAMES, () => true);
 }

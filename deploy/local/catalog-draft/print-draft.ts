@@ -42,7 +42,7 @@ function rootLines({ root, resources, tableCount }: CatalogDraft): string[] {
 }
 
 function resourceLines(resource: DraftResource): string[] {
-  const { softDelete, archived, expose, keptBack, related, accountNote } = resource;
+  const { softDelete, archived, flag, expose, keptBack, related, accountNote } = resource;
   return [
     `  ${scalar(resource.name)}:`,
     `    table: ${scalar(tableText(resource.table))}`,
@@ -57,6 +57,11 @@ function resourceLines(resource: DraftResource): string[] {
       ? []
       : [`    # soft_delete: ${oneLine(scalar(archived))}, if such a record is gone for customers.`]),
     ...listLines('expose', expose),
+    ...(flag === undefined
+      ? []
+      : [
+          `    # where: { ${oneLine(scalar(flag))}: { eq: false } }, if customers are not meant to see the others.`,
+        ]),
     ...(keptBack.length === 0
       ? []
       : [
