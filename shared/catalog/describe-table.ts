@@ -201,7 +201,15 @@ export interface ValueTypes {
  * @throws SetupError when the table is not there
  */
 export async function describeShape(db: Queryable, resource: Resource, types: ValueTypes): Promise<RowShape> {
-  const table = findTable(await describeTables(db, [resource.table]), resource.table);
+  return shapeOf(findTable(await describeTables(db, [resource.table]), resource.table), resource, types);
+}
+
+/** As `describeShape` has it, of a table that was described. @throws SetupError when there is none */
+export function shapeOf(
+  table: TableDescription | undefined,
+  resource: Resource,
+  types: ValueTypes,
+): RowShape {
   if (table === undefined) {
     throw new SetupError(
       `the table ${showTable(resource.table)} of the resource ${resource.name} does not exist`,

@@ -180,7 +180,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     }
     // Readers describe the tables that have rows. A file without rows has its columns all the same.
     if (chunkCount === chunksBefore) {
-      await deps.resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder);
+      await deps.resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder, resources);
     }
   }
   await ours(finishPlanning(control, claim));

@@ -64,16 +64,17 @@ export async function copyChunk(
   signal.throwIfAborted();
   await enterSnapshot(session, resource.table, chunk);
   const run = `${chunk.exportId}/${chunk.runAttempt}`;
+  const family = chunk.resources.map((name) => resourceOf(deps.catalog, name));
   const { columns, codec, recordKey, keyCasts, accountSql, schemaId } = await deps.resourceRows.of(
     run,
     resource,
     session,
+    family,
   );
   await assertNotRewritten(session, resource.table);
 
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
   const isOfAllAccounts = chunk.accountSourceId === null;
-  const family = chunk.resources.map((name) => resourceOf(deps.catalog, name));
   const references = request.includeRelated ? await readReferences(session, family) : [];
   const selection = { resource, request, accountSourceId: chunk.accountSourceId, references };
   const wanted = isOfAllAccounts ? [...columns, resource.account] : columns;

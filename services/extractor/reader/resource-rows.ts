@@ -1,4 +1,10 @@
-import { describeColumns, describeShape } from '../../../shared/catalog/describe-table.ts';
+import {
+  type ColumnDescription,
+  describeTables,
+  findTable,
+  shapeOf,
+  type TableDescription,
+} from '../../../shared/catalog/describe-table.ts';
 import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
@@ -29,24 +35,46 @@ export interface ResourceRowsSource {
   /**
    * The session must be under the run's snapshot, so that the columns are those the snapshot has.
    *
+   * @param family all resources of the run, which are described together
    * @throws ExportFailedError when a hidden column is not there, because under another name it would leave; or an exposed one, which would be missing
    */
-  of(run: string, resource: Resource, session: SourceSession): Promise<ResourceRows>;
+  of(
+    run: string,
+    resource: Resource,
+    session: SourceSession,
+    family?: readonly Resource[],
+  ): Promise<ResourceRows>;
 }
 
 /** A run's chunks come close together, and there are few runs at once. */
-const MAX_KEPT = 64;
+const MAX_RUNS = 16;
 
-/** Describes tables and registers their schemas, once for a run and resource. */
+/** What one run needs of the source's catalog: all under one snapshot, so it is read once. */
+interface RunTables {
+  readonly tables: readonly TableDescription[];
+  readonly types: Types;
+  readonly rows: Map<string, ResourceRows>;
+}
+
+/** Describes a run's tables together, and registers the schema of each when it is asked for. */
 export function createResourceRows(
   registry: Registry,
   namespace: string,
   topicOf: (resource: string) => string,
 ): ResourceRowsSource {
-  const kept = new Map<string, ResourceRows>();
+  const runs = new Map<string, RunTables>();
 
-  async function describe(resource: Resource, session: SourceSession): Promise<ResourceRows> {
-    const columns = await describeColumns(session.client, resource);
+  async function describe(session: SourceSession, family: readonly Resource[]): Promise<RunTables> {
+    const tables = await describeTables(
+      session.client,
+      family.map(({ table }) => table),
+    );
+    return { tables, types: await loadTypes(session.client), rows: new Map() };
+  }
+
+  async function toRows(resource: Resource, { tables, types }: RunTables): Promise<ResourceRows> {
+    const table = findTable(tables, resource.table);
+    const columns = table?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
     if (!listedColumns(resource).every((listed) => columns.some(({ name }) => name === listed))) {
       const does = resource.expose === undefined ? 'hides' : 'exposes';
       throw new ExportFailedError(
@@ -54,8 +82,7 @@ export function createResourceRows(
         `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator has to adapt the catalog.`,
       );
     }
-    const types = await loadTypes(session.client);
-    const shape = await describeShape(session.client, resource, types);
+    const shape = shapeOf(table, resource, types);
     const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
     const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
     return {
@@ -72,26 +99,35 @@ export function createResourceRows(
     };
   }
 
+  async function runOf(
+    run: string,
+    resource: Resource,
+    session: SourceSession,
+    family: readonly Resource[],
+  ): Promise<RunTables> {
+    const known = runs.get(run);
+    if (known !== undefined && findTable(known.tables, resource.table) !== undefined) return known;
+    const described = await describe(session, family);
+    const oldest = runs.keys().next().value;
+    if (runs.size >= MAX_RUNS && oldest !== undefined) runs.delete(oldest);
+    runs.set(run, described);
+    return described;
+  }
+
   return {
-    async of(run, resource, session) {
-      const id = `${run}/${resource.name}`;
-      const known = kept.get(id);
+    async of(run, resource, session, family = [resource]) {
+      const ofRun = await runOf(run, resource, session, family);
+      const known = ofRun.rows.get(resource.name);
       if (known !== undefined) return known;
-      const described = await describe(resource, session);
-      const oldest = kept.keys().next().value;
-      if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
-      kept.set(id, described);
-      return described;
+      const rows = await toRows(resource, ofRun);
+      ofRun.rows.set(resource.name, rows);
+      return rows;
     },
   };
 }
 
 /** The account column may be a hidden one, which the shape does not have. */
-function formOf(
-  { account }: Resource,
-  columns: Awaited<ReturnType<typeof describeColumns>>,
-  types: Types,
-): AccountForm {
+function formOf({ account }: Resource, columns: readonly ColumnDescription[], types: Types): AccountForm {
   const column = columns.find(({ name }) => name === account);
   return column === undefined
     ? 'as_printed'
