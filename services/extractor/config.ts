@@ -18,6 +18,7 @@ export interface ExtractorConfig {
   readonly exportTimeoutMs: number;
   readonly chunkTimeoutMs: number;
   readonly feedTimeoutMs: number;
+  readonly settleTimeoutMs: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -48,5 +49,6 @@ export function readExtractorConfig(env: Env): ExtractorConfig {
     exportTimeoutMs: timeout('EXTRACTOR_EXPORT_TIMEOUT_MS', 6 * 60 * MINUTE_MS),
     chunkTimeoutMs: timeout('EXTRACTOR_CHUNK_TIMEOUT_MS', 15 * MINUTE_MS),
     feedTimeoutMs: timeout('EXTRACTOR_FEED_TIMEOUT_MS', MINUTE_MS),
+    settleTimeoutMs: timeout('EXTRACTOR_SETTLE_TIMEOUT_MS', 30 * MINUTE_MS),
   });
 }

@@ -55,6 +55,7 @@ export type FailureCode =
   | 'row_too_large'
   | 'schema_incompatible'
   | 'feed_not_running'
+  | 'feed_not_settled'
   | 'feed_mismatch'
   | 'feed_reset'
   | 'base_too_old'

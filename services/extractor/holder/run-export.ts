@@ -31,6 +31,7 @@ import { readTableSize, rowsPerChunk } from './chunk-size.ts';
 import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
 import { planChunks } from './plan-chunks.ts';
 import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
+import { createSettleWatch } from './settle-watch.ts';
 import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
 
 export interface RunExportDeps {
@@ -50,6 +51,8 @@ export interface RunExportConfig {
   readonly chunkWindow: number;
   readonly chunkBytes: number;
   readonly feedTimeoutMs: number;
+  /** For so long a feed that moves may stay unsettled, because transactions of before are open. */
+  readonly settleTimeoutMs: number;
   /** Limit of one statement of the holder: the first step of its cursor may have to sort all keys. */
   readonly planTimeoutMs: number;
 }
@@ -115,7 +118,10 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const bell = createDoorbell();
   stack.defer(deps.bells.onChange(bell.ring));
 
-  const startLsn = await awaitSettledFeed(run, sealing, feed, control, bell);
+  const startLsn = await awaitSettledFeed(run, sealing, feed, control, bell, {
+    settleTimeoutMs: config.settleTimeoutMs,
+    log,
+  });
   const holder = await open(`snapshot ${claim.id}`);
   assertOneServer(sealing, holder);
   if (asOf !== null) {
@@ -210,6 +216,7 @@ async function awaitSettledFeed(
   feed: FeedWatch,
   control: Pool,
   bell: Doorbell,
+  { settleTimeoutMs, log }: Pick<RunExportConfig, 'settleTimeoutMs'> & Pick<RunExportDeps, 'log'>,
 ): Promise<Lsn> {
   const recording = await readRecordingState(control, claim.accountId);
   const isFirst = recording.newAccountIds.length > 0;
@@ -217,8 +224,15 @@ async function awaitSettledFeed(
   let state = await readFeedState(control);
   if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
   const waitingSinceMs = Date.now();
+  const settling = createSettleWatch({
+    exportId: claim.id,
+    timeoutMs: settleTimeoutMs,
+    source: sealing,
+    log,
+  });
   while (!isSettledPast(state, sealing.identity, needed)) {
     feed.look(state);
+    await settling.look();
     await bell.wait(lookIntervalMs(Date.now() - waitingSinceMs), signal);
     signal.throwIfAborted();
     state = await readFeedState(control);
