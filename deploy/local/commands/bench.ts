@@ -5,6 +5,7 @@ import { benchBulkFile } from '../bench/bench-bulk-file.ts';
 import { benchExports } from '../bench/bench-exports.ts';
 import { benchExtractors } from '../bench/bench-extractors.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
+import { benchNeighbours } from '../bench/bench-neighbours.ts';
 import { benchScale } from '../bench/bench-scale.ts';
 import type { Command } from '../command.ts';
 import { startStack } from '../stack.ts';
@@ -17,6 +18,7 @@ export const benchCommand: Command = {
   help: `  tandem bench [exports] [feed] [bulk]   these three when none is named
   tandem bench scale                      memory with a tenth of the rows and with all of them
   tandem bench extractors                 one export by one and by two extractors
+  tandem bench neighbours                 an endpoint's latency beside others that hang or answer without an end
   tandem bench bulk-file                  an operation on a file of twice as many IDs as --rows, and its results by pages
 
   --rows <n>     invoices to export or to change (default 1000000)
@@ -46,6 +48,7 @@ export const benchCommand: Command = {
     if (positionals.includes('scale')) await benchScale(options);
     if (positionals.includes('extractors')) await benchExtractors(options);
     if (wants('feed')) await benchFeed(options);
+    if (positionals.includes('neighbours')) await benchNeighbours(options);
     if (wants('bulk')) await benchBulk(options);
     if (positionals.includes('bulk-file')) await benchBulkFile(options);
     return 0;

@@ -1,19 +1,13 @@
-import dns from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { type Cidr, checkAddress } from '../../../shared/domain/address-rules.ts';
 import { isPortAllowed } from '../../../shared/domain/delivery-url.ts';
+import { createNameResolver, type ResolveName } from './resolve-name.ts';
 
 /** A connection that is not made, because of where it would lead. */
 export class AddressRefusedError extends Error {
   override readonly name = 'AddressRefusedError';
   readonly code = 'ERR_ADDRESS_REFUSED';
 }
-
-type Resolve = (
-  hostname: string,
-  options: dns.LookupAllOptions,
-  callback: (error: NodeJS.ErrnoException | null, addresses: dns.LookupAddress[]) => void,
-) => void;
 
 /**
  * Lets connections be made to allowed addresses and ports only. The check is made on the resolved address at the
@@ -29,7 +23,7 @@ export interface ConnectionCheck {
 
 export function createConnectionCheck(
   allowNetworks: readonly Cidr[],
-  resolve: Resolve = (hostname, options, callback) => dns.lookup(hostname, options, callback),
+  resolve: ResolveName = createNameResolver(),
 ): ConnectionCheck {
   const findRefusal = (address: string, port: number): string | undefined => {
     const verdict = checkAddress(address, allowNetworks);
