@@ -26,6 +26,7 @@ import { createFeedGuard } from './feed-guard.ts';
 import { createFeedStallWatch } from './feed-stall-watch.ts';
 import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
+import { READER_LIMITS } from './http/slow-reader.ts';
 import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { createSecretResealer } from './secret-resealer.ts';
@@ -43,6 +44,9 @@ const VERSION = '0.1.0';
  */
 const SYNC_PLACES = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
+
+/** Requests of one account that run at once; two accounts leave connections of the control store for others. */
+const MAX_RUNNING_REQUESTS = 8;
 
 /** More than synchronous operations hold at once, for counts, checks and results. */
 const MAX_BULK_CONNECTIONS = 8;
@@ -156,6 +160,12 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     eventRetentionDays: config.eventRetentionDays,
     maxBodyBytes: config.maxBodyBytes,
     requestLimits: REQUEST_LIMITS,
+    fairShare: {
+      requestsPerSecond: config.requestsPerSecond,
+      maxOpen: config.maxOpenRequests,
+      maxRunning: MAX_RUNNING_REQUESTS,
+    },
+    readerLimits: READER_LIMITS,
     maxQueuedExports: config.maxQueuedExports,
     bulkSource,
     maxQueuedBulk: config.maxQueuedBulk,

@@ -28,6 +28,8 @@ export interface ApiConfig {
   readonly eventRetentionDays: number;
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
+  readonly requestsPerSecond: number;
+  readonly maxOpenRequests: number;
   readonly maxQueuedExports: number;
   readonly maxQueuedBulk: number;
   readonly syncHandlerMs: number;
@@ -71,6 +73,8 @@ export function readApiConfig(env: Env): ApiConfig {
       min: 1_024,
       max: 64 * 1_024 * 1_024,
     }),
+    requestsPerSecond: read.integer('API_REQUESTS_PER_SECOND', { default: 300, min: 1, max: 100_000 }),
+    maxOpenRequests: read.integer('API_MAX_OPEN_REQUESTS', { default: 50, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
     // The control store ends a transaction that is idle for 30 s, and the request's own is until the answer.

@@ -23,7 +23,7 @@ export function presentBulkJob(row: BulkJobRow, quota: BulkQuota): z.input<typeo
     account_id: row.account_id,
     resource: row.resource,
     operation: row.operation,
-    semantics: row.request.semantics,
+    semantics: row.semantics,
     status: row.status,
     processed,
     succeeded: Number(row.succeeded),

@@ -1,5 +1,7 @@
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 
 let api: TestApi;
@@ -269,4 +271,89 @@ test('the API describes itself, and what it answers is as described', async () =
   const page = await api.call('GET', '/docs');
   expect(page.headers.get('content-type')).toContain('text/html');
   expect(page.text).toContain('/exports/{id}/cancel');
+});
+
+test('a replay shows a secret to the key that got it, and to no other', async () => {
+  const first = await api.account();
+  const keyOf = async (headers: Record<string, string> = {}) =>
+    api.call('POST', `/admin/accounts/${first.id}/keys`, { key: ADMIN_KEY, body: {}, headers });
+  const other = (await keyOf()).json.key as string;
+  const headers = { 'idempotency-key': 'one-endpoint' };
+  const create = (by: string) =>
+    api.call('POST', '/webhooks', { key: by, headers, body: { url: 'https://example.com/hook' } });
+  const made = await create(first.key);
+  expect(made.json.secret).toMatch(/^whsec_/);
+  expect((await create(first.key)).json).toEqual(made.json);
+  const withheld = await create(other);
+  expect(withheld.headers.get('idempotency-replayed')).toBe('true');
+  expect(withheld.json).toEqual({
+    ...made.json,
+    secret: undefined,
+    secret_withheld: expect.stringContaining('shown once'),
+  });
+  const rotate = (by: string) =>
+    api.call('POST', `/webhooks/${made.json.id}/rotate-secret`, { key: by, headers });
+  const rotated = await rotate(first.key);
+  expect((await rotate(other)).text).not.toContain(rotated.json.secret);
+  const change = { url: 'https://example.com/other?token=x', headers: { 'x-a': 'hidden' } };
+  await api.call('PATCH', `/webhooks/${made.json.id}`, { key: first.key, body: change });
+  await api.call('GET', '/events', { key: first.key });
+  await api.call('GET', '/events', { key: first.key });
+  const limits = { max_running_exports: 2 };
+  await api.call('PATCH', `/admin/accounts/${first.id}`, { key: ADMIN_KEY, body: { limits } });
+  const audit = await api.call('GET', `/admin/audit?account_id=${first.id}`, { key: ADMIN_KEY });
+  const entries = (audit.json.data as { action: string; details: unknown }[]).map(({ action, details }) => [
+    action,
+    details,
+  ]);
+  expect(entries).toEqual([
+    ['account.updated', { limits }],
+    ['events.read', {}],
+    ['webhook.updated', { fields: ['url', 'headers'], url: 'https://example.com/other' }],
+    ['webhook.secret_rotated', {}],
+    ['webhook.created', { url: 'https://example.com/hook' }],
+    ['key.created', expect.anything()],
+    ['key.created', expect.anything()],
+    ['account.created', {}],
+  ]);
+});
+
+test('behind a proxy with a path in front, every URL that is handed out leads back through it', async () => {
+  // Strips the prefix, as proxies do that map it to a host.
+  const proxy = createServer((incoming, outgoing) => {
+    const path = (incoming.url ?? '').replace(/^\/tandem\/v1/, '');
+    if (path === incoming.url) return void outgoing.writeHead(404).end();
+    const asked = request(
+      `${behind.url}${path}`,
+      { method: incoming.method, headers: incoming.headers },
+      (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
+    incoming.pipe(asked);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const host = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  await using behind = await openTestApi({ urls: createPublicUrls(() => `${host}/tandem/v1/`) });
+  const { key: own } = await behind.account();
+  try {
+    const made = await behind.call('POST', `${host}/tandem/v1/exports`, {
+      key: own,
+      body: { resource: 'invoices' },
+    });
+    const location = new URL(made.headers.get('location') ?? '', host).href;
+    expect((await behind.call('GET', location, { key: own })).json.id).toBe(made.json.id);
+    const { json: openapi } = await behind.call('GET', `${host}/tandem/v1/openapi.json`);
+    expect(openapi.servers).toEqual([{ url: `${host}/tandem/v1` }]);
+    expect(JSON.stringify(openapi.paths['/exports'])).not.toContain('Only for the operator');
+    const docs = await behind.call('GET', `${host}/tandem/v1/docs`);
+    const link = /href="([^"]+)"/.exec(docs.text)?.[1] ?? '';
+    expect((await behind.call('GET', new URL(link, host).href)).status).toBe(200);
+    // A proxy may leave the prefix too.
+    expect((await behind.call('GET', '/tandem/v1/healthz')).status).toBe(200);
+  } finally {
+    proxy.close();
+    proxy.closeAllConnections();
+  }
 });

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { createFeedGuard } from '../../services/api/feed-guard.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
+import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
 import { openHttpListener } from '../../services/api/http-listener.ts';
 import { createApp } from '../../services/api/server.ts';
 import { createSourceFacts } from '../../services/api/source-facts.ts';
@@ -130,6 +131,8 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     eventRetentionDays: 30,
     maxBodyBytes: 10_000,
     requestLimits,
+    fairShare: { requestsPerSecond: 100_000, maxOpen: 1_000, maxRunning: 8 },
+    readerLimits: READER_LIMITS,
     maxQueuedExports: 3,
     bulkSource,
     maxQueuedBulk: 3,

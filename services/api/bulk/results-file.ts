@@ -29,7 +29,7 @@ export interface ResultsRequest {
 export type OpenResultsFile = (job: BulkJobRow, request: ResultsRequest) => Promise<Answer>;
 
 /** Files under way in this process and for one account; each reads the source as fast as its client reads the file. */
-const PLACES = { max: 4, perAccount: 2 };
+const PLACES = { max: 16, perAccount: 2 };
 const PLACE_RETRY_SECONDS = 5;
 
 /** Results held in memory at once for one file. */

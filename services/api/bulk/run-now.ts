@@ -70,7 +70,10 @@ export async function runNow(
   const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const done = await readAll();
   const { decided, open } = await numberItems(run, source, done);
-  const span = await holdForRun(pool, run, open.length, nowMs);
+  // What an earlier try has done is charged with the rest, though it is not among the items that are still open.
+  const isOpen = new Set(open.map(({ seq }) => seq));
+  const earlier = done.filter((result) => costsQuota(result) && !isOpen.has(result.seq)).length;
+  const span = await holdForRun(pool, run, open.length + earlier, nowMs);
   let results: ItemResult[];
   try {
     await noteResults(source, ledgerId, decided);

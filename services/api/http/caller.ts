@@ -17,12 +17,14 @@ export type Scope = (typeof SCOPES)[number];
 /** Who may call a route: everyone, the operator, or whoever has a key of this scope (the operator has them all). */
 export type Access = 'public' | 'operator' | Scope;
 
+/** `keyPrint`: what tells this key from every other without giving it away. */
 export type Caller =
-  | { readonly kind: 'operator' }
+  | { readonly kind: 'operator'; readonly keyPrint: string }
   | {
       readonly kind: 'account';
       readonly accountId: string;
       readonly keyId: string;
+      readonly keyPrint: string;
       readonly scopes: readonly string[];
     };
 
@@ -58,10 +60,18 @@ export async function authenticate(
   }
   const keyHash = hashKey(key);
   // Hashes are of equal length, and comparing them in constant time tells nothing about the operator's key.
-  if (timingSafeEqual(keyHash, hashKey(adminKey))) return { kind: 'operator' };
+  if (timingSafeEqual(keyHash, hashKey(adminKey))) {
+    return { kind: 'operator', keyPrint: keyHash.toString('base64') };
+  }
   const found = key.startsWith('tk_') ? await keys.findKey(keyHash) : undefined;
   if (found === undefined) throw new AppError('unauthorized', 'This key is not known, or was revoked.');
-  return { kind: 'account', accountId: found.accountId, keyId: found.id, scopes: found.scopes };
+  return {
+    kind: 'account',
+    accountId: found.accountId,
+    keyId: found.id,
+    keyPrint: keyHash.toString('base64'),
+    scopes: found.scopes,
+  };
 }
 
 /** @throws AppError `forbidden` */

@@ -23,6 +23,8 @@ export interface RequestIdentity {
   /** Method and path. */
   readonly route: string;
   readonly key: string | undefined;
+  /** Of the API key that asks: a secret in an answer is shown again to it alone. */
+  readonly keyPrint: string;
   readonly body: unknown;
 }
 
@@ -68,7 +70,7 @@ export async function answerOnce(
   identity: RequestIdentity,
   work: (db: Queryable) => Promise<FirstAnswer>,
 ): Promise<TextAnswer> {
-  const { accountId, route, key, body } = identity;
+  const { accountId, route, key, keyPrint, body } = identity;
   if (key === undefined) return inTransaction(pool, work);
   const requestHash = hashOf(body);
   return inTransaction(pool, async (db) => {
@@ -78,9 +80,9 @@ export async function answerOnce(
         retryAfterSeconds: 1,
       });
     }
-    if (claim.state === 'kept') return replay(box, claim, requestHash);
+    if (claim.state === 'kept') return replay(box, claim, requestHash, keyPrint);
     const { jobId, ...answer } = await work(db);
-    const response = box.seal(JSON.stringify(answer));
+    const response = box.seal(JSON.stringify({ ...answer, keyPrint }));
     await keepResponse(db, { accountId, route, key, response, jobId });
     await dropExpiredKeys(db);
     return answer;
@@ -96,18 +98,38 @@ export async function answerOnce(
 export async function keptAnswer(
   pool: Pool,
   box: SecretBox,
-  { accountId, route, key, body }: RequestIdentity,
+  { accountId, route, key, keyPrint, body }: RequestIdentity,
 ): Promise<TextAnswer | undefined> {
   if (key === undefined) return undefined;
   const kept = await findResponse(pool, { accountId, route, key });
-  return kept && replay(box, kept, hashOf(body));
+  return kept && replay(box, kept, hashOf(body), keyPrint);
 }
 
 function hashOf(body: unknown): Buffer {
   return createHash('sha256').update(canonicalJson(body)).digest();
 }
 
-function replay(box: SecretBox, kept: Extract<KeyClaim, { state: 'kept' }>, requestHash: Buffer): TextAnswer {
+/** What an answer shows once: an endpoint's secret, an API key. */
+const SECRETS: Readonly<Record<string, RegExp>> = { secret: /^whsec_/, key: /^tk_/ };
+
+/** The answer without its secrets, for another key than the one that was given them. */
+function withoutSecrets(answer: TextAnswer): TextAnswer {
+  const body = JSON.parse(answer.body) as Record<string, unknown>;
+  const isSecret = ([name, value]: [string, unknown]) => SECRETS[name]?.test(String(value)) === true;
+  const members = Object.entries(body);
+  if (!members.some(isSecret)) return answer;
+  const rest = Object.fromEntries(members.filter((member) => !isSecret(member)));
+  return { ...answer, body: JSON.stringify({ ...rest, secret_withheld: WITHHELD }) };
+}
+
+const WITHHELD = 'A secret is shown once, to the API key that asked first. Make a new one if it is lost.';
+
+function replay(
+  box: SecretBox,
+  kept: Extract<KeyClaim, { state: 'kept' }>,
+  requestHash: Buffer,
+  keyPrint: string,
+): TextAnswer {
   if (!kept.requestHash.equals(requestHash)) {
     throw new AppError(
       'invalid',
@@ -115,6 +137,10 @@ function replay(box: SecretBox, kept: Extract<KeyClaim, { state: 'kept' }>, requ
       { errors: [{ pointer: 'Idempotency-Key', detail: 'was used with another body' }] },
     );
   }
-  const answer = JSON.parse(box.open(kept.response)) as TextAnswer;
+  const { keyPrint: firstPrint, ...first } = JSON.parse(box.open(kept.response)) as TextAnswer & {
+    readonly keyPrint?: string;
+  };
+  // Answers kept by an earlier release say nothing of the key.
+  const answer = firstPrint === keyPrint ? first : withoutSecrets(first);
   return { ...answer, headers: { ...answer.headers, 'idempotency-replayed': 'true' } };
 }

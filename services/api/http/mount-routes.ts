@@ -6,12 +6,14 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { accountOf } from './account-of.ts';
 import type { Answer } from './answer.ts';
 import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
+import { createFairShare, type FairShareLimits } from './fair-share.ts';
 import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { readQuery } from './request-target.ts';
 import type { ApiRequest, Route } from './route.ts';
+import { dropSlowReader, type ReaderLimits } from './slow-reader.ts';
 import { validate } from './validate.ts';
 
 export interface MountDeps {
@@ -23,6 +25,8 @@ export interface MountDeps {
   readonly maxBodyBytes: number;
   readonly requestLimits: RequestLimits;
   readonly urls: PublicUrls;
+  readonly fairShare: FairShareLimits;
+  readonly readerLimits: ReaderLimits;
   accountExists(accountId: string): Promise<boolean>;
 }
 
@@ -59,11 +63,25 @@ export function schemasOf(
  */
 export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
   const router = new Router();
+  const share = createFairShare(deps.fairShare);
+  const keys = share.limit(deps.keys);
   for (const route of routes) {
     const { query, body } = schemasOf(route);
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
-      const request = await readRequest(ctx, route, { query, body }, deps);
-      send(ctx, await route.handle(request), deps.urls);
+      const caller = await callerOf(ctx, route, { ...deps, keys });
+      const leave = await share.enter(caller);
+      try {
+        const request = await readRequest(ctx, route, { query, body }, caller, deps);
+        // An upload arrives at its client's pace, and has places of its own.
+        const end = route.rawBody === undefined ? await share.run(caller) : () => undefined;
+        try {
+          send(ctx, await route.handle(request), deps);
+        } finally {
+          end();
+        }
+      } finally {
+        leave();
+      }
     });
   }
   return {
@@ -82,9 +100,9 @@ async function readRequest(
   ctx: Context,
   route: Route,
   schemas: { query: z.ZodObject; body: z.ZodObject | undefined },
+  caller: Caller,
   deps: MountDeps,
 ): Promise<ApiRequest> {
-  const caller = await callerOf(ctx, route, deps);
   const idempotencyKey =
     route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
   const maxBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
@@ -106,6 +124,7 @@ async function readRequest(
     accountId: accountId ?? '*',
     route: `${route.method} ${ctx.path}`,
     key: idempotencyKey,
+    keyPrint: caller.keyPrint,
     body: rawBody,
   };
   return {
@@ -127,7 +146,7 @@ async function readRequest(
 
 /** A route open to everyone is served as to the operator of nothing: its account rule is `none`. */
 async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
-  if (route.access === 'public') return { kind: 'operator' };
+  if (route.access === 'public') return { kind: 'operator', keyPrint: '' };
   const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);
   ctx.state.caller = caller.kind === 'operator' ? 'operator' : caller.keyId;
   authorize(caller, route.access);
@@ -147,7 +166,12 @@ function header(ctx: Context, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-function send(ctx: Context, { status, headers, body }: Answer, urls: PublicUrls): void {
+function send(
+  ctx: Context,
+  { status, headers, body }: Answer,
+  { urls, readerLimits }: Pick<MountDeps, 'urls' | 'readerLimits'>,
+): void {
+  if (typeof body === 'object') dropSlowReader(ctx.res, readerLimits);
   // The order matters: assigning a body makes Koa choose a status and a type of its own.
   ctx.body = body ?? null;
   ctx.status = status;

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import type { Place } from '../store/place.ts';
@@ -26,11 +27,21 @@ export async function answerPage<Row extends { id: string; created_at_text: stri
   const last = page.at(-1);
   const hasMore = rows.length > limit;
   return answerJson(200, {
-    data: await Promise.all(page.map(present)),
+    data: await inTurns(page, present),
     has_more: hasMore,
     next_cursor:
       hasMore && last !== undefined
         ? writeCursor(signer, list, { at: last.created_at_text, id: last.id } satisfies Place)
         : null,
   });
+}
+
+/** One row after the other with a turn for other requests between: a row may have hundreds of files, each with a signed link. */
+async function inTurns<Row>(rows: readonly Row[], present: (row: Row) => unknown): Promise<unknown[]> {
+  const presented: unknown[] = [];
+  for (const row of rows) {
+    presented.push(await present(row));
+    await setImmediate();
+  }
+  return presented;
 }

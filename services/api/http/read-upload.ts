@@ -9,19 +9,33 @@ import type { RequestLimits } from './request-limits.ts';
  */
 export async function* readUpload(
   body: Readable,
-  { uploadIdleMs, uploadTotalMs }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs'>,
+  {
+    uploadIdleMs,
+    uploadTotalMs,
+    uploadLeastBytesPerSecond: leastRate,
+    uploadGraceMs,
+  }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs' | 'uploadLeastBytesPerSecond' | 'uploadGraceMs'>,
 ): AsyncGenerator<Buffer> {
   // Destroying the request when this is left early would take the answer with it.
   const chunks = body.iterator({ destroyOnReturn: false });
   const endsAtMs = performance.now() + uploadTotalMs;
+  let bytes = 0;
+  let waitedMs = 0;
   try {
     for (;;) {
-      const leftMs = Math.max(0, endsAtMs - performance.now());
+      const askedAtMs = performance.now();
+      const leftMs = Math.max(0, endsAtMs - askedAtMs);
       const next = await (leftMs < uploadIdleMs
         ? within(chunks.next(), leftMs, `The upload may take ${uploadTotalMs / 1_000} s.`)
         : within(chunks.next(), uploadIdleMs, `Nothing has come for ${uploadIdleMs / 1_000} s.`));
       if (next.done === true) return;
-      yield next.value as Buffer;
+      const chunk = next.value as Buffer;
+      bytes += chunk.length;
+      waitedMs += performance.now() - askedAtMs;
+      if (waitedMs > uploadGraceMs && bytes < (leastRate * waitedMs) / 1_000) {
+        throw new AppError('timed_out', `An upload must have ${leastRate} bytes a second on the mean.`);
+      }
+      yield chunk;
     }
   } finally {
     // Not waited for: after a timeout it is done only when the connection is closed.

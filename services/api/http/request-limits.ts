@@ -9,6 +9,9 @@ export interface RequestLimits {
   /** An upload may be slow; it may not stand still for as long as this, nor take longer in all. */
   readonly uploadIdleMs: number;
   readonly uploadTotalMs: number;
+  /** On the mean, once the grace is over. */
+  readonly uploadLeastBytesPerSecond: number;
+  readonly uploadGraceMs: number;
   /** For what a client still sends once it has its answer; after it the connection is closed. */
   readonly lingerMs: number;
   /** After the signal to stop, for requests under way. */
@@ -22,6 +25,8 @@ export const REQUEST_LIMITS: RequestLimits = {
   jsonBodyMs: 60_000,
   uploadIdleMs: 30_000,
   uploadTotalMs: 3_600_000,
+  uploadLeastBytesPerSecond: 16_384,
+  uploadGraceMs: 60_000,
   lingerMs: 10_000,
   drainMs: 20_000,
 };

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { newId } from '../../../shared/domain/ids.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { answerJson, answerNothing } from '../http/answer.ts';
@@ -64,6 +65,12 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
               errors: [{ pointer: '/source_id', detail: 'is in use' }],
             });
           }
+          await recordAudit(db, {
+            accountId: row.id,
+            actor: 'operator',
+            action: 'account.created',
+            subjectId: row.id,
+          });
           return answerJson(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
         }),
     }),
@@ -103,11 +110,20 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       body: z.strictObject({ name: name.optional(), limits: accountLimitsSchema.optional() }),
       answers: { 200: { description: 'The account.', schema: accountSchema } },
       handle: async ({ param, body }) => {
-        const row = await updateAccount(pool, param('id'), {
-          name: body.name,
-          ...toLimits(body.limits),
+        const row = await inTransaction(pool, async (db) => {
+          const changed = await updateAccount(db, param('id'), { name: body.name, ...toLimits(body.limits) });
+          if (changed === undefined) throw noAccount(param('id'));
+          const { id } = changed;
+          const details = { ...body };
+          await recordAudit(db, {
+            accountId: id,
+            actor: 'operator',
+            action: 'account.updated',
+            subjectId: id,
+            details,
+          });
+          return changed;
         });
-        if (row === undefined) throw noAccount(param('id'));
         return answerJson(200, presentAccount(row));
       },
     }),

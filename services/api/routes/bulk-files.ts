@@ -4,6 +4,7 @@ import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
+import { createPlaces } from '../bulk/places.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson } from '../http/answer.ts';
 import { readUpload } from '../http/read-upload.ts';
@@ -21,8 +22,19 @@ export interface BulkFileDeps extends BulkDeps {
 /** About seven million UUIDs. */
 const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
+/** Uploads under way in this process and of one account: each holds a connection and a file for as long as its client takes. */
+const UPLOAD_PLACES = { max: 64, perAccount: 4 };
+const UPLOAD_RETRY_SECONDS = 5;
+
+function tooManyUploads(): AppError {
+  return new AppError('too_many', 'Other uploads are under way; wait for one to end.', {
+    retryAfterSeconds: UPLOAD_RETRY_SECONDS,
+  });
+}
+
 /** `POST /bulk/files`: more IDs than a body may hold. */
 export function bulkFileRoutes({ storage, requestLimits }: BulkFileDeps): Route[] {
+  const places = createPlaces(UPLOAD_PLACES);
   return [
     defineRoute({
       method: 'POST',
@@ -35,9 +47,11 @@ export function bulkFileRoutes({ storage, requestLimits }: BulkFileDeps): Route[
       answers: { 201: { description: 'The file, kept for seven days.', schema: bulkFileSchema } },
       async handle({ accountId: named, incoming, once }) {
         const accountId = oneAccount(named);
+        const leave = places.take(accountId);
+        if (leave === undefined) throw tooManyUploads();
         const id = newId('file');
         const path = `bulk-files/${id}`;
-        const { bytes, items, sha256 } = await store(incoming, requestLimits, storage, path);
+        const { bytes, items, sha256 } = await store(incoming, requestLimits, storage, path).finally(leave);
         let isKept = false;
         try {
           return await once(

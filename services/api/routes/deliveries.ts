@@ -13,10 +13,12 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { awaitApplied } from '../await-applied.ts';
 import { resolveStart } from '../feed-start.ts';
 import { answerJson } from '../http/answer.ts';
+import { actorOf } from '../http/caller.ts';
 import { PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
 import { presentDeadLetter, presentWebhook } from '../present.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import { findStoredEvent, listDead, moveCursor, parkAgain } from '../store/deliveries.ts';
 import { findTest, requestTest, type WebhookTestRow, withdrawTest } from '../store/webhook-tests.ts';
 import { findWebhook, type WebhookRow } from '../store/webhooks.ts';
@@ -88,7 +90,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           ? [{ pointer: '/since', detail: 'exactly one of since and after_export must be given' }]
           : [],
       answers: { 200: { description: 'The endpoint, at its new position.', schema: webhookSchema } },
-      async handle({ param, body, accountId }) {
+      async handle({ param, body, accountId, caller }) {
         const webhook = await requireWebhook(accountId, param('id'));
         const start =
           body.after_export === undefined ? { since: body.since ?? '' } : { after_export: body.after_export };
@@ -96,6 +98,13 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         await inTransaction(pool, async (db) => {
           const place = await resolveStart(db, webhook.account_id, start, '', retention);
           await moveCursor(db, webhook.id, place);
+          await recordAudit(db, {
+            accountId: webhook.account_id,
+            actor: actorOf(caller),
+            action: 'webhook.replayed',
+            subjectId: webhook.id,
+            details: start,
+          });
         });
         await awaitApplied(pool, webhook.id);
         return answerJson(200, presentWebhook(await requireWebhook(accountId, webhook.id), deps.now()));
@@ -148,7 +157,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           schema: redeliverySchema,
         },
       },
-      async handle({ param, body, accountId }) {
+      async handle({ param, body, accountId, caller }) {
         const webhook = await findWebhook(pool, accountId, body.webhook_id);
         if (webhook === undefined) throw new AppError('not_found', `There is no webhook ${body.webhook_id}.`);
         const position = parseEventId(param('id'));
@@ -163,6 +172,13 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           );
         }
         const isParked = await parkAgain(pool, webhook.account_id, webhook.id, position);
+        await recordAudit(pool, {
+          accountId: webhook.account_id,
+          actor: actorOf(caller),
+          action: 'event.redelivered',
+          subjectId: webhook.id,
+          details: { event: param('id') },
+        });
         return answerJson(202, {
           event_id: param('id'),
           webhook_id: webhook.id,

@@ -15,9 +15,11 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJsonText } from '../http/answer.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
 import { invalid } from '../http/validate.ts';
+import { recordAudit } from '../store/audit-log.ts';
 import { findExport } from '../store/exports.ts';
 import { findEventPayload, readEvents } from '../store/feed.ts';
 import { eventSchema, listOf } from '../wire.ts';
@@ -59,6 +61,7 @@ interface EventsQuery {
 export function eventRoutes(deps: EventDeps): Route[] {
   const { pool, catalog } = deps;
   const names = catalog.resources.map(({ name }) => name);
+  const noteRead = createReadNotes(deps);
   return [
     defineRoute({
       method: 'GET',
@@ -89,9 +92,10 @@ export function eventRoutes(deps: EventDeps): Route[] {
           schema: listOf(eventSchema),
         },
       },
-      async handle({ query, accountId }) {
+      async handle({ query, accountId, caller }) {
         const account = oneAccount(accountId);
         const { after, handOff } = await readFrom(account, query, deps);
+        await noteRead(account, caller);
         const { resource, limit } = query;
         const wanted = { accountId: account, resource, handOff, limit };
         const searchedUntilMs = performance.now() + SEARCH_MS;
@@ -120,7 +124,8 @@ export function eventRoutes(deps: EventDeps): Route[] {
       access: 'events:read',
       account: 'one',
       answers: { 200: { description: 'The event.', schema: eventSchema } },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
+        await noteRead(oneAccount(accountId), caller);
         const position = parseEventId(param('id'));
         const payload = position && (await findEventPayload(pool, oneAccount(accountId), position));
         if (payload === undefined) throw new AppError('not_found', `There is no event ${param('id')}.`);
@@ -128,6 +133,22 @@ export function eventRoutes(deps: EventDeps): Route[] {
       },
     }),
   ];
+}
+
+/** Readers of the feed ask every second: the audit log has one entry a key and hour of each process. */
+const NOTE_EVERY_MS = 3_600_000;
+const MAX_NOTED_KEYS = 10_000;
+
+function createReadNotes({ pool, now }: EventDeps): (accountId: string, caller: Caller) => Promise<void> {
+  const notedAtMs = new Map<string, number>();
+  return async (accountId, caller) => {
+    const actor = actorOf(caller);
+    const reader = `${accountId} ${actor}`;
+    if (now() - (notedAtMs.get(reader) ?? Number.NEGATIVE_INFINITY) < NOTE_EVERY_MS) return;
+    await recordAudit(pool, { accountId, actor, action: 'events.read', subjectId: accountId });
+    if (notedAtMs.size >= MAX_NOTED_KEYS) notedAtMs.clear();
+    notedAtMs.set(reader, now());
+  };
 }
 
 /** A cursor is a place in the account's feed, whatever filter it is read with. */

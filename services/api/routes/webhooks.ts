@@ -4,6 +4,8 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { DeliveryRules } from '../../../shared/domain/delivery-url.ts';
 import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
@@ -11,7 +13,7 @@ import { awaitApplied } from '../await-applied.ts';
 import { resolveStart } from '../feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, answerNothing } from '../http/answer.ts';
-import { actorOf } from '../http/caller.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { readCursor, writeCursor } from '../http/signed-cursor.ts';
@@ -103,8 +105,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             actor: actorOf(caller),
             action: 'webhook.created',
             subjectId: webhook.id,
-            // A URL's query may hold a secret of the receiver's.
-            details: { url: body.url.split(/[?#]/)[0] },
+            details: { url: shownUrl(body.url) },
           });
           return answerJson(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
         }),
@@ -141,11 +142,18 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       summary: 'Change an endpoint',
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
-      async handle({ param, body, accountId }) {
+      async handle({ param, body, accountId, caller }) {
         const { url, events, description, headers, batch, order } = body;
         const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
         const change = { url, events, description, headers, batch, order, ...limits };
-        const row = known(await updateWebhook(pool, accountId, param('id'), change), param('id'));
+        const row = await inTransaction(pool, async (db) => {
+          const changed = known(await updateWebhook(db, accountId, param('id'), change), param('id'));
+          await record(db, changed, caller, 'webhook.updated', {
+            fields: Object.keys(body),
+            ...(body.url === undefined ? {} : { url: shownUrl(body.url) }),
+          });
+          return changed;
+        });
         await awaitApplied(pool, row.id);
         return show(row, row.id);
       },
@@ -177,8 +185,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/pause',
       summary: 'Stop deliveries; events are kept',
       answers: shown,
-      async handle({ param, accountId }) {
-        const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
+      async handle({ param, accountId, caller }) {
+        const row = await inTransaction(pool, async (db) => {
+          const paused = known(await pauseWebhook(db, accountId, param('id')), param('id'));
+          await record(db, paused, caller, 'webhook.paused');
+          return paused;
+        });
         await awaitApplied(pool, row.id);
         return show(row, row.id);
       },
@@ -189,7 +201,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/resume',
       summary: 'Go on with deliveries where they stopped',
       answers: shown,
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const { missed_events: hasMissed } = known(
           await findWebhook(pool, accountId, param('id')),
           param('id'),
@@ -200,7 +212,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             'Events that the endpoint had not got are no longer kept. Replay from a later place or after a new export first.',
           );
         }
-        return show(await resumeWebhook(pool, accountId, param('id')), param('id'));
+        const row = await inTransaction(pool, async (db) => {
+          const resumed = known(await resumeWebhook(db, accountId, param('id')), param('id'));
+          await record(db, resumed, caller, 'webhook.resumed');
+          return resumed;
+        });
+        return show(row, row.id);
       },
     }),
     defineRoute({
@@ -215,10 +232,11 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           schema: webhookWithSecretSchema,
         },
       },
-      async handle({ param, accountId, once }) {
+      async handle({ param, accountId, caller, once }) {
         const answer = await once(async (db) => {
           const secret = newSecret();
           const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
+          await record(db, known(row, param('id')), caller, 'webhook.secret_rotated');
           return answerJson(200, { ...presentWebhook(known(row, param('id')), deps.now()), secret });
         });
         // A receiver may take up the new secret with the answer, and forget the old one.
@@ -249,6 +267,22 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       },
     }),
   ];
+}
+
+/** Which endpoint was changed, by whom; in the transaction of the change. */
+async function record(
+  db: Queryable,
+  { id, account_id: accountId }: WebhookRow,
+  caller: Caller,
+  action: 'webhook.updated' | 'webhook.paused' | 'webhook.resumed' | 'webhook.secret_rotated',
+  details: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId: id, details });
+}
+
+/** A URL's query may hold a secret of the receiver's. */
+function shownUrl(url: string): string | undefined {
+  return url.split(/[?#]/)[0];
 }
 
 /** @throws AppError `not_found` */

@@ -13,7 +13,7 @@ export interface BulkJobRow {
   account_id: string;
   resource: string;
   operation: string;
-  request: BulkRequest;
+  semantics: BulkRequest['semantics'];
   status: BulkStatus;
   pause_reason: 'requested' | 'quota' | null;
   ending: string | null;
@@ -39,7 +39,7 @@ export interface BulkJobRow {
 const OF_ACCOUNT = '($1::text is null or j.account_id = $1)';
 
 const COLUMNS = `
-  j.id, j.account_id, j.resource, j.operation, j.request, j.status, j.pause_reason, j.ending, j.error, j.total,
+  j.id, j.account_id, j.resource, j.operation, j.semantics, j.status, j.pause_reason, j.ending, j.error, j.total,
   j.estimated, j.processed, j.succeeded, j.failed, j.skipped, j.error_counts, j.recent_errors, j.rate,
   j.created_at, j.created_at::text as created_at_text, j.started_at, j.last_updated_at, j.ended_at,
   case when j.status = 'pending' and j.admitted_at is null then (

@@ -1,0 +1,73 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { createPlaces, type Leave } from '../bulk/places.ts';
+import type { Caller, KeyStore } from './caller.ts';
+
+/** What one account may ask of one process, so that its neighbours hardly notice. */
+export interface FairShareLimits {
+  /** Of one key, and of all keys of an account together. */
+  readonly requestsPerSecond: number;
+  /** Requests that are read, wait or run. More are refused. */
+  readonly maxOpen: number;
+  /** Requests that run: fewer than the control store has connections. The others wait for one of these to end. */
+  readonly maxRunning: number;
+}
+
+/** The operator is not limited, nor is what needs no key: probes are answered whatever customers do. */
+export interface FairShare {
+  /** Counts requests by their key before the key is looked up, so that those over the rate cost no query. */
+  limit(keys: KeyStore): KeyStore;
+  /** Takes a request in. @throws AppError `too_many` */
+  enter(caller: Caller): Promise<Leave>;
+  /** Waits for the request's turn, first come, first served within its account. @throws AppError `too_many` */
+  run(caller: Caller): Promise<Leave>;
+}
+
+/** Longer than any request takes, so that who waits in vain has asked for too much. */
+const WAIT_MS = 30_000;
+
+const nothing: Leave = () => undefined;
+
+export function createFairShare({ requestsPerSecond, maxOpen, maxRunning }: FairShareLimits): FairShare {
+  const rates = new RateLimiterMemory({ points: requestsPerSecond, duration: 1 });
+  const open = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxOpen });
+  const running = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxRunning });
+  const count = async (who: string): Promise<void> => {
+    try {
+      await rates.consume(who);
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      throw tooMany(
+        `more than ${requestsPerSecond} requests a second`,
+        Math.ceil(error.msBeforeNext / 1_000),
+      );
+    }
+  };
+  return {
+    limit: (keys) => ({
+      async findKey(keyHash) {
+        await count(`key:${keyHash.toString('base64')}`);
+        return keys.findKey(keyHash);
+      },
+    }),
+    async enter(caller) {
+      if (caller.kind === 'operator') return nothing;
+      await count(`account:${caller.accountId}`);
+      const leave = open.take(caller.accountId);
+      if (leave === undefined) throw tooMany(`more than ${maxOpen} requests at once`, 1);
+      return leave;
+    },
+    async run(caller) {
+      if (caller.kind === 'operator') return nothing;
+      const leave = await running.takeSoon(caller.accountId, WAIT_MS);
+      if (typeof leave === 'function') return leave;
+      throw tooMany('more than its requests under way let through', 1);
+    },
+  };
+}
+
+function tooMany(what: string, retryAfterSeconds: number): AppError {
+  return new AppError('too_many', `This account asks for ${what}; slow down and try again.`, {
+    retryAfterSeconds,
+  });
+}
