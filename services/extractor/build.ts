@@ -121,7 +121,13 @@ export async function buildExtractor(
       });
     },
   });
-  const history = createHistoryWatch({ control, openSession, catalog, log });
+  const history = createHistoryWatch({
+    control,
+    openSession,
+    catalog,
+    publicationName: config.publicationName,
+    log,
+  });
   const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);
 
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>

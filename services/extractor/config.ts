@@ -8,6 +8,7 @@ export interface ExtractorConfig {
   readonly schemaRegistryUrl: Secret;
   readonly catalogPath: string;
   readonly topicPrefix: string;
+  readonly publicationName: string;
   readonly host: string;
   readonly healthPort: number;
   readonly maxExports: number;
@@ -38,6 +39,7 @@ export function readExtractorConfig(env: Env): ExtractorConfig {
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalogPath: read.string('CATALOG'),
     topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
+    publicationName: read.string('PUBLICATION_NAME', 'tandem'),
     host: read.string('HOST', '127.0.0.1'),
     healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
     // With 0 a process only reads, or only holds: roles can be split over machines.

@@ -172,14 +172,22 @@ test('changes are refused for another scope, and to another account', async () =
 });
 
 test('changes can not be told of once a table was altered, or emptied', async () => {
-  const before = await takeExport(customer, { resources });
-  await runOnSource('alter table documint.customers add column tier text default $$basic$$');
-  const changes = { resources, changes_since: before.id };
-  await expect(takeExport(customer, changes)).rejects.toThrow('table_changed');
-  await runOnSource('alter table documint.customers drop column tier');
-  await takeExport(customer, changes);
-  await runOnSource('truncate documint.line_items');
-  await expect(takeExport(customer, changes)).rejects.toThrow('feed_reset');
+  const statements = [
+    'alter table documint.customers add column tier text default $$basic$$',
+    'alter table documint.customers alter column tier type text using upper(tier)',
+    'alter table documint.customers drop column tier',
+    'truncate documint.line_items',
+  ];
+  const first = await takeExport(customer, { resources });
+  await runOnSource('vacuum full documint.customers');
+  await takeExport(customer, { resources, changes_since: first.id });
+  for (const statement of statements) {
+    const before = await takeExport(customer, { resources });
+    await runOnSource(statement);
+    const changes = { resources, changes_since: before.id };
+    // The catalogs say so at once, the feed a moment later.
+    await expect(takeExport(customer, changes)).rejects.toThrow(/table_changed|feed_reset/);
+  }
 });
 
 test('a hidden column that goes by another name is in no export', async () => {

@@ -58,6 +58,7 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
   await recordSnapshot(pool, claimed, {
     ...snapshot,
     startLsn: '0/1',
+    tableForms: {},
     sealToken: 'token',
     systemId: '1',
     timeline: 1,

@@ -11,12 +11,13 @@ import type { ResourceRowsSource } from '../reader/resource-rows.ts';
 import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
+import type { FactsByResource } from '../table-forms.ts';
 import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
 import { createKeyTableSql, fillKeyTableSql } from './as-of-queries.ts';
 import { collectImages } from './collect-images.ts';
 import { assertCovered, findCut } from './find-cut.ts';
 import { planAsOf } from './plan-as-of.ts';
-import { assertUnchangedSince, lookAtTables } from './table-history.ts';
+import { assertUnchangedSince, readTime } from './table-history.ts';
 import { readTypedKey } from './typed-key.ts';
 
 /** The source as it was at a past moment. */
@@ -28,6 +29,9 @@ export interface AsOfDeps extends RecordingDeps {
   readonly control: Pool;
   readonly holder: SourceSession;
   readonly resourceRows: ResourceRowsSource;
+  readonly resources: readonly Resource[];
+  /** Of the tables, under the held snapshot. */
+  readonly facts: FactsByResource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
 }
@@ -49,15 +53,11 @@ export async function makeKeyTables(holder: SourceSession, count: number): Promi
  *
  * @throws ExportFailedError when the moment is not covered, or what it was like can't be told exactly
  */
-export async function openAsOf(
-  claim: ClaimedExport,
-  moment: string,
-  resources: readonly Resource[],
-  deps: AsOfDeps,
-): Promise<AsOf> {
-  const { control, holder, snapshot, resourceRows } = deps;
+export async function openAsOf(claim: ClaimedExport, moment: string, deps: AsOfDeps): Promise<AsOf> {
+  const { control, holder, snapshot, resourceRows, resources, facts } = deps;
   await assertCovered(control, claim, moment);
-  await assertUnchangedSince(control, await lookAtTables(holder, resources), moment);
+  const seen = { seenAt: await readTime(holder), facts };
+  await assertUnchangedSince(control, holder, resources, seen, moment);
   await awaitRecorded(deps);
   await awaitChainRecorded(control, claim, deps);
   await findCut(control, claim, moment);

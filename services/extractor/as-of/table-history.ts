@@ -1,76 +1,86 @@
 import { createHash } from 'node:crypto';
-import { describeTables, findTable, visibleColumns } from '../../../shared/catalog/describe-table.ts';
+import { parseTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source-session.ts';
+import { type FactsByResource, formOf, isSameTable } from '../table-forms.ts';
 
 /** What the tables of some resources are like at a moment of the source's clock. */
 export interface TablesSeen {
   /** RFC 3339; read after the tables were looked at, so that they are known to be so from then on. */
   readonly seenAt: string;
-  /** By resource; a table that is gone has none. */
-  readonly fingerprints: ReadonlyMap<string, string>;
+  readonly facts: FactsByResource;
 }
 
-/** Two tables with one fingerprint have the same columns, and are the same table of the same server. */
-export async function lookAtTables(
-  session: SourceSession,
-  resources: readonly Resource[],
-): Promise<TablesSeen> {
-  const tables = await describeTables(
-    session.client,
-    resources.map(({ table }) => table),
-  );
+/** The source's clock. */
+export async function readTime(session: SourceSession): Promise<string> {
   const { rows } = await session.query(
-    `select json_object_agg(name, to_regclass(name)::oid)::text as oids,
-       to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as seen_at
-     from unnest($1::text[]) as name`,
-    [resources.map(({ table }) => quoteTable(table))],
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as seen_at`,
   );
-  const { oids, seen_at: seenAt } = rows[0] ?? {};
+  const seenAt = rows[0]?.seen_at;
   if (seenAt == null) throw new Error('the source gave no time');
-  const oidByName = JSON.parse(oids ?? '{}') as Record<string, number | null>;
-  const fingerprints = resources.flatMap((resource): [string, string][] => {
-    const table = findTable(tables, resource.table);
-    if (table === undefined) return [];
-    const columns = visibleColumns(table, resource).map(({ name, typeName }) => [name, typeName]);
-    // Events of before another filter tell of other rows.
-    const filter = resource.where === undefined ? [] : [resource.where];
-    const facts = [session.identity, oidByName[quoteTable(resource.table)], resource.key, columns, ...filter];
-    return [[resource.name, createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32)]];
-  });
-  return { seenAt, fingerprints: new Map(fingerprints) };
+  return seenAt;
 }
+
+const LAST_SEEN = `
+select distinct on (resource) resource, fingerprint, form from table_history
+where resource = any($1) order by resource, seen_from desc`;
 
 /** A row for each change of a table. Of two that look at once both may note it, which does no harm. */
-const NOTE_TABLES = `
-insert into table_history (resource, fingerprint, seen_from)
-select n.resource, n.fingerprint, $3::timestamptz
-from unnest($1::text[], $2::text[]) as n(resource, fingerprint)
-where n.fingerprint is distinct from (
-  select h.fingerprint from table_history h where h.resource = n.resource order by h.seen_from desc limit 1)
-on conflict do nothing`;
+const NOTE_CHANGED = `
+insert into table_history (resource, fingerprint, form, seen_from) values ($1, $2, $3, $4) on conflict do nothing`;
 
-export async function noteTables(db: Queryable, { seenAt, fingerprints }: TablesSeen): Promise<void> {
-  await db.query({
-    name: 'note_tables',
-    text: NOTE_TABLES,
-    values: [[...fingerprints.keys()], [...fingerprints.values()], seenAt],
-  });
+/** What no row shows has changed: rows are what they were since the form was first seen. */
+const NOTE_FORM = `
+update table_history set form = $3 where resource = $1 and fingerprint = $2 and form is distinct from $3`;
+
+/** Notes what the tables are like. @returns the fingerprint of each, the same as long as rows say the same */
+export async function noteTables(
+  db: Queryable,
+  session: SourceSession,
+  resources: readonly Resource[],
+  { seenAt, facts }: TablesSeen,
+): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await db.query<{ resource: string; fingerprint: string; form: unknown }>(LAST_SEEN, [
+    resources.map(({ name }) => name),
+  ]);
+  const server = hash(session.identity).slice(0, 8);
+  const fingerprints = new Map<string, string>();
+  for (const resource of resources) {
+    const found = facts.get(resource.name);
+    if (found === undefined) continue;
+    const form = JSON.stringify(formOf(resource, found));
+    const last = rows.find(({ resource: name }) => name === resource.name);
+    const before = last && parseTableForm(JSON.stringify(last.form));
+    const isSame =
+      last?.fingerprint.startsWith(server) &&
+      before !== undefined &&
+      (await isSameTable(session, before, resource, found));
+    if (last !== undefined && isSame) {
+      await db.query(NOTE_FORM, [resource.name, last.fingerprint, form]);
+      fingerprints.set(resource.name, last.fingerprint);
+    } else {
+      const fingerprint = server + hash([seenAt, form]);
+      await db.query(NOTE_CHANGED, [resource.name, fingerprint, form, seenAt]);
+      fingerprints.set(resource.name, fingerprint);
+    }
+  }
+  return fingerprints;
+}
+
+/** A fingerprint begins with that of the server. The rest has no meaning but to be another one than that before. */
+function hash(facts: unknown): string {
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 }
 
 /** Tables that have been what they are now since later than the moment. */
 const FIND_CHANGED = `
 select n.resource, min(h.seen_from)::text as seen_from
 from unnest($1::text[], $2::text[]) as n(resource, fingerprint)
-join table_history h on h.resource = n.resource and h.fingerprint = n.fingerprint
-  and h.seen_from > coalesce((
-    select max(o.seen_from) from table_history o
-    where o.resource = n.resource and o.fingerprint <> n.fingerprint), '-infinity')
+left join table_history h on h.resource = n.resource and h.fingerprint = n.fingerprint
 group by n.resource
-having min(h.seen_from) > $3::timestamptz
+having coalesce(min(h.seen_from) > $3::timestamptz, true)
 limit 1`;
 
 /**
@@ -79,10 +89,15 @@ limit 1`;
  *
  * @throws ExportFailedError when a table is not known to have been the same since `moment`
  */
-export async function assertUnchangedSince(db: Queryable, seen: TablesSeen, moment: string): Promise<void> {
-  await noteTables(db, seen);
-  const { fingerprints } = seen;
-  const { rows } = await db.query<{ resource: string; seen_from: string }>(FIND_CHANGED, [
+export async function assertUnchangedSince(
+  db: Queryable,
+  session: SourceSession,
+  resources: readonly Resource[],
+  seen: TablesSeen,
+  moment: string,
+): Promise<void> {
+  const fingerprints = await noteTables(db, session, resources, seen);
+  const { rows } = await db.query<{ resource: string; seen_from: string | null }>(FIND_CHANGED, [
     [...fingerprints.keys()],
     [...fingerprints.values()],
     moment,
@@ -91,7 +106,7 @@ export async function assertUnchangedSince(db: Queryable, seen: TablesSeen, mome
   if (found === undefined) return;
   throw new ExportFailedError(
     'table_changed',
-    `The table of ${found.resource} is known to be what it is now only since ${found.seen_from}: ` +
+    `The table of ${found.resource} is known to be what it is now only since ${found.seen_from ?? 'now'}: ` +
       'ask for a moment after that.',
   );
 }

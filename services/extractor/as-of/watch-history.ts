@@ -1,16 +1,18 @@
 import type { Pool } from 'pg';
+import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { OpenSourceSession } from '../source-session.ts';
 import { findUnrecordedAccounts, noteRecording } from '../store/recorded-from.ts';
-import { lookAtTables, noteTables } from './table-history.ts';
+import { noteTables, readTime } from './table-history.ts';
 
 export interface WatchHistoryDeps {
   readonly control: Pool;
   readonly openSession: OpenSourceSession;
   readonly catalog: Catalog;
+  readonly publicationName: string;
   readonly log: Log;
 }
 
@@ -29,7 +31,13 @@ const STATEMENT_TIMEOUT_MS = 10_000;
  * Notes what nobody could find out later: from when on an account's changes are recorded, and since when the tables have
  * been what they are. Exports of a past moment rest on both.
  */
-export function createHistoryWatch({ control, openSession, catalog, log }: WatchHistoryDeps): Worker {
+export function createHistoryWatch({
+  control,
+  openSession,
+  catalog,
+  publicationName,
+  log,
+}: WatchHistoryDeps): Worker {
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   let nextTablesAtMs = 0;
 
@@ -44,7 +52,8 @@ export function createHistoryWatch({ control, openSession, catalog, log }: Watch
     });
     if (accountIds.length > 0) await noteRecording(control, session, accountIds);
     if (!isTimeForTables) return;
-    await noteTables(control, await lookAtTables(session, catalog.resources));
+    const facts = await readTableFacts(session.client, catalog.resources, publicationName);
+    await noteTables(control, session, catalog.resources, { seenAt: await readTime(session), facts });
     nextTablesAtMs = Date.now() + TABLES_MS;
   }
 

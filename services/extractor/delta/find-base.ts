@@ -2,6 +2,7 @@ import { formatSnapshot, type Snapshot } from '../../../shared/domain/snapshot.t
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceIdentity } from '../source-session.ts';
+import { type FormsByResource, readForms } from '../table-forms.ts';
 
 /** The hand-off of the earlier export that an export of changes starts from. */
 export interface DeltaBase {
@@ -12,6 +13,8 @@ export interface DeltaBase {
   readonly startLsn: string;
   /** Past it nothing is in the snapshot; `X/Y`. */
   readonly sealedLsn: string;
+  /** What its tables were like under the snapshot. */
+  readonly tableForms: FormsByResource;
 }
 
 interface BaseRow {
@@ -20,6 +23,7 @@ interface BaseRow {
   sealed_lsn: string | null;
   system_id: string | null;
   timeline: number | null;
+  table_forms: unknown;
   is_kept: boolean;
 }
 
@@ -28,7 +32,7 @@ interface BaseRow {
  * there, so is every event since.
  */
 const FIND_BASE = `
-select snapshot, start_lsn::text, sealed_lsn::text, system_id, timeline,
+select snapshot, start_lsn::text, sealed_lsn::text, system_id, timeline, table_forms,
   to_regclass('events_' || to_char((snapshot->>'taken_at')::timestamptz at time zone 'UTC', 'YYYYMMDD')) is not null
     as is_kept
 from exports where id = $1 and account_id = $2 and status in ('completed', 'expired')`;
@@ -76,5 +80,6 @@ export async function findBase(
     snapshot: formatSnapshot(snapshot),
     startLsn: row.start_lsn,
     sealedLsn: row.sealed_lsn,
+    tableForms: readForms(row.table_forms),
   };
 }

@@ -1,10 +1,11 @@
 import type { Pool } from 'pg';
+import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChunkPlan } from '../holder/plan-chunks.ts';
-import type { ResourceRowsSource } from '../reader/resource-rows.ts';
 import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
-import { assertSameColumns } from './assert-same-columns.ts';
+import type { FactsByResource } from '../table-forms.ts';
+import { assertSameTables } from './assert-same-tables.ts';
 import { assertTold } from './assert-told.ts';
 import { awaitChainRecorded } from './await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
@@ -24,7 +25,9 @@ export interface Delta {
 export interface DeltaDeps extends RecordingDeps {
   readonly control: Pool;
   readonly holder: SourceSession;
-  readonly resourceRows: ResourceRowsSource;
+  readonly resources: readonly Resource[];
+  /** Of the tables, under the held snapshot. */
+  readonly facts: FactsByResource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
 }
@@ -37,16 +40,15 @@ export interface DeltaDeps extends RecordingDeps {
  * @throws ExportFailedError when recording stands still, or the events do not tell everything
  */
 export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: DeltaDeps): Promise<Delta> {
-  const { control, holder, snapshot, resourceRows } = deps;
+  const { control, holder, snapshot, resources, facts } = deps;
   await awaitRecorded(deps);
   await awaitChainRecorded(control, claim, deps);
   await assertNoReset(control, claim, base, snapshot);
   await assertTold(control, claim, base.startLsn);
+  await assertSameTables(holder, base, resources, facts);
   return {
     async *plan(selection, rowsPerChunk) {
       const { name } = selection.resource;
-      const { schemaId } = await resourceRows.of(runOf(claim), selection.resource, holder);
-      await assertSameColumns(control, base.exportId, name, schemaId);
       const columns = await readKeyColumns(holder, selection.resource);
       await keptAlive(collectKeys(control, claim, base, snapshot, name, columns), deps);
       const keys = {
@@ -57,5 +59,3 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
     },
   };
 }
-
-const runOf = ({ id, runAttempt }: ClaimedExport) => `${id}/${runAttempt}`;

@@ -26,6 +26,7 @@ import {
 } from '../store/export-run.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import { readRecordingState, startRecording } from '../store/recorded-from.ts';
+import { assertSameTypes, formsOf, readRunFacts } from '../table-forms.ts';
 import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
 import { readTableSize, rowsPerChunk } from './chunk-size.ts';
 import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
@@ -55,6 +56,7 @@ export interface RunExportConfig {
   readonly settleTimeoutMs: number;
   /** Limit of one statement of the holder: the first step of its cursor may have to sort all keys. */
   readonly planTimeoutMs: number;
+  readonly publicationName: string;
 }
 
 /** A run's hold on its export; its lease is renewed by whoever made it. */
@@ -133,6 +135,8 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     resources.map(({ table }) => table),
     signal,
   );
+  const facts = await readRunFacts(holder, resources, config.publicationName);
+  const tableForms = formsOf(resources, facts);
   const sealToken = newSealToken();
   await ours(
     recordSnapshot(control, claim, {
@@ -143,6 +147,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
       xip: held.snapshot.xip.map(String),
       startLsn: formatLsn(startLsn),
       sealToken,
+      tableForms,
       ...holder.identity,
     }),
   );
@@ -166,9 +171,17 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     return true;
   };
   if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
-  const byEvents = { ...config, ...deps, holder, snapshot: formatSnapshot(held.snapshot), waitWhile };
+  const byEvents = {
+    ...config,
+    ...deps,
+    holder,
+    resources,
+    facts,
+    snapshot: formatSnapshot(held.snapshot),
+    waitWhile,
+  };
   const delta = base && (await openDelta(claim, base, byEvents));
-  const past = asOf === null ? undefined : await openAsOf(claim, asOf, resources, byEvents);
+  const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
   const references = request.includeRelated ? await readReferences(holder, resources) : [];
   let chunkCount = 0;
   let rowCount = 0;
@@ -191,6 +204,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   }
   await ours(finishPlanning(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
+  await assertSameTypes(sealing, resources, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
   // Vacuum waits for this snapshot, and the seal may take a while.
   await holder[Symbol.asyncDispose]();

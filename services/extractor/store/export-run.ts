@@ -1,4 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { FormsByResource } from '../table-forms.ts';
 import type { ClaimedExport } from './claim-export.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
@@ -55,17 +56,19 @@ export interface SnapshotRecord {
   readonly sealToken: string;
   readonly systemId: string;
   readonly timeline: number;
+  /** What the tables are like under the snapshot. */
+  readonly tableForms: FormsByResource;
 }
 
 /** @returns false when the run is no longer this holder's */
 export async function recordSnapshot(
   db: Queryable,
   claim: ClaimedExport,
-  { startLsn, sealToken, systemId, timeline, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
+  { startLsn, sealToken, systemId, timeline, tableForms, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6,
-       system_id = $7, timeline = $8
+       system_id = $7, timeline = $8, table_forms = $9
      where ${HELD}`,
     [
       ...fence(claim),
@@ -74,6 +77,7 @@ export async function recordSnapshot(
       sealToken,
       systemId,
       timeline,
+      JSON.stringify(tableForms),
     ],
   );
   return rowCount === 1;
