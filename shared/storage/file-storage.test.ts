@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -25,6 +25,16 @@ test('deleting a folder takes the temporary files of a killed writer along', asy
   await storage.deleteFolder('a');
   expect(await readdir(root)).toEqual([]);
   await writer.abort();
+  await rm(root, { recursive: true });
+});
+
+test('files and folders are closed to other users of the machine', async () => {
+  const root = await temporaryDirectory();
+  const storage = await openStorage(pathToFileURL(join(root, 'new')).href);
+  await (await storage.openWriter('a/file')).commit();
+  for (const path of ['new', 'new/a', 'new/a/file']) {
+    expect((await stat(join(root, path))).mode & 0o007).toBe(0);
+  }
   await rm(root, { recursive: true });
 });
 

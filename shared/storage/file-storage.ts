@@ -16,6 +16,13 @@ import { pathSegments } from './storage-path.ts';
 const TEMPORARY_PREFIX = '.';
 
 /**
+ * Exports are customers' records: other users of the machine may not read them. The group may, so that services that run as
+ * different users can share a directory.
+ */
+const FILE_MODE = 0o640;
+export const DIRECTORY_MODE = 0o750;
+
+/**
  * Each is garbage once it was read, and outside of V8's heap, which is swept only as fast as small things fill it: larger ones
  * are no faster and let a writer that puts a large file together hold 50 MB more.
  */
@@ -88,8 +95,8 @@ async function openFileWriter(root: string, path: string, target: string): Promi
     `${TEMPORARY_PREFIX}${basename(target)}.${randomBytes(6).toString('hex')}`,
   );
   const handle = await failingAs(path, async () => {
-    await mkdir(directory, { recursive: true });
-    return open(temporary, 'wx');
+    await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+    return open(temporary, 'wx', FILE_MODE);
   });
   let bytes = 0;
   let state: 'open' | 'committed' | 'aborted' = 'open';

@@ -3,7 +3,7 @@ import { mkdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from '../runtime/errors.ts';
-import { createFileStorage } from './file-storage.ts';
+import { createFileStorage, DIRECTORY_MODE } from './file-storage.ts';
 import type { Storage } from './storage.ts';
 
 /**
@@ -25,7 +25,7 @@ export async function openStorage(url: string): Promise<Storage> {
     ]);
   }
   const root = fileURLToPath(parsed);
-  await mkdir(root, { recursive: true }).catch((cause) => {
+  await mkdir(root, { recursive: true, mode: DIRECTORY_MODE }).catch((cause) => {
     throw unusable(root, cause);
   });
   // Found out now rather than at the end of somebody's first export.

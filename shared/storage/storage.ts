@@ -89,7 +89,7 @@ export class StorageFullError extends Error {
   }
 }
 
-/** Rights, keys or a read-only mount stand against it. The next try would be refused too, until an operator has mended that. */
+/** Rights, keys, a read-only mount or a bucket that is gone stand against it. The next try would be refused too, until an operator has mended that. */
 export class StorageRefusedError extends Error {
   override readonly name = 'StorageRefusedError';
   readonly path: string;

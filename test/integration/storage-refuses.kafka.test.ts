@@ -83,6 +83,15 @@ describe.skipIf(!hasVersitygw())('S3', () => {
     await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
   });
 
+  test('whose bucket was deleted fails the export, and the writer goes on once there is one again', async () => {
+    await fixture.startWriter();
+    proxy.fateOf = () => 'NoSuchBucket';
+    const { status, error } = await fixture.ended(await startExport(SMALL_ROWS));
+    expect({ status, error }).toMatchObject({ status: 'failed', error: { code: 'storage_refused' } });
+    proxy.fateOf = () => 'pass';
+    await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
+  });
+
   test('that answers errors for a while, and to writers that start anew meanwhile, delays the export only', async () => {
     let isDown = false;
     proxy.fateOf = () => (isDown ? 'InternalError' : 'pass');

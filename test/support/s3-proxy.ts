@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net';
 /** What becomes of a request: it is passed on, passed on and its answer lost, or answered here with one of these errors. */
 export type Fate = 'pass' | 'lose answer' | keyof typeof ANSWERS;
 
-const ANSWERS = { SlowDown: 503, InternalError: 500, AccessDenied: 403, NoSuchUpload: 404 } as const;
+const ANSWERS = {
+  SlowDown: 503,
+  InternalError: 500,
+  AccessDenied: 403,
+  NoSuchUpload: 404,
+  NoSuchBucket: 404,
+} as const;
 
 export interface S3Proxy extends AsyncDisposable {
   readonly endpoint: string;

@@ -35,7 +35,7 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
       fail: {
         code: 'storage_refused',
         message:
-          'Storage refuses to let the files be written. Mend the rights or keys of STORAGE_URL, then start the export again.',
+          'Storage refuses to let the files be written. Mend the rights, the keys or the bucket of STORAGE_URL, then start the export again.',
       },
     };
   }

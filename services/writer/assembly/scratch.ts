@@ -27,7 +27,8 @@ export function createScratch(directory: string): Scratch {
       let made: Promise<unknown> | undefined;
       const make = async () => {
         await remove(ofExport);
-        await mkdir(ofTry, { recursive: true });
+        // Customers' records pass through here, and the directory above may be one for everybody.
+        await mkdir(ofTry, { recursive: true, mode: 0o700 });
       };
       return {
         async path(name) {

@@ -38,7 +38,7 @@ export function storageFull({ resource }: Pick<ChunkTry, 'resource'>): WriterFai
 export function storageRefused({ resource }: Pick<ChunkTry, 'resource'>): WriterFailure {
   return {
     code: 'storage_refused',
-    message: `Storage refuses to let ${resource} be written. Mend the rights or keys of STORAGE_URL, then start the export again.`,
+    message: `Storage refuses to let ${resource} be written. Mend the rights, the keys or the bucket of STORAGE_URL, then start the export again.`,
   };
 }
 

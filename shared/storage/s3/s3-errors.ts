@@ -8,9 +8,9 @@ const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
 const FULL = new Set(['QuotaExceeded', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded']);
 const INSUFFICIENT_STORAGE = 507;
 
-/** Rights, keys and signatures; a key that has expired comes with another status. */
+/** Rights, keys and signatures; a key that has expired comes with another status, and so does a bucket that was deleted. */
 const FORBIDDEN = 403;
-const REFUSED = new Set(['ExpiredToken', 'InvalidToken']);
+const REFUSED = new Set(['ExpiredToken', 'InvalidToken', 'NoSuchBucket']);
 
 const SERVER_FAULT = 500;
 const TOO_MANY_REQUESTS = 429;
