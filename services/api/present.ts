@@ -91,6 +91,7 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     fields: request.fields === null ? null : [...request.fields],
     changes_since: request.changes_since ?? null,
     as_of: request.as_of ?? null,
+    max_rows_per_second: request.max_rows_per_second ?? null,
     rows: {
       estimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
       extracted: Number(row.rows_extracted),

@@ -35,6 +35,7 @@ const request: ExportRequest = {
   fields: null,
   changes_since: null,
   as_of: null,
+  max_rows_per_second: null,
 };
 
 const column = (name: string, baseTypeOid: number) => ({ name, baseTypeOid, isGenerated: false });

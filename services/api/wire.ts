@@ -93,6 +93,7 @@ export const exportSchema = z
     fields: z.array(z.string()).nullable(),
     changes_since: z.string().nullable(),
     as_of: moment.nullable().meta({ description: 'The past moment that it is of; null: the present.' }),
+    max_rows_per_second: count.nullable().meta({ description: 'Null: as fast as they come.' }),
     rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
     progress: z.number().min(0).max(1),
     eta_seconds: count.nullable().meta({ description: 'Null until there is something to go on.' }),

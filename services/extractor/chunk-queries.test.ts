@@ -27,6 +27,7 @@ function selection(request: Partial<RowSelection['request']> = {}): RowSelection
       dateRange: undefined,
       changesSince: null,
       asOf: null,
+      maxRowsPerSecond: null,
       ...request,
     },
     accountSourceId: "a'cme",

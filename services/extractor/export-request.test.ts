@@ -17,6 +17,7 @@ test('a stored request keeps what selects rows, and other members are passed ove
     dateRange: { from: '2026-01-01T00:00:00Z', to: null, field: 'created_at' },
     changesSince: null,
     asOf: null,
+    maxRowsPerSecond: null,
   });
   expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({
     resources: ['orders'],
@@ -25,6 +26,7 @@ test('a stored request keeps what selects rows, and other members are passed ove
     dateRange: undefined,
     changesSince: null,
     asOf: null,
+    maxRowsPerSecond: null,
   });
 });
 

@@ -17,6 +17,8 @@ export interface ExportRequest {
   readonly changesSince: string | null;
   /** The past moment whose state is wanted, RFC 3339; null for the present. */
   readonly asOf: string | null;
+  /** How fast rows are read at most; null for no limit. */
+  readonly maxRowsPerSecond: number | null;
 }
 
 const REQUEST = z.object({
@@ -32,6 +34,7 @@ const REQUEST = z.object({
     .nullish(),
   changes_since: z.string().nullish(),
   as_of: z.string().nullish(),
+  max_rows_per_second: z.number().positive().nullish(),
 });
 
 /** Reads a request as the API stored it. @throws ExportFailedError when it is none */
@@ -49,6 +52,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
     date_range: range,
     changes_since: changesSince,
     as_of: asOf,
+    max_rows_per_second: maxRowsPerSecond,
   } = parsed.data;
   return {
     resources,
@@ -59,6 +63,7 @@ export function parseExportRequest(stored: unknown): ExportRequest {
       : undefined,
     changesSince: changesSince ?? null,
     asOf: asOf ?? null,
+    maxRowsPerSecond: maxRowsPerSecond ?? null,
   };
 }
 

@@ -46,6 +46,7 @@ function conditionsOf(
       dateRange: undefined,
       changesSince: null,
       asOf: null,
+      maxRowsPerSecond: null,
       ...request,
     },
     accountSourceId: 'acme',

@@ -1,6 +1,10 @@
 export const EXPORT_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
 export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 
+/** A slower export would hold its snapshot for days, and one chunk longer than a reader may take. */
+export const MIN_ROWS_PER_SECOND = 1_000;
+export const MAX_ROWS_PER_SECOND = 10_000_000;
+
 /** An export as it was asked for, with everything relative or defaulted resolved; kept in `exports.request`. */
 export interface ExportRequest {
   /** Resources asked for by name. What came along by `include_related` stands in `exports.resources` with them. */
@@ -21,6 +25,8 @@ export interface ExportRequest {
   readonly changes_since: string | null;
   /** The past moment whose state it holds, RFC 3339 in UTC; null for the state while it is made. */
   readonly as_of: string | null;
+  /** How fast its rows are read from the source at most, on average over some seconds; null for as fast as they come. */
+  readonly max_rows_per_second: number | null;
 }
 
 /**

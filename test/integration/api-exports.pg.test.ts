@@ -76,6 +76,7 @@ test('an export is accepted, its job and its command in one commit', async () =>
     fields: null,
     changes_since: null,
     as_of: null,
+    max_rows_per_second: null,
     rows: { estimated: expect.any(Number), extracted: 0, written: 0 },
     progress: 0,
     eta_seconds: null,

@@ -122,6 +122,17 @@ test('chunks are claimed from the export that has the fewest being read', async 
   expect(claimed).toEqual(['e1', 'e2', 'e1', 'e2']);
 });
 
+test('an export with a limit of rows a second is read chunk by chunk', async () => {
+  await addExports('acme', ['e1']);
+  await pool.query(`update exports set request = '{"max_rows_per_second": 1000}'`);
+  await startRun(2);
+  const first = await claimChunk(pool, 'one');
+  expect(await claimChunk(pool, 'two')).toBeUndefined();
+  if (first === undefined) throw new Error('no chunk');
+  await finishChunk(pool, first, 10);
+  expect(await claimChunk(pool, 'two')).toMatchObject({ chunk: 1 });
+});
+
 test('a reader whose lease ran out can finish nothing, and progress never goes down', async () => {
   await addExports('acme', ['e1']);
   await startRun(1);

@@ -60,6 +60,7 @@ const SELECTION = {
     dateRange: undefined,
     changesSince: null,
     asOf: null,
+    maxRowsPerSecond: null,
   },
   accountSourceId: 'acme',
   references: [],

@@ -10,6 +10,7 @@ import { seeExtensionOperators } from '../../../shared/postgres/extension-operat
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import { createPace } from '../../../shared/runtime/pace.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { applyEvent, type Violation } from './apply-event.ts';
 import { awaitRecorded, type RecordedDeps } from './await-recorded.ts';
@@ -17,7 +18,6 @@ import { compareRows, type Difference } from './compare-rows.ts';
 import { CouldNotTellError } from './could-not-tell-error.ts';
 import { type PulledEvent, readFeedPage } from './feed-pages.ts';
 import { loadFiles } from './load-files.ts';
-import { createPace } from './pace.ts';
 import { openRecordStore, type RecordStore } from './record-store.ts';
 import { findExport, takeExport, type VerifiedExport } from './verified-export.ts';
 import type { VerifyApi } from './verify-api.ts';
@@ -88,6 +88,7 @@ export async function runVerify(request: VerifyRequest, deps: VerifyDeps): Promi
           api,
           {
             ...request,
+            rowsPerSecond: deps.rowsPerSecond,
             signal,
             onCreated: (id) =>
               cleanup.defer(async () => {

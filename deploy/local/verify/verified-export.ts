@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Catalog, findResource, leaves } from '../../../shared/domain/catalog.ts';
+import { MAX_ROWS_PER_SECOND, MIN_ROWS_PER_SECOND } from '../../../shared/domain/export-request.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { CouldNotTellError } from './could-not-tell-error.ts';
@@ -63,6 +64,7 @@ export async function takeExport(
   {
     resources,
     accountId,
+    rowsPerSecond,
     onProgress,
     onCreated,
     signal,
@@ -70,6 +72,8 @@ export async function takeExport(
     readonly resources: readonly string[];
     /** Undefined when the key is an account's own. */
     readonly accountId: string | undefined;
+    /** How fast the source is read at most. */
+    readonly rowsPerSecond: number;
     readonly onCreated: (id: string) => void;
     readonly onProgress: (status: string, progress: number) => void;
     readonly signal: AbortSignal;
@@ -79,6 +83,7 @@ export async function takeExport(
   const body = {
     resources,
     compression: 'gzip',
+    max_rows_per_second: Math.min(Math.max(rowsPerSecond, MIN_ROWS_PER_SECOND), MAX_ROWS_PER_SECOND),
     ...(accountId === undefined ? {} : { account_id: accountId }),
   };
   const created = parseView(await api.ask('POST', '/exports', { body, idempotencyKey: randomUUID() }));

@@ -19,6 +19,7 @@ function scope(
       fields: null,
       changes_since: 'exp_1',
       as_of: null,
+      max_rows_per_second: null,
       ...request,
     },
   };

@@ -58,6 +58,7 @@ test('the least request is resolved to every default', () => {
     fields: null,
     changes_since: null,
     as_of: null,
+    max_rows_per_second: null,
   });
 });
 

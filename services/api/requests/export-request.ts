@@ -5,6 +5,8 @@ import {
   EXPORT_FORMATS,
   type ExportDateRange,
   type ExportRequest,
+  MAX_ROWS_PER_SECOND,
+  MIN_ROWS_PER_SECOND,
 } from '../../../shared/domain/export-request.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
@@ -65,6 +67,16 @@ export function exportBodySchema(catalog: Catalog) {
       description:
         'A past moment that the feed still covers: the files then hold what the records were like. The same bytes each time.',
     }),
+    max_rows_per_second: z
+      .int()
+      .min(MIN_ROWS_PER_SECOND)
+      .max(MAX_ROWS_PER_SECOND)
+      .nullable()
+      .default(null)
+      .meta({
+        description:
+          'Reads no faster than this from the product’s database. A slower export holds its snapshot for longer.',
+      }),
     dry_run: z.boolean().default(false).meta({ description: 'Estimate only; no job is made.' }),
   });
 }
@@ -121,6 +133,7 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
     as_of: body.as_of === undefined ? null : formatInstant(parseInstant(body.as_of) ?? 0n),
+    max_rows_per_second: body.max_rows_per_second,
   };
 }
 

@@ -19,6 +19,7 @@ const pointers = (request: Partial<ExportRequest>) =>
       fields: null,
       changes_since: null,
       as_of: '2026-02-15T00:00:00Z',
+      max_rows_per_second: null,
       ...request,
     },
     NOW_MS,

@@ -24,6 +24,7 @@ const SELECTION: RowSelection = {
     dateRange: undefined,
     changesSince: null,
     asOf: '2026-01-01T00:00:00Z',
+    maxRowsPerSecond: null,
   },
   accountSourceId: 'acme',
   references: [],

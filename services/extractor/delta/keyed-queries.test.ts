@@ -23,6 +23,7 @@ const SELECTION: RowSelection = {
     dateRange: undefined,
     changesSince: 'exp_1',
     asOf: null,
+    maxRowsPerSecond: null,
   },
   accountSourceId: 'acme',
   references: [],

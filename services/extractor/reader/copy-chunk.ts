@@ -1,4 +1,5 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { createPace } from '../../../shared/runtime/pace.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import type { ChunkImage } from '../as-of/affected-keys.ts';
 import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
@@ -90,6 +91,8 @@ export async function copyChunk(
           ...(isOfAllAccounts ? { lastColumn: accountSql } : {}),
         })
       : await changedRowsQuery(chunk, selection, wanted, session, deps));
+  const { maxRowsPerSecond } = request;
+  const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
   const partition = chunk.chunk % deps.topic.partitionCount;
   const headers = new RowHeadersWriter(chunk);
   headers.account = chunk.accountSourceId ?? '';
@@ -112,7 +115,11 @@ export async function copyChunk(
   const sender = createBatchSender<KafkaRecord, RecordBatch>({
     maxBytes: BATCH_BYTES,
     openBatch: () => new RecordBatch(partition),
-    send: (batch) => deps.producer.send(deps.topic.name, batch),
+    // While a batch waits for its turn the next fills up and then the reading pauses, so the pace of sending is that of reading.
+    send: async (batch) => {
+      await pace?.(batch.recordCount);
+      await deps.producer.send(deps.topic.name, batch);
+    },
     onFull: () => reading.pause(),
     onRoom: () => reading.resume(),
     onFailure: abort,

@@ -63,6 +63,11 @@ export class RecordBatch implements Batch<KafkaRecord> {
     this.#recordCount += 1;
   }
 
+  /** Records that were added since the last reset. */
+  get recordCount(): number {
+    return this.#recordCount;
+  }
+
   reset(): void {
     this.#records.reset();
     this.#recordCount = 0;

@@ -28,6 +28,9 @@ export interface ClaimedChunk {
 /**
  * `wanted` looks without locking; the export's row is then updated first and the chunk's last, which is the order in which
  * a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds the chunk taken.
+ *
+ * An export with a limit of rows a second is read chunk by chunk, because each reader paces itself alone. Two that claim in
+ * the same moment may read two chunks at once.
  */
 const CLAIM_CHUNK = `
 with wanted as (
@@ -35,6 +38,10 @@ with wanted as (
   from export_chunks c
   join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
   where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
+    and (e.request->>'max_rows_per_second' is null or not exists (
+      select 1 from export_chunks r
+      where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
+    ))
   order by (
       select count(*) from export_chunks r
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()

@@ -1,4 +1,4 @@
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { sleep } from './sleep.ts';
 
 /** Call it with each batch that was done: it waits as long as keeps the work below the rate. */
 export type Pace = (count: number) => Promise<void>;
