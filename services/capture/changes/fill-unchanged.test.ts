@@ -1,5 +1,6 @@
 import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
+import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { CapturedTable } from './captured-table.ts';
@@ -93,4 +94,18 @@ test('a row that is gone, and a table that was altered since, leave the message 
     throw new Error('the source does not answer');
   });
   await expect(fillUnchanged(down.source, RESOURCE, TABLE, message)).rejects.toThrow('does not answer');
+});
+
+test('a row that has gone on to another account, or is kept back now, shows nothing of what it has there', async () => {
+  const keyedById = { ...TABLE, keyPlaces: [TABLE.keyPlaces[1] ?? 0] };
+  const { source, asked } = sourceOf(() => ({ rows: [] }));
+  const where = parseFilter({ secret: { ne: 'draft' } });
+  const message = moved([null, 'globex', '1', undefined]);
+  expect(await fillUnchanged(source, { ...RESOURCE, where }, keyedById, message)).toBe(message);
+  expect(asked).toEqual([
+    {
+      text: 'select "bi""g" as v0 from "app"."lines" where "id" = $1 and "account_id" = $2 and ("secret" <> $3)',
+      values: ['1', 'globex', 'draft'],
+    },
+  ]);
 });

@@ -39,9 +39,10 @@ export async function fillUnchanged(
   const nameOf = (place: number) => quoteIdent(table.shape.columns[place]?.name ?? '');
   if (places.length === 0) return message;
   const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
-  const key = table.keyPlaces.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
-  const values = table.keyPlaces.map((place) => keyText(table, message, place));
-  // A row that has come to be kept back since must not show what it has now.
+  // What has become another account's since, or is kept back now, must not show what it has there.
+  const sameRecord = [...new Set([...table.keyPlaces, table.accountPlace])];
+  const key = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
+  const values = sameRecord.map((place) => keyText(table, message, place));
   const where = whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`);
   const row = await readRow(
     source,
