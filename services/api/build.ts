@@ -20,6 +20,7 @@ import { createSigner } from '../../shared/runtime/signing.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
+import { createAccountRespeller } from './account-respeller.ts';
 import type { ApiConfig } from './config.ts';
 import { createExportKeeper } from './export-keeper.ts';
 import { createFeedGuard } from './feed-guard.ts';
@@ -188,6 +189,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     slotWatch,
     createFeedStallWatch({ pool, slotWatch, stallAfterSeconds: config.feedStallSeconds, log }),
     createExportKeeper({ pool, storage, now: Date.now, log }),
+    createAccountRespeller({ pool, source, catalog, log }),
     ...resealers,
   ];
 }

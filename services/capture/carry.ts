@@ -127,6 +127,7 @@ export async function carry(
       if (isToldAlready(reset, identities.get(change.resource))) return;
       if (collector.addReset(change)) identities.set(change.resource, reset.identity);
     },
+    onAccountReset: collector.addReset,
     onEnd(transaction) {
       transactionCount += 1;
       hasNews = true;

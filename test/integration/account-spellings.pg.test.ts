@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { respellAccounts } from '../../services/api/account-respeller.ts';
 import { readAccountTypes, spellAccount } from '../../services/api/account-spelling.ts';
 import { createAccountSpellings } from '../../services/capture/changes/account-spellings.ts';
 import { readAccountColumns } from '../../shared/catalog/account-columns.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
+import type { Queryable } from '../../shared/postgres/queryable.ts';
+import { type Log, silentLog } from '../../shared/runtime/log.ts';
 import { accountForm, accountText } from '../../shared/values/account-form.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
@@ -185,4 +188,64 @@ test('accounts are made under their one text, of which there is one account', as
   expect([again.status, again.json.code]).toEqual([409, 'conflict']);
   const refused = await make('*');
   expect([refused.status, refused.json.errors[0].pointer]).toEqual([422, '/source_id']);
+});
+
+test('accounts of an earlier version get their text, their subscribers are told, and a twin is refused', async () => {
+  const catalog = catalogOf(['of_uuid', 'of_text']);
+  const upper = 'B0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11';
+  const uuids = catalogOf(['of_uuid']);
+  await api.pool.query(
+    `insert into accounts (id, name, source_id, recorded_from_lsn) values
+       ('acct_old', 'old', $1, '0/10'), ('acct_twin', 'twin', $2, null), ('acct_first', 'first', $3, null)`,
+    [upper, 'C0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', 'c0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
+  );
+  const readOnly = new pg.Pool({
+    connectionString: api.databaseUrl,
+    max: 1,
+    options: '-c default_transaction_read_only=on',
+  });
+  const sent: unknown[] = [];
+  const source = {
+    query: async (text: string, values: unknown[]) => {
+      if (text.includes('emit_message')) sent.push(values[1]);
+      return readOnly.query(text, values);
+    },
+  } as unknown as Queryable;
+  const said: string[] = [];
+  const note = (event: string, { accountId }: { accountId?: unknown }) => said.push(`${event} ${accountId}`);
+  const log = { ...silentLog, warn: note, error: note } as Log;
+  try {
+    // With a text column beside it the spelling is not certain, and nothing is changed.
+    await respellAccounts({ pool: api.pool, source, catalog, log });
+    expect(said).toContain('account.not_spelled acct_old');
+    expect(sent).toEqual([]);
+    await respellAccounts({ pool: api.pool, source, catalog: uuids, log });
+  } finally {
+    await readOnly.end();
+  }
+  expect(sent).toEqual([JSON.stringify({ account: upper.toLowerCase(), resources: ['of_uuid'] })]);
+  expect(said).toContain('account.respelled acct_old');
+  expect(said).toContain('account.spelled_twice acct_twin');
+  const { rows } = await api.pool.query(
+    `select id, source_id, recorded_from_lsn, respelled_from, twin_of from accounts where id in ('acct_old', 'acct_twin') order by id`,
+  );
+  expect(rows).toEqual([
+    {
+      id: 'acct_old',
+      source_id: upper.toLowerCase(),
+      recorded_from_lsn: null,
+      respelled_from: null,
+      twin_of: null,
+    },
+    {
+      id: 'acct_twin',
+      source_id: expect.stringMatching(/^C0/),
+      recorded_from_lsn: null,
+      respelled_from: null,
+      twin_of: 'acct_first',
+    },
+  ]);
+  const body = { resource: 'invoices', account_id: 'acct_twin' };
+  const refused = await api.call('POST', '/exports', { key: ADMIN_KEY, body });
+  expect([refused.status, refused.json.detail]).toEqual([409, expect.stringContaining('acct_first')]);
 });

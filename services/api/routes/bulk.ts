@@ -31,7 +31,7 @@ import {
   MAX_BULK_BODY_BYTES,
   MAX_BULK_BODY_VALUES,
 } from '../requests/bulk-request.ts';
-import { findAccount } from '../store/accounts.ts';
+import { sourceIdOf } from '../source-id-of.ts';
 import { recordAudit } from '../store/audit-log.ts';
 import { type BulkFileRow, findBulkFile } from '../store/bulk-files.ts';
 import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from '../store/bulk-jobs.ts';
@@ -180,12 +180,6 @@ async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDep
   } finally {
     leave();
   }
-}
-
-async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
-  const account = await findAccount(db, accountId);
-  if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);
-  return account.source_id;
 }
 
 async function acceptJob(

@@ -15,7 +15,7 @@ import { requirePastMoment } from '../past-moment.ts';
 import { type LinkDeps, presentExport } from '../present.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from '../requests/export-request.ts';
 import type { SourceFacts } from '../source-facts.ts';
-import { findAccount } from '../store/accounts.ts';
+import { sourceIdOf } from '../source-id-of.ts';
 import { recordAudit } from '../store/audit-log.ts';
 import { estimateChanges } from '../store/estimate-changes.ts';
 import {
@@ -214,12 +214,6 @@ export function exportRoutes(deps: ExportDeps): Route[] {
 
 function started(id: string): Record<string, string> {
   return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
-}
-
-async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
-  const account = await findAccount(db, accountId);
-  if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);
-  return account.source_id;
 }
 
 async function answerEstimate(

@@ -7,6 +7,8 @@ export interface AccountRow {
   id: string;
   name: string;
   source_id: string;
+  /** Another account that stands for the same rows, in which case this one is of no use. */
+  twin_of: string | null;
   max_running_exports: number;
   max_running_bulk: number;
   /** Null: any number of items. */
@@ -16,7 +18,7 @@ export interface AccountRow {
   created_at_text: string;
 }
 
-const COLUMNS = `id, name, source_id, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period,
+const COLUMNS = `id, name, source_id, twin_of, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period,
   created_at, created_at::text as created_at_text`;
 
 /** Limits of an account; what is undefined keeps its value or gets its default. */

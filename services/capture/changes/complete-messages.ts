@@ -1,3 +1,4 @@
+import { ACCOUNT_RESET_PREFIX, readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { ASIDE_PREFIX, readAsideMessage } from '../aside/aside-message.ts';
@@ -31,6 +32,8 @@ export interface MessageCompleter {
   /** Whether a resource that was set aside was found mended when the message that says so was completed. */
   isMended(resource: string): boolean;
 }
+
+const COMPLETED_PREFIXES: ReadonlySet<string> = new Set([RESET_PREFIX, ASIDE_PREFIX, ACCOUNT_RESET_PREFIX]);
 
 export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'> {
   readonly catalog: Catalog;
@@ -131,9 +134,7 @@ export function createMessageCompleter({
         case 'relation':
           return true;
         case 'message':
-          return (
-            message.isTransactional && (message.prefix === RESET_PREFIX || message.prefix === ASIDE_PREFIX)
-          );
+          return message.isTransactional && COMPLETED_PREFIXES.has(message.prefix);
         case 'update':
           return isLacking(message) || accountsToLearn(message).length > 0;
         case 'insert':
@@ -150,6 +151,8 @@ export function createMessageCompleter({
           return message;
         case 'message':
           if (message.prefix === ASIDE_PREFIX) await completeAside(message.content);
+          else if (message.prefix === ACCOUNT_RESET_PREFIX)
+            for (const name of readAccountReset(message.content)?.resources ?? []) await describeAside(name);
           else for (const { resource } of readResets(message.content)) await describeAside(resource);
           return message;
         case 'insert':

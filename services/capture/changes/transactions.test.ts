@@ -51,6 +51,7 @@ function run(messages: readonly PgOutputMessage[], resume: ResumePoint = FROM_ST
       changes.push(change);
       flaws.push(flaw);
     },
+    onAccountReset: ({ account, resource, source }) => resets.push([resource, account, source.index]),
     onReset: (change, { identity }) => resets.push([change.resource, identity, change.source.index]),
     onEnd: (transaction) => ended.push(transaction),
   });

@@ -1,3 +1,4 @@
+import { ACCOUNT_RESET_PREFIX, readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
@@ -48,6 +49,8 @@ export interface TransactionHandler<Table> {
   onAside(resource: string, news: AsideNews, source: ChangeSource): void;
   /** Rows of a resource have changed without a change of their own: its feed begins again with `change`. */
   onReset(change: Change, reset: AnnouncedReset): void;
+  /** One account has to load a resource again. */
+  onAccountReset(change: Change): void;
   /** Not called for a transaction that is in the topic as a whole. */
   onEnd(transaction: EndedTransaction): void;
 }
@@ -189,6 +192,14 @@ export function createTransactions<Table extends CapturedTable>(
               const source = nextPlace(lsn);
               if (source !== undefined)
                 handler.onReset({ ...resetFor('table_replaced'), resetReason, resource, source }, reset);
+            }
+          } else if (message.prefix === ACCOUNT_RESET_PREFIX) {
+            if (needOpen().isPassed) return;
+            const { account = '', resources = [] } = readAccountReset(message.content) ?? {};
+            for (const resource of resources) {
+              const source = nextPlace(lsn);
+              if (source !== undefined)
+                handler.onAccountReset({ ...resetFor('changes_lost'), account, resource, source });
             }
           } else if (message.prefix === ASIDE_PREFIX) {
             if (needOpen().isPassed) return;

@@ -106,6 +106,15 @@ test('a truncation is told to the accounts of its own partition only', async () 
   expect(inserted.flat().map(({ account }) => account)).toEqual(expected);
 });
 
+test('a reset of one account is told to it alone, on its own partition', async () => {
+  const { record, inserted, messages } = setUp();
+  const own = accountPartition('acc_7', PARTITIONS);
+  for (const partition of [own, (own + 1) % PARTITIONS]) {
+    await record(partition, messages(['truncate acc_7 2026-01-05']), async () => undefined);
+  }
+  expect(inserted.flat().map(({ account }) => account)).toEqual(['acc_7']);
+});
+
 test('a long batch goes in pieces, and its offset passes only what is inserted', async () => {
   const { record, inserted, messages } = setUp();
   const passed: string[] = [];

@@ -70,7 +70,8 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     if (renderer === undefined) return [];
     const change = decode(value);
     if (change.op !== 'truncate') return [renderer.render(change)];
-    const accounts = await deps.listAccounts();
+    const known = await deps.listAccounts();
+    const accounts = isOfOne(change.account) ? known.filter((account) => account === change.account) : known;
     return accounts
       .filter((account) => accountPartition(account, partitionCount) === partition)
       .map((account) => renderer.renderReset(change, account));
@@ -194,6 +195,9 @@ function lostChange(resource: string, source: ChangeSource): DecodedChange {
   } as const;
   return { ...reset, resource, source, resetReason: 'changes_lost' };
 }
+
+/** `*`, or nothing in what earlier versions wrote, means every account. */
+const isOfOne = (account: string) => account !== '' && account !== '*';
 
 const byPosition = (a: RecordedEvent, b: RecordedEvent) => comparePositions(a, b);
 

@@ -1,0 +1,17 @@
+import type { Queryable } from '../../shared/postgres/queryable.ts';
+import { AppError } from '../../shared/runtime/errors.ts';
+import { findAccount } from './store/accounts.ts';
+
+/** The account's one text. @throws AppError `not_found`; `conflict` for an account that is another one spelled otherwise */
+export async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
+  const account = await findAccount(db, accountId);
+  if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);
+  if (account.twin_of !== null) {
+    throw new AppError(
+      'conflict',
+      `The account ${accountId} stands for the same records as ${account.twin_of}, and its changes are recorded there: ` +
+        'the operator has to give a key of that account.',
+    );
+  }
+  return account.source_id;
+}
