@@ -74,7 +74,7 @@ test('an estimate comes from the planner, with the filters of the export and wit
   expect(asked.at(-1)).toEqual({
     text:
       'explain (format json) select "id", "created_at", "memo" from "public"."invoices" where "account_id" = $1' +
-      ' and "deleted_at" is null and "created_at" >= $2 and "created_at" < $3',
+      ' and "deleted_at" is null and "created_at" >= $2::timestamptz and "created_at" < $3::timestamptz',
     values: ['acc_1', 'F', 'T'],
   });
 });
