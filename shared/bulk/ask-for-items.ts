@@ -3,6 +3,7 @@ import { abortAfter } from './abort-after.ts';
 import type { Application, NumberedItem } from './apply-statement.ts';
 import { callHandler, type HandlerCall, type HandlerFault } from './call-handler.ts';
 import { checkStatement } from './check-statement.ts';
+import { idempotencyKeyOf } from './idempotency-key.ts';
 import { createItemSupply } from './item-supply.ts';
 import { type NotedResult, noteResults } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
@@ -108,7 +109,7 @@ function callOf(
   return {
     url,
     timeoutMs,
-    idempotencyKey: `${jobId}/${itemId}`,
+    idempotencyKey: idempotencyKeyOf(jobId, itemId),
     body: {
       job_id: jobId,
       resource: table.resource.name,
