@@ -45,6 +45,7 @@ test('a URL is enough', () => {
     max_in_flight: 50,
     rate_limit: null,
     batch: null,
+    order: 'record',
   });
 });
 
