@@ -67,7 +67,14 @@ export function createFeedStallWatch({
     const verdict = judgeStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
     if (verdict === undefined) {
       if (await noteMoving(pool)) log.info('feed.resumed', {});
-    } else if (await noteStall(pool, verdict.reason, verdict.detail)) {
+    } else if (
+      await noteStall(
+        pool,
+        verdict.reason,
+        verdict.detail,
+        verdict.reason === 'not_moving' ? stallAfterSeconds : 0,
+      )
+    ) {
       log.error('feed.stalled', { ...verdict });
     }
   };

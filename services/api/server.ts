@@ -13,6 +13,7 @@ import { docsRoutes } from './routes/docs.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
 import { type ExportDeps, exportRoutes } from './routes/exports.ts';
+import { type FeedDeps, feedRoutes } from './routes/feed.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type MetricsDeps, metricsRoutes } from './routes/metrics.ts';
 import { type SourceDeps, sourceRoutes } from './routes/source.ts';
@@ -27,6 +28,7 @@ export type AppDeps = MountDeps &
   DeliveryDeps &
   AuditDeps &
   EventDeps &
+  FeedDeps &
   BulkFileDeps &
   MetricsDeps &
   SourceDeps &
@@ -40,6 +42,7 @@ export function createApp(deps: AppDeps): Koa {
     ...webhookRoutes(deps),
     ...deliveryRoutes(deps),
     ...eventRoutes(deps),
+    ...feedRoutes(deps),
     ...bulkRoutes(deps),
     ...bulkJobRoutes(deps),
     ...bulkFileRoutes(deps),

@@ -234,6 +234,10 @@ test('a feed that stands still is told once to whoever asks, to probes and to th
     });
     const ready = await api.call('GET', '/readyz');
     expect(ready.json).toMatchObject({ warnings: ['feed_stalled'] });
+    expect((await call('GET', '/feed')).json).toMatchObject({
+      stalled: { reason: 'slot_missing' },
+      set_aside: [],
+    });
     const source = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
     expect(source.json).toMatchObject({ stalled: { reason: 'slot_missing' }, set_aside: [] });
     // The slot is back, yet nothing comes by.

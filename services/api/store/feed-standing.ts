@@ -31,14 +31,23 @@ export async function readFeedStanding(db: Queryable): Promise<FeedStanding> {
   return { setAside, stall: rows[0] };
 }
 
-/** Says that the feed stands still, with the reason that holds now. The first to say so starts it; accounts are told once. */
-export async function noteStall(db: Queryable, reason: string, detail: string): Promise<boolean> {
+/**
+ * Says that the feed stands still, with the reason that holds now. The first to say so starts it; accounts are told once. A feed that
+ * has moved within `leastAgeSeconds` is left alone: another process may have said so since the caller looked.
+ */
+export async function noteStall(
+  db: Queryable,
+  reason: string,
+  detail: string,
+  leastAgeSeconds: number,
+): Promise<boolean> {
   const { rows } = await db.query<{ is_new: boolean }>(
     `update feed_stall s set reason = $1, detail = $2, since = coalesce(s.since, now())
        from (select since from feed_stall for update) was
       where (s.reason, s.detail) is distinct from ($1, $2)
+        and (select updated_at from feed_state) <= clock_timestamp() - make_interval(secs => $3)
      returning was.since is null as is_new`,
-    [reason, detail],
+    [reason, detail, leastAgeSeconds],
   );
   return rows[0]?.is_new === true;
 }

@@ -1,0 +1,49 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { answerJson } from '../http/answer.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readFeedStanding } from '../store/feed-standing.ts';
+
+export interface FeedDeps {
+  readonly pool: Pool;
+}
+
+const why = z.string().meta({ description: 'As data.reason of feed.stalled or feed.reset.' });
+
+const feedSchema = z.strictObject({
+  stalled: z
+    .strictObject({ reason: why, since: z.string() })
+    .nullable()
+    .meta({ description: 'No changes are told at present, of any resource. Null while they are.' }),
+  set_aside: z
+    .array(z.strictObject({ resource: z.string(), reason: why, since: z.string() }))
+    .meta({
+      description: 'Resources whose changes are not told at present. A feed.reset says when they are again.',
+    }),
+});
+
+/** For customers who pull: without an endpoint nothing else says that silence means nothing. */
+export function feedRoutes({ pool }: FeedDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/feed',
+      summary: 'Show whether changes are told at present',
+      access: 'events:read',
+      account: 'none',
+      answers: { 200: { description: 'How the feed stands.', schema: feedSchema } },
+      async handle() {
+        const { setAside, stall } = await readFeedStanding(pool);
+        const shown: z.input<typeof feedSchema> = {
+          stalled: stall === undefined ? null : { reason: stall.reason, since: stall.since.toISOString() },
+          set_aside: setAside.map(({ resource, reason, since_at: since }) => ({
+            resource,
+            reason,
+            since: since.toISOString(),
+          })),
+        };
+        return answerJson(200, shown);
+      },
+    }),
+  ];
+}
