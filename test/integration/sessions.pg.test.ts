@@ -9,6 +9,7 @@ import { TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let database: TestDatabase;
 let admin: pg.Client;
@@ -125,6 +126,13 @@ test('the WAL stream of such a role goes on too', async () => {
     () => undefined,
   );
   await stream.close();
+  await waitFor('the slot to be let go', async () => {
+    const { rows } = await admin.query<{ active: boolean }>(
+      'select active from pg_replication_slots where slot_name = $1',
+      [slot],
+    );
+    return rows[0]?.active === false;
+  });
   await admin.query('select pg_drop_replication_slot($1)', [slot]);
 });
 
