@@ -15,11 +15,9 @@ const feedSchema = z.strictObject({
     .strictObject({ reason: why, since: z.string() })
     .nullable()
     .meta({ description: 'No changes are told at present, of any resource. Null while they are.' }),
-  set_aside: z
-    .array(z.strictObject({ resource: z.string(), reason: why, since: z.string() }))
-    .meta({
-      description: 'Resources whose changes are not told at present. A feed.reset says when they are again.',
-    }),
+  set_aside: z.array(z.strictObject({ resource: z.string(), reason: why, since: z.string() })).meta({
+    description: 'Resources whose changes are not told at present. A feed.reset says when they are again.',
+  }),
 });
 
 /** For customers who pull: without an endpoint nothing else says that silence means nothing. */
