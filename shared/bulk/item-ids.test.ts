@@ -40,6 +40,8 @@ test('a key of several columns is a list, in JSON where it comes as a text', () 
   const key = [BIGINT, TEXT];
   expect(readItemId([7, 'a'], key)).toEqual({ key: ['7', 'a'] });
   expect(readItemId('["7","a"]', key)).toEqual({ key: ['7', 'a'] });
+  expect(readItemId('[9007199254740993,"a"]', key)).toEqual({ key: ['9007199254740993', 'a'] });
+  expect(readItemId('[1e999999999,"a"]', key)).toMatchObject({ code: 'invalid_id' });
   expect(readItemId('7', key)).toMatchObject({ code: 'invalid_id' });
   expect(readItemId(['7'], key)).toMatchObject({ code: 'invalid_id' });
 });

@@ -1,5 +1,6 @@
 import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { type ListedItem, showItemId } from '../domain/bulk.ts';
+import { ExactNumber, parseExactJson } from '../domain/exact-json.ts';
 
 /** Longer ones are no keys, and would fill the ledger. */
 export const MAX_ID_CHARACTERS = 1_000;
@@ -76,13 +77,14 @@ function toParts(raw: RawId, columnCount: number): string[] | undefined {
   if (columnCount === 1 && typeof raw !== 'object') return [String(raw)];
   const list = typeof raw === 'string' ? parseArray(raw) : raw;
   if (!Array.isArray(list) || list.length !== columnCount) return undefined;
-  if (!list.every((part) => typeof part === 'string' || typeof part === 'number')) return undefined;
-  return list.map(String);
+  const isPart = (part: unknown) =>
+    typeof part === 'string' || typeof part === 'number' || part instanceof ExactNumber;
+  return list.every(isPart) ? list.map(String) : undefined;
 }
 
 function parseArray(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch {
     return undefined;
   }

@@ -101,8 +101,16 @@ test('numbers in parameters reach a handler digit for digit, at once and from a 
 
 test('an ID keeps its digits, and a filter’s number that would be changed is refused', async () => {
   const { key } = await world.account(1);
-  const ids = await post(key, '{"resource":"customers","operation":"delete","ids":[9007199254740993]}');
-  expect(ids.json.results).toMatchObject([{ item_id: '9007199254740993', code: 'not_found' }]);
+  const named = (ids: string) => post(key, `{"resource":"customers","operation":"delete","ids":[${ids}]}`);
+  // The second is one that a double writes as it came, and no safe integer all the same.
+  const digits = ['9007199254740993', '9007199254740994', '-9223372036854775808', '9223372036854775807'];
+  const ids = await named(digits.join());
+  expect(ids.json.results).toMatchObject(digits.map((id) => ({ item_id: id, code: 'not_found' })));
+  const broken = await named('1.0,9007199254740993.5,1e-400');
+  expect(broken).toMatchObject({
+    status: 422,
+    json: { errors: [{ pointer: '/ids/1' }, { pointer: '/ids/2' }] },
+  });
   const filter = '{"id":{"eq":1.00000000000000000001}}';
   const filtered = await post(key, `{"resource":"customers","operation":"delete","filter":${filter}}`);
   expect(filtered).toMatchObject({ status: 422, json: { errors: [{ pointer: '/filter/id/eq' }] } });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RawId } from '../../../shared/bulk/item-ids.ts';
-import { ExactNumber, toDouble, wholeDigits } from '../../../shared/domain/exact-json.ts';
+import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
 import { MAX_ERRORS_TOLD } from '../http/validate.ts';
 
 /** More IDs than this come as a file. */
@@ -15,7 +15,7 @@ const ONE_ID = { anyOf: [{ type: 'string', maxLength: MAX_ID_CHARACTERS }, { typ
 const NO_ID = 'must be an ID: a text, a whole number, or a list of them for a key of several columns';
 
 /**
- * The `ids` of a bulk operation; whole numbers that a double would change become texts. Checked by hand: a schema for each element
+ * The `ids` of a bulk operation; whole numbers become the text of their digits. Checked by hand: a schema for each element
  * takes a second for ten thousand that are wrong, and makes as many errors.
  */
 export const itemIdsSchema = z
@@ -49,18 +49,17 @@ export const itemIdsSchema = z
     },
   });
 
-function keyOf(raw: readonly unknown[]): (string | number)[] | undefined {
+function keyOf(raw: readonly unknown[]): string[] | undefined {
   if (raw.length === 0 || raw.length > MAX_KEY_PARTS) return undefined;
   const parts = raw.flatMap((part) => partOf(part) ?? []);
   return parts.length === raw.length ? parts : undefined;
 }
 
-function partOf(raw: unknown): string | number | undefined {
+function partOf(raw: unknown): string | undefined {
   if (typeof raw === 'string') return raw.length <= MAX_ID_CHARACTERS ? raw : undefined;
-  if (typeof raw === 'number') return Number.isSafeInteger(raw) ? raw : undefined;
-  if (!(raw instanceof ExactNumber)) return undefined;
-  const double = toDouble(raw);
-  if (double !== undefined && Number.isSafeInteger(double)) return double;
-  const digits = wholeDigits(raw);
+  // One that came as a double has the digits that the double is written with: others are an `ExactNumber`.
+  const number = typeof raw === 'number' ? new ExactNumber(String(raw)) : raw;
+  if (!(number instanceof ExactNumber)) return undefined;
+  const digits = wholeDigits(number);
   return /^-?\d{1,30}$/.test(digits) ? digits : undefined;
 }
