@@ -42,6 +42,7 @@ const column = (name: string, baseTypeOid: number) => ({ name, baseTypeOid, isGe
 const TABLE = {
   schema: 'public',
   name: 'invoices',
+  relations: [{ kind: 'r', replicaIdentity: 'i' }],
   columns: [column('id', 20), column('created_at', 1184), column('notes', 1184), column('memo', 25)],
 };
 
@@ -95,6 +96,14 @@ test('a question that the source refuses is no reason to leave it alone', async 
   expect(await facts.estimate(request, ['invoices'], 'x')).toBeNull();
   expect(await facts.estimate(request, ['invoices'], 'x')).toBeNull();
   expect(asked).toHaveLength(2);
+});
+
+test('a past moment is refused where old rows are not logged, and left to the export while the source is away', async () => {
+  await expect(setUp().facts.requireOldRows(['invoices'])).rejects.toMatchObject({
+    code: 'invalid',
+    errors: [{ pointer: '/as_of', detail: expect.stringContaining('invoices') }],
+  });
+  await setUp(() => new Error('connection refused')).facts.requireOldRows(['invoices']);
 });
 
 test('a range column must be visible and hold moments; the catalog’s own needs no source', async () => {

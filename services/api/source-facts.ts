@@ -5,6 +5,7 @@ import {
   type TableDescription,
   visibleColumns,
 } from '../../shared/catalog/describe-table.ts';
+import { tellsOldRows } from '../../shared/catalog/replica-identity.ts';
 import { whereSql } from '../../shared/catalog/where-sql.ts';
 import { type Catalog, findResource, type Resource } from '../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../shared/domain/export-request.ts';
@@ -41,6 +42,13 @@ export interface SourceFacts {
    *   that can't be found out now
    */
   resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
+  /**
+   * Checks that the WAL says of each resource's updates what the row was before, as exports of past moments need it. What can't
+   * be found out now, the export itself finds out.
+   *
+   * @throws AppError `invalid`
+   */
+  requireOldRows(resources: readonly string[]): Promise<void>;
   /**
    * The account's one text, as PostgreSQL writes the value in the account columns.
    *
@@ -129,6 +137,20 @@ export function createSourceFacts(
       );
       if (errors.length > 0) throw invalid(errors);
       return columns.filter((column) => fields.includes(column) || resource.key.includes(column));
+    },
+    async requireOldRows(names) {
+      const resources = named(names);
+      const tables = await describe(resources);
+      if (tables === undefined) return;
+      const without = resources.filter((resource) => {
+        const table = findTable(tables, resource.table);
+        return table !== undefined && !tellsOldRows(resource, table);
+      });
+      if (without.length === 0) return;
+      const detail =
+        `is not possible for ${without.map(({ name }) => name).join(', ')}, whose old rows are not logged: leave them out, or ` +
+        'have the operator set as_of: true in the catalog and run source prepare';
+      throw invalid([{ pointer: '/as_of', detail }]);
     },
     async accountText(sourceId) {
       const spelling = await ask(async () =>

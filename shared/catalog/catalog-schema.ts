@@ -90,6 +90,7 @@ export const resourceSchema = z.strictObject({
       error: 'must map columns to conditions, like { status: { ne: draft } }',
     })
     .optional(),
+  as_of: z.boolean({ error: 'must be true or false' }).optional(),
   related: z.array(z.string(), { error: 'must be a list of resources' }).max(100).default([]),
   operations: z.record(apiName, operationSchema, { error: 'must map names to operations' }).default({}),
   sync_limit: z

@@ -12,6 +12,7 @@ import {
 } from './describe-source.ts';
 import { describeTables, findTable } from './describe-table.ts';
 import type { Finding } from './finding.ts';
+import { resolveWishes } from './identity-wish.ts';
 import { showTable } from './parse-table-name.ts';
 import { hasRightOptions, planPublication, publishes } from './publication-plan.ts';
 import type { IdentityWish } from './replica-identity.ts';
@@ -31,15 +32,18 @@ export async function checkCatalog(
 ): Promise<Finding[]> {
   const server = await describeServer(db);
   const findings = checkServer(server);
-  const wish = options.identity ?? 'auto';
   // The statements below would themselves fail on an older server, and say less.
   if (server.versionNumber < MIN_VERSION_NUMBER) return findings;
   const tables = await describeTables(
     db,
     catalog.resources.map(({ table }) => table),
   );
+  const wishes = await resolveWishes(db, catalog.resources, tables, options.identity ?? 'auto');
   for (const resource of catalog.resources) {
-    findings.push(...checkTable(resource, findTable(tables, resource.table), { ...server, wish }));
+    const wish = wishes.get(resource.name);
+    findings.push(
+      ...checkTable(resource, findTable(tables, resource.table), { ...server, ...(wish && { wish }) }),
+    );
   }
   findings.push(...checkAccounts(await readAccountColumns(db, catalog)));
   findings.push(...(await checkWhere(db, catalog)));

@@ -107,7 +107,7 @@ const sqlOf = (description: TableDescription, server: CheckedServer = SERVER) =>
 const PLAIN = relation({ replicaIdentity: 'd', identityColumns: ['id'] });
 const WITH_TOTAL = [column('id'), column('account_id'), column('total', { isGenerated: true })];
 
-test('an index that is there is preferred to whole rows, and the narrowest one that has no generated column', () => {
+test('where rows are wide an index is preferred to whole rows, and the narrowest one that has no generated column', () => {
   const identityIndexes = [
     { name: 'wide', columns: ['id', 'account_id', 'note'] },
     { name: 'generated', columns: ['id', 'account_id', 'total'] },
@@ -115,16 +115,29 @@ test('an index that is there is preferred to whole rows, and the narrowest one t
   ];
   const relations = [{ ...PLAIN, identityIndexes }];
   const use = 'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY USING INDEX "narrow"';
-  expect(sqlOf(table({ relations }))).toEqual([use]);
+  const wide = { ...SERVER, wish: 'rather_index' } as const;
+  expect(sqlOf(table({ relations }), wide)).toEqual([use]);
   expect(sqlOf(table({ relations, columns: WITH_TOTAL }))).toEqual([use]);
-  expect(sqlOf(table({ relations }), { ...SERVER, wish: 'full' })).toEqual([
-    'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY FULL',
-  ]);
+  expect(sqlOf(table({ relations: [PLAIN] }), wide)).toEqual([expect.stringMatching(/^CREATE UNIQUE INDEX/)]);
+  for (const wish of ['full', 'rather_full'] as const) {
+    expect(sqlOf(table({ relations }), { ...SERVER, wish })).toEqual([
+      'ALTER TABLE ONLY "shop"."orders" REPLICA IDENTITY FULL',
+    ]);
+  }
+});
+
+test('past moments that the catalog offers, and the table can not keep, are told', () => {
+  const asked = { ...ORDERS, asOf: true };
+  const relations = [relation({ replicaIdentity: 'i', identityColumns: ['id', 'account_id'] })];
+  expect(
+    checkTable(asked, table({ relations, columns: WITH_TOTAL }), { ...SERVER, wish: 'full' }),
+  ).toMatchObject([{ code: 'as_of', message: expect.stringContaining('(total)') }]);
 });
 
 test('whole rows stay as they are until an index is asked for', () => {
   const relations = [relation({ identityColumns: ['id', 'account_id'] })];
   expect(sqlOf(table({ relations }))).toEqual([]);
+  expect(sqlOf(table({ relations }), { ...SERVER, wish: 'rather_index' })).toEqual([]);
   expect(sqlOf(table({ relations }), { ...SERVER, wish: 'index' })).toEqual([
     expect.stringMatching(/^CREATE UNIQUE INDEX CONCURRENTLY .* USING INDEX/),
   ]);

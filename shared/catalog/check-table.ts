@@ -9,7 +9,7 @@ import {
 } from './describe-table.ts';
 import type { Finding, FindingCode } from './finding.ts';
 import { showTable } from './parse-table-name.ts';
-import { type IdentityWish, planIdentity, showIdentityProblem } from './replica-identity.ts';
+import { planIdentity, type ResourceWish, showIdentityProblem, tellsOldRows } from './replica-identity.ts';
 
 /** OIDs of date, timestamp and timestamptz: fixed by PostgreSQL itself. */
 const MOMENT_OIDS: readonly number[] = [1082, 1114, 1184];
@@ -29,7 +29,7 @@ export interface CheckedServer {
   readonly role: string;
   /** 150004 for 15.4. */
   readonly versionNumber: number;
-  readonly wish?: IdentityWish;
+  readonly wish?: ResourceWish;
 }
 
 /** Compares one resource with its table. Pure. */
@@ -52,6 +52,7 @@ export function checkTable(
     ...checkColumns(resource, table),
     ...checkKey(resource, table),
     ...checkReplicaIdentity(resource, table, server),
+    ...checkAsOf(resource, table),
   ];
 }
 
@@ -235,6 +236,15 @@ function checkReplicaIdentity(
     if (steps.length === 0) return finding(resource, 'replica_identity', message);
     return { ...finding(resource, 'replica_identity', message, steps.join('; ')), steps };
   });
+}
+
+function checkAsOf(resource: Resource, table: TableDescription): Finding[] {
+  const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
+  if (resource.asOf !== true || generated.length === 0 || tellsOldRows(resource, table)) return [];
+  const message =
+    `as_of needs REPLICA IDENTITY FULL, under which PostgreSQL 18 refuses the product's own writes to a published table with ` +
+    `generated columns (${generated.join(', ')}): take as_of: true out of the catalog.`;
+  return [finding(resource, 'as_of', message)];
 }
 
 function isSameSet(a: readonly string[], b: readonly string[]): boolean {

@@ -17,6 +17,7 @@ export type FindingCode =
   | 'account_type'
   | 'where'
   | 'replica_identity'
+  | 'as_of'
   | 'publication';
 
 /** One reason why the catalog and the database do not go together. */

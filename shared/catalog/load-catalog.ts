@@ -80,6 +80,7 @@ function toResource(name: string, entry: ResourceEntry, problems: Problem[]): Re
     expose: entry.expose,
     hide: entry.hide,
     where,
+    asOf: entry.as_of,
     related: entry.related,
     operations: entry.operations,
     syncLimit: entry.sync_limit,

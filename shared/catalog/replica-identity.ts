@@ -6,9 +6,12 @@ import { showTable } from './parse-table-name.ts';
 
 /**
  * What the WAL says of a row before its change. An index costs some bytes for each update; FULL writes the whole old row, with
- * every large value, and tells more. `auto`: an index that is there already, else FULL, else an index that is made.
+ * every large value, and tells more. `auto`: FULL where rows are narrow, else an index; `resolveWishes` decides.
  */
 export type IdentityWish = 'auto' | 'index' | 'full';
+
+/** What it comes to for one resource. Those with `rather` leave alone what is enough for the feed, and say what it becomes else. */
+export type ResourceWish = Exclude<IdentityWish, 'auto'> | 'rather_index' | 'rather_full';
 
 /** Since then an UPDATE or DELETE is refused whose replica identity has a generated column that is not published. */
 const REFUSES_GENERATED_SINCE = 180_000;
@@ -37,7 +40,7 @@ export function planIdentity(
   resource: Resource,
   table: TableDescription,
   versionNumber: number,
-  wish: IdentityWish = 'auto',
+  wish: ResourceWish = 'rather_full',
 ): IdentityProblem[] {
   const relations = table.relations.filter(({ kind }) => kind !== 'f');
   const needed = identityNeeds(resource);
@@ -72,7 +75,8 @@ export function planIdentity(
 
   const goesOnFull =
     mayBeFull && relations.some((relation) => isFull(relation) && reasonOf(relation) === undefined);
-  const columns = wish === 'full' && mayBeFull ? undefined : sharedIndex(relations, needed, generated);
+  const prefersFull = mayBeFull && (wish === 'full' || wish === 'rather_full');
+  const columns = prefersFull ? undefined : sharedIndex(relations, needed, generated);
   if (columns !== undefined && !goesOnFull) {
     // All of them, so that every partition and its root say the same.
     const reasons = new Map(faulty.map(({ relation, reason }) => [relation, reason]));
@@ -85,7 +89,10 @@ export function planIdentity(
         target: columns,
       }));
   }
-  if (mayBeFull && (wish !== 'index' || !mayBeIndexed(table, needed))) {
+  const mayIndex =
+    (wish === 'index' && mayBeIndexed(table, needed)) ||
+    (wish === 'rather_index' && !goesOnFull && newIndexSteps(table, needed) !== undefined);
+  if (mayBeFull && !mayIndex) {
     return faulty.map((problem) => ({ ...problem, steps: [useFull(problem.relation)], target: 'full' }));
   }
   return [byNewIndex(table, needed, generated, faulty[0])];
@@ -128,6 +135,11 @@ function byNewIndex(
         : `${full}, and an index of a partitioned table is made while its rows can't be written: run at a quiet moment ` +
           `CREATE UNIQUE INDEX ON ${quoteTable(table)} (${list}), and then source prepare again.`;
   return { relation, reason, steps: [], target: needed, advice };
+}
+
+/** Whether past moments can be told: for those the WAL has to say of each update what the row was before. */
+export function tellsOldRows({ asOf }: Resource, table: TableDescription): boolean {
+  return asOf !== false && table.relations.filter(({ kind }) => kind !== 'f').every(isFull);
 }
 
 /** What a replica identity has to carry: whose a row was, which it was, and whether it was there for its account at all. */

@@ -4,6 +4,7 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { describeServer } from './describe-source.ts';
 import { describeTables, findTable, type TableDescription } from './describe-table.ts';
+import { resolveWishes } from './identity-wish.ts';
 import { showTable } from './parse-table-name.ts';
 import { PUBLICATION_OPTIONS } from './publication-plan.ts';
 import { type IdentityTarget, type IdentityWish, planIdentity } from './replica-identity.ts';
@@ -51,10 +52,13 @@ export async function tryPlannedIdentities(
     db,
     catalog.resources.map(({ table }) => table),
   );
+  const wishes = await resolveWishes(db, catalog.resources, tables, wish);
   return tryEach(catalog, async (resource) => {
     const table = findTable(tables, resource.table);
     if (table === undefined) return;
-    const planned = planIdentity(resource, table, versionNumber, wish)[0]?.target ?? currentTarget(table);
+    const planned =
+      planIdentity(resource, table, versionNumber, wishes.get(resource.name))[0]?.target ??
+      currentTarget(table);
     await tryOnCopy(db, resource, planned);
   });
 }

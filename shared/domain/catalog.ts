@@ -31,6 +31,8 @@ export interface Resource {
   readonly hide: readonly string[];
   /** The only rows that leave the source, by their own columns; undefined for all. A row that no longer fits is told as deleted. */
   readonly where?: FilterNode | undefined;
+  /** Whether past moments are offered; undefined where the width of the rows decides, since it costs WAL. */
+  readonly asOf?: boolean | undefined;
   /** Resources exported along with this one by `include_related`. */
   readonly related: readonly string[];
   readonly operations: Readonly<Record<string, Operation>>;

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { adviseIdentities } from '../../deploy/local/identity-advice.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource, reviewPreparation } from '../../shared/catalog/prepare-source.ts';
@@ -170,6 +171,46 @@ test('a table that can have no identity is refused by name, before anything is c
   const { statements, blocking } = await reviewPreparation(db, catalog, { publication: 'other' }, 'auto');
   expect(blocking).toHaveLength(1);
   expect(statements).toEqual([expect.stringMatching(/^CREATE PUBLICATION/)]);
+});
+
+test('whole rows are logged where they are narrow, an index where they are wide; what the catalog says comes first', async () => {
+  await db.query(`
+    create table shop.measured_narrow (${BASE}, unique (account_id, id));
+    create table shop.measured_wide (${BASE}, body text);
+    alter table shop.measured_wide alter column body set storage external;
+    create table shop.asked_wide (like shop.measured_wide including all);
+    create table shop.declined_narrow (${BASE});
+    create table shop.declined_full (${BASE});
+    alter table shop.declined_full replica identity full;
+    insert into shop.measured_narrow select g, 'a' from generate_series(1, 1000) g;
+    insert into shop.measured_wide select g, 'a', 0, repeat('x', 20000) from generate_series(1, 20) g;
+    insert into shop.asked_wide select * from shop.measured_wide`);
+  const names = ['measured_narrow', 'measured_wide', 'asked_wide', 'declined_narrow', 'declined_full'];
+  const said: Record<string, string> = {
+    asked_wide: ', as_of: true',
+    declined_narrow: ', as_of: false',
+    declined_full: ', as_of: false',
+  };
+  const lines = names.map((name) => resource(name).replace(' }', `${said[name] ?? ''} }`));
+  const catalog = parseCatalog(`catalog: shop\nresources:\n${lines.join('\n')}\n`, 'shop.yaml');
+  const identities = async () =>
+    (
+      await db.query(
+        'select relname, relreplident from pg_class where relname = any ($1) and relkind = $2 order by array_position($1, relname::text)',
+        [names, 'r'],
+      )
+    ).rows.map(({ relreplident }) => relreplident);
+  // As never analyzed, and as analyzed: a size alone says nothing of a table with many rows.
+  await prepareSource(db, catalog, { publication: 'measured' });
+  expect(await identities()).toEqual(['f', 'i', 'f', 'i', 'f']);
+  await db.query('analyze shop.measured_narrow; analyze shop.measured_wide');
+  for (const name of ['measured_narrow', 'measured_wide'])
+    await db.query(`alter table shop.${name} replica identity default`);
+  await prepareSource(db, catalog, { publication: 'measured' });
+  expect(await identities()).toEqual(['f', 'i', 'f', 'i', 'f']);
+  const advice = (await adviseIdentities(db, catalog, [])).join('\n');
+  expect(advice).toContain('as_of is refused for measured_wide:');
+  expect(advice).toContain('"measured_narrow" REPLICA IDENTITY USING INDEX');
 });
 
 test('a role that may only read is told what was not tried', async () => {

@@ -4,6 +4,7 @@ import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { tryWrites } from '../../../shared/catalog/try-writes.ts';
 import type { Command } from '../command.ts';
+import { adviseIdentities } from '../identity-advice.ts';
 import { readSourceSettings, withSource } from '../source-settings.ts';
 
 /** Reads only, so it is safe on a production source. */
@@ -29,6 +30,7 @@ export const catalogCheckCommand: Command = {
         );
       }
       if (findings.length + refused.length > 0) return 1;
+      for (const line of await adviseIdentities(db, catalog, [])) say(line);
       say(`the catalog ${catalog.name} fits the source: ${catalog.resources.length} resources`);
       return 0;
     });

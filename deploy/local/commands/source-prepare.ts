@@ -1,20 +1,14 @@
 import { parseArgs } from 'node:util';
-import { describeTables, findTable } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { prepareSource, reviewPreparation } from '../../../shared/catalog/prepare-source.ts';
-import { findCheaperIdentity, type IdentityWish } from '../../../shared/catalog/replica-identity.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { IdentityWish } from '../../../shared/catalog/replica-identity.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Command } from '../command.ts';
+import { adviseIdentities } from '../identity-advice.ts';
 import { readSourceSettings, withSource } from '../source-settings.ts';
 
 const WISHES: readonly IdentityWish[] = ['auto', 'index', 'full'];
-
-/** What was measured on an update of one small column of a row with 20 kB of text. */
-const FULL_BYTES = '20,757';
-const INDEX_BYTES = '497';
 
 /** Run once by whoever may alter the tables; repeating it does nothing. */
 export const sourcePrepareCommand: Command = {
@@ -23,8 +17,8 @@ export const sourcePrepareCommand: Command = {
   help: `Reads CATALOG, DATABASE_URL, PUBLICATION_NAME and SLOT_NAME.
 
   --print            only print the SQL, for someone else to run; also while rights or settings are missing
-  --identity <kind>  what the WAL says of an old row: auto (an index that is there, else the whole row), index (one is made where
-                     there is none, which writes no large values again), full (the whole row, which as_of can always go back by)`,
+  --identity <kind>  what the WAL says of an old row: auto (by the catalog's as_of, else whole rows where they are narrow), index
+                     (one is made where there is none; it writes no large values again), full (whole rows, which as_of needs)`,
   async run(args, { env, say }) {
     const { values } = parseArgs({
       args,
@@ -45,7 +39,7 @@ export const sourcePrepareCommand: Command = {
         for (const finding of blocking) say(`-- first: ${showFinding(finding)}`);
         for (const statement of statements) say(`${statement};`);
         if (statements.length + blocking.length === 0) say('-- nothing to do: the source is prepared');
-        for (const line of await adviseIdentities(db, catalog, statements)) say(line);
+        for (const line of await adviseIdentities(db, catalog, statements)) say(`-- ${line}`);
         return blocking.length === 0 ? 0 : 1;
       }
       const statements = await prepareSource(db, catalog, names, {
@@ -57,39 +51,8 @@ export const sourcePrepareCommand: Command = {
       });
       for (const statement of statements) say(`${statement};`);
       if (statements.length === 0) say('nothing to do: the source is prepared');
-      for (const line of await adviseIdentities(db, catalog, [])) say(line);
+      for (const line of await adviseIdentities(db, catalog, [])) say(`-- ${line}`);
       return 0;
     });
   },
 };
-
-/** What the tables' identities cost, and how they could cost less, as comments of SQL. */
-async function adviseIdentities(
-  db: Queryable,
-  catalog: Catalog,
-  planned: readonly string[],
-): Promise<string[]> {
-  const tables = await describeTables(
-    db,
-    catalog.resources.map(({ table }) => table),
-  );
-  const cheaper = catalog.resources.flatMap((resource) => {
-    const table = findTable(tables, resource.table);
-    if (table === undefined) return [];
-    const isPlannedFull = (name: string) =>
-      planned.some((each) => each.includes(`.${JSON.stringify(name)} `) && each.endsWith('IDENTITY FULL'));
-    const relations = table.relations.map((relation) =>
-      isPlannedFull(relation.name) ? { ...relation, replicaIdentity: 'f' } : relation,
-    );
-    return findCheaperIdentity(resource, { ...table, relations }) ?? [];
-  });
-  if (cheaper.length === 0) return [];
-  return [
-    '--',
-    `-- REPLICA IDENTITY FULL writes the whole old row at each UPDATE and DELETE: of a row with 20 kB of text ${FULL_BYTES} bytes of WAL`,
-    `-- in place of ${INDEX_BYTES}. An index over key and account is enough for exports, the feed and changes_since. Only FULL has`,
-    '-- `previous` in events, as_of back beyond the first event of a record (else record_not_known), and `created` for a record',
-    '-- that is restored after a soft delete (else `updated`). To change to an index (or: source prepare --identity index):',
-    ...cheaper.map((statement) => `--   ${statement};`),
-  ];
-}

@@ -103,6 +103,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           if (request.as_of !== null) {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             await requirePastMoment(db, accountId, request, retention);
+            await source.requireOldRows(resources);
           }
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
           const estimate =

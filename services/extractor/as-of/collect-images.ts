@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import {
@@ -71,7 +70,7 @@ export async function collectImages(
   throw new ExportFailedError(
     'record_not_known',
     `What ${keyCount - knownCount} records of ${name} were like at that moment was not recorded. To have it from now on, ` +
-      `let the source log whole rows: ALTER TABLE ${quoteTable(resource.table)} REPLICA IDENTITY FULL.`,
+      'let the source log whole rows: set as_of: true in the catalog, and run source prepare.',
   );
 }
 
