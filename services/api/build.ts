@@ -182,15 +182,14 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
   log.info('service.listening', { port: listener.port, url: urls.absolute('') });
-  const resealers = previousKeys.length === 0 ? [] : [createSecretResealer({ pool, box: secretBox, log })];
   return [
     listener.worker,
     relay,
+    createSecretResealer({ pool, box: secretBox, hasEarlierKeys: previousKeys.length > 0, log }),
     slotWatch,
     createFeedStallWatch({ pool, slotWatch, stallAfterSeconds: config.feedStallSeconds, log }),
     createExportKeeper({ pool, storage, now: Date.now, log }),
     createAccountRespeller({ pool, source, catalog, log }),
-    ...resealers,
   ];
 }
 

@@ -2,6 +2,8 @@ import type { z } from 'zod';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../shared/domain/position.ts';
 import type { QuotaPeriod } from '../../shared/domain/quota-period.ts';
+import { openHeaders, type StoredHeaders } from '../../shared/runtime/sealed-headers.ts';
+import type { SecretBox } from '../../shared/runtime/secret-box.ts';
 import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
 import type { PublicUrls } from './http/public-urls.ts';
 import { progressOf } from './progress.ts';
@@ -155,7 +157,11 @@ function progressFacts(row: ExportRow) {
   };
 }
 
-export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof webhookSchema> {
+export function presentWebhook(
+  row: WebhookRow,
+  nowMs: number,
+  box: Pick<SecretBox, 'open'>,
+): z.input<typeof webhookSchema> {
   const isInUse = ({ expires_at }: { expires_at: string | null }) =>
     expires_at === null || Date.parse(expires_at) > nowMs;
   return {
@@ -164,7 +170,7 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     url: row.url,
     events: row.events,
     description: row.description,
-    headers: row.headers,
+    headers: shownHeaders(row.headers, box),
     max_in_flight: row.max_in_flight,
     rate_limit: row.rate_limit,
     batch: row.batch,
@@ -184,6 +190,15 @@ export function presentWebhook(row: WebhookRow, nowMs: number): z.input<typeof w
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };
+}
+
+/** None when they do not open: an endpoint whose SECRET_KEY is lost can still be looked at, changed and deleted. */
+function shownHeaders(stored: StoredHeaders, box: Pick<SecretBox, 'open'>): Record<string, string> {
+  try {
+    return { ...openHeaders(stored, box) };
+  } catch {
+    return {};
+  }
 }
 
 export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema> {

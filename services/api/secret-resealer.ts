@@ -1,12 +1,15 @@
 import type { Pool } from 'pg';
 import type { Log } from '../../shared/runtime/log.ts';
+import { openHeaders, sealHeaders } from '../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../shared/runtime/secret-box.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { listSecrets, replaceSecrets, type SecretsRow } from './store/webhook-secrets.ts';
 
-/** Another api that still runs with an earlier key as its own may seal with it until it is started anew. */
+/** Another api that still runs with an earlier key as its own may seal with it until it is started again. */
 const ROUND_MS = 60_000;
+/** Without earlier keys only an older api that still runs can leave something to do: headers in clear. */
+const QUIET_ROUND_MS = 60 * 60_000;
 const PAGE = 200;
 
 export interface ResealerDeps {
@@ -16,7 +19,8 @@ export interface ResealerDeps {
 }
 
 /**
- * Seals endpoints' secrets with the current key, so that an earlier one can be taken away. Several may do so at once.
+ * Seals endpoints' secrets and headers with the current key, so that an earlier one can be taken away. Headers that an earlier
+ * version kept in clear are sealed too. Several may do so at once.
  *
  * @returns how many endpoints were changed, and how many could not be, because a secret of theirs opens with no key
  */
@@ -28,12 +32,15 @@ export async function resealSecrets({
   let resealed = 0;
   let left = 0;
   const reseal = async (row: SecretsRow): Promise<void> => {
-    if (row.secrets.every(({ ciphertext }) => box.isCurrent(ciphertext))) return;
-    const sealed = row.secrets.map((secret) => ({
+    const areSecretsCurrent = row.secrets.every(({ ciphertext }) => box.isCurrent(ciphertext));
+    const areHeadersCurrent = typeof row.headers === 'string' && box.isCurrent(row.headers);
+    if (areSecretsCurrent && areHeadersCurrent) return;
+    const secrets = row.secrets.map((secret) => ({
       ...secret,
       ciphertext: box.seal(box.open(secret.ciphertext)),
     }));
-    if (await replaceSecrets(pool, row, sealed)) resealed += 1;
+    const headers = sealHeaders(openHeaders(row.headers, box), box);
+    if (await replaceSecrets(pool, row, { secrets, headers })) resealed += 1;
     else left += 1;
   };
   let page: SecretsRow[] = [];
@@ -55,8 +62,8 @@ export async function resealSecrets({
   return { resealed, left };
 }
 
-/** For as long as earlier keys are accepted. Its last line says when they are no longer needed for endpoints. */
-export function createSecretResealer(deps: ResealerDeps): Worker {
+/** Its last line says when earlier keys are no longer needed for endpoints. */
+export function createSecretResealer(deps: ResealerDeps & { readonly hasEarlierKeys: boolean }): Worker {
   return {
     name: 'secret-resealer',
     async run(signal) {
@@ -66,7 +73,7 @@ export function createSecretResealer(deps: ResealerDeps): Worker {
         } catch (error) {
           deps.log.warn('secrets.not_read', { error });
         }
-        await sleep(ROUND_MS, signal);
+        await sleep(deps.hasEarlierKeys ? ROUND_MS : QUIET_ROUND_MS, signal);
       }
     },
   };

@@ -304,6 +304,25 @@ test('after a rotation the old secret signs for a day beside the new one', async
   expect(await secrets()).toHaveLength(5);
 });
 
+test('headers are kept sealed, and those that an earlier version kept in clear are sealed too', async () => {
+  const { json } = await subscribe({ headers: { 'x-token': 'hush' } });
+  expect(json.headers).toEqual({ 'x-token': 'hush' });
+  const stored = async () => {
+    const { rows } = await api.pool.query('select headers from webhooks where id = $1', [json.id]);
+    return rows[0].headers;
+  };
+  expect(JSON.parse(api.box.open(await stored()))).toEqual({ 'x-token': 'hush' });
+  const patched = await api.call('PATCH', `/webhooks/${json.id}`, {
+    key: account.key,
+    body: { headers: { 'x-token': 'psst' } },
+  });
+  expect(patched.json.headers).toEqual({ 'x-token': 'psst' });
+  expect(JSON.stringify(await stored())).not.toContain('psst');
+  await api.pool.query('update webhooks set headers = $2 where id = $1', [json.id, { 'x-token': 'clear' }]);
+  await resealSecrets({ pool: api.pool, box: api.box, log: silentLog });
+  expect(JSON.parse(api.box.open(await stored()))).toEqual({ 'x-token': 'clear' });
+});
+
 test('secrets sealed with an earlier key are sealed anew, and those that open with none are left and told', async () => {
   const { json } = await subscribe({});
   const { json: rotated } = await api.call('POST', `/webhooks/${json.id}/rotate-secret`, {

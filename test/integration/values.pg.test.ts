@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RowShape, RowTexts } from '../../shared/domain/row-shape.ts';
 import { quoteIdent, quoteLiteral } from '../../shared/postgres/quote.ts';
+import { Session } from '../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { doubleText } from '../../shared/values/float-text.ts';
 import { readJsonMembers } from '../../shared/values/json-members.ts';
@@ -83,7 +84,7 @@ beforeAll(async () => {
   for (const setting of HOSTILE_DEFAULTS) {
     await setUp.query(`alter database ${quoteIdent(database.name)} set ${setting}`);
   }
-  session = new pg.Client({ connectionString: database.url, options: TEXT_SESSION_OPTIONS, types: rawTypes });
+  session = new Session({ connectionString: database.url, options: TEXT_SESSION_OPTIONS, types: rawTypes });
   await session.connect();
 });
 

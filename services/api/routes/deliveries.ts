@@ -8,6 +8,7 @@ import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatPosition, parseEventId, parsePosition } from '../../../shared/domain/position.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { awaitApplied } from '../await-applied.ts';
@@ -30,6 +31,7 @@ export interface DeliveryDeps {
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
   readonly eventRetentionDays: number;
+  readonly secretBox: Pick<SecretBox, 'open'>;
   readonly now: () => number;
 }
 
@@ -107,7 +109,10 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           });
         });
         await awaitApplied(pool, webhook.id);
-        return answerJson(200, presentWebhook(await requireWebhook(accountId, webhook.id), deps.now()));
+        return answerJson(
+          200,
+          presentWebhook(await requireWebhook(accountId, webhook.id), deps.now(), deps.secretBox),
+        );
       },
     }),
     defineRoute({

@@ -7,6 +7,7 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import { sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { awaitApplied } from '../await-applied.ts';
@@ -56,7 +57,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const read = { access: 'webhooks:read', account: 'any' } as const;
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
-    answerJson(200, presentWebhook(known(row, id), deps.now()));
+    answerJson(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
   const shown = { 200: { description: 'The endpoint.', schema: webhookSchema } };
 
   return [
@@ -89,7 +90,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             url: body.url,
             events: [...new Set(body.events)],
             description: body.description,
-            headers: body.headers,
+            headers: sealHeaders(body.headers, deps.secretBox),
             maxInFlight: body.max_in_flight,
             rateLimit: body.rate_limit,
             batch: body.batch,
@@ -99,7 +100,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             cursor,
             handOff,
           });
-          const webhook = presentWebhook(known(row, 'new'), deps.now());
+          const webhook = presentWebhook(known(row, 'new'), deps.now(), deps.secretBox);
           await recordAudit(db, {
             accountId: account,
             actor: actorOf(caller),
@@ -123,7 +124,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           `webhooks:${accountId ?? '*'}`,
           query,
           (after, limit) => listWebhooks(pool, accountId, after, limit),
-          (row) => presentWebhook(row, deps.now()),
+          (row) => presentWebhook(row, deps.now(), deps.secretBox),
         ),
     }),
     defineRoute({
@@ -143,7 +144,8 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
       async handle({ param, body, accountId, caller }) {
-        const { url, events, description, headers, batch, order } = body;
+        const { url, events, description, batch, order } = body;
+        const headers = body.headers === undefined ? undefined : sealHeaders(body.headers, deps.secretBox);
         const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
         const change = { url, events, description, headers, batch, order, ...limits };
         const row = await inTransaction(pool, async (db) => {
@@ -237,7 +239,10 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           const secret = newSecret();
           const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
           await record(db, known(row, param('id')), caller, 'webhook.secret_rotated');
-          return answerJson(200, { ...presentWebhook(known(row, param('id')), deps.now()), secret });
+          return answerJson(200, {
+            ...presentWebhook(known(row, param('id')), deps.now(), deps.secretBox),
+            secret,
+          });
         });
         // A receiver may take up the new secret with the answer, and forget the old one.
         await awaitApplied(pool, param('id'));

@@ -1,6 +1,7 @@
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { Place } from './place.ts';
 
 export interface SealedSecret {
@@ -22,7 +23,7 @@ export interface WebhookRow {
   url: string;
   events: string[];
   description: string | null;
-  headers: Record<string, string>;
+  headers: StoredHeaders;
   max_in_flight: number;
   rate_limit: number | null;
   batch: WebhookBatch | null;
@@ -62,7 +63,8 @@ export interface NewWebhook {
   readonly url: string;
   readonly events: readonly string[];
   readonly description: string | null;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Sealed. */
+  readonly headers: string;
   readonly maxInFlight: number;
   /** Requests a second; null for no limit. */
   readonly rateLimit: number | null;
@@ -146,7 +148,8 @@ export interface WebhookChange {
   readonly events: readonly string[] | undefined;
   /** Null takes it away. */
   readonly description: string | null | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
+  /** Sealed. */
+  readonly headers: string | undefined;
   readonly maxInFlight: number | undefined;
   /** Null takes it away. */
   readonly rateLimit: number | null | undefined;

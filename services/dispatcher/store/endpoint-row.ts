@@ -1,6 +1,7 @@
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { openHeaders, type StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Endpoint, SigningKey } from '../deliver/endpoint.ts';
 import { HEALTHY, isOpen } from '../deliver/endpoint-health.ts';
@@ -17,7 +18,7 @@ export interface EndpointRow {
   account_id: string;
   url: string;
   events: string[];
-  headers: Record<string, string>;
+  headers: StoredHeaders;
   max_in_flight: number;
   rate_limit: number | null;
   delivery_order: 'record' | 'strict';
@@ -37,7 +38,7 @@ export interface EndpointRow {
 }
 
 /**
- * An endpoint whose secret does not open has no keys and gets nothing: its events are kept until the operator has
+ * An endpoint whose secret or headers do not open has no keys and gets nothing: its events are kept until the operator has
  * set the right key, and no other endpoint is held up by it.
  */
 export function toEndpoint(
@@ -45,6 +46,7 @@ export function toEndpoint(
   box: Pick<SecretBox, 'open'>,
   log: Pick<Log, 'error'>,
 ): Endpoint {
+  const { keys, headers } = openSecrets(row, box, log);
   const { handoff_snapshot: snapshot, handoff_until_lsn: untilLsn } = row;
   const health = {
     failuresInRow: row.failures_in_row,
@@ -57,7 +59,7 @@ export function toEndpoint(
       id: row.id,
       accountId: row.account_id,
       url: row.url,
-      headers: row.headers,
+      headers,
       selection: {
         patterns: row.events,
         handOff:
@@ -73,7 +75,7 @@ export function toEndpoint(
           : { maxEvents: row.batch.max_events, maxWaitMs: row.batch.max_wait_ms },
       order: row.delivery_order,
       isActive: row.status === 'active',
-      keys: openKeys(row, box, log),
+      keys,
       settingsVersion: row.settings_version,
       cursorEpoch: row.cursor_epoch,
     },
@@ -84,12 +86,17 @@ export function toEndpoint(
   };
 }
 
-function openKeys(row: EndpointRow, box: Pick<SecretBox, 'open'>, log: Pick<Log, 'error'>): SigningKey[] {
+function openSecrets(
+  row: EndpointRow,
+  box: Pick<SecretBox, 'open'>,
+  log: Pick<Log, 'error'>,
+): { keys: SigningKey[]; headers: Readonly<Record<string, string>> } {
   try {
-    return row.secrets.map((secret) => ({
+    const keys = row.secrets.map((secret) => ({
       key: secretToKey(box.open(secret.ciphertext)),
       expiresAtMs: secret.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(secret.expires_at),
     }));
+    return { keys, headers: openHeaders(row.headers, box) };
   } catch (error) {
     log.error('endpoint.secret_not_opened', {
       endpointId: row.id,
@@ -97,6 +104,6 @@ function openKeys(row: EndpointRow, box: Pick<SecretBox, 'open'>, log: Pick<Log,
         'start the dispatcher with the SECRET_KEY of the api that made the endpoint, or rotate its secret',
       error,
     });
-    return [];
+    return { keys: [], headers: {} };
   }
 }
