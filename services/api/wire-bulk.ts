@@ -2,6 +2,9 @@ import { z } from 'zod';
 
 /** The JSON of bulk operations that leaves, as schemas. */
 
+/** Enough to see what is wrong with a file. */
+export const MAX_BAD_LINES = 20;
+
 const moment = z.string().meta({ format: 'date-time' });
 const count = z.int().min(0);
 
@@ -97,7 +100,24 @@ export const bulkDryRunSchema = z
 export const bulkFileSchema = z
   .strictObject({
     file_id: z.string(),
-    items: count.meta({ description: 'Lines that are not blank.' }),
+    items: count.meta({ description: 'Lines that are not blank, without the header.' }),
+    ids: count.meta({
+      description:
+        'Lines that can be an ID, of `resource` where the upload names it. The others become failed items.',
+    }),
+    bad_lines: z
+      .array(
+        z.strictObject({
+          line: z.int().min(1),
+          code: z.enum(['too_long', 'quotes', 'columns', 'invalid_id']),
+          detail: z.string(),
+        }),
+      )
+      .meta({ description: `The first ${MAX_BAD_LINES} lines that can be no ID.` }),
+    header: z
+      .string()
+      .optional()
+      .meta({ description: 'The first line, where it is the name of a key column.' }),
     bytes: count,
     created_at: moment,
     expires_at: moment,

@@ -27,6 +27,11 @@ export function canBeNamed(key: readonly ColumnDescription[]): boolean {
   );
 }
 
+/** What is no ID of any key: a failed item, as `readItemId` makes them. */
+export function badItem(text: string, message: string, line: number): ListedItem {
+  return { id: showable(text), code: 'invalid_id', message, line };
+}
+
 /**
  * An ID as the key it names, in the one spelling that PostgreSQL gives it, so that `7` and `007` are the same item.
  * One that no row can have becomes a failed item rather than an error: the others shall go on.

@@ -4,6 +4,7 @@ import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { createJsonScan, type JsonScan } from './json-scan.ts';
 import { requireGoodTexts } from './require-good-texts.ts';
+import { requireUtf8 } from './require-utf8.ts';
 import { settleNumbers } from './settle-numbers.ts';
 
 /** What a JSON body may cost. */
@@ -50,18 +51,11 @@ export async function readJsonBody(request: IncomingMessage, limits: BodyLimits)
 const LARGE_CHARACTERS = 100_000;
 
 function requireJson({ headers }: IncomingMessage): void {
-  const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
+  const [type = ''] = (headers['content-type'] ?? '').toLowerCase().split(';');
   if (!/^application\/([\w.-]+\+)?json$/.test(type.trim())) {
     throw new AppError('unsupported_media_type', 'Send JSON, with Content-Type: application/json.');
   }
-  const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith('charset='));
-  if (charset !== undefined && !['utf-8', '"utf-8"', 'utf8'].includes(charset.slice('charset='.length))) {
-    throw new AppError('unsupported_media_type', 'Send the JSON in UTF-8.');
-  }
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new AppError('unsupported_media_type', 'Send the body without a Content-Encoding.');
-  }
+  requireUtf8(headers);
 }
 
 function readBytes(

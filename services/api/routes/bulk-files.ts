@@ -1,15 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
+import { z } from 'zod';
+import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
+import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
+import { countIds, type IdCount } from '../bulk/count-ids.ts';
 import { createPlaces } from '../bulk/places.ts';
+import { whileSourceAnswers } from '../bulk/while-source-answers.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson } from '../http/answer.ts';
 import { readUpload } from '../http/read-upload.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
+import { requireUtf8 } from '../http/require-utf8.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { invalid } from '../http/validate.ts';
 import { insertBulkFile } from '../store/bulk-files.ts';
 import { bulkFileSchema } from '../wire-bulk.ts';
 import type { BulkDeps } from './bulk.ts';
@@ -33,45 +40,54 @@ function tooManyUploads(): AppError {
 }
 
 /** `POST /bulk/files`: more IDs than a body may hold. */
-export function bulkFileRoutes({ storage, requestLimits }: BulkFileDeps): Route[] {
+export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: BulkFileDeps): Route[] {
   const places = createPlaces(UPLOAD_PLACES);
+  const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
+    const resource = name === undefined ? undefined : findResource(catalog, name);
+    return resource && whileSourceAnswers(() => loadBulkTable(bulkSource, resource));
+  };
   return [
     defineRoute({
       method: 'POST',
       path: '/bulk/files',
-      summary: 'Upload IDs, one per line, for a bulk operation',
+      summary: 'Upload IDs, one per line or as CSV of one column, in UTF-8, for a bulk operation',
       access: 'bulk:write',
       account: 'one',
       creates: true,
       rawBody: 'text/plain',
+      query: z.strictObject({
+        resource: z
+          .enum(catalog.resources.map(({ name }) => name))
+          .optional()
+          .meta({ description: 'Each line is checked to be an ID of this resource.' }),
+      }),
       answers: { 201: { description: 'The file, kept for seven days.', schema: bulkFileSchema } },
-      async handle({ accountId: named, incoming, once }) {
+      async handle({ accountId: named, query, incoming, once }) {
         const accountId = oneAccount(named);
+        requireUtf8(incoming.headers);
         const leave = places.take(accountId);
         if (leave === undefined) throw tooManyUploads();
         const id = newId('file');
         const path = `bulk-files/${id}`;
-        const { bytes, items, sha256 } = await store(incoming, requestLimits, storage, path).finally(leave);
+        const { bytes, sha256, ...count } = await Promise.resolve(tableOf(query.resource))
+          .then((table) => store(incoming, requestLimits, { storage, path, catalog, table }))
+          .finally(leave);
         let isKept = false;
         try {
           return await once(
             async (db) => {
-              if (items === 0) {
-                throw new AppError('invalid', 'The file holds no ID; send one per line.', {
-                  errors: [{ pointer: '', detail: 'holds no ID' }],
-                });
-              }
-              const row = await insertBulkFile(db, { id, accountId, path, bytes, items });
+              requireIds(count);
+              const row = await insertBulkFile(db, { id, accountId, path, bytes, items: count.items });
               isKept = true;
               return answerJson(201, {
                 file_id: row.id,
-                items,
+                ...count,
                 bytes,
                 created_at: row.created_at.toISOString(),
                 expires_at: row.expires_at.toISOString(),
               });
             },
-            { sha256 },
+            query.resource === undefined ? { sha256 } : { sha256, resource: query.resource },
           );
         } catch (error) {
           isKept = false;
@@ -85,17 +101,34 @@ export function bulkFileRoutes({ storage, requestLimits }: BulkFileDeps): Route[
   ];
 }
 
-/** Streams the body to storage and counts its IDs on the way. @throws AppError `too_large`, `timed_out`, `malformed` */
+/** @throws AppError `invalid` for a file that no job could do anything with */
+function requireIds({ items, ids, bad_lines: badLines }: IdCount): void {
+  if (ids > 0) return;
+  const detail = items === 0 ? 'holds no ID; send one per line' : 'holds no line that can be an ID';
+  throw invalid([
+    { pointer: '', detail },
+    ...badLines.map(({ line, detail }) => ({ pointer: '', detail: `line ${line}: ${detail}` })),
+  ]);
+}
+
+/** Where an upload goes, and what its lines are to be. */
+interface Destination {
+  readonly storage: Storage;
+  readonly path: string;
+  readonly catalog: Catalog;
+  readonly table: BulkTable | undefined;
+}
+
+/**
+ * Streams the body to storage and reads its IDs on the way; nothing is left there of what is refused.
+ *
+ * @throws AppError `too_large`, `timed_out`, `malformed`, `invalid`
+ */
 async function store(
   incoming: IncomingMessage,
   limits: RequestLimits,
-  storage: Storage,
-  path: string,
-): Promise<{ bytes: number; items: number; sha256: string }> {
-  const encoding = incoming.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new AppError('unsupported_media_type', 'Send the file without a Content-Encoding.');
-  }
+  { storage, path, ...ids }: Destination,
+): Promise<IdCount & { bytes: number; sha256: string }> {
   const tooLarge = () => new AppError('too_large', `A file of IDs may have at most ${MAX_FILE_BYTES} bytes.`);
   if (Number(incoming.headers['content-length'] ?? 0) > MAX_FILE_BYTES) throw tooLarge();
   const writer = await storage.openWriter(path);
@@ -109,13 +142,15 @@ async function store(
     }
   }
   try {
-    let items = 0;
-    for await (const lines of readIdLines(stored())) items += lines.length;
+    const count = await countIds(stored(), ids);
     if (!incoming.complete) throw new AppError('malformed', 'The body ended early.');
     await writer.commit();
-    return { bytes: writer.bytes, items, sha256: hash.digest('hex') };
+    return { ...count, bytes: writer.bytes, sha256: hash.digest('hex') };
   } catch (error) {
     await writer.abort();
+    if (error instanceof IdFileError) {
+      throw new AppError('invalid', error.message, { errors: [{ pointer: '', detail: error.message }] });
+    }
     if (error instanceof Error && 'code' in error && error.code === 'ECONNRESET') {
       throw new AppError('malformed', 'The body ended early.', { cause: error });
     }

@@ -1,3 +1,4 @@
+import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
 import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
@@ -18,6 +19,7 @@ export function judgeListingError(error: unknown, tries: number): JobFailure | u
   if (error instanceof FilterError) {
     return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
   }
+  if (error instanceof IdFileError) return { code: 'invalid_file', message: error.message };
   if (error instanceof StorageNotFoundError) {
     return { code: 'file_gone', message: 'The file of IDs is not there any more: upload it again.' };
   }

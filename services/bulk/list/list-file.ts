@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
-import { duplicateOf, readItemId } from '../../../shared/bulk/item-ids.ts';
+import { badItem, duplicateOf, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import { type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 
@@ -31,9 +31,11 @@ export async function* listFile(
     ]);
     page = [];
   };
-  for await (const lines of readIdLines(file)) {
-    for (const { line, text } of lines) {
-      const item = readItemId(text, table.key, line);
+  const names = table.key.map(({ name }) => name);
+  for await (const lines of readIdLines(file, { names })) {
+    for (const { line, text, fault } of lines) {
+      const item =
+        fault === undefined ? readItemId(text, table.key, line) : badItem(text, fault.detail, line);
       page.push({ line, id: 'key' in item ? showItemId(item.key) : null, item: JSON.stringify(item) });
       if (page.length >= PAGE_LINES) await flush();
     }

@@ -1,0 +1,46 @@
+import type { z } from 'zod';
+import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { readItemId } from '../../../shared/bulk/item-ids.ts';
+import { type IdLine, readIdLines } from '../../../shared/bulk/read-id-lines.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { type bulkFileSchema, MAX_BAD_LINES } from '../wire-bulk.ts';
+
+/** What a file of IDs holds, as its upload is answered. */
+export type IdCount = Pick<z.input<typeof bulkFileSchema>, 'items' | 'ids' | 'bad_lines' | 'header'>;
+
+/**
+ * Reads a file of IDs to its end and counts what it holds. Without a table its IDs may be those of any resource.
+ *
+ * @throws IdFileError
+ */
+export async function countIds(
+  chunks: AsyncIterable<Buffer>,
+  { catalog, table }: { readonly catalog: Catalog; readonly table: BulkTable | undefined },
+): Promise<IdCount> {
+  const names = table?.resource.key ?? catalog.resources.flatMap(({ key }) => key);
+  const badLines: IdCount['bad_lines'] = [];
+  let items = 0;
+  let bad = 0;
+  let header: string | undefined;
+  const onHeader = (text: string) => {
+    header = text;
+  };
+  for await (const lines of readIdLines(chunks, { names, onHeader })) {
+    items += lines.length;
+    for (const line of lines) {
+      const fault = line.fault ?? faultOf(line, table);
+      if (fault === undefined) continue;
+      bad += 1;
+      if (bad <= MAX_BAD_LINES) badLines.push({ line: line.line, ...fault });
+    }
+  }
+  return { items, ids: items - bad, bad_lines: badLines, ...(header === undefined ? {} : { header }) };
+}
+
+function faultOf({ text }: IdLine, table: BulkTable | undefined) {
+  if (table === undefined) return text === '' ? EMPTY : undefined;
+  const item = readItemId(text, table.key);
+  return 'key' in item ? undefined : { code: 'invalid_id' as const, detail: item.message ?? 'is no ID' };
+}
+
+const EMPTY = { code: 'invalid_id', detail: 'is empty' } as const;
