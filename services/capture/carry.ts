@@ -23,6 +23,7 @@ import { type LastLot, lingerMs } from './publish/linger.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { SessionConfig, SessionDeps } from './session.ts';
 import { beat } from './source/heartbeat.ts';
+import { noteRelations } from './source/note-relations.ts';
 import { pollSnapshots, readSnapshot } from './source/poll-snapshots.ts';
 import { isToldAlready } from './source/reset-message.ts';
 import type { WalStream } from './source/stream.ts';
@@ -138,6 +139,11 @@ export async function carry(
     },
   });
 
+  const noteRelation = noteRelations({
+    resourceOf: tables.resourceOf,
+    widenXid: (xid) => widenXid(xid, settling.xmax),
+    watch,
+  });
   let publishedPassedLsn = -1n;
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
@@ -229,6 +235,7 @@ export async function carry(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,
         );
+        noteRelation(message);
       }
       if (!isEmpty(batch) || isStateDue()) await publish();
       else if (entries.length === 0) await doorbell.wait(waitMs(dueAtMs()), signal);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { accountPartition } from '../../shared/domain/account-partition.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
 import type { ReadChange } from '../support/change-reader.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -18,6 +19,9 @@ const SCHEMA = `
   alter table app.lines alter column big set storage external;
   create unique index lines_key on app.lines (account_id, id);
   alter table app.lines replica identity using index lines_key;
+  create type app.spot as (x int, y int, name text);
+  create table app.places (id bigint primary key, account_id text not null, spot app.spot);
+  create table app.marks (id bigint primary key, account_id text not null);
 `;
 
 const CATALOG = `
@@ -26,23 +30,33 @@ resources:
   parts: { table: app.parts, event: part, key: [id, region], account: account_id }
   items: { table: app.items, event: item, key: [id], account: account_id }
   lines: { table: app.lines, event: line, key: [account_id, id], account: account_id }
+  places: { table: app.places, event: place, key: [id], account: account_id }
+  marks: { table: app.marks, event: mark, key: [id], account: account_id }
 `;
 
 const PARTITIONS = 12;
+/** Where the rows of all these tests are told, and each reset among them in its place. */
+const PARTITION = accountPartition('acme', PARTITIONS);
 
 let world: CaptureWorld;
 let seenCount = 0;
+let markCount = 0;
 
 beforeAll(async () => {
   world = await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG });
   await world.start();
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
-beforeEach(() => {
+/** What was done before has come by on every partition: a reset is told on each, behind it. */
+beforeEach(async () => {
+  markCount += 1;
+  await run('truncate app.marks');
+  const marks = () => world.reader.changes.filter(({ resource }) => resource === 'marks');
+  await waitFor('the mark on each partition', () => marks().length >= markCount * PARTITIONS);
   seenCount = world.reader.changes.length;
 });
 
-/** In the feed's order: rows, or resets; a reset that an earlier test has caused may come at any time. */
+/** In the feed's order: rows, or resets. One that an earlier test has caused may still be announced. */
 async function newChanges(count: number, isWanted = isRow): Promise<ReadChange[]> {
   const found = () => world.reader.changes.slice(seenCount).filter(isWanted);
   await waitFor(`${count} changes`, () => found().length >= count);
@@ -74,10 +88,11 @@ test('the truncation of a root, of several tables, and one that cascades are tol
   await run('truncate app.parts');
   await run('truncate app.parts, app.lines');
   await run('truncate app.items cascade');
-  const told = await newChanges(5 * PARTITIONS, ({ resetReason }) => resetReason === 'table_truncated');
-  const inOrder = told
-    .filter(({ partition }) => partition === 0)
-    .map(({ op, resource, index }) => `${op} ${resource} ${index}`);
+  const told = await newChanges(
+    5,
+    ({ resetReason, partition }) => resetReason === 'table_truncated' && partition === PARTITION,
+  );
+  const inOrder = told.map(({ op, resource, index }) => `${op} ${resource} ${index}`);
   expect(inOrder.slice(0, 1)).toEqual(['truncate parts 0']);
   expect(inOrder.slice(1, 3).toSorted()).toEqual(['truncate lines 1', 'truncate parts 0']);
   expect(inOrder.slice(3).toSorted()).toEqual(['truncate items 0', 'truncate lines 1']);
@@ -88,7 +103,10 @@ test('a partition that came later, and was not prepared, resets the feed in plac
   await run(`insert into app.parts values (2, 'acme', 'as', 'n')`);
   await run(`update app.parts set note = 'm' where id = 2`);
   await run(`delete from app.parts where id = 2`);
-  const seen = () => world.reader.changes.slice(seenCount).filter(({ resource }) => resource === 'parts');
+  const seen = () =>
+    world.reader.changes
+      .slice(seenCount)
+      .filter(({ resource, partition }) => resource === 'parts' && partition === PARTITION);
   // It may have got its identity ahead of the delete, which then says whose row it was.
   await waitFor('the end of the row', () =>
     seen().some(({ op, resetReason }) => op === 'delete' || resetReason === 'record_unknown'),
@@ -99,6 +117,20 @@ test('a partition that came later, and was not prepared, resets the feed in plac
   ]);
   const prepared = `select from pg_class where oid = 'app.parts_as'::regclass and relreplident = 'f'`;
   await waitFor('its replica identity', async () => (await run(prepared)).rowCount === 1);
+});
+
+test('rows of a partition that comes and goes between two looks are told to be gone', async () => {
+  await run(`create table app.parts_af partition of app.parts for values in ('af')`);
+  await run(`insert into app.parts values (3, 'acme', 'af', 'n')`);
+  await run(`drop table app.parts_af`);
+  const told = () =>
+    world.reader.changes
+      .slice(seenCount)
+      .filter(({ resource, partition }) => resource === 'parts' && partition === PARTITION)
+      .map(({ op, resetReason }) => resetReason ?? op);
+  await waitFor('the row, and a reset behind it', () =>
+    told().slice(told().indexOf('insert')).includes('partition_changed'),
+  );
 });
 
 test('under an index identity a delete carries the index’s columns, and a large value that did not change is named', async () => {
@@ -145,10 +177,10 @@ test('an update that changes nothing is one change', async () => {
   expect(await newChanges(1)).toMatchObject([{ op: 'update', before: { id: '1' }, after: { id: '1' } }]);
 });
 
-/** The resources told to begin anew since the test began, each on every partition. */
+/** The resources told to begin again since the test began, each on every partition. */
 function resets(): string[] {
   const told = world.reader.changes.slice(seenCount).filter(({ op }) => op === 'truncate');
-  return told.filter(({ partition }) => partition === 0).map(({ resource }) => resource);
+  return told.filter(({ partition }) => partition === PARTITION).map(({ resource }) => resource);
 }
 
 test('a table that was dropped and made again is told, when it is gone from the publication and when it is back', async () => {
@@ -156,8 +188,16 @@ test('a table that was dropped and made again is told, when it is gone from the 
   await run(`create table app.lines (account_id text, id bigint, primary key (account_id, id))`);
   await waitFor('the first reset', () => resets().includes('lines'));
   await run(`insert into app.lines values ('acme', 1)`);
+  const { rows } = await world.pool.query<{ at: string }>(
+    `select (pg_current_wal_lsn() - '0/0')::text as at`,
+  );
   await world.prepare();
-  await waitFor('the second reset', () => resets().filter((name) => name === 'lines').length === 2);
+  await waitFor('a reset behind what brought it back', () =>
+    world.reader.changes.some(
+      ({ op, resource, commitLsn }) =>
+        op === 'truncate' && resource === 'lines' && commitLsn > BigInt(rows[0]?.at ?? 0),
+    ),
+  );
   await run(`insert into app.lines values ('acme', 2)`);
   await waitFor('the row', () =>
     world.reader.changes.some(({ resource, after }) => resource === 'lines' && after?.id === '2'),
@@ -167,7 +207,7 @@ test('a table that was dropped and made again is told, when it is gone from the 
       .at(-1)
       ?.tables?.map(({ resource }) => resource)
       .toSorted(),
-  ).toEqual(['items', 'lines', 'parts']);
+  ).toEqual(['items', 'lines', 'marks', 'parts', 'places']);
 });
 
 test('a table that was swapped while nobody looked is told by the next instance', async () => {
@@ -179,4 +219,37 @@ test('a table that was swapped while nobody looked is told by the next instance'
   await world.prepare();
   await world.start();
   await waitFor('the reset', () => resets().includes('items'));
+});
+
+test('attributes of a composite type that were dropped, renamed and added ahead of a backlog hold up nothing', async () => {
+  await run(`insert into app.places values (1, 'acme', (1, 2, 'a'))`);
+  await newChanges(1, ({ resource }) => resource === 'places');
+  await world.endAll();
+  await run(`insert into app.places values (2, 'acme', (3, 4, 'b'))`);
+  await run(`update app.places set spot = (5, 6, 'c') where id = 1`);
+  await run(`alter type app.spot drop attribute y`);
+  await run(`insert into app.places values (3, 'acme', (7, 'd'))`);
+  await run(`alter type app.spot rename attribute x to longitude`);
+  await run(`alter type app.spot add attribute height numeric`);
+  await run(`insert into app.places values (4, 'acme', (8, 'e', 1.5))`);
+  await run(`insert into app.marks values (1, 'acme')`);
+  await world.start();
+  const own = () => world.reader.changes.slice(seenCount).filter(({ partition }) => partition === PARTITION);
+  await waitFor('the other resource', () =>
+    own().some(({ op, resource }) => op === 'insert' && resource === 'marks'),
+  );
+  const told = () => own().filter(({ resource }) => resource === 'places');
+  await waitFor('a reset with its reason', () => told().some(({ op }) => op === 'truncate'));
+  await run(`insert into app.places values (5, 'acme', (9, 'f', 2.5))`);
+  await waitFor('the feed to go on', () => told().some(({ after }) => after?.id === '5'));
+  expect(told().map(({ resetReason, after }) => resetReason ?? after?.id)).toEqual([
+    '1',
+    '2',
+    '1',
+    '3',
+    '4',
+    'type_changed',
+    '5',
+  ]);
+  expect(told().at(-1)?.after?.spot).toContain('2.5');
 });

@@ -95,7 +95,9 @@ test('a former value that the record never had tells of a lost change, digit for
   expect(found).toEqual(['an earlier change of n is missing (evt_1)']);
 });
 
-test('after a reset nobody can know the records', () => {
+test('after a reset nobody can know the records, and why is said', () => {
+  const data = '{"reason":"table_truncated","resources":["notes"]}';
+  expect(() => apply('x', { type: 'feed.reset', key: 'null', data })).toThrow(/notes .*\(table_truncated\)/);
   expect(() => apply('x', { type: 'feed.reset', key: 'null' })).toThrow(CouldNotTellError);
 });
 

@@ -28,7 +28,7 @@ export function applyEvent(
 ): void {
   if (event.type === 'feed.reset') {
     throw new CouldNotTellError(
-      `the feed was reset for ${event.resource} after the export: take a new export, and verify that one`,
+      `the feed was reset for ${event.resource} after the export${reasonOf(event)}: take a new export, and verify that one`,
     );
   }
   const resource = findResource(catalog, event.resource);
@@ -89,4 +89,10 @@ function printInOrder(members: ReadonlyMap<string, string>, order: readonly stri
     ...[...members.keys()].filter((name) => !order.includes(name)),
   ];
   return `{${names.map((name) => `${JSON.stringify(name)}:${members.get(name)}`).join(',')}}`;
+}
+
+/** `data.reason` of a reset, as ` (table_truncated)`; empty for one of an earlier version, which gives none. */
+function reasonOf({ data }: PulledEvent): string {
+  const reason = membersOf(data).get('reason');
+  return reason === undefined ? '' : ` (${JSON.parse(reason)})`;
 }

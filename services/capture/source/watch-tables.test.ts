@@ -125,3 +125,47 @@ test('what a session announced before it ended is not told again by the announce
   // Told for another reason than the table's form, which stays.
   expect(isToldAlready({ ...reset, former: identity }, identity)).toBe(false);
 });
+
+test('a partition that was filled and dropped between two looks is told, once the source shows it gone', async () => {
+  const told = table({ kind: 'p', files: [] });
+  const { watch, announced, tables, identities } = setUp({ items: told }, { items: formOf('items', told) });
+  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.look();
+  expect(announced).toEqual([]);
+  tables.items = { ...told, snapshot: '101:101:' };
+  await watch.look();
+  expect(announced.flat()).toMatchObject([{ resource: 'items', reason: 'partition_changed' }]);
+  identities.set('items', announced[0]?.[0]?.identity ?? '');
+  await watch.look();
+  expect(announced).toHaveLength(1);
+});
+
+test('a partition that is there is taken along, and told by its form when it goes', async () => {
+  const link = { xid: 100, isCreation: true };
+  const leaf = { ...table({ oid: 50 }).files[0], file: 50, links: [link] } as TableFacts['files'][number];
+  const told = table({ kind: 'p', files: [] });
+  const filled = { ...told, snapshot: '101:101:', files: [leaf] };
+  const { watch, announced, tables, identities } = setUp({ items: filled }, { items: formOf('items', told) });
+  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.look();
+  expect(announced).toEqual([]);
+  expect(identities.get('items')).toBe(formOf('items', filled));
+  // Its rows come again after a restart: the form has it by then.
+  tables.items = { ...told, snapshot: '102:102:' };
+  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.look();
+  identities.set('items', announced[0]?.[0]?.identity ?? '');
+  await watch.look();
+  expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
+});
+
+test('a partition that was emptied between two looks is told', async () => {
+  const link = { xid: 100, isCreation: true };
+  const leaf = { ...table({ oid: 50 }).files[0], file: 51, links: [link] } as TableFacts['files'][number];
+  const told = table({ kind: 'p', files: [] });
+  const filled = { ...told, snapshot: '101:101:', files: [leaf] };
+  const { watch, announced } = setUp({ items: filled }, { items: formOf('items', told) });
+  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.look();
+  expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
+});

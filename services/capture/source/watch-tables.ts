@@ -1,11 +1,12 @@
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
-import { type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { type HeardLeaf, judgeLeaf } from './heard-leaves.ts';
 import { identityOf, judgeTable } from './judge-table.ts';
 import { preparePartitions } from './prepare-partitions.ts';
 import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
@@ -33,8 +34,8 @@ export interface TableWatch {
   run(signal: AbortSignal): Promise<void>;
   /** The stream describes a table again, so it may be another: looks soon. */
   lookSoon(): void;
-  /** Rows of the resource were told that went away with a partition between two looks. */
-  noteLost(resource: string): void;
+  /** The stream speaks of a partition. One that comes and goes between two looks takes rows along that were told. */
+  noteLeaf(leaf: HeardLeaf): void;
 }
 
 /**
@@ -48,7 +49,8 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   const pending = new Map<string, string>();
   /** Forms with all of their files, by the identity that stands for them. */
   const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
-  const lost = new Set<string>();
+  /** No form has these that the feed was told. */
+  let heard: readonly HeardLeaf[] = [];
   const reported = new Map<string, string>();
   const bell = createDoorbell();
 
@@ -84,9 +86,18 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     }
   };
 
+  /** With all of its files where this process made it. */
+  const toldForm = (resource: string): TableForm | undefined => {
+    const told = deps.known().get(resource);
+    const whole = wholeForms.get(resource);
+    if (told === undefined) return undefined;
+    return whole?.identity === told ? whole.form : parseTableForm(told);
+  };
+
   const lookAt = async (
     resource: Resource,
     read: TableFacts | undefined,
+    leaves: readonly HeardLeaf[],
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
     const { facts, hadRows } = await prepare(resource, read);
@@ -101,8 +112,15 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         ? verdict.reason
         : told === undefined
           ? undefined
-          : reasonBesides(hadRows, lost.has(name));
-    if (reason === undefined && verdict.kind === 'same') return undefined;
+          : reasonBesides(
+              hadRows,
+              leaves.some((leaf) => judgeLeaf(leaf, facts) === 'lost'),
+            );
+    if (reason === undefined && verdict.kind === 'same') {
+      if (told !== undefined) remember(resource, told, facts);
+      forget(leaves, facts);
+      return undefined;
+    }
     const identity = identityOf(resource, facts);
     if (reason !== undefined) {
       remember(resource, identity, facts);
@@ -111,22 +129,36 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     // What waits in the WAL is followed by the present form at a later look.
     if (pending.has(name)) return undefined;
     remember(resource, identity, facts);
+    forget(leaves, facts);
     deps.adopt(name, identity);
     return undefined;
   };
 
+  const forget = (leaves: readonly HeardLeaf[], facts: TableFacts | undefined) => {
+    heard = heard.filter((leaf) => !leaves.includes(leaf) || judgeLeaf(leaf, facts) === 'unseen');
+  };
+
   const look = async () => {
+    // Ahead of the facts: a partition that is heard of later may not be in them.
+    const leaves = heard;
     const found = await readTableFacts(db, catalog.resources, publicationName);
     const resets: AnnouncedReset[] = [];
     for (const resource of catalog.resources) {
-      const reset = await lookAt(resource, found.get(resource.name));
+      const reset = await lookAt(
+        resource,
+        found.get(resource.name),
+        leaves.filter((leaf) => leaf.resource === resource.name),
+      );
       if (reset !== undefined) resets.push(reset);
     }
     if (resets.length === 0) return;
     await announceResets(db, resets);
     for (const { resource, identity, reason } of resets) {
       pending.set(resource, identity);
-      lost.delete(resource);
+      forget(
+        leaves.filter((leaf) => leaf.resource === resource),
+        found.get(resource),
+      );
       const isPublished = found.get(resource)?.publication != null;
       log[isPublished ? 'warn' : 'error']('table.changed', {
         resource,
@@ -156,8 +188,10 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
       }
     },
     lookSoon: bell.ring,
-    noteLost(resource) {
-      lost.add(resource);
+    noteLeaf(leaf) {
+      const isKnown = ({ resource, oid }: HeardLeaf) => resource === leaf.resource && oid === leaf.oid;
+      if (toldForm(leaf.resource)?.fileOf?.[leaf.oid] !== undefined || heard.some(isKnown)) return;
+      heard = [...heard, leaf];
       bell.ring();
     },
   };
