@@ -55,7 +55,10 @@ export const bulkJobSchema = z
       description:
         'While it waits for its turn: 1 is the next of this account. Absent while its items are listed.',
     }),
-    pause_reason: z.enum(['requested', 'quota']).optional(),
+    pause_reason: z.enum(['requested', 'quota', 'handler', 'feed']).optional().meta({
+      description:
+        '`handler`: its handler is away; `feed`: the change feed is too far behind. These and `quota` end by themselves, `requested` when it is resumed.',
+    }),
     resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota.' }),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
@@ -44,8 +45,8 @@ export async function buildBulk(
   const source = stack.adopt(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',
-      // And the throttle looks now and then.
-      max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 3,
+      // And the throttle and the watch of the slot look now and then.
+      max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 4,
     }),
     (pool) => pool.end(),
   );
@@ -78,12 +79,15 @@ export async function buildBulk(
   health.metrics.gauge('tandem_bulk_pace', 'Share of their time that workers spend with the source.', () => [
     { value: throttle.pace },
   ]);
-  const deps = { ...config, throttle, control, source, storage, catalog, log, now };
+  const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
+  const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
+  const deps = { ...config, slotWatch, throttle, control, source, storage, catalog, log, now };
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),
   );
   log.info('service.listening', { port });
   return [
+    slotWatch,
     createSteward(deps),
     ...Array.from({ length: LISTERS }, (_, index) => createLister(index, owner, deps)),
     ...createChunkWorkers(owner, deps),

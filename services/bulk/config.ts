@@ -1,3 +1,5 @@
+import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
+import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import type { PressureLimits } from './pressure/judge-pressure.ts';
 
@@ -6,6 +8,9 @@ export interface BulkConfig {
   readonly controlDatabaseUrl: Secret;
   readonly storageUrl: Secret;
   readonly catalogPath: string;
+  readonly slotName: string;
+  /** With more WAL kept for the feed, running jobs pause. */
+  readonly slotThresholds: SlotThresholds;
   readonly host: string;
   readonly healthPort: number;
   /** Chunks whose rows this process changes at once. */
@@ -32,6 +37,8 @@ export function readBulkConfig(env: Env): BulkConfig {
       controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
       storageUrl: read.url('STORAGE_URL'),
       catalogPath: read.string('CATALOG'),
+      slotName: read.string('SLOT_NAME', 'tandem'),
+      slotThresholds: readSlotThresholds(read),
       host: read.string('HOST', '127.0.0.1'),
       healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
       maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { countResults, type LedgerCounts, noteResults } from '../../shared/bulk/ledger.ts';
+import type { SlotWatch } from '../../shared/catalog/slot-watch.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -12,6 +13,7 @@ import {
   leaveUncounted,
   type UnsettledChunk,
 } from './store/end-job.ts';
+import { pauseForFeed, resumeCaughtUp } from './store/pause-for-feed.ts';
 import { reportChunk } from './store/report-chunk.ts';
 import { resumeRefilled, startJobs } from './store/start-jobs.ts';
 import { unansweredItems } from './work/unanswered-items.ts';
@@ -20,12 +22,13 @@ export interface StewardDeps {
   readonly control: Pool;
   readonly source: Pool;
   readonly log: Log;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
   now(): number;
 }
 
 const ROUND_MS = 200;
 
-/** Gives jobs their turn, lets those go on whose quota is filled again, and ends those that have come to their end. */
+/** Gives jobs their turn, pauses them while the feed is too far behind, lets those go on that have what they waited for, and ends those that have come to their end. */
 export function createSteward(deps: StewardDeps): Worker {
   return {
     name: 'bulk-steward',
@@ -44,6 +47,7 @@ export async function stewardRound(deps: StewardDeps): Promise<void> {
   const { control, log, now } = deps;
   for (const jobId of await startJobs(control, now())) log.info('bulk.job_started', { jobId });
   for (const jobId of await resumeRefilled(control, now())) log.info('bulk.job_resumed', { jobId });
+  await heedFeed(deps);
   for (const jobId of await findEndingJobs(control)) {
     try {
       for (const chunk of await findUnsettledChunks(control, jobId)) await settle(chunk, deps);
@@ -53,6 +57,19 @@ export async function stewardRound(deps: StewardDeps): Promise<void> {
       // One job that can't end now is in the way of no other.
       log.warn('bulk.job_not_ended', { jobId, error });
     }
+  }
+}
+
+/** As the api refuses new jobs. What nobody can see changes nothing: jobs that run go on, and paused ones stay so. */
+async function heedFeed({ control, slotWatch, log, now }: StewardDeps): Promise<void> {
+  const sight = slotWatch.latest();
+  if (sight === undefined) return;
+  if (sight.state === 'refuse') {
+    for (const jobId of await pauseForFeed(control)) {
+      log.warn('bulk.job_paused', { jobId, reason: 'feed', reasons: sight.reasons });
+    }
+  } else {
+    for (const jobId of await resumeCaughtUp(control, now())) log.info('bulk.job_resumed', { jobId });
   }
 }
 

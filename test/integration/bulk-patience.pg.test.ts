@@ -157,3 +157,43 @@ test('an ID that no store can hold fails as an item, and a failure that repeats 
   expect(done).toMatchObject({ status: 'failed', error: { code: 'processing_failed' } });
   expect(done.error.message).toContain('22021');
 });
+
+test('a running job pauses while the source keeps too much WAL for the feed, and goes on by itself', async () => {
+  const { key, ids, sourceId } = await world.account(60);
+  const { pool } = world.api;
+  const slot = `bulk_${randomBytes(4).toString('hex')}`;
+  await pool.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
+  await using stack = new AsyncDisposableStack();
+  const drop = async () => {
+    await pool.query(
+      'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1',
+      [slot],
+    );
+  };
+  stack.defer(drop);
+  // A row that others hold keeps the job from its end.
+  const holder = stack.adopt(await pool.connect(), (client) => client.release(true));
+  await holder.query('begin');
+  await holder.query('select from documint.invoices where id = $1 for update', [ids[55]]);
+  stack.defer(
+    await world.startWorker({ SLOT_NAME: slot, SLOT_WARN_BYTES: '0', SLOT_REFUSE_BYTES: '50000000' }),
+  );
+  const jobId = await submitVoid(key, ids);
+  await waitFor('the first chunk is done', async () => (await world.status(key, jobId)).processed >= 50);
+  await pool.query(`select pg_logical_emit_message(false, 'filling', repeat('x', 60000000))`);
+  const paused = await world.until(key, jobId, 'paused');
+  expect(paused).toMatchObject({ status: 'paused', pause_reason: 'feed' });
+  expect(paused.resumes_at).toBeUndefined();
+  const restsUntil = async () =>
+    (await pool.query<{ at: Date }>('select resumes_at as at from bulk_jobs where id = $1', [jobId])).rows[0]
+      ?.at;
+  const first = await restsUntil();
+  await holder.query('rollback');
+  await waitFor('the pause lasts', async () => Number(await restsUntil()) > Number(first));
+  expect(await world.status(key, jobId)).toMatchObject({ status: 'paused', pause_reason: 'feed' });
+  expect(await world.voided(sourceId)).not.toContain(ids[55]);
+  await drop();
+  const done = await world.until(key, jobId);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 60 });
+  expect(done.pause_reason).toBeUndefined();
+});

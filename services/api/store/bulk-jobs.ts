@@ -15,7 +15,7 @@ export interface BulkJobRow {
   operation: string;
   semantics: BulkRequest['semantics'];
   status: BulkStatus;
-  pause_reason: 'requested' | 'quota' | null;
+  pause_reason: 'requested' | 'quota' | 'handler' | 'feed' | null;
   ending: string | null;
   error: { code: string; message: string } | null;
   total: string | null;
