@@ -54,6 +54,7 @@ import {
 } from './store/lease-endpoints.ts';
 import { readEvents, readPayload } from './store/read-events.ts';
 import { readParked } from './store/read-parked.ts';
+import { readRecordEvents } from './store/read-record-events.ts';
 import { recordAttempts } from './store/record-attempts.ts';
 import { saveProgress } from './store/save-progress.ts';
 
@@ -138,6 +139,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
         send: sender.send,
         readEvents: (accountId, after, limit, patterns) =>
           reads.run(accountId, () => readEvents(pool, accountId, after, limit, patterns)),
+        readRecordEvents: (accountId, record, ...range) =>
+          reads.run(accountId, () => readRecordEvents(pool, accountId, record, ...range)),
         readPayload: (accountId, { position, committedAt }) =>
           reads.run(accountId, () => readPayload(pool, accountId, position, committedAt)),
         saver,

@@ -90,22 +90,6 @@ test('a record that always fails holds back nobody else, and its later events wa
   expect(rows[0].last_error).toMatchObject({ status: 500 });
 });
 
-test('more events behind a failing one than are read ahead wait parked, and follow in order', async () => {
-  const receiver = await receive();
-  const accountId = await newAccount();
-  receiver.answer = () => 500;
-  const id = await bed.addEndpoint({ accountId, url: receiver.url });
-  await bed.addEvents(range(1_200).map((lsn) => ({ accountId, lsn, record: 1 })));
-  await bed.addEvents([{ accountId, lsn: 2_000, record: 2 }]);
-  await receiver.until('the other record', (list) => list.some((one) => recordOf(one) === 2));
-  expect(receiver.received.filter((one) => recordOf(one) === 1)).toHaveLength(1);
-  receiver.answer = () => 200;
-  await retryNow(id);
-  await untilCursor(bed, id, 2_000);
-  await receiver.until('all', (list) => list.length === 1_203);
-  expect(receiver.received.filter((one) => recordOf(one) === 1).map(numberOf)).toEqual([1, ...range(1_200)]);
-});
-
 test('events of other types are passed over, and a hand-off leaves out what the export holds', async () => {
   const receiver = await receive();
   const accountId = await newAccount();

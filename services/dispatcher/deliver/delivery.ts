@@ -23,6 +23,8 @@ export interface Delivery {
   pending: Pending | undefined;
   /** For a parked one, when it is tried next, in epoch milliseconds; 0 when it only waits for its predecessor. */
   nextAttemptAtMs: number;
+  /** For a parked one: later events of its record are in the log only, and have to be read before it may go. */
+  hasMore?: boolean;
   /** As it is parked now, when its owner asked for it again while it was under way. */
   askedAgain?: Delivery;
 }

@@ -84,6 +84,13 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
           from += 1;
         return log.slice(from, from + limit);
       },
+      readRecordEvents: async (_account, record, place, upTo, limit) => {
+        const events = log
+          .slice(Number(place.commitLsn), Number(upTo.commitLsn))
+          .filter(({ resource, recordKey }) => `${resource}/${recordKey}` === record)
+          .slice(0, limit);
+        return { events, readTo: events.length === limit ? events.at(-1)?.position : undefined };
+      },
       readPayload: async (_account, { position }) => {
         const found = log[Number(position.commitLsn) - 1];
         return found?.payload === undefined ? undefined : { payload: found.payload, type: found.type };
@@ -184,6 +191,8 @@ test.each([undefined, { maxEvents: 100, maxWaitMs: 500 }])(
     expect(cursor()).toBe(BigInt(log.length));
     expect(rows.size).toBe(0);
   },
+  // Ten hours of timers.
+  90_000,
 );
 
 test('without a limit of its own, an endpoint that is back gets one request, then ever more at once', async () => {

@@ -1,6 +1,7 @@
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
+import { createCatchUp, type ReadRecordEvents } from './catch-up.ts';
 import type { Delivery } from './delivery.ts';
 import type { Endpoint, EndpointSettings } from './endpoint.ts';
 import { isOpen } from './endpoint-health.ts';
@@ -25,6 +26,7 @@ const MAX_TIMER_MS = 60 * 60 * 1_000;
 
 export interface RunnerDeps extends AttemptDeps {
   readonly readEvents: ReadAheadDeps['readEvents'];
+  readonly readRecordEvents: ReadRecordEvents;
   readonly saver: ProgressSaver;
   /** Whether the lease is good for another request, and the process has room for it beside this endpoint's `inFlight`. */
   readonly maySend: (inFlight: number) => boolean;
@@ -79,6 +81,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     log,
   });
   const readAhead = createReadAhead({ ...deps, settings: () => settings, progress, lanes });
+  const catchUp = createCatchUp({ ...deps, settings: () => settings, progress, lanes });
 
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let isDraining = false;
@@ -178,7 +181,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   };
 
   const noteRead = (count: number) => {
-    if (count > 0) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
+    // What comes in while it drains is for the next holder, whose saves must not be overtaken by ours.
+    if (count > 0 && !isDraining) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
   };
 
   const read = async (): Promise<void> => {
@@ -191,10 +195,23 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     pump();
   };
 
+  const readBehind = async (): Promise<void> => {
+    try {
+      const parked = await catchUp.read();
+      if (!isOver && !isDraining) window.notePlaces(parked);
+    } catch (error) {
+      window.restUntil(deps.now() + STORE_RETRY_MS);
+      log.warn('events.not_read', { error });
+    }
+    pump();
+  };
+
   /** The read-ahead is full: what waits in it for a parked delivery is parked too, and the cursor goes on. */
   const spill = () => {
     if (isOpen(window.health)) return;
-    for (const delivery of readAhead.spill()) window.parkBehind(delivery);
+    const { parked, passed } = readAhead.spill();
+    for (const delivery of parked) window.parkBehind(delivery);
+    for (const delivery of passed) window.pass(delivery);
   };
 
   const mayStart = (nowMs: number): boolean =>
@@ -221,6 +238,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       spill();
       if (readAhead.isDue()) void read();
     }
+    if (!isStopped && catchUp.isDue() && nowMs >= window.health.restUntilMs) void readBehind();
     if (idleSaveAtMs > 0 && (nowMs >= idleSaveAtMs || isDraining)) {
       idleSaveAtMs = 0;
       ledger.touch();
@@ -236,7 +254,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     let atMs = idleSaveAtMs > 0 ? idleSaveAtMs : Number.POSITIVE_INFINITY;
     if (!isStopped) {
       const { restUntilMs } = window.health;
-      const hasWork = lanes.readyCount > 0 || readAhead.mayHaveMore;
+      const hasWork = lanes.readyCount > 0 || readAhead.mayHaveMore || catchUp.isDue();
       if (hasWork && restUntilMs > nowMs) atMs = Math.min(atMs, restUntilMs);
       if (hasWork && rate.nextAtMs > nowMs) atMs = Math.min(atMs, rate.nextAtMs);
       atMs = Math.min(atMs, Math.max(lanes.nextDueAtMs(nowMs), restUntilMs));

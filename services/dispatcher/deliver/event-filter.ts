@@ -1,4 +1,6 @@
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
 
 /** The parts of an endpoint that say which events it gets. */
 export interface EventSelection {
@@ -22,5 +24,17 @@ export function isInExport(
     event.xid !== 0n &&
     event.commitLsn <= handOff.untilLsn &&
     isVisible(event.xid, handOff.snapshot)
+  );
+}
+
+/** Whether an endpoint gets an event at all. */
+export function isEventWanted(
+  { patterns, handOff }: EventSelection,
+  event: Pick<LoggedEvent, 'position' | 'xid' | 'type' | 'resource'>,
+  singularOf: (resource: string) => string | undefined,
+): boolean {
+  return (
+    isTypeWanted(patterns, event.type, singularOf(event.resource)) &&
+    !isInExport({ commitLsn: event.position.commitLsn, xid: event.xid }, handOff)
   );
 }

@@ -70,7 +70,7 @@ test('what is spilled behind a parked one follows it at once when that is done',
   lanes.addParked(delivery(1, 'a', { nextAttemptAtMs: 1_000 }));
   for (const n of [2, 3, 4]) lanes.enqueue(delivery(n, 'a'));
   lanes.enqueue(delivery(5, 'b'));
-  expect(lanes.spill(2).map(numberOf)).toEqual([2, 3]);
+  expect(lanes.spill(2, 50).parked.map(numberOf)).toEqual([2, 3]);
   expect(lanes.parkedCount).toBe(3);
   const order: number[] = [];
   for (let parcel = lanes.take(1_000); parcel !== undefined; parcel = lanes.take(1_000)) {
@@ -194,7 +194,7 @@ test('in strict order a failing event holds back all records, but not what happe
   expect(lanes.take(0)).toBeUndefined();
   first.deliveries[0].nextAttemptAtMs = 100;
   lanes.park(first.deliveries[0]);
-  expect(lanes.spill(10)).toEqual([]);
+  expect(lanes.spill(10, 1)).toEqual({ parked: [], passed: [] });
   expect(lanes.take(50)).toBeUndefined();
   const told = delivery(0, 'webhook/whk_1', { position: FEED_LIMIT, nextAttemptAtMs: 20 });
   lanes.addParked(told);
@@ -229,7 +229,7 @@ test.each(modes)(
           const laneOf = ({ lane }: Delivery) => (order === 'strict' ? 'all' : lane);
           const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(laneOf))]);
           expect(busy).toHaveLength(new Set(busy).size);
-          if (roll === 9) lanes.spill(2);
+          if (roll === 9) lanes.spill(2, 50);
           const parcel = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
           if (parcel === undefined) {
             if (taken === undefined && lanes.parkedCount === 0 && lanes.readyCount === 0) break;

@@ -1,12 +1,20 @@
-import { comparePositions, FEED_LIMIT } from '../../../shared/domain/position.ts';
+import { comparePositions, FEED_LIMIT, type Position } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
 import type { Batching, DeliveryOrder } from './endpoint.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
 import type { Lane } from './lane.ts';
 import { createParcel, type Parcel } from './parcel.ts';
+import { createRecordsBehind } from './records-behind.ts';
 
 /** Parked deliveries whose time has come are looked for at most this often, so that many of them cost little. */
 const DUE_SCAN_INTERVAL_MS = 50;
+
+/** What was queued and waits behind parked ones, and is queued no more. */
+export interface Spilled {
+  readonly parked: readonly Delivery[];
+  /** Left to the log, because enough of their record is parked. */
+  readonly passed: readonly Delivery[];
+}
 
 /**
  * The deliveries of one endpoint, in a lane per record: of a lane only the first may start, and only when none of it
@@ -26,8 +34,17 @@ export interface Lanes {
   park(delivery: Delivery): void;
   /** The parcel that was taken is to be tried again as it is, behind all others that may go; its lanes stay busy. */
   giveBack(parcel: Parcel): void;
-  /** Turns queued deliveries that wait behind a parked one into parked ones, at most `limit`, and returns them. */
-  spill(limit: number): Delivery[];
+  /**
+   * Turns queued deliveries that wait behind a parked one into parked ones, at most `limit`. A record that has
+   * `limitOfRecord` of them is behind from then on: what more of it is queued is dropped.
+   */
+  spill(limit: number, limitOfRecord: number): Spilled;
+  /** Whether the record is behind, so that this event, which was not enqueued, is left to the log. */
+  pass(record: string, position: Position): boolean;
+  /** The last parked of a record that is behind, when it is its turn: first the events after it have to be read. */
+  readonly nextBehind: Delivery | undefined;
+  /** Parks what follows `last` in the log; see `RecordsBehind`. */
+  catchUp(last: Delivery, following: readonly Delivery[], upTo: Position | undefined): Delivery[];
   /** Lanes and parcels that could start now. */
   readonly readyCount: number;
   readonly parkedCount: number;
@@ -49,6 +66,9 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
   const returned: Parcel[] = [];
   /** Lanes whose first is parked and not due. */
   const waiting = new Set<Lane>();
+  /** Lanes whose first may go only when what follows it was read from the log. */
+  const unread = new Set<Lane>();
+  const behind = createRecordsBehind();
   let scanAtMs = 0;
   let parkedCount = 0;
   let queuedCharacters = 0;
@@ -71,6 +91,11 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
   const place = (lane: Lane) => {
     if (lane.isBusy || lane.isReady) return;
     const [head] = lane.parked;
+    unread.delete(lane);
+    if (head?.hasMore === true) {
+      unread.add(lane);
+      return;
+    }
     if (head === undefined && lane.queued.length === 0) {
       lanes.delete(lane.key);
       return;
@@ -118,6 +143,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     );
     lane.parked.splice(after === -1 ? lane.parked.length : after, 0, delivery);
     parkedCount += 1;
+    if (delivery.hasMore === true) behind.add(delivery);
   };
 
   const takers = [takeDue, takeFresh, () => returned.shift()];
@@ -203,19 +229,50 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       // All others that may go are first, so that one at fault is not asked about again and again.
       turn = 0;
     },
-    spill(limit) {
+    spill(limit, limitOfRecord) {
       // Of the whole feed all would be parked: it waits in the log, behind the cursor.
-      if (order === 'strict') return [];
-      const spilled: Delivery[] = [];
+      if (order === 'strict') return { parked: [], passed: [] };
+      const parked: Delivery[] = [];
+      const passed: Delivery[] = [];
       for (const lane of waiting) {
-        const moved = lane.queued.splice(0, limit - spilled.length);
+        if (parked.length >= limit) break;
+        // At least one of the queue: what was asked for again has later events that were delivered long ago.
+        const room = Math.max(1, limitOfRecord - lane.parked.length);
+        const moved = lane.queued.splice(0, Math.min(room, limit - parked.length));
         lane.parked.push(...moved);
-        spilled.push(...moved);
-        if (spilled.length >= limit) break;
+        parked.push(...moved);
+        const last = moved.at(-1);
+        if (last === undefined || moved.length < room) continue;
+        behind.add(last);
+        for (const delivery of lane.queued) behind.pass(last.lane, delivery.position);
+        passed.push(...lane.queued.splice(0));
       }
-      parkedCount += spilled.length;
-      for (const { inlineCharacters } of spilled) queuedCharacters -= inlineCharacters;
-      return spilled;
+      parkedCount += parked.length;
+      for (const { inlineCharacters } of [...parked, ...passed]) queuedCharacters -= inlineCharacters;
+      return { parked, passed };
+    },
+    pass(record, position) {
+      if (!behind.has(record)) return false;
+      behind.pass(record, position);
+      return true;
+    },
+    get nextBehind() {
+      const [lane] = unread;
+      return lane?.parked[0];
+    },
+    catchUp(last, following, upTo) {
+      const lane = laneOf(last);
+      const parked = following.map((delivery) => {
+        const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
+        const known = lane.parked.find(isSame);
+        if (known === undefined) insertParked(lane, delivery, 0);
+        return known ?? delivery;
+      });
+      const changed = behind.catchUp(last, parked, upTo);
+      // In turn, when more than one is to be read.
+      unread.delete(lane);
+      place(lane);
+      return changed;
     },
     get readyCount() {
       return fresh.count + due.length + returned.length;

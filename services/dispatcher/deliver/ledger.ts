@@ -47,7 +47,7 @@ export function createLedger(endpointId: string): Ledger {
       releases.push(release);
       isDirty = true;
     },
-    park({ position, committedAt, lane, attemptCount }, state, nextAttemptAtMs, lastError) {
+    park({ position, committedAt, lane, attemptCount, hasMore = false }, state, nextAttemptAtMs, lastError) {
       const key = formatPosition(position);
       unparked.delete(key);
       parked.set(key, {
@@ -59,6 +59,7 @@ export function createLedger(endpointId: string): Ledger {
         nextAttemptAtMs,
         lastError,
         state,
+        hasMore,
       });
       isDirty = true;
     },

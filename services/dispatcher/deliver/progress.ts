@@ -1,4 +1,9 @@
-import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
+import {
+  comparePositions,
+  formatPosition,
+  type Position,
+  parsePosition,
+} from '../../../shared/domain/position.ts';
 
 /** An event that was taken up and is not yet seen to the end. */
 export interface Pending {
@@ -29,6 +34,8 @@ export interface Progress {
   isDone(position: Position): boolean;
   /** Up to where events were admitted or skipped. */
   readonly readTo: Position;
+  /** Like `readTo`, or beyond it where a saved state calls later events finished: every event of a record that waits was passed up to here. */
+  readonly finishedTo: Position;
   /** Events after the mark that are kept account of, finished or not. */
   readonly aheadCount: number;
   state(): ProgressState;
@@ -86,6 +93,14 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
     isDone: (position) => doneBefore.size > 0 && doneBefore.has(formatPosition(position)),
     get readTo() {
       return readTo;
+    },
+    get finishedTo() {
+      let last = readTo;
+      for (const text of doneBefore) {
+        const position = parsePosition(text);
+        if (position !== undefined && comparePositions(position, last) > 0) last = position;
+      }
+      return last;
     },
     get aheadCount() {
       return queue.length;

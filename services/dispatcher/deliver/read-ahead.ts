@@ -1,11 +1,10 @@
-import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
-import type { Delivery } from './delivery.ts';
 import type { EndpointSettings } from './endpoint.ts';
-import { isInExport } from './event-filter.ts';
+import { isEventWanted } from './event-filter.ts';
 import type { EventRun } from './event-run.ts';
-import type { Lanes } from './lanes.ts';
+import type { Lanes, Spilled } from './lanes.ts';
+import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './parked-limits.ts';
 import type { Progress } from './progress.ts';
 
 /** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
@@ -16,9 +15,6 @@ const BATCHES_AHEAD = 4;
 
 /** Text of the events read ahead of a cursor. */
 const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
-
-/** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
-const MAX_PARKED = 10_000;
 
 /** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
 const SPILL_COUNT = 500;
@@ -58,10 +54,10 @@ export interface ReadAhead {
   /** Takes events that were just recorded, if they follow what was read last and there is room for them. */
   take(run: EventRun): boolean;
   /**
-   * When the read-ahead is full, turns those events in it that wait for a parked one into parked ones, and returns
-   * them, so that the cursor can go on.
+   * When the read-ahead is full, turns those events in it that wait for a parked one into parked ones, or leaves them to
+   * the log when their record has enough of those, so that the cursor can go on.
    */
-  spill(): Delivery[];
+  spill(): Spilled;
 }
 
 export function createReadAhead({
@@ -91,12 +87,15 @@ export function createReadAhead({
   };
 
   const admit = (event: LoggedEvent, readAtMs: number) => {
-    const { patterns, handOff } = settings().selection;
-    const isWanted =
-      isTypeWanted(patterns, event.type, singularOf(event.resource)) &&
-      !isInExport({ commitLsn: event.position.commitLsn, xid: event.xid }, handOff);
+    const isWanted = isEventWanted(settings().selection, event, singularOf);
     if (!isWanted || progress.isDone(event.position)) {
       progress.skip(event.position);
+      return;
+    }
+    const lane = `${event.resource}/${event.recordKey}`;
+    if (lanes.pass(lane, event.position)) {
+      // Counted as finished, not skipped: after a crash it must not be read once more, in front of the cursor.
+      progress.finish(progress.admit(event.position));
       return;
     }
     lanes.enqueue({
@@ -104,7 +103,7 @@ export function createReadAhead({
       committedAt: event.committedAt,
       type: event.type,
       resource: event.resource,
-      lane: `${event.resource}/${event.recordKey}`,
+      lane,
       payload: event.payload,
       attemptCount: 0,
       readAtMs,
@@ -155,8 +154,10 @@ export function createReadAhead({
       return true;
     },
     spill() {
-      if (!isFull()) return [];
-      return lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - lanes.parkedCount));
+      if (!isFull()) return { parked: [], passed: [] };
+      const { parkedCount } = lanes;
+      const ofRecord = parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
+      return lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - parkedCount), ofRecord);
     },
   };
 }

@@ -57,6 +57,10 @@ export interface Settlement {
   bury(parcel: Parcel, lastError: Readonly<Record<string, unknown>>): void;
   /** Its text is forgotten, and its record waits for those parked before it. Takes no place in the window. */
   parkBehind(delivery: Delivery): void;
+  /** Its record has enough parked: it is read from the log again when those are through. */
+  pass(delivery: Delivery): void;
+  /** These are parked now, or otherwise than before. They take no place in the window. */
+  notePlaces(deliveries: readonly Delivery[]): void;
   /** No request starts before this time. */
   restUntil(atMs: number): void;
   /** Whatever made it rest is over. */
@@ -137,6 +141,12 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     onDirty();
   };
 
+  const passOver = (delivery: Delivery) => {
+    if (delivery.pending !== undefined) progress.finish(delivery.pending);
+    delivery.pending = undefined;
+    onDirty();
+  };
+
   const disable = (reason: string) => {
     if (disabledBy !== undefined) return;
     disabledBy = reason;
@@ -203,9 +213,14 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     parkBehind(delivery) {
       delivery.payload = undefined;
       ledger.park(delivery, 'waiting', undefined, undefined);
-      if (delivery.pending !== undefined) progress.finish(delivery.pending);
-      delivery.pending = undefined;
-      onDirty();
+      passOver(delivery);
+    },
+    pass: passOver,
+    notePlaces(deliveries) {
+      for (const delivery of deliveries) {
+        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
+      }
+      if (deliveries.length > 0) onDirty();
     },
     restUntil(atMs) {
       health = { ...health, restUntilMs: Math.max(health.restUntilMs, atMs) };

@@ -10,6 +10,7 @@ interface ParkedRow {
   record_key: string;
   attempt_count: number;
   next_attempt_at: Date | null;
+  has_more: boolean;
 }
 
 /** Parked deliveries of these endpoints that are still to be made, by endpoint, in the order of their positions. */
@@ -19,7 +20,7 @@ export async function readParked(
 ): Promise<Map<string, Delivery[]>> {
   const { rows } = await db.query<ParkedRow>({
     name: 'read_parked',
-    text: `select webhook_id, commit_lsn, idx, committed_at::text, record_key, attempt_count, next_attempt_at
+    text: `select webhook_id, commit_lsn, idx, committed_at::text, record_key, attempt_count, next_attempt_at, has_more
              from webhook_parked where webhook_id = any($1) and state = 'waiting'
             order by webhook_id, commit_lsn, idx`,
     values: [endpointIds],
@@ -40,6 +41,7 @@ export async function readParked(
       inlineCharacters: 0,
       pending: undefined,
       nextAttemptAtMs: row.next_attempt_at?.getTime() ?? 0,
+      hasMore: row.has_more,
     });
   }
   return byEndpoint;

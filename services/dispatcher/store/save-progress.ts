@@ -23,6 +23,8 @@ export interface ParkedDelivery {
   readonly nextAttemptAtMs: number | undefined;
   readonly lastError: Readonly<Record<string, unknown>> | undefined;
   readonly state: 'waiting' | 'dead';
+  /** Later events of its record are not parked, though the cursor has passed them. */
+  readonly hasMore: boolean;
 }
 
 export interface UnparkedDelivery {
@@ -59,17 +61,18 @@ const SAVE_PROGRESS = `${HELD} select id from held`;
 /** One statement, so that the cursor never passes an event whose parking is not saved with it. */
 const SAVE_WITH_PARKED = `${HELD}, parked as (
     insert into webhook_parked as k
-      (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, last_error, state)
+      (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, last_error, state,
+       has_more)
     select n.webhook_id, n.commit_lsn, n.idx, n.committed_at, n.record_key, n.attempt_count, n.next_attempt_at,
-           n.last_error, n.state
+           n.last_error, n.state, n.has_more
       from unnest($11::text[], $12::pg_lsn[], $13::int[], $14::timestamptz[], $15::text[], $16::int[],
-                  $17::timestamptz[], $18::jsonb[], $19::text[])
+                  $17::timestamptz[], $18::jsonb[], $19::text[], $24::boolean[])
            as n (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at,
-                 last_error, state)
+                 last_error, state, has_more)
       join held on held.id = n.webhook_id
     on conflict (webhook_id, commit_lsn, idx) do update set
       attempt_count = excluded.attempt_count, next_attempt_at = excluded.next_attempt_at,
-      last_error = excluded.last_error, state = excluded.state
+      last_error = excluded.last_error, state = excluded.state, has_more = excluded.has_more
   ), unparked as (
     delete from webhook_parked k
      using unnest($20::text[], $21::pg_lsn[], $22::int[], $23::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
@@ -121,6 +124,7 @@ export async function saveProgress(
       unparked.map((item) => formatLsn(item.position.commitLsn)),
       unparked.map((item) => item.position.index),
       unparked.map((item) => toDate(item.nextAttemptAtMs)),
+      parked.map((item) => item.hasMore),
     );
   }
   const { rows } = await db.query<{ id: string }>({

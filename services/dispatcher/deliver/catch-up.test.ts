@@ -1,0 +1,222 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+import type { ParkedDelivery } from '../store/save-progress.ts';
+import { createCatchUp } from './catch-up.ts';
+import type { Delivery } from './delivery.ts';
+import type { EndpointSettings } from './endpoint.ts';
+import { createLanes } from './lanes.ts';
+import { createLedger } from './ledger.ts';
+import { createProgress, type ProgressState } from './progress.ts';
+import { createReadAhead } from './read-ahead.ts';
+
+const ROWS_OF_RECORD = 3;
+
+const at = (n: number): Position => ({ commitLsn: BigInt(n), index: 0 });
+const numberOf = ({ position }: { position: Position }) => Number(position.commitLsn);
+const settings = {
+  accountId: 'acct_1',
+  maxInFlight: 5_000,
+  selection: { patterns: ['*'], handOff: undefined },
+} as unknown as EndpointSettings;
+
+const event = (n: number, record: string): LoggedEvent => ({
+  position: at(n),
+  xid: BigInt(n),
+  type: 'invoice.updated',
+  resource: 'invoices',
+  recordKey: record,
+  committedAt: '2026-01-05T00:00:00.000000Z',
+  payload: '{}',
+});
+
+/** What a crash leaves. */
+interface Stored {
+  state: ProgressState;
+  readonly rows: Map<string, ParkedDelivery>;
+}
+
+/** An endpoint as it is after a start from what is stored, over a log that grows. */
+const start = (log: readonly LoggedEvent[], stored: Stored) => {
+  const lastLsn = BigInt(`0x${formatPosition(stored.state.cursor).slice(0, 16)}`);
+  const progress = createProgress({ commitLsn: lastLsn, index: 0 }, stored.state.done);
+  const lanes = createLanes();
+  const ledger = createLedger('whk_1');
+  const deps = { settings: () => settings, progress, lanes, singularOf: () => 'invoice', now: () => 0 };
+  const readAhead = createReadAhead({
+    ...deps,
+    readEvents: async (_account, after, limit) =>
+      log.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit),
+  });
+  let beforeAnswer: () => Promise<unknown> = async () => undefined;
+  const catchUp = createCatchUp({
+    ...deps,
+    readRecordEvents: async (_account, record, after, upTo) => {
+      const found = log.filter(
+        ({ position, recordKey }) =>
+          `invoices/${recordKey}` === record &&
+          comparePositions(position, after) > 0 &&
+          comparePositions(position, upTo) <= 0,
+      );
+      const events = found.slice(0, ROWS_OF_RECORD);
+      await beforeAnswer();
+      return { events, readTo: found.length > events.length ? events.at(-1)?.position : undefined };
+    },
+  });
+  const rows = [...stored.rows.values()].toSorted((a, b) => comparePositions(a.position, b.position));
+  for (const row of rows) {
+    lanes.addParked({
+      ...row,
+      resource: 'invoices',
+      type: undefined,
+      payload: undefined,
+      readAtMs: 0,
+      inlineCharacters: 0,
+      pending: undefined,
+      nextAttemptAtMs: row.nextAttemptAtMs ?? 0,
+    });
+  }
+  const finish = (delivery: Delivery) => {
+    if (delivery.pending !== undefined) progress.finish(delivery.pending);
+    delivery.pending = undefined;
+  };
+  const save = () => {
+    const { parked, unparked } = ledger.take();
+    for (const row of parked) stored.rows.set(formatPosition(row.position), row);
+    for (const row of unparked) stored.rows.delete(formatPosition(row.position));
+    stored.state = progress.state();
+  };
+  return {
+    lanes,
+    save,
+    read: async () => {
+      readAhead.wake();
+      await readAhead.read();
+    },
+    spill: (limit: number, ofRecord: number) => {
+      const { parked, passed } = lanes.spill(limit, ofRecord);
+      for (const delivery of parked) ledger.park(delivery, 'waiting', undefined, undefined);
+      for (const delivery of [...parked, ...passed]) finish(delivery);
+    },
+    /** With something that happens while the log is read. */
+    catchUp: async (during: () => Promise<unknown> = async () => undefined) => {
+      beforeAnswer = during;
+      for (const delivery of await catchUp.read()) {
+        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs || undefined, undefined);
+      }
+      beforeAnswer = async () => undefined;
+    },
+    /** @returns the event that was delivered, if one was and `fails` does not say otherwise */
+    attempt: (nowMs: number, fails: (delivery: Delivery) => boolean): number | undefined => {
+      const parcel = lanes.take(nowMs);
+      if (parcel === undefined) return undefined;
+      const [delivery] = parcel.deliveries;
+      if (fails(delivery)) {
+        delivery.nextAttemptAtMs = nowMs + 100;
+        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
+        finish(delivery);
+        lanes.park(delivery);
+        return undefined;
+      }
+      if (delivery.pending === undefined) ledger.unpark(delivery);
+      finish(delivery);
+      lanes.complete(parcel);
+      return numberOf(delivery);
+    },
+  };
+};
+
+const STEPS = [
+  'record',
+  'read',
+  'spill',
+  'deliver',
+  'deliver',
+  'fail',
+  'fail',
+  'catch up',
+  'read meanwhile',
+  'save',
+  'crash',
+] as const;
+
+test('whatever fails, waits or crashes: no event of a record is lost, overtaken or sent again after it was saved', async () => {
+  const step = fc.record({
+    kind: fc.constantFrom(...STEPS),
+    records: fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 8 }),
+    limit: fc.integer({ min: 1, max: 4 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 120 }), async (steps) => {
+      const log: LoggedEvent[] = [];
+      const stored: Stored = { state: { cursor: at(0), done: [] }, rows: new Map() };
+      const delivered = new Set<number>();
+      let isSaved = new Set<number>();
+      let endpoint = start(log, stored);
+      let nowMs = 0;
+      const recordAll = (records: readonly string[]) => {
+        for (const record of records) log.push(event(log.length + 1, record));
+      };
+      const attempt = (fails: boolean) => {
+        nowMs += 60;
+        const n = endpoint.attempt(nowMs, () => fails);
+        if (n === undefined) return;
+        expect(isSaved.has(n)).toBe(false);
+        const earlier = log.slice(0, n - 1).filter(({ recordKey }) => recordKey === log[n - 1]?.recordKey);
+        expect(earlier.every((other) => delivered.has(numberOf(other)))).toBe(true);
+        delivered.add(n);
+      };
+      const save = () => {
+        endpoint.save();
+        isSaved = new Set(delivered);
+      };
+      for (const { kind, records, limit } of steps) {
+        if (kind === 'record') recordAll(records);
+        else if (kind === 'read') await endpoint.read();
+        else if (kind === 'spill') endpoint.spill(limit, ROWS_OF_RECORD);
+        else if (kind === 'catch up') await endpoint.catchUp();
+        else if (kind === 'read meanwhile') {
+          await endpoint.catchUp(async () => {
+            recordAll(records);
+            await endpoint.read();
+          });
+        } else if (kind === 'save') save();
+        else if (kind === 'crash') endpoint = start(log, stored);
+        else attempt(kind === 'fail');
+      }
+      for (let round = 0; delivered.size < log.length && round < 2_000; round++) {
+        await endpoint.read();
+        await endpoint.catchUp();
+        attempt(false);
+      }
+      expect([...delivered].toSorted((a, b) => a - b)).toEqual(log.map(numberOf));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a record whose event fails costs a few rows, however many events of it follow, and others go on', async () => {
+  const log: LoggedEvent[] = [];
+  const stored: Stored = { state: { cursor: at(0), done: [] }, rows: new Map() };
+  const endpoint = start(log, stored);
+  const isOfA = ({ lane }: Delivery) => lane === 'invoices/a';
+  for (let n = 1; n <= 400; n++) {
+    log.push(event(n, n % 10 === 0 ? 'b' : 'a'));
+    await endpoint.read();
+    endpoint.attempt(0, isOfA);
+    endpoint.spill(500, ROWS_OF_RECORD);
+  }
+  endpoint.save();
+  expect(stored.rows.size).toBe(ROWS_OF_RECORD);
+  expect(stored.state).toEqual({ cursor: at(400), done: [] });
+  const order: number[] = [];
+  for (let round = 0; round < 2_000 && order.length < 360; round++) {
+    await endpoint.catchUp();
+    const n = endpoint.attempt(1_000, () => false);
+    if (n !== undefined) order.push(n);
+  }
+  expect(order).toEqual(log.filter(({ recordKey }) => recordKey === 'a').map(numberOf));
+  endpoint.save();
+  expect(stored.rows.size).toBe(0);
+});

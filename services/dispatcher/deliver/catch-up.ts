@@ -1,0 +1,88 @@
+import type { Position } from '../../../shared/domain/position.ts';
+import type { RecordEvents } from '../store/read-record-events.ts';
+import type { Delivery } from './delivery.ts';
+import type { EndpointSettings } from './endpoint.ts';
+import { isEventWanted } from './event-filter.ts';
+import type { Lanes } from './lanes.ts';
+import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './parked-limits.ts';
+import type { Progress } from './progress.ts';
+
+/** Reads at most `limit` events of a record after a position, up to another. */
+export type ReadRecordEvents = (
+  accountId: string,
+  record: string,
+  after: Position,
+  upTo: Position,
+  limit: number,
+) => Promise<RecordEvents>;
+
+export interface CatchUpDeps {
+  readonly settings: () => EndpointSettings;
+  readonly progress: Progress;
+  readonly lanes: Lanes;
+  readonly readRecordEvents: ReadRecordEvents;
+  readonly singularOf: (resource: string) => string | undefined;
+}
+
+/** Brings the events of records that are behind from the log into their lanes, when it is their turn. */
+export interface CatchUp {
+  /** Whether a record waits for it, and none is being read. */
+  isDue(): boolean;
+  /** Reads on for one record. @returns deliveries whose parking is to be saved. @throws when the log can't be read */
+  read(): Promise<Delivery[]>;
+}
+
+export function createCatchUp({
+  settings,
+  progress,
+  lanes,
+  readRecordEvents,
+  singularOf,
+}: CatchUpDeps): CatchUp {
+  let isReading = false;
+
+  const readOn = async (last: Delivery): Promise<Delivery[]> => {
+    const { accountId } = settings();
+    const upTo = progress.finishedTo;
+    const limit = lanes.parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
+    let after = last.position;
+    for (;;) {
+      const { events, readTo } = await readRecordEvents(accountId, last.lane, after, upTo, limit);
+      const wanted = events.filter((event) => isEventWanted(settings().selection, event, singularOf));
+      const isAll = readTo === undefined;
+      if (wanted.length > 0 || isAll) {
+        const deliveries = wanted.map(
+          ({ position, committedAt, resource }): Delivery => ({
+            position,
+            committedAt,
+            type: undefined,
+            resource,
+            lane: last.lane,
+            payload: undefined,
+            attemptCount: 0,
+            readAtMs: 0,
+            inlineCharacters: 0,
+            pending: undefined,
+            nextAttemptAtMs: 0,
+          }),
+        );
+        return lanes.catchUp(last, deliveries, isAll ? upTo : undefined);
+      }
+      after = readTo;
+    }
+  };
+
+  return {
+    isDue: () => !isReading && lanes.nextBehind !== undefined,
+    async read() {
+      const last = lanes.nextBehind;
+      if (isReading || last === undefined) return [];
+      isReading = true;
+      try {
+        return await readOn(last);
+      } finally {
+        isReading = false;
+      }
+    },
+  };
+}
