@@ -110,6 +110,11 @@ test('a failover to a standby that lacks what was told stops the feed, and the o
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('hot standby') });
   await standby.crash();
   const toldBefore = told;
+  // More WAL than preparing the promoted standby writes, so that it stands behind what was told.
+  await query(
+    world.sourceUrl,
+    `select pg_logical_emit_message(false, 'test.filler', repeat('x', 4000000))::text`,
+  );
   await touchInvoices(world, 'lost by the failover');
   await waitFor('the subscriber to be told', () => told > toldBefore + 50);
   const [lost] = await query(world.sourceUrl, 'select pg_current_wal_lsn()::text as lsn');
