@@ -1,5 +1,6 @@
 import { Partitioners } from 'kafkajs';
 import type pg from 'pg';
+import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
@@ -171,6 +172,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     bulkSource,
     maxQueuedBulk: config.maxQueuedBulk,
     syncHandlerMs: config.syncHandlerMs,
+    handlerKeys: toSigningKeys(config.handlerSecrets),
     syncApplyMs: SYNC_APPLY_MS,
     syncPlaces: SYNC_PLACES,
     now: Date.now,

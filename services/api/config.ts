@@ -1,3 +1,4 @@
+import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
 import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
@@ -33,6 +34,8 @@ export interface ApiConfig {
   readonly maxQueuedExports: number;
   readonly maxQueuedBulk: number;
   readonly syncHandlerMs: number;
+  /** What requests to handlers are signed with. */
+  readonly handlerSecrets: readonly Secret[];
 }
 
 const LEAST_ADMIN_KEY_CHARACTERS = 16;
@@ -77,6 +80,7 @@ export function readApiConfig(env: Env): ApiConfig {
     maxOpenRequests: read.integer('API_MAX_OPEN_REQUESTS', { default: 50, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
+    handlerSecrets: readHandlerSecrets(read),
     // The control store ends a transaction that is idle for 30 s, and the request's own is until the answer.
     syncHandlerMs: read.integer('BULK_SYNC_HANDLER_MS', { default: 20_000, min: 100, max: 25_000 }),
   });

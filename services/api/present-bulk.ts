@@ -47,6 +47,9 @@ export function presentBulkJob(row: BulkJobRow, quota: BulkQuota): z.input<typeo
       .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     ...(row.queue_position === null ? {} : { queue_position: row.queue_position }),
     ...(row.pause_reason === null ? {} : { pause_reason: row.pause_reason }),
+    ...(row.pause_reason === 'handler' && row.resumes_at !== null
+      ? { resumes_at: row.resumes_at.toISOString() }
+      : {}),
     ...(row.pause_reason === 'quota' ? { resumes_at: quota.resetsAt.toISOString() } : {}),
     ...(row.error === null ? {} : { error: { code: row.error.code, message: row.error.message } }),
   };

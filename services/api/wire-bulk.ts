@@ -59,7 +59,7 @@ export const bulkJobSchema = z
       description:
         '`handler`: its handler is away; `feed`: the change feed is too far behind. These and `quota` end by themselves, `requested` when it is resumed.',
     }),
-    resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota.' }),
+    resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota or for its handler.' }),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: 'BulkOperation' });

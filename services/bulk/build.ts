@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
@@ -14,6 +15,7 @@ import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { BulkConfig } from './config.ts';
+import { handlerOperations } from './handler-operations.ts';
 import { createLister } from './list/list-jobs.ts';
 import { readPressure } from './pressure/read-pressure.ts';
 import { createThrottle } from './pressure/throttle.ts';
@@ -81,7 +83,13 @@ export async function buildBulk(
   ]);
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
-  const deps = { ...config, slotWatch, throttle, control, source, storage, catalog, log, now };
+  const signingKeys = toSigningKeys(config.handlerSecrets);
+  if (signingKeys.length === 0 && handlerOperations(catalog).length > 0) {
+    log.warn('bulk.handlers_unsigned', {
+      remedy: 'set BULK_HANDLER_SECRETS, so that handlers can tell who asks',
+    });
+  }
+  const deps = { ...config, signingKeys, slotWatch, throttle, control, source, storage, catalog, log, now };
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),
   );

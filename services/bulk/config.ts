@@ -1,3 +1,4 @@
+import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
 import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
@@ -23,6 +24,10 @@ export interface BulkConfig {
   readonly httpConcurrency: number;
   /** How long a job comes back to items whose rows others hold, before they fail. */
   readonly heldRowMs: number;
+  /** How long a job comes back to a handler that is away, before it fails. */
+  readonly handlerAwayMs: number;
+  /** What requests to handlers are signed with. */
+  readonly handlerSecrets: readonly Secret[];
   readonly retentionDays: number;
   /** Beyond these the source is under pressure, and jobs go slower. */
   readonly pressureLimits: PressureLimits;
@@ -31,29 +36,44 @@ export interface BulkConfig {
 /** @throws SetupError naming every setting that is missing or wrong */
 export function readBulkConfig(env: Env): BulkConfig {
   const read = envReader(env);
-  const { heldRowSeconds, maxSlotLagMb, replayLagMs, blockedSessions, activeSessions, chunkMs, ...rest } =
-    read.done({
-      databaseUrl: read.secret('DATABASE_URL'),
-      controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
-      storageUrl: read.url('STORAGE_URL'),
-      catalogPath: read.string('CATALOG'),
-      slotName: read.string('SLOT_NAME', 'tandem'),
-      slotThresholds: readSlotThresholds(read),
-      host: read.string('HOST', '127.0.0.1'),
-      healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
-      maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),
-      maxHttpChunks: read.integer('BULK_MAX_HTTP_CHUNKS', { default: 8, min: 1, max: 256 }),
-      chunkItems: read.integer('BULK_CHUNK_ITEMS', { default: 1_000, min: 1, max: 10_000 }),
-      httpConcurrency: read.integer('BULK_HTTP_CONCURRENCY', { default: 10, min: 1, max: 200 }),
-      heldRowSeconds: read.integer('BULK_HELD_ROW_SECONDS', { default: 600, min: 0, max: 86_400 }),
-      retentionDays: read.integer('BULK_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),
-      maxSlotLagMb: read.integer('BULK_MAX_SLOT_LAG_MB', { default: 1_024, min: 1, max: 1_000_000 }),
-      replayLagMs: read.integer('BULK_MAX_REPLAY_LAG_MS', { default: 10_000, min: 100, max: 3_600_000 }),
-      blockedSessions: read.integer('BULK_MAX_BLOCKED_SESSIONS', { default: 5, min: 0, max: 10_000 }),
-      activeSessions: read.integer('BULK_MAX_ACTIVE_SESSIONS', { default: 50, min: 1, max: 100_000 }),
-      chunkMs: read.integer('BULK_MAX_CHUNK_MS', { default: 2_000, min: 50, max: 60_000 }),
-    });
+  const {
+    heldRowSeconds,
+    handlerAwaySeconds,
+    maxSlotLagMb,
+    replayLagMs,
+    blockedSessions,
+    activeSessions,
+    chunkMs,
+    ...rest
+  } = read.done({
+    databaseUrl: read.secret('DATABASE_URL'),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
+    storageUrl: read.url('STORAGE_URL'),
+    catalogPath: read.string('CATALOG'),
+    slotName: read.string('SLOT_NAME', 'tandem'),
+    slotThresholds: readSlotThresholds(read),
+    host: read.string('HOST', '127.0.0.1'),
+    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+    maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),
+    maxHttpChunks: read.integer('BULK_MAX_HTTP_CHUNKS', { default: 8, min: 1, max: 256 }),
+    chunkItems: read.integer('BULK_CHUNK_ITEMS', { default: 1_000, min: 1, max: 10_000 }),
+    httpConcurrency: read.integer('BULK_HTTP_CONCURRENCY', { default: 10, min: 1, max: 200 }),
+    heldRowSeconds: read.integer('BULK_HELD_ROW_SECONDS', { default: 600, min: 0, max: 86_400 }),
+    handlerAwaySeconds: read.integer('BULK_HANDLER_AWAY_SECONDS', { default: 3_600, min: 0, max: 604_800 }),
+    handlerSecrets: readHandlerSecrets(read),
+    retentionDays: read.integer('BULK_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),
+    maxSlotLagMb: read.integer('BULK_MAX_SLOT_LAG_MB', { default: 1_024, min: 1, max: 1_000_000 }),
+    replayLagMs: read.integer('BULK_MAX_REPLAY_LAG_MS', { default: 10_000, min: 100, max: 3_600_000 }),
+    blockedSessions: read.integer('BULK_MAX_BLOCKED_SESSIONS', { default: 5, min: 0, max: 10_000 }),
+    activeSessions: read.integer('BULK_MAX_ACTIVE_SESSIONS', { default: 50, min: 1, max: 100_000 }),
+    chunkMs: read.integer('BULK_MAX_CHUNK_MS', { default: 2_000, min: 50, max: 60_000 }),
+  });
   const slotLagBytes = maxSlotLagMb * 1_024 * 1_024;
   const pressureLimits = { slotLagBytes, replayLagMs, blockedSessions, activeSessions, chunkMs };
-  return { ...rest, heldRowMs: heldRowSeconds * 1_000, pressureLimits };
+  return {
+    ...rest,
+    heldRowMs: heldRowSeconds * 1_000,
+    handlerAwayMs: handlerAwaySeconds * 1_000,
+    pressureLimits,
+  };
 }

@@ -14,6 +14,7 @@ import {
   type UnsettledChunk,
 } from './store/end-job.ts';
 import { pauseForFeed, resumeCaughtUp } from './store/pause-for-feed.ts';
+import { resumeRested } from './store/pause-for-handler.ts';
 import { reportChunk } from './store/report-chunk.ts';
 import { resumeRefilled, startJobs } from './store/start-jobs.ts';
 import { unansweredItems } from './work/unanswered-items.ts';
@@ -48,6 +49,7 @@ export async function stewardRound(deps: StewardDeps): Promise<void> {
   for (const jobId of await startJobs(control, now())) log.info('bulk.job_started', { jobId });
   for (const jobId of await resumeRefilled(control, now())) log.info('bulk.job_resumed', { jobId });
   await heedFeed(deps);
+  for (const jobId of await resumeRested(control, now())) log.info('bulk.job_resumed', { jobId });
   for (const jobId of await findEndingJobs(control)) {
     try {
       for (const chunk of await findUnsettledChunks(control, jobId)) await settle(chunk, deps);

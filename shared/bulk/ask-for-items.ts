@@ -1,13 +1,15 @@
+import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { abortAfter } from './abort-after.ts';
 import type { Application, NumberedItem } from './apply-statement.ts';
 import { callHandler, type HandlerCall, type HandlerFault } from './call-handler.ts';
 import { checkStatement } from './check-statement.ts';
+import { createHandlerBreaker, LONG_REST_MS } from './handler-breaker.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { createItemSupply } from './item-supply.ts';
 import { type NotedResult, noteResults } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
-import { createRetryQueue } from './retry-queue.ts';
+import { createRetryQueue, type Turn } from './retry-queue.ts';
 import { runLines } from './run-lines.ts';
 
 export interface AskOptions {
@@ -18,8 +20,25 @@ export interface AskOptions {
   readonly calledOff?: AbortSignal;
   /** Requests at once. */
   readonly concurrency: number;
+  /** Keys that requests are signed with. */
+  readonly signingKeys: readonly KeyObject[];
+  /**
+   * `leave`: once the handler is away as a whole nothing more is asked of it, and what is left has no result; with `probe` the
+   * first item is asked for alone, because it was away a moment ago. `fail`: each item has its tries, then fails.
+   */
+  readonly whenAway: 'leave' | 'probe' | 'fail';
+  /** Told of each answer, whatever it was. */
+  onAnswered?(): void;
   /** Asked before the handler is asked for items; false has the effect of `calledOff`. */
   begin?(items: readonly NumberedItem[]): Promise<boolean>;
+}
+
+/** What is left when the asking is over. */
+export interface Asking {
+  /** Places of items that were asked for and have no result, with what was in the way so far. */
+  readonly unsettled: ReadonlyMap<number, HandlerFault | null>;
+  /** The handler is away, and asks for a rest of so long; `hasAnswered`: it was there for some of the items. */
+  readonly away: { readonly retryAfterMs: number; readonly hasAnswered: boolean } | undefined;
 }
 
 /**
@@ -33,20 +52,22 @@ const LAST_ANSWERS_MS = 5_000;
  * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one. When a result can't be written, no
  * further item is asked for, and what went wrong is thrown when no request is under way any more.
  *
- * @returns the places of items that were asked for when the signal came, with what was in the way so far; those and the ones
+ * @returns which items were asked for when the signal came, or when the handler was found to be away; those and the ones
  *   that were not asked for have no ledger row
  */
 export async function askForItems(
   application: Application,
   items: readonly NumberedItem[],
   options: AskOptions,
-): Promise<ReadonlyMap<number, HandlerFault | null>> {
-  const { source, signal, calledOff, concurrency } = options;
+): Promise<Asking> {
+  const { source, signal, calledOff, concurrency, whenAway } = options;
   const { operation, jobId } = application;
   if (operation.kind !== 'http') throw new RangeError('only HTTP operations have a handler');
   const failure = new AbortController();
   const refusal = new AbortController();
-  const noMore = AbortSignal.any([signal, failure.signal, refusal.signal, ...(calledOff ? [calledOff] : [])]);
+  const breaker = createHandlerBreaker(whenAway === 'probe');
+  const ends = [...(calledOff ? [calledOff] : []), ...(whenAway === 'fail' ? [] : [breaker.opened])];
+  const noMore = AbortSignal.any([signal, failure.signal, refusal.signal, ...ends]);
   using lastAnswers = abortAfter(noMore, LAST_ANSWERS_MS);
   const over = AbortSignal.any([signal, lastAnswers.signal]);
   const supply = createItemSupply(items, {
@@ -60,25 +81,43 @@ export async function askForItems(
   });
   const later = createRetryQueue();
   const unsettled = new Map<number, HandlerFault | null>();
-  await runLines(Math.min(concurrency, items.length), failure, async () => {
-    // Lines share what there is to do, so that an item which hangs holds up its own line only.
-    while (!noMore.aborted) {
-      const item = await supply.next();
-      const turn = item === undefined ? await later.next(noMore) : { item, tryCount: 1 };
-      if (turn === undefined) return;
-      unsettled.set(turn.item.seq, unsettled.get(turn.item.seq) ?? null);
-      const answer = await callHandler(callOf(application, operation, turn.item), over);
-      if (answer.status === 'stopped') return;
-      if (answer.status === 'failed' && !answer.isFinal && later.add(turn)) {
-        unsettled.set(turn.item.seq, answer.fault);
-        continue;
-      }
-      const { code, message } = answer.status === 'failed' ? answer.fault : { code: null, message: null };
-      await noteResults(source, jobId, [{ ...turn.item, status: answer.status, code, message }]);
-      unsettled.delete(turn.item.seq);
+  const settle = async (item: NumberedItem, status: 'succeeded' | 'failed', fault: HandlerFault | null) => {
+    await noteResults(source, jobId, [
+      { ...item, status, code: fault?.code ?? null, message: fault?.message ?? null },
+    ]);
+    unsettled.delete(item.seq);
+  };
+  const ask = async (turn: Turn) => {
+    const { item } = turn;
+    unsettled.set(item.seq, unsettled.get(item.seq) ?? null);
+    const answer = await callHandler(callOf(application, operation, item, options.signingKeys), over);
+    if (answer.status === 'stopped') return;
+    const fault = answer.status === 'failed' ? answer.fault : null;
+    if (breaker.saw(fault)) options.onAnswered?.();
+    if (answer.status === 'succeeded') return settle(item, 'succeeded', null);
+    if (!answer.isFinal) {
+      unsettled.set(item.seq, answer.fault);
+      if (later.add(turn, Math.min(answer.fault.retryAfterMs ?? 0, LONG_REST_MS))) return;
+      const isAway = answer.fault.isAway === true && breaker.gaveUp(turn.answersBefore);
+      if (isAway && whenAway !== 'fail') return;
     }
-  });
-  return unsettled;
+    await settle(item, 'failed', answer.fault);
+  };
+  // Lines share what there is to do, so that an item which hangs holds up its own line only.
+  const line = async (isOver: () => boolean) => {
+    while (!noMore.aborted && !isOver()) {
+      const item = await supply.next();
+      const answersBefore = breaker.answerCount;
+      const turn = item === undefined ? await later.next(noMore) : { item, tryCount: 1, answersBefore };
+      if (turn === undefined) return;
+      await ask(turn);
+    }
+  };
+  if (whenAway === 'probe') await runLines(1, failure, () => line(() => breaker.answerCount > 0));
+  await runLines(Math.min(concurrency, items.length), failure, () => line(() => false));
+  if (whenAway === 'fail' || !breaker.opened.aborted) return { unsettled, away: undefined };
+  const { retryAfterMs, answerCount } = breaker;
+  return { unsettled, away: { retryAfterMs, hasAnswered: answerCount > 0 } };
 }
 
 /** Writes down which items there is a reason to leave alone. @returns the others */
@@ -105,10 +144,12 @@ function callOf(
   { jobId, table, sourceId, params }: Application,
   { url, timeoutMs }: Extract<BulkOperation, { kind: 'http' }>,
   { itemId, key }: NumberedItem,
+  signingKeys: readonly KeyObject[],
 ): HandlerCall {
   return {
     url,
     timeoutMs,
+    signingKeys,
     idempotencyKey: idempotencyKeyOf(jobId, itemId),
     body: {
       job_id: jobId,

@@ -1,3 +1,7 @@
+import type { KeyObject } from 'node:crypto';
+import { retryAfterMs } from '../domain/retry-after.ts';
+import { sign } from '../runtime/signature.ts';
+
 export interface HandlerCall {
   readonly url: string;
   /** Of one try. */
@@ -5,12 +9,18 @@ export interface HandlerCall {
   /** The same for every try of an item, in this process or another, so that the handler can tell. */
   readonly idempotencyKey: string;
   readonly body: unknown;
+  /** Keys that the request is signed with, as a webhook is; none: it is not. */
+  readonly signingKeys: readonly KeyObject[];
 }
 
 /** Why an item failed. */
 export interface HandlerFault {
   readonly code: string;
   readonly message: string;
+  /** The fault is the handler's as a whole: it can't be reached, or says that it is not there now. */
+  readonly isAway?: boolean;
+  /** The rest that the handler asks for. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** What came of one try. */
@@ -31,8 +41,11 @@ const RETRY_DELAYS_MS = [200, 800, 2_000];
 const MAX_ANSWER_BYTES = 16_384;
 const MAX_REASON_CHARACTERS = 500;
 
-/** 429 is the handler's word for "later"; every other 4xx is its last. */
-const LATER = 429;
+/** Answers of a handler, or of a gateway before it, that say "later"; every other 4xx is its last word. */
+const LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** A handler may ask for a rest of at most this long. */
+const MAX_REST_MS = 5 * 60 * 1_000;
 
 /** The least time before the next try of an item; undefined when it has had its last. */
 export function retryDelayMs(tryCount: number): number | undefined {
@@ -41,22 +54,34 @@ export function retryDelayMs(tryCount: number): number | undefined {
 
 /** Asks the handler for one item, once. */
 export async function callHandler(
-  { url, timeoutMs, idempotencyKey, body }: HandlerCall,
+  { url, timeoutMs, idempotencyKey, body, signingKeys }: HandlerCall,
   signal: AbortSignal,
 ): Promise<HandlerAnswer> {
+  const bytes = Buffer.from(JSON.stringify(body));
   try {
     const response = await fetch(url, {
       method: 'POST',
       redirect: 'manual',
-      headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
-      body: JSON.stringify(body),
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': idempotencyKey,
+        ...signatureOf(signingKeys, idempotencyKey, bytes),
+      },
+      body: bytes,
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
     const text = await readStart(response);
     if (response.ok) return { status: 'succeeded' };
     const message = reasonOf(text) ?? `The handler answered ${response.status}.`;
-    if (response.status >= 500 || response.status === LATER) {
-      return { status: 'failed', fault: { code: 'handler_unavailable', message }, isFinal: false };
+    if (response.status >= 500 || LATER.has(response.status)) {
+      const restMs = retryAfterMs(response.headers.get('retry-after') ?? undefined, Date.now());
+      const fault: HandlerFault = {
+        code: 'handler_unavailable',
+        message,
+        isAway: LATER.has(response.status),
+        retryAfterMs: restMs === undefined ? undefined : Math.min(restMs, MAX_REST_MS),
+      };
+      return { status: 'failed', fault, isFinal: false };
     }
     return { status: 'failed', fault: { code: 'handler_refused', message }, isFinal: true };
   } catch (error) {
@@ -64,9 +89,20 @@ export async function callHandler(
     const isTimeout = error instanceof Error && error.name === 'TimeoutError';
     const fault = isTimeout
       ? { code: HANDLER_TIMEOUT, message: `The handler did not answer within ${timeoutMs} ms.` }
-      : { code: 'handler_unavailable', message: 'The handler could not be reached.' };
+      : { code: 'handler_unavailable', message: 'The handler could not be reached.', isAway: true };
     return { status: 'failed', fault, isFinal: false };
   }
+}
+
+/** Headers of Standard Webhooks: a handler verifies them as a receiver of webhooks does. */
+function signatureOf(keys: readonly KeyObject[], id: string, body: Buffer): Record<string, string> {
+  if (keys.length === 0) return {};
+  const timestamp = Math.floor(Date.now() / 1_000);
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestamp),
+    'webhook-signature': sign(keys, id, timestamp, body),
+  };
 }
 
 async function readStart(response: Response): Promise<string> {

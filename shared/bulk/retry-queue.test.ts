@@ -1,23 +1,38 @@
 import { expect, test } from 'vitest';
 import { createRetryQueue } from './retry-queue.ts';
 
-const item = (seq: number) => ({ seq, itemId: `${seq}`, key: [`${seq}`], line: null });
+const turn = (seq: number, tryCount: number) => ({
+  item: { seq, itemId: `${seq}`, key: [`${seq}`], line: null },
+  tryCount,
+  answersBefore: 0,
+});
 
 test('items come again in the order in which they are due, up to the fourth try', async () => {
   let nowMs = 0;
   const queue = createRetryQueue(() => nowMs);
   const { signal } = new AbortController();
-  expect(queue.add({ item: item(1), tryCount: 2 })).toBe(true);
-  expect(queue.add({ item: item(2), tryCount: 1 })).toBe(true);
-  expect(queue.add({ item: item(3), tryCount: 4 })).toBe(false);
+  expect(queue.add(turn(1, 2))).toBe(true);
+  expect(queue.add(turn(2, 1))).toBe(true);
+  expect(queue.add(turn(3, 4))).toBe(false);
   nowMs = 800;
-  expect(await queue.next(signal)).toEqual({ item: item(2), tryCount: 2 });
-  expect(await queue.next(signal)).toEqual({ item: item(1), tryCount: 3 });
+  expect(await queue.next(signal)).toEqual(turn(2, 2));
+  expect(await queue.next(signal)).toEqual(turn(1, 3));
   expect(await queue.next(signal)).toBeUndefined();
+});
+
+test('an item comes again no sooner than the handler says', async () => {
+  let nowMs = 0;
+  const queue = createRetryQueue(() => nowMs);
+  const { signal } = new AbortController();
+  queue.add(turn(1, 1), 5_000);
+  queue.add(turn(2, 1), 100);
+  nowMs = 5_000;
+  expect((await queue.next(signal))?.item.seq).toBe(2);
+  expect((await queue.next(signal))?.item.seq).toBe(1);
 });
 
 test('nothing comes again once the signal has aborted', async () => {
   const queue = createRetryQueue();
-  queue.add({ item: item(1), tryCount: 1 });
+  queue.add(turn(1, 1));
   expect(await queue.next(AbortSignal.abort())).toBeUndefined();
 });

@@ -6,6 +6,8 @@ import { retryDelayMs } from './call-handler.ts';
 export interface Turn {
   readonly item: NumberedItem;
   readonly tryCount: number;
+  /** Items that the handler had answered before the first try. */
+  readonly answersBefore: number;
 }
 
 /**
@@ -13,8 +15,8 @@ export interface Turn {
  * items as there are lines costs the others one time limit, and not all its tries.
  */
 export interface RetryQueue {
-  /** @returns false when that was the item's last try */
-  add(turn: Turn): boolean;
+  /** @param leastDelayMs the rest that the handler asks for. @returns false when that was the item's last try */
+  add(turn: Turn, leastDelayMs?: number): boolean;
   /** Waits until the first one is due; undefined when there is none, or the signal aborts first. */
   next(signal: AbortSignal): Promise<Turn | undefined>;
 }
@@ -22,10 +24,11 @@ export interface RetryQueue {
 export function createRetryQueue(now = performance.now.bind(performance)): RetryQueue {
   const waiting: { turn: Turn; dueAtMs: number }[] = [];
   return {
-    add({ item, tryCount }) {
-      const delayMs = retryDelayMs(tryCount);
+    add(turn, leastDelayMs = 0) {
+      const delayMs = retryDelayMs(turn.tryCount);
       if (delayMs === undefined) return false;
-      waiting.push({ turn: { item, tryCount: tryCount + 1 }, dueAtMs: now() + delayMs });
+      const dueAtMs = now() + Math.max(delayMs, leastDelayMs);
+      waiting.push({ turn: { ...turn, tryCount: turn.tryCount + 1 }, dueAtMs });
       waiting.sort((a, b) => a.dueAtMs - b.dueAtMs);
       return true;
     },

@@ -174,3 +174,116 @@ test('when the time of a synchronous operation is over, each item says whether i
   expect(over).toMatchObject({ status: 429, json: { quota: { used: 15, remaining: 10 } } });
   expect((await world.submit(key, { ...body, ids: ids.slice(15) })).json).toMatchObject({ succeeded: 10 });
 });
+
+test('while its handler is away a job pauses and says so; it goes on by itself, and no item fails for it', async () => {
+  const { key, ids } = await world.account(70);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  let isAway = true;
+  let asked = 0;
+  handler.answer = (_one, _times, response) => {
+    asked += 1;
+    if (!isAway) return answerWith(response, 200);
+    if (asked % 2 === 0) return void response.destroy();
+    response.setHeader('retry-after', '1');
+    answerWith(response, 503);
+  };
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+  const paused = await world.until(key, json.job_id, 'paused');
+  expect(paused).toMatchObject({
+    status: 'paused',
+    pause_reason: 'handler',
+    processed: 0,
+    eta_seconds: null,
+  });
+  expect(Date.parse(paused.resumes_at)).toBeGreaterThan(Date.parse(paused.created_at));
+  const askedBefore = asked;
+  await waitFor('the handler is asked again', () => asked > askedBefore);
+  // One item at a time finds out whether it is back.
+  expect(asked).toBeLessThanOrEqual(askedBefore + 4);
+  await world.until(key, json.job_id, 'paused');
+  isAway = false;
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 70, failed: 0, quota: { used: 70 } });
+  expect(done).not.toHaveProperty('pause_reason');
+  expect(done).not.toHaveProperty('resumes_at');
+});
+
+test('an item for which the handler always fails does not hide that it is back, and fails alone', async () => {
+  const { key, ids } = await world.account(12);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  let isAway = true;
+  handler.answer = (one, _times, response) =>
+    answerWith(response, isAway || one.itemId === ids[0] ? 503 : 200);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+  await world.until(key, json.job_id, 'paused');
+  isAway = false;
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'completed',
+    succeeded: 11,
+    failed: 1,
+  });
+  expect(await world.results(key, json.job_id, '&status=failed')).toMatchObject([
+    { item_id: ids[0], code: 'handler_unavailable' },
+  ]);
+});
+
+test('the last item of a job, for which the handler is away time and again, fails alone', async () => {
+  const { key, ids } = await world.account(2);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '1' }));
+  handler.answer = (one, _times, response) => answerWith(response, one.itemId === ids[1] ? 503 : 200);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+  expect(await world.until(key, json.job_id, 'paused')).toMatchObject({ pause_reason: 'handler' });
+  await waitFor('the handler has had no answer', async () => {
+    const { rowCount } = await world.api.pool.query(
+      `update bulk_chunks set failure_count = 10 where job_id = $1 and failure = 'handler_away'`,
+      [json.job_id],
+    );
+    return rowCount === 1;
+  });
+  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 1, failed: 1 });
+});
+
+test('a handler that stays away ends its job after a time that is a setting', async () => {
+  const { key, ids } = await world.account(2);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  handler.answer = (_one, _times, response) => answerWith(response, 503);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+  await world.until(key, json.job_id, 'paused');
+  await world.api.pool.query(
+    `update bulk_jobs set handler_away_since = now() - interval '2 hours' where id = $1`,
+    [json.job_id],
+  );
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'failed',
+    succeeded: 0,
+    // Both were asked for; nobody knows what the handler did.
+    failed: 2,
+    error: { code: 'handler_unavailable' },
+    quota: { used: 2 },
+  });
+});
+
+test('a handler has its whole time again when nobody asked it for a while', async () => {
+  const { key, ids } = await world.account(1);
+  const stop = await world.startWorker();
+  let isAway = true;
+  handler.answer = (_one, _times, response) => answerWith(response, isAway ? 503 : 200);
+  const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+  await world.until(key, json.job_id, 'paused');
+  await stop();
+  await world.api.pool.query(
+    `update bulk_jobs set handler_away_since = now() - interval '2 hours', resumes_at = now() - interval '2 hours' where id = $1`,
+    [json.job_id],
+  );
+  const before = handler.asked.length;
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  await waitFor('the handler is asked again', () => handler.asked.length > before);
+  await world.until(key, json.job_id, 'paused');
+  isAway = false;
+  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 1 });
+});

@@ -1,8 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type BulkHandler, answerWith as end, openBulkHandler } from '../support/bulk-handler.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
 
 let world: BulkWorld;
 let handler: BulkHandler;
@@ -10,7 +13,7 @@ let handler: BulkHandler;
 beforeAll(async () => {
   handler = await openBulkHandler();
   world = await openBulkWorld({ handlerUrl: handler.url });
-  await world.startWorker();
+  await world.startWorker({ BULK_HANDLER_SECRETS: SECRET });
 });
 afterAll(async () => {
   await handler[Symbol.asyncDispose]();
@@ -174,4 +177,14 @@ test('one account has two synchronous operations with a handler at once, and is 
   for (const response of held) end(response, 200);
   expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
   expect((await run(key, ids[2])).status).toBe(200);
+});
+
+test('requests are signed as webhooks are, with the idempotency key as their ID', async () => {
+  const { key, ids } = await world.account(1);
+  handler.answer = (_one, _times, response) => end(response, 200);
+  const { json } = await render(key, ids);
+  await world.until(key, json.job_id);
+  const one = handler.asked.find(({ key: used }) => used.startsWith(json.job_id));
+  expect(one?.headers['webhook-id']).toBe(one?.key);
+  expect(new Webhook(SECRET).verify(one?.text ?? '', { ...one?.headers })).toMatchObject({ item_id: ids[0] });
 });

@@ -137,6 +137,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     bulkSource,
     maxQueuedBulk: 3,
     syncHandlerMs: 2_000,
+    handlerKeys: [],
     syncApplyMs: 20_000,
     syncPlaces: { max: 4, perAccount: 2, waitMs: 5_000 },
     now,

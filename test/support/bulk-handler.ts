@@ -6,6 +6,9 @@ export interface Asked {
   /** `Idempotency-Key`. */
   readonly key: string;
   readonly itemId: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The bytes of the request. */
+  readonly text: string;
 }
 
 /** What the handler answers; the number of times that it was asked for the same key counts the present one. */
@@ -27,6 +30,8 @@ export async function openBulkHandler(): Promise<BulkHandler> {
     const one = {
       key: String(request.headers['idempotency-key']),
       itemId: (JSON.parse(text) as { item_id: string }).item_id,
+      headers: request.headers as Record<string, string>,
+      text,
     };
     asked.push(one);
     handler.answer(one, asked.filter(({ key }) => key === one.key).length, response);

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { HANDLER_TIMEOUT, type HandlerFault } from '../../../shared/bulk/call-handler.ts';
@@ -14,6 +15,8 @@ export interface AskNowDeps {
   readonly source: Pool;
   /** For all items together. What is not settled by then fails. */
   readonly limitMs: number;
+  /** Keys that requests to the handler are signed with. */
+  readonly signingKeys: readonly KeyObject[];
 }
 
 /** Requests at once for one synchronous operation. */
@@ -28,7 +31,7 @@ const CONCURRENCY = 10;
  */
 export async function askNow(
   db: Queryable,
-  { pool, source, limitMs }: AskNowDeps,
+  { pool, source, limitMs, signingKeys }: AskNowDeps,
   run: RunNow,
   nowMs: number,
 ): Promise<ItemResult[]> {
@@ -43,10 +46,12 @@ export async function askNow(
   try {
     await noteResults(source, ledgerId, decided);
     const signal = AbortSignal.timeout(limitMs);
-    const unsettled = await askForItems(applicationOf(run), items, {
+    const { unsettled } = await askForItems(applicationOf(run), items, {
       source,
       signal,
       concurrency: CONCURRENCY,
+      signingKeys,
+      whenAway: 'fail',
     });
     const known = await doneItems(source, ledgerId, 0, SWEEP_ROWS);
     const left = items.filter(({ seq }) => !known.has(seq));

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
@@ -50,6 +51,8 @@ export interface BulkDeps {
   readonly maxQueuedBulk: number;
   /** How long a synchronous operation may call its handler, and how long one without a handler may change rows. */
   readonly syncHandlerMs: number;
+  /** Keys that requests to handlers are signed with. */
+  readonly handlerKeys: readonly KeyObject[];
   readonly syncApplyMs: number;
   readonly syncPlaces: ApplyPlaces;
   readonly now: () => number;
@@ -176,7 +179,12 @@ async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDep
     );
   }
   try {
-    return await askNow(db, { pool, source, limitMs: syncHandlerMs }, run, deps.now());
+    return await askNow(
+      db,
+      { pool, source, limitMs: syncHandlerMs, signingKeys: deps.handlerKeys },
+      run,
+      deps.now(),
+    );
   } finally {
     leave();
   }

@@ -16,6 +16,7 @@ export interface BulkJobRow {
   semantics: BulkRequest['semantics'];
   status: BulkStatus;
   pause_reason: 'requested' | 'quota' | 'handler' | 'feed' | null;
+  resumes_at: Date | null;
   ending: string | null;
   error: { code: string; message: string } | null;
   total: string | null;
@@ -39,7 +40,7 @@ export interface BulkJobRow {
 const OF_ACCOUNT = '($1::text is null or j.account_id = $1)';
 
 const COLUMNS = `
-  j.id, j.account_id, j.resource, j.operation, j.semantics, j.status, j.pause_reason, j.ending, j.error, j.total,
+  j.id, j.account_id, j.resource, j.operation, j.semantics, j.status, j.pause_reason, j.resumes_at, j.ending, j.error, j.total,
   j.estimated, j.processed, j.succeeded, j.failed, j.skipped, j.error_counts, j.recent_errors, j.rate,
   j.created_at, j.created_at::text as created_at_text, j.started_at, j.last_updated_at, j.ended_at,
   case when j.status = 'pending' and j.admitted_at is null then (

@@ -23,6 +23,10 @@ export interface ClaimedChunk {
   readonly failureCount: number;
   /** How long its last items have been waited for, because others hold their rows. */
   readonly heldBeforeMs: number;
+  /** Its job's handler was away when it was last asked. */
+  readonly isHandlerAway: boolean;
+  /** Few items of its job are left, of which the handler has answered for others. */
+  readonly isRestOfJob: boolean;
   readonly request: BulkRequest;
   readonly accountId: string;
   /** The account column's value in the source. */
@@ -57,7 +61,7 @@ const OF_KIND = `
     where asking.resource = j.resource and asking.operation = j.operation) = $3::boolean`;
 
 /**
- * Jobs of a kind that have something to do; those first whose account has the fewest chunks of it in hand, then the job that has,
+ * Jobs of a kind that have something to do: those first whose account has the fewest chunks of it in hand, then the job that has,
  * then the oldest. Chunks of the other kind take nothing away from these, so they do not count.
  */
 const CANDIDATES = `
@@ -83,6 +87,9 @@ select from bulk_jobs where id = $1 and status = 'running' and ending is null fo
 /** How an attempt failed whose worker was not heard of again. */
 export const WORKER_LOST = 'worker_lost';
 
+/** As many items as are asked for at once: no others may be left that could tell whether the handler is there. */
+const REST_OF_JOB = 10;
+
 const CLAIM = `
 with abandoned as materialized (
   select c.chunk, c.reserved, true as is_abandoned from bulk_chunks c where c.job_id = $1 and ${ABANDONED}
@@ -101,6 +108,8 @@ update bulk_chunks c set state = 'working', attempt = c.attempt + 1, lease_owner
 from wanted, bulk_jobs j join accounts a on a.id = j.account_id
 where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
 returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, c.failure, c.failure_count, c.held_ms,
+  j.handler_away_since is not null as handler_away,
+  (j.succeeded > 0 or j.error_counts ? 'handler_refused') and j.total - j.processed <= ${REST_OF_JOB} as rest_of_job,
   j.request::text, j.account_id, a.source_id`;
 
 interface ChunkRow {
@@ -112,6 +121,8 @@ interface ChunkRow {
   failure: string | null;
   failure_count: number;
   held_ms: string;
+  handler_away: boolean;
+  rest_of_job: boolean | null;
   request: string;
   account_id: string;
   source_id: string;
@@ -157,6 +168,8 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     lastFailure: row.failure,
     failureCount: row.failure_count,
     heldBeforeMs: Number(row.held_ms),
+    isHandlerAway: row.handler_away,
+    isRestOfJob: row.rest_of_job ?? false,
     // Its parameters may hold numbers that a double would change.
     request: parseExactJson(row.request) as BulkRequest,
     accountId: row.account_id,

@@ -158,9 +158,14 @@ async function saveJob(
     code: 'max_failures',
     message: `${failed} items failed, and max_failures is ${maxFailures}. Items that are done stay done.`,
   };
+  const refusals = (of: Readonly<Record<string, number>>) => of.handler_refused ?? 0;
+  // Whatever an item's end was, its handler is there.
+  const hasAnswered = added.succeeded > 0 || refusals(counts.errorCounts) > refusals(before.error_counts);
   await db.query(
     `update bulk_jobs set succeeded = succeeded + $2, failed = failed + $3, skipped = skipped + $4,
        error_counts = $5, recent_errors = $6, rate = $7, rate_at = $8, rate_processed = $9,
+       handler_away_since = case when $12 then null else handler_away_since end,
+       handler_pauses = case when $12 then 0 else handler_pauses end,
        ending = case when $10 then 'failed' else ending end, error = case when $10 then $11::jsonb else error end,
        last_updated_at = clock_timestamp()
      where id = $1`,
@@ -176,6 +181,7 @@ async function saveJob(
       rate.processed,
       hasFailed,
       JSON.stringify(error),
+      hasAnswered,
     ],
   );
 }

@@ -1,7 +1,8 @@
+import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { applyItems, NotOursError } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
-import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
+import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
@@ -15,6 +16,7 @@ import { SourceAnswerError } from '../source-answer-error.ts';
 import { beginItems } from '../store/begin-items.ts';
 import { type ClaimedChunk, releaseChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
+import { pauseForHandler } from '../store/pause-for-handler.ts';
 import { type ChunkReport, reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
 import type { TransactionSize } from './transaction-size.ts';
@@ -27,14 +29,28 @@ export interface WorkDeps {
   readonly httpConcurrency: number;
   /** How long items are waited for whose rows others hold. */
   readonly heldRowMs: number;
+  /** How long a job comes back to a handler that is away, before it fails. */
+  readonly handlerAwayMs: number;
+  /** Keys that requests to handlers are signed with. */
+  readonly signingKeys: readonly KeyObject[];
   now(): number;
   readonly size: TransactionSize;
   /** Told how long the source was busy with the chunk. */
   onApplied(durationMs: number): void;
+  /** Told of each answer of a handler. */
+  onAnswered(): void;
 }
 
 /** How a try of a chunk went. */
-export type ChunkOutcome = 'worked' | 'rows_held' | 'waiting_for_quota' | 'quota_exhausted' | 'lost';
+export type ChunkOutcome =
+  | 'worked'
+  | 'rows_held'
+  /** The handler is away; `silent`: it had no answer for any item. */
+  | 'handler_away'
+  | 'handler_silent'
+  | 'waiting_for_quota'
+  | 'quota_exhausted'
+  | 'lost';
 
 /** A chunk that others' reservations leave nothing for is looked at again after this. */
 const QUOTA_DELAY_MS = 200;
@@ -77,7 +93,8 @@ export async function workChunk(
   const delayMs =
     outcome === 'waiting_for_quota' ? QUOTA_DELAY_MS : outcome === 'rows_held' ? heldDelayMs(waitedMs) : 0;
   const heldMs = outcome === 'rows_held' ? Math.round(waitedMs + delayMs) : undefined;
-  const isOurs = await report({ delayMs, failure: null, heldMs });
+  const failure = outcome === 'handler_silent' ? HANDLER_AWAY : null;
+  const isOurs = await report({ delayMs, failure, heldMs });
   return isOurs ? outcome : 'lost';
 }
 
@@ -152,29 +169,69 @@ async function work(
   }
 }
 
+/** How an attempt failed that found the handler away and had no answer for any item. */
+const HANDLER_AWAY = 'handler_away';
+
+/** After so many of these in a row, while the handler answers for other items of the job, it is the items that fail. */
+const MAX_AWAY_ALONE = 3;
+
+/** As many for the last items of a job, over one or two minutes: no deployment is expected to take longer just then. */
+const MAX_AWAY_AT_END = 10;
+
+/** What a chunk does when it finds its handler away. */
+export function whenAway({
+  isHandlerAway,
+  isRestOfJob,
+  lastFailure,
+  failureCount,
+}: Pick<
+  ClaimedChunk,
+  'isHandlerAway' | 'isRestOfJob' | 'lastFailure' | 'failureCount'
+>): AskOptions['whenAway'] {
+  const timesAway = lastFailure === HANDLER_AWAY ? failureCount : 0;
+  if (isRestOfJob && timesAway >= MAX_AWAY_AT_END) return 'fail';
+  if (isHandlerAway) return 'probe';
+  return timesAway >= MAX_AWAY_ALONE ? 'fail' : 'leave';
+}
+
+/** Each probe begins with another item: one for which the handler always fails must not hide that it is back. */
+export function probedFirst(
+  items: readonly NumberedItem[],
+  { lastFailure, failureCount }: Pick<ClaimedChunk, 'lastFailure' | 'failureCount'>,
+): NumberedItem[] {
+  const first = lastFailure === HANDLER_AWAY ? failureCount % items.length : 0;
+  return [...items.slice(first, first + 1), ...items.slice(0, first), ...items.slice(first + 1)];
+}
+
 /** Asks the operation's handler for the items. */
 async function askHandler(
   application: Application,
   items: readonly NumberedItem[],
   claim: ClaimedChunk,
-  { control, source, httpConcurrency }: WorkDeps,
+  { control, source, httpConcurrency, handlerAwayMs, signingKeys, onAnswered }: WorkDeps,
   pulse: Pulse,
 ): Promise<ChunkOutcome> {
-  const options = {
-    source,
-    signal: pulse.lost,
-    calledOff: pulse.signal,
-    concurrency: httpConcurrency,
-    begin: (next: readonly NumberedItem[]) =>
-      beginItems(
-        control,
-        claim,
-        next.map(({ seq }) => seq),
-      ),
-  };
+  const { away } = await asked(
+    askForItems(application, probedFirst(items, claim), {
+      source,
+      signingKeys,
+      onAnswered,
+      whenAway: whenAway(claim),
+      signal: pulse.lost,
+      calledOff: pulse.signal,
+      concurrency: httpConcurrency,
+      begin: (next: readonly NumberedItem[]) =>
+        beginItems(
+          control,
+          claim,
+          next.map(({ seq }) => seq),
+        ),
+    }),
+  );
   // Items left without an answer are asked for again by the next try, or noted by whoever ends the job.
-  await asked(askForItems(application, items, options));
-  return 'worked';
+  if (away === undefined) return 'worked';
+  await pauseForHandler(control, claim.jobId, { retryAfterMs: away.retryAfterMs, maxAwayMs: handlerAwayMs });
+  return away.hasAnswered ? 'handler_away' : 'handler_silent';
 }
 
 /** Changes the items' rows in the source. */

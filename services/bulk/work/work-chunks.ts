@@ -13,14 +13,14 @@ import { countedFailure, type JobFailure, repeatedFailure } from '../repeated-fa
 import { SourceAnswerError } from '../source-answer-error.ts';
 import { type ClaimedChunk, claimChunk, WORKER_LOST } from '../store/claim-chunk.ts';
 import { failJob } from '../store/end-job.ts';
-import { createHandlerShares } from './handler-shares.ts';
+import { createHandlerShares, type HandlerPlace } from './handler-shares.ts';
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
 /** Between looks for work when there is none. */
 const IDLE_MS = 200;
 
-export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onApplied' | 'size'> {
+export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onAnswered' | 'onApplied' | 'size'> {
   readonly maxChunks: number;
   readonly maxHttpChunks: number;
   readonly log: Log;
@@ -37,18 +37,27 @@ export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker
   const sizes = createTransactionSizes();
   const rowWorker = createPool('bulk-worker', maxChunks, deps, {
     claim: () => claimChunk(control, owner, { kind: 'rows', asking }),
-    work: (claim, signal) => step(claim, deps, sizes.of(claim.jobId), signal),
+    work: (claim, signal) =>
+      step(claim, { ...deps, onAnswered: () => undefined }, sizes.of(claim.jobId), signal),
   });
   if (asking.length === 0) return [rowWorker];
   const shares = createHandlerShares(maxHttpChunks);
-  const httpWorker = createPool('bulk-http-worker', maxHttpChunks, deps, {
+  const placeOf = new WeakMap<ClaimedChunk, HandlerPlace>();
+  const httpWorker = createPool('bulk-http-worker', shares.maxPlaces, deps, {
     async claim() {
-      const claim = await claimChunk(control, owner, { kind: 'http', asking, barred: shares.barred() });
-      if (claim !== undefined) shares.take(claim);
+      const barred = shares.barred();
+      if (barred === undefined) return undefined;
+      const claim = await claimChunk(control, owner, { kind: 'http', asking, barred });
+      if (claim !== undefined) placeOf.set(claim, shares.take(claim));
       return claim;
     },
-    work: (claim, signal) =>
-      step(claim, deps, sizes.of(claim.jobId), signal).finally(() => shares.release(claim)),
+    work(claim, signal) {
+      const place = placeOf.get(claim);
+      const onAnswered = () => place?.answered();
+      return step(claim, { ...deps, onAnswered }, sizes.of(claim.jobId), signal).finally(() =>
+        place?.release(),
+      );
+    },
   });
   return [rowWorker, httpWorker];
 }
@@ -64,7 +73,7 @@ function createPool(
 
 async function step(
   claim: ClaimedChunk,
-  deps: ChunkWorkerDeps,
+  deps: ChunkWorkerDeps & Pick<WorkDeps, 'onAnswered'>,
   size: TransactionSize,
   signal: AbortSignal,
 ): Promise<void> {
@@ -80,6 +89,7 @@ async function step(
     if (lost !== undefined) throw new JobFailedError(lost.code, lost.message);
     const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
+    if (outcome === 'handler_away' || outcome === 'handler_silent') log.warn('bulk.handler_away');
     log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
     // After the report, so that nobody waits for what is done.
     if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);

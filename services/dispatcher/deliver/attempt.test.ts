@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
-import { secretToKey } from '../send/signature.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
 import type { Delivery } from './delivery.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { comparePositions } from '../../../shared/domain/position.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { SendOutcome } from '../send/send.ts';
-import { secretToKey } from '../send/signature.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import type { ProgressBatch } from '../store/save-progress.ts';
 import type { Batching, EndpointSettings } from './endpoint.ts';

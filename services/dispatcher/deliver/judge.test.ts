@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { MAX_RETRY_AFTER_MS, retryAfterMs } from '../../../shared/domain/retry-after.ts';
 import type { SendOutcome } from '../send/send.ts';
 import { judge } from './judge.ts';
-import { MAX_RETRY_AFTER_MS, retryAfterMs } from './retry-after.ts';
 
 const answered = (status: number, retryAfter?: string): SendOutcome => ({
   kind: 'answered',

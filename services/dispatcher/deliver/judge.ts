@@ -1,5 +1,5 @@
+import { retryAfterMs } from '../../../shared/domain/retry-after.ts';
 import type { SendOutcome } from '../send/send.ts';
-import { retryAfterMs } from './retry-after.ts';
 
 /**
  * What an outcome means. `throttled`: the endpoint asks for less, which says nothing of the event.

@@ -1,5 +1,5 @@
+import { sign } from '../../../shared/runtime/signature.ts';
 import type { SendRequest } from '../send/send.ts';
-import { sign } from '../send/signature.ts';
 import type { EndpointSettings } from './endpoint.ts';
 
 const USER_AGENT = 'Tandem-Webhooks/1.0';

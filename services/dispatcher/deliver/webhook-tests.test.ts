@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { secretToKey } from '../send/signature.ts';
+import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { WebhookTestResult } from '../store/claim-webhook-tests.ts';
 import type { EndpointSettings } from './endpoint.ts';
 import { createWebhookTests, type WebhookTest, type WebhookTestDeps } from './webhook-tests.ts';

@@ -3,9 +3,9 @@ import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { openHeaders, type StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Endpoint, SigningKey } from '../deliver/endpoint.ts';
 import { HEALTHY, isOpen } from '../deliver/endpoint-health.ts';
-import { secretToKey } from '../send/signature.ts';
 
 /** Columns of `webhooks w` that make an endpoint. */
 export const ENDPOINT_COLUMNS = `
