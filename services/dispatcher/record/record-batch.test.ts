@@ -24,6 +24,10 @@ const setUp = () => {
   let failuresLeft = 0;
   let lsn = 0n;
   let last: ChainLink | null = null;
+  let recordedElsewhere: ChainLink | null = null;
+  const recordElsewhere = (link: ChainLink) => {
+    recordedElsewhere = link;
+  };
   const nextLsn = () => {
     lsn += 1n;
     return lsn;
@@ -79,6 +83,7 @@ const setUp = () => {
     chains,
     recordedChain: {
       last: async () => last,
+      reload: async () => recordedElsewhere ?? last,
       note(_partition, link) {
         last = link;
       },
@@ -95,7 +100,18 @@ const setUp = () => {
   const failNext = (count: number) => {
     failuresLeft = count;
   };
-  return { record, inserted, days, runs, told, chains, failNext, unsureCount: () => unsureCount, messages };
+  return {
+    record,
+    recordElsewhere,
+    inserted,
+    days,
+    runs,
+    told,
+    chains,
+    failNext,
+    unsureCount: () => unsureCount,
+    messages,
+  };
 };
 
 test('a truncation is told to the accounts of its own partition only', async () => {
@@ -211,4 +227,16 @@ test('records that are missing in the topic are told once to each account of the
   expect(await take('aa:12', 'aa:14', 'aa:15')).toEqual([created, ...reset, created, created]);
   // A state of capture that was lost, and what is left of the chain before it.
   expect(await take('ab:1', 'aa:16', 'ab:2')).toEqual([...reset, created, created, created]);
+});
+
+test('what another dispatcher recorded in between is not taken for lost', async () => {
+  const { record, inserted, recordElsewhere } = setUp();
+  const value = Buffer.from('insert acc_1 2026-01-05');
+  const take = (chain: string) =>
+    record(3, [{ offset: '0', value, headers: { chain } }], async () => undefined);
+  await take('aa:7');
+  // The partition was somebody else's up to 20; the memory of this process is behind.
+  recordElsewhere({ chain: 'aa', seq: 20 });
+  await take('aa:21');
+  expect(inserted.flat().map(({ type }) => type)).toEqual(['invoice.created', 'invoice.created']);
 });

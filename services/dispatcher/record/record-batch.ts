@@ -32,7 +32,7 @@ export interface RecordDeps {
   readonly keptSince: () => string;
   readonly expired: ExpiredEvents;
   readonly chains: Pick<AccountChains, 'extend'>;
-  readonly recordedChain: Pick<RecordedChain, 'last' | 'note'>;
+  readonly recordedChain: Pick<RecordedChain, 'last' | 'reload' | 'note'>;
   /** What is told as lost when records of a partition are missing. */
   readonly resources: readonly Resource[];
   readonly onRecorded: (run: EventRun) => void;
@@ -153,7 +153,11 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     for (const [index, { offset, value, headers }] of messages.entries()) {
       const found = readChainLink(headers);
       if (found !== undefined && value !== null) {
-        const verdict = judgeLink(link ?? (await deps.recordedChain.last(partition)), found);
+        let verdict = judgeLink(link ?? (await deps.recordedChain.last(partition)), found);
+        // Another dispatcher may have had the partition in between, so what is remembered here may be behind what is recorded.
+        if (verdict === 'gap' && link === undefined) {
+          verdict = judgeLink(await deps.recordedChain.reload(partition), found);
+        }
         if (verdict === 'gap') {
           const lost = await renderLost(partition, value);
           deps.log.error('changes.lost', {

@@ -12,6 +12,8 @@ export type ChainVerdict = 'next' | 'repeat' | 'gap';
 export interface RecordedChain {
   /** Null when nothing was ever recorded by this count. */
   last(partition: number): Promise<ChainLink | null>;
+  /** The same, asked of the store: the later of what is stored there and what is not saved yet. */
+  reload(partition: number): Promise<ChainLink | null>;
   /** Everything up to this link is in the event log, or was told as lost. */
   note(partition: number, link: ChainLink): void;
   save(): Promise<void>;
@@ -24,6 +26,11 @@ export function judgeLink(last: ChainLink | null, link: ChainLink): ChainVerdict
   if (link.chain !== last.chain) return link.chain > last.chain ? 'gap' : 'repeat';
   if (link.seq <= last.seq) return 'repeat';
   return link.seq === last.seq + 1 ? 'next' : 'gap';
+}
+
+function isLater(link: ChainLink, other: ChainLink | null): boolean {
+  if (other === null) return true;
+  return link.chain === other.chain ? link.seq > other.seq : link.chain > other.chain;
 }
 
 const SAVE = `
@@ -53,6 +60,13 @@ export function createRecordedChain(db: Queryable): RecordedChain {
       const loaded = await load(partition);
       known.set(partition, loaded);
       return loaded;
+    },
+    async reload(partition) {
+      const stored = await load(partition);
+      const waiting = unsaved.get(partition);
+      const last = waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
+      known.set(partition, last);
+      return last;
     },
     note(partition, link) {
       known.set(partition, link);
