@@ -185,10 +185,6 @@ async function applyOnce(
   const statement = applyStatement(application, items, isLast);
   const client = await source.connect();
   let broken = false;
-  const onError = () => {
-    broken = true;
-  };
-  client.on('error', onError);
   try {
     // Before the changes, so that whoever reads the WAL in order knows the job when they come.
     const announcement = `select pg_logical_emit_message(true, 'tandem.bulk', ${quoteLiteral(application.jobId)})`;
@@ -214,7 +210,6 @@ async function applyOnce(
     });
     throw error;
   } finally {
-    client.off('error', onError);
     client.release(broken);
   }
 }

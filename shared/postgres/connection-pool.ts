@@ -41,9 +41,6 @@ export class ConnectionPool extends pg.Pool {
   override async query(...args: any[]): Promise<any> {
     const client = await this.connect();
     let isBroken = true;
-    const onError = () => undefined;
-    // A connection that breaks meanwhile says so by an event too, which nobody hearing it would end the process.
-    client.on('error', onError);
     try {
       const result = await Reflect.apply(client.query, client, args);
       isBroken = false;
@@ -52,7 +49,6 @@ export class ConnectionPool extends pg.Pool {
       isBroken = !(error instanceof pg.DatabaseError) || FATAL_CLASS.test(error.code ?? 'XX');
       throw error;
     } finally {
-      client.off('error', onError);
       client.release(isBroken);
     }
   }

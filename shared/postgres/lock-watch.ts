@@ -72,7 +72,6 @@ export function createLockWatch({ databaseUrl, applicationName, log }: LockWatch
     const forget = () => {
       if (client === opened) client = undefined;
     };
-    opened.on('error', forget);
     opened.on('end', forget);
     await opened.connect();
     client = opened;

@@ -46,6 +46,9 @@ export class Session extends pg.Client {
     super(own);
     this.#isTlsOptional = own.isTlsOptional ?? false;
     this.#connectLimitMs = own.connectionTimeoutMillis || CONNECT_LIMIT_MS;
+    // A connection that breaks between two statements says so by an event alone, and an event of this name that nobody
+    // hears ends the process. A pool listens only while the connection is idle. The next statement fails by itself.
+    this.on('error', () => undefined);
   }
 
   override connect(): Promise<this>;

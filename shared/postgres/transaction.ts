@@ -4,12 +4,6 @@ import type { Pool, PoolClient } from 'pg';
 export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken = false;
-  // A connection that breaks between two statements is told by event, which nobody hears would end the process;
-  // the next statement fails by itself.
-  const onError = () => {
-    broken = true;
-  };
-  client.on('error', onError);
   try {
     await client.query('begin');
     const result = await work(client);
@@ -21,7 +15,6 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
     });
     throw error;
   } finally {
-    client.off('error', onError);
     client.release(broken);
   }
 }

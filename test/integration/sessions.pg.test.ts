@@ -106,6 +106,20 @@ test('no limit of a role reaches a session of ours, and every value has one text
   expectOwnLimits(await readSettings(async (sql) => ({ rows: [...(await session.query(sql)).rows] })));
 });
 
+test("a connection that is cut in its holder's hands fails the next statement and nothing else", async () => {
+  const pool = createControlPool(url, silentLog, { applicationName: 'test', max: 1 });
+  const client = await pool.connect();
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const ended = new Promise<void>((resolve) => client.once('end', () => resolve()));
+  // An error event that nobody hears would end the process, and fail this run.
+  await admin.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+  await ended;
+  await expect(client.query('select 1')).rejects.toThrow(/not queryable/);
+  client.release();
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await pool.end();
+});
+
 test('the WAL stream of such a role goes on too', async () => {
   const slot = `${role}_slot`;
   await admin.query('create publication feed');

@@ -256,8 +256,6 @@ async function openSource(connectionString: string): Promise<AsyncDisposable & {
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
   });
-  // A lost connection fails the next query, which tells of it.
-  client.on('error', () => undefined);
   try {
     await client.connect();
     await seeExtensionOperators(client);

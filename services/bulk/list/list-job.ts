@@ -63,8 +63,6 @@ export async function listJob(
   };
   const client = await (claim.filePath === null ? source : control).connect();
   let broken = true;
-  const onError = () => undefined;
-  client.on('error', onError);
   try {
     const total = await write(client);
     broken = total === undefined;
@@ -73,7 +71,6 @@ export async function listJob(
     if (isAbortError(error)) return undefined;
     throw error;
   } finally {
-    client.off('error', onError);
     // Ends a transaction that was left in the middle along with its session.
     client.release(broken);
   }

@@ -53,7 +53,6 @@ export function createWakeUps(
       keepAlive: true,
     });
     const ended = new Promise<void>((resolve) => {
-      client.on('error', () => resolve());
       client.on('end', () => resolve());
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
