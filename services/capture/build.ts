@@ -154,6 +154,7 @@ export async function buildCapture(
         value: setAsides().some((aside) => aside.resource === resource) ? 1 : 0,
         labels: { resource },
       })),
+    ['resource'],
   );
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });

@@ -1,4 +1,10 @@
-/** A value per combination of labels, in Prometheus's text format 0.0.4. No dependency: the format is a page long. */
+import {
+  collectDefaultMetrics,
+  Gauge,
+  Counter as PromCounter,
+  Histogram as PromHistogram,
+  Registry,
+} from 'prom-client';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -7,7 +13,7 @@ export interface Counter {
 }
 
 export interface Histogram {
-  observe(value: number, labels?: Labels): void;
+  observe(value: number): void;
 }
 
 /** One value of a gauge as it is now. */
@@ -16,127 +22,69 @@ export interface Sample {
   readonly labels?: Labels;
 }
 
-/** What one process tells of itself. Names are given once: a second use of one is a mistake, and throws a RangeError. */
+/**
+ * The metrics of one process, in the text format of Prometheus. Each name is registered once: a second registration
+ * throws. Label names are declared with the metric, and label values come from closed sets, so the number of series is
+ * bounded.
+ */
 export interface Metrics {
-  /** Only grows. `name` ends in `_total`. Told as 0 before the first `add` when it has no labels. */
-  counter(name: string, help: string): Counter;
+  /** Only grows. `name` ends in `_total`. Starts at 0 when it has no labels. */
+  counter(name: string, help: string, labelNames?: readonly string[]): Counter;
   /** `buckets`: upper bounds, ascending. */
   histogram(name: string, help: string, buckets: readonly number[]): Histogram;
-  /** Read when it is asked for; no sample, or a failure, leaves it out: an unknown value is not a zero. */
-  gauge(name: string, help: string, read: () => readonly Sample[] | Promise<readonly Sample[]>): void;
-  /** All of it, each metric with its HELP and TYPE. Never rejects. */
+  /** `read` runs at each scrape. No sample, or a failure, leaves the metric out: an unknown value is not a zero. */
+  gauge(
+    name: string,
+    help: string,
+    read: () => readonly Sample[] | Promise<readonly Sample[]>,
+    labelNames?: readonly string[],
+  ): void;
+  /** Every metric with its HELP and TYPE. Never rejects. */
   text(): Promise<string>;
 }
 
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Label values come from closed sets; this bounds what a mistake would cost. */
-const MAX_SERIES = 1_000;
+/** Each sample wakes the process, also an idle one. */
+const EVENT_LOOP_SAMPLE_MS = 20;
 
-interface Series {
-  readonly labels: Labels;
-  value: number;
+export interface MetricsOptions {
+  /** Also measures CPU, memory, garbage collection and the event loop of the process, under the names usual for Node. */
+  readonly withProcess?: boolean;
 }
 
-type Family = { readonly head: string; readonly lines: () => string[] | Promise<string[]> };
-
-export function createMetrics(): Metrics {
-  const families = new Map<string, Family>();
-  const add = (name: string, help: string, type: string, lines: Family['lines']) => {
-    if (families.has(name)) throw new RangeError(`the metric ${name} is there already`);
-    const text = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
-    families.set(name, { head: `# HELP ${name} ${text}\n# TYPE ${name} ${type}`, lines });
-  };
+export function createMetrics({ withProcess = false }: MetricsOptions = {}): Metrics {
+  const registry = new Registry();
+  if (withProcess) {
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
+  }
+  const registers = [registry];
   return {
-    counter(name, help) {
-      const series = new Map<string, Series>();
-      add(name, help, 'counter', () =>
-        series.size === 0
-          ? [`${name} 0`]
-          : [...series.values()].map(({ labels, value }) => line(name, labels, value)),
-      );
-      return {
-        add(value, labels = {}) {
-          const one = seriesOf(series, labels, () => ({ labels, value: 0 }));
-          if (one !== undefined) one.value += value;
-        },
-      };
+    counter(name, help, labelNames = []) {
+      const counter = new PromCounter({ name, help, labelNames: [...labelNames], registers });
+      return { add: (value, labels = {}) => counter.inc({ ...labels }, value) };
     },
     histogram(name, help, buckets) {
-      const series = new Map<string, { labels: Labels; counts: number[]; sum: number; count: number }>();
-      add(name, help, 'histogram', () =>
-        [...series.values()].flatMap((one) => histogramLines(name, buckets, one)),
-      );
-      return {
-        observe(value, labels = {}) {
-          const one = seriesOf(series, labels, () => ({
-            labels,
-            counts: buckets.map(() => 0),
-            sum: 0,
-            count: 0,
-          }));
-          if (one === undefined) return;
-          one.sum += value;
-          one.count += 1;
-          const place = buckets.findIndex((bound) => value <= bound);
-          if (place >= 0) one.counts[place] = (one.counts[place] ?? 0) + 1;
-        },
-      };
+      const histogram = new PromHistogram({ name, help, buckets: [...buckets], registers });
+      return { observe: (value) => histogram.observe(value) };
     },
-    gauge(name, help, read) {
-      add(name, help, 'gauge', async () => {
-        const samples = await Promise.resolve()
-          .then(read)
-          .catch((): readonly Sample[] => []);
-        return samples.map(({ value, labels = {} }) => line(name, labels, value));
+    gauge(name, help, read, labelNames = []) {
+      const gauge = new Gauge({
+        name,
+        help,
+        labelNames: [...labelNames],
+        registers,
+        async collect() {
+          const samples = await Promise.resolve()
+            .then(read)
+            .catch((): readonly Sample[] => []);
+          gauge.reset();
+          // A gauge without labels is 0 after a reset.
+          if (labelNames.length === 0) gauge.remove();
+          for (const { value, labels = {} } of samples) gauge.set({ ...labels }, value);
+        },
       });
     },
-    async text() {
-      const parts = await Promise.all(
-        [...families.values()].map(async ({ head, lines }) => [head, ...(await lines())]),
-      );
-      return `${parts.flat().join('\n')}\n`;
-    },
+    text: () => registry.metrics(),
   };
-}
-
-function seriesOf<T>(series: Map<string, T>, labels: Labels, make: () => T): T | undefined {
-  const key = JSON.stringify(labels);
-  const known = series.get(key);
-  if (known !== undefined || series.size >= MAX_SERIES) return known;
-  const made = make();
-  series.set(key, made);
-  return made;
-}
-
-function histogramLines(
-  name: string,
-  buckets: readonly number[],
-  { labels, counts, sum, count }: { labels: Labels; counts: number[]; sum: number; count: number },
-): string[] {
-  let below = 0;
-  const lines = buckets.map((bound, place) => {
-    below += counts[place] ?? 0;
-    return line(`${name}_bucket`, { ...labels, le: String(bound) }, below);
-  });
-  return [
-    ...lines,
-    line(`${name}_bucket`, { ...labels, le: '+Inf' }, count),
-    line(`${name}_sum`, labels, sum),
-    line(`${name}_count`, labels, count),
-  ];
-}
-
-function line(name: string, labels: Labels, value: number): string {
-  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
-  return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${showNumber(value)}`;
-}
-
-function escapeLabel(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-}
-
-function showNumber(value: number): string {
-  if (Number.isFinite(value)) return String(value);
-  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
 }

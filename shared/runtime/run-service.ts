@@ -2,7 +2,6 @@ import { SetupError } from './errors.ts';
 import type { Health } from './health.ts';
 import { createLog, isLogLevel, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
-import { addProcessMetrics } from './process-metrics.ts';
 import { hideSecretsOf, redact } from './redact.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
 
@@ -17,9 +16,11 @@ export type Build = (context: ServiceContext) => Promise<Worker[]>;
 
 /** Builds the service, runs its workers until the signal or the first failure, and closes newest first. */
 export async function runService(build: Build, log: Log, signal: AbortSignal): Promise<void> {
-  const health: Health = { live: true, ready: false, metrics: createMetrics() };
+  const health: Health = { live: true, ready: false, metrics: createMetrics({ withProcess: true }) };
+  health.metrics.gauge('tandem_ready', '1 when every worker of the process runs.', () => [
+    { value: health.ready ? 1 : 0 },
+  ]);
   await using stack = new AsyncDisposableStack();
-  stack.use(addProcessMetrics(health.metrics, health));
   const workers = await build({ stack, log, health });
   const allReady = Promise.all(workers.map((worker) => worker.ready)).then(() => {
     health.ready = true;

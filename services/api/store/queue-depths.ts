@@ -53,19 +53,21 @@ export function addQueueMetrics(metrics: Metrics, db: Queryable, now: () => numb
       labels: { state },
     }));
   };
-  metrics.gauge('tandem_exports', 'Exports that are not finished, by status.', depths('exports'));
+  metrics.gauge('tandem_exports', 'Exports that are not finished, by status.', depths('exports'), ['state']);
   metrics.gauge(
     'tandem_bulk_operations',
     'Bulk operations that are not finished, by status.',
     depths('bulk'),
+    ['state'],
   );
   metrics.gauge(
     'tandem_deliveries_parked',
     'Deliveries that failed: waiting for their next try, or given up (dead).',
     depths('deliveries'),
+    ['state'],
   );
-  metrics.gauge('tandem_outbox', 'Messages that wait for Kafka.', depths('outbox'));
-  metrics.gauge('tandem_endpoints', 'Webhook endpoints, by status.', depths('endpoints'));
+  metrics.gauge('tandem_outbox', 'Messages that wait for Kafka.', depths('outbox'), ['state']);
+  metrics.gauge('tandem_endpoints', 'Webhook endpoints, by status.', depths('endpoints'), ['state']);
   metrics.gauge(
     'tandem_feed_age_seconds',
     'Since the feed last moved; some ten seconds when idle.',

@@ -18,8 +18,14 @@ const DELAY_BUCKETS_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300,
 
 export function addDeliveryMetrics(metrics: Metrics): DeliveryMetrics {
   const events = metrics.counter('tandem_events_recorded_total', 'Events recorded in the log.');
-  const attempts = metrics.counter('tandem_delivery_attempts_total', 'Tries of deliveries, by outcome.');
-  const seconds = metrics.histogram('tandem_delivery_duration_seconds', 'Time of one try.', BUCKETS_SECONDS);
+  const attempts = metrics.counter('tandem_delivery_attempts_total', 'Attempts to deliver, by outcome.', [
+    'outcome',
+  ]);
+  const seconds = metrics.histogram(
+    'tandem_delivery_duration_seconds',
+    'Time of one attempt.',
+    BUCKETS_SECONDS,
+  );
   const delay = metrics.histogram(
     'tandem_delivery_delay_seconds',
     'From the commit in the source to the answer that took the event; of a batch, of its oldest event.',
