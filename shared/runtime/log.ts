@@ -1,3 +1,4 @@
+import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
 import { describeError } from './errors.ts';
 import { redact } from './redact.ts';
 
@@ -5,7 +6,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** JSON lines on standard error. The event name comes first and is in the past tense; fields are IDs and counts, never record bodies. */
+/** JSON lines on standard error. An event's name is in the past tense; its fields are IDs and counts, never record bodies. */
 export interface Log {
   debug(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;
@@ -15,37 +16,50 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
-const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 export function isLogLevel(value: string): value is LogLevel {
-  return Object.hasOwn(RANK, value);
+  return (LEVELS as readonly string[]).includes(value);
 }
 
-/** Numbers of 64 bits (LSNs, offsets) are written as strings, because JSON readers round them. */
-function toJson(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) => {
-    if (typeof member === 'bigint') return member.toString();
-    if (member instanceof Error) return describeError(member);
-    return member;
-  });
-}
-
+/**
+ * `fields` stand in every line. `write` gets each line without its line break, after secrets are masked.
+ */
 export function createLog(
   level: LogLevel,
   fields: LogFields = {},
   write: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
 ): Log {
-  const emit = (lineLevel: LogLevel, event: string, extra: LogFields = {}) => {
-    if (RANK[lineLevel] < RANK[level]) return;
-    write(redact(toJson({ time: new Date().toISOString(), level: lineLevel, event, ...fields, ...extra })));
+  const options: LoggerOptions = {
+    level,
+    base: toPlain(fields),
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
+  return wrap(pino(options, { write: (line: string) => write(redact(line.trimEnd())) }));
+}
+
+function wrap(logger: Logger): Log {
+  const emit = (level: LogLevel) => (event: string, fields?: LogFields) => {
+    if (logger.isLevelEnabled(level)) logger[level]({ event, ...toPlain(fields ?? {}) });
   };
   return {
-    debug: (event, extra) => emit('debug', event, extra),
-    info: (event, extra) => emit('info', event, extra),
-    warn: (event, extra) => emit('warn', event, extra),
-    error: (event, extra) => emit('error', event, extra),
-    child: (extra) => createLog(level, { ...fields, ...extra }, write),
+    debug: emit('debug'),
+    info: emit('info'),
+    warn: emit('warn'),
+    error: emit('error'),
+    child: (fields) => wrap(logger.child(toPlain(fields))),
   };
+}
+
+/** Numbers of 64 bits (LSNs, offsets) become strings, because JSON readers round them. */
+function toPlain(fields: LogFields): Record<string, unknown> {
+  const text = JSON.stringify(fields, (_key, member: unknown) => {
+    if (typeof member === 'bigint') return member.toString();
+    if (member instanceof Error) return describeError(member);
+    return member;
+  });
+  return JSON.parse(text) as Record<string, unknown>;
 }
 
 /** For tests and tools that have nothing to say. */

@@ -64,9 +64,9 @@ test('every service serves them beside its probes, with those of its process und
       'process_start_time_seconds',
       'nodejs_heap_size_used_bytes',
       'nodejs_eventloop_lag_p99_seconds',
-      'nodejs_gc_duration_seconds_count',
+      'nodejs_gc_duration_seconds',
     ]) {
-      expect(text).toContain(`\n${name}`);
+      expect(text).toContain(`# TYPE ${name} `);
     }
   } finally {
     await server.close();
