@@ -115,6 +115,8 @@ test('the top level holds what was agreed and nothing else', () => {
     'package-lock.json',
     'tsconfig.json',
     'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
     'services',
     'shared',
     'schemas',
@@ -123,4 +125,17 @@ test('the top level holds what was agreed and nothing else', () => {
   ];
   const top = new Set(FILES.map((path) => path.split('/')[0] ?? ''));
   expect([...top].filter((name) => !name.startsWith('.') && !agreed.includes(name))).toEqual([]);
+});
+
+test('the licence is there in full, and package.json names it', () => {
+  const licence = read('LICENSE');
+  expect(licence).toContain('Apache License');
+  expect(licence).toContain('END OF TERMS AND CONDITIONS');
+  expect((JSON.parse(read('package.json')) as { license: string }).license).toBe('Apache-2.0');
+});
+
+test('the version is written in package.json alone', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  const quoted = new RegExp(`['"]${version.replaceAll('.', '\\.')}['"]`);
+  expect(SOURCES.filter(({ text }) => quoted.test(text)).map(({ path }) => path)).toEqual([]);
 });

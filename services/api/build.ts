@@ -18,6 +18,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { createSigner } from '../../shared/runtime/signing.ts';
+import { productVersion } from '../../shared/runtime/version.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
@@ -37,8 +38,6 @@ import { createSourceFacts } from './source-facts.ts';
 import { findAccount } from './store/accounts.ts';
 import { findKeyByHash } from './store/api-keys.ts';
 import { addQueueMetrics } from './store/queue-depths.ts';
-
-const VERSION = '0.1.0';
 
 /**
  * Synchronous bulk operations at once, in this process and of one account; more wait for a place. Each holds a connection of the
@@ -135,7 +134,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     catalog,
     storage,
     log,
-    version: VERSION,
+    version: productVersion(),
     adminKey: config.adminKey.reveal(),
     keys: {
       async findKey(keyHash) {
