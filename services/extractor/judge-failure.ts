@@ -1,4 +1,10 @@
 import pg from 'pg';
+import {
+  causesOf,
+  classifySqlState,
+  classifyTransient,
+  type TransientKind,
+} from '../../shared/runtime/transient.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 import {
   ExportCancelledError,
@@ -52,7 +58,11 @@ export function judgeFailure(error: unknown, what: readonly string[] = []): Verd
     );
   }
   if (error instanceof pg.DatabaseError) return judgeSqlState(error.code ?? '', what);
-  return judgeByCode(error) ?? { kind: 'retry', isForeseen: false };
+  return judgeByCode(error) ?? retryOf(classifyTransient(error));
+}
+
+function retryOf(transient: TransientKind | undefined): Verdict {
+  return { kind: 'retry', isForeseen: transient !== undefined };
 }
 
 function fail(code: FailureCode, message: string): Verdict {
@@ -90,36 +100,14 @@ function judgeSqlState(sqlState: string, what: readonly string[]): Verdict {
         'The source reports corrupted data. Nothing was published; check the database.',
       );
   }
-  switch (sqlState.slice(0, 2)) {
-    case '08': // connection
-    case '25': // a session that was ended for idling in its transaction
-    case '28': // a password that is being rotated
-    case '40': // serialization, deadlock
-    case '53': // too many connections, out of memory or disk
-    case '57': // shut down, cancelled
-    case '58': // input or output
-      return RETRY;
-    case '22':
-      return fail(
-        'source_refused',
-        'The source refuses a value of the request, for example the account’s source ID.',
-      );
-    default:
-      return { kind: 'retry', isForeseen: false };
+  if (sqlState.startsWith('22')) {
+    return fail(
+      'source_refused',
+      'The source refuses a value of the request, for example the account’s source ID.',
+    );
   }
+  return retryOf(classifySqlState(sqlState));
 }
-
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 
 const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';
 
@@ -127,9 +115,8 @@ const TOO_LARGE_TYPES = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
 /** Errors of libraries that export no classes, or several copies of them: told by their own codes, outermost first. */
 function judgeByCode(error: unknown): Verdict | undefined {
-  for (let link = error, depth = 0; link instanceof Error && depth < 8; link = link.cause, depth += 1) {
-    const { code, type, status } = link as { code?: unknown; type?: unknown; status?: unknown };
-    if (typeof code === 'string' && NETWORK_CODES.has(code)) return RETRY;
+  for (const link of causesOf(error)) {
+    const { type, status } = link as { type?: unknown; status?: unknown };
     if (typeof type === 'string' && TOO_LARGE_TYPES.has(type)) {
       return fail(
         'row_too_large',
@@ -143,8 +130,6 @@ function judgeByCode(error: unknown): Verdict | undefined {
           'or set its compatibility, and start the export again.',
       );
     }
-    if (link.name.startsWith('KafkaJS') || (link.name === 'ResponseError' && typeof status === 'number'))
-      return RETRY;
   }
   return undefined;
 }

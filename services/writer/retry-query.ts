@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { classifySqlState } from '../../shared/runtime/transient.ts';
 
 /** About five minutes with pauses of up to 5 s: a failover or an upgrade of the control store, not a night. */
 const MAX_TRIES = 64;
@@ -25,14 +26,8 @@ export async function retryQuery<T>(what: string, log: Log, run: () => Promise<T
   }
 }
 
-/**
- * SQLSTATE classes and codes that say nothing against the statement: connection (08), resources (53), an operator's
- * intervention (57P), deadlock and serialization (40), a lock or statement timeout.
- */
-const PASSING = /^(08|53|57P|40|55P03|57014)/;
-
 /** What is not an answer of the server is a failure on the way to it. A bug of ours is a TypeError or RangeError. */
 export function mayPassByItself(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return PASSING.test(error.code ?? '');
+  if (error instanceof pg.DatabaseError) return classifySqlState(error.code) !== undefined;
   return error instanceof Error && !(error instanceof TypeError) && !(error instanceof RangeError);
 }

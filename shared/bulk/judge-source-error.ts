@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { classifySqlState, type TransientKind } from '../runtime/transient.ts';
 
 /**
  * What a failed statement means for its items. `reject`: the database refuses what one of them would become; `too_slow`: fewer
@@ -16,14 +17,26 @@ const CLASSES_OF_POSTGRES: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
-const WAITING = /^(40|53|55|57|08|25)/;
+
+/** The session or an object is not in the state that the statement needs: a server that is read-only, for one. */
+const WRONG_STATE = /^(25|55)/;
+
+/** Connections, resources, shutdowns, conflicts between transactions, and a table that is locked for a migration. */
+const OUTAGES: ReadonlySet<TransientKind | undefined> = new Set([
+  'connection',
+  'conflict',
+  'resources',
+  'shutdown',
+  'lock',
+] as const);
+
 const STATEMENT_TIMED_OUT = '57014';
 
 export function judgeSourceError(error: unknown): SourceVerdict {
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return 'wait';
   if (error.code === STATEMENT_TIMED_OUT) return 'too_slow';
   if (REJECTED.test(error.code) || isOfProduct(error.code)) return 'reject';
-  return WAITING.test(error.code) ? 'wait' : 'stop';
+  return isOutage(error) || WRONG_STATE.test(error.code) ? 'wait' : 'stop';
 }
 
 function isOfProduct(code: string): boolean {
@@ -35,12 +48,9 @@ export function isRaised(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.routine === 'exec_stmt_raise';
 }
 
-/** Connections, resources, shutdowns, conflicts between transactions, and a table that is locked for a migration. */
-const OUTAGE = /^(08|40|53|57P0|55P03)/;
-
 /** Whether a database says that it is its own state, or others', that is in the way: tried again, the same statement may pass. */
 export function isOutage(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && OUTAGE.test(error.code ?? '');
+  return error instanceof pg.DatabaseError && OUTAGES.has(classifySqlState(error.code));
 }
 
 /** Another transaction is in the way of this one. */

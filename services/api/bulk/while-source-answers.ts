@@ -3,17 +3,9 @@ import { NotOursError } from '../../../shared/bulk/apply-items.ts';
 import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError, SetupError } from '../../../shared/runtime/errors.ts';
+import { classifyTransient } from '../../../shared/runtime/transient.ts';
 
 const RETRY_AFTER_SECONDS = 5;
-
-/** Node's and the pool's own words for a database that can't be reached. */
-const UNREACHABLE: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'ETIMEDOUT',
-  'EPIPE',
-]);
 
 /** Tells a source that is away, busy or not prepared from a fault of ours: the first is the client's to try again. */
 export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> {
@@ -35,6 +27,5 @@ export function isSourceAway(error: unknown): boolean {
   if (error instanceof NotOursError || error instanceof SetupError || error instanceof PoolBusyError)
     return true;
   if (error instanceof pg.DatabaseError) return judgeSourceError(error) !== 'reject';
-  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
-  return typeof code === 'string' && UNREACHABLE.has(code);
+  return classifyTransient(error) !== undefined;
 }

@@ -1,4 +1,5 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
+import { classifyTransient } from '../../runtime/transient.ts';
 import { StorageFullError, StorageNotFoundError, StorageRefusedError } from '../storage.ts';
 
 /** `NotFound` is the answer to HEAD, which has no body to say more in. */
@@ -11,20 +12,6 @@ const INSUFFICIENT_STORAGE = 507;
 /** Rights, keys and signatures; a key that has expired comes with another status, and so does a bucket that was deleted. */
 const FORBIDDEN = 403;
 const REFUSED = new Set(['ExpiredToken', 'InvalidToken', 'NoSuchBucket']);
-
-const SERVER_FAULT = 500;
-const TOO_MANY_REQUESTS = 429;
-
-/** Of the way to the server. A name that does not resolve is more likely a typing error, and is none of them. */
-const OUTAGE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 
 /** The code in S3's answer; undefined when the error did not come from there. */
 export function s3Code(error: unknown): string | undefined {
@@ -70,15 +57,8 @@ function isStorageError(error: unknown): error is Error {
   );
 }
 
-/** Whether the server is away, busy or broken: nothing that is wrong with the settings. */
+/** Whether the server is away, busy or broken. A host name that does not resolve is more likely a mistake in the settings. */
 export function isOutage(error: unknown): boolean {
-  if (error instanceof S3ServiceException) {
-    const status = error.$metadata.httpStatusCode ?? 0;
-    return status >= SERVER_FAULT || status === TOO_MANY_REQUESTS;
-  }
-  return OUTAGE_CODES.has((error as NodeJS.ErrnoException | null)?.code ?? '') || isTimeout(error);
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.name === 'TimeoutError';
+  const transient = classifyTransient(error);
+  return transient !== undefined && transient !== 'unknown_host';
 }
