@@ -97,8 +97,8 @@ test('every topic has a row in the topic catalogue, and every Avro schema is nam
   expect(missing).toEqual([]);
 });
 
-test('every setting that a service reads is in the README', () => {
-  const readme = read('README.md');
+test('every setting that a service reads is in deploy/configuration.md', () => {
+  const document = read('deploy/configuration.md');
   const names = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).flatMap(
     ({ text }) =>
       [
@@ -106,7 +106,7 @@ test('every setting that a service reads is in the README', () => {
       ].map(([, name]) => name ?? ''),
   );
   expect(names.length).toBeGreaterThan(5);
-  expect([...new Set(names)].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+  expect([...new Set(names)].filter((name) => !document.includes(`\`${name}\``))).toEqual([]);
 });
 
 test('the top level holds what was agreed and nothing else', () => {

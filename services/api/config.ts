@@ -44,11 +44,10 @@ const MINUTE_SECONDS = 60;
 const DAY_SECONDS = 86_400;
 
 /** @throws SetupError naming everything that is missing or wrong */
-export function readApiConfig(env: Env): ApiConfig {
-  const read = envReader(env);
+export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
   const config = read.done({
     sourceUrl: read.secret('DATABASE_URL'),
-    controlUrl: read.secret('CONTROL_DATABASE_URL', env.DATABASE_URL),
+    controlUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     storageUrl: read.url('STORAGE_URL'),

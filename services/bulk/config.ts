@@ -34,8 +34,7 @@ export interface BulkConfig {
 }
 
 /** @throws SetupError naming every setting that is missing or wrong */
-export function readBulkConfig(env: Env): BulkConfig {
-  const read = envReader(env);
+export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
   const {
     heldRowSeconds,
     handlerAwaySeconds,
@@ -47,7 +46,7 @@ export function readBulkConfig(env: Env): BulkConfig {
     ...rest
   } = read.done({
     databaseUrl: read.secret('DATABASE_URL'),
-    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
     storageUrl: read.url('STORAGE_URL'),
     catalogPath: read.string('CATALOG'),
     slotName: read.string('SLOT_NAME', 'tandem'),

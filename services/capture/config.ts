@@ -21,8 +21,7 @@ export interface CaptureConfig {
   readonly healthPort: number;
 }
 
-export function readCaptureConfig(env: Env): CaptureConfig {
-  const read = envReader(env);
+export function readCaptureConfig(env: Env, read = envReader(env)): CaptureConfig {
   return read.done({
     databaseUrl: read.secret('DATABASE_URL'),
     kafka: readKafkaConfig(read),

@@ -26,16 +26,14 @@ export interface DispatcherConfig {
   readonly healthPort: number;
 }
 
-export function readDispatcherConfig(env: Env): DispatcherConfig {
-  const read = envReader(env);
-  const databaseUrl = env.CONTROL_DATABASE_URL?.trim() ? 'CONTROL_DATABASE_URL' : 'DATABASE_URL';
+export function readDispatcherConfig(env: Env, read = envReader(env)): DispatcherConfig {
   const schedule = read.list(
     'RETRY_SCHEDULE_SECONDS',
     RETRY_DELAYS_MS.map((delayMs) => String(delayMs / 1_000)),
   );
   const networks = read.list('DELIVERY_ALLOW_NETWORKS', []);
   const config = read.done({
-    controlDatabaseUrl: read.secret(databaseUrl),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalog: read.string('CATALOG'),

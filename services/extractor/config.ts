@@ -1,5 +1,6 @@
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+import type { SettingName } from '../../shared/runtime/settings.ts';
 
 export interface ExtractorConfig {
   readonly databaseUrl: Secret;
@@ -28,13 +29,12 @@ const MINUTE_MS = 60_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** @throws SetupError naming every setting that is missing or wrong */
-export function readExtractorConfig(env: Env): ExtractorConfig {
-  const read = envReader(env);
-  const timeout = (name: string, fallback: number) =>
+export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorConfig {
+  const timeout = (name: SettingName, fallback: number) =>
     read.integer(name, { default: fallback, min: 1_000, max: MAX_TIMEOUT_MS });
   return read.done({
     databaseUrl: read.secret('DATABASE_URL'),
-    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', read.optional('DATABASE_URL')),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalogPath: read.string('CATALOG'),

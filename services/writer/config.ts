@@ -23,10 +23,9 @@ export interface WriterConfig {
   readonly healthPort: number;
 }
 
-export function readWriterConfig(env: Env): WriterConfig {
-  const read = envReader(env);
+export function readWriterConfig(env: Env, read = envReader(env)): WriterConfig {
   return read.done({
-    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', env.DATABASE_URL),
+    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     storageUrl: read.url('STORAGE_URL'),

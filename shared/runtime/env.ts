@@ -1,5 +1,6 @@
 import { SetupError } from './errors.ts';
 import { hideFromOutput, maskUrl } from './redact.ts';
+import type { SettingName } from './settings.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -25,7 +26,7 @@ export class SecretUrl extends Secret {
   }
 }
 
-interface NumberOptions {
+export interface NumberOptions {
   default: number;
   min?: number;
   max?: number;
@@ -36,25 +37,26 @@ interface NumberOptions {
  * An empty variable counts as absent, as in compose files and `.env`.
  */
 export interface EnvReader {
-  string(name: string, fallback?: string): string;
-  optional(name: string): string | undefined;
-  secret(name: string, fallback?: string): Secret;
-  integer(name: string, options: NumberOptions): number;
-  boolean(name: string, fallback: boolean): boolean;
-  list(name: string, fallback?: readonly string[]): readonly string[];
-  oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T;
-  url(name: string): SecretUrl;
+  string(name: SettingName, fallback?: string): string;
+  optional(name: SettingName): string | undefined;
+  /** @param otherwise the setting to take when this one is not set */
+  secret(name: SettingName, otherwise?: SettingName): Secret;
+  integer(name: SettingName, options: NumberOptions): number;
+  boolean(name: SettingName, fallback: boolean): boolean;
+  list(name: SettingName, fallback?: readonly string[]): readonly string[];
+  oneOf<const T extends string>(name: SettingName, allowed: readonly T[], fallback: T): T;
+  url(name: SettingName): SecretUrl;
   /** Returns the settings. @throws SetupError naming every variable that is missing or wrong */
   done<T>(settings: T): Readonly<T>;
 }
 
 export function envReader(env: Env): EnvReader {
   const problems: string[] = [];
-  const get = (name: string): string | undefined => {
+  const get = (name: SettingName): string | undefined => {
     const value = env[name]?.trim();
     return value === '' ? undefined : value;
   };
-  const need = (name: string, fallback: string | undefined): string => {
+  const need = (name: SettingName, fallback: string | undefined): string => {
     const value = get(name) ?? fallback;
     if (value === undefined) problems.push(`${name} is not set`);
     return value ?? '';
@@ -62,7 +64,7 @@ export function envReader(env: Env): EnvReader {
   return {
     string: need,
     optional: get,
-    secret: (name, fallback) => new Secret(need(name, fallback)),
+    secret: (name, otherwise) => new Secret(need(name, otherwise === undefined ? undefined : get(otherwise))),
     integer(name, { default: fallback, min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER }) {
       const text = get(name);
       if (text === undefined) return fallback;

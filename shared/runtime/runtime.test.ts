@@ -11,21 +11,21 @@ const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
 test('all wrong settings are reported together', () => {
-  const read = envReader({ PORT: 'x', FLAG: 'maybe', MODE: 'c' });
+  const read = envReader({ PORT: 'x', KAFKA_SSL: 'maybe', DELIVERY_SENDER: 'c' });
   read.integer('PORT', { default: 1 });
-  read.boolean('FLAG', false);
-  read.oneOf('MODE', ['a', 'b'], 'a');
+  read.boolean('KAFKA_SSL', false);
+  read.oneOf('DELIVERY_SENDER', ['a', 'b'], 'a');
   read.string('DATABASE_URL');
-  expect(() => read.done({})).toThrow(/PORT .*\n.*FLAG .*\n.*MODE .*\n.*DATABASE_URL/s);
+  expect(() => read.done({})).toThrow(/PORT .*\n.*KAFKA_SSL .*\n.*DELIVERY_SENDER .*\n.*DATABASE_URL/s);
 });
 
 test('an empty setting counts as absent', () => {
-  expect(envReader({ NAME: ' ' }).string('NAME', 'fallback')).toBe('fallback');
+  expect(envReader({ HOST: ' ' }).string('HOST', 'fallback')).toBe('fallback');
 });
 
 test('a secret does not show in a log line', () => {
   const lines: string[] = [];
-  const secret = envReader({ KEY: 'hunter2' }).secret('KEY');
+  const secret = envReader({ SECRET_KEY: 'hunter2' }).secret('SECRET_KEY');
   createLog('info', {}, (line) => lines.push(line)).info('settings.read', { secret, lsn: 2n ** 60n });
   expect(lines[0]).not.toContain('hunter2');
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ secret: { set: true }, lsn: '1152921504606846976' });

@@ -1,0 +1,258 @@
+/** What the documentation says of one setting. Its type, default and range are where a service reads it. */
+interface SettingText {
+  readonly group: keyof typeof SETTING_GROUPS;
+  /** One line of a table: what it does, or what it limits. */
+  readonly means: string;
+  /** Shown in place of the declared default, where that depends on the machine or on another setting. */
+  readonly defaultText?: string;
+  /** What `npm start` sets a required one to. */
+  readonly local?: string;
+  /** Who reads it, when that is not a service through its `EnvReader`. */
+  readonly readBy?: string;
+}
+
+/** The groups of `deploy/configuration.md`, in its order. */
+export const SETTING_GROUPS = {
+  source: 'Source and control store',
+  kafka: 'Kafka and schema registry',
+  process: 'Every process',
+  api: 'API',
+  exports: 'Exports and files',
+  feed: 'Feed and webhooks',
+  bulk: 'Bulk operations',
+  local: 'Local stack',
+} as const;
+
+/**
+ * Every setting there is. A service cannot read one that is not here, and `deploy/configuration.md` is made from it
+ * (`test/configuration.test.ts`).
+ */
+export const SETTINGS = {
+  DATABASE_URL: {
+    group: 'source',
+    means:
+      'The product’s PostgreSQL. `sslmode`, `sslrootcert` (a file or `system`), `sslcert` and `sslkey` work as in `psql`.',
+    local: 'its own PostgreSQL',
+  },
+  CONTROL_DATABASE_URL: {
+    group: 'source',
+    means: 'The control store. Schema `tandem` is created in it.',
+  },
+  CATALOG: {
+    group: 'source',
+    means: 'Path of the catalog: which tables are resources, and what may be done with them.',
+    local: 'the DocuMint catalog',
+  },
+  SLOT_NAME: { group: 'source', means: 'Replication slot in the source.' },
+  PUBLICATION_NAME: { group: 'source', means: 'Publication in the source.' },
+  SLOT_WARN_BYTES: {
+    group: 'source',
+    means: 'Warns when the source keeps this much WAL for the slot. 0: never.',
+  },
+  SLOT_REFUSE_BYTES: {
+    group: 'source',
+    means:
+      'Refuses new exports and bulk jobs, and pauses running bulk jobs, at this much WAL. 0: never. Set it below the disk’s free space.',
+  },
+  TABLE_MISFIT_GRACE_SECONDS: {
+    group: 'source',
+    means:
+      'After a table was altered, the feed waits this long for a catalog that fits, then sets that resource aside.',
+  },
+  ACCEPT_GAP_AFTER: {
+    group: 'source',
+    means: 'After *gap possible*: the position from which you accept a gap. The error names it.',
+  },
+
+  KAFKA_BROKERS: { group: 'kafka', means: '`host:port,host:port`', local: 'its own Kafka' },
+  KAFKA_SSL: { group: 'kafka', means: 'Connects with TLS.' },
+  KAFKA_SASL_MECHANISM: { group: 'kafka', means: 'How to log in, for a managed cluster.' },
+  KAFKA_SASL_USERNAME: { group: 'kafka', means: 'User name.', defaultText: 'required with a mechanism' },
+  KAFKA_SASL_PASSWORD: { group: 'kafka', means: 'Password.', defaultText: 'required with a mechanism' },
+  SCHEMA_REGISTRY_URL: {
+    group: 'kafka',
+    means: 'A registry with Confluent’s API. A login in the URL is sent as basic authentication.',
+    local: 'its own registry',
+  },
+  TOPIC_PREFIX: { group: 'kafka', means: 'First part of every topic’s name.' },
+
+  LOG_LEVEL: {
+    group: 'process',
+    means: 'Least level of a log line: `debug`, `info`, `warn`, `error`.',
+    defaultText: '`info`',
+    readBy: 'all',
+  },
+  HOST: { group: 'process', means: 'Address to listen on.' },
+  HEALTH_PORT: {
+    group: 'process',
+    means: 'Port of `/healthz`, `/readyz` and `/metrics`; the api has them at `PORT`.',
+    defaultText: 'a free one',
+  },
+
+  PORT: { group: 'api', means: 'Port of the API.' },
+  PUBLIC_URL: {
+    group: 'api',
+    means: 'Where clients reach the API. Links start with it.',
+    defaultText: 'from `HOST` and `PORT`',
+  },
+  ADMIN_KEY: {
+    group: 'api',
+    means: 'The operator’s key, at least 16 characters. `openssl rand -hex 32` makes one.',
+    local: 'generated, kept in `TANDEM_HOME`',
+  },
+  SECRET_KEY: {
+    group: 'api',
+    means: 'Encrypts endpoint secrets, signs links and cursors. At least 32 characters.',
+    local: 'generated, kept in `TANDEM_HOME`',
+  },
+  SECRET_KEY_PREVIOUS: {
+    group: 'api',
+    means:
+      'Earlier keys that still open and verify, with commas. See [Changing SECRET_KEY](README.md#changing-secret_key).',
+  },
+  API_REQUESTS_PER_SECOND: {
+    group: 'api',
+    means: 'Requests of one account to one api process in a second. More get 429.',
+  },
+  API_MAX_OPEN_REQUESTS: {
+    group: 'api',
+    means: 'Requests of one account open at once in one api process. More get 429.',
+  },
+  MAX_BODY_BYTES: { group: 'api', means: 'Size of a request body.' },
+
+  STORAGE_URL: {
+    group: 'exports',
+    means:
+      'Where files are kept: `file:///directory` or `s3://bucket/prefix?region=…`. See [Files in S3](README.md#files-in-s3).',
+    local: '`storage` in `TANDEM_HOME`',
+  },
+  AWS_ACCESS_KEY_ID: {
+    group: 'exports',
+    means:
+      'Credentials for `s3://`, with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or a profile in `AWS_PROFILE`.',
+    defaultText: 'the machine’s role',
+    readBy: 'api, bulk, writer',
+  },
+  AWS_REGION: {
+    group: 'exports',
+    means: 'Region for `s3://`, when the URL has none.',
+    defaultText: 'the machine’s region',
+    readBy: 'api, bulk, writer',
+  },
+  DOWNLOAD_URL_SECONDS: { group: 'exports', means: 'Lifetime of a presigned link.' },
+  EXPORT_RETENTION_DAYS: { group: 'exports', means: 'How long files are kept.' },
+  MAX_QUEUED_EXPORTS: { group: 'exports', means: 'Waiting exports of one account.' },
+  EXTRACTOR_MAX_EXPORTS: {
+    group: 'exports',
+    means: 'Snapshots one extractor holds at once. 0: it only reads chunks.',
+  },
+  EXTRACTOR_MAX_CHUNKS: {
+    group: 'exports',
+    means: 'Chunks one extractor reads at once. 0: it only holds snapshots.',
+  },
+  EXTRACTOR_MAX_ALL_ACCOUNT_EXPORTS: { group: 'exports', means: 'Running exports of all accounts at once.' },
+  EXTRACTOR_CHUNK_WINDOW: { group: 'exports', means: 'Open chunks of one export.' },
+  EXTRACTOR_CHUNK_BYTES: { group: 'exports', means: 'Size of a chunk.' },
+  EXTRACTOR_EXPORT_TIMEOUT_MS: { group: 'exports', means: 'Snapshot lifetime.' },
+  EXTRACTOR_CHUNK_TIMEOUT_MS: { group: 'exports', means: 'Time to read one chunk.' },
+  EXTRACTOR_FEED_TIMEOUT_MS: {
+    group: 'exports',
+    means: 'Wait for a feed that does not move, then the export fails with `feed_not_running`.',
+  },
+  EXTRACTOR_SETTLE_TIMEOUT_MS: {
+    group: 'exports',
+    means: 'Wait of an account’s first export for older transactions, then it fails with `feed_not_settled`.',
+  },
+  WRITER_MAX_OPEN_CHUNKS: { group: 'exports', means: 'Parts one writer has open.' },
+  WRITER_MAX_ASSEMBLIES: { group: 'exports', means: 'Exports one writer assembles at once.' },
+  WRITER_SCRATCH_DIR: {
+    group: 'exports',
+    means: 'Disk for Parquet files in progress: twice the rows of the largest file.',
+    defaultText: 'in the temporary directory',
+  },
+  PARQUET_MEMORY_MB: { group: 'exports', means: 'Memory for one Parquet file in progress.' },
+
+  EVENT_RETENTION_DAYS: {
+    group: 'feed',
+    means: 'How long events are kept. Set the same for api and dispatcher.',
+  },
+  FEED_STALL_SECONDS: {
+    group: 'feed',
+    means:
+      'A feed that has not moved for this long is reported as `feed.stalled`; a missing or lost slot at once.',
+  },
+  DELIVERY_ALLOW_NETWORKS: {
+    group: 'feed',
+    means: 'Private networks that deliveries may reach, such as `10.0.0.0/8`.',
+  },
+  DELIVERY_ALLOW_HTTP: { group: 'feed', means: 'Delivers to plain http too.' },
+  DELIVERY_SENDER: { group: 'feed', means: 'HTTP client of deliveries.' },
+  DELIVERY_TIMEOUT_MS: { group: 'feed', means: 'Total time of one delivery.' },
+  DELIVERY_MAX_IN_FLIGHT: {
+    group: 'feed',
+    means: 'Requests of one dispatcher at once. An account alone gets half of them.',
+  },
+  RETRY_SCHEDULE_SECONDS: { group: 'feed', means: 'Delays between the attempts of one event.' },
+
+  MAX_QUEUED_BULK: { group: 'bulk', means: 'Waiting bulk operations of one account.' },
+  BULK_RETENTION_DAYS: { group: 'bulk', means: 'How long ended bulk operations and their results are kept.' },
+  BULK_SYNC_HANDLER_MS: {
+    group: 'bulk',
+    means: 'Time of a synchronous HTTP operation. Items not done by then fail.',
+  },
+  BULK_MAX_CHUNKS: {
+    group: 'bulk',
+    means: 'Chunks one bulk worker processes at once, HTTP operations aside.',
+  },
+  BULK_CHUNK_ITEMS: { group: 'bulk', means: 'Items of one chunk, HTTP operations aside.' },
+  BULK_MAX_HTTP_CHUNKS: {
+    group: 'bulk',
+    means:
+      'Chunks (of 50 items) of HTTP operations at once; a quarter for one job, half for one account at most.',
+  },
+  BULK_HTTP_CONCURRENCY: { group: 'bulk', means: 'Requests at once for one HTTP chunk.' },
+  BULK_HELD_ROW_SECONDS: {
+    group: 'bulk',
+    means: 'How long a job retries records that other transactions hold, before they fail.',
+  },
+  BULK_HANDLER_AWAY_SECONDS: {
+    group: 'bulk',
+    means: 'How long a job pauses for a handler that is away, before it fails.',
+  },
+  BULK_HANDLER_SECRETS: {
+    group: 'bulk',
+    means: 'Signs requests to handlers: a `whsec_…` secret, or two during a rotation, with a comma.',
+  },
+  BULK_MAX_SLOT_LAG_MB: { group: 'bulk', means: 'Jobs slow down when the slot lags more than this.' },
+  BULK_MAX_REPLAY_LAG_MS: { group: 'bulk', means: 'Jobs slow down when a standby lags more than this.' },
+  BULK_MAX_BLOCKED_SESSIONS: {
+    group: 'bulk',
+    means: 'Jobs slow down when more sessions wait for an operation’s locks.',
+  },
+  BULK_MAX_ACTIVE_SESSIONS: {
+    group: 'bulk',
+    means: 'Jobs slow down when more sessions of the source are active.',
+  },
+  BULK_MAX_CHUNK_MS: { group: 'bulk', means: 'Jobs slow down when the source needs longer for a chunk.' },
+
+  TANDEM_HOME: {
+    group: 'local',
+    means: 'Data, logs and keys of the local stack.',
+    defaultText: '`.tandem`',
+    readBy: 'command line',
+  },
+  JAVA_HOME: {
+    group: 'local',
+    means: 'The Java to run Kafka and the registry with.',
+    defaultText: 'the oldest that will do',
+    readBy: 'command line',
+  },
+  XDG_CACHE_HOME: {
+    group: 'local',
+    means: 'Where downloads are kept, in `tandem`.',
+    defaultText: '`~/.cache`',
+    readBy: 'command line',
+  },
+} as const satisfies Record<string, SettingText>;
+
+export type SettingName = keyof typeof SETTINGS;

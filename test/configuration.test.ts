@@ -1,0 +1,30 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { SETTINGS } from '../shared/runtime/settings.ts';
+import { declaredSettings } from './support/declared-settings.ts';
+import { renderConfiguration } from './support/render-configuration.ts';
+
+const DOCUMENT = new URL('../deploy/configuration.md', import.meta.url);
+
+test('deploy/configuration.md says what the services declare (UPDATE_GOLDEN=1 rewrites it)', () => {
+  const text = renderConfiguration(declaredSettings());
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(DOCUMENT, text);
+  expect(readFileSync(DOCUMENT, 'utf8')).toBe(text);
+});
+
+test('every described setting is read by somebody', () => {
+  const read = new Set<string>(declaredSettings().map(({ name }) => name));
+  const unread = Object.entries(SETTINGS).filter(([name, text]) => read.has(name) === 'readBy' in text);
+  expect(unread.map(([name]) => name)).toEqual([]);
+});
+
+test('services that read the same setting have the same default for it', () => {
+  const fallbacks = Map.groupBy(declaredSettings(), ({ name }) => name);
+  const differing = [...fallbacks].filter(([, all]) => new Set(all.map(({ fallback }) => fallback)).size > 1);
+  expect(differing.map(([name]) => name)).toEqual([]);
+});
+
+test('what a setting does fits on a line', () => {
+  const long = Object.entries(SETTINGS).filter(([, { means }]) => means.length > 140);
+  expect(long.map(([name]) => name)).toEqual([]);
+});
