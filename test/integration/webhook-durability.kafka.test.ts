@@ -74,9 +74,8 @@ const startProcess = async (settings: Record<string, string> = {}): Promise<Disp
   });
   if (child.stderr !== null) {
     createInterface(child.stderr).on('line', (line) => {
-      const said = /^\{"time":"([^"]+)","level":"\w+","event":"([^"]+)"/.exec(line);
-      if (said === null) return;
-      const [, time = '', event = ''] = said;
+      if (!line.startsWith('{')) return;
+      const { time, event } = JSON.parse(line) as { time: string; event: string };
       times.set(event, [...(times.get(event) ?? []), Date.parse(time)]);
     });
   }
