@@ -3,13 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyCommand } from '../../deploy/local/commands/verify.ts';
 import { startTraffic, type Traffic } from '../../deploy/local/demo/traffic.ts';
 import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -33,9 +34,8 @@ beforeAll(async () => {
     log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
-  source = new pg.Pool({ connectionString: world.sourceUrl, max: 2 });
-  control = new pg.Pool({ connectionString: world.controlUrl, max: 2 });
-  for (const pool of [source, control]) pool.on('error', () => undefined);
+  source = openProductPool({ connectionString: world.sourceUrl, max: 2 });
+  control = openProductPool({ connectionString: world.controlUrl, max: 2 });
   const [account = '', other = ''] = world.generated.accounts;
   const options = { databaseUrl: world.sourceUrl, connections: 2, seed: 7 };
   traffic = await startTraffic({ ...options, accounts: [account, other], perSecond: 80 });

@@ -12,6 +12,7 @@ import { silentLog } from '../../shared/runtime/log.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { createRecordKey } from '../../shared/values/record-key.ts';
 import { toWireTexts } from '../../shared/values/row-json.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { CONFLUENT_KAFKA, findPython } from '../support/python.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -32,13 +33,12 @@ beforeAll(async () => {
     env: { EXTRACTOR_CHUNK_BYTES: '100000' },
     log: silentLog,
   });
-  source = new pg.Pool({
+  source = openProductPool({
     connectionString: world.sourceUrl,
     max: 2,
     options: TEXT_SESSION_OPTIONS,
     types: rawTypes,
   });
-  source.on('error', () => undefined);
 });
 
 afterAll(async () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { respellAccounts } from '../../services/api/account-respeller.ts';
 import { readAccountTypes, spellAccount } from '../../services/api/account-spelling.ts';
@@ -12,6 +12,7 @@ import { type Log, silentLog } from '../../shared/runtime/log.ts';
 import { accountForm, accountText } from '../../shared/values/account-form.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { openProductPool } from '../support/product-pool.ts';
 
 /** The account columns of the product, a table each. */
 const COLUMNS: Readonly<Record<string, string>> = {
@@ -46,7 +47,7 @@ let db: pg.Pool;
 
 beforeAll(async () => {
   api = await openTestApi();
-  db = new pg.Pool({ connectionString: api.databaseUrl, max: 2 });
+  db = openProductPool({ connectionString: api.databaseUrl, max: 2 });
   const all = { ...COLUMNS, ...REFUSED };
   await db.query(`create schema app; create extension if not exists citext;
     create collation app.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -199,7 +200,7 @@ test('accounts of an earlier version get their text, their subscribers are told,
        ('acct_old', 'old', $1, '0/10'), ('acct_twin', 'twin', $2, null), ('acct_first', 'first', $3, null)`,
     [upper, 'C0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', 'c0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
   );
-  const readOnly = new pg.Pool({
+  const readOnly = openProductPool({
     connectionString: api.databaseUrl,
     max: 1,
     options: '-c default_transaction_read_only=on',

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { openSilentProxy, type SilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -42,8 +43,7 @@ beforeAll(async () => {
   );
   const direct = new URL(world.url);
   direct.port = new URL(postgres.url('postgres')).port;
-  product = cleanup.adopt(new pg.Pool({ connectionString: direct.href, max: 2 }), (each) => each.end());
-  product.on('error', () => undefined);
+  product = cleanup.adopt(openProductPool({ connectionString: direct.href, max: 2 }), (each) => each.end());
 });
 afterAll(() => cleanup.disposeAsync());
 afterEach(() => world.endAll());

@@ -7,6 +7,7 @@ import { planPreparation, prepareSource } from '../../shared/catalog/prepare-sou
 import type { Catalog, Resource } from '../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../shared/postgres/quote.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
 
 let database: TestDatabase;
@@ -253,7 +254,7 @@ test('an open transaction that a new slot has to wait for is told, and no half s
 
 test('two that prepare at the same moment both end well', async () => {
   await db.query(`CREATE TABLE shop.orders (${COLUMNS})`);
-  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  const pool = openProductPool({ connectionString: database.url, max: 4 });
   const names = { publication: 'feed', slot: `${ownName}_twice` };
   const runs = Array.from({ length: 4 }, () => prepareSource(pool, catalogOf('shop.orders'), names));
   await Promise.all(runs);

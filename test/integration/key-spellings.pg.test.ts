@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rowsAsOfQuery } from '../../services/extractor/as-of/as-of-queries.ts';
 import { readTypedKey } from '../../services/extractor/as-of/typed-key.ts';
@@ -10,6 +10,7 @@ import { describeShape } from '../../shared/catalog/describe-table.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { createRecordKey } from '../../shared/values/record-key.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { resource as resourceOf } from '../support/resource.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 
@@ -36,7 +37,7 @@ let database: TestDatabase;
 let db: pg.Pool;
 beforeAll(async () => {
   database = await createDatabase('keys');
-  db = new pg.Pool({
+  db = openProductPool({
     connectionString: database.url,
     max: 1,
     types: rawTypes,

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sourceStatusCommand } from '../../deploy/local/commands/source-status.ts';
 import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
@@ -10,6 +10,7 @@ import { createSlotWatch, type SlotSight } from '../../shared/catalog/slot-watch
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { openProductPool } from '../support/product-pool.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
 
 const slotName = topicPrefix();
@@ -20,7 +21,7 @@ let sight: SlotSight | undefined;
 
 beforeAll(async () => {
   database = await createDatabase('slot');
-  pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  pool = openProductPool({ connectionString: database.url, max: 3 });
   await createDocumint(pool);
   await migrate(pool);
   api = await openTestApi({ slotWatch: { latest: () => sight }, slotName });

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import pg from 'pg';
+import type pg from 'pg';
 import { createFeedGuard } from '../../services/api/feed-guard.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
@@ -24,6 +24,7 @@ import { createSigner } from '../../shared/runtime/signing.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
+import { openProductPool } from './product-pool.ts';
 import { createDatabase } from './stack.ts';
 
 export const ADMIN_KEY = 'operator-of-these-tests';
@@ -76,7 +77,9 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     },
   );
   await migrate(pool);
-  const source = stack.adopt(new pg.Pool({ connectionString: database.url, max: 2 }), (open) => open.end());
+  const source = stack.adopt(openProductPool({ connectionString: database.url, max: 2 }), (open) =>
+    open.end(),
+  );
   const bulkSource = stack.adopt(
     createSourcePool(new Secret(database.url), silentLog, {
       applicationName: 'test bulk',

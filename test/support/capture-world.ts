@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
+import type pg from 'pg';
 import { createScratchDatabase } from '../../deploy/local/scratch-database.ts';
 import { buildCapture } from '../../services/capture/build.ts';
 import { readCaptureConfig } from '../../services/capture/config.ts';
@@ -16,6 +16,7 @@ import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLog, type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type ChangeReader, openChangeReader } from './change-reader.ts';
+import { openProductPool } from './product-pool.ts';
 import { testStack, topicPrefix } from './stack.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
@@ -82,8 +83,9 @@ export async function createCaptureWorld({
   await using cleanup = new AsyncDisposableStack();
   const database = cleanup.use(await createScratchDatabase(stack.databaseUrl, 'capture', encoding));
   const prefix = topicPrefix();
-  const pool = cleanup.adopt(new pg.Pool({ connectionString: database.url, max: 6 }), (each) => each.end());
-  pool.on('error', () => undefined);
+  const pool = cleanup.adopt(openProductPool({ connectionString: database.url, max: 6 }), (each) =>
+    each.end(),
+  );
   await pool.query(schemaSql);
   const directory = await mkdtemp(join(tmpdir(), 'tandem-capture-'));
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
