@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import { findMissingTool } from '../deploy/local/fetch-jars.ts';
+import { LongestFirst } from './support/longest-first.ts';
 import { stackVariables } from './support/stack-variables.ts';
 import { SummaryReporter } from './support/summary-reporter.ts';
 
@@ -10,9 +11,9 @@ const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
 
 /**
  * Projects against real parts. They wait for others more than they work (a dead member of a consumer group is
- * noticed after ten seconds), so two files run at a time, each with databases, topics and ports of its own.
+ * noticed after ten seconds), so three files run at a time, each with databases, topics and ports of its own.
  */
-function realParts(name: string, order: number): TestProjectConfiguration {
+function realParts(name: string): TestProjectConfiguration {
   return {
     root,
     test: {
@@ -22,8 +23,8 @@ function realParts(name: string, order: number): TestProjectConfiguration {
       globalSetup: [fileURLToPath(new URL('./support/global-setup.ts', import.meta.url))],
       // The Kafka client sets such a timeout on every newer Node, to no harm, and Node says so once a process.
       execArgv: ['--disable-warning=TimeoutNegativeWarning'],
-      maxWorkers: 2,
-      sequence: { groupOrder: order },
+      maxWorkers: 3,
+      sequence: { groupOrder: 1 },
       testTimeout: 120_000,
       hookTimeout: 120_000,
     },
@@ -40,7 +41,7 @@ function realPartProjects(): TestProjectConfiguration[] {
     console.warn(`skipping the integration and e2e tests: ${missing.message}`);
     return [];
   }
-  return [realParts('integration', 1), realParts('e2e', 2)];
+  return [realParts('integration'), realParts('e2e')];
 }
 
 export default defineConfig({
@@ -48,6 +49,7 @@ export default defineConfig({
   test: {
     passWithNoTests: false,
     reporters: ['default', new SummaryReporter()],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         root,
