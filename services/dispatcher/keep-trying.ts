@@ -1,10 +1,5 @@
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
-import { sleep } from '../../shared/runtime/sleep.ts';
-
-/** From here on a failure is no hiccup any more, and the log says so. */
-const WARN_AFTER_TRIES = 2;
-const ERROR_AFTER_TRIES = 8;
+import { retry } from '../../shared/runtime/retry.ts';
 
 /** 100 ms, 200 ms, … 5 s. */
 const BACKOFF = { initialMs: 100, maxMs: 5_000 };
@@ -14,23 +9,13 @@ const BACKOFF = { initialMs: 100, maxMs: 5_000 };
  *
  * @throws what `work` threw last, once the signal has aborted; and whatever `between`, called before each repeat, throws
  */
-export async function keepTrying<T>(
+export function keepTrying<T>(
   what: string,
   work: () => Promise<T>,
   log: Log,
   signal: AbortSignal,
-  between: () => Promise<void> = async () => undefined,
+  between?: () => Promise<void>,
 ): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (signal.aborted) throw error;
-      const write = tries > ERROR_AFTER_TRIES ? log.error : tries > WARN_AFTER_TRIES ? log.warn : log.debug;
-      write('work.retried', { what, tries, error });
-      await sleep(backoffMs(tries - 1, BACKOFF), signal);
-      if (signal.aborted) throw error;
-      await between();
-    }
-  }
+  const options = { what, backoff: BACKOFF, log, signal };
+  return retry(between === undefined ? options : { ...options, beforeRetry: between }, work);
 }

@@ -74,7 +74,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const rowsWritten = health.metrics.counter('tandem_rows_written_total', 'Rows of parts on stable storage.');
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
-    codecs: createRowCodecs(registry),
+    codecs: createRowCodecs(registry, log),
     createPart: (chunkTry, { format, fields }) => parts.create(chunkTry, stagingOf(format), fields),
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => lanes.openChunkCount,

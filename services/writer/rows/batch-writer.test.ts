@@ -90,7 +90,7 @@ async function setUp({
         return true;
       },
     },
-    codecs: createRowCodecs({ fetch: async () => CODEC.schema }),
+    codecs: createRowCodecs({ fetch: async () => CODEC.schema }, silentLog),
     createPart: (chunkTry) => parts.create(chunkTry, 'json'),
     maxOpenChunks,
     openChunkCount: () => lane.chunks.size,
