@@ -54,7 +54,7 @@ export function findMaven(env: Env): string {
   if (found !== undefined) return found;
   throw new MissingToolError(
     'maven',
-    `Maven is needed once, to download the local Kafka and schema registry; install it: ${installCommand('maven', 'maven')}`,
+    `Kafka and the schema registry are downloaded once: by Maven, so install it: ${installCommand('maven', 'maven')}; or without it, from the Maven repository that TANDEM_MAVEN_REPOSITORY names`,
   );
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { downloadedFile } from './fetch-jars.ts';
+import { downloadedFile } from './copy-with-maven.ts';
 import { javaMajorVersion, pickJava } from './java.ts';
 import { kafkaProperties } from './kafka.ts';
 import { tryLock } from './lock.ts';

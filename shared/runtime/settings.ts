@@ -247,6 +247,12 @@ export const SETTINGS = {
     defaultText: 'the oldest that will do',
     readBy: 'command line',
   },
+  TANDEM_MAVEN_REPOSITORY: {
+    group: 'local',
+    means: 'A Maven repository to download Kafka and the registry from, without Maven: `https://host/path`.',
+    defaultText: 'Maven, and its settings',
+    readBy: 'command line',
+  },
   XDG_CACHE_HOME: {
     group: 'local',
     means: 'Where downloads are kept, in `tandem`.',
