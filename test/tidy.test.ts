@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -139,3 +139,27 @@ test('the version is written in package.json alone', () => {
   const quoted = new RegExp(`['"]${version.replaceAll('.', '\\.')}['"]`);
   expect(SOURCES.filter(({ text }) => quoted.test(text)).map(({ path }) => path)).toEqual([]);
 });
+
+test('the README is short, and what the documents link to is there', () => {
+  expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(120);
+  const broken = FILES.filter((path) => path.endsWith('.md')).flatMap((path) =>
+    [...read(path).matchAll(/\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)]
+      .filter(([, target = '', anchor]) => !leadsSomewhere(path, target, anchor))
+      .map(([link]) => `${path}: ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+/** An anchor is a heading's text in lower case, with hyphens for spaces and without other signs. */
+function leadsSomewhere(from: string, target: string, anchor: string | undefined): boolean {
+  const path = target === '' ? from : relative(ROOT, resolve(ROOT, dirname(from), target));
+  if (!existsSync(join(ROOT, path))) return false;
+  if (anchor === undefined || anchor === '') return true;
+  const headings = [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+  return headings.includes(anchor);
+}

@@ -7,14 +7,43 @@ import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** The `sh` blocks of the section, as one script: later ones use what earlier ones have set. */
-function scriptOf(section: string): string {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const text = readme.split(/^## /m).find((part) => part.startsWith(section)) ?? '';
-  return [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block]) => block).join('\n');
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+const blocksOf = (text: string, language: string) =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    ([, block = '']) => block,
+  );
+
+/** Runs the blocks as one script, where later ones use what earlier ones have set, and returns what each prints. */
+async function runBlocks(blocks: readonly string[], env: Record<string, string>): Promise<string[]> {
+  const border = '-- the next block --';
+  const { stdout } = await promisify(execFile)(
+    'bash',
+    ['-euo', 'pipefail', '-c', blocks.join(`\necho; echo '${border}'\n`)],
+    { cwd: temporaryDirectory(), env: { ...process.env, ...env }, timeout: 90_000 },
+  );
+  return stdout.split(border);
 }
 
-test('the README’s examples run as printed', async () => {
+/** What the printed answer shows and the real one has not, or has as something else; what starts alike is alike. */
+function differences(printed: unknown, real: unknown, path = ''): string[] {
+  if (Array.isArray(printed)) {
+    return printed.flatMap((item, index) =>
+      differences(item, (real as unknown[])?.[index], `${path}[${index}]`),
+    );
+  }
+  if (typeof printed === 'object' && printed !== null) {
+    return Object.entries(printed).flatMap(([name, value]) =>
+      differences(value, (real as Record<string, unknown>)?.[name], `${path}.${name}`),
+    );
+  }
+  if (typeof printed !== typeof real) return [`${path} is ${JSON.stringify(real)}`];
+  if (typeof printed !== 'string') return [];
+  const beginning = printed.includes('…') ? (/^[a-z]+(?:_|:\/\/)/.exec(printed)?.[0] ?? '') : printed;
+  return String(real).startsWith(beginning) ? [] : [`${path} is ${JSON.stringify(real)}`];
+}
+
+test('the examples in the documents run as printed, and the README’s answers are what comes', async () => {
   await using world = await openWorld({
     stack: testStack(),
     directory: temporaryDirectory(),
@@ -24,15 +53,21 @@ test('the README’s examples run as printed', async () => {
     log: silentLog,
   });
   const { key } = await world.createCustomer(world.generated.accounts[0] ?? '');
-  const { stdout } = await promisify(execFile)(
-    'bash',
-    ['-euo', 'pipefail', '-c', scriptOf('The API by example')],
-    {
-      cwd: temporaryDirectory(),
-      env: { ...process.env, TANDEM_URL: world.apiUrl, TANDEM_KEY: key },
-      timeout: 90_000,
-    },
-  );
+  const env = { TANDEM_URL: world.apiUrl, TANDEM_KEY: key };
+
+  const handOff =
+    read('README.md')
+      .split(/^## /m)
+      .find((part) => part.startsWith('The hand-off')) ?? '';
+  const answers = await runBlocks(blocksOf(handOff, 'sh'), env);
+  const printed = blocksOf(handOff, 'json');
+  expect(printed).toHaveLength(3);
+  expect(answers).toHaveLength(3);
+  expect(
+    printed.flatMap((block, index) => differences(JSON.parse(block), JSON.parse(answers[index] ?? ''))),
+  ).toEqual([]);
+
+  const stdout = (await runBlocks(blocksOf(read('services/api/README.md'), 'sh'), env)).join('\n');
   expect(stdout).toContain('"status":"completed"');
   expect(stdout).toContain('{"id":1,"account_id":"acc_001"');
   expect(stdout).toContain('"secret":"whsec_');
