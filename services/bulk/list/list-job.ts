@@ -4,13 +4,14 @@ import { findOperation } from '../../../shared/bulk/operation.ts';
 import { selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { isAbortError } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/store/bulk-chunks.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-import { startPulse } from '../pulse.ts';
 import { SourceAnswerError } from '../source-answer-error.ts';
 import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 
@@ -45,15 +46,17 @@ export async function listJob(
   });
   const { maxFailures } = claim.request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
-  await using pulse = startPulse(
-    async () => ((await renewListing(control, claim)) ? 'held' : 'lost'),
+  await using lease = renewLease({
+    leaseSeconds: LEASE_SECONDS,
+    renew: async () =>
+      (await renewListing(control, claim)) ? 'held' : new LeaseLostError('the list is another worker’s'),
     stopping,
-  );
+  });
   const fence = { owner: claim.owner, listCount: claim.listCount };
   const write = async (client: PoolClient): Promise<number | undefined> => {
     const next = { chunk: claim.listedChunks, seq: claim.listedItems };
     for await (const items of await pagesOf(client, claim, table, deps)) {
-      if (pulse.signal.aborted) return undefined;
+      if (lease.signal.aborted) return undefined;
       const chunks = cutChunks(items, chunkItems, next);
       if (!(await insertChunks(control, claim.jobId, chunks, fence))) return undefined;
       next.chunk += chunks.length;

@@ -3,8 +3,8 @@ import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { LeaseLostError, type Renewal } from '../../../shared/runtime/lease-renewer.ts';
 import type { NamedOperation } from '../handler-operations.ts';
-import type { Standing } from '../pulse.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */
@@ -178,7 +178,7 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
 }
 
 /** Renews the claim, also of a job that is paused or to end, which calls the chunk off. */
-export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Standing> {
+export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Renewal> {
   const { rows } = await db.query<{ is_called_off: boolean }>({
     name: 'bulk_renew_chunk',
     text: `update bulk_chunks c set lease_expires_at = now() + $5 * interval '1 second'
@@ -189,7 +189,7 @@ export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<St
     values: [claim.jobId, claim.chunk, claim.attempt, claim.owner, LEASE_SECONDS],
   });
   const [row] = rows;
-  if (row === undefined) return 'lost';
+  if (row === undefined) return new LeaseLostError('the chunk is another worker’s');
   return row.is_called_off ? 'called_off' : 'held';
 }
 

@@ -9,13 +9,14 @@ import { findOperation } from '../../../shared/bulk/operation.ts';
 import { showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-import { type Pulse, startPulse } from '../pulse.ts';
 import { countedFailure, retryDelayMs } from '../repeated-failure.ts';
 import { SourceAnswerError } from '../source-answer-error.ts';
 import { beginItems } from '../store/begin-items.ts';
 import { type ClaimedChunk, releaseChunk, renewChunk } from '../store/claim-chunk.ts';
 import { pauseForQuota } from '../store/end-job.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
 import { pauseForHandler } from '../store/pause-for-handler.ts';
 import { type ChunkReport, reportChunk } from '../store/report-chunk.ts';
 import { reserveQuota } from '../store/reserve-quota.ts';
@@ -79,12 +80,16 @@ export async function workChunk(
     const { jobId, chunk, attempt } = claim;
     return reportChunk(control, { jobId, chunk, attempt, counts, ...how }, deps.now());
   };
-  await using pulse = startPulse(() => renewChunk(control, claim), stopping);
+  await using lease = renewLease({
+    leaseSeconds: LEASE_SECONDS,
+    renew: () => renewChunk(control, claim),
+    stopping,
+  });
   let outcome: ChunkOutcome;
   try {
-    outcome = await work(claim, deps, pulse, () => report({ delayMs: null }));
+    outcome = await work(claim, deps, lease, () => report({ delayMs: null }));
   } catch (error) {
-    const wasCalledOff = error instanceof NotOursError || pulse.signal.aborted;
+    const wasCalledOff = error instanceof NotOursError || lease.signal.aborted;
     const isOurs = await giveBack(claim, deps, report, wasCalledOff ? undefined : error);
     if (wasCalledOff) return isOurs ? 'worked' : 'lost';
     throw error;
@@ -135,7 +140,7 @@ async function asked<T>(answer: Promise<T>): Promise<T> {
 async function work(
   claim: ClaimedChunk,
   deps: WorkDeps,
-  pulse: Pulse,
+  lease: LeaseRenewer,
   reportProgress: () => Promise<boolean>,
 ): Promise<ChunkOutcome> {
   const { control, source } = deps;
@@ -164,7 +169,7 @@ async function work(
       const granted = open.slice(0, reservation.count);
       const how = application.operation.kind === 'http' ? askHandler : changeRows;
       // Reports come meanwhile, so that whoever watches sees the job move and a limit of failures is noticed.
-      return whileReporting(() => how(application, granted, claim, deps, pulse), reportProgress);
+      return whileReporting(() => how(application, granted, claim, deps, lease), reportProgress);
     }
   }
 }
@@ -209,7 +214,7 @@ async function askHandler(
   items: readonly NumberedItem[],
   claim: ClaimedChunk,
   { control, source, httpConcurrency, handlerAwayMs, signingKeys, onAnswered }: WorkDeps,
-  pulse: Pulse,
+  lease: LeaseRenewer,
 ): Promise<ChunkOutcome> {
   const { away } = await asked(
     askForItems(application, probedFirst(items, claim), {
@@ -217,8 +222,8 @@ async function askHandler(
       signingKeys,
       onAnswered,
       whenAway: whenAway(claim),
-      signal: pulse.lost,
-      calledOff: pulse.signal,
+      signal: lease.lost,
+      calledOff: lease.signal,
       concurrency: httpConcurrency,
       begin: (next: readonly NumberedItem[]) =>
         beginItems(
@@ -240,14 +245,14 @@ async function changeRows(
   items: readonly NumberedItem[],
   claim: ClaimedChunk,
   { source, size, heldRowMs, onApplied }: WorkDeps,
-  pulse: Pulse,
+  lease: LeaseRenewer,
 ): Promise<ChunkOutcome> {
   const startedAtMs = performance.now();
   const held = await asked(
     applyItems(application, items, {
       source,
-      signal: pulse.signal,
-      isStillOurs: pulse.isAlive,
+      signal: lease.signal,
+      isStillOurs: lease.isHeld,
       isAnnounced: true,
       whenHeld: claim.heldBeforeMs < heldRowMs ? 'leave' : 'fail',
       size,

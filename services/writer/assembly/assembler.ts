@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Doorbell } from '../../../shared/runtime/doorbell.ts';
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { retryQuery } from '../retry-query.ts';
@@ -15,9 +16,9 @@ import {
 import { completeExport } from '../store/complete-export.ts';
 import { readDeletedKeys } from '../store/deleted-keys.ts';
 import { failByAssembly } from '../store/fail-export.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
 import { listParts } from '../store/list-parts.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
-import { ClaimLostError, holdClaim } from './hold-claim.ts';
 import { judgeAssemblyFailure } from './judge-assembly-failure.ts';
 
 /** What makes an export ready (its last part, its seal) may happen in another process, so it is looked for. */
@@ -55,24 +56,24 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       listParts: (id: string) => listParts(pool, id),
       deletedKeys: (resource: string) => readDeletedKeys(pool, claim, resource),
     };
-    await holdClaim(
-      () => renewAssembly(pool, claim),
-      stop,
-      async (signal) => {
-        const files = await assembleExport(claim, assembleDeps, signal);
-        const isCompleted = await retryQuery('completing an export', log, () =>
-          completeExport(pool, claim, files, retentionDays),
-        );
-        if (!isCompleted) throw new ClaimLostError('the claim is over');
-        log.info('export.completed', {
-          exportId,
-          rows: files.reduce((sum, file) => sum + file.rows, 0),
-          bytes: files.reduce((sum, file) => sum + file.bytes, 0),
-          files: files.length,
-          durationMs: Math.round(performance.now() - startedAtMs),
-        });
-      },
+    await using lease = renewLease({
+      leaseSeconds: LEASE_SECONDS,
+      renew: async () =>
+        (await renewAssembly(pool, claim)) ? 'held' : new LeaseLostError('the claim is over'),
+      stopping: stop,
+    });
+    const files = await assembleExport(claim, assembleDeps, lease.lost);
+    const isCompleted = await retryQuery('completing an export', log, () =>
+      completeExport(pool, claim, files, retentionDays),
     );
+    if (!isCompleted) throw new LeaseLostError('the claim is over');
+    log.info('export.completed', {
+      exportId,
+      rows: files.reduce((sum, file) => sum + file.rows, 0),
+      bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      files: files.length,
+      durationMs: Math.round(performance.now() - startedAtMs),
+    });
   }
 
   async function takeCareOf(claim: ClaimedAssembly, error: unknown, stop: AbortSignal): Promise<void> {
@@ -81,7 +82,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: false });
       return;
     }
-    if (error instanceof ClaimLostError) {
+    if (error instanceof LeaseLostError) {
       // Its files, if it was cancelled, are the sweeper's as soon as no writer holds the claim.
       log.info('assembly.given_up', { exportId, reason: error.message });
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: true });

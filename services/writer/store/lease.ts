@@ -3,6 +3,3 @@
  * process or a failover of the store, short enough that a dead writer's work is taken over within seconds.
  */
 export const LEASE_SECONDS = 10;
-
-/** Also bounds how long an assembly goes on after its export was cancelled. */
-export const RENEWAL_MS = 1_000;
