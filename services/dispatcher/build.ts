@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
+import { formatPosition } from '../../shared/domain/position.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
@@ -20,9 +21,10 @@ import { createAttemptLog } from './deliver/attempt-log.ts';
 import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
-import { createLease } from './deliver/lease.ts';
+import { createLease, RENEW_LIMIT_MS } from './deliver/lease.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
 import { createRequestRoom } from './deliver/request-room.ts';
+import { createStartTurns } from './deliver/start-turns.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -105,10 +107,18 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     WEBHOOK_SECRETS,
     previous.map((key) => key.reveal()),
   );
+  // On a connection of its own: whatever the others wait for, all endpoints rest once it has run out.
+  const leasePool = createControlPool(controlUrl, log, {
+    applicationName: 'tandem dispatcher lease',
+    max: 1,
+    answerTimeoutMs: RENEW_LIMIT_MS,
+  });
+  stack.defer(() => leasePool.end());
   const lease = createLease({
-    renew: (leaseMs) => renewDispatcher(pool, self, leaseMs),
-    remove: () => removeDispatcher(pool, self),
+    renew: (leaseMs) => renewDispatcher(leasePool, self, leaseMs),
+    remove: () => removeDispatcher(leasePool, self),
     monotonicMs: () => performance.now(),
+    log,
   });
   const saver = createProgressSaver((batch) =>
     keepTrying('saving progress', () => saveProgress(pool, self, batch), log, NEVER),
@@ -122,6 +132,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
 
   const reads = createFairReads();
   const room = createRequestRoom(config.maxInFlight);
+  const turns = createStartTurns();
   const leases: EndpointLeases = createEndpointLeases(
     lease,
     {
@@ -129,7 +140,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       claim: async (limit) =>
         (await claimEndpoints(pool, self, limit)).map((row) => toEndpoint(row, box, log)),
       changed: async () => (await readChangedEndpoints(pool, self)).map((row) => toEndpoint(row, box, log)),
-      noteApplied: (id, version) => noteApplied(pool, id, version),
+      noteApplied: (versions) => noteApplied(pool, versions),
       heldIds: () => readHeldIds(pool, self),
       release: (ids) => releaseEndpoints(pool, self, ids),
       parked: (ids) => readParked(pool, ids),
@@ -138,7 +149,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       createEndpointRunner(endpoint, {
         send: sender.send,
         readEvents: (accountId, after, limit, patterns) =>
-          reads.run(accountId, () => readEvents(pool, accountId, after, limit, patterns)),
+          reads.runShared(accountId, JSON.stringify([formatPosition(after), limit, patterns]), () =>
+            readEvents(pool, accountId, after, limit, patterns),
+          ),
         readRecordEvents: (accountId, record, ...range) =>
           reads.run(accountId, () => readRecordEvents(pool, accountId, record, ...range)),
         readPayload: (accountId, { position, committedAt }) =>
@@ -146,6 +159,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
         saver,
         noteAttempt: attempts.note,
         maySend: (inFlight) => lease.isValid() && room.mayBegin(endpoint.settings.accountId, inFlight),
+        turns,
         onSending: (change) => room.note(endpoint.settings.accountId, change),
         findUrlProblem: (url) => findUrlProblem(url, config),
         singularOf: (resource) => findResource(catalog, resource)?.event,

@@ -8,6 +8,8 @@ export interface PoolOptions {
   /** Greatest number of connections. */
   max?: number;
   statementTimeoutMs?: number;
+  /** A statement without an answer for so long fails, and its connection is given up, also when the network swallows all. */
+  answerTimeoutMs?: number;
 }
 
 /**
@@ -23,7 +25,8 @@ export function createControlPool(connectionString: string, log: Log, options: P
       '-c search_path=tandem,public -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c TimeZone=UTC -c bytea_output=hex',
     statement_timeout: options.statementTimeoutMs ?? 30_000,
     idle_in_transaction_session_timeout: 30_000,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: options.answerTimeoutMs ?? 10_000,
+    ...(options.answerTimeoutMs === undefined ? {} : { query_timeout: options.answerTimeoutMs }),
     keepAlive: true,
   });
   pool.on('error', (error) => log.warn('control_connection.lost', { error }));

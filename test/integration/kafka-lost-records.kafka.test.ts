@@ -1,6 +1,8 @@
 import type { Admin } from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createChangeChain } from '../../services/capture/publish/change-chain.ts';
+import { createOffsetCommits } from '../../services/dispatcher/record/offset-commits.ts';
+import { createRecordedChain, judgeLink } from '../../services/dispatcher/record/recorded-chain.ts';
 import { accountPartition } from '../../shared/domain/account-partition.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
@@ -126,4 +128,44 @@ test('a topic that is deleted while the recorder reads it is read again once it 
   const last = await publish();
   await untilTold(2);
   expect(await told()).toEqual(created(first, last));
+});
+
+/** One process's count of a partition, and the offsets that it commits. */
+function recorderOf() {
+  const recorded = createRecordedChain(bed.pool);
+  const committed: string[] = [];
+  const commitOffsets = async (offsets: readonly { offset: string }[]) => {
+    committed.push(...offsets.map(({ offset }) => offset));
+  };
+  return { recorded, committed, commits: createOffsetCommits({ commitOffsets }, silentLog, recorded.save) };
+}
+const link = (seq: number) => ({ chain: 'a', seq });
+/** Of no topic. */
+const COUNTED = 1_000;
+
+test('an offset that is committed after the group was joined again never gets ahead of the count that is stored', async () => {
+  const first = recorderOf();
+  first.recorded.note(COUNTED, link(7));
+  // A batch that was under way when the group was joined again ends only now.
+  first.recorded.forgetAll();
+  first.commits.note(topic, COUNTED, '7');
+  await first.commits.flush();
+  expect(first.committed).toEqual(['8']);
+  const other = recorderOf();
+  expect(judgeLink(await other.recorded.last(COUNTED), link(8))).toBe('next');
+});
+
+test('what another process recorded meanwhile is found in the store before anything counts as lost', async () => {
+  const [stale, other] = [recorderOf(), recorderOf()];
+  const at = COUNTED + 1;
+  stale.recorded.note(at, link(1));
+  await stale.recorded.save();
+  other.recorded.note(at, link(5));
+  await other.recorded.save();
+  expect(judgeLink(await stale.recorded.last(at), link(6))).toBe('gap');
+  expect(judgeLink(await stale.recorded.reload(at), link(6))).toBe('next');
+  // The stale one saves late: what is stored never goes back.
+  stale.recorded.note(at, link(2));
+  await stale.recorded.save();
+  expect(await recorderOf().recorded.last(at)).toEqual(link(5));
 });

@@ -143,7 +143,7 @@ test('with the control store away for 30 s, nothing is lost and only what was un
     'it to have been refused for 30 s, by its own clock',
     () => {
       expect(child.exitCode).toBe(null);
-      const refusals = timesOf('leases.not_renewed');
+      const refusals = timesOf('lease.not_renewed');
       return (refusals.at(-1) ?? 0) - (refusals[0] ?? 0) >= OUTAGE_MS;
     },
     2 * OUTAGE_MS,

@@ -46,6 +46,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   const deps = { settings: () => settings, progress, lanes, singularOf: () => 'invoice', now: () => 0 };
   const readAhead = createReadAhead({
     ...deps,
+    inFlight: () => 5_000,
     readEvents: async (_account, after, limit) =>
       log.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit),
   });

@@ -19,7 +19,8 @@ export interface LeaseStore {
   readonly fairShare: () => Promise<number>;
   readonly claim: (limit: number) => Promise<Endpoint[]>;
   readonly changed: () => Promise<Endpoint[]>;
-  readonly noteApplied: (endpointId: string, settingsVersion: number) => Promise<void>;
+  /** Of endpoints by ID, the version of the settings by which they work now. */
+  readonly noteApplied: (versions: ReadonlyMap<string, number>) => Promise<void>;
   readonly heldIds: () => Promise<ReadonlySet<string>>;
   readonly release: (ids: readonly string[]) => Promise<void>;
   readonly parked: (ids: readonly string[]) => Promise<ReadonlyMap<string, readonly Delivery[]>>;
@@ -61,6 +62,8 @@ export function createEndpointLeases(
   const doorbell = createDoorbell();
   const ready = Promise.withResolvers<void>();
   let hasOrphans = false;
+  /** Others may have taken endpoints of ours, and those that we still hold were kept from sending. */
+  let hasLapsed = false;
   let wakeAllAtMs = 0;
 
   const remove = (runner: EndpointRunner) => {
@@ -108,6 +111,7 @@ export function createEndpointLeases(
     if (changed.length === 0) return;
     const moved: Endpoint[] = [];
     const kept: EndpointRunner[] = [];
+    const applied = new Map<string, number>();
     for (const endpoint of changed) {
       const { settings } = endpoint;
       const runner = runners.get(settings.id);
@@ -126,8 +130,9 @@ export function createEndpointLeases(
         // What is under way is finished as it was begun; then it is claimed anew, by whomever.
         letGo(runner);
       }
-      await store.noteApplied(settings.id, settings.settingsVersion);
+      applied.set(settings.id, settings.settingsVersion);
     }
+    if (applied.size > 0) await store.noteApplied(applied);
     // A redelivery is a parked row that somebody else has put there.
     const parked = await store.parked(kept.map(({ settings }) => settings.id));
     for (const runner of kept) runner.addParked(parked.get(runner.settings.id) ?? []);
@@ -166,12 +171,13 @@ export function createEndpointLeases(
   };
 
   const round = async (mustReconcile: boolean): Promise<void> => {
-    const hasLapsed = await lease.renew();
-    if (hasLapsed || mustReconcile || hasOrphans) await reconcile();
+    const isRegained = hasLapsed;
+    if (isRegained || mustReconcile || hasOrphans) await reconcile();
     await applyChanges();
     await balance();
+    if (isRegained) hasLapsed = false;
     const nowMs = performance.now();
-    if (!hasLapsed && isListening() && nowMs < wakeAllAtMs) return;
+    if (!isRegained && isListening() && nowMs < wakeAllAtMs) return;
     wakeAllAtMs = nowMs + WAKE_ALL_MS;
     wakeAll();
   };
@@ -180,15 +186,24 @@ export function createEndpointLeases(
     name: 'endpoint-leases',
     ready: ready.promise,
     async run(signal) {
+      const ended = new AbortController();
+      const onLapse = () => {
+        hasLapsed = true;
+        doorbell.ring();
+      };
+      const kept = lease.keep(onLapse, ended.signal);
       let mustReconcile = false;
       while (!signal.aborted) {
         try {
-          await round(mustReconcile);
-          mustReconcile = false;
-          ready.resolve();
+          // Without it nothing may be claimed: others would not see that we live.
+          if (lease.isValid()) {
+            await round(mustReconcile);
+            mustReconcile = false;
+            ready.resolve();
+          }
         } catch (error) {
           mustReconcile = true;
-          log.warn('leases.not_renewed', { held: runners.size, error });
+          log.warn('endpoints.not_looked_at', { held: runners.size, error });
         }
         const startedAtMs = performance.now();
         await doorbell.wait(ROUND_MS, signal);
@@ -196,9 +211,9 @@ export function createEndpointLeases(
         if (performance.now() - startedAtMs < ROUND_MS) mustReconcile = true;
       }
       for (const runner of [...runners.values()]) letGo(runner);
-      const renewal = setInterval(() => void lease.renew().catch(() => undefined), ROUND_MS);
       await Promise.all(leaving.values());
-      clearInterval(renewal);
+      ended.abort();
+      await kept;
       await lease.end().catch((error: unknown) => log.warn('leases.not_ended', { error }));
     },
     offer(run) {

@@ -10,6 +10,7 @@ import { HEALTHY } from './endpoint-health.ts';
 import { createEndpointRunner, type EndpointRunner } from './endpoint-runner.ts';
 import { createProgressSaver } from './progress-saver.ts';
 import { RETRY_DELAYS_MS } from './retry-policy.ts';
+import { createStartTurns } from './start-turns.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -102,6 +103,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
         for (const { position } of batch.unparked) rows.delete(String(position.commitLsn));
         return new Set(batch.endpoints.map(({ endpointId }) => endpointId));
       }),
+      turns: createStartTurns(),
       noteAttempt: () => undefined,
       onSending: () => undefined,
       maySend: () => true,

@@ -14,6 +14,7 @@ import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
 import { createSettlement } from './settlement.ts';
+import type { StartTurns } from './start-turns.ts';
 
 /** Events that are not wanted move the cursor too; that alone is saved at most this often. */
 const IDLE_SAVE_MS = 2_000;
@@ -30,6 +31,7 @@ export interface RunnerDeps extends AttemptDeps {
   readonly saver: ProgressSaver;
   /** Whether the lease is good for another request, and the process has room for it beside this endpoint's `inFlight`. */
   readonly maySend: (inFlight: number) => boolean;
+  readonly turns: StartTurns;
   /** The endpoint is no longer ours; the runner has stopped. */
   readonly onLost: (endpointId: string) => void;
   readonly random: () => number;
@@ -80,7 +82,13 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     },
     log,
   });
-  const readAhead = createReadAhead({ ...deps, settings: () => settings, progress, lanes });
+  const readAhead = createReadAhead({
+    ...deps,
+    settings: () => settings,
+    inFlight: () => window.inFlight,
+    progress,
+    lanes,
+  });
   const catchUp = createCatchUp({ ...deps, settings: () => settings, progress, lanes });
 
   let rate: RateLimit = createRateLimit(settings.rateLimit);
@@ -224,11 +232,13 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const isAtRest = () =>
     isDraining || !settings.isActive || window.disabledBy !== undefined || settings.keys.length === 0;
 
+  const takeTurn = () => deps.turns.take(settings.accountId, pump);
+
   const pump = (): void => {
     if (isOver) return;
     const nowMs = deps.now();
     const isStopped = isAtRest();
-    while (!isStopped && mayStart(nowMs)) {
+    while (!isStopped && mayStart(nowMs) && lanes.hasReady(nowMs) && takeTurn()) {
       const parcel = lanes.take(nowMs);
       if (parcel === undefined) break;
       rate.take(nowMs);
@@ -279,10 +289,16 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     },
     offer(run) {
       if (isOver) return;
+      const isKnown = readAhead.mayHaveMore;
       // While it rests, what it will have to do later stays in the log.
       if (isAtRest() || deps.now() < window.health.restUntilMs) readAhead.wake();
-      else if (readAhead.take(run)) noteRead(run.events.length);
-      pump();
+      else if (readAhead.take(run)) {
+        noteRead(run.events.length);
+        pump();
+        return;
+      }
+      // One that has no room, or rests, knows that there is more, and looks once it can: it costs its neighbours nothing.
+      if (!isKnown) pump();
     },
     apply({ settings: next, health: stored }) {
       if (next.rateLimit !== settings.rateLimit) rate = createRateLimit(next.rateLimit);

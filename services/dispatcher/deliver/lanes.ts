@@ -26,6 +26,8 @@ export interface Lanes {
   enqueue(delivery: Delivery): void;
   /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
   addParked(delivery: Delivery): void;
+  /** Whether `take` may find something. */
+  hasReady(nowMs: number): boolean;
   /** The next parcel that may go; its lanes are busy from then on. Retries, new events and what was given back take turns. */
   take(nowMs: number): Parcel | undefined;
   /** The parcel that was taken is over: its lanes go on. */
@@ -146,6 +148,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     if (delivery.hasMore === true) behind.add(delivery);
   };
 
+  const readyCount = () => fresh.count + due.length + returned.length;
+
   const takers = [takeDue, takeFresh, () => returned.shift()];
 
   const release = (delivery: Delivery): Lane => {
@@ -192,6 +196,10 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       insertParked(lane, delivery, from);
       waiting.delete(lane);
       place(lane);
+    },
+    hasReady(nowMs) {
+      scanWaiting(nowMs);
+      return readyCount() > 0;
     },
     take(nowMs) {
       scanWaiting(nowMs);
@@ -275,7 +283,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       return changed;
     },
     get readyCount() {
-      return fresh.count + due.length + returned.length;
+      return readyCount();
     },
     get parkedCount() {
       return parkedCount;

@@ -32,6 +32,7 @@ const setUp = (maxInFlight = 5_000) => {
   let beforeAnswer: () => unknown = () => undefined;
   const readAhead = createReadAhead({
     settings: () => settings,
+    inFlight: () => 5_000,
     progress,
     lanes,
     readEvents: async (_account, after, limit) => {

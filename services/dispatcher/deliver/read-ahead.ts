@@ -19,12 +19,17 @@ const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
 /** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
 const SPILL_COUNT = 500;
 
+/** Deliveries that could start, for each request under way: enough while the next page is read. */
+const READY_PER_REQUEST = 2;
+
 const MIN_PAGE_ROWS = 50;
 const MAX_PAGE_ROWS = 250;
 const MAX_BATCHED_PAGE_ROWS = 500;
 
 export interface ReadAheadDeps {
   readonly settings: () => EndpointSettings;
+  /** Requests under way, or done and not saved yet. */
+  readonly inFlight: () => number;
   readonly progress: Progress;
   readonly lanes: Lanes;
   readonly readEvents: (
@@ -62,6 +67,7 @@ export interface ReadAhead {
 
 export function createReadAhead({
   settings,
+  inFlight,
   progress,
   lanes,
   readEvents,
@@ -75,10 +81,13 @@ export function createReadAhead({
 
   const isFull = () => progress.aheadCount >= maxAhead() || lanes.queuedCharacters >= MAX_AHEAD_CHARACTERS;
 
+  /** As many again as are under way: an endpoint whose requests hang needs no page for each that ends. */
+  const wantedReady = () => Math.min(settings().maxInFlight, Math.max(1, READY_PER_REQUEST * inFlight()));
+
   const hasRoom = () =>
     !isFull() &&
     lanes.parkedCount < MAX_PARKED &&
-    (settings().batching !== undefined || lanes.readyCount < settings().maxInFlight);
+    (settings().batching !== undefined || lanes.readyCount < wantedReady());
 
   const pageRows = () => {
     const { batching, maxInFlight } = settings();

@@ -75,7 +75,10 @@ export function createFeedMirror(
           },
         },
         leaveAfterFlush(commits, signal),
-        () => ready.resolve(),
+        () => {
+          commits.forgetAll();
+          ready.resolve();
+        },
       );
     },
   };

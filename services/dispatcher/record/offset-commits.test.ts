@@ -43,6 +43,15 @@ test('after a rebalance nothing is committed that was noted before', async () =>
   expect(committed).toEqual([]);
 });
 
+test('once the group was joined again nothing is committed that was noted before', async () => {
+  const { committed, commits } = setUp([]);
+  commits.note('changes', 0, '4');
+  commits.forgetAll();
+  commits.note('changes', 1, '2');
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS);
+  expect(committed).toEqual(['1:3']);
+});
+
 test('the last commit is tried once', async () => {
   const { committed, commits } = setUp([new Error('the broker is away')]);
   commits.note('changes', 0, '4');

@@ -21,6 +21,8 @@ const READ_AGAIN_AFTER: ReadonlySet<unknown> = new Set([
  */
 export interface OffsetCommits {
   note(topic: string, partition: number, lastOffset: string): void;
+  /** The group was joined again: everything is read from what is committed, and noted anew, by this member or another. */
+  forgetAll(): void;
   /** Commits what was noted last; for the end, while the group is still joined. Nothing is tried again after it. */
   flush(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export function createOffsetCommits(
       noted.set(`${topic}/${partition}`, { topic, partition, offset });
       arm();
     },
+    forgetAll: () => noted.clear(),
     flush() {
       isEnding = true;
       return commit();

@@ -7,7 +7,9 @@ export type ChainVerdict = 'next' | 'repeat' | 'gap';
 /**
  * How far each partition is recorded by capture's own count. A partition that others may have read is asked for again.
  *
- * **Invariant:** it is saved before the offsets that belong to it, so what is stored is never behind what will be read next.
+ * **Invariant:** it is saved before the offsets that belong to it, so what is stored is never behind what will be read next. Offsets
+ * that are noted may be committed after the group was joined again, so what is not saved outlives that: it is a fact, whoever
+ * has the partition now.
  */
 export interface RecordedChain {
   /** Null when nothing was ever recorded by this count. */
@@ -17,6 +19,7 @@ export interface RecordedChain {
   /** Everything up to this link is in the event log, or was told as lost. */
   note(partition: number, link: ChainLink): void;
   save(): Promise<void>;
+  /** Others may have read the partitions since: each is asked for again. What is not saved yet stays to be saved. */
   forgetAll(): void;
 }
 
@@ -53,21 +56,17 @@ export function createRecordedChain(db: Queryable): RecordedChain {
     return row === undefined ? null : { chain: row.chain, seq: Number(row.seq) };
   };
 
+  const reload = async (partition: number): Promise<ChainLink | null> => {
+    const stored = await load(partition);
+    const waiting = unsaved.get(partition);
+    const last = waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
+    known.set(partition, last);
+    return last;
+  };
+
   return {
-    async last(partition) {
-      const found = known.get(partition);
-      if (found !== undefined) return found;
-      const loaded = await load(partition);
-      known.set(partition, loaded);
-      return loaded;
-    },
-    async reload(partition) {
-      const stored = await load(partition);
-      const waiting = unsaved.get(partition);
-      const last = waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
-      known.set(partition, last);
-      return last;
-    },
+    last: async (partition) => known.get(partition) ?? (await reload(partition)),
+    reload,
     note(partition, link) {
       known.set(partition, link);
       unsaved.set(partition, link);
@@ -88,9 +87,6 @@ export function createRecordedChain(db: Queryable): RecordedChain {
         if (unsaved.get(partition) === link) unsaved.delete(partition);
       }
     },
-    forgetAll() {
-      known.clear();
-      unsaved.clear();
-    },
+    forgetAll: () => known.clear(),
   };
 }

@@ -62,6 +62,7 @@ export function createRecorder(
         },
         leaveAfterFlush(commits, signal),
         () => {
+          commits.forgetAll();
           onJoin();
           ready.resolve();
         },

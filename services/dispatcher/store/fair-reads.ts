@@ -8,6 +8,11 @@ const MAX_READS = 8;
 export interface FairReads {
   /** Does `read` when it is the account's turn. @throws what it throws */
   run<T>(accountId: string, read: () => Promise<T>): Promise<T>;
+  /**
+   * The same for a read that several of the account may ask for under one `key`: endpoints that wait for the same page get it from one
+   * read. One that has begun is not shared any more, because it need not see what was recorded since.
+   */
+  runShared<T>(accountId: string, key: string, read: () => Promise<T>): Promise<T>;
 }
 
 export function createFairReads(maxReads: number = MAX_READS): FairReads {
@@ -26,7 +31,10 @@ export function createFairReads(maxReads: number = MAX_READS): FairReads {
     start?.();
   };
 
-  return {
+  /** Shared reads that have not begun. */
+  const queued = new Map<string, Promise<unknown>>();
+
+  const reads: FairReads = {
     async run(accountId, read) {
       await new Promise<void>((resolve) => {
         const queue = waiting.get(accountId);
@@ -41,5 +49,18 @@ export function createFairReads(maxReads: number = MAX_READS): FairReads {
         letIn();
       }
     },
+    runShared<T>(accountId: string, key: string, read: () => Promise<T>): Promise<T> {
+      const place = `${accountId} ${key}`;
+      const known = queued.get(place);
+      // Whoever asks for the same key asks for the same.
+      if (known !== undefined) return known as Promise<T>;
+      const result = reads.run(accountId, () => {
+        queued.delete(place);
+        return read();
+      });
+      queued.set(place, result);
+      return result;
+    },
   };
+  return reads;
 }

@@ -60,13 +60,32 @@ export async function readChangedEndpoints(db: Queryable, dispatcherId: string):
   return rows;
 }
 
-/** Tells whoever waits that an endpoint works by these settings now. */
-export async function noteApplied(db: Queryable, endpointId: string, settingsVersion: number): Promise<void> {
-  await db.query({
+/** Rows that a save of progress holds are left out: it takes many of them too, in an order of its own. */
+const NOTE_APPLIED = `
+  with free as (
+    select w.id, n.version from webhooks w join unnest($1::text[], $2::int[]) as n (id, version) using (id)
+       for no key update of w skip locked
+  )
+  update webhooks w set applied_version = greatest(w.applied_version, free.version)
+    from free where w.id = free.id
+  returning w.id`;
+
+/** Tells whoever waits that endpoints work by these versions of their settings now. */
+export async function noteApplied(db: Queryable, versions: ReadonlyMap<string, number>): Promise<void> {
+  const { rows } = await db.query<{ id: string }>({
     name: 'note_applied',
-    text: `update webhooks set applied_version = $2 where id = $1 and applied_version < $2`,
-    values: [endpointId, settingsVersion],
+    text: NOTE_APPLIED,
+    values: [[...versions.keys()], [...versions.values()]],
   });
+  const noted = new Set(rows.map(({ id }) => id));
+  for (const [id, version] of versions) {
+    if (noted.has(id)) continue;
+    await db.query({
+      name: 'note_applied_to_one',
+      text: 'update webhooks set applied_version = greatest(applied_version, $2) where id = $1',
+      values: [id, version],
+    });
+  }
 }
 
 /** Which endpoints this dispatcher holds by the control store, which is the truth. */
