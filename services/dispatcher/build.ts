@@ -35,7 +35,7 @@ import { ensurePartitions } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
-import { createRecordBatch } from './record/record-batch.ts';
+import { createRecordBatch, type RecordDeps } from './record/record-batch.ts';
 import { createRecordedChain } from './record/recorded-chain.ts';
 import { createRecorder } from './record/recorder.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
@@ -194,9 +194,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   };
   const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
-  const chains = createAccountChains();
   const recordedChain = createRecordedChain(pool);
-  const record = createRecordBatch(partitionCount, {
+  const recording: Omit<RecordDeps, 'chains'> = {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
       const { rows } = await pool.query<{ source_id: string }>('select source_id from accounts');
@@ -210,26 +209,20 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     },
     keptSince: () => keptSince(Date.now(), config),
     expired: createExpiredEvents(pool),
-    chains,
-    recordedChain,
     resources: catalog.resources,
     onRecorded: leases.offer,
     onUnsure: () => leases.wake(undefined),
     log,
-  });
+  };
   const group = recorderGroup(config.topicPrefix);
   return [
-    createRecorder(
-      topics.changes,
-      kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
-      record,
-      recordedChain.save,
-      () => {
-        chains.forgetAll();
-        recordedChain.forgetAll();
-      },
+    createRecorder({
+      topic: topics.changes,
+      consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
+      createRecord: () => createRecordBatch(partitionCount, { ...recording, chains: createAccountChains() }),
+      recordedChain,
       log,
-    ),
+    }),
     createFeedMirror(
       topics,
       kafka.consumer({ groupId: `${group}.feed`, ...GROUP_SETTINGS }),

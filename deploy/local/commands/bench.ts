@@ -5,6 +5,7 @@ import { benchBulkFile } from '../bench/bench-bulk-file.ts';
 import { benchExports } from '../bench/bench-exports.ts';
 import { benchExtractors } from '../bench/bench-extractors.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
+import { benchLargeTransaction } from '../bench/bench-large-transaction.ts';
 import { benchNeighbours } from '../bench/bench-neighbours.ts';
 import { benchScale } from '../bench/bench-scale.ts';
 import type { Command } from '../command.ts';
@@ -19,6 +20,7 @@ export const benchCommand: Command = {
   tandem bench scale                      memory with a tenth of the rows and with all of them
   tandem bench extractors                 one export by one and by two extractors
   tandem bench neighbours                 an endpoint's latency beside others that hang or answer without an end
+  tandem bench large-transaction          one account's event beside a transaction of 50,000 rows of another
   tandem bench bulk-file                  an operation on a file of twice as many IDs as --rows, and its results by pages
 
   --rows <n>     invoices to export or to change (default 1000000)
@@ -49,6 +51,7 @@ export const benchCommand: Command = {
     if (positionals.includes('extractors')) await benchExtractors(options);
     if (wants('feed')) await benchFeed(options);
     if (positionals.includes('neighbours')) await benchNeighbours(options);
+    if (positionals.includes('large-transaction')) await benchLargeTransaction(options);
     if (wants('bulk')) await benchBulk(options);
     if (positionals.includes('bulk-file')) await benchBulkFile(options);
     return 0;

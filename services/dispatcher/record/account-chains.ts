@@ -5,28 +5,23 @@ const MAX_ACCOUNTS = 10_000;
 
 /**
  * Remembers which event of each account was recorded last, and so between which events there are no others. That
- * holds only while this process reads a partition without a break: an account's events all come through one
+ * holds only while this process reads the accounts' partition without a break: an account's events all come through one
  * partition, so what was not read here in between was not recorded by anyone else either.
  */
 export interface AccountChains {
   /** @returns the last event of the account before those up to `last`, or undefined when it is not known */
-  extend(partition: number, account: string, last: Position): Position | undefined;
-  /** Partitions may have been read by others meanwhile. */
-  forgetAll(): void;
+  extend(account: string, last: Position): Position | undefined;
 }
 
 export function createAccountChains(maxAccounts: number = MAX_ACCOUNTS): AccountChains {
-  const partitions = new Map<number, Map<string, Position>>();
+  const chains = new Map<string, Position>();
   return {
-    extend(partition, account, last) {
-      const chains = partitions.get(partition) ?? new Map<string, Position>();
-      partitions.set(partition, chains);
+    extend(account, last) {
       const before = chains.get(account);
       if (before === undefined && chains.size >= maxAccounts) chains.clear();
       // What comes a second time does not take the end of the chain back.
       if (before === undefined || comparePositions(last, before) > 0) chains.set(account, last);
       return before;
     },
-    forgetAll: () => partitions.clear(),
   };
 }

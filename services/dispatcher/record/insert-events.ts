@@ -9,7 +9,8 @@ const MAX_NOTIFIED_CHARACTERS = 7_000;
 
 /**
  * Whether an account is known is decided by this statement's own snapshot: an account that was committed before a
- * change was is seen here, because the change got here later. Repeats insert nothing, so Kafka may deliver again.
+ * change was is seen here, because the change got here later. Repeats insert nothing, so Kafka may deliver again. Two that
+ * record the same, as when a partition changes hands, insert in one order, so that neither waits for the other's rows in a circle.
  * Other dispatchers are told in the same transaction, so they never look too early. While there are none nobody is: a
  * notification wakes the server's process and ours for each insert. One that has just come looks by itself.
  */
@@ -22,6 +23,7 @@ const INSERT_EVENTS = `
                   $8::timestamptz[], $9::text[], $10::text[], $12::text[], $13::text[])
            as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail, op, json_nulls)
       join accounts a on a.source_id = e.account
+     order by e.commit_lsn, e.idx
     on conflict do nothing
     returning account_id
   ), touched as (

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
-import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { EventRun } from '../deliver/event-run.ts';
 import { createAccountChains } from './account-chains.ts';
-import { createRecordBatch } from './record-batch.ts';
+import type { ReadChange } from './backlog.ts';
+import { createRecordBatch, type RecordDeps } from './record-batch.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 import { toExpiredReset } from './render-event.ts';
 
@@ -19,15 +19,9 @@ const setUp = () => {
   const days: string[] = [];
   const runs: EventRun[] = [];
   const told: RecordedEvent[] = [];
-  const chains = createAccountChains();
   let unsureCount = 0;
   let failuresLeft = 0;
   let lsn = 0n;
-  let last: ChainLink | null = null;
-  let recordedElsewhere: ChainLink | null = null;
-  const recordElsewhere = (link: ChainLink) => {
-    recordedElsewhere = link;
-  };
   const nextLsn = () => {
     lsn += 1n;
     return lsn;
@@ -46,9 +40,9 @@ const setUp = () => {
     payloadHead: '',
     payloadTail: '',
   });
-  const record = createRecordBatch(PARTITIONS, {
+  const deps: RecordDeps = {
     readerOf: (message) => {
-      const [op = '', account = '', day = ''] = message.toString().split(' ');
+      const [op = '', account = '', day = ''] = message.toString().replace('gap ', '').split(' ');
       const change = {
         op,
         account,
@@ -80,34 +74,33 @@ const setUp = () => {
       },
       noteTold: (resets) => void told.push(...resets),
     },
-    chains,
-    recordedChain: {
-      last: async () => last,
-      reload: async () => recordedElsewhere ?? last,
-      note(_partition, link) {
-        last = link;
-      },
-    },
+    chains: createAccountChains(),
     resources: [resource('invoices'), resource('notes')],
     onRecorded: (run) => void runs.push(run),
     onUnsure: () => {
       unsureCount += 1;
     },
     log: silentLog,
-  });
-  const messages = (texts: readonly string[]) =>
-    texts.map((value, offset) => ({ offset: String(offset), value: Buffer.from(value) }));
+  };
+  const record = createRecordBatch(PARTITIONS, deps);
+  const messages = (texts: readonly string[]): ReadChange[] =>
+    texts.map((value, offset) => ({
+      offset: String(offset),
+      value: Buffer.from(value),
+      account: undefined,
+      link: undefined,
+      isAfterGap: value.startsWith('gap '),
+    }));
   const failNext = (count: number) => {
     failuresLeft = count;
   };
   return {
     record,
-    recordElsewhere,
+    recordAgain: () => createRecordBatch(PARTITIONS, { ...deps, chains: createAccountChains() }),
     inserted,
     days,
     runs,
     told,
-    chains,
     failNext,
     unsureCount: () => unsureCount,
     messages,
@@ -116,7 +109,7 @@ const setUp = () => {
 
 test('a truncation is told to the accounts of its own partition only', async () => {
   const { record, inserted, messages } = setUp();
-  await record(3, messages(['truncate * 2026-01-05']), async () => undefined);
+  await record(3, messages(['truncate * 2026-01-05']));
   const expected = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3);
   expect(expected.length).toBeGreaterThan(0);
   expect(inserted.flat().map(({ account }) => account)).toEqual(expected);
@@ -126,25 +119,21 @@ test('a reset of one account is told to it alone, on its own partition', async (
   const { record, inserted, messages } = setUp();
   const own = accountPartition('acc_7', PARTITIONS);
   for (const partition of [own, (own + 1) % PARTITIONS]) {
-    await record(partition, messages(['truncate acc_7 2026-01-05']), async () => undefined);
+    await record(partition, messages(['truncate acc_7 2026-01-05']));
   }
   expect(inserted.flat().map(({ account }) => account)).toEqual(['acc_7']);
 });
 
-test('a long batch goes in pieces, and its offset passes only what is inserted', async () => {
+test('a long batch goes in pieces', async () => {
   const { record, inserted, messages } = setUp();
-  const passed: string[] = [];
-  await record(0, messages(Array(2_500).fill('insert acc_1 2026-01-05')), async (offset) => {
-    passed.push(`${offset} after ${inserted.flat().length}`);
-  });
-  expect(passed).toEqual(['999 after 1000', '1999 after 2000', '2499 after 2500']);
+  await record(0, messages(Array(2_500).fill('insert acc_1 2026-01-05')));
+  expect(inserted.map((events) => events.length)).toEqual([1_000, 1_000, 500]);
 });
 
 test('partitions are made once a day, and what would be dropped again is told as a reset in its place', async () => {
   const { record, inserted, days, told, failNext, messages } = setUp();
   const texts = ['insert a 2026-01-01', 'insert a 2026-01-02', 'insert a 2026-01-03'];
-  const passed: string[] = [];
-  const take = () => record(0, messages(texts), async (offset) => void passed.push(offset));
+  const take = () => record(0, messages(texts));
   failNext(1);
   await expect(take()).rejects.toThrow('lost');
   expect(told).toEqual([]);
@@ -156,12 +145,11 @@ test('partitions are made once a day, and what would be dropped again is told as
   expect(inserted[1]?.[0]).toMatchObject({ commitLsn: 4n, committedAt: '2026-01-02T00:00:00.000000Z' });
   expect(inserted[1]?.[0]?.payloadTail).toContain('"reason":"events_expired","resources":["invoices"]');
   expect(told.map(({ commitLsn }) => commitLsn)).toEqual([4n, 7n]);
-  expect(passed).toEqual(['2', '2']);
 });
 
 test('after a failed insert the day’s partition is made sure of again', async () => {
   const { record, days, failNext, messages } = setUp();
-  const take = () => record(0, messages(['insert a 2026-01-05']), async () => undefined);
+  const take = () => record(0, messages(['insert a 2026-01-05']));
   await take();
   failNext(1);
   await expect(take()).rejects.toThrow('lost');
@@ -170,12 +158,13 @@ test('after a failed insert the day’s partition is made sure of again', async 
 });
 
 test('events are handed on with the one they follow, and after a break without', async () => {
-  const { record, runs, chains, messages } = setUp();
-  const take = (texts: readonly string[]) => record(0, messages(texts), async () => undefined);
-  await take(['insert acc_1 2026-01-05', 'insert unknown 2026-01-05', 'insert acc_1 2026-01-05']);
-  await take(['insert acc_1 2026-01-05']);
-  chains.forgetAll();
-  await take(['insert acc_1 2026-01-05']);
+  const { record, recordAgain, runs, messages } = setUp();
+  await record(
+    0,
+    messages(['insert acc_1 2026-01-05', 'insert unknown 2026-01-05', 'insert acc_1 2026-01-05']),
+  );
+  await record(0, messages(['insert acc_1 2026-01-05']));
+  await recordAgain()(0, messages(['insert acc_1 2026-01-05']));
   const lsns = runs.map(({ after, events }) => [
     after?.commitLsn,
     events.map(({ position }) => position.commitLsn),
@@ -191,7 +180,7 @@ test('events are handed on with the one they follow, and after a break without',
 test('after an insert of unknown outcome everybody is told to look', async () => {
   const { record, failNext, unsureCount, messages } = setUp();
   failNext(2);
-  const take = () => record(0, messages(['insert acc_1 2026-01-05']), async () => undefined);
+  const take = () => record(0, messages(['insert acc_1 2026-01-05']));
   await expect(take()).rejects.toThrow('lost');
   await expect(take()).rejects.toThrow('lost');
   expect(unsureCount()).toBe(0);
@@ -200,43 +189,19 @@ test('after an insert of unknown outcome everybody is told to look', async () =>
   expect(unsureCount()).toBe(1);
 });
 
-test('records that are missing in the topic are told once to each account of the partition, ahead of what follows', async () => {
-  const { record, inserted } = setUp();
-  const linked = (...links: string[]) =>
-    links.map((chain, offset) => ({
-      offset: String(offset),
-      value: Buffer.from('insert acc_1 2026-01-05'),
-      headers: { chain },
-    }));
-  const take = async (...links: string[]) => {
-    inserted.length = 0;
-    await record(3, linked(...links), async () => undefined);
-    return inserted
+test('records that are missing in the topic are told to each account of the partition, ahead of what follows', async () => {
+  const { record, inserted, messages } = setUp();
+  await record(
+    3,
+    messages(['insert acc_1 2026-01-05', 'gap insert acc_1 2026-01-05', 'insert acc_1 2026-01-05']),
+  );
+  const accountCount = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3).length;
+  const resets = ['invoices 99/0 0', 'notes 99/1 0'].flatMap((each) => Array(accountCount).fill(each));
+  expect(
+    inserted
       .flat()
       .map(({ type, resource: of, commitLsn, index, xid }) =>
         type === 'feed.reset' ? `${of} ${commitLsn}/${index} ${xid}` : type,
-      );
-  };
-  const accountCount = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3).length;
-  const reset = ['invoices 99/0 0', 'notes 99/1 0'].flatMap((each) => Array(accountCount).fill(each));
-  const created = 'invoice.created';
-  // Nothing was recorded before, then the next ones, then some again.
-  expect(await take('aa:7', 'aa:8')).toEqual([created, created]);
-  expect(await take('aa:7', 'aa:8', 'aa:9')).toEqual([created, created, created]);
-  expect(await take('aa:11')).toEqual([...reset, created]);
-  expect(await take('aa:12', 'aa:14', 'aa:15')).toEqual([created, ...reset, created, created]);
-  // A state of capture that was lost, and what is left of the chain before it.
-  expect(await take('ab:1', 'aa:16', 'ab:2')).toEqual([...reset, created, created, created]);
-});
-
-test('what another dispatcher recorded in between is not taken for lost', async () => {
-  const { record, inserted, recordElsewhere } = setUp();
-  const value = Buffer.from('insert acc_1 2026-01-05');
-  const take = (chain: string) =>
-    record(3, [{ offset: '0', value, headers: { chain } }], async () => undefined);
-  await take('aa:7');
-  // The partition was somebody else's up to 20; the memory of this process is behind.
-  recordElsewhere({ chain: 'aa', seq: 20 });
-  await take('aa:21');
-  expect(inserted.flat().map(({ type }) => type)).toEqual(['invoice.created', 'invoice.created']);
+      ),
+  ).toEqual(['invoice.created', ...resets, 'invoice.created', 'invoice.created']);
 });

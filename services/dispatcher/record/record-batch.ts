@@ -1,18 +1,16 @@
-import type { IHeaders } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
-import { type ChainLink, readChainLink } from '../../../shared/kafka/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun } from '../deliver/event-run.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import type { AccountChains } from './account-chains.ts';
+import type { ReadChange } from './backlog.ts';
 import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents } from './insert-events.ts';
-import { judgeLink, type RecordedChain } from './recorded-chain.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 import { createResetRenderer } from './render-event.ts';
 
@@ -31,8 +29,8 @@ export interface RecordDeps {
   /** First day that is still kept, `2026-01-02`; what is older would only be dropped again. */
   readonly keptSince: () => string;
   readonly expired: ExpiredEvents;
-  readonly chains: Pick<AccountChains, 'extend'>;
-  readonly recordedChain: Pick<RecordedChain, 'last' | 'reload' | 'note'>;
+  /** Of this partition, for as long as nobody else reads it. */
+  readonly chains: AccountChains;
   /** What is told as lost when records of a partition are missing. */
   readonly resources: readonly Resource[];
   readonly onRecorded: (run: EventRun) => void;
@@ -41,23 +39,12 @@ export interface RecordDeps {
   readonly log: Log;
 }
 
-export interface ChangeMessage {
-  readonly offset: string;
-  readonly value: Buffer | null;
-  readonly headers?: IHeaders;
-}
-
 /**
- * Records the events of messages of one partition, in their order, in as few statements as the limits allow. `onDone`
- * is told the offset up to which everything is recorded, after each statement.
+ * Records the events of changes of one partition, in the order in which they are given, in as few statements as the limits allow.
  *
  * @throws when one could not be recorded; those before it are. Repeating the whole batch is safe.
  */
-export type RecordBatch = (
-  partition: number,
-  messages: readonly ChangeMessage[],
-  onDone: (offset: string) => Promise<void>,
-) => Promise<void>;
+export type RecordBatch = (partition: number, changes: readonly ReadChange[]) => Promise<void>;
 
 export function createRecordBatch(partitionCount: number, deps: RecordDeps): RecordBatch {
   const daysMade = new Set<string>();
@@ -95,7 +82,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     });
   };
 
-  const insert = async (partition: number, events: readonly RecordedEvent[]): Promise<void> => {
+  const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
     const keptSince = deps.keptSince();
     const isKept = (event: RecordedEvent) => dayOf(event.committedAt) >= keptSince;
     const kept = events.filter(isKept);
@@ -107,7 +94,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       kept.push(...resets);
       kept.sort(byPosition);
     }
-    if (kept.length > 0) await insertKept(partition, kept);
+    if (kept.length > 0) await insertKept(kept);
     deps.expired.noteTold(resets);
   };
 
@@ -126,7 +113,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     }
   };
 
-  const insertKept = async (partition: number, kept: readonly RecordedEvent[]): Promise<void> => {
+  const insertKept = async (kept: readonly RecordedEvent[]): Promise<void> => {
     const days = [...new Set(kept.map((event) => dayOf(event.committedAt)))].filter(
       (day) => !daysMade.has(day),
     );
@@ -138,7 +125,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     for (const [account, events] of Map.groupBy(kept, (event) => event.account)) {
       const last = events.at(-1);
       if (last === undefined) continue;
-      const after = deps.chains.extend(partition, account, last);
+      const after = deps.chains.extend(account, last);
       const accountId = accounts.get(account);
       if (accountId === undefined) continue;
       deps.onRecorded({ accountId, after, events: events.map((event) => toLogged(event, accountId)) });
@@ -146,42 +133,27 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     deps.log.debug('events.recorded', { count, read: kept.length });
   };
 
-  return async (partition, messages, onDone) => {
+  return async (partition, changes) => {
     let events: RecordedEvent[] = [];
     let characters = 0;
-    let link: ChainLink | undefined;
-    for (const [index, { offset, value, headers }] of messages.entries()) {
-      const found = readChainLink(headers);
-      if (found !== undefined && value !== null) {
-        let verdict = judgeLink(link ?? (await deps.recordedChain.last(partition)), found);
-        // Another dispatcher may have had the partition in between, so what is remembered here may be behind what is recorded.
-        if (verdict === 'gap' && link === undefined) {
-          verdict = judgeLink(await deps.recordedChain.reload(partition), found);
-        }
-        if (verdict === 'gap') {
-          const lost = await renderLost(partition, value);
-          deps.log.error('changes.lost', {
-            partition,
-            offset,
-            found,
-            effect: `${lost.length} feed.reset: each account of the partition needs a new export`,
-            remedy: 'see "Kafka lost records" in deploy/README.md',
-          });
-          events.push(...lost);
-        }
-        if (verdict !== 'repeat') link = found;
+    for (const [index, { offset, value, isAfterGap }] of changes.entries()) {
+      if (isAfterGap) {
+        const lost = await renderLost(partition, value);
+        deps.log.error('changes.lost', {
+          partition,
+          offset,
+          effect: `${lost.length} feed.reset: each account of the partition needs a new export`,
+          remedy: 'see "Kafka lost records" in deploy/README.md',
+        });
+        events.push(...lost);
       }
-      if (value !== null) {
-        for (const event of await renderAll(partition, value)) {
-          events.push(event);
-          characters += event.payloadHead.length + event.payloadTail.length;
-        }
+      for (const event of await renderAll(partition, value)) {
+        events.push(event);
+        characters += event.payloadHead.length + event.payloadTail.length;
       }
       const isFull = events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS;
-      if (!isFull && index < messages.length - 1) continue;
-      await insert(partition, events);
-      if (link !== undefined) deps.recordedChain.note(partition, link);
-      await onDone(offset);
+      if (!isFull && index < changes.length - 1) continue;
+      await insert(events);
       events = [];
       characters = 0;
     }

@@ -5,22 +5,18 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 export type ChainVerdict = 'next' | 'repeat' | 'gap';
 
 /**
- * How far each partition is recorded by capture's own count. A partition that others may have read is asked for again.
+ * How far each partition is recorded by capture's own count.
  *
  * **Invariant:** it is saved before the offsets that belong to it, so what is stored is never behind what will be read next. Offsets
  * that are noted may be committed after the group was joined again, so what is not saved outlives that: it is a fact, whoever
  * has the partition now.
  */
 export interface RecordedChain {
-  /** Null when nothing was ever recorded by this count. */
+  /** The later of what is stored and what is not saved yet; null when nothing was ever recorded by this count. */
   last(partition: number): Promise<ChainLink | null>;
-  /** The same, asked of the store: the later of what is stored there and what is not saved yet. */
-  reload(partition: number): Promise<ChainLink | null>;
   /** Everything up to this link is in the event log, or was told as lost. */
   note(partition: number, link: ChainLink): void;
   save(): Promise<void>;
-  /** Others may have read the partitions since: each is asked for again. What is not saved yet stays to be saved. */
-  forgetAll(): void;
 }
 
 /** What a link says when `last` was recorded last. */
@@ -43,34 +39,21 @@ on conflict (partition) do update set chain = excluded.chain, seq = excluded.seq
 where (r.chain, r.seq) < (excluded.chain collate "C", excluded.seq)`;
 
 export function createRecordedChain(db: Queryable): RecordedChain {
-  const known = new Map<number, ChainLink | null>();
   const unsaved = new Map<number, ChainLink>();
 
-  const load = async (partition: number): Promise<ChainLink | null> => {
-    const { rows } = await db.query<{ chain: string; seq: string }>({
-      name: 'read_recorded_chain',
-      text: 'select chain, seq::text from recorded_chain where partition = $1',
-      values: [partition],
-    });
-    const [row] = rows;
-    return row === undefined ? null : { chain: row.chain, seq: Number(row.seq) };
-  };
-
-  const reload = async (partition: number): Promise<ChainLink | null> => {
-    const stored = await load(partition);
-    const waiting = unsaved.get(partition);
-    const last = waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
-    known.set(partition, last);
-    return last;
-  };
-
   return {
-    last: async (partition) => known.get(partition) ?? (await reload(partition)),
-    reload,
-    note(partition, link) {
-      known.set(partition, link);
-      unsaved.set(partition, link);
+    async last(partition) {
+      const { rows } = await db.query<{ chain: string; seq: string }>({
+        name: 'read_recorded_chain',
+        text: 'select chain, seq::text from recorded_chain where partition = $1',
+        values: [partition],
+      });
+      const [row] = rows;
+      const stored = row === undefined ? null : { chain: row.chain, seq: Number(row.seq) };
+      const waiting = unsaved.get(partition);
+      return waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
     },
+    note: (partition, link) => void unsaved.set(partition, link),
     async save() {
       if (unsaved.size === 0) return;
       const links = [...unsaved];
@@ -87,6 +70,5 @@ export function createRecordedChain(db: Queryable): RecordedChain {
         if (unsaved.get(partition) === link) unsaved.delete(partition);
       }
     },
-    forgetAll: () => known.clear(),
   };
 }

@@ -1,10 +1,15 @@
 import type { Consumer } from 'kafkajs';
+import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
+import { createFairReads } from '../store/fair-reads.ts';
 import { createOffsetCommits, leaveAfterFlush } from './offset-commits.ts';
-import type { ChangeMessage, RecordBatch } from './record-batch.ts';
+import { createPartitionRecorder, type PartitionRecorder } from './partition-recorder.ts';
+import { createReadChanges } from './read-changes.ts';
+import type { RecordBatch } from './record-batch.ts';
+import type { RecordedChain } from './recorded-chain.ts';
 
 /** Partitions recorded side by side; each is one statement at a time. */
 const PARTITIONS_AT_ONCE = 4;
@@ -13,29 +18,73 @@ const PARTITIONS_AT_ONCE = 4;
 const MESSAGES_PER_STEP = 1_000;
 
 /**
+ * What a process may have read and not recorded, over all partitions. One by itself may take half of it: a transaction of some
+ * 70,000 rows.
+ */
+const MAX_BACKLOG_BYTES = 128 * 1_024 * 1_024;
+
+export interface RecorderDeps {
+  readonly topic: string;
+  readonly consumer: Consumer;
+  /** What records one partition, for as long as nobody else reads it. */
+  readonly createRecord: () => RecordBatch;
+  readonly recordedChain: RecordedChain;
+  readonly log: Log;
+}
+
+/**
  * Turns `tandem.changes` into the event log. Offsets follow the insert, so a crash between the two reads again what
  * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
- * `saveChain` stores how far everything recorded so far goes. `onJoin` is called before anything is read after others may have read the same partitions.
  */
-export function createRecorder(
-  topic: string,
-  consumer: Consumer,
-  record: RecordBatch,
-  saveChain: () => Promise<void>,
-  onJoin: () => void,
-  log: Log,
-): Worker {
+export function createRecorder(deps: RecorderDeps): Worker {
+  const { topic, consumer, recordedChain, log } = deps;
   const ready = Promise.withResolvers<void>();
+  const turns = createFairReads(PARTITIONS_AT_ONCE);
+  const partitions = new Map<number, PartitionRecorder>();
+  let bytes = 0;
+
   return {
     name: 'recorder',
     ready: ready.promise,
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      const commits = createOffsetCommits(consumer, log, saveChain);
-      // A fetch of nothing but aborted records and markers of transactions reaches no handler; all before it is recorded.
+      const commits = createOffsetCommits(consumer, log, recordedChain.save);
+
+      const recorderOf = (partition: number): PartitionRecorder => {
+        const known = partitions.get(partition);
+        if (known !== undefined) return known;
+        const lastRecorded = (): Promise<ChainLink | null> => recordedChain.last(partition);
+        const made = createPartitionRecorder(
+          {
+            partition,
+            read: createReadChanges(lastRecorded),
+            record: deps.createRecord(),
+            inTurn: (work) => turns.run(String(partition), work),
+            onRecorded({ offset, link }) {
+              if (link !== undefined) recordedChain.note(partition, link);
+              commits.note(topic, partition, offset);
+            },
+            onBytes(change) {
+              bytes += change;
+            },
+            log,
+          },
+          signal,
+        );
+        partitions.set(partition, made);
+        return made;
+      };
+      /** As much as is left free, so that a partition that has much to record leaves room for the others. */
+      const hasRoom = (recorder: PartitionRecorder) =>
+        recorder.bytes === 0 || recorder.bytes < MAX_BACKLOG_BYTES - bytes;
+      const untilRoom = async (recorder: PartitionRecorder) => {
+        while (!signal.aborted && !hasRoom(recorder)) await recorder.progressed();
+      };
+
+      // A fetch of nothing but aborted records and markers of transactions reaches no handler.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-        if (payload.batchSize === 0) commits.note(payload.topic, payload.partition, payload.lastOffset);
+        if (payload.batchSize === 0) recorderOf(payload.partition).pass(payload.lastOffset);
       });
       await runConsumer(
         consumer,
@@ -43,27 +92,29 @@ export function createRecorder(
           autoCommit: false,
           eachBatchAutoResolve: false,
           partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
-          eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale }) => {
-            const messages: readonly ChangeMessage[] = batch.messages;
-            for (let from = 0; from < messages.length; from += MESSAGES_PER_STEP) {
+          eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale, pause }) => {
+            const recorder = recorderOf(batch.partition);
+            for (let from = 0; from < batch.messages.length; from += MESSAGES_PER_STEP) {
               if (!isRunning() || isStale() || signal.aborted) return;
-              const step = messages.slice(from, from + MESSAGES_PER_STEP);
-              const recordStep = () =>
-                record(batch.partition, step, async (offset) => {
-                  resolveOffset(offset);
-                  commits.note(batch.topic, batch.partition, offset);
-                });
-              await keepTrying('recording changes', recordStep, log, signal, heartbeat);
+              if (!hasRoom(recorder)) {
+                // The rest is fetched again then. To wait for it here would hold up all other partitions.
+                void untilRoom(recorder).then(pause());
+                return;
+              }
+              const step = batch.messages.slice(from, from + MESSAGES_PER_STEP);
+              await keepTrying('reading changes', () => recorder.add(step), log, signal, heartbeat);
+              resolveOffset(step.at(-1)?.offset ?? '');
               await heartbeat();
             }
             // Behind the last change comes the marker that ended its transaction.
-            commits.note(batch.topic, batch.partition, batch.lastOffset());
+            recorder.pass(batch.lastOffset());
           },
         },
         leaveAfterFlush(commits, signal),
         () => {
           commits.forgetAll();
-          onJoin();
+          for (const recorder of partitions.values()) recorder.abandon();
+          partitions.clear();
           ready.resolve();
         },
       );

@@ -1,0 +1,101 @@
+import type { Log } from '../../../shared/runtime/log.ts';
+import { keepTrying } from '../keep-trying.ts';
+import { createBacklog, type Recorded } from './backlog.ts';
+import type { ChangeMessage, ReadChanges } from './read-changes.ts';
+import type { RecordBatch } from './record-batch.ts';
+
+/** Changes of one statement. */
+const MAX_CHANGES = 1_000;
+
+export interface PartitionRecorderDeps {
+  readonly partition: number;
+  readonly read: ReadChanges;
+  readonly record: RecordBatch;
+  /** Does work when it is the partition's turn among all that record. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly onRecorded: (recorded: Recorded) => void;
+  /** The bytes that are read and not recorded have changed by so many. */
+  readonly onBytes: (change: number) => void;
+  readonly log: Log;
+}
+
+/**
+ * Records what is read of one partition, beside the reading: while a large transaction is being recorded, what follows it is read, and
+ * of that other accounts' changes go first. For as long as this process has the partition without a break.
+ */
+export interface PartitionRecorder {
+  /** Of what is read and not recorded. */
+  readonly bytes: number;
+  /** Takes up messages; they are recorded by and by. @throws when it can't be told what was recorded before them */
+  add(messages: readonly ChangeMessage[]): Promise<void>;
+  /** Offsets up to here hold nothing else that is to be recorded. */
+  pass(offset: string): void;
+  /** Resolves once something more is recorded. */
+  progressed(): Promise<void>;
+  /** Others may have the partition now: what is not recorded is forgotten, and read again by whoever has it. */
+  abandon(): void;
+}
+
+export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: AbortSignal): PartitionRecorder {
+  const backlog = createBacklog();
+  let isOver = false;
+  let isRecording = false;
+  let progress = Promise.withResolvers<void>();
+
+  const step = () => {
+    progress.resolve();
+    progress = Promise.withResolvers();
+  };
+
+  const tell = (recorded: Recorded | undefined) => {
+    if (recorded !== undefined) deps.onRecorded(recorded);
+  };
+
+  const recordAll = async (): Promise<void> => {
+    for (let changes = backlog.take(MAX_CHANGES); changes.length > 0; changes = backlog.take(MAX_CHANGES)) {
+      const recordThem = () => deps.inTurn(() => deps.record(deps.partition, changes));
+      await keepTrying('recording changes', recordThem, deps.log, signal);
+      if (isOver) return;
+      const before = backlog.bytes;
+      tell(backlog.finish(changes));
+      deps.onBytes(backlog.bytes - before);
+      step();
+    }
+  };
+
+  const start = () => {
+    if (isRecording || isOver || signal.aborted) return;
+    isRecording = true;
+    recordAll()
+      // Only the end of the process ends it early; what is not recorded is read again.
+      .catch(() => undefined)
+      .finally(() => {
+        isRecording = false;
+        step();
+      });
+  };
+
+  return {
+    get bytes() {
+      return backlog.bytes;
+    },
+    async add(messages) {
+      const changes = await deps.read(messages);
+      if (isOver) return;
+      for (const change of changes) deps.onBytes(backlog.add(change));
+      start();
+    },
+    pass(offset) {
+      if (isOver) return;
+      backlog.pass(offset);
+      tell(backlog.finish([]));
+    },
+    progressed: () => progress.promise,
+    abandon() {
+      if (isOver) return;
+      isOver = true;
+      deps.onBytes(-backlog.bytes);
+      step();
+    },
+  };
+}
