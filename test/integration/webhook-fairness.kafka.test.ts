@@ -108,7 +108,10 @@ test('100,000 events after an export wait for one account: another’s ten come 
   expect(seen.toSorted((a, b) => a - b)).toEqual(wanted);
 });
 
-test('a hanging endpoint leaves another’s latency as it is', async () => {
+test.each([
+  { endpoints: 1, openCount: 100 },
+  { endpoints: 50, openCount: 500 },
+])('$endpoints hanging endpoints leave another’s latency as it is', async ({ endpoints, openCount }) => {
   const [hanging, healthy] = [await receive(), await receive()];
   hanging.answer = () => undefined;
   const [slow, fast] = [await api.account(), await api.account()];
@@ -125,11 +128,13 @@ test('a hanging endpoint leaves another’s latency as it is', async () => {
     return taken.toSorted((a, b) => a - b)[98] ?? 0;
   };
   const aloneMs = await latencies(1);
-  await bed.addEndpoint({ accountId: slow.id, url: hanging.url, maxInFlight: 100 });
+  for (let n = 0; n < endpoints; n += 1) {
+    await bed.addEndpoint({ accountId: slow.id, url: hanging.url, maxInFlight: 100 });
+  }
   await bed.addEvents(range(500).map((lsn) => ({ accountId: slow.id, lsn, record: lsn })));
-  await hanging.until('its window to be full', () => hanging.openCount === 100);
+  await hanging.until('all that they may have under way', () => hanging.openCount >= openCount);
   const besideMs = await latencies(101);
-  expect(hanging.openCount).toBe(100);
+  expect(hanging.openCount).toBeGreaterThanOrEqual(openCount);
   // A busy machine has stalls of its own, which this is not about.
   expect(besideMs).toBeLessThan(Math.max(2 * aloneMs, 500));
   await untilCursor(bed, id, 200);

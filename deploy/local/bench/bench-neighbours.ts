@@ -47,6 +47,8 @@ export async function benchNeighbours({ say, ...options }: BenchOptions): Promis
   await using cleanup = new AsyncDisposableStack();
   const source = new pg.Pool({ connectionString: world.sourceUrl, max: 8 });
   cleanup.defer(() => source.end());
+  const control = new pg.Pool({ connectionString: world.controlUrl, max: 1 });
+  cleanup.defer(() => control.end());
   const receiver = cleanup.use(await openBenchReceiver());
   const hostile = cleanup.use(await openHostileReceiver());
   const customers: Customer[] = [];
@@ -54,10 +56,27 @@ export async function benchNeighbours({ say, ...options }: BenchOptions): Promis
   const [quiet, ...loud] = customers;
   await quiet?.client.call('POST', '/webhooks', { url: `${receiver.url}/quiet` });
 
+  const look = async () => {
+    const { rows } = await control.query<{ transactions: string }>(
+      'select xact_commit + xact_rollback as transactions from pg_stat_database where datname = current_database()',
+    );
+    const metrics = await fetch(`${world.services.url('dispatcher')}/metrics`).then((response) =>
+      response.text(),
+    );
+    const [, lag = 'NaN'] = /^nodejs_eventloop_lag_p99_seconds(?:\{.*\})? (\S+)$/m.exec(metrics) ?? [];
+    return {
+      atMs: performance.now(),
+      transactions: Number(rows[0]?.transactions),
+      lagMs: Number(lag) * 1_000,
+      pids: world.services.pids('dispatcher').join(),
+    };
+  };
+
   /** @returns the quiet account's 99th percentile, in ms */
   const measure = async (what: string, accounts: readonly Customer[], seconds = SECONDS): Promise<number> => {
     receiver.reset();
     const meter = startMeter(world.services, options.parts);
+    const before = await look();
     const sourceIds = [quiet, ...accounts].flatMap((customer) => customer?.sourceId ?? []);
     const count = seconds * EVENTS_PER_SECOND;
     await commitPaced(source, sourceIds, count);
@@ -71,6 +90,12 @@ export async function benchNeighbours({ say, ...options }: BenchOptions): Promis
       `${what}: ${taken.length} of ${count} events of the quiet account, p50 ${at(0.5).toFixed(0)} ms, ` +
         `p99 ${at(0.99).toFixed(0)} ms; ${machineLoad()}`,
     );
+    const after = await look();
+    const perSecond = (after.transactions - before.transactions) / ((after.atMs - before.atMs) / 1_000);
+    say(
+      `  dispatcher: event loop p99 ${after.lagMs.toFixed(0)} ms late; control store: ${perSecond.toFixed(0)} transactions a second`,
+    );
+    if (after.pids !== before.pids) say('  A DISPATCHER ENDED meanwhile: see service.crashed in the log');
     for (const line of lines) say(line);
     return at(0.99);
   };

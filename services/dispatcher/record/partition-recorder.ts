@@ -38,7 +38,8 @@ export interface PartitionRecorder {
 
 export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: AbortSignal): PartitionRecorder {
   const backlog = createBacklog();
-  let isOver = false;
+  const abandoned = new AbortController();
+  const over = AbortSignal.any([signal, abandoned.signal]);
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
 
@@ -51,49 +52,46 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     if (recorded !== undefined) deps.onRecorded(recorded);
   };
 
-  const recordAll = async (): Promise<void> => {
-    for (let changes = backlog.take(MAX_CHANGES); changes.length > 0; changes = backlog.take(MAX_CHANGES)) {
-      const recordThem = () => deps.inTurn(() => deps.record(deps.partition, changes));
-      await keepTrying('recording changes', recordThem, deps.log, signal);
-      if (isOver) return;
-      const before = backlog.bytes;
-      tell(backlog.finish(changes));
-      deps.onBytes(backlog.bytes - before);
-      step();
-    }
-  };
-
-  const start = () => {
-    if (isRecording || isOver || signal.aborted) return;
+  const start = async (): Promise<void> => {
+    if (isRecording || over.aborted) return;
     isRecording = true;
-    recordAll()
-      // Only the end of the process ends it early; what is not recorded is read again.
-      .catch(() => undefined)
-      .finally(() => {
-        isRecording = false;
+    try {
+      for (let changes = backlog.take(MAX_CHANGES); changes.length > 0; changes = backlog.take(MAX_CHANGES)) {
+        const recordThem = () => deps.inTurn(() => deps.record(deps.partition, changes));
+        await keepTrying('recording changes', recordThem, deps.log, over);
+        if (over.aborted) return;
+        const before = backlog.bytes;
+        tell(backlog.finish(changes));
+        deps.onBytes(backlog.bytes - before);
         step();
-      });
+      }
+    } catch {
+      // It is over, and what is not recorded is read again.
+    } finally {
+      // In the same moment in which nothing more was found: what is added next starts it again.
+      isRecording = false;
+    }
   };
 
   return {
     get bytes() {
-      return backlog.bytes;
+      return over.aborted ? 0 : backlog.bytes;
     },
     async add(messages) {
       const changes = await deps.read(messages);
-      if (isOver) return;
+      if (over.aborted) return;
       for (const change of changes) deps.onBytes(backlog.add(change));
-      start();
+      void start();
     },
     pass(offset) {
-      if (isOver) return;
+      if (over.aborted) return;
       backlog.pass(offset);
       tell(backlog.finish([]));
     },
     progressed: () => progress.promise,
     abandon() {
-      if (isOver) return;
-      isOver = true;
+      if (abandoned.signal.aborted) return;
+      abandoned.abort();
       deps.onBytes(-backlog.bytes);
       step();
     },

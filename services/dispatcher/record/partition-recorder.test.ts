@@ -1,0 +1,85 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { silentLog } from '../../../shared/runtime/log.ts';
+import { createPartitionRecorder } from './partition-recorder.ts';
+import { createReadChanges } from './read-changes.ts';
+
+/** Statements end when the test says so. */
+const setUp = () => {
+  const statements: { readonly accounts: string[]; readonly end: (error?: Error) => void }[] = [];
+  const told: string[] = [];
+  let bytes = 0;
+  const recorder = createPartitionRecorder(
+    {
+      partition: 0,
+      read: createReadChanges(async () => null),
+      record: (_partition, changes) =>
+        new Promise((resolve, reject) => {
+          const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
+          statements.push({ accounts: changes.map(({ account = '*' }) => account), end });
+        }),
+      inTurn: (work) => work(),
+      onRecorded: ({ offset }) => void told.push(offset),
+      onBytes(change) {
+        bytes += change;
+      },
+      log: silentLog,
+    },
+    new AbortController().signal,
+  );
+  let offset = -1;
+  const add = (account: string, count: number) =>
+    recorder.add(
+      Array.from({ length: count }, () => {
+        offset += 1;
+        return { offset: String(offset), value: Buffer.from('x'), headers: { account, op: 'insert' } };
+      }),
+    );
+  return { recorder, statements, told, add, bytes: () => bytes };
+};
+
+test('one account’s change goes with the next statement, however many of another wait', async () => {
+  const { recorder, statements, told, add, bytes } = setUp();
+  await add('large', 5_000);
+  await add('small', 1);
+  expect(statements).toHaveLength(1);
+  statements[0]?.end();
+  await recorder.progressed();
+  expect(statements[1]?.accounts).toContain('small');
+  expect(told).toEqual(['999']);
+  for (let n = 1; n < 6; n++) {
+    statements[n]?.end();
+    await recorder.progressed();
+  }
+  expect(told.at(-1)).toBe('5000');
+  expect([bytes(), recorder.bytes]).toEqual([0, 0]);
+});
+
+test('what comes in just when all is recorded is recorded too', async () => {
+  const { statements, told, add } = setUp();
+  await add('a', 1);
+  for (let n = 0; n < 50; n++) {
+    statements[n]?.end();
+    // Some microtasks later each time.
+    for (let wait = 0; wait < n % 10; wait++) await undefined;
+    await add('a', 1);
+    await nextTurn();
+    expect(statements).toHaveLength(n + 2);
+  }
+  statements[50]?.end();
+  await nextTurn();
+  expect(told.at(-1)).toBe('50');
+});
+
+test('once others may have the partition nothing more is recorded or told', async () => {
+  const { recorder, statements, told, add, bytes } = setUp();
+  await add('a', 2_000);
+  recorder.abandon();
+  await recorder.add([{ offset: '9', value: Buffer.from('x') }]);
+  recorder.pass('9');
+  statements[0]?.end();
+  await nextTurn();
+  expect(statements).toHaveLength(1);
+  expect(told).toEqual([]);
+  expect([bytes(), recorder.bytes]).toEqual([0, 0]);
+});
