@@ -34,6 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => cleanup.disposeAsync());
 beforeEach(async () => {
+  lsn += 10;
   account = `acc_${lsn}`;
   accountId = await bed.addAccount(account);
 });
