@@ -13,8 +13,9 @@ export async function findEncodingWarnings(db: Queryable): Promise<string[]> {
   const move = 'Better: dump the database, and restore it into one with encoding UTF8.';
   if (encoding !== 'SQL_ASCII') {
     return [
-      `the database has encoding ${encoding}: characters without an equivalent in UTF-8 fail exports, and end the change feed ` +
-        `for every table at the first one (SQLSTATE 22P05 or 22021). ${move}`,
+      `the database has encoding ${encoding}: an export of a text that has no equivalent in UTF-8 fails with row_unencodable, and a ` +
+        `change of one sets its resource aside, with feed.reset, until it is corrected (where a character may take several ` +
+        `bytes it ends the feed of every table instead: SQLSTATE 22P05). ${move}`,
     ];
   }
   return [

@@ -27,18 +27,21 @@ const NO_GRACE = { TABLE_MISFIT_GRACE_SECONDS: '0' };
 const cleanup = new AsyncDisposableStack();
 let world: CaptureWorld;
 let ascii: CaptureWorld;
+let western: CaptureWorld;
 let nextNote = 1;
 
 beforeAll(async () => {
   world = cleanup.use(await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG }));
-  ascii = cleanup.use(
-    await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG, encoding: 'SQL_ASCII' }),
-  );
+  const inEncoding = (encoding: string) =>
+    createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG, encoding });
+  ascii = cleanup.use(await inEncoding('SQL_ASCII'));
+  western = cleanup.use(await inEncoding('WIN1252'));
 });
 afterAll(() => cleanup.disposeAsync());
 afterEach(async () => {
   await world?.endAll();
   await ascii?.endAll();
+  await western?.endAll();
 });
 
 /** The other resource goes on: its row comes, and everything before it has come by then. */
@@ -166,15 +169,22 @@ test('a table that loses its account column, or goes, holds up no other resource
   await told(world, from + 1, ['resource_resumed']);
 });
 
-test('bytes that are not UTF-8 in a SQL_ASCII database set aside only what they would leave in', async () => {
-  await ascii.start();
-  await ascii.pool.query(`insert into app.coded values (1, 'a', 'acme', E'caf\\xe9', 'Grüße')`);
-  await told(ascii, 0, ['insert a']);
-  expect(ascii.reader.changes.find(({ after }) => after?.code === 'a')?.after?.body).toBe('Grüße');
-  await ascii.pool.query(`insert into app.coded values (2, 'b', 'acme', null, E'caf\\xe9')`);
-  await othersGoOn(ascii);
-  await told(ascii, 1, ['row_unencodable']);
-  expect(ascii.reader.states.at(-1)?.set_aside?.[0]?.detail).toMatch(/column body .* not UTF-8.*\["b"\]/);
-  await ascii.pool.query(`update app.coded set body = 'café' where code = 'b'`);
-  await told(ascii, 2, ['resource_resumed']);
-});
+test('bytes that are not UTF-8 in a SQL_ASCII database set aside only what they would leave in', () =>
+  staysOutOf(ascii, String.raw`E'caf\xe9'`, 'UTF-8'));
+
+test('bytes that stand for nothing in a single-byte encoding set aside only what they would leave in', () =>
+  staysOutOf(western, String.raw`convert_from('\x81', 'WIN1252')`, 'WIN1252'));
+
+async function staysOutOf(of: CaptureWorld, value: string, encoding: string): Promise<void> {
+  await of.start();
+  await of.pool.query(`insert into app.coded values (1, 'a', 'acme', ${value}, 'Grüße für 5 €')`);
+  await told(of, 0, ['insert a']);
+  expect(of.reader.changes.find(({ after }) => after?.code === 'a')?.after?.body).toBe('Grüße für 5 €');
+  await of.pool.query(`insert into app.coded values (2, 'b', 'acme', null, ${value})`);
+  await othersGoOn(of);
+  await told(of, 1, ['row_unencodable']);
+  const detail = of.reader.states.at(-1)?.set_aside?.[0]?.detail;
+  expect(detail).toMatch(new RegExp(`column body .* not ${encoding}.*\\["b"\\]`));
+  await of.pool.query(`update app.coded set body = 'café' where code = 'b'`);
+  await told(of, 2, ['resource_resumed']);
+}

@@ -1,5 +1,5 @@
-import { isUtf8 } from 'node:buffer';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { CHECKED_UTF8, type TextDecoding } from './text-decoding.ts';
 import { toUnixMicros } from './wal-frames.ts';
 
 /** One value as PostgreSQL's text; null for NULL; undefined for a TOASTed value that did not change and was not sent. */
@@ -109,11 +109,10 @@ const MAX_VALUE_BYTES = 64 * 1024 * 1024;
 /**
  * Decodes one message. Nothing in the result points into `bytes`.
  *
- * @param isEncodingChecked that the values are UTF-8 is the server's promise; false where it makes none
  * @throws PgOutputError when the bytes are not a message of protocol version 1, whole and with nothing after it
  */
-export function readPgOutput(bytes: Buffer, isEncodingChecked = true): PgOutputMessage {
-  const reader = new Reader(bytes, isEncodingChecked);
+export function readPgOutput(bytes: Buffer, decoding: TextDecoding = CHECKED_UTF8): PgOutputMessage {
+  const reader = new Reader(bytes, decoding);
   try {
     const message = withUnreadable(readMessage(reader), reader);
     if (reader.at !== bytes.length) throw new PgOutputError(`${bytes.length - reader.at} bytes too many`);
@@ -234,14 +233,14 @@ function readTuple(reader: Reader): Tuple {
 /** Reads on from `at`. Reading over the end throws Node's RangeError. */
 class Reader {
   readonly bytes: Buffer;
-  readonly isEncodingChecked: boolean;
+  readonly decoding: TextDecoding;
   at = 0;
   unreadablePlaces: Set<number> | undefined;
   unreadableReason = '';
 
-  constructor(bytes: Buffer, isEncodingChecked: boolean) {
+  constructor(bytes: Buffer, decoding: TextDecoding) {
     this.bytes = bytes;
-    this.isEncodingChecked = isEncodingChecked;
+    this.decoding = decoding;
   }
 
   byte(): number {
@@ -285,7 +284,7 @@ class Reader {
   text(): string {
     const end = this.bytes.indexOf(0, this.at);
     if (end === -1) throw new PgOutputError('a name has no end');
-    const value = this.bytes.toString('utf8', this.at, end);
+    const value = this.decoding.decode(this.bytes, this.at, end);
     this.at = end + 1;
     return value;
   }
@@ -295,7 +294,7 @@ class Reader {
     const length = this.bytes.readUInt32BE(this.at);
     const start = this.at + 4;
     const isTooLarge = length > MAX_VALUE_BYTES;
-    if (!isTooLarge && (this.isEncodingChecked || isUtf8(this.bytes.subarray(start, start + length)))) {
+    if (!isTooLarge && this.decoding.isText(this.bytes, start, start + length)) {
       return this.sizedText();
     }
     if (start + length > this.bytes.length) throw new PgOutputError('a value is cut off');
@@ -304,7 +303,7 @@ class Reader {
     this.unreadablePlaces.add(place);
     this.unreadableReason = isTooLarge
       ? `it has ${length} bytes, ${MAX_VALUE_BYTES} at most`
-      : 'it is not UTF-8';
+      : `it is not ${this.decoding.encoding}`;
     return '';
   }
 
@@ -313,7 +312,7 @@ class Reader {
     const length = this.uint32();
     const end = this.at + length;
     if (end > this.bytes.length) throw new PgOutputError('a value is cut off');
-    const value = this.bytes.toString('utf8', this.at, end);
+    const value = this.decoding.decode(this.bytes, this.at, end);
     this.at = end;
     return value;
   }

@@ -5,6 +5,7 @@ import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { createAcker } from '../progress/acker.ts';
 import { type PgOutputMessage, readPgOutput } from './pgoutput.ts';
+import { askForTexts } from './text-decoding.ts';
 import { readWalFrame, writeStatusUpdate } from './wal-frames.ts';
 
 export type WalEntry =
@@ -83,7 +84,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
   try {
     await client.connect();
     const { systemId, timeline, senderTimeoutMs } = await identify(client);
-    const isEncodingChecked = await askForTexts(client);
+    const decoding = await askForTexts(client);
     const queue: WalEntry[] = [];
     let queueHead = 0;
     let queuedBytes = 0;
@@ -114,7 +115,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
         queue.push({
           kind: 'message',
           lsn: frame.lsn,
-          message: readPgOutput(frame.payload, isEncodingChecked),
+          message: readPgOutput(frame.payload, decoding),
           bytes,
         });
         queuedBytes += bytes;
@@ -210,20 +211,6 @@ async function identify(
     timeline: Number(rows[0]?.timeline),
     senderTimeoutMs: timeoutMs > 0 ? timeoutMs : DEFAULT_SENDER_TIMEOUT_MS,
   };
-}
-
-/**
- * A database with encoding SQL_ASCII holds any bytes, and its server ends the stream at the first that are not UTF-8, at
- * each start again. There it is asked for the bytes as they are, and each value is checked here.
- *
- * @returns whether the server checks that values are UTF-8
- */
-async function askForTexts(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ server_encoding: string }>('show server_encoding');
-  if (rows[0]?.server_encoding !== 'SQL_ASCII') return true;
-  // node-pg asks for UTF8 when it connects, and that wins over the connection's options.
-  await client.query(`set client_encoding to 'SQL_ASCII'`);
-  return false;
 }
 
 /** Resolves once the server streams. The query itself settles only with the stream, and then `client`'s events tell. */
