@@ -44,6 +44,35 @@ test('of one record only one is under way, in order', () => {
   expect(numbersOf(lanes.take(0))).toEqual([2]);
 });
 
+test('records whose keys may be equal to the database keep their order among each other', () => {
+  const lanes = createLanes();
+  lanes.enqueue(delivery(1, 'people/["Ann"]'));
+  lanes.enqueue(delivery(2, 'people/["ANN"]'));
+  lanes.enqueue(delivery(3, 'people/["Bob"]'));
+  const one = take(lanes);
+  expect(numbersOf(one)).toEqual([1]);
+  expect(numbersOf(lanes.take(0))).toEqual([3]);
+  expect(lanes.take(0)).toBeUndefined();
+  const [gone] = one.deliveries;
+  gone.nextAttemptAtMs = 5_000;
+  lanes.park(gone);
+  // None of the two is left to the log, where only one of them would be looked for.
+  expect(lanes.take(100)).toBeUndefined();
+  lanes.enqueue(delivery(4, 'people/["Ann"]'));
+  const { parked, passed } = lanes.spill(10, 1);
+  expect([parked.map(numberOf), passed]).toEqual([[2], []]);
+  expect(numbersOf(lanes.take(6_000))).toEqual([1]);
+});
+
+test('a batch that failed is halved with records whose keys may be equal in one half', () => {
+  const deliveries = [
+    delivery(1, 'people/["Ann"]'),
+    delivery(2, 'people/["Bob"]'),
+    delivery(3, 'people/["ANN"]'),
+  ] as const;
+  expect(halve(createParcel(...deliveries))?.map(numbersOf)).toEqual([[1, 3], [2]]);
+});
+
 test('a parked delivery holds back its own record only, until its time has come', () => {
   const lanes = createLanes();
   for (const [n, lane] of [

@@ -3,6 +3,7 @@ import type { Delivery } from './delivery.ts';
 import type { Batching, DeliveryOrder } from './endpoint.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
 import type { Lane } from './lane.ts';
+import { orderingKey } from './ordering-key.ts';
 import { createParcel, type Parcel } from './parcel.ts';
 import { createRecordsBehind } from './records-behind.ts';
 
@@ -78,7 +79,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
 
   /** What happened to the account is told beside the feed, and has no place in its order. */
   const keyOf = ({ lane, position }: Delivery): string =>
-    order === 'strict' && comparePositions(position, FEED_LIMIT) < 0 ? STRICT_LANE : lane;
+    order === 'strict' && comparePositions(position, FEED_LIMIT) < 0 ? STRICT_LANE : orderingKey(lane);
 
   const laneOf = (delivery: Delivery): Lane => {
     const key = keyOf(delivery);
@@ -251,6 +252,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
         parked.push(...moved);
         const last = moved.at(-1);
         if (last === undefined || moved.length < room) continue;
+        // What is left to the log is read again by its one key.
+        if (![...lane.parked, ...lane.queued].every((each) => each.lane === last.lane)) continue;
         behind.add(last);
         for (const delivery of lane.queued) behind.pass(last.lane, delivery.position);
         passed.push(...lane.queued.splice(0));

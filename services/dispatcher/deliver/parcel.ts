@@ -1,6 +1,7 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Delivery } from './delivery.ts';
 import type { DeliveryOrder } from './endpoint.ts';
+import { orderingKey } from './ordering-key.ts';
 
 /**
  * What goes in one request: one delivery, or a batch of them in the order of their positions. No two parcels that are
@@ -28,7 +29,9 @@ export function halve(
   order: DeliveryOrder = 'record',
 ): readonly Parcel[] | undefined {
   if (deliveries.length === 1) return undefined;
-  const records = [...Map.groupBy(deliveries, ({ lane }) => (order === 'strict' ? '' : lane)).values()];
+  const records = [
+    ...Map.groupBy(deliveries, ({ lane }) => (order === 'strict' ? '' : orderingKey(lane))).values(),
+  ];
   const [only] = records;
   if (records.length === 1 && only !== undefined) return parcelOf(only.slice(0, only.length / 2));
   const middle = Math.ceil(records.length / 2);
