@@ -5,6 +5,7 @@ import {
   type TableDescription,
   visibleColumns,
 } from '../../shared/catalog/describe-table.ts';
+import { structuredKeyColumns } from '../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../shared/catalog/replica-identity.ts';
 import { whereSql } from '../../shared/catalog/where-sql.ts';
 import { type Catalog, findResource, type Resource } from '../../shared/domain/catalog.ts';
@@ -49,6 +50,13 @@ export interface SourceFacts {
    * @throws AppError `invalid`
    */
   requireOldRows(resources: readonly string[]): Promise<void>;
+  /**
+   * Checks that each resource's rows can be found by the keys that events have, as exports of changes and of past moments need it.
+   * What can't be found out now, the export itself finds out.
+   *
+   * @throws AppError `invalid` at the pointer
+   */
+  requireFindableKeys(resources: readonly string[], pointer: string): Promise<void>;
   /**
    * The account's one text, as PostgreSQL writes the value in the account columns.
    *
@@ -151,6 +159,21 @@ export function createSourceFacts(
         `is not possible for ${without.map(({ name }) => name).join(', ')}, whose old rows are not logged: leave them out, or ` +
         'have the operator set as_of: true in the catalog and run source prepare';
       throw invalid([{ pointer: '/as_of', detail }]);
+    },
+    async requireFindableKeys(names, pointer) {
+      const resources = named(names);
+      const tables = (await describe(resources)) ?? [];
+      const faults = resources.flatMap((resource) => {
+        const table = findTable(tables, resource.table);
+        return table === undefined
+          ? []
+          : structuredKeyColumns(resource, table).map(
+              ({ name, typeName }) => `${resource.name}, whose key column ${name} is ${typeName}`,
+            );
+      });
+      if (faults.length === 0) return;
+      const detail = `is not possible for ${faults.join('; ')}: export its present state instead, or leave it out`;
+      throw invalid([{ pointer, detail }]);
     },
     async accountText(sourceId) {
       const spelling = await ask(async () =>

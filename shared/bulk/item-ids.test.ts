@@ -60,4 +60,5 @@ test('the first of equal IDs counts', () => {
 test('keys whose texts can not be checked here can not be named', () => {
   expect(canBeNamed([BIGINT, TEXT, UUID])).toBe(true);
   expect(canBeNamed([column('at', 'timestamp with time zone', 1184)])).toBe(false);
+  expect(canBeNamed([{ ...TEXT, equality: 'collation' }])).toBe(false);
 });

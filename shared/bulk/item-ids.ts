@@ -23,7 +23,11 @@ export type RawId = string | number | readonly (string | number)[];
 /** Whether IDs of this key can be checked before they are used. Others can only be chosen by filter. */
 export function canBeNamed(key: readonly ColumnDescription[]): boolean {
   return key.every(
-    ({ baseTypeOid }) => INT_RANGE.has(baseTypeOid) || baseTypeOid === UUID || TEXTS.has(baseTypeOid),
+    ({ baseTypeOid, equality }) =>
+      INT_RANGE.has(baseTypeOid) ||
+      baseTypeOid === UUID ||
+      // Under a nondeterministic collation two IDs may name one row, and it would be changed twice.
+      (TEXTS.has(baseTypeOid) && equality !== 'collation'),
   );
 }
 

@@ -8,6 +8,7 @@ import {
   visibleColumns,
 } from './describe-table.ts';
 import type { Finding, FindingCode } from './finding.ts';
+import { structuredKeyColumns } from './key-limits.ts';
 import { showTable } from './parse-table-name.ts';
 import { planIdentity, type ResourceWish, showIdentityProblem, tellsOldRows } from './replica-identity.ts';
 
@@ -239,6 +240,12 @@ function checkReplicaIdentity(
 }
 
 function checkAsOf(resource: Resource, table: TableDescription): Finding[] {
+  const [structured] = structuredKeyColumns(resource, table);
+  if (resource.asOf === true && structured !== undefined) {
+    const { name, typeName } = structured;
+    const message = `as_of can't find rows by their key, since ${name} is ${typeName}: take as_of: true out of the catalog, or name a key of plain columns.`;
+    return [finding(resource, 'as_of', message)];
+  }
   const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
   if (resource.asOf !== true || generated.length === 0 || tellsOldRows(resource, table)) return [];
   const message =

@@ -35,6 +35,8 @@ export interface ColumnDescription {
   readonly baseTypeOid: number;
   readonly isNotNull: boolean;
   readonly isGenerated: boolean;
+  /** Why equal values may not be told by their texts in a row and in an event: see `key-limits.ts`. */
+  readonly equality?: 'structure' | 'collation' | null;
 }
 
 /** A unique index that holds for every row at every moment: valid, over plain columns, neither partial nor deferrable. */
@@ -82,18 +84,24 @@ SELECT coalesce(json_agg(json_build_object(
       'typeOid', a.atttypid::bigint,
       'typeModifier', a.atttypmod,
       'typeName', format_type(a.atttypid, a.atttypmod),
-      'baseTypeOid', (
-        WITH RECURSIVE base AS (
-          SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
-          UNION ALL
-          SELECT t.oid, t.typtype, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.typbasetype
-        )
-        SELECT base.oid::bigint FROM base WHERE base.typtype <> 'd'
-      ),
+      'baseTypeOid', base.oid::bigint,
+      'equality', CASE
+        WHEN base.typcategory = 'A' OR base.typtype = 'c' OR base.typname IN ('json', 'jsonb', 'hstore') THEN 'structure'
+        WHEN EXISTS (SELECT FROM pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic) THEN 'collation'
+      END,
       'isNotNull', a.attnotnull,
       'isGenerated', a.attgenerated <> ''
     ) ORDER BY a.attnum), '[]')
     FROM pg_attribute a
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE base AS (
+        SELECT t.oid, t.typtype, t.typbasetype, t.typcategory, t.typname FROM pg_type t WHERE t.oid = a.atttypid
+        UNION ALL
+        SELECT t.oid, t.typtype, t.typbasetype, t.typcategory, t.typname
+        FROM base JOIN pg_type t ON t.oid = base.typbasetype
+      )
+      SELECT * FROM base WHERE typtype <> 'd'
+    ) base
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   ),
   'uniqueIndexes', (

@@ -1,13 +1,18 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSourceFacts } from '../../services/api/source-facts.ts';
 import { rowsAsOfQuery } from '../../services/extractor/as-of/as-of-queries.ts';
 import { readTypedKey } from '../../services/extractor/as-of/typed-key.ts';
 import { parseRecordKey, readKeyColumns } from '../../services/extractor/delta/key-columns.ts';
 import { keyedRowsQuery, presentKeysQuery } from '../../services/extractor/delta/keyed-queries.ts';
 import type { SourceSession } from '../../services/extractor/source-session.ts';
-import { describeShape } from '../../shared/catalog/describe-table.ts';
+import { canBeNamed } from '../../shared/bulk/item-ids.ts';
+import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
+import { describeShape, describeTables } from '../../shared/catalog/describe-table.ts';
+import { describeKeyLimits } from '../../shared/catalog/key-limits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
 import { createRecordKey } from '../../shared/values/record-key.ts';
 import { openProductPool } from '../support/product-pool.ts';
@@ -44,7 +49,8 @@ beforeAll(async () => {
     options: TEXT_SESSION_OPTIONS,
   });
   await db.query(`create schema app; create extension citext;
-    create collation app.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
+    create collation app.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    create type app.pair as (x int, y text); create domain app.pairs as app.pair; create domain app.ci_text as text collate app.ci`);
 });
 afterAll(async () => {
   await db?.end();
@@ -169,5 +175,43 @@ test.each(Object.entries(TYPES))(
     } finally {
       client.release();
     }
+  },
+);
+
+test.each([
+  ['jsonb', 'structure'],
+  ['int[]', 'structure'],
+  ['app.pair', 'structure'],
+  ['app.pairs', 'structure'],
+  ['text collate app.ci', 'collation'],
+  ['app.ci_text', 'collation'],
+  ['citext', null],
+  ['text', null],
+  ['int', null],
+])(
+  'what a key of %s does not allow is said by name, and refused before an export runs',
+  async (type, limit) => {
+    await db.query(`drop table if exists app.items;
+    create table app.items (id ${type} primary key, account_id text not null, n int)`);
+    const [table] = await describeTables(db, [{ schema: 'app', name: 'items' }]);
+    if (table === undefined) throw new Error('no table');
+    const isStructured = limit === 'structure';
+    expect(table.columns.map(({ equality }) => equality)).toEqual([limit, null, null]);
+    const said = describeKeyLimits(RESOURCE, table).join();
+    const refused = isStructured ? 'changes_since and as_of' : limit === 'collation' ? 'no IDs' : '';
+    expect(said).toContain(refused);
+    expect(said === '').toBe(limit === null);
+    expect(canBeNamed(table.columns.slice(0, 1))).toBe(['text', 'int'].includes(type));
+
+    const catalog = { name: 'probe', resources: [RESOURCE] };
+    const facts = createSourceFacts(catalog, { source: db, log: silentLog, now: () => 0 });
+    const outcome = facts.requireFindableKeys(['items'], '/changes_since');
+    if (isStructured) {
+      const detail = expect.stringContaining('items, whose key column id is');
+      await expect(outcome).rejects.toMatchObject({ errors: [{ pointer: '/changes_since', detail }] });
+    } else await outcome;
+    const asked = { name: 'probe', resources: [{ ...RESOURCE, asOf: true }] };
+    const codes = (await checkCatalog(db, asked)).map(({ code }) => code);
+    expect(codes.includes('as_of')).toBe(isStructured);
   },
 );

@@ -99,10 +99,12 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             const wanted = { request, resources };
             await requireDeltaBase(db, accountId, request.changes_since, wanted, retention);
+            await source.requireFindableKeys(resources, '/changes_since');
           }
           if (request.as_of !== null) {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             await requirePastMoment(db, accountId, request, retention);
+            await source.requireFindableKeys(resources, '/as_of');
             await source.requireOldRows(resources);
           }
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
