@@ -27,7 +27,7 @@ const MODES = ['disable', 'allow', 'prefer', 'require', 'no-verify', 'verify-ca'
 type SslMode = (typeof MODES)[number];
 
 /**
- * Reads `sslmode`, `sslrootcert`, `sslcert` and `sslkey` as libpq does: `require` encrypts and verifies nothing unless a root
+ * Reads `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and `sslpassword` as libpq does: `require` encrypts and verifies nothing unless a root
  * certificate is given, `verify-ca` verifies the chain, `verify-full` the host's name too. `sslrootcert=system` is the
  * system's store, and wants `verify-full`. Without a root certificate `verify-*` takes the store that Node brings.
  *
@@ -47,13 +47,14 @@ export function readConnectionUrl(url: string): ConnectionTarget {
   const rootCert = take('sslrootcert');
   const cert = take('sslcert');
   const key = take('sslkey');
+  const passphrase = take('sslpassword');
   const mode = checkMode(take('sslmode'), rootCert, params.has('ssl'));
   const rest = params.toString();
   const connectionString = `${queryAt < 0 ? url : url.slice(0, queryAt)}${rest === '' ? '' : `?${rest}`}`;
   if (mode === undefined) return { connectionString, ssl: undefined, isTlsOptional: false, options };
   return {
     connectionString,
-    ssl: mode === 'disable' ? false : tlsOptions(mode, { rootCert, cert, key }),
+    ssl: mode === 'disable' ? false : tlsOptions(mode, { rootCert, cert, key, passphrase }),
     isTlsOptional: mode === 'allow' || mode === 'prefer',
     options,
   };
@@ -86,27 +87,41 @@ interface CertificateFiles {
   readonly rootCert: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
+  readonly passphrase: string | undefined;
 }
 
-function tlsOptions(mode: SslMode, { rootCert, cert, key }: CertificateFiles): ConnectionOptions {
+function tlsOptions(mode: SslMode, { rootCert, cert, key, passphrase }: CertificateFiles): ConnectionOptions {
   const isVerified =
     mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && rootCert !== undefined);
   return {
     rejectUnauthorized: isVerified,
     ...(rootCert === undefined
       ? {}
-      : { ca: rootCert === 'system' ? getCACertificates('system') : readPem('sslrootcert', rootCert) }),
-    ...(cert === undefined ? {} : { cert: readPem('sslcert', cert) }),
-    ...(key === undefined ? {} : { key: readPem('sslkey', key) }),
+      : {
+          ca:
+            rootCert === 'system'
+              ? getCACertificates('system')
+              : readPem('sslrootcert', rootCert, CERTIFICATE),
+        }),
+    ...(cert === undefined ? {} : { cert: readPem('sslcert', cert, CERTIFICATE) }),
+    ...(key === undefined ? {} : { key: readPem('sslkey', key, KEY) }),
+    ...(passphrase === undefined ? {} : { passphrase }),
     ...(isVerified && mode !== 'verify-full' ? { checkServerIdentity: () => undefined } : {}),
   };
 }
 
-function readPem(parameter: string, path: string): string {
+const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
+const KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----/;
+
+function readPem(parameter: string, path: string, content: RegExp): string {
+  let text: string;
   try {
-    return readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new SetupError(`the database URL names ${parameter}=${path}, which can't be read (${code})`);
   }
+  if (content.test(text)) return text;
+  const wanted = content === KEY ? 'private key' : 'certificate';
+  throw new SetupError(`the database URL names ${parameter}=${path}, which holds no PEM ${wanted}`);
 }
