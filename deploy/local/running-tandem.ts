@@ -7,7 +7,7 @@ const runningTandem = z.object({
   owner: z.object({ pid: z.int(), startedAt: z.string() }),
   apiUrl: z.string(),
   adminKey: z.string(),
-  /** The variables that name the stack's parts. */
+  /** The variables that name the stack's parts, and what its services call things there. */
   parts: z.record(z.string(), z.string()),
 });
 

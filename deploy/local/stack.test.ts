@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { downloadedFile } from './copy-with-maven.ts';
 import { javaMajorVersion, pickJava } from './java.ts';
@@ -13,6 +14,8 @@ import { choosePort, isPortFree, requirePort } from './ports.ts';
 import { pickPostgresUser, removeDataOfDeletedHomes } from './postgres-user.ts';
 import { identifyProcess, isSameProcess, startTimeFromStat } from './process-identity.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
+import { serviceEnv } from './service-env.ts';
+import { stackVariables, startStack } from './stack.ts';
 
 test('the version of Java is read from old and new forms', () => {
   expect(javaMajorVersion('openjdk version "17.0.15" 2025-04-15')).toBe(17);
@@ -126,4 +129,30 @@ test('the Kafka node listens on this machine only and replicates nothing', () =>
   expect(properties).toContain('listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n');
   expect(properties).toContain('offsets.topic.replication.factor=1\n');
   expect(properties).toContain('log.dirs=/data\n');
+});
+
+test('a source that is given is the control store too, unless another is named, and so for every service', async () => {
+  const given = {
+    DATABASE_URL: 'postgres://source.example/product',
+    KAFKA_BROKERS: 'kafka.example:9092',
+    SCHEMA_REGISTRY_URL: 'http://registry.example',
+    STORAGE_URL: 'file:///tmp/files',
+  };
+  const other = 'postgres://control.example/tandem';
+  for (const [named, expected] of [
+    [undefined, given.DATABASE_URL],
+    ['', given.DATABASE_URL],
+    [other, other],
+  ]) {
+    const env = { ...given, CONTROL_DATABASE_URL: named };
+    await using stack = await startStack({ home: temporaryDirectory(), env, log: silentLog });
+    const settings = serviceEnv({
+      env,
+      stack: stackVariables(stack),
+      port: 1,
+      adminKey: 'a',
+      secretKey: 's',
+    });
+    expect(settings).toMatchObject({ CONTROL_DATABASE_URL: expected });
+  }
 });

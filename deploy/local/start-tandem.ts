@@ -99,7 +99,9 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
   });
   const failed = Promise.race([services.failed, stackFailure(stack)]);
   const apiUrl = services.apiUrl;
-  cleanup.use(announceTandem(home, { apiUrl, adminKey: settings.ADMIN_KEY, parts: stackVariables(stack) }));
+  const { ADMIN_KEY: adminKey, CATALOG, TOPIC_PREFIX, SLOT_NAME, PUBLICATION_NAME } = settings;
+  const names = { CATALOG, TOPIC_PREFIX, SLOT_NAME, PUBLICATION_NAME };
+  cleanup.use(announceTandem(home, { apiUrl, adminKey, parts: { ...stackVariables(stack), ...names } }));
   const owned = cleanup.move();
   const stop = () => owned.disposeAsync();
   return {

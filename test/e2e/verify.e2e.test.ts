@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyCommand } from '../../deploy/local/commands/verify.ts';
 import { startTraffic, type Traffic } from '../../deploy/local/demo/traffic.ts';
 import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { openProductPool } from '../support/product-pool.ts';
@@ -50,11 +51,13 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-async function verify(...args: string[]): Promise<{ code: number; output: string }> {
+async function verify(...given: (string | Env)[]): Promise<{ code: number; output: string }> {
+  const args = given.filter((each) => typeof each === 'string');
+  const settings = Object.assign({}, ...given.filter((each) => typeof each !== 'string'));
   const lines: string[] = [];
   const code = await verifyCommand
     .run(args, {
-      env: { ...world.env, TANDEM_URL: world.apiUrl },
+      env: { ...world.env, TANDEM_URL: world.apiUrl, ...settings },
       home,
       say: (line) => lines.push(line),
       log: silentLog,
@@ -62,11 +65,17 @@ async function verify(...args: string[]): Promise<{ code: number; output: string
     })
     .catch((error: unknown) => {
       // The command's own caller shows it, and ends with 2.
-      if (error instanceof SetupError) return 2;
-      throw error;
+      if (!(error instanceof SetupError)) throw error;
+      lines.push(error.message, ...error.findings);
+      return 2;
     });
   return { code, output: `${lines.join('\n')}\n` };
 }
+
+test('a TOPIC_PREFIX that is not that of the services is told, and not waited for', async () => {
+  const { code, output } = await verify({ TOPIC_PREFIX: 'elsewhere' });
+  expect([code, output]).toEqual([2, expect.stringContaining('TOPIC_PREFIX is elsewhere here')]);
+});
 
 /** An invoice that is there, changed by nobody else from now on: the traffic has ended. */
 async function someInvoice(): Promise<string> {

@@ -95,6 +95,12 @@ async function verify(args: string[], context: CommandContext): Promise<number> 
   const admin = cleanup.adopt(createUncommittedAdmin(kafka), (connected) => connected.disconnect());
   await admin.connect();
   const topicPrefix = env.TOPIC_PREFIX ?? 'tandem';
+  const { changes } = topicsOf(topicPrefix, catalog);
+  if (!(await admin.listTopics()).includes(changes)) {
+    throw new SetupError(`Kafka has no topic ${changes}, so the feed of this Tandem can't be followed`, [
+      `TOPIC_PREFIX is ${topicPrefix} here, and KAFKA_BROKERS is ${env.KAFKA_BROKERS}: set both as its services have them`,
+    ]);
+  }
   mkdirSync(values.scratch, { recursive: true });
   const directory = mkdtempSync(join(values.scratch, 'verify-'));
   cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
@@ -110,11 +116,7 @@ async function verify(args: string[], context: CommandContext): Promise<number> 
         api,
         catalog,
         control,
-        recordedChanges: createRecordedChanges(
-          admin,
-          topicsOf(topicPrefix, catalog).changes,
-          recorderGroup(topicPrefix),
-        ),
+        recordedChanges: createRecordedChanges(admin, changes, recorderGroup(topicPrefix)),
         sourceUrl: source.databaseUrl,
         sourceIdOf: (id) => findSourceId(control, id),
         directory,
