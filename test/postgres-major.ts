@@ -4,36 +4,117 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createChildGroup } from '../deploy/local/child-group.ts';
 import { startPostgres } from '../deploy/local/postgres.ts';
+import { startStack } from '../deploy/local/stack.ts';
+import { silentLog } from '../shared/runtime/log.ts';
+import { stackVariables } from './support/stack-variables.ts';
+import { summaryLine } from './support/summary-reporter.ts';
 
-/** Those that touch the source in a way that may differ from one major to the next. */
-const TESTS = ['sessions.pg', 'catalog-check.pg', 'product-at-work.pg'];
+const MAJORS: readonly number[] = [15, 16, 17];
 
-/** `npm run test:postgres -- 15`: those tests against a server of that major, which is started for them. */
-async function main(major: number): Promise<number> {
-  const home = mkdtempSync(join(tmpdir(), `tandem-postgres-${major}-`));
-  chmodSync(home, 0o755);
+/** What speaks to the source: its catalogs, its WAL, its rows and its locks. What waits for others more than it asks is left out. */
+const TESTS: readonly string[] = [
+  'account-spellings.pg',
+  'bulk-jobs.pg',
+  'bulk-numbers.pg',
+  'bulk-sync.pg',
+  'capture-bulk-job.kafka',
+  'capture-changes.kafka',
+  'capture-ddl-property.kafka',
+  'capture-renames.kafka',
+  'capture-set-aside.kafka',
+  'capture-tables.kafka',
+  'capture-where.kafka',
+  'catalog-check.pg',
+  'catalog-documint.pg',
+  'catalog-init.pg',
+  'extractor-delta.pg',
+  'extractor-related.pg',
+  'extractor-snapshot.pg',
+  'extractor.kafka',
+  'key-spellings.pg',
+  'product-at-work.pg',
+  'product-beside-tandem.kafka',
+  'products.pg',
+  'row-filter.pg',
+  'sessions.pg',
+  'slot-safety.pg',
+  'table-forms.pg',
+  'values.pg',
+];
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/**
+ * `npm run test:postgres -- 15 17`: those tests against a server of each major, which is started for them; without a major, all.
+ * Kafka and the registry are started once, or are those of TEST_KAFKA_BROKERS and TEST_SCHEMA_REGISTRY_URL.
+ */
+async function main(majors: readonly number[]): Promise<Counts> {
   await using cleanup = new AsyncDisposableStack();
-  cleanup.defer(() => rmSync(home, { recursive: true, force: true }));
+  const openHome = (label: string) => {
+    const home = mkdtempSync(join(tmpdir(), `tandem-${label}-`));
+    // PostgreSQL runs as another user when the tests run as root, and has to get in.
+    chmodSync(home, 0o755);
+    cleanup.defer(() => rmSync(home, { recursive: true, force: true }));
+    return home;
+  };
+  const home = openHome('postgres-majors');
   const group = cleanup.use(createChildGroup(join(home, 'run')));
-  const server = await startPostgres({
-    home,
-    group,
-    major,
-    logPath: join(home, 'postgres.log'),
-    databases: ['product'],
-  });
+  const urls = new Map<number, string>();
+  for (const major of majors) {
+    const server = await startPostgres({
+      home: openHome(`postgres-${major}`),
+      group,
+      major,
+      logPath: join(home, `postgres-${major}.log`),
+      databases: ['product'],
+      settings: { shared_buffers: '64MB' },
+    });
+    urls.set(major, server.url('product'));
+  }
+  const [firstUrl] = urls.values();
+  const env = { ...process.env, ...stackVariables(process.env), DATABASE_URL: firstUrl };
+  const stack = cleanup.use(
+    await startStack({ home: openHome('postgres-stack'), env, log: silentLog, say: console.log }),
+  );
+  let sum: Counts = { passed: 0, failed: 0 };
+  for (const [major, url] of urls) {
+    console.log(`PostgreSQL ${major}`);
+    const { passed, failed } = await runTests({
+      ...process.env,
+      TEST_POSTGRES_URL: url,
+      TEST_KAFKA_BROKERS: stack.kafkaBrokers,
+      TEST_SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,
+    });
+    sum = { passed: sum.passed + passed, failed: sum.failed + failed };
+  }
+  return sum;
+}
+
+/** Shows what the tests print, and reads the counts from their last line. */
+async function runTests(env: NodeJS.ProcessEnv): Promise<Counts> {
   const files = TESTS.map((name) => `test/integration/${name}.test.ts`);
   const args = ['vitest', 'run', '--config', 'test/vitest.config.ts', '--project', 'integration', ...files];
-  const tests = spawn('npx', args, {
-    stdio: 'inherit',
-    env: { ...process.env, TEST_POSTGRES_URL: server.url('product') },
+  const tests = spawn('npx', args, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  let tail = '';
+  tests.stdout.on('data', (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    tail = (tail + chunk.toString()).slice(-1_000);
   });
-  return await new Promise<number>((resolve) => tests.on('exit', (code) => resolve(code ?? 1)));
+  const code = await new Promise<number>((resolve) => tests.on('close', (exit) => resolve(exit ?? 1)));
+  const counts = /(\d+) passed, (\d+) failed\s*$/.exec(tail);
+  const [passed, failed] = [Number(counts?.[1] ?? 0), Number(counts?.[2] ?? 0)];
+  // A run that ends badly without a failed test has failed all the same.
+  return { passed, failed: code === 0 ? failed : Math.max(failed, 1) };
 }
 
-const major = Number(process.argv[2]);
-if (![15, 16, 17].includes(major)) {
-  console.error('usage: npm run test:postgres -- 15|16|17');
+const asked = process.argv.slice(2).map(Number);
+if (!asked.every((major) => MAJORS.includes(major))) {
+  console.error(`usage: npm run test:postgres -- [${MAJORS.join('] [')}]`);
   process.exit(2);
 }
-process.exitCode = await main(major);
+const { passed, failed } = await main(asked.length === 0 ? MAJORS : asked);
+console.log(summaryLine(passed, failed));
+process.exitCode = failed === 0 ? 0 : 1;
