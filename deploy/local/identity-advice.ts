@@ -2,6 +2,7 @@ import { describeTables, findTable, type TableDescription } from '../../shared/c
 import { findCheaperIdentity, tellsOldRows } from '../../shared/catalog/replica-identity.ts';
 import type { Catalog, Resource } from '../../shared/domain/catalog.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
+import { retryWhileLocked } from '../../shared/postgres/short-lock-waits.ts';
 
 /** What was measured on an update of one small column of a row with 20 kB of text. */
 const FULL_BYTES = '20,757';
@@ -17,7 +18,7 @@ export async function adviseIdentities(
   planned: readonly string[],
 ): Promise<string[]> {
   const found = await describeTables(
-    db,
+    retryWhileLocked(db),
     catalog.resources.map(({ table }) => table),
   );
   const tables = catalog.resources

@@ -1,7 +1,10 @@
 import type pg from 'pg';
+import { createLockWatch, type WantedLock } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
-import type { Env } from '../../shared/runtime/env.ts';
+import { isLockTimeout, SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
+import { type Env, Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { SAMPLE_CATALOG } from './service-env.ts';
 
 /** What the commands on a source need; the same variables and defaults as the services have. */
@@ -31,7 +34,12 @@ export function readSourceSettings(env: Env): SourceSettings {
 
 const CONNECT_LIMIT_MS = 10_000;
 
-/** Runs `work` on one session of the source. @throws SetupError when it can't be reached */
+/**
+ * Runs `work` on one session of the source, which gives way to the product: it waits for no lock for long, and is ended when
+ * another session waits for a table that it has locked.
+ *
+ * @throws SetupError when the source can't be reached, or the session gave way
+ */
 export async function withSource<T>(
   databaseUrl: string,
   work: (client: pg.Client) => Promise<T>,
@@ -40,6 +48,7 @@ export async function withSource<T>(
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     application_name: 'tandem command',
+    options: SHORT_LOCK_WAITS,
   });
   try {
     await client.connect();
@@ -47,9 +56,31 @@ export async function withSource<T>(
     const { host, port } = client;
     throw new SetupError(`the source at ${host}:${port} can't be reached: ${(cause as Error).message}`);
   }
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => client.end());
+  let wanted: WantedLock | undefined;
+  const lockWatch = stack.use(
+    createLockWatch({
+      databaseUrl: new Secret(databaseUrl),
+      applicationName: 'tandem command lock watch',
+      log: silentLog,
+    }),
+  );
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  using _guard = lockWatch.guard(rows[0]?.pid ?? 0, (lock) => {
+    wanted = lock;
+  });
   try {
     return await work(client);
-  } finally {
-    await client.end();
+  } catch (error) {
+    throw wanted === undefined && !isLockTimeout(error) ? error : gaveWay(wanted);
   }
+}
+
+function gaveWay(wanted: WantedLock | undefined): SetupError {
+  return new SetupError(
+    wanted === undefined
+      ? 'a table of the source stays locked by another session, probably an ALTER TABLE: run this again once it is done'
+      : `the server process ${wanted.waitingPid} waits for ${wanted.table}, which this command had locked, so it gave way: run it again`,
+  );
 }

@@ -11,6 +11,8 @@ import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { type AvroSchemaJson, createRegistry, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
+import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
+import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
@@ -31,6 +33,8 @@ const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 /** All queries here are small: what takes longer is a connection that has fallen silent. */
 const QUERY_TIMEOUT_MS = 10_000;
+/** The server ends a query before its client stops waiting for it, so that none goes on with a table locked and nobody to hear it. */
+const STATEMENT_TIMEOUT_MS = 9_000;
 /** Kafka's own default, where the broker does not say. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
@@ -49,7 +53,7 @@ export async function buildCapture(
       connectionString: config.databaseUrl.reveal(),
       max: 3,
       application_name: 'tandem capture',
-      options: TEXT_SESSION_OPTIONS,
+      options: `${TEXT_SESSION_OPTIONS} ${SHORT_LOCK_WAITS} -c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
       types: rawTypes,
       query_timeout: QUERY_TIMEOUT_MS,
       connectionTimeoutMillis: 10_000,
@@ -58,6 +62,16 @@ export async function buildCapture(
     (each) => each.end(),
   );
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  guardPool(
+    pool,
+    stack.use(
+      createLockWatch({
+        databaseUrl: config.databaseUrl,
+        applicationName: 'tandem capture lock watch',
+        log,
+      }),
+    ),
+  );
   const source = createSourceQueries(pool);
   // Before the check, so that what is renamed in between is found by one of the two.
   const knownColumns: KnownColumns = new Map();

@@ -25,6 +25,7 @@ test('what breaks on the way and comes back is tried again', () => {
     new KafkaJSError('gone'),
     serverError('57P01'),
     serverError('53300'),
+    serverError('55P03'),
     new TypeError('fetch failed', { cause: refused }),
     new Error('learning a table', { cause: new KafkaJSError('gone') }),
   ]) {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
+import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
@@ -15,6 +16,7 @@ import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Session } from '../../shared/postgres/session.ts';
+import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
@@ -151,6 +153,7 @@ async function checkSource(
   const client = new Session({
     connectionString: databaseUrl.reveal(),
     application_name: 'tandem extractor check',
+    options: SHORT_LOCK_WAITS,
     connectionTimeoutMillis: 10_000,
   });
   await client.connect();
@@ -163,6 +166,7 @@ async function checkSource(
     if (!findings.every(isAside)) {
       throw new SetupError('the catalog and the source do not go together', findings.map(showFinding));
     }
+    for (const limit of await readKeyLimits(client, catalog)) log.warn('catalog.key_limit', { limit });
   } finally {
     await client.end();
   }

@@ -1,5 +1,6 @@
 import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
+import { retryWhileLocked } from '../postgres/short-lock-waits.ts';
 import { readAccountColumns } from './account-columns.ts';
 import { checkAccounts } from './check-accounts.ts';
 import { checkTable } from './check-table.ts';
@@ -22,14 +23,15 @@ const MIN_VERSION_NUMBER = 150_000;
 
 /**
  * Compares the catalog with the live database and returns everything that would make exports or the feed wrong,
- * each with its remedy; an empty list when all is well. Reads only. Without a publication's name, what concerns
- * streaming from it is not looked at.
+ * each with its remedy; an empty list when all is well. Reads only, and outside of a transaction. Without a publication's name,
+ * what concerns streaming from it is not looked at.
  */
 export async function checkCatalog(
-  db: Queryable,
+  given: Queryable,
   catalog: Catalog,
   options: { readonly publication?: string; readonly identity?: IdentityWish } = {},
 ): Promise<Finding[]> {
+  const db = retryWhileLocked(given);
   const server = await describeServer(db);
   const findings = checkServer(server);
   // The statements below would themselves fail on an older server, and say less.

@@ -150,9 +150,8 @@ async function runPlan(
   for (const [index, statement] of plan.entries()) {
     try {
       if (isConcurrent(statement)) {
-        // In no transaction, and behind nobody's back: who writes does not wait for it.
         onLongStatement?.(statement);
-        await db.query(statement);
+        await runConcurrently(db, statement);
       } else await runStatement(db, statement, limits);
       done.push(statement);
     } catch (error) {
@@ -160,6 +159,19 @@ async function runPlan(
     }
   }
   return undefined;
+}
+
+/**
+ * In no transaction. Whoever reads or writes does not wait for it, and it waits for every transaction that is open, which a
+ * session's limit for locks would end.
+ */
+async function runConcurrently(db: Queryable, statement: string): Promise<void> {
+  await db.query('SET lock_timeout = 0');
+  try {
+    await db.query(statement);
+  } finally {
+    await db.query('RESET lock_timeout').catch(() => undefined);
+  }
 }
 
 /** Tries for a lock again and again, rather than to wait for it with the product's statements behind us. */

@@ -32,8 +32,8 @@ const CONNECT_LIMIT_MS = 5_000;
 const RETRY_MS = 2_000;
 
 /**
- * Locks that rows are read and written under exclude none of each other; those asked for here are of DDL, VACUUM FULL, or
- * LOCK TABLE. A waiter behind a waiter of ours is held up as well, which `pg_blocking_pids` knows. Not looked at is
+ * Locks that rows are read and written under exclude none of each other; those asked for here are of DDL, VACUUM, or
+ * LOCK TABLE (the weakest of them waits only for an index that we make). A waiter behind a waiter of ours is held up as well, which `pg_blocking_pids` knows. Not looked at is
  * CREATE INDEX CONCURRENTLY, which waits for old snapshots and holds up nobody meanwhile.
  */
 const FIND_WANTED = `
@@ -43,7 +43,7 @@ from (
   from pg_locks w
   where w.locktype = 'relation' and not w.granted and w.pid <> all ($1)
     and w.database = (select oid from pg_database where datname = current_database())
-    and w.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    and w.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 ) blocked
 where pid = any ($1)`;
 

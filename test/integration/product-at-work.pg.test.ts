@@ -1,11 +1,15 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adviseIdentities } from '../../deploy/local/identity-advice.ts';
+import { withSource } from '../../deploy/local/source-settings.ts';
+import { CouldNotTellError } from '../../deploy/local/verify/could-not-tell-error.ts';
+import { beginWithTables, openVerifySource } from '../../deploy/local/verify/verify-source.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource, reviewPreparation } from '../../shared/catalog/prepare-source.ts';
 import { tryPlannedIdentities, tryWrites } from '../../shared/catalog/try-writes.ts';
-import type { Catalog } from '../../shared/domain/catalog.ts';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { BASE, catalogYaml, productTables, resourceLine } from '../support/product-tables.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -13,44 +17,7 @@ let database: TestDatabase;
 let db: pg.Client;
 let major: number;
 
-const BASE = 'id bigint primary key, account_id text not null, n int not null default 0';
-
-/** Every kind of table that a catalog takes. */
-const tables = (): Readonly<Record<string, string>> => ({
-  plain: `create table shop.plain (${BASE})`,
-  stored: `create table shop.stored (${BASE}, total int generated always as (n * 2) stored)`,
-  indexed: `create table shop.indexed (${BASE}, total int generated always as (n * 2) stored, unique (account_id, id));
-    create unique index on shop.indexed (id, account_id, total)`,
-  ...(major >= 18
-    ? { virtual: `create table shop.virtual (${BASE}, twice int generated always as (n * 2) virtual)` }
-    : {}),
-  parts: `create table shop.parts (id bigint, account_id text not null, n int not null default 0,
-      total int generated always as (n * 2) stored, primary key (id, account_id)) partition by range (id);
-    create table shop.parts_1 partition of shop.parts for values from (0) to (500);
-    create table shop.parts_2 partition of shop.parts for values from (500) to (1000000)`,
-  composite: `create table shop.composite (id bigint, line int default 1, account_id text not null, n int default 0,
-      primary key (id, line))`,
-  toasted: `create table shop.toasted (${BASE}, body text default repeat('x', 20000))`,
-  typed: `create domain shop.positive as int check (value >= 0); create type shop.state as enum ('open', 'closed');
-    create table shop.typed (${BASE}, d shop.positive default 1, s shop.state default 'open')`,
-  counted: `create table shop.counted (id bigint generated always as identity primary key, account_id text not null,
-      n int not null default 0, serial_no bigserial, total int generated always as (n * 2) stored)`,
-  parents: `create table shop.parents (${BASE}); create table shop.children (id bigint primary key,
-      parent_id bigint not null references shop.parents on delete cascade, account_id text not null, n int default 0)`,
-  noted: `create table shop.noted (${BASE}); create table shop.notes (id bigserial, said text);
-    create function shop.note() returns trigger language plpgsql as
-      $$ begin insert into shop.notes (said) values (tg_op); return coalesce(new, old); end $$;
-    create trigger note before insert or update or delete on shop.noted for each row execute function shop.note()`,
-  nullable: `create table shop.nullable (id bigint primary key, account_id text, n int default 0)`,
-  inherits: `create table shop.forebear (${BASE}); create table shop.inherits (like shop.forebear including all)
-      inherits (shop.forebear)`,
-});
-
-const resource = (name: string) =>
-  `  ${name}: { table: shop.${name}, event: e_${name}, key: [${name === 'composite' ? 'id, line' : name === 'parts' ? 'id, account_id' : 'id'}], account: account_id }`;
-
-const catalogOf = (names: readonly string[]): Catalog =>
-  parseCatalog(`catalog: shop\nresources:\n${names.map(resource).join('\n')}\n`, 'shop.yaml');
+const catalogOf = (names: readonly string[]) => parseCatalog(catalogYaml(names), 'shop.yaml');
 
 async function connect(): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: database.url });
@@ -64,7 +31,7 @@ beforeAll(async () => {
   const { rows } = await db.query<{ server_version_num: string }>('show server_version_num');
   major = Math.floor(Number(rows[0]?.server_version_num) / 10_000);
   await db.query('create schema shop');
-  for (const sql of Object.values(tables())) await db.query(sql);
+  for (const sql of Object.values(productTables(major))) await db.query(sql);
 });
 
 afterAll(async () => {
@@ -94,7 +61,7 @@ async function work(name: string, signal: AbortSignal, onRound: () => void): Pro
 }
 
 test('the product notices nothing while its source is prepared, nor afterwards, on any kind of table', async () => {
-  const names = Object.keys(tables());
+  const names = Object.keys(productTables(major));
   const catalog = catalogOf(names);
   const stop = new AbortController();
   let rounds = 0;
@@ -136,7 +103,7 @@ test('a trial touches neither rows nor sequences, nor fires a trigger', async ()
       )
     ).rows;
   const before = await state();
-  const catalog = catalogOf(Object.keys(tables()));
+  const catalog = catalogOf(Object.keys(productTables(major)));
   expect(await tryPlannedIdentities(db, catalog, 'auto')).toEqual({ refused: [], untried: [] });
   await tryWrites(db, catalog);
   expect(await state()).toEqual(before);
@@ -191,7 +158,7 @@ test('whole rows are logged where they are narrow, an index where they are wide;
     declined_narrow: ', as_of: false',
     declined_full: ', as_of: false',
   };
-  const lines = names.map((name) => resource(name).replace(' }', `${said[name] ?? ''} }`));
+  const lines = names.map((name) => resourceLine(name).replace(' }', `${said[name] ?? ''} }`));
   const catalog = parseCatalog(`catalog: shop\nresources:\n${lines.join('\n')}\n`, 'shop.yaml');
   const identities = async () =>
     (
@@ -223,4 +190,87 @@ test('a role that may only read is told what was not tried', async () => {
   } finally {
     await db.query(`reset role; drop owned by reader_${process.pid}; drop role reader_${process.pid}`);
   }
+});
+
+test('a command gives way to an ALTER TABLE, and says so', async () => {
+  const product = await connect();
+  await product.query("set lock_timeout = '2s'");
+  const catalog = catalogOf(['plain']);
+  const command = withSource(database.url, (source) =>
+    source.query('select pg_sleep(30), * from shop.plain'),
+  );
+  const outcome = command.catch((error: unknown) => error);
+  await db.query("insert into shop.plain (id, account_id) values (-2, 'acme')");
+  const isHeld = async () => {
+    const { rowCount } = await db.query(
+      `select from pg_locks l join pg_stat_activity a using (pid)
+       where a.application_name = 'tandem command' and l.relation = 'shop.plain'::regclass`,
+    );
+    return rowCount !== 0;
+  };
+  await waitFor('the table to be locked by the command', isHeld);
+  await product.query("alter table shop.plain alter column account_id set default 'acme'");
+  expect(await outcome).toBeInstanceOf(SetupError);
+  expect(await outcome).toMatchObject({
+    message: expect.stringMatching(/waits for shop\.plain.*run it again/),
+  });
+
+  // Nor does one wait for the table with everybody behind; it comes back for it.
+  await product.query('begin; lock table shop.plain in access exclusive mode');
+  const checked = withSource(database.url, (source) => checkCatalog(source, catalog));
+  const given = { pending: true };
+  checked.finally(() => (given.pending = false)).catch(() => undefined);
+  await waitFor('the command to have given up a wait', async () => {
+    const { rows } = await db.query<{ waits: boolean }>(
+      `select exists (select from pg_stat_activity where application_name = 'tandem command' and state = 'idle'
+         and now() - state_change > interval '50 ms') as waits`,
+    );
+    return rows[0]?.waits === true;
+  });
+  expect(given.pending).toBe(true);
+  await product.query('commit');
+  expect(await checked).toEqual([]);
+  await product.end();
+});
+
+test('a comparison gives way, and its tables are locked ahead of its snapshot', async () => {
+  const product = await connect();
+  await product.query("set lock_timeout = '2s'");
+  const tables = [{ schema: 'shop', name: 'plain' }];
+  await using source = await openVerifySource(database.url);
+  await product.query('begin; truncate shop.plain');
+  const begun = beginWithTables(source.client, tables, new AbortController().signal);
+  await waitFor('the comparison to wait', async () => {
+    const { rowCount } = await db.query(
+      "select from pg_locks l join pg_stat_activity a using (pid) where a.application_name = 'tandem verify' and not granted",
+    );
+    return rowCount !== 0;
+  });
+  await product.query("insert into shop.plain (id, account_id) values (-3, 'acme'); commit");
+  await begun;
+  const { rows } = await source.client.query('select id from shop.plain');
+  expect(rows).toEqual([{ id: '-3' }]);
+  await product.query('truncate shop.plain');
+  const error = await source.client.query('select 1').catch((thrown: unknown) => thrown);
+  expect(source.explain(error)).toBeInstanceOf(CouldNotTellError);
+  await product.end();
+});
+
+test('an index that is made beside the writers waits for a transaction longer than for any lock', async () => {
+  await db.query(`create table shop.late (${BASE})`);
+  const long = await connect();
+  await long.query("begin; insert into shop.late (id, account_id) values (1, 'acme')");
+  const prepared = withSource(database.url, (source) =>
+    prepareSource(source, catalogOf(['late']), { publication: 'late' }, { identity: 'index' }),
+  );
+  await waitFor('the index to have waited for longer than a lock is waited for', async () => {
+    const { rowCount } = await db.query(
+      `select from pg_stat_activity where application_name = 'tandem command' and query like 'CREATE UNIQUE INDEX%'
+         and now() - query_start > interval '700 ms'`,
+    );
+    return rowCount !== 0;
+  });
+  await long.query('commit');
+  await long.end();
+  expect((await prepared).join()).toContain('CREATE UNIQUE INDEX CONCURRENTLY');
 });

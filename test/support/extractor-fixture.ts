@@ -68,21 +68,26 @@ export interface ExtractorFixture extends AsyncDisposable {
   sentRows(): readonly SentRow[];
 }
 
-export async function createExtractorFixture(catalog: string, sql: string): Promise<ExtractorFixture> {
+/** @param place a source that is there already, and the prefix of its topics */
+export async function createExtractorFixture(
+  catalog: string,
+  sql: string,
+  place?: { readonly url: string; readonly prefix: string },
+): Promise<ExtractorFixture> {
   const stack = new AsyncDisposableStack();
-  const database = stack.use(await createDatabase('extractor'));
+  const url = place?.url ?? stack.use(await createDatabase('extractor')).url;
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
   const folder = await mkdtemp(join(tmpdir(), 'tandem-extractor-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   await writeFile(join(folder, 'catalog.yaml'), catalog);
   const env: Record<string, string> = {
-    DATABASE_URL: database.url,
+    DATABASE_URL: url,
     KAFKA_BROKERS: kafkaBrokers,
     SCHEMA_REGISTRY_URL: schemaRegistryUrl,
     CATALOG: join(folder, 'catalog.yaml'),
-    TOPIC_PREFIX: topicPrefix(),
+    TOPIC_PREFIX: place?.prefix ?? topicPrefix(),
   };
-  const db = stack.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
+  const db = stack.adopt(createControlPool(url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );
   await migrate(db);

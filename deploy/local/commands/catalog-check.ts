@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
+import { readKeyLimits } from '../../../shared/catalog/key-limits.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { tryWrites } from '../../../shared/catalog/try-writes.ts';
 import type { Command } from '../command.ts';
@@ -30,6 +31,7 @@ export const catalogCheckCommand: Command = {
         );
       }
       if (findings.length + refused.length > 0) return 1;
+      for (const line of await readKeyLimits(db, catalog)) say(line);
       for (const line of await adviseIdentities(db, catalog, [])) say(line);
       say(`the catalog ${catalog.name} fits the source: ${catalog.resources.length} resources`);
       return 0;

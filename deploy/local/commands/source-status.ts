@@ -11,6 +11,7 @@ import { readSlotHealth, showBytes } from '../../../shared/catalog/slot-health.t
 import { readSlotThresholds } from '../../../shared/catalog/slot-watch.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';
 import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Command } from '../command.ts';
@@ -80,7 +81,7 @@ async function describeResources(
 ): Promise<string[]> {
   const published = await describePublication(db, publication);
   const tables = await describeTables(
-    db,
+    retryWhileLocked(db),
     catalog.resources.map(({ table }) => table),
   );
   const wanted = catalog.resources.map(({ table }) => showTable(table));

@@ -6,10 +6,8 @@ import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
-import { seeExtensionOperators } from '../../../shared/postgres/extension-operators.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { Session } from '../../../shared/postgres/session.ts';
-import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { applyEvent, type Violation } from './apply-event.ts';
@@ -21,6 +19,7 @@ import { loadFiles } from './load-files.ts';
 import { openRecordStore, type RecordStore } from './record-store.ts';
 import { findExport, takeExport, type VerifiedExport } from './verified-export.ts';
 import type { VerifyApi } from './verify-api.ts';
+import { beginWithTables, openVerifySource } from './verify-source.ts';
 
 export interface VerifyDeps extends RecordedDeps {
   readonly api: VerifyApi;
@@ -65,6 +64,19 @@ export interface VerifyResult {
  * @throws CouldNotTellError, SetupError
  */
 export async function runVerify(request: VerifyRequest, deps: VerifyDeps): Promise<VerifyResult> {
+  await using source = await openVerifySource(deps.sourceUrl);
+  try {
+    return await verifyAgainst(source.client, request, deps);
+  } catch (error) {
+    throw source.explain(error);
+  }
+}
+
+async function verifyAgainst(
+  source: pg.Client,
+  request: VerifyRequest,
+  deps: VerifyDeps,
+): Promise<VerifyResult> {
   const { api, catalog, onProgress, signal } = deps;
   let differences = 0;
   const counted: VerifyDeps = {
@@ -78,10 +90,11 @@ export async function runVerify(request: VerifyRequest, deps: VerifyDeps): Promi
       deps.onViolation(found);
     },
   };
-  await using source = await openSource(deps.sourceUrl);
   await using cleanup = new AsyncDisposableStack();
   const before =
-    request.exportId === undefined ? await readShapes(source.client, catalog, request.resources) : undefined;
+    request.exportId === undefined
+      ? await readShapes(retryWhileLocked(source), catalog, request.resources)
+      : undefined;
   const view =
     request.exportId === undefined
       ? await takeExport(
@@ -102,7 +115,7 @@ export async function runVerify(request: VerifyRequest, deps: VerifyDeps): Promi
   const path = join(deps.directory, `${view.id}.db`);
   cleanup.defer(() => rmSync(path, { force: true }));
   const records = cleanup.use(openRecordStore(path));
-  const compared = await compareExport(view, before, records, source.client, counted);
+  const compared = await compareExport(view, before, records, source, counted);
   return { exportId: view.id, differences, ...compared };
 }
 
@@ -132,7 +145,12 @@ async function compareExport(
   const feed = createFeedReader(view, records, deps);
   await feed.applySettled(source);
 
-  await source.query('begin isolation level repeatable read, read only');
+  const resources = catalog.resources.filter(({ name }) => view.resources.includes(name));
+  await beginWithTables(
+    source,
+    resources.map(({ table }) => table),
+    signal,
+  );
   const { snapshot, lsn } = await takeSnapshot(source);
   const shapes = await readShapes(source, catalog, view.resources);
   if (before !== undefined && JSON.stringify(shapes) !== JSON.stringify(before)) {
@@ -245,24 +263,6 @@ function createFeedReader(view: VerifiedExport, records: RecordStore, deps: Veri
       }
     },
   };
-}
-
-async function openSource(connectionString: string): Promise<AsyncDisposable & { client: pg.Client }> {
-  const client = new Session({
-    connectionString,
-    application_name: 'tandem verify',
-    options: `${TEXT_SESSION_OPTIONS} -c default_transaction_read_only=on`,
-    types: rawTypes,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-  });
-  try {
-    await client.connect();
-    await seeExtensionOperators(client);
-  } catch (cause) {
-    throw new CouldNotTellError(`the source at ${client.host}:${client.port} can't be reached`, { cause });
-  }
-  return { client, [Symbol.asyncDispose]: () => client.end() };
 }
 
 /** Left to expire when it can't be removed: that is no reason to doubt the result. */
