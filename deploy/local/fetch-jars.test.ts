@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
-import { downloadAll } from './fetch-jars.ts';
+import { downloadAll, fetchJars } from './fetch-jars.ts';
 import { parseJarLock, readJarLock, toRepositoryPath } from './jar-lock.ts';
 import { findMirror, mirrorOfCentral, readRepository } from './maven-repository.ts';
 
@@ -195,4 +195,20 @@ test("the mirror of Maven Central is read from Maven's settings as Maven reads i
   mkdirSync(join(home, '.m2'));
   writeFileSync(join(home, '.m2', 'settings.xml'), settings(mirror('*', 'https://mirror.example/m/')));
   expect(findMirror({ HOME: home })).toEqual({ url: 'https://mirror.example/m' });
+});
+
+test('what Maven brings is held to the list too, and a repository that is named goes before Maven', async () => {
+  const home = temporaryDirectory();
+  const first = readJarLock().files[0]?.fileName;
+  // Stands for Maven: it writes one file of the list, with other bytes.
+  const maven = (file: string) =>
+    `#!/bin/sh\nfor a; do case $a in -DoutputDirectory=*) echo changed > "\${a#*=}/${file}";; esac; done\n`;
+  const env = { PATH: `${home}:/usr/bin:/bin`, HOME: home, XDG_CACHE_HOME: home };
+  const fetch = (more = {}) => fetchJars({ ...env, ...more }, () => undefined);
+  writeFileSync(join(home, 'mvn'), maven(`${first}`), { mode: 0o755 });
+  await expect(fetch()).rejects.toThrow(/is not the file of the list[\s\S]*from Maven/);
+  writeFileSync(join(home, 'mvn'), maven('another.jar'), { mode: 0o755 });
+  await expect(fetch()).rejects.toThrow(`Maven brought no ${first}`);
+  await using server = await repository((_, response) => response.writeHead(404).end());
+  await expect(fetch({ TANDEM_MAVEN_REPOSITORY: server.url })).rejects.toThrow(/answers 404/);
 });
