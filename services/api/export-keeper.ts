@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { eachAlone } from '../../shared/runtime/each-alone.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -35,15 +36,19 @@ export async function keepExports({ pool, storage, now, log }: ExportKeeperDeps)
   const told = await tellExpiring(pool, at, BATCH);
   const expired = await expireOverdue(pool, at, BATCH);
   const unremoved = await findUnremoved(pool, BATCH);
-  for (const id of unremoved) {
-    await storage.deleteFolder(exportFolder(id));
-    await noteRemoved(pool, id, at);
-  }
+  const removed = await eachAlone(
+    unremoved,
+    async (id) => {
+      await storage.deleteFolder(exportFolder(id));
+      await noteRemoved(pool, id, at);
+    },
+    (exportId, error) => log.warn('export.not_removed', { exportId, error }),
+  );
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
-  if (told + expired + unremoved.length > 0) {
-    log.info('exports.tended', { told, expired, removed: unremoved.length });
+  if (told + expired + removed > 0) {
+    log.info('exports.tended', { told, expired, removed });
   }
-  return Math.max(told, expired, unremoved.length) === BATCH || audit === AUDIT_BATCH;
+  return Math.max(told, expired, removed) === BATCH || audit === AUDIT_BATCH;
 }
 
 export function createExportKeeper(deps: ExportKeeperDeps): Worker {

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { isLedgerReady, sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
+import { eachAlone } from '../../shared/runtime/each-alone.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -23,7 +24,7 @@ const SWEEP_ROWS = 5_000;
 /** Counts of quota are kept this long after their period: nobody has anything in hand that belongs to it any more. */
 const QUOTA_KEPT_MS = 24 * 60 * 60 * 1_000;
 
-/** Jobs and files of one round. */
+/** Jobs or files read at once. */
 const BATCH = 20;
 
 /** Removes ended jobs with their results after the retention, and files of IDs that no job needs any more. */
@@ -49,28 +50,47 @@ export async function sweepRound(
 ): Promise<void> {
   // A catalog without operations has no ledger in its source, nor any right to one.
   const hasLedger = await isLedgerReady(source);
-  const ended = await control.query<{ id: string }>(
-    `select id from bulk_jobs where ended_at < now() - make_interval(days => $1) order by ended_at limit ${BATCH}`,
-    [retentionDays],
-  );
-  for (const { id } of ended.rows) {
+  const sweepJob = async (id: string) => {
     while (hasLedger && !signal.aborted && (await sweepLedger(source, id, SWEEP_ROWS)) === SWEEP_ROWS) {
       // Another batch follows until there is less than one.
     }
     if (signal.aborted) return;
     await control.query('delete from bulk_jobs where id = $1', [id]);
     log.info('bulk.job_swept', { jobId: id });
+  };
+  for (let after = ''; !signal.aborted; ) {
+    // By ID, which is by age: one that can't be removed now is passed, and comes again in the next round.
+    const { rows } = await control.query<{ id: string }>(
+      `select id from bulk_jobs where ended_at < now() - make_interval(days => $1) and id > $2 order by id limit ${BATCH}`,
+      [retentionDays, after],
+    );
+    await eachAlone(
+      rows,
+      ({ id }) => sweepJob(id),
+      ({ id }, error) => log.warn('bulk.job_not_swept', { jobId: id, error }),
+    );
+    after = rows.at(-1)?.id ?? '';
+    if (rows.length < BATCH) break;
   }
   if (hasLedger) await sweepSyncRows(source, SWEEP_ROWS);
   await dropOldQuotas(control, now() - QUOTA_KEPT_MS);
-  const files = await control.query<{ id: string; path: string }>(
-    `select id, path from bulk_files f
-     where expires_at < now() and not exists (
-       select from bulk_jobs j where j.file_id = f.id and j.status in ('pending', 'running', 'paused') and j.listed_at is null)
-     limit ${BATCH}`,
-  );
-  for (const { id, path } of files.rows) {
-    await storage.delete(path);
-    await control.query('delete from bulk_files where id = $1', [id]);
+  for (let after = ''; !signal.aborted; ) {
+    const { rows } = await control.query<{ id: string; path: string }>(
+      `select id, path from bulk_files f
+       where expires_at < now() and id > $1 and not exists (
+         select from bulk_jobs j where j.file_id = f.id and j.status in ('pending', 'running', 'paused') and j.listed_at is null)
+       order by id limit ${BATCH}`,
+      [after],
+    );
+    await eachAlone(
+      rows,
+      async ({ id, path }) => {
+        await storage.delete(path);
+        await control.query('delete from bulk_files where id = $1', [id]);
+      },
+      ({ id }, error) => log.warn('bulk.file_not_swept', { fileId: id, error }),
+    );
+    after = rows.at(-1)?.id ?? '';
+    if (rows.length < BATCH) break;
   }
 }

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLog } from '../../shared/runtime/log.ts';
-import { ADMIN_KEY } from '../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -138,45 +137,6 @@ test('a job without quota pauses, and goes on by itself in the next month, each 
   });
 });
 
-test('a job that is cancelled keeps what is done, and its counts and results agree', async () => {
-  const { key, id, sourceId } = await world.account(300);
-  await world.api.pool.query('update accounts set bulk_quota = 100 where id = $1', [id]);
-  const { json } = await world.submit(key, voidAll);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
-  await world.until(key, json.job_id, 'paused');
-  const cancel = () => world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
-  expect(await cancel()).toMatchObject({
-    status: 202,
-    json: { status: 'cancelled', succeeded: 100, total: 300 },
-  });
-  expect(await cancel()).toMatchObject({ status: 202, json: { status: 'cancelled' } });
-  expect(await world.voided(sourceId)).toHaveLength(100);
-  expect(await world.results(key, json.job_id)).toHaveLength(100);
-  for (const action of ['pause', 'resume']) {
-    const path = `/bulk/operations/${json.job_id}/${action}`;
-    expect((await world.api.call('POST', path, { key })).status).toBe(409);
-  }
-});
-
-test('a job is paused and resumed by request', async () => {
-  const { key } = await world.account(20);
-  const { json } = await world.submit(key, voidAll);
-  const ask = (action: string) =>
-    world.api.call('POST', `/bulk/operations/${json.job_id}/${action}`, { key });
-  expect(await ask('pause')).toMatchObject({
-    status: 202,
-    json: { status: 'paused', pause_reason: 'requested' },
-  });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
-  const other = await world.submit(key, { ...voidAll, filter: { id: { eq: 0 } } });
-  await world.until(key, other.json.job_id);
-  expect(await world.status(key, json.job_id)).toMatchObject({ status: 'paused', processed: 0 });
-  expect(await ask('resume')).toMatchObject({ status: 202 });
-  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 20 });
-});
-
 test('jobs over the limit of an account wait in order', async () => {
   const { key, id } = await world.account(5);
   await world.api.pool.query('update accounts set max_running_bulk = 10, bulk_quota = 0 where id = $1', [id]);
@@ -212,38 +172,6 @@ test('a small job of one account is not held up by a large one of another', asyn
   expect(json).toMatchObject({ status: 'cancelled' });
   expect(await world.voided(large.sourceId)).toHaveLength(json.succeeded);
   expect(await world.results(large.key, first.json.job_id)).toHaveLength(json.processed);
-});
-
-test('as many failures as max_failures end the job: work stops early, and what is done is readable', async () => {
-  const { key, ids } = await world.account(450);
-  const missing = Array.from({ length: 50 }, (_, index) => String(90_000_000 + index));
-  const byIds = { ids: [...missing, ...ids] };
-  const upload = await world.api.call('POST', '/bulk/files', {
-    key,
-    body: byIds.ids.join('\n'),
-    headers: { 'content-type': 'text/plain' },
-  });
-  const workers = 2;
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_MAX_CHUNKS: String(workers), BULK_CHUNK_ITEMS: '1000' }));
-  for (const which of [byIds, { file_id: upload.json.file_id }]) {
-    const { json } = await world.submit(key, {
-      resource: 'invoices',
-      operation: 'void',
-      async: true,
-      ...which,
-      max_failures: 5,
-    });
-    const done = await world.until(key, json.job_id);
-    expect(done).toMatchObject({ status: 'failed', total: 500, error: { code: 'max_failures' } });
-    expect(done.failed).toBeGreaterThanOrEqual(5);
-    expect(done.processed).toBe(done.succeeded + done.failed + done.skipped);
-    // What was in hand when the limit was reached: a chunk of each worker.
-    expect(done.processed).toBeLessThanOrEqual(20 * workers);
-    expect(done.error_summary).toEqual([{ code: 'not_found', count: done.failed }]);
-    expect(done.recent_errors).toHaveLength(10);
-    expect(await world.results(key, json.job_id, '&status=failed')).toHaveLength(done.failed);
-  }
 });
 
 test('an ID that comes again in a list is done once, and told as a duplicate where it comes again', async () => {
@@ -376,33 +304,6 @@ test('workers that share a job, and one that is stopped in the middle, repeat no
     [sourceId],
   );
   expect(rows).toEqual([{ touched: 2_000, items: 2_000 }]);
-});
-
-test('who made, ran, paused and cancelled operations is on record', async () => {
-  const { key, id, ids } = await world.account(2);
-  const body = { resource: 'invoices', operation: 'void', ids };
-  await world.submit(key, body);
-  const { json } = await world.submit(key, { ...body, async: true }, { 'idempotency-key': 'once' });
-  await world.submit(key, { ...body, async: true }, { 'idempotency-key': 'once' });
-  await world.submit(key, { ...body, dry_run: true });
-  for (const action of ['pause', 'resume', 'cancel']) {
-    await world.api.call('POST', `/bulk/operations/${json.job_id}/${action}`, { key });
-  }
-  const log = await world.api.call('GET', `/admin/audit?account_id=${id}`, { key: ADMIN_KEY });
-  const entries: Record<string, unknown>[] = log.json.data.toReversed();
-  const made = entries.filter(({ action }) => String(action).startsWith('bulk.'));
-  expect(made.map(({ action }) => action)).toEqual([
-    'bulk.run',
-    'bulk.created',
-    'bulk.paused',
-    'bulk.resumed',
-    'bulk.cancelled',
-  ]);
-  expect(made[1]).toMatchObject({
-    actor: expect.stringMatching(/^key_/),
-    subject_id: json.job_id,
-    details: { resource: 'invoices', operation: 'void', by: 'ids', items: 2 },
-  });
 });
 
 test('a slot that falls behind makes a job go slower, which the log says with its reason, and the job ends all the same', async () => {

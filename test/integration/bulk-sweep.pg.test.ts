@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sweepRound } from '../../services/bulk/sweeper.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 
 let world: BulkWorld;
@@ -9,9 +9,9 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-const sweep = () => {
+const sweep = (log = silentLog) => {
   const { pool: control, storage } = world.api;
-  const deps = { control, source: control, storage, log: silentLog, retentionDays: 30, now: Date.now };
+  const deps = { control, source: control, storage, log, retentionDays: 30, now: Date.now };
   return sweepRound(deps, new AbortController().signal);
 };
 
@@ -60,6 +60,51 @@ test('a file of IDs is removed once it has expired, but not before the job that 
   expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 2 });
   await sweep();
   expect(await world.api.storage.stat(path)).toBeUndefined();
+});
+
+test('a job or a file that can not be removed is told, and in the way of no other', async () => {
+  const jobIds: string[] = [];
+  const fileIds: string[] = [];
+  const { key, ids } = await world.account(1);
+  await using stack = new AsyncDisposableStack();
+  stack.defer(await world.startWorker());
+  for (let count = 0; count < 3; count += 1) {
+    const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', ids, async: true });
+    await world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
+    jobIds.push(json.job_id);
+    const headers = { 'content-type': 'text/plain' };
+    const upload = await world.api.call('POST', '/bulk/files', { key, body: '1', headers });
+    fileIds.push(upload.json.file_id);
+  }
+  const { pool } = world.api;
+  for (const id of jobIds) expect(await world.status(key, id)).toMatchObject({ status: 'cancelled' });
+  await pool.query(`update bulk_jobs set ended_at = now() - interval '31 days' where id = any ($1)`, [
+    jobIds,
+  ]);
+  await pool.query(`update bulk_files set expires_at = now() - interval '1 day' where id = any ($1)`, [
+    fileIds,
+  ]);
+  for (const [table, [stuck]] of [
+    ['bulk_jobs', jobIds],
+    ['bulk_files', fileIds],
+  ] as const) {
+    await pool.query(`
+      create function keep_${table}() returns trigger language plpgsql as $$ begin raise 'kept'; end $$;
+      create trigger keep before delete on ${table} for each row when (old.id = '${stuck}') execute function keep_${table}()`);
+  }
+  const lines: { event: string }[] = [];
+  await sweep(createLog('info', {}, (line) => lines.push(JSON.parse(line))));
+  const left = async (table: string) =>
+    (
+      await pool.query<{ id: string }>(`select id from ${table} where id = any ($1)`, [
+        [...jobIds, ...fileIds],
+      ])
+    ).rows;
+  expect(await left('bulk_jobs')).toEqual([{ id: jobIds[0] }]);
+  expect(await left('bulk_files')).toEqual([{ id: fileIds[0] }]);
+  expect(lines).toContainEqual(expect.objectContaining({ event: 'bulk.job_not_swept', jobId: jobIds[0] }));
+  expect(lines).toContainEqual(expect.objectContaining({ event: 'bulk.file_not_swept', fileId: fileIds[0] }));
+  await pool.query('drop trigger keep on bulk_jobs; drop trigger keep on bulk_files');
 });
 
 test('rows that a lost answer has left are removed after a day', async () => {

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { BulkStatus, ListedItem } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { moveQuota } from '../../../shared/store/bulk-quota.ts';
 import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
 
 /** A chunk of a job that is to end, which somebody began and did not finish; its counts are to be brought up to date. */
@@ -17,14 +18,25 @@ export interface UnsettledChunk {
 }
 
 /**
- * Jobs that may have come to their end: told to, or with everything done. Of waiting chunks the first in order is asked for, which an
+ * Rounds of listing with live semantics. Each finds only items that the job has not had, so that rows which its own changes
+ * make match again end nothing; this bounds a job whose product makes new matches faster than it works them off.
+ */
+const MAX_LIST_ROUNDS = 20;
+
+/** Whether another round of a job with live semantics follows the one that is done. */
+const MAY_LIST_AGAIN = `
+  (request ->> 'semantics' = 'live' and total > listed_items and list_round < ${MAX_LIST_ROUNDS} - 1)`;
+
+/**
+ * Jobs that may have come to their end: told to, or with everything done, also while they are paused, as the last chunk in hand was
+ * being finished: nothing is left to wait for, unless the job lists again once it goes on. Of waiting chunks the first in order is asked for, which an
  * index finds among tens of thousands that are done; for whether there is any the planner would read them.
  */
 const ENDING = `
 select j.id from bulk_jobs j
 where j.status in ('running', 'paused', 'pending') and (
     j.ending is not null
-    or j.status = 'running' and j.listed_at is not null and (
+    or (j.status = 'running' or j.status = 'paused' and not ${MAY_LIST_AGAIN}) and j.listed_at is not null and (
       select c.chunk from bulk_chunks c where c.job_id = j.id and c.state = 'waiting' order by c.chunk limit 1) is null)
   and not exists (
     select from bulk_chunks c where c.job_id = j.id and c.state = 'working' and (j.ending is null or c.lease_expires_at >= now()))
@@ -60,23 +72,30 @@ export async function findUnsettledChunks(db: Queryable, jobId: string): Promise
   }));
 }
 
-/** Ends the claim of a chunk whose results can't be counted, so that its job can end. */
-export async function leaveUncounted(
-  db: Queryable,
-  { jobId, chunk, attempt }: UnsettledChunk,
-): Promise<void> {
-  await db.query(
-    `update bulk_chunks set state = 'waiting', attempt = 0, lease_owner = null, lease_expires_at = null
-     where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done'`,
-    [jobId, chunk, attempt],
-  );
-}
-
 /**
- * Rounds of listing with live semantics. Each finds only items that the job has not had, so that rows which its own changes
- * make match again end nothing; this bounds a job whose product makes new matches faster than it works them off.
+ * Ends the claim of a chunk whose results can't be counted, so that its job can end. What it had set aside of the quota is given
+ * back: nobody will ever report what became of it.
  */
-const MAX_LIST_ROUNDS = 20;
+export function leaveUncounted(pool: Pool, { jobId, chunk, attempt }: UnsettledChunk): Promise<void> {
+  return inTransaction(pool, async (db) => {
+    // The chunk before the quota, as reports take them.
+    const { rows } = await db.query<{ account_id: string; reserved: number; quota_span: string | null }>(
+      `select j.account_id, c.reserved, c.quota_span::text from bulk_chunks c join bulk_jobs j on j.id = c.job_id
+       where c.job_id = $1 and c.chunk = $2 and c.attempt = $3 and c.state <> 'done' for update of c`,
+      [jobId, chunk, attempt],
+    );
+    const [held] = rows;
+    if (held === undefined) return;
+    if (held.quota_span !== null) {
+      await moveQuota(db, held.account_id, held.quota_span, { used: 0, reserved: -held.reserved });
+    }
+    await db.query(
+      `update bulk_chunks set state = 'waiting', attempt = 0, reserved = 0, lease_owner = null, lease_expires_at = null
+       where job_id = $1 and chunk = $2`,
+      [jobId, chunk],
+    );
+  });
+}
 
 /**
  * Ends a job if it has come to its end: completed when every chunk is done, otherwise as it was told. The row is locked
@@ -96,7 +115,7 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
       may_list_again: boolean;
     }>(
       `select ending, status, listed_at is not null as listed, error, processed,
-         request ->> 'semantics' = 'live' and total > listed_items and list_round < ${MAX_LIST_ROUNDS} - 1 as may_list_again
+         ${MAY_LIST_AGAIN} as may_list_again
        from bulk_jobs
        where id = $1 and status in ('pending', 'running', 'paused') for update`,
       [jobId],
@@ -109,10 +128,10 @@ export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefine
       [jobId],
     );
     const { waiting = true, working = true } = open.rows[0] ?? {};
-    if (working || (job.ending === null && (waiting || !job.listed || job.status !== 'running')))
+    if (working || (job.ending === null && (waiting || !job.listed || job.status === 'pending')))
       return undefined;
     if (job.ending === null && job.may_list_again) {
-      await listAgain(db, jobId);
+      if (job.status === 'running') await listAgain(db, jobId);
       return undefined;
     }
     const isComplete = job.listed && !waiting && !job.may_list_again && job.ending !== 'failed';

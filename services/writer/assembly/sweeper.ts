@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Doorbell } from '../../../shared/runtime/doorbell.ts';
+import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { exportFolder } from '../../../shared/storage/export-paths.ts';
@@ -30,17 +31,25 @@ export function createSweeper({ storage, scratch, pool, bell, log }: SweeperDeps
   async function sweep(): Promise<void> {
     const staged = await storage.listNames(PARTS_FOLDER);
     if (staged.length === 0) return;
-    for (const { exportId, isPublished } of await findEndedExports(pool, staged)) {
-      if (!isPublished) await storage.deleteFolder(exportFolder(exportId));
-      await storage.deleteFolder(partsFolder(exportId));
-      log.info('parts.removed', { exportId });
-    }
+    await eachAlone(
+      await findEndedExports(pool, staged),
+      async ({ exportId, isPublished }) => {
+        if (!isPublished) await storage.deleteFolder(exportFolder(exportId));
+        await storage.deleteFolder(partsFolder(exportId));
+        log.info('parts.removed', { exportId });
+      },
+      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
+    );
   }
 
   async function sweepScratch(): Promise<void> {
     const kept = await scratch.listExports();
     if (kept.length === 0) return;
-    for (const { exportId } of await findEndedExports(pool, kept)) await scratch.remove(exportId);
+    await eachAlone(
+      await findEndedExports(pool, kept),
+      ({ exportId }) => scratch.remove(exportId),
+      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
+    );
   }
 
   return {
