@@ -12,6 +12,7 @@ import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const slotName = topicPrefix();
 let database: TestDatabase;
@@ -141,6 +142,23 @@ test('past the threshold new exports and bulk jobs are refused, and nothing else
   const shown = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
   expect(shown.json).toMatchObject({ slot: slotName, state: 'refuse', retained_bytes: 9e9, active: true });
   expect((await api.call('GET', '/admin/source', { key })).status).toBe(403);
+  const forgotten = new pg.Client({ connectionString: api.databaseUrl, application_name: 'nightly' });
+  await forgotten.connect();
+  await forgotten.query('begin; select pg_current_xact_id()');
+  const { rows } = await forgotten.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const isListed = async () => {
+    const { json } = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
+    const all: { pid: number }[] = json.open_transactions;
+    return all.find(({ pid }) => pid === rows[0]?.pid);
+  };
+  expect(await waitFor('the transaction is listed', isListed)).toMatchObject({
+    age_seconds: expect.any(Number),
+    application: 'nightly',
+    state: 'idle in transaction',
+  });
+  await forgotten.query('rollback');
+  expect(await isListed()).toBeUndefined();
+  await forgotten.end();
 
   sight = undefined;
   expect((await ask('/exports', { resource: 'invoices' })).status).toBe(202);

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import { answerJson } from '../http/answer.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -10,6 +11,8 @@ export interface SourceDeps {
   readonly pool: Pool;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
   readonly slotName: string;
+  /** Undefined when the source does not answer. */
+  readonly openTransactions: () => Promise<readonly OpenTransaction[] | undefined>;
 }
 
 const bytes = z.number().min(0).nullable();
@@ -45,11 +48,28 @@ const sourceSchema = z.strictObject({
       description:
         'Resources whose changes are passed over, and what mends each. They come back by themselves, with a feed.reset.',
     }),
+  open_transactions: z
+    .array(
+      z.strictObject({
+        pid: z.number().nullable().meta({ description: 'Null for a prepared transaction.' }),
+        age_seconds: z.number(),
+        application: z.string(),
+        state: z.string(),
+      }),
+    )
+    .nullable()
+    .meta({
+      description:
+        'Open for a second or longer, oldest first: what a first export waits for. Those of other roles need pg_monitor. Null when the source does not answer.',
+    }),
   seen_at: z.string().nullable(),
 });
 
+/** Younger ones come and go all the time, and nothing waits long for them. */
+const OLD_SECONDS = 1;
+
 /** The source as the operator wants to know it. */
-export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[] {
+export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: SourceDeps): Route[] {
   return [
     defineRoute({
       method: 'GET',
@@ -62,6 +82,7 @@ export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[]
         const sight = slotWatch.latest();
         const slot = sight?.slot;
         const { setAside, stall } = await readFeedStanding(pool);
+        const open = await openTransactions();
         const shown: z.input<typeof sourceSchema> = {
           slot: slotName,
           state: sight?.state ?? 'unknown',
@@ -80,6 +101,15 @@ export function sourceRoutes({ pool, slotWatch, slotName }: SourceDeps): Route[]
             detail,
             since: since.toISOString(),
           })),
+          open_transactions:
+            open
+              ?.filter(({ ageSeconds }) => ageSeconds >= OLD_SECONDS)
+              .map(({ pid, ageSeconds, application, state }) => ({
+                pid,
+                age_seconds: ageSeconds,
+                application,
+                state,
+              })) ?? null,
           seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
         };
         return answerJson(200, shown);

@@ -21,7 +21,7 @@ test('whom an export waits for is told after 10 s and each minute, and the wait 
   expect(lines.map((line) => JSON.parse(line).waitedMs)).toEqual([10_000, 70_000]);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     event: 'export.waits_for_transactions',
-    transactions: [{ pid: '42', ageSeconds: '90', application: 'nightly' }],
+    transactions: [{ pid: 42, ageSeconds: 90, application: 'nightly' }],
   });
   await expect(watch.look()).rejects.toMatchObject({ code: 'feed_not_settled' });
 });

@@ -1,3 +1,4 @@
+import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source-session.ts';
@@ -5,18 +6,6 @@ import type { SourceSession } from '../source-session.ts';
 /** A transaction that ended is visible within milliseconds: what takes longer waits for one that is still open. */
 const TELL_AFTER_MS = 10_000;
 const TELL_AGAIN_MS = 60_000;
-
-/** Transactions that may have changed something and are not over, the oldest first. */
-const FIND_OPEN = `
-select * from (
-  select pid::text, extract(epoch from clock_timestamp() - xact_start)::int::text as age_seconds,
-    application_name, state
-  from pg_stat_activity
-  where backend_xid is not null and pid <> pg_backend_pid()
-  union all
-  select null, extract(epoch from clock_timestamp() - prepared)::int::text, 'prepared ' || gid, 'prepared'
-  from pg_prepared_xacts
-) open order by age_seconds::int desc nulls last limit 5`;
 
 export interface SettleWatch {
   /** @throws ExportFailedError when the feed has not settled for too long */
@@ -49,13 +38,7 @@ export function createSettleWatch({
       const waitedMs = now() - sinceMs;
       if (now() >= tellAtMs || waitedMs >= timeoutMs) {
         tellAtMs = now() + TELL_AGAIN_MS;
-        const { rows } = await source.query(FIND_OPEN, []);
-        const transactions = rows.map(({ pid, age_seconds: age, application_name: application, state }) => ({
-          pid,
-          ageSeconds: age,
-          application,
-          state,
-        }));
+        const transactions = await findOpenTransactions((sql) => source.query(sql, []));
         log.warn('export.waits_for_transactions', {
           exportId,
           waitedMs,
