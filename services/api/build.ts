@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
@@ -36,7 +37,7 @@ import { createSecretResealer } from './secret-resealer.ts';
 import { createApp } from './server.ts';
 import { createSourceFacts } from './source-facts.ts';
 import { findAccount } from './store/accounts.ts';
-import { findKeyByHash } from './store/api-keys.ts';
+import { createKeyStore } from './store/key-store.ts';
 import { addQueueMetrics } from './store/queue-depths.ts';
 
 /**
@@ -45,6 +46,10 @@ import { addQueueMetrics } from './store/queue-depths.ts';
  */
 const SYNC_PLACES = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
+
+/** For what must be answered while all of those are taken: whose a key is takes one, and probes and metrics the others. */
+const MAX_DOOR_CONNECTIONS = 3;
+const DOOR_STATEMENT_MS = 5_000;
 
 /** Requests of one account that run at once; two accounts leave connections of the control store for others. */
 const MAX_RUNNING_REQUESTS = 8;
@@ -72,6 +77,14 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     (control) => control.end(),
   );
   await migrate(pool);
+  const doorPool = stack.adopt(
+    createControlPool(config.controlUrl.reveal(), log, {
+      applicationName: 'tandem api door',
+      max: MAX_DOOR_CONNECTIONS,
+      statementTimeoutMs: DOOR_STATEMENT_MS,
+    }),
+    (door) => door.end(),
+  );
   const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
   const bulkSource = stack.adopt(
     createBulkSourcePool(config.sourceUrl, log, {
@@ -119,7 +132,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);
-  addQueueMetrics(health.metrics, pool, Date.now);
+  addQueueMetrics(health.metrics, doorPool, Date.now);
 
   const secretKey = config.secretKeys.current.reveal();
   const previousKeys = config.secretKeys.previous.map((key) => key.reveal());
@@ -136,12 +149,8 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     log,
     version: productVersion(),
     adminKey: config.adminKey.reveal(),
-    keys: {
-      async findKey(keyHash) {
-        const row = await findKeyByHash(pool, keyHash);
-        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
-      },
-    },
+    doorPool,
+    keys: createKeyStore(doorPool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     answerBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
     secretBox,
@@ -152,6 +161,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     source: createSourceFacts(catalog, { source, log, now: Date.now }),
     slotWatch,
     metrics: health.metrics,
+    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
     slotName: config.slotName,
     feedGuard: createFeedGuard(slotWatch),
     ringRelay: () => doorbell.ring(),
@@ -165,6 +175,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
       requestsPerSecond: config.requestsPerSecond,
       maxOpen: config.maxOpenRequests,
       maxRunning: MAX_RUNNING_REQUESTS,
+      maxDownloads: config.maxDownloads,
     },
     readerLimits: READER_LIMITS,
     maxQueuedExports: config.maxQueuedExports,

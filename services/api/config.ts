@@ -31,6 +31,7 @@ export interface ApiConfig {
   readonly maxBodyBytes: number;
   readonly requestsPerSecond: number;
   readonly maxOpenRequests: number;
+  readonly maxDownloads: number;
   readonly maxQueuedExports: number;
   readonly maxQueuedBulk: number;
   readonly syncHandlerMs: number;
@@ -77,6 +78,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
     }),
     requestsPerSecond: read.integer('API_REQUESTS_PER_SECOND', { default: 300, min: 1, max: 100_000 }),
     maxOpenRequests: read.integer('API_MAX_OPEN_REQUESTS', { default: 50, min: 1, max: 4_000 }),
+    maxDownloads: read.integer('API_MAX_DOWNLOADS', { default: 16, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
     handlerSecrets: readHandlerSecrets(read),

@@ -2,10 +2,11 @@ import {
   createServer,
   type IncomingMessage,
   type RequestListener,
+  type Server,
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { newId } from '../../shared/domain/ids.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -13,7 +14,10 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import { unreadableRequest } from './http/problem.ts';
 import type { RequestLimits } from './http/request-limits.ts';
 
-/** Connections beyond this are not accepted, so that their number never decides how much memory is used. */
+/**
+ * Connections, so that their number never decides how much memory is used. A new one beyond this takes the place of the one that has
+ * been without a request for longest, so that nobody keeps others out by opening many; when all have a request, it is refused.
+ */
 const MAX_CONNECTIONS = 4_000;
 
 /** Longer than load balancers keep a connection, so that it is never we who close it under a request. */
@@ -32,6 +36,7 @@ export async function openHttpListener(
   port: number,
   host: string,
   limits: RequestLimits,
+  maxConnections = MAX_CONNECTIONS,
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
   const server = createServer(
     {
@@ -54,7 +59,7 @@ export async function openHttpListener(
     if (answering.has(socket) || !socket.writable) socket.destroy();
     else refuse(socket, error.code);
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  makeRoom(server, maxConnections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);
@@ -82,10 +87,40 @@ export async function openHttpListener(
   return { port: (server.address() as AddressInfo).port, worker, close };
 }
 
-/** Whoever has its answer and still sends its body, slower than it is thrown away, would hold its connection for nothing. */
+function makeRoom(server: Server, maxConnections: number): void {
+  // Longest without a request first. Headers that have not ended are no request yet.
+  const idle = new Set<Socket>();
+  let open = 0;
+  server.on('connection', (socket) => {
+    open += 1;
+    socket.once('close', () => {
+      open -= 1;
+      idle.delete(socket);
+    });
+    if (open > maxConnections) {
+      const [longest] = idle;
+      (longest ?? socket).destroy();
+      if (longest === undefined) return;
+      idle.delete(longest);
+    }
+    idle.add(socket);
+  });
+  server.on('request', ({ socket }, response) => {
+    idle.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) idle.add(socket);
+    });
+  });
+}
+
+/**
+ * What is still sent once the answer is there is thrown away, since many clients read no answer before all is sent. Whoever sends it
+ * slower than that would hold its connection for nothing.
+ */
 function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
   response.once('finish', () => {
     if (request.complete) return;
+    request.resume();
     const timer = setTimeout(() => request.socket.destroy(), lingerMs);
     request.once('close', () => clearTimeout(timer));
   });

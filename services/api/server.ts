@@ -1,6 +1,7 @@
 import Koa from 'koa';
 import type { Log } from '../../shared/runtime/log.ts';
 import { errorDoor } from './http/error-door.ts';
+import { createFairShare, type FairShareLimits } from './http/fair-share.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
@@ -20,7 +21,7 @@ import { type SourceDeps, sourceRoutes } from './routes/source.ts';
 import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
 import { isStoreUp } from './store/is-store-up.ts';
 
-export type AppDeps = MountDeps &
+type RouteDeps = MountDeps &
   AccountDeps &
   ExportDeps &
   ExportFileDeps &
@@ -34,8 +35,11 @@ export type AppDeps = MountDeps &
   SourceDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
+export type AppDeps = Omit<RouteDeps, 'share'> & { readonly fairShare: FairShareLimits };
+
 /** The whole API over what it needs; listening is the caller's. */
-export function createApp(deps: AppDeps): Koa {
+export function createApp({ fairShare, ...others }: AppDeps): Koa {
+  const deps: RouteDeps = { ...others, share: createFairShare(fairShare) };
   const routes: Route[] = [
     ...exportRoutes(deps),
     ...exportFileRoutes(deps),
@@ -54,16 +58,32 @@ export function createApp(deps: AppDeps): Koa {
   ];
   const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps)], deps);
   const app = new Koa();
-  // What reaches Koa itself went wrong after the answer had begun, mostly a client that left its download.
-  app.on('error', (error: Error) => deps.log.debug('response.broken_off', { error }));
+  // What reaches Koa itself went wrong after the answer had begun.
+  app.on('error', (error: Error) => {
+    if (isClientGone(error)) deps.log.debug('response.broken_off', { error });
+    else deps.log.warn('response.broken_off', { error });
+  });
   app.use(
     errorDoor(
       deps.log,
       allowedMethods,
-      () => isStoreUp(deps.pool),
+      () => isStoreUp(deps.doorPool),
       () => deps.urls.prefix(),
     ),
   );
   app.use(middleware);
   return app;
+}
+
+/** What a client's leaving looks like to whoever was writing to it. */
+const GONE = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ECANCELED',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_STREAM_DESTROYED',
+]);
+
+function isClientGone(error: Error): boolean {
+  return 'code' in error && GONE.has(String(error.code));
 }

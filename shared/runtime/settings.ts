@@ -118,6 +118,10 @@ export const SETTINGS = {
     group: 'api',
     means: 'Requests of one account open at once in one api process. More get 429.',
   },
+  API_MAX_DOWNLOADS: {
+    group: 'api',
+    means: 'Files that one api process sends to one account at once. More get 429.',
+  },
   MAX_BODY_BYTES: { group: 'api', means: 'Size of a request body.' },
 
   STORAGE_URL: {

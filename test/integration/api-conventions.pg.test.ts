@@ -235,7 +235,7 @@ test('probes answer without a key', async () => {
 
 test('while the control store is away requests are told to come again, and nothing inside is shown', async () => {
   await using broken = await openTestApi();
-  await broken.pool.end();
+  await Promise.all([broken.pool.end(), broken.doorPool.end()]);
   const { status, headers, json } = await broken.call('GET', '/exports', { key: 'tk_any' });
   expect(status).toBe(503);
   expect(headers.get('retry-after')).toBe('2');
@@ -316,6 +316,29 @@ test('a replay shows a secret to the key that got it, and to no other', async ()
     ['key.created', expect.anything()],
     ['account.created', {}],
   ]);
+});
+
+test('a replay shows a new API key to the operator’s key that got it, and to no other', async () => {
+  const { id } = await api.account();
+  const headers = { 'idempotency-key': 'one-key' };
+  const path = `/admin/accounts/${id}/keys`;
+  const make = (by: TestApi, adminKey: string) => by.call('POST', path, { key: adminKey, body: {}, headers });
+  const made = await make(api, ADMIN_KEY);
+  expect(made.json.key).toMatch(/^tk_/);
+  expect((await make(api, ADMIN_KEY)).json).toEqual(made.json);
+  // After the operator's key has been changed.
+  await using changed = await openTestApi({
+    pool: api.pool,
+    doorPool: api.doorPool,
+    adminKey: 'another-operator-key',
+  });
+  const withheld = await make(changed, 'another-operator-key');
+  expect(withheld.headers.get('idempotency-replayed')).toBe('true');
+  expect(withheld.json).toMatchObject({
+    id: made.json.id,
+    secret_withheld: expect.stringContaining('shown once'),
+  });
+  expect(withheld.text).not.toContain(made.json.key);
 });
 
 test('behind a proxy with a path in front, every URL that is handed out leads back through it', async () => {

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { completeExport } from '../support/complete-export.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -26,32 +26,6 @@ async function outboxOf(id: string): Promise<string[]> {
     [id],
   );
   return rows.map(({ type }) => type);
-}
-
-/** Completes an export as extractor and writer would, with one file of this content. */
-async function complete(id: string, content: string): Promise<string> {
-  const path = `exports/${id}/invoices.jsonl`;
-  for (const [name, text] of [
-    [path, content],
-    [`exports/${id}/manifest.json`, '{}'],
-  ] as const) {
-    const file = await api.storage.openWriter(name);
-    await file.append(text);
-    await file.commit();
-  }
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  const files = [
-    { name: 'invoices.jsonl', resource: 'invoices', rows: 2, bytes: content.length, sha256, path },
-  ];
-  await api.pool.query(
-    `update exports set status = 'completed', phase = 'done', files = $2, completed_at = now(), started_at = now(),
-       expires_at = now() + interval '90 days', rows_extracted = 2, rows_written = 2, planned_at = now(),
-       start_lsn = '0/10', sealed_lsn = '0/30',
-       snapshot = jsonb_build_object('taken_at', now(), 'lsn', '0/20', 'xmin', '10', 'xmax', '12', 'xip', '["11"]'::jsonb)
-     where id = $1`,
-    [id, JSON.stringify(files)],
-  );
-  return sha256;
 }
 
 test('an export is accepted, its job and its command in one commit', async () => {
@@ -307,95 +281,9 @@ test('what has ended can not be cancelled, and what runs can not be deleted', as
   const { key } = await api.account();
   const { json } = await post(key, { resource: 'invoices' });
   expect((await api.call('DELETE', `/exports/${json.id}`, { key })).status).toBe(409);
-  await complete(json.id, 'x\n');
+  await completeExport(api, json.id, 'x\n');
   const refused = await api.call('POST', `/exports/${json.id}/cancel`, { key });
   expect(refused).toMatchObject({ status: 409, json: { export_status: 'completed' } });
-});
-
-test('a completed export’s file can be downloaded, whole, in parts, and with conditions', async () => {
-  const { key } = await api.account();
-  const { json: job } = await post(key, { resource: 'invoices' });
-  const content = '{"id":1}\n{"id":2}\n';
-  const sha256 = await complete(job.id, content);
-  const { json } = await api.call('GET', `/exports/${job.id}`, { key });
-  expect(json).toMatchObject({ status: 'completed', progress: 1, eta_seconds: 0 });
-  expect(json.snapshot).toEqual({
-    taken_at: expect.any(String),
-    lsn: '0/20',
-    xmin: '10',
-    xmax: '12',
-    xip: ['11'],
-  });
-  const [file] = json.files;
-  expect(file).toMatchObject({
-    name: 'invoices.jsonl',
-    resource: 'invoices',
-    rows: 2,
-    bytes: content.length,
-    sha256,
-  });
-  expect(Date.parse(file.url_expires_at) - Date.now()).toBeGreaterThan(23 * 60 * 60 * 1_000);
-
-  const get = (headers: Record<string, string> = {}, method = 'GET') =>
-    api.call(method, file.url, { headers });
-  const whole = await get();
-  expect(whole).toMatchObject({ status: 200, text: content });
-  expect(whole.headers.get('etag')).toBe(`"${sha256}"`);
-  expect(whole.headers.get('content-length')).toBe(String(content.length));
-  expect(whole.headers.get('content-disposition')).toBe('attachment; filename="invoices.jsonl"');
-  expect(whole.headers.get('repr-digest')).toBe(`sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`);
-
-  const head = await get({}, 'HEAD');
-  expect(head.headers.get('content-length')).toBe(String(content.length));
-  expect(head.text).toBe('');
-
-  const part = await get({ range: 'bytes=9-', 'if-match': `"${sha256}"` });
-  expect(part).toMatchObject({ status: 206, text: '{"id":2}\n' });
-  expect(part.headers.get('content-range')).toBe('bytes 9-17/18');
-  const past = await get({ range: 'bytes=18-' });
-  expect(past.status).toBe(416);
-  expect(past.headers.get('content-range')).toBe('bytes */18');
-  expect((await get({ range: 'bytes=9-', 'if-match': '"stale"' })).status).toBe(412);
-  expect((await get({ 'if-none-match': `"${sha256}"` })).status).toBe(304);
-
-  const link = await api.call('GET', file.content_url, { key });
-  expect(link.status).toBe(302);
-  expect((await api.call('GET', link.headers.get('location') ?? '')).text).toBe(content);
-  expect((await api.call('GET', file.content_url)).status).toBe(401);
-  expect((await api.call('GET', json.manifest_url)).json).toEqual({});
-  expect((await api.call('GET', `${file.content_url}x`, { key })).status).toBe(404);
-});
-
-test('an altered or expired link is refused, and a link to removed files says that they are gone', async () => {
-  const { key } = await api.account();
-  const { json: job } = await post(key, { resource: 'invoices' });
-  await complete(job.id, 'x\n');
-  const { json } = await api.call('GET', `/exports/${job.id}`, { key });
-  const url: string = json.files[0].url;
-  const statusOf = async (link: string) => (await api.call('GET', link)).status;
-  expect(await statusOf(url)).toBe(200);
-  expect(await statusOf(url.replace('invoices.jsonl', 'manifest.json'))).toBe(403);
-  expect(await statusOf(url.replace(/expires=(\d)/, 'expires=9$1'))).toBe(403);
-  expect(await statusOf(`${url}&x=1`)).toBe(403);
-  expect(await statusOf(url.slice(0, -1) + (url.endsWith('A') ? 'B' : 'A'))).toBe(403);
-  expect(await statusOf(url.split('?')[0] ?? '')).toBe(403);
-  try {
-    api.clock.nowMs = Date.now() + 25 * 60 * 60 * 1_000;
-    expect(await statusOf(url)).toBe(403);
-    api.clock.nowMs = Date.now() + 91 * 24 * 60 * 60 * 1_000;
-    expect((await api.call('GET', json.files[0].content_url, { key })).status).toBe(410);
-  } finally {
-    api.clock.nowMs = undefined;
-  }
-  expect((await api.call('DELETE', `/exports/${job.id}`, { key })).status).toBe(204);
-  expect(await statusOf(url)).toBe(410);
-  expect((await api.call('GET', json.files[0].content_url, { key })).status).toBe(410);
-  expect(await api.storage.stat(`exports/${job.id}/invoices.jsonl`)).toBeUndefined();
-  expect((await api.call('GET', `/exports/${job.id}`, { key })).json).toMatchObject({
-    status: 'expired',
-    files: [],
-  });
-  expect((await api.call('DELETE', `/exports/${job.id}`, { key })).status).toBe(204);
 });
 
 test('exports are listed newest first, by status too', async () => {

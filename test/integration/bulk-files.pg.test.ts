@@ -3,7 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** As objects in memory these take more than the heap that the worker gets; as pages they are a few megabytes. */
@@ -122,4 +124,26 @@ test('half a million IDs of a file become items through a heap that could not ho
   const cancel = await world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
   expect(cancel.json).toMatchObject({ status: 'cancelled', total: LINES, succeeded: 0 });
   expect(cancel.json.error_summary).toEqual([{ code: 'not_found', count: cancel.json.failed }]);
+});
+
+test('an upload that finds the disk full is told to come again, nothing of it is kept, and the next one that fits is taken', async ({
+  skip,
+}) => {
+  using disk = mountSmallDisk(1_000_000);
+  if (disk === undefined) return skip();
+  const storage = createFileStorage(disk.path);
+  await using small = await openBulkWorld({ storage });
+  const { key } = await small.account(1);
+  const upload = (lines: number) =>
+    small.api.call('POST', '/bulk/files', {
+      key,
+      body: '1234567\n'.repeat(lines),
+      headers: { 'content-type': 'text/plain' },
+    });
+  const refused = await upload(200_000);
+  expect(refused).toMatchObject({ status: 503, json: { code: 'unavailable' } });
+  expect(refused.headers.get('retry-after')).toBe('60');
+  expect(refused.text).not.toMatch(/ENOSPC|full/);
+  expect(await readdir(join(disk.path, 'bulk-files'))).toEqual([]);
+  expect((await upload(1_000)).status).toBe(201);
 });

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ADMIN_KEY } from '../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -46,6 +47,27 @@ test('many synchronous requests of one account that find its rows locked hold up
   }
   for (const { json } of all.filter(({ status }) => status === 200)) {
     expect(json.results).toMatchObject([{ status: 'failed', code: 'conflict' }]);
+  }
+});
+
+test('while every connection for requests is taken, probes, metrics and keys are answered', async () => {
+  const world = stack.use(await openBulkWorld());
+  const { pool } = world.api;
+  const taken = await Promise.all(Array.from({ length: 10 }, () => pool.connect()));
+  try {
+    const waiting = pool.connect();
+    expect((await world.api.call('GET', '/healthz')).status).toBe(200);
+    expect(await world.api.call('GET', '/readyz')).toMatchObject({ status: 200, json: { warnings: [] } });
+    expect((await world.api.call('GET', '/metrics', { key: ADMIN_KEY })).status).toBe(200);
+    const wrong = Array.from({ length: 200 }, (_, n) =>
+      world.api.call('GET', '/exports', { key: `tk_${n}` }),
+    );
+    for (const { status } of await Promise.all(wrong)) expect(status).toBe(401);
+    expect(pool.waitingCount).toBe(1);
+    taken.pop()?.release();
+    taken.push(await waiting);
+  } finally {
+    for (const client of taken) client.release();
   }
 });
 

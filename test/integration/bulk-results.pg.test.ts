@@ -3,15 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { createLog } from '../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let world: BulkWorld;
+/** What the api has to say to its operator. */
+const lines: { event: string }[] = [];
 /** A job with results of every kind. */
 let job: { id: string; key: string; ids: string[] };
 beforeAll(async () => {
-  world = await openBulkWorld();
+  world = await openBulkWorld({ log: createLog('warn', {}, (line) => lines.push(JSON.parse(line))) });
   const { key, ids } = await world.account(300);
   const [done = '', ...rest] = ids;
   await world.submit(key, { resource: 'invoices', operation: 'void', ids: [done] });
@@ -188,4 +192,26 @@ test('a page far into the results reads no more of the ledger than the first one
   for (const status of ['', ` and status = 'failed'`]) {
     expect(await buffersOf(status, count - 20_000)).toBeLessThanOrEqual((await buffersOf(status, 0)) + 10);
   }
+});
+
+test('a file whose scratch disk is full is broken off, told to the operator, and had again once there is room', async ({
+  skip,
+}) => {
+  using disk = mountSmallDisk(50_000);
+  if (disk === undefined) return skip();
+  vi.stubEnv('TMPDIR', disk.path);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await writeFile(join(disk.path, 'filler'), Buffer.alloc(45_000));
+  const broken = await download('format=parquet')
+    .then((response) => response.arrayBuffer())
+    .catch(() => 'broken');
+  expect(broken).toBe('broken');
+  await waitFor('it is told', () => lines.some(({ event }) => event === 'response.broken_off'));
+  expect(await readdir(disk.path)).toEqual(['filler']);
+  vi.unstubAllEnvs();
+  await waitFor('there is a place', async () => {
+    const response = await download('format=parquet');
+    await response.arrayBuffer();
+    return response.status === 200;
+  });
 });

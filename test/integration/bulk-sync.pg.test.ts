@@ -119,6 +119,67 @@ test('a retry whose first answer was lost after the change changes nothing and g
   expect(await statusOf(ids)).toEqual(['void', 'void', 'void']);
 });
 
+test('a retry of a filter whose first answer was lost is charged for both tries, and refused beyond the quota', async () => {
+  const { key, id, ids } = await world.account(3);
+  await world.api.pool.query('update accounts set bulk_quota = 2 where id = $1', [id]);
+  const [first = '', second = '', later = ''] = ids;
+  await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [later]);
+  const body = {
+    resource: 'invoices',
+    operation: 'void',
+    filter: { id: { in: ids }, status: { eq: 'open' } },
+  };
+  await world.api.pool.query(`
+    create function tandem.stay() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger stay before delete on tandem.bulk_ledger for each row execute function tandem.stay()`);
+  const submit = () => world.submit(key, body, { 'idempotency-key': 'a lost filter' });
+  expect(await submit()).toMatchObject({ status: 200, json: { succeeded: 2 } });
+  // As if the api had died before it committed its answer and what it had used; then one more record matches.
+  await world.api.pool.query('delete from idempotency_keys');
+  await world.api.pool.query('update bulk_quota_use set used = 0 where account_id = $1', [id]);
+  await world.api.pool.query(`update documint.invoices set status = 'open' where id = $1`, [later]);
+  expect(await submit()).toMatchObject({ status: 429, json: { quota: { limit: 2 } } });
+  expect(await statusOf(ids)).toEqual(['void', 'void', 'open']);
+  await world.api.pool.query('update accounts set bulk_quota = 3 where id = $1', [id]);
+  const done = await submit();
+  expect(done.json.results.map(({ item_id: itemId }: { item_id: string }) => itemId)).toEqual([
+    first,
+    second,
+    later,
+  ]);
+  const { rows } = await world.api.pool.query(
+    'select used::int, reserved::int from bulk_quota_use where account_id = $1',
+    [id],
+  );
+  expect(rows).toEqual([{ used: 3, reserved: 0 }]);
+  await world.api.pool.query('drop trigger stay on tandem.bulk_ledger');
+});
+
+test('a value that is refused costs no connection to the source', async () => {
+  const { key } = await world.account(1);
+  const connections = async () =>
+    (
+      await world.api.pool.query<{ pid: number }>(
+        `select pid from pg_stat_activity where application_name = 'test bulk' and datname = current_database() order by pid`,
+      )
+    ).rows;
+  const filters = [
+    { id: { eq: 'x' } },
+    { id: { in: Array(200).fill('99999999999999999999') } },
+    { created_at: { gt: '2026-02-31T00:00:00Z' } },
+    { tax: { gt: 'NaNsense' } },
+  ];
+  const submit = (filter: object) =>
+    world.submit(key, { resource: 'invoices', operation: 'void', dry_run: true, filter });
+  await submit({ id: { eq: 1 } });
+  const before = await connections();
+  expect(before.length).toBeGreaterThan(0);
+  for (const filter of filters) {
+    for (let again = 0; again < 3; again += 1) expect((await submit(filter)).status).toBe(422);
+  }
+  expect(await connections()).toEqual(before);
+});
+
 test('values of parameters are checked by the type of their column', async () => {
   const { key, ids } = await world.account(1);
   const update = (params: unknown) =>

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type pg from 'pg';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sourceStatusCommand } from '../../deploy/local/commands/source-status.ts';
 import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';

@@ -17,6 +17,9 @@ import {
 const LARGE_ROWS = 150_000;
 const SMALL_ROWS = 500;
 
+/** Fewer than the lines of `LARGE_ROWS` take, and more than those of half of them. */
+const DISK_BYTES = 7_000_000;
+
 let fixture: WriterFixture;
 
 afterEach(() => fixture?.[Symbol.asyncDispose]());
@@ -65,23 +68,31 @@ describe.skipIf(!hasVersitygw())('S3', () => {
     return [...Contents, ...Uploads].map(({ Key }) => Key).filter((key) => key?.startsWith(folder));
   }
 
-  test.each<[string, number, (method: string, url: string) => boolean]>([
-    [
-      'in the middle of a part',
-      LARGE_ROWS,
-      (method, url) => url.includes('partNumber=') || method === 'DELETE',
-    ],
-    ['the file', SMALL_ROWS, (method, url) => method === 'PUT' && url.includes('/exports/')],
-  ])('that refuses %s fails the export, whose leavings go once it allows it', async (_, rows, isRefused) => {
-    await fixture.startWriter();
-    proxy.fateOf = (method, url): Fate => (isRefused(method, url) ? 'AccessDenied' : 'pass');
-    const { status, error, files } = await fixture.ended(await startExport(rows));
-    expect({ status, files }).toEqual({ status: 'failed', files: null });
-    expect(error).toMatchObject({ code: 'storage_refused', message: expect.stringContaining('STORAGE_URL') });
-    proxy.fateOf = () => 'pass';
-    await waitFor('what was written to be removed', async () => (await kept('here/')).length === 0);
-    await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
-  });
+  const inPart = (method: string, url: string) => url.includes('partNumber=') || method === 'DELETE';
+  const inFile = (method: string, url: string) => method === 'PUT' && url.includes('/exports/');
+
+  test.each([
+    ['refuses a part in the middle', LARGE_ROWS, 'AccessDenied', inPart],
+    ['refuses the file', SMALL_ROWS, 'AccessDenied', inFile],
+    ['is full in the middle of a part', LARGE_ROWS, 'XMinioStorageFull', inPart],
+    ['is full at the file', SMALL_ROWS, 'XMinioStorageFull', inFile],
+  ] as const)(
+    'that %s fails the export, whose leavings go once it takes it',
+    async (_, rows, fate, isHit) => {
+      await fixture.startWriter();
+      proxy.fateOf = (method, url): Fate => (isHit(method, url) ? fate : 'pass');
+      const { status, error, files } = await fixture.ended(await startExport(rows));
+      expect({ status, files }).toEqual({ status: 'failed', files: null });
+      expect(error).toMatchObject(
+        fate === 'AccessDenied'
+          ? { code: 'storage_refused', message: expect.stringContaining('STORAGE_URL') }
+          : { code: 'storage_full', message: expect.stringMatching(/make room/i) },
+      );
+      proxy.fateOf = () => 'pass';
+      await waitFor('what was written to be removed', async () => (await kept('here/')).length === 0);
+      await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
+    },
+  );
 
   test('whose bucket was deleted fails the export, and the writer goes on once there is one again', async () => {
     await fixture.startWriter();
@@ -109,6 +120,35 @@ describe.skipIf(!hasVersitygw())('S3', () => {
     await expectCompleted(id, SMALL_ROWS);
     await waitFor('the parts to be removed', async () => (await kept('here/parts/')).length === 0);
   });
+});
+
+test('a disk that fills up fails the exports that do not fit, with nothing of them left, and those that do go on', async () => {
+  fixture = await createWriterFixture();
+  const { storageRoot, storage } = fixture;
+  mkdirSync(storageRoot, { recursive: true });
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', storageRoot]).status !== 0) {
+    console.warn('skipped: a file system of its own can be mounted by root only');
+    return;
+  }
+  try {
+    await fixture.startWriter();
+    // The rows do not fit; or they do, and the file beside them does not.
+    for (const rows of [LARGE_ROWS, LARGE_ROWS / 2]) {
+      const id = await startExport(rows);
+      const { status, error, files } = await fixture.ended(id);
+      expect({ status, files }).toEqual({ status: 'failed', files: null });
+      expect(error).toMatchObject({ code: 'storage_full', message: expect.stringMatching(/make room/i) });
+      await waitFor(
+        'its leavings to be removed',
+        async () => (await storage.listNames('parts')).length === 0,
+      );
+      expect(await storage.listNames('exports')).toEqual([]);
+      await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
+      await storage.deleteFolder('exports');
+    }
+  } finally {
+    spawnSync('umount', ['-l', storageRoot]);
+  }
 });
 
 test('a directory that becomes read-only fails the export, whose leavings go once it can be written again', async () => {

@@ -1,5 +1,5 @@
 import { findAccount } from '../../services/api/store/accounts.ts';
-import { findKeyByHash } from '../../services/api/store/api-keys.ts';
+import { createKeyStore } from '../../services/api/store/key-store.ts';
 import { parseCidr } from '../../shared/domain/address-rules.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { openTestApi, type TestApi } from './api-server.ts';
@@ -9,13 +9,9 @@ import type { DispatcherBed } from './dispatcher.ts';
 export function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
   return openTestApi({
     pool,
+    doorPool: pool,
     secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
-    keys: {
-      async findKey(keyHash) {
-        const row = await findKeyByHash(pool, keyHash);
-        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
-      },
-    },
+    keys: createKeyStore(pool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
   });

@@ -11,9 +11,10 @@ import { openHttpListener } from '../../services/api/http-listener.ts';
 import { createApp } from '../../services/api/server.ts';
 import { createSourceFacts } from '../../services/api/source-facts.ts';
 import { findAccount } from '../../services/api/store/accounts.ts';
-import { findKeyByHash } from '../../services/api/store/api-keys.ts';
+import { createKeyStore } from '../../services/api/store/key-store.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Secret } from '../../shared/runtime/env.ts';
@@ -46,6 +47,8 @@ export interface TestApi extends AsyncDisposable {
   readonly databaseUrl: string;
   readonly storageUrl: string;
   readonly pool: pg.Pool;
+  /** What probes and keys are asked by, whatever the requests do with `pool`. */
+  readonly doorPool: pg.Pool;
   readonly storage: Storage;
   readonly box: ReturnType<typeof createSecretBox>;
   /** The time that the api believes it is; a test may set it. */
@@ -77,6 +80,12 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     },
   );
   await migrate(pool);
+  const doorPool = stack.adopt(
+    createControlPool(database.url, silentLog, { applicationName: 'test door', max: 2 }),
+    async (door) => {
+      if (!door.ended) await door.end();
+    },
+  );
   const source = stack.adopt(openProductPool({ connectionString: database.url, max: 2 }), (open) =>
     open.end(),
   );
@@ -109,12 +118,8 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     log: silentLog,
     version: 'test',
     adminKey: ADMIN_KEY,
-    keys: {
-      async findKey(keyHash) {
-        const row = await findKeyByHash(pool, keyHash);
-        return row && { id: row.id, accountId: row.account_id, scopes: row.scopes };
-      },
-    },
+    doorPool,
+    keys: createKeyStore(doorPool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     answerBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
     secretBox: box,
@@ -125,6 +130,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     source: createSourceFacts(catalog, { source, log: silentLog, now }),
     slotWatch: unseen,
     metrics: createMetrics(),
+    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
     slotName: 'test',
     feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
     ringRelay: () => undefined,
@@ -134,7 +140,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     eventRetentionDays: 30,
     maxBodyBytes: 10_000,
     requestLimits,
-    fairShare: { requestsPerSecond: 100_000, maxOpen: 1_000, maxRunning: 8 },
+    fairShare: { requestsPerSecond: 100_000, maxOpen: 1_000, maxRunning: 8, maxDownloads: 16 },
     readerLimits: READER_LIMITS,
     maxQueuedExports: 3,
     bulkSource,
@@ -179,6 +185,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     databaseUrl: database.url,
     storageUrl: pathToFileURL(root).href,
     pool,
+    doorPool,
     storage,
     box,
     clock,

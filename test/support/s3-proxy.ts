@@ -8,6 +8,7 @@ const ANSWERS = {
   SlowDown: 503,
   InternalError: 500,
   AccessDenied: 403,
+  XMinioStorageFull: 507,
   NoSuchUpload: 404,
   NoSuchBucket: 404,
 } as const;

@@ -4,6 +4,7 @@ import { benchBulk } from '../bench/bench-bulk.ts';
 import { benchBulkFile } from '../bench/bench-bulk-file.ts';
 import { benchExports } from '../bench/bench-exports.ts';
 import { benchExtractors } from '../bench/bench-extractors.ts';
+import { benchFairApi } from '../bench/bench-fair-api.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
 import { benchLargeTransaction } from '../bench/bench-large-transaction.ts';
 import { benchNeighbours } from '../bench/bench-neighbours.ts';
@@ -21,6 +22,7 @@ export const benchCommand: Command = {
   tandem bench extractors                 one export by one and by two extractors
   tandem bench neighbours                 an endpoint's latency beside others that hang or answer without an end
   tandem bench large-transaction          one account's event beside a transaction of 50,000 rows of another
+  tandem bench fair-api                   one account's requests beside a tenant that floods the api
   tandem bench bulk-file                  an operation on a file of twice as many IDs as --rows, and its results by pages
 
   --rows <n>     invoices to export or to change (default 1000000)
@@ -52,6 +54,7 @@ export const benchCommand: Command = {
     if (wants('feed')) await benchFeed(options);
     if (positionals.includes('neighbours')) await benchNeighbours(options);
     if (positionals.includes('large-transaction')) await benchLargeTransaction(options);
+    if (positionals.includes('fair-api')) await benchFairApi(options);
     if (wants('bulk')) await benchBulk(options);
     if (positionals.includes('bulk-file')) await benchBulkFile(options);
     return 0;

@@ -14,6 +14,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { escapeLineSeparators } from '../../../shared/values/json-string.ts';
 import type { Answer } from '../http/answer.ts';
+import type { FairShare } from '../http/fair-share.ts';
 import { presentItem } from '../present-bulk.ts';
 import type { BulkJobRow } from '../store/bulk-jobs.ts';
 import { createPlaces } from './places.ts';
@@ -26,7 +27,12 @@ export interface ResultsRequest {
   readonly status: ItemStatus | undefined;
 }
 
-export type OpenResultsFile = (job: BulkJobRow, request: ResultsRequest) => Promise<Answer>;
+/** `sharer`: the account that asks; undefined for the operator. */
+export type OpenResultsFile = (
+  job: BulkJobRow,
+  request: ResultsRequest,
+  sharer: string | undefined,
+) => Promise<Answer>;
 
 /** Files under way in this process and for one account; each reads the source as fast as its client reads the file. */
 const PLACES = { max: 16, perAccount: 2 };
@@ -61,10 +67,10 @@ const SHAPE: RowShape = {
  *
  * A file that would not hold as many results as the job counts is broken off, which every client sees, rather than ended.
  */
-export function createResultsFiles(source: Pool): OpenResultsFile {
+export function createResultsFiles(source: Pool, share: Pick<FairShare, 'download'>): OpenResultsFile {
   const places = createPlaces(PLACES);
   let formats: Promise<ChooseFormat> | undefined;
-  return async (job, request) => {
+  return async (job, request, sharer) => {
     // DuckDB is tens of megabytes that most processes never need.
     formats ??= import('../../../shared/formats/choose-format.ts').then(({ createChooseFormat }) =>
       createChooseFormat({ parquetMemoryMb: PARQUET_MEMORY_MB }),
@@ -74,8 +80,14 @@ export function createResultsFiles(source: Pool): OpenResultsFile {
       compression: request.compression,
       csv_safe: request.csvSafe,
     });
-    const leave = places.take(job.account_id);
-    if (leave === undefined) {
+    const endDownload = share.download(sharer);
+    const endFile = places.take(job.account_id);
+    const leave = () => {
+      endFile?.();
+      endDownload();
+    };
+    if (endFile === undefined) {
+      leave();
       throw new AppError('too_many', 'Other files of results are under way; come again in a moment.', {
         retryAfterSeconds: PLACE_RETRY_SECONDS,
       });

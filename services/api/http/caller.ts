@@ -33,9 +33,15 @@ export function actorOf(caller: Caller): string {
   return caller.kind === 'operator' ? 'operator' : caller.keyId;
 }
 
+export interface FoundKey {
+  readonly id: string;
+  readonly accountId: string;
+  readonly scopes: readonly string[];
+}
+
 export interface KeyStore {
   /** @returns undefined when no such key is in use */
-  findKey(keyHash: Buffer): Promise<{ id: string; accountId: string; scopes: readonly string[] } | undefined>;
+  findKey(keyHash: Buffer): Promise<FoundKey | undefined>;
 }
 
 /** A new key: 256 random bits. Shown once; only its hash is kept. */

@@ -3,6 +3,7 @@ import { newId } from '../../../shared/domain/ids.ts';
 import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 import { readTarget } from './request-target.ts';
 
@@ -10,6 +11,9 @@ import { readTarget } from './request-target.ts';
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 const BUSY_RETRY_SECONDS = 2;
+
+/** Until an operator has made room, or mended rights. */
+const STORAGE_RETRY_SECONDS = 60;
 
 /** Probes come every second or so; their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
@@ -55,12 +59,21 @@ function takeTarget(ctx: Context, prefix: string): void {
 async function tellable(error: unknown, isStoreUp: () => Promise<boolean>): Promise<unknown> {
   if (error instanceof AppError) return error;
   if (error instanceof PoolBusyError) return databasesBusy(error);
+  if (error instanceof StorageFullError || error instanceof StorageRefusedError) return storageAway(error);
   return (await isStoreUp()) ? error : storeAway(error);
 }
 
 function databasesBusy(cause: unknown): AppError {
   return new AppError('unavailable', 'Too much is asked of the databases at once. Try again shortly.', {
     retryAfterSeconds: BUSY_RETRY_SECONDS,
+    cause,
+  });
+}
+
+/** The log has the cause; whether a disk is full is no customer's business. */
+function storageAway(cause: unknown): AppError {
+  return new AppError('unavailable', 'Files can not be stored or read at present. Try again later.', {
+    retryAfterSeconds: STORAGE_RETRY_SECONDS,
     cause,
   });
 }

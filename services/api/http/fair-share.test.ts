@@ -1,26 +1,17 @@
 import { expect, test } from 'vitest';
-import type { Caller } from './caller.ts';
 import { createFairShare } from './fair-share.ts';
 
-const of = (accountId: string): Caller => ({
-  kind: 'account',
-  accountId,
-  keyId: `key_${accountId}`,
-  keyPrint: accountId,
-  scopes: [],
-});
-
 test('an account has a rate, its neighbours and the operator are not touched by it', async () => {
-  const share = createFairShare({ requestsPerSecond: 3, maxOpen: 100, maxRunning: 100 });
-  for (let count = 0; count < 3; count += 1) (await share.enter(of('a')))();
-  await expect(share.enter(of('a'))).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 1 });
-  await share.enter(of('b'));
-  for (let count = 0; count < 10; count += 1) await share.enter({ kind: 'operator', keyPrint: '' });
+  const share = createFairShare({ requestsPerSecond: 3, maxOpen: 100, maxRunning: 100, maxDownloads: 2 });
+  for (let count = 0; count < 3; count += 1) (await share.enter('a'))();
+  await expect(share.enter('a')).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 1 });
+  await share.enter('b');
+  for (let count = 0; count < 10; count += 1) await share.enter(undefined);
 });
 
 test('a key over its rate is not looked up', async () => {
   let lookups = 0;
-  const keys = createFairShare({ requestsPerSecond: 2, maxOpen: 1, maxRunning: 1 }).limit({
+  const keys = createFairShare({ requestsPerSecond: 2, maxOpen: 1, maxRunning: 1, maxDownloads: 2 }).limit({
     async findKey() {
       lookups += 1;
       return undefined;
@@ -34,19 +25,31 @@ test('a key over its rate is not looked up', async () => {
 });
 
 test('of the requests of an account some run, some wait, and the rest is refused', async () => {
-  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 3, maxRunning: 1 });
-  const leaves = [await share.enter(of('a')), await share.enter(of('a')), await share.enter(of('a'))];
-  await expect(share.enter(of('a'))).rejects.toMatchObject({ code: 'too_many' });
-  const end = await share.run(of('a'));
+  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 3, maxRunning: 1, maxDownloads: 2 });
+  const leaves = [await share.enter('a'), await share.enter('a'), await share.enter('a')];
+  await expect(share.enter('a')).rejects.toMatchObject({ code: 'too_many' });
+  const end = await share.run('a');
   let hasTurn = false;
-  const second = share.run(of('a')).then((leave) => {
+  const second = share.run('a').then((leave) => {
     hasTurn = true;
     return leave;
   });
-  (await share.run(of('b')))();
+  (await share.run('b'))();
   expect(hasTurn).toBe(false);
   end();
   (await second)();
   leaves[0]?.();
-  await share.enter(of('a'));
+  await share.enter('a');
+});
+
+test('an account has so many files at once, and its neighbours theirs', () => {
+  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 1, maxRunning: 1, maxDownloads: 2 });
+  const leave = share.download('a');
+  share.download('a');
+  expect(() => share.download('a')).toThrow('more than 2 files at once');
+  share.download('b');
+  leave();
+  leave();
+  share.download('a');
+  expect(() => share.download('a')).toThrow('more than 2 files at once');
 });

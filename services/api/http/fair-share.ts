@@ -1,7 +1,7 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { createPlaces, type Leave } from '../bulk/places.ts';
-import type { Caller, KeyStore } from './caller.ts';
+import type { KeyStore } from './caller.ts';
 
 /** What one account may ask of one process, so that its neighbours hardly notice. */
 export interface FairShareLimits {
@@ -11,27 +11,43 @@ export interface FairShareLimits {
   readonly maxOpen: number;
   /** Requests that run: fewer than the control store has connections. The others wait for one of these to end. */
   readonly maxRunning: number;
+  /** Files that are being sent, whatever they are of. */
+  readonly maxDownloads: number;
 }
 
-/** The operator is not limited, nor is what needs no key: probes are answered whatever customers do. */
+/**
+ * Every method takes the account that asks; undefined is the operator, who is not limited, nor is what needs no key: probes are
+ * answered whatever customers do.
+ */
 export interface FairShare {
   /** Counts requests by their key before the key is looked up, so that those over the rate cost no query. */
   limit(keys: KeyStore): KeyStore;
   /** Takes a request in. @throws AppError `too_many` */
-  enter(caller: Caller): Promise<Leave>;
+  enter(accountId: string | undefined): Promise<Leave>;
   /** Waits for the request's turn, first come, first served within its account. @throws AppError `too_many` */
-  run(caller: Caller): Promise<Leave>;
+  run(accountId: string | undefined): Promise<Leave>;
+  /** Takes a place for a file, until it is sent. @throws AppError `too_many` */
+  download(accountId: string | undefined): Leave;
 }
 
 /** Longer than any request takes, so that who waits in vain has asked for too much. */
 const WAIT_MS = 30_000;
 
+/** A file that is not taken gives its place back after some 30 s. */
+const DOWNLOAD_RETRY_SECONDS = 5;
+
 const nothing: Leave = () => undefined;
 
-export function createFairShare({ requestsPerSecond, maxOpen, maxRunning }: FairShareLimits): FairShare {
+export function createFairShare({
+  requestsPerSecond,
+  maxOpen,
+  maxRunning,
+  maxDownloads,
+}: FairShareLimits): FairShare {
   const rates = new RateLimiterMemory({ points: requestsPerSecond, duration: 1 });
   const open = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxOpen });
   const running = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxRunning });
+  const downloads = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxDownloads });
   const count = async (who: string): Promise<void> => {
     try {
       await rates.consume(who);
@@ -50,18 +66,25 @@ export function createFairShare({ requestsPerSecond, maxOpen, maxRunning }: Fair
         return keys.findKey(keyHash);
       },
     }),
-    async enter(caller) {
-      if (caller.kind === 'operator') return nothing;
-      await count(`account:${caller.accountId}`);
-      const leave = open.take(caller.accountId);
+    async enter(accountId) {
+      if (accountId === undefined) return nothing;
+      await count(`account:${accountId}`);
+      const leave = open.take(accountId);
       if (leave === undefined) throw tooMany(`more than ${maxOpen} requests at once`, 1);
       return leave;
     },
-    async run(caller) {
-      if (caller.kind === 'operator') return nothing;
-      const leave = await running.takeSoon(caller.accountId, WAIT_MS);
+    async run(accountId) {
+      if (accountId === undefined) return nothing;
+      const leave = await running.takeSoon(accountId, WAIT_MS);
       if (typeof leave === 'function') return leave;
       throw tooMany('more than its requests under way let through', 1);
+    },
+    download(accountId) {
+      if (accountId === undefined) return nothing;
+      const leave = downloads.take(accountId);
+      if (leave === undefined)
+        throw tooMany(`more than ${maxDownloads} files at once`, DOWNLOAD_RETRY_SECONDS);
+      return leave;
     },
   };
 }

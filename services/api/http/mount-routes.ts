@@ -6,7 +6,7 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { accountOf } from './account-of.ts';
 import type { Answer } from './answer.ts';
 import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
-import { createFairShare, type FairShareLimits } from './fair-share.ts';
+import type { FairShare } from './fair-share.ts';
 import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
@@ -25,7 +25,7 @@ export interface MountDeps {
   readonly maxBodyBytes: number;
   readonly requestLimits: RequestLimits;
   readonly urls: PublicUrls;
-  readonly fairShare: FairShareLimits;
+  readonly share: FairShare;
   readonly readerLimits: ReaderLimits;
   accountExists(accountId: string): Promise<boolean>;
 }
@@ -63,17 +63,18 @@ export function schemasOf(
  */
 export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
   const router = new Router();
-  const share = createFairShare(deps.fairShare);
+  const { share } = deps;
   const keys = share.limit(deps.keys);
   for (const route of routes) {
     const { query, body } = schemasOf(route);
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
-      const leave = await share.enter(caller);
+      const sharer = caller.kind === 'operator' ? undefined : caller.accountId;
+      const leave = await share.enter(sharer);
       try {
         const request = await readRequest(ctx, route, { query, body }, caller, deps);
         // An upload arrives at its client's pace, and has places of its own.
-        const end = route.rawBody === undefined ? await share.run(caller) : () => undefined;
+        const end = route.rawBody === undefined ? await share.run(sharer) : () => undefined;
         try {
           send(ctx, await route.handle(request), deps);
         } finally {

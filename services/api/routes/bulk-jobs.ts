@@ -72,7 +72,7 @@ const JOB_HEADERS = { 'retry-after': '1' };
 /** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
 export function bulkJobRoutes(deps: BulkDeps): Route[] {
   const { pool, cursorSigner } = deps;
-  const openResultsFile = createResultsFiles(deps.bulkSource);
+  const openResultsFile = createResultsFiles(deps.bulkSource, deps.share);
   const read = { access: 'bulk:read', account: 'any' } as const;
   const write = { access: 'bulk:write', account: 'any' } as const;
   const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
@@ -142,7 +142,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
           if (!isEnded(job.status)) throw notEnded(job);
           // Before the file is open, because a failure after that would leave it so.
           await record(caller, job, 'bulk.downloaded');
-          return openResultsFile(job, fileRequest);
+          return openResultsFile(job, fileRequest, caller.kind === 'operator' ? undefined : caller.accountId);
         }),
     }),
     defineRoute({

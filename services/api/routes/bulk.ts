@@ -22,6 +22,7 @@ import type { FeedGuard } from '../feed-guard.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { answerJson, type TextAnswer } from '../http/answer.ts';
 import { actorOf } from '../http/caller.ts';
+import type { FairShare } from '../http/fair-share.ts';
 import { readIdempotencyKey } from '../http/idempotency.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { presentItem } from '../present-bulk.ts';
@@ -55,6 +56,7 @@ export interface BulkDeps {
   readonly handlerKeys: readonly KeyObject[];
   readonly syncApplyMs: number;
   readonly syncPlaces: ApplyPlaces;
+  readonly share: Pick<FairShare, 'download'>;
   readonly now: () => number;
 }
 

@@ -8,10 +8,12 @@ import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { type Answer, redirectTo } from '../http/answer.ts';
 import { actorOf } from '../http/caller.ts';
 import { planDownload } from '../http/download.ts';
+import type { FairShare } from '../http/fair-share.ts';
 import { RangeNotSatisfiableError } from '../http/problem.ts';
 import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
 import { type LinkDeps, MANIFEST, presignExportFile } from '../present.ts';
 import { recordAudit } from '../store/audit-log.ts';
+import { createExportOwners, type ExportOwners } from '../store/export-owners.ts';
 import { type ExportRow, findExport } from '../store/exports.ts';
 import { noExport } from './exports.ts';
 
@@ -20,6 +22,7 @@ export interface ExportFileDeps extends LinkDeps {
   readonly storage: Pick<Storage, 'openRead' | 'stat'>;
   /** Judges the links that lead here rather than to the storage itself. */
   readonly presigner: Pick<Presigner, 'verify'>;
+  readonly share: Pick<FairShare, 'enter' | 'run' | 'download'>;
 }
 
 /** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
@@ -34,6 +37,7 @@ const BINARY = { contentType: 'application/octet-stream' };
 
 /** Downloads: by key through a stable link, and without one through a presigned URL. */
 export function exportFileRoutes(deps: ExportFileDeps): Route[] {
+  const ownerOf = createExportOwners(deps.pool);
   return [
     defineRoute({
       method: 'GET',
@@ -69,12 +73,13 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
         206: { description: 'The part asked for with Range.', ...BINARY },
         304: { description: 'The client has it already.' },
       },
-      handle: (request) => download(request, deps),
+      handle: (request) => download(request, ownerOf, deps),
     }),
   ];
 }
 
-async function download(request: ApiRequest, deps: ExportFileDeps): Promise<Answer> {
+/** A link needs no key, and is charged to its export's account all the same. */
+async function download(request: ApiRequest, ownerOf: ExportOwners, deps: ExportFileDeps): Promise<Answer> {
   const verdict = deps.presigner.verify(
     request.path.slice('/files/'.length),
     request.querystring,
@@ -83,16 +88,38 @@ async function download(request: ApiRequest, deps: ExportFileDeps): Promise<Answ
   if (verdict === 'expired')
     throw new AppError('forbidden', 'This link has expired; ask for the export again.');
   if (verdict === 'altered') throw new AppError('forbidden', 'This link is not one of ours, or was altered.');
+  const owner = await ownerOf(request.param('id'));
+  if (owner === undefined) throw noExport(request.param('id'));
+  const sharer = owner.accountId ?? undefined;
+  const leave = await deps.share.enter(sharer);
+  try {
+    const end = await deps.share.run(sharer);
+    try {
+      return await answerDownload(request, sharer, deps);
+    } finally {
+      end();
+    }
+  } finally {
+    leave();
+  }
+}
+
+async function answerDownload(
+  request: ApiRequest,
+  sharer: string | undefined,
+  deps: ExportFileDeps,
+): Promise<Answer> {
   const row = await findExport(deps.pool, null, request.param('id'));
   if (row === undefined) throw noExport(request.param('id'));
   const file = servedFile(row, request.param('name'), deps.now());
   const stored = await deps.storage.stat(file.path);
   if (stored === undefined) return missing(row, deps);
-  return send(request, file, stored.bytes, row, deps);
+  return send(request, sharer, file, stored.bytes, row, deps);
 }
 
 async function send(
   request: ApiRequest,
+  sharer: string | undefined,
   file: ServedFile,
   bytes: number,
   row: ExportRow,
@@ -122,18 +149,17 @@ async function send(
     case 'not_modified':
       return { status: 304, headers, body: undefined };
     case 'part': {
-      await recordDownload(request, file, row, deps);
       const range = { start: plan.start, end: plan.end };
       const part = {
         ...headers,
         'content-length': String(plan.end - plan.start + 1),
         'content-range': `bytes ${plan.start}-${plan.end}/${bytes}`,
       };
-      return { status: 206, headers: part, body: await open(file, range, row, deps) };
+      return { status: 206, headers: part, body: await open(request, sharer, file, range, row, deps) };
     }
     case 'whole': {
-      await recordDownload(request, file, row, deps);
-      const body = request.method === 'HEAD' ? undefined : await open(file, undefined, row, deps);
+      const body =
+        request.method === 'HEAD' ? undefined : await open(request, sharer, file, undefined, row, deps);
       return { status: 200, headers: { ...headers, 'content-length': String(bytes) }, body };
     }
   }
@@ -141,12 +167,11 @@ async function send(
 
 /** Before the first byte: what leaves is on record, though a client may leave before the end. */
 async function recordDownload(
-  { method, header }: ApiRequest,
+  { header }: ApiRequest,
   { name }: ServedFile,
   row: ExportRow,
   { pool }: ExportFileDeps,
 ): Promise<void> {
-  if (method === 'HEAD') return;
   const range = header('range');
   await recordAudit(pool, {
     accountId: row.account_id,
@@ -158,14 +183,21 @@ async function recordDownload(
 }
 
 async function open(
+  request: ApiRequest,
+  sharer: string | undefined,
   file: ServedFile,
   range: { start: number; end: number } | undefined,
   row: ExportRow,
   deps: ExportFileDeps,
 ): Promise<Readable> {
+  const leave = deps.share.download(sharer);
   try {
-    return await deps.storage.openRead(file.path, range);
+    await recordDownload(request, file, row, deps);
+    const body = await deps.storage.openRead(file.path, range);
+    body.once('close', leave);
+    return body;
   } catch (error) {
+    leave();
     if (error instanceof StorageNotFoundError) return missing(row, deps);
     throw error;
   }

@@ -20,7 +20,11 @@ const feedSchema = z.strictObject({
   }),
 });
 
-/** For customers who pull: without an endpoint nothing else says that silence means nothing. */
+/**
+ * For customers who pull: without an endpoint nothing else says that silence means nothing. The same for every account, as a resource
+ * is a table of all of them: any may have changed in it, and each is told its `feed.reset`. Why stays a word of a closed list; what
+ * the operator reads (tables, errors) never leaves.
+ */
 export function feedRoutes({ pool }: FeedDeps): Route[] {
   return [
     defineRoute({

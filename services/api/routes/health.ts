@@ -7,7 +7,8 @@ import { readFeedStanding } from '../store/feed-standing.ts';
 import { isStoreUp } from '../store/is-store-up.ts';
 
 export interface HealthDeps {
-  readonly pool: Pool;
+  /** Connections that no customer's request can take. */
+  readonly doorPool: Pool;
   /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
   readonly isRelayRunning: () => boolean;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
@@ -22,7 +23,7 @@ const readySchema = z.strictObject({
     .meta({ description: 'What an operator should see to, although requests are served.' }),
 });
 
-export function healthRoutes({ pool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
+export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
   return [
     defineRoute({
@@ -41,11 +42,11 @@ export function healthRoutes({ pool, isRelayRunning, slotWatch }: HealthDeps): R
         503: { description: 'They can not; checks says why.', schema: readySchema },
       },
       async handle() {
-        const checks = { control_store: await isStoreUp(pool), outbox_relay: isRelayRunning() };
+        const checks = { control_store: await isStoreUp(doorPool), outbox_relay: isRelayRunning() };
         const isReady = Object.values(checks).every(Boolean);
         const slot = slotWatch.latest()?.state ?? 'ok';
         const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
-        if (checks.control_store) warnings.push(...(await feedWarnings(pool)));
+        if (checks.control_store) warnings.push(...(await feedWarnings(doorPool)));
         return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks, warnings });
       },
     }),

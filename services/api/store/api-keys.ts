@@ -28,14 +28,17 @@ export async function insertKey(
   return rows[0];
 }
 
-/** A key in use, by its hash. */
-export async function findKeyByHash(db: Queryable, keyHash: Buffer): Promise<KeyRow | undefined> {
-  const { rows } = await db.query<KeyRow>({
-    name: 'find_key_by_hash',
-    text: `select ${COLUMNS} from api_keys where key_hash = $1 and revoked_at is null`,
-    values: [keyHash],
+/** Those of these keys that are in use, by their hashes. */
+export async function findKeysByHash(
+  db: Queryable,
+  keyHashes: readonly Buffer[],
+): Promise<(KeyRow & { readonly key_hash: Buffer })[]> {
+  const { rows } = await db.query<KeyRow & { key_hash: Buffer }>({
+    name: 'find_keys_by_hash',
+    text: `select ${COLUMNS}, key_hash from api_keys where key_hash = any($1::bytea[]) and revoked_at is null`,
+    values: [keyHashes],
   });
-  return rows[0];
+  return rows;
 }
 
 /** Newest first, revoked ones too; bounded by how many an account may have. */

@@ -1,0 +1,48 @@
+import type { FoundKey, KeyStore } from './caller.ts';
+
+/** Hashes of one query: more wait for the next one. */
+const MAX_KEYS = 1_000;
+
+interface Waiter {
+  readonly keyHash: Buffer;
+  resolve(found: FoundKey | undefined): void;
+  reject(error: unknown): void;
+}
+
+/** Keys in use, of those asked for. */
+export type FindKeys = (
+  keyHashes: readonly Buffer[],
+) => Promise<readonly (FoundKey & { readonly keyHash: Buffer })[]>;
+
+/**
+ * Looks up all keys that wait by one query, and makes one query at a time. So a flood of unknown keys costs the control store
+ * no more queries than a few known ones, and no known key is turned away for it. Nothing is cached: a revoked key ends at once.
+ */
+export function createKeyLookup(findKeys: FindKeys): KeyStore {
+  const waiting: Waiter[] = [];
+  let isAsking = false;
+
+  async function askAll(): Promise<void> {
+    if (isAsking) return;
+    isAsking = true;
+    for (let asked = waiting.splice(0, MAX_KEYS); asked.length > 0; asked = waiting.splice(0, MAX_KEYS)) {
+      try {
+        const rows = await findKeys(asked.map(({ keyHash }) => keyHash));
+        const found = new Map(rows.map((row) => [row.keyHash.toString('base64'), row]));
+        for (const { keyHash, resolve } of asked) resolve(found.get(keyHash.toString('base64')));
+      } catch (error) {
+        for (const { reject } of asked) reject(error);
+      }
+    }
+    isAsking = false;
+  }
+
+  return {
+    findKey(keyHash) {
+      const { promise, resolve, reject } = Promise.withResolvers<FoundKey | undefined>();
+      waiting.push({ keyHash, resolve, reject });
+      void askAll();
+      return promise;
+    },
+  };
+}

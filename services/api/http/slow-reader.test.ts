@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { afterEach, expect, test } from 'vitest';
+import { dropSlowReader } from './slow-reader.ts';
+
+const LIMITS = { leastBytesPerSecond: 50_000_000, windowMs: 300, checkEveryMs: 20 };
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+/** A client that has asked for `body` and reads as the test says. */
+async function download(body: () => Readable): Promise<{ client: Socket; response: ServerResponse }> {
+  const answering = Promise.withResolvers<ServerResponse>();
+  const server = createServer((_request, response) => {
+    dropSlowReader(response, LIMITS);
+    body().pipe(response);
+    answering.resolve(response);
+  });
+  stack.defer(() => void server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  stack.defer(() => void client.destroy());
+  client.on('error', () => undefined);
+  client.write('GET / HTTP/1.0\r\n\r\n');
+  return { client, response: await answering.promise };
+}
+
+const CHUNK = Buffer.alloc(64 * 1_024);
+const chunks = (count: number) => () => Readable.from(Array(count).fill(CHUNK), { objectMode: false });
+
+test('a client that stops reading loses its connection', async () => {
+  const { client, response } = await download(chunks(4_000));
+  client.pause();
+  await once(response, 'close');
+  expect(response.writableFinished).toBe(false);
+});
+
+test('so does one that drips', async () => {
+  const { client, response } = await download(chunks(4_000));
+  let taken = 0;
+  client.on('data', (piece) => {
+    taken += piece.length;
+    client.pause();
+  });
+  const drip = setInterval(() => client.resume(), 10);
+  stack.defer(() => clearInterval(drip));
+  await once(response, 'close');
+  expect(response.writableFinished).toBe(false);
+  expect(taken).toBeGreaterThan(0);
+});
+
+test('one that reads as fast as asked, or waits for us, has it whole', async () => {
+  async function* late(): AsyncGenerator<Buffer> {
+    yield CHUNK;
+    // Longer than the window: this client waits for us.
+    await new Promise((resolve) => setTimeout(resolve, 3 * LIMITS.windowMs));
+    yield CHUNK;
+  }
+  for (const [body, count] of [
+    [chunks(400), 400],
+    [() => Readable.from(late(), { objectMode: false }), 2],
+  ] as const) {
+    const { client } = await download(body);
+    let taken = 0;
+    client.on('data', (piece) => {
+      taken += piece.length;
+    });
+    await once(client, 'close');
+    expect(taken).toBeGreaterThanOrEqual(count * CHUNK.length);
+  }
+});
