@@ -7,6 +7,7 @@ import { benchExtractors } from '../bench/bench-extractors.ts';
 import { benchFairApi } from '../bench/bench-fair-api.ts';
 import { benchFeed } from '../bench/bench-feed.ts';
 import { benchLargeTransaction } from '../bench/bench-large-transaction.ts';
+import { benchManyResources } from '../bench/bench-many-resources.ts';
 import { benchNeighbours } from '../bench/bench-neighbours.ts';
 import { benchScale } from '../bench/bench-scale.ts';
 import type { Command } from '../command.ts';
@@ -20,6 +21,7 @@ export const benchCommand: Command = {
   help: `  tandem bench [exports] [feed] [bulk]   these three when none is named
   tandem bench scale                      memory with a tenth of the rows and with all of them
   tandem bench extractors                 one export by one and by two extractors
+  tandem bench many-resources             exports of 200 resources of 100 rows each, the first and later ones
   tandem bench neighbours                 an endpoint's latency beside others that hang or answer without an end
   tandem bench large-transaction          one account's event beside a transaction of 50,000 rows of another
   tandem bench fair-api                   one account's requests beside a tenant that floods the api
@@ -51,6 +53,7 @@ export const benchCommand: Command = {
     if (wants('exports')) await benchExports(options);
     if (positionals.includes('scale')) await benchScale(options);
     if (positionals.includes('extractors')) await benchExtractors(options);
+    if (positionals.includes('many-resources')) await benchManyResources(options);
     if (wants('feed')) await benchFeed(options);
     if (positionals.includes('neighbours')) await benchNeighbours(options);
     if (positionals.includes('large-transaction')) await benchLargeTransaction(options);
