@@ -9,6 +9,7 @@ import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
@@ -38,6 +39,7 @@ import { createEventKeeper, keptSince } from './record/keep-events.ts';
 import { createRecordBatch, type RecordDeps } from './record/record-batch.ts';
 import { createRecordedChain } from './record/recorded-chain.ts';
 import { createRecorder } from './record/recorder.ts';
+import { createLostTailWatch } from './record/watch-lost-tail.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
 import { createUndiciSender } from './send/send-with-undici.ts';
@@ -215,12 +217,24 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     log,
   };
   const group = recorderGroup(config.topicPrefix);
+  const recorder = createRecorder({
+    topic: topics.changes,
+    consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
+    createRecord: () => createRecordBatch(partitionCount, { ...recording, chains: createAccountChains() }),
+    recordedChain,
+    log,
+  });
+  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  await ends.connect();
   return [
-    createRecorder({
+    recorder,
+    createLostTailWatch({
+      db: pool,
+      admin: ends,
       topic: topics.changes,
-      consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
-      createRecord: () => createRecordBatch(partitionCount, { ...recording, chains: createAccountChains() }),
-      recordedChain,
+      groupId: group,
+      recorder,
+      now: Date.now,
       log,
     }),
     createFeedMirror(

@@ -166,3 +166,38 @@ test('who takes a partition over finds what others recorded, and one that saves 
   await stale.recorded.save();
   expect(await recorderOf().recorded.last(at)).toEqual(link(5));
 });
+
+test('the last records of a partition that are lost are told, though none comes after them, and so is the loss of capture’s own state', async () => {
+  const first = await (async () => {
+    await using _dispatcher = await bed.start();
+    const at = await publish();
+    await untilTold(1);
+    return at;
+  })();
+  await publish();
+  const lastLost = await publish();
+  const partition = accountPartition(account, PARTITION_COUNT);
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  const feed = (passedLsn: number, { id, seqs }: { id: string; seqs: readonly number[] }) =>
+    bed.pool.query(
+      `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
+       values ('0/1', '0/0'::pg_lsn + $1::numeric, '7', 1, now(), $2, $3)
+       on conflict (id) do update
+       set passed_lsn = excluded.passed_lsn, chain_id = excluded.chain_id, chain_seqs = excluded.chain_seqs`,
+      [passedLsn, id, seqs],
+    );
+  await using _dispatcher = await bed.start();
+  await feed(lastLost + 5, chain.state());
+  await untilTold(4);
+  expect(await told()).toEqual([...created(first), ...LOST]);
+  // Told once: what comes next is the next one again.
+  const next = await publish();
+  await feed(next + 5, chain.state());
+  await untilTold(5);
+  expect(await told()).toEqual([...created(first), ...LOST, ...created(next)]);
+  await feed(next + 5, createChangeChain(undefined, Date.now() + 1_000).state());
+  await untilTold(8);
+  expect(await told()).toEqual([...created(first), ...LOST, ...created(next), ...LOST]);
+  await bed.pool.query('delete from feed_state');
+});

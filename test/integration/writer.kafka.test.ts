@@ -137,6 +137,28 @@ test('a chunk of which no row comes fails the export', async () => {
   expect(await ended(exportId)).toMatchObject({ status: 'failed', error: { code: 'row_count_mismatch' } });
 });
 
+test('rows that are deleted before a writer reads them, or with their topic, fail the export, though none comes after them', async () => {
+  const { addExport, produce, finishReading, startWriter, ended, loseRows } = fixture;
+  const before = await addExport({ orders: [100] });
+  await produce(chunkRows(before, 0, 100));
+  await finishReading(before);
+  await loseRows('orders', 'deleted');
+  const stop = await startWriter();
+  expect(await ended(before)).toMatchObject({ status: 'failed', error: { code: 'row_count_mismatch' } });
+  await stop();
+
+  const remade = await addExport({ orders: [100] });
+  await produce(chunkRows(remade, 0, 100));
+  await finishReading(remade);
+  await loseRows('orders', 'made again');
+  await startWriter();
+  expect(await ended(remade)).toMatchObject({ status: 'failed', error: { code: 'row_count_mismatch' } });
+  const next = await addExport({ orders: [10] });
+  await produce(chunkRows(next, 0, 10));
+  await finishReading(next);
+  await expectPublished(next, [10]);
+});
+
 test('the parts of a cancelled export are removed, those of others stay', async () => {
   const { addExport, produce, finishReading, startWriter, db, storage } = fixture;
   await startWriter();

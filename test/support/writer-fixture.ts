@@ -80,6 +80,8 @@ export interface WriterFixture extends AsyncDisposable {
   scratchExports(): Promise<string[]>;
   /** Sends rows in this order; each chunk's are on its partition. */
   produce(rows: readonly TestRow[]): Promise<void>;
+  /** Takes away what is in a rows topic: by deleting its records, or with the topic, which is then made again. */
+  loseRows(resource: string, how: 'deleted' | 'made again'): Promise<void>;
   /** Every chunk is extracted, all are known, and the feed has passed the seal. */
   finishReading(exportId: string): Promise<void>;
   read(exportId: string): Promise<ExportState>;
@@ -229,6 +231,21 @@ export async function createWriterFixture(
           });
         }
       }
+    },
+    async loseRows(resource, how) {
+      const topic = topics.rows(resource);
+      // kafkajs deletes only of topics that it has looked at.
+      const offsets = await waitFor('the topic to have leaders', () =>
+        admin.fetchTopicOffsets(topic).catch(() => undefined),
+      );
+      if (how === 'deleted') {
+        const partitions = offsets.map(({ partition }) => ({ partition, offset: '-1' }));
+        await admin.deleteTopicRecords({ topic, partitions });
+        return;
+      }
+      await admin.deleteTopics({ topics: [topic] });
+      await waitFor('the topic to be gone', async () => !(await admin.listTopics()).includes(topic));
+      await ensureTopics(admin, topics.declarations);
     },
     async finishReading(exportId) {
       await db.query(

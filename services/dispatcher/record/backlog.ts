@@ -1,4 +1,5 @@
 import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
+import type { LostPlace } from './lost-changes.ts';
 
 /** A change as it was read, until it is recorded. */
 export interface ReadChange {
@@ -10,6 +11,8 @@ export interface ReadChange {
   readonly link: ChainLink | undefined;
   /** Records of the partition are missing before it. */
   readonly isAfterGap: boolean;
+  /** It was not read: it stands for the records that were the last of the partition and are lost, up to its link. */
+  readonly lost?: LostPlace;
 }
 
 /** Up to here everything that was read is recorded. */

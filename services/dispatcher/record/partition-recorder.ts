@@ -1,6 +1,8 @@
+import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/kafka/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createBacklog, type Recorded } from './backlog.ts';
+import type { LostPlace } from './lost-changes.ts';
 import type { ChangeMessage, ReadChanges } from './read-changes.ts';
 import type { RecordBatch } from './record-batch.ts';
 
@@ -28,6 +30,8 @@ export interface PartitionRecorder {
   readonly bytes: number;
   /** Takes up messages; they are recorded by and by. @throws when it can't be told what was recorded before them */
   add(messages: readonly ChangeMessage[]): Promise<void>;
+  /** Tells that what is behind the last recorded change, up to this one, is lost; `end` is where the partition ends or ended. */
+  loseTail(upTo: ChainLink, end: bigint, place: LostPlace): Promise<void>;
   /** Offsets up to here hold nothing else that is to be recorded. */
   pass(offset: string): void;
   /** Resolves once something more is recorded. */
@@ -42,6 +46,8 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
   const over = AbortSignal.any([signal, abandoned.signal]);
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
+  /** Of the last that was taken up. */
+  let lastOffset = -1n;
 
   const step = () => {
     progress.resolve();
@@ -81,10 +87,21 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
       const changes = await deps.read(messages);
       if (over.aborted) return;
       for (const change of changes) deps.onBytes(backlog.add(change));
+      lastOffset = BigInt(messages.at(-1)?.offset ?? lastOffset);
+      void start();
+    },
+    async loseTail(upTo, end, place) {
+      const offset = String(lastOffset < end ? end - 1n : lastOffset);
+      const headers = { [CHAIN_HEADER]: formatChainLink(upTo) };
+      // As if the last of the lost ones had come: what comes next is then counted from there.
+      const [change] = await deps.read([{ offset, value: Buffer.alloc(0), headers }]);
+      if (over.aborted || change?.link === undefined) return;
+      deps.onBytes(backlog.add({ ...change, isAfterGap: true, lost: place }));
       void start();
     },
     pass(offset) {
       if (over.aborted) return;
+      lastOffset = BigInt(offset);
       backlog.pass(offset);
       tell(backlog.finish([]));
     },

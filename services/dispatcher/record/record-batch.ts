@@ -1,6 +1,5 @@
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun } from '../deliver/event-run.ts';
@@ -11,8 +10,8 @@ import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents } from './insert-events.ts';
+import { lostEvents } from './lost-changes.ts';
 import type { RecordedEvent } from './recorded-event.ts';
-import { createResetRenderer } from './render-event.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
 const MAX_EVENTS = 1_000;
@@ -64,22 +63,15 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       .map((account) => renderer.renderReset(change, account));
   };
 
-  /**
-   * Records of the partition are missing before this one: nobody knows which. Each of its accounts needs a new export of everything.
-   * The place is the last byte before the commit record, where no other change can be.
-   */
-  const renderLost = async (partition: number, value: Buffer): Promise<RecordedEvent[]> => {
-    const read = deps.readerOf(value);
-    const { decode } = read instanceof Promise ? await read : read;
-    const { source } = decode(value);
+  /** Records of the partition are missing before this one, or were the last. */
+  const renderLost = async (partition: number, { value, lost }: ReadChange): Promise<RecordedEvent[]> => {
     const accounts = (await deps.listAccounts()).filter(
       (account) => accountPartition(account, partitionCount) === partition,
     );
-    return deps.resources.flatMap((resource, index) => {
-      const place = { ...source, commitLsn: source.commitLsn - 1n, xid: 0n, index, bulkJobId: null };
-      const lost = lostChange(resource.name, place);
-      return accounts.map((account) => createResetRenderer(resource).renderReset(lost, account));
-    });
+    if (lost !== undefined) return lostEvents(deps.resources, accounts, lost);
+    const read = deps.readerOf(value);
+    const { decode } = read instanceof Promise ? await read : read;
+    return lostEvents(deps.resources, accounts, decode(value).source);
   };
 
   const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
@@ -136,9 +128,10 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   return async (partition, changes) => {
     let events: RecordedEvent[] = [];
     let characters = 0;
-    for (const [index, { offset, value, isAfterGap }] of changes.entries()) {
-      if (isAfterGap) {
-        const lost = await renderLost(partition, value);
+    for (const [index, change] of changes.entries()) {
+      const { offset, value } = change;
+      if (change.isAfterGap) {
+        const lost = await renderLost(partition, change);
         deps.log.error('changes.lost', {
           partition,
           offset,
@@ -147,7 +140,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
         });
         events.push(...lost);
       }
-      for (const event of await renderAll(partition, value)) {
+      for (const event of change.lost === undefined ? await renderAll(partition, value) : []) {
         events.push(event);
         characters += event.payloadHead.length + event.payloadTail.length;
       }
@@ -158,18 +151,6 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       characters = 0;
     }
   };
-}
-
-function lostChange(resource: string, source: ChangeSource): DecodedChange {
-  const reset = {
-    op: 'truncate',
-    account: '',
-    before: null,
-    after: null,
-    unchanged: [],
-    missing: [],
-  } as const;
-  return { ...reset, resource, source, resetReason: 'changes_lost' };
 }
 
 /** `*`, or nothing in what earlier versions wrote, means every account. */

@@ -32,26 +32,39 @@ export interface RecorderDeps {
   readonly log: Log;
 }
 
+export interface Recorder extends Worker {
+  /** The partitions that this process records. */
+  ownPartitions(): ReadonlySet<number>;
+  /** As `PartitionRecorder` does it. */
+  loseTail(partition: number, ...lost: Parameters<PartitionRecorder['loseTail']>): Promise<void>;
+}
+
 /**
  * Turns `tandem.changes` into the event log. Offsets follow the insert, so a crash between the two reads again what
  * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
  */
-export function createRecorder(deps: RecorderDeps): Worker {
+export function createRecorder(deps: RecorderDeps): Recorder {
   const { topic, consumer, recordedChain, log } = deps;
   const ready = Promise.withResolvers<void>();
   const turns = createFairReads(PARTITIONS_AT_ONCE);
   const partitions = new Map<number, PartitionRecorder>();
   let bytes = 0;
+  let own: ReadonlySet<number> = new Set();
+  let recorderOf: ((partition: number) => PartitionRecorder) | undefined;
 
   return {
     name: 'recorder',
     ready: ready.promise,
+    ownPartitions: () => own,
+    async loseTail(partition, ...lost) {
+      if (own.has(partition)) await recorderOf?.(partition).loseTail(...lost);
+    },
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
       const commits = createOffsetCommits(consumer, log, recordedChain.save);
 
-      const recorderOf = (partition: number): PartitionRecorder => {
+      const ofPartition = (partition: number): PartitionRecorder => {
         const known = partitions.get(partition);
         if (known !== undefined) return known;
         const lastRecorded = (): Promise<ChainLink | null> => recordedChain.last(partition);
@@ -75,6 +88,7 @@ export function createRecorder(deps: RecorderDeps): Worker {
         partitions.set(partition, made);
         return made;
       };
+      recorderOf = ofPartition;
       /** As much as is left free, so that a partition that has much to record leaves room for the others. */
       const hasRoom = (recorder: PartitionRecorder) =>
         recorder.bytes === 0 || recorder.bytes < MAX_BACKLOG_BYTES - bytes;
@@ -84,7 +98,7 @@ export function createRecorder(deps: RecorderDeps): Worker {
 
       // A fetch of nothing but aborted records and markers of transactions reaches no handler.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-        if (payload.batchSize === 0) recorderOf(payload.partition).pass(payload.lastOffset);
+        if (payload.batchSize === 0) ofPartition(payload.partition).pass(payload.lastOffset);
       });
       await runConsumer(
         consumer,
@@ -93,7 +107,7 @@ export function createRecorder(deps: RecorderDeps): Worker {
           eachBatchAutoResolve: false,
           partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
           eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale, pause }) => {
-            const recorder = recorderOf(batch.partition);
+            const recorder = ofPartition(batch.partition);
             for (let from = 0; from < batch.messages.length; from += MESSAGES_PER_STEP) {
               if (!isRunning() || isStale() || signal.aborted) return;
               if (!hasRoom(recorder)) {
@@ -111,7 +125,8 @@ export function createRecorder(deps: RecorderDeps): Worker {
           },
         },
         leaveAfterFlush(commits, signal),
-        () => {
+        (assignment) => {
+          own = new Set(assignment[topic]);
           commits.forgetAll();
           for (const recorder of partitions.values()) recorder.abandon();
           partitions.clear();

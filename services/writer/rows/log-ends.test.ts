@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest';
 import { LogEnds } from './log-ends.ts';
-import { hasPassed } from './watch-lost-chunks.ts';
+import { findBehind } from './watch-lost-chunks.ts';
 
 function setUp() {
-  let high = 10;
+  const topic = { low: 0, high: 10 };
   const ends = new LogEnds({
-    fetchTopicOffsets: async () => [{ partition: 0, offset: String(high), high: String(high), low: '0' }],
+    fetchTopicOffsets: async () => [
+      { partition: 0, offset: String(topic.high), high: String(topic.high), low: String(topic.low) },
+    ],
   });
-  return { ends, grow: () => (high += 1) };
+  const grow = () => {
+    topic.high += 1;
+    ends.forgetUnasked();
+  };
+  return { ends, grow, topic };
 }
 
 test('the end is that of the first question, though the topic has grown', async () => {
@@ -21,7 +27,6 @@ test('the end is that of the first question, though the topic has grown', async 
 test('what nobody asks for any longer is forgotten', async () => {
   const { ends, grow } = setUp();
   await ends.notedFor('a', 't');
-  ends.forgetUnasked();
   grow();
   expect(await ends.notedFor('a', 't')).toEqual(new Map([[0, 10n]]));
   ends.forgetUnasked();
@@ -29,13 +34,27 @@ test('what nobody asks for any longer is forgotten', async () => {
   expect(await ends.notedFor('a', 't')).toEqual(new Map([[0, 11n]]));
 });
 
-test('a topic is read when every partition is committed up to its end', () => {
+test.each([
+  { what: 'are deleted', now: { low: 10, high: 12 }, isGone: true },
+  { what: 'are of a topic that was made again', now: { low: 0, high: 3 }, isGone: true },
+  { what: 'are deleted in part', now: { low: 9, high: 10 }, isGone: false },
+])('records that $what are gone in the second round: $isGone', async ({ now, isGone }) => {
+  const { ends, topic } = setUp();
+  expect(await ends.isGone('a', 't', 0)).toBe(false);
+  ends.forgetUnasked();
+  Object.assign(topic, now);
+  expect(await ends.isGone('a', 't', 0)).toBe(false);
+  ends.forgetUnasked();
+  expect(await ends.isGone('a', 't', 0)).toBe(isGone);
+});
+
+test('behind is every partition that is not committed up to its end', () => {
   const end = new Map([
     [0, 5n],
     [1, 0n],
   ]);
-  expect(hasPassed(new Map([[0, 5n]]), end)).toBe(true);
-  expect(hasPassed(new Map([[0, 4n]]), end)).toBe(false);
-  expect(hasPassed(new Map([[0, -1n]]), end)).toBe(false);
-  expect(hasPassed(new Map([[1, 7n]]), end)).toBe(false);
+  expect(findBehind(new Map([[0, 5n]]), end)).toEqual([]);
+  expect(findBehind(new Map([[0, 4n]]), end)).toEqual([0]);
+  expect(findBehind(new Map([[0, -2n]]), end)).toEqual([0]);
+  expect(findBehind(new Map([[1, 7n]]), end)).toEqual([0]);
 });

@@ -3,14 +3,28 @@ import type { Admin } from 'kafkajs';
 /** End offsets of a topic's partitions. */
 export type TopicEnd = ReadonlyMap<number, bigint>;
 
+/** What a partition holds now: from `low` on, up to `high`. */
+interface Bounds {
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
 /**
- * Where a topic ended when something was first asked about. A reader that is past it has had everything that was
- * there then, so what it has not had by then is lost.
+ * Where a topic ended when something was first asked about. Once the consumer's offset has passed this end offset, a record it
+ * has not seen is lost. Records that were deleted are never passed, so they are told by what the topic holds now.
+ *
+ * It works in rounds, each of which asks Kafka once a topic: ask only for what was known to be in the topic before the round's first
+ * question.
  */
 export class LogEnds {
   readonly #admin: Pick<Admin, 'fetchTopicOffsets'>;
   #noted = new Map<string, TopicEnd>();
   #asked = new Set<string>();
+  /** Of one round, which ends with `forgetUnasked`. */
+  #bounds = new Map<string, Promise<ReadonlyMap<number, Bounds>>>();
+  /** What was found gone in this round, and in the one before. */
+  #gone = new Set<string>();
+  #goneBefore = new Set<string>();
 
   constructor(admin: Pick<Admin, 'fetchTopicOffsets'>) {
     this.#admin = admin;
@@ -21,15 +35,47 @@ export class LogEnds {
     this.#asked.add(key);
     const known = this.#noted.get(key);
     if (known !== undefined) return known;
-    const offsets = await this.#admin.fetchTopicOffsets(topic);
-    const end = new Map(offsets.map(({ partition, high }) => [partition, BigInt(high)]));
+    const bounds = await this.#boundsOf(topic);
+    const end = new Map([...bounds].map(([partition, { high }]) => [partition, high]));
     this.#noted.set(key, end);
     return end;
   }
 
-  /** Forgets the keys that were not asked for since the last call, so that no more are kept than are of interest. */
+  /**
+   * Whether the records of a partition up to the noted end are not there any more: deleted, or of a topic that was made again.
+   * True from the second round on, so that what a writer has fetched before has its time to be written.
+   */
+  async isGone(key: string, topic: string, partition: number): Promise<boolean> {
+    const end = (await this.notedFor(key, topic)).get(partition) ?? 0n;
+    const bounds = (await this.#boundsOf(topic)).get(partition);
+    if (bounds === undefined || (bounds.low < end && end <= bounds.high)) return false;
+    const name = `${key}/${partition}`;
+    this.#gone.add(name);
+    return this.#goneBefore.has(name);
+  }
+
+  /** Ends a round. Forgets the keys that were not asked for in it, so that no more are kept than are of interest. */
   forgetUnasked(): void {
     this.#noted = new Map([...this.#noted].filter(([key]) => this.#asked.has(key)));
     this.#asked = new Set();
+    this.#bounds = new Map();
+    this.#goneBefore = this.#gone;
+    this.#gone = new Set();
+  }
+
+  #boundsOf(topic: string): Promise<ReadonlyMap<number, Bounds>> {
+    const known = this.#bounds.get(topic);
+    if (known !== undefined) return known;
+    const asked = this.#admin
+      .fetchTopicOffsets(topic)
+      .then(
+        (offsets) =>
+          new Map(
+            offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]),
+          ),
+      );
+    this.#bounds.set(topic, asked);
+    asked.catch(() => this.#bounds.delete(topic));
+    return asked;
   }
 }

@@ -29,20 +29,20 @@ export interface ChunkWatchDeps {
  * Closes open chunks that no row will close: those of an export that has ended or of a try that was replaced (else the
  * group's offset would wait for them for ever), and those whose reader has had all rows acknowledged while the last
  * ones are not in the topic. That rows were lost is certain once everything is read up to where the topic ended after
- * the reader was done.
+ * the reader was done, or is not there to be read.
  */
 export function createChunkWatch(deps: ChunkWatchDeps): Worker {
   const { pool, admin, lanes, writer, commitFloor, log } = deps;
   const ends = new LogEnds(admin);
 
-  async function watchLane(lane: Lane): Promise<void> {
-    const open = lane.chunks.all();
+  async function watch(): Promise<void> {
+    const open = lanes.all().flatMap((lane) => lane.chunks.all().map((chunk) => ({ lane, chunk })));
     if (open.length === 0) return;
     const states = await findCurrentChunks(
       pool,
-      open.map(({ chunkTry }) => chunkTry),
+      open.map(({ chunk }) => chunk.chunkTry),
     );
-    for (const [index, chunk] of open.entries()) {
+    for (const [index, { lane, chunk }] of open.entries()) {
       const state = states[index];
       if (state?.isCurrent === false) {
         await closing(lane, chunk, () => writer.drop(lane, chunk));
@@ -51,12 +51,14 @@ export function createChunkWatch(deps: ChunkWatchDeps): Worker {
         await closing(lane, chunk, () => writer.giveUp(lane, chunk, failure));
       }
     }
-    await commitFloor(lane);
+    for (const lane of new Set(open.map(({ lane }) => lane))) await commitFloor(lane);
   }
 
   async function isPassed(lane: Lane, { chunkTry }: OpenChunk<Part>): Promise<boolean> {
-    const end = await ends.notedFor(chunkTryKey(chunkTry), lane.topic);
-    return lane.chunks.position >= (end.get(lane.partition) ?? 0n);
+    const key = chunkTryKey(chunkTry);
+    const end = await ends.notedFor(key, lane.topic);
+    if (lane.chunks.position >= (end.get(lane.partition) ?? 0n)) return true;
+    return ends.isGone(key, lane.topic, lane.partition);
   }
 
   return {
@@ -65,10 +67,11 @@ export function createChunkWatch(deps: ChunkWatchDeps): Worker {
       while (!signal.aborted) {
         await sleep(WATCH_EVERY_MS, signal);
         try {
-          for (const lane of lanes.all()) await watchLane(lane);
-          ends.forgetUnasked();
+          await watch();
         } catch (error) {
           log.warn('chunks.not_watched', { error });
+        } finally {
+          ends.forgetUnasked();
         }
       }
     },

@@ -27,28 +27,41 @@ export interface LostChunkWatchDeps {
  *
  * The group's committed offsets never pass an open chunk, so once they have passed the topic's end as it was after the
  * reader was done, a chunk that is still not written is lost. The order of the looks matters: chunk, end, offsets, chunk.
+ * Offsets don't pass what was deleted, and are gone with a topic that is made again: then what the topic holds tells it.
  */
 export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
   const { pool, admin, groupId, topics, onFailed, log } = deps;
   const ends = new LogEnds(admin);
 
+  async function readCommitted(topic: string): Promise<ReadonlyMap<number, bigint>> {
+    const found = await admin.fetchOffsets({ groupId, topics: [topic] });
+    return new Map(
+      found.flatMap(({ partitions }) =>
+        partitions.map(({ partition, offset }) => [partition, BigInt(offset)] as const),
+      ),
+    );
+  }
+
   async function watch(): Promise<void> {
+    const ofTopics = new Map<string, Promise<ReadonlyMap<number, bigint>>>();
+    /** Asked for after the ends of all chunks of the topic that are looked at in this round. */
+    const committedOf = (topic: string) => {
+      const offsets = ofTopics.get(topic) ?? readCommitted(topic);
+      ofTopics.set(topic, offsets);
+      return offsets;
+    };
     for (const chunkTry of await findUnwrittenChunks(pool)) {
       const topic = topics.rows(chunkTry.resource);
-      const end = await ends.notedFor(chunkTryKey(chunkTry), topic);
-      const committed = await admin.fetchOffsets({ groupId, topics: [topic] });
-      const offsets = new Map(
-        committed.flatMap(({ partitions }) =>
-          partitions.map(({ partition, offset }) => [partition, BigInt(offset)] as const),
-        ),
-      );
-      if (!hasPassed(offsets, end)) continue;
+      const key = chunkTryKey(chunkTry);
+      const end = await ends.notedFor(key, topic);
+      const behind = findBehind(await committedOf(topic), end);
+      const areGone = await Promise.all(behind.map((partition) => ends.isGone(key, topic, partition)));
+      if (areGone.includes(false)) continue;
       const failure = rowsMissing(chunkTry, 0, 'no more');
       if (!(await failByChunk(pool, chunkTry, failure))) continue;
       log.error('export.failed', { ...chunkTry, ...failure });
       onFailed();
     }
-    ends.forgetUnasked();
   }
 
   return {
@@ -60,15 +73,17 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
           await watch();
         } catch (error) {
           log.warn('lost_chunks.not_watched', { error });
+        } finally {
+          ends.forgetUnasked();
         }
       }
     },
   };
 }
 
-/** Whether every partition is read up to its end. A partition that never had a record has no committed offset. */
-export function hasPassed(committed: ReadonlyMap<number, bigint>, end: TopicEnd): boolean {
-  return [...end].every(
-    ([partition, offset]) => offset === 0n || (committed.get(partition) ?? -1n) >= offset,
-  );
+/** The partitions that are not read up to their end. One that never had a record has no committed offset. */
+export function findBehind(committed: ReadonlyMap<number, bigint>, end: TopicEnd): number[] {
+  return [...end]
+    .filter(([partition, offset]) => offset > 0n && (committed.get(partition) ?? -1n) < offset)
+    .map(([partition]) => partition);
 }

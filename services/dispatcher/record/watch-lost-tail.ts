@@ -1,0 +1,133 @@
+import type { Admin } from 'kafkajs';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { Recorder } from './recorder.ts';
+
+/** Between two looks. What is noticed in one is told in the next at the earliest, so that what is in hand has its time. */
+const LOOK_MS = 3_000;
+
+/** What capture has published of a partition, and of which less is recorded. */
+interface Behind {
+  readonly partition: number;
+  readonly recorded: ChainLink;
+  readonly published: ChainLink;
+  /** Everything published is at or before it, `X/Y`. */
+  readonly passedLsn: string;
+}
+
+interface Suspect extends Behind {
+  /** Of the partition, read after it was known what is published: all of that is before, if it is there at all. */
+  readonly end: bigint;
+}
+
+export interface LostTailDeps {
+  readonly db: Queryable;
+  /** One that `createUncommittedAdmin` made. */
+  readonly admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>;
+  readonly topic: string;
+  readonly groupId: string;
+  readonly recorder: Pick<Recorder, 'ownPartitions' | 'loseTail'>;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** One that was never recorded by this count is left to the offsets: an earlier version recorded it. */
+const FIND_BEHIND = `
+select r.partition, r.chain, r.seq::text, f.chain_id, p.seq::text as published, f.passed_lsn::text
+from feed_state f cross join recorded_chain r
+cross join lateral (select coalesce(f.chain_seqs[r.partition + 1], 0) as seq) p
+where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.seq)`;
+
+/**
+ * Notices that the last changes of a partition were lost, behind which none comes that would show it by its number: what capture
+ * says that it has published is not recorded, and there is nothing left to read of it.
+ */
+export function createLostTailWatch(deps: LostTailDeps): Worker {
+  const { db, admin, topic, groupId, log } = deps;
+  let suspects = new Map<number, Suspect>();
+
+  async function findBehind(): Promise<Behind[]> {
+    const { rows } = await db.query<{
+      partition: number;
+      chain: string;
+      seq: string;
+      chain_id: string;
+      published: string;
+      passed_lsn: string;
+    }>({ name: 'find_lost_tails', text: FIND_BEHIND });
+    const own = deps.recorder.ownPartitions();
+    return rows
+      .filter(({ partition }) => own.has(partition))
+      .map(({ partition, chain, seq, chain_id, published, passed_lsn: passedLsn }) => ({
+        partition,
+        recorded: { chain, seq: Number(seq) },
+        published: { chain: chain_id, seq: Number(published) },
+        passedLsn,
+      }));
+  }
+
+  async function look(): Promise<void> {
+    const behind = await findBehind();
+    if (behind.length === 0) {
+      suspects.clear();
+      return;
+    }
+    const bounds = new Map(
+      (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => [
+        partition,
+        { low: BigInt(low), high: BigInt(high) },
+      ]),
+    );
+    const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    const committed = new Map(group?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+    const before = suspects;
+    suspects = new Map();
+    for (const each of behind) {
+      const { partition, recorded } = each;
+      const { low, high } = bounds.get(partition) ?? { low: 0n, high: 0n };
+      const suspect = before.get(partition);
+      const isStill = suspect !== undefined && isSameLink(suspect.recorded, recorded);
+      if (!isStill) {
+        suspects.set(partition, { ...each, end: high });
+        continue;
+      }
+      const isRead = (committed.get(partition) ?? -1n) >= suspect.end;
+      const isGone = low >= suspect.end || high < suspect.end;
+      if (isRead || isGone) await tellLost(suspect);
+      else suspects.set(partition, suspect);
+    }
+  }
+
+  /** In a place that is ahead of all that is published from now on, since capture had come so far. */
+  function tellLost({ partition, passedLsn, recorded, published, end }: Suspect): Promise<void> {
+    log.error('changes.lost_at_end', { partition, recorded, published });
+    const commitLsn = parseLsn(passedLsn);
+    const committedAtMicros = BigInt(deps.now()) * 1_000n;
+    return deps.recorder.loseTail(partition, published, end, {
+      lsn: commitLsn,
+      commitLsn,
+      committedAtMicros,
+    });
+  }
+
+  return {
+    name: 'lost-tail-watch',
+    async run(signal) {
+      while (!signal.aborted) {
+        await sleep(LOOK_MS, signal);
+        if (signal.aborted) return;
+        try {
+          await look();
+        } catch (error) {
+          log.warn('lost_changes.not_watched', { error });
+        }
+      }
+    },
+  };
+}
+
+const isSameLink = (a: ChainLink, b: ChainLink) => a.chain === b.chain && a.seq === b.seq;
