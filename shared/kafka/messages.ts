@@ -38,6 +38,8 @@ export interface CaptureStateMessage {
   set_aside?: SetAsideMessage[];
   /** How far changes are counted, by partition; see `ChainLink`. Absent in a record of an earlier version. */
   chain?: { id: string; seqs: number[] } | null;
+  /** By what catalog changes are written; see `catalogFingerprint`. Empty in a record of an earlier version. */
+  catalog?: { resource: string; fingerprint: string }[];
 }
 
 /** A resource whose changes are passed over for now. */

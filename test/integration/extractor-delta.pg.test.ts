@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createCatalogStore } from '../../services/dispatcher/mirror/store-catalog.ts';
+import { assertSameCatalog } from '../../services/extractor/delta/assert-same-catalog.ts';
 import { assertTold } from '../../services/extractor/delta/assert-told.ts';
 import { awaitChainRecorded } from '../../services/extractor/delta/await-chain.ts';
 import {
@@ -13,6 +15,9 @@ import { findBase } from '../../services/extractor/delta/find-base.ts';
 import { sweepKeys } from '../../services/extractor/delta/sweep-keys.ts';
 import type { ClaimedExport } from '../../services/extractor/store/claim-export.ts';
 import { readDeletedKeys } from '../../services/writer/store/deleted-keys.ts';
+import { catalogFingerprint } from '../../shared/catalog/catalog-fingerprint.ts';
+import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
+import type { CaptureStateMessage } from '../../shared/kafka/messages.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
@@ -155,6 +160,49 @@ test('a reset in between fails the export, whatever transaction it is said to be
   await assertNoReset(db, CLAIM, BASE, SNAPSHOT);
   await addEvent('0/70', 0, 0, { type: 'feed.reset' });
   await expect(assertNoReset(db, CLAIM, BASE, SNAPSHOT)).rejects.toMatchObject({ code: 'feed_reset' });
+});
+
+test('lost changes fail the export, also where the loss is noticed behind its seal', async () => {
+  await addEvent('0/9', 0, 0, { type: 'feed.reset' });
+  await addEvent('0/95', 140, 0, { type: 'feed.reset' });
+  await assertNoReset(db, CLAIM, BASE, SNAPSHOT);
+  await addEvent('0/96', 0, 0, { type: 'feed.reset' });
+  await expect(assertNoReset(db, CLAIM, BASE, SNAPSHOT)).rejects.toMatchObject({ code: 'feed_reset' });
+});
+
+test('an export of changes that capture wrote by another catalog fails, now or at any moment since the earlier one', async () => {
+  const resourcesOf = (where: string) =>
+    parseCatalog(
+      `catalog: c\nresources:\n  orders: { table: shop.orders, event: order, key: [id], account: account_id${where} }\n`,
+      'c.yaml',
+    ).resources;
+  const [old, present] = [resourcesOf(''), resourcesOf(', where: { internal: { eq: false } }')];
+  const assertSame = (resources: typeof old) => assertSameCatalog(db, CLAIM, resources, BASE.startLsn);
+  const store = createCatalogStore(db);
+  const say = (passedLsn: number, resources: typeof old) =>
+    store({
+      passed_lsn: passedLsn,
+      system_id: '7',
+      catalog: resources.map((resource) => ({
+        resource: resource.name,
+        fingerprint: catalogFingerprint(resource),
+      })),
+    } as CaptureStateMessage);
+  // A capture of an earlier version says nothing.
+  await assertSame(present);
+  await say(0x500, old);
+  await assertSame(old);
+  await expect(assertSame(present)).rejects.toMatchObject({ code: 'feed_mismatch' });
+  // Capture was started again behind the earlier export.
+  await say(0x60, present);
+  await expect(assertSame(old)).rejects.toMatchObject({ code: 'feed_mismatch' });
+  await expect(assertSame(present)).rejects.toMatchObject({ code: 'table_changed' });
+  await db.query(`update feed_catalog set since_lsn = '0/10'`);
+  await assertSame(present);
+  // The resource is new in the catalog of the extractor only.
+  const lines = present.map((resource) => ({ ...resource, name: 'lines' }));
+  await expect(assertSame(lines)).rejects.toMatchObject({ code: 'feed_mismatch' });
+  await db.query('delete from feed_catalog');
 });
 
 test('a resource that was set aside at any moment in between fails the export, also where no reset is', async () => {

@@ -41,6 +41,7 @@ function setUp(maxMessageBytes: number) {
     },
     codec,
     topics: TOPICS,
+    catalog: { name: 'c', resources: [] },
     slotName: 's',
     chain: createChangeChain(undefined, 0),
     maxMessageBytes,

@@ -1,4 +1,6 @@
 import type { TopicMessages } from 'kafkajs';
+import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
@@ -17,6 +19,7 @@ export interface PublisherDeps {
   readonly lanes: Lanes;
   readonly codec: MessageCodec;
   readonly topics: Topics;
+  readonly catalog: Catalog;
   readonly slotName: string;
   readonly chain: ChangeChain;
   /** `max.message.bytes` of the changes topic, which the broker applies to all records of one partition in one request. */
@@ -27,15 +30,23 @@ export function createPublisher({
   lanes,
   codec,
   topics,
+  catalog,
   slotName,
   chain,
   maxMessageBytes,
 }: PublisherDeps): Publisher {
   const limitBytes = requestLimitBytes(maxMessageBytes);
+  const entries = catalog.resources.map((resource) => ({
+    resource: resource.name,
+    fingerprint: catalogFingerprint(resource),
+  }));
   return {
     async publish(batch, progress) {
       const changes = chain.link(batch.changes);
-      const said = toCaptureState(slotName, { ...progress, chain: chain.state() });
+      const said = {
+        ...toCaptureState(slotName, { ...progress, chain: chain.state() }),
+        catalog: entries,
+      };
       const state = await codec.encode('CaptureState', slotName, said);
       const seals = await Promise.all(
         batch.seals.map(({ jobId, token, commitLsn }) =>

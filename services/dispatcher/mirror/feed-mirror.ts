@@ -7,6 +7,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createOffsetCommits, leaveAfterFlush } from '../record/offset-commits.ts';
+import { createCatalogStore } from './store-catalog.ts';
 import { sealExport, storeFeedState } from './store-feed.ts';
 import { createSetAsideStore } from './store-set-asides.ts';
 
@@ -29,6 +30,7 @@ export function createFeedMirror(
 ): Worker {
   const ready = Promise.withResolvers<void>();
   const storeSetAsides = createSetAsideStore(db);
+  const storeCatalog = createCatalogStore(db);
   return {
     name: 'feed-mirror',
     ready: ready.promise,
@@ -54,6 +56,8 @@ export function createFeedMirror(
                 latest = decoded.value;
                 const store = () => storeSetAsides(decoded.value);
                 await keepTrying('storing what is set aside', store, log, signal, heartbeat);
+                const say = () => storeCatalog(decoded.value);
+                await keepTrying('storing the catalog of the feed', say, log, signal, heartbeat);
               }
               if (decoded?.type === 'FeedSealed') {
                 const { value } = decoded;

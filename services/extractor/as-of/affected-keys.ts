@@ -20,12 +20,22 @@ const AROUND_CUT = `
   where e.id = $1 and e.run_attempt = $2
     and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.commit_lsn <= e.sealed_lsn`;
 
+/** That changes were lost is told where it is noticed, which may be behind the seal though what was lost was ahead of it. */
+const FIND_RESET = `
+select v.resource, v.committed_at::text ${AROUND_CUT} and v.type = 'feed.reset' and v.resource = any($3)
+union all
+select v.resource, v.committed_at::text from exports e join events v on v.account_id = e.account_id
+where e.id = $1 and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.xid = 0 and v.type = 'feed.reset'
+  and v.resource = any($3)
+limit 1`;
+
 /** @throws ExportFailedError when a table was emptied since the cut, or changes may have been lost: no event tells of single rows then */
 export async function assertNoResetSince(db: Queryable, { id, runAttempt, resources }: ClaimedExport) {
-  const { rows } = await db.query<{ resource: string; committed_at: string }>(
-    `select v.resource, v.committed_at::text ${AROUND_CUT} and v.type = 'feed.reset' and v.resource = any($3) limit 1`,
-    [id, runAttempt, resources],
-  );
+  const { rows } = await db.query<{ resource: string; committed_at: string }>(FIND_RESET, [
+    id,
+    runAttempt,
+    resources,
+  ]);
   const found = rows[0];
   if (found === undefined) return;
   throw new ExportFailedError(

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { assertSameCatalog } from '../delta/assert-same-catalog.ts';
 import { assertTold } from '../delta/assert-told.ts';
 import { awaitChainRecorded } from '../delta/await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from '../delta/await-recorded.ts';
@@ -63,6 +64,7 @@ export async function openAsOf(claim: ClaimedExport, moment: string, deps: AsOfD
   await findCut(control, claim, moment);
   await assertNoResetSince(control, claim);
   await assertTold(control, claim, null);
+  await assertSameCatalog(control, claim, resources, null);
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;

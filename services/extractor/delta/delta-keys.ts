@@ -30,6 +30,14 @@ const since = ({ id, runAttempt }: ClaimedExport, base: DeltaBase, snapshot: str
   snapshot,
 ];
 
+/** That changes were lost is told where it is noticed, which may be behind the seal though what was lost was ahead of it. */
+const FIND_RESET = `
+select v.resource ${SINCE_BASE} and v.type = 'feed.reset' and v.resource = any($7)
+union all
+select v.resource from exports e join events v on v.account_id = e.account_id
+where e.id = $1 and v.commit_lsn > $3::pg_lsn and v.xid = 0 and v.type = 'feed.reset' and v.resource = any($7)
+limit 1`;
+
 /** @throws ExportFailedError when a table was emptied, or changes may have been lost: no event tells of single rows then */
 export async function assertNoReset(
   db: Queryable,
@@ -37,10 +45,10 @@ export async function assertNoReset(
   base: DeltaBase,
   snapshot: string,
 ): Promise<void> {
-  const { rows } = await db.query<{ resource: string }>(
-    `select v.resource ${SINCE_BASE} and v.type = 'feed.reset' and v.resource = any($7) limit 1`,
-    [...since(claim, base, snapshot), claim.resources],
-  );
+  const { rows } = await db.query<{ resource: string }>(FIND_RESET, [
+    ...since(claim, base, snapshot),
+    claim.resources,
+  ]);
   const resource = rows[0]?.resource;
   if (resource === undefined) return;
   throw new ExportFailedError(

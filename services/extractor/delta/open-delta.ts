@@ -5,6 +5,7 @@ import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import type { FactsByResource } from '../table-forms.ts';
+import { assertSameCatalog } from './assert-same-catalog.ts';
 import { assertSameTables } from './assert-same-tables.ts';
 import { assertTold } from './assert-told.ts';
 import { awaitChainRecorded } from './await-chain.ts';
@@ -45,6 +46,7 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
   await awaitChainRecorded(control, claim, deps);
   await assertNoReset(control, claim, base, snapshot);
   await assertTold(control, claim, base.startLsn);
+  await assertSameCatalog(control, claim, resources, base.startLsn);
   await assertSameTables(holder, base, resources, facts);
   return {
     async *plan(selection, rowsPerChunk) {

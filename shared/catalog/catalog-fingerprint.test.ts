@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { catalogFingerprint } from './catalog-fingerprint.ts';
+import { parseCatalog } from './load-catalog.ts';
+
+const fingerprint = (entry: string) => {
+  const [resource] = parseCatalog(`catalog: c\nresources:\n  orders: { ${entry} }\n`, 'c.yaml').resources;
+  if (resource === undefined) throw new Error('no resource');
+  return catalogFingerprint(resource);
+};
+const ENTRY = 'table: shop.orders, event: order, key: [id], account: account_id';
+
+test.each([
+  ['event: order', 'event: sale', true],
+  ['key: [id]', 'key: [id], range: created_at', true],
+  ['key: [id]', 'key: [id], hide: [note]', false],
+  ['key: [id]', 'key: [id], expose: [id, account_id]', false],
+  ['key: [id]', 'key: [id, part]', false],
+  ['key: [id]', 'key: [id], where: { internal: { eq: false } }', false],
+  ['key: [id]', 'key: [id], soft_delete: deleted_at', false],
+  ['shop.orders', 'shop.sales', false],
+  ['account_id', 'team_id', false],
+])('%s in place of %s leaves the fingerprint: %s', (before, after, isSame) => {
+  const [one, other] = [fingerprint(ENTRY), fingerprint(ENTRY.replace(before, after))];
+  expect(one === other).toBe(isSame);
+});
+
+test('another value of where is another fingerprint, the order of hidden columns is none', () => {
+  const where = (value: string) => fingerprint(`${ENTRY}, where: { state: { eq: ${value} } }`);
+  expect(where('open')).not.toBe(where('done'));
+  expect(fingerprint(`${ENTRY}, hide: [a, b]`)).toBe(fingerprint(`${ENTRY}, hide: [b, a]`));
+});
