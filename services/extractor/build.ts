@@ -5,12 +5,13 @@ import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
+import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
-import { ensureTopics, type Topics, topicsOf } from '../../shared/kafka/topics.ts';
+import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
@@ -23,7 +24,6 @@ import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { createAnnouncer } from './announcer.ts';
 import { createHistoryWatch } from './as-of/watch-history.ts';
 import { createBells } from './bells.ts';
 import { createCommandBells } from './command-bells.ts';
@@ -32,6 +32,7 @@ import { createExportHolder } from './holder/hold-exports.ts';
 import { createChunkReader } from './reader/read-chunks.ts';
 import { createResourceRows } from './reader/resource-rows.ts';
 import { createRowProducers } from './reader/row-producers.ts';
+import { createSchemaWarmer } from './reader/warm-schemas.ts';
 import { createSourceSessions } from './source-session.ts';
 
 import { findSetAside } from './store/set-aside.ts';
@@ -57,7 +58,7 @@ export async function buildExtractor(
   const topics = topicsOf(config.topicPrefix, catalog);
   const admin = stack.adopt(kafka.admin(), (client) => client.disconnect());
   await admin.connect();
-  await ensureTopics(admin, topics.declarations);
+  const partitions = await ensureTopics(admin, topics.declarations);
   const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
   await ends.connect();
   const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
@@ -111,7 +112,10 @@ export async function buildExtractor(
     bells,
     log,
     resourceRows,
-    topicOf: (resource) => ({ name: topics.rows(resource), partitionCount: partitionsOf(topics, resource) }),
+    topicOf: (resource) => ({
+      name: topics.rows(resource),
+      partitionCount: partitions.get(topics.rows(resource)) ?? 1,
+    }),
     announceExtracted: ({ exportId, resource, chunk, attempt }, rows) => {
       rowsRead.add(rows);
       return announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
@@ -130,13 +134,14 @@ export async function buildExtractor(
     publicationName: config.publicationName,
     log,
   });
+  const warmer = createSchemaWarmer({ openSession, catalog, resourceRows, log });
   const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);
 
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),
   );
   log.info('service.listening', { port });
-  return [commands, holder, reader, history];
+  return [commands, holder, reader, history, warmer];
 }
 
 /**
@@ -170,12 +175,6 @@ async function checkSource(
   } finally {
     await client.end();
   }
-}
-
-/** As declared, even where the topic has more by now: a chunk that is read again must go where it went before. */
-function partitionsOf(topics: Topics, resource: string): number {
-  const name = topics.rows(resource);
-  return topics.declarations.find((declaration) => declaration.name === name)?.partitions ?? 1;
 }
 
 function limitsOf({ maxAllAccountExports }: ExtractorConfig) {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Resource } from '../../shared/domain/catalog.ts';
-import { keysQuery, rowsQuery } from './chunk-queries.ts';
+import { countsQuery, keysQuery, rowsQuery } from './chunk-queries.ts';
 import type { RowSelection } from './row-selection.ts';
 
 const LINES: Resource = {
@@ -81,4 +81,21 @@ test('a date range is by the named column, or by the resource’s own', () => {
   const query = keysQuery(selection({ dateRange: named }));
   expect(query.text).toContain('t."updated_at" >= $2::timestamptz order');
   expect(query.values).toEqual(["a'cme", '2026-01-01T00:00:00Z']);
+});
+
+test('several resources are counted by one statement, each up to its limit and with its own parameters', () => {
+  const mine = selection({ includeDeleted: true });
+  expect(
+    countsQuery([
+      { selection: mine, limit: 11 },
+      { selection: { ...mine, accountSourceId: null }, limit: 5 },
+      { selection: { ...mine, accountSourceId: 'other' }, limit: 2 },
+    ]),
+  ).toEqual({
+    text:
+      'select (select count(*) from (select from "shop"."Lines" t where t."account_id" = $1 limit 11) c)::text as n0, ' +
+      '(select count(*) from (select from "shop"."Lines" t limit 5) c)::text as n1, ' +
+      '(select count(*) from (select from "shop"."Lines" t where t."account_id" = $2 limit 2) c)::text as n2',
+    values: ["a'cme", 'other'],
+  });
 });

@@ -20,6 +20,19 @@ export function keysQuery(selection: RowSelection): SqlQuery {
   return { text: query(selection, list(key), conditions), values };
 }
 
+/** How many rows each of several resources has, counted up to its limit; the columns are `n0`, `n1`, … */
+export function countsQuery(
+  counted: readonly { readonly selection: RowSelection; readonly limit: number }[],
+): SqlQuery {
+  const values: string[] = [];
+  const columns = counted.map(({ selection, limit }, index) => {
+    const { conditions } = selectionConditions(selection, values);
+    const rows = `select from ${quoteTable(selection.resource.table)} ${SELECTED}${where(conditions)} limit ${limit}`;
+    return `(select count(*) from (${rows}) c)::text as n${index}`;
+  });
+  return { text: `select ${columns.join(', ')}`, values };
+}
+
 /** What a chunk's query has beside its columns. */
 export interface RowsQueryOptions {
   /** Stand behind the bounds: a parameter that is compared with a composite type has to be told which, `::public.point`. */
@@ -57,11 +70,14 @@ export function boundConditions(
 }
 
 function query({ resource }: RowSelection, selected: string, conditions: readonly string[]): string {
-  const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
   return (
-    `select ${selected} from ${quoteTable(resource.table)} ${SELECTED}${where} ` +
+    `select ${selected} from ${quoteTable(resource.table)} ${SELECTED}${where(conditions)} ` +
     `order by ${list(resource.key)}`
   );
+}
+
+function where(conditions: readonly string[]): string {
+  return conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
 }
 
 function list(columns: readonly string[]): string {

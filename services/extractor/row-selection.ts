@@ -32,9 +32,13 @@ export const columnOf = (alias: string, name: string): string => `${alias}.${quo
  *
  * The account bounds all of it, and so does the resource's `where`: a reference to another account's row stays open, and so does
  * one to a row that does not leave.
+ *
+ * @param values parameters that the statement has already
  */
-export function selectionConditions(selection: RowSelection): { conditions: string[]; values: string[] } {
-  const values: string[] = [];
+export function selectionConditions(
+  selection: RowSelection,
+  values: string[] = [],
+): { conditions: string[]; values: string[] } {
   const select = createSelect(selection, (value) => `$${values.push(value)}`);
   return { conditions: select.selected(selection.resource, SELECTED), values };
 }

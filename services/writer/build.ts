@@ -2,6 +2,7 @@ import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/staging.ts';
+import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -18,7 +19,6 @@ import { createScratch } from './assembly/scratch.ts';
 import { createShapeSource } from './assembly/shape-source.ts';
 import { createSweeper } from './assembly/sweeper.ts';
 import type { WriterConfig } from './config.ts';
-import { createChunkAnnouncer } from './rows/announce-chunk.ts';
 import { BatchWriter } from './rows/batch-writer.ts';
 import { createChunkControl } from './rows/chunk-control.ts';
 import { createRowConsumer } from './rows/consume-rows.ts';
@@ -54,14 +54,9 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   await ensureTopics(admin, topics.declarations);
   const registry = createRegistry(config.schemaRegistryUrl);
   const subjectPrefix = config.topicPrefix === 'tandem' ? '' : `${config.topicPrefix}.`;
-  const announcer = createChunkAnnouncer(
-    kafka,
-    createMessageCodec(registry, subjectPrefix),
-    topics.jobs,
-    log,
-  );
-  stack.defer(() => announcer.close());
-  await announcer.open();
+  const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  await doorbells.connect();
+  const announcer = createAnnouncer(doorbells, createMessageCodec(registry, subjectPrefix), log);
 
   const healthServer = await openHealthServer(health, config.healthPort, config.host);
   stack.defer(() => healthServer.close());
@@ -78,10 +73,16 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     createPart: (chunkTry, { format, fields }) => parts.create(chunkTry, stagingOf(format), fields),
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => lanes.openChunkCount,
-    async onWritten(chunkTry, rowCount) {
-      rowsWritten.add(rowCount);
+    onWritten({ exportId, resource, chunk, attempt }, rows) {
+      rowsWritten.add(rows);
       assemblyBell.ring();
-      await announcer.announce(chunkTry, rowCount);
+      announcer.announce(topics.jobs, 'ChunkWritten', exportId, {
+        job_id: exportId,
+        resource,
+        chunk,
+        attempt,
+        rows,
+      });
     },
     onFailed: () => sweepBell.ring(),
     log,

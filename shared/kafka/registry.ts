@@ -1,5 +1,6 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import { type Secret, SecretUrl } from '../runtime/env.ts';
+import { createLimit } from '../runtime/limit.ts';
 import { sleep } from '../runtime/sleep.ts';
 
 /** An Avro schema as JSON. */
@@ -44,6 +45,9 @@ function readAddress(text: string): RegistryAddress {
   return { base: url.href.replace(/\/$/, ''), auth };
 }
 
+/** At once: those of a large catalog come all together, and each is three requests of work for the registry. */
+const MAX_REGISTRATIONS = 8;
+
 /** A client of a registry that speaks Confluent's API at `url`, with a login where the URL has one. */
 export function createRegistry(url: Secret | string): Registry {
   const address = readAddress((typeof url === 'string' ? new SecretUrl(url) : url).reveal());
@@ -53,21 +57,23 @@ export function createRegistry(url: Secret | string): Registry {
     ...(auth === undefined ? {} : { auth }),
     retry: { retries: 10, initialRetryTimeInSecs: 0.1 },
   });
+  const limit = createLimit(MAX_REGISTRATIONS);
   const ids = new Map<string, Promise<number>>();
   const schemas = new Map<number, Promise<AvroSchemaJson>>();
   return {
     register(subject, schema) {
       const text = JSON.stringify(schema);
       const cacheKey = `${subject}\n${text}`;
-      return remember(ids, cacheKey, async () => {
-        const registration = () =>
+      const registration = async () => {
+        const register = () =>
           client.register(
             { type: SchemaType.AVRO, schema: text },
             { subject, compatibility: COMPATIBILITY.BACKWARD },
           );
         const repair = () => setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
-        return (await outlastOthers(registration, repair)).id;
-      });
+        return (await outlastOthers(register, repair)).id;
+      };
+      return remember(ids, cacheKey, () => limit(registration));
     },
     async registerIncompatible(subject, schema) {
       await setCompatibility(address, subject, COMPATIBILITY.NONE);

@@ -11,7 +11,10 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** A topic as Tandem needs it. `retentionMs` is ignored for compacted topics. */
 export interface TopicDeclaration {
   name: string;
+  /** That it is made with. */
   partitions: number;
+  /** With which it is good enough; by default as many. */
+  minPartitions?: number;
   cleanup: 'delete' | 'compact';
   retentionMs: number;
 }
@@ -26,6 +29,14 @@ export interface Topics {
   readonly declarations: readonly TopicDeclaration[];
 }
 
+const MAX_ROWS_PARTITIONS = 6;
+
+/**
+ * Of all rows topics together. Each costs the brokers, and every fetch of a writer, the same with rows and without. Where there
+ * are many resources, writers share these rather than the partitions of one.
+ */
+const ALL_ROWS_PARTITIONS = 120;
+
 /** Every topic name in one place. `prefix` is `TOPIC_PREFIX`, by default `tandem`. */
 export function topicsOf(prefix: string, catalog: Catalog): Topics {
   const rows = (resource: string) => `${prefix}.rows.${resource}`;
@@ -33,6 +44,8 @@ export function topicsOf(prefix: string, catalog: Catalog): Topics {
   const jobs = `${prefix}.jobs`;
   const changes = `${prefix}.changes`;
   const capture = `${prefix}.capture`;
+  const share = Math.floor(ALL_ROWS_PARTITIONS / catalog.resources.length);
+  const rowsPartitions = Math.max(1, Math.min(MAX_ROWS_PARTITIONS, share));
   return {
     commands,
     jobs,
@@ -47,7 +60,9 @@ export function topicsOf(prefix: string, catalog: Catalog): Topics {
       ...catalog.resources.map(
         (resource): TopicDeclaration => ({
           name: rows(resource.name),
-          partitions: 6,
+          partitions: rowsPartitions,
+          // A chunk may go to any partition. So topics stay as they are when the catalog grows or shrinks, or somebody adds partitions.
+          minPartitions: 1,
           cleanup: 'delete',
           retentionMs: 3 * DAY_MS,
         }),
@@ -59,6 +74,7 @@ export function topicsOf(prefix: string, catalog: Catalog): Topics {
 /**
  * Creates the topics that are missing and checks those that are there. Safe to call from many services at once.
  *
+ * @returns the number of partitions that each topic has
  * @throws SetupError when a topic has fewer partitions or another cleanup policy than declared: keys would move
  *   between partitions, or rows would be compacted away.
  */
@@ -66,7 +82,7 @@ export async function ensureTopics(
   admin: Admin,
   declarations: readonly TopicDeclaration[],
   replicationFactor = -1,
-): Promise<void> {
+): Promise<ReadonlyMap<string, number>> {
   const existing = new Set(await admin.listTopics());
   const missing = declarations.filter(({ name }) => !existing.has(name));
   if (missing.length > 0) {
@@ -84,8 +100,9 @@ export async function ensureTopics(
       })),
     });
   }
-  const findings = await awaitTopics(() => topicFindings(admin, declarations));
+  const { partitions, findings } = await awaitTopics(() => lookAtTopics(admin, declarations));
   if (findings.length > 0) throw new SetupError('the Kafka topics do not fit', findings);
+  return partitions;
 }
 
 const TOPIC_WAIT_MS = 30_000;
@@ -105,7 +122,10 @@ async function awaitTopics<T>(look: () => Promise<T>): Promise<T> {
   }
 }
 
-async function topicFindings(admin: Admin, declarations: readonly TopicDeclaration[]): Promise<string[]> {
+async function lookAtTopics(
+  admin: Admin,
+  declarations: readonly TopicDeclaration[],
+): Promise<{ partitions: ReadonlyMap<string, number>; findings: readonly string[] }> {
   const names = declarations.map(({ name }) => name);
   const { topics } = await admin.fetchTopicMetadata({ topics: names });
   const { resources } = await admin.describeConfigs({
@@ -116,12 +136,13 @@ async function topicFindings(admin: Admin, declarations: readonly TopicDeclarati
       configNames: ['cleanup.policy'],
     })),
   });
-  return declarations.flatMap(({ name, partitions, cleanup }) => {
-    const findings: string[] = [];
-    const actual = topics.find((topic) => topic.name === name)?.partitions.length ?? 0;
-    if (actual < partitions) {
-      findings.push(
-        `topic ${name} has ${actual} partitions, ${partitions} are needed: delete it while nothing is in it, ` +
+  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
+  const findings = declarations.flatMap(({ name, partitions, minPartitions = partitions, cleanup }) => {
+    const found: string[] = [];
+    const actual = counts.get(name) ?? 0;
+    if (actual < minPartitions) {
+      found.push(
+        `topic ${name} has ${actual} partitions, ${minPartitions} are needed: delete it while nothing is in it, ` +
           'or set another TOPIC_PREFIX',
       );
     }
@@ -129,11 +150,12 @@ async function topicFindings(admin: Admin, declarations: readonly TopicDeclarati
       .find((resource) => resource.resourceName === name)
       ?.configEntries.find((entry) => entry.configName === 'cleanup.policy')?.configValue;
     if (policy !== undefined && policy !== cleanup) {
-      findings.push(
+      found.push(
         `topic ${name} has cleanup.policy=${policy}, needed is ${cleanup}: ` +
           `kafka-configs.sh --alter --entity-type topics --entity-name ${name} --add-config cleanup.policy=${cleanup}`,
       );
     }
-    return findings;
+    return found;
   });
+  return { partitions: counts, findings };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { createGather } from '../runtime/gather.ts';
 import {
   type FileWriter,
   type Storage,
@@ -150,6 +151,18 @@ async function syncDirectories(root: string, directory: string): Promise<void> {
 }
 
 async function syncDirectory(directory: string): Promise<void> {
+  const outcome = await gatherSync(directory);
+  if (outcome?.status === 'rejected') throw outcome.reason;
+}
+
+/** Files that are committed at the same time share the syncs of their directories: one that begins later covers each of them. */
+const gatherSync = createGather(async (directories: readonly string[]) => {
+  const distinct = [...new Set(directories)];
+  const outcomes = await Promise.allSettled(distinct.map(syncDirectoryNow));
+  return directories.map((directory) => outcomes[distinct.indexOf(directory)]);
+});
+
+async function syncDirectoryNow(directory: string): Promise<void> {
   const handle = await open(directory);
   try {
     await handle.sync();

@@ -76,7 +76,7 @@ test('a reader that meets a waiting ALTER TABLE gives way at once, and one in th
   await migration.query("set lock_timeout = '15s'");
   const altered = migration.query("alter table shop.orders alter account_id set default 'acme'");
   const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
-  const outcome = await enterSnapshot(reader, TABLE, chunk).catch((error: unknown) => error);
+  const outcome = await enterSnapshot(reader, [TABLE], chunk).catch((error: unknown) => error);
   // Who was quicker: the reader gives up its place behind the ALTER, or the holder was ended before.
   expect([TableWantedError, SnapshotGoneError].some((kind) => outcome instanceof kind)).toBe(true);
   await reader.query('rollback');
@@ -90,16 +90,16 @@ test('a reader is under exactly the holder’s snapshot, and not once the holder
   const held = await takeSnapshot(holder, [TABLE], UNLIMITED);
   await writer.query("insert into shop.orders values (11, 'acme')");
   const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
-  await enterSnapshot(reader, TABLE, chunk);
+  await enterSnapshot(reader, [TABLE], chunk);
   const { rows } = await reader.query('select count(*)::text as count from shop.orders');
   expect(rows).toEqual([{ count: '10' }]);
   await reader.query('rollback');
-  await expect(enterSnapshot(reader, TABLE, { ...chunk, snapshot: '1:1:' })).rejects.toMatchObject({
+  await expect(enterSnapshot(reader, [TABLE], { ...chunk, snapshot: '1:1:' })).rejects.toMatchObject({
     code: 'snapshot_mismatch',
   });
   await reader.query('rollback');
   await holder.query('commit');
-  await expect(enterSnapshot(reader, TABLE, chunk)).rejects.toThrow(SnapshotGoneError);
+  await expect(enterSnapshot(reader, [TABLE], chunk)).rejects.toThrow(SnapshotGoneError);
   await reader.query('rollback');
 });
 
@@ -113,12 +113,12 @@ test('a table that was truncated after the snapshot is told, not read as empty',
   );
   await writer.query('truncate shop.cut');
   const cut = { schema: 'shop', name: 'cut' };
-  await enterSnapshot(reader, cut, {
+  await enterSnapshot(reader, [cut], {
     snapshotName: rows[0]?.name ?? '',
     snapshot: rows[0]?.snapshot ?? '',
   });
-  await expect(assertNotRewritten(reader, cut)).rejects.toMatchObject({ code: 'table_changed' });
-  await assertNotRewritten(reader, TABLE);
+  await expect(assertNotRewritten(reader, [cut])).rejects.toMatchObject({ code: 'table_changed' });
+  await assertNotRewritten(reader, [TABLE]);
   await reader.query('rollback');
   await holder.query('rollback');
 });

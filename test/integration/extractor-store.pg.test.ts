@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { finishChunk, releaseChunk, renewChunk } from '../../services/extractor/store/chunk-run.ts';
-import { claimChunk } from '../../services/extractor/store/claim-chunk.ts';
+import { finishChunks, releaseChunks, renewChunks } from '../../services/extractor/store/chunk-run.ts';
+import { type ClaimedChunk, claimChunks } from '../../services/extractor/store/claim-chunk.ts';
 import { type ClaimedExport, claimExport } from '../../services/extractor/store/claim-export.ts';
 import { endCancelledExports, failExport } from '../../services/extractor/store/end-export.ts';
 import {
-  addChunk,
+  addChunks,
   finishPlanning,
   readStanding,
   recordSnapshot,
@@ -65,10 +65,18 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
   });
   for (let chunk = 0; chunk < chunkCount; chunk += 1) {
     const planned = { resource: 'orders', chunk, lowerKey: null, upperKey: null, rows: 10 };
-    await addChunk(pool, claimed, 'snapshot-1', planned);
+    await addChunks(pool, claimed, 'snapshot-1', [planned]);
   }
   return claimed;
 }
+
+/** One by one, as large chunks are. */
+const claimChunk = async (owner: string) =>
+  (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
+const renewChunk = (chunk: ClaimedChunk, rows: number) => renewChunks(pool, [chunk], [rows]);
+const finishChunk = (chunk: ClaimedChunk, rows: number) => finishChunks(pool, [chunk], [rows]);
+const releaseChunk = (chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }) =>
+  releaseChunks(pool, [chunk], how);
 
 const expireLeases = () =>
   pool.query(`update exports set lease_expires_at = now() - interval '1 second';
@@ -99,10 +107,10 @@ test('exports of all accounts have a limit of their own', async () => {
 test('extractors that claim at once never get the same chunk, and each try has its own number', async () => {
   await addExports('acme', ['e1']);
   await startRun(12);
-  const claimed = await Promise.all(Array.from({ length: 20 }, (_, index) => claimChunk(pool, `o${index}`)));
+  const claimed = await Promise.all(Array.from({ length: 20 }, (_, index) => claimChunk(`o${index}`)));
   const tries = claimed.flatMap((one) => one ?? []);
   const rest = [];
-  for (let one = await claimChunk(pool, 'late'); one !== undefined; one = await claimChunk(pool, 'late')) {
+  for (let one = await claimChunk('late'); one !== undefined; one = await claimChunk('late')) {
     rest.push(one);
   }
   const all = [...tries, ...rest];
@@ -118,7 +126,7 @@ test('chunks are claimed from the export that has the fewest being read', async 
   await startRun(3);
   await startRun(3);
   const claimed = [];
-  for (let turn = 0; turn < 4; turn += 1) claimed.push((await claimChunk(pool, 'one'))?.exportId);
+  for (let turn = 0; turn < 4; turn += 1) claimed.push((await claimChunk('one'))?.exportId);
   expect(claimed).toEqual(['e1', 'e2', 'e1', 'e2']);
 });
 
@@ -126,29 +134,29 @@ test('an export with a limit of rows a second is read chunk by chunk', async () 
   await addExports('acme', ['e1']);
   await pool.query(`update exports set request = '{"max_rows_per_second": 1000}'`);
   await startRun(2);
-  const first = await claimChunk(pool, 'one');
-  expect(await claimChunk(pool, 'two')).toBeUndefined();
+  const first = await claimChunk('one');
+  expect(await claimChunk('two')).toBeUndefined();
   if (first === undefined) throw new Error('no chunk');
-  await finishChunk(pool, first, 10);
-  expect(await claimChunk(pool, 'two')).toMatchObject({ chunk: 1 });
+  await finishChunk(first, 10);
+  expect(await claimChunk('two')).toMatchObject({ chunk: 1 });
 });
 
 test('a reader whose lease ran out can finish nothing, and progress never goes down', async () => {
   await addExports('acme', ['e1']);
   await startRun(1);
-  const lost = await claimChunk(pool, 'one');
+  const lost = await claimChunk('one');
   if (lost === undefined) throw new Error('no chunk');
-  expect(await renewChunk(pool, lost, 8)).toBe(true);
+  expect(await renewChunk(lost, 8)).toBe(true);
   await expireLeases();
-  const again = await claimChunk(pool, 'two');
+  const again = await claimChunk('two');
   if (again === undefined) throw new Error('the lost chunk was not claimed');
   expect(again.attempt).toBeGreaterThan(lost.attempt);
   expect(again.tries).toBe(2);
-  expect(await renewChunk(pool, lost, 9)).toBe(false);
-  expect(await finishChunk(pool, lost, 10)).toBe(false);
-  expect(await renewChunk(pool, again, 1)).toBe(true);
+  expect(await renewChunk(lost, 9)).toBe(false);
+  expect(await finishChunk(lost, 10)).toBe(false);
+  expect(await renewChunk(again, 1)).toBe(true);
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '8' });
-  expect(await finishChunk(pool, again, 10)).toBe(true);
+  expect(await finishChunk(again, 10)).toBe(true);
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '10' });
 });
 
@@ -160,9 +168,9 @@ test('a chunk that is given back is not held against it, unless said so', async 
     [true, 1],
     [true, 2],
   ] as const) {
-    const chunk = await claimChunk(pool, 'one');
+    const chunk = await claimChunk('one');
     expect(chunk?.tries).toBe(tries);
-    if (chunk !== undefined) await releaseChunk(pool, chunk, { delayMs: -1, isCounted });
+    if (chunk !== undefined) await releaseChunk(chunk, { delayMs: -1, isCounted });
   }
 });
 
@@ -170,15 +178,45 @@ test('chunks finished at once are all in the sum', async () => {
   await addExports('acme', ['e1']);
   await startRun(10);
   const chunks = [];
-  for (let turn = 0; turn < 10; turn += 1) chunks.push(await claimChunk(pool, 'one'));
-  await Promise.all(chunks.map((chunk) => chunk && finishChunk(pool, chunk, 10)));
+  for (let turn = 0; turn < 10; turn += 1) chunks.push(await claimChunk('one'));
+  await Promise.all(chunks.map((chunk) => chunk && finishChunk(chunk, 10)));
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '100' });
+});
+
+test('small chunks are claimed together, within the limits, and end together', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(6);
+  const lot = await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 35 });
+  expect(lot?.map(({ chunk }) => chunk)).toEqual([0, 1, 2]);
+  const rest = await claimChunks(pool, 'two', { maxChunks: 2, maxRows: 100 });
+  expect(rest?.map(({ chunk }) => chunk)).toEqual([3, 4]);
+  if (lot === undefined || rest === undefined) throw new Error('nothing to claim');
+  expect(await renewChunks(pool, lot, [1, 2, 3])).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '6' });
+  await pool.query("update export_chunks set lease_owner = 'thief' where chunk = 1");
+  expect(await finishChunks(pool, lot, [10, 10, 10])).toBe(false);
+  expect(await finishChunks(pool, rest, [10, 10])).toBe(true);
+  const { rows } = await pool.query("select chunk from export_chunks where state = 'extracted' order by 1");
+  expect(rows.map(({ chunk }) => chunk)).toEqual([3, 4]);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '26' });
+});
+
+test('a chunk that was tried before is claimed alone', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(4);
+  const lot = await claimChunks(pool, 'one', { maxChunks: 2, maxRows: 100 });
+  if (lot === undefined) throw new Error('nothing to claim');
+  await releaseChunks(pool, lot, { delayMs: -1, isCounted: true });
+  const claimed = [];
+  for (let turn = 0; turn < 3; turn += 1)
+    claimed.push((await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 100 }))?.map(({ chunk }) => chunk));
+  expect(claimed).toEqual([[0], [1], [2, 3]]);
 });
 
 test('a lost run is started anew without its chunks, and its holder can add none', async () => {
   await addExports('acme', ['e1']);
   const first = await startRun(2);
-  const reading = await claimChunk(pool, 'reader');
+  const reading = await claimChunk('reader');
   await expireLeases();
   const second = await claim('two');
   expect(second).toMatchObject({ id: 'e1', runCount: 2 });
@@ -186,16 +224,16 @@ test('a lost run is started anew without its chunks, and its holder can add none
   expect(await renewExport(pool, first)).toBe(false);
   expect(await readStanding(pool, first)).toEqual({ state: 'lost' });
   const planned = { resource: 'orders', chunk: 2, lowerKey: null, upperKey: null, rows: 1 };
-  expect(await addChunk(pool, first, 'snapshot-1', planned)).toBe(false);
-  expect(reading && (await finishChunk(pool, reading, 10))).toBe(false);
-  expect(await claimChunk(pool, 'reader')).toBeUndefined();
+  expect(await addChunks(pool, first, 'snapshot-1', [planned])).toBe(false);
+  expect(reading && (await finishChunk(reading, 10))).toBe(false);
+  expect(await claimChunk('reader')).toBeUndefined();
 });
 
 test('a run that is read and sealed is not started anew when its holder dies', async () => {
   await addExports('acme', ['e1']);
   const run = await startRun(1);
-  const chunk = await claimChunk(pool, 'reader');
-  if (chunk !== undefined) await finishChunk(pool, chunk, 10);
+  const chunk = await claimChunk('reader');
+  if (chunk !== undefined) await finishChunk(chunk, 10);
   await finishPlanning(pool, run);
   await pool.query("update exports set sealed_lsn = '0/3'");
   await expireLeases();
@@ -237,14 +275,14 @@ test('an export ends as failed once, and never after it has ended or is being ca
 test('a cancelling export ends once neither its holder nor a reader holds it', async () => {
   await addExports('acme', ['e1']);
   const run = await startRun(1);
-  const chunk = await claimChunk(pool, 'reader');
+  const chunk = await claimChunk('reader');
   await pool.query("update exports set status = 'cancelling'");
   expect(await readStanding(pool, run)).toEqual({ state: 'cancelling' });
   expect(await endCancelledExports(pool)).toEqual([]);
   await releaseExport(pool, run, { delayMs: 0, isCounted: true });
   expect(await endCancelledExports(pool)).toEqual([]);
-  expect(chunk && (await renewChunk(pool, chunk, 1))).toBe(false);
-  if (chunk !== undefined) await releaseChunk(pool, chunk, { delayMs: 0, isCounted: false });
+  expect(chunk && (await renewChunk(chunk, 1))).toBe(false);
+  if (chunk !== undefined) await releaseChunk(chunk, { delayMs: 0, isCounted: false });
   const ended = await Promise.all([endCancelledExports(pool), endCancelledExports(pool)]);
   expect(ended.flat()).toEqual(['e1']);
   expect(await statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });

@@ -195,7 +195,7 @@ function watchReadiness(): { log: Log; ready: Promise<void> } {
 async function createTopics(env: Record<string, string>): Promise<void> {
   const topics = topicsOf(env.TOPIC_PREFIX ?? '', await loadCatalog(env.CATALOG ?? ''));
   const wanted = topics.declarations.filter(({ name }) => !name.includes('.rows.'));
-  await withAdmin(env.KAFKA_BROKERS ?? '', (admin) => ensureTopics(admin, wanted));
+  await withAdmin(env.KAFKA_BROKERS ?? '', async (admin) => void (await ensureTopics(admin, wanted)));
 }
 
 async function deleteTopics(brokers: string, prefix: string): Promise<void> {

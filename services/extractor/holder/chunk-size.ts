@@ -29,13 +29,20 @@ export function rowsPerChunk({ bytes, rowCount }: TableSize, chunkBytes: number)
   return Math.min(MAX_ROWS, Math.max(minRows, Math.round(chunkBytes / rowBytes)));
 }
 
-export async function readTableSize(session: SourceSession, table: TableName): Promise<TableSize> {
+/** The sizes of several tables in one statement, in their order. */
+export async function readTableSizes(
+  session: SourceSession,
+  tables: readonly TableName[],
+): Promise<readonly TableSize[]> {
   const { rows } = await session.query(
-    `select sum(pg_table_size(c.oid))::text as bytes, sum(c.reltuples)::bigint::text as row_count
-     from pg_class c
-     where c.relkind = 'r' and c.oid in (
-       select $1::regclass union select relid from pg_partition_tree($1::regclass))`,
-    [quoteTable(table)],
+    `select coalesce(sum(pg_table_size(c.oid)), 0)::text as bytes, coalesce(sum(c.reltuples)::bigint, -1)::text as row_count
+     from unnest($1::regclass[]) with ordinality as w(oid, place)
+     left join lateral (
+       select w.oid as relid union select p.relid from pg_partition_tree(w.oid) p
+     ) part on true
+     left join pg_class c on c.oid = part.relid and c.relkind = 'r'
+     group by w.place order by w.place`,
+    [tables.map(quoteTable)],
   );
-  return { bytes: Number(rows[0]?.bytes ?? 0), rowCount: Number(rows[0]?.row_count ?? -1) };
+  return rows.map(({ bytes, row_count: rowCount }) => ({ bytes: Number(bytes), rowCount: Number(rowCount) }));
 }

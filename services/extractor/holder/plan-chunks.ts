@@ -1,4 +1,4 @@
-import { type KeyBounds, keysQuery } from '../chunk-queries.ts';
+import { countsQuery, type KeyBounds, keysQuery } from '../chunk-queries.ts';
 import type { RowSelection } from '../row-selection.ts';
 import type { SourceSession } from '../source-session.ts';
 
@@ -41,4 +41,29 @@ export async function* planChunks(
     lowerKey = upperKey;
   }
   await session.query('close tandem_keys');
+}
+
+/** What is planned of one resource, and with how many rows in a chunk. */
+export interface PlannedResource {
+  readonly selection: RowSelection;
+  readonly rowsPerChunk: number;
+}
+
+/**
+ * Plans several resources whose rows probably are one chunk each, in one statement: round trips are what small resources cost.
+ * No rows make no chunks. Of a resource that has more than one chunk of rows the plan is undefined, and nothing was cut.
+ */
+export async function planSmall(
+  session: SourceSession,
+  planned: readonly PlannedResource[],
+): Promise<readonly (readonly ChunkPlan[] | undefined)[]> {
+  const { text, values } = countsQuery(
+    planned.map(({ selection, rowsPerChunk }) => ({ selection, limit: rowsPerChunk + 1 })),
+  );
+  const { rows } = await session.query(text, values);
+  return planned.map(({ rowsPerChunk }, index) => {
+    const rowCount = Number(rows[0]?.[`n${index}`]);
+    if (rowCount > rowsPerChunk) return undefined;
+    return rowCount === 0 ? [] : [{ chunk: 0, lowerKey: null, upperKey: null, rows: rowCount }];
+  });
 }

@@ -17,7 +17,7 @@ import { readReferences } from '../references.ts';
 import type { OpenSourceSession, SourceSession } from '../source-session.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 import {
-  addChunk,
+  addChunks,
   type ExportStanding,
   finishPlanning,
   finishRun,
@@ -28,9 +28,8 @@ import { readFeedState } from '../store/feed-state.ts';
 import { readRecordingState, startRecording } from '../store/recorded-from.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../table-forms.ts';
 import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
-import { readTableSize, rowsPerChunk } from './chunk-size.ts';
 import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
-import { planChunks } from './plan-chunks.ts';
+import { planByKeys, planResources } from './plan-resources.ts';
 import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
 import { createSettleWatch } from './settle-watch.ts';
 import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
@@ -183,25 +182,33 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const delta = base && (await openDelta(claim, base, byEvents));
   const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
   const references = request.includeRelated ? await readReferences(holder, resources) : [];
+  const selections = resources.map((resource) => ({
+    resource,
+    request,
+    accountSourceId: claim.accountSourceId,
+    references,
+  }));
+  const byKeys = delta ?? past;
+  const groups =
+    byKeys === undefined
+      ? planResources(holder, selections, config.chunkBytes)
+      : planByKeys(holder, selections, config.chunkBytes, byKeys);
   let chunkCount = 0;
   let rowCount = 0;
-  for (const resource of resources) {
-    const chunksBefore = chunkCount;
-    const perChunk = rowsPerChunk(await readTableSize(holder, resource.table), config.chunkBytes);
-    const selection = { resource, request, accountSourceId: claim.accountSourceId, references };
-    const plans = (delta ?? past)?.plan(selection, perChunk) ?? planChunks(holder, selection, perChunk);
-    for await (const plan of plans) {
-      signal.throwIfAborted();
-      await addPlanned(run, held, { resource: resource.name, ...plan }, deps);
-      chunkCount += 1;
-      rowCount += plan.rows;
-      await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
+  const withRows = new Set<string>();
+  for await (const { chunks, areWhole } of groups) {
+    signal.throwIfAborted();
+    await addPlanned(run, held, chunks, deps);
+    chunkCount += chunks.length;
+    for (const { resource, rows } of chunks) {
+      withRows.add(resource);
+      rowCount += rows;
     }
-    // Readers describe the tables that have rows. A file without rows has its columns all the same.
-    if (chunkCount === chunksBefore) {
-      await deps.resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder, resources);
-    }
+    if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
   }
+  // Readers describe the tables that have rows. A file without rows has its columns all the same.
+  const withoutRows = resources.filter(({ name }) => !withRows.has(name));
+  await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
   await ours(finishPlanning(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   await assertSameTypes(sealing, resources, config.publicationName, tableForms);
@@ -281,13 +288,14 @@ function createWait(run: RunHandle, bell: Doorbell, sessions: readonly SourceSes
 async function addPlanned(
   { claim }: RunHandle,
   held: HeldSnapshot,
-  planned: PlannedChunk,
+  chunks: readonly PlannedChunk[],
   { control, bells, announceChunk }: RunExportDeps,
 ): Promise<void> {
-  await ours(addChunk(control, claim, held.name, planned));
+  await ours(addChunks(control, claim, held.name, chunks));
   bells.chunks.ring();
-  const { resource, chunk } = planned;
-  announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });
+  for (const { resource, chunk } of chunks) {
+    announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });
+  }
 }
 
 /** Turns a fenced write that found the run to be another's into the end of this one. */

@@ -8,24 +8,24 @@ import { readChunkKeys } from '../delta/delta-keys.ts';
 import { LeaseLostError, StoppingError } from '../extraction-errors.ts';
 import { judgeFailure, MAX_GIVE_WAYS, type Verdict } from '../judge-failure.ts';
 import { startPulse } from '../pulse.ts';
-import { finishChunk, releaseChunk, renewChunk } from '../store/chunk-run.ts';
-import { type ClaimedChunk, claimChunk } from '../store/claim-chunk.ts';
+import { finishChunks, releaseChunks, renewChunks } from '../store/chunk-run.ts';
+import { type ChunkLot, type ClaimedChunk, claimChunks } from '../store/claim-chunk.ts';
 import { failExport } from '../store/end-export.ts';
-import { type CopyChunkDeps, copyChunk } from './copy-chunk.ts';
+import { type CopyLotDeps, copyLot } from './copy-lot.ts';
 import type { RowProducers } from './row-producers.ts';
 
 export interface ReadChunksConfig {
-  /** Chunks that this process reads at once. */
+  /** Lots of chunks that this process reads at once. */
   readonly maxChunks: number;
   readonly chunkTimeoutMs: number;
 }
 
-export interface ReadChunksDeps extends Pick<CopyChunkDeps, 'openSession' | 'catalog' | 'resourceRows'> {
+export interface ReadChunksDeps
+  extends Pick<CopyLotDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf'> {
   readonly control: Pool;
   readonly producers: RowProducers;
   readonly bells: Bells;
   readonly log: Log;
-  topicOf(resource: string): CopyChunkDeps['topic'];
   announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
 }
 
@@ -39,36 +39,34 @@ const RETRY_DELAY_MS = 2_000;
 
 /** Claims chunks of running exports and reads them. */
 export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
-  return createWorkPool<ClaimedChunk>({
+  return createWorkPool<ChunkLot>({
     name: 'chunk-reader',
     maxUnits: config.maxChunks,
     idleMs: IDLE_MS,
     bell: deps.bells.chunks,
     log: deps.log,
-    claim: () => claimChunk(deps.control, owner),
-    work: (chunk, stopping) => readOne(chunk, stopping, config, deps),
+    claim: () => claimChunks(deps.control, owner),
+    work: (lot, stopping) => readLot(lot, stopping, config, deps),
   });
 }
 
-async function readOne(
-  chunk: ClaimedChunk,
+async function readLot(
+  lot: ChunkLot,
   stopping: AbortSignal,
   config: ReadChunksConfig,
   deps: ReadChunksDeps,
 ): Promise<void> {
   const { control, bells } = deps;
-  const { exportId, resource, chunk: number, attempt } = chunk;
-  const log = deps.log.child({ exportId, resource, chunk: number, attempt });
+  const [first] = lot;
+  const { exportId, resource, chunk: number, attempt } = first;
+  const log = deps.log.child({ exportId, resource, chunk: number, attempt, chunkCount: lot.length });
   const over = new AbortController();
   const abort = (reason: unknown) => over.abort(reason);
   const stop = () => abort(new StoppingError('the extractor stops'));
   stopping.addEventListener('abort', stop, { once: true });
-  let rowsRead = 0;
+  const rowsRead = lot.map(() => 0);
   const pulse = startPulse({
-    beat: async () =>
-      (await renewChunk(control, chunk, rowsRead))
-        ? undefined
-        : new LeaseLostError('the chunk is no longer ours'),
+    beat: async () => ((await renewChunks(control, lot, rowsRead)) ? undefined : lostError()),
     onOver: abort,
     onMiss: (error) => log.warn('chunk.renewal_missed', { error }),
   });
@@ -77,32 +75,31 @@ async function readOne(
   try {
     if (stopping.aborted) stop();
     over.signal.throwIfAborted();
-    if (chunk.tries > MAX_TRIES) {
-      await failChunk(chunk, exhausted(chunk), log, deps);
+    if (first.tries > MAX_TRIES) {
+      await failChunk(first, exhausted(first), log, deps);
       return;
     }
-    const rowCount = await deps.producers.use((producer) =>
-      copyChunk(chunk, over.signal, abort, {
+    const rowCounts = await deps.producers.use((producer) =>
+      copyLot(lot, over.signal, abort, {
         ...deps,
         producer,
-        topic: deps.topicOf(resource),
         chunkTimeoutMs: config.chunkTimeoutMs,
         readKeys: (claimed) => readChunkKeys(control, claimed),
         readImages: (claimed) => readChunkImages(control, claimed),
-        onProgress: (count) => {
-          rowsRead = count;
+        onProgress: (index, count) => {
+          rowsRead[index] = count;
         },
       }),
     );
     await pulse.stop();
-    if (!(await finishChunk(control, chunk, rowCount)))
-      throw new LeaseLostError('the chunk is no longer ours');
+    if (!(await finishChunks(control, lot, rowCounts))) throw lostError();
+    const rowCount = rowCounts.reduce((sum, count) => sum + count, 0);
     log.info('chunk.extracted', { rowCount, durationMs: Date.now() - startedAtMs });
-    deps.announceExtracted(chunk, rowCount);
+    for (const [index, chunk] of lot.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
     bells.ringChange();
   } catch (thrown) {
     // Once the try was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
-    await endTry(chunk, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+    await endTry(lot, over.signal.aborted ? over.signal.reason : thrown, log, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
     unlisten();
@@ -110,24 +107,28 @@ async function readOne(
   }
 }
 
-/** If the store can't be reached either, the lease runs out and the chunk is claimed again. */
-async function endTry(chunk: ClaimedChunk, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
-  const judged = judgeFailure(error, [chunk.resource]);
+const lostError = () => new LeaseLostError('the chunks are no longer ours');
+
+/** If the store can't be reached either, the lease runs out and the chunks are claimed again. */
+async function endTry(lot: ChunkLot, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
+  const [first] = lot;
+  const { tries } = first;
+  const judged = judgeFailure(error, [...new Set(lot.map(({ resource }) => resource))]);
   // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
-  const verdict = judged.kind === 'give-way' && chunk.tries >= MAX_GIVE_WAYS ? judged.failure : judged;
+  const verdict = judged.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? judged.failure : judged;
   try {
     if (verdict.kind === 'fail') {
-      await failChunk(chunk, verdict, log, deps, error);
+      await failChunk(first, verdict, log, deps, error);
     } else if (verdict.kind === 'retry') {
       const report = verdict.isForeseen ? log.warn : log.error;
-      report('chunk.try_lost', { error, tries: chunk.tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunk(deps.control, chunk, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+      report('chunk.try_lost', { error, tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
     } else if (verdict.kind === 'give-way') {
-      log.warn('chunk.gave_way', { error, tries: chunk.tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunk(deps.control, chunk, { delayMs: RETRY_DELAY_MS, isCounted: true });
+      log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: true });
     } else {
       log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
-      await releaseChunk(deps.control, chunk, { delayMs: 0, isCounted: false });
+      await releaseChunks(deps.control, lot, { delayMs: 0, isCounted: false });
     }
   } catch (cause) {
     log.warn('chunk.release_failed', { error: cause });

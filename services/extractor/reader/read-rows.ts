@@ -55,8 +55,10 @@ export function readRows(
     },
   );
   // A connection that stands still settles nothing, nor does one that is not read from.
-  signal.addEventListener('abort', () => fail(signal.reason), { once: true });
+  const onAbort = () => fail(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  const forget = () => signal.removeEventListener('abort', onAbort);
   // Whoever reads awaits it later, after a failure elsewhere perhaps not at all.
-  done.catch(() => undefined);
+  done.then(forget, forget);
   return { done, pause: tap.pause, resume: tap.resume };
 }

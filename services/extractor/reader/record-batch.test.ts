@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { RecordBatch } from './record-batch.ts';
+import { LotBatch } from './lot-batch.ts';
+import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
 type Encode = { encode(): Promise<{ buffer: Buffer }> };
 
@@ -22,19 +23,19 @@ interface PlainRecord {
   headers: Record<string, string>;
 }
 
-function add(batch: RecordBatch, { key, value, headers }: PlainRecord): void {
-  batch.add({
-    key,
-    value: { bytes: value, length: value.length },
-    headers: {
-      write(out) {
-        const entries = Object.entries(headers);
-        writeInteger(out, entries.length);
-        for (const text of entries.flat()) writeString(out, text);
-      },
+const toKafkaRecord = ({ key, value, headers }: PlainRecord): KafkaRecord => ({
+  key,
+  value: { bytes: value, length: value.length },
+  headers: {
+    write(out) {
+      const entries = Object.entries(headers);
+      writeInteger(out, entries.length);
+      for (const text of entries.flat()) writeString(out, text);
     },
-  });
-}
+  },
+});
+
+const add = (batch: RecordBatch, record: PlainRecord) => batch.add(toKafkaRecord(record));
 
 const RECORDS: PlainRecord[] = [
   { key: '["1"]', value: Buffer.from([0, 1, 2]), headers: { export: 'exp_1', seq: '0' } },
@@ -47,16 +48,17 @@ const RECORDS: PlainRecord[] = [
   })),
 ];
 
-/** The produce request as kafkajs makes it, but for the two timestamps of now and the checksum over them. */
-async function requestOf(messages: object[]): Promise<Buffer> {
-  const groups = groupMessagesPerPartition({
-    topic: 'rows',
+const groupsOf = (topic: string, messages: object[]) =>
+  groupMessagesPerPartition({
+    topic,
     partitionMetadata: [{}],
     messages,
     partitioner: ({ message }) => message.partition,
   });
-  expect(Object.keys(groups)).toEqual(['4']);
-  const group = groups['4'] ?? [];
+
+/** The produce request as kafkajs makes it, but for the two timestamps of now and the checksum over them. */
+async function requestOf(messages: object[]): Promise<Buffer> {
+  const group = groupsOf('rows', messages)['4'] ?? [];
   const topicData = [{ topic: 'rows', partitions: [{ partition: 4, firstSequence: 9, messages: group }] }];
   const { buffer } = await produceRequest({ acks: -1, timeout: 1_000, topicData }).encode();
   expect(group.length).toBe(RECORDS.length);
@@ -74,8 +76,8 @@ function withoutTimes(request: Buffer): Buffer {
 test('a batch makes the same request, byte for byte, as plain messages', async () => {
   const batch = new RecordBatch(4);
   for (const record of RECORDS) add(batch, record);
-  expect((batch.toMessages() as object[]).find(() => true)).toBeUndefined();
-  const ours = await requestOf(batch.toMessages());
+  expect((toMessages([batch]) as object[]).find(() => true)).toBeUndefined();
+  const ours = await requestOf(toMessages([batch]));
   const plain = await requestOf(RECORDS.map((record) => ({ ...record, partition: 4 })));
   expect(withoutTimes(ours).equals(withoutTimes(plain))).toBe(true);
 });
@@ -86,7 +88,38 @@ test('a batch can be encoded again for a retry, and used again after it was sent
   batch.reset();
   expect(batch.byteCount).toBe(0);
   for (const record of RECORDS) add(batch, record);
-  const messages = batch.toMessages();
+  const messages = toMessages([batch]);
   const [first, again] = [await requestOf(messages), await requestOf(messages)];
   expect(withoutTimes(first).equals(withoutTimes(again))).toBe(true);
+});
+
+test('records of several partitions and topics go out in one request, each in its place and order', async () => {
+  const first = { topic: 'a', partition: 4 };
+  const places = [first, { topic: 'a', partition: 1 }, { topic: 'b', partition: 4 }];
+  const batch = new LotBatch();
+  batch.add({
+    ...toKafkaRecord({ key: 'sent', value: Buffer.from('before'), headers: {} }),
+    place: first,
+  });
+  batch.reset();
+  expect([batch.byteCount, batch.recordCount]).toEqual([0, 0]);
+  for (const [index, record] of RECORDS.entries()) {
+    batch.add({ ...toKafkaRecord(record), place: places[index % 3] ?? first });
+  }
+  const sent = new Map(
+    batch.toTopicMessages().map(({ topic, messages }) => [topic, groupsOf(topic, messages)]),
+  );
+  expect([...sent.keys()]).toEqual(['a', 'b']);
+  for (const [index, { topic, partition }] of places.entries()) {
+    const alone = new RecordBatch(partition);
+    for (const record of RECORDS.filter((_, at) => at % 3 === index)) add(alone, record);
+    const group = sent.get(topic)?.[partition] ?? [];
+    const encode = async (messages: object[]) => {
+      const topicData = [{ topic: 'rows', partitions: [{ partition, firstSequence: 0, messages }] }];
+      return (await produceRequest({ acks: -1, timeout: 1_000, topicData }).encode()).buffer;
+    };
+    const expected = groupsOf(topic, toMessages([alone]))[partition] ?? [];
+    expect(withoutTimes(await encode(group)).equals(withoutTimes(await encode(expected)))).toBe(true);
+  }
+  expect(batch.recordCount).toBe(RECORDS.length);
 });

@@ -73,23 +73,35 @@ export class RecordBatch implements Batch<KafkaRecord> {
     this.#recordCount = 0;
   }
 
+  get partition(): number {
+    return this.#partition;
+  }
+
   /**
-   * Stands in for an array of messages in `producer.send`. It has what kafkajs calls on one: `find` looks for messages
-   * without a value, `reduce` groups by partition, and `map` first asks for timestamps and then for encoded records, of which
-   * the first one here holds all bytes and the others are not there. A test compares the request with that of plain messages.
+   * Stands in for the messages of one partition. kafkajs calls `map`, first for timestamps and then for encoded records, of which
+   * the first one here holds all bytes and the others are not there.
    */
-  toMessages(): Message[] {
+  toPartitionMessages(): object {
     const all = this.#records.bytes.subarray(0, this.#records.length);
     const length = this.#recordCount;
-    const messages = {
+    return {
       length,
-      find: () => undefined,
-      reduce: () => ({ [this.#partition]: messages }),
       map: (toResult: (message: Message, index: number) => unknown) =>
         isEncoded(toResult(EMPTY_MESSAGE, 0)) ? onlyFirst(encoded(all), length) : [],
     };
-    return messages as unknown as Message[];
   }
+}
+
+/**
+ * Stands in for an array of messages of one topic, whose partitions are given, each once. It has what kafkajs calls on one: `find`
+ * looks for messages without a value, `reduce` groups by partition. A test compares the request with that of plain messages.
+ */
+export function toMessages(batches: readonly RecordBatch[]): Message[] {
+  const messages = {
+    find: () => undefined,
+    reduce: () => Object.fromEntries(batches.map((batch) => [batch.partition, batch.toPartitionMessages()])),
+  };
+  return messages as unknown as Message[];
 }
 
 const NO_ATTRIBUTES = 0;

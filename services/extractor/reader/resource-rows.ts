@@ -44,6 +44,13 @@ export interface ResourceRowsSource {
     session: SourceSession,
     family?: readonly Resource[],
   ): Promise<ResourceRows>;
+  /** The same for several resources, by name; their schemas are registered side by side. */
+  ofAll(
+    run: string,
+    resources: readonly Resource[],
+    session: SourceSession,
+    family: readonly Resource[],
+  ): Promise<ReadonlyMap<string, ResourceRows>>;
 }
 
 /** A run's chunks come close together, and there are few runs at once. */
@@ -53,7 +60,7 @@ const MAX_RUNS = 16;
 interface RunTables {
   readonly tables: readonly TableDescription[];
   readonly types: Types;
-  readonly rows: Map<string, ResourceRows>;
+  readonly rows: Map<string, Promise<ResourceRows>>;
 }
 
 /** Describes a run's tables together, and registers the schema of each when it is asked for. */
@@ -114,14 +121,29 @@ export function createResourceRows(
     return described;
   }
 
+  function rowsOf(resource: Resource, ofRun: RunTables): Promise<ResourceRows> {
+    const known = ofRun.rows.get(resource.name);
+    if (known !== undefined) return known;
+    const rows = toRows(resource, ofRun);
+    ofRun.rows.set(resource.name, rows);
+    rows.catch(() => ofRun.rows.delete(resource.name));
+    return rows;
+  }
+
   return {
     async of(run, resource, session, family = [resource]) {
-      const ofRun = await runOf(run, resource, session, family);
-      const known = ofRun.rows.get(resource.name);
-      if (known !== undefined) return known;
-      const rows = await toRows(resource, ofRun);
-      ofRun.rows.set(resource.name, rows);
-      return rows;
+      return rowsOf(resource, await runOf(run, resource, session, family));
+    },
+    async ofAll(run, resources, session, family) {
+      const runsOf: RunTables[] = [];
+      for (const resource of resources) runsOf.push(await runOf(run, resource, session, family));
+      const all = await Promise.all(
+        resources.map(async (resource, index) => {
+          const ofRun = runsOf[index] as RunTables;
+          return [resource.name, await rowsOf(resource, ofRun)] as const;
+        }),
+      );
+      return new Map(all);
     },
   };
 }

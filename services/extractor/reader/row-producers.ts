@@ -1,23 +1,23 @@
 import type { Kafka, Producer } from 'kafkajs';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { RecordBatch } from './record-batch.ts';
+import type { LotBatch } from './lot-batch.ts';
 
-/** Sends one chunk's rows, in order. */
+/** Sends the rows of one lot of chunks, in order. */
 export interface RowProducer {
   /** Resolves once every in-sync replica has the records. @throws kafkajs's errors after its own retries */
-  send(topic: string, batch: RecordBatch): Promise<void>;
+  send(batch: LotBatch): Promise<void>;
 }
 
 /**
- * One producer for each chunk that is being read: kafkajs's idempotent producer has one request a broker under way,
- * so a shared one would make chunks wait for each other.
+ * One producer for each lot that is being read: kafkajs's idempotent producer has one request a broker under way,
+ * so a shared one would make lots wait for each other.
  */
 export interface RowProducers extends AsyncDisposable {
   /** Lends a connected producer. One that failed is not lent again, since its sequence numbers may have a gap. */
   use<T>(work: (producer: RowProducer) => Promise<T>): Promise<T>;
 }
 
-/** About ten seconds; a longer outage gives the chunk back, and it is read again from its start. */
+/** About ten seconds; a longer outage gives the chunks back, and they are read again from their start. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 2_000, retries: 8 };
 
 export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
@@ -31,8 +31,8 @@ export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
       try {
         await producer.connect();
         const result = await work({
-          async send(topic, batch) {
-            await producer.send({ topic, messages: batch.toMessages() });
+          async send(batch) {
+            await producer.sendBatch({ topicMessages: batch.toTopicMessages() });
           },
         });
         idle.push(producer);

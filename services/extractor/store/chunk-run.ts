@@ -1,25 +1,35 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import type { ClaimedChunk } from './claim-chunk.ts';
+import type { ChunkLot } from './claim-chunk.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
-/** Fences a statement: `$1` to `$5` are those of `fence`. */
-const HELD = `c.export_id = $1 and c.resource = $2 and c.chunk = $3 and c.attempt = $4 and c.lease_owner = $5
-  and c.state = 'reading'`;
+/** The lot's chunks; `$1` to `$5` are those of `fence`, `$6` is a number for each chunk. */
+const OURS = `unnest($4::text[], $5::int[], $6::bigint[]) as n(resource, chunk, rows)
+  join export_chunks c on c.export_id = $1 and c.resource = n.resource and c.chunk = n.chunk
+    and c.attempt = $2 and c.lease_owner = $3 and c.state = 'reading'`;
 
-const fence = ({ exportId, resource, chunk, attempt, owner }: ClaimedChunk) => [
-  exportId,
-  resource,
-  chunk,
-  attempt,
-  owner,
-];
+/** Whoever changes several chunks locks them in this order, so that no two wait for each other. */
+const LOCKED = 'order by c.resource, c.chunk for no key update of c';
 
-const RENEW = `
-update export_chunks c set lease_expires_at = now() + $6 * interval '1 second', rows_extracted = $7
-from exports e
-where ${HELD} and e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt`;
+/** Fences a statement. */
+const HELD = `
+with held as (
+  select c.resource, c.chunk, n.rows from ${OURS}
+  join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
+  ${LOCKED}
+)`;
+
+const IS_HELD = 'c.export_id = $1 and c.resource = h.resource and c.chunk = h.chunk';
+
+const fence = (lot: ChunkLot) => {
+  const [{ exportId, attempt, owner }] = lot;
+  return [exportId, attempt, owner, lot.map(({ resource }) => resource), lot.map(({ chunk }) => chunk)];
+};
+
+const RENEW = `${HELD}
+update export_chunks c set lease_expires_at = now() + $7 * interval '1 second', rows_extracted = h.rows
+from held h where ${IS_HELD}`;
 
 /** Never goes down, also when a chunk is read again. */
 const SUM_EXTRACTED = `
@@ -28,52 +38,58 @@ update exports set rows_extracted = greatest(rows_extracted,
 where id = $1 and status = 'running'`;
 
 /**
- * Renews the lease and shows progress.
+ * Renews the leases and shows progress, in rows of each chunk.
  *
- * @returns false when the try is over: the export was cancelled or ended, or another process has the chunk
+ * @returns false when the try is over: the export was cancelled or ended, or another process has a chunk
  */
-export async function renewChunk(db: Queryable, claim: ClaimedChunk, rowCount: number): Promise<boolean> {
+export async function renewChunks(
+  db: Queryable,
+  lot: ChunkLot,
+  rowCounts: readonly number[],
+): Promise<boolean> {
   const renewed = await db.query({
-    name: 'renew_chunk',
+    name: 'renew_chunks',
     text: RENEW,
-    values: [...fence(claim), LEASE_SECONDS, rowCount],
+    values: [...fence(lot), rowCounts, LEASE_SECONDS],
   });
-  if (renewed.rowCount !== 1) return false;
-  await db.query({ name: 'sum_extracted', text: SUM_EXTRACTED, values: [claim.exportId] });
+  if (renewed.rowCount !== lot.length) return false;
+  await db.query({ name: 'sum_extracted', text: SUM_EXTRACTED, values: [lot[0].exportId] });
   return true;
 }
 
+/** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
+const FINISH = `${HELD}
+update export_chunks c set state = 'extracted', rows_extracted = h.rows, lease_owner = null, lease_expires_at = null
+from held h where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
+
 /**
- * All rows are acknowledged. The export's row is locked first, so that of two chunks finished at once the second sees
+ * All rows are acknowledged. The export's row is locked first, so that of two lots finished at once the second sees
  * the first's rows in the sum.
  *
  * @returns false when the try is no longer this reader's; nothing is changed then
  */
-export function finishChunk(pool: Pool, claim: ClaimedChunk, rowCount: number): Promise<boolean> {
+export function finishChunks(pool: Pool, lot: ChunkLot, rowCounts: readonly number[]): Promise<boolean> {
   return inTransaction(pool, async (db) => {
-    await db.query("select from exports where id = $1 and status = 'running' for update", [claim.exportId]);
-    const finished = await db.query(
-      `update export_chunks c set state = 'extracted', rows_extracted = $6, lease_owner = null, lease_expires_at = null
-       from exports e
-       where ${HELD} and e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt`,
-      [...fence(claim), rowCount],
-    );
-    if (finished.rowCount !== 1) return false;
-    await db.query(SUM_EXTRACTED, [claim.exportId]);
+    const [{ exportId }] = lot;
+    await db.query("select from exports where id = $1 and status = 'running' for update", [exportId]);
+    const finished = await db.query(FINISH, [...fence(lot), rowCounts]);
+    if (finished.rowCount !== lot.length) return false;
+    await db.query(SUM_EXTRACTED, [exportId]);
     return true;
   });
 }
 
-/** Gives the chunk back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against it. */
-export async function releaseChunk(
+/** Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them. */
+export async function releaseChunks(
   db: Queryable,
-  claim: ClaimedChunk,
+  lot: ChunkLot,
   { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
 ): Promise<void> {
   await db.query(
-    `update export_chunks c set state = 'planned', tries = c.tries - $7, rows_extracted = 0, lease_owner = null,
-       lease_expires_at = now() + $6 * interval '1 millisecond'
-     where ${HELD}`,
-    [...fence(claim), delayMs, isCounted ? 0 : 1],
+    `with held as (select c.resource, c.chunk from ${OURS} ${LOCKED})
+     update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, lease_owner = null,
+       lease_expires_at = now() + $7 * interval '1 millisecond'
+     from held h where ${IS_HELD}`,
+    [...fence(lot), lot.map(() => 0), delayMs, isCounted ? 0 : 1],
   );
 }

@@ -25,16 +25,30 @@ export interface ClaimedChunk {
   readonly request: unknown;
 }
 
+/** Chunks of one run that are read in one pass, in order of resource and number: a large one alone, small ones together. */
+export type ChunkLot = readonly [ClaimedChunk, ...ClaimedChunk[]];
+
+export interface LotLimits {
+  readonly maxChunks: number;
+  /** Of all chunks together; a single chunk may have more. */
+  readonly maxRows: number;
+}
+
+/** What a pass costs beside its rows (a session, a transaction, a request) is shared by so many; they are locked and leased together. */
+export const LOT_LIMITS: LotLimits = { maxChunks: 25, maxRows: 5_000 };
+
 /**
- * `wanted` looks without locking; the export's row is then updated first and the chunk's last, which is the order in which
- * a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds the chunk taken.
+ * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in
+ * which a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds them taken.
  *
- * An export with a limit of rows a second is read chunk by chunk, because each reader paces itself alone. Two that claim in
- * the same moment may read two chunks at once.
+ * A chunk that was tried before is claimed alone, so that what is wrong with it is held against no other.
+ *
+ * An export with a limit of rows a second is read lot by lot, because each reader paces itself alone. Two that claim in
+ * the same moment may read two lots at once.
  */
-const CLAIM_CHUNK = `
-with wanted as (
-  select c.export_id, c.resource, c.chunk
+const CLAIM_CHUNKS = `
+with first as (
+  select c.export_id, c.run_attempt, c.resource, c.chunk, c.tries
   from export_chunks c
   join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
   where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
@@ -47,9 +61,19 @@ with wanted as (
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
     ), e.created_at, c.resource, c.chunk
   limit 1
+), candidates as (
+  select c.export_id, c.resource, c.chunk, row_number() over in_order as place, sum(c.rows_planned) over in_order as rows_so_far
+  from first f
+  join export_chunks c on c.export_id = f.export_id and c.run_attempt = f.run_attempt
+    and (c.resource, c.chunk) >= (f.resource, f.chunk)
+  where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
+    and (c.tries = 0 and f.tries = 0 or (c.resource, c.chunk) = (f.resource, f.chunk))
+  window in_order as (order by c.resource, c.chunk)
+), wanted as (
+  select * from candidates where place = 1 or (place <= $3 and rows_so_far <= $4)
 ), counted as (
   update exports e set attempt = e.attempt + 1
-  from wanted w where e.id = w.export_id and e.status = 'running'
+  from first f where e.id = f.export_id and e.status = 'running'
   returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.resources, e.account_id
 ), claimed as (
   update export_chunks c
@@ -65,7 +89,8 @@ with wanted as (
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
 from (select 1) one
 left join claimed c on true
-left join accounts a on a.id = c.account_id`;
+left join accounts a on a.id = c.account_id
+order by c.resource, c.chunk`;
 
 interface ClaimRow {
   export_id: string | null;
@@ -89,19 +114,25 @@ interface ClaimRow {
 const MAX_RACES = 5;
 
 /**
- * Claims a chunk that waits, or whose reader died, of the export that has the fewest being read; undefined when there is
+ * Claims chunks that wait, or whose reader died, of the export that has the fewest being read; undefined when there are
  * none. Never two processes get the same try.
  */
-export async function claimChunk(db: Queryable, owner: string): Promise<ClaimedChunk | undefined> {
+export async function claimChunks(
+  db: Queryable,
+  owner: string,
+  { maxChunks, maxRows }: LotLimits = LOT_LIMITS,
+): Promise<ChunkLot | undefined> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const { rows } = await db.query<ClaimRow>({
-      name: 'claim_chunk',
-      text: CLAIM_CHUNK,
-      values: [owner, LEASE_SECONDS],
+      name: 'claim_chunks',
+      text: CLAIM_CHUNKS,
+      values: [owner, LEASE_SECONDS, maxChunks, maxRows],
     });
-    const row = rows[0];
-    if (row === undefined || row.wanted_count === '0') return undefined;
-    if (row.export_id !== null) return toChunk(row, row.export_id, owner);
+    const [first, ...others] = rows.flatMap((row) =>
+      row.export_id === null ? [] : [toChunk(row, row.export_id, owner)],
+    );
+    if (first !== undefined) return [first, ...others];
+    if ((rows[0]?.wanted_count ?? '0') === '0') return undefined;
   }
   return undefined;
 }

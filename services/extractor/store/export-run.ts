@@ -97,25 +97,26 @@ export interface PlannedChunk {
  * The share lock waits for a claim of the export that is going on, and then sees its run: a chunk of a lost run is never
  * put among those of the next.
  */
-const ADD_CHUNK = `
+const ADD_CHUNKS = `
 insert into export_chunks
   (export_id, resource, chunk, run_attempt, state, snapshot_name, lower_key, upper_key, rows_planned)
-select e.id, $4, $5, e.run_attempt, 'planned', $6, $7, $8, $9
-from (select id, run_attempt from exports where ${HELD} for share) e`;
+select e.id, p.resource, p.chunk, e.run_attempt, 'planned', $4, p."lowerKey", p."upperKey", p.rows
+from (select id, run_attempt from exports where ${HELD} for share) e,
+  json_to_recordset($5::json) as p("resource" text, "chunk" integer, "lowerKey" text[], "upperKey" text[], "rows" bigint)`;
 
-/** @returns false when the run is no longer this holder's */
-export async function addChunk(
+/** @returns false when the run is no longer this holder's; nothing is added then */
+export async function addChunks(
   db: Queryable,
   claim: ClaimedExport,
   snapshotName: string,
-  { resource, chunk, lowerKey, upperKey, rows }: PlannedChunk,
+  chunks: readonly PlannedChunk[],
 ): Promise<boolean> {
   const { rowCount } = await db.query({
-    name: 'add_chunk',
-    text: ADD_CHUNK,
-    values: [...fence(claim), resource, chunk, snapshotName, lowerKey, upperKey, rows],
+    name: 'add_chunks',
+    text: ADD_CHUNKS,
+    values: [...fence(claim), snapshotName, JSON.stringify(chunks)],
   });
-  return rowCount === 1;
+  return rowCount === chunks.length;
 }
 
 /** All chunks of all resources are there. @returns false when the run is no longer this holder's */

@@ -12,6 +12,7 @@ import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts'
 import type { DeletedKeys } from '../store/deleted-keys.ts';
 import type { ResourceParts } from '../store/list-parts.ts';
 import { readScope, selectColumns } from './export-scope.ts';
+import { inStages } from './in-stages.ts';
 import { keyLines } from './key-lines.ts';
 import { archiveManifestText, type DescribedResource, manifestText } from './manifest.ts';
 import { createResourceFile, type ResourceFile, readParts } from './resource-file.ts';
@@ -55,34 +56,50 @@ export async function assembleExport(
   const partsByResource = await listParts(exportId);
   await markAssembly(storage, exportId);
   await using folder = scratch.open(exportId);
-  const context = { signal, scratchPath: (name: string) => folder.path(name) };
+  const contextOf = (scratchName: string) => ({
+    signal,
+    scratchPath: (name: string) => folder.path(`${scratchName}-${name}`),
+  });
+  const works = claim.resources.map((resource) => {
+    const parts = partsByResource.get(resource) ?? withoutRows(resource);
+    return { resource, parts, bytes: parts.parts.reduce((sum, part) => sum + part.bytes, 0) };
+  });
   const described = new Map<string, DescribedResource>();
 
-  /** One after the other, each to be read before the next is asked for. */
-  async function* makeFiles(): AsyncGenerator<Making> {
-    for (const resource of claim.resources) {
-      const parts = partsByResource.get(resource) ?? withoutRows(resource);
-      const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), scope.fields);
-      const title = scope.changesSince === null ? resource : `${resource}.changed`;
-      const lines = readParts(storage, parts, signal);
-      const file = createResourceFile(title, lines, parts, shape, output, context);
-      yield { ...file, resource, shape };
-      described.set(resource, { shape, columnsAsText: file.columnsAsText() });
-      if (scope.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
-    }
+  /** Of one resource, one after the other, each to be read before the next is asked for. */
+  async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
+    const context = contextOf(resource);
+    const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), scope.fields);
+    const title = scope.changesSince === null ? resource : `${resource}.changed`;
+    const lines = readParts(storage, parts, signal);
+    const file = createResourceFile(title, lines, parts, shape, output, context);
+    yield { ...file, resource, shape };
+    described.set(resource, { shape, columnsAsText: file.columnsAsText() });
+    if (scope.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
+  }
+
+  async function* makeAllFiles(): AsyncGenerator<Making> {
+    for (const { resource, parts } of works) yield* makeFiles(resource, parts);
   }
 
   const files: ExportFile[] = [];
   if (output.isArchive) {
-    files.push(await storeArchive(storage, exportId, makeFiles(), output, described, context));
+    const context = contextOf('.archive');
+    files.push(await storeArchive(storage, exportId, makeAllFiles(), output, described, context));
   } else {
-    for await (const file of makeFiles()) {
-      const path = exportFilePath(exportId, file.name);
-      await storeFile(storage, path, file.bytes);
-      files.push({ ...file.facts(), path });
-    }
+    const stored = await inStages(works, async ({ resource, parts }) => {
+      const ofResource: ExportFile[] = [];
+      for await (const file of makeFiles(resource, parts)) {
+        const path = exportFilePath(exportId, file.name);
+        await storeFile(storage, path, file.bytes);
+        ofResource.push({ ...file.facts(), path });
+      }
+      return ofResource;
+    });
+    files.push(...stored.flat());
   }
-  await storeText(storage, manifestPath(exportId), manifestText(claim, output, files, described));
+  const inOrder = new Map(claim.resources.flatMap((name) => pairOf(name, described.get(name))));
+  await storeText(storage, manifestPath(exportId), manifestText(claim, output, files, inOrder));
   return files;
 }
 
@@ -138,6 +155,10 @@ async function storeArchive(
   const { bytes } = await storeFile(storage, path, hashed());
   const rows = members.reduce((sum, member) => sum + member.rows, 0);
   return { name: ARCHIVE_NAME, resource: null, rows, bytes, sha256: hash.digest('hex'), path, members };
+}
+
+function pairOf(name: string, found: DescribedResource | undefined): [string, DescribedResource][] {
+  return found === undefined ? [] : [[name, found]];
 }
 
 async function* single(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -51,7 +51,7 @@ export interface BatchWriterDeps {
   /** Greatest number of chunks that may be open in this process; each has a file open. */
   readonly maxOpenChunks: number;
   readonly openChunkCount: () => number;
-  readonly onWritten: (chunkTry: ChunkTry, rowCount: number) => Promise<void>;
+  readonly onWritten: (chunkTry: ChunkTry, rowCount: number) => void;
   readonly onFailed: (chunkTry: ChunkTry) => void;
   readonly log: Log;
 }
@@ -226,7 +226,7 @@ export class BatchWriter {
     lane.chunks.remove(open);
     this.#stale.add(chunkTry);
     log.info('chunk.written', { ...chunkTry, rows, bytes });
-    await whileBeating(hold.heartbeat, () => onWritten(chunkTry, rows));
+    onWritten(chunkTry, rows);
   }
 
   #flush(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<boolean> {

@@ -1,6 +1,7 @@
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { GROUP_SETTINGS, runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
+import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
@@ -11,8 +12,11 @@ import type { Lanes } from './lanes.ts';
 // cost memory and garbage collection and are no faster.
 const MAX_FETCH_BYTES = 4 * 1024 * 1024;
 const MAX_PARTITION_BYTES = 1024 * 1024;
-/** While one batch waits for a sync or for the control store, others are decoded. */
-const CONCURRENT_PARTITIONS = 4;
+/**
+ * While one batch waits for a sync or for the control store, others are decoded; of many small chunks mostly such waits are left.
+ * Each may hold a part's buffer.
+ */
+const CONCURRENT_PARTITIONS = 12;
 
 export interface RowConsumerDeps {
   readonly kafka: Kafka;
@@ -22,6 +26,12 @@ export interface RowConsumerDeps {
   readonly lanes: Lanes;
   readonly writer: BatchWriter;
   readonly log: Log;
+}
+
+interface BatchOffset extends Pick<EachBatchPayload, 'commitOffsetsIfNecessary'> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
 }
 
 export interface RowConsumer extends Worker {
@@ -49,6 +59,19 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
     maxBytesPerPartition: MAX_PARTITION_BYTES,
   });
 
+  /** Batches of many partitions end about the same time. */
+  const commitOffset = createGather(async (offsets: readonly BatchOffset[]) => {
+    const byTopic = Map.groupBy(offsets, ({ topic }) => topic);
+    // All batches are of the same member; a call outside of a batch would be tried again also when the group rebalances.
+    await offsets[0]?.commitOffsetsIfNecessary({
+      topics: [...byTopic].map(([topic, of]) => ({
+        topic,
+        partitions: of.map(({ partition, offset }) => ({ partition, offset })),
+      })),
+    });
+    return offsets;
+  });
+
   async function eachBatch({ batch, heartbeat, isRunning, commitOffsetsIfNecessary }: EachBatchPayload) {
     const { topic, partition } = batch;
     const lane = lanes.of(topic, partition, resourceByTopic.get(topic) ?? topic);
@@ -57,9 +80,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
       lane.chunks.advanceTo(BigInt(batch.lastOffset()) + 1n);
       const floor = lane.chunks.floor();
       if (floor <= lane.committed) return;
-      await commitOffsetsIfNecessary({
-        topics: [{ topic, partitions: [{ partition, offset: String(floor) }] }],
-      });
+      await commitOffset({ topic, partition, offset: String(floor), commitOffsetsIfNecessary });
       lane.committed = floor;
     });
   }

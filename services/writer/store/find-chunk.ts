@@ -10,23 +10,39 @@ export interface CurrentChunk {
   readonly fields: readonly string[] | null;
 }
 
-/** @returns undefined unless this try is the one that counts, and is not written yet */
-export async function findCurrentChunk(
+const TRIES = `unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
+                  with ordinality as t (export_id, resource, chunk, attempt, place)`;
+
+const toArrays = (tries: readonly ChunkTry[]) => [
+  tries.map(({ exportId }) => exportId),
+  tries.map(({ resource }) => resource),
+  tries.map(({ chunk }) => chunk),
+  tries.map(({ attempt }) => attempt),
+];
+
+/** In the order of the tries. Undefined for one that does not count, or is written already. */
+export async function findOpenChunks(
   db: Queryable,
-  { exportId, resource, chunk, attempt }: ChunkTry,
-): Promise<CurrentChunk | undefined> {
-  const { rows } = await db.query<{ rows_planned: string; format: string | null; fields: string[] | null }>({
-    name: 'find_current_chunk',
-    text: `select c.rows_planned, e.request->>'format' as format,
-             nullif(e.request->'fields', 'null') as fields
-           from export_chunks c join exports e on e.id = c.export_id
-           where c.export_id = $1 and c.resource = $2 and c.chunk = $3 and c.attempt = $4
-             and c.rows_written is null and e.status = 'running'`,
-    values: [exportId, resource, chunk, attempt],
+  tries: readonly ChunkTry[],
+): Promise<(CurrentChunk | undefined)[]> {
+  const { rows } = await db.query<{
+    rows_planned: string | null;
+    format: string | null;
+    fields: string[] | null;
+  }>({
+    name: 'find_open_chunks',
+    text: `select case when e.id is not null then c.rows_planned end as rows_planned, e.request->>'format' as format,
+                  nullif(e.request->'fields', 'null') as fields
+           from ${TRIES}
+           left join export_chunks c on (c.export_id, c.resource, c.chunk, c.attempt)
+                                      = (t.export_id, t.resource, t.chunk, t.attempt) and c.rows_written is null
+           left join exports e on e.id = c.export_id and e.status = 'running'
+           order by place`,
+    values: toArrays(tries),
   });
-  const row = rows[0];
-  if (row === undefined) return undefined;
-  return { rowsPlanned: Number(row.rows_planned), format: row.format, fields: row.fields };
+  return rows.map(({ rows_planned: rowsPlanned, format, fields }) =>
+    rowsPlanned === null ? undefined : { rowsPlanned: Number(rowsPlanned), format, fields },
+  );
 }
 
 /** Of many tries at once: whether each still counts, in their order. */
@@ -38,18 +54,12 @@ export async function findCurrentChunks(
     name: 'find_current_chunks',
     text: `select coalesce(c.rows_written is null and e.status = 'running', false) as is_current,
                   coalesce(c.state = 'extracted', false) as is_extracted
-           from unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
-                  with ordinality as t (export_id, resource, chunk, attempt, place)
+           from ${TRIES}
            left join export_chunks c on (c.export_id, c.resource, c.chunk, c.attempt)
                                       = (t.export_id, t.resource, t.chunk, t.attempt)
            left join exports e on e.id = c.export_id
            order by place`,
-    values: [
-      tries.map(({ exportId }) => exportId),
-      tries.map(({ resource }) => resource),
-      tries.map(({ chunk }) => chunk),
-      tries.map(({ attempt }) => attempt),
-    ],
+    values: toArrays(tries),
   });
   return rows.map((row) => ({ isCurrent: row.is_current, isExtracted: row.is_extracted }));
 }
