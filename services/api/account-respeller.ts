@@ -49,7 +49,8 @@ export async function respellAccounts({ pool, source, catalog, log }: RespellerD
         log.error('account.spelled_twice', {
           ...said,
           text: spelling.text,
-          remedy: 'another account has this text; move the customer there, this one is refused',
+          remedy:
+            'another account has this text, so this account is refused: move the customer to the other account',
         });
     }
     afterId = page.at(-1)?.id ?? '';

@@ -21,8 +21,7 @@ export async function requireDeltaBase(
   retention: Retention,
 ): Promise<void> {
   if (accountId === null) {
-    const detail =
-      'is for one account: changes of records whose account Tandem does not know are not recorded';
+    const detail = 'is for one account only: Tandem does not record changes of unknown accounts';
     throw invalid([{ pointer: POINTER, detail }]);
   }
   await startAfterExport(db, accountId, exportId, POINTER, retention);

@@ -37,7 +37,7 @@ export function docsPageOf(document: Json, urls: Pick<PublicUrls, 'path'>): stri
 <h1>${escapeHtml(info.title)} API <small class="t">${escapeHtml(info.version)}</small></h1>
 <p>${escapeHtml(info.description)}</p>
 <p>Send <code>Authorization: Bearer &lt;key&gt;</code>. Errors are problem documents (RFC 9457) with a
-<code>code</code> for programs and a <code>request_id</code> for support. The same as data:
+<code>code</code> for programs and a <code>request_id</code> for support. The same document as JSON:
 <a href="${escapeHtml(urls.path('/openapi.json'))}">openapi.json</a>.</p>
 ${sections.join('\n')}<h2>schemas</h2>${schemas.join('\n')}</html>`;
 }
@@ -59,7 +59,7 @@ function pathHtml(path: string, item: Record<string, Operation>): string {
 <span class="t">${escapeHtml(operation.summary)}</span></summary>
 ${scope === undefined ? '' : `<p class="t">scope: ${escapeHtml(scope === '' ? 'operator' : scope)}</p>`}
 ${rows.length === 0 ? '' : `<table>${rows.join('')}</table>`}${body === undefined ? '' : `<p>Body</p>${jsonHtml(body)}`}
-<p>Answers</p><table>${answers.join('')}</table></details>`;
+<p>Responses</p><table>${answers.join('')}</table></details>`;
     })
     .join('');
 }

@@ -21,7 +21,7 @@ export function createFeedGuard(watch: Pick<SlotWatch, 'latest'>): FeedGuard {
       if (watch.latest()?.state !== 'refuse') return;
       throw new AppError(
         'feed_behind',
-        'New exports and bulk operations are refused for now, because the change feed is too far behind. Try again later.',
+        'The change feed is too far behind, so new exports and bulk jobs are refused. Try again later.',
         { retryAfterSeconds: RETRY_AFTER_SECONDS },
       );
     },

@@ -40,7 +40,7 @@ export function judgeStall(
   if (feedAgeSeconds < stallAfterSeconds) return undefined;
   return {
     reason: 'not_moving',
-    detail: 'the feed has not moved: look at the logs of capture and dispatcher, and whether Kafka runs',
+    detail: 'the feed has not moved: read the logs of capture and dispatcher, and check that Kafka runs',
   };
 }
 

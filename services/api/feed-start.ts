@@ -87,14 +87,14 @@ export async function startAfterExport(
   if (handOff === undefined || job.start_lsn === null || job.snapshot === null) {
     throw new AppError(
       'conflict',
-      `The export ${exportId} is ${job.status}; a feed can go on only from a completed one.`,
+      `The export ${exportId} is ${job.status}. A feed can start only after a completed export.`,
       { extra: { export_status: job.status } },
     );
   }
   // The feed may have lagged when the snapshot was taken, so that events it needs are older than it: hence the day.
   const keptSinceMs = retention.nowMs - (retention.eventRetentionDays - 1) * DAY_MS;
   if (Date.parse(job.snapshot.taken_at) < keptSinceMs) {
-    const detail = `the export is older than the events that are kept (${retention.eventRetentionDays} days); take a new one`;
+    const detail = `the export is older than the retained events (${retention.eventRetentionDays} days); create a new export`;
     throw invalid([{ pointer, detail }]);
   }
   return { cursor: endOf(parseLsn(job.start_lsn)), handOff };
@@ -128,10 +128,10 @@ export async function startSince(
     return { cursor: position, handOff: undefined };
   }
   if (moment === undefined) {
-    throw invalid([{ pointer, detail: 'must be a moment with a zone, an event ID or a position' }]);
+    throw invalid([{ pointer, detail: 'must be a timestamp with a zone, an event ID or a position' }]);
   }
   if (moment < BigInt(retention.nowMs - retention.eventRetentionDays * DAY_MS) * 1_000n) {
-    const detail = `is older than the events that are kept (${retention.eventRetentionDays} days)`;
+    const detail = `is older than the retained events (${retention.eventRetentionDays} days)`;
     throw invalid([{ pointer, detail }]);
   }
   const first = await findFirstEventSince(db, accountId, formatInstant(moment));
@@ -148,7 +148,7 @@ async function requireKnown(
   retention: Retention,
 ): Promise<void> {
   if (!(await isKept(db, accountId, position, retention))) {
-    throw invalid([{ pointer, detail: 'is older than the events that are kept' }]);
+    throw invalid([{ pointer, detail: 'is older than the retained events' }]);
   }
   const settled = await findSettledLsn(db);
   const newest = await findNewestEvent(db, accountId);

@@ -34,7 +34,7 @@ export function openApiOf(
     components: {
       schemas: components,
       securitySchemes: {
-        key: { type: 'http', scheme: 'bearer', description: "An account's key, or the operator's." },
+        key: { type: 'http', scheme: 'bearer', description: 'The key of an account or of the operator.' },
       },
     },
   };
@@ -43,7 +43,7 @@ export function openApiOf(
 function operationOf(route: Route, reader: Reader, components: Json): Json {
   const { query, body } = schemasOf(route, reader);
   const problem = {
-    description: 'What went wrong.',
+    description: 'The problem.',
     content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
   };
   return {

@@ -28,8 +28,7 @@ export async function requirePastMoment(
   if (errors.length > 0) throw invalid(errors);
 }
 
-const OF_ONE_ACCOUNT =
-  'is for one account: changes of records whose account Tandem does not know are not recorded';
+const OF_ONE_ACCOUNT = 'is for one account only: Tandem does not record changes of unknown accounts';
 
 async function recordingError(
   db: Queryable,
@@ -45,6 +44,6 @@ async function recordingError(
   const row = rows[0];
   if (row === undefined || row.is_recorded) return undefined;
   return row.recorded_from === null
-    ? "is before the account's changes are recorded, which begins once an extractor runs"
-    : `is before ${row.recorded_from}, from when on the account's changes are recorded`;
+    ? "is before the recording of the account's changes, which begins once an extractor runs"
+    : `is before ${row.recorded_from}, when the recording of the account's changes began`;
 }

@@ -131,7 +131,7 @@ export function createSourceFacts(
     async resolveFields(names, fields) {
       const [resource, ...others] = named(names);
       if (resource === undefined || others.length > 0) {
-        const detail = `are of one resource, and this export has ${names.join(', ')}: take one of them, without related ones`;
+        const detail = `are for one resource, and this export has ${names.join(', ')}: export one of them, without include_related`;
         throw invalid([{ pointer: '/fields', detail }]);
       }
       const tables = await describe([resource]);
@@ -156,8 +156,8 @@ export function createSourceFacts(
       });
       if (without.length === 0) return;
       const detail =
-        `is not possible for ${without.map(({ name }) => name).join(', ')}, whose old rows are not logged: leave them out, or ` +
-        'have the operator set as_of: true in the catalog and run source prepare';
+        `is not possible for ${without.map(({ name }) => name).join(', ')}, whose old rows are not in the WAL: omit them, or ` +
+        'ask the operator to set as_of: true in the catalog and run source prepare';
       throw invalid([{ pointer: '/as_of', detail }]);
     },
     async requireFindableKeys(names, pointer) {
@@ -172,7 +172,7 @@ export function createSourceFacts(
             );
       });
       if (faults.length === 0) return;
-      const detail = `is not possible for ${faults.join('; ')}: export its present state instead, or leave it out`;
+      const detail = `is not possible for ${faults.join('; ')}: export its present state instead, or omit it`;
       throw invalid([{ pointer, detail }]);
     },
     async accountText(sourceId) {
@@ -187,7 +187,7 @@ export function createSourceFacts(
 }
 
 function notAnswering(what: string): AppError {
-  return new AppError('unavailable', `The source database does not answer, so ${what} can not be checked.`, {
+  return new AppError('unavailable', `The source database does not respond, so ${what} cannot be checked.`, {
     retryAfterSeconds: REST_MS / 1_000,
   });
 }

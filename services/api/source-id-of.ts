@@ -9,8 +9,8 @@ export async function sourceIdOf(db: Queryable, accountId: string): Promise<stri
   if (account.twin_of !== null) {
     throw new AppError(
       'conflict',
-      `The account ${accountId} stands for the same records as ${account.twin_of}, and its changes are recorded there: ` +
-        'the operator has to give a key of that account.',
+      `The account ${accountId} has the same records as ${account.twin_of}, which records their changes: ` +
+        'ask the operator for a key of that account.',
     );
   }
   return account.source_id;

@@ -37,12 +37,14 @@ export const bulkJobSchema = z
     created_at: moment,
     started_at: moment
       .nullable()
-      .meta({ description: 'When its items were fixed: it is pending before, and running from here on.' }),
+      .meta({
+        description: 'Time at which the item list was complete. The job is pending before and running after.',
+      }),
     last_updated_at: moment,
     ended_at: moment.nullable(),
-    eta_seconds: count.nullable().meta({ description: 'Null while paused, or too early to tell.' }),
+    eta_seconds: count.nullable().meta({ description: 'Null while paused and until a rate is known.' }),
     quota: z.strictObject({
-      limit: count.nullable().meta({ description: 'Items a period of the account; null: any number.' }),
+      limit: count.nullable().meta({ description: 'Items per period of the account. Null: unlimited.' }),
       used: count,
       remaining: count.nullable(),
       resets_at: moment,
@@ -52,14 +54,15 @@ export const bulkJobSchema = z
     ),
     error_summary: z.array(z.strictObject({ code: z.string(), count })),
     queue_position: count.optional().meta({
-      description:
-        'While it waits for its turn: 1 is the next of this account. Absent while its items are listed.',
+      description: 'Position in the queue of the account: 1 starts next. Absent while the items are listed.',
     }),
     pause_reason: z.enum(['requested', 'quota', 'handler', 'feed']).optional().meta({
       description:
-        '`handler`: its handler is away; `feed`: the change feed is too far behind. These and `quota` end by themselves, `requested` when it is resumed.',
+        '`handler`: the handler is unavailable. `feed`: the change feed is too far behind. `quota`: the quota is used up. These three end without a request. `requested`: ends with a resume.',
     }),
-    resumes_at: moment.optional().meta({ description: 'Of a job that waits for quota or for its handler.' }),
+    resumes_at: moment
+      .optional()
+      .meta({ description: 'Time of the next attempt of a job that waits for its quota or its handler.' }),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: 'BulkOperation' });
@@ -70,7 +73,7 @@ export const itemResultSchema = z
     status: itemStatusSchema,
     code: z.string().optional(),
     message: z.string().optional(),
-    line: count.optional().meta({ description: 'Of the file of IDs.' }),
+    line: count.optional().meta({ description: 'Line in the file of IDs.' }),
     at: moment,
   })
   .meta({ id: 'BulkItemResult' });
@@ -103,10 +106,10 @@ export const bulkDryRunSchema = z
 export const bulkFileSchema = z
   .strictObject({
     file_id: z.string(),
-    items: count.meta({ description: 'Lines that are not blank, without the header.' }),
+    items: count.meta({ description: 'Non-blank lines without the header.' }),
     ids: count.meta({
       description:
-        'Lines that can be an ID, of `resource` where the upload names it. The others become failed items.',
+        'Lines that are valid IDs, of `resource` where the upload gives it. Other lines become failed items.',
     }),
     bad_lines: z
       .array(
@@ -116,11 +119,8 @@ export const bulkFileSchema = z
           detail: z.string(),
         }),
       )
-      .meta({ description: `The first ${MAX_BAD_LINES} lines that can be no ID.` }),
-    header: z
-      .string()
-      .optional()
-      .meta({ description: 'The first line, where it is the name of a key column.' }),
+      .meta({ description: `The first ${MAX_BAD_LINES} lines that are not valid IDs.` }),
+    header: z.string().optional().meta({ description: 'The first line, if it is the name of a key column.' }),
     bytes: count,
     created_at: moment,
     expires_at: moment,

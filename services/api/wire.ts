@@ -10,7 +10,7 @@ export const accountSchema = z
   .strictObject({
     id: z.string(),
     name: z.string(),
-    source_id: z.string().meta({ description: "The account column's value, as PostgreSQL writes it." }),
+    source_id: z.string().meta({ description: 'Value of the account column in its PostgreSQL text form.' }),
     limits: z.strictObject({
       max_running_exports: z.int(),
       max_running_bulk_operations: z.int(),
@@ -18,13 +18,15 @@ export const accountSchema = z
         items: z
           .int()
           .nullable()
-          .meta({ description: 'That may be processed in a period; null: any number.' }),
+          .meta({ description: 'Items that may be processed per period. Null: unlimited.' }),
         period: z
           .union([
             z.enum(['month', 'week', 'day']),
             z.strictObject({ seconds: z.int(), starting_at: moment }),
           ])
-          .meta({ description: 'Of the calendar in UTC, or so many seconds each, counted from a moment.' }),
+          .meta({
+            description: 'A calendar period in UTC, or periods of a fixed length counted from a start.',
+          }),
       }),
     }),
     created_at: moment,
@@ -43,7 +45,7 @@ export const keySchema = z
   .meta({ id: 'Key' });
 
 export const newKeySchema = keySchema
-  .extend({ key: z.string().meta({ description: 'Shown once.' }) })
+  .extend({ key: z.string().meta({ description: 'Shown only in this response.' }) })
   .meta({ id: 'NewKey' });
 
 export const auditSchema = z
@@ -51,7 +53,9 @@ export const auditSchema = z
     id: z.string(),
     at: moment,
     account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
-    actor: z.string().meta({ description: 'operator, the ID of a key, or link: whoever had the URL.' }),
+    actor: z
+      .string()
+      .meta({ description: 'operator, the ID of a key, or link: a request with a presigned URL.' }),
     action: z.string(),
     subject_id: z.string(),
     details: z.record(z.string(), z.unknown()),
@@ -65,14 +69,14 @@ const archiveMemberSchema = z
 export const exportFileSchema = z
   .strictObject({
     name: z.string(),
-    resource: z.string().nullable().meta({ description: 'Null: an archive of all resources.' }),
+    resource: z.string().nullable().meta({ description: 'Null: archive of all resources.' }),
     rows: count,
     bytes: count,
     sha256: z.string(),
-    content_url: z.string().meta({ description: 'Needs the key; redirects to a fresh presigned URL.' }),
-    url: z.string().meta({ description: 'Presigned: needs no key, and works until url_expires_at.' }),
+    content_url: z.string().meta({ description: 'Requires the key. Redirects to a new presigned URL.' }),
+    url: z.string().meta({ description: 'Presigned URL. Requires no key. Valid until url_expires_at.' }),
     url_expires_at: moment,
-    members: z.array(archiveMemberSchema).optional().meta({ description: 'What is in an archive.' }),
+    members: z.array(archiveMemberSchema).optional().meta({ description: 'Files of the archive.' }),
   })
   .meta({ id: 'ExportFile' });
 
@@ -92,12 +96,16 @@ export const exportSchema = z
     date_range: z.strictObject({ from: moment, to: moment, field: z.string().nullable() }).nullable(),
     fields: z.array(z.string()).nullable(),
     changes_since: z.string().nullable(),
-    as_of: moment.nullable().meta({ description: 'The past moment that it is of; null: the present.' }),
-    max_rows_per_second: count.nullable().meta({ description: 'Null: as fast as they come.' }),
+    as_of: moment
+      .nullable()
+      .meta({ description: 'Time of the exported state. Null: the time of the snapshot.' }),
+    max_rows_per_second: count.nullable().meta({ description: 'Null: unlimited.' }),
     rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
     progress: z.number().min(0).max(1),
-    eta_seconds: count.nullable().meta({ description: 'Null until there is something to go on.' }),
-    queue_position: count.optional().meta({ description: 'While pending: 1 is the next of this account.' }),
+    eta_seconds: count.nullable().meta({ description: 'Null until a rate is known.' }),
+    queue_position: count
+      .optional()
+      .meta({ description: 'Position in the queue of the account while pending: 1 starts next.' }),
     created_at: moment,
     started_at: moment.nullable(),
     completed_at: moment.nullable(),
@@ -136,38 +144,37 @@ export const webhookSchema = z
     description: z.string().nullable(),
     headers: z.record(z.string(), z.string()),
     max_in_flight: z.int(),
-    rate_limit: z.int().nullable().meta({ description: 'Requests a second.' }),
+    rate_limit: z.int().nullable().meta({ description: 'Requests per second.' }),
     batch: batchSchema,
     order: orderSchema,
     held_by: z.string().nullable().meta({
-      description:
-        'With order strict: the event that has failed and is retried, behind which all others wait.',
+      description: 'With order strict: ID of the failed event that is retried. All later events wait for it.',
     }),
     status: z.enum(['active', 'paused', 'disabled']),
     status_reason: z.string().nullable(),
     start: z.unknown(),
-    position: z.string().meta({ description: 'Every event up to here is done.' }),
+    position: z.string().meta({ description: 'All events up to this position are delivered or given up.' }),
     failures_in_row: count,
     failing_since: moment.nullable(),
     resting_until: moment.nullable(),
-    secret_count: count.meta({ description: 'More than one while an old secret still signs.' }),
+    secret_count: count.meta({ description: 'Number of secrets that sign. More than one after a rotation.' }),
     created_at: moment,
     updated_at: moment,
   })
   .meta({ id: 'Webhook' });
 
 export const webhookWithSecretSchema = webhookSchema
-  .extend({ secret: z.string().meta({ description: 'whsec_…, shown once.' }) })
+  .extend({ secret: z.string().meta({ description: 'The secret (whsec_…). Shown only in this response.' }) })
   .meta({ id: 'WebhookWithSecret' });
 
 export const attemptSchema = z
   .strictObject({
     id: z.string(),
-    event_id: z.string().meta({ description: 'Of the event, or of the first of a batch.' }),
+    event_id: z.string().meta({ description: 'ID of the event, or of the first event of the batch.' }),
     batch: z
       .strictObject({ id: z.string(), event_count: count, last_event_id: z.string() })
       .nullable()
-      .meta({ description: 'Null when the event was sent by itself.' }),
+      .meta({ description: 'Null: the request held one event.' }),
     attempt: z.int(),
     started_at: moment,
     duration_ms: count,
@@ -183,8 +190,12 @@ export const webhookTestSchema = z
     webhook_id: z.string(),
     started_at: moment.optional(),
     duration_ms: count.optional(),
-    status: z.int().nullable().optional().meta({ description: 'Null when there was no answer.' }),
-    outcome: z.string().meta({ description: 'delivered, failed, the class of an error, or under_way.' }),
+    status: z
+      .int()
+      .nullable()
+      .optional()
+      .meta({ description: 'HTTP status of the response. Null without a response.' }),
+    outcome: z.string().meta({ description: 'delivered, failed, an error class, or under_way.' }),
     excerpt: z.string().nullable().optional(),
   })
   .meta({ id: 'WebhookTest' });
@@ -192,13 +203,16 @@ export const webhookTestSchema = z
 export const deadLetterSchema = z
   .strictObject({
     event_id: z.string(),
-    type: z.string().nullable().meta({ description: 'Null when the event is no longer kept.' }),
+    type: z.string().nullable().meta({ description: 'Null once the event is no longer retained.' }),
     position: z.string(),
-    record: z.string().meta({ description: '<resource>/<key>: what the event is about.' }),
+    record: z.string().meta({ description: 'The record of the event: <resource>/<key>.' }),
     attempts: count,
     last_attempt_at: moment.nullable(),
-    status: z.int().nullable().meta({ description: 'Of the last answer; null when there was none.' }),
-    outcome: z.string().meta({ description: 'failed, or the class of the error.' }),
+    status: z
+      .int()
+      .nullable()
+      .meta({ description: 'HTTP status of the last response. Null without a response.' }),
+    outcome: z.string().meta({ description: 'failed, or an error class.' }),
     excerpt: z.string().nullable(),
   })
   .meta({ id: 'DeadLetter' });
@@ -220,7 +234,10 @@ export const eventSchema = z
     position: z
       .string()
       .nullable()
-      .meta({ description: 'Null for what is told beside the feed: export.*, bulk.*, webhook.*.' }),
+      .meta({
+        description:
+          'Position in the feed. Null for account events, which are not part of the feed: export.*, bulk.*, webhook.*.',
+      }),
     resource: z.string(),
     key: z.unknown(),
     data: z.unknown(),

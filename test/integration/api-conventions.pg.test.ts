@@ -123,7 +123,7 @@ test('the operator names the account, and a customer can not', async () => {
   const post = (body: unknown, by = ADMIN_KEY) => api.call('POST', '/webhooks', { key: by, body });
   const url = 'https://example.com/hook';
   expect((await post({ url })).json.errors).toEqual([
-    { pointer: 'account_id', detail: 'the operator must name an account' },
+    { pointer: 'account_id', detail: 'the operator must give an account' },
   ]);
   expect((await post({ url, account_id: 'acct_none' })).status).toBe(422);
   expect((await post({ url, account_id: '*' })).status).toBe(422);
@@ -369,7 +369,7 @@ test('behind a proxy with a path in front, every URL that is handed out leads ba
     expect((await behind.call('GET', location, { key: own })).json.id).toBe(made.json.id);
     const { json: openapi } = await behind.call('GET', `${host}/tandem/v1/openapi.json`);
     expect(openapi.servers).toEqual([{ url: `${host}/tandem/v1` }]);
-    expect(JSON.stringify(openapi.paths['/exports'])).not.toContain('Only for the operator');
+    expect(JSON.stringify(openapi.paths['/exports'])).not.toContain('For the operator only');
     const docs = await behind.call('GET', `${host}/tandem/v1/docs`);
     const link = /href="([^"]+)"/.exec(docs.text)?.[1] ?? '';
     expect((await behind.call('GET', new URL(link, host).href)).status).toBe(200);

@@ -31,7 +31,7 @@ export function createApplyPlaces(
     const isOwn = leave === 'account';
     throw new AppError(
       isOwn ? 'too_many' : 'unavailable',
-      `Too many synchronous operations${isOwn ? ' of this account' : ''} are under way; try again in a moment, or use async: true.`,
+      `Too many synchronous operations${isOwn ? ' of this account' : ''} are running. Try again in a moment, or use async: true.`,
       { retryAfterSeconds: RETRY_SECONDS },
     );
   };

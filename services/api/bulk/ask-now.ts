@@ -77,12 +77,12 @@ export async function askNow(
 }
 
 function notBegun(limitMs: number): HandlerFault {
-  const message = `The ${limitMs / 1_000} s of a synchronous request were over before the handler was asked; send the item again, or use async: true.`;
+  const message = `The time limit of a synchronous request, ${limitMs / 1_000} s, passed before the handler was called. Send the item again, or use async: true.`;
   return { code: NOT_ATTEMPTED, message };
 }
 
 function begun(fault: HandlerFault | null, limitMs: number): HandlerFault {
-  const so = fault === null ? 'it may have done it' : fault.message;
-  const message = `The handler had not settled the item when the ${limitMs / 1_000} s of a synchronous request were over: ${so}`;
+  const so = fault === null ? 'the handler may have applied it' : fault.message;
+  const message = `The handler did not finish the item within the time limit of a synchronous request, ${limitMs / 1_000} s: ${so}`;
   return { code: HANDLER_TIMEOUT, message };
 }

@@ -21,7 +21,7 @@ const MAX_SOUGHT = 10;
 export function readFilter(input: FilterInput, isAllMeant: boolean): FilterNode {
   const filter = orInvalid(() => parseFilter(input));
   if (matchesEverything(filter) && !isAllMeant) {
-    const detail = 'matches everything; if that is what you mean, send all: true with it';
+    const detail = 'matches every record; to confirm that, send all: true';
     throw invalid([{ pointer: '/filter', detail }]);
   }
   return filter;
@@ -48,7 +48,9 @@ export async function checkFilter(
   const refused = await findRefused(source, values);
   if (refused.length > 0) throw invalid(refused);
   if (await isAccepted(source, `explain ${statement.text}`, statement.values)) return;
-  throw invalid([{ pointer: '/filter', detail: 'compares a field in a way that its type does not have' }]);
+  throw invalid([
+    { pointer: '/filter', detail: 'compares a field with an operator that its type does not support' },
+  ]);
 }
 
 async function findRefused(source: Pool, values: readonly TypedValue[]): Promise<FieldError[]> {

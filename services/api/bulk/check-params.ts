@@ -25,7 +25,8 @@ export async function checkParams(
     const pointer = toPointer(['params', name]);
     const column = allowed.includes(name) ? table.column(name) : undefined;
     if (column === undefined) {
-      const list = allowed.length === 0 ? 'this operation takes none' : `it takes: ${allowed.join(', ')}`;
+      const list =
+        allowed.length === 0 ? 'this operation takes no parameters' : `its parameters: ${allowed.join(', ')}`;
       errors.push({ pointer, detail: `is not a parameter of the operation; ${list}` });
       continue;
     }

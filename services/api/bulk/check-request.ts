@@ -36,7 +36,7 @@ export async function checkBulkRequest(
   const filter = body.filter === undefined ? undefined : readFilter(body.filter, body.all);
   const table = await loadBulkTable(source, resource);
   if (body.filter === undefined && !canBeNamed(table.key)) {
-    const detail = `the key of ${resource.name} can not be named by IDs; choose the items by filter`;
+    const detail = `the key of ${resource.name} cannot be given as IDs; select the items with filter`;
     throw invalid([{ pointer: body.ids === undefined ? '/file_id' : '/ids', detail }]);
   }
   await checkParams(body.params, operation, table, source);

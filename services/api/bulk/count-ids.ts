@@ -40,7 +40,7 @@ export async function countIds(
 function faultOf({ text }: IdLine, table: BulkTable | undefined) {
   if (table === undefined) return text === '' ? EMPTY : undefined;
   const item = readItemId(text, table.key);
-  return 'key' in item ? undefined : { code: 'invalid_id' as const, detail: item.message ?? 'is no ID' };
+  return 'key' in item ? undefined : { code: 'invalid_id' as const, detail: item.message ?? 'is not an ID' };
 }
 
 const EMPTY = { code: 'invalid_id', detail: 'is empty' } as const;

@@ -80,6 +80,6 @@ async function numberFiltered(
 }
 
 function overCap(pointer: string, cap: number): AppError {
-  const detail = `more than ${cap} items at once are not possible here; send async: true`;
+  const detail = `a synchronous operation may have at most ${cap} items; send async: true`;
   return invalid([{ pointer, detail }]);
 }

@@ -88,7 +88,7 @@ export function createResultsFiles(source: Pool, share: Pick<FairShare, 'downloa
     };
     if (endFile === undefined) {
       leave();
-      throw new AppError('too_many', 'Other files of results are under way; come again in a moment.', {
+      throw new AppError('too_many', 'Other result files are being written. Try again in a moment.', {
         retryAfterSeconds: PLACE_RETRY_SECONDS,
       });
     }

@@ -125,7 +125,7 @@ async function applyInTime(
 ): Promise<void> {
   const signal = AbortSignal.timeout(limitMs);
   const endsAtMs = performance.now() + limitMs;
-  let reason = `the ${limitMs / 1_000} s of a synchronous request were over`;
+  let reason = `the time limit of a synchronous request, ${limitMs / 1_000} s, passed`;
   try {
     await applyItems(applicationOf(run), items, {
       source,
@@ -138,12 +138,12 @@ async function applyInTime(
     });
   } catch (error) {
     if (!isSourceAway(error)) throw error;
-    if (!signal.aborted) reason = 'the source database let nothing more through';
+    if (!signal.aborted) reason = 'the source database refused further statements';
     const known = await doneItems(source, run.ledgerId, 0, SWEEP_ROWS);
     const left = items.filter(({ seq }) => !known.has(seq));
     // With nothing done, the request may as well be sent again as it is.
     if (!signal.aborted && left.length === items.length) throw error;
-    const message = `The record was left as it was, because ${reason}; send the item again, or use async: true.`;
+    const message = `The record is unchanged, because ${reason}. Send the item again, or use async: true.`;
     const fault = { status: 'failed' as const, code: NOT_ATTEMPTED, message };
     await noteResults(
       source,
@@ -177,7 +177,7 @@ async function requireQuota(
   if (wanted <= remaining) return quota;
   throw new AppError(
     'too_many',
-    `${wanted} items are asked for, and the quota of this period has ${remaining} left; nothing was changed.`,
+    `The request has ${wanted} items, and the quota of this period has ${remaining} left. No record was changed.`,
     {
       retryAfterSeconds: Math.ceil((resetsAt.getTime() - nowMs) / 1_000),
       extra: { quota: { limit, used, remaining, resets_at: resetsAt.toISOString() } },

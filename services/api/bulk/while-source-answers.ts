@@ -16,7 +16,7 @@ export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> 
     if (error instanceof AppError || error instanceof PoolBusyError || !isSourceAway(error)) throw error;
     throw new AppError(
       'unavailable',
-      'The source database does not let this through now. Try again shortly, with the same Idempotency-Key.',
+      'The source database does not accept the request now. Try again shortly, with the same Idempotency-Key.',
       { retryAfterSeconds: RETRY_AFTER_SECONDS, cause: error },
     );
   }

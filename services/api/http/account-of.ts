@@ -20,16 +20,16 @@ export async function accountOf(
   const { pointer, accountId } = named;
   if (caller.kind === 'account') {
     if (accountId === undefined || accountId === caller.accountId) return caller.accountId;
-    throw invalid([{ pointer, detail: 'only the operator may name an account' }]);
+    throw invalid([{ pointer, detail: 'only the operator may give an account' }]);
   }
   if (rule === 'none') return null;
   if (accountId === undefined) {
     if (rule === 'any') return null;
-    throw invalid([{ pointer, detail: 'the operator must name an account' }]);
+    throw invalid([{ pointer, detail: 'the operator must give an account' }]);
   }
   if (accountId === ALL_ACCOUNTS) {
     if (rule !== 'one') return null;
-    throw invalid([{ pointer, detail: 'must be one account here, not all of them' }]);
+    throw invalid([{ pointer, detail: 'must be one account, not all accounts' }]);
   }
   if (!(await exists(accountId))) throw invalid([{ pointer, detail: 'there is no such account' }]);
   return accountId;
@@ -37,6 +37,6 @@ export async function accountOf(
 
 /** For routes whose rule is `one`. */
 export function oneAccount(accountId: string | null): string {
-  if (accountId === null) throw new AppError('invalid', 'This works on one account only.');
+  if (accountId === null) throw new AppError('invalid', 'This request is for one account only.');
   return accountId;
 }

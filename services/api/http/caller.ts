@@ -70,7 +70,7 @@ export async function authenticate(
     return { kind: 'operator', keyPrint: keyHash.toString('base64') };
   }
   const found = key.startsWith('tk_') ? await keys.findKey(keyHash) : undefined;
-  if (found === undefined) throw new AppError('unauthorized', 'This key is not known, or was revoked.');
+  if (found === undefined) throw new AppError('unauthorized', 'The key is unknown or revoked.');
   return {
     kind: 'account',
     accountId: found.accountId,
@@ -83,7 +83,7 @@ export async function authenticate(
 /** @throws AppError `forbidden` */
 export function authorize(caller: Caller, access: Exclude<Access, 'public'>): void {
   if (caller.kind === 'operator') return;
-  if (access === 'operator') throw new AppError('forbidden', 'Only the operator may do this.');
+  if (access === 'operator') throw new AppError('forbidden', 'Only the operator may send this request.');
   if (!caller.scopes.includes(access)) {
     throw new AppError('forbidden', `This key lacks the scope ${access}.`, { extra: { scope: access } });
   }

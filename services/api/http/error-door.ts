@@ -64,7 +64,7 @@ async function tellable(error: unknown, isStoreUp: () => Promise<boolean>): Prom
 }
 
 function databasesBusy(cause: unknown): AppError {
-  return new AppError('unavailable', 'Too much is asked of the databases at once. Try again shortly.', {
+  return new AppError('unavailable', 'The databases have too many requests at once. Try again shortly.', {
     retryAfterSeconds: BUSY_RETRY_SECONDS,
     cause,
   });
@@ -80,7 +80,7 @@ function storageAway(cause: unknown): AppError {
 
 /** What a query threw does not say whether the control store is away; asking it does. */
 function storeAway(cause: unknown): AppError {
-  return new AppError('unavailable', 'The control store does not answer. Try again shortly.', {
+  return new AppError('unavailable', 'The control store does not respond. Try again shortly.', {
     retryAfterSeconds: BUSY_RETRY_SECONDS,
     cause,
   });

@@ -76,7 +76,7 @@ export async function answerOnce(
   return inTransaction(pool, async (db) => {
     const claim = await claimKey(db, { accountId, route, key, requestHash });
     if (claim.state === 'in_flight') {
-      throw new AppError('conflict', 'A request with this Idempotency-Key is still in flight; try again.', {
+      throw new AppError('conflict', 'A request with this Idempotency-Key is still in progress. Try again.', {
         retryAfterSeconds: 1,
       });
     }
@@ -122,7 +122,7 @@ function withoutSecrets(answer: TextAnswer): TextAnswer {
   return { ...answer, body: JSON.stringify({ ...rest, secret_withheld: WITHHELD }) };
 }
 
-const WITHHELD = 'A secret is shown once, to the API key that asked first. Make a new one if it is lost.';
+const WITHHELD = 'A secret is shown once, to the API key that created it. Create a new secret if it is lost.';
 
 function replay(
   box: SecretBox,

@@ -40,7 +40,7 @@ const OPERATOR_ACCOUNT = {
     .string()
     .max(100)
     .optional()
-    .meta({ description: 'Only for the operator: the account to work on.' }),
+    .meta({ description: 'For the operator only: the account of the request.' }),
 };
 
 /**

@@ -63,7 +63,7 @@ export interface Problem {
 /** Anything that is not meant for the caller becomes a plain internal error; its chain is for the log only. */
 export function toProblem(error: unknown, requestId: string): Problem {
   if (!(error instanceof AppError)) {
-    const detail = 'Something went wrong on our side. Try again; if it stays, report the request_id.';
+    const detail = 'An internal error occurred. Try again. If the error persists, report the request_id.';
     return describe(500, 'internal', detail, requestId);
   }
   return describe(STATUS[error.code], error.code, error.message, requestId, {
@@ -73,19 +73,19 @@ export function toProblem(error: unknown, requestId: string): Problem {
 }
 
 export function methodNotAllowed(method: string, allowed: readonly string[], requestId: string): Problem {
-  const detail = `${method} is not possible here; allowed: ${allowed.join(', ')}`;
+  const detail = `The path does not support ${method}. Allowed: ${allowed.join(', ')}`;
   return describe(405, 'method_not_allowed', detail, requestId);
 }
 
 /** Of a request that never came to a route, because Node could not read it; `code` is Node's. */
 export function unreadableRequest(code: string | undefined, requestId: string): Problem {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return toProblem(new AppError('timed_out', 'The request did not come in time.'), requestId);
+    return toProblem(new AppError('timed_out', 'The request did not arrive in time.'), requestId);
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
     return describe(431, 'headers_too_large', 'The headers are too large.', requestId);
   }
-  return toProblem(new AppError('malformed', 'This is no HTTP request that can be read.'), requestId);
+  return toProblem(new AppError('malformed', 'The request is not valid HTTP.'), requestId);
 }
 
 /** Headers that go with a problem. */

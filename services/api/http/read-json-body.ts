@@ -83,7 +83,7 @@ function readBytes(
       finish(() => reject(new AppError('malformed', 'The body ended early.', { cause })));
     const onLate = () =>
       finish(() =>
-        reject(new AppError('timed_out', `The body did not come within ${jsonBodyMs / 1_000} s.`)),
+        reject(new AppError('timed_out', `The body did not arrive within ${jsonBodyMs / 1_000} s.`)),
       );
     const timer = setTimeout(onLate, jsonBodyMs);
     const finish = (settle: () => void) => {

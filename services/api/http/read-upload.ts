@@ -26,14 +26,17 @@ export async function* readUpload(
       const askedAtMs = performance.now();
       const leftMs = Math.max(0, endsAtMs - askedAtMs);
       const next = await (leftMs < uploadIdleMs
-        ? within(chunks.next(), leftMs, `The upload may take ${uploadTotalMs / 1_000} s.`)
-        : within(chunks.next(), uploadIdleMs, `Nothing has come for ${uploadIdleMs / 1_000} s.`));
+        ? within(chunks.next(), leftMs, `The upload took longer than ${uploadTotalMs / 1_000} s.`)
+        : within(chunks.next(), uploadIdleMs, `No data arrived for ${uploadIdleMs / 1_000} s.`));
       if (next.done === true) return;
       const chunk = next.value as Buffer;
       bytes += chunk.length;
       waitedMs += performance.now() - askedAtMs;
       if (waitedMs > uploadGraceMs && bytes < (leastRate * waitedMs) / 1_000) {
-        throw new AppError('timed_out', `An upload must have ${leastRate} bytes a second on the mean.`);
+        throw new AppError(
+          'timed_out',
+          `An upload must send at least ${leastRate} bytes per second on average.`,
+        );
       }
       yield chunk;
     }

@@ -37,7 +37,7 @@ function double(number: ExactNumber, path: readonly PropertyKey[]): number {
   const value = toDouble(number);
   if (value !== undefined) return value;
   throw invalid([
-    { pointer: toPointer(path), detail: 'is more than a JSON number can hold: send it as a text' },
+    { pointer: toPointer(path), detail: 'is outside the range of a JSON number: send it as a string' },
   ]);
 }
 

@@ -19,7 +19,7 @@ export function readCursor<Place>(signer: Signer, list: string, cursor: string, 
     rest.length === 0 &&
     signer.verify(`${list}\n${text}`, signature);
   if (!isOurs) {
-    const detail = 'is not a cursor of this list; take it from next_cursor of the same list and filter';
+    const detail = 'is not a cursor of this list; use the next_cursor of the same list and filter';
     throw new AppError('invalid', `${parameter} ${detail}`, { errors: [{ pointer: parameter, detail }] });
   }
   return JSON.parse(Buffer.from(text, 'base64url').toString()) as Place;

@@ -41,7 +41,7 @@ export function invalid(errors: readonly FieldError[]): AppError {
   const summary =
     first !== undefined && second === undefined
       ? shortened(`${first.pointer === '' ? 'The body' : first.pointer}: ${first.detail}`)
-      : `${errors.length} things are wrong with this request; see errors${omitted === 0 ? '' : `, which names the first ${told.length}`}.`;
+      : `The request has ${errors.length} errors; see errors${omitted === 0 ? '' : `, which lists the first ${told.length}`}.`;
   return new AppError('invalid', summary, {
     errors: told,
     ...(omitted === 0 ? {} : { extra: { errors_omitted: omitted } }),

@@ -19,10 +19,10 @@ const fixedPeriod = z
       .refine((text) => (parseInstant(text) ?? 0n) % MICROS === 0n, { error: 'must be a whole second' })
       .default(DEFAULT_START)
       .meta({
-        description: 'A moment at which a period begins; the others follow and precede it without a gap.',
+        description: 'Start of one period. The other periods follow and precede it without a gap.',
       }),
   })
-  .meta({ description: 'Periods of so many seconds.' });
+  .meta({ description: 'Periods of a fixed length.' });
 
 const quotaPeriod = z
   .union([z.enum(['month', 'week', 'day']), fixedPeriod], {
@@ -30,13 +30,13 @@ const quotaPeriod = z
   })
   .meta({
     description:
-      'When the quota is full again. Months, weeks (from Monday on) and days are of the calendar in UTC.',
+      'Period after which the quota is full again: a calendar month, week (Monday to Sunday) or day in UTC, or a fixed length.',
   });
 
-const items = z.int().min(0).nullable().meta({ description: 'Null: any number.' });
+const items = z.int().min(0).nullable().meta({ description: 'Null: unlimited.' });
 
 const bulkQuota = z.strictObject({ items: items.optional(), period: quotaPeriod.optional() }).meta({
-  description: 'Items of bulk operations that may be processed in a period. What is left out stays as it is.',
+  description: 'Items of bulk jobs that may be processed per period. An omitted member keeps its value.',
 });
 
 export const accountLimitsSchema = z
@@ -46,11 +46,11 @@ export const accountLimitsSchema = z
     bulk_quota: bulkQuota.optional(),
     bulk_items_per_month: items
       .optional()
-      .meta({ description: 'Short for a bulk_quota of so many items with the period "month".' }),
+      .meta({ description: 'Short form of bulk_quota with this number of items and the period "month".' }),
   })
   .refine((given) => given.bulk_quota === undefined || given.bulk_items_per_month === undefined, {
     path: ['bulk_items_per_month'],
-    error: 'says the same as bulk_quota: give one of them',
+    error: 'sets the same limit as bulk_quota: give one of the two',
   });
 
 export function toLimits(given: z.output<typeof accountLimitsSchema> | undefined): AccountLimits {

@@ -33,7 +33,7 @@ export function bulkBodySchema(catalog: Catalog) {
       .meta({
         type: 'object',
         additionalProperties: {},
-        description: `{field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, and "and"/"or" with lists of filters: at most ${MAX_CONDITIONS} conditions, ${MAX_FILTER_DEPTH} deep, and ${MAX_IN_VALUES} values in all lists of "in". Values have the form that files have them in.`,
+        description: `{field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, combined by "and" and "or" with lists of filters. Limits: ${MAX_CONDITIONS} conditions, ${MAX_FILTER_DEPTH} levels, ${MAX_IN_VALUES} values in all lists of "in". Values have the same text form as in export files.`,
       }),
     file_id: z.string().max(100).optional(),
     params: z
@@ -46,12 +46,15 @@ export function bulkBodySchema(catalog: Catalog) {
       .meta({
         type: 'object',
         additionalProperties: {},
-        description: `Numbers reach columns and handlers digit for digit, however many digits they have. At most ${MAX_PARAMS} members and ${MAX_PARAMS_BYTES} bytes of JSON.`,
+        description: `Parameters of the operation. Numbers keep all their digits. At most ${MAX_PARAMS} members and ${MAX_PARAMS_BYTES} bytes of JSON.`,
       }),
     async: z.boolean().default(false),
     semantics: z.enum(['snapshot', 'live']).default('snapshot'),
-    all: z.boolean().default(false).meta({ description: 'Needed for a filter that matches everything.' }),
-    dry_run: z.boolean().default(false).meta({ description: 'Count and sample only; no job is made.' }),
+    all: z.boolean().default(false).meta({ description: 'Confirms a filter that matches every record.' }),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Counts the items and returns a sample. Creates no job.' }),
     max_failures: z
       .int()
       .min(1)
@@ -59,7 +62,7 @@ export function bulkBodySchema(catalog: Catalog) {
       .optional()
       .meta({
         description:
-          'As many failed items end the job as failed. What is in hand at that moment is finished: of each worker at most as many items, or 20.',
+          'Fails the job once this many items have failed. Chunks already claimed still finish, so up to max(max_failures, 20) more items per worker may run.',
       }),
   });
 }
@@ -85,16 +88,16 @@ export function bulkBodyRules(body: Readonly<Record<string, unknown>>): FieldErr
   const given = ['ids', 'filter', 'file_id'].filter((name) => body[name] !== undefined);
   if (given.length !== 1) {
     const pointer = given.length === 0 ? '/ids' : `/${given[1]}`;
-    errors.push({ pointer, detail: 'choose the items by exactly one of ids, filter and file_id' });
+    errors.push({ pointer, detail: 'select the items with exactly one of ids, filter and file_id' });
   }
   if (body.semantics === 'live' && body.filter === undefined) {
-    errors.push({ pointer: '/semantics', detail: 'live needs a filter to look at again' });
+    errors.push({ pointer: '/semantics', detail: 'live needs a filter' });
   }
   if (body.file_id !== undefined && body.async !== true && body.dry_run !== true) {
     errors.push({ pointer: '/async', detail: 'a file of IDs needs async: true' });
   }
   if (body.max_failures !== undefined && body.async !== true) {
-    errors.push({ pointer: '/max_failures', detail: 'is for async: true' });
+    errors.push({ pointer: '/max_failures', detail: 'needs async: true' });
   }
   return errors;
 }

@@ -16,10 +16,10 @@ export function changesSinceErrors(base: ExportScope, wanted: ExportScope): Fiel
   const refuse = (pointer: string, detail: string) => errors.push({ pointer, detail });
   const earlier = `the export ${wanted.request.changes_since}`;
   if (base.request.date_range !== null) {
-    refuse('/changes_since', `${earlier} is of a date range; start from one without`);
+    refuse('/changes_since', `${earlier} has a date range; use an export without one`);
   }
   if (wanted.request.date_range !== null) {
-    refuse('/date_range', 'is not possible with changes_since; leave it out');
+    refuse('/date_range', 'cannot be combined with changes_since; omit it');
   }
   if (!isSame(base.resources, wanted.resources)) {
     refuse('/resources', `must be those of ${earlier}: ${base.resources.join(', ')}`);
@@ -29,11 +29,14 @@ export function changesSinceErrors(base: ExportScope, wanted: ExportScope): Fiel
   }
   // A soft-deleted record comes along when one that refers to it is new, and leaves again, without a change of its own.
   if (!base.request.include_deleted && (base.request.include_related || wanted.request.include_related)) {
-    refuse('/include_related', 'is possible with changes_since only if both exports include_deleted');
+    refuse(
+      '/include_related',
+      'can be combined with changes_since only if both exports have include_deleted',
+    );
   }
   const [before, now] = [base.request.fields ?? [], wanted.request.fields ?? []];
   if (!isSame(before, now)) {
-    refuse('/fields', `must be as in ${earlier}: ${before.length === 0 ? 'left out' : before.join(', ')}`);
+    refuse('/fields', `must be as in ${earlier}: ${before.length === 0 ? 'omitted' : before.join(', ')}`);
   }
   return errors;
 }

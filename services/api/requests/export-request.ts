@@ -19,13 +19,13 @@ function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
 const dateRangeSchema = z
   .strictObject({
     from: instantSchema.meta({ description: 'Inclusive.' }),
-    to: instantSchema.optional().meta({ description: 'Exclusive; the moment of the request when left out.' }),
+    to: instantSchema.optional().meta({ description: 'Exclusive. Default: the time of the request.' }),
     field: z
       .string()
       .min(1)
       .max(63)
       .optional()
-      .meta({ description: "A timestamp column; the resource's own by default." }),
+      .meta({ description: 'A timestamp column. Default: the range column of the resource in the catalog.' }),
   })
   .refine(({ from, to }) => to === undefined || (parseInstant(from) ?? 0n) <= (parseInstant(to) ?? 0n), {
     path: ['from'],
@@ -41,15 +41,16 @@ export function exportBodySchema(catalog: Catalog) {
     resources: z.array(resource).min(1).max(names.length).optional(),
     format: oneOf(EXPORT_FORMATS).default('jsonl'),
     compression: oneOf(EXPORT_COMPRESSIONS).default('none').meta({
-      description: 'Of each file, also inside an archive. Parquet is compressed inside, and takes none.',
+      description:
+        'Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.',
     }),
     archive: oneOf(['zip'])
       .nullable()
       .default(null)
-      .meta({ description: 'One archive of all files, with a manifest of them in it.' }),
+      .meta({ description: 'Packs all files and their manifest into one archive.' }),
     csv_safe: z.boolean().default(false).meta({
       description:
-        'In CSV, an apostrophe before each cell, other than numbers, that starts with = + - @ tab or CR.',
+        'For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.',
     }),
     date_range: dateRangeSchema.optional(),
     include_deleted: z.boolean().default(false),
@@ -59,13 +60,14 @@ export function exportBodySchema(catalog: Catalog) {
       .min(1)
       .max(1_600)
       .optional()
-      .meta({ description: 'Columns that the file has beside the key; for an export of one resource.' }),
+      .meta({ description: 'Columns of the file besides the key columns. For an export of one resource.' }),
     changes_since: z.string().min(1).max(100).optional().meta({
-      description: 'An earlier export: the files then hold what was changed and deleted since its snapshot.',
+      description:
+        'ID of an earlier export. The files hold the records changed or deleted since its snapshot.',
     }),
     as_of: instantSchema.optional().meta({
       description:
-        'A past moment that the feed still covers: the files then hold what the records were like. The same bytes each time.',
+        'A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.',
     }),
     max_rows_per_second: z
       .int()
@@ -75,9 +77,12 @@ export function exportBodySchema(catalog: Catalog) {
       .default(null)
       .meta({
         description:
-          'Reads no faster than this from the product’s database. A slower export holds its snapshot for longer.',
+          'Limits the read rate on the source database. A slower export holds its snapshot longer.',
       }),
-    dry_run: z.boolean().default(false).meta({ description: 'Estimate only; no job is made.' }),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Estimates rows and duration. Creates no export.' }),
   });
 }
 
@@ -90,7 +95,7 @@ export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldE
 
 function resourceRules(body: Readonly<Record<string, unknown>>): FieldError[] {
   if (body.resource === undefined && body.resources === undefined) {
-    return [{ pointer: '/resource', detail: 'name a resource, or several with resources' }];
+    return [{ pointer: '/resource', detail: 'give one resource, or several in resources' }];
   }
   if (body.resource !== undefined && body.resources !== undefined) {
     return [{ pointer: '/resources', detail: 'give resource or resources, not both' }];
@@ -105,7 +110,7 @@ function formatRules({
 }: Readonly<Record<string, unknown>>): FieldError[] {
   const errors: FieldError[] = [];
   if (format === 'parquet' && (compression === 'gzip' || compression === 'zstd')) {
-    errors.push({ pointer: '/compression', detail: 'Parquet is compressed inside; leave it out' });
+    errors.push({ pointer: '/compression', detail: 'must be none for parquet, which compresses internally' });
   }
   if (isSafe === true && format !== 'csv') {
     errors.push({ pointer: '/csv_safe', detail: 'is for the format csv only' });
@@ -156,7 +161,12 @@ function resolveRange(
   const without = resources.filter(({ range }) => field === undefined && range === undefined);
   if (without.length > 0) {
     const names = without.map(({ name }) => name).join(', ');
-    throw invalid([{ pointer: '/date_range', detail: `${names} has no column for it; name one with field` }]);
+    throw invalid([
+      {
+        pointer: '/date_range',
+        detail: `${names} has no range column in the catalog; give a column in field`,
+      },
+    ]);
   }
   const columns = new Set(resources.map(({ range }) => field ?? range));
   const [column] = columns;

@@ -45,6 +45,6 @@ export const instantSchema = z
   .string()
   .refine((text) => parseInstant(text) !== undefined, {
     error:
-      'must be a moment with a zone in RFC 3339, for example 2026-01-31T00:00:00Z, with at most 6 decimals',
+      'must be an RFC 3339 timestamp with a zone, for example 2026-01-31T00:00:00Z, with at most 6 decimals',
   })
   .meta({ format: 'date-time' });

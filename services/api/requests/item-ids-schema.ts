@@ -12,7 +12,7 @@ const MAX_KEY_PARTS = 32;
 
 const ONE_ID = { anyOf: [{ type: 'string', maxLength: MAX_ID_CHARACTERS }, { type: 'integer' }] };
 
-const NO_ID = 'must be an ID: a text, a whole number, or a list of them for a key of several columns';
+const NO_ID = 'must be an ID: a string, an integer, or a list of them for a key of several columns';
 
 /**
  * The `ids` of a bulk operation; whole numbers become the text of their digits. Checked by hand: a schema for each element
@@ -23,9 +23,9 @@ export const itemIdsSchema = z
   .transform((list, context) => {
     const refuse = (message: string, path: PropertyKey[] = []) =>
       context.issues.push({ code: 'custom', input: undefined, path, message });
-    if (list.length === 0) refuse('names no item');
+    if (list.length === 0) refuse('must have at least one ID');
     if (list.length > MAX_BODY_IDS) {
-      refuse(`may hold at most ${MAX_BODY_IDS} IDs: upload them to POST /bulk/files and send its file_id`);
+      refuse(`may hold at most ${MAX_BODY_IDS} IDs: upload them to POST /bulk/files and send the file_id`);
       return z.NEVER;
     }
     const ids: RawId[] = [];

@@ -15,15 +15,15 @@ export function pastMomentErrors(
   if (moment < BigInt(keptSinceMs) * 1_000n) {
     refuse(
       '/as_of',
-      `is older than the changes that are kept, from ${new Date(keptSinceMs).toISOString()} on`,
+      `is older than the retained changes, which begin at ${new Date(keptSinceMs).toISOString()}`,
     );
   }
   if (request.changes_since !== null) {
-    refuse('/changes_since', 'is not possible with as_of: take two exports, each as of its moment');
+    refuse('/changes_since', 'cannot be combined with as_of: create two exports, each with its own as_of');
   }
   // Which records come along depends on others that refer to them, and of the past each is only known by itself.
   if (request.include_related && (!request.include_deleted || request.date_range !== null)) {
-    refuse('/include_related', 'is possible with as_of only with include_deleted and without date_range');
+    refuse('/include_related', 'can be combined with as_of only with include_deleted and without date_range');
   }
   return errors;
 }

@@ -41,7 +41,7 @@ function filterSchema(catalog: Catalog) {
   const types = eventTypes(catalog);
   const known = new Set(['*', ...types, ...types.map((type) => `${type.split('.')[0]}.*`)]);
   return z.string().refine((filter) => known.has(filter), {
-    error: `is no event type; there are ${types.join(', ')}, also as "<name>.*", and "*"`,
+    error: `is not an event type; use ${types.join(', ')}, "<name>.*" or "*"`,
   });
 }
 
@@ -54,7 +54,7 @@ const headersSchema = z.record(z.string(), z.string()).superRefine((headers, con
   }
   for (const [name, value] of entries) {
     if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse(name, 'is not a header name');
-    else if (FIXED_HEADER.test(name)) refuse(name, 'is set by the delivery itself');
+    else if (FIXED_HEADER.test(name)) refuse(name, 'is set by Tandem');
     if (!/^[\t\x20-\x7e]*$/.test(value)) refuse(name, 'must be printable ASCII, without line breaks');
     if (value.length > MAX_HEADER_CHARACTERS)
       refuse(name, `may have at most ${MAX_HEADER_CHARACTERS} characters`);
@@ -67,7 +67,7 @@ const startSchema = z.union(
     z.strictObject({ after_export: z.string().min(1).max(100) }),
     z.strictObject({ since: z.string().min(1).max(100) }),
   ],
-  { error: 'must be "now", {"after_export": <export ID>} or {"since": <moment or position>}' },
+  { error: 'must be "now", {"after_export": <export ID>} or {"since": <timestamp or position>}' },
 );
 
 /** A receiver takes a batch within the deadline of one request. */
@@ -81,15 +81,15 @@ export const batchSchema = z
       .int()
       .min(0)
       .max(MAX_BATCH_WAIT_MS)
-      .meta({ description: 'How long an event waits for others before it is sent.' }),
+      .meta({ description: 'Maximum time that an event waits for further events of its batch.' }),
   })
   .nullable()
-  .meta({ description: 'How many events one request may hold; null for each event by itself.' });
+  .meta({ description: 'Limits of a batch request. Null: one event per request.' });
 
 export const orderSchema = z.enum(['record', 'strict']).meta({
   description:
-    'record: the events of each record in order, and a failing one holds back its own record alone. strict: the whole feed in order, ' +
-    'one request at a time, and a failing event holds back everything behind it until it is delivered or given up.',
+    'record: events of one record are delivered in order, and a failing event delays only its own record. ' +
+    'strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.',
 });
 
 function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
@@ -107,7 +107,7 @@ function fieldsOf(catalog: Catalog, rules: DeliveryRules) {
       .min(1)
       .max(10_000)
       .nullable()
-      .meta({ description: 'Requests a second; null for no limit.' }),
+      .meta({ description: 'Requests per second. Null: unlimited.' }),
     batch: batchSchema,
     order: orderSchema,
   };

@@ -46,7 +46,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           .max(500)
           .meta({
             description:
-              "A value of the account columns, in any spelling that PostgreSQL takes. The answer has the account's one text: " +
+              'Value of the account columns, in any spelling that PostgreSQL accepts. The response has the canonical text: ' +
               '`a0ee…` for `A0EE…` of a uuid, `77` for `77.0` of a numeric.',
           }),
         limits: accountLimitsSchema.optional(),
@@ -61,7 +61,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
             ...toLimits(body.limits),
           });
           if (row === undefined) {
-            throw new AppError('conflict', `There is an account with the source_id "${sourceId}" already.`, {
+            throw new AppError('conflict', `An account with the source_id "${sourceId}" already exists.`, {
               errors: [{ pointer: '/source_id', detail: 'is in use' }],
             });
           }
@@ -137,7 +137,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
         name: name.optional(),
         scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
       }),
-      answers: { 201: { description: 'The key, shown this once.', schema: newKeySchema } },
+      answers: { 201: { description: 'The key. It is shown only in this response.', schema: newKeySchema } },
       handle: ({ param, body, once }) =>
         once(async (db) => {
           const accountId = param('id');
@@ -145,7 +145,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           if ((await countKeys(db, accountId)) >= MAX_KEYS) {
             throw new AppError(
               'conflict',
-              `An account may have ${MAX_KEYS} keys; revoke one that is not used.`,
+              `An account may have ${MAX_KEYS} keys. Revoke a key that is not in use.`,
             );
           }
           const key = newKey();
@@ -172,7 +172,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'GET',
       path: '/admin/accounts/{id}/keys',
-      summary: "List an account's keys, without the keys themselves",
+      summary: "List an account's keys without their secrets",
       answers: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
       handle: async ({ param }) => {
         if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
@@ -185,7 +185,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       method: 'DELETE',
       path: '/admin/accounts/{id}/keys/{key_id}',
       summary: 'Revoke a key',
-      answers: { 204: { description: 'Revoked, from the next request on.' } },
+      answers: { 204: { description: 'Revoked. The next request with the key is refused.' } },
       handle: async ({ param }) => {
         const [accountId, subjectId] = [param('id'), param('key_id')];
         if (!(await revokeKey(pool, accountId, subjectId))) {

@@ -17,7 +17,8 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/admin/audit',
-      summary: 'List who made exports, bulk operations and endpoints, took files and held keys',
+      summary:
+        'List audit entries: creation and use of exports, bulk jobs, webhook endpoints, files and keys',
       access: 'operator',
       account: 'any',
       query: z.strictObject({
@@ -27,7 +28,7 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
           .string()
           .max(100)
           .optional()
-          .meta({ description: 'An export, a bulk operation, an endpoint or a key.' }),
+          .meta({ description: 'ID of an export, a bulk job, a webhook endpoint or a key.' }),
       }),
       answers: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
       handle: ({ query, accountId }) => {

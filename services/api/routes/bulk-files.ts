@@ -34,7 +34,7 @@ const UPLOAD_PLACES = { max: 64, perAccount: 4 };
 const UPLOAD_RETRY_SECONDS = 5;
 
 function tooManyUploads(): AppError {
-  return new AppError('too_many', 'Other uploads are under way; wait for one to end.', {
+  return new AppError('too_many', 'Too many uploads are running. Wait for one to end.', {
     retryAfterSeconds: UPLOAD_RETRY_SECONDS,
   });
 }
@@ -50,7 +50,7 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: 
     defineRoute({
       method: 'POST',
       path: '/bulk/files',
-      summary: 'Upload IDs, one per line or as CSV of one column, in UTF-8, for a bulk operation',
+      summary: 'Upload the item IDs of a bulk job: UTF-8, one ID per line or CSV with one column',
       access: 'bulk:write',
       account: 'one',
       creates: true,
@@ -59,9 +59,9 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: 
         resource: z
           .enum(catalog.resources.map(({ name }) => name))
           .optional()
-          .meta({ description: 'Each line is checked to be an ID of this resource.' }),
+          .meta({ description: 'Checks each line as an ID of this resource.' }),
       }),
-      answers: { 201: { description: 'The file, kept for seven days.', schema: bulkFileSchema } },
+      answers: { 201: { description: 'The file. It expires after seven days.', schema: bulkFileSchema } },
       async handle({ accountId: named, query, incoming, once }) {
         const accountId = oneAccount(named);
         requireUtf8(incoming.headers);
@@ -104,7 +104,7 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: 
 /** @throws AppError `invalid` for a file that no job could do anything with */
 function requireIds({ items, ids, bad_lines: badLines }: IdCount): void {
   if (ids > 0) return;
-  const detail = items === 0 ? 'holds no ID; send one per line' : 'holds no line that can be an ID';
+  const detail = items === 0 ? 'has no ID; send one ID per line' : 'has no line that is an ID';
   throw invalid([
     { pointer: '', detail },
     ...badLines.map(({ line, detail }) => ({ pointer: '', detail: `line ${line}: ${detail}` })),

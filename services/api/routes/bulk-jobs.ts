@@ -48,14 +48,20 @@ const RESULTS_QUERY = z.strictObject({
     .min(1)
     .max(MAX_RESULTS)
     .optional()
-    .meta({ description: `Of a page; ${DEFAULT_RESULTS} when it is not given.` }),
+    .meta({ description: `Results per page. Default: ${DEFAULT_RESULTS}.` }),
   status: itemStatusSchema.optional(),
-  format: z.enum(EXPORT_FORMATS).optional().meta({ description: 'All results as one file of this format.' }),
-  compression: z.enum(EXPORT_COMPRESSIONS).optional().meta({ description: 'Of a file in jsonl or csv.' }),
+  format: z
+    .enum(EXPORT_FORMATS)
+    .optional()
+    .meta({ description: 'Returns all results as one file in this format.' }),
+  compression: z
+    .enum(EXPORT_COMPRESSIONS)
+    .optional()
+    .meta({ description: 'Compression of a jsonl or csv file.' }),
   csv_safe: z
     .enum(['true', 'false'])
     .optional()
-    .meta({ description: 'Whether cells that a spreadsheet would run get an apostrophe.' }),
+    .meta({ description: 'For csv: puts an apostrophe before cells that a spreadsheet would evaluate.' }),
 });
 
 type ResultsQuery = z.output<typeof RESULTS_QUERY>;
@@ -93,9 +99,9 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations',
-      summary: 'List bulk operations',
+      summary: 'List bulk jobs',
       query: z.strictObject({ ...PAGE_QUERY, status: bulkStatusSchema.optional() }),
-      answers: { 200: { description: 'Jobs, newest first.', schema: listOf(bulkJobSchema) } },
+      answers: { 200: { description: 'Bulk jobs, newest first.', schema: listOf(bulkJobSchema) } },
       async handle({ query, accountId }) {
         const quotas = quotaReader(pool, deps.now());
         const list = `bulk:${accountId ?? '*'}:${query.status ?? ''}`;
@@ -115,8 +121,8 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations/{id}',
-      summary: 'Show a bulk operation',
-      answers: { 200: { description: 'The job.', schema: bulkJobSchema } },
+      summary: 'Show a bulk job',
+      answers: { 200: { description: 'The bulk job.', schema: bulkJobSchema } },
       handle: async ({ param, accountId }) =>
         answerJson(200, await present(await requireJob(accountId, param('id')))),
     }),
@@ -124,12 +130,12 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations/{id}/results',
-      summary: "Page through the items' results in the order of the job, or with format have all as a file",
+      summary: 'List item results in the order of the job, or download all of them as a file with format',
       query: RESULTS_QUERY,
       answers: {
         200: {
           description:
-            'A page of results, which may hold fewer than asked for, or none, while has_more is true; with format the file, once the job has ended.',
+            'A page of results. It may hold fewer results than limit, or none, while has_more is true. With format: the file, once the job has ended.',
           schema: listOf(itemResultSchema),
           otherTypes: FILE_TYPES,
         },
@@ -149,11 +155,11 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/cancel',
-      summary: 'Cancel a bulk operation; what is done stays done; safe to repeat',
+      summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
       answers: {
         202: {
           description:
-            'The job, cancelled; not yet, while answers of handlers that were asked are waited for.',
+            'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
           schema: bulkJobSchema,
         },
       },
@@ -180,8 +186,8 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/pause',
-      summary: 'Pause a bulk operation; what is in hand is finished; safe to repeat',
-      answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
+      summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
+      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
@@ -194,8 +200,8 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/resume',
-      summary: 'Let a paused bulk operation go on; safe to repeat',
-      answers: { 202: { description: 'The job.', schema: bulkJobSchema } },
+      summary: 'Resume a paused bulk job; safe to repeat',
+      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
@@ -208,14 +214,14 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
 }
 
 function noJob(id: string): AppError {
-  return new AppError('not_found', `There is no bulk operation ${id}.`);
+  return new AppError('not_found', `There is no bulk job ${id}.`);
 }
 
 /** @throws AppError `not_found`, or `conflict` for a job that has ended */
 function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
   if (status === undefined) throw noJob(id);
   if (allowed.includes(status)) return;
-  throw new AppError('conflict', `The bulk operation is ${status}; this can not be done any more.`, {
+  throw new AppError('conflict', `The bulk job is ${status}, so its status cannot change any more.`, {
     extra: { job_status: status },
   });
 }
@@ -241,11 +247,11 @@ function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
     pointers.filter((name) => query[name] !== undefined).map((pointer) => ({ pointer, detail }));
   const errors =
     format === undefined
-      ? misplaced(['compression', 'csv_safe'], 'is for a file: give its format')
-      : misplaced(['cursor', 'limit'], 'is for pages, and a format gives all results at once');
+      ? misplaced(['compression', 'csv_safe'], 'is for a file: give format too')
+      : misplaced(['cursor', 'limit'], 'is for pages: omit it when format is given');
   if (format !== undefined && format !== 'csv') errors.push(...misplaced(['csv_safe'], 'is for csv'));
   if (format === 'parquet' && compression !== undefined && compression !== 'none') {
-    errors.push({ pointer: 'compression', detail: 'must be none for parquet, which is compressed inside' });
+    errors.push({ pointer: 'compression', detail: 'must be none for parquet, which compresses internally' });
   }
   if (errors.length > 0) throw invalid(errors);
   if (format === undefined) return undefined;
@@ -255,7 +261,7 @@ function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
 function notEnded({ id, status }: BulkJobRow): AppError {
   return new AppError(
     'conflict',
-    `The bulk operation ${id} is ${status}; its results are a file once it has ended. Pages can be read before.`,
+    `The bulk job ${id} is ${status}. Its results are available as a file once it has ended, and as pages now.`,
     { retryAfterSeconds: 1, extra: { job_status: status } },
   );
 }
@@ -297,7 +303,7 @@ function readPlace(signer: BulkDeps['cursorSigner'], list: string, cursor: strin
   } catch (cause) {
     throw new AppError(
       'malformed',
-      'This cursor is not one of these results: keep job and status the same.',
+      'The cursor does not belong to these results. Use the same job and status.',
       {
         errors: [{ pointer: 'cursor', detail: 'is not a cursor of this job and filter' }],
         cause,

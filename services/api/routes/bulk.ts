@@ -92,7 +92,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
     defineRoute({
       method: 'POST',
       path: '/bulk/operations',
-      summary: 'Run an operation over many records: at once, or as a job with async: true',
+      summary: 'Run an operation on many records, synchronously or as a bulk job with async: true',
       access: 'bulk:write',
       account: 'one',
       creates: true,
@@ -104,10 +104,14 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       exactMembers: ['params', 'ids'],
       answers: {
         200: {
-          description: 'Done, with the result of each item; or with dry_run, what it would come to.',
+          description: 'The result of each item. With dry_run: estimate of items and duration.',
           schema: z.union([bulkDoneSchema, bulkDryRunSchema]),
         },
-        202: { description: 'The job.', schema: bulkAcceptedSchema, headers: { Location: 'Its path.' } },
+        202: {
+          description: 'The bulk job.',
+          schema: bulkAcceptedSchema,
+          headers: { Location: 'Path of the job.' },
+        },
       },
       handle: ({ body, accountId: named, caller, once, kept, header }) =>
         whileSourceAnswers(async () => {
@@ -176,7 +180,7 @@ async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDep
   if (leave === undefined) {
     throw new AppError(
       'too_many',
-      'Too many synchronous operations wait for their handlers; try again in a moment, or use async: true.',
+      'Too many synchronous operations wait for their handlers. Try again in a moment, or use async: true.',
       { retryAfterSeconds: PLACE_RETRY_SECONDS },
     );
   }
@@ -295,7 +299,7 @@ async function fileOf(
 ): Promise<BulkFileRow | undefined> {
   if (id === undefined) return undefined;
   const file = await findBulkFile(db, accountId, id);
-  if (file === undefined) throw new AppError('not_found', `There is no file ${id}, or it has expired.`);
+  if (file === undefined) throw new AppError('not_found', `There is no file ${id}, or the file has expired.`);
   return file;
 }
 
@@ -305,7 +309,7 @@ async function requireRoom(db: Queryable, accountId: string, maxQueued: number):
   if (queuedCount < maxQueued) return;
   throw new AppError(
     'too_many',
-    `${maxQueued} bulk operations are waiting already; cancel one or come again later.`,
+    `The account already has ${maxQueued} waiting bulk jobs. Cancel one or try again later.`,
     { retryAfterSeconds: QUEUE_RETRY_SECONDS, extra: { active_jobs: active } },
   );
 }

@@ -56,17 +56,24 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/test',
-      summary: 'Send a signed webhook.test event at once, once, whatever the endpoint’s state and filters',
+      summary:
+        'Send one signed webhook.test event now, regardless of the status and filters of the webhook endpoint',
       answers: {
-        200: { description: 'What the endpoint answered, also if it failed.', schema: webhookTestSchema },
-        202: { description: 'It is still under way; look among the attempts.', schema: webhookTestSchema },
+        200: {
+          description: 'The response of the webhook endpoint, also after a failure.',
+          schema: webhookTestSchema,
+        },
+        202: {
+          description: 'The test is still running. Its result appears in the list of attempts.',
+          schema: webhookTestSchema,
+        },
       },
       async handle({ param, accountId }) {
         const webhook = await requireWebhook(accountId, param('id'));
         const eventId = newId('test', deps.now());
         const payload = JSON.stringify(testEvent(eventId, webhook, deps.now()));
         if (!(await requestTest(pool, { webhookId: webhook.id, eventId, payload }))) {
-          throw new AppError('conflict', 'A test of this endpoint is under way; wait for its answer.', {
+          throw new AppError('conflict', 'A test of this webhook endpoint is running. Wait for its result.', {
             retryAfterSeconds: 1,
           });
         }
@@ -82,16 +89,16 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/replay',
-      summary: 'Deliver again everything from a place on, also what was given up since',
+      summary: 'Deliver all events after a position again, also those that were given up',
       body: z.strictObject({
-        since: REPLAY_PLACE.meta({ description: 'A moment with a zone, an event ID or a position.' }),
-        after_export: REPLAY_PLACE.meta({ description: 'An export, which is gone on from exactly.' }),
+        since: REPLAY_PLACE.meta({ description: 'A timestamp with a zone, an event ID or a position.' }),
+        after_export: REPLAY_PLACE.meta({ description: 'Start exactly where this export’s snapshot ends.' }),
       }),
       bodyRules: ({ since, after_export }) =>
         (since === undefined) === (after_export === undefined)
-          ? [{ pointer: '/since', detail: 'exactly one of since and after_export must be given' }]
+          ? [{ pointer: '/since', detail: 'give exactly one of since and after_export' }]
           : [],
-      answers: { 200: { description: 'The endpoint, at its new position.', schema: webhookSchema } },
+      answers: { 200: { description: 'The webhook endpoint with its new position.', schema: webhookSchema } },
       async handle({ param, body, accountId, caller }) {
         const webhook = await requireWebhook(accountId, param('id'));
         const start =
@@ -120,10 +127,13 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       account: 'any',
       method: 'GET',
       path: '/webhooks/{id}/dead-letters',
-      summary: 'List deliveries that were given up; POST /events/{id}/redeliver tries one again',
+      summary: 'List dead letters: deliveries that were given up',
       query: z.strictObject(PAGE_QUERY),
       answers: {
-        200: { description: 'Given-up deliveries, newest event first.', schema: listOf(deadLetterSchema) },
+        200: {
+          description: 'Dead letters, newest event first. POST /events/{id}/redeliver sends one again.',
+          schema: listOf(deadLetterSchema),
+        },
       },
       async handle({ param, query, accountId }) {
         const { id } = await requireWebhook(accountId, param('id'));
@@ -153,27 +163,28 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/events/{id}/redeliver',
-      summary: 'Deliver an event to an endpoint again, with the same webhook-id, also one that was given up',
+      summary: 'Deliver an event to a webhook endpoint again with the same webhook-id, also a dead letter',
       body: z.strictObject({ webhook_id: z.string().min(1).max(100) }),
       answers: {
         202: {
           description:
-            'It is sent again, or (upcoming) the endpoint has yet to come to it and will by itself.',
+            'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery.',
           schema: redeliverySchema,
         },
       },
       async handle({ param, body, accountId, caller }) {
         const webhook = await findWebhook(pool, accountId, body.webhook_id);
-        if (webhook === undefined) throw new AppError('not_found', `There is no webhook ${body.webhook_id}.`);
+        if (webhook === undefined)
+          throw new AppError('not_found', `There is no webhook endpoint ${body.webhook_id}.`);
         const position = parseEventId(param('id'));
         const event = position && (await findStoredEvent(pool, webhook.account_id, position));
         if (position === undefined || event === undefined) {
-          throw new AppError('not_found', `There is no event ${param('id')}; it may no longer be kept.`);
+          throw new AppError('not_found', `There is no event ${param('id')}. Its retention may have ended.`);
         }
         if (!isTypeWanted(webhook.events, event.type, findResource(catalog, event.resource)?.event)) {
           throw new AppError(
             'conflict',
-            `The endpoint does not ask for ${event.type}; change its events first.`,
+            `The webhook endpoint does not subscribe to ${event.type}. Change its events first.`,
           );
         }
         const isParked = await parkAgain(pool, webhook.account_id, webhook.id, position);
@@ -222,9 +233,13 @@ async function awaitTest(
     if (test === undefined || test.result !== null || waitedMs > RESULT_LIMIT_MS) return test;
     isClaimed ||= test.claimed_at !== null;
     if (!isClaimed && waitedMs > CLAIM_LIMIT_MS && (await withdrawTest(pool, webhookId, eventId))) {
-      throw new AppError('unavailable', 'No dispatcher took the test; nothing was sent. Try again.', {
-        retryAfterSeconds: 5,
-      });
+      throw new AppError(
+        'unavailable',
+        'No dispatcher claimed the test, so no request was sent. Try again.',
+        {
+          retryAfterSeconds: 5,
+        },
+      );
     }
     await sleep(RESULT_POLL_MS);
   }

@@ -66,7 +66,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/events',
-      summary: 'Read the feed from a cursor, an event, a position or an export on',
+      summary: 'Read the feed after a cursor, an event, a position or an export',
       access: 'events:read',
       account: 'one',
       query: z.strictObject({
@@ -88,7 +88,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
       answers: {
         200: {
           description:
-            'Events, oldest first; there may be none although has_more says that there are more. next_cursor is always there: ask with it again for what comes later.',
+            'Events, oldest first. A page may be empty while has_more is true. next_cursor is always set: use it to read later events.',
           schema: listOf(eventSchema),
         },
       },
@@ -192,9 +192,7 @@ async function readFromCursor(
   const isRecent = place.givenAtMs > retention.nowMs - (retention.eventRetentionDays - 1) * 86_400_000;
   if (!isRecent && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
   if (place.exportId !== undefined && exportId !== undefined && place.exportId !== exportId) {
-    throw invalid([
-      { pointer: 'after_export', detail: 'is another export than the one this cursor goes on from' },
-    ]);
+    throw invalid([{ pointer: 'after_export', detail: 'is not the export of this cursor' }]);
   }
   // A cursor past the seal has left its export behind; naming it again along with the cursor changes nothing.
   const job =
@@ -205,6 +203,6 @@ async function readFromCursor(
 function eventsGone(): AppError {
   return new AppError(
     'gone',
-    'Events after this place are no longer kept; take a new export and go on from it.',
+    'The events after this position are no longer retained. Create a new export and continue from it.',
   );
 }

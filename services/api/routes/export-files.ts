@@ -42,10 +42,10 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/exports/{id}/files/{name}',
-      summary: 'Download a file: redirects to a fresh presigned URL',
+      summary: 'Download a file by a redirect to a new presigned URL',
       access: 'exports:read',
       account: 'any',
-      answers: { 302: { description: 'To the file.', headers: { Location: 'A presigned URL.' } } },
+      answers: { 302: { description: 'Redirect to the file.', headers: { Location: 'A presigned URL.' } } },
       async handle({ param, accountId, caller }) {
         const row = await findExport(deps.pool, accountId, param('id'));
         if (row === undefined) throw noExport(param('id'));
@@ -70,8 +70,8 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       readsQuery: true,
       answers: {
         200: { description: 'The file.', ...BINARY },
-        206: { description: 'The part asked for with Range.', ...BINARY },
-        304: { description: 'The client has it already.' },
+        206: { description: 'The requested range.', ...BINARY },
+        304: { description: 'The client already has this file.' },
       },
       handle: (request) => download(request, ownerOf, deps),
     }),
@@ -86,8 +86,8 @@ async function download(request: ApiRequest, ownerOf: ExportOwners, deps: Export
     deps.now(),
   );
   if (verdict === 'expired')
-    throw new AppError('forbidden', 'This link has expired; ask for the export again.');
-  if (verdict === 'altered') throw new AppError('forbidden', 'This link is not one of ours, or was altered.');
+    throw new AppError('forbidden', 'The link has expired. Request the export again for a new link.');
+  if (verdict === 'altered') throw new AppError('forbidden', 'The link is not valid or was altered.');
   const owner = await ownerOf(request.param('id'));
   if (owner === undefined) throw noExport(request.param('id'));
   const sharer = owner.accountId ?? undefined;
@@ -143,7 +143,7 @@ async function send(
   };
   switch (plan.kind) {
     case 'precondition_failed':
-      throw new AppError('precondition_failed', 'This is another file than the one If-Match names.');
+      throw new AppError('precondition_failed', 'The file does not match If-Match.');
     case 'not_satisfiable':
       throw new RangeNotSatisfiableError(bytes);
     case 'not_modified':
@@ -216,7 +216,7 @@ function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
   const isPastRetention = row.expires_at !== null && row.expires_at.getTime() <= nowMs;
   if (row.status === 'expired' || (row.status === 'completed' && isPastRetention)) throw gone();
   if (row.status !== 'completed') {
-    throw new AppError('conflict', `The export is ${row.status}; it has files once it is completed.`, {
+    throw new AppError('conflict', `The export is ${row.status}. It has files once it is completed.`, {
       extra: { export_status: row.status },
     });
   }
@@ -230,5 +230,5 @@ function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
 }
 
 function gone(): AppError {
-  return new AppError('gone', 'The files of this export were removed; take a new export.');
+  return new AppError('gone', 'The files of this export were removed. Create a new export.');
 }

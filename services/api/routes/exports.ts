@@ -72,7 +72,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
     defineRoute({
       method: 'POST',
       path: '/exports',
-      summary: 'Start an export, or estimate one with dry_run',
+      summary: 'Start an export, or estimate it with dry_run',
       access: 'exports:write',
       account: 'one_or_all',
       creates: true,
@@ -82,9 +82,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         202: {
           description: 'The export, pending.',
           schema: exportSchema,
-          headers: { Location: 'Its path.' },
+          headers: { Location: 'Path of the export.' },
         },
-        200: { description: 'With dry_run: what it would come to.', schema: estimateSchema },
+        200: { description: 'With dry_run: estimate of rows and duration.', schema: estimateSchema },
       },
       async handle({ body, accountId, caller, once }) {
         const answer = await once(async (db) => {
@@ -164,13 +164,13 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       method: 'POST',
       path: '/exports/{id}/cancel',
       summary: 'Cancel an export; safe to repeat',
-      answers: { 202: { description: 'The export, cancelled or cancelling.', schema: exportSchema } },
+      answers: { 202: { description: 'The export: cancelled or cancelling.', schema: exportSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         const status = await cancelExport(pool, accountId, id);
         if (status === undefined) throw noExport(id);
         if (status !== 'cancelled' && status !== 'cancelling') {
-          throw new AppError('conflict', `The export is ${status} and can not be cancelled any more.`, {
+          throw new AppError('conflict', `The export is ${status} and cannot be cancelled any more.`, {
             extra: { export_status: status },
           });
         }
@@ -190,12 +190,12 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       ...write,
       method: 'DELETE',
       path: '/exports/{id}',
-      summary: "Delete an export's files at once; safe to repeat",
-      answers: { 204: { description: 'The files are gone; the export is shown as expired.' } },
+      summary: "Delete an export's files immediately; safe to repeat",
+      answers: { 204: { description: 'The files are deleted. The export is expired.' } },
       async handle({ param, accountId, caller }) {
         const row = await requireExport(accountId, param('id'));
         if (['pending', 'running', 'cancelling'].includes(row.status)) {
-          throw new AppError('conflict', `The export is ${row.status}; cancel it first.`, {
+          throw new AppError('conflict', `The export is ${row.status}. Cancel it first.`, {
             extra: { export_status: row.status },
           });
         }
@@ -240,7 +240,7 @@ async function requireRoom(db: Queryable, accountId: string | null, maxQueued: n
   if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
   throw new AppError(
     'too_many',
-    `${maxQueued} exports are waiting already; cancel one or come again later.`,
+    `The account already has ${maxQueued} waiting exports. Cancel one or try again later.`,
     {
       retryAfterSeconds: QUEUE_RETRY_SECONDS,
       extra: { active_jobs: active },

@@ -8,15 +8,15 @@ export interface FeedDeps {
   readonly pool: Pool;
 }
 
-const why = z.string().meta({ description: 'As data.reason of feed.stalled or feed.reset.' });
+const why = z.string().meta({ description: 'The data.reason of feed.stalled or feed.reset.' });
 
 const feedSchema = z.strictObject({
   stalled: z
     .strictObject({ reason: why, since: z.string() })
     .nullable()
-    .meta({ description: 'No changes are told at present, of any resource. Null while they are.' }),
+    .meta({ description: 'Set while the feed delivers no changes of any resource, else null.' }),
   set_aside: z.array(z.strictObject({ resource: z.string(), reason: why, since: z.string() })).meta({
-    description: 'Resources whose changes are not told at present. A feed.reset says when they are again.',
+    description: 'Resources whose changes are not delivered. A feed.reset announces the end.',
   }),
 });
 
@@ -30,10 +30,10 @@ export function feedRoutes({ pool }: FeedDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/feed',
-      summary: 'Show whether changes are told at present',
+      summary: 'Show whether the feed delivers changes',
       access: 'events:read',
       account: 'none',
-      answers: { 200: { description: 'How the feed stands.', schema: feedSchema } },
+      answers: { 200: { description: 'Status of the feed.', schema: feedSchema } },
       async handle() {
         const { setAside, stall } = await readFeedStanding(pool);
         const shown: z.input<typeof feedSchema> = {

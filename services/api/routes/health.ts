@@ -20,7 +20,7 @@ const readySchema = z.strictObject({
   checks: z.record(z.string(), z.boolean()),
   warnings: z
     .array(z.string())
-    .meta({ description: 'What an operator should see to, although requests are served.' }),
+    .meta({ description: 'Conditions that need an operator. Requests are still served.' }),
 });
 
 export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
@@ -29,17 +29,20 @@ export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps
     defineRoute({
       ...open,
       path: '/healthz',
-      summary: 'Whether the process lives',
-      answers: { 200: { description: 'It does.', schema: statusSchema } },
+      summary: 'Liveness probe',
+      answers: { 200: { description: 'The process is up.', schema: statusSchema } },
       handle: async () => answerJson(200, { status: 'ok' }),
     }),
     defineRoute({
       ...open,
       path: '/readyz',
-      summary: 'Whether requests can be served',
+      summary: 'Readiness probe',
       answers: {
-        200: { description: 'They can.', schema: readySchema },
-        503: { description: 'They can not; checks says why.', schema: readySchema },
+        200: { description: 'The process serves requests.', schema: readySchema },
+        503: {
+          description: 'The process cannot serve requests. checks shows the reason.',
+          schema: readySchema,
+        },
       },
       async handle() {
         const checks = { control_store: await isStoreUp(doorPool), outbox_relay: isRelayRunning() };

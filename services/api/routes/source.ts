@@ -20,33 +20,33 @@ const bytes = z.number().min(0).nullable();
 const sourceSchema = z.strictObject({
   slot: z.string(),
   state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
-    description:
-      'refuse: new exports and bulk jobs are answered with 503. unknown: the source does not answer.',
+    description: 'refuse: new exports and bulk jobs get status 503. unknown: the source does not respond.',
   }),
   reasons: z.array(z.string()),
   exists: z.boolean().nullable(),
   active: z.boolean().nullable(),
   wal_status: z.string().nullable(),
-  lag_bytes: bytes.meta({ description: 'WAL that the feed has not passed.' }),
-  retained_bytes: bytes.meta({ description: 'WAL that the source keeps on its disk for the slot.' }),
+  lag_bytes: bytes.meta({ description: 'WAL that the feed has not processed.' }),
+  retained_bytes: bytes.meta({ description: 'WAL that the source retains on disk for the slot.' }),
   safe_wal_bytes: z.number().nullable().meta({
-    description: 'What may be written before the slot is in danger; null without max_slot_wal_keep_size.',
+    description:
+      'WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.',
   }),
   feed_age_seconds: z
     .number()
     .nullable()
-    .meta({ description: 'Since the feed last moved, at most about 10 when idle.' }),
+    .meta({ description: 'Time since the feed last moved. At most about 10 on an idle feed.' }),
   stalled: z
     .strictObject({ reason: z.string(), detail: z.string(), since: z.string() })
     .nullable()
-    .meta({ description: 'The feed stands still: why, and what to look at. Null while it moves.' }),
+    .meta({ description: 'Reason of a feed stall and what to check. Null while the feed moves.' }),
   set_aside: z
     .array(
       z.strictObject({ resource: z.string(), reason: z.string(), detail: z.string(), since: z.string() }),
     )
     .meta({
       description:
-        'Resources whose changes are passed over, and what mends each. They come back by themselves, with a feed.reset.',
+        'Resources whose changes are skipped, with the reason and the remedy. A resource resumes without a restart, with a feed.reset.',
     }),
   open_transactions: z
     .array(
@@ -74,10 +74,12 @@ export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: So
     defineRoute({
       method: 'GET',
       path: '/admin/source',
-      summary: 'Show how far the feed is behind, and what the source keeps for it',
+      summary: 'Show the lag of the feed and the WAL that the source retains for it',
       access: 'operator',
       account: 'none',
-      answers: { 200: { description: 'The slot and the feed.', schema: sourceSchema } },
+      answers: {
+        200: { description: 'Status of the replication slot and of the feed.', schema: sourceSchema },
+      },
       async handle() {
         const sight = slotWatch.latest();
         const slot = sight?.slot;

@@ -58,19 +58,22 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
     answerJson(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
-  const shown = { 200: { description: 'The endpoint.', schema: webhookSchema } };
+  const shown = { 200: { description: 'The webhook endpoint.', schema: webhookSchema } };
 
   return [
     defineRoute({
       method: 'POST',
       path: '/webhooks',
-      summary: 'Create an endpoint',
+      summary: 'Create a webhook endpoint',
       access: 'webhooks:write',
       account: 'one',
       creates: true,
       body: webhookBodySchema(deps.catalog, deps.deliveryRules),
       answers: {
-        201: { description: 'The endpoint, its secret shown this once.', schema: webhookWithSecretSchema },
+        201: {
+          description: 'The webhook endpoint. Its secret is shown only in this response.',
+          schema: webhookWithSecretSchema,
+        },
       },
       handle: ({ body, accountId, caller, once }) =>
         once(async (db) => {
@@ -78,7 +81,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           if ((await lockAndCountWebhooks(db, account)) >= MAX_WEBHOOKS) {
             throw new AppError(
               'conflict',
-              `An account may have ${MAX_WEBHOOKS} endpoints; delete one that is not used.`,
+              `An account may have ${MAX_WEBHOOKS} webhook endpoints. Delete one that is not in use.`,
             );
           }
           const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
@@ -115,9 +118,9 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/webhooks',
-      summary: 'List endpoints',
+      summary: 'List webhook endpoints',
       query: z.strictObject(PAGE_QUERY),
-      answers: { 200: { description: 'Endpoints, newest first.', schema: listOf(webhookSchema) } },
+      answers: { 200: { description: 'Webhook endpoints, newest first.', schema: listOf(webhookSchema) } },
       handle: ({ query, accountId }) =>
         answerPage(
           cursorSigner,
@@ -131,7 +134,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/webhooks/{id}',
-      summary: 'Show an endpoint',
+      summary: 'Show a webhook endpoint',
       answers: shown,
       handle: async ({ param, accountId }) =>
         show(await findWebhook(pool, accountId, param('id')), param('id')),
@@ -140,7 +143,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'PATCH',
       path: '/webhooks/{id}',
-      summary: 'Change an endpoint',
+      summary: 'Change a webhook endpoint',
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
       answers: shown,
       async handle({ param, body, accountId, caller }) {
@@ -164,7 +167,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'DELETE',
       path: '/webhooks/{id}',
-      summary: 'Delete an endpoint and what waits for it',
+      summary: 'Delete a webhook endpoint and its pending deliveries',
       answers: { 204: { description: 'Deleted.' } },
       async handle({ param, accountId, caller }) {
         // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
@@ -185,7 +188,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/pause',
-      summary: 'Stop deliveries; events are kept',
+      summary: 'Pause deliveries; events are retained',
       answers: shown,
       async handle({ param, accountId, caller }) {
         const row = await inTransaction(pool, async (db) => {
@@ -211,7 +214,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         if (hasMissed) {
           throw new AppError(
             'conflict',
-            'Events that the endpoint had not got are no longer kept. Replay from a later place or after a new export first.',
+            'Undelivered events are no longer retained. Replay from a later position or after a new export first.',
           );
         }
         const row = await inTransaction(pool, async (db) => {
@@ -226,11 +229,11 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/rotate-secret',
-      summary: `Make a new secret; the old one signs for ${GRACE_HOURS} hours more`,
+      summary: `Rotate the secret; the old secret also signs for ${GRACE_HOURS} more hours`,
       creates: true,
       answers: {
         200: {
-          description: 'The endpoint, its new secret shown this once.',
+          description: 'The webhook endpoint. Its new secret is shown only in this response.',
           schema: webhookWithSecretSchema,
         },
       },
@@ -253,7 +256,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/webhooks/{id}/attempts',
-      summary: 'List the latest deliveries',
+      summary: 'List the latest delivery attempts',
       query: z.strictObject(PAGE_QUERY),
       answers: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
       async handle({ param, query, accountId }) {
@@ -292,7 +295,7 @@ function shownUrl(url: string): string | undefined {
 
 /** @throws AppError `not_found` */
 export function known(row: WebhookRow | undefined, id: string): WebhookRow {
-  if (row === undefined) throw new AppError('not_found', `There is no webhook ${id}.`);
+  if (row === undefined) throw new AppError('not_found', `There is no webhook endpoint ${id}.`);
   return row;
 }
 

@@ -62,15 +62,15 @@ export function addQueueMetrics(metrics: Metrics, db: Queryable, now: () => numb
   );
   metrics.gauge(
     'tandem_deliveries_parked',
-    'Deliveries that failed: waiting for their next try, or given up (dead).',
+    'Deliveries that failed: waiting for the next attempt, or given up (dead).',
     depths('deliveries'),
     ['state'],
   );
-  metrics.gauge('tandem_outbox', 'Messages that wait for Kafka.', depths('outbox'), ['state']);
+  metrics.gauge('tandem_outbox', 'Messages waiting for Kafka.', depths('outbox'), ['state']);
   metrics.gauge('tandem_endpoints', 'Webhook endpoints, by status.', depths('endpoints'), ['state']);
   metrics.gauge(
     'tandem_feed_age_seconds',
-    'Since the feed last moved; some ten seconds when idle.',
+    'Time since the feed last moved. About ten seconds on an idle feed.',
     async () =>
       (await read()).filter(({ queue }) => queue === 'feed_age').map(({ depth }) => ({ value: depth })),
   );
