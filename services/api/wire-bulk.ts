@@ -35,11 +35,9 @@ export const bulkJobSchema = z
     skipped: count,
     total: count.meta({ description: 'An estimate until the items are listed.' }),
     created_at: moment,
-    started_at: moment
-      .nullable()
-      .meta({
-        description: 'Time at which the item list was complete. The job is pending before and running after.',
-      }),
+    started_at: moment.nullable().meta({
+      description: 'Time at which the item list was complete. The job is pending before and running after.',
+    }),
     last_updated_at: moment,
     ended_at: moment.nullable(),
     eta_seconds: count.nullable().meta({ description: 'Null while paused and until a rate is known.' }),

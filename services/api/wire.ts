@@ -231,13 +231,10 @@ export const eventSchema = z
     type: z.string(),
     timestamp: moment,
     account_id: z.string(),
-    position: z
-      .string()
-      .nullable()
-      .meta({
-        description:
-          'Position in the feed. Null for account events, which are not part of the feed: export.*, bulk.*, webhook.*.',
-      }),
+    position: z.string().nullable().meta({
+      description:
+        'Position in the feed. Null for account events, which are not part of the feed: export.*, bulk.*, webhook.*.',
+    }),
     resource: z.string(),
     key: z.unknown(),
     data: z.unknown(),
