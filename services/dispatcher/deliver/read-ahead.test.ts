@@ -20,7 +20,7 @@ const event = (lsn: number): LoggedEvent => ({
 });
 
 /** An endpoint whose cursor is at 10, over a log that the test fills. */
-const setUp = (maxInFlight = 5_000, patterns = ['*']) => {
+const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   const settings = {
     accountId: 'acct_1',
     maxInFlight,
@@ -33,7 +33,7 @@ const setUp = (maxInFlight = 5_000, patterns = ['*']) => {
   let beforeAnswer: () => unknown = () => undefined;
   const readAhead = createReadAhead({
     settings: () => settings,
-    inFlight: () => 5_000,
+    inFlight: () => inFlight,
     progress,
     lanes,
     readEvents: async (_account, after, limit) => {
@@ -203,4 +203,16 @@ test('in whatever order events are recorded, offered, read and delivered, all ar
     ),
     { numRuns: 500 },
   );
+});
+
+test('an endpoint whose few requests hang reads the next page when little is left of the last, however many it may have', async () => {
+  const { readAhead, run, taken } = setUp(100, ['*'], 2);
+  run(undefined, ...Array.from({ length: 400 }, (_, n) => 11 + n));
+  expect(await readAhead.read()).toBe(200);
+  expect(readAhead.isDue()).toBe(false);
+  taken(196);
+  expect(readAhead.isDue()).toBe(false);
+  taken(1);
+  expect(readAhead.isDue()).toBe(true);
+  expect(readAhead.take(run(410, 411))).toBe(false);
 });
