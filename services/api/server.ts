@@ -69,6 +69,7 @@ export function createApp({ fairShare, ...others }: AppDeps): Koa {
       allowedMethods,
       () => isStoreUp(deps.doorPool),
       () => deps.urls.prefix(),
+      deps.requestLimits.refusalMs,
     ),
   );
   app.use(middleware);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
 import { openTestApi, type TestApi } from '../support/api-server.ts';
 import { completeExport } from '../support/complete-export.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -156,4 +157,20 @@ test('a link counts among the requests of its export’s account', async () => {
   expect(statuses).toContain(200);
   expect(statuses).toContain(429);
   expect((await slow.call('GET', '/healthz')).status).toBe(200);
+});
+
+test('who is refused for asking too much, or is not known, has its answer late, and others at once', async () => {
+  const refusalMs = 300;
+  await using late = await openTestApi({ requestLimits: { ...REQUEST_LIMITS, drainMs: 0, refusalMs } });
+  const { key } = await late.account();
+  const timed = async (path: string, by: string) => {
+    const startedMs = performance.now();
+    const { status } = await late.call('GET', path, { key: by });
+    return { status, isLate: performance.now() - startedMs >= refusalMs - 1 };
+  };
+  expect(await timed('/exports', 'tk_unknown')).toEqual({ status: 401, isLate: true });
+  expect(await timed(`/healthz?${'a&'.repeat(4_000)}`, key)).toEqual({ status: 400, isLate: true });
+  const good = await Promise.all(Array.from({ length: 5 }, () => timed('/exports', key)));
+  // A busy machine may be late with some of them.
+  expect(good).toContainEqual({ status: 200, isLate: false });
 });

@@ -105,8 +105,8 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const clock: { nowMs: number | undefined } = { nowMs: undefined };
   const now = () => clock.nowMs ?? Date.now();
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
-  // Tests leave requests open that nobody waits for.
-  const requestLimits = { ...REQUEST_LIMITS, drainMs: 0, ...overrides.requestLimits };
+  // Tests leave requests open that nobody waits for, and ask for much that is refused.
+  const requestLimits = { ...REQUEST_LIMITS, drainMs: 0, refusalMs: 0, ...overrides.requestLimits };
   let url = '';
   const urls = overrides.urls ?? createPublicUrls(() => url);
   const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => urls.absolute('/files'));

@@ -3,6 +3,7 @@ import { newId } from '../../../shared/domain/ids.ts';
 import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 import { readTarget } from './request-target.ts';
@@ -14,6 +15,9 @@ const BUSY_RETRY_SECONDS = 2;
 
 /** Until an operator has made room, or mended rights. */
 const STORAGE_RETRY_SECONDS = 60;
+
+/** Refusals of who is not let in. Others come at once: whoever is at work on a request is to see what is wrong with it. */
+const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
 
 /** Probes come every second or so; their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
@@ -27,6 +31,7 @@ export function errorDoor(
   allowedMethods: (path: string) => string[],
   isStoreUp: () => Promise<boolean>,
   pathPrefix: () => string,
+  refusalMs: number,
 ): Middleware {
   return async (ctx, next) => {
     const startedAtMs = performance.now();
@@ -45,6 +50,7 @@ export function errorDoor(
       sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
     }
     writeLine(log, ctx, startedAtMs, failure);
+    if (refusalMs > 0 && LATE_STATUSES.has(ctx.status)) await sleep(refusalMs);
   };
 }
 

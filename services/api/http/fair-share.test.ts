@@ -42,6 +42,16 @@ test('of the requests of an account some run, some wait, and the rest is refused
   await share.enter('a');
 });
 
+test('an account sends so much in bodies, whatever their number, and its neighbours theirs', async () => {
+  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 1, maxRunning: 1, maxDownloads: 1 });
+  const large = 4 * 1_024 * 1_024;
+  await share.read('a', large);
+  await share.read('a', large);
+  await expect(share.read('a', 1)).rejects.toMatchObject({ code: 'too_many' });
+  await share.read('b', large);
+  await share.read(undefined, 100 * large);
+});
+
 test('an account has so many files at once, and its neighbours theirs', () => {
   const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 1, maxRunning: 1, maxDownloads: 2 });
   const leave = share.download('a');

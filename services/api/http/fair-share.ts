@@ -24,11 +24,16 @@ export interface FairShare {
   limit(keys: KeyStore): KeyStore;
   /** Takes a request in. @throws AppError `too_many` */
   enter(accountId: string | undefined): Promise<Leave>;
+  /** Charges a body before it is read, by the length that it says it has. @throws AppError `too_many` */
+  read(accountId: string | undefined, bytes: number): Promise<void>;
   /** Waits for the request's turn, first come, first served within its account. @throws AppError `too_many` */
   run(accountId: string | undefined): Promise<Leave>;
   /** Takes a place for a file, until it is sent. @throws AppError `too_many` */
   download(accountId: string | undefined): Leave;
 }
+
+/** Bytes of JSON bodies of one account: some of the largest, or any number of small ones. Reading a large body takes some 20 ms. */
+const BODY_BYTES = { points: 8 * 1_024 * 1_024, duration: 2 };
 
 /** Longer than any request takes, so that who waits in vain has asked for too much. */
 const WAIT_MS = 30_000;
@@ -48,17 +53,16 @@ export function createFairShare({
   const open = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxOpen });
   const running = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxRunning });
   const downloads = createPlaces({ max: Number.POSITIVE_INFINITY, perAccount: maxDownloads });
-  const count = async (who: string): Promise<void> => {
+  const bodies = new RateLimiterMemory(BODY_BYTES);
+  const consume = async (limiter: RateLimiterMemory, who: string, points: number, what: string) => {
     try {
-      await rates.consume(who);
+      await limiter.consume(who, points);
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
-      throw tooMany(
-        `more than ${requestsPerSecond} requests a second`,
-        Math.ceil(error.msBeforeNext / 1_000),
-      );
+      throw tooMany(what, Math.ceil(error.msBeforeNext / 1_000));
     }
   };
+  const count = (who: string) => consume(rates, who, 1, `more than ${requestsPerSecond} requests a second`);
   return {
     limit: (keys) => ({
       async findKey(keyHash) {
@@ -72,6 +76,11 @@ export function createFairShare({
       const leave = open.take(accountId);
       if (leave === undefined) throw tooMany(`more than ${maxOpen} requests at once`, 1);
       return leave;
+    },
+    async read(accountId, bytes) {
+      if (accountId === undefined || bytes === 0) return;
+      const rate = BODY_BYTES.points / BODY_BYTES.duration;
+      await consume(bodies, accountId, bytes, `bodies of more than ${rate} bytes a second`);
     },
     async run(accountId) {
       if (accountId === undefined) return nothing;

@@ -72,6 +72,7 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
       const sharer = caller.kind === 'operator' ? undefined : caller.accountId;
       const leave = await share.enter(sharer);
       try {
+        if (body !== undefined) await share.read(sharer, bytesToRead(ctx, route, deps));
         const request = await readRequest(ctx, route, { query, body }, caller, deps);
         // An upload arrives at its client's pace, and has places of its own.
         const end = route.rawBody === undefined ? await share.run(sharer) : () => undefined;
@@ -106,7 +107,7 @@ async function readRequest(
 ): Promise<ApiRequest> {
   const idempotencyKey =
     route.creates === true ? readIdempotencyKey(header(ctx, 'idempotency-key')) : undefined;
-  const maxBytes = Math.max(deps.maxBodyBytes, route.maxBodyBytes ?? 0);
+  const maxBytes = maxBytesOf(route, deps);
   const rawBody =
     schemas.body === undefined
       ? undefined
@@ -143,6 +144,18 @@ async function readRequest(
       answerOnce(deps.pool, deps.answerBox, { ...identity, body: bodyIdentity }, work),
     kept: () => keptAnswer(deps.pool, deps.answerBox, identity),
   };
+}
+
+function maxBytesOf(route: Route, { maxBodyBytes }: Pick<MountDeps, 'maxBodyBytes'>): number {
+  return Math.max(maxBodyBytes, route.maxBodyBytes ?? 0);
+}
+
+/** One that comes without its length may be as long as any. One that says more than is let through is not read. */
+function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
+  const maxBytes = maxBytesOf(route, deps);
+  if (header(ctx, 'transfer-encoding') !== undefined) return maxBytes;
+  const length = Number(header(ctx, 'content-length') ?? 0);
+  return length > maxBytes ? 0 : length;
 }
 
 /** A route open to everyone is served as to the operator of nothing: its account rule is `none`. */

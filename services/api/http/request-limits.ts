@@ -14,6 +14,8 @@ export interface RequestLimits {
   readonly uploadGraceMs: number;
   /** For what a client still sends once it has its answer; after it the connection is closed. */
   readonly lingerMs: number;
+  /** By which an answer is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. */
+  readonly refusalMs: number;
   /** After the signal to stop, for requests under way. */
   readonly drainMs: number;
 }
@@ -28,5 +30,6 @@ export const REQUEST_LIMITS: RequestLimits = {
   uploadLeastBytesPerSecond: 16_384,
   uploadGraceMs: 60_000,
   lingerMs: 10_000,
+  refusalMs: 250,
   drainMs: 20_000,
 };
