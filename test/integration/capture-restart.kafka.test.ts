@@ -2,9 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../shared/domain/lsn.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
-import type { ReadChange } from '../support/change-reader.ts';
+import { openChangeReader, type ReadChange } from '../support/change-reader.ts';
 import { openSilentProxy } from '../support/silent-proxy.ts';
+import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const SCHEMA = `
@@ -307,6 +310,35 @@ test('a slot that was dropped, or made again, stops the feed until an operator a
   await world.pool.query('update app.counters set n = n + 1 where id = 1');
   await waitFor('the feed to go on', () => world.reader.changes.length >= seen + 25);
   expect(world.reader.changes.at(-1)).toMatchObject({ op: 'update', after: { id: '1' } });
+});
+
+test('when the topic of its state is lost, it goes on from the slot by another count, and no change is missing', async () => {
+  const first = await world.start();
+  await waitFor('a state', () => world.reader.states.length > 0);
+  const former = world.reader.states.at(-1)?.chain?.id ?? '';
+  await first.stop();
+  const topic = `${world.prefix}.capture`;
+  const { kafkaBrokers, schemaRegistryUrl, databaseUrl } = testStack();
+  const kafka = createKafka(
+    { brokers: kafkaBrokers.split(','), ssl: false, sasl: undefined },
+    'test-lost-state',
+    silentLog,
+  );
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic] });
+  await waitFor('the topic to be gone', async () => !(await admin.listTopics()).includes(topic));
+  await admin.disconnect();
+  const { rows } = await world.pool.query<{ n: number }>(
+    'update app.counters set n = n + 1000 where id = 2 returning n',
+  );
+  await world.start();
+  await using reader = await openChangeReader({ kafkaBrokers, schemaRegistryUrl, databaseUrl }, world.prefix);
+  const isIt = ({ op, after }: ReadChange) => op === 'update' && after?.n === String(rows[0]?.n);
+  await waitFor('the change that was made meanwhile', () => reader.changes.some(isIt));
+  expect(reader.changes.filter(isIt)).toHaveLength(1);
+  await waitFor('a state', () => reader.states.length > 0);
+  expect((reader.states.at(-1)?.chain?.id ?? '') > former).toBe(true);
 });
 
 test('without a slot and without a feed, it says what to do', async () => {

@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { catalogFingerprint } from '../../shared/catalog/catalog-fingerprint.ts';
+import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
 import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
 import type { ReadChange } from '../support/change-reader.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -121,10 +123,21 @@ test('a subscriber has exactly the rows that leave, whatever comes to fit the fi
 
 test('another filter is told as a reset, since rows come and go by it that no change tells', async () => {
   await world.endAll();
+  const said = () => world.reader.states.at(-1)?.catalog;
+  const fingerprints = (text: string) =>
+    parseCatalog(text, 'c.yaml').resources.map((resource) => ({
+      resource: resource.name,
+      fingerprint: catalogFingerprint(resource),
+    }));
+  expect(said()).toEqual(fingerprints(CATALOG));
   const adapted = join(temporaryDirectory(), 'catalog.yaml');
-  await writeFile(adapted, CATALOG.replace(WHERE, '{ draft: { eq: false } }'));
+  const changed = CATALOG.replace(WHERE, '{ draft: { eq: false } }');
+  await writeFile(adapted, changed);
   await world.start({ CATALOG: adapted });
   const resets = () => world.reader.changes.filter(({ op }) => op === 'truncate');
   await waitFor('the reset', () => resets().length > 0);
   expect(new Set(resets().map(({ resource }) => resource))).toEqual(new Set(['whole']));
+  // For whoever reads the source by the other catalog.
+  expect(said()).toEqual(fingerprints(changed));
+  expect(said()).not.toEqual(fingerprints(CATALOG));
 });

@@ -149,6 +149,7 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
       unsettled: [],
       unsettled_xmin: null,
       set_aside: setAside,
+      catalog: [{ resource: 'invoices', fingerprint: passed < 0x24 ? 'former' : 'present' }],
     });
   const seal = (token: string) =>
     codec.encode('FeedSealed', 'exp_1', { job_id: 'exp_1', token, commit_lsn: 0x30 });
@@ -193,6 +194,9 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
   });
   await waitFor('the next state', async () => (await mirrored())?.passed_lsn === '0/25');
   expect(await asides()).toEqual(['invoices 0/22 ', 'customers 0/23 0/24']);
+  // By what catalog changes are written, and since when.
+  const { rows: entries } = await bed.pool.query('select resource, fingerprint, since_lsn from feed_catalog');
+  expect(entries).toEqual([{ resource: 'invoices', fingerprint: 'present', since_lsn: '0/24' }]);
   await producer.send({ topic: `${bed.prefix}.jobs`, messages: [await seal('wrong'), await seal('right')] });
   await waitFor('the seal', async () => {
     const { rows } = await bed.pool.query(`select sealed_lsn from exports where id = 'exp_1'`);
