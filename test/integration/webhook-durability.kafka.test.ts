@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createChangeChain } from '../../services/capture/publish/change-chain.ts';
+import { accountPartition } from '../../shared/domain/account-partition.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed, untilCursor } from '../support/dispatcher.ts';
 import { openSilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -13,6 +15,9 @@ import {
 } from '../support/webhook-receiver.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/dispatcher/main.ts', import.meta.url));
+
+/** As topics are declared. */
+const PARTITION_COUNT = 12;
 
 /** How long the control store is away. */
 const OUTAGE_MS = 30_000;
@@ -115,6 +120,55 @@ test('killed with batches under way, nothing is lost and no more is repeated tha
   await waitFor('all', () => new Set(ids()).size === 1_000);
   expect(ids().length).toBeLessThanOrEqual(1_000 + 3 * 20);
   expectOrder(receiver.received.flatMap(eventsOf));
+});
+
+test('killed while it records a large transaction, it has told another account of the partition meanwhile, and loses nothing', async () => {
+  const large = await newAccount();
+  const partition = accountPartition(large.sourceId, PARTITION_COUNT);
+  const besideId = range(1_000)
+    .map((n) => `beside_${n}`)
+    .find((id) => accountPartition(id, PARTITION_COUNT) === partition);
+  const small = { sourceId: besideId ?? '', accountId: await bed.addAccount(besideId ?? '') };
+  // It makes the topics.
+  await (await bed.start()).stop();
+  const rows = 20_000;
+  const chain = createChangeChain(undefined, Date.now());
+  for (let from = 0; from < rows; from += 2_000) {
+    await bed.publish(
+      range(2_000, from).map((index) => {
+        const change = invoiceChange({ account: large.sourceId, lsn: 5_000, id: index });
+        return { ...change, source: { ...change.source, index } };
+      }),
+      chain,
+    );
+  }
+  await bed.publish([invoiceChange({ account: small.sourceId, lsn: 5_001 })], chain);
+  const recorded = async () => {
+    const { rows: found } = await bed.pool.query<{ account_id: string; count: number; last: number }>(
+      `select account_id, count(*)::int as count, max(idx) as last from events
+        where account_id = any($1) and type = 'invoice.created' group by account_id`,
+      [[large.accountId, small.accountId]],
+    );
+    return new Map(found.map((row) => [row.account_id, row]));
+  };
+  const { child } = await startProcess();
+  await waitFor('the small one’s event', async () => {
+    const { count = 0 } = (await recorded()).get(small.accountId) ?? {};
+    return count > 0;
+  });
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const { count = 0, last = -1 } = (await recorded()).get(large.accountId) ?? {};
+  expect(count).toBeLessThan(rows);
+  // Each account's events come in their order, so there is none missing before the last.
+  expect(last).toBe(count - 1);
+  await startProcess();
+  await waitFor('all', async () => (await recorded()).get(large.accountId)?.count === rows);
+  const { rows: others } = await bed.pool.query(
+    `select type from events where account_id = any($1) and type <> 'invoice.created'`,
+    [[large.accountId, small.accountId]],
+  );
+  expect(others).toEqual([]);
 });
 
 test('with the control store away for 30 s, nothing is lost and only what was under way is repeated', async () => {

@@ -219,7 +219,8 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
           change.op === 'truncate'
             ? partitions.map((_, partition) => partition)
             : [accountPartition(change.account, partitions.length)];
-        return places.map((partition) => ({ key: '', partition, value }));
+        const { account, op, resource } = change;
+        return places.map((partition) => ({ key: '', partition, value, headers: { account, op, resource } }));
       });
       await producer.send({ topic: `${prefix}.changes`, messages: chain?.link(messages) ?? messages });
     },
