@@ -49,7 +49,7 @@ const runExport = async () => {
 };
 const complete = (id: string) =>
   bed.pool.query(
-    `update exports set status = 'completed', phase = 'done', rows_written = 3, completed_at = now(),
+    `/* arranged */ update exports set status = 'completed', phase = 'done', rows_written = 3, completed_at = now(),
        expires_at = now() + interval '90 days' where id = $1 and status = 'running'`,
     [id],
   );
@@ -94,9 +94,9 @@ test('a failed export is told with its error, and a cancelled one is not told', 
   await using _dispatcher = await bed.start();
   await subscribe(['*']);
   const [failed, cancelled] = [await runExport(), await runExport()];
-  await bed.pool.query(`update exports set status = 'cancelled' where id = $1`, [cancelled]);
+  await bed.pool.query(`/* arranged */ update exports set status = 'cancelled' where id = $1`, [cancelled]);
   await bed.pool.query(
-    `update exports set status = 'failed', error = '{"code": "row_count_mismatch", "message": "2 are not 3"}' where id = $1`,
+    `/* arranged */ update exports set status = 'failed', error = '{"code": "row_count_mismatch", "message": "2 are not 3"}' where id = $1`,
     [failed],
   );
   await receiver.until('the event', (list) => list.length === 1);
@@ -124,7 +124,10 @@ test('the end of a bulk operation is told once, with its counts, and a cancelled
     completed,
   ]);
   const end = (id: string, status: string) =>
-    bed.pool.query('update bulk_jobs set status = $2, ended_at = now() where id = $1', [id, status]);
+    bed.pool.query('/* arranged */ update bulk_jobs set status = $2, ended_at = now() where id = $1', [
+      id,
+      status,
+    ]);
   await end(completed, 'completed');
   await end(completed, 'completed');
   await end(cancelled, 'cancelled');

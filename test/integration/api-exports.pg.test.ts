@@ -268,9 +268,10 @@ test('a pending export is cancelled at once, and again with the same answer', as
 test('a running export is told to stop, once', async () => {
   const { key } = await api.account();
   const { json } = await post(key, { resource: 'invoices' });
-  await api.pool.query(`update exports set status = 'running', phase = 'extracting' where id = $1`, [
-    json.id,
-  ]);
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting' where id = $1`,
+    [json.id],
+  );
   const cancel = () => api.call('POST', `/exports/${json.id}/cancel`, { key });
   expect((await cancel()).json.status).toBe('cancelling');
   expect((await cancel()).json.status).toBe('cancelling');
@@ -304,7 +305,7 @@ test('progress and time left follow the rows, once there is something to go on',
   const { key } = await api.account();
   const { json: job } = await post(key, { resource: 'invoices' });
   await api.pool.query(
-    `update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = 60,
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = 60,
        rows_written = 40, started_at = now(), snapshot = jsonb_build_object('taken_at', now() - interval '10 s',
          'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
     [job.id],

@@ -31,7 +31,7 @@ async function completedExport(
     { name: 'invoices.jsonl', resource: 'invoices', rows: 1, bytes: content.length, sha256: 'ab', path },
   ];
   const { rows } = await api.pool.query<{ expires_at: Date }>(
-    `update exports set status = 'completed', phase = 'done', files = $2,
+    `/* arranged */ update exports set status = 'completed', phase = 'done', files = $2,
        completed_at = date_trunc('milliseconds', now()),
        expires_at = date_trunc('milliseconds', now()) + make_interval(days => $3) where id = $1 returning expires_at`,
     [json.id, JSON.stringify(files), keptDays],

@@ -163,7 +163,7 @@ test('an endpoint is changed in part, paused, resumed and deleted', async () => 
   });
   expect((await call('POST', '/pause')).json.status).toBe('paused');
   await api.pool.query(
-    `update webhooks set status = 'disabled', status_reason = 'gone', failures_in_row = 9, failing_since = now()
+    `/* arranged */ update webhooks set status = 'disabled', status_reason = 'gone', failures_in_row = 9, failing_since = now()
      where id = $1`,
     [json.id],
   );

@@ -89,7 +89,7 @@ test('while the source is away the items are listed later, however often that fa
   const { json } = await world.submit(key, voidAll);
   const tries = 20;
   await world.api.pool.query(
-    'update bulk_jobs set list_count = $2, lease_owner = null, lease_expires_at = null where id = $1',
+    '/* arranged */ update bulk_jobs set list_count = $2, lease_owner = null, lease_expires_at = null where id = $1',
     [json.job_id, tries],
   );
   await waitFor('a late try has failed', () =>

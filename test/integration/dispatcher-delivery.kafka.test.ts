@@ -140,7 +140,10 @@ test('an endpoint that was resumed stays so, whatever becomes of requests from b
     waitFor(`status ${wanted}`, async () => (await bed.endpoint(id)).status === wanted);
   await untilStatus('disabled');
   expect(held).toHaveLength(1);
-  await bed.pool.query(`update webhooks set status = 'active', status_reason = null where id = $1`, [id]);
+  await bed.pool.query(
+    `/* arranged */ update webhooks set status = 'active', status_reason = null where id = $1`,
+    [id],
+  );
   receiver.answer = () => 200;
   for (const answer of held) answer();
   await untilCursor(bed, id, 2);
@@ -220,7 +223,7 @@ test('a paused endpoint gets nothing, keeps its events and goes on in order', as
   const id = await bed.addEndpoint({ accountId, url: receiver.url });
   await bed.addEvents([{ accountId, lsn: 1 }]);
   await receiver.until('the first', (list) => list.length === 1);
-  await bed.pool.query(`update webhooks set status = 'paused' where id = $1`, [id]);
+  await bed.pool.query(`/* arranged */ update webhooks set status = 'paused' where id = $1`, [id]);
   await waitFor('the pause to be applied', async () => {
     const { settings_version, applied_version } = await bed.endpoint(id);
     return settings_version === applied_version;
@@ -228,7 +231,7 @@ test('a paused endpoint gets nothing, keeps its events and goes on in order', as
   await bed.addEvents(range(20, 2).map((lsn) => ({ accountId, lsn })));
   await waitFor('the endpoint to be given back', async () => (await bed.endpoint(id)).lease_owner === null);
   expect(receiver.received).toHaveLength(1);
-  await bed.pool.query(`update webhooks set status = 'active' where id = $1`, [id]);
+  await bed.pool.query(`/* arranged */ update webhooks set status = 'active' where id = $1`, [id]);
   await receiver.until('the rest', (list) => list.length === 21);
   expect(receiver.received.map(numberOf)).toEqual(range(21));
 });
@@ -278,7 +281,7 @@ test('a dead delivery that is asked for again is sent again', async () => {
   });
   receiver.answer = () => 200;
   await bed.pool.query(
-    `update webhook_parked set state = 'waiting', attempt_count = 0, next_attempt_at = now() where webhook_id = $1`,
+    `/* arranged */ update webhook_parked set state = 'waiting', attempt_count = 0, next_attempt_at = now() where webhook_id = $1`,
     [id],
   );
   await bed.pool.query('update webhooks set updated_at = clock_timestamp() where id = $1', [id]);

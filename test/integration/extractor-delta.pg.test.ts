@@ -21,6 +21,7 @@ import type { CaptureStateMessage } from '../../shared/kafka/messages.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { guardTransitions } from '../support/guard-transitions.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 
 const SOURCE = { systemId: '7', timeline: 1 };
@@ -54,6 +55,7 @@ beforeAll(async () => {
   database = await createDatabase('delta');
   db = createControlPool(database.url, silentLog, { applicationName: 'test' });
   await migrate(db);
+  await guardTransitions(db);
   await db.query(`create table events_20260102 partition of events
     for values from ('2026-01-02T00:00:00Z') to ('2026-01-03T00:00:00Z')`);
   await db.query(
@@ -147,7 +149,7 @@ test('the keys are gone once the export has ended', async () => {
   await collect();
   await sweepKeys(db);
   expect(await keys()).toHaveLength(1);
-  await db.query("update exports set status = 'failed' where id = 'exp_2'");
+  await db.query("/* arranged */ update exports set status = 'failed' where id = 'exp_2'");
   await sweepKeys(db);
   expect(await keys()).toEqual([]);
   const { rows } = await db.query('select id from exports where has_keys');

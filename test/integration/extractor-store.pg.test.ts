@@ -14,6 +14,7 @@ import {
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { guardTransitions } from '../support/guard-transitions.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 
 const LIMITS = { maxRunningOfAllAccounts: 2, maxRuns: 5 };
@@ -25,6 +26,7 @@ beforeAll(async () => {
   database = await createDatabase('extractor_store');
   pool = createControlPool(database.url, silentLog, { applicationName: 'test', max: 20 });
   await migrate(pool);
+  await guardTransitions(pool);
 });
 
 beforeEach(() => pool.query('truncate accounts, exports, outbox cascade'));
@@ -89,6 +91,13 @@ async function statusOf(id: string) {
   );
   return rows[0];
 }
+
+test('a statement that leaves the state machines fails', async () => {
+  await addExports('acme', ['e1']);
+  await expect(pool.query("update exports set status = 'completed' where id = 'e1'")).rejects.toThrow(
+    'exports.status moves from pending to completed, which no event does',
+  );
+});
 
 test('extractors that claim at once stay within the account’s limit, and take the oldest', async () => {
   await addExports('acme', ['e1', 'e2', 'e3', 'e4']);
@@ -266,7 +275,7 @@ test('an export ends as failed once, and never after it has ended or is being ca
   const failure = { code: 'table_changed', message: 'changed' };
   expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(true);
   expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(false);
-  await pool.query("update exports set status = 'cancelling' where id = 'e2'");
+  await pool.query("/* arranged */ update exports set status = 'cancelling' where id = 'e2'");
   expect(await failExport(pool, 'e2', second.runAttempt, failure)).toBe(false);
   const { rows } = await pool.query("select key, payload from outbox where type = 'JobFailed'");
   expect(rows).toEqual([{ key: 'e1', payload: { job_id: 'e1', kind: 'export', ...failure } }]);
@@ -276,7 +285,7 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   await addExports('acme', ['e1']);
   const run = await startRun(1);
   const chunk = await claimChunk('reader');
-  await pool.query("update exports set status = 'cancelling'");
+  await pool.query("/* arranged */ update exports set status = 'cancelling'");
   expect(await readStanding(pool, run)).toEqual({ state: 'cancelling' });
   expect(await endCancelledExports(pool)).toEqual([]);
   await releaseExport(pool, run, { delayMs: 0, isCounted: true });

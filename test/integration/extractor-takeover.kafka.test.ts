@@ -51,7 +51,10 @@ async function extracted(id: string): Promise<ExportRow> {
     },
     90_000,
   );
-  await fixture.db.query("update exports set status = 'completed', phase = 'done' where id = $1", [id]);
+  await fixture.db.query(
+    "/* arranged */ update exports set status = 'completed', phase = 'done' where id = $1",
+    [id],
+  );
   return row;
 }
 

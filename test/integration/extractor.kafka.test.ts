@@ -83,7 +83,7 @@ async function extracted(id: string): Promise<ExportRow> {
     return row.phase === 'assembling' || row.phase === 'done' ? row : undefined;
   });
   await fixture.db.query(
-    "update exports set status = 'completed', phase = 'done' where id = $1 and status = 'running'",
+    "/* arranged */ update exports set status = 'completed', phase = 'done' where id = $1 and status = 'running'",
     [id],
   );
   return extractedRow;
@@ -246,7 +246,7 @@ test('more exports than the account may run wait their turn, and another account
 test('a cancelled export lets its snapshot go and ends', async () => {
   const id = await fixture.addExport(acme, ['orders']);
   await waitFor('the seal to be sent', async () => (await fixture.readExport(id)).planned_at);
-  await fixture.db.query("update exports set status = 'cancelling' where id = $1", [id]);
+  await fixture.db.query("/* arranged */ update exports set status = 'cancelling' where id = $1", [id]);
   await waitFor(
     'the export to be cancelled',
     async () => (await fixture.readExport(id)).status === 'cancelled',

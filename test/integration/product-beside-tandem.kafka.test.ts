@@ -109,7 +109,7 @@ async function exportOnAndOn(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await fixture.seal();
     await fixture.db.query(
-      "update exports set status = 'failed', error = '{\"code\": \"done\"}' where phase = 'assembling' and status = 'running'",
+      "/* arranged */ update exports set status = 'failed', error = '{\"code\": \"done\"}' where phase = 'assembling' and status = 'running'",
     );
     const { rows } = await fixture.db.query<{ count: number }>(
       "select count(*)::int as count from exports where status = 'pending' or lease_owner is not null",

@@ -281,7 +281,7 @@ test('a type taken off the endpoint while a retry waits is not sent', async () =
   await call('POST', `/webhooks/${id}/pause`);
   const tried = receiver.received.length;
   receiver.answer = () => 200;
-  await bed.pool.query(`update webhook_parked set state = 'waiting', next_attempt_at = now()`);
+  await bed.pool.query(`/* arranged */ update webhook_parked set state = 'waiting', next_attempt_at = now()`);
   await call('PATCH', `/webhooks/${id}`, { events: ['invoice.created'] });
   await call('POST', `/webhooks/${id}/resume`);
   await waitFor('the retry to be dropped', async () => (await parkedCount(id)) === 0);

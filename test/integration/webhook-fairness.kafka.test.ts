@@ -81,7 +81,7 @@ test('100,000 events after an export wait for one account: another’s ten come 
     api.call(method, path, { key: busy.key, body });
   const { json: made } = await call('POST', '/exports', { resource: 'invoices' });
   await bed.pool.query(
-    `update exports set status = 'completed', phase = 'done', start_lsn = '0/10', sealed_lsn = '0/40',
+    `/* arranged */ update exports set status = 'completed', phase = 'done', start_lsn = '0/10', sealed_lsn = '0/40',
        snapshot = jsonb_build_object('taken_at', $2::text, 'lsn', '0/30', 'xmin', '40', 'xmax', '60', 'xip', '["50"]'::jsonb)
      where id = $1`,
     [made.id, new Date().toISOString()],

@@ -169,7 +169,7 @@ test('the parts of a cancelled export are removed, those of others stay', async 
     ...chunkRows(other, 0, 200).slice(0, 150),
   ]);
   await waitFor('both to have parts', async () => (await storage.listNames('parts')).length === 2);
-  await db.query(`update exports set status = 'cancelled' where id = $1`, [cancelled]);
+  await db.query(`/* arranged */ update exports set status = 'cancelled' where id = $1`, [cancelled]);
   await waitFor('one to have parts', async () => (await storage.listNames('parts')).join() === other);
   await produce([...chunkRows(cancelled, 1, 200).slice(100), ...chunkRows(other, 0, 200).slice(150)]);
   await finishReading(other);
@@ -188,7 +188,7 @@ test('cancelling while an export is put together ends in one state, and only a c
     // A different moment of the assembly in each round, by how many looks at the row come first.
     for (let look = 0; look < round; look += 1) await read(exportId);
     const { rowCount } = await db.query(
-      `update exports set status = 'cancelled' where id = $1 and status = 'running'`,
+      `/* arranged */ update exports set status = 'cancelled' where id = $1 and status = 'running'`,
       [exportId],
     );
     await waitFor(

@@ -25,6 +25,7 @@ import { createSigner } from '../../shared/runtime/signing.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
+import { guardTransitions } from './guard-transitions.ts';
 import { openProductPool } from './product-pool.ts';
 import { createDatabase } from './stack.ts';
 
@@ -80,6 +81,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     },
   );
   await migrate(pool);
+  await guardTransitions(pool);
   const doorPool = stack.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test door', max: 2 }),
     async (door) => {

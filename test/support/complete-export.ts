@@ -17,7 +17,7 @@ export async function completeExport(api: TestApi, id: string, content: string):
     { name: 'invoices.jsonl', resource: 'invoices', rows: 2, bytes: content.length, sha256, path },
   ];
   await api.pool.query(
-    `update exports set status = 'completed', phase = 'done', files = $2, completed_at = now(), started_at = now(),
+    `/* arranged */ update exports set status = 'completed', phase = 'done', files = $2, completed_at = now(), started_at = now(),
        expires_at = now() + interval '90 days', rows_extracted = 2, rows_written = 2, planned_at = now(),
        start_lsn = '0/10', sealed_lsn = '0/30',
        snapshot = jsonb_build_object('taken_at', now(), 'lsn', '0/20', 'xmin', '10', 'xmax', '12', 'xip', '["11"]'::jsonb)

@@ -21,6 +21,7 @@ import { createMetrics } from '../../shared/runtime/metrics.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { runUntilFirstFailure } from '../../shared/runtime/worker.ts';
 import { createChangeCodec } from '../../shared/values/change-codec.ts';
+import { guardTransitions } from './guard-transitions.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -118,6 +119,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
   const pool = createControlPool(database.url, silentLog, { applicationName: 'test' });
   stack.defer(() => pool.end());
   await migrate(pool);
+  await guardTransitions(pool);
   await ensurePartitions(pool, [new Date().toISOString().slice(0, 10)]);
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
   const log = process.env.LOG_LEVEL === undefined ? silentLog : createLog('debug');

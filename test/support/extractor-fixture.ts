@@ -13,6 +13,7 @@ import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
+import { guardTransitions } from './guard-transitions.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -91,6 +92,7 @@ export async function createExtractorFixture(
     pool.end(),
   );
   await migrate(db);
+  await guardTransitions(db);
   await db.query(sql);
   await db.query(
     `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at)
@@ -156,7 +158,7 @@ export async function createExtractorFixture(
     },
     async seal() {
       await db.query(
-        `update exports set sealed_lsn = pg_current_wal_insert_lsn()
+        `/* arranged */ update exports set sealed_lsn = pg_current_wal_insert_lsn()
          where status = 'running' and seal_token is not null and sealed_lsn is null`,
       );
     },

@@ -53,7 +53,7 @@ export async function openFeedFixture(): Promise<FeedFixture> {
       const body = { resource: 'invoices' };
       const { json } = await api.call('POST', '/exports', { key: account.key, body });
       await api.pool.query(
-        `update exports set status = 'completed', phase = 'done', start_lsn = '0/10', sealed_lsn = '0/40',
+        `/* arranged */ update exports set status = 'completed', phase = 'done', start_lsn = '0/10', sealed_lsn = '0/40',
            snapshot = jsonb_build_object('taken_at', $2::text, 'lsn', '0/30', 'xmin', '150', 'xmax', '200', 'xip', '["150"]'::jsonb)
          where id = $1`,
         [json.id, takenAt],

@@ -24,6 +24,7 @@ import { runService } from '../../shared/runtime/run-service.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 import { createRowCodec } from '../../shared/values/row-codec.ts';
+import { guardTransitions } from './guard-transitions.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -157,6 +158,7 @@ export async function createWriterFixture(
     pool.end(),
   );
   await migrate(db);
+  await guardTransitions(db);
 
   const topics = topicsOf(prefix, parseCatalog(CATALOG, 'catalog.yaml'));
   const kafka = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
@@ -249,7 +251,7 @@ export async function createWriterFixture(
     },
     async finishReading(exportId) {
       await db.query(
-        `update export_chunks set state = 'extracted', rows_extracted = rows_planned where export_id = $1`,
+        `/* arranged */ update export_chunks set state = 'extracted', rows_extracted = rows_planned where export_id = $1`,
         [exportId],
       );
       await db.query(`update exports set planned_at = now(), sealed_lsn = '0/2' where id = $1`, [exportId]);
