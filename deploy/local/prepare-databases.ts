@@ -6,6 +6,7 @@ import { prepareSource } from '../../shared/catalog/prepare-source.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { withSource } from './source-settings.ts';
 
 interface Sample {
   readonly product: SampleProduct;
@@ -41,18 +42,18 @@ export async function prepareDatabases(options: PrepareOptions): Promise<void> {
     return rowCount !== 0;
   });
   const catalog = await loadCatalog(options.catalog);
-  await withPool(options.databaseUrl, async (pool) => {
-    if (options.sample !== undefined) await makeSample(pool, options.sample, say);
-    try {
-      const { publication, slot } = options;
-      const statements = await prepareSource(pool, catalog, { publication, slot });
-      if (statements.length > 0) say(`prepared the source: ${statements.length} statements`);
-    } catch (error) {
-      // The feed ran on this source before, and goes on without what is set aside; capture says the rest.
-      if (!(error instanceof SetupError) || !isAnySetAside) throw error;
-      say(`going on without resources that are set aside: ${error.message}`);
-    }
-  });
+  const { databaseUrl, sample, publication, slot } = options;
+  if (sample !== undefined) await withPool(databaseUrl, (pool) => makeSample(pool, sample, say));
+  try {
+    const statements = await withSource(databaseUrl, (source) =>
+      prepareSource(source, catalog, { publication, slot }),
+    );
+    if (statements.length > 0) say(`prepared the source: ${statements.length} statements`);
+  } catch (error) {
+    // The feed ran on this source before, and goes on without what is set aside; capture says the rest.
+    if (!(error instanceof SetupError) || !isAnySetAside) throw error;
+    say(`going on without resources that are set aside: ${error.message}`);
+  }
 }
 
 async function makeSample(
