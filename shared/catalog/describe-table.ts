@@ -66,8 +66,9 @@ export interface Relation {
 }
 
 /**
- * One statement for all tables. Its only result is a JSON text, so that it reads the same on a session with
- * node-pg's parsers and on one that takes every value as raw text.
+ * One statement for all tables, which waits for no table that somebody has locked: functions such as `pg_partition_tree` would.
+ * Its only result is a JSON text, so that it reads the same on a session with node-pg's parsers and on one that takes every
+ * value as raw text.
  */
 const DESCRIBE_TABLES = `
 SELECT coalesce(json_agg(json_build_object(
@@ -159,9 +160,14 @@ SELECT coalesce(json_agg(json_build_object(
       )
     ) ORDER BY r.oid <> c.oid, rn.nspname, r.relname)
     FROM (
-      SELECT c.oid AS relid
-      UNION
-      SELECT p.relid FROM pg_partition_tree(c.oid) p WHERE p.isleaf AND c.relkind = 'p'
+      WITH RECURSIVE tree AS (
+        SELECT c.oid AS relid, c.relkind
+        UNION ALL
+        SELECT p.oid, p.relkind
+        FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid JOIN pg_class p ON p.oid = i.inhrelid
+        WHERE tree.relkind = 'p'
+      )
+      SELECT relid FROM tree WHERE relid = c.oid OR relkind <> 'p'
     ) member
     JOIN pg_class r ON r.oid = member.relid
     JOIN pg_namespace rn ON rn.oid = r.relnamespace

@@ -150,6 +150,24 @@ async function operate(signal: AbortSignal): Promise<number> {
   return done;
 }
 
+test("capture starts beside a table that the product has locked, and waits in nobody's way", async () => {
+  const product = await connect();
+  await product.query('begin; lock table shop.parts in access exclusive mode');
+  const starting = world.start();
+  const isCapture = async (condition: string) => {
+    const { rowCount } = await world.pool.query(
+      `select from pg_stat_activity where application_name = 'tandem capture' and ${condition}`,
+    );
+    return rowCount !== 0;
+  };
+  await waitFor('capture to wait for the table', () => isCapture("wait_event_type = 'Lock'"));
+  await waitFor('capture to have given up its wait', () => isCapture("state = 'idle'"), 5_000);
+  await product.query('commit');
+  await product.end();
+  const capture = await starting;
+  await capture.stop();
+});
+
 test('beside a feed, exports and commands the product sees no error and waits for nobody, whatever it does', async () => {
   const capture = await world.start();
   await fixture.startExtractor();
