@@ -112,6 +112,7 @@ export async function buildExtractor(
     bells,
     log,
     resourceRows,
+    ensureTopics: () => ensureTopics(admin, topics.declarations),
     topicOf: (resource) => ({
       name: topics.rows(resource),
       partitionCount: partitions.get(topics.rows(resource)) ?? 1,

@@ -1,3 +1,4 @@
+import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isVisible } from '../../shared/domain/snapshot.ts';
 import {
@@ -5,6 +6,7 @@ import {
   type ExportRow,
   type ExtractorFixture,
 } from '../support/extractor-fixture.ts';
+import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const CATALOG = `
@@ -88,6 +90,21 @@ async function extracted(id: string): Promise<ExportRow> {
   );
   return extractedRow;
 }
+
+test('a rows topic that was deleted under a running extractor is made again, and its export goes on', async () => {
+  const kafka = new Kafka({
+    brokers: testStack().kafkaBrokers.split(','),
+    logLevel: logLevel.NOTHING,
+  });
+  const admin = kafka.admin();
+  await admin.connect();
+  const topic = `${fixture.env.TOPIC_PREFIX}.rows.stock`;
+  await admin.deleteTopics({ topics: [topic] });
+  await waitFor('the topic to be gone', async () => !(await admin.listTopics()).includes(topic));
+  await admin.disconnect();
+  const id = await fixture.addExport(acme, ['stock']);
+  expect(await extracted(id)).toMatchObject({ phase: 'assembling', rows_extracted: '2500' });
+}, 90_000);
 
 test('an export has exactly its account’s rows, in key order, without hidden columns and deleted rows', async () => {
   const id = await fixture.addExport(acme, ['orders', 'lines']);

@@ -27,6 +27,8 @@ export interface ReadChunksDeps
   readonly bells: Bells;
   readonly log: Log;
   announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
+  /** Makes the topics that are missing. */
+  ensureTopics(): Promise<unknown>;
 }
 
 const IDLE_MS = 1_000;
@@ -123,6 +125,8 @@ async function endTry(lot: ChunkLot, error: unknown, log: Log, deps: ReadChunksD
       const report = verdict.isForeseen ? log.warn : log.error;
       report('chunk.try_lost', { error, tries, delayMs: RETRY_DELAY_MS });
       await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+      // One may have been deleted since the start: then every try would fail, and for ever.
+      await deps.ensureTopics();
     } else if (verdict.kind === 'give-way') {
       log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });
       await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: true });
