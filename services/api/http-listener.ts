@@ -20,8 +20,6 @@ import type { RequestLimits } from './http/request-limits.ts';
  */
 const MAX_CONNECTIONS = 4_000;
 
-const TOO_MANY_REQUESTS = 429;
-
 /** Longer than load balancers keep a connection, so that it is never we who close it under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
@@ -122,8 +120,7 @@ function makeRoom(server: Server, maxConnections: number): void {
 function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
   response.once('finish', () => {
     if (request.complete) return;
-    // Of who asks too much nothing more is read.
-    if (response.statusCode !== TOO_MANY_REQUESTS) request.resume();
+    request.resume();
     const timer = setTimeout(() => request.socket.destroy(), lingerMs);
     request.once('close', () => clearTimeout(timer));
   });

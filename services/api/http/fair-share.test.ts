@@ -48,7 +48,10 @@ test('an account sends so much in bodies, whatever their number, and its neighbo
   await share.read('a', large);
   await share.read('a', large);
   await expect(share.read('a', 1)).rejects.toMatchObject({ code: 'too_many' });
-  await share.read('b', large);
+  await share.read('b', 1);
+  await share.charge('b', 2 * large);
+  await expect(share.read('b', 1)).rejects.toMatchObject({ code: 'too_many' });
+  await share.read('c', large);
   await share.read(undefined, 100 * large);
 });
 

@@ -24,8 +24,10 @@ export interface FairShare {
   limit(keys: KeyStore): KeyStore;
   /** Takes a request in. @throws AppError `too_many` */
   enter(accountId: string | undefined): Promise<Leave>;
-  /** Charges a body before it is read, by the length that it says it has. @throws AppError `too_many` */
+  /** Charges a body before it is read, by the length that it says it has, or 1. @throws AppError `too_many` */
   read(accountId: string | undefined, bytes: number): Promise<void>;
+  /** Charges what was read of a body that did not say its length. */
+  charge(accountId: string | undefined, bytes: number): Promise<void>;
   /** Waits for the request's turn, first come, first served within its account. @throws AppError `too_many` */
   run(accountId: string | undefined): Promise<Leave>;
   /** Takes a place for a file, until it is sent. @throws AppError `too_many` */
@@ -81,6 +83,9 @@ export function createFairShare({
       if (accountId === undefined || bytes === 0) return;
       const rate = BODY_BYTES.points / BODY_BYTES.duration;
       await consume(bodies, accountId, bytes, `bodies of more than ${rate} bytes a second`);
+    },
+    async charge(accountId, bytes) {
+      if (accountId !== undefined && bytes > 0) await bodies.penalty(accountId, bytes);
     },
     async run(accountId) {
       if (accountId === undefined) return nothing;

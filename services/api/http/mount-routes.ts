@@ -72,8 +72,13 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
       const sharer = caller.kind === 'operator' ? undefined : caller.accountId;
       const leave = await share.enter(sharer);
       try {
-        if (body !== undefined) await share.read(sharer, bytesToRead(ctx, route, deps));
-        const request = await readRequest(ctx, route, { query, body }, caller, deps);
+        const hasLength = header(ctx, 'transfer-encoding') === undefined;
+        if (body !== undefined) await share.read(sharer, hasLength ? bytesToRead(ctx, route, deps) : 1);
+        const { socket } = ctx.req;
+        const bytesBefore = socket.bytesRead;
+        const request = await readRequest(ctx, route, { query, body }, caller, deps).finally(() =>
+          hasLength ? undefined : share.charge(sharer, socket.bytesRead - bytesBefore),
+        );
         // An upload arrives at its client's pace, and has places of its own.
         const end = route.rawBody === undefined ? await share.run(sharer) : () => undefined;
         try {
@@ -150,10 +155,9 @@ function maxBytesOf(route: Route, { maxBodyBytes }: Pick<MountDeps, 'maxBodyByte
   return Math.max(maxBodyBytes, route.maxBodyBytes ?? 0);
 }
 
-/** One that comes without its length may be as long as any. One that says more than is let through is not read. */
+/** One that says more than is let through is not read. */
 function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
   const maxBytes = maxBytesOf(route, deps);
-  if (header(ctx, 'transfer-encoding') !== undefined) return maxBytes;
   const length = Number(header(ctx, 'content-length') ?? 0);
   return length > maxBytes ? 0 : length;
 }
