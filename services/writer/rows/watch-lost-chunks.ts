@@ -32,6 +32,8 @@ export interface LostChunkWatchDeps {
 export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
   const { pool, admin, groupId, topics, onFailed, log } = deps;
   const ends = new LogEnds(admin);
+  /** Mostly a chunk is written by the next round, and Kafka need not be asked about it: each topic is some requests. */
+  let unwrittenBefore = new Set<string>();
 
   async function readCommitted(topic: string): Promise<ReadonlyMap<number, bigint>> {
     const found = await admin.fetchOffsets({ groupId, topics: [topic] });
@@ -50,7 +52,10 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
       ofTopics.set(topic, offsets);
       return offsets;
     };
-    for (const chunkTry of await findUnwrittenChunks(pool)) {
+    const unwritten = await findUnwrittenChunks(pool);
+    const waiting = unwritten.filter((chunkTry) => unwrittenBefore.has(chunkTryKey(chunkTry)));
+    unwrittenBefore = new Set(unwritten.map(chunkTryKey));
+    for (const chunkTry of waiting) {
       const topic = topics.rows(chunkTry.resource);
       const key = chunkTryKey(chunkTry);
       const end = await ends.notedFor(key, topic);
