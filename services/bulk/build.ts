@@ -86,7 +86,7 @@ export async function buildBulk(
   const signingKeys = toSigningKeys(config.handlerSecrets);
   if (signingKeys.length === 0 && handlerOperations(catalog).length > 0) {
     log.warn('bulk.handlers_unsigned', {
-      remedy: 'set BULK_HANDLER_SECRETS, so that handlers can tell who asks',
+      remedy: 'set BULK_HANDLER_SECRETS, so that handlers can verify requests',
     });
   }
   const deps = { ...config, signingKeys, slotWatch, throttle, control, source, storage, catalog, log, now };

@@ -54,16 +54,15 @@ export function repeatedFailure(name: string | null, count: number): JobFailure 
   if (name === null || count < (name === WORKER_LOST ? MAX_LOST_WORKERS : MAX_SAME_FAILURES))
     return undefined;
   if (name === READ_ONLY) {
-    const message =
-      'The source database lets nothing be changed: its role, or the server itself, is read-only.';
+    const message = 'The source database refuses every change: its role, or the server itself, is read-only.';
     return { code: 'source_read_only', message };
   }
   const what =
     name === WORKER_LOST
-      ? `${count} workers in a row did not come to an end with the same items`
+      ? `${count} workers in a row did not finish the same items`
       : `the same items failed ${count} times in a row with the same error (${name})`;
   return {
     code: 'processing_failed',
-    message: `The operation was given up: ${what}. Items that are done stay done; the operator's log has more.`,
+    message: `The job was given up: ${what}. Finished items stay changed. The operator's log has the reason.`,
   };
 }

@@ -41,7 +41,7 @@ const REQUEST = z.object({
 export function parseExportRequest(stored: unknown): ExportRequest {
   const parsed = REQUEST.safeParse(stored);
   if (!parsed.success) {
-    throw new ExportFailedError('invalid_request', 'The stored request can not be read by this version.', {
+    throw new ExportFailedError('invalid_request', 'This version cannot read the stored request.', {
       cause: parsed.error,
     });
   }
@@ -73,7 +73,7 @@ export function resourceOf(catalog: Catalog, name: string): Resource {
   if (resource === undefined) {
     throw new ExportFailedError(
       'invalid_request',
-      `The resource ${name} is not in the catalog: put it back, or ask for an export without it.`,
+      `The resource ${name} is not in the catalog: restore it, or create an export without it.`,
     );
   }
   return resource;

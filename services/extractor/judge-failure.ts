@@ -37,7 +37,7 @@ const TABLE_LOCKED: Extract<Verdict, { kind: 'fail' }> = {
   kind: 'fail',
   code: 'table_locked',
   message:
-    'A table is needed by another session, probably for an ALTER TABLE, and an export must not hold that up: ' +
+    'Another session needs a table, probably for an ALTER TABLE, and an export must not block it: ' +
     'start the export again once it is done.',
 };
 
@@ -53,7 +53,7 @@ export function judgeFailure(error: unknown, what: readonly string[] = []): Verd
   if (error instanceof UnencodableRowError) {
     return fail(
       'row_unencodable',
-      `A value in the column ${error.column} of ${error.resource} can not be written. ` +
+      `A value in the column ${error.column} of ${error.resource} cannot be written. ` +
         'Correct the value, or hide the column in the catalog.',
     );
   }
@@ -78,7 +78,7 @@ function judgeSqlState(sqlState: string, what: readonly string[]): Verdict {
     case '0A000':
       return fail(
         'table_changed',
-        'A table was altered while it was exported. Start the export again; services may need a restart to see the new table.',
+        'A table was altered during the export. Start the export again. Services may need a restart to see the new table.',
       );
     case '22021':
     case '22P05':
@@ -91,7 +91,7 @@ function judgeSqlState(sqlState: string, what: readonly string[]): Verdict {
     case '42501':
       return fail(
         'permission_denied',
-        'The source refuses to let its tables be read: grant SELECT to the role in DATABASE_URL.',
+        'The source refuses to read its tables: grant SELECT to the role in DATABASE_URL.',
       );
     case 'XX001':
     case 'XX002':

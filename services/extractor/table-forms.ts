@@ -29,7 +29,7 @@ export async function readRunFacts(
     if ((facts.get(name)?.childCount ?? 0) === 0) continue;
     throw new ExportFailedError(
       'table_changed',
-      `Other tables inherit from the table of ${name}, and their rows are in no feed: the operator has to run \`tandem catalog check\`.`,
+      `Other tables inherit from the table of ${name}, and the feed does not have their rows: the operator must run \`tandem catalog check\`.`,
     );
   }
   return facts;
@@ -90,7 +90,7 @@ export async function assertSameTypes(
     if (change.kind !== 'reset' || change.reason !== 'type_changed') continue;
     throw new ExportFailedError(
       'table_changed',
-      `A type of ${resource.name} was altered while it was exported: start the export again.`,
+      `A type of ${resource.name} was altered during the export: start the export again.`,
     );
   }
 }

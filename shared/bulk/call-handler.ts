@@ -72,7 +72,7 @@ export async function callHandler(
     });
     const text = await readStart(response);
     if (response.ok) return { status: 'succeeded' };
-    const message = reasonOf(text) ?? `The handler answered ${response.status}.`;
+    const message = reasonOf(text) ?? `The handler returned status ${response.status}.`;
     if (response.status >= 500 || LATER.has(response.status)) {
       const restMs = retryAfterMs(response.headers.get('retry-after') ?? undefined, Date.now());
       const fault: HandlerFault = {
@@ -88,7 +88,7 @@ export async function callHandler(
     if (signal.aborted) return { status: 'stopped' };
     const isTimeout = error instanceof Error && error.name === 'TimeoutError';
     const fault = isTimeout
-      ? { code: HANDLER_TIMEOUT, message: `The handler did not answer within ${timeoutMs} ms.` }
+      ? { code: HANDLER_TIMEOUT, message: `The handler did not respond within ${timeoutMs} ms.` }
       : { code: 'handler_unavailable', message: 'The handler could not be reached.', isAway: true };
     return { status: 'failed', fault, isFinal: false };
   }

@@ -11,8 +11,8 @@ const SIGNATURES: readonly (readonly [bytes: string, what: string])[] = [
   ['feff', 'UTF-16: save it as UTF-8'],
   ['504b0304', 'a zip archive or an Excel workbook: save the column of IDs as CSV in UTF-8'],
   ['d0cf11e0', 'an Excel workbook: save the column of IDs as CSV in UTF-8'],
-  ['1f8b', 'compressed by gzip: send it as it was before'],
-  ['28b52ffd', 'compressed by zstd: send it as it was before'],
+  ['1f8b', 'compressed by gzip: send it uncompressed'],
+  ['28b52ffd', 'compressed by zstd: send it uncompressed'],
 ];
 const SIGNATURE_BYTES = 4;
 

@@ -43,13 +43,13 @@ export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder):
         return `${place} ${OPERATORS[part.by]} ${value}`;
       }
       case 'in':
-        if (type.endsWith('[]')) throw new FilterError(part.pointer, 'is not for fields that are lists');
+        if (type.endsWith('[]')) throw new FilterError(part.pointer, 'cannot be used on list fields');
         return `${place} = any (${bind(part.values.map(({ text }) => inputText(text, found.baseTypeOid)))}::text[]::${type}[])`;
       case 'is_null':
         return `${place} is ${part.isNull ? '' : 'not '}null`;
       case 'prefix':
         if (!TEXT_TYPES.has(found.baseTypeOid)) {
-          throw new FilterError(part.pointer, 'is for texts only');
+          throw new FilterError(part.pointer, 'is for text fields only');
         }
         return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
     }

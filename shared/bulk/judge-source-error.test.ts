@@ -37,7 +37,7 @@ test('a class of codes that PostgreSQL does not have is the product’s own word
 test('a customer reads the rule or what the product’s own trigger says, and nothing of the inside', () => {
   expect(describeRejection(failure('23514', { constraint: 'total_is_positive' }))).toEqual({
     code: 'constraint_violation',
-    message: 'The change breaks the rule total_is_positive (23514).',
+    message: 'The change violates the constraint total_is_positive (23514).',
   });
   expect(describeRejection(failure('P0001', { message: 'paid invoices stay' })).message).toBe(
     'paid invoices stay',

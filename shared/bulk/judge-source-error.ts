@@ -66,14 +66,14 @@ export function describeRejection(error: unknown): { code: string; message: stri
     return { code: 'rejected', message: error.message.slice(0, MAX_MESSAGE) };
   }
   if (code === STATEMENT_TIMED_OUT) {
-    return { code: 'timeout', message: 'The database needs too long to change the record.' };
+    return { code: 'timeout', message: 'The database takes too long to change the record.' };
   }
   if (code.startsWith('23')) {
     const rule = error.constraint === undefined ? '' : ` ${error.constraint}`;
-    return { code: 'constraint_violation', message: `The change breaks the rule${rule} (${code}).` };
+    return { code: 'constraint_violation', message: `The change violates the constraint${rule} (${code}).` };
   }
   if (IN_THE_WAY.test(code)) {
-    return { code: 'conflict', message: `Another transaction kept the record from being changed (${code}).` };
+    return { code: 'conflict', message: `Another transaction blocked the change (${code}).` };
   }
   return { code: 'rejected', message: `The database refuses the change (${code}).` };
 }

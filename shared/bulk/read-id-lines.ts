@@ -36,7 +36,7 @@ const SEPARATOR = /[,;\t]/;
 const TOO_LONG = { code: 'too_long', detail: `an ID has at most ${MAX_ID_CHARACTERS} characters` } as const;
 const BAD_QUOTES = {
   code: 'quotes',
-  detail: 'its quotes are not closed, or something follows them; quotes within quotes are doubled',
+  detail: 'has unclosed quotes, or text after them; double the quotes within quotes',
 } as const;
 const TOO_MANY = { code: 'columns', detail: 'has more than one column; send the IDs alone' } as const;
 
@@ -107,5 +107,5 @@ function isHeader(text: string, { names, onHeader }: HeaderRule): boolean {
   }
   const named = SEPARATOR.test(text) ? text.split(SEPARATOR).find(isName) : undefined;
   if (named === undefined) return false;
-  throw new IdFileError(`The file has more than one column: send ${named.trim()} alone.`);
+  throw new IdFileError(`The file has more than one column: send only ${named.trim()}.`);
 }

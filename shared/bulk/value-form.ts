@@ -25,7 +25,7 @@ const TEXTS: Pick<Form, 'kinds'> = { kinds: ['text'] };
 
 const integer: Form = { ...NUMBERS, pattern: /^-?\d{1,20}$/, mustBe: 'must be a whole number' };
 const number: Form = { ...NUMBERS, pattern: NUMBER, mustBe: 'must be a number' };
-const text: Form = { ...TEXTS, mustBe: 'must be a text' };
+const text: Form = { ...TEXTS, mustBe: 'must be a string' };
 
 /** By the OID of the type, which is under a domain if there is one. */
 const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
@@ -67,7 +67,7 @@ const FORMS: ReadonlyMap<number, Form> = new Map<number, Form>([
     {
       ...TEXTS,
       pattern: either(`${DATE}[Tt]${TIME}${ZONE}`, ...farMoments(String.raw`[+-]\d{2}`), INFINITE),
-      mustBe: 'must be a moment with a zone in RFC 3339, such as 2026-01-31T09:30:00Z',
+      mustBe: 'must be an RFC 3339 timestamp with a zone, such as 2026-01-31T09:30:00Z',
     },
   ],
   [1083, { ...TEXTS, pattern: either(TIME, '24:00:00'), mustBe: 'must be a time such as 09:30:00' }],

@@ -32,7 +32,7 @@ const exposedColumns = z
 /** What a column can be set to. Text, a number or `null`; a number too wide for JavaScript must be quoted. */
 const columnValue = z
   .union([z.string(), z.number(), z.boolean(), z.null()], {
-    error: 'must be a text, number, true, false or null',
+    error: 'must be a string, a number, true, false or null',
   })
   .refine((value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value), {
     error: 'is too wide for a number: put it in quotes',

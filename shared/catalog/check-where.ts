@@ -63,7 +63,7 @@ function* faultsOf(node: FilterNode, factsOf: (column: string) => ColumnFacts): 
   if (node.kind === 'prefix') {
     if (family !== 'text' && family !== 'padded')
       yield `${node.column} is ${facts.typeName}; prefix is for texts`;
-    else if (!node.prefix.isWellFormed()) yield `${node.column} prefix must be a text`;
+    else if (!node.prefix.isWellFormed()) yield `${node.column} prefix must be a string`;
     return;
   }
   if (node.kind === 'compare' && node.by !== 'eq' && node.by !== 'ne' && !isOrdered(family)) {

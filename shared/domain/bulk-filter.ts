@@ -132,7 +132,7 @@ function condition(column: string, operator: string, operand: unknown, at: strin
     return { kind: 'is_null', column, isNull: operand, pointer: at };
   }
   if (operator === 'prefix') {
-    if (typeof operand !== 'string' || operand === '') throw new FilterError(at, 'must be a text');
+    if (typeof operand !== 'string' || operand === '') throw new FilterError(at, 'must be a string');
     return { kind: 'prefix', column, prefix: scalar(operand, at).text, pointer: at };
   }
   throw new FilterError(at, `is not a condition; use ${OPERATORS}`);
@@ -141,10 +141,10 @@ function condition(column: string, operator: string, operand: unknown, at: strin
 function scalar(value: unknown, pointer: string): FilterValue {
   if (value === null) throw new FilterError(pointer, 'must not be null; use is_null');
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-    throw new FilterError(pointer, 'must be a text, a number, true or false');
+    throw new FilterError(pointer, 'must be a string, a number, true or false');
   }
   if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new FilterError(pointer, 'is too wide for a JSON number: send it as a text');
+    throw new FilterError(pointer, 'is outside the range of a JSON number: send it as a string');
   }
   const text = String(value);
   const kind = typeof value === 'string' ? 'text' : typeof value === 'number' ? 'number' : 'boolean';

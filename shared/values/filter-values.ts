@@ -51,9 +51,9 @@ const LITERALS: Readonly<Record<FilterFamily, { readonly pattern?: RegExp; reado
   boolean: { pattern: /^(true|false)$/, mustBe: 'must be true or false' },
   integer: { pattern: /^-?\d{1,19}$/, mustBe: 'must be a whole number' },
   decimal: { pattern: /^(?=.{1,1000}$)-?\d+(\.\d+)?$/, mustBe: 'must be a number' },
-  text: { mustBe: 'must be a text' },
-  padded: { mustBe: 'must be a text' },
-  label: { mustBe: 'must be a text' },
+  text: { mustBe: 'must be a string' },
+  padded: { mustBe: 'must be a string' },
+  label: { mustBe: 'must be a string' },
   uuid: { pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, mustBe: 'must be a UUID' },
   date: { pattern: /^\d{4}-\d{2}-\d{2}$/, mustBe: 'must be a date such as 2026-01-31' },
   local: {
@@ -62,7 +62,7 @@ const LITERALS: Readonly<Record<FilterFamily, { readonly pattern?: RegExp; reado
   },
   moment: {
     pattern: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$/,
-    mustBe: 'must be a moment with a zone, such as 2026-01-31T09:30:00Z',
+    mustBe: 'must be a timestamp with a zone, such as 2026-01-31T09:30:00Z',
   },
 };
 

@@ -87,7 +87,7 @@ test('an item whose handler had no answer when a cancel was over is a failed one
   expect(itemIds).toEqual([...effects.values()].sort());
   const failed = results.filter((item) => item.status === 'failed');
   expect(new Set(failed.map((item) => item.code))).toEqual(new Set(['handler_timeout']));
-  expect(failed[0].message).toContain('may have done it');
+  expect(failed[0].message).toContain('may have applied it');
 });
 
 test('after a pause no item is begun, and what had no answer is asked for again under its key', async () => {

@@ -215,7 +215,7 @@ test.each([
   [{ day: { lt: 'today' } }, 'day: "today" must be a date'],
   [{ day: { lt: '2026-02-30' } }, 'out of range'],
   [{ local: { lt: '2026-01-01T00:00:00Z' } }, 'must be a date and time without a zone'],
-  [{ at: { lt: '2026-01-01T00:00:00' } }, 'must be a moment with a zone'],
+  [{ at: { lt: '2026-01-01T00:00:00' } }, 'must be a timestamp with a zone'],
   [{ yes: { eq: 'maybe' } }, 'must be true or false'],
   [{ exact: { eq: 'NaN' } }, 'must be a number'],
 ])('%j is refused with its reason', async (where, reason) => {

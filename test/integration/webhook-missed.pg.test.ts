@@ -40,7 +40,7 @@ test('an endpoint that has yet to get what is dropped is disabled, and goes on o
   expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
   expect((await call('GET', `/webhooks/${id}`)).json).toMatchObject({
     status: 'disabled',
-    status_reason: expect.stringContaining('no longer kept'),
+    status_reason: expect.stringContaining('no longer retained'),
   });
   expect((await call('POST', `/webhooks/${id}/resume`)).status).toBe(409);
   const since = eventId({ commitLsn: 10n, index: 0 });

@@ -21,12 +21,12 @@ export function judgeListingError(error: unknown, tries: number): JobFailure | u
   }
   if (error instanceof IdFileError) return { code: 'invalid_file', message: error.message };
   if (error instanceof StorageNotFoundError) {
-    return { code: 'file_gone', message: 'The file of IDs is not there any more: upload it again.' };
+    return { code: 'file_gone', message: 'The file of IDs no longer exists: upload it again.' };
   }
   if (error instanceof StorageRefusedError) {
     return {
       code: 'storage_refused',
-      message: 'Storage refuses to let the file of IDs be read: its rights or keys are not as they were.',
+      message: 'Storage refuses to read the file of IDs: its rights or keys have changed.',
     };
   }
   if (error instanceof SourceAnswerError) return judgeSource(error.cause, tries);
@@ -41,18 +41,17 @@ function judgeSource(cause: unknown, tries: number): JobFailure | undefined {
       if (tries < MAX_SLOW_TRIES) return undefined;
       return {
         code: 'filter_too_slow',
-        message: 'The source database takes too long to find the items: choose fewer, or by indexed fields.',
+        message: 'The source database takes too long to find the items: select fewer, or by indexed fields.',
       };
     case 'reject':
       return {
         code: 'filter_refused',
-        message: 'The source database can not evaluate the filter for every record.',
+        message: 'The source database cannot evaluate the filter for every record.',
       };
     case 'stop':
       return {
         code: 'source_refused',
-        message:
-          'The source database does not let the items be read: its table or its rights are not as they were.',
+        message: 'The source database refuses to read the items: its table or its rights have changed.',
       };
   }
 }

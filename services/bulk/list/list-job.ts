@@ -39,7 +39,7 @@ export async function listJob(
   const resource = findResource(catalog, claim.request.resource);
   const operation = resource && findOperation(resource, claim.request.operation);
   if (resource === undefined || operation === undefined) {
-    throw new JobFailedError('operation_gone', 'The catalog has no such operation any more.');
+    throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
   }
   const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
     throw new SourceAnswerError(cause);
@@ -87,7 +87,7 @@ async function pagesOf(
 ) {
   if (filePath !== null) return listFile(client, await storage.openRead(filePath), table);
   if (request.filter === null) {
-    throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job began.');
+    throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job started.');
   }
   const filter = parseFilter(request.filter);
   return listFilter(

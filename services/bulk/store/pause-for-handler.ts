@@ -21,7 +21,7 @@ export async function pauseForHandler(
     [jobId],
   );
   const restMs = Math.max(backoffMs(rows[0]?.pauses ?? 0, REST), retryAfterMs);
-  const message = `The handler has been away for longer than ${maxAwayMs / 1_000} s. Items that are done stay done; send the others again.`;
+  const message = `The handler was unavailable for longer than ${maxAwayMs / 1_000} s. Finished items stay changed. Send the others again.`;
   await db.query(
     `update bulk_jobs set last_updated_at = clock_timestamp(), handler_pauses = handler_pauses + 1,
        handler_away_since = coalesce(since, now()),

@@ -156,7 +156,7 @@ async function saveJob(
   const hasFailed = maxFailures !== null && failed >= maxFailures && job.ending === null && added.failed > 0;
   const error = {
     code: 'max_failures',
-    message: `${failed} items failed, and max_failures is ${maxFailures}. Items that are done stay done.`,
+    message: `${failed} items failed, and max_failures is ${maxFailures}. Finished items stay changed.`,
   };
   const refusals = (of: Readonly<Record<string, number>>) => of.handler_refused ?? 0;
   // Whatever an item's end was, its handler is there.

@@ -20,6 +20,6 @@ export function unansweredItems({
       ...item,
       status: 'failed',
       code: HANDLER_TIMEOUT,
-      message: 'The handler had not settled the item when the operation ended: it may have done it.',
+      message: 'The handler did not finish the item before the job ended: it may have applied it.',
     }));
 }

@@ -268,7 +268,7 @@ async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps)
   const resource = findResource(catalog, resourceName);
   const operation = resource && findOperation(resource, operationName);
   if (resource === undefined || operation === undefined) {
-    throw new JobFailedError('operation_gone', 'The catalog has no such operation any more.');
+    throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
   }
   return {
     jobId: claim.jobId,

@@ -126,7 +126,6 @@ function toFailure(error: unknown): JobFailure | undefined {
   if (!isHopeless) return undefined;
   return {
     code: 'source_refused',
-    message:
-      'The source database does not let the records be changed: its table or its rights are not as they were.',
+    message: 'The source database refuses to change the records: its table or its rights have changed.',
   };
 }

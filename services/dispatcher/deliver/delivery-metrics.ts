@@ -28,7 +28,7 @@ export function addDeliveryMetrics(metrics: Metrics): DeliveryMetrics {
   );
   const delay = metrics.histogram(
     'tandem_delivery_delay_seconds',
-    'From the commit in the source to the answer that took the event; of a batch, of its oldest event.',
+    'Time from the commit in the source to the accepting response. For a batch: of its oldest event.',
     DELAY_BUCKETS_SECONDS,
   );
   return {

@@ -153,7 +153,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
         window.giveBack(parcel);
         return;
       case 'expired':
-        window.bury(parcel, { class: 'expired', message: 'the event is no longer kept' });
+        window.bury(parcel, { class: 'expired', message: 'the event is no longer retained' });
         return;
       case 'sent': {
         const { outcome } = result;

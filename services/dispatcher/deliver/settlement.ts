@@ -179,7 +179,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
           giveBack(parcel);
           break;
         case 'gone':
-          disable('the endpoint answered 410 Gone');
+          disable('the endpoint returned 410 Gone');
           giveBack(parcel);
           break;
         case 'throttled':

@@ -54,7 +54,7 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
     const refused = { kind: 'failed', errorClass: 'invalid_url', durationMs: 0 } as const;
     if (urlProblem !== undefined) return { ...refused, message: `the URL ${urlProblem}` };
     if (settings.keys.length === 0) {
-      return { ...refused, errorClass: 'aborted', message: 'no secret to sign with could be opened' };
+      return { ...refused, errorClass: 'aborted', message: 'no signing secret could be opened' };
     }
     // As its events come, so that what takes them apart is tried too.
     const batch = settings.batching && toBatch([{ id: eventId, text: payload }]);

@@ -61,17 +61,17 @@ function classOfCode(code: unknown): SendErrorClass | undefined {
 }
 
 const MESSAGES: Record<SendErrorClass, string> = {
-  invalid_url: 'the URL can not be requested',
-  address_refused: 'the address is not delivered to',
+  invalid_url: 'the URL cannot be requested',
+  address_refused: 'deliveries to the address are not allowed',
   dns: 'the name could not be resolved',
   refused: 'the connection was refused',
   unreachable: 'the host could not be reached',
-  reset: 'the connection was closed before the answer was complete',
+  reset: 'the connection was closed before the response was complete',
   tls: 'no secure connection could be made',
-  timeout: 'there was no complete answer in time',
-  protocol: 'the answer was not valid HTTP',
-  oversized: 'the answer was too long, or had too many headers or interim answers',
-  aborted: 'the request was broken off',
+  timeout: 'the response was not complete in time',
+  protocol: 'the response was not valid HTTP',
+  oversized: 'the response was too long, or had too many headers or interim responses',
+  aborted: 'the request was aborted',
 };
 
 /** The outcome of a request without a complete answer, with a text for the endpoint's owner. */

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 const REASON =
-  'events that it had not got are no longer kept: replay from a later place or after a new export, then resume';
+  'undelivered events are no longer retained: replay from a later position or after a new export, then resume';
 
 /**
  * Disables endpoints that have yet to get events from before `keptSince` (`2026-01-02`), which are about to be dropped:

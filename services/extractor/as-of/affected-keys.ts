@@ -40,7 +40,7 @@ export async function assertNoResetSince(db: Queryable, { id, runAttempt, resour
   if (found === undefined) return;
   throw new ExportFailedError(
     'feed_reset',
-    `At ${found.committed_at}, ${found.resource} was truncated, or changes may have been lost: ask for a later moment.`,
+    `At ${found.committed_at}, ${found.resource} was truncated, or changes may have been lost: use a later as_of.`,
   );
 }
 

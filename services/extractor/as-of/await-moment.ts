@@ -25,7 +25,7 @@ export async function awaitMoment(
     if (aheadSeconds > MAX_AHEAD_SECONDS) {
       throw new ExportFailedError(
         'invalid_request',
-        `The moment ${moment} is ${Math.round(aheadSeconds)} s ahead of the source's clock: check both machines' time.`,
+        `The time ${moment} is ${Math.round(aheadSeconds)} s ahead of the source's clock: check both machines' clocks.`,
       );
     }
     await pause();

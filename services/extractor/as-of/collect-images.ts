@@ -69,8 +69,8 @@ export async function collectImages(
   if (knownCount === keyCount) return keyCount;
   throw new ExportFailedError(
     'record_not_known',
-    `What ${keyCount - knownCount} records of ${name} were like at that moment was not recorded. To have it from now on, ` +
-      'let the source log whole rows: set as_of: true in the catalog, and run source prepare.',
+    `The state of ${keyCount - knownCount} records of ${name} at that time was not recorded. To record it from now on, ` +
+      'set as_of: true in the catalog, and run source prepare.',
   );
 }
 
@@ -84,7 +84,7 @@ function imageOf(place: number, fold: RecordFold): KeyImage[] {
 function raiseTooOld(resource: string): never {
   throw new ExportFailedError(
     'moment_not_covered',
-    `Changes of ${resource} were recorded by an earlier version, which kept too little for exports of the past: ` +
-      'ask for a moment after the upgrade.',
+    `An earlier version recorded changes of ${resource} without the data for as-of exports: ` +
+      'use an as_of after the upgrade.',
   );
 }

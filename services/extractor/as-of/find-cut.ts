@@ -32,13 +32,13 @@ export async function assertCovered(
   if (row?.is_recorded !== true) {
     throw new ExportFailedError(
       'moment_not_covered',
-      `The changes of this account are recorded from ${row?.recorded_from ?? 'now'} on: ask for a later moment.`,
+      `The recording of this account's changes began at ${row?.recorded_from ?? 'the present'}: use a later as_of.`,
     );
   }
   if (row.is_kept) return;
   throw new ExportFailedError(
     'moment_not_covered',
-    `Not all changes since ${moment} are kept any more: ask for a later moment.`,
+    `Some changes since ${moment} are no longer retained: use a later as_of.`,
   );
 }
 

@@ -144,7 +144,7 @@ function placeOf({ resource, columns }: RowShape, name: string | undefined): num
   if (place >= 0) return place;
   throw new ExportFailedError(
     'invalid_request',
-    `The column ${name} of ${resource} is hidden, so that its past is not recorded: ask for an export with ` +
+    `The column ${name} of ${resource} is hidden, so its past is not recorded: use ` +
       'include_deleted, without date_range.',
   );
 }

@@ -106,7 +106,7 @@ export async function assertUnchangedSince(
   if (found === undefined) return;
   throw new ExportFailedError(
     'table_changed',
-    `The table of ${found.resource} is known to be what it is now only since ${found.seen_from ?? 'now'}: ` +
-      'ask for a moment after that.',
+    `The present form of the table of ${found.resource} is known only since ${found.seen_from ?? 'now'}: ` +
+      'use a later as_of.',
   );
 }

@@ -43,12 +43,12 @@ export async function assertSameCatalog(
   if (found.is_same_now) {
     throw new ExportFailedError(
       'table_changed',
-      `The catalog's entry for ${found.resource} was changed since then: take an export of its present state.`,
+      `The catalog entry of ${found.resource} has changed since then: create an export of its present state.`,
     );
   }
   throw new ExportFailedError(
     'feed_mismatch',
-    `Changes of ${found.resource} are written by another catalog than exports are read by: ` +
-      'start capture and extractor again with the same catalog, and take an export of the present state.',
+    `Capture and extractor have different catalog entries of ${found.resource}: ` +
+      'restart both with the same catalog, and create an export of the present state.',
   );
 }

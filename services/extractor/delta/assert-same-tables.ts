@@ -20,15 +20,15 @@ export async function assertSameTables(
     if (before === undefined) {
       throw new ExportFailedError(
         'base_too_old',
-        `The export ${base.exportId} does not say what the table of ${resource.name} was like: ` +
-          'take an export without changes_since.',
+        `The export ${base.exportId} does not have the form of the table of ${resource.name}: ` +
+          'create an export without changes_since.',
       );
     }
     if (await isSameTable(session, before, resource, facts.get(resource.name))) continue;
     throw new ExportFailedError(
       'table_changed',
       `The table of ${resource.name} was altered since the export ${base.exportId}, which changed rows without an event: ` +
-        'take an export without changes_since.',
+        'create an export without changes_since.',
     );
   }
 }

@@ -33,9 +33,9 @@ export async function assertTold(
   throw new ExportFailedError(
     'feed_reset',
     found.is_lasting
-      ? `Changes of ${found.resource} are not told since ${found.since_at}, because a row or its table can't be: ` +
-          'take an export of its present state.'
-      : `Changes of ${found.resource} were not told for some time since ${found.since_at}: ` +
-          'take an export without changes_since, or ask for a later moment.',
+      ? `The feed has skipped changes of ${found.resource} since ${found.since_at}, because a row or its table cannot be sent: ` +
+          'create an export of its present state.'
+      : `The feed skipped changes of ${found.resource} for some time since ${found.since_at}: ` +
+          'create an export without changes_since, or use a later as_of.',
   );
 }

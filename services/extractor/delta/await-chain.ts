@@ -48,7 +48,7 @@ export async function awaitChainRecorded(
     if (Date.now() - movedAtMs < feedTimeoutMs) return true;
     throw new ExportFailedError(
       'feed_reset',
-      'Changes were lost in Kafka before they were recorded: take an export of the present state.',
+      'Kafka lost changes before they were recorded: create an export of the present state.',
     );
   });
 }

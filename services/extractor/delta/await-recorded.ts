@@ -48,7 +48,7 @@ export async function awaitRecorded({
     if (stoodMs < feedTimeoutMs) return true;
     throw new ExportFailedError(
       'feed_not_running',
-      `Changes have not been recorded for ${Math.round(stoodMs / 1_000)} s: check that dispatcher runs.`,
+      `No changes were recorded for ${Math.round(stoodMs / 1_000)} s: check that dispatcher runs.`,
     );
   });
 }

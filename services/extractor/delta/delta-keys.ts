@@ -54,7 +54,7 @@ export async function assertNoReset(
   throw new ExportFailedError(
     'feed_reset',
     `Since the export ${base.exportId}, ${resource} was truncated, or its changes may be incomplete: ` +
-      'take an export without changes_since.',
+      'create an export without changes_since.',
   );
 }
 

@@ -51,26 +51,26 @@ export async function findBase(
   const { rows } = await db.query<BaseRow>(FIND_BASE, [exportId, accountId]);
   const row = rows[0];
   if (row === undefined || row.snapshot === null || row.start_lsn === null || row.sealed_lsn === null) {
-    throw new ExportFailedError('invalid_request', `There is no completed export ${exportId} to start from.`);
+    throw new ExportFailedError('invalid_request', `There is no completed export ${exportId}.`);
   }
   if (!row.is_kept) {
     throw new ExportFailedError(
       'base_too_old',
-      `Not all changes since the export ${exportId} are kept any more: take an export without changes_since.`,
+      `Some changes since the export ${exportId} are no longer retained: create an export without changes_since.`,
     );
   }
   if (row.system_id === null) {
     throw new ExportFailedError(
       'base_too_old',
-      `The export ${exportId} was made by an earlier version, which did not note what server it read: ` +
-        'take an export without changes_since.',
+      `An earlier version created the export ${exportId} and did not store its server: ` +
+        'create an export without changes_since.',
     );
   }
   if (row.system_id !== identity.systemId || row.timeline !== identity.timeline) {
     throw new ExportFailedError(
       'feed_reset',
-      `The source was failed over or replaced since the export ${exportId}, so that its changes since then are not ` +
-        'known to be complete: take an export without changes_since.',
+      `The source was failed over or replaced since the export ${exportId}, so its changes since then may be ` +
+        'incomplete: create an export without changes_since.',
     );
   }
   const { xmin, xmax, xip } = row.snapshot;

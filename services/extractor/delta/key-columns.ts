@@ -26,7 +26,7 @@ export async function readKeyColumns(session: SourceSession, resource: Resource)
     if (kind === 'json') {
       throw new ExportFailedError(
         'invalid_request',
-        `${resource.name} has the structured column ${name} in its key, so that only exports of its present state are possible.`,
+        `${resource.name} has the structured column ${name} in its key, so only exports of its present state are possible.`,
       );
     }
     return { name, sqlType: column.typeName, kind };

@@ -104,7 +104,7 @@ const lostError = () => new LeaseLostError('the export is no longer ours');
 function timeoutError(limitMs: number): ExportFailedError {
   return new ExportFailedError(
     'export_timeout',
-    `The export took longer than ${Math.round(limitMs / 60_000)} minutes, which would keep the source from vacuuming: ` +
+    `The export took longer than ${Math.round(limitMs / 60_000)} minutes, which blocks vacuuming on the source: ` +
       'export fewer records at once, or raise EXTRACTOR_EXPORT_TIMEOUT_MS.',
   );
 }

@@ -44,7 +44,7 @@ export function createSettleWatch({
           waitedMs,
           transactions,
           remedy:
-            'end those that were forgotten: pg_terminate_backend(pid), ROLLBACK PREPARED; none is shown of other roles without pg_monitor',
+            'end forgotten ones: pg_terminate_backend(pid), ROLLBACK PREPARED; transactions of other roles are shown only with pg_monitor',
         });
       }
       if (waitedMs < timeoutMs) return;

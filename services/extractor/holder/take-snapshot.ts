@@ -45,7 +45,7 @@ export async function takeSnapshot(
       if (tryCount === LOCK_TRIES) {
         throw new ExportFailedError(
           'table_locked',
-          'A table stayed locked by another session, probably an ALTER TABLE: start the export again once it is done.',
+          'Another session holds a table locked, probably an ALTER TABLE: start the export again once it is done.',
           { cause: error },
         );
       }

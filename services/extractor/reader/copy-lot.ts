@@ -115,7 +115,7 @@ export async function copyLot(
 function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount: number): ExportFailedError {
   return new ExportFailedError(
     'row_count_mismatch',
-    `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its contents: ` +
+    `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its content: ` +
       'an index of the table may be damaged. Nothing was published.',
   );
 }

@@ -36,7 +36,7 @@ export async function enterSnapshot(
   if (rows[0]?.snapshot === snapshot) return;
   throw new ExportFailedError(
     'snapshot_mismatch',
-    `A reader was given the snapshot ${rows[0]?.snapshot} in place of ${snapshot}; nothing was published.`,
+    `A reader got the snapshot ${rows[0]?.snapshot} instead of ${snapshot}. Nothing was published.`,
   );
 }
 
@@ -63,6 +63,6 @@ export async function assertNotRewritten(
   if (name === undefined) return;
   throw new ExportFailedError(
     'table_changed',
-    `The table ${name} was truncated or rewritten while it was exported: start the export again.`,
+    `The table ${name} was truncated or rewritten during the export: start the export again.`,
   );
 }

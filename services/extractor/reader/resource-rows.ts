@@ -86,7 +86,7 @@ export function createResourceRows(
       const does = resource.expose === undefined ? 'hides' : 'exposes';
       throw new ExportFailedError(
         'table_changed',
-        `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator has to adapt the catalog.`,
+        `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator must adapt the catalog.`,
       );
     }
     const shape = shapeOf(table, resource, types);

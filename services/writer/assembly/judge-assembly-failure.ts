@@ -15,7 +15,7 @@ export const MAX_ASSEMBLY_TRIES = 20;
 
 export type AssemblyVerdict = { readonly fail: WriterFailure } | 'try again';
 
-const AGAIN = 'Nothing was published; start the export again.';
+const AGAIN = 'Nothing was published. Start the export again.';
 
 /** What a failed assembly means for its export. Anything that may pass by itself is tried again, but not for ever. */
 export function judgeAssemblyFailure(error: unknown, tryCount: number): AssemblyVerdict {
@@ -35,18 +35,18 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
       fail: {
         code: 'storage_refused',
         message:
-          'Storage refuses to let the files be written. Mend the rights, the keys or the bucket of STORAGE_URL, then start the export again.',
+          'Storage refuses to write the files. Correct the rights, the keys or the bucket of STORAGE_URL, then start the export again.',
       },
     };
   }
   if (error instanceof StorageNotFoundError) {
-    return { fail: { code: 'part_lost', message: `A part that was written is gone from storage. ${AGAIN}` } };
+    return { fail: { code: 'part_lost', message: `A written part is missing from storage. ${AGAIN}` } };
   }
   if (error instanceof UnknownOutputError) {
     return {
       fail: {
         code: 'assembly_failed',
-        message: 'The format or the compression is not known to this version of the writer.',
+        message: 'This version of the writer does not know the format or the compression.',
       },
     };
   }
@@ -63,7 +63,7 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
     return {
       fail: {
         code: 'assembly_failed',
-        message: `The Parquet file needs more memory than it may have: raise PARQUET_MEMORY_MB. ${AGAIN}`,
+        message: `The Parquet file needs more memory than its limit: raise PARQUET_MEMORY_MB. ${AGAIN}`,
       },
     };
   }
@@ -84,7 +84,7 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
     return {
       fail: {
         code: 'assembly_failed',
-        message: `The files could not be put together in ${tryCount} tries; the writer's log has the reasons. ${AGAIN}`,
+        message: `The files could not be assembled in ${tryCount} attempts. The writer's log has the reasons. ${AGAIN}`,
       },
     };
   }
