@@ -1,9 +1,18 @@
 import type { Consumer, ConsumerRunConfig } from 'kafkajs';
+import { backoffMs } from '../runtime/backoff.ts';
+import { sleep } from '../runtime/sleep.ts';
+import { classifyTransient } from '../runtime/transient.ts';
+
+/** What kafkajs takes for final though it passes: while brokers come up, or are too busy, none may know a group's coordinator. */
+const PASSING_CRASHES: ReadonlySet<string> = new Set(['KafkaJSGroupCoordinatorNotFound']);
+
+/** Between such a crash and the next start. */
+const RESTART = { initialMs: 100, maxMs: 5_000 };
 
 /**
  * kafkajs's `run()` resolves once consuming has started, and a crash it does not restart from goes quiet.
  * This settles when consuming ends: it resolves after the signal aborts and the group is left, and rejects
- * on a crash. `onJoin` gets this member's partitions at every (re)join of the group.
+ * on a crash that does not pass. `onJoin` gets this member's partitions at every (re)join of the group.
  */
 export function runConsumer(
   consumer: Consumer,
@@ -16,9 +25,33 @@ export function runConsumer(
       resolve();
       return;
     }
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => onJoin(payload.memberAssignment));
-    consumer.on(consumer.events.CRASH, ({ payload }) => {
-      if (!payload.restart) reject(new Error('the Kafka consumer crashed', { cause: payload.error }));
+    let crashes = 0;
+    const startAgain = async (): Promise<void> => {
+      for (; !signal.aborted; crashes++) {
+        await sleep(backoffMs(crashes, RESTART), signal);
+        if (signal.aborted) return;
+        try {
+          await consumer.connect();
+          // One that was told to stop meanwhile has disconnected already.
+          if (signal.aborted) await consumer.disconnect();
+          else await consumer.run(config);
+          crashes += 1;
+          return;
+        } catch (error) {
+          if (classifyTransient(error) !== undefined) continue;
+          reject(error);
+          return;
+        }
+      }
+    };
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      crashes = 0;
+      onJoin(payload.memberAssignment);
+    });
+    consumer.on(consumer.events.CRASH, ({ payload: { restart, error } }) => {
+      if (restart || signal.aborted) return;
+      if (PASSING_CRASHES.has(error.name)) void startAgain();
+      else reject(new Error('the Kafka consumer crashed', { cause: error }));
     });
     signal.addEventListener('abort', () => consumer.disconnect().then(resolve, reject), { once: true });
     consumer.run(config).catch(reject);
