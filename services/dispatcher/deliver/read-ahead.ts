@@ -22,7 +22,7 @@ const SPILL_COUNT = 500;
 /** Deliveries that could start, for each request under way: enough while the next page is read. */
 const READY_PER_REQUEST = 2;
 
-const MIN_PAGE_ROWS = 50;
+const MIN_PAGE_ROWS = 20;
 const MAX_PAGE_ROWS = 250;
 const MAX_BATCHED_PAGE_ROWS = 500;
 
@@ -89,10 +89,10 @@ export function createReadAhead({
     lanes.parkedCount < MAX_PARKED &&
     (settings().batching !== undefined || lanes.readyCount < wantedReady());
 
+  /** Five hundred endpoints whose requests hang come to the end of their pages together. */
   const pageRows = () => {
-    const { batching, maxInFlight } = settings();
-    if (batching !== undefined) return MAX_BATCHED_PAGE_ROWS;
-    return Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * maxInFlight));
+    if (settings().batching !== undefined) return MAX_BATCHED_PAGE_ROWS;
+    return Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * wantedReady()));
   };
 
   const admit = (event: LoggedEvent, readAtMs: number) => {
