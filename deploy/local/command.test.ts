@@ -1,30 +1,110 @@
+import { spawnSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { SetupError } from '../../shared/runtime/errors.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { type Command, findCommand, showCommand, showCommands } from './command.ts';
+import {
+  type Command,
+  type CommandContext,
+  collect,
+  createProgram,
+  runProgram,
+  wholeNumber,
+} from './command.ts';
+import { completionCommand } from './commands/completion.ts';
+import { completionScript, SHELLS } from './completion.ts';
 import { keepSecret, keptSecret } from './kept-secret.ts';
 import { announceTandem, findRunningTandem } from './running-tandem.ts';
 import { SAMPLE_CATALOG, serviceEnv } from './service-env.ts';
 import { onStopRequest } from './stop-request.ts';
 
-const command = (name: string): Command => ({ name, summary: `does ${name}`, help: '', run: async () => 0 });
-const COMMANDS = [command('start'), command('catalog check'), command('catalog')];
-
-test('the longest name that the words begin with is the command, the rest are its arguments', () => {
-  expect(findCommand(COMMANDS, ['catalog', 'check', 'file.yaml'])).toEqual({
-    command: COMMANDS[1],
-    args: ['file.yaml'],
-  });
-  expect(findCommand(COMMANDS, ['catalog', 'x'])).toEqual({ command: COMMANDS[2], args: ['x'] });
-  expect(findCommand(COMMANDS, ['start'])).toEqual({ command: COMMANDS[0], args: [] });
-  expect(findCommand(COMMANDS, ['stop'])).toBeUndefined();
-  expect(findCommand(COMMANDS, [])).toBeUndefined();
+const contextOf = (): CommandContext => ({
+  env: {},
+  home: '/nowhere',
+  say: () => undefined,
+  log: silentLog,
+  signal: new AbortController().signal,
 });
 
-test('the help lists every command with what it does', () => {
-  expect(showCommands(COMMANDS)).toContain('  catalog check  does catalog check\n');
-  expect(showCommand(command('start'))).toBe('tandem start: does start');
+/** Runs `tandem` with a few commands that note what they were asked to do. */
+async function run(...words: string[]) {
+  const done: unknown[] = [];
+  const output: string[] = [];
+  const command = (name: string): Command => ({
+    name,
+    summary: `does ${name}`,
+    declare: (program, perform) => {
+      program
+        .option('--rows <n>', 'how many', wholeNumber(0, 10), 3)
+        .option('--only <name>', 'which', collect, [])
+        .action((options) =>
+          perform(async () => {
+            if (options.rows === 0) throw new SetupError('nothing to do');
+            done.push({ name, ...options });
+            return 1;
+          }),
+        );
+    },
+  });
+  const write = (text: unknown) => output.push(String(text)) > 0;
+  vi.spyOn(process.stdout, 'write').mockImplementation(write);
+  vi.spyOn(process.stderr, 'write').mockImplementation(write);
+  vi.spyOn(console, 'error').mockImplementation(write);
+  try {
+    const commands = [command('start'), command('catalog check'), command('catalog init')];
+    const exitCode = await runProgram({ commands, version: '1.2.3', createContext: contextOf }, words);
+    return { done, exitCode, output: output.join('') };
+  } finally {
+    vi.restoreAllMocks();
+  }
+}
+
+test('a command of one word or two gets its options, and its exit code is returned', async () => {
+  expect(await run('start')).toMatchObject({ done: [{ name: 'start', rows: 3, only: [] }], exitCode: 1 });
+  expect(await run('catalog', 'check', '--rows', '7', '--only', 'a', '--only', 'b')).toMatchObject({
+    done: [{ name: 'catalog check', rows: 7, only: ['a', 'b'] }],
+  });
+});
+
+test('a mistake ends with 2 and says what was meant', async () => {
+  expect(await run('strat')).toMatchObject({
+    exitCode: 2,
+    output: expect.stringContaining('Did you mean start?'),
+  });
+  expect(await run('start', '--row', '1')).toMatchObject({
+    exitCode: 2,
+    output: expect.stringContaining('Did you mean --rows?'),
+  });
+  expect(await run('start', '--rows', 'many')).toMatchObject({
+    exitCode: 2,
+    output: expect.stringContaining('a whole number from 0 to 10'),
+  });
+  expect(await run('start', '--rows', '0')).toMatchObject({
+    exitCode: 2,
+    output: 'tandem start: nothing to do',
+  });
+});
+
+test('help and version are no mistakes', async () => {
+  expect(await run('--help')).toMatchObject({ exitCode: 0, output: expect.stringContaining('does start') });
+  expect(await run('catalog', '--help')).toMatchObject({
+    exitCode: 0,
+    output: expect.stringContaining('does catalog check'),
+  });
+  expect(await run('--version')).toMatchObject({ exitCode: 0, output: '1.2.3\n' });
+  expect(await run()).toMatchObject({ exitCode: 2, output: expect.stringContaining('does start') });
+});
+
+test.each(SHELLS)('the completion of %s knows every command and option', (shell) => {
+  const program = createProgram(
+    { commands: [completionCommand], version: '1', createContext: contextOf },
+    () => undefined,
+  );
+  const script = completionScript(program, shell);
+  expect(script).toContain('completion --version --help');
+  expect(spawnSync('bash', ['-n'], { input: shell === 'fish' ? '' : script }).status).toBe(0);
 });
 
 test('what the operator has set wins over the defaults, and an empty variable counts as not set', () => {

@@ -1,5 +1,9 @@
+import { CommanderError, InvalidArgumentError, Command as Program } from 'commander';
 import type { Env } from '../../shared/runtime/env.ts';
+import { describeError, SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { redact } from '../../shared/runtime/redact.ts';
+import { INTERRUPTED_EXIT_CODE } from './stop-request.ts';
 
 /** What every command is given. */
 export interface CommandContext {
@@ -14,48 +18,119 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
+/** Runs a command's work with its context. The number is the exit code. */
+export type Perform = (work: (context: CommandContext) => Promise<number>) => Promise<void>;
+
 /** One command of `tandem`. */
 export interface Command {
   /** One word or two, as typed: `start`, `catalog check`. */
   readonly name: string;
   /** What it does, in one line of the list of commands. */
   readonly summary: string;
-  /** Arguments and options, as `tandem <name> --help` shows them below the summary; empty when there are none. */
-  readonly help: string;
+  /** What else a person needs to know, shown below its options. */
+  readonly notes?: string;
   /**
-   * Parses its own arguments (with `parseArgs`, whose errors are shown with the way to the help) and returns the exit code.
-   * @throws SetupError for what the operator has to put right: shown without a stack, exit code 2
+   * Declares arguments and options, and the action, which calls `perform`.
+   * A SetupError that the work throws is for the operator to put right: shown without a stack, exit code 2.
    */
-  run(args: string[], context: CommandContext): Promise<number>;
+  declare(program: Program, perform: Perform): void;
 }
 
-/** The command that the words begin with, and the words left over; the longest name wins. */
-export function findCommand(
-  commands: readonly Command[],
-  words: readonly string[],
-): { command: Command; args: string[] } | undefined {
-  for (const length of [2, 1]) {
-    const name = words.slice(0, length).join(' ');
-    const command = words.length >= length ? commands.find((one) => one.name === name) : undefined;
-    if (command !== undefined) return { command, args: words.slice(length) };
+const USAGE_EXIT_CODE = 2;
+
+/** What groups of commands are about, by their first word. */
+const GROUPS: Readonly<Record<string, string>> = {
+  catalog: 'draft and check a catalog',
+  source: 'prepare and look at the source database',
+};
+
+export interface ProgramOptions {
+  readonly commands: readonly Command[];
+  readonly version: string;
+  /** Asked once the words are understood. */
+  readonly createContext: () => CommandContext;
+}
+
+/** The command line as commander parses it. `setExitCode` gets what a command's work returned. */
+export function createProgram(
+  { commands, version, createContext }: ProgramOptions,
+  setExitCode: (code: number) => void,
+): Program {
+  const root = quiet(new Program('tandem'))
+    .description('Bulk export and change feed, in tandem.')
+    .version(version)
+    .helpCommand(false);
+  for (const command of commands) {
+    const words = command.name.split(' ');
+    const parent = words.length === 1 ? root : groupOf(root, words[0] ?? '');
+    const program = quiet(parent.command(words.at(-1) ?? '')).description(command.summary);
+    if (command.notes !== undefined) program.addHelpText('after', `\n${command.notes.trimEnd()}`);
+    command.declare(program, async (work) => {
+      const context = createContext();
+      setExitCode(await runReported(command.name, context, work));
+    });
   }
-  return undefined;
+  return root;
 }
 
-/** The list of commands, for `tandem --help` and after a wrong word. */
-export function showCommands(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map(({ name }) => name.length));
-  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return [
-    'usage: tandem <command> [options]',
-    '',
-    ...lines,
-    '',
-    '`tandem <command> --help` shows its options.',
-  ].join('\n');
+/** Runs `tandem` with the words typed after it. @returns the exit code */
+export async function runProgram(options: ProgramOptions, words: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(options, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help that was asked for is no mistake; help for want of a command is.
+    return error.exitCode === 0 ? 0 : USAGE_EXIT_CODE;
+  }
 }
 
-/** One command's own help. */
-export function showCommand({ name, summary, help }: Command): string {
-  return [`tandem ${name}: ${summary}`, ...(help === '' ? [] : ['', help.trimEnd()])].join('\n');
+/** Parses an option's value as a whole number within bounds. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** Parses an option that may be given several times. */
+export function collect(text: string, earlier: readonly string[]): string[] {
+  return [...earlier, text];
+}
+
+function groupOf(root: Program, word: string): Program {
+  const known = root.commands.find((one) => one.name() === word);
+  return (
+    known ??
+    quiet(root.command(word))
+      .description(GROUPS[word] ?? word)
+      .helpCommand(false)
+  );
+}
+
+function quiet(program: Program): Program {
+  return program.exitOverride().showHelpAfterError('(add --help for more)');
+}
+
+async function runReported(
+  name: string,
+  context: CommandContext,
+  work: (context: CommandContext) => Promise<number>,
+): Promise<number> {
+  try {
+    return await work(context);
+  } catch (error) {
+    if (context.signal.aborted && error === context.signal.reason) return INTERRUPTED_EXIT_CODE;
+    if (error instanceof SetupError) {
+      console.error(redact(`tandem ${name}: ${error.message}`));
+      return USAGE_EXIT_CODE;
+    }
+    console.error(redact(`tandem ${name} failed: ${JSON.stringify(describeError(error), null, 2)}`));
+    return 1;
+  }
 }

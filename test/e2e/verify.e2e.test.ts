@@ -12,6 +12,7 @@ import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { openProductPool } from '../support/product-pool.ts';
+import { runCommand } from '../support/run-command.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -54,21 +55,12 @@ afterAll(async () => {
 async function verify(...given: (string | Env)[]): Promise<{ code: number; output: string }> {
   const args = given.filter((each) => typeof each === 'string');
   const settings = Object.assign({}, ...given.filter((each) => typeof each !== 'string'));
-  const lines: string[] = [];
-  const code = await verifyCommand
-    .run(args, {
-      env: { ...world.env, TANDEM_URL: world.apiUrl, ...settings },
-      home,
-      say: (line) => lines.push(line),
-      log: silentLog,
-      signal: new AbortController().signal,
-    })
-    .catch((error: unknown) => {
-      // The command's own caller shows it, and ends with 2.
-      if (!(error instanceof SetupError)) throw error;
-      lines.push(error.message, ...error.findings);
-      return 2;
-    });
+  const context = { env: { ...world.env, TANDEM_URL: world.apiUrl, ...settings }, home };
+  const { code, lines } = await runCommand(verifyCommand, args, context).catch((error: unknown) => {
+    // The command's own caller shows it, and ends with 2.
+    if (error instanceof SetupError) return { code: 2, lines: [error.message, ...error.findings] };
+    throw error;
+  });
   return { code, output: `${lines.join('\n')}\n` };
 }
 

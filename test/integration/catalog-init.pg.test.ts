@@ -8,7 +8,7 @@ import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeTables, visibleColumns } from '../../shared/catalog/describe-table.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { runCommand } from '../support/run-command.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -30,16 +30,10 @@ afterAll(async () => {
 });
 
 async function init(...args: string[]): Promise<string[]> {
-  const said: string[] = [];
-  const exitCode = await catalogInitCommand.run(args, {
-    env: { DATABASE_URL: database.url },
-    home: '/nowhere',
-    say: (line) => said.push(line),
-    log: silentLog,
-    signal: new AbortController().signal,
-  });
-  expect(exitCode).toBe(0);
-  return said;
+  const context = { env: { DATABASE_URL: database.url }, home: '/nowhere' };
+  const { code, lines } = await runCommand(catalogInitCommand, args, context);
+  expect(code).toBe(0);
+  return lines;
 }
 
 test.each(PRODUCTS)(

@@ -8,9 +8,10 @@ import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
 import { createSlotWatch, type SlotSight } from '../../shared/catalog/slot-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
-import { createLog, silentLog } from '../../shared/runtime/log.ts';
+import { createLog } from '../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import { openProductPool } from '../support/product-pool.ts';
+import { runCommand } from '../support/run-command.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -35,13 +36,9 @@ afterAll(async () => {
 });
 
 async function status(env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
-  const lines: string[] = [];
-  const code = await sourceStatusCommand.run([], {
+  const { code, lines } = await runCommand(sourceStatusCommand, [], {
     env: { DATABASE_URL: database.url, SLOT_NAME: slotName, PUBLICATION_NAME: slotName, ...env },
     home: join(tmpdir(), 'no-tandem-runs-here'),
-    say: (line) => lines.push(line),
-    log: silentLog,
-    signal: new AbortController().signal,
   });
   return { code, output: lines.join('\n') };
 }

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { findEncodingWarnings } from '../../../shared/catalog/check-encoding.ts';
 import { describePublication, describeServer } from '../../../shared/catalog/describe-source.ts';
@@ -14,7 +13,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';
 import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { findRunningTandem } from '../running-tandem.ts';
 import { SAMPLE_CATALOG } from '../service-env.ts';
 import { slotFindings } from '../slot-findings.ts';
@@ -24,52 +23,56 @@ import { readSourceSettings, type SourceSettings, withSource } from '../source-s
 export const sourceStatusCommand: Command = {
   name: 'source status',
   summary: 'show the slot, its lag and what it costs, the publication and the tables, and what is wrong',
-  help: `Exits 0 when all is well, 1 with what is wrong and what mends it, 2 when the source can't be asked. Uses the Tandem that runs here, or else
-DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATION_NAME, SLOT_NAME, SLOT_WARN_BYTES, SLOT_REFUSE_BYTES.`,
-  async run(args, { env, home, say }) {
-    parseArgs({ args, options: {} });
-    const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()));
-    const all: Env = { CATALOG: SAMPLE_CATALOG, ...findRunningTandem(home)?.parts, ...set };
-    const settings = readSourceSettings(all);
-    const catalog = await loadCatalog(settings.catalogPath);
-    const read = envReader(all);
-    const thresholds = read.done(readSlotThresholds(read));
-    const controlUrl = all.CONTROL_DATABASE_URL ?? settings.databaseUrl;
-    const ageSeconds = await readFeedAge(controlUrl);
-    const standing = await readStanding(controlUrl);
-    const problems = await withSource(settings.databaseUrl, async (db) => {
-      const server = await describeServer(db);
-      const slot = server.isInRecovery ? undefined : await readSlotHealth(db, settings.slot);
-      say(
-        `source       ${server.database}, PostgreSQL ${Math.floor(server.versionNumber / 10_000)}, wal_level ${server.walLevel}`,
-      );
-      if (slot !== undefined) {
-        say(
-          `slot         ${settings.slot}, ${slot.plugin}, ${slot.isActive ? 'active' : 'not active'}, WAL ${slot.walStatus}`,
-        );
-        say(
-          `lag          ${showBytes(slot.lagBytes)}${ageSeconds === undefined ? '' : `, the feed moved ${ageSeconds.toFixed(1)} s ago`}`,
-        );
-        const safe =
-          slot.safeWalBytes === null
-            ? 'no limit (max_slot_wal_keep_size)'
-            : `${showBytes(Math.max(0, slot.safeWalBytes))} left until its limit`;
-        say(`kept WAL     ${showBytes(slot.retainedBytes)}, ${safe}`);
-      }
-      for (const warning of await findEncodingWarnings(db)) say(`warning      ${warning}`);
-      for (const line of await describeResources(db, catalog, settings)) say(line);
-      const findings = await checkCatalog(db, catalog, { publication: settings.publication });
-      return [
-        ...findings.map(showFinding),
-        ...standing,
-        ...(server.isInRecovery ? [] : slotFindings(settings.slot, slot, thresholds, ageSeconds)),
-      ];
-    });
-    for (const problem of problems) say(`- ${problem}`);
-    if (problems.length === 0) say('all is well');
-    return problems.length === 0 ? 0 : 1;
+  notes: `Exits 0 when all is well, 1 with what is wrong and what mends it, 2 when the source can't be asked. Uses the
+Tandem that runs here, or else DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATION_NAME,
+SLOT_NAME, SLOT_WARN_BYTES, SLOT_REFUSE_BYTES.`,
+  declare(program, perform) {
+    program.action(() => perform(showStatus));
   },
 };
+
+async function showStatus({ env, home, say }: CommandContext): Promise<number> {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()));
+  const all: Env = { CATALOG: SAMPLE_CATALOG, ...findRunningTandem(home)?.parts, ...set };
+  const settings = readSourceSettings(all);
+  const catalog = await loadCatalog(settings.catalogPath);
+  const read = envReader(all);
+  const thresholds = read.done(readSlotThresholds(read));
+  const controlUrl = all.CONTROL_DATABASE_URL ?? settings.databaseUrl;
+  const ageSeconds = await readFeedAge(controlUrl);
+  const standing = await readStanding(controlUrl);
+  const problems = await withSource(settings.databaseUrl, async (db) => {
+    const server = await describeServer(db);
+    const slot = server.isInRecovery ? undefined : await readSlotHealth(db, settings.slot);
+    say(
+      `source       ${server.database}, PostgreSQL ${Math.floor(server.versionNumber / 10_000)}, wal_level ${server.walLevel}`,
+    );
+    if (slot !== undefined) {
+      say(
+        `slot         ${settings.slot}, ${slot.plugin}, ${slot.isActive ? 'active' : 'not active'}, WAL ${slot.walStatus}`,
+      );
+      say(
+        `lag          ${showBytes(slot.lagBytes)}${ageSeconds === undefined ? '' : `, the feed moved ${ageSeconds.toFixed(1)} s ago`}`,
+      );
+      const safe =
+        slot.safeWalBytes === null
+          ? 'no limit (max_slot_wal_keep_size)'
+          : `${showBytes(Math.max(0, slot.safeWalBytes))} left until its limit`;
+      say(`kept WAL     ${showBytes(slot.retainedBytes)}, ${safe}`);
+    }
+    for (const warning of await findEncodingWarnings(db)) say(`warning      ${warning}`);
+    for (const line of await describeResources(db, catalog, settings)) say(line);
+    const findings = await checkCatalog(db, catalog, { publication: settings.publication });
+    return [
+      ...findings.map(showFinding),
+      ...standing,
+      ...(server.isInRecovery ? [] : slotFindings(settings.slot, slot, thresholds, ageSeconds)),
+    ];
+  });
+  for (const problem of problems) say(`- ${problem}`);
+  if (problems.length === 0) say('all is well');
+  return problems.length === 0 ? 0 : 1;
+}
 
 /** `relreplident`. */
 const IDENTITIES: Readonly<Record<string, string>> = { d: 'default', n: 'nothing', f: 'full', i: 'index' };

@@ -1,6 +1,5 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { stackVariables, startStack } from '../stack.ts';
 import { untilAborted } from '../stop-request.ts';
 
@@ -8,27 +7,32 @@ import { untilAborted } from '../stop-request.ts';
 export const stackCommand: Command = {
   name: 'stack',
   summary: 'start PostgreSQL, Kafka and the schema registry only, and stay',
-  help: `Prints the variables that the services need.
-
-  --write-env <path>   write the variables there, too, while it runs`,
-  async run(args, { env, home, say, log, signal }) {
-    const { values } = parseArgs({ args, options: { 'write-env': { type: 'string' } } });
-    const envFile = values['write-env'];
-    await using stack = await startStack({ home, env, say, log, signal });
-    const lines = Object.entries(stackVariables(stack)).map(([name, value]) => `${name}=${value}`);
-    for (const line of lines) say(line);
-    if (envFile !== undefined) {
-      // Whoever waits for the file finds it whole or not at all.
-      writeFileSync(`${envFile}.tmp`, `${lines.join('\n')}\n`);
-      renameSync(`${envFile}.tmp`, envFile);
-    }
-    try {
-      const failure = await Promise.race([stack.failed, untilAborted(signal)]);
-      if (failure === undefined) return 0;
-      say(`${failure.part} has ended; its log is ${failure.logPath}`);
-      return 1;
-    } finally {
-      if (envFile !== undefined) rmSync(envFile, { force: true });
-    }
+  notes: 'Prints the variables that the services need.',
+  declare(program, perform) {
+    program
+      .option('--write-env <path>', 'write the variables there, too, while it runs')
+      .action(({ writeEnv }: { writeEnv?: string }) => perform((context) => runStack(writeEnv, context)));
   },
 };
+
+async function runStack(
+  envFile: string | undefined,
+  { env, home, say, log, signal }: CommandContext,
+): Promise<number> {
+  await using stack = await startStack({ home, env, say, log, signal });
+  const lines = Object.entries(stackVariables(stack)).map(([name, value]) => `${name}=${value}`);
+  for (const line of lines) say(line);
+  if (envFile !== undefined) {
+    // Whoever waits for the file finds it whole or not at all.
+    writeFileSync(`${envFile}.tmp`, `${lines.join('\n')}\n`);
+    renameSync(`${envFile}.tmp`, envFile);
+  }
+  try {
+    const failure = await Promise.race([stack.failed, untilAborted(signal)]);
+    if (failure === undefined) return 0;
+    say(`${failure.part} has ended; its log is ${failure.logPath}`);
+    return 1;
+  } finally {
+    if (envFile !== undefined) rmSync(envFile, { force: true });
+  }
+}

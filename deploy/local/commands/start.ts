@@ -1,8 +1,6 @@
-import { parseArgs } from 'node:util';
 import type { Env } from '../../../shared/runtime/env.ts';
-import { SetupError } from '../../../shared/runtime/errors.ts';
 import { maskUrl } from '../../../shared/runtime/redact.ts';
-import type { Command } from '../command.ts';
+import { type Command, type CommandContext, wholeNumber } from '../command.ts';
 import { sampleAccountKey } from '../demo-key.ts';
 import { startTandem, type Tandem } from '../start-tandem.ts';
 import { untilAborted } from '../stop-request.ts';
@@ -13,37 +11,38 @@ const MAX_SAMPLE_ROWS = 100_000_000;
 export const startCommand: Command = {
   name: 'start',
   summary: 'start everything on this machine, and stay until Ctrl-C',
-  help: `What is not given by a variable is started here: DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS,
+  notes: `What is not given by a variable is started here: DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS,
 SCHEMA_REGISTRY_URL and STORAGE_URL each replace a part. Data is kept in .tandem (or TANDEM_HOME).
-
-  --rows <number>   records of the sample data's main resource, made at the first start (default 10,000)
-
 The sample data is that of the CATALOG, if it is one of schemas/catalogs; by default DocuMint's.`,
-  async run(args, { env, home, say, log, signal }) {
-    const { values } = parseArgs({ args, options: { rows: { type: 'string' } } });
-    const sampleRows = readRows(values.rows);
-    say('starting');
-    await using tandem = await startTandem({
-      home,
-      env,
-      log,
-      say,
-      signal,
-      ...(sampleRows === undefined ? {} : { sampleRows }),
-    });
-    await announce(tandem, home, env, say);
-    const failure = await Promise.race([tandem.failed, untilAborted(signal)]);
-    say('stopping');
-    if (failure === undefined) return 0;
-    throw failure;
+  declare(program, perform) {
+    program
+      .option(
+        '--rows <number>',
+        "records of the sample data's main resource, made at the first start (default 10000)",
+        wholeNumber(0, MAX_SAMPLE_ROWS),
+      )
+      .action(({ rows }: { rows?: number }) => perform((context) => start(context, rows)));
   },
 };
 
-function readRows(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const rows = Number(text);
-  if (Number.isInteger(rows) && rows >= 0 && rows <= MAX_SAMPLE_ROWS) return rows;
-  throw new SetupError(`--rows must be a whole number from 0 to ${MAX_SAMPLE_ROWS}, not "${text}"`);
+async function start(
+  { env, home, say, log, signal }: CommandContext,
+  sampleRows: number | undefined,
+): Promise<number> {
+  say('starting');
+  await using tandem = await startTandem({
+    home,
+    env,
+    log,
+    say,
+    signal,
+    ...(sampleRows === undefined ? {} : { sampleRows }),
+  });
+  await announce(tandem, home, env, say);
+  const failure = await Promise.race([tandem.failed, untilAborted(signal)]);
+  say('stopping');
+  if (failure === undefined) return 0;
+  throw failure;
 }
 
 /** What is pasted into a chat or kept by a log collector must hold no password: those of parts started here are in their files. */

@@ -1,6 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import type pg from 'pg';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
@@ -12,7 +11,7 @@ import { createUncommittedAdmin } from '../../../shared/kafka/uncommitted-admin.
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { describeError, SetupError } from '../../../shared/runtime/errors.ts';
-import type { Command, CommandContext } from '../command.ts';
+import { type Command, type CommandContext, collect, wholeNumber } from '../command.ts';
 import { findRunningTandem } from '../running-tandem.ts';
 import { SAMPLE_CATALOG } from '../service-env.ts';
 import { readSourceSettings } from '../source-settings.ts';
@@ -20,7 +19,6 @@ import { CouldNotTellError } from '../verify/could-not-tell-error.ts';
 import { createReport } from '../verify/report.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import { createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
-import { wholeNumber } from '../whole-number.ts';
 
 const COULD_NOT_TELL = 2;
 
@@ -28,55 +26,70 @@ const COULD_NOT_TELL = 2;
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'load an export, apply the feed, and compare with the source, row by row under one snapshot',
-  help: `Exits 0 when file and feed are the source, 1 when they are not, 2 when it could not be told. Uses the Tandem that runs here, or else
-DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS, CATALOG and TOPIC_PREFIX as the services do, and PUBLIC_URL and ADMIN_KEY.
-
-  --account <id>     only this account; again for more (default with the operator's key: each in turn)
-  --resource <name>  only this resource; again for more (default: all of the catalog)
-  --export <id>      an export that was made before, instead of a new one: the older, the more of the feed is verified
-  --key <key>        an account's own key, instead of the operator's (or TANDEM_KEY)
-  --api <url>        where the API is (or TANDEM_URL)
-  --rate <n>         rows a second that are read at most (default 50000)
-  --wait <s>         how long the feed may stand still (default 60)
-  --scratch <dir>    where the records are kept meanwhile: as much as the files take unpacked (default in TANDEM_HOME)
-  --show-values      print the values of differing columns, not only their names`,
-  async run(args, context) {
-    try {
-      return await verify(args, context);
-    } catch (error) {
-      if (context.signal.aborted || error instanceof SetupError || isArgumentError(error)) throw error;
-      context.say(
-        error instanceof CouldNotTellError
-          ? `COULD NOT TELL: ${error.message}`
-          : `COULD NOT TELL: ${JSON.stringify(describeError(error))}`,
-      );
-      return COULD_NOT_TELL;
-    }
+  notes: `Exits 0 when file and feed are the source, 1 when they are not, 2 when it could not be told. Uses the Tandem that
+runs here, or else DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS, CATALOG and TOPIC_PREFIX as the services do, and
+PUBLIC_URL and ADMIN_KEY.`,
+  declare(program, perform) {
+    program
+      .option(
+        '--account <id>',
+        "only this account; again for more (default with the operator's key: each in turn)",
+        collect,
+        [],
+      )
+      .option(
+        '--resource <name>',
+        'only this resource; again for more (default: all of the catalog)',
+        collect,
+        [],
+      )
+      .option(
+        '--export <id>',
+        'an export that was made before, instead of a new one: the older, the more of the feed is verified',
+      )
+      .option('--key <key>', "an account's own key, instead of the operator's (or TANDEM_KEY)")
+      .option('--api <url>', 'where the API is (or TANDEM_URL)')
+      .option('--rate <n>', 'rows a second that are read at most', wholeNumber(1, 100_000_000), 50_000)
+      .option('--wait <s>', 'how long the feed may stand still', wholeNumber(1, 86_400), 60)
+      .option(
+        '--scratch <dir>',
+        'where the records are kept meanwhile: as much as the files take unpacked (default: TANDEM_HOME)',
+      )
+      .option('--show-values', 'print the values of differing columns, not only their names', false)
+      .action((options: VerifyOptions) => perform((context) => verifyOrSayWhy(options, context)));
   },
 };
 
-function isArgumentError(error: unknown): boolean {
-  return String((error as { code?: unknown } | null)?.code).startsWith('ERR_PARSE_ARGS');
+interface VerifyOptions {
+  readonly account: readonly string[];
+  readonly resource: readonly string[];
+  readonly export?: string;
+  readonly key?: string;
+  readonly api?: string;
+  readonly rate: number;
+  readonly wait: number;
+  readonly scratch?: string;
+  readonly showValues: boolean;
 }
 
-async function verify(args: string[], context: CommandContext): Promise<number> {
+async function verifyOrSayWhy(options: VerifyOptions, context: CommandContext): Promise<number> {
+  try {
+    return await verify(options, context);
+  } catch (error) {
+    if (context.signal.aborted || error instanceof SetupError) throw error;
+    context.say(
+      error instanceof CouldNotTellError
+        ? `COULD NOT TELL: ${error.message}`
+        : `COULD NOT TELL: ${JSON.stringify(describeError(error))}`,
+    );
+    return COULD_NOT_TELL;
+  }
+}
+
+async function verify(values: VerifyOptions, context: CommandContext): Promise<number> {
   const { log, signal, say, home } = context;
-  const { values } = parseArgs({
-    args,
-    options: {
-      account: { type: 'string', multiple: true, default: [] },
-      resource: { type: 'string', multiple: true, default: [] },
-      export: { type: 'string' },
-      key: { type: 'string' },
-      api: { type: 'string' },
-      rate: { type: 'string', default: '50000' },
-      wait: { type: 'string', default: '60' },
-      scratch: { type: 'string', default: home },
-      'show-values': { type: 'boolean', default: false },
-    },
-  });
-  const rowsPerSecond = wholeNumber('--rate', values.rate, 1, 100_000_000);
-  const standstillMs = 1_000 * wholeNumber('--wait', values.wait, 1, 86_400);
+  const { rate: rowsPerSecond, scratch = home } = values;
+  const standstillMs = 1_000 * values.wait;
   const { env, apiUrl, key } = findSettings(context, values.api, values.key);
   const source = readSourceSettings(env);
   const catalog = await loadCatalog(source.catalogPath);
@@ -101,12 +114,12 @@ async function verify(args: string[], context: CommandContext): Promise<number> 
       `TOPIC_PREFIX is ${topicPrefix} here, and KAFKA_BROKERS is ${env.KAFKA_BROKERS}: set both as its services have them`,
     ]);
   }
-  mkdirSync(values.scratch, { recursive: true });
-  const directory = mkdtempSync(join(values.scratch, 'verify-'));
+  mkdirSync(scratch, { recursive: true });
+  const directory = mkdtempSync(join(scratch, 'verify-'));
   cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
 
   const api = createVerifyApi(apiUrl, key, signal);
-  const report = createReport(say, { showsValues: values['show-values'], now: Date.now });
+  const report = createReport(say, { showsValues: values.showValues, now: Date.now });
   for (const accountId of await chosenAccounts(api, control, values)) {
     report.begin(accountId);
     const result = await runVerify(

@@ -1,0 +1,23 @@
+import { Command as Program } from 'commander';
+import type { Command, CommandContext } from '../../deploy/local/command.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+
+/**
+ * Runs one command of `tandem` in this process, with the words typed after its name. @returns its exit code and the
+ * lines that it printed. @throws what its work throws, which `tandem` itself would print
+ */
+export async function runCommand(
+  command: Command,
+  words: readonly string[],
+  context: Pick<CommandContext, 'env' | 'home'>,
+): Promise<{ code: number; lines: string[] }> {
+  const lines: string[] = [];
+  let code = 0;
+  const program = new Program().exitOverride();
+  command.declare(program, async (work) => {
+    const say = (line: string) => lines.push(line);
+    code = await work({ ...context, say, log: silentLog, signal: new AbortController().signal });
+  });
+  await program.parseAsync([...words], { from: 'user' });
+  return { code, lines };
+}
