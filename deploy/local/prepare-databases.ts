@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { SampleProduct } from '../../schemas/products/sample-product.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { prepareSource } from '../../shared/catalog/prepare-source.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { withSource } from './source-settings.ts';
+import { withSource } from '../cli/source-settings.ts';
+import type { SampleProduct } from '../samples/sample-product.ts';
 
 interface Sample {
   readonly product: SampleProduct;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { productOfCatalog } from '../../schemas/products/products.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { productOfCatalog } from '../samples/products.ts';
 import { keptSecret } from './kept-secret.ts';
 import { choosePort, requirePort } from './ports.ts';
 import { prepareDatabases } from './prepare-databases.ts';

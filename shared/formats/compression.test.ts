@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { encodeContext } from '../../test/contract/describe-format.ts';
 import { gzip, none, zstd } from './compression.ts';
-import { encodeContext } from './describe-format.ts';
 
 async function* pieces(data: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < data.length; at += length) yield data.subarray(at, at + length);

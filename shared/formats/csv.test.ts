@@ -1,8 +1,8 @@
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { describeFormat, encodeContext } from '../../test/contract/describe-format.ts';
 import type { Column, RowTexts } from '../domain/row-shape.ts';
 import { createCsv } from './csv.ts';
-import { describeFormat, encodeContext } from './describe-format.ts';
 import { UnreadableLineError } from './whole-lines.ts';
 
 /** A reader of its own making, character by character: null and an empty string differ by their quotes alone. */

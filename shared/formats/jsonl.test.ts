@@ -1,4 +1,4 @@
-import { describeFormat } from './describe-format.ts';
+import { describeFormat } from '../../test/contract/describe-format.ts';
 import { jsonl } from './jsonl.ts';
 
 describeFormat('jsonl', jsonl, async (file) =>

@@ -3,8 +3,8 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
+import { describeFormat, encodeContext } from '../../test/contract/describe-format.ts';
 import type { Column, RowTexts } from '../domain/row-shape.ts';
-import { describeFormat, encodeContext } from './describe-format.ts';
 import { createParquet, NoColumnsError } from './parquet.ts';
 
 const parquet = createParquet({ memoryMb: 512 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createDoorbell } from '../../shared/runtime/doorbell.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { createDoorbell } from './doorbell.ts';
+import { silentLog } from './log.ts';
 import { createWorkPool } from './work-pool.ts';
 
 function setUp(units: number[], maxUnits: number) {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
+import { describeStorage } from '../../test/contract/describe-storage.ts';
 import { SetupError } from '../runtime/errors.ts';
-import { describeStorage } from './describe-storage.ts';
 import { createFileStorage } from './file-storage.ts';
 import { openStorage } from './open-storage.ts';
 

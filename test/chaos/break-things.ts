@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { seededRandom } from '../../deploy/local/demo/random.ts';
-import type { World } from '../../deploy/local/demo/world.ts';
+import { seededRandom } from '../../deploy/demo/random.ts';
+import type { World } from '../../deploy/demo/world.ts';
 import type { ServiceName } from '../../deploy/local/supervise.ts';
 import type { OwnKafka } from '../support/own-kafka.ts';
 import type { OwnPostgres } from '../support/own-postgres.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { seededRandom } from '../../deploy/local/demo/random.ts';
-import type { BulkJob } from '../../deploy/local/demo/run-bulk.ts';
-import type { Customer } from '../../deploy/local/demo/world.ts';
+import { seededRandom } from '../../deploy/demo/random.ts';
+import type { BulkJob } from '../../deploy/demo/run-bulk.ts';
+import type { Customer } from '../../deploy/demo/world.ts';
 import { DRAIN_LIMIT_MS, persistently } from './persistently.ts';
 
 const POLL_MS = 200;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { World } from '../../deploy/local/demo/world.ts';
+import type { World } from '../../deploy/demo/world.ts';
 import { comparePositions, formatPosition, type Position } from '../../shared/domain/position.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
-import { type Customer, openWorld } from '../../deploy/local/demo/world.ts';
+import type { FeedEvent } from '../../deploy/demo/replica.ts';
+import { type Customer, openWorld } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';

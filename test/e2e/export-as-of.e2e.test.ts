@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
-import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
-import { startTraffic, type Traffic } from '../../deploy/local/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { parseExactJson } from '../../deploy/demo/exact-json.ts';
+import type { FeedEvent } from '../../deploy/demo/replica.ts';
+import { startTraffic, type Traffic } from '../../deploy/demo/traffic.ts';
+import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { takeExport } from '../support/export-files.ts';
 import { testStack } from '../support/stack.ts';

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type OwnKafka, openOwnKafka } from '../support/own-kafka.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';

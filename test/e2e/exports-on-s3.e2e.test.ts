@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { openWorld } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { openWorld } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';

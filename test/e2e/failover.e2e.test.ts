@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { openReceiver } from '../../deploy/local/demo/receiver.ts';
-import { createReplica, type FeedEvent, type Replica } from '../../deploy/local/demo/replica.ts';
-import { openWorld, type World } from '../../deploy/local/demo/world.ts';
+import { openReceiver } from '../../deploy/demo/receiver.ts';
+import { createReplica, type FeedEvent, type Replica } from '../../deploy/demo/replica.ts';
+import { openWorld, type World } from '../../deploy/demo/world.ts';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
@@ -21,7 +21,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const run = promisify(execFile);
 
-const TANDEM = fileURLToPath(new URL('../../deploy/local/tandem.ts', import.meta.url));
+const TANDEM = fileURLToPath(new URL('../../deploy/cli/tandem.ts', import.meta.url));
 const CAPTURE = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
 
 async function query(url: string, text: string): Promise<Record<string, string>[]> {

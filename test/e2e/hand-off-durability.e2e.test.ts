@@ -1,10 +1,10 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { openReceiver } from '../../deploy/local/demo/receiver.ts';
-import type { FeedEvent } from '../../deploy/local/demo/replica.ts';
-import { type Customer, openWorld, type World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { openReceiver } from '../../deploy/demo/receiver.ts';
+import type { FeedEvent } from '../../deploy/demo/replica.ts';
+import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { raiseEpoch } from '../support/raise-epoch.ts';

@@ -1,9 +1,9 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { openReceiver } from '../../deploy/local/demo/receiver.ts';
-import { startTraffic } from '../../deploy/local/demo/traffic.ts';
-import { openWorld } from '../../deploy/local/demo/world.ts';
+import { openReceiver } from '../../deploy/demo/receiver.ts';
+import { startTraffic } from '../../deploy/demo/traffic.ts';
+import { openWorld } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';

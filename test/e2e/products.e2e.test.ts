@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { STORIES } from '../../deploy/local/demo/product-stories.ts';
-import { runDemo } from '../../deploy/local/demo/run-demo.ts';
+import { STORIES } from '../../deploy/demo/product-stories.ts';
+import { runDemo } from '../../deploy/demo/run-demo.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { openWorld } from '../../deploy/local/demo/world.ts';
+import { openWorld } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { testStack } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';

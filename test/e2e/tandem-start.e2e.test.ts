@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import { createDocumint } from '../../deploy/samples/documint/generate-documint.ts';
 import { createDatabase, testStack, topicPrefix } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const TANDEM = fileURLToPath(new URL('../../deploy/local/tandem.ts', import.meta.url));
+const TANDEM = fileURLToPath(new URL('../../deploy/cli/tandem.ts', import.meta.url));
 
 /** More than a start takes until it gives up by itself, so that its own words are in the failure. */
 const READY_LIMIT_MS = 150_000;

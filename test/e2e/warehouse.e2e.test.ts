@@ -1,9 +1,9 @@
 import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { startTraffic } from '../../deploy/local/demo/traffic.ts';
-import { openWorld, type World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { startTraffic } from '../../deploy/demo/traffic.ts';
+import { openWorld, type World } from '../../deploy/demo/world.ts';
 import { describeShape } from '../../shared/catalog/describe-table.ts';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { quoteTable } from '../../shared/postgres/quote.ts';

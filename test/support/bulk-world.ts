@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createDocumint } from '../../schemas/products/documint/generate-documint.ts';
+import { createDocumint } from '../../deploy/samples/documint/generate-documint.ts';
 import { buildBulk } from '../../services/bulk/build.ts';
 import { readBulkConfig } from '../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';

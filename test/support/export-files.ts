@@ -1,7 +1,7 @@
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
-import { linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
-import type { Customer, World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { parseExactJson } from '../../deploy/demo/exact-json.ts';
+import { linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 
 type JsonObject = Record<string, unknown>;
 

@@ -1,5 +1,5 @@
 import { Command as Program } from 'commander';
-import type { Command, CommandContext } from '../../deploy/local/command.ts';
+import type { Command, CommandContext } from '../../deploy/cli/command.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ExportView } from '../../deploy/local/demo/api-client.ts';
-import { compareWithSource } from '../../deploy/local/demo/compare.ts';
-import { parseExactJson } from '../../deploy/local/demo/exact-json.ts';
-import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/local/demo/replica.ts';
-import type { Customer, World } from '../../deploy/local/demo/world.ts';
+import type { ExportView } from '../../deploy/demo/api-client.ts';
+import { compareWithSource } from '../../deploy/demo/compare.ts';
+import { parseExactJson } from '../../deploy/demo/exact-json.ts';
+import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 
 const EXPORT_LIMIT_MS = 60_000;
 

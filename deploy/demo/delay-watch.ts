@@ -1,0 +1,35 @@
+import { latencyLine } from './latency-line.ts';
+
+/** An event that comes this soon after its commit did not wait behind others: the receiver has caught up. */
+const CAUGHT_UP_MS = 1_000;
+
+/** Of a receiver that starts behind: when it had caught up, and how long changes take from then on. */
+export interface DelayWatch {
+  see(committedAtMs: number, receivedAtMs: number): void;
+  /** What is seen later counts no more. */
+  stop(): void;
+  /** Half a sentence about it. */
+  text(): string;
+}
+
+export function createDelayWatch(startedAtMs: number): DelayWatch {
+  let caughtUpAtMs: number | undefined;
+  let isStopped = false;
+  const delaysMs: number[] = [];
+  return {
+    see(committedAtMs, receivedAtMs) {
+      const delayMs = receivedAtMs - committedAtMs;
+      if (isStopped) return;
+      if (delayMs < CAUGHT_UP_MS) caughtUpAtMs ??= receivedAtMs;
+      if (caughtUpAtMs !== undefined) delaysMs.push(delayMs);
+    },
+    stop() {
+      isStopped = true;
+    },
+    text() {
+      if (caughtUpAtMs === undefined) return 'did not catch up before the bulk operations began';
+      const seconds = ((caughtUpAtMs - startedAtMs) / 1000).toFixed(1);
+      return `caught up in ${seconds} s; from then on commit to webhook ${latencyLine(delaysMs)}`;
+    },
+  };
+}

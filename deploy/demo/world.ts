@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { prepareSource } from '../../shared/catalog/prepare-source.ts';
+import type { Catalog } from '../../shared/domain/catalog.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import { createScratchDatabase } from '../local/scratch-database.ts';
+import { type ServiceName, type Services, startServices } from '../local/supervise.ts';
+import { DOCUMINT } from '../samples/products.ts';
+import type { GeneratedSample, SampleProduct } from '../samples/sample-product.ts';
+import { type ApiClient, createApiClient } from './api-client.ts';
+
+export interface WorldOptions {
+  /** A server where databases and slots may be created, a broker and a registry. */
+  stack: { databaseUrl: string; kafkaBrokers: string; schemaRegistryUrl: string };
+  /** A server of its own for the control store, where it is not to share the source's. */
+  controlServerUrl?: string;
+  /** Directory for files and logs. */
+  directory: string;
+  /** By default DocuMint. */
+  product?: SampleProduct;
+  /** Records of the main resource to generate. */
+  rows: number;
+  accounts: number;
+  mainAccountShare?: number;
+  seed?: number;
+  /** How many processes of each service run. */
+  services: Readonly<Partial<Record<ServiceName, number>>>;
+  log: Log;
+  env?: Readonly<Record<string, string>>;
+}
+
+/** A customer of the product: an account of Tandem's with a key. */
+export interface Customer {
+  id: string;
+  sourceId: string;
+  key: string;
+  client: ApiClient;
+}
+
+/** A product with Tandem beside it, all its own: databases, topics, slot, services. Nothing of it is left after disposal. */
+export interface World extends AsyncDisposable {
+  readonly catalog: Catalog;
+  readonly sourceUrl: string;
+  readonly controlUrl: string;
+  readonly apiUrl: string;
+  readonly operator: ApiClient;
+  readonly prefix: string;
+  readonly generated: GeneratedSample;
+  readonly services: Services;
+  /** What the services run with, for starting further processes of one. */
+  readonly env: Readonly<Record<string, string>>;
+  createCustomer(sourceId: string): Promise<Customer>;
+}
+
+export async function openWorld(options: WorldOptions): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const controlServerUrl = options.controlServerUrl ?? options.stack.databaseUrl;
+  const prefix = `w_${randomBytes(4).toString('hex')}`;
+  const source = stack.use(await createScratchDatabase(options.stack.databaseUrl, 'product'));
+  const control = stack.use(await createScratchDatabase(controlServerUrl, 'tandem'));
+  const directory = join(options.directory, prefix);
+  await mkdir(directory, { recursive: true });
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const product = options.product ?? DOCUMINT;
+  const catalog = await loadCatalog(product.catalog);
+  const generated = await prepareProduct(source.url, product, catalog, prefix, options);
+  const env = {
+    DATABASE_URL: source.url,
+    CONTROL_DATABASE_URL: control.url,
+    KAFKA_BROKERS: options.stack.kafkaBrokers,
+    SCHEMA_REGISTRY_URL: options.stack.schemaRegistryUrl,
+    STORAGE_URL: pathToFileURL(join(directory, 'storage')).href,
+    CATALOG: product.catalog,
+    TOPIC_PREFIX: prefix,
+    SLOT_NAME: prefix,
+    PUBLICATION_NAME: prefix,
+    ADMIN_KEY: randomBytes(24).toString('base64url'),
+    SECRET_KEY: randomBytes(32).toString('base64url'),
+    DELIVERY_ALLOW_NETWORKS: '127.0.0.0/8',
+    DELIVERY_ALLOW_HTTP: 'true',
+    ...options.env,
+  };
+  const services = stack.use(
+    await startServices({ env, services: options.services, log: options.log, home: directory }),
+  );
+  await services.untilReady();
+  const apiUrl = services.url('api');
+  const operator = createApiClient(apiUrl, env.ADMIN_KEY);
+  const resources = stack.move();
+  return {
+    catalog,
+    sourceUrl: source.url,
+    controlUrl: control.url,
+    apiUrl,
+    operator,
+    prefix,
+    generated,
+    services,
+    env,
+    async createCustomer(sourceId) {
+      const { id } = await operator.call<{ id: string }>('POST', '/admin/accounts', {
+        name: `Customer ${sourceId}`,
+        source_id: sourceId,
+      });
+      const { key } = await operator.call<{ key: string }>('POST', `/admin/accounts/${id}/keys`, {});
+      return { id, sourceId, key, client: createApiClient(apiUrl, key) };
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+async function prepareProduct(
+  url: string,
+  product: SampleProduct,
+  catalog: Catalog,
+  name: string,
+  options: WorldOptions,
+): Promise<GeneratedSample> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const generated = await product.generate(client, {
+      rows: options.rows,
+      accounts: options.accounts,
+      seed: options.seed ?? 1,
+      ...(options.mainAccountShare === undefined ? {} : { mainAccountShare: options.mainAccountShare }),
+    });
+    await prepareSource(client, catalog, { publication: name, slot: name });
+    return generated;
+  } finally {
+    await client.end();
+  }
+}

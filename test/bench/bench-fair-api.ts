@@ -1,0 +1,123 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { type Customer, openWorld } from '../../deploy/demo/world.ts';
+import type { ApiAttack, ApiAttackOptions } from './api-attack.ts';
+import type { BenchOptions } from './bench-exports.ts';
+import { distribution } from './distribution.ts';
+import { machineLoad } from './machine-load.ts';
+import { startMeter, usageLines } from './usage-table.ts';
+
+const REQUESTS_PER_SECOND = 40;
+const SECONDS = 15;
+const WARM_UP_SECONDS = 5;
+/** From the first request of an attack until it is at its full strength. */
+const ONSET_MS = 3_000;
+
+/** More than the sockets between the api and its client hold: some 30 MB. */
+const ROWS = 100_000;
+
+/** A neighbour is left alone if its p99 is at most so many times what it is alone. */
+const BOUND = 2;
+
+const ATTACKS: readonly ApiAttack[] = [
+  'forty connections',
+  'stalled downloads',
+  'long queries',
+  'large bodies',
+  'unknown keys',
+  'silent connections',
+  '4,000 connections',
+];
+
+/** One account's requests alone, and beside what one hostile tenant or somebody without a key does to the same api. */
+export async function benchFairApi({ say, ...options }: BenchOptions): Promise<void> {
+  await using world = await openWorld({
+    stack: options.stack,
+    directory: options.directory,
+    rows: ROWS,
+    accounts: 2,
+    mainAccountShare: 0.99,
+    services: { api: 1, capture: 1, dispatcher: 1, extractor: 1, writer: 1 },
+    log: options.log,
+  });
+  const [loudId = '', quietId = ''] = world.generated.accounts;
+  const loud = await world.createCustomer(loudId);
+  const quiet = await world.createCustomer(quietId);
+  const link = await exportLink(loud);
+
+  /** @returns the quiet account's 99th percentile, in ms */
+  const measure = async (what: string, seconds = SECONDS): Promise<number> => {
+    const meter = startMeter(world.services, options.parts);
+    const { tookMs, refused } = await askPaced(world.apiUrl, quiet, seconds);
+    const usage = usageLines(meter.stop(), tookMs.length);
+    say(`${what}: ${distribution(tookMs)}, ${refused} refused; ${machineLoad()}`);
+    for (const line of usage) say(line);
+    return tookMs.toSorted((a, b) => a - b)[Math.floor(tookMs.length * 0.99)] ?? Number.POSITIVE_INFINITY;
+  };
+
+  await measure('warming up', WARM_UP_SECONDS);
+  const aloneMs = await measure('alone');
+  for (const attack of ATTACKS) {
+    const workerData: ApiAttackOptions = { attack, url: world.apiUrl, key: loud.key, link };
+    const worker = new Worker(new URL('./api-attack.ts', import.meta.url), { workerData });
+    await delay(ONSET_MS);
+    const besideMs = await measure(`beside ${attack}`);
+    await worker.terminate();
+    const times = besideMs / aloneMs;
+    say(
+      `  ${times.toFixed(1)} times the p99 alone: ${times <= BOUND ? 'within' : 'OVER'} the bound of ${BOUND}`,
+    );
+  }
+}
+
+async function exportLink({ client }: Customer): Promise<string> {
+  interface Shown {
+    readonly id: string;
+    readonly status: string;
+    readonly files?: readonly { readonly url: string }[];
+  }
+  const { id } = await client.call<Shown>('POST', '/exports', { resource: 'invoices' });
+  for (;;) {
+    const { status, files } = await client.call<Shown>('GET', `/exports/${id}`);
+    const [file] = files ?? [];
+    if (file !== undefined) return file.url;
+    if (status === 'failed') throw new Error(`the export ${id} failed`);
+    await delay(100);
+  }
+}
+
+/** Lists and dry runs in turn, each at its time whether or not the one before is answered. */
+async function askPaced(
+  url: string,
+  { key }: Customer,
+  seconds: number,
+): Promise<{ tookMs: number[]; refused: number }> {
+  const tookMs: number[] = [];
+  let refused = 0;
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+  const dryRun = {
+    resource: 'invoices',
+    operation: 'void',
+    dry_run: true,
+    filter: { status: { eq: 'open' } },
+  };
+  const ask = async (n: number) => {
+    const atMs = performance.now();
+    const answer = await (n % 2 === 0
+      ? fetch(`${url}/exports`, { headers })
+      : fetch(`${url}/bulk/operations`, { method: 'POST', headers, body: JSON.stringify(dryRun) })
+    ).catch(() => undefined);
+    await answer?.arrayBuffer();
+    if (answer?.status !== 200) refused += 1;
+    tookMs.push(performance.now() - atMs);
+  };
+  const pending: Promise<void>[] = [];
+  const startedMs = performance.now();
+  for (let n = 0; n < seconds * REQUESTS_PER_SECOND; n += 1) {
+    pending.push(ask(n));
+    const waitMs = startedMs + ((n + 1) * 1_000) / REQUESTS_PER_SECOND - performance.now();
+    if (waitMs > 1) await delay(waitMs);
+  }
+  await Promise.all(pending);
+  return { tookMs, refused };
+}

@@ -1,0 +1,382 @@
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+
+let api: TestApi;
+let key: string;
+beforeAll(async () => {
+  api = await openTestApi();
+  key = (await api.account()).key;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+test('a problem says what went wrong, in one form', async () => {
+  const { status, headers, json } = await api.call('GET', '/nowhere');
+  expect(status).toBe(404);
+  expect(headers.get('content-type')).toContain('application/problem+json');
+  expect(json).toMatchObject({
+    type: expect.any(String),
+    title: 'Not found',
+    status: 404,
+    code: 'not_found',
+  });
+  expect(json.request_id).toBe(headers.get('x-request-id'));
+  expect(json.request_id).toMatch(/^req_/);
+});
+
+test('the request ID of a client comes back, unless it could break a log', async () => {
+  const id = async (sent: string) =>
+    (await api.call('GET', '/healthz', { headers: { 'x-request-id': sent } })).headers.get('x-request-id');
+  expect(await id('trace-42')).toBe('trace-42');
+  expect(await id('a b"c')).toMatch(/^req_/);
+  expect(await id('x'.repeat(200))).toMatch(/^req_/);
+});
+
+test('a method that a path does not have is told, with those it has', async () => {
+  const { status, headers, json } = await api.call('PUT', '/exports', { key });
+  expect(status).toBe(405);
+  expect(headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'POST']);
+  expect(json.code).toBe('method_not_allowed');
+});
+
+test('malformed JSON is 400, another type 415, too much 413', async () => {
+  const post = (body: string, headers: Record<string, string> = {}) =>
+    api.call('POST', '/exports', { key, body, headers });
+  expect((await post('{"resource":')).status).toBe(400);
+  expect((await post('')).status).toBe(400);
+  expect((await post('{}', { 'content-type': 'text/plain' })).status).toBe(415);
+  expect((await post('{}', { 'content-type': 'application/json; charset=latin1' })).status).toBe(415);
+  expect((await post('{}', { 'content-encoding': 'gzip' })).status).toBe(415);
+  expect((await post(`{"resource":"${'x'.repeat(20_000)}"}`)).status).toBe(413);
+  expect((await post('[]')).status).toBe(422);
+  expect((await post('null')).status).toBe(422);
+});
+
+test('JSON nested too deep is refused on every route, whatever is deep in it', async () => {
+  const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+  const bodies: readonly [string, string][] = [
+    [
+      '/bulk/operations',
+      `{"resource":"invoices","operation":"void","filter":{"memo":{"eq":${deep(20_000)}}}}`,
+    ],
+    ['/webhooks', `{"url":${deep(4_000)}}`],
+    ['/exports', '[{"a":'.repeat(1_000)],
+  ];
+  for (const [path, body] of bodies) {
+    const { status, json } = await api.call('POST', path, { key, body });
+    expect(status).toBe(422);
+    expect(json).toMatchObject({ code: 'invalid', errors: [{ detail: 'may be nested at most 64 deep' }] });
+  }
+});
+
+test('too much without a length is refused while it arrives, and is not parsed', async () => {
+  const answered = new Promise<number | undefined>((resolve, reject) => {
+    const sent = request(
+      `${api.url}/exports`,
+      { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+        sent.destroy();
+      },
+    );
+    sent.on('error', reject);
+    // The body never ends: the answer must not wait for it.
+    sent.write(`{"resource":"${'x'.repeat(20_000)}`);
+  });
+  expect(await answered).toBe(413);
+});
+
+test('without a key, with a wrong one or a revoked one nobody is let in', async () => {
+  const statusOf = async (headers: Record<string, string>) =>
+    (await api.call('GET', '/exports', { headers })).status;
+  expect(await statusOf({})).toBe(401);
+  expect(await statusOf({ authorization: 'Bearer tk_wrong' })).toBe(401);
+  expect(await statusOf({ authorization: 'Basic abc' })).toBe(401);
+  expect(await statusOf({ authorization: `Bearer ${ADMIN_KEY}x` })).toBe(401);
+  const account = await api.account();
+  const keys = await api.call('GET', `/admin/accounts/${account.id}/keys`, { key: ADMIN_KEY });
+  expect(keys.text).not.toContain(account.key);
+  expect(await statusOf({ authorization: `Bearer ${account.key}` })).toBe(200);
+  const revoked = await api.call('DELETE', `/admin/accounts/${account.id}/keys/${keys.json.data[0].id}`, {
+    key: ADMIN_KEY,
+  });
+  expect(revoked.status).toBe(204);
+  expect(await statusOf({ authorization: `Bearer ${account.key}` })).toBe(401);
+  expect((await api.call('GET', '/exports')).headers.get('www-authenticate')).toBe('Bearer');
+});
+
+test('a key does what its scopes say, and never what is the operator’s', async () => {
+  const reader = await api.account(['exports:read']);
+  expect((await api.call('GET', '/exports', { key: reader.key })).status).toBe(200);
+  const refused = await api.call('POST', '/exports', { key: reader.key, body: { resource: 'invoices' } });
+  expect(refused.status).toBe(403);
+  expect(refused.json).toMatchObject({ code: 'forbidden', scope: 'exports:write' });
+  expect((await api.call('GET', '/admin/accounts', { key: reader.key })).status).toBe(403);
+  expect((await api.call('GET', '/admin/accounts')).status).toBe(401);
+});
+
+test('the operator names the account, and a customer can not', async () => {
+  const account = await api.account();
+  const post = (body: unknown, by = ADMIN_KEY) => api.call('POST', '/webhooks', { key: by, body });
+  const url = 'https://example.com/hook';
+  expect((await post({ url })).json.errors).toEqual([
+    { pointer: 'account_id', detail: 'the operator must give an account' },
+  ]);
+  expect((await post({ url, account_id: 'acct_none' })).status).toBe(422);
+  expect((await post({ url, account_id: '*' })).status).toBe(422);
+  expect((await post({ url, account_id: account.id })).json.account_id).toBe(account.id);
+  expect((await post({ url, account_id: account.id }, key)).status).toBe(422);
+  const listed = await api.call('GET', `/webhooks?account_id=${account.id}`, { key: ADMIN_KEY });
+  expect(listed.json.data).toHaveLength(1);
+});
+
+test('one account is one source_id', async () => {
+  const body = { name: 'One', source_id: 'the same' };
+  const post = () => api.call('POST', '/admin/accounts', { key: ADMIN_KEY, body });
+  const first = await post();
+  expect(first.status).toBe(201);
+  expect(first.headers.get('location')).toBe(`/admin/accounts/${first.json.id}`);
+  expect(await post()).toMatchObject({ status: 409, json: { errors: [{ pointer: '/source_id' }] } });
+});
+
+test('an account’s name and limits can be changed, within bounds', async () => {
+  const { id } = await api.account();
+  const patch = (body: unknown) => api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body });
+  expect((await patch({ limits: { max_running_exports: 5 } })).json.limits).toEqual({
+    max_running_exports: 5,
+    max_running_bulk_operations: 3,
+    bulk_quota: { items: null, period: 'month' },
+  });
+  expect((await patch({ name: 'New' })).json).toMatchObject({
+    name: 'New',
+    limits: { max_running_exports: 5 },
+  });
+  expect((await patch({ limits: { max_running_exports: 11 } })).json.errors[0].pointer).toBe(
+    '/limits/max_running_exports',
+  );
+  expect((await api.call('PATCH', '/admin/accounts/acct_none', { key: ADMIN_KEY, body: {} })).status).toBe(
+    404,
+  );
+});
+
+test('a quota has a period of the calendar or of a length, each part is changed by itself, and bounds are held', async () => {
+  const { id } = await api.account();
+  const patch = (limits: unknown) =>
+    api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body: { limits } });
+  const quotaAfter = async (limits: unknown) => (await patch(limits)).json.limits.bulk_quota;
+  expect(await quotaAfter({ bulk_quota: { items: 9 } })).toEqual({ items: 9, period: 'month' });
+  expect(await quotaAfter({ bulk_quota: { period: 'week' } })).toEqual({ items: 9, period: 'week' });
+  const fortnight = { seconds: 1_209_600, starting_at: '2026-11-20T08:00:00+02:00' };
+  expect(await quotaAfter({ bulk_quota: { period: fortnight } })).toEqual({
+    items: 9,
+    period: { seconds: 1_209_600, starting_at: '2026-11-20T06:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_quota: { items: null, period: { seconds: 60 } } })).toEqual({
+    items: null,
+    period: { seconds: 60, starting_at: '1970-01-01T00:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_items_per_month: 7 })).toEqual({ items: 7, period: 'month' });
+  const pointerOf = async (limits: unknown) => (await patch(limits)).json.errors[0].pointer;
+  const refused = [
+    'year',
+    null,
+    60,
+    {},
+    { seconds: 0 },
+    { seconds: 1.5 },
+    { seconds: 366 * 86_400 + 1 },
+    { seconds: 60, starting_at: '2026-11-20' },
+    { seconds: 60, starting_at: '2026-11-20T08:00:00.5Z' },
+    { seconds: 60, colour: 'red' },
+  ];
+  for (const period of refused) {
+    expect(await pointerOf({ bulk_quota: { period } })).toMatch(/^\/limits\/bulk_quota\/period/);
+  }
+  expect(await pointerOf({ bulk_quota: { items: -1 } })).toBe('/limits/bulk_quota/items');
+  expect(await pointerOf({ bulk_quota: { items: 1 }, bulk_items_per_month: 1 })).toBe(
+    '/limits/bulk_items_per_month',
+  );
+  expect(await quotaAfter({})).toEqual({ items: 7, period: 'month' });
+});
+
+test('a list goes on where it stopped, each row once, and its cursor can not be altered', async () => {
+  const seen: string[] = [];
+  let path = '/admin/accounts?limit=2';
+  for (;;) {
+    const { json } = await api.call('GET', path, { key: ADMIN_KEY });
+    seen.push(...json.data.map(({ id }: { id: string }) => id));
+    if (!json.has_more) break;
+    path = `/admin/accounts?limit=2&cursor=${json.next_cursor}`;
+  }
+  const all = await api.call('GET', '/admin/accounts?limit=200', { key: ADMIN_KEY });
+  expect(seen).toEqual(all.json.data.map(({ id }: { id: string }) => id));
+  expect(new Set(seen).size).toBe(seen.length);
+  const altered = await api.call('GET', `${path.slice(0, -1)}_`, { key: ADMIN_KEY });
+  expect(altered).toMatchObject({ status: 422, json: { errors: [{ pointer: 'cursor' }] } });
+  // A cursor of one list means nothing to another.
+  expect((await api.call('GET', path.replace('/admin/accounts', '/exports'), { key })).status).toBe(422);
+});
+
+test('unknown parameters and limits out of bounds are told', async () => {
+  const { json } = await api.call('GET', '/exports?limit=0&colour=red', { key });
+  expect(json.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual(['colour', 'limit']);
+});
+
+test('probes answer without a key', async () => {
+  expect(await api.call('GET', '/healthz')).toMatchObject({ status: 200, json: { status: 'ok' } });
+  expect(await api.call('GET', '/readyz')).toMatchObject({
+    status: 200,
+    json: { checks: { control_store: true, outbox_relay: true } },
+  });
+});
+
+test('while the control store is away requests are told to come again, and nothing inside is shown', async () => {
+  await using broken = await openTestApi();
+  await Promise.all([broken.pool.end(), broken.doorPool.end()]);
+  const { status, headers, json } = await broken.call('GET', '/exports', { key: 'tk_any' });
+  expect(status).toBe(503);
+  expect(headers.get('retry-after')).toBe('2');
+  expect(json).toMatchObject({ code: 'unavailable' });
+  expect((await broken.call('GET', '/readyz')).status).toBe(503);
+  expect((await broken.call('GET', '/healthz')).status).toBe(200);
+});
+
+test('a failure of ours is a plain 500, with nothing of what is inside', async () => {
+  await using broken = await openTestApi({
+    accountExists: async () => {
+      throw new Error('secret detail');
+    },
+  });
+  const body = { url: 'https://example.com/', account_id: 'acct_1' };
+  const { status, text } = await broken.call('POST', '/webhooks', { key: ADMIN_KEY, body });
+  expect(status).toBe(500);
+  expect(text).not.toContain('secret detail');
+  expect(text).not.toContain('.ts');
+});
+
+test('the API describes itself, and what it answers is as described', async () => {
+  const { json: document } = await api.call('GET', '/openapi.json');
+  expect(document.openapi).toBe('3.1.0');
+  expect(Object.keys(document.paths)).toContain('/exports/{id}/files/{name}');
+  expect(
+    document.paths['/exports'].post.requestBody.content['application/json'].schema.properties,
+  ).toHaveProperty('date_range');
+  expect(JSON.stringify(document)).not.toContain('$defs');
+  for (const [, reference] of JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)) {
+    expect(document.components.schemas).toHaveProperty(String(reference));
+  }
+  const page = await api.call('GET', '/docs');
+  expect(page.headers.get('content-type')).toContain('text/html');
+  expect(page.text).toContain('/exports/{id}/cancel');
+});
+
+test('a replay shows a secret to the key that got it, and to no other', async () => {
+  const first = await api.account();
+  const keyOf = async (headers: Record<string, string> = {}) =>
+    api.call('POST', `/admin/accounts/${first.id}/keys`, { key: ADMIN_KEY, body: {}, headers });
+  const other = (await keyOf()).json.key as string;
+  const headers = { 'idempotency-key': 'one-endpoint' };
+  const create = (by: string) =>
+    api.call('POST', '/webhooks', { key: by, headers, body: { url: 'https://example.com/hook' } });
+  const made = await create(first.key);
+  expect(made.json.secret).toMatch(/^whsec_/);
+  expect((await create(first.key)).json).toEqual(made.json);
+  const withheld = await create(other);
+  expect(withheld.headers.get('idempotency-replayed')).toBe('true');
+  expect(withheld.json).toEqual({
+    ...made.json,
+    secret: undefined,
+    secret_withheld: expect.stringContaining('shown once'),
+  });
+  const rotate = (by: string) =>
+    api.call('POST', `/webhooks/${made.json.id}/rotate-secret`, { key: by, headers });
+  const rotated = await rotate(first.key);
+  expect((await rotate(other)).text).not.toContain(rotated.json.secret);
+  const change = { url: 'https://example.com/other?token=x', headers: { 'x-a': 'hidden' } };
+  await api.call('PATCH', `/webhooks/${made.json.id}`, { key: first.key, body: change });
+  await api.call('GET', '/events', { key: first.key });
+  await api.call('GET', '/events', { key: first.key });
+  const limits = { max_running_exports: 2 };
+  await api.call('PATCH', `/admin/accounts/${first.id}`, { key: ADMIN_KEY, body: { limits } });
+  const audit = await api.call('GET', `/admin/audit?account_id=${first.id}`, { key: ADMIN_KEY });
+  const entries = (audit.json.data as { action: string; details: unknown }[]).map(({ action, details }) => [
+    action,
+    details,
+  ]);
+  expect(entries).toEqual([
+    ['account.updated', { limits }],
+    ['events.read', {}],
+    ['webhook.updated', { fields: ['url', 'headers'], url: 'https://example.com/other' }],
+    ['webhook.secret_rotated', {}],
+    ['webhook.created', { url: 'https://example.com/hook' }],
+    ['key.created', expect.anything()],
+    ['key.created', expect.anything()],
+    ['account.created', {}],
+  ]);
+});
+
+test('a replay shows a new API key to the operator’s key that got it, and to no other', async () => {
+  const { id } = await api.account();
+  const headers = { 'idempotency-key': 'one-key' };
+  const path = `/admin/accounts/${id}/keys`;
+  const make = (by: TestApi, adminKey: string) => by.call('POST', path, { key: adminKey, body: {}, headers });
+  const made = await make(api, ADMIN_KEY);
+  expect(made.json.key).toMatch(/^tk_/);
+  expect((await make(api, ADMIN_KEY)).json).toEqual(made.json);
+  // After the operator's key has been changed.
+  await using changed = await openTestApi({
+    pool: api.pool,
+    doorPool: api.doorPool,
+    adminKey: 'another-operator-key',
+  });
+  const withheld = await make(changed, 'another-operator-key');
+  expect(withheld.headers.get('idempotency-replayed')).toBe('true');
+  expect(withheld.json).toMatchObject({
+    id: made.json.id,
+    secret_withheld: expect.stringContaining('shown once'),
+  });
+  expect(withheld.text).not.toContain(made.json.key);
+});
+
+test('behind a proxy with a path in front, every URL that is handed out leads back through it', async () => {
+  // Strips the prefix, as proxies do that map it to a host.
+  const proxy = createServer((incoming, outgoing) => {
+    const path = (incoming.url ?? '').replace(/^\/tandem\/v1/, '');
+    if (path === incoming.url) return void outgoing.writeHead(404).end();
+    const asked = request(
+      `${behind.url}${path}`,
+      { method: incoming.method, headers: incoming.headers },
+      (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
+    incoming.pipe(asked);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const host = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  await using behind = await openTestApi({ urls: createPublicUrls(() => `${host}/tandem/v1/`) });
+  const { key: own } = await behind.account();
+  try {
+    const made = await behind.call('POST', `${host}/tandem/v1/exports`, {
+      key: own,
+      body: { resource: 'invoices' },
+    });
+    const location = new URL(made.headers.get('location') ?? '', host).href;
+    expect((await behind.call('GET', location, { key: own })).json.id).toBe(made.json.id);
+    const { json: openapi } = await behind.call('GET', `${host}/tandem/v1/openapi.json`);
+    expect(openapi.servers).toEqual([{ url: `${host}/tandem/v1` }]);
+    expect(JSON.stringify(openapi.paths['/exports'])).not.toContain('For the operator only');
+    const docs = await behind.call('GET', `${host}/tandem/v1/docs`);
+    const link = /href="([^"]+)"/.exec(docs.text)?.[1] ?? '';
+    expect((await behind.call('GET', new URL(link, host).href)).status).toBe(200);
+    // A proxy may leave the prefix too.
+    expect((await behind.call('GET', '/tandem/v1/healthz')).status).toBe(200);
+  } finally {
+    proxy.close();
+    proxy.closeAllConnections();
+  }
+});

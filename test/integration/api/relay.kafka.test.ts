@@ -1,0 +1,108 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from 'vitest';
+import { buildApi } from '../../../services/api/build.ts';
+import { readApiConfig } from '../../../services/api/config.ts';
+import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
+import { createMessageCodec, type Message } from '../../../shared/kafka/messages.ts';
+import { createRegistry } from '../../../shared/kafka/registry.ts';
+import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
+import { envReader } from '../../../shared/runtime/env.ts';
+import { createLog, silentLog } from '../../../shared/runtime/log.ts';
+import { runService } from '../../../shared/runtime/run-service.ts';
+import { ADMIN_KEY } from '../../support/api-server.ts';
+import { createDatabase, testStack, topicPrefix } from '../../support/stack.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+test('an accepted export’s command reaches Kafka once, in order, by the whole service', async () => {
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await createDatabase('api_relay'));
+  const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
+    rm(path, { recursive: true }),
+  );
+  const { kafkaBrokers, schemaRegistryUrl } = testStack();
+  const prefix = topicPrefix();
+  const config = readApiConfig({
+    DATABASE_URL: database.url,
+    KAFKA_BROKERS: kafkaBrokers,
+    SCHEMA_REGISTRY_URL: schemaRegistryUrl,
+    STORAGE_URL: pathToFileURL(root).href,
+    CATALOG: 'schemas/catalogs/documint.yaml',
+    TOPIC_PREFIX: prefix,
+    PORT: '0',
+    ADMIN_KEY,
+    SECRET_KEY: 'a key of thirty-two characters!!',
+  });
+
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('info', {}, (line) => lines.push(JSON.parse(line)));
+  const stop = new AbortController();
+  const running = runService((context) => buildApi(config, context), log, stop.signal);
+  running.catch(() => undefined);
+  stack.defer(async () => {
+    stop.abort();
+    await running;
+  });
+  const listening = await waitFor('the api listens', () =>
+    lines.find(({ event }) => event === 'service.listening'),
+  );
+  const url = String(listening.url);
+  await waitFor('the api is ready', async () => (await fetch(`${url}/readyz`)).status === 200);
+
+  const call = async (path: string, key: string, body: unknown) => {
+    const response = await fetch(`${url}${path}`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        'idempotency-key': 'one',
+      },
+      body: JSON.stringify(body),
+    });
+    return (await response.json()) as { id: string; key: string };
+  };
+  const account = await call('/admin/accounts', ADMIN_KEY, { name: 'A', source_id: 'a' });
+  const { key } = await call(`/admin/accounts/${account.id}/keys`, ADMIN_KEY, {});
+  // The source has none of the catalog's tables: an export is accepted all the same.
+  const job = await call('/exports', key, { resource: 'invoices' });
+  expect((await call('/exports', key, { resource: 'invoices' })).id).toBe(job.id);
+
+  const kafka = createKafka(readKafkaConfig(envReader({ KAFKA_BROKERS: kafkaBrokers })), 'test', silentLog);
+  const codec = createMessageCodec(createRegistry(schemaRegistryUrl));
+  await waitFor('the topics are there', async () => {
+    const admin = kafka.admin();
+    await admin.connect();
+    const topics = await admin.listTopics();
+    await admin.disconnect();
+    return topics.includes(`${prefix}.commands`) && topics.includes(`${prefix}.jobs`);
+  });
+  const consumer = kafka.consumer({ groupId: `${prefix}.test`, ...GROUP_SETTINGS });
+  stack.defer(() => consumer.disconnect());
+  await consumer.connect();
+  await consumer.subscribe({ topics: [`${prefix}.commands`, `${prefix}.jobs`], fromBeginning: true });
+  const messages: Message[] = [];
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      const decoded = await codec.decode(message);
+      if (decoded !== undefined && message.key?.toString() === job.id) messages.push(decoded);
+    },
+  });
+
+  const cancelled = await fetch(`${url}/exports/${job.id}/cancel`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+  });
+  expect(cancelled.status).toBe(202);
+  await waitFor('every message is there', () => messages.some(({ type }) => type === 'JobCancelled'));
+  await waitFor('the command is there', () => messages.some(({ type }) => type === 'ExtractExport'));
+  const ofJobs = messages.filter(({ type }) => type.startsWith('Job')).map(({ type }) => type);
+  expect(ofJobs).toEqual(['JobCreated', 'JobCancelled']);
+  expect(messages.filter(({ type }) => type === 'ExtractExport')).toHaveLength(1);
+  expect(messages.find(({ type }) => type === 'JobCreated')?.value).toMatchObject({
+    job_id: job.id,
+    kind: 'export',
+    account_id: account.id,
+  });
+});

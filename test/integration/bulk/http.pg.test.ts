@@ -1,0 +1,190 @@
+import type { ServerResponse } from 'node:http';
+import { Webhook } from 'standardwebhooks';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type BulkHandler, answerWith as end, openBulkHandler } from '../../support/bulk-handler.ts';
+import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
+
+let world: BulkWorld;
+let handler: BulkHandler;
+
+beforeAll(async () => {
+  handler = await openBulkHandler();
+  world = await openBulkWorld({ handlerUrl: handler.url });
+  await world.startWorker({ BULK_HANDLER_SECRETS: SECRET });
+});
+afterAll(async () => {
+  await handler[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+const render = (key: string, ids: readonly string[]) =>
+  world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
+
+test('a handler that fails twice and then succeeds has one effect per item, by its key', async () => {
+  const { key, ids } = await world.account(5);
+  const effects = new Set<string>();
+  handler.answer = (one, times, response) => {
+    if (times <= 2) return end(response, 500);
+    effects.add(one.key);
+    end(response, 200);
+  };
+  const { json } = await render(key, ids);
+  expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 5 });
+  expect([...effects].sort()).toEqual(ids.map((id) => `${json.job_id}/${id}`).sort());
+});
+
+test('a 4xx is final, and its reason is the result’s', async () => {
+  const { key, ids } = await world.account(2);
+  handler.answer = (one, _times, response) => {
+    if (one.itemId === ids[0]) end(response, 422, { reason: 'no template' });
+    else end(response, 204);
+  };
+  const { json } = await render(key, [...ids, '987654321']);
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 1, failed: 2 });
+  expect(await world.results(key, json.job_id)).toMatchObject([
+    { status: 'failed', code: 'handler_refused', message: 'no template' },
+    { status: 'succeeded' },
+    { status: 'failed', code: 'not_found' },
+  ]);
+  expect(handler.asked.filter(({ key: used }) => used === `${json.job_id}/${ids[0]}`)).toHaveLength(1);
+  expect(handler.asked.some(({ itemId }) => itemId === '987654321')).toBe(false);
+});
+
+test('a handler that hangs for one item delays that item only', async () => {
+  const { key, ids } = await world.account(12);
+  const order: string[] = [];
+  handler.answer = (one, _times, response) => {
+    if (one.itemId === ids[0]) return;
+    order.push(one.itemId);
+    end(response, 200);
+  };
+  const { json } = await render(key, ids);
+  const under = await waitFor('the others are reported', async () => {
+    const status = await world.status(key, json.job_id);
+    return status.processed > 0 ? status : undefined;
+  });
+  expect(under).toMatchObject({ status: 'running', succeeded: 11, failed: 0, quota: { used: 11 } });
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 11, failed: 1, quota: { used: 12 } });
+  expect(done.recent_errors).toMatchObject([{ item_id: ids[0], code: 'handler_timeout' }]);
+  expect(order).toHaveLength(11);
+});
+
+test('a handler that hangs for more items than there are requests at once delays no other item of the job', async () => {
+  const { key, ids } = await world.account(60);
+  const hanging = new Set(ids.slice(0, 12));
+  handler.answer = (one, _times, response) => {
+    if (!hanging.has(one.itemId)) end(response, 200);
+  };
+  const { json } = await render(key, ids);
+  const under = await waitFor('the others are reported', async () => {
+    const status = await world.status(key, json.job_id);
+    return status.processed >= 48 ? status : undefined;
+  });
+  expect(under).toMatchObject({ status: 'running', succeeded: 48, failed: 0 });
+  const done = await world.until(key, json.job_id);
+  expect(done).toMatchObject({ status: 'completed', succeeded: 48, failed: 12 });
+  expect(done.error_summary).toEqual([{ code: 'handler_timeout', count: 12 }]);
+  const tries = handler.asked.filter((one) => one.key.startsWith(json.job_id) && hanging.has(one.itemId));
+  expect(tries).toHaveLength(48);
+});
+
+test('without async the handler is asked at once, and results come in the order of the request', async () => {
+  const { key, ids } = await world.account(30);
+  let inFlight = 0;
+  let most = 0;
+  handler.answer = (one, times, response) => {
+    inFlight += 1;
+    most = Math.max(most, inFlight);
+    // Late ones first, so that the order of the answers is not that of the request.
+    setTimeout(
+      () => {
+        inFlight -= 1;
+        if (one.itemId === ids[3] && times === 1) end(response, 503);
+        else if (one.itemId === ids[5]) end(response, 409, { detail: 'locked' });
+        else end(response, 200);
+      },
+      Number(one.itemId) % 3 === 0 ? 30 : 1,
+    );
+  };
+  const body = {
+    resource: 'invoices',
+    operation: 'render',
+    ids: [...ids.toReversed(), ids[0], '987654321', 'x'],
+  };
+  const { status, json } = await world.submit(key, body);
+  expect(status).toBe(200);
+  expect(json).toMatchObject({ processed: 33, succeeded: 29, failed: 3, skipped: 1, total: 33 });
+  const shown = json.results.map((item: Record<string, unknown>) => item.item_id);
+  expect(shown).toEqual([...ids.toReversed(), ids[0], '987654321', 'x']);
+  expect(json.results[24]).toMatchObject({ status: 'failed', code: 'handler_refused', message: 'locked' });
+  expect(json.results.slice(30).map((item: Record<string, unknown>) => item.code)).toEqual([
+    'duplicate',
+    'not_found',
+    'invalid_id',
+  ]);
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(10);
+  const { json: list } = await world.api.call('GET', '/bulk/operations', { key });
+  expect(list.data).toEqual([]);
+});
+
+test('a retry whose first answer was lost asks the handler for what was not settled only, under the same key', async () => {
+  const { key, ids } = await world.account(3);
+  const calls: string[] = [];
+  handler.answer = (one, _times, response) => {
+    calls.push(one.key);
+    end(response, 200);
+  };
+  await world.api.pool.query(`
+    create function tandem.keep() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger keep before delete on tandem.bulk_ledger for each row execute function tandem.keep()`);
+  const body = { resource: 'invoices', operation: 'render', ids };
+  const headers = { 'idempotency-key': 'lost' };
+  const first = await world.submit(key, body, headers);
+  await world.api.pool.query(`drop trigger keep on tandem.bulk_ledger; delete from idempotency_keys`);
+  await world.api.pool.query(`delete from tandem.bulk_ledger where job_id like 'sync_%' and seq = 1`);
+  const again = await world.submit(key, body, headers);
+  expect(again.json.results.map(({ status }: { status: string }) => status)).toEqual(
+    Array(3).fill('succeeded'),
+  );
+  expect(first.status).toBe(200);
+  expect(calls).toHaveLength(4);
+  expect(calls[3]).toBe(calls.find((one) => one.endsWith(`/${ids[1]}`)));
+});
+
+test('one account has two synchronous operations with a handler at once, and is told to wait for the third', async () => {
+  const { key, ids } = await world.account(3);
+  const other = await world.account(1);
+  const held: ServerResponse[] = [];
+  handler.answer = (one, _times, response) => {
+    if (ids.includes(one.itemId)) held.push(response);
+    else end(response, 200);
+  };
+  const run = (owner: string, id: string | undefined) =>
+    world.submit(owner, { resource: 'invoices', operation: 'render', ids: [id] });
+  const running = [run(key, ids[0]), run(key, ids[1])];
+  await waitFor('both are asked for', async () => held.length >= 2);
+  const third = await run(key, ids[2]);
+  expect(third.status).toBe(429);
+  expect(third.headers.get('retry-after')).toBe('2');
+  expect((await run(other.key, other.ids[0])).status).toBe(200);
+  handler.answer = (_one, _times, response) => end(response, 200);
+  for (const response of held) end(response, 200);
+  expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
+  expect((await run(key, ids[2])).status).toBe(200);
+});
+
+test('requests are signed as webhooks are, with the idempotency key as their ID', async () => {
+  const { key, ids } = await world.account(1);
+  handler.answer = (_one, _times, response) => end(response, 200);
+  const { json } = await render(key, ids);
+  await world.until(key, json.job_id);
+  const one = handler.asked.find(({ key: used }) => used.startsWith(json.job_id));
+  expect(one?.headers['webhook-id']).toBe(one?.key);
+  expect(new Webhook(SECRET).verify(one?.text ?? '', { ...one?.headers })).toMatchObject({ item_id: ids[0] });
+});

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ensurePartitions } from '../../../services/dispatcher/record/event-partitions.ts';
+import { markMissed } from '../../../services/dispatcher/store/mark-missed.ts';
+import { eventId } from '../../../shared/domain/position.ts';
+import { openTestApi, type TestApi } from '../../support/api-server.ts';
+
+const OLD = '2026-01-01';
+const KEPT_SINCE = '2026-01-02';
+
+let api: TestApi;
+let account: { id: string; key: string };
+beforeAll(async () => {
+  api = await openTestApi();
+  await ensurePartitions(api.pool, [OLD, KEPT_SINCE]);
+});
+afterAll(() => api[Symbol.asyncDispose]());
+beforeEach(async () => {
+  account = await api.account();
+});
+
+const call = (method: string, path: string, body?: unknown) =>
+  api.call(method, path, { key: account.key, ...(body === undefined ? {} : { body }) });
+const subscribe = async (events: string[]) =>
+  (await call('POST', '/webhooks', { url: 'https://example.com/hook', events })).json.id as string;
+const record = (lsn: number, type: string, day: string) =>
+  api.pool.query(
+    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+     values ('0/0'::pg_lsn + $1::int, 0, $2, 1, $3, 'invoices', '["1"]', $4::date + time '12:00', '{}')`,
+    [lsn, account.id, type, day],
+  );
+const setCursor = (id: string, lsn: number) =>
+  api.pool.query(`update webhooks set cursor_lsn = '0/0'::pg_lsn + $2::int where id = $1`, [id, lsn]);
+
+test('an endpoint that has yet to get what is dropped is disabled, and goes on only from another place', async () => {
+  const id = await subscribe(['invoice.*']);
+  await call('POST', `/webhooks/${id}/pause`);
+  await record(10, 'invoice.created', OLD);
+  await record(20, 'invoice.updated', KEPT_SINCE);
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([id]);
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
+  expect((await call('GET', `/webhooks/${id}`)).json).toMatchObject({
+    status: 'disabled',
+    status_reason: expect.stringContaining('no longer retained'),
+  });
+  expect((await call('POST', `/webhooks/${id}/resume`)).status).toBe(409);
+  const since = eventId({ commitLsn: 10n, index: 0 });
+  expect((await call('POST', `/webhooks/${id}/replay`, { since })).status).toBe(200);
+  expect((await call('POST', `/webhooks/${id}/resume`)).json).toMatchObject({
+    status: 'active',
+    status_reason: null,
+  });
+});
+
+test('one that got it, did not ask for it, or has later events only goes on', async () => {
+  const got = await subscribe(['*']);
+  const other = await subscribe(['customer.*', 'invoice.deleted']);
+  await record(10, 'invoice.created', OLD);
+  await record(20, 'invoice.updated', KEPT_SINCE);
+  await setCursor(got, 10);
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
+  await setCursor(got, 9);
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([got]);
+  await record(11, 'feed.reset', OLD);
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([other]);
+});
+
+test('a delivery that still waits to be retried counts as one it has yet to get', async () => {
+  const id = await subscribe(['*']);
+  await setCursor(id, 50);
+  await record(10, 'invoice.created', OLD);
+  const park = (state: string) =>
+    api.pool.query(
+      `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state)
+       values ($1, '0/A', 0, $2::date + time '12:00', 'invoices/["1"]', $3)
+       on conflict (webhook_id, commit_lsn, idx) do update set state = excluded.state`,
+      [id, OLD, state],
+    );
+  await park('dead');
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
+  await park('waiting');
+  expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([id]);
+});

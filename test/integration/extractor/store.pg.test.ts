@@ -1,0 +1,298 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { finishChunks, releaseChunks, renewChunks } from '../../../services/extractor/store/chunk-run.ts';
+import { type ClaimedChunk, claimChunks } from '../../../services/extractor/store/claim-chunk.ts';
+import { type ClaimedExport, claimExport } from '../../../services/extractor/store/claim-export.ts';
+import { endCancelledExports, failExport } from '../../../services/extractor/store/end-export.ts';
+import {
+  addChunks,
+  finishPlanning,
+  readStanding,
+  recordSnapshot,
+  releaseExport,
+  renewExport,
+} from '../../../services/extractor/store/export-run.ts';
+import { migrate } from '../../../shared/postgres/migrate.ts';
+import { createControlPool } from '../../../shared/postgres/pool.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
+import { guardTransitions } from '../../support/guard-transitions.ts';
+import { createDatabase, type TestDatabase } from '../../support/stack.ts';
+
+const LIMITS = { maxRunningOfAllAccounts: 2, maxRuns: 5 };
+
+let database: TestDatabase;
+let pool: ReturnType<typeof createControlPool>;
+
+beforeAll(async () => {
+  database = await createDatabase('extractor_store');
+  pool = createControlPool(database.url, silentLog, { applicationName: 'test', max: 20 });
+  await migrate(pool);
+  await guardTransitions(pool);
+});
+
+beforeEach(() => pool.query('truncate accounts, exports, outbox cascade'));
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+async function addExports(accountId: string, ids: string[]): Promise<void> {
+  await pool.query(
+    `insert into accounts (id, name, source_id, max_running_exports) values ($1, $1, $1, 2) on conflict do nothing`,
+    [accountId],
+  );
+  for (const id of ids) {
+    await pool.query(
+      `insert into exports (id, account_id, request, resources, status, phase)
+       values ($1, $2, '{}', '{orders}', 'pending', 'queued')`,
+      [id, accountId],
+    );
+  }
+}
+
+const claim = (owner = 'one') => claimExport(pool, owner, LIMITS);
+
+/** An export that is being extracted, with chunks of ten rows. */
+async function startRun(chunkCount: number): Promise<ClaimedExport> {
+  const claimed = await claim();
+  if (claimed === undefined) throw new Error('nothing to claim');
+  const snapshot = { takenAt: '', lsn: '0/2', xmin: '5', xmax: '9', xip: ['7'] };
+  await recordSnapshot(pool, claimed, {
+    ...snapshot,
+    startLsn: '0/1',
+    tableForms: {},
+    sealToken: 'token',
+    systemId: '1',
+    timeline: 1,
+  });
+  for (let chunk = 0; chunk < chunkCount; chunk += 1) {
+    const planned = { resource: 'orders', chunk, lowerKey: null, upperKey: null, rows: 10 };
+    await addChunks(pool, claimed, 'snapshot-1', [planned]);
+  }
+  return claimed;
+}
+
+/** One by one, as large chunks are. */
+const claimChunk = async (owner: string) =>
+  (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
+const renewChunk = (chunk: ClaimedChunk, rows: number) => renewChunks(pool, [chunk], [rows]);
+const finishChunk = (chunk: ClaimedChunk, rows: number) => finishChunks(pool, [chunk], [rows]);
+const releaseChunk = (chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }) =>
+  releaseChunks(pool, [chunk], how);
+
+const expireLeases = () =>
+  pool.query(`update exports set lease_expires_at = now() - interval '1 second';
+              update export_chunks set lease_expires_at = now() - interval '1 second'`);
+
+async function statusOf(id: string) {
+  const { rows } = await pool.query(
+    'select status, phase, error, rows_extracted from exports where id = $1',
+    [id],
+  );
+  return rows[0];
+}
+
+test('a statement that leaves the state machines fails', async () => {
+  await addExports('acme', ['e1']);
+  await expect(pool.query("update exports set status = 'completed' where id = 'e1'")).rejects.toThrow(
+    'exports.status moves from pending to completed, which no event does',
+  );
+});
+
+test('extractors that claim at once stay within the account’s limit, and take the oldest', async () => {
+  await addExports('acme', ['e1', 'e2', 'e3', 'e4']);
+  const claimed = await Promise.all(Array.from({ length: 8 }, () => claim()));
+  expect(claimed.flatMap((one) => one?.id ?? []).sort()).toEqual(['e1', 'e2']);
+});
+
+test('exports of all accounts have a limit of their own', async () => {
+  await addExports('acme', ['e1']);
+  await pool.query(`insert into exports (id, request, resources, status, phase)
+    select 'all' || g, '{}', '{orders}', 'pending', 'queued' from generate_series(1, 3) g`);
+  const claimed = await Promise.all(Array.from({ length: 8 }, () => claim()));
+  expect(claimed.flatMap((one) => one?.id ?? []).sort()).toEqual(['all1', 'all2', 'e1']);
+});
+
+test('extractors that claim at once never get the same chunk, and each try has its own number', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(12);
+  const claimed = await Promise.all(Array.from({ length: 20 }, (_, index) => claimChunk(`o${index}`)));
+  const tries = claimed.flatMap((one) => one ?? []);
+  const rest = [];
+  for (let one = await claimChunk('late'); one !== undefined; one = await claimChunk('late')) {
+    rest.push(one);
+  }
+  const all = [...tries, ...rest];
+  expect(all.map(({ chunk }) => chunk).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 12 }, (_, i) => i),
+  );
+  expect(new Set(all.map(({ attempt }) => attempt)).size).toBe(12);
+  expect(all[0]).toMatchObject({ snapshot: '5:9:7', snapshotName: 'snapshot-1', rowsPlanned: 10, tries: 1 });
+});
+
+test('chunks are claimed from the export that has the fewest being read', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  await startRun(3);
+  await startRun(3);
+  const claimed = [];
+  for (let turn = 0; turn < 4; turn += 1) claimed.push((await claimChunk('one'))?.exportId);
+  expect(claimed).toEqual(['e1', 'e2', 'e1', 'e2']);
+});
+
+test('an export with a limit of rows a second is read chunk by chunk', async () => {
+  await addExports('acme', ['e1']);
+  await pool.query(`update exports set request = '{"max_rows_per_second": 1000}'`);
+  await startRun(2);
+  const first = await claimChunk('one');
+  expect(await claimChunk('two')).toBeUndefined();
+  if (first === undefined) throw new Error('no chunk');
+  await finishChunk(first, 10);
+  expect(await claimChunk('two')).toMatchObject({ chunk: 1 });
+});
+
+test('a reader whose lease ran out can finish nothing, and progress never goes down', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(1);
+  const lost = await claimChunk('one');
+  if (lost === undefined) throw new Error('no chunk');
+  expect(await renewChunk(lost, 8)).toBe(true);
+  await expireLeases();
+  const again = await claimChunk('two');
+  if (again === undefined) throw new Error('the lost chunk was not claimed');
+  expect(again.attempt).toBeGreaterThan(lost.attempt);
+  expect(again.tries).toBe(2);
+  expect(await renewChunk(lost, 9)).toBe(false);
+  expect(await finishChunk(lost, 10)).toBe(false);
+  expect(await renewChunk(again, 1)).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '8' });
+  expect(await finishChunk(again, 10)).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '10' });
+});
+
+test('a chunk that is given back is not held against it, unless said so', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(1);
+  for (const [isCounted, tries] of [
+    [false, 1],
+    [true, 1],
+    [true, 2],
+  ] as const) {
+    const chunk = await claimChunk('one');
+    expect(chunk?.tries).toBe(tries);
+    if (chunk !== undefined) await releaseChunk(chunk, { delayMs: -1, isCounted });
+  }
+});
+
+test('chunks finished at once are all in the sum', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(10);
+  const chunks = [];
+  for (let turn = 0; turn < 10; turn += 1) chunks.push(await claimChunk('one'));
+  await Promise.all(chunks.map((chunk) => chunk && finishChunk(chunk, 10)));
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '100' });
+});
+
+test('small chunks are claimed together, within the limits, and end together', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(6);
+  const lot = await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 35 });
+  expect(lot?.map(({ chunk }) => chunk)).toEqual([0, 1, 2]);
+  const rest = await claimChunks(pool, 'two', { maxChunks: 2, maxRows: 100 });
+  expect(rest?.map(({ chunk }) => chunk)).toEqual([3, 4]);
+  if (lot === undefined || rest === undefined) throw new Error('nothing to claim');
+  expect(await renewChunks(pool, lot, [1, 2, 3])).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '6' });
+  await pool.query("update export_chunks set lease_owner = 'thief' where chunk = 1");
+  expect(await finishChunks(pool, lot, [10, 10, 10])).toBe(false);
+  expect(await finishChunks(pool, rest, [10, 10])).toBe(true);
+  const { rows } = await pool.query("select chunk from export_chunks where state = 'extracted' order by 1");
+  expect(rows.map(({ chunk }) => chunk)).toEqual([3, 4]);
+  expect(await statusOf('e1')).toMatchObject({ rows_extracted: '26' });
+});
+
+test('a chunk that was tried before is claimed alone', async () => {
+  await addExports('acme', ['e1']);
+  await startRun(4);
+  const lot = await claimChunks(pool, 'one', { maxChunks: 2, maxRows: 100 });
+  if (lot === undefined) throw new Error('nothing to claim');
+  await releaseChunks(pool, lot, { delayMs: -1, isCounted: true });
+  const claimed = [];
+  for (let turn = 0; turn < 3; turn += 1)
+    claimed.push((await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 100 }))?.map(({ chunk }) => chunk));
+  expect(claimed).toEqual([[0], [1], [2, 3]]);
+});
+
+test('a lost run is started anew without its chunks, and its holder can add none', async () => {
+  await addExports('acme', ['e1']);
+  const first = await startRun(2);
+  const reading = await claimChunk('reader');
+  await expireLeases();
+  const second = await claim('two');
+  expect(second).toMatchObject({ id: 'e1', runCount: 2 });
+  expect(second?.runAttempt).toBeGreaterThan(reading?.attempt ?? Number.POSITIVE_INFINITY);
+  expect(await renewExport(pool, first)).toBe(false);
+  expect(await readStanding(pool, first)).toEqual({ state: 'lost' });
+  const planned = { resource: 'orders', chunk: 2, lowerKey: null, upperKey: null, rows: 1 };
+  expect(await addChunks(pool, first, 'snapshot-1', [planned])).toBe(false);
+  expect(reading && (await finishChunk(reading, 10))).toBe(false);
+  expect(await claimChunk('reader')).toBeUndefined();
+});
+
+test('a run that is read and sealed is not started anew when its holder dies', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startRun(1);
+  const chunk = await claimChunk('reader');
+  if (chunk !== undefined) await finishChunk(chunk, 10);
+  await finishPlanning(pool, run);
+  await pool.query("update exports set sealed_lsn = '0/3'");
+  await expireLeases();
+  expect(await claim('two')).toBeUndefined();
+});
+
+test('an export whose holders keep dying is given up', async () => {
+  await addExports('acme', ['e1']);
+  for (let run = 1; run <= LIMITS.maxRuns; run += 1) {
+    expect((await claim())?.runCount).toBe(run);
+    await expireLeases();
+  }
+  expect(await claim()).toBeUndefined();
+  expect(await statusOf('e1')).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } });
+});
+
+test('stopping in good order costs an export no try', async () => {
+  await addExports('acme', ['e1']);
+  for (let turn = 0; turn < 7; turn += 1) {
+    const run = await claim();
+    expect(run?.runCount).toBe(1);
+    if (run !== undefined) await releaseExport(pool, run, { delayMs: -1, isCounted: false });
+  }
+});
+
+test('an export ends as failed once, and never after it has ended or is being cancelled', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  const [first, second] = [await claim(), await claim()];
+  if (first === undefined || second === undefined) throw new Error('nothing to claim');
+  const failure = { code: 'table_changed', message: 'changed' };
+  expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(true);
+  expect(await failExport(pool, 'e1', first.runAttempt, failure)).toBe(false);
+  await pool.query("/* arranged */ update exports set status = 'cancelling' where id = 'e2'");
+  expect(await failExport(pool, 'e2', second.runAttempt, failure)).toBe(false);
+  const { rows } = await pool.query("select key, payload from outbox where type = 'JobFailed'");
+  expect(rows).toEqual([{ key: 'e1', payload: { job_id: 'e1', kind: 'export', ...failure } }]);
+});
+
+test('a cancelling export ends once neither its holder nor a reader holds it', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startRun(1);
+  const chunk = await claimChunk('reader');
+  await pool.query("/* arranged */ update exports set status = 'cancelling'");
+  expect(await readStanding(pool, run)).toEqual({ state: 'cancelling' });
+  expect(await endCancelledExports(pool)).toEqual([]);
+  await releaseExport(pool, run, { delayMs: 0, isCounted: true });
+  expect(await endCancelledExports(pool)).toEqual([]);
+  expect(chunk && (await renewChunk(chunk, 1))).toBe(false);
+  if (chunk !== undefined) await releaseChunk(chunk, { delayMs: 0, isCounted: false });
+  const ended = await Promise.all([endCancelledExports(pool), endCancelledExports(pool)]);
+  expect(ended.flat()).toEqual(['e1']);
+  expect(await statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });
+});

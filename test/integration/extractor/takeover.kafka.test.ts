@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  createExtractorFixture,
+  type ExportRow,
+  type ExtractorFixture,
+} from '../../support/extractor-fixture.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const CATALOG = `
+catalog: shop
+resources:
+  orders:
+    table: shop.orders
+    event: order
+    key: [id]
+    account: account_id
+`;
+
+const ROW_COUNT = 60_000;
+
+const TABLES = `
+create schema shop;
+create table shop.orders (id uuid primary key, account_id text not null, note text);
+alter table shop.orders replica identity full;
+insert into shop.orders
+select md5(g::text)::uuid, 'acme', repeat('x', 400) || g from generate_series(1, ${ROW_COUNT}) g;
+analyze;`;
+
+/** Chunks of about 20,000 rows: so that several can be met in their middle. */
+const LARGE_CHUNKS = { EXTRACTOR_CHUNK_BYTES: '10000000' };
+const HOLDER_ONLY = { ...LARGE_CHUNKS, EXTRACTOR_MAX_CHUNKS: '0' };
+const READER_ONLY = { EXTRACTOR_MAX_EXPORTS: '0', EXTRACTOR_MAX_CHUNKS: '1' };
+
+let fixture: ExtractorFixture;
+let acme: string;
+
+beforeAll(async () => {
+  fixture = await createExtractorFixture(CATALOG, TABLES);
+  acme = await fixture.addAccount('acme');
+}, 120_000);
+
+afterAll(() => fixture?.[Symbol.asyncDispose]());
+
+async function extracted(id: string): Promise<ExportRow> {
+  const row = await waitFor(
+    `export ${id} to be extracted`,
+    async () => {
+      await fixture.seal();
+      const standing = await fixture.readExport(id);
+      return standing.phase === 'assembling' || standing.phase === 'done' ? standing : undefined;
+    },
+    90_000,
+  );
+  await fixture.db.query(
+    "/* arranged */ update exports set status = 'completed', phase = 'done' where id = $1",
+    [id],
+  );
+  return row;
+}
+
+interface Chunk {
+  chunk: number;
+  state: string;
+  attempt: number;
+  lease_owner: string | null;
+}
+
+async function chunksOf(id: string): Promise<Chunk[]> {
+  const { rows } = await fixture.db.query<Chunk>(
+    'select chunk, state, attempt, lease_owner from export_chunks where export_id = $1 order by chunk',
+    [id],
+  );
+  return rows;
+}
+
+async function expectEveryRowOnce(id: string): Promise<void> {
+  const rows = await fixture.keptRows(id);
+  const { rows: expected } = await fixture.db.query<{ id: string }>(
+    'select id::text from shop.orders order by id',
+  );
+  expect(rows.map(({ value }) => value.id)).toEqual(expected.map((row) => row.id));
+}
+
+test('two extractors read chunks of one export under one snapshot', async () => {
+  const ends = [
+    await fixture.startExtractor({ ...LARGE_CHUNKS, EXTRACTOR_MAX_CHUNKS: '1' }),
+    await fixture.startExtractor(READER_ONLY),
+  ];
+  const owners = new Set<string>();
+  const id = await fixture.addExport(acme, ['orders']);
+  await waitFor('all chunks to be extracted', async () => {
+    const chunks = await chunksOf(id);
+    for (const { lease_owner: owner } of chunks) if (owner !== null) owners.add(owner);
+    return (await fixture.readExport(id)).planned_at && chunks.every(({ state }) => state === 'extracted');
+  });
+  expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
+  expect(owners.size).toBe(2);
+  await expectEveryRowOnce(id);
+  for (const end of ends) await end();
+}, 120_000);
+
+test('a reader that is killed in the middle of a chunk is replaced by a higher attempt under the same snapshot', async () => {
+  const endHolder = await fixture.startExtractor(HOLDER_ONLY);
+  const victim = fixture.spawnExtractor(READER_ONLY);
+  const id = await fixture.addExport(acme, ['orders']);
+  await fixture.listen();
+  const lost = await waitFor(
+    'a chunk met in its middle',
+    async () => {
+      const reading = (await chunksOf(id)).find(({ state }) => state === 'reading');
+      const isSent = fixture.sentRows().some(({ headers }) => {
+        return (
+          headers.exportId === id && headers.chunk === reading?.chunk && headers.attempt === reading.attempt
+        );
+      });
+      if (reading === undefined || !isSent) return undefined;
+      // Held still, it can't finish between our look and the kill.
+      victim.kill('SIGSTOP');
+      const held = (await chunksOf(id)).find(({ chunk }) => chunk === reading.chunk);
+      if (held?.state === 'reading' && held.attempt === reading.attempt) return reading;
+      victim.kill('SIGCONT');
+      return undefined;
+    },
+    60_000,
+  );
+  victim.kill('SIGKILL');
+  await waitFor('its session in the source to end', async () => {
+    const { rowCount } = await fixture.db.query(
+      "select from pg_stat_activity where application_name like 'tandem extractor chunk %' || $1",
+      [id],
+    );
+    return rowCount === 0;
+  });
+  const endReader = await fixture.startExtractor(READER_ONLY);
+  expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
+  const again = (await chunksOf(id)).find(({ chunk }) => chunk === lost.chunk);
+  expect(again?.attempt).toBeGreaterThan(lost.attempt);
+  await expectEveryRowOnce(id);
+  await endReader();
+  await endHolder();
+}, 180_000);
+
+test('an export whose holder is killed is run anew, and nothing of the first run counts', async () => {
+  const victim = fixture.spawnExtractor(HOLDER_ONLY);
+  const endReader = await fixture.startExtractor(READER_ONLY);
+  const id = await fixture.addExport(acme, ['orders']);
+  const first = await waitFor('the first run to read', async () => {
+    const row = await fixture.readExport(id);
+    return row.rows_extracted === '0' ? undefined : row;
+  });
+  victim.kill('SIGKILL');
+  await fixture.db.query(
+    "insert into shop.orders values ('00000000-0000-0000-0000-000000000000', 'acme', 'late')",
+  );
+  const endHolder = await fixture.startExtractor(HOLDER_ONLY);
+  await waitFor('the next run', async () => (await fixture.readExport(id)).run_count === 2);
+  const second = await extracted(id);
+  expect(second.snapshot).not.toEqual(first.snapshot);
+  expect((await chunksOf(id)).every(({ attempt }) => attempt > first.run_attempt)).toBe(true);
+  await expectEveryRowOnce(id);
+  await endReader();
+  await endHolder();
+}, 180_000);
