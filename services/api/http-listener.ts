@@ -140,7 +140,7 @@ function refuse(socket: Duplex, code: string | undefined): void {
 
 function listenFailure(cause: NodeJS.ErrnoException, port: number, host: string): Error {
   if (cause.code !== 'EADDRINUSE' && cause.code !== 'EACCES' && cause.code !== 'EADDRNOTAVAIL') return cause;
-  return new SetupError('the api can not listen', [
-    `${host}:${port} is ${cause.code === 'EADDRINUSE' ? 'taken by another process' : 'not ours to take'}: set another PORT or HOST`,
+  return new SetupError('the API cannot listen', [
+    `${host}:${port} is ${cause.code === 'EADDRINUSE' ? 'taken by another process' : 'not allowed'}: set another PORT or HOST`,
   ]);
 }

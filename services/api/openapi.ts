@@ -129,7 +129,7 @@ function queryParameters(query: z.ZodObject): Json[] {
 function headerParameters({ creates }: Route): Json[] {
   if (creates !== true) return [];
   const description =
-    'The same key and body give the first answer again, for a week; where a job was made, until a week after its end.';
+    'The same key and body return the first response again, for a week. If a job was created, until a week after its end.';
   return [{ name: 'Idempotency-Key', in: 'header', description, schema: { type: 'string', maxLength: 255 } }];
 }
 

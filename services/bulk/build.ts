@@ -64,7 +64,7 @@ export async function buildBulk(
   );
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   if (hasOperations && !(await isLedgerReady(source))) {
-    throw new SetupError('the source has no ledger for bulk operations: run tandem source prepare, or this', [
+    throw new SetupError('the source has no ledger for bulk jobs: run tandem source prepare, or this SQL', [
       ...LEDGER_DDL.map((statement) => `${statement};`),
     ]);
   }

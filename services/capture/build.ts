@@ -162,7 +162,7 @@ export async function buildCapture(
   };
   health.metrics.gauge(
     'tandem_resource_set_aside',
-    '1 for a resource whose changes are passed over until it is mended.',
+    '1 while the changes of the resource are skipped.',
     () =>
       catalog.resources.map(({ name: resource }) => ({
         value: setAsides().some((aside) => aside.resource === resource) ? 1 : 0,

@@ -10,8 +10,8 @@ const REMEDIES: Record<GapReason, string> = {
     'pg_drop_replication_slot, make it again with `tandem source prepare`, and start capture once more.',
   slot_ahead: 'The slot was made again, or was read by another program: nothing else may use it.',
   timeline_changed:
-    'The source was promoted or restored: what the old primary had committed last may be missing in it, and may have ' +
-    'been told to subscribers all the same.',
+    'The source was promoted or restored: it may lack the last commits of the old primary, which subscribers may ' +
+    'have received.',
   other_system:
     'This is another database cluster, whose positions mean other things: set DATABASE_URL back if the feed should ' +
     'follow the old one.',

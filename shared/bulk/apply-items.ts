@@ -106,7 +106,7 @@ async function applyOrSplit(
   options: ApplyOptions,
 ): Promise<ReadonlySet<number>> {
   for (let tries = 1; ; tries += 1) {
-    if (options.signal.aborted) throw new NotOursError('the chunk is not to go on');
+    if (options.signal.aborted) throw new NotOursError('the chunk must not continue');
     try {
       return await applyOnce(application, items, isLast, options);
     } catch (error) {

@@ -139,7 +139,7 @@ function checkColumns(resource: Resource, table: TableDescription): Finding[] {
         finding(
           resource,
           'generated_column',
-          `${column} (${use}) is a generated column, which the WAL does not carry; use a stored one.`,
+          `${column} (${use}) is a generated column, which is not in the WAL; use a stored one.`,
         ),
       );
     }

@@ -49,25 +49,25 @@ function* faultsOf(node: FilterNode, factsOf: (column: string) => ColumnFacts): 
   const facts = factsOf(node.column);
   if (node.kind === 'is_null') {
     // One whose parts are all null is null to PostgreSQL, though it is stored.
-    if (facts.kind === 'c') yield `${node.column} is ${facts.typeName}, of which nothing can be asked`;
+    if (facts.kind === 'c') yield `${node.column} is ${facts.typeName}, which supports no condition`;
     return;
   }
   const family = comparableFamily(facts);
   if (family === undefined) {
     const why = facts.isDeterministic
-      ? `is ${facts.typeName}, on which only is_null can be asked`
-      : 'has a nondeterministic collation, by which texts are equal that differ; only is_null can be asked';
+      ? `is ${facts.typeName}, which supports only is_null`
+      : 'has a nondeterministic collation, under which different texts are equal; it supports only is_null';
     yield `${node.column} ${why}`;
     return;
   }
   if (node.kind === 'prefix') {
     if (family !== 'text' && family !== 'padded')
-      yield `${node.column} is ${facts.typeName}; prefix is for texts`;
+      yield `${node.column} is ${facts.typeName}; prefix is for text columns`;
     else if (!node.prefix.isWellFormed()) yield `${node.column} prefix must be a string`;
     return;
   }
   if (node.kind === 'compare' && node.by !== 'eq' && node.by !== 'ne' && !isOrdered(family)) {
-    yield `${node.column} is ${facts.typeName}, of which only eq, ne, in, is_null${family === 'text' ? ' and prefix' : ''} can be asked`;
+    yield `${node.column} is ${facts.typeName}, which supports only eq, ne, in, is_null${family === 'text' ? ' and prefix' : ''}`;
     return;
   }
   for (const { text } of node.kind === 'in' ? node.values : [node.value]) {

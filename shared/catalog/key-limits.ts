@@ -49,7 +49,7 @@ export function describeKeyLimits(resource: Resource, table: TableDescription): 
     ...(collated.length === 0
       ? []
       : [
-          `${resource.name}: bulk operations take a filter and no IDs, since its key column ${collated.join(', ')} has a ` +
+          `${resource.name}: bulk jobs take a filter and no IDs, since its key column ${collated.join(', ')} has a ` +
             'nondeterministic collation, under which two IDs may name one row.',
         ]),
   ];

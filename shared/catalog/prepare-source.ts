@@ -71,7 +71,7 @@ export async function planPreparation(
 ): Promise<string[]> {
   const { statements, blocking } = await reviewPreparation(db, catalog, names, identity);
   if (blocking.length > 0) {
-    throw new SetupError('the source can not be prepared yet', blocking.map(showFinding));
+    throw new SetupError('the source cannot be prepared yet', blocking.map(showFinding));
   }
   return [...statements];
 }

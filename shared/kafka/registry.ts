@@ -125,7 +125,8 @@ function isInterference(error: unknown): boolean {
 /** The package returns a parsed type without the properties that only we read, so the text is fetched as it is. */
 async function fetchSchema(address: RegistryAddress, id: number): Promise<AvroSchemaJson> {
   const response = await ask(address, `/schemas/ids/${id}`);
-  if (!response.ok) throw new Error(`the schema registry answered ${response.status} for schema ${id}`);
+  if (!response.ok)
+    throw new Error(`the schema registry returned status ${response.status} for schema ${id}`);
   const body = (await response.json()) as { schema: string };
   return JSON.parse(body.schema) as AvroSchemaJson;
 }
@@ -156,7 +157,8 @@ async function sendToRegistry(
   body: unknown,
 ): Promise<unknown> {
   const response = await ask(address, path, { method, body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`the schema registry answered ${response.status} to ${method} ${path}`);
+  if (!response.ok)
+    throw new Error(`the schema registry returned status ${response.status} to ${method} ${path}`);
   return response.json();
 }
 
@@ -180,7 +182,8 @@ export function isIncompatibleSchema(error: unknown): boolean {
 async function fetchLatest(address: RegistryAddress, subject: string): Promise<AvroSchemaJson | undefined> {
   const response = await ask(address, `/subjects/${encodeURIComponent(subject)}/versions/latest`);
   if (response.status === 404) return undefined;
-  if (!response.ok) throw new Error(`the schema registry answered ${response.status} for subject ${subject}`);
+  if (!response.ok)
+    throw new Error(`the schema registry returned status ${response.status} for subject ${subject}`);
   const body = (await response.json()) as { schema: string };
   return JSON.parse(body.schema) as AvroSchemaJson;
 }

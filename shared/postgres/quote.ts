@@ -12,7 +12,7 @@ export function quoteIdent(name: string): string {
  * @throws RangeError for a text with a NUL, which PostgreSQL can't hold
  */
 export function quoteLiteral(text: string): string {
-  if (text.includes('\0')) throw new RangeError('a text with a NUL character can not be an SQL literal');
+  if (text.includes('\0')) throw new RangeError('a text with a NUL character cannot be an SQL literal');
   const doubled = text.replaceAll("'", "''");
   return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
 }

@@ -4,7 +4,7 @@ export class UnreadableMessageError extends Error {
   readonly reason: string;
 
   constructor(reason: string) {
-    super(`message can not be read with its schema: ${reason}`);
+    super(`message cannot be read with its schema: ${reason}`);
     this.reason = reason;
   }
 }

@@ -38,7 +38,7 @@ export class UnencodableRowError extends Error {
   readonly column: string;
 
   constructor(resource: string, column: string, cause: unknown) {
-    super(`a row of ${resource} can not be encoded: column ${JSON.stringify(column)}`, { cause });
+    super(`a row of ${resource} cannot be encoded: column ${JSON.stringify(column)}`, { cause });
     this.resource = resource;
     this.column = column;
   }

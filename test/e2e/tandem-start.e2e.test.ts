@@ -111,7 +111,7 @@ test('a source that lacks the tables ends the start with what to do, and nothing
   const env = await installation();
   const { child, lines } = run(['start'], { ...env, DATABASE_URL: env.CONTROL_DATABASE_URL ?? '' });
   expect(await once(child, 'exit')).toEqual([2, null]);
-  expect(lines.join('\n')).toMatch(/^tandem start: the source can not be prepared yet$/m);
+  expect(lines.join('\n')).toMatch(/^tandem start: the source cannot be prepared yet$/m);
   await waitFor('all processes to end', () => processesOf(env.TANDEM_HOME ?? '').length === 0);
 });
 

@@ -105,7 +105,7 @@ export function createResultsFiles(source: Pool, share: Pick<FairShare, 'downloa
       const file = new PassThrough();
       pipeline(Readable.from(bytes), file, () => undefined);
       file.once('close', () => {
-        stop.abort(new Error('the file is not read any more'));
+        stop.abort(new Error('the client stopped reading the file'));
         leave();
       });
       const name = `${job.id}-${request.status ?? 'results'}${format.suffix}${compression.suffix}`;

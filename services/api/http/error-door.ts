@@ -78,7 +78,7 @@ function databasesBusy(cause: unknown): AppError {
 
 /** The log has the cause; whether a disk is full is no customer's business. */
 function storageAway(cause: unknown): AppError {
-  return new AppError('unavailable', 'Files can not be stored or read at present. Try again later.', {
+  return new AppError('unavailable', 'Files cannot be stored or read at present. Try again later.', {
     retryAfterSeconds: STORAGE_RETRY_SECONDS,
     cause,
   });

@@ -64,7 +64,7 @@ export function createFairShare({
       throw tooMany(what, Math.ceil(error.msBeforeNext / 1_000));
     }
   };
-  const count = (who: string) => consume(rates, who, 1, `more than ${requestsPerSecond} requests a second`);
+  const count = (who: string) => consume(rates, who, 1, `more than ${requestsPerSecond} requests per second`);
   return {
     limit: (keys) => ({
       async findKey(keyHash) {
@@ -82,7 +82,7 @@ export function createFairShare({
     async read(accountId, bytes) {
       if (accountId === undefined || bytes === 0) return;
       const rate = BODY_BYTES.points / BODY_BYTES.duration;
-      await consume(bodies, accountId, bytes, `bodies of more than ${rate} bytes a second`);
+      await consume(bodies, accountId, bytes, `bodies of more than ${rate} bytes per second`);
     },
     async charge(accountId, bytes) {
       if (accountId !== undefined && bytes > 0) await bodies.penalty(accountId, bytes);
@@ -91,7 +91,7 @@ export function createFairShare({
       if (accountId === undefined) return nothing;
       const leave = await running.takeSoon(accountId, WAIT_MS);
       if (typeof leave === 'function') return leave;
-      throw tooMany('more than its requests under way let through', 1);
+      throw tooMany('more requests than it may run at once', 1);
     },
     download(accountId) {
       if (accountId === undefined) return nothing;
@@ -104,7 +104,7 @@ export function createFairShare({
 }
 
 function tooMany(what: string, retryAfterSeconds: number): AppError {
-  return new AppError('too_many', `This account asks for ${what}; slow down and try again.`, {
+  return new AppError('too_many', `This account exceeds its limit: ${what}. Slow down and try again.`, {
     retryAfterSeconds,
   });
 }

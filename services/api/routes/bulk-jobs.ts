@@ -221,7 +221,7 @@ function noJob(id: string): AppError {
 function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
   if (status === undefined) throw noJob(id);
   if (allowed.includes(status)) return;
-  throw new AppError('conflict', `The bulk job is ${status}, so its status cannot change any more.`, {
+  throw new AppError('conflict', `The bulk job is ${status}, so its status is final.`, {
     extra: { job_status: status },
   });
 }

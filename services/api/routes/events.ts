@@ -81,7 +81,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
           .min(1)
           .max(100)
           .optional()
-          .meta({ description: 'Go on where this export ends.' }),
+          .meta({ description: 'Start exactly where this export’s snapshot ends.' }),
         resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }).optional(),
         limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
       }),

@@ -170,7 +170,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         const status = await cancelExport(pool, accountId, id);
         if (status === undefined) throw noExport(id);
         if (status !== 'cancelled' && status !== 'cancelling') {
-          throw new AppError('conflict', `The export is ${status} and cannot be cancelled any more.`, {
+          throw new AppError('conflict', `The export is ${status} and can no longer be cancelled.`, {
             extra: { export_status: status },
           });
         }

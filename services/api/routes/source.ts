@@ -60,7 +60,7 @@ const sourceSchema = z.strictObject({
     .nullable()
     .meta({
       description:
-        'Open for a second or longer, oldest first: what a first export waits for. Those of other roles need pg_monitor. Null when the source does not answer.',
+        'Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.',
     }),
   seen_at: z.string().nullable(),
 });

@@ -204,7 +204,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/resume',
-      summary: 'Go on with deliveries where they stopped',
+      summary: 'Resume deliveries where they stopped',
       answers: shown,
       async handle({ param, accountId, caller }) {
         const { missed_events: hasMissed } = known(

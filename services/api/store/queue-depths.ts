@@ -54,12 +54,9 @@ export function addQueueMetrics(metrics: Metrics, db: Queryable, now: () => numb
     }));
   };
   metrics.gauge('tandem_exports', 'Exports that are not finished, by status.', depths('exports'), ['state']);
-  metrics.gauge(
-    'tandem_bulk_operations',
-    'Bulk operations that are not finished, by status.',
-    depths('bulk'),
-    ['state'],
-  );
+  metrics.gauge('tandem_bulk_operations', 'Bulk jobs that are not finished, by status.', depths('bulk'), [
+    'state',
+  ]);
   metrics.gauge(
     'tandem_deliveries_parked',
     'Deliveries that failed: waiting for the next attempt, or given up (dead).',

@@ -69,8 +69,8 @@ export function createChangeCollector(
       reason,
       detail,
       commitLsn: formatLsn(source.commitLsn),
-      effect: 'its changes are not told, and subscribers were told feed.reset; all other resources go on',
-      remedy: 'mend what detail says: the resource comes back by itself, with another feed.reset',
+      effect: 'its changes are skipped, and subscribers get feed.reset; all other resources continue',
+      remedy: 'correct what detail names: the resource resumes by itself, with another feed.reset',
     });
   };
 

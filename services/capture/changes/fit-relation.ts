@@ -30,9 +30,9 @@ export function fitRelation(
   if (gone.length > 0 && unknown.length > 0) {
     const [field, does] = resource.expose === undefined ? ['hide', 'hides'] : ['expose', 'exposes'];
     throw new SetupError(
-      `${relation.schema}.${relation.name} has no column ${gone.join(', ')} any more, which ${resource.name} ${does}, ` +
-        `and has got ${unknown.join(', ')}: put the column's new name under ${field} in the catalog, or take the old one away ` +
-        'if it was dropped; the feed then goes on with this change',
+      `${relation.schema}.${relation.name} has lost the column ${gone.join(', ')}, which ${resource.name} ${does}, ` +
+        `and has the new column ${unknown.join(', ')}: put the column's new name under ${field} in the catalog, or remove the old ` +
+        'one if it was dropped; the feed then continues with this change',
     );
   }
   return fitted;

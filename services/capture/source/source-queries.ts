@@ -19,7 +19,7 @@ export function createSourceQueries(pool: Queryable): Queryable {
         return await pool.query(query, values);
       } catch (cause) {
         if (cause instanceof pg.DatabaseError) throw cause;
-        throw new SourceLostError('the source does not answer', { cause });
+        throw new SourceLostError('the source does not respond', { cause });
       }
     },
   };

@@ -148,7 +148,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
         if (!isPaused && Date.now() - heardAtMs > 2 * senderTimeoutMs) {
           fail(
             new Error(
-              `nothing was heard for ${2 * senderTimeoutMs} ms, though every status asks for an answer`,
+              `the server sent nothing for ${2 * senderTimeoutMs} ms, though every status requests a reply`,
             ),
           );
           return;

@@ -165,10 +165,10 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         reason,
         isPublished,
         remedy: isPublished
-          ? 'none: subscribers are told feed.reset and need a new export'
+          ? 'none: subscribers get feed.reset and need a new export'
           : identity === GONE
-            ? 'give the resource its table back, or take it out of the catalog'
-            : 'run `tandem source prepare`; until then no change of it comes by, and subscribers are told when it is done',
+            ? 'restore the table, or remove the resource from the catalog'
+            : 'run `tandem source prepare`; until then its changes are missing, and subscribers get feed.reset afterwards',
       });
     }
   };

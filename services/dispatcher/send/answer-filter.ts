@@ -69,7 +69,7 @@ export function createAnswerFilter(): AnswerFilter {
   let readCount = 0;
 
   const refuse = (what: string) => {
-    error ??= new OversizedAnswerError(`the answer has too many ${what}`);
+    error ??= new OversizedAnswerError(`the response has too many ${what}`);
   };
 
   /** @returns how much of it belongs to the head under way; after its blank line, `phase` is another one */
@@ -105,11 +105,11 @@ export function createAnswerFilter(): AnswerFilter {
       held = Buffer.from(bytes);
       return NOTHING;
     } else if (start.endsWith('101')) {
-      error = new UnaskedAnswerError('the answer changes to another protocol');
+      error = new UnaskedAnswerError('the response changes to another protocol');
     } else {
       phase = 'interim';
       interimCount += 1;
-      if (interimCount > MAX_INTERIM_ANSWERS) refuse('interim answers');
+      if (interimCount > MAX_INTERIM_ANSWERS) refuse('interim responses');
     }
     return bytes;
   };
@@ -133,7 +133,7 @@ export function createAnswerFilter(): AnswerFilter {
     admit(chunk) {
       if (error !== undefined) return NOTHING;
       if (phase === 'nothing') {
-        error = new UnaskedAnswerError('there was no request to answer');
+        error = new UnaskedAnswerError('there was no request to respond to');
         return NOTHING;
       }
       readCount += 1;

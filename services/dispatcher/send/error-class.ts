@@ -70,7 +70,7 @@ const MESSAGES: Record<SendErrorClass, string> = {
   tls: 'no secure connection could be made',
   timeout: 'the response was not complete in time',
   protocol: 'the response was not valid HTTP',
-  oversized: 'the response was too long, or had too many headers or interim responses',
+  oversized: 'the response is too long, or has too many headers or interim responses',
   aborted: 'the request was aborted',
 };
 

@@ -43,7 +43,7 @@ function watch(entry: Watched): void {
   look ??= setInterval(() => {
     for (const { socket, end, bytesBefore } of watched) {
       if (bytesBelowTls(socket) - bytesBefore > MAX_TLS_BYTES) {
-        end(new OversizedAnswerError('the answer has too many bytes below TLS'));
+        end(new OversizedAnswerError('the response has too many bytes below TLS'));
       }
     }
   }, TLS_LOOK_MS).unref();
@@ -91,7 +91,7 @@ export function limitAnswers(socket: Socket): AnswerLimits {
   socket.on('session', () => {
     sessionCount += 1;
     if (sessionCount > MAX_TLS_SESSIONS)
-      end(new OversizedAnswerError('the answer has too many TLS sessions'));
+      end(new OversizedAnswerError('the response has too many TLS sessions'));
   });
   socket.once('close', () => unwatch(entry));
   watch(entry);

@@ -156,7 +156,7 @@ function exhausted({ resource, chunk }: ClaimedChunk): Extract<Verdict, { kind: 
     kind: 'fail',
     code: 'attempts_exhausted',
     message:
-      `Chunk ${chunk} of ${resource} could not be read in ${MAX_TRIES} tries. ` +
+      `Chunk ${chunk} of ${resource} could not be read in ${MAX_TRIES} attempts. ` +
       'The extractors’ logs say why; a single very large record may be the cause.',
   };
 }

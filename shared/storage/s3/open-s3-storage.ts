@@ -69,7 +69,7 @@ export function probeFinding({ bucket, endpoint }: S3Location, error: unknown): 
     case 'AuthorizationHeaderMalformed':
       return `${bucket} is in another region${at}; name it with ?region=`;
   }
-  if (code !== undefined) return `${bucket}${at} answered ${code}`;
+  if (code !== undefined) return `${bucket}${at} returned ${code}`;
   if (error instanceof Error && error.name === 'CredentialsProviderError') {
     return 'there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role';
   }

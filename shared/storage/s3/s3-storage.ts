@@ -57,7 +57,7 @@ export function createS3Storage({ client, signingClient, bucket, prefix, now }: 
       try {
         const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key, Range }));
         if (Body instanceof Readable) return Body;
-        throw new TypeError('the answer has no stream for a body');
+        throw new TypeError('the response has no stream for a body');
       } catch (error) {
         // A range that begins at or after the end holds nothing, as in a file.
         if (s3Code(error) === 'InvalidRange') return Readable.from([]);

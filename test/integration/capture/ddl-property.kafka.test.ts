@@ -54,7 +54,7 @@ const writes = fc.oneof(
   small.map((id) => `delete from app.items where id = ${id}`),
 );
 
-/** Those of the list in services/README.md that need no preparation afterwards. One that is not possible just then does nothing. */
+/** Those of the list in services/hand-off.md that need no preparation afterwards. One that is not possible just then does nothing. */
 const ddl = fc.oneof(
   region.map((at) => `create table app.parts_${at} partition of app.parts for values in (${at})`),
   region.map(

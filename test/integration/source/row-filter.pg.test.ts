@@ -205,11 +205,11 @@ test('PostgreSQL and the feed find the same rows by any filter that is let throu
 });
 
 test.each([
-  [{ ratio: { eq: 1 } }, 'ratio is double precision, on which only is_null'],
+  [{ ratio: { eq: 1 } }, 'ratio is double precision, which supports only is_null'],
   [{ folded: { eq: 'a' } }, 'folded has a nondeterministic collation'],
-  [{ pair: { is_null: true } }, 'pair is filters.pair, of which nothing'],
-  [{ note: { gt: 'a' } }, 'note is text, of which only eq'],
-  [{ whole: { prefix: '1' } }, 'whole is integer; prefix is for texts'],
+  [{ pair: { is_null: true } }, 'pair is filters.pair, which supports no condition'],
+  [{ note: { gt: 'a' } }, 'note is text, which supports only eq'],
+  [{ whole: { prefix: '1' } }, 'whole is integer; prefix is for text columns'],
   [{ small: { gt: 40_000 } }, 'out of range'],
   [{ mood: { eq: 'glad' } }, 'invalid input value for enum'],
   [{ day: { lt: 'today' } }, 'day: "today" must be a date'],
