@@ -68,7 +68,9 @@ test('what is not exposed may come, go and be renamed without holding up anythin
 test('an exposed column under another name is asked for, as it would be missing from what customers get', () => {
   const renamed = relation('id', 'account_id', 'text');
   const now = columns('id', 'account_id', 'text');
-  expect(() => fitRelation(EXPOSING, renamed, now, KNOWN)).toThrow(/lost the column body, .* exposes, .* new column text/);
+  expect(() => fitRelation(EXPOSING, renamed, now, KNOWN)).toThrow(
+    /lost the column body, .* exposes, .* new column text/,
+  );
   const adapted = resource('items', { expose: ['id', 'account_id', 'text'] });
   expect(namesOf(fitRelation(adapted, relation('id', 'account_id', 'body'), now, KNOWN))).toContain('text');
 });

@@ -68,7 +68,9 @@ test('a hidden column never leaves under another name, and its rows get through 
   await run(`alter table app.notes rename column private to inner_life`);
   await run(`insert into app.notes values (3, 'acme', 'kept back', 'third', 'm')`);
   await waitFor('the feed to wait for the catalog', () => capture.hasLogged('session.failed'));
-  expect(JSON.stringify(capture.log)).toMatch(/lost the column private, .* and has the new column inner_life/);
+  expect(JSON.stringify(capture.log)).toMatch(
+    /lost the column private, .* and has the new column inner_life/,
+  );
   await capture.kill();
 
   // What was written under the former names is still to be read when the catalog has the new ones.
