@@ -263,7 +263,7 @@ function toSetupError(
         isSlot
           ? `no replication slot within ${slotTimeoutMs / 1000} s, because transactions that are open now have ` +
               'to end first: find them in pg_stat_activity (by xact_start) and pg_prepared_xacts, then run again'
-          : `a table of the source stayed locked (tried ${lockTries} times for ${lockTimeoutMs / 1000} s): find the transactions ` +
+          : `a table of the source stayed locked (${lockTries} attempts of ${lockTimeoutMs / 1000} s): find the transactions ` +
               'that have it locked in pg_locks, and run again once they have ended',
         statements,
       );

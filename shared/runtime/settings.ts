@@ -19,7 +19,7 @@ export const SETTING_GROUPS = {
   api: 'API',
   exports: 'Exports and files',
   feed: 'Feed and webhooks',
-  bulk: 'Bulk operations',
+  bulk: 'Bulk jobs',
   local: 'Local stack',
 } as const;
 
@@ -198,8 +198,8 @@ export const SETTINGS = {
   },
   RETRY_SCHEDULE_SECONDS: { group: 'feed', means: 'Delays between the attempts of one event.' },
 
-  MAX_QUEUED_BULK: { group: 'bulk', means: 'Waiting bulk operations of one account.' },
-  BULK_RETENTION_DAYS: { group: 'bulk', means: 'How long ended bulk operations and their results are kept.' },
+  MAX_QUEUED_BULK: { group: 'bulk', means: 'Waiting bulk jobs of one account.' },
+  BULK_RETENTION_DAYS: { group: 'bulk', means: 'How long ended bulk jobs and their results are kept.' },
   BULK_SYNC_HANDLER_MS: {
     group: 'bulk',
     means: 'Time of a synchronous HTTP operation. Items not done by then fail.',

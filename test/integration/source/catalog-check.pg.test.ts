@@ -230,7 +230,7 @@ test('a table that stays locked ends in an error that says so, and what was done
   const catalog = catalogOf('shop.free', 'shop.locked');
   const limits = { lockTimeoutMs: 100, lockTries: 2, slotTimeoutMs: 100 };
   await expect(prepareSource(db, catalog, { publication: 'feed' }, { limits })).rejects.toThrow(
-    /stayed locked \(tried 2 times for 0\.1 s\).*\n.*"locked" REPLICA IDENTITY FULL;\n.*CREATE PUBLICATION/,
+    /stayed locked \(2 attempts of 0\.1 s\).*\n.*"locked" REPLICA IDENTITY FULL;\n.*CREATE PUBLICATION/,
   );
   await other.end();
   expect(await findings(catalog)).toEqual(['r1 replica_identity']);
