@@ -94,5 +94,5 @@ function simpleProduct({ schema, names, sizes, insert }: SimpleProduct): SampleP
 }
 
 function catalogPath(name: string): string {
-  return fileURLToPath(new URL(`../catalogs/${name}.yaml`, import.meta.url));
+  return fileURLToPath(new URL(`../../schemas/catalogs/${name}.yaml`, import.meta.url));
 }
