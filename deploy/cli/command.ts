@@ -41,7 +41,7 @@ const USAGE_EXIT_CODE = 2;
 /** What groups of commands are about, by their first word. */
 const GROUPS: Readonly<Record<string, string>> = {
   catalog: 'draft and check a catalog',
-  source: 'prepare and look at the source database',
+  source: 'prepare and check the source database',
 };
 
 export interface ProgramOptions {

@@ -49,7 +49,7 @@ export function slotFindings(
   }
   if (slot.isActive && feedAgeSeconds !== undefined && feedAgeSeconds > STANDING_STILL_SECONDS) {
     findings.push(
-      `the feed has not moved for ${Math.round(feedAgeSeconds)} s although capture holds the slot: look at the logs of capture and ` +
+      `the feed has not moved for ${Math.round(feedAgeSeconds)} s although capture holds the slot: read the logs of capture and ` +
         'dispatcher; Kafka may be away, or the source in the middle of one very large transaction.',
     );
   }
@@ -57,8 +57,7 @@ export function slotFindings(
 }
 
 function remedyOf({ isActive, retainedBytes, lagBytes }: SlotHealth): string {
-  if (!isActive)
-    return 'Start capture (npm run start:capture), and look at its last lines if it does not stay.';
+  if (!isActive) return 'Start capture (npm run start:capture), and read its last log lines if it ends.';
   // What was confirmed is kept all the same: decoding must be able to begin where the oldest open transaction does.
   if (retainedBytes > 2 * lagBytes) {
     return (

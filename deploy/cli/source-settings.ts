@@ -81,6 +81,6 @@ function gaveWay(wanted: WantedLock | undefined): SetupError {
   return new SetupError(
     wanted === undefined
       ? 'a table of the source stays locked by another session, probably an ALTER TABLE: run this again once it is done'
-      : `the server process ${wanted.waitingPid} waits for ${wanted.table}, which this command had locked, so it gave way: run it again`,
+      : `the server process ${wanted.waitingPid} waits for ${wanted.table}, which this command locked, so it gave way: run it again`,
   );
 }

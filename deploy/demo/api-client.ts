@@ -48,7 +48,7 @@ export function createApiClient(baseUrl: string, key: string): ApiClient {
       signal: AbortSignal.timeout(30_000),
     });
     const answer = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${answer}`);
+    if (!response.ok) throw new Error(`${method} ${path} returned ${response.status}: ${answer}`);
     return answer;
   };
   const call: ApiClient['call'] = async <T>(...request: Parameters<ApiClient['text']>) => {

@@ -27,9 +27,9 @@ export function createDelayWatch(startedAtMs: number): DelayWatch {
       isStopped = true;
     },
     text() {
-      if (caughtUpAtMs === undefined) return 'did not catch up before the bulk operations began';
+      if (caughtUpAtMs === undefined) return 'did not catch up before the bulk jobs started';
       const seconds = ((caughtUpAtMs - startedAtMs) / 1000).toFixed(1);
-      return `caught up in ${seconds} s; from then on commit to webhook ${latencyLine(delaysMs)}`;
+      return `caught up in ${seconds} s; after that, commit to webhook ${latencyLine(delaysMs)}`;
     },
   };
 }

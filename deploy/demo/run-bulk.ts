@@ -67,7 +67,7 @@ async function runJob({ job }: ProductStory, { client, resource, tell }: BulkDep
     }
     const hasEnded = view.status === 'failed' || view.status === 'cancelled';
     if (hasEnded || Date.now() - startedMs > JOB_LIMIT_MS) {
-      throw new Error(`the bulk operation ${id} is ${view.status}: ${JSON.stringify(view)}`);
+      throw new Error(`the bulk job ${id} is ${view.status}: ${JSON.stringify(view)}`);
     }
     await delay(POLL_MS);
   }

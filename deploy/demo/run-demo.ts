@@ -146,9 +146,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
       `${receiver.counts.badSignatures} bad signatures`,
   );
   const named = eventsOfJob.get(job.job_id) ?? 0;
-  tell(
-    `${count(named)} of the events name the bulk operation, which changed ${count(job.succeeded)} records`,
-  );
+  tell(`${count(named)} of the events name the bulk job, which changed ${count(job.succeeded)} records`);
   for (const line of [...comparison.differences, ...replica.violations.slice(0, 20)]) say(`         ${line}`);
   const isEqual =
     comparison.differenceCount === 0 &&
@@ -192,7 +190,7 @@ async function loadFiles(
     const path = join(directory, file.name);
     const response = await fetch(file.url);
     if (!response.ok || response.body === null)
-      throw new Error(`${file.name}: the link answered ${response.status}`);
+      throw new Error(`${file.name}: the link returned ${response.status}`);
     const hash = createHash('sha256');
     const body = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
     body.on('data', (chunk: Buffer) => hash.update(chunk));

@@ -44,7 +44,7 @@ export async function copyWithMaven(maven: string, directory: string, options: M
   const errors = lastLines.filter((line) => line.includes('ERROR')).slice(0, 5);
   throw new SetupError(
     'Maven could not download Kafka and the schema registry. The first start needs the network ' +
-      '(or a mirror and proxy in ~/.m2/settings.xml); run it again, it goes on where it was.',
+      '(or a mirror and proxy in ~/.m2/settings.xml); run it again; it resumes where it was.',
     errors.length > 0 ? errors : lastLines.slice(-5),
   );
 }

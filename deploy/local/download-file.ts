@@ -67,7 +67,7 @@ export async function requireDigest(file: LockedFile, path: string, source: stri
     [
       `expected: SHA-256 ${file.sha256}, ${file.size} bytes`,
       `got:      SHA-256 ${digest}, ${size} bytes, from ${source}`,
-      'run it again; if it comes again, the repository or a proxy on the way changes files: ask whoever runs it',
+      'run it again; if it fails again, the repository or a proxy changes files: ask its operator',
     ],
   );
 }
@@ -110,7 +110,7 @@ async function fetchRest(
 
 /** A `SetupError` for what another try would not mend. */
 function describeRefusal(statusCode: number, file: LockedFile, { url }: MavenRepository): Error {
-  const answer = `${url} answers ${statusCode} for ${file.path}`;
+  const answer = `${url} returned ${statusCode} for ${file.path}`;
   if (statusCode === 404) return new SetupError(`${answer}: it is no Maven repository, or has no such file`);
   if (statusCode === 401 || statusCode === 403 || statusCode === 407) {
     return new SetupError(

@@ -146,7 +146,7 @@ test('what a process that died left is gone on from, also by a repository withou
 
 test('a missing file and a wanted login are told at once, a redirect is followed', async () => {
   for (const [status, text] of [
-    [404, /answers 404 for org\/example\/one.*no such file/],
+    [404, /returned 404 for org\/example\/one.*no such file/],
     [401, /TANDEM_MAVEN_REPOSITORY/],
   ] as const) {
     await using server = await repository((_, response) => response.writeHead(status).end());
@@ -210,5 +210,5 @@ test('what Maven brings is held to the list too, and a repository that is named 
   writeFileSync(join(home, 'mvn'), maven('another.jar'), { mode: 0o755 });
   await expect(fetch()).rejects.toThrow(`Maven brought no ${first}`);
   await using server = await repository((_, response) => response.writeHead(404).end());
-  await expect(fetch({ TANDEM_MAVEN_REPOSITORY: server.url })).rejects.toThrow(/answers 404/);
+  await expect(fetch({ TANDEM_MAVEN_REPOSITORY: server.url })).rejects.toThrow(/returned 404/);
 });

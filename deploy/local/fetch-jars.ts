@@ -149,7 +149,7 @@ async function requireAll(files: readonly LockedFile[], directory: string): Prom
     const path = join(directory, file.fileName);
     if (!existsSync(path)) {
       throw new SetupError(
-        `Maven brought no ${file.fileName}: pom.xml and jars.lock.json differ; "npm run lock:jars" writes the list anew`,
+        `Maven brought no ${file.fileName}: pom.xml and jars.lock.json differ; "npm run lock:jars" writes the list again`,
       );
     }
     await requireDigest(file, path, 'Maven');

@@ -249,7 +249,7 @@ async function probe(url: string): Promise<string> {
     await response.arrayBuffer();
     return response.ok ? 'ok' : `status ${response.status}`;
   } catch {
-    return 'no answer';
+    return 'no response';
   }
 }
 

@@ -30,7 +30,7 @@ export async function waitUntilUp(
       if (exit !== undefined)
         throw failure(child, `ended with ${exit.signal ?? `code ${exit.code}`} while starting`);
       if (Date.now() > deadlineAtMs) {
-        throw failure(child, `was not up within ${limitMs / 1000} s (last answer: ${String(error)})`);
+        throw failure(child, `was not up within ${limitMs / 1000} s (last response: ${String(error)})`);
       }
     }
     await sleep(POLL_MS);

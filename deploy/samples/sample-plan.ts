@@ -30,7 +30,7 @@ export function planSample(
     ...between('mainAccountShare', mainAccountShare, 0, 1),
     ...more,
   ];
-  if (problems.length > 0) throw new SetupError('the sample data can not be made', problems);
+  if (problems.length > 0) throw new SetupError('the sample data cannot be created', problems);
   const owners = Math.max(accounts, Math.ceil(rows / rowsPerOwner));
   return {
     seed,

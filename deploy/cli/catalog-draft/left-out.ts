@@ -25,7 +25,7 @@ const REASONS = {
   nobody:
     'No column leads to an account. Lists that every customer may have, as of currencies, need account: shared, which is not ' +
     'supported yet; others work with an account column of their own.',
-  storage: 'Their changes can not be had from the WAL.',
+  storage: 'Their changes are not in the WAL.',
   too_many: 'A catalog has 200 resources at most.',
 } as const;
 

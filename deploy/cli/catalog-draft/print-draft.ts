@@ -12,10 +12,10 @@ const MAX_LINE = 130;
 export function printDraft(draft: CatalogDraft): string {
   const { name, resources, leftOut } = draft;
   const lines = [
-    '# A first draft, guessed from tables and foreign keys. Look through it before you use it:',
+    '# A first draft, guessed from tables and foreign keys. Review it before you use it:',
     '# - account: it decides which customer gets a row. A wrong column shows one customer the records of another.',
     ...rootLines(draft),
-    '# - expose: the only columns that leave. What sounds like a secret is kept back; look for what does not sound like one.',
+    '# - expose: the only columns that leave. What sounds like a secret is left out; search for secrets with other names.',
     '# - delete resources that no customer is meant to see.',
     '# - operations: what customers may do in bulk. None is allowed until you write it.',
     '# Then run `tandem catalog check` and `tandem source prepare`.',

@@ -16,14 +16,14 @@ import { type Command, type CommandContext, wholeNumber } from '../command.ts';
 /** Figures, never verdicts: what a machine reaches is for a person to judge. */
 export const benchCommand: Command = {
   name: 'bench',
-  summary: 'measure exports, the feed and bulk operations, with CPU and memory per process',
+  summary: 'measure exports, the feed and bulk jobs, with CPU and memory per process',
   notes: `What there is to measure:
 
   exports, feed, bulk   these three when none is named
   scale                 memory with a tenth of the rows and with all of them
   extractors            one export by one and by two extractors
   many-resources        exports of 200 resources of 100 rows each, the first and later ones
-  neighbours            an endpoint's latency beside others that hang or answer without an end
+  neighbours            an endpoint's latency beside others that hang or send endless responses
   large-transaction     one account's event beside a transaction of 50,000 rows of another
   fair-api              one account's requests beside a tenant that floods the api
   bulk-file             an operation on a file of twice as many IDs as --rows, and its results by pages`,

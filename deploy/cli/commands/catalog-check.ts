@@ -31,7 +31,7 @@ async function check({ env, say }: CommandContext): Promise<number> {
     for (const line of refused) say(`- ${line} (the product's own UPDATE and DELETE are refused as it is)`);
     if (untried.length > 0) {
       say(
-        `not tried, because this role may not update there: whether the product's writes pass on ${untried.join(', ')}`,
+        `not checked, because this role may not update there: whether the product's writes pass on ${untried.join(', ')}`,
       );
     }
     if (findings.length + refused.length > 0) return 1;

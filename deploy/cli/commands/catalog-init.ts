@@ -53,7 +53,7 @@ async function initCatalog(values: InitOptions, { env, say }: CommandContext): P
   const text = printDraft(draft);
   parseCatalog(text, basename(path));
   await write(path, text, values.force);
-  say(`wrote ${draft.resources.length} resources to ${path}; look through it, then run:`);
+  say(`wrote ${draft.resources.length} resources to ${path}; review it, then run:`);
   say(`CATALOG=${values.output} tandem catalog check`);
   return 0;
 }

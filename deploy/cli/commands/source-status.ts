@@ -23,7 +23,7 @@ import { readSourceSettings, type SourceSettings, withSource } from '../source-s
 export const sourceStatusCommand: Command = {
   name: 'source status',
   summary: 'show the slot, its lag and what it costs, the publication and the tables, and what is wrong',
-  notes: `Exits 0 when all is well, 1 with what is wrong and what mends it, 2 when the source can't be asked. Uses the
+  notes: `Exits 0 when all is well, 1 with each fault and its fix, 2 when the source does not respond. Uses the
 Tandem that runs here, or else DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATION_NAME,
 SLOT_NAME, SLOT_WARN_BYTES, SLOT_REFUSE_BYTES.`,
   declare(program, perform) {

@@ -26,7 +26,7 @@ const COULD_NOT_TELL = 2;
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'load an export, apply the feed, and compare with the source, row by row under one snapshot',
-  notes: `Exits 0 when file and feed are the source, 1 when they are not, 2 when it could not be told. Uses the Tandem that
+  notes: `Exits 0 when file and feed are the source, 1 when they are not, 2 when it is unknown. Uses the Tandem that
 runs here, or else DATABASE_URL, CONTROL_DATABASE_URL, KAFKA_BROKERS, CATALOG and TOPIC_PREFIX as the services do, and
 PUBLIC_URL and ADMIN_KEY.`,
   declare(program, perform) {
@@ -53,7 +53,7 @@ PUBLIC_URL and ADMIN_KEY.`,
       .option('--wait <s>', 'how long the feed may stand still', wholeNumber(1, 86_400), 60)
       .option(
         '--scratch <dir>',
-        'where the records are kept meanwhile: as much as the files take unpacked (default: TANDEM_HOME)',
+        'directory for the records, as large as the unpacked files (default: TANDEM_HOME)',
       )
       .option('--show-values', 'print the values of differing columns, not only their names', false)
       .action((options: VerifyOptions) => perform((context) => verifyOrSayWhy(options, context)));

@@ -69,7 +69,7 @@ function namesIn(members: ReadonlyMap<string, string>, name: string): string[] {
 function rawOf(members: ReadonlyMap<string, string>, name: string): string {
   const raw = members.get(name);
   if (raw === undefined)
-    throw new CouldNotTellError(`the API's answer has no "${name}": is it another version's?`);
+    throw new CouldNotTellError(`the API's response has no "${name}": is it another version's?`);
   return raw;
 }
 

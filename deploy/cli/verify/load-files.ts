@@ -54,7 +54,7 @@ async function loadFile(
   };
   try {
     const onShort = (received: number) =>
-      tell('file', `only ${received} of its ${file.bytes} bytes can be had`);
+      tell('file', `only ${received} of its ${file.bytes} bytes are available`);
     for await (const line of linesOf(downloaded(file, hash, onShort, signal), compression)) {
       rows += 1;
       try {
@@ -128,7 +128,7 @@ async function* downloaded(
         });
         doesAnswer = ANSWERS_OF_A_FILE.includes(response.status);
         if (response.status !== (received === 0 ? 200 : 206) || response.body === null) {
-          throw new Error(`the link answered ${response.status}`);
+          throw new Error(`the link returned ${response.status}`);
         }
         for await (const bytes of response.body) {
           clearTimeout(timer);

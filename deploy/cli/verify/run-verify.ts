@@ -155,7 +155,7 @@ async function compareExport(
   const shapes = await readShapes(source, catalog, view.resources);
   if (before !== undefined && JSON.stringify(shapes) !== JSON.stringify(before)) {
     throw new CouldNotTellError(
-      'a table was altered meanwhile, which changes rows without an event: verify once more',
+      'a table was altered during the comparison, which changes rows without an event: verify again',
     );
   }
   onProgress('waiting for the feed to pass the snapshot', 0);

@@ -123,7 +123,7 @@ function usable(found: ExportView, catalog: Catalog): VerifiedExport {
     const resource = findResource(catalog, name);
     if (resource?.softDelete !== undefined && !leaves(resource, resource.softDelete)) {
       faults.push(
-        `it may hold deleted ${name}, which can't be told from living ones as ${resource.softDelete} is hidden`,
+        `it may hold deleted ${name}, which seem not deleted, because ${resource.softDelete} is hidden`,
       );
     }
   }

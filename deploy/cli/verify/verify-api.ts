@@ -40,7 +40,7 @@ export function createVerifyApi(baseUrl: string, key: string, signal: AbortSigna
           });
           const text = await response.text();
           if (response.ok) return text;
-          found = `${method} ${path} answered ${response.status}: ${text}`;
+          found = `${method} ${path} returned ${response.status}: ${text}`;
           if (response.status !== 429 && response.status < 500) throw new SetupError(found);
           const retryAfterMs = 1_000 * Number(response.headers.get('retry-after') ?? Number.NaN);
           if (retryAfterMs > 0) waitMs = Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
