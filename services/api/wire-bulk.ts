@@ -60,7 +60,7 @@ export const bulkJobSchema = z
     }),
     resumes_at: moment
       .optional()
-      .meta({ description: 'Time of the next attempt of a job that waits for its quota or its handler.' }),
+      .meta({ description: 'Time at which the job resumes, if it waits for its quota or its handler.' }),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: 'BulkOperation' });

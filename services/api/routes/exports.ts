@@ -80,7 +80,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       bodyRules: exportBodyRules,
       answers: {
         202: {
-          description: 'The export, pending.',
+          description: 'The new export, pending.',
           schema: exportSchema,
           headers: { Location: 'Path of the export.' },
         },
