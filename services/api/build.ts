@@ -14,8 +14,8 @@ import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
-import { createDoorbell } from '../../shared/runtime/doorbell.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { createSigner } from '../../shared/runtime/signing.ts';
@@ -23,22 +23,22 @@ import { productVersion } from '../../shared/runtime/version.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
-import { createAccountRespeller } from './account-respeller.ts';
+import { createAccountRespeller } from './admin/account-respeller.ts';
+import { findAccount } from './admin/accounts.ts';
+import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
+import { addQueueMetrics } from './admin/queue-depths.ts';
+import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
-import { createExportKeeper } from './export-keeper.ts';
-import { createFeedGuard } from './feed-guard.ts';
-import { createFeedStallWatch } from './feed-stall-watch.ts';
+import { createExportKeeper } from './exports/export-keeper.ts';
+import { createFeedGuard } from './http/feed-guard.ts';
+import { openHttpListener } from './http/http-listener.ts';
+import { createKeyStore } from './http/key-store.ts';
 import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { READER_LIMITS } from './http/slow-reader.ts';
-import { openHttpListener } from './http-listener.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
-import { createSecretResealer } from './secret-resealer.ts';
 import { createApp } from './server.ts';
-import { createSourceFacts } from './source-facts.ts';
-import { findAccount } from './store/accounts.ts';
-import { createKeyStore } from './store/key-store.ts';
-import { addQueueMetrics } from './store/queue-depths.ts';
+import { createSecretResealer } from './webhooks/secret-resealer.ts';
 
 /**
  * Synchronous bulk operations at once, in this process and of one account; more wait for a place. Each holds a connection of the
@@ -109,13 +109,13 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     (connected) => connected.disconnect(),
   );
   const topics = topicsOf(config.topicPrefix, catalog);
-  const doorbell = createDoorbell();
+  const notifier = createNotifier();
   const relay = createOutboxRelay({
     pool,
     producer,
     codec: createMessageCodec(createRegistry(config.schemaRegistryUrl)),
     topics,
-    doorbell,
+    notifier,
     log,
     async prepare() {
       const admin = kafka.admin();
@@ -164,7 +164,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
     slotName: config.slotName,
     feedGuard: createFeedGuard(slotWatch),
-    ringRelay: () => doorbell.ring(),
+    notifyRelay: () => notifier.notify(),
     isRelayRunning: () => relay.isRunning(),
     deliveryRules: { allowNetworks: config.allowNetworks, allowHttp: config.allowHttp },
     urlLifetimeMs: config.urlLifetimeSeconds * 1_000,

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { openHttpListener } from './http/http-listener.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
-import { openHttpListener } from './http-listener.ts';
 
 const MAX = 5;
 

@@ -8,25 +8,25 @@ import {
 } from '../../shared/kafka/messages.ts';
 import { inTransaction } from '../../shared/postgres/transaction.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
-import type { Doorbell } from '../../shared/runtime/doorbell.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { deleteOutbox, type OutboxRow, readOutbox } from './store/outbox.ts';
+import { deleteOutbox, type OutboxRow, readOutbox } from './outbox.ts';
 
 export interface RelayDeps {
   readonly pool: Pool;
   readonly producer: Pick<Producer, 'sendBatch'>;
   readonly codec: Pick<MessageCodec, 'encode'>;
   readonly topics: Readonly<Record<'commands' | 'jobs', string>>;
-  readonly doorbell: Doorbell;
+  readonly notifier: Notifier;
   /** Connects and prepares the topics; called again until it succeeds. */
   readonly prepare: () => Promise<void>;
   readonly log: Log;
 }
 
-/** Other services write to the outbox too, and ring nobody here. */
+/** Other services write to the outbox too, and notify nobody here. */
 const POLL_MS = 500;
 
 const BATCH_SIZE = 200;
@@ -55,7 +55,7 @@ export function createOutboxRelay(deps: RelayDeps): Worker & { isRunning(): bool
         isPrepared = true;
         const count = await relayBatch(deps);
         failureCount = 0;
-        if (count < BATCH_SIZE) await deps.doorbell.wait(POLL_MS, signal);
+        if (count < BATCH_SIZE) await deps.notifier.wait(POLL_MS, signal);
       } catch (error) {
         // Topics that don't fit are for the operator to mend; waiting would only hide it.
         if (error instanceof SetupError) throw error;

@@ -5,14 +5,14 @@ import type { QuotaPeriod } from '../../shared/domain/quota-period.ts';
 import { openHeaders, type StoredHeaders } from '../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../shared/runtime/secret-box.ts';
 import type { DownloadLinks, PresignedUrl } from '../../shared/storage/download-links.ts';
+import type { AccountRow } from './admin/accounts.ts';
+import { progressOf } from './exports/progress.ts';
+import type { ExportFileRow, ExportRow } from './exports/store.ts';
+import type { KeyRow } from './http/api-keys.ts';
+import type { AuditRow } from './http/audit-log.ts';
 import type { PublicUrls } from './http/public-urls.ts';
-import { progressOf } from './progress.ts';
-import type { AccountRow } from './store/accounts.ts';
-import type { KeyRow } from './store/api-keys.ts';
-import type { AuditRow } from './store/audit-log.ts';
-import type { DeadRow } from './store/deliveries.ts';
-import type { ExportFileRow, ExportRow } from './store/exports.ts';
-import type { AttemptRow, WebhookRow } from './store/webhooks.ts';
+import type { DeadRow } from './webhooks/delivery-store.ts';
+import type { AttemptRow, WebhookRow } from './webhooks/store.ts';
 import type {
   accountSchema,
   attemptSchema,

@@ -1,25 +1,25 @@
 import Koa from 'koa';
 import type { Log } from '../../shared/runtime/log.ts';
+import { type AccountDeps, accountRoutes } from './admin/account-routes.ts';
+import { type AuditDeps, auditRoutes } from './admin/audit-routes.ts';
+import { docsRoutes } from './admin/docs-routes.ts';
+import { type HealthDeps, healthRoutes } from './admin/health-routes.ts';
+import { type MetricsDeps, metricsRoutes } from './admin/metrics-routes.ts';
+import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
+import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
+import { bulkJobRoutes } from './bulk/job-routes.ts';
+import { bulkRoutes } from './bulk/routes.ts';
+import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
+import { type EventDeps, eventRoutes } from './events/routes.ts';
+import { type ExportFileDeps, exportFileRoutes } from './exports/file-routes.ts';
+import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { errorDoor } from './http/error-door.ts';
 import { createFairShare, type FairShareLimits } from './http/fair-share.ts';
+import { isStoreUp } from './http/is-store-up.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
-import { type AccountDeps, accountRoutes } from './routes/accounts.ts';
-import { type AuditDeps, auditRoutes } from './routes/audit.ts';
-import { bulkRoutes } from './routes/bulk.ts';
-import { type BulkFileDeps, bulkFileRoutes } from './routes/bulk-files.ts';
-import { bulkJobRoutes } from './routes/bulk-jobs.ts';
-import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
-import { docsRoutes } from './routes/docs.ts';
-import { type EventDeps, eventRoutes } from './routes/events.ts';
-import { type ExportFileDeps, exportFileRoutes } from './routes/export-files.ts';
-import { type ExportDeps, exportRoutes } from './routes/exports.ts';
-import { type FeedDeps, feedRoutes } from './routes/feed.ts';
-import { type HealthDeps, healthRoutes } from './routes/health.ts';
-import { type MetricsDeps, metricsRoutes } from './routes/metrics.ts';
-import { type SourceDeps, sourceRoutes } from './routes/source.ts';
-import { type WebhookDeps, webhookRoutes } from './routes/webhooks.ts';
-import { isStoreUp } from './store/is-store-up.ts';
+import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
+import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 
 type RouteDeps = MountDeps &
   AccountDeps &

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { batchSchema, orderSchema } from './requests/webhook-request.ts';
+import { batchSchema, orderSchema } from './webhooks/webhook-request.ts';
 
 /** The JSON that leaves, as schemas: the types of `present.ts` and the answers in the OpenAPI document. */
 

@@ -21,10 +21,10 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
+import { readSlot } from './replication/slot.ts';
+import { createSourceQueries } from './replication/source-queries.ts';
 import { createCaptureWorker } from './run-capture.ts';
 import { runSession } from './session.ts';
-import { readSlot } from './source/slot.ts';
-import { createSourceQueries } from './source/source-queries.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { ConfigResourceTypes } = kafkajs;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isVisible, type Snapshot } from '../../shared/domain/snapshot.ts';
-import { createSettling, type Settling } from './progress/settled.ts';
+import { createSettling, type Settling } from './publish/settled.ts';
 
 /**
  * A small PostgreSQL: rows locked by their writer until it is visible or gone, a commit that is in the WAL (and so

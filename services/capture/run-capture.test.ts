@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
+import { SlotHeldError } from './replication/slot.ts';
 import { createCaptureWorker } from './run-capture.ts';
-import { SlotHeldError } from './source/slot.ts';
 
 test('an instance that finds the slot held is ready, and stands by until told to stop', async () => {
   const stop = new AbortController();

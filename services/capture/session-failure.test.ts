@@ -3,9 +3,9 @@ import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
+import { SlotHeldError } from './replication/slot.ts';
+import { StreamLostError } from './replication/stream.ts';
 import { judgeFailure } from './session-failure.ts';
-import { SlotHeldError } from './source/slot.ts';
-import { StreamLostError } from './source/stream.ts';
 
 function serverError(code: string): DatabaseError {
   const error = new DatabaseError('said by the server', 1, 'error');

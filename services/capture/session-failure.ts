@@ -1,8 +1,8 @@
 import { causesOf, classifyTransient } from '../../shared/runtime/transient.ts';
 import { TableMisfitError } from './aside/misfits.ts';
-import { SlotHeldError } from './source/slot.ts';
-import { SourceLostError } from './source/source-queries.ts';
-import { StreamLostError } from './source/stream.ts';
+import { SlotHeldError } from './replication/slot.ts';
+import { SourceLostError } from './replication/source-queries.ts';
+import { StreamLostError } from './replication/stream.ts';
 
 /** `wait`: another instance is at work. `retry`: something outside broke, and comes back. `stop`: a person is needed, or it is a bug. */
 export type SessionFailure = 'wait' | 'retry' | 'stop';

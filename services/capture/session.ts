@@ -1,66 +1,21 @@
-import type { Kafka } from 'kafkajs';
-import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
-import type { Catalog } from '../../shared/domain/catalog.ts';
-import { formatLsn, type Lsn } from '../../shared/domain/lsn.ts';
-import type { MessageCodec } from '../../shared/kafka/messages.ts';
-import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
-import type { Topics } from '../../shared/kafka/topics.ts';
-import type { Queryable } from '../../shared/postgres/queryable.ts';
-import { createDoorbell } from '../../shared/runtime/doorbell.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
+import { formatLsn } from '../../shared/domain/lsn.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import type { Log } from '../../shared/runtime/log.ts';
-import type { MisfitTimes } from './aside/misfits.ts';
-import type { SetAside } from './aside/set-asides.ts';
-import type { ResumeHistory } from './aside/tend-asides.ts';
-import { type Carriage, carry } from './carry.ts';
-import { announceGap } from './changes/announce-gap.ts';
-import type { KnownColumns } from './changes/fit-relation.ts';
+import { createNotifier } from '../../shared/runtime/notifier.ts';
+import { type CaptureLoopDeps, runCaptureLoop } from './capture-loop.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
-import type { CaptureProgress } from './progress/capture-progress.ts';
-import { readLastState } from './progress/resume.ts';
-import { judgeStart, type SourcePosition, startAnew } from './progress/start-point.ts';
+import { announceGap } from './publish/announce-gap.ts';
+import type { CaptureProgress } from './publish/capture-progress.ts';
 import { createChangeChain } from './publish/change-chain.ts';
 import { type Lanes, openLanes } from './publish/lanes.ts';
 import { createPublisher } from './publish/publisher.ts';
-import { passWal } from './source/pass-wal.ts';
-import { readNextXid } from './source/poll-snapshots.ts';
-import { checkSlotKind, readSlot, SlotHeldError } from './source/slot.ts';
-import { openWalStream } from './source/stream.ts';
-
-export interface SessionConfig {
-  readonly databaseUrl: string;
-  readonly slotName: string;
-  readonly publicationName: string;
-  readonly transactionalId: string;
-  readonly acceptedGapAfter: Lsn | undefined;
-  readonly maxQueuedBytes: number;
-  readonly maxMessageBytes: number;
-  readonly heartbeatIntervalMs: number;
-  /** For so long the feed waits for a catalog that fits a table again, before the resource is set aside. */
-  readonly misfitGraceMs: number;
-}
-
-export interface SessionDeps {
-  readonly source: Queryable;
-  readonly kafka: Kafka;
-  readonly codec: MessageCodec;
-  readonly catalog: Catalog;
-  readonly knownColumns: KnownColumns;
-  readonly topics: Topics;
-  readonly changesPartitionCount: number;
-  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
-  readonly subjectPrefix: string;
-  readonly log: Log;
-  readonly onStreaming: () => void;
-  /** Makes the topics that are missing. */
-  readonly ensureTopics: () => Promise<void>;
-  /** What was wrong with single resources when the process started. A feed that runs goes on without them. */
-  readonly findings: readonly Finding[];
-  readonly misfitTimes: MisfitTimes;
-  readonly resumeHistory: ResumeHistory;
-  /** Gives a look at the resources that are set aside from now on. */
-  readonly onSetAsides: (all: () => readonly SetAside[]) => void;
-}
+import { readLastState } from './publish/resume.ts';
+import { judgeStart, type SourcePosition, startAnew } from './publish/start-point.ts';
+import { passWal } from './replication/pass-wal.ts';
+import { readNextXid } from './replication/poll-snapshots.ts';
+import { checkSlotKind, readSlot, SlotHeldError } from './replication/slot.ts';
+import { openWalStream } from './replication/stream.ts';
+import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**
  * Holds the slot and carries the feed until the signal aborts, or something breaks. It keeps nothing that the next
@@ -82,7 +37,7 @@ export async function runSession(
 ): Promise<void> {
   const { source, log } = deps;
   await using stack = new AsyncDisposableStack();
-  const doorbell = createDoorbell();
+  const notifier = createNotifier();
 
   const openLanesForReading = async () => {
     const lanes = stack.adopt(await openLanes(deps.kafka, config.transactionalId), (each) => each.close());
@@ -98,7 +53,7 @@ export async function runSession(
   }
   checkSlotKind(config.slotName, slot);
   if (slot.activePid !== null) throw new SlotHeldError(config.slotName, slot.activePid);
-  const stream = stack.adopt(await openWalStream(config, doorbell.ring), (each) => each.close());
+  const stream = stack.adopt(await openWalStream(config, notifier.notify), (each) => each.close());
 
   const { lanes, stored } = await openLanesForReading();
   if (stored === undefined && deps.findings.length > 0) {
@@ -121,14 +76,14 @@ export async function runSession(
     settledLsn: formatLsn(progress.settledLsn),
   });
   deps.onStreaming();
-  await carry({ config, deps, stream, publisher, doorbell, progress }, signal);
+  await runCaptureLoop({ config, deps, stream, publisher, notifier, progress }, signal);
 }
 
 /** Where the feed goes on from. Behind an accepted gap every subscriber is told first. */
 async function startFeed(
   found: SourcePosition,
   stored: CaptureProgress | undefined,
-  { config, deps, publisher }: Pick<Carriage, 'config' | 'deps' | 'publisher'>,
+  { config, deps, publisher }: Pick<CaptureLoopDeps, 'config' | 'deps' | 'publisher'>,
   signal: AbortSignal,
 ): Promise<CaptureProgress> {
   const { source } = deps;

@@ -22,12 +22,25 @@ import { createAttemptLog } from './deliver/attempt-log.ts';
 import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
-import { createLease, RENEW_LIMIT_MS } from './deliver/lease.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
 import { createRequestRoom } from './deliver/request-room.ts';
 import { createStartTurns } from './deliver/start-turns.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
+import { claimWebhookTests, saveTestResult } from './endpoints/claim-webhook-tests.ts';
+import { toEndpoint } from './endpoints/endpoint-row.ts';
+import { createLease, RENEW_LIMIT_MS } from './endpoints/lease.ts';
+import {
+  claimEndpoints,
+  noteApplied,
+  readChangedEndpoints,
+  readFairShare,
+  readHeldIds,
+  releaseEndpoints,
+  removeDispatcher,
+  renewDispatcher,
+} from './endpoints/lease-endpoints.ts';
+import { saveProgress } from './endpoints/save-progress.ts';
 import { keepTrying } from './keep-trying.ts';
 import { createFeedMirror } from './mirror/feed-mirror.ts';
 import { createAccountChains } from './record/account-chains.ts';
@@ -43,24 +56,11 @@ import { createLostTailWatch } from './record/watch-lost-tail.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
 import { createUndiciSender } from './send/send-with-undici.ts';
-import { claimWebhookTests, saveTestResult } from './store/claim-webhook-tests.ts';
-import { toEndpoint } from './store/endpoint-row.ts';
 import { createFairReads } from './store/fair-reads.ts';
-import {
-  claimEndpoints,
-  noteApplied,
-  readChangedEndpoints,
-  readFairShare,
-  readHeldIds,
-  releaseEndpoints,
-  removeDispatcher,
-  renewDispatcher,
-} from './store/lease-endpoints.ts';
 import { readEvents, readPayload } from './store/read-events.ts';
 import { readParked } from './store/read-parked.ts';
 import { readRecordEvents } from './store/read-record-events.ts';
 import { recordAttempts } from './store/record-attempts.ts';
-import { saveProgress } from './store/save-progress.ts';
 
 /** A save is repeated even while stopping: what was delivered is to be known, and only the end of the process gives up. */
 const NEVER = new AbortController().signal;

@@ -25,15 +25,15 @@ import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { createHistoryWatch } from './as-of/watch-history.ts';
-import { createBells } from './bells.ts';
-import { createCommandBells } from './command-bells.ts';
+import { createChunkReader } from './chunk/read-chunks.ts';
+import { createRowProducers } from './chunk/row-producers.ts';
+import { createSchemaWarmer } from './chunk/warm-schemas.ts';
+import { createCommandNotifiers } from './command-notifiers.ts';
 import type { ExtractorConfig } from './config.ts';
-import { createExportHolder } from './holder/hold-exports.ts';
-import { createChunkReader } from './reader/read-chunks.ts';
-import { createResourceRows } from './reader/resource-rows.ts';
-import { createRowProducers } from './reader/row-producers.ts';
-import { createSchemaWarmer } from './reader/warm-schemas.ts';
-import { createSourceSessions } from './source-session.ts';
+import { createExportHolder } from './export/hold-exports.ts';
+import { createNotifiers } from './notifiers.ts';
+import { createResourceRows } from './plan/resource-rows.ts';
+import { createSourceSessions } from './source/source-session.ts';
 
 import { findSetAside } from './store/set-aside.ts';
 
@@ -75,7 +75,7 @@ export async function buildExtractor(
     }),
   );
   const openSession = createSourceSessions(config.databaseUrl, { lockWatch });
-  const bells = createBells();
+  const notifiers = createNotifiers();
   // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
   const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
@@ -87,7 +87,7 @@ export async function buildExtractor(
       control,
       openSession,
       catalog,
-      bells,
+      notifiers,
       resourceRows,
       log,
       recordedChanges: createRecordedChanges(ends, topics.changes, recorderGroup(config.topicPrefix)),
@@ -109,7 +109,7 @@ export async function buildExtractor(
     openSession,
     catalog,
     producers,
-    bells,
+    notifiers,
     log,
     resourceRows,
     ensureTopics: () => ensureTopics(admin, topics.declarations),
@@ -136,7 +136,12 @@ export async function buildExtractor(
     log,
   });
   const warmer = createSchemaWarmer({ openSession, catalog, resourceRows, log });
-  const commands = createCommandBells(kafka, `${config.topicPrefix}.extractor`, topics.commands, bells);
+  const commands = createCommandNotifiers(
+    kafka,
+    `${config.topicPrefix}.extractor`,
+    topics.commands,
+    notifiers,
+  );
 
   const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
     server.close(),

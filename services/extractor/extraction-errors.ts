@@ -30,11 +30,6 @@ export class TableWantedError extends Error {
   }
 }
 
-/** Another process has the work, or it has ended: whatever was done for it is void. */
-export class LeaseLostError extends Error {
-  override readonly name = 'LeaseLostError';
-}
-
 /** The export was cancelled by its owner. */
 export class ExportCancelledError extends Error {
   override readonly name = 'ExportCancelledError';

@@ -1,10 +1,10 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 import {
   ExportCancelledError,
   ExportFailedError,
-  LeaseLostError,
   SnapshotGoneError,
   SourceSessionLostError,
   StoppingError,

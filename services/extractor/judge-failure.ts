@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import {
   causesOf,
   classifySqlState,
@@ -10,7 +11,6 @@ import {
   ExportCancelledError,
   ExportFailedError,
   type FailureCode,
-  LeaseLostError,
   SnapshotGoneError,
   SourceSessionLostError,
   StoppingError,

@@ -9,24 +9,24 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
-import { createDoorbell } from '../../shared/runtime/doorbell.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
+import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
-import { createAssembler } from './assembly/assembler.ts';
-import { createScratch } from './assembly/scratch.ts';
-import { createShapeSource } from './assembly/shape-source.ts';
-import { createSweeper } from './assembly/sweeper.ts';
 import type { WriterConfig } from './config.ts';
-import { BatchWriter } from './rows/batch-writer.ts';
-import { createChunkControl } from './rows/chunk-control.ts';
-import { createRowConsumer } from './rows/consume-rows.ts';
-import { Lanes } from './rows/lanes.ts';
-import { PartStore } from './rows/part.ts';
-import { createRowCodecs } from './rows/row-codecs.ts';
-import { createChunkWatch } from './rows/watch-chunks.ts';
-import { createLostChunkWatch } from './rows/watch-lost-chunks.ts';
+import { createAssembler } from './files/assembler.ts';
+import { createScratch } from './files/scratch.ts';
+import { createShapeSource } from './files/shape-source.ts';
+import { createSweeper } from './files/sweeper.ts';
+import { BatchWriter } from './parts/batch-writer.ts';
+import { createChunkControl } from './parts/chunk-control.ts';
+import { createRowConsumer } from './parts/consume-rows.ts';
+import { Lanes } from './parts/lanes.ts';
+import { PartStore } from './parts/part.ts';
+import { createRowCodecs } from './parts/row-codecs.ts';
+import { createChunkWatch } from './parts/watch-chunks.ts';
+import { createLostChunkWatch } from './parts/watch-lost-chunks.ts';
 
 /** Name of the writer in `pg_stat_activity`, in Kafka's client IDs, and of its group after the prefix. */
 const SERVICE = 'writer';
@@ -62,8 +62,8 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   stack.defer(() => healthServer.close());
   log.info('service.listening', { host: config.host, port: healthServer.port });
 
-  const assemblyBell = createDoorbell();
-  const sweepBell = createDoorbell();
+  const assemblyNotifier = createNotifier();
+  const sweepNotifier = createNotifier();
   const lanes = new Lanes(log);
   const parts = new PartStore(storage);
   const rowsWritten = health.metrics.counter('tandem_rows_written_total', 'Rows of parts on stable storage.');
@@ -75,7 +75,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     openChunkCount: () => lanes.openChunkCount,
     onWritten({ exportId, resource, chunk, attempt }, rows) {
       rowsWritten.add(rows);
-      assemblyBell.ring();
+      assemblyNotifier.notify();
       announcer.announce(topics.jobs, 'ChunkWritten', exportId, {
         job_id: exportId,
         resource,
@@ -84,7 +84,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         rows,
       });
     },
-    onFailed: () => sweepBell.ring(),
+    onFailed: () => sweepNotifier.notify(),
     log,
   });
   const rows = createRowConsumer({ kafka, groupId, topics, resources, lanes, writer, log });
@@ -96,7 +96,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   return [
     rows,
     createChunkWatch({ pool, admin, lanes, writer, commitFloor: (lane) => rows.commitFloor(lane), log }),
-    createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepBell.ring(), log }),
+    createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepNotifier.notify(), log }),
     ...Array.from({ length: config.maxAssemblies }, (_, index) =>
       createAssembler({
         name: `assembler-${index}`,
@@ -107,11 +107,11 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         chooseFormat,
         keyOf: (resource) => findResource(catalog, resource)?.key,
         retentionDays,
-        bell: assemblyBell,
-        onEnded: () => sweepBell.ring(),
+        notifier: assemblyNotifier,
+        onEnded: () => sweepNotifier.notify(),
         log,
       }),
     ),
-    createSweeper({ storage, scratch, pool, bell: sweepBell, log }),
+    createSweeper({ storage, scratch, pool, notifier: sweepNotifier, log }),
   ];
 }

@@ -4,7 +4,7 @@ import type { EncodedMessage, MessageCodec, Messages, MessageType } from './mess
 
 /**
  * Tells other processes what they would find in the control store a second later anyway. Never waited for, and dropped
- * when Kafka is slow: a doorbell that blocks the work is worse than none.
+ * when Kafka is slow: a notifier that blocks the work is worse than none.
  */
 export interface Announcer {
   announce<T extends MessageType>(topic: string, type: T, key: string, value: Messages[T]): void;

@@ -1,4 +1,4 @@
-import { createDoorbell } from './doorbell.ts';
+import { createNotifier } from './notifier.ts';
 
 /** What a renewal found: the work goes on, is to end in order, or is over for the reason given. */
 export type Renewal = 'held' | 'called_off' | Error;
@@ -44,7 +44,7 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
   const calledOff = new AbortController();
   const over = new AbortController();
   const disposed = new AbortController();
-  const bell = createDoorbell();
+  const notifier = createNotifier();
   const lastsMs = leaseSeconds * 1_000 - MARGIN_MS;
   let renewedAtMs = performance.now();
   let lastFailure: unknown;
@@ -59,7 +59,7 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
   };
   const run = async () => {
     while (!disposed.signal.aborted && !over.signal.aborted) {
-      await bell.wait(RENEW_EVERY_MS, disposed.signal);
+      await notifier.wait(RENEW_EVERY_MS, disposed.signal);
       if (disposed.signal.aborted) return;
       // The lease runs from when the store handles the renewal, which is later than this: never too long a claim.
       const askedAtMs = performance.now();
@@ -85,7 +85,7 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
     signal: AbortSignal.any([calledOff.signal, over.signal, ...outer]),
     lost: AbortSignal.any([over.signal, ...outer]),
     isHeld: () => !over.signal.aborted && performance.now() - renewedAtMs < lastsMs,
-    renewNow: bell.ring,
+    renewNow: notifier.notify,
     async [Symbol.asyncDispose]() {
       disposed.abort();
       clearTimeout(expiry);

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { backoffMs } from './backoff.ts';
-import { createDoorbell } from './doorbell.ts';
 import { envReader } from './env.ts';
 import { describeError, SetupError } from './errors.ts';
 import { createLog, silentLog } from './log.ts';
+import { createNotifier } from './notifier.ts';
 import { runService } from './run-service.ts';
 import { runUntilFirstFailure } from './worker.ts';
 
@@ -42,13 +42,13 @@ test('a set-up error names each finding on a line of its own', () => {
   expect(new SetupError('wrong', ['one', 'two']).message).toBe('wrong\n  - one\n  - two');
 });
 
-test('a ring before the wait is not lost, and is used up by it', async () => {
-  const bell = createDoorbell();
-  bell.ring();
-  bell.ring();
-  await bell.wait(60_000);
+test('a notification before the wait is not lost, and is used up by it', async () => {
+  const notifier = createNotifier();
+  notifier.notify();
+  notifier.notify();
+  await notifier.wait(60_000);
   const stop = new AbortController();
-  const waiting = bell.wait(60_000, stop.signal);
+  const waiting = notifier.wait(60_000, stop.signal);
   stop.abort();
   await waiting;
 });

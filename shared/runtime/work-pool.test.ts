@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createDoorbell } from './doorbell.ts';
 import { silentLog } from './log.ts';
+import { createNotifier } from './notifier.ts';
 import { createWorkPool } from './work-pool.ts';
 
 function setUp(units: number[], maxUnits: number) {
-  const bell = createDoorbell();
+  const notifier = createNotifier();
   const finish = new Map<number, () => void>();
   const started: number[] = [];
   const stop = new AbortController();
@@ -13,7 +13,7 @@ function setUp(units: number[], maxUnits: number) {
     name: 'test',
     maxUnits,
     idleMs: 60_000,
-    bell,
+    notifier,
     log: silentLog,
     claim: async () => waiting.shift(),
     work: (unit) => {
@@ -58,7 +58,7 @@ test('a bug in a unit ends the worker', async () => {
     name: 'test',
     maxUnits: 1,
     idleMs: 60_000,
-    bell: createDoorbell(),
+    notifier: createNotifier(),
     log: silentLog,
     claim: async () => 1,
     work: async () => {

@@ -1,15 +1,15 @@
 import { backoffMs } from './backoff.ts';
-import type { Doorbell } from './doorbell.ts';
 import type { Log } from './log.ts';
+import type { Notifier } from './notifier.ts';
 import type { Worker } from './worker.ts';
 
 export interface WorkPoolOptions<T> {
   readonly name: string;
   /** Units at once. 0 makes a worker that only waits. */
   readonly maxUnits: number;
-  /** How long to wait after nothing was found, unless the bell rings. */
+  /** How long to wait after nothing was found, unless notified. */
   readonly idleMs: number;
-  readonly bell: Doorbell;
+  readonly notifier: Notifier;
   readonly log: Log;
   /** The next unit, or undefined when there is none now. */
   claim(): Promise<T | undefined>;
@@ -22,7 +22,7 @@ const QUIET_FAILURES = 5;
 
 /** Claims units and works on up to `maxUnits` at once. After the abort it claims nothing and waits for those in hand. */
 export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
-  const { name, maxUnits, idleMs, bell, log, claim, work } = options;
+  const { name, maxUnits, idleMs, notifier, log, claim, work } = options;
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   return {
     name,
@@ -35,7 +35,7 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
       while (!signal.aborted) {
         if (bug !== undefined) throw bug.error;
         if (inHand.size >= maxUnits) {
-          await bell.wait(idleMs, signal);
+          await notifier.wait(idleMs, signal);
           continue;
         }
         let unit: T | undefined;
@@ -47,11 +47,11 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
           const report = failureCount < QUIET_FAILURES ? log.warn : log.error;
           report(`${name}.claim_failed`, { error, failureCount, delayMs });
           failureCount += 1;
-          await bell.wait(delayMs, signal);
+          await notifier.wait(delayMs, signal);
           continue;
         }
         if (unit === undefined) {
-          await bell.wait(idleMs, signal);
+          await notifier.wait(idleMs, signal);
           continue;
         }
         const running: Promise<void> = work(unit, signal)
@@ -60,7 +60,7 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
           })
           .finally(() => {
             inHand.delete(running);
-            bell.ring();
+            notifier.notify();
           });
         inHand.add(running);
       }

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type pg from 'pg';
-import { createFeedGuard } from '../../services/api/feed-guard.ts';
+import { findAccount } from '../../services/api/admin/accounts.ts';
+import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
+import { createFeedGuard } from '../../services/api/http/feed-guard.ts';
+import { openHttpListener } from '../../services/api/http/http-listener.ts';
+import { createKeyStore } from '../../services/api/http/key-store.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
 import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
-import { openHttpListener } from '../../services/api/http-listener.ts';
 import { createApp } from '../../services/api/server.ts';
-import { createSourceFacts } from '../../services/api/source-facts.ts';
-import { findAccount } from '../../services/api/store/accounts.ts';
-import { createKeyStore } from '../../services/api/store/key-store.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
@@ -135,7 +135,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
     slotName: 'test',
     feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
-    ringRelay: () => undefined,
+    notifyRelay: () => undefined,
     isRelayRunning: () => true,
     deliveryRules: { allowNetworks: [], allowHttp: false },
     urlLifetimeMs: 24 * 60 * 60 * 1_000,

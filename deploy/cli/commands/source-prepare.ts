@@ -1,10 +1,10 @@
 import { Option } from 'commander';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { prepareSource, reviewPreparation } from '../../../shared/catalog/prepare-source.ts';
 import type { IdentityWish } from '../../../shared/catalog/replica-identity.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { adviseIdentities } from '../identity-advice.ts';
+import { prepareSource, reviewPreparation } from '../prepare-source.ts';
 import { readSourceSettings, withSource } from '../source-settings.ts';
 
 const WISHES: readonly IdentityWish[] = ['auto', 'index', 'full'];

@@ -1,8 +1,8 @@
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import type { BulkBody } from '../requests/bulk-request.ts';
-import { createPlaces, type Leave } from './places.ts';
+import { createPlaces, type Leave } from '../http/places.ts';
+import type { BulkBody } from './bulk-request.ts';
 
 /** Synchronous operations without a handler at once, in this process and of one account, and how long more wait for a place. */
 export interface ApplyPlaces {

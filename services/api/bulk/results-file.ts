@@ -15,9 +15,9 @@ import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { escapeLineSeparators } from '../../../shared/values/json-string.ts';
 import type { Answer } from '../http/answer.ts';
 import type { FairShare } from '../http/fair-share.ts';
-import { presentItem } from '../present-bulk.ts';
-import type { BulkJobRow } from '../store/bulk-jobs.ts';
-import { createPlaces } from './places.ts';
+import { createPlaces } from '../http/places.ts';
+import { presentItem } from './present-bulk.ts';
+import type { BulkJobRow } from './store.ts';
 
 /** A job's results as one file. */
 export interface ResultsRequest {

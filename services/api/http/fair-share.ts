@@ -1,7 +1,7 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { createPlaces, type Leave } from '../bulk/places.ts';
 import type { KeyStore } from './caller.ts';
+import { createPlaces, type Leave } from './places.ts';
 
 /** What one account may ask of one process, so that its neighbours hardly notice. */
 export interface FairShareLimits {

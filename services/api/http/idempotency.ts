@@ -4,15 +4,9 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import {
-  claimKey,
-  dropExpiredKeys,
-  findResponse,
-  type KeyClaim,
-  keepResponse,
-} from '../store/idempotency-keys.ts';
 import type { TextAnswer } from './answer.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { claimKey, dropExpiredKeys, findResponse, type KeyClaim, keepResponse } from './idempotency-keys.ts';
 
 const MAX_KEY_CHARACTERS = 255;
 

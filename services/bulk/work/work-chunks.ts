@@ -1,8 +1,8 @@
 import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
-import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -68,7 +68,7 @@ function createPool(
   { log }: ChunkWorkerDeps,
   how: Pick<WorkPoolOptions<ClaimedChunk>, 'claim' | 'work'>,
 ): Worker {
-  return createWorkPool({ name, maxUnits, idleMs: IDLE_MS, bell: createDoorbell(), log, ...how });
+  return createWorkPool({ name, maxUnits, idleMs: IDLE_MS, notifier: createNotifier(), log, ...how });
 }
 
 async function step(

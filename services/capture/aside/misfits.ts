@@ -1,5 +1,5 @@
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import type { RelationMessage } from '../source/pgoutput.ts';
+import type { RelationMessage } from '../replication/pgoutput.ts';
 
 /** A table does not fit the catalog, and may do so again in a moment: as long as that is hoped for, the feed waits. */
 export class TableMisfitError extends Error {

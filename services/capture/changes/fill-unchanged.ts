@@ -3,7 +3,7 @@ import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import type { PgOutputMessage, Tuple } from '../source/pgoutput.ts';
+import type { PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 
 export type UpdateMessage = Extract<PgOutputMessage, { readonly kind: 'update' }>;

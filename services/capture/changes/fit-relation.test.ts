@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
-import type { RelationMessage } from '../source/pgoutput.ts';
+import type { RelationMessage } from '../replication/pgoutput.ts';
 import { fitRelation } from './fit-relation.ts';
 
 const RESOURCE = resource('items', { hide: ['secret'] });

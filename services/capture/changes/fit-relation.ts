@@ -1,7 +1,7 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
 import { listedColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import type { RelationMessage } from '../source/pgoutput.ts';
+import type { RelationMessage } from '../replication/pgoutput.ts';
 
 /** Columns that may be read of each resource: those it had when the catalog was checked, and what was added since then. */
 export type KnownColumns = Map<string, Set<string>>;

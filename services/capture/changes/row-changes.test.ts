@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
-import type { RelationMessage } from '../source/pgoutput.ts';
+import type { RelationMessage } from '../replication/pgoutput.ts';
 import { captureTable } from './captured-table.ts';
 import { resetFor, rowChanges, unknownAccounts } from './row-changes.ts';
 

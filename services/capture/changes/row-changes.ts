@@ -1,6 +1,6 @@
 import type { Change } from '../../../shared/domain/change.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
-import type { OldTuple, PgOutputMessage, Tuple } from '../source/pgoutput.ts';
+import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 
 /** A change before it is known where it stands. */

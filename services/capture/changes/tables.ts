@@ -7,7 +7,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
-import type { RelationMessage } from '../source/pgoutput.ts';
+import type { RelationMessage } from '../replication/pgoutput.ts';
 import type { AccountSpellings } from './account-spellings.ts';
 import { type CapturedTable, captureTable, type ValueTypes } from './captured-table.ts';
 import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';

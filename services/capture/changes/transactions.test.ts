@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Change } from '../../../shared/domain/change.ts';
-import type { PgOutputMessage } from '../source/pgoutput.ts';
+import type { PgOutputMessage } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 import {
   createTransactions,

@@ -3,8 +3,8 @@ import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { ASIDE_PREFIX, type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
-import type { PgOutputMessage, UnreadableValues } from '../source/pgoutput.ts';
-import { type AnnouncedReset, RESET_PREFIX, readResets } from '../source/reset-message.ts';
+import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
+import { type AnnouncedReset, RESET_PREFIX, readResets } from '../replication/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';
 import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
 

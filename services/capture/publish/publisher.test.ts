@@ -2,9 +2,9 @@ import type { TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { createBatch } from '../changes/batch.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
-import type { CaptureProgress } from '../progress/capture-progress.ts';
-import { createBatch } from './batch.ts';
+import type { CaptureProgress } from './capture-progress.ts';
 import { createChangeChain } from './change-chain.ts';
 import { createPublisher } from './publisher.ts';
 

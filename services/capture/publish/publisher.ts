@@ -3,11 +3,11 @@ import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
+import type { Batch } from '../changes/batch.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
-import { type CaptureProgress, toCaptureState } from '../progress/capture-progress.ts';
-import type { Batch } from './batch.ts';
+import { changeBytes, requestLimitBytes } from '../changes/change-size.ts';
+import { type CaptureProgress, toCaptureState } from './capture-progress.ts';
 import type { ChangeChain } from './change-chain.ts';
-import { changeBytes, requestLimitBytes } from './change-size.ts';
 import type { Lanes } from './lanes.ts';
 
 export interface Publisher {

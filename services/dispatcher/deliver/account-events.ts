@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import {
   claimAccountEvent,
@@ -11,7 +11,7 @@ import {
   parkAccountEvent,
 } from '../store/park-account-events.ts';
 
-/** The trigger that writes an event rings; this only bounds how long a lost ring can matter. */
+/** The trigger that writes an event notifies; this only bounds how long a lost notification can matter. */
 const ROUND_MS = 1_000;
 
 export interface AccountEvents extends Worker {
@@ -25,7 +25,7 @@ export interface AccountEvents extends Worker {
  * is. These are few, so that a row for each endpoint does no harm.
  */
 export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
-  const doorbell = createDoorbell();
+  const notifier = createNotifier();
 
   /** @returns whether there was one */
   const parkOne = (): Promise<boolean> =>
@@ -50,7 +50,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
 
   return {
     name: 'account-events',
-    look: () => doorbell.ring(),
+    look: () => notifier.notify(),
     async run(signal) {
       while (!signal.aborted) {
         try {
@@ -58,7 +58,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
         } catch (error) {
           log.warn('account_events.not_parked', { error });
         }
-        await doorbell.wait(ROUND_MS, signal);
+        await notifier.wait(ROUND_MS, signal);
       }
     },
   };

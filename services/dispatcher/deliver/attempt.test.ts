@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
+import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
+import type { Delivery } from '../store/delivery.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
-import type { Delivery } from './delivery.ts';
-import type { Batching, EndpointSettings } from './endpoint.ts';
 import { createParcel } from './parcel.ts';
 
 const delivered: SendOutcome = {

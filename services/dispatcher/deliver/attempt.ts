@@ -1,10 +1,10 @@
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
+import type { Delivery } from '../store/delivery.ts';
 import type { Attempt } from '../store/record-attempts.ts';
-import type { Delivery } from './delivery.ts';
 import { describeAttempt } from './describe-outcome.ts';
-import type { EndpointSettings } from './endpoint.ts';
 import { describeEvents, type Message, toBatch } from './message.ts';
 import type { Parcel } from './parcel.ts';
 import { toRequest } from './to-request.ts';

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
+import type { ParkedDelivery } from '../endpoints/save-progress.ts';
+import type { Delivery } from '../store/delivery.ts';
+import { createProgress, type ProgressState } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
-import type { ParkedDelivery } from '../store/save-progress.ts';
 import { createCatchUp } from './catch-up.ts';
-import type { Delivery } from './delivery.ts';
-import type { EndpointSettings } from './endpoint.ts';
 import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
-import { createProgress, type ProgressState } from './progress.ts';
 import { createReadAhead } from './read-ahead.ts';
 
 const ROWS_OF_RECORD = 2;

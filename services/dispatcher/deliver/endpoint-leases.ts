@@ -1,11 +1,11 @@
-import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import type { Delivery } from './delivery.ts';
-import type { Endpoint, EndpointSettings } from './endpoint.ts';
+import type { Endpoint, EndpointSettings } from '../endpoints/endpoint.ts';
+import type { Lease } from '../endpoints/lease.ts';
+import type { EventRun } from '../record/event-run.ts';
+import type { Delivery } from '../store/delivery.ts';
 import type { EndpointRunner } from './endpoint-runner.ts';
-import type { EventRun } from './event-run.ts';
-import type { Lease } from './lease.ts';
 
 const ROUND_MS = 1_000;
 
@@ -59,7 +59,7 @@ export function createEndpointLeases(
   const byAccount = new Map<string, Set<EndpointRunner>>();
   /** Endpoints that finish what is under way before they are given back. */
   const leaving = new Map<string, Promise<void>>();
-  const doorbell = createDoorbell();
+  const notifier = createNotifier();
   const ready = Promise.withResolvers<void>();
   let hasOrphans = false;
   /** Others may have taken endpoints of ours, and those that we still hold were kept from sending. */
@@ -101,7 +101,7 @@ export function createEndpointLeases(
       })
       .finally(() => {
         leaving.delete(id);
-        doorbell.ring();
+        notifier.notify();
       });
     leaving.set(id, left);
   };
@@ -163,7 +163,7 @@ export function createEndpointLeases(
     const claimed = await store.claim(Math.min(missing, CLAIM_LIMIT));
     await startAll(claimed);
     // More may be free; the next round need not wait.
-    if (claimed.length === CLAIM_LIMIT) doorbell.ring();
+    if (claimed.length === CLAIM_LIMIT) notifier.notify();
   };
 
   const wakeAll = () => {
@@ -189,7 +189,7 @@ export function createEndpointLeases(
       const ended = new AbortController();
       const onLapse = () => {
         hasLapsed = true;
-        doorbell.ring();
+        notifier.notify();
       };
       const kept = lease.keep(onLapse, ended.signal);
       let mustReconcile = false;
@@ -206,7 +206,7 @@ export function createEndpointLeases(
           log.warn('endpoints.not_looked_at', { held: runners.size, error });
         }
         const startedAtMs = performance.now();
-        await doorbell.wait(ROUND_MS, signal);
+        await notifier.wait(ROUND_MS, signal);
         // Woken early, something was changed or deleted.
         if (performance.now() - startedAtMs < ROUND_MS) mustReconcile = true;
       }
@@ -226,12 +226,12 @@ export function createEndpointLeases(
       }
       for (const id of accountIds) for (const runner of byAccount.get(id) ?? []) runner.wake();
     },
-    look: () => doorbell.ring(),
+    look: () => notifier.notify(),
     forget(endpointId) {
       const runner = runners.get(endpointId);
       if (runner !== undefined) remove(runner);
       hasOrphans = true;
-      doorbell.ring();
+      notifier.notify();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
-import type { Delivery } from './delivery.ts';
-import type { Batching } from './endpoint.ts';
+import type { Batching } from '../endpoints/endpoint.ts';
+import type { Delivery } from '../store/delivery.ts';
 import type { Lane } from './lane.ts';
 
 /** Text of one batch, so that receivers with the usual limit of a megabyte take it. A longer event goes alone. */

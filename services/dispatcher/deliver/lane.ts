@@ -1,4 +1,4 @@
-import type { Delivery } from './delivery.ts';
+import type { Delivery } from '../store/delivery.ts';
 
 /** One record's deliveries at one endpoint, in the order of positions. */
 export interface Lane {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FEED_LIMIT } from '../../../shared/domain/position.ts';
-import type { Delivery } from './delivery.ts';
+import type { Delivery } from '../store/delivery.ts';
 import { MAX_BATCH_BYTES } from './fresh-lanes.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { createParcel, halve, type Parcel } from './parcel.ts';

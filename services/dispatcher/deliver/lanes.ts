@@ -1,6 +1,6 @@
 import { comparePositions, FEED_LIMIT, type Position } from '../../../shared/domain/position.ts';
-import type { Delivery } from './delivery.ts';
-import type { Batching, DeliveryOrder } from './endpoint.ts';
+import type { Batching, DeliveryOrder } from '../endpoints/endpoint.ts';
+import type { Delivery } from '../store/delivery.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
 import type { Lane } from './lane.ts';
 import { orderingKey } from './ordering-key.ts';

@@ -1,6 +1,6 @@
 import { formatPosition } from '../../../shared/domain/position.ts';
-import type { ParkedDelivery, UnparkedDelivery } from '../store/save-progress.ts';
-import type { Delivery } from './delivery.ts';
+import type { ParkedDelivery, UnparkedDelivery } from '../endpoints/save-progress.ts';
+import type { Delivery } from '../store/delivery.ts';
 
 /** What one save takes along. */
 export interface LedgerPage {

@@ -1,6 +1,6 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
-import type { Delivery } from './delivery.ts';
-import type { DeliveryOrder } from './endpoint.ts';
+import type { DeliveryOrder } from '../endpoints/endpoint.ts';
+import type { Delivery } from '../store/delivery.ts';
 import { orderingKey } from './ordering-key.ts';
 
 /**

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatPosition } from '../../../shared/domain/position.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
+import { createProgress } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
-import type { EndpointSettings } from './endpoint.ts';
 import { createLanes } from './lanes.ts';
-import { createProgress } from './progress.ts';
 import { createReadAhead } from './read-ahead.ts';
 
 const nothing = () => undefined;

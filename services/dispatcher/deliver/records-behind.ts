@@ -1,5 +1,5 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
-import type { Delivery } from './delivery.ts';
+import type { Delivery } from '../store/delivery.ts';
 
 interface Behind {
   /** The last parked of what was read of the record; it says so by `hasMore`. */

@@ -1,9 +1,6 @@
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { SendOutcome } from '../send/send.ts';
-import type { Delivery } from './delivery.ts';
-import { describeFailure } from './describe-outcome.ts';
-import type { EndpointSettings } from './endpoint.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import {
   afterFailure,
   afterSuccess,
@@ -11,12 +8,15 @@ import {
   type EndpointHealth,
   isLost,
   isOpen,
-} from './endpoint-health.ts';
+} from '../endpoints/endpoint-health.ts';
+import type { SendOutcome } from '../send/send.ts';
+import type { Delivery } from '../store/delivery.ts';
+import type { Progress } from '../store/progress.ts';
+import { describeFailure } from './describe-outcome.ts';
 import { judge, type Verdict } from './judge.ts';
 import type { Lanes } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import { halve, type Parcel } from './parcel.ts';
-import type { Progress } from './progress.ts';
 import { nextAttemptAtMs } from './retry-policy.ts';
 
 /** A parcel answered with "not now" so often is taken for the cause of it. */

@@ -1,6 +1,6 @@
 import { sign } from '../../../shared/runtime/signature.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { SendRequest } from '../send/send.ts';
-import type { EndpointSettings } from './endpoint.ts';
 
 const USER_AGENT = 'Tandem-Webhooks/1.0';
 

@@ -41,7 +41,7 @@ export function createWakeUps(
       return;
     }
     const [sender, accounts] = payload.split(' ');
-    // Our own recorder has rung already.
+    // Our own recorder has notified already.
     if (sender === self) return;
     targets.onEvents(accounts === undefined || accounts === '*' ? undefined : accounts.split(','));
   };

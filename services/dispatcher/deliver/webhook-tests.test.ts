@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
-import type { WebhookTestResult } from '../store/claim-webhook-tests.ts';
-import type { EndpointSettings } from './endpoint.ts';
+import type { WebhookTestResult } from '../endpoints/claim-webhook-tests.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { createWebhookTests, type WebhookTest, type WebhookTestDeps } from './webhook-tests.ts';
 
 const settings: EndpointSettings = {

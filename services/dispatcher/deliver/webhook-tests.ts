@@ -1,15 +1,15 @@
-import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { WebhookTestResult } from '../endpoints/claim-webhook-tests.ts';
+import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
-import type { WebhookTestResult } from '../store/claim-webhook-tests.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './describe-outcome.ts';
-import type { EndpointSettings } from './endpoint.ts';
 import { toBatch } from './message.ts';
 import { toRequest } from './to-request.ts';
 
-/** The api rings through the control store; this only bounds how long a lost ring can matter. */
+/** The api notifies through the control store; this only bounds how long a lost notification can matter. */
 const ROUND_MS = 1_000;
 
 /** Tests of one dispatcher under way at once; others wait, or another dispatcher takes them. */
@@ -46,7 +46,7 @@ export interface WebhookTests extends Worker {
  */
 export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
   const { log } = deps;
-  const doorbell = createDoorbell();
+  const notifier = createNotifier();
   const underWay = new Set<Promise<void>>();
 
   const trySend = async ({ settings, eventId, payload }: WebhookTest): Promise<SendOutcome> => {
@@ -96,14 +96,14 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
       )
       .finally(() => {
         underWay.delete(done);
-        doorbell.ring();
+        notifier.notify();
       });
     underWay.add(done);
   };
 
   return {
     name: 'webhook-tests',
-    look: () => doorbell.ring(),
+    look: () => notifier.notify(),
     async run(signal) {
       while (!signal.aborted) {
         try {
@@ -112,7 +112,7 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
         } catch (error) {
           log.warn('webhook_tests.not_claimed', { error });
         }
-        await doorbell.wait(ROUND_MS, signal);
+        await notifier.wait(ROUND_MS, signal);
       }
       await Promise.all(underWay);
     },

@@ -1,7 +1,7 @@
 import { quoteTable } from '../../../shared/postgres/quote.ts';
-import type { KeyBounds, SqlQuery } from '../chunk-queries.ts';
-import { boundConditions } from '../chunk-queries.ts';
-import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../row-selection.ts';
+import type { KeyBounds, SqlQuery } from '../plan/chunk-queries.ts';
+import { boundConditions } from '../plan/chunk-queries.ts';
+import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';
 import { sameKeySql, type TypedKeyColumn, typedValueSql } from './typed-key.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SourceSession } from '../source-session.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /** Clocks of two machines may differ by this much without anybody noticing. */
 const MAX_AHEAD_SECONDS = 60;

@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { ExportFailedError, LeaseLostError } from '../extraction-errors.ts';
+import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { ClaimedExport } from '../store/claim-export.ts';
 
 /** The partition of the oldest day that is kept; when it is the moment's day or an earlier one, every event since is there. */

@@ -1,8 +1,8 @@
 import type { RowTexts } from '../../../shared/domain/row-shape.ts';
-import type { KeyBounds, SqlQuery } from '../chunk-queries.ts';
-import { parseRecordKey } from '../delta/key-columns.ts';
-import type { RowSelection } from '../row-selection.ts';
-import type { SourceSession } from '../source-session.ts';
+import { parseRecordKey } from '../changes-since/key-columns.ts';
+import type { KeyBounds, SqlQuery } from '../plan/chunk-queries.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
 import type { ChunkImage } from './affected-keys.ts';
 import { rowsAsOfQuery } from './as-of-queries.ts';
 import { readTypedKey } from './typed-key.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { RowSelection } from '../row-selection.ts';
-import type { SourceSession } from '../source-session.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
 import { type PlacedKey, planAsOf } from './plan-as-of.ts';
 
 const SELECTION: RowSelection = {

@@ -1,6 +1,6 @@
-import type { ChunkPlan } from '../holder/plan-chunks.ts';
-import type { RowSelection } from '../row-selection.ts';
-import type { SourceSession } from '../source-session.ts';
+import type { ChunkPlan } from '../plan/plan-chunks.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
 import { affectedKeysQuery, chunkBoundsQuery } from './as-of-queries.ts';
 import type { TypedKeyColumn } from './typed-key.ts';
 

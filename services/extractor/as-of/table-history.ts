@@ -3,8 +3,8 @@ import { parseTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SourceSession } from '../source-session.ts';
-import { type FactsByResource, formOf, isSameTable } from '../table-forms.ts';
+import { type FactsByResource, formOf, isSameTable } from '../plan/table-forms.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /** What the tables of some resources are like at a moment of the source's clock. */
 export interface TablesSeen {

@@ -1,8 +1,8 @@
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import { type KeyColumn, keyValueSql, readKeyColumns, sameValueSql } from '../delta/key-columns.ts';
-import { columnOf, SELECTED } from '../row-selection.ts';
-import type { SourceSession } from '../source-session.ts';
+import { type KeyColumn, keyValueSql, readKeyColumns, sameValueSql } from '../changes-since/key-columns.ts';
+import { columnOf, SELECTED } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /** A key column whose values, made from texts, have their place among those of the table. */
 export interface TypedKeyColumn extends KeyColumn {

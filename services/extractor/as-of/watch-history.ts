@@ -4,7 +4,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import type { OpenSourceSession } from '../source-session.ts';
+import type { OpenSourceSession } from '../source/source-session.ts';
 import { findUnrecordedAccounts, noteRecording } from '../store/recorded-from.ts';
 import { noteTables, readTime } from './table-history.ts';
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { FormsByResource } from '../table-forms.ts';
+import type { FormsByResource } from '../plan/table-forms.ts';
 import type { ClaimedExport } from './claim-export.ts';
 import { LEASE_SECONDS } from './lease.ts';
 

@@ -3,6 +3,3 @@
  * a failover of the store, short enough that work of a dead process is taken over within seconds.
  */
 export const LEASE_SECONDS = 10;
-
-/** Renewals a second apart also bound how long a reader goes on after its export was cancelled. */
-export const RENEWAL_MS = 1_000;

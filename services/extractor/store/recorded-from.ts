@@ -1,6 +1,6 @@
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { SourceSession } from '../source-session.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /** From where on the changes of the accounts of one export are recorded. */
 export interface RecordingState {

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { ChunkTry } from '../rows/chunk-try.ts';
+import type { ChunkTry } from './chunk-try.ts';
 
 /** What has to be known of a chunk before its first row is written. */
 export interface CurrentChunk {

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { ChunkTry } from '../rows/chunk-try.ts';
+import type { ChunkTry } from './chunk-try.ts';
 
 /** No more are looked at in one round; the oldest exports come first. */
 const MAX_CHUNKS = 200;

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { ChunkTry } from '../rows/chunk-try.ts';
+import type { ChunkTry } from './chunk-try.ts';
 
 export interface WrittenPart {
   readonly path: string;

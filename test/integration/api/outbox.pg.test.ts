@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOutboxRelay, type RelayDeps } from '../../../services/api/outbox-relay.ts';
 import { migrate } from '../../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
-import { createDoorbell } from '../../../shared/runtime/doorbell.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -44,7 +44,7 @@ function startRelay(send: (batch: ProducerBatch) => Promise<void>, prepare = asy
     },
     codec: { encode },
     topics: { commands: 'c', jobs: 'j' },
-    doorbell: createDoorbell(),
+    notifier: createNotifier(),
     prepare,
     log: silentLog,
   });

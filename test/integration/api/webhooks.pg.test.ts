@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { resealSecrets } from '../../../services/api/secret-resealer.ts';
+import { resealSecrets } from '../../../services/api/webhooks/secret-resealer.ts';
 import { formatPosition } from '../../../shared/domain/position.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../../shared/runtime/secret-box.ts';

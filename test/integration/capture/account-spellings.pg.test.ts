@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { respellAccounts } from '../../../services/api/account-respeller.ts';
-import { readAccountTypes, spellAccount } from '../../../services/api/account-spelling.ts';
+import { respellAccounts } from '../../../services/api/admin/account-respeller.ts';
+import { readAccountTypes, spellAccount } from '../../../services/api/admin/account-spelling.ts';
 import { createAccountSpellings } from '../../../services/capture/changes/account-spellings.ts';
 import { readAccountColumns } from '../../../shared/catalog/account-columns.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createFeedStallWatch } from '../../../services/api/feed-stall-watch.ts';
+import { createFeedStallWatch } from '../../../services/api/admin/feed-stall-watch.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';

@@ -1,18 +1,18 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createCatalogStore } from '../../../services/dispatcher/mirror/store-catalog.ts';
-import { assertSameCatalog } from '../../../services/extractor/delta/assert-same-catalog.ts';
-import { assertTold } from '../../../services/extractor/delta/assert-told.ts';
-import { awaitChainRecorded } from '../../../services/extractor/delta/await-chain.ts';
+import { assertSameCatalog } from '../../../services/extractor/changes-since/assert-same-catalog.ts';
+import { assertTold } from '../../../services/extractor/changes-since/assert-told.ts';
+import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-chain.ts';
 import {
   assertNoReset,
   assignKeys,
   collectKeys,
   readChunkKeys,
   readKeyPage,
-} from '../../../services/extractor/delta/delta-keys.ts';
-import { findBase } from '../../../services/extractor/delta/find-base.ts';
-import { sweepKeys } from '../../../services/extractor/delta/sweep-keys.ts';
+} from '../../../services/extractor/changes-since/delta-keys.ts';
+import { findBase } from '../../../services/extractor/changes-since/find-base.ts';
+import { sweepKeys } from '../../../services/extractor/changes-since/sweep-keys.ts';
 import type { ClaimedExport } from '../../../services/extractor/store/claim-export.ts';
 import { readDeletedKeys } from '../../../services/writer/store/deleted-keys.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keysQuery } from '../../../services/extractor/chunk-queries.ts';
-import { parseExportRequest } from '../../../services/extractor/export-request.ts';
-import { type Reference, readReferences } from '../../../services/extractor/references.ts';
+import { keysQuery } from '../../../services/extractor/plan/chunk-queries.ts';
+import { parseExportRequest } from '../../../services/extractor/plan/export-request.ts';
+import { type Reference, readReferences } from '../../../services/extractor/plan/references.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';

@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keysQuery, rowsQuery } from '../../../services/extractor/chunk-queries.ts';
+import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/enter-snapshot.ts';
+import { readRows } from '../../../services/extractor/chunk/read-rows.ts';
+import { takeSnapshot } from '../../../services/extractor/export/take-snapshot.ts';
 import {
   SnapshotGoneError,
   SourceSessionLostError,
   TableWantedError,
 } from '../../../services/extractor/extraction-errors.ts';
-import { type ChunkPlan, planChunks } from '../../../services/extractor/holder/plan-chunks.ts';
-import { takeSnapshot } from '../../../services/extractor/holder/take-snapshot.ts';
-import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/reader/enter-snapshot.ts';
-import { readRows } from '../../../services/extractor/reader/read-rows.ts';
-import type { RowSelection } from '../../../services/extractor/row-selection.ts';
-import { createSourceSessions, type SourceSession } from '../../../services/extractor/source-session.ts';
-import { isSqlState } from '../../../services/extractor/sql-state.ts';
+import { keysQuery, rowsQuery } from '../../../services/extractor/plan/chunk-queries.ts';
+import { type ChunkPlan, planChunks } from '../../../services/extractor/plan/plan-chunks.ts';
+import type { RowSelection } from '../../../services/extractor/plan/row-selection.ts';
+import {
+  createSourceSessions,
+  type SourceSession,
+} from '../../../services/extractor/source/source-session.ts';
+import { isSqlState } from '../../../services/extractor/source/sql-state.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createLockWatch } from '../../../shared/postgres/lock-watch.ts';
 import { Secret } from '../../../shared/runtime/env.ts';

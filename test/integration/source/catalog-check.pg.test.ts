@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { planPreparation, prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { planPreparation, prepareSource } from '../../../shared/catalog/prepare-source.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
+import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { generateDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { describeShape } from '../../../shared/catalog/describe-table.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { prepareSource } from '../../../shared/catalog/prepare-source.ts';
 import { findResource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adviseIdentities } from '../../../deploy/cli/identity-advice.ts';
+import { prepareSource, reviewPreparation } from '../../../deploy/cli/prepare-source.ts';
 import { withSource } from '../../../deploy/cli/source-settings.ts';
 import { CouldNotTellError } from '../../../deploy/cli/verify/could-not-tell-error.ts';
 import { beginWithTables, openVerifySource } from '../../../deploy/cli/verify/verify-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { prepareSource, reviewPreparation } from '../../../shared/catalog/prepare-source.ts';
 import { tryPlannedIdentities, tryWrites } from '../../../shared/catalog/try-writes.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { BASE, catalogYaml, productTables, resourceLine } from '../../support/product-tables.ts';

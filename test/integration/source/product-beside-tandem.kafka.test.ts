@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { withSource } from '../../../deploy/cli/source-settings.ts';
 import { CouldNotTellError } from '../../../deploy/cli/verify/could-not-tell-error.ts';
 import { beginWithTables, openVerifySource } from '../../../deploy/cli/verify/verify-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { prepareSource } from '../../../shared/catalog/prepare-source.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';

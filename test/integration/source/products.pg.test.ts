@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { CRONPING, DOCUMINT, FLAGBIT, WEBHOOKVAULT } from '../../../deploy/samples/products.ts';
 import type { SampleProduct } from '../../../deploy/samples/sample-product.ts';
 import { LEDGER_DDL } from '../../../shared/bulk/ledger.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { prepareSource } from '../../../shared/catalog/prepare-source.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { ADMIN_KEY, openTestApi } from '../../support/api-server.ts';

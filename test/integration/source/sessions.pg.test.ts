@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openWalStream } from '../../../services/capture/source/stream.ts';
-import { createSourceSessions } from '../../../services/extractor/source-session.ts';
+import { openWalStream } from '../../../services/capture/replication/stream.ts';
+import { createSourceSessions } from '../../../services/extractor/source/source-session.ts';
 import { createSourcePool } from '../../../shared/bulk/source-pool.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { Session } from '../../../shared/postgres/session.ts';

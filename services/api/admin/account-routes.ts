@@ -1,0 +1,199 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { newId } from '../../../shared/domain/ids.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { answerJson, answerNothing } from '../http/answer.ts';
+import { countKeys, insertKey, listKeys, revokeKey } from '../http/api-keys.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { hashKey, newKey, SCOPES } from '../http/caller.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { presentAccount, presentKey } from '../present.ts';
+import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
+import { accountLimitsSchema, toLimits } from './account-limits.ts';
+import { findAccount, insertAccount, listAccounts, updateAccount } from './accounts.ts';
+import type { SourceFacts } from './source-facts.ts';
+
+export interface AccountDeps {
+  readonly pool: Pool;
+  readonly cursorSigner: Signer;
+  readonly source: Pick<SourceFacts, 'accountText'>;
+}
+
+/** Keys in use that an account may have. */
+const MAX_KEYS = 100;
+
+const name = z.string().min(1).max(200);
+
+/** Accounts and their keys: the operator's. */
+export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Route[] {
+  const operator = { access: 'operator', account: 'none' } as const;
+  const noAccount = (id: string) => new AppError('not_found', `There is no account ${id}.`);
+  return [
+    defineRoute({
+      ...operator,
+      method: 'POST',
+      path: '/admin/accounts',
+      summary: 'Create an account',
+      creates: true,
+      body: z.strictObject({
+        name,
+        source_id: z
+          .string()
+          .min(1)
+          .max(500)
+          .meta({
+            description:
+              'Value of the account columns, in any spelling that PostgreSQL accepts. The response has the canonical text: ' +
+              '`a0ee…` for `A0EE…` of a uuid, `77` for `77.0` of a numeric.',
+          }),
+        limits: accountLimitsSchema.optional(),
+      }),
+      answers: { 201: { description: 'The account.', schema: accountSchema } },
+      handle: ({ body, once }) =>
+        once(async (db) => {
+          const sourceId = await source.accountText(body.source_id);
+          const row = await insertAccount(db, {
+            name: body.name,
+            sourceId,
+            ...toLimits(body.limits),
+          });
+          if (row === undefined) {
+            throw new AppError('conflict', `An account with the source_id "${sourceId}" already exists.`, {
+              errors: [{ pointer: '/source_id', detail: 'is in use' }],
+            });
+          }
+          await recordAudit(db, {
+            accountId: row.id,
+            actor: 'operator',
+            action: 'account.created',
+            subjectId: row.id,
+          });
+          return answerJson(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
+        }),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts',
+      summary: 'List accounts',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Accounts, newest first.', schema: listOf(accountSchema) } },
+      handle: ({ query }) =>
+        answerPage(
+          cursorSigner,
+          'accounts',
+          query,
+          (after, limit) => listAccounts(pool, after, limit),
+          presentAccount,
+        ),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts/{id}',
+      summary: 'Show an account',
+      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      handle: async ({ param }) => {
+        const row = await findAccount(pool, param('id'));
+        if (row === undefined) throw noAccount(param('id'));
+        return answerJson(200, presentAccount(row));
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'PATCH',
+      path: '/admin/accounts/{id}',
+      summary: "Change an account's name and limits",
+      body: z.strictObject({ name: name.optional(), limits: accountLimitsSchema.optional() }),
+      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      handle: async ({ param, body }) => {
+        const row = await inTransaction(pool, async (db) => {
+          const changed = await updateAccount(db, param('id'), { name: body.name, ...toLimits(body.limits) });
+          if (changed === undefined) throw noAccount(param('id'));
+          const { id } = changed;
+          const details = { ...body };
+          await recordAudit(db, {
+            accountId: id,
+            actor: 'operator',
+            action: 'account.updated',
+            subjectId: id,
+            details,
+          });
+          return changed;
+        });
+        return answerJson(200, presentAccount(row));
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'POST',
+      path: '/admin/accounts/{id}/keys',
+      summary: 'Create a key',
+      creates: true,
+      body: z.strictObject({
+        name: name.optional(),
+        scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
+      }),
+      answers: { 201: { description: 'The key. It is shown only in this response.', schema: newKeySchema } },
+      handle: ({ param, body, once }) =>
+        once(async (db) => {
+          const accountId = param('id');
+          if ((await findAccount(db, accountId)) === undefined) throw noAccount(accountId);
+          if ((await countKeys(db, accountId)) >= MAX_KEYS) {
+            throw new AppError(
+              'conflict',
+              `An account may have ${MAX_KEYS} keys. Revoke a key that is not in use.`,
+            );
+          }
+          const key = newKey();
+          const row = await insertKey(db, {
+            id: newId('key'),
+            accountId,
+            name: body.name,
+            keyHash: hashKey(key),
+            scopes: [...new Set(body.scopes ?? SCOPES)],
+          });
+          if (row === undefined) throw new Error('inserting a key returned nothing');
+          const details = { scopes: row.scopes };
+          await recordAudit(db, {
+            accountId,
+            actor: 'operator',
+            action: 'key.created',
+            subjectId: row.id,
+            details,
+          });
+          return answerJson(201, { ...presentKey(row), key });
+        }),
+    }),
+    defineRoute({
+      ...operator,
+      method: 'GET',
+      path: '/admin/accounts/{id}/keys',
+      summary: "List an account's keys without their secrets",
+      answers: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
+      handle: async ({ param }) => {
+        if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
+        const rows = await listKeys(pool, param('id'));
+        return answerJson(200, { data: rows.map(presentKey), has_more: false, next_cursor: null });
+      },
+    }),
+    defineRoute({
+      ...operator,
+      method: 'DELETE',
+      path: '/admin/accounts/{id}/keys/{key_id}',
+      summary: 'Revoke a key',
+      answers: { 204: { description: 'Revoked. The next request with the key is refused.' } },
+      handle: async ({ param }) => {
+        const [accountId, subjectId] = [param('id'), param('key_id')];
+        if (!(await revokeKey(pool, accountId, subjectId))) {
+          throw new AppError('not_found', `There is no key ${subjectId} of account ${accountId}.`);
+        }
+        await recordAudit(pool, { accountId, actor: 'operator', action: 'key.revoked', subjectId });
+        return answerNothing();
+      },
+    }),
+  ];
+}

@@ -1,0 +1,100 @@
+import { newId } from '../../../shared/domain/ids.ts';
+import type { QuotaPeriod } from '../../../shared/domain/quota-period.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Place } from '../http/place.ts';
+
+export interface AccountRow {
+  id: string;
+  name: string;
+  source_id: string;
+  /** Another account that stands for the same rows, in which case this one is of no use. */
+  twin_of: string | null;
+  max_running_exports: number;
+  max_running_bulk: number;
+  /** Null: any number of items. */
+  bulk_quota: string | null;
+  bulk_quota_period: QuotaPeriod;
+  created_at: Date;
+  created_at_text: string;
+}
+
+const COLUMNS = `id, name, source_id, twin_of, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period,
+  created_at, created_at::text as created_at_text`;
+
+/** Limits of an account; what is undefined keeps its value or gets its default. */
+export interface AccountLimits {
+  readonly maxRunningExports: number | undefined;
+  readonly maxRunningBulk: number | undefined;
+  readonly bulkQuota: number | null | undefined;
+  readonly bulkQuotaPeriod: QuotaPeriod | undefined;
+}
+
+/** @returns undefined when an account of this `source_id` is there already */
+export async function insertAccount(
+  db: Queryable,
+  account: { name: string; sourceId: string } & AccountLimits,
+): Promise<AccountRow | undefined> {
+  const { rows } = await db.query<AccountRow>(
+    `insert into accounts (id, name, source_id, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period)
+     values ($1, $2, $3, coalesce($4, 3), coalesce($5, 3), $6, coalesce($7::jsonb, '"month"'))
+     on conflict (source_id) do nothing returning ${COLUMNS}`,
+    [
+      newId('acct'),
+      account.name,
+      account.sourceId,
+      account.maxRunningExports,
+      account.maxRunningBulk,
+      account.bulkQuota,
+      periodJson(account.bulkQuotaPeriod),
+    ],
+  );
+  return rows[0];
+}
+
+export async function findAccount(db: Queryable, id: string): Promise<AccountRow | undefined> {
+  const { rows } = await db.query<AccountRow>(`select ${COLUMNS} from accounts where id = $1`, [id]);
+  return rows[0];
+}
+
+/** Newest first. */
+export async function listAccounts(
+  db: Queryable,
+  after: Place | undefined,
+  limit: number,
+): Promise<AccountRow[]> {
+  const { rows } = await db.query<AccountRow>(
+    `select ${COLUMNS} from accounts
+     where $1::text is null or (created_at, id) < ($1::timestamptz, $2::text)
+     order by created_at desc, id desc limit $3`,
+    [after?.at ?? null, after?.id ?? null, limit],
+  );
+  return rows;
+}
+
+/** Changes what is given and leaves the rest. @returns undefined when there is no such account */
+export async function updateAccount(
+  db: Queryable,
+  id: string,
+  change: { name: string | undefined } & AccountLimits,
+): Promise<AccountRow | undefined> {
+  const { rows } = await db.query<AccountRow>(
+    `update accounts set name = coalesce($2, name), max_running_exports = coalesce($3, max_running_exports),
+       max_running_bulk = coalesce($4, max_running_bulk), bulk_quota = case when $5 then $6 else bulk_quota end,
+       bulk_quota_period = coalesce($7::jsonb, bulk_quota_period)
+     where id = $1 returning ${COLUMNS}`,
+    [
+      id,
+      change.name,
+      change.maxRunningExports,
+      change.maxRunningBulk,
+      change.bulkQuota !== undefined,
+      change.bulkQuota,
+      periodJson(change.bulkQuotaPeriod),
+    ],
+  );
+  return rows[0];
+}
+
+function periodJson(period: QuotaPeriod | undefined): string | null {
+  return period === undefined ? null : JSON.stringify(period);
+}

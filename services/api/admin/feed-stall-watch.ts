@@ -1,0 +1,90 @@
+import type { Pool } from 'pg';
+import { isSlotLost } from '../../../shared/catalog/slot-health.ts';
+import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { findFeedAge } from './feed-age.ts';
+import { noteMoving, noteStall } from './feed-standing.ts';
+
+/** As customers read it in `feed.stalled`. */
+export type StallReason = 'slot_missing' | 'slot_lost' | 'not_moving';
+
+export interface StallVerdict {
+  readonly reason: StallReason;
+  readonly detail: string;
+}
+
+const LOOK_INTERVAL_MS = 5_000;
+
+/** Once it is told, a moved position alone does not end it while the slot is gone. A feed that moves does so within ten seconds. */
+export function judgeStall(
+  sight: ReturnType<SlotWatch['latest']>,
+  feedAgeSeconds: number | undefined,
+  stallAfterSeconds: number,
+): StallVerdict | undefined {
+  // A feed that never ran stands for nobody.
+  if (feedAgeSeconds === undefined) return undefined;
+  if (sight !== undefined && sight.slot === undefined) {
+    return {
+      reason: 'slot_missing',
+      detail: 'the replication slot does not exist: see "Gap possible" in deploy/README.md',
+    };
+  }
+  if (sight?.slot !== undefined && isSlotLost(sight.slot)) {
+    return {
+      reason: 'slot_lost',
+      detail: 'the replication slot has lost its WAL: see "Gap possible" in deploy/README.md',
+    };
+  }
+  if (feedAgeSeconds < stallAfterSeconds) return undefined;
+  return {
+    reason: 'not_moving',
+    detail: 'the feed has not moved: read the logs of capture and dispatcher, and check that Kafka runs',
+  };
+}
+
+export interface StallWatchDeps {
+  readonly pool: Pool;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
+  readonly stallAfterSeconds: number;
+  readonly lookIntervalMs?: number;
+  readonly log: Log;
+}
+
+/**
+ * Says that the feed stands still as soon as that can be seen, to the operator and to every account that asks for
+ * `feed.stalled`: whoever waits for changes must not take silence for rest. Any number of apis may look at once.
+ */
+export function createFeedStallWatch({
+  pool,
+  slotWatch,
+  stallAfterSeconds,
+  lookIntervalMs = LOOK_INTERVAL_MS,
+  log,
+}: StallWatchDeps): Worker {
+  const look = async () => {
+    const verdict = judgeStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
+    if (verdict === undefined) {
+      if (await noteMoving(pool)) log.info('feed.resumed', {});
+    } else if (
+      await noteStall(
+        pool,
+        verdict.reason,
+        verdict.detail,
+        verdict.reason === 'not_moving' ? stallAfterSeconds : 0,
+      )
+    ) {
+      log.error('feed.stalled', { ...verdict });
+    }
+  };
+  return {
+    name: 'feed-stall-watch',
+    async run(signal) {
+      while (!signal.aborted) {
+        await look().catch((error: unknown) => log.debug('feed.not_seen', { error }));
+        await sleep(lookIntervalMs, signal);
+      }
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import { answerJson } from '../http/answer.ts';
+import { isStoreUp } from '../http/is-store-up.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readFeedStanding } from './feed-standing.ts';
+
+export interface HealthDeps {
+  /** Connections that no customer's request can take. */
+  readonly doorPool: Pool;
+  /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
+  readonly isRelayRunning: () => boolean;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
+}
+
+const statusSchema = z.strictObject({ status: z.string() });
+const readySchema = z.strictObject({
+  status: z.string(),
+  checks: z.record(z.string(), z.boolean()),
+  warnings: z
+    .array(z.string())
+    .meta({ description: 'Conditions that need an operator. Requests are still served.' }),
+});
+
+export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
+  const open = { method: 'GET', access: 'public', account: 'none' } as const;
+  return [
+    defineRoute({
+      ...open,
+      path: '/healthz',
+      summary: 'Liveness probe',
+      answers: { 200: { description: 'The process is up.', schema: statusSchema } },
+      handle: async () => answerJson(200, { status: 'ok' }),
+    }),
+    defineRoute({
+      ...open,
+      path: '/readyz',
+      summary: 'Readiness probe',
+      answers: {
+        200: { description: 'The process serves requests.', schema: readySchema },
+        503: {
+          description: 'The process cannot serve requests. checks shows the reason.',
+          schema: readySchema,
+        },
+      },
+      async handle() {
+        const checks = { control_store: await isStoreUp(doorPool), outbox_relay: isRelayRunning() };
+        const isReady = Object.values(checks).every(Boolean);
+        const slot = slotWatch.latest()?.state ?? 'ok';
+        const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
+        if (checks.control_store) warnings.push(...(await feedWarnings(doorPool)));
+        return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks, warnings });
+      },
+    }),
+  ];
+}
+
+/** A probe must not fail for what it only mentions. */
+async function feedWarnings(pool: Pool): Promise<string[]> {
+  try {
+    const { setAside, stall } = await readFeedStanding(pool);
+    const asides = setAside.map(({ resource }) => `set_aside:${resource}`);
+    return stall === undefined ? asides : ['feed_stalled', ...asides];
+  } catch {
+    return [];
+  }
+}

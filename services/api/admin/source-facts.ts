@@ -1,0 +1,248 @@
+import { DatabaseError } from 'pg';
+import {
+  describeTables,
+  findTable,
+  type TableDescription,
+  visibleColumns,
+} from '../../../shared/catalog/describe-table.ts';
+import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
+import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
+import { whereSql } from '../../../shared/catalog/where-sql.ts';
+import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import type { ExportRequest } from '../../../shared/domain/export-request.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { invalid } from '../http/validate.ts';
+import { readAccountTypes, spellAccount } from './account-spelling.ts';
+
+export interface Estimate {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** What the api asks the source. Requests never fail for a source that is down, and hardly wait for it. */
+export interface SourceFacts {
+  /** From the planner's statistics, without reading rows; null when the source does not answer. */
+  estimate(
+    request: ExportRequest,
+    resources: readonly string[],
+    sourceId: string | null,
+  ): Promise<Estimate | null>;
+  /**
+   * Checks that each resource has this column, visible and with a date or timestamp in it.
+   *
+   * @throws AppError `invalid`; `unavailable` when that can't be found out now
+   */
+  requireRangeColumn(resources: readonly string[], column: string): Promise<void>;
+  /**
+   * The columns that a file with these fields has: they and the key, in column order.
+   *
+   * @throws AppError `invalid` for unknown or hidden fields, or when there is more than one resource; `unavailable` when
+   *   that can't be found out now
+   */
+  resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
+  /**
+   * Checks that the WAL says of each resource's updates what the row was before, as exports of past moments need it. What can't
+   * be found out now, the export itself finds out.
+   *
+   * @throws AppError `invalid`
+   */
+  requireOldRows(resources: readonly string[]): Promise<void>;
+  /**
+   * Checks that each resource's rows can be found by the keys that events have, as exports of changes and of past moments need it.
+   * What can't be found out now, the export itself finds out.
+   *
+   * @throws AppError `invalid` at the pointer
+   */
+  requireFindableKeys(resources: readonly string[], pointer: string): Promise<void>;
+  /**
+   * The account's one text, as PostgreSQL writes the value in the account columns.
+   *
+   * @throws AppError `invalid` for a value that is none in all of them; `unavailable` when that can't be found out now
+   */
+  accountText(sourceId: string): Promise<string>;
+}
+
+/** After a failure the source is left alone this long, so that requests don't queue up behind its timeout. */
+const REST_MS = 10_000;
+
+const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
+
+/** `{"name":` around each value, and a comma. */
+const JSON_BYTES_PER_COLUMN = 4;
+
+export function createSourceFacts(
+  catalog: Catalog,
+  deps: { source: Queryable; log: Log; now: () => number },
+): SourceFacts {
+  let restUntilMs = 0;
+  const ask = async <T>(question: () => Promise<T>): Promise<T | undefined> => {
+    if (deps.now() < restUntilMs) return undefined;
+    try {
+      return await question();
+    } catch (error) {
+      if (isRefusal(error)) return undefined;
+      restUntilMs = deps.now() + REST_MS;
+      deps.log.warn('source.not_asked', { restMs: REST_MS, error });
+      return undefined;
+    }
+  };
+  const named = (names: readonly string[]) => names.flatMap((name) => findResource(catalog, name) ?? []);
+  const describe = (resources: readonly Resource[]) =>
+    ask(() =>
+      describeTables(
+        deps.source,
+        resources.map(({ table }) => table),
+      ),
+    );
+
+  return {
+    async estimate(request, names, sourceId) {
+      const resources = named(names);
+      const tables = await describe(resources);
+      if (tables === undefined || resources.some(({ table }) => findTable(tables, table) === undefined))
+        return null;
+      const parts = await ask(() =>
+        Promise.all(resources.map((resource) => explain(deps.source, resource, tables, request, sourceId))),
+      );
+      if (parts === undefined) return null;
+      return parts.reduce((sum, part) => ({ rows: sum.rows + part.rows, bytes: sum.bytes + part.bytes }), {
+        rows: 0,
+        bytes: 0,
+      });
+    },
+    async requireRangeColumn(names, column) {
+      const unknown = named(names).filter(({ range }) => range !== column);
+      if (unknown.length === 0) return;
+      const tables = await describe(unknown);
+      if (tables === undefined) throw notAnswering('date_range.field');
+      const without = unknown.filter((resource) => {
+        const table = findTable(tables, resource.table);
+        const columns = table === undefined ? [] : visibleColumns(table, resource);
+        return !columns.some(({ name, baseTypeOid }) => name === column && DATE_TYPES.has(baseTypeOid));
+      });
+      if (without.length > 0) {
+        const detail = `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${column}"`;
+        throw invalid([{ pointer: '/date_range/field', detail }]);
+      }
+    },
+    async resolveFields(names, fields) {
+      const [resource, ...others] = named(names);
+      if (resource === undefined || others.length > 0) {
+        const detail = `are for one resource, and this export has ${names.join(', ')}: export one of them, without include_related`;
+        throw invalid([{ pointer: '/fields', detail }]);
+      }
+      const tables = await describe([resource]);
+      const table = tables && findTable(tables, resource.table);
+      if (table === undefined) throw notAnswering('fields');
+      const columns = visibleColumns(table, resource).map(({ name }) => name);
+      const errors = fields.flatMap((field, index) =>
+        columns.includes(field)
+          ? []
+          : [{ pointer: `/fields/${index}`, detail: `${resource.name} has no field "${field}"` }],
+      );
+      if (errors.length > 0) throw invalid(errors);
+      return columns.filter((column) => fields.includes(column) || resource.key.includes(column));
+    },
+    async requireOldRows(names) {
+      const resources = named(names);
+      const tables = await describe(resources);
+      if (tables === undefined) return;
+      const without = resources.filter((resource) => {
+        const table = findTable(tables, resource.table);
+        return table !== undefined && !tellsOldRows(resource, table);
+      });
+      if (without.length === 0) return;
+      const detail =
+        `is not possible for ${without.map(({ name }) => name).join(', ')}, whose old rows are not in the WAL: omit them, or ` +
+        'ask the operator to set as_of: true in the catalog and run source prepare';
+      throw invalid([{ pointer: '/as_of', detail }]);
+    },
+    async requireFindableKeys(names, pointer) {
+      const resources = named(names);
+      const tables = (await describe(resources)) ?? [];
+      const faults = resources.flatMap((resource) => {
+        const table = findTable(tables, resource.table);
+        return table === undefined
+          ? []
+          : structuredKeyColumns(resource, table).map(
+              ({ name, typeName }) => `${resource.name}, whose key column ${name} is ${typeName}`,
+            );
+      });
+      if (faults.length === 0) return;
+      const detail = `is not possible for ${faults.join('; ')}: export its present state instead, or omit it`;
+      throw invalid([{ pointer, detail }]);
+    },
+    async accountText(sourceId) {
+      const spelling = await ask(async () =>
+        spellAccount(deps.source, await readAccountTypes(deps.source, catalog), sourceId),
+      );
+      if (spelling === undefined) throw notAnswering('source_id');
+      if (spelling.kind === 'text') return spelling.text;
+      throw invalid([{ pointer: '/source_id', detail: spelling.detail }]);
+    },
+  };
+}
+
+function notAnswering(what: string): AppError {
+  return new AppError('unavailable', `The source database does not respond, so ${what} cannot be checked.`, {
+    retryAfterSeconds: REST_MS / 1_000,
+  });
+}
+
+/**
+ * Whether the source is well and only could not answer this: data exceptions (an account ID that its column can't hold)
+ * and access rule violations. Others would be held up for one account's question if it was left alone for them.
+ */
+function isRefusal(error: unknown): boolean {
+  return error instanceof DatabaseError && /^(22|42)/.test(error.code ?? '');
+}
+
+interface ExplainedPlan {
+  'QUERY PLAN': [{ Plan: { 'Plan Rows': number; 'Plan Width': number } }];
+}
+
+async function explain(
+  source: Queryable,
+  resource: Resource,
+  tables: readonly TableDescription[],
+  request: ExportRequest,
+  sourceId: string | null,
+): Promise<Estimate> {
+  const table = findTable(tables, resource.table);
+  if (table === undefined) return { rows: 0, bytes: 0 };
+  const columns = visibleColumns(table, resource).map(({ name }) => name);
+  const { where, values } = conditionsOf(resource, request, sourceId);
+  const { rows } = await source.query<ExplainedPlan>(
+    `explain (format json) select ${columns.map(quoteIdent).join(', ')} from ${quoteTable(resource.table)}${where}`,
+    values,
+  );
+  const plan = rows[0]?.['QUERY PLAN'][0].Plan;
+  if (plan === undefined) return { rows: 0, bytes: 0 };
+  const names = columns.reduce((sum, name) => sum + Buffer.byteLength(name) + JSON_BYTES_PER_COLUMN, 0);
+  return { rows: plan['Plan Rows'], bytes: plan['Plan Rows'] * (plan['Plan Width'] + names) };
+}
+
+function conditionsOf(
+  resource: Resource,
+  { include_deleted, date_range, resources }: ExportRequest,
+  sourceId: string | null,
+): { where: string; values: string[] } {
+  const { account, softDelete, range, name } = resource;
+  const values: string[] = [];
+  const conditions = whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`);
+  const compare = (column: string, operator: string, value: string, cast = '') => {
+    values.push(value);
+    conditions.push(`${quoteIdent(column)} ${operator} $${values.length}${cast}`);
+  };
+  if (sourceId !== null) compare(account, '=', sourceId);
+  if (!include_deleted && softDelete !== undefined) conditions.push(`${quoteIdent(softDelete)} is null`);
+  const field = date_range?.field ?? range;
+  if (date_range !== null && field !== undefined && resources.includes(name)) {
+    compare(field, '>=', date_range.from, '::timestamptz');
+    compare(field, '<', date_range.to, '::timestamptz');
+  }
+  return { where: conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`, values };
+}

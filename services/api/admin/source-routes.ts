@@ -1,0 +1,121 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
+import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import { answerJson } from '../http/answer.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { findFeedAge } from './feed-age.ts';
+import { readFeedStanding } from './feed-standing.ts';
+
+export interface SourceDeps {
+  readonly pool: Pool;
+  readonly slotWatch: Pick<SlotWatch, 'latest'>;
+  readonly slotName: string;
+  /** Undefined when the source does not answer. */
+  readonly openTransactions: () => Promise<readonly OpenTransaction[] | undefined>;
+}
+
+const bytes = z.number().min(0).nullable();
+
+const sourceSchema = z.strictObject({
+  slot: z.string(),
+  state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
+    description: 'refuse: new exports and bulk jobs get status 503. unknown: the source does not respond.',
+  }),
+  reasons: z.array(z.string()),
+  exists: z.boolean().nullable(),
+  active: z.boolean().nullable(),
+  wal_status: z.string().nullable(),
+  lag_bytes: bytes.meta({ description: 'WAL that the feed has not processed.' }),
+  retained_bytes: bytes.meta({ description: 'WAL that the source retains on disk for the slot.' }),
+  safe_wal_bytes: z.number().nullable().meta({
+    description:
+      'WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.',
+  }),
+  feed_age_seconds: z
+    .number()
+    .nullable()
+    .meta({ description: 'Time since the feed last moved. At most about 10 on an idle feed.' }),
+  stalled: z
+    .strictObject({ reason: z.string(), detail: z.string(), since: z.string() })
+    .nullable()
+    .meta({ description: 'Reason of a feed stall and what to check. Null while the feed moves.' }),
+  set_aside: z
+    .array(
+      z.strictObject({ resource: z.string(), reason: z.string(), detail: z.string(), since: z.string() }),
+    )
+    .meta({
+      description:
+        'Resources whose changes are skipped, with the reason and the remedy. A resource resumes without a restart, with a feed.reset.',
+    }),
+  open_transactions: z
+    .array(
+      z.strictObject({
+        pid: z.number().nullable().meta({ description: 'Null for a prepared transaction.' }),
+        age_seconds: z.number(),
+        application: z.string(),
+        state: z.string(),
+      }),
+    )
+    .nullable()
+    .meta({
+      description:
+        'Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.',
+    }),
+  seen_at: z.string().nullable(),
+});
+
+/** Younger ones come and go all the time, and nothing waits long for them. */
+const OLD_SECONDS = 1;
+
+/** The source as the operator wants to know it. */
+export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: SourceDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/admin/source',
+      summary: 'Show the lag of the feed and the WAL that the source retains for it',
+      access: 'operator',
+      account: 'none',
+      answers: {
+        200: { description: 'Status of the replication slot and of the feed.', schema: sourceSchema },
+      },
+      async handle() {
+        const sight = slotWatch.latest();
+        const slot = sight?.slot;
+        const { setAside, stall } = await readFeedStanding(pool);
+        const open = await openTransactions();
+        const shown: z.input<typeof sourceSchema> = {
+          slot: slotName,
+          state: sight?.state ?? 'unknown',
+          reasons: [...(sight?.reasons ?? [])],
+          exists: sight === undefined ? null : slot !== undefined,
+          active: slot?.isActive ?? null,
+          wal_status: slot?.walStatus ?? null,
+          lag_bytes: slot?.lagBytes ?? null,
+          retained_bytes: slot?.retainedBytes ?? null,
+          safe_wal_bytes: slot?.safeWalBytes ?? null,
+          feed_age_seconds: (await findFeedAge(pool)) ?? null,
+          stalled: stall === undefined ? null : { ...stall, since: stall.since.toISOString() },
+          set_aside: setAside.map(({ resource, reason, detail, since_at: since }) => ({
+            resource,
+            reason,
+            detail,
+            since: since.toISOString(),
+          })),
+          open_transactions:
+            open
+              ?.filter(({ ageSeconds }) => ageSeconds >= OLD_SECONDS)
+              .map(({ pid, ageSeconds, application, state }) => ({
+                pid,
+                age_seconds: ageSeconds,
+                application,
+                state,
+              })) ?? null,
+          seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
+        };
+        return answerJson(200, shown);
+      },
+    }),
+  ];
+}

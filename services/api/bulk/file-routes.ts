@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
+import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJson } from '../http/answer.ts';
+import { createPlaces } from '../http/places.ts';
+import { readUpload } from '../http/read-upload.ts';
+import type { RequestLimits } from '../http/request-limits.ts';
+import { requireUtf8 } from '../http/require-utf8.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { invalid } from '../http/validate.ts';
+import { countIds, type IdCount } from './count-ids.ts';
+import { insertBulkFile } from './file-store.ts';
+import type { BulkDeps } from './routes.ts';
+import { whileSourceAnswers } from './while-source-answers.ts';
+import { bulkFileSchema } from './wire-bulk.ts';
+
+export interface BulkFileDeps extends BulkDeps {
+  readonly storage: Storage;
+  readonly requestLimits: RequestLimits;
+}
+
+/** About seven million UUIDs. */
+const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
+
+/** Uploads under way in this process and of one account: each holds a connection and a file for as long as its client takes. */
+const UPLOAD_PLACES = { max: 64, perAccount: 4 };
+const UPLOAD_RETRY_SECONDS = 5;
+
+function tooManyUploads(): AppError {
+  return new AppError('too_many', 'Too many uploads are running. Wait for one to end.', {
+    retryAfterSeconds: UPLOAD_RETRY_SECONDS,
+  });
+}
+
+/** `POST /bulk/files`: more IDs than a body may hold. */
+export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: BulkFileDeps): Route[] {
+  const places = createPlaces(UPLOAD_PLACES);
+  const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
+    const resource = name === undefined ? undefined : findResource(catalog, name);
+    return resource && whileSourceAnswers(() => loadBulkTable(bulkSource, resource));
+  };
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/bulk/files',
+      summary: 'Upload the item IDs of a bulk job: UTF-8, one ID per line or CSV with one column',
+      access: 'bulk:write',
+      account: 'one',
+      creates: true,
+      rawBody: 'text/plain',
+      query: z.strictObject({
+        resource: z
+          .enum(catalog.resources.map(({ name }) => name))
+          .optional()
+          .meta({ description: 'Checks each line as an ID of this resource.' }),
+      }),
+      answers: { 201: { description: 'The file. It expires after seven days.', schema: bulkFileSchema } },
+      async handle({ accountId: named, query, incoming, once }) {
+        const accountId = oneAccount(named);
+        requireUtf8(incoming.headers);
+        const leave = places.take(accountId);
+        if (leave === undefined) throw tooManyUploads();
+        const id = newId('file');
+        const path = `bulk-files/${id}`;
+        const { bytes, sha256, ...count } = await Promise.resolve(tableOf(query.resource))
+          .then((table) => store(incoming, requestLimits, { storage, path, catalog, table }))
+          .finally(leave);
+        let isKept = false;
+        try {
+          return await once(
+            async (db) => {
+              requireIds(count);
+              const row = await insertBulkFile(db, { id, accountId, path, bytes, items: count.items });
+              isKept = true;
+              return answerJson(201, {
+                file_id: row.id,
+                ...count,
+                bytes,
+                created_at: row.created_at.toISOString(),
+                expires_at: row.expires_at.toISOString(),
+              });
+            },
+            query.resource === undefined ? { sha256 } : { sha256, resource: query.resource },
+          );
+        } catch (error) {
+          isKept = false;
+          throw error;
+        } finally {
+          // A replay is answered with the first file; this one nobody knows of.
+          if (!isKept) await storage.delete(path);
+        }
+      },
+    }),
+  ];
+}
+
+/** @throws AppError `invalid` for a file that no job could do anything with */
+function requireIds({ items, ids, bad_lines: badLines }: IdCount): void {
+  if (ids > 0) return;
+  const detail = items === 0 ? 'has no ID; send one ID per line' : 'has no line that is an ID';
+  throw invalid([
+    { pointer: '', detail },
+    ...badLines.map(({ line, detail }) => ({ pointer: '', detail: `line ${line}: ${detail}` })),
+  ]);
+}
+
+/** Where an upload goes, and what its lines are to be. */
+interface Destination {
+  readonly storage: Storage;
+  readonly path: string;
+  readonly catalog: Catalog;
+  readonly table: BulkTable | undefined;
+}
+
+/**
+ * Streams the body to storage and reads its IDs on the way; nothing is left there of what is refused.
+ *
+ * @throws AppError `too_large`, `timed_out`, `malformed`, `invalid`
+ */
+async function store(
+  incoming: IncomingMessage,
+  limits: RequestLimits,
+  { storage, path, ...ids }: Destination,
+): Promise<IdCount & { bytes: number; sha256: string }> {
+  const tooLarge = () => new AppError('too_large', `A file of IDs may have at most ${MAX_FILE_BYTES} bytes.`);
+  if (Number(incoming.headers['content-length'] ?? 0) > MAX_FILE_BYTES) throw tooLarge();
+  const writer = await storage.openWriter(path);
+  const hash = createHash('sha256');
+  async function* stored(): AsyncGenerator<Buffer> {
+    for await (const bytes of readUpload(incoming, limits)) {
+      if (writer.bytes + bytes.length > MAX_FILE_BYTES) throw tooLarge();
+      hash.update(bytes);
+      await writer.append(bytes);
+      yield bytes;
+    }
+  }
+  try {
+    const count = await countIds(stored(), ids);
+    if (!incoming.complete) throw new AppError('malformed', 'The body ended early.');
+    await writer.commit();
+    return { ...count, bytes: writer.bytes, sha256: hash.digest('hex') };
+  } catch (error) {
+    await writer.abort();
+    if (error instanceof IdFileError) {
+      throw new AppError('invalid', error.message, { errors: [{ pointer: '', detail: error.message }] });
+    }
+    if (error instanceof Error && 'code' in error && error.code === 'ECONNRESET') {
+      throw new AppError('malformed', 'The body ended early.', { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,313 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { readResults } from '../../../shared/bulk/ledger.ts';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import { readQuota } from '../../../shared/store/bulk-quota.ts';
+import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { invalid } from '../http/validate.ts';
+import { listOf } from '../wire.ts';
+import { presentBulkJob, presentItem } from './present-bulk.ts';
+import { createResultsFiles, type ResultsRequest } from './results-file.ts';
+import type { BulkDeps } from './routes.ts';
+import {
+  type Asked,
+  type BulkJobRow,
+  cancelBulkJob,
+  finalUntil,
+  findBulkJob,
+  isEnded,
+  listBulkJobs,
+  pauseBulkJob,
+  resumeBulkJob,
+} from './store.ts';
+import { whileSourceAnswers } from './while-source-answers.ts';
+import { bulkJobSchema, bulkStatusSchema, itemResultSchema, itemStatusSchema } from './wire-bulk.ts';
+
+const MAX_RESULTS = 1_000;
+const DEFAULT_RESULTS = 100;
+
+/**
+ * Results that a page of succeeded ones looks at. The ledger has no index for them, because nearly all results are, and writing them
+ * is what a job's pace hangs on; where nearly none is, pages are short instead of late.
+ */
+const MAX_SEEN_RESULTS = 20_000;
+
+const RESULTS_QUERY = z.strictObject({
+  ...PAGE_QUERY,
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_RESULTS)
+    .optional()
+    .meta({ description: `Results per page. Default: ${DEFAULT_RESULTS}.` }),
+  status: itemStatusSchema.optional(),
+  format: z
+    .enum(EXPORT_FORMATS)
+    .optional()
+    .meta({ description: 'Returns all results as one file in this format.' }),
+  compression: z
+    .enum(EXPORT_COMPRESSIONS)
+    .optional()
+    .meta({ description: 'Compression of a jsonl or csv file.' }),
+  csv_safe: z
+    .enum(['true', 'false'])
+    .optional()
+    .meta({ description: 'For csv: puts an apostrophe before cells that a spreadsheet would evaluate.' }),
+});
+
+type ResultsQuery = z.output<typeof RESULTS_QUERY>;
+
+/** What a file of results may be sent as. */
+const FILE_TYPES = ['x.jsonl', 'x.csv', 'x.parquet', 'x.gz', 'x.zst'].map(contentTypeOf);
+
+/** A cancel is answered when it holds, or after this; then the job says so a moment later. */
+const CANCEL_WAIT_MS = 5_000;
+const CANCEL_POLL_MS = 50;
+
+const JOB_HEADERS = { 'retry-after': '1' };
+
+/** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
+export function bulkJobRoutes(deps: BulkDeps): Route[] {
+  const { pool, cursorSigner } = deps;
+  const openResultsFile = createResultsFiles(deps.bulkSource, deps.share);
+  const read = { access: 'bulk:read', account: 'any' } as const;
+  const write = { access: 'bulk:write', account: 'any' } as const;
+  const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
+    const row = await findBulkJob(pool, accountId, id);
+    if (row === undefined) throw noJob(id);
+    return row;
+  };
+  const record = (
+    caller: Caller,
+    { id, account_id: accountId }: BulkJobRow,
+    action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled' | 'bulk.downloaded',
+  ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
+  const present = async (row: BulkJobRow) =>
+    presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));
+
+  return [
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations',
+      summary: 'List bulk jobs',
+      query: z.strictObject({ ...PAGE_QUERY, status: bulkStatusSchema.optional() }),
+      answers: { 200: { description: 'Bulk jobs, newest first.', schema: listOf(bulkJobSchema) } },
+      async handle({ query, accountId }) {
+        const quotas = quotaReader(pool, deps.now());
+        const list = `bulk:${accountId ?? '*'}:${query.status ?? ''}`;
+        return answerPage(
+          cursorSigner,
+          list,
+          query,
+          async (after, limit) => {
+            const rows = await listBulkJobs(pool, accountId, query.status, after, limit);
+            return Promise.all(rows.map(async (row) => ({ ...row, quota: await quotas(row.account_id) })));
+          },
+          (row) => presentBulkJob(row, row.quota),
+        );
+      },
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations/{id}',
+      summary: 'Show a bulk job',
+      answers: { 200: { description: 'The bulk job.', schema: bulkJobSchema } },
+      handle: async ({ param, accountId }) =>
+        answerJson(200, await present(await requireJob(accountId, param('id')))),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/bulk/operations/{id}/results',
+      summary: 'List item results in the order of the job, or download all of them as a file with format',
+      query: RESULTS_QUERY,
+      answers: {
+        200: {
+          description:
+            'A page of results. It may hold fewer results than limit, or none, while has_more is true. With format: the file, once the job has ended.',
+          schema: listOf(itemResultSchema),
+          otherTypes: FILE_TYPES,
+        },
+      },
+      handle: ({ param, accountId, caller, query }) =>
+        whileSourceAnswers(async () => {
+          const job = await requireJob(accountId, param('id'));
+          const fileRequest = fileRequestOf(query);
+          if (fileRequest === undefined) return answerResults(job, query, deps);
+          if (!isEnded(job.status)) throw notEnded(job);
+          // Before the file is open, because a failure after that would leave it so.
+          await record(caller, job, 'bulk.downloaded');
+          return openResultsFile(job, fileRequest, caller.kind === 'operator' ? undefined : caller.accountId);
+        }),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/cancel',
+      summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
+      answers: {
+        202: {
+          description:
+            'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
+          schema: bulkJobSchema,
+        },
+      },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await cancelBulkJob(pool, accountId, id), [
+          'cancelled',
+          'pending',
+          'running',
+          'paused',
+        ]);
+        deps.notifyRelay();
+        const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
+        let row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.cancelled');
+        while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
+          await sleep(CANCEL_POLL_MS);
+          row = await requireJob(accountId, id);
+        }
+        return answerJson(202, await present(row), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/pause',
+      summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
+      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
+        const row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.paused');
+        return answerJson(202, await present(row), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/resume',
+      summary: 'Resume a paused bulk job; safe to repeat',
+      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
+        const row = await requireJob(accountId, id);
+        await record(caller, row, 'bulk.resumed');
+        return answerJson(202, await present(row), JOB_HEADERS);
+      },
+    }),
+  ];
+}
+
+function noJob(id: string): AppError {
+  return new AppError('not_found', `There is no bulk job ${id}.`);
+}
+
+/** @throws AppError `not_found`, or `conflict` for a job that has ended */
+function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
+  if (status === undefined) throw noJob(id);
+  if (allowed.includes(status)) return;
+  throw new AppError('conflict', `The bulk job is ${status}, so its status is final.`, {
+    extra: { job_status: status },
+  });
+}
+
+/** Jobs of a page are mostly of one account, whose quota is read once. */
+function quotaReader(pool: Pool, nowMs: number) {
+  const known = new Map<string, ReturnType<typeof readQuota>>();
+  return (accountId: string) => {
+    const quota = known.get(accountId) ?? readQuota(pool, accountId, nowMs);
+    known.set(accountId, quota);
+    return quota;
+  };
+}
+
+interface ResultPlace {
+  readonly seq: number;
+}
+
+/** @returns undefined for a page. @throws AppError `invalid` for what does not go with it */
+function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
+  const { format, compression, csv_safe: csvSafe, status } = query;
+  const misplaced = (pointers: readonly (keyof ResultsQuery)[], detail: string) =>
+    pointers.filter((name) => query[name] !== undefined).map((pointer) => ({ pointer, detail }));
+  const errors =
+    format === undefined
+      ? misplaced(['compression', 'csv_safe'], 'is for a file: give format too')
+      : misplaced(['cursor', 'limit'], 'is for pages: omit it when format is given');
+  if (format !== undefined && format !== 'csv') errors.push(...misplaced(['csv_safe'], 'is for csv'));
+  if (format === 'parquet' && compression !== undefined && compression !== 'none') {
+    errors.push({ pointer: 'compression', detail: 'must be none for parquet, which compresses internally' });
+  }
+  if (errors.length > 0) throw invalid(errors);
+  if (format === undefined) return undefined;
+  return { format, compression: compression ?? 'none', csvSafe: csvSafe === 'true', status };
+}
+
+function notEnded({ id, status }: BulkJobRow): AppError {
+  return new AppError(
+    'conflict',
+    `The bulk job ${id} is ${status}. Its results are available as a file once it has ended, and as pages now.`,
+    { retryAfterSeconds: 1, extra: { job_status: status } },
+  );
+}
+
+/** While a job runs, pages reach as far as results are final; the cursor of the last one goes on from there later. */
+async function answerResults(
+  job: BulkJobRow,
+  query: ResultsQuery,
+  { pool, bulkSource, cursorSigner }: BulkDeps,
+): Promise<TextAnswer> {
+  const list = `bulk-results:${job.id}:${query.status ?? ''}`;
+  const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
+  const bound = await finalUntil(pool, job);
+  const end = bound ?? Number(job.total ?? 0);
+  const seenUntil = query.status === 'succeeded' ? after + 1 + MAX_SEEN_RESULTS : end;
+  const limit = query.limit ?? DEFAULT_RESULTS;
+  const rows = await readResults(bulkSource, job.id, {
+    status: query.status,
+    afterSeq: after,
+    beforeSeq: query.status === 'succeeded' ? seenUntil : undefined,
+    limit: limit + 1,
+  });
+  const final = rows.filter(({ seq }) => seq < (bound ?? Number.POSITIVE_INFINITY));
+  const page = final.slice(0, limit);
+  const isShort = final.length <= limit && seenUntil < end;
+  const hasMore = final.length > limit || isShort || !isEnded(job.status);
+  const place: ResultPlace = { seq: isShort ? seenUntil - 1 : (page.at(-1)?.seq ?? after) };
+  return answerJson(200, {
+    data: page.map(presentItem),
+    has_more: hasMore,
+    next_cursor: hasMore ? writeCursor(cursorSigner, list, place) : null,
+  });
+}
+
+/** @throws AppError `malformed` for a cursor of another job, of another filter, or altered */
+function readPlace(signer: BulkDeps['cursorSigner'], list: string, cursor: string): ResultPlace {
+  try {
+    return readCursor<ResultPlace>(signer, list, cursor);
+  } catch (cause) {
+    throw new AppError(
+      'malformed',
+      'The cursor does not belong to these results. Use the same job and status.',
+      {
+        errors: [{ pointer: 'cursor', detail: 'is not a cursor of this job and filter' }],
+        cause,
+      },
+    );
+  }
+}

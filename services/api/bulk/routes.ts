@@ -1,0 +1,315 @@
+import type { KeyObject } from 'node:crypto';
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
+import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { chunkItemsOf } from '../../../shared/store/bulk-chunks.ts';
+import { sourceIdOf } from '../admin/source-id-of.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJson, type TextAnswer } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf } from '../http/caller.ts';
+import type { FairShare } from '../http/fair-share.ts';
+import type { FeedGuard } from '../http/feed-guard.ts';
+import { readIdempotencyKey } from '../http/idempotency.ts';
+import { createPlaces, type Places } from '../http/places.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { type ApplyPlaces, createApplyPlaces } from './apply-places.ts';
+import { askNow } from './ask-now.ts';
+import {
+  type BulkBody,
+  bulkBodyRules,
+  bulkBodySchema,
+  MAX_BULK_BODY_BYTES,
+  MAX_BULK_BODY_VALUES,
+} from './bulk-request.ts';
+import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
+import { estimateItems, firstItems, showSample } from './estimate-items.ts';
+import { type BulkFileRow, findBulkFile } from './file-store.ts';
+import type { RunNow } from './number-items.ts';
+import { presentItem } from './present-bulk.ts';
+import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
+import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from './store.ts';
+import { whileSourceAnswers } from './while-source-answers.ts';
+import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema } from './wire-bulk.ts';
+
+export interface BulkDeps {
+  readonly feedGuard: FeedGuard;
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  /** Changes and reads the source's rows, where the other routes only read its statistics. */
+  readonly bulkSource: Pool;
+  readonly log: Log;
+  readonly notifyRelay: () => void;
+  /** Jobs of one account that may wait. */
+  readonly maxQueuedBulk: number;
+  /** How long a synchronous operation may call its handler, and how long one without a handler may change rows. */
+  readonly syncHandlerMs: number;
+  /** Keys that requests to handlers are signed with. */
+  readonly handlerKeys: readonly KeyObject[];
+  readonly syncApplyMs: number;
+  readonly syncPlaces: ApplyPlaces;
+  readonly share: Pick<FairShare, 'download'>;
+  readonly now: () => number;
+}
+
+/** When a client may look again after its first answer. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** How long a full queue is told to be left alone. */
+const QUEUE_RETRY_SECONDS = 30;
+
+/** Items a second that are assumed until this system has completed a job of the same operation; and what any job takes. */
+const ASSUMED_RATE = 5_000;
+const ASSUMED_HTTP_RATE = 20;
+const LEAST_SECONDS = 1;
+
+const SAMPLE_ITEMS = 10;
+
+/**
+ * Synchronous operations with a handler at once, in this process and of one account. Each holds a connection of the control store
+ * for as long as its handler takes, which the other requests must not run out of.
+ */
+const HANDLER_PLACES = { max: 8, perAccount: 2 };
+const PLACE_RETRY_SECONDS = 2;
+
+/** Items of a chunk that is made of a request's own list. */
+const CHUNK_ITEMS = 1_000;
+
+/** `POST /bulk/operations`: at once, as a job, or only counted. */
+export function bulkRoutes(deps: BulkDeps): Route[] {
+  const { pool, catalog, bulkSource, log } = deps;
+  const handlerPlaces = createPlaces(HANDLER_PLACES);
+  const placeOf = createApplyPlaces(deps.syncPlaces, catalog);
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/bulk/operations',
+      summary: 'Run an operation on many records, synchronously or as a bulk job with async: true',
+      access: 'bulk:write',
+      account: 'one',
+      creates: true,
+      body: bulkBodySchema(catalog),
+      bodyRules: bulkBodyRules,
+      maxBodyBytes: MAX_BULK_BODY_BYTES,
+      maxBodyValues: MAX_BULK_BODY_VALUES,
+      // Parameters go on to columns and handlers that may well tell 1.10 from 1.1; IDs may be wider than a double.
+      exactMembers: ['params', 'ids'],
+      answers: {
+        200: {
+          description: 'The result of each item. With dry_run: estimate of items and duration.',
+          schema: z.union([bulkDoneSchema, bulkDryRunSchema]),
+        },
+        202: {
+          description: 'The bulk job.',
+          schema: bulkAcceptedSchema,
+          headers: { Location: 'Path of the job.' },
+        },
+      },
+      handle: ({ body, accountId: named, caller, once, kept, header }) =>
+        whileSourceAnswers(async () => {
+          const accountId = oneAccount(named);
+          const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
+          const work = async (db: Queryable, sourceId: string, checked: CheckedRequest) => {
+            if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
+            const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
+              const { resource, operation } = body;
+              const by = body.filter !== undefined ? 'filter' : body.ids !== undefined ? 'ids' : 'file';
+              const details = { resource, operation, by, items };
+              return recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId, details });
+            };
+            if (body.async) {
+              deps.feedGuard.requireSlack();
+              const job = await acceptJob(db, body, checked, accountId, sourceId, deps);
+              await record('bulk.created', job.id, job.estimated);
+              return { ...job.answer, jobId: job.id };
+            }
+            const run = { accountId, sourceId, ledgerId, body, checked };
+            const results = await runSync(db, run, handlerPlaces, deps);
+            await record('bulk.run', ledgerId, results.filter(({ code }) => code !== NOT_ATTEMPTED).length);
+            const count = (status: string) => results.filter((result) => result.status === status).length;
+            return answerJson(200, {
+              resource: body.resource,
+              operation: body.operation,
+              status: 'completed',
+              processed: results.length,
+              succeeded: count('succeeded'),
+              failed: count('failed'),
+              skipped: count('skipped'),
+              total: results.length,
+              results: results.map(presentItem),
+            });
+          };
+          const answerFirst = async () => {
+            const leave = await placeOf(body, accountId);
+            try {
+              // Ahead of the transaction, so that none is open while the source looks at the request.
+              const sourceId = await sourceIdOf(pool, accountId);
+              const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
+              return await once((db) => work(db, sourceId, checked));
+            } finally {
+              leave();
+            }
+          };
+          const answer = (await kept()) ?? (await answerFirst());
+          if (answer.status === 202) deps.notifyRelay();
+          else if (!body.dry_run) {
+            await forgetRun(bulkSource, ledgerId).catch((error: unknown) => {
+              log.warn('bulk.run_not_forgotten', { ledgerId, error });
+            });
+          }
+          return answer;
+        }),
+    }),
+  ];
+}
+
+async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDeps): Promise<ItemResult[]> {
+  const { pool, bulkSource: source, syncHandlerMs, syncApplyMs } = deps;
+  if (run.checked.operation.kind !== 'http') {
+    return runNow(db, { pool, source, limitMs: syncApplyMs }, run, deps.now());
+  }
+  const leave = places.take(run.accountId);
+  if (leave === undefined) {
+    throw new AppError(
+      'too_many',
+      'Too many synchronous operations wait for their handlers. Try again in a moment, or use async: true.',
+      { retryAfterSeconds: PLACE_RETRY_SECONDS },
+    );
+  }
+  try {
+    return await askNow(
+      db,
+      { pool, source, limitMs: syncHandlerMs, signingKeys: deps.handlerKeys },
+      run,
+      deps.now(),
+    );
+  } finally {
+    leave();
+  }
+}
+
+async function acceptJob(
+  db: Queryable,
+  body: BulkBody,
+  checked: CheckedRequest,
+  accountId: string,
+  sourceId: string,
+  deps: BulkDeps,
+): Promise<{ id: string; estimated: number; answer: TextAnswer }> {
+  const file = await fileOf(db, body, accountId);
+  await requireRoom(db, accountId, deps.maxQueuedBulk);
+  const { table, operation } = checked;
+  const items =
+    body.ids === undefined ? undefined : markDuplicates(body.ids.map((id) => readItemId(id, table.key)));
+  const estimated = items?.length ?? (await countOf(file, checked, sourceId, deps));
+  const request: BulkRequest = {
+    resource: body.resource,
+    operation: body.operation,
+    params: body.params,
+    filter: body.filter ?? null,
+    semantics: body.semantics,
+    maxFailures: body.max_failures ?? null,
+  };
+  const id = newId('blk', deps.now());
+  await insertBulkJob(db, {
+    id,
+    accountId,
+    request,
+    fileId: file?.id ?? null,
+    estimated,
+    items,
+    chunkItems: chunkItemsOf(
+      { isHttp: operation.kind === 'http', maxFailures: request.maxFailures },
+      CHUNK_ITEMS,
+    ),
+  });
+  const answer = answerJson(
+    202,
+    {
+      job_id: id,
+      status: 'pending',
+      estimated_items: estimated,
+      estimated_duration_seconds: await durationOf(db, body, checked, estimated),
+    },
+    { location: `/bulk/operations/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) },
+  );
+  return { id, estimated, answer };
+}
+
+async function answerDryRun(
+  db: Queryable,
+  body: BulkBody,
+  checked: CheckedRequest,
+  accountId: string,
+  sourceId: string,
+  deps: BulkDeps,
+): Promise<TextAnswer> {
+  const { table, filter } = checked;
+  const file = await fileOf(db, body, accountId);
+  const listed = body.ids?.map((id) => readItemId(id, table.key)) ?? [];
+  const keys =
+    filter === undefined
+      ? listed.flatMap((item) => ('key' in item ? [item.key] : [])).slice(0, SAMPLE_ITEMS)
+      : await firstItems(deps.bulkSource, table, filter, sourceId, SAMPLE_ITEMS);
+  const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
+  return answerJson(200, {
+    dry_run: true,
+    resource: body.resource,
+    operation: body.operation,
+    estimated_items: estimated,
+    estimated_duration_seconds: await durationOf(db, body, checked, estimated),
+    sample: showSample(keys),
+  });
+}
+
+async function countOf(
+  file: BulkFileRow | undefined,
+  { table, filter }: CheckedRequest,
+  sourceId: string,
+  { bulkSource }: BulkDeps,
+): Promise<number> {
+  if (filter === undefined) return Number(file?.items ?? 0);
+  return estimateItems(bulkSource, table, filter, sourceId);
+}
+
+async function durationOf(
+  db: Queryable,
+  { resource, operation: name }: BulkBody,
+  { operation }: CheckedRequest,
+  items: number,
+): Promise<number> {
+  const assumed = operation.kind === 'http' ? ASSUMED_HTTP_RATE : ASSUMED_RATE;
+  const rate = (await recentBulkRate(db, resource, name)) ?? assumed;
+  return Math.ceil(LEAST_SECONDS + items / rate);
+}
+
+/** @throws AppError `not_found`, also for another account's file */
+async function fileOf(
+  db: Queryable,
+  { file_id: id }: BulkBody,
+  accountId: string,
+): Promise<BulkFileRow | undefined> {
+  if (id === undefined) return undefined;
+  const file = await findBulkFile(db, accountId, id);
+  if (file === undefined) throw new AppError('not_found', `There is no file ${id}, or the file has expired.`);
+  return file;
+}
+
+/** @throws AppError `too_many`, naming the jobs in the way */
+async function requireRoom(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
+  const { active, queuedCount } = await lockActiveBulkJobs(db, accountId);
+  if (queuedCount < maxQueued) return;
+  throw new AppError(
+    'too_many',
+    `The account already has ${maxQueued} waiting bulk jobs. Cancel one or try again later.`,
+    { retryAfterSeconds: QUEUE_RETRY_SECONDS, extra: { active_jobs: active } },
+  );
+}

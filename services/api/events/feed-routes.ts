@@ -1,0 +1,51 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { readFeedStanding } from '../admin/feed-standing.ts';
+import { answerJson } from '../http/answer.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+
+export interface FeedDeps {
+  readonly pool: Pool;
+}
+
+const why = z.string().meta({ description: 'The data.reason of feed.stalled or feed.reset.' });
+
+const feedSchema = z.strictObject({
+  stalled: z
+    .strictObject({ reason: why, since: z.string() })
+    .nullable()
+    .meta({ description: 'Set while the feed delivers no changes of any resource, else null.' }),
+  set_aside: z.array(z.strictObject({ resource: z.string(), reason: why, since: z.string() })).meta({
+    description: 'Resources whose changes are not delivered. A feed.reset announces the end.',
+  }),
+});
+
+/**
+ * For customers who pull: without an endpoint nothing else says that silence means nothing. The same for every account, as a resource
+ * is a table of all of them: any may have changed in it, and each is told its `feed.reset`. Why stays a word of a closed list; what
+ * the operator reads (tables, errors) never leaves.
+ */
+export function feedRoutes({ pool }: FeedDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/feed',
+      summary: 'Show whether the feed delivers changes',
+      access: 'events:read',
+      account: 'none',
+      answers: { 200: { description: 'Status of the feed.', schema: feedSchema } },
+      async handle() {
+        const { setAside, stall } = await readFeedStanding(pool);
+        const shown: z.input<typeof feedSchema> = {
+          stalled: stall === undefined ? null : { reason: stall.reason, since: stall.since.toISOString() },
+          set_aside: setAside.map(({ resource, reason, since_at: since }) => ({
+            resource,
+            reason,
+            since: since.toISOString(),
+          })),
+        };
+        return answerJson(200, shown);
+      },
+    }),
+  ];
+}

@@ -1,0 +1,208 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import {
+  comparePositions,
+  FEED_LIMIT,
+  FEED_START,
+  formatPosition,
+  type Position,
+  parseEventId,
+  parsePosition,
+} from '../../../shared/domain/position.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { findEventPayload, readEvents } from '../admin/feed-store.ts';
+import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../exports/feed-start.ts';
+import { findExport } from '../exports/store.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJsonText } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { invalid } from '../http/validate.ts';
+import { eventSchema, listOf } from '../wire.ts';
+
+export interface EventDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly now: () => number;
+}
+
+const MAX_LIMIT = 1_000;
+
+/**
+ * How long a request goes on past events that its reader does not get, being of other resources or in its export, in search of one
+ * that it does. Many readers take an empty page for the end; after this one is given all the same, with `has_more`.
+ */
+const SEARCH_MS = 2_000;
+
+/** What a cursor of the feed says: where it stands, when it was given, and the export it goes on from until the seal. */
+interface FeedPlace {
+  readonly position: string;
+  readonly givenAtMs: number;
+  readonly exportId?: string;
+}
+
+interface ReadFrom {
+  readonly after: Position;
+  readonly handOff: HandOff | undefined;
+}
+
+interface EventsQuery {
+  readonly after?: string | undefined;
+  readonly after_export?: string | undefined;
+}
+
+/** The feed, pulled: the same events in the same order with the same hand-off as by webhook. */
+export function eventRoutes(deps: EventDeps): Route[] {
+  const { pool, catalog } = deps;
+  const names = catalog.resources.map(({ name }) => name);
+  const noteRead = createReadNotes(deps);
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/events',
+      summary: 'Read the feed after a cursor, an event, a position or an export',
+      access: 'events:read',
+      account: 'one',
+      query: z.strictObject({
+        after: z
+          .string()
+          .min(1)
+          .max(2_000)
+          .optional()
+          .meta({ description: 'next_cursor, an event ID or a position.' }),
+        after_export: z
+          .string()
+          .min(1)
+          .max(100)
+          .optional()
+          .meta({ description: 'Start exactly where this export’s snapshot ends.' }),
+        resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }).optional(),
+        limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
+      }),
+      answers: {
+        200: {
+          description:
+            'Events, oldest first. A page may be empty while has_more is true. next_cursor is always set: use it to read later events.',
+          schema: listOf(eventSchema),
+        },
+      },
+      async handle({ query, accountId, caller }) {
+        const account = oneAccount(accountId);
+        const { after, handOff } = await readFrom(account, query, deps);
+        await noteRead(account, caller);
+        const { resource, limit } = query;
+        const wanted = { accountId: account, resource, handOff, limit };
+        const searchedUntilMs = performance.now() + SEARCH_MS;
+        let page = await readEvents(pool, { ...wanted, after });
+        while (page.payloads.length === 0 && page.hasMore && performance.now() < searchedUntilMs) {
+          page = await readEvents(pool, { ...wanted, after: page.lookedUpTo });
+        }
+        const isPastSeal = handOff === undefined || page.lookedUpTo.commitLsn > handOff.untilLsn;
+        const place: FeedPlace = {
+          position: formatPosition(page.lookedUpTo),
+          givenAtMs: deps.now(),
+          ...(isPastSeal ? {} : { exportId: handOff.exportId }),
+        };
+        const cursor = writeCursor(deps.cursorSigner, feedOf(account), place);
+        // Payloads are the texts that webhooks sign; parsing and printing them would change their numbers.
+        return answerJsonText(
+          200,
+          `{"data":[${page.payloads.join(',')}],"has_more":${page.hasMore},"next_cursor":${JSON.stringify(cursor)}}`,
+        );
+      },
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/events/{id}',
+      summary: 'Show an event',
+      access: 'events:read',
+      account: 'one',
+      answers: { 200: { description: 'The event.', schema: eventSchema } },
+      async handle({ param, accountId, caller }) {
+        await noteRead(oneAccount(accountId), caller);
+        const position = parseEventId(param('id'));
+        const payload = position && (await findEventPayload(pool, oneAccount(accountId), position));
+        if (payload === undefined) throw new AppError('not_found', `There is no event ${param('id')}.`);
+        return answerJsonText(200, payload);
+      },
+    }),
+  ];
+}
+
+/** Readers of the feed ask every second: the audit log has one entry a key and hour of each process. */
+const NOTE_EVERY_MS = 3_600_000;
+const MAX_NOTED_KEYS = 10_000;
+
+function createReadNotes({ pool, now }: EventDeps): (accountId: string, caller: Caller) => Promise<void> {
+  const notedAtMs = new Map<string, number>();
+  return async (accountId, caller) => {
+    const actor = actorOf(caller);
+    const reader = `${accountId} ${actor}`;
+    if (now() - (notedAtMs.get(reader) ?? Number.NEGATIVE_INFINITY) < NOTE_EVERY_MS) return;
+    await recordAudit(pool, { accountId, actor, action: 'events.read', subjectId: accountId });
+    if (notedAtMs.size >= MAX_NOTED_KEYS) notedAtMs.clear();
+    notedAtMs.set(reader, now());
+  };
+}
+
+/** A cursor is a place in the account's feed, whatever filter it is read with. */
+function feedOf(accountId: string): string {
+  return `events:${accountId}`;
+}
+
+async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps): Promise<ReadFrom> {
+  const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+  if (query.after?.includes('.') === true)
+    return readFromCursor(accountId, query.after, query, retention, deps);
+  const after =
+    query.after === undefined ? undefined : (parseEventId(query.after) ?? parsePosition(query.after));
+  // Told beside the feed, it stands nowhere in it: read from there, nothing would ever come.
+  const isOutside = after !== undefined && comparePositions(after, FEED_LIMIT) >= 0;
+  if (isOutside || (query.after !== undefined && after === undefined)) {
+    throw invalid([
+      { pointer: 'after', detail: 'must be a next_cursor, or the ID or position of an event of the feed' },
+    ]);
+  }
+  if (query.after_export !== undefined) {
+    const start = await startAfterExport(deps.pool, accountId, query.after_export, 'after_export', retention);
+    // What is before the export's start is in the export.
+    const isLater = after !== undefined && comparePositions(after, start.cursor) > 0;
+    return isLater ? { after, handOff: start.handOff } : { after: start.cursor, handOff: start.handOff };
+  }
+  if (after !== undefined && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
+  return { after: after ?? FEED_START, handOff: undefined };
+}
+
+async function readFromCursor(
+  accountId: string,
+  cursor: string,
+  { after_export: exportId }: EventsQuery,
+  retention: Retention,
+  deps: EventDeps,
+): Promise<ReadFrom> {
+  const place = readCursor<FeedPlace>(deps.cursorSigner, feedOf(accountId), cursor, 'after');
+  const after = parsePosition(place.position) ?? FEED_START;
+  // Up to the moment it was given nothing was missed, however long ago the last event was.
+  const isRecent = place.givenAtMs > retention.nowMs - (retention.eventRetentionDays - 1) * 86_400_000;
+  if (!isRecent && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
+  if (place.exportId !== undefined && exportId !== undefined && place.exportId !== exportId) {
+    throw invalid([{ pointer: 'after_export', detail: 'is not the export of this cursor' }]);
+  }
+  // A cursor past the seal has left its export behind; naming it again along with the cursor changes nothing.
+  const job =
+    place.exportId === undefined ? undefined : await findExport(deps.pool, accountId, place.exportId);
+  return { after, handOff: job && handOffOf(job) };
+}
+
+function eventsGone(): AppError {
+  return new AppError(
+    'gone',
+    'The events after this position are no longer retained. Create a new export and continue from it.',
+  );
+}

@@ -1,0 +1,68 @@
+import type { Pool } from 'pg';
+import { eachAlone } from '../../../shared/runtime/each-alone.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { exportFolder } from '../../../shared/storage/export-paths.ts';
+import { sweepAudit } from '../http/audit-log.ts';
+import { expireOverdue, findUnremoved, noteRemoved, tellExpiring } from './export-retention.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+const ROUND_MS = 60_000;
+
+/** Exports taken at once; the next round follows without a pause while there are so many. */
+const BATCH = 100;
+
+/** More than a year, so that a yearly audit finds the whole year before it. */
+const AUDIT_KEPT_DAYS = 400;
+const AUDIT_BATCH = 5_000;
+
+export interface ExportKeeperDeps {
+  readonly pool: Pool;
+  readonly storage: { deleteFolder(folder: string): Promise<void> };
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/**
+ * One round of retention: tells of files that go soon, ends exports whose time is over, and removes what expired
+ * exports have in storage. First the status, then the files, then the note that they are gone, so that no link leads to a
+ * missing file and a crash between any two is made up for by the next round. Several may do so at once.
+ *
+ * @returns whether there is more to do at once
+ */
+export async function keepExports({ pool, storage, now, log }: ExportKeeperDeps): Promise<boolean> {
+  const at = new Date(now());
+  const told = await tellExpiring(pool, at, BATCH);
+  const expired = await expireOverdue(pool, at, BATCH);
+  const unremoved = await findUnremoved(pool, BATCH);
+  const removed = await eachAlone(
+    unremoved,
+    async (id) => {
+      await storage.deleteFolder(exportFolder(id));
+      await noteRemoved(pool, id, at);
+    },
+    (exportId, error) => log.warn('export.not_removed', { exportId, error }),
+  );
+  const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
+  if (told + expired + removed > 0) {
+    log.info('exports.tended', { told, expired, removed });
+  }
+  return Math.max(told, expired, removed) === BATCH || audit === AUDIT_BATCH;
+}
+
+export function createExportKeeper(deps: ExportKeeperDeps): Worker {
+  return {
+    name: 'export-keeper',
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          while (!signal.aborted && (await keepExports(deps)));
+        } catch (error) {
+          deps.log.warn('exports.not_tended', { error });
+        }
+        await sleep(ROUND_MS, signal);
+      }
+    },
+  };
+}

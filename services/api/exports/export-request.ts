@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import {
+  EXPORT_COMPRESSIONS,
+  EXPORT_FORMATS,
+  type ExportDateRange,
+  type ExportRequest,
+  MAX_ROWS_PER_SECOND,
+  MIN_ROWS_PER_SECOND,
+} from '../../../shared/domain/export-request.ts';
+import type { FieldError } from '../../../shared/runtime/errors.ts';
+import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
+import { invalid } from '../http/validate.ts';
+
+function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  return z.enum(values, { error: `must be ${values.join(' or ')}` });
+}
+
+const dateRangeSchema = z
+  .strictObject({
+    from: instantSchema.meta({ description: 'Inclusive.' }),
+    to: instantSchema.optional().meta({ description: 'Exclusive. Default: the time of the request.' }),
+    field: z
+      .string()
+      .min(1)
+      .max(63)
+      .optional()
+      .meta({ description: 'A timestamp column. Default: the range column of the resource in the catalog.' }),
+  })
+  .refine(({ from, to }) => to === undefined || (parseInstant(from) ?? 0n) <= (parseInstant(to) ?? 0n), {
+    path: ['from'],
+    error: 'must not be after to',
+  });
+
+/** The body of `POST /exports`, for the resources of this catalog. */
+export function exportBodySchema(catalog: Catalog) {
+  const names = catalog.resources.map(({ name }) => name);
+  const resource = z.enum(names, { error: `must be a resource: ${names.join(', ')}` });
+  return z.strictObject({
+    resource: resource.optional(),
+    resources: z.array(resource).min(1).max(names.length).optional(),
+    format: oneOf(EXPORT_FORMATS).default('jsonl'),
+    compression: oneOf(EXPORT_COMPRESSIONS).default('none').meta({
+      description:
+        'Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.',
+    }),
+    archive: oneOf(['zip'])
+      .nullable()
+      .default(null)
+      .meta({ description: 'Packs all files and their manifest into one archive.' }),
+    csv_safe: z.boolean().default(false).meta({
+      description:
+        'For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.',
+    }),
+    date_range: dateRangeSchema.optional(),
+    include_deleted: z.boolean().default(false),
+    include_related: z.boolean().default(false),
+    fields: z
+      .array(z.string().min(1).max(63))
+      .min(1)
+      .max(1_600)
+      .optional()
+      .meta({ description: 'Columns of the file besides the key columns. For an export of one resource.' }),
+    changes_since: z.string().min(1).max(100).optional().meta({
+      description:
+        'ID of an earlier export. The files hold the records changed or deleted since its snapshot.',
+    }),
+    as_of: instantSchema.optional().meta({
+      description:
+        'A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.',
+    }),
+    max_rows_per_second: z
+      .int()
+      .min(MIN_ROWS_PER_SECOND)
+      .max(MAX_ROWS_PER_SECOND)
+      .nullable()
+      .default(null)
+      .meta({
+        description:
+          'Limits the read rate on the source database. A slower export holds its snapshot longer.',
+      }),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Estimates rows and duration. Creates no export.' }),
+  });
+}
+
+export type ExportBody = z.output<ReturnType<typeof exportBodySchema>>;
+
+/** What the schema of one field can't say. */
+export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldError[] {
+  return [...resourceRules(body), ...formatRules(body)];
+}
+
+function resourceRules(body: Readonly<Record<string, unknown>>): FieldError[] {
+  if (body.resource === undefined && body.resources === undefined) {
+    return [{ pointer: '/resource', detail: 'give one resource, or several in resources' }];
+  }
+  if (body.resource !== undefined && body.resources !== undefined) {
+    return [{ pointer: '/resources', detail: 'give resource or resources, not both' }];
+  }
+  return [];
+}
+
+function formatRules({
+  format,
+  compression,
+  csv_safe: isSafe,
+}: Readonly<Record<string, unknown>>): FieldError[] {
+  const errors: FieldError[] = [];
+  if (format === 'parquet' && (compression === 'gzip' || compression === 'zstd')) {
+    errors.push({ pointer: '/compression', detail: 'must be none for parquet, which compresses internally' });
+  }
+  if (isSafe === true && format !== 'csv') {
+    errors.push({ pointer: '/csv_safe', detail: 'is for the format csv only' });
+  }
+  return errors;
+}
+
+/**
+ * Fixes what was relative or left to a default, so that the job says exactly what it does.
+ *
+ * @throws AppError `invalid` when a resource has no column for the date range
+ */
+export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number): ExportRequest {
+  const names = [...new Set(body.resources ?? (body.resource === undefined ? [] : [body.resource]))];
+  const resources = names.flatMap((name) => findResource(catalog, name) ?? []);
+  return {
+    resources: names,
+    format: body.format,
+    compression: body.compression,
+    archive: body.archive,
+    csv_safe: body.csv_safe,
+    include_deleted: body.include_deleted,
+    include_related: body.include_related,
+    date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
+    fields: body.fields ?? null,
+    changes_since: body.changes_since ?? null,
+    as_of: body.as_of === undefined ? null : formatInstant(parseInstant(body.as_of) ?? 0n),
+    max_rows_per_second: body.max_rows_per_second,
+  };
+}
+
+/** All resources of an export: those asked for, and with `include_related` what they refer to over any number of steps. */
+export function resourcesOf(request: ExportRequest, catalog: Catalog): string[] {
+  const all = new Set(request.resources);
+  if (!request.include_related) return [...all];
+  // A set that grows while it is walked is walked to its end.
+  for (const name of all) {
+    for (const related of findResource(catalog, name)?.related ?? []) all.add(related);
+  }
+  return [...all];
+}
+
+function resolveRange(
+  { from, to, field }: NonNullable<ExportBody['date_range']>,
+  resources: readonly Resource[],
+  nowMs: number,
+): ExportDateRange {
+  const without = resources.filter(({ range }) => field === undefined && range === undefined);
+  if (without.length > 0) {
+    const names = without.map(({ name }) => name).join(', ');
+    throw invalid([
+      {
+        pointer: '/date_range',
+        detail: `${names} has no range column in the catalog; give a column in field`,
+      },
+    ]);
+  }
+  const columns = new Set(resources.map(({ range }) => field ?? range));
+  const [column] = columns;
+  const utc = (text: string) => formatInstant(parseInstant(text) ?? 0n);
+  return {
+    from: utc(from),
+    to: utc(to ?? new Date(nowMs).toISOString()),
+    field: columns.size === 1 ? (column ?? null) : null,
+  };
+}

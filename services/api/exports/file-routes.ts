@@ -1,0 +1,234 @@
+import type { Readable } from 'node:stream';
+import type { Pool } from 'pg';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import type { Presigner } from '../../../shared/storage/presign.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import { type Answer, redirectTo } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf } from '../http/caller.ts';
+import { planDownload } from '../http/download.ts';
+import type { FairShare } from '../http/fair-share.ts';
+import { RangeNotSatisfiableError } from '../http/problem.ts';
+import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
+import { type LinkDeps, MANIFEST, presignExportFile } from '../present.ts';
+import { createExportOwners, type ExportOwners } from './export-owners.ts';
+import { noExport } from './routes.ts';
+import { type ExportRow, findExport } from './store.ts';
+
+export interface ExportFileDeps extends LinkDeps {
+  readonly pool: Pool;
+  readonly storage: Pick<Storage, 'openRead' | 'stat'>;
+  /** Judges the links that lead here rather than to the storage itself. */
+  readonly presigner: Pick<Presigner, 'verify'>;
+  readonly share: Pick<FairShare, 'enter' | 'run' | 'download'>;
+}
+
+/** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
+interface ServedFile {
+  readonly name: string;
+  readonly path: string;
+  readonly etag: string;
+  readonly digest: string | undefined;
+}
+
+const BINARY = { contentType: 'application/octet-stream' };
+
+/** Downloads: by key through a stable link, and without one through a presigned URL. */
+export function exportFileRoutes(deps: ExportFileDeps): Route[] {
+  const ownerOf = createExportOwners(deps.pool);
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/exports/{id}/files/{name}',
+      summary: 'Download a file by a redirect to a new presigned URL',
+      access: 'exports:read',
+      account: 'any',
+      answers: { 302: { description: 'Redirect to the file.', headers: { Location: 'A presigned URL.' } } },
+      async handle({ param, accountId, caller }) {
+        const row = await findExport(deps.pool, accountId, param('id'));
+        if (row === undefined) throw noExport(param('id'));
+        const file = servedFile(row, param('name'), deps.now());
+        await recordAudit(deps.pool, {
+          accountId: row.account_id,
+          actor: actorOf(caller),
+          action: 'export.link_given',
+          subjectId: row.id,
+          details: { file: file.name },
+        });
+        return redirectTo((await presignExportFile(row, file.name, deps)).url);
+      },
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/files/exports/{id}/{name}',
+      summary: 'Download a file by its presigned URL',
+      access: 'public',
+      account: 'none',
+      // Anything wrong with the query is an altered link, which is for the signature to say.
+      readsQuery: true,
+      answers: {
+        200: { description: 'The file.', ...BINARY },
+        206: { description: 'The requested range.', ...BINARY },
+        304: { description: 'The client already has this file.' },
+      },
+      handle: (request) => download(request, ownerOf, deps),
+    }),
+  ];
+}
+
+/** A link needs no key, and is charged to its export's account all the same. */
+async function download(request: ApiRequest, ownerOf: ExportOwners, deps: ExportFileDeps): Promise<Answer> {
+  const verdict = deps.presigner.verify(
+    request.path.slice('/files/'.length),
+    request.querystring,
+    deps.now(),
+  );
+  if (verdict === 'expired')
+    throw new AppError('forbidden', 'The link has expired. Request the export again for a new link.');
+  if (verdict === 'altered') throw new AppError('forbidden', 'The link is not valid or was altered.');
+  const owner = await ownerOf(request.param('id'));
+  if (owner === undefined) throw noExport(request.param('id'));
+  const sharer = owner.accountId ?? undefined;
+  const leave = await deps.share.enter(sharer);
+  try {
+    const end = await deps.share.run(sharer);
+    try {
+      return await answerDownload(request, sharer, deps);
+    } finally {
+      end();
+    }
+  } finally {
+    leave();
+  }
+}
+
+async function answerDownload(
+  request: ApiRequest,
+  sharer: string | undefined,
+  deps: ExportFileDeps,
+): Promise<Answer> {
+  const row = await findExport(deps.pool, null, request.param('id'));
+  if (row === undefined) throw noExport(request.param('id'));
+  const file = servedFile(row, request.param('name'), deps.now());
+  const stored = await deps.storage.stat(file.path);
+  if (stored === undefined) return missing(row, deps);
+  return send(request, sharer, file, stored.bytes, row, deps);
+}
+
+async function send(
+  request: ApiRequest,
+  sharer: string | undefined,
+  file: ServedFile,
+  bytes: number,
+  row: ExportRow,
+  deps: ExportFileDeps,
+): Promise<Answer> {
+  const conditions = {
+    range: request.method === 'GET' ? request.header('range') : undefined,
+    ifRange: request.header('if-range'),
+    ifMatch: request.header('if-match'),
+    ifNoneMatch: request.header('if-none-match'),
+  };
+  const plan = planDownload(conditions, file.etag, bytes);
+  const headers = {
+    etag: file.etag,
+    'accept-ranges': 'bytes',
+    'cache-control': 'private, max-age=0, must-revalidate',
+    'x-content-type-options': 'nosniff',
+    'content-type': contentTypeOf(file.name),
+    'content-disposition': `attachment; filename="${file.name}"`,
+    ...(file.digest === undefined ? {} : { 'repr-digest': `sha-256=:${file.digest}:` }),
+  };
+  switch (plan.kind) {
+    case 'precondition_failed':
+      throw new AppError('precondition_failed', 'The file does not match If-Match.');
+    case 'not_satisfiable':
+      throw new RangeNotSatisfiableError(bytes);
+    case 'not_modified':
+      return { status: 304, headers, body: undefined };
+    case 'part': {
+      const range = { start: plan.start, end: plan.end };
+      const part = {
+        ...headers,
+        'content-length': String(plan.end - plan.start + 1),
+        'content-range': `bytes ${plan.start}-${plan.end}/${bytes}`,
+      };
+      return { status: 206, headers: part, body: await open(request, sharer, file, range, row, deps) };
+    }
+    case 'whole': {
+      const body =
+        request.method === 'HEAD' ? undefined : await open(request, sharer, file, undefined, row, deps);
+      return { status: 200, headers: { ...headers, 'content-length': String(bytes) }, body };
+    }
+  }
+}
+
+/** Before the first byte: what leaves is on record, though a client may leave before the end. */
+async function recordDownload(
+  { header }: ApiRequest,
+  { name }: ServedFile,
+  row: ExportRow,
+  { pool }: ExportFileDeps,
+): Promise<void> {
+  const range = header('range');
+  await recordAudit(pool, {
+    accountId: row.account_id,
+    actor: 'link',
+    action: 'export.downloaded',
+    subjectId: row.id,
+    details: { file: name, ...(range === undefined ? {} : { range: range.slice(0, 100) }) },
+  });
+}
+
+async function open(
+  request: ApiRequest,
+  sharer: string | undefined,
+  file: ServedFile,
+  range: { start: number; end: number } | undefined,
+  row: ExportRow,
+  deps: ExportFileDeps,
+): Promise<Readable> {
+  const leave = deps.share.download(sharer);
+  try {
+    await recordDownload(request, file, row, deps);
+    const body = await deps.storage.openRead(file.path, range);
+    body.once('close', leave);
+    return body;
+  } catch (error) {
+    leave();
+    if (error instanceof StorageNotFoundError) return missing(row, deps);
+    throw error;
+  }
+}
+
+/** The file may have been deleted since its export was looked up; that is told apart from a file that was lost. */
+async function missing(row: ExportRow, deps: ExportFileDeps): Promise<never> {
+  const now = await findExport(deps.pool, null, row.id);
+  if (now?.status === 'completed')
+    throw new Error(`files of the completed export ${row.id} are not in storage`);
+  throw gone();
+}
+
+/** @throws AppError `gone` after its retention, `conflict` before it is completed, `not_found` for a name it does not have */
+function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
+  const isPastRetention = row.expires_at !== null && row.expires_at.getTime() <= nowMs;
+  if (row.status === 'expired' || (row.status === 'completed' && isPastRetention)) throw gone();
+  if (row.status !== 'completed') {
+    throw new AppError('conflict', `The export is ${row.status}. It has files once it is completed.`, {
+      extra: { export_status: row.status },
+    });
+  }
+  if (name === MANIFEST) {
+    return { name, path: `exports/${row.id}/${MANIFEST}`, etag: `"${row.id}-manifest"`, digest: undefined };
+  }
+  const file = row.files?.find((candidate) => candidate.name === name);
+  if (file === undefined) throw new AppError('not_found', `The export has no file ${name}.`);
+  const digest = Buffer.from(file.sha256, 'hex').toString('base64');
+  return { name, path: file.path, etag: `"${file.sha256}"`, digest };
+}
+
+function gone(): AppError {
+  return new AppError('gone', 'The files of this export were removed. Create a new export.');
+}

@@ -1,0 +1,249 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import type { SourceFacts } from '../admin/source-facts.ts';
+import { sourceIdOf } from '../admin/source-id-of.ts';
+import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf } from '../http/caller.ts';
+import type { FeedGuard } from '../http/feed-guard.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { type LinkDeps, presentExport } from '../present.ts';
+import { estimateSchema, exportSchema, listOf } from '../wire.ts';
+import { requireDeltaBase } from './delta-base.ts';
+import { estimateChanges } from './estimate-changes.ts';
+import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './export-request.ts';
+import { requirePastMoment } from './require-past-moment.ts';
+import {
+  cancelExport,
+  type ExportRow,
+  expireExport,
+  findExport,
+  insertExport,
+  listExports,
+  lockActiveExports,
+  recentExportRate,
+} from './store.ts';
+
+export interface ExportDeps extends LinkDeps {
+  readonly feedGuard: FeedGuard;
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly source: SourceFacts;
+  readonly storage: { deleteFolder(folder: string): Promise<void> };
+  /** Rung after a commit that left something in the outbox. */
+  readonly notifyRelay: () => void;
+  /** Exports of one account that may wait. */
+  readonly maxQueuedExports: number;
+  readonly eventRetentionDays: number;
+}
+
+/** When a client may look again after its first answer. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** How long a full queue is told to be left alone. */
+const QUEUE_RETRY_SECONDS = 30;
+
+/** Rows a second, assumed until this system has completed an export of its own; and the time any export takes. */
+const ASSUMED_RATE = 20_000;
+const LEAST_SECONDS = 2;
+
+export function noExport(id: string): AppError {
+  return new AppError('not_found', `There is no export ${id}.`);
+}
+
+export function exportRoutes(deps: ExportDeps): Route[] {
+  const { pool, catalog, cursorSigner, source } = deps;
+  const read = { access: 'exports:read', account: 'any' } as const;
+  const write = { access: 'exports:write', account: 'any' } as const;
+  const requireExport = async (accountId: string | null, id: string): Promise<ExportRow> => {
+    const row = await findExport(pool, accountId, id);
+    if (row === undefined) throw noExport(id);
+    return row;
+  };
+
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/exports',
+      summary: 'Start an export, or estimate it with dry_run',
+      access: 'exports:write',
+      account: 'one_or_all',
+      creates: true,
+      body: exportBodySchema(catalog),
+      bodyRules: exportBodyRules,
+      answers: {
+        202: {
+          description: 'The new export, pending.',
+          schema: exportSchema,
+          headers: { Location: 'Path of the export.' },
+        },
+        200: { description: 'With dry_run: estimate of rows and duration.', schema: estimateSchema },
+      },
+      async handle({ body, accountId, caller, once }) {
+        const answer = await once(async (db) => {
+          const asked = resolveExport(body, catalog, deps.now());
+          const resources = resourcesOf(asked, catalog);
+          const fields = asked.fields === null ? null : await source.resolveFields(resources, asked.fields);
+          const request = { ...asked, fields };
+          if (request.date_range?.field != null) {
+            await source.requireRangeColumn(request.resources, request.date_range.field);
+          }
+          if (request.changes_since !== null) {
+            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+            const wanted = { request, resources };
+            await requireDeltaBase(db, accountId, request.changes_since, wanted, retention);
+            await source.requireFindableKeys(resources, '/changes_since');
+          }
+          if (request.as_of !== null) {
+            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+            await requirePastMoment(db, accountId, request, retention);
+            await source.requireFindableKeys(resources, '/as_of');
+            await source.requireOldRows(resources);
+          }
+          const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
+          const estimate =
+            request.changes_since === null
+              ? await source.estimate(request, resources, sourceId)
+              : await estimateChanges(db, request.changes_since, resources);
+          if (body.dry_run) return answerEstimate(db, resources, estimate);
+          deps.feedGuard.requireSlack();
+          await requireRoom(db, accountId, deps.maxQueuedExports);
+          const id = newId('exp');
+          await insertExport(db, {
+            id,
+            accountId,
+            request,
+            resources,
+            rowsEstimated: estimate?.rows ?? null,
+          });
+          const details = { resources, format: request.format };
+          const actor = actorOf(caller);
+          await recordAudit(db, { accountId, actor, action: 'export.created', subjectId: id, details });
+          const row = await findExport(db, accountId, id);
+          if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
+          return { ...answerJson(202, await presentExport(row, deps), started(id)), jobId: id };
+        });
+        deps.notifyRelay();
+        return answer;
+      },
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/exports',
+      summary: 'List exports',
+      query: z.strictObject({ ...PAGE_QUERY, status: exportSchema.shape.status.optional() }),
+      answers: { 200: { description: 'Exports, newest first.', schema: listOf(exportSchema) } },
+      handle: ({ query, accountId }) =>
+        answerPage(
+          cursorSigner,
+          `exports:${accountId ?? '*'}:${query.status ?? ''}`,
+          query,
+          (after, limit) => listExports(pool, accountId, query.status, after, limit),
+          (row) => presentExport(row, deps),
+        ),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/exports/{id}',
+      summary: 'Show an export',
+      answers: { 200: { description: 'The export.', schema: exportSchema } },
+      handle: async ({ param, accountId }) =>
+        answerJson(200, await presentExport(await requireExport(accountId, param('id')), deps)),
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/exports/{id}/cancel',
+      summary: 'Cancel an export; safe to repeat',
+      answers: { 202: { description: 'The export: cancelled or cancelling.', schema: exportSchema } },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        const status = await cancelExport(pool, accountId, id);
+        if (status === undefined) throw noExport(id);
+        if (status !== 'cancelled' && status !== 'cancelling') {
+          throw new AppError('conflict', `The export is ${status} and can no longer be cancelled.`, {
+            extra: { export_status: status },
+          });
+        }
+        deps.notifyRelay();
+        const row = await requireExport(accountId, id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'export.cancelled',
+          subjectId: id,
+        });
+        return answerJson(202, await presentExport(row, deps), started(id));
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'DELETE',
+      path: '/exports/{id}',
+      summary: "Delete an export's files immediately; safe to repeat",
+      answers: { 204: { description: 'The files are deleted. The export is expired.' } },
+      async handle({ param, accountId, caller }) {
+        const row = await requireExport(accountId, param('id'));
+        if (['pending', 'running', 'cancelling'].includes(row.status)) {
+          throw new AppError('conflict', `The export is ${row.status}. Cancel it first.`, {
+            extra: { export_status: row.status },
+          });
+        }
+        // No link leads to the files from here on; after a crash before they are deleted the keeper finds them.
+        await expireExport(pool, row.id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'export.deleted',
+          subjectId: row.id,
+        });
+        await deps.storage.deleteFolder(`exports/${row.id}`);
+        return answerNothing();
+      },
+    }),
+  ];
+}
+
+function started(id: string): Record<string, string> {
+  return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
+}
+
+async function answerEstimate(
+  db: Queryable,
+  resources: readonly string[],
+  estimate: { rows: number; bytes: number } | null,
+): Promise<TextAnswer> {
+  const rate = (await recentExportRate(db)) ?? ASSUMED_RATE;
+  return answerJson(200, {
+    dry_run: true,
+    resources,
+    estimated_rows: estimate?.rows ?? null,
+    estimated_bytes: estimate?.bytes ?? null,
+    estimated_duration_seconds: estimate === null ? null : Math.ceil(LEAST_SECONDS + estimate.rows / rate),
+  });
+}
+
+/** @throws AppError `too_many`, naming the jobs in the way */
+async function requireRoom(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
+  const active = await lockActiveExports(db, accountId);
+  if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
+  throw new AppError(
+    'too_many',
+    `The account already has ${maxQueued} waiting exports. Cancel one or try again later.`,
+    {
+      retryAfterSeconds: QUEUE_RETRY_SECONDS,
+      extra: { active_jobs: active },
+    },
+  );
+}

@@ -1,0 +1,146 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { newId } from '../../../shared/domain/ids.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { unreadableRequest } from './problem.ts';
+import type { RequestLimits } from './request-limits.ts';
+
+/**
+ * Connections, so that their number never decides how much memory is used. A new one beyond this takes the place of the one that has
+ * been without a request for longest, so that nobody keeps others out by opening many; when all have a request, it is refused.
+ */
+const MAX_CONNECTIONS = 4_000;
+
+/** Longer than load balancers keep a connection, so that it is never we who close it under a request. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+
+/**
+ * Opens the port, so that what listens is known before any worker runs. The worker then serves until the signal, and
+ * ends when the requests in hand are answered.
+ *
+ * How long a body may take is for whoever reads it; what nobody reads any more is drained for a while.
+ *
+ * @throws SetupError when the port is taken
+ */
+export async function openHttpListener(
+  handle: RequestListener,
+  port: number,
+  host: string,
+  limits: RequestLimits,
+  maxConnections = MAX_CONNECTIONS,
+): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
+  const server = createServer(
+    {
+      headersTimeout: limits.headersMs,
+      // The last resort, for what no reader bounds: longer than any of them lets a body take.
+      requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
+      connectionsCheckingInterval: limits.checkEveryMs,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    },
+    handle,
+  );
+  const answering = new WeakSet<Duplex>();
+  server.on('request', (request, response) => {
+    answering.add(request.socket);
+    response.once('close', () => answering.delete(request.socket));
+    closeUnlessRead(request, response, limits.lingerMs);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // An answer that was begun can't be followed by another.
+    if (answering.has(socket) || !socket.writable) socket.destroy();
+    else refuse(socket, error.code);
+  });
+  makeRoom(server, maxConnections);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
+    server.listen(port, host, resolve);
+  });
+  const close = () =>
+    new Promise<void>((resolve) => {
+      const limit = setTimeout(() => server.closeAllConnections(), limits.drainMs);
+      server.close(() => {
+        clearTimeout(limit);
+        resolve();
+      });
+      server.closeIdleConnections();
+    });
+  const worker: Worker = {
+    name: 'http',
+    ready: Promise.resolve(),
+    run: async (signal) => {
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+      await close();
+    },
+  };
+  return { port: (server.address() as AddressInfo).port, worker, close };
+}
+
+function makeRoom(server: Server, maxConnections: number): void {
+  // Longest without a request first. Headers that have not ended are no request yet.
+  const idle = new Set<Socket>();
+  let open = 0;
+  server.on('connection', (socket) => {
+    open += 1;
+    socket.once('close', () => {
+      open -= 1;
+      idle.delete(socket);
+    });
+    if (open > maxConnections) {
+      const [longest] = idle;
+      (longest ?? socket).destroy();
+      if (longest === undefined) return;
+      idle.delete(longest);
+    }
+    idle.add(socket);
+  });
+  server.on('request', ({ socket }, response) => {
+    idle.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) idle.add(socket);
+    });
+  });
+}
+
+/**
+ * What is still sent once the answer is there is thrown away, since many clients read no answer before all is sent. Whoever sends it
+ * slower than that would hold its connection for nothing.
+ */
+function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
+  response.once('finish', () => {
+    if (request.complete) return;
+    request.resume();
+    const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
+function refuse(socket: Duplex, code: string | undefined): void {
+  const problem = unreadableRequest(code, newId('req'));
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function listenFailure(cause: NodeJS.ErrnoException, port: number, host: string): Error {
+  if (cause.code !== 'EADDRINUSE' && cause.code !== 'EACCES' && cause.code !== 'EADDRNOTAVAIL') return cause;
+  return new SetupError('the API cannot listen', [
+    `${host}:${port} is ${cause.code === 'EADDRINUSE' ? 'taken by another process' : 'not allowed'}: set another PORT or HOST`,
+  ]);
+}

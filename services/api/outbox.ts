@@ -1,0 +1,39 @@
+import type { Queryable } from '../../shared/postgres/queryable.ts';
+
+export interface OutboxRow {
+  id: string;
+  topic: string;
+  key: string;
+  type: string;
+  payload: unknown;
+  created_at: Date;
+}
+
+/** Any constant will do; it only has to be the same in every api. */
+const RELAY_LOCK = 7_264_115;
+
+/**
+ * Reads the oldest rows. Whoever reads holds the relay's lock until its transaction ends, so that what belongs to one job
+ * reaches Kafka in the order it was written; another reader meanwhile gets nothing.
+ */
+export async function readOutbox(db: Queryable, limit: number): Promise<OutboxRow[]> {
+  const { rows: locked } = await db.query<{ held: boolean }>('select pg_try_advisory_xact_lock($1) as held', [
+    RELAY_LOCK,
+  ]);
+  if (locked[0]?.held !== true) return [];
+  // `id` alone would mean the text that is returned, in which 10 comes before 9.
+  const { rows } = await db.query<OutboxRow>({
+    name: 'read_outbox',
+    text: 'select id::text, topic, key, type, payload, created_at from outbox order by outbox.id limit $1',
+    values: [limit],
+  });
+  return rows;
+}
+
+export async function deleteOutbox(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.query({
+    name: 'delete_outbox',
+    text: 'delete from outbox where id = any ($1::bigint[])',
+    values: [ids],
+  });
+}

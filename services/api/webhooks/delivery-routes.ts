@@ -1,0 +1,246 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { findResource } from '../../../shared/domain/catalog.ts';
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { formatPosition, parseEventId, parsePosition } from '../../../shared/domain/position.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { resolveStart } from '../exports/feed-start.ts';
+import { answerJson } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf } from '../http/caller.ts';
+import { PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { presentDeadLetter, presentWebhook } from '../present.ts';
+import { deadLetterSchema, listOf, redeliverySchema, webhookSchema, webhookTestSchema } from '../wire.ts';
+import { awaitApplied } from './await-applied.ts';
+import { findStoredEvent, listDead, moveCursor, parkAgain } from './delivery-store.ts';
+import { known } from './routes.ts';
+import { findWebhook, type WebhookRow } from './store.ts';
+import { findTest, requestTest, type WebhookTestRow, withdrawTest } from './webhook-tests.ts';
+
+export interface DeliveryDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly secretBox: Pick<SecretBox, 'open'>;
+  readonly now: () => number;
+}
+
+/** A dispatcher claims a test within a second of its life; after this there is none. */
+const CLAIM_LIMIT_MS = 5_000;
+
+/** A delivery's own deadline, and what the claim and the note of the result take beside it. */
+const RESULT_LIMIT_MS = 20_000;
+const RESULT_POLL_MS = 50;
+
+const REPLAY_PLACE = z.string().min(1).max(100).optional();
+
+/** What an endpoint's owner does about single deliveries: try one, repeat some, see which were given up. */
+export function deliveryRoutes(deps: DeliveryDeps): Route[] {
+  const { pool, catalog, cursorSigner } = deps;
+  const write = { access: 'webhooks:write', account: 'any' } as const;
+  const requireWebhook = async (accountId: string | null, id: string): Promise<WebhookRow> =>
+    known(await findWebhook(pool, accountId, id), id);
+
+  return [
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/test',
+      summary:
+        'Send one signed webhook.test event now, regardless of the status and filters of the webhook endpoint',
+      answers: {
+        200: {
+          description: 'The response of the webhook endpoint, also after a failure.',
+          schema: webhookTestSchema,
+        },
+        202: {
+          description: 'The test is still running. Its result appears in the list of attempts.',
+          schema: webhookTestSchema,
+        },
+      },
+      async handle({ param, accountId }) {
+        const webhook = await requireWebhook(accountId, param('id'));
+        const eventId = newId('test', deps.now());
+        const payload = JSON.stringify(testEvent(eventId, webhook, deps.now()));
+        if (!(await requestTest(pool, { webhookId: webhook.id, eventId, payload }))) {
+          throw new AppError('conflict', 'A test of this webhook endpoint is running. Wait for its result.', {
+            retryAfterSeconds: 1,
+          });
+        }
+        const test = await awaitTest(pool, webhook.id, eventId);
+        const facts = { event_id: eventId, webhook_id: webhook.id };
+        if (test?.result == null) {
+          return answerJson(202, { ...facts, outcome: 'under_way' }, { 'retry-after': '1' });
+        }
+        return answerJson(200, { ...facts, ...test.result });
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/replay',
+      summary: 'Deliver all events after a position again, also those that were given up',
+      body: z.strictObject({
+        since: REPLAY_PLACE.meta({ description: 'A timestamp with a zone, an event ID or a position.' }),
+        after_export: REPLAY_PLACE.meta({ description: 'Start exactly where this export’s snapshot ends.' }),
+      }),
+      bodyRules: ({ since, after_export }) =>
+        (since === undefined) === (after_export === undefined)
+          ? [{ pointer: '/since', detail: 'give exactly one of since and after_export' }]
+          : [],
+      answers: { 200: { description: 'The webhook endpoint with its new position.', schema: webhookSchema } },
+      async handle({ param, body, accountId, caller }) {
+        const webhook = await requireWebhook(accountId, param('id'));
+        const start =
+          body.after_export === undefined ? { since: body.since ?? '' } : { after_export: body.after_export };
+        const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+        await inTransaction(pool, async (db) => {
+          const place = await resolveStart(db, webhook.account_id, start, '', retention);
+          await moveCursor(db, webhook.id, place);
+          await recordAudit(db, {
+            accountId: webhook.account_id,
+            actor: actorOf(caller),
+            action: 'webhook.replayed',
+            subjectId: webhook.id,
+            details: start,
+          });
+        });
+        await awaitApplied(pool, webhook.id);
+        return answerJson(
+          200,
+          presentWebhook(await requireWebhook(accountId, webhook.id), deps.now(), deps.secretBox),
+        );
+      },
+    }),
+    defineRoute({
+      access: 'webhooks:read',
+      account: 'any',
+      method: 'GET',
+      path: '/webhooks/{id}/dead-letters',
+      summary: 'List dead letters: deliveries that were given up',
+      query: z.strictObject(PAGE_QUERY),
+      answers: {
+        200: {
+          description: 'Dead letters, newest event first. POST /events/{id}/redeliver sends one again.',
+          schema: listOf(deadLetterSchema),
+        },
+      },
+      async handle({ param, query, accountId }) {
+        const { id } = await requireWebhook(accountId, param('id'));
+        const list = `dead-letters:${id}`;
+        const before =
+          query.cursor === undefined
+            ? undefined
+            : parsePosition(readCursor<string>(cursorSigner, list, query.cursor));
+        const rows = await listDead(pool, id, before, query.limit + 1);
+        const page = rows.slice(0, query.limit);
+        const last = page.at(-1);
+        const hasMore = rows.length > query.limit && last !== undefined;
+        return answerJson(200, {
+          data: page.map(presentDeadLetter),
+          has_more: hasMore,
+          next_cursor: hasMore
+            ? writeCursor(
+                cursorSigner,
+                list,
+                formatPosition({ commitLsn: parseLsn(last.commit_lsn), index: last.idx }),
+              )
+            : null,
+        });
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/events/{id}/redeliver',
+      summary: 'Deliver an event to a webhook endpoint again with the same webhook-id, also a dead letter',
+      body: z.strictObject({ webhook_id: z.string().min(1).max(100) }),
+      answers: {
+        202: {
+          description:
+            'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery.',
+          schema: redeliverySchema,
+        },
+      },
+      async handle({ param, body, accountId, caller }) {
+        const webhook = await findWebhook(pool, accountId, body.webhook_id);
+        if (webhook === undefined)
+          throw new AppError('not_found', `There is no webhook endpoint ${body.webhook_id}.`);
+        const position = parseEventId(param('id'));
+        const event = position && (await findStoredEvent(pool, webhook.account_id, position));
+        if (position === undefined || event === undefined) {
+          throw new AppError('not_found', `There is no event ${param('id')}. Its retention may have ended.`);
+        }
+        if (!isTypeWanted(webhook.events, event.type, findResource(catalog, event.resource)?.event)) {
+          throw new AppError(
+            'conflict',
+            `The webhook endpoint does not subscribe to ${event.type}. Change its events first.`,
+          );
+        }
+        const isParked = await parkAgain(pool, webhook.account_id, webhook.id, position);
+        await recordAudit(pool, {
+          accountId: webhook.account_id,
+          actor: actorOf(caller),
+          action: 'event.redelivered',
+          subjectId: webhook.id,
+          details: { event: param('id') },
+        });
+        return answerJson(202, {
+          event_id: param('id'),
+          webhook_id: webhook.id,
+          state: isParked ? 'queued' : 'upcoming',
+        });
+      },
+    }),
+  ];
+}
+
+/** It has no position: it is no part of the feed. */
+function testEvent(id: string, webhook: WebhookRow, nowMs: number) {
+  return {
+    id,
+    type: 'webhook.test',
+    timestamp: new Date(nowMs).toISOString(),
+    account_id: webhook.account_id,
+    position: null,
+    resource: 'webhook',
+    key: { id: webhook.id },
+    data: { id: webhook.id, url: webhook.url, events: webhook.events },
+  };
+}
+
+/** @throws AppError `unavailable` when no dispatcher takes it; then it is taken back, and never sent */
+async function awaitTest(
+  pool: Pool,
+  webhookId: string,
+  eventId: string,
+): Promise<WebhookTestRow | undefined> {
+  const askedAtMs = performance.now();
+  let isClaimed = false;
+  for (;;) {
+    const waitedMs = performance.now() - askedAtMs;
+    const test = await findTest(pool, webhookId, eventId);
+    if (test === undefined || test.result !== null || waitedMs > RESULT_LIMIT_MS) return test;
+    isClaimed ||= test.claimed_at !== null;
+    if (!isClaimed && waitedMs > CLAIM_LIMIT_MS && (await withdrawTest(pool, webhookId, eventId))) {
+      throw new AppError(
+        'unavailable',
+        'No dispatcher claimed the test, so no request was sent. Try again.',
+        {
+          retryAfterSeconds: 5,
+        },
+      );
+    }
+    await sleep(RESULT_POLL_MS);
+  }
+}

@@ -1,0 +1,305 @@
+import { randomBytes } from 'node:crypto';
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { DeliveryRules } from '../../../shared/domain/delivery-url.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { resolveStart } from '../exports/feed-start.ts';
+import { oneAccount } from '../http/account-of.ts';
+import { answerJson, answerNothing } from '../http/answer.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
+import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { presentAttempt, presentWebhook } from '../present.ts';
+import { attemptSchema, listOf, webhookSchema, webhookWithSecretSchema } from '../wire.ts';
+import { awaitApplied } from './await-applied.ts';
+import {
+  addSecret,
+  deleteWebhook,
+  findWebhook,
+  insertWebhook,
+  listAttempts,
+  listWebhooks,
+  lockAndCountWebhooks,
+  pauseWebhook,
+  resumeWebhook,
+  updateWebhook,
+  type WebhookRow,
+} from './store.ts';
+import { webhookBodySchema, webhookPatchSchema } from './webhook-request.ts';
+
+export interface WebhookDeps {
+  readonly pool: Pool;
+  readonly catalog: Catalog;
+  readonly deliveryRules: DeliveryRules;
+  readonly secretBox: SecretBox;
+  readonly cursorSigner: Signer;
+  readonly eventRetentionDays: number;
+  readonly now: () => number;
+}
+
+/** Each endpoint is a reader of its account's events; this bounds what one account makes of them. */
+const MAX_WEBHOOKS = 50;
+
+/** How long a rotated secret goes on signing. */
+const GRACE_HOURS = 24;
+
+export function webhookRoutes(deps: WebhookDeps): Route[] {
+  const { pool, cursorSigner } = deps;
+  const read = { access: 'webhooks:read', account: 'any' } as const;
+  const write = { access: 'webhooks:write', account: 'any' } as const;
+  const show = (row: WebhookRow | undefined, id: string) =>
+    answerJson(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
+  const shown = { 200: { description: 'The webhook endpoint.', schema: webhookSchema } };
+
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/webhooks',
+      summary: 'Create a webhook endpoint',
+      access: 'webhooks:write',
+      account: 'one',
+      creates: true,
+      body: webhookBodySchema(deps.catalog, deps.deliveryRules),
+      answers: {
+        201: {
+          description: 'The webhook endpoint. Its secret is shown only in this response.',
+          schema: webhookWithSecretSchema,
+        },
+      },
+      handle: ({ body, accountId, caller, once }) =>
+        once(async (db) => {
+          const account = oneAccount(accountId);
+          if ((await lockAndCountWebhooks(db, account)) >= MAX_WEBHOOKS) {
+            throw new AppError(
+              'conflict',
+              `An account may have ${MAX_WEBHOOKS} webhook endpoints. Delete one that is not in use.`,
+            );
+          }
+          const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
+          const { cursor, handOff } = await resolveStart(db, account, body.start, '/start', retention);
+          const secret = newSecret();
+          const row = await insertWebhook(db, {
+            id: newId('whk'),
+            accountId: account,
+            url: body.url,
+            events: [...new Set(body.events)],
+            description: body.description,
+            headers: sealHeaders(body.headers, deps.secretBox),
+            maxInFlight: body.max_in_flight,
+            rateLimit: body.rate_limit,
+            batch: body.batch,
+            order: body.order,
+            secret: { ciphertext: deps.secretBox.seal(secret), expires_at: null },
+            start: body.start,
+            cursor,
+            handOff,
+          });
+          const webhook = presentWebhook(known(row, 'new'), deps.now(), deps.secretBox);
+          await recordAudit(db, {
+            accountId: account,
+            actor: actorOf(caller),
+            action: 'webhook.created',
+            subjectId: webhook.id,
+            details: { url: shownUrl(body.url) },
+          });
+          return answerJson(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
+        }),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks',
+      summary: 'List webhook endpoints',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Webhook endpoints, newest first.', schema: listOf(webhookSchema) } },
+      handle: ({ query, accountId }) =>
+        answerPage(
+          cursorSigner,
+          `webhooks:${accountId ?? '*'}`,
+          query,
+          (after, limit) => listWebhooks(pool, accountId, after, limit),
+          (row) => presentWebhook(row, deps.now(), deps.secretBox),
+        ),
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks/{id}',
+      summary: 'Show a webhook endpoint',
+      answers: shown,
+      handle: async ({ param, accountId }) =>
+        show(await findWebhook(pool, accountId, param('id')), param('id')),
+    }),
+    defineRoute({
+      ...write,
+      method: 'PATCH',
+      path: '/webhooks/{id}',
+      summary: 'Change a webhook endpoint',
+      body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
+      answers: shown,
+      async handle({ param, body, accountId, caller }) {
+        const { url, events, description, batch, order } = body;
+        const headers = body.headers === undefined ? undefined : sealHeaders(body.headers, deps.secretBox);
+        const limits = { maxInFlight: body.max_in_flight, rateLimit: body.rate_limit };
+        const change = { url, events, description, headers, batch, order, ...limits };
+        const row = await inTransaction(pool, async (db) => {
+          const changed = known(await updateWebhook(db, accountId, param('id'), change), param('id'));
+          await record(db, changed, caller, 'webhook.updated', {
+            fields: Object.keys(body),
+            ...(body.url === undefined ? {} : { url: shownUrl(body.url) }),
+          });
+          return changed;
+        });
+        await awaitApplied(pool, row.id);
+        return show(row, row.id);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'DELETE',
+      path: '/webhooks/{id}',
+      summary: 'Delete a webhook endpoint and its pending deliveries',
+      answers: { 204: { description: 'Deleted.' } },
+      async handle({ param, accountId, caller }) {
+        // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
+        const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
+        await awaitApplied(pool, row.id);
+        await deleteWebhook(pool, accountId, row.id);
+        const actor = actorOf(caller);
+        await recordAudit(pool, {
+          accountId: row.account_id,
+          actor,
+          action: 'webhook.deleted',
+          subjectId: row.id,
+        });
+        return answerNothing();
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/pause',
+      summary: 'Pause deliveries; events are retained',
+      answers: shown,
+      async handle({ param, accountId, caller }) {
+        const row = await inTransaction(pool, async (db) => {
+          const paused = known(await pauseWebhook(db, accountId, param('id')), param('id'));
+          await record(db, paused, caller, 'webhook.paused');
+          return paused;
+        });
+        await awaitApplied(pool, row.id);
+        return show(row, row.id);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/resume',
+      summary: 'Resume deliveries where they stopped',
+      answers: shown,
+      async handle({ param, accountId, caller }) {
+        const { missed_events: hasMissed } = known(
+          await findWebhook(pool, accountId, param('id')),
+          param('id'),
+        );
+        if (hasMissed) {
+          throw new AppError(
+            'conflict',
+            'Undelivered events are no longer retained. Replay from a later position or after a new export first.',
+          );
+        }
+        const row = await inTransaction(pool, async (db) => {
+          const resumed = known(await resumeWebhook(db, accountId, param('id')), param('id'));
+          await record(db, resumed, caller, 'webhook.resumed');
+          return resumed;
+        });
+        return show(row, row.id);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/webhooks/{id}/rotate-secret',
+      summary: `Rotate the secret; the old secret also signs for ${GRACE_HOURS} more hours`,
+      creates: true,
+      answers: {
+        200: {
+          description: 'The webhook endpoint. Its new secret is shown only in this response.',
+          schema: webhookWithSecretSchema,
+        },
+      },
+      async handle({ param, accountId, caller, once }) {
+        const answer = await once(async (db) => {
+          const secret = newSecret();
+          const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
+          await record(db, known(row, param('id')), caller, 'webhook.secret_rotated');
+          return answerJson(200, {
+            ...presentWebhook(known(row, param('id')), deps.now(), deps.secretBox),
+            secret,
+          });
+        });
+        // A receiver may take up the new secret with the answer, and forget the old one.
+        await awaitApplied(pool, param('id'));
+        return answer;
+      },
+    }),
+    defineRoute({
+      ...read,
+      method: 'GET',
+      path: '/webhooks/{id}/attempts',
+      summary: 'List the latest delivery attempts',
+      query: z.strictObject(PAGE_QUERY),
+      answers: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
+      async handle({ param, query, accountId }) {
+        const { id } = known(await findWebhook(pool, accountId, param('id')), param('id'));
+        const list = `attempts:${id}`;
+        const before =
+          query.cursor === undefined ? undefined : readCursor<string>(cursorSigner, list, query.cursor);
+        const rows = await listAttempts(pool, id, before, query.limit + 1);
+        const page = rows.slice(0, query.limit);
+        const hasMore = rows.length > query.limit;
+        return answerJson(200, {
+          data: page.map(presentAttempt),
+          has_more: hasMore,
+          next_cursor: hasMore ? writeCursor(cursorSigner, list, page.at(-1)?.id) : null,
+        });
+      },
+    }),
+  ];
+}
+
+/** Which endpoint was changed, by whom; in the transaction of the change. */
+async function record(
+  db: Queryable,
+  { id, account_id: accountId }: WebhookRow,
+  caller: Caller,
+  action: 'webhook.updated' | 'webhook.paused' | 'webhook.resumed' | 'webhook.secret_rotated',
+  details: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId: id, details });
+}
+
+/** A URL's query may hold a secret of the receiver's. */
+function shownUrl(url: string): string | undefined {
+  return url.split(/[?#]/)[0];
+}
+
+/** @throws AppError `not_found` */
+export function known(row: WebhookRow | undefined, id: string): WebhookRow {
+  if (row === undefined) throw new AppError('not_found', `There is no webhook endpoint ${id}.`);
+  return row;
+}
+
+/** 256 bits in the form of Standard Webhooks. */
+function newSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
+}

@@ -1,0 +1,80 @@
+import type { Pool } from 'pg';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { openHeaders, sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { listSecrets, replaceSecrets, type SecretsRow } from './webhook-secrets.ts';
+
+/** Another api that still runs with an earlier key as its own may seal with it until it is started again. */
+const ROUND_MS = 60_000;
+/** Without earlier keys only an older api that still runs can leave something to do: headers in clear. */
+const QUIET_ROUND_MS = 60 * 60_000;
+const PAGE = 200;
+
+export interface ResealerDeps {
+  readonly pool: Pool;
+  readonly box: SecretBox;
+  readonly log: Log;
+}
+
+/**
+ * Seals endpoints' secrets and headers with the current key, so that an earlier one can be taken away. Headers that an earlier
+ * version kept in clear are sealed too. Several may do so at once.
+ *
+ * @returns how many endpoints were changed, and how many could not be, because a secret of theirs opens with no key
+ */
+export async function resealSecrets({
+  pool,
+  box,
+  log,
+}: ResealerDeps): Promise<{ resealed: number; left: number }> {
+  let resealed = 0;
+  let left = 0;
+  const reseal = async (row: SecretsRow): Promise<void> => {
+    const areSecretsCurrent = row.secrets.every(({ ciphertext }) => box.isCurrent(ciphertext));
+    const areHeadersCurrent = typeof row.headers === 'string' && box.isCurrent(row.headers);
+    if (areSecretsCurrent && areHeadersCurrent) return;
+    const secrets = row.secrets.map((secret) => ({
+      ...secret,
+      ciphertext: box.seal(box.open(secret.ciphertext)),
+    }));
+    const headers = sealHeaders(openHeaders(row.headers, box), box);
+    if (await replaceSecrets(pool, row, { secrets, headers })) resealed += 1;
+    else left += 1;
+  };
+  let page: SecretsRow[] = [];
+  do {
+    page = await listSecrets(pool, page.at(-1)?.id, PAGE);
+    for (const row of page) {
+      try {
+        await reseal(row);
+      } catch (error) {
+        left += 1;
+        log.error('secrets.not_resealed', {
+          endpointId: row.id,
+          remedy: 'add the key that sealed them to SECRET_KEY_PREVIOUS, or rotate the endpoint’s secret',
+          error,
+        });
+      }
+    }
+  } while (page.length === PAGE);
+  return { resealed, left };
+}
+
+/** Its last line says when earlier keys are no longer needed for endpoints. */
+export function createSecretResealer(deps: ResealerDeps & { readonly hasEarlierKeys: boolean }): Worker {
+  return {
+    name: 'secret-resealer',
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          deps.log.info('secrets.resealed', await resealSecrets(deps));
+        } catch (error) {
+          deps.log.warn('secrets.not_read', { error });
+        }
+        await sleep(deps.hasEarlierKeys ? ROUND_MS : QUIET_ROUND_MS, signal);
+      }
+    },
+  };
+}

@@ -1,0 +1,252 @@
+import { describeColumns } from '../../shared/catalog/describe-table.ts';
+import { findResource } from '../../shared/domain/catalog.ts';
+import { formatLsn } from '../../shared/domain/lsn.ts';
+import { widenXid } from '../../shared/domain/snapshot.ts';
+import type { Notifier } from '../../shared/runtime/notifier.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
+import { loadTypes } from '../../shared/values/load-types.ts';
+import { ASIDE_PREFIX, sendAsideMessage } from './aside/aside-message.ts';
+import { createMisfits } from './aside/misfits.ts';
+import { createSetAsides, type SetAside } from './aside/set-asides.ts';
+import { createAccountSpellings } from './changes/account-spellings.ts';
+import { addSeals, createBatch, isEmpty } from './changes/batch.ts';
+import { requestLimitBytes } from './changes/change-size.ts';
+import { createChangeCollector } from './changes/collect-changes.ts';
+import { createMessageCompleter } from './changes/complete-messages.ts';
+import { findUnmended } from './changes/look-mended.ts';
+import { createTables, type EncodableTable } from './changes/tables.ts';
+import { tendAsides } from './changes/tend-asides.ts';
+import { createTransactions } from './changes/transactions.ts';
+import type { CaptureProgress } from './publish/capture-progress.ts';
+import { type LastLot, lingerMs } from './publish/linger.ts';
+import type { Publisher } from './publish/publisher.ts';
+import { createSettling } from './publish/settled.ts';
+import { beat } from './replication/heartbeat.ts';
+import { noteRelations } from './replication/note-relations.ts';
+import { pollSnapshots, readSnapshot } from './replication/poll-snapshots.ts';
+import { isToldAlready } from './replication/reset-message.ts';
+import type { WalStream } from './replication/stream.ts';
+import { createTableWatch } from './replication/watch-tables.ts';
+import type { SessionConfig, SessionDeps } from './session-deps.ts';
+
+/**
+ * One Kafka transaction takes this much at most; a source transaction may need many. A row in a transaction of its own is
+ * three entries. More would not be faster: by now the transaction itself is the smaller part, and while its changes are
+ * encoded nothing else is done, some 50 ms.
+ */
+const MAX_BATCH_ENTRIES = 2_000;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** How often a position is published that moved by a transaction without changes, which an export may be waiting for. */
+const NEWS_PUBLISH_INTERVAL_MS = 100;
+/**
+ * How often one is that moved by WAL of no concern. Where the control store is on the same server its own writes are such
+ * WAL, those that follow from publishing among them, and so they would go round for ever.
+ */
+const QUIET_PUBLISH_INTERVAL_MS = 1_000;
+const WAIT_MS = 1_000;
+
+export interface CaptureLoopDeps {
+  readonly config: SessionConfig;
+  readonly deps: SessionDeps;
+  readonly stream: WalStream;
+  readonly publisher: Publisher;
+  readonly notifier: Notifier;
+  readonly progress: CaptureProgress;
+}
+
+/**
+ * The loop: what has arrived becomes one Kafka transaction; meanwhile the next batch arrives. Only on a busy source does a
+ * batch wait to grow, for some milliseconds.
+ */
+export async function runCaptureLoop(
+  { config, deps, stream, publisher, notifier, progress }: CaptureLoopDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { source, log } = deps;
+  const settling = createSettling(progress, await readSnapshot(source));
+  const spellings = createAccountSpellings(source);
+  const tables = createTables({
+    ...deps,
+    spellings,
+    loadTypes: () => loadTypes(source),
+    loadColumns: (resource) => describeColumns(source, resource),
+  });
+  let { passedLsn } = progress;
+  const identities = new Map(progress.tables);
+  const setAsides = createSetAsides(
+    progress.setAsides.filter(({ resource }) => findResource(deps.catalog, resource) !== undefined),
+  );
+  deps.onSetAsides(setAsides.all);
+  const misfits = createMisfits({
+    since: deps.misfitTimes,
+    graceMs: config.misfitGraceMs,
+    now: Date.now,
+  });
+  const limitBytes = requestLimitBytes(config.maxMessageBytes);
+  const lookAtAside = (aside: SetAside) => findUnmended(aside, { ...deps, limitBytes });
+  const completer = createMessageCompleter({
+    ...deps,
+    tables,
+    spellings,
+    setAsides,
+    misfits,
+    findUnmended: lookAtAside,
+  });
+  const watch = createTableWatch({
+    db: source,
+    catalog: deps.catalog,
+    publicationName: config.publicationName,
+    known: () => identities,
+    adopt: (resource, identity) => identities.set(resource, identity),
+    log,
+  });
+  // Ahead of the first position that is told, so that no snapshot is older than what its tables are compared with.
+  await watch.look();
+  let transactionCount = 0;
+  let batch = createBatch();
+  const collector = createChangeCollector(progress, {
+    setAsides,
+    batch: () => batch,
+    partitionCount: deps.changesPartitionCount,
+    limitBytes,
+    resetTable: completer.resetTable,
+    misfitDetail: misfits.detailOf,
+    isMended: completer.isMended,
+    now: Date.now,
+    log,
+  });
+
+  const transactions = createTransactions<EncodableTable>(progress, {
+    resource: tables.resourceOf,
+    table: tables.find,
+    isPassedOver: setAsides.isPassedOver,
+    widenXid: (xid) => widenXid(xid, settling.xmax),
+    onChange: collector.add,
+    onUnfit: collector.addUnfit,
+    onAside: collector.addAside,
+    onReset(change, reset) {
+      if (isToldAlready(reset, identities.get(change.resource))) return;
+      if (collector.addReset(change)) identities.set(change.resource, reset.identity);
+    },
+    onAccountReset: collector.addReset,
+    onEnd(transaction) {
+      transactionCount += 1;
+      hasNews = true;
+      passedLsn = transaction.endLsn;
+      if (transaction.changeCount > 0) settling.add(transaction);
+      addSeals(batch, transaction);
+      if (transaction.seals.length > 0) setAsides.noteSeal();
+    },
+  });
+
+  const noteRelation = noteRelations({
+    resourceOf: tables.resourceOf,
+    widenXid: (xid) => widenXid(xid, settling.xmax),
+    watch,
+  });
+  let publishedPassedLsn = -1n;
+  let publishedSettledLsn = -1n;
+  let publishedAtMs = 0;
+  let hasNews = false;
+  let lastLot: LastLot = { commitCount: 0, startedAtMs: 0 };
+  let countBefore = 0;
+  const publish = async () => {
+    const startedAtMs = performance.now();
+    lastLot = { commitCount: transactionCount - countBefore, startedAtMs };
+    countBefore = transactionCount;
+    const { systemId, timeline } = progress;
+    const settled = settling.state(passedLsn);
+    const position = { systemId, timeline, passedLsn, ...collector.last };
+    const state = { ...position, ...settled, tables: identities, setAsides: setAsides.all() };
+    await publisher.publish(batch, state);
+    stream.confirm(passedLsn);
+    log.debug('batch.published', {
+      changeCount: batch.changes.length,
+      bytes: batch.bytes,
+      passedLsn: formatLsn(passedLsn),
+      settledLsn: formatLsn(settled.settledLsn),
+      unsettledCount: settled.unsettled.length,
+      durationMs: Math.round(performance.now() - startedAtMs),
+    });
+    publishedPassedLsn = passedLsn;
+    publishedSettledLsn = settled.settledLsn;
+    publishedAtMs = Date.now();
+    // What is not settled yet will be, without a transaction coming by.
+    hasNews = settling.hasUnsettled;
+    batch = createBatch();
+  };
+  const dueAtMs = () => publishedAtMs + (hasNews ? NEWS_PUBLISH_INTERVAL_MS : QUIET_PUBLISH_INTERVAL_MS);
+  const isStateDue = () =>
+    Date.now() >= dueAtMs() &&
+    (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
+
+  const side = new AbortController();
+  const sideSignal = AbortSignal.any([signal, side.signal]);
+  // None of these rejects, and none is waited for: a query on a connection that has fallen silent takes its time to give up,
+  // which must not hold up the next session.
+  void pollSnapshots(
+    {
+      db: source,
+      isBusy: () => settling.hasUnsettled,
+      onSnapshot(snapshot) {
+        settling.look(snapshot);
+        notifier.notify();
+      },
+      log,
+    },
+    sideSignal,
+  );
+  void beat(
+    {
+      db: source,
+      intervalMs: config.heartbeatIntervalMs,
+      transactionCount: () => transactionCount,
+      log,
+    },
+    sideSignal,
+  );
+  void watch.run(sideSignal);
+  void tendAsides(
+    {
+      asides: setAsides.all,
+      findUnmended: lookAtAside,
+      send: (message) => sendAsideMessage(source, message),
+      resumes: deps.resumeHistory,
+      now: Date.now,
+      log,
+    },
+    sideSignal,
+  );
+  try {
+    while (!signal.aborted) {
+      const gatherMs = lingerMs(lastLot, performance.now());
+      if (gatherMs > 0) await sleep(gatherMs, signal);
+      const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
+      for (const entry of entries) {
+        if (entry.kind === 'keepalive') {
+          // Inside a transaction the server speaks of WAL behind it, while the changes in it are still to come.
+          if (!transactions.isOpen && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
+          continue;
+        }
+        const { message } = entry;
+        // Whoever copies the state sees each resource that was set aside, however soon it came back.
+        if (message.kind === 'message' && message.prefix === ASIDE_PREFIX && !isEmpty(batch)) await publish();
+        transactions.push(
+          completer.isIncomplete(message) ? await completer.complete(message) : message,
+          entry.lsn,
+        );
+        noteRelation(message);
+      }
+      if (!isEmpty(batch) || isStateDue()) await publish();
+      else if (entries.length === 0) await notifier.wait(waitMs(dueAtMs()), signal);
+    }
+  } finally {
+    side.abort();
+  }
+}
+
+/** Until a moved position may be published; what arrives notifies before. */
+function waitMs(dueAtMs: number): number {
+  const untilDueMs = dueAtMs - Date.now();
+  return untilDueMs > 0 ? untilDueMs : WAIT_MS;
+}

@@ -1,0 +1,75 @@
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { AsideMessage } from '../aside/aside-message.ts';
+import type { SetAside } from '../aside/set-asides.ts';
+
+export interface AsideTending {
+  readonly asides: () => readonly SetAside[];
+  /** @returns why a resource is not mended; undefined when it is */
+  readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
+  readonly send: (message: AsideMessage) => Promise<void>;
+  readonly resumes: ResumeHistory;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** When each resource came back, and how often in a row it was set aside again; kept as long as the process lives. */
+export type ResumeHistory = Map<string, { atMs: number; count: number }>;
+
+const LOOK_INTERVAL_MS = 2_000;
+/** Told and not come by yet: the feed may be behind. */
+const SEND_AGAIN_MS = 60_000;
+/** Each coming back resets every account's feed of the resource, so one that does not last is tried ever less often. */
+const FIRST_REST_MS = 5_000;
+const MAX_REST_MS = 10 * 60_000;
+/** A resource that was whole for this long starts at the first rest again. */
+const FORGET_AFTER_MS = 60 * 60_000;
+/** A reminder is an event of every account, so one must do for all exports of this time. */
+const REMIND_INTERVAL_MS = 5 * 60_000;
+
+/**
+ * Looks until the signal aborts whether what is set aside is mended, and says so in the WAL: when that comes by, the resource
+ * is told again from there on. A look that fails is tried again.
+ */
+export async function tendAsides(tending: AsideTending, signal: AbortSignal): Promise<void> {
+  const sentAtMs = new Map<string, number>();
+  const remindedAtMs = new Map<string, number>();
+  while (!signal.aborted) {
+    await sleep(LOOK_INTERVAL_MS, signal);
+    for (const aside of tending.asides()) {
+      if (signal.aborted) return;
+      try {
+        await tend(aside, tending, sentAtMs, remindedAtMs);
+      } catch (error) {
+        if (!signal.aborted) tending.log.warn('resource.not_looked_at', { resource: aside.resource, error });
+      }
+    }
+  }
+}
+
+async function tend(
+  aside: SetAside,
+  { findUnmended, send, resumes, now }: AsideTending,
+  sentAtMs: Map<string, number>,
+  remindedAtMs: Map<string, number>,
+): Promise<void> {
+  const { resource, isRemindDue } = aside;
+  const place = `${resource}@${aside.commitLsn}/${aside.fromIndex}`;
+  const nowMs = now();
+  const lastResume = resumes.get(resource);
+  const count = lastResume === undefined || nowMs - lastResume.atMs > FORGET_AFTER_MS ? 0 : lastResume.count;
+  const restMs = count === 0 ? 0 : Math.min(FIRST_REST_MS * 2 ** (count - 1), MAX_REST_MS);
+  const isResting = nowMs - (lastResume?.atMs ?? 0) < restMs;
+  const isSent = nowMs - (sentAtMs.get(place) ?? Number.NEGATIVE_INFINITY) < SEND_AGAIN_MS;
+  if (!isResting && !isSent && (await findUnmended(aside)) === undefined) {
+    await send({ resource, news: 'resume' });
+    sentAtMs.set(place, now());
+    resumes.set(resource, { atMs: now(), count: count + 1 });
+    return;
+  }
+  const remindedMs = remindedAtMs.get(resource) ?? Number.NEGATIVE_INFINITY;
+  if (isRemindDue && nowMs - remindedMs >= REMIND_INTERVAL_MS) {
+    await send({ resource, news: 'remind' });
+    remindedAtMs.set(resource, now());
+  }
+}

@@ -1,0 +1,77 @@
+import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
+import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
+import type { ResumePoint } from '../changes/transactions.ts';
+import type { TableIdentities } from '../replication/reset-message.ts';
+import type { ChainState } from './change-chain.ts';
+import type { SettledState } from './settled.ts';
+
+/** How far capture has come; what a CaptureState record says, with wide numbers. */
+export interface CaptureProgress extends ResumePoint, SettledState {
+  readonly systemId: string;
+  readonly timeline: number;
+  /** The tables that the feed speaks of; a resource whose table was never seen has none. */
+  readonly tables: TableIdentities;
+  /** Resources whose changes are passed over. */
+  readonly setAsides: readonly SetAside[];
+  /** What the publisher says; undefined before it has said anything. */
+  readonly chain?: ChainState;
+}
+
+export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
+  return {
+    slot,
+    system_id: progress.systemId,
+    timeline: progress.timeline,
+    last_commit_lsn: Number(progress.lastCommitLsn),
+    last_index: progress.lastIndex,
+    passed_lsn: Number(progress.passedLsn),
+    settled_lsn: Number(progress.settledLsn),
+    snapshot: progress.snapshot,
+    unsettled: progress.unsettled.map(({ commitLsn, xid }) => ({
+      commit_lsn: Number(commitLsn),
+      xid: Number(xid),
+    })),
+    unsettled_xmin: progress.unsettledXmin === null ? null : Number(progress.unsettledXmin),
+    tables: [...progress.tables].map(([resource, identity]) => ({ resource, identity })),
+    set_aside: progress.setAsides.map((aside) => ({
+      resource: aside.resource,
+      reason: aside.reason,
+      detail: aside.detail,
+      commit_lsn: Number(aside.commitLsn),
+      from_index: aside.fromIndex,
+      since: aside.atMs,
+      row_key: aside.rowKey === null ? null : [...aside.rowKey],
+      is_remind_due: aside.isRemindDue,
+    })),
+    chain: progress.chain === undefined ? null : { id: progress.chain.id, seqs: [...progress.chain.seqs] },
+  };
+}
+
+export function fromCaptureState(message: CaptureStateMessage): CaptureProgress {
+  return {
+    systemId: message.system_id,
+    timeline: message.timeline,
+    lastCommitLsn: BigInt(message.last_commit_lsn),
+    lastIndex: message.last_index,
+    passedLsn: BigInt(message.passed_lsn),
+    settledLsn: BigInt(message.settled_lsn),
+    snapshot: message.snapshot,
+    unsettled: message.unsettled.map(({ commit_lsn: commitLsn, xid }) => ({
+      commitLsn: BigInt(commitLsn),
+      xid: BigInt(xid),
+    })),
+    unsettledXmin: message.unsettled_xmin === null ? null : BigInt(message.unsettled_xmin),
+    tables: new Map(message.tables?.map(({ resource, identity }) => [resource, identity])),
+    setAsides: (message.set_aside ?? []).map((aside) => ({
+      resource: aside.resource,
+      reason: aside.reason as SetAsideReason,
+      detail: aside.detail,
+      commitLsn: BigInt(aside.commit_lsn),
+      fromIndex: aside.from_index,
+      atMs: aside.since,
+      rowKey: aside.row_key,
+      isRemindDue: aside.is_remind_due,
+    })),
+    ...(message.chain == null ? {} : { chain: message.chain }),
+  };
+}

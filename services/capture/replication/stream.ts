@@ -1,0 +1,237 @@
+import pg from 'pg';
+import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
+import { Session } from '../../../shared/postgres/session.ts';
+import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import { createAcker } from './acker.ts';
+import { type PgOutputMessage, readPgOutput } from './pgoutput.ts';
+import { askForTexts } from './text-decoding.ts';
+import { readWalFrame, writeStatusUpdate } from './wal-frames.ts';
+
+export type WalEntry =
+  | { readonly kind: 'message'; readonly lsn: Lsn; readonly message: PgOutputMessage; readonly bytes: number }
+  /** In its place among the messages: whatever committed before `walEnd` was sent before it. */
+  | { readonly kind: 'keepalive'; readonly walEnd: Lsn };
+
+export interface WalStreamConfig {
+  readonly databaseUrl: string;
+  readonly slotName: string;
+  readonly publicationName: string;
+  /** The socket is not read while more than this waits to be taken. */
+  readonly maxQueuedBytes: number;
+}
+
+export interface WalStream {
+  readonly systemId: string;
+  readonly timeline: number;
+  /**
+   * What has arrived, oldest first, up to either limit but always at least one entry; empty when there is none.
+   *
+   * @throws StreamLostError once the connection is gone, also when entries are left: they will be sent again
+   */
+  take(maxCount: number, maxBytes: number): WalEntry[];
+  /** Tells the server that everything before `lsn` is durable here and may be forgotten there. Going back is ignored. */
+  confirm(lsn: Lsn): void;
+  /** Ends the connection, and with it the hold on the slot. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** The replication connection broke, or went silent. The slot is as it was, and the stream can be opened again. */
+export class StreamLostError extends Error {
+  override readonly name = 'StreamLostError';
+}
+
+/** Node-pg knows the option and passes it on, though its types do not name it. */
+interface ReplicationClientConfig extends pg.ClientConfig {
+  readonly replication: 'database';
+}
+
+/** A status goes out at least this often, whatever else happens; each asks for a keepalive in return. */
+const MAX_STATUS_INTERVAL_MS = 2_000;
+/** A confirmation is worth a message of its own this often. */
+const MIN_CONFIRM_INTERVAL_MS = 100;
+/** In place of `wal_sender_timeout` where the server has switched it off. */
+const DEFAULT_SENDER_TIMEOUT_MS = 60_000;
+/** What an entry takes in memory beside its texts. */
+const ENTRY_OVERHEAD_BYTES = 256;
+
+/**
+ * Takes hold of the slot and starts streaming from where it was last confirmed. `onActivity` is called when there is
+ * something to take, or the stream is lost.
+ *
+ * @throws DatabaseError of the server, with SQLSTATE 55006 when another connection holds the slot
+ * @throws StreamLostError when the server can't be reached
+ */
+export async function openWalStream(config: WalStreamConfig, onActivity: () => void): Promise<WalStream> {
+  const clientConfig: ReplicationClientConfig = {
+    connectionString: config.databaseUrl,
+    replication: 'database',
+    application_name: 'tandem capture',
+    options: TEXT_SESSION_OPTIONS,
+    types: rawTypes,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    connectionTimeoutMillis: 10_000,
+  };
+  const client = new Session(clientConfig);
+  let lost: StreamLostError | undefined;
+  const fail = (cause?: unknown) => {
+    lost ??= new StreamLostError('the replication connection is lost', { cause });
+    onActivity();
+  };
+  client.on('error', fail);
+  client.on('end', () => fail());
+  try {
+    await client.connect();
+    const { systemId, timeline, senderTimeoutMs } = await identify(client);
+    const decoding = await askForTexts(client);
+    const queue: WalEntry[] = [];
+    let queueHead = 0;
+    let queuedBytes = 0;
+    let isPaused = false;
+    let heardAtMs = Date.now();
+    let statusAtMs = 0;
+    const acker = createAcker();
+
+    const sendStatus = (isReplyRequested: boolean) => {
+      if (lost !== undefined) return;
+      statusAtMs = Date.now();
+      client.connection.stream.write(writeStatusUpdate({ ...acker.status(), isReplyRequested }, statusAtMs));
+    };
+
+    const onChunk = (chunk: Buffer) => {
+      heardAtMs = Date.now();
+      const frame = readWalFrame(chunk);
+      if (frame.kind === 'keepalive') {
+        acker.received(frame.walEnd);
+        // The server waits for this answer and would end the connection for want of it, so it does not queue.
+        if (frame.isReplyRequested) sendStatus(false);
+        const last = queue.at(-1);
+        if (queue.length > queueHead && last?.kind === 'keepalive') queue.pop();
+        queue.push({ kind: 'keepalive', walEnd: frame.walEnd });
+      } else {
+        acker.received(frame.lsn);
+        const bytes = frame.payload.length + ENTRY_OVERHEAD_BYTES;
+        queue.push({
+          kind: 'message',
+          lsn: frame.lsn,
+          message: readPgOutput(frame.payload, decoding),
+          bytes,
+        });
+        queuedBytes += bytes;
+        if (queuedBytes > config.maxQueuedBytes && !isPaused) {
+          isPaused = true;
+          client.connection.stream.pause();
+        }
+      }
+      onActivity();
+    };
+
+    const resumeWhenRoomy = () => {
+      if (!isPaused || queuedBytes > config.maxQueuedBytes / 2) return;
+      isPaused = false;
+      heardAtMs = Date.now();
+      client.connection.stream.resume();
+    };
+
+    await startReplication(client, config, (chunk) => {
+      try {
+        onChunk(chunk);
+      } catch (cause) {
+        fail(cause);
+      }
+    });
+
+    const timer = setInterval(
+      () => {
+        // A half-open socket looks like a quiet server. While we do not read, silence says nothing.
+        if (!isPaused && Date.now() - heardAtMs > 2 * senderTimeoutMs) {
+          fail(
+            new Error(
+              `the server sent nothing for ${2 * senderTimeoutMs} ms, though every status requests a reply`,
+            ),
+          );
+          return;
+        }
+        sendStatus(true);
+      },
+      Math.min(MAX_STATUS_INTERVAL_MS, Math.ceil(senderTimeoutMs / 4)),
+    );
+
+    return {
+      systemId,
+      timeline,
+      take(maxCount, maxBytes) {
+        if (lost !== undefined) throw lost;
+        const start = queueHead;
+        let bytes = 0;
+        while (queueHead < queue.length && queueHead - start < maxCount && bytes < maxBytes) {
+          const entry = queue[queueHead];
+          if (entry?.kind === 'message') bytes += entry.bytes;
+          queueHead += 1;
+        }
+        const taken = queue.slice(start, queueHead);
+        // The taken front is cut off once it is the greater part, so that a take costs no move of the whole queue.
+        if (queueHead * 2 >= queue.length) {
+          queue.splice(0, queueHead);
+          queueHead = 0;
+        }
+        queuedBytes -= bytes;
+        resumeWhenRoomy();
+        return taken;
+      },
+      confirm(lsn) {
+        acker.durable(lsn);
+        if (Date.now() - statusAtMs >= MIN_CONFIRM_INTERVAL_MS) sendStatus(false);
+      },
+      async close() {
+        clearInterval(timer);
+        sendStatus(false);
+        lost ??= new StreamLostError('the stream was closed');
+        await client.end();
+      },
+    };
+  } catch (error) {
+    await client.end();
+    if (error instanceof pg.DatabaseError) throw error;
+    throw new StreamLostError('the replication connection could not be opened', { cause: error });
+  }
+}
+
+async function identify(
+  client: pg.Client,
+): Promise<{ systemId: string; timeline: number; senderTimeoutMs: number }> {
+  const { rows } = await client.query<{ systemid: string; timeline: string }>('IDENTIFY_SYSTEM');
+  const settings = await client.query<{ setting: string }>(
+    `select setting from pg_settings where name = 'wal_sender_timeout'`,
+  );
+  const timeoutMs = Number(settings.rows[0]?.setting ?? 0);
+  return {
+    systemId: rows[0]?.systemid ?? '',
+    timeline: Number(rows[0]?.timeline),
+    senderTimeoutMs: timeoutMs > 0 ? timeoutMs : DEFAULT_SENDER_TIMEOUT_MS,
+  };
+}
+
+/** Resolves once the server streams. The query itself settles only with the stream, and then `client`'s events tell. */
+function startReplication(
+  client: pg.Client,
+  { slotName, publicationName }: WalStreamConfig,
+  onChunk: (chunk: Buffer) => void,
+): Promise<void> {
+  const publications = quoteLiteral(quoteIdent(publicationName));
+  return new Promise((resolve, reject) => {
+    client.connection.once('replicationStart', resolve);
+    client.connection.on('copyData', ({ chunk }: { chunk: Buffer }) => onChunk(chunk));
+    client
+      .query(
+        `START_REPLICATION SLOT ${quoteIdent(slotName)} LOGICAL 0/0 ` +
+          `(proto_version '1', publication_names ${publications}, messages 'true')`,
+      )
+      .then(() => client.emit('error', new Error('the server ended the stream')))
+      .catch((error: unknown) => {
+        reject(error);
+        client.emit('error', error);
+      });
+  });
+}

@@ -1,0 +1,204 @@
+import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
+import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { type HeardLeaf, judgeLeaf } from './heard-leaves.ts';
+import { identityOf, judgeTable } from './judge-table.ts';
+import { preparePartitions } from './prepare-partitions.ts';
+import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
+
+/** How long an idle table may be another before it is noticed. The look reads a few catalog rows of each table. */
+const LOOK_INTERVAL_MS = 2_000;
+/** Between two looks that the stream asks for: it describes every table again after an ALTER of many. */
+const MIN_INTERVAL_MS = 100;
+
+export interface TableWatchDeps {
+  readonly db: Queryable;
+  readonly catalog: Catalog;
+  readonly publicationName: string;
+  /** As the feed has been told, with its last state. */
+  readonly known: () => TableIdentities;
+  /** Takes a table for what it is now; nothing has to be told. */
+  readonly adopt: (resource: string, identity: string) => void;
+  readonly log: Log;
+}
+
+export interface TableWatch {
+  /** One look. @throws when the source can't be asked */
+  look(): Promise<void>;
+  /** Looks until the signal aborts. A look that fails is tried again. */
+  run(signal: AbortSignal): Promise<void>;
+  /** The stream describes a table again, so it may be another: looks soon. */
+  lookSoon(): void;
+  /** The stream speaks of a partition. One that comes and goes between two looks takes rows along that were told. */
+  noteLeaf(leaf: HeardLeaf): void;
+}
+
+/**
+ * Watches for what changes rows without a change in the WAL. What it finds is announced there; when that comes by, the feed of the
+ * resource begins again. The announcement is a transaction of its own, begun after the finding: a snapshot that
+ * holds it holds the cause as well, so that nobody who needs the reset passes over it.
+ */
+export function createTableWatch(deps: TableWatchDeps): TableWatch {
+  const { db, catalog, publicationName, log } = deps;
+  /** Announced, and not yet come by. */
+  const pending = new Map<string, string>();
+  /** Forms with all of their files, by the identity that stands for them. */
+  const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
+  /** No form has these that the feed was told. */
+  let heard: readonly HeardLeaf[] = [];
+  const reported = new Map<string, string>();
+  const notifier = createNotifier();
+
+  const prepare = async (
+    resource: Resource,
+    facts: TableFacts | undefined,
+  ): Promise<{ facts: TableFacts | undefined; hadRows: boolean }> => {
+    if (facts === undefined) return { facts, hadRows: false };
+    const { isChanged, hadRows, remedies } = await preparePartitions(db, resource, facts, log);
+    report(resource, remedies);
+    if (!isChanged) return { facts, hadRows };
+    const read = await readTableFacts(db, [resource], publicationName);
+    return { facts: read.get(resource.name), hadRows };
+  };
+
+  /** Once for each set of partitions: nothing else mends it. */
+  const report = ({ name }: Resource, remedies: readonly string[]) => {
+    const text = remedies.join('; ');
+    if (text === (reported.get(name) ?? '')) return;
+    reported.set(name, text);
+    if (text !== '')
+      log.error('partitions.not_prepared', {
+        resource: name,
+        remedy: `run as the tables' owner: ${text}; until then each delete there resets the feed of the resource`,
+      });
+  };
+
+  const remember = (resource: Resource, identity: string, facts: TableFacts | undefined) => {
+    if (facts === undefined) wholeForms.delete(resource.name);
+    else {
+      const form = toTableForm(resource, facts, Number.POSITIVE_INFINITY);
+      wholeForms.set(resource.name, { identity, form });
+    }
+  };
+
+  /** With all of its files where this process made it. */
+  const toldForm = (resource: string): TableForm | undefined => {
+    const told = deps.known().get(resource);
+    const whole = wholeForms.get(resource);
+    if (told === undefined) return undefined;
+    return whole?.identity === told ? whole.form : parseTableForm(told);
+  };
+
+  const lookAt = async (
+    resource: Resource,
+    read: TableFacts | undefined,
+    leaves: readonly HeardLeaf[],
+  ): Promise<AnnouncedReset | undefined> => {
+    const { name } = resource;
+    const { facts, hadRows } = await prepare(resource, read);
+    const known = deps.known().get(name);
+    if (known !== undefined && known === pending.get(name)) pending.delete(name);
+    const told = pending.get(name) ?? known;
+    const whole = wholeForms.get(name);
+    const before = whole?.identity === told ? whole?.form : undefined;
+    const verdict = await judgeTable(db, resource, told, before, facts);
+    const reason =
+      verdict.kind === 'reset'
+        ? verdict.reason
+        : told === undefined
+          ? undefined
+          : reasonBesides(
+              hadRows,
+              leaves.some((leaf) => judgeLeaf(leaf, facts) === 'lost'),
+            );
+    if (reason === undefined && verdict.kind === 'same') {
+      if (told !== undefined) remember(resource, told, facts);
+      forget(leaves, facts);
+      return undefined;
+    }
+    const identity = identityOf(resource, facts);
+    if (reason !== undefined) {
+      remember(resource, identity, facts);
+      return { resource: name, identity, former: told, reason };
+    }
+    // What waits in the WAL is followed by the present form at a later look.
+    if (pending.has(name)) return undefined;
+    remember(resource, identity, facts);
+    forget(leaves, facts);
+    deps.adopt(name, identity);
+    return undefined;
+  };
+
+  const forget = (leaves: readonly HeardLeaf[], facts: TableFacts | undefined) => {
+    heard = heard.filter((leaf) => !leaves.includes(leaf) || judgeLeaf(leaf, facts) === 'unseen');
+  };
+
+  const look = async () => {
+    // Ahead of the facts: a partition that is heard of later may not be in them.
+    const leaves = heard;
+    const found = await readTableFacts(db, catalog.resources, publicationName);
+    const resets: AnnouncedReset[] = [];
+    for (const resource of catalog.resources) {
+      const reset = await lookAt(
+        resource,
+        found.get(resource.name),
+        leaves.filter((leaf) => leaf.resource === resource.name),
+      );
+      if (reset !== undefined) resets.push(reset);
+    }
+    if (resets.length === 0) return;
+    await announceResets(db, resets);
+    for (const { resource, identity, reason } of resets) {
+      pending.set(resource, identity);
+      forget(
+        leaves.filter((leaf) => leaf.resource === resource),
+        found.get(resource),
+      );
+      const isPublished = found.get(resource)?.publication != null;
+      log[isPublished ? 'warn' : 'error']('table.changed', {
+        resource,
+        reason,
+        isPublished,
+        remedy: isPublished
+          ? 'none: subscribers get feed.reset and need a new export'
+          : identity === GONE
+            ? 'restore the table, or remove the resource from the catalog'
+            : 'run `tandem source prepare`; until then its changes are missing, and subscribers get feed.reset afterwards',
+      });
+    }
+  };
+
+  return {
+    look,
+    async run(signal) {
+      while (!signal.aborted) {
+        await sleep(MIN_INTERVAL_MS, signal);
+        await notifier.wait(LOOK_INTERVAL_MS, signal);
+        if (signal.aborted) return;
+        try {
+          await look();
+        } catch (error) {
+          if (!signal.aborted) log.warn('tables.look_failed', { error });
+        }
+      }
+    },
+    lookSoon: notifier.notify,
+    noteLeaf(leaf) {
+      const isKnown = ({ resource, oid }: HeardLeaf) => resource === leaf.resource && oid === leaf.oid;
+      if (toldForm(leaf.resource)?.fileOf?.[leaf.oid] !== undefined || heard.some(isKnown)) return;
+      heard = [...heard, leaf];
+      notifier.notify();
+    },
+  };
+}
+
+/** What the form of a table does not show. */
+function reasonBesides(hadRows: boolean, isLost: boolean): ResetReason | undefined {
+  if (isLost) return 'partition_changed';
+  return hadRows ? 'record_unknown' : undefined;
+}

@@ -1,0 +1,48 @@
+import type { Kafka } from 'kafkajs';
+import type { Finding } from '../../shared/catalog/finding.ts';
+import type { Catalog } from '../../shared/domain/catalog.ts';
+import type { Lsn } from '../../shared/domain/lsn.ts';
+import type { MessageCodec } from '../../shared/kafka/messages.ts';
+import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
+import type { Topics } from '../../shared/kafka/topics.ts';
+import type { Queryable } from '../../shared/postgres/queryable.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import type { MisfitTimes } from './aside/misfits.ts';
+import type { SetAside } from './aside/set-asides.ts';
+import type { KnownColumns } from './changes/fit-relation.ts';
+import type { ResumeHistory } from './changes/tend-asides.ts';
+
+export interface SessionConfig {
+  readonly databaseUrl: string;
+  readonly slotName: string;
+  readonly publicationName: string;
+  readonly transactionalId: string;
+  readonly acceptedGapAfter: Lsn | undefined;
+  readonly maxQueuedBytes: number;
+  readonly maxMessageBytes: number;
+  readonly heartbeatIntervalMs: number;
+  /** For so long the feed waits for a catalog that fits a table again, before the resource is set aside. */
+  readonly misfitGraceMs: number;
+}
+
+export interface SessionDeps {
+  readonly source: Queryable;
+  readonly kafka: Kafka;
+  readonly codec: MessageCodec;
+  readonly catalog: Catalog;
+  readonly knownColumns: KnownColumns;
+  readonly topics: Topics;
+  readonly changesPartitionCount: number;
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly subjectPrefix: string;
+  readonly log: Log;
+  readonly onStreaming: () => void;
+  /** Makes the topics that are missing. */
+  readonly ensureTopics: () => Promise<void>;
+  /** What was wrong with single resources when the process started. A feed that runs goes on without them. */
+  readonly findings: readonly Finding[];
+  readonly misfitTimes: MisfitTimes;
+  readonly resumeHistory: ResumeHistory;
+  /** Gives a look at the resources that are set aside from now on. */
+  readonly onSetAsides: (all: () => readonly SetAside[]) => void;
+}

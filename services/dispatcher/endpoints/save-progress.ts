@@ -1,0 +1,136 @@
+import { formatLsn } from '../../../shared/domain/lsn.ts';
+import type { Position } from '../../../shared/domain/position.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { EndpointHealth } from './endpoint-health.ts';
+
+export interface EndpointProgress {
+  readonly endpointId: string;
+  readonly cursorEpoch: number;
+  readonly cursor: Position;
+  readonly done: readonly string[];
+  readonly health: EndpointHealth;
+  /** Why the endpoint is to be disabled; undefined while it is not. */
+  readonly disabledBy: string | undefined;
+}
+
+export interface ParkedDelivery {
+  readonly endpointId: string;
+  readonly position: Position;
+  readonly committedAt: string;
+  readonly lane: string;
+  readonly attemptCount: number;
+  /** Undefined while it only waits for its predecessor. */
+  readonly nextAttemptAtMs: number | undefined;
+  readonly lastError: Readonly<Record<string, unknown>> | undefined;
+  readonly state: 'waiting' | 'dead';
+  /** Later events of its record are not parked, though the cursor has passed them. */
+  readonly hasMore: boolean;
+}
+
+export interface UnparkedDelivery {
+  readonly endpointId: string;
+  readonly position: Position;
+  /** As it was parked; 0 while it only waited for its predecessor. One that has another time now was asked for again. */
+  readonly nextAttemptAtMs: number;
+}
+
+/** Everything that several endpoints have come to know since the last save. */
+export interface ProgressBatch {
+  readonly endpoints: readonly EndpointProgress[];
+  readonly parked: readonly ParkedDelivery[];
+  readonly unparked: readonly UnparkedDelivery[];
+}
+
+const HELD = `
+  with held as (
+    update webhooks w set
+      cursor_lsn = p.cursor_lsn, cursor_idx = p.cursor_idx,
+      done = string_to_array(p.done, ','),
+      failures_in_row = p.failures_in_row, failing_since = p.failing_since, rest_until = p.rest_until,
+      status = case when p.disabled_by is null then w.status else 'disabled' end,
+      status_reason = coalesce(p.disabled_by, w.status_reason)
+    from unnest($2::text[], $3::int[], $4::pg_lsn[], $5::int[], $6::text[], $7::int[],
+                $8::timestamptz[], $9::timestamptz[], $10::text[])
+         as p (id, epoch, cursor_lsn, cursor_idx, done, failures_in_row, failing_since, rest_until, disabled_by)
+    where w.id = p.id and w.lease_owner = $1 and w.cursor_epoch = p.epoch
+    returning w.id
+  )`;
+
+const SAVE_PROGRESS = `${HELD} select id from held`;
+
+/** One statement, so that the cursor never passes an event whose parking is not saved with it. */
+const SAVE_WITH_PARKED = `${HELD}, parked as (
+    insert into webhook_parked as k
+      (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, last_error, state,
+       has_more)
+    select n.webhook_id, n.commit_lsn, n.idx, n.committed_at, n.record_key, n.attempt_count, n.next_attempt_at,
+           n.last_error, n.state, n.has_more
+      from unnest($11::text[], $12::pg_lsn[], $13::int[], $14::timestamptz[], $15::text[], $16::int[],
+                  $17::timestamptz[], $18::jsonb[], $19::text[], $24::boolean[])
+           as n (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at,
+                 last_error, state, has_more)
+      join held on held.id = n.webhook_id
+    on conflict (webhook_id, commit_lsn, idx) do update set
+      attempt_count = excluded.attempt_count, next_attempt_at = excluded.next_attempt_at,
+      last_error = excluded.last_error, state = excluded.state, has_more = excluded.has_more
+  ), unparked as (
+    delete from webhook_parked k
+     using unnest($20::text[], $21::pg_lsn[], $22::int[], $23::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
+           held
+     where held.id = u.webhook_id
+       and k.webhook_id = u.webhook_id and k.commit_lsn = u.commit_lsn and k.idx = u.idx
+       and date_trunc('milliseconds', k.next_attempt_at) is not distinct from u.next_attempt_at
+  )
+  select id from held`;
+
+const toDate = (ms: number | undefined) => (ms === undefined || ms === 0 ? null : new Date(ms));
+
+/**
+ * Saves progress, parked and unparked deliveries of several endpoints at once, each only if `owner` still holds it
+ * and nobody moved its cursor. Saving the same again changes nothing.
+ *
+ * @returns the IDs of the endpoints that were saved; the others are no longer ours
+ */
+export async function saveProgress(
+  db: Queryable,
+  owner: string,
+  { endpoints, parked, unparked }: ProgressBatch,
+): Promise<Set<string>> {
+  const values: unknown[] = [
+    owner,
+    endpoints.map((item) => item.endpointId),
+    endpoints.map((item) => item.cursorEpoch),
+    endpoints.map((item) => formatLsn(item.cursor.commitLsn)),
+    endpoints.map((item) => item.cursor.index),
+    endpoints.map((item) => item.done.join(',')),
+    endpoints.map((item) => item.health.failuresInRow),
+    endpoints.map((item) => toDate(item.health.failingSinceMs)),
+    endpoints.map((item) => toDate(item.health.restUntilMs)),
+    endpoints.map((item) => item.disabledBy ?? null),
+  ];
+  const hasParked = parked.length > 0 || unparked.length > 0;
+  if (hasParked) {
+    values.push(
+      parked.map((item) => item.endpointId),
+      parked.map((item) => formatLsn(item.position.commitLsn)),
+      parked.map((item) => item.position.index),
+      parked.map((item) => item.committedAt),
+      parked.map((item) => item.lane),
+      parked.map((item) => item.attemptCount),
+      parked.map((item) => toDate(item.nextAttemptAtMs)),
+      parked.map((item) => (item.lastError === undefined ? null : JSON.stringify(item.lastError))),
+      parked.map((item) => item.state),
+      unparked.map((item) => item.endpointId),
+      unparked.map((item) => formatLsn(item.position.commitLsn)),
+      unparked.map((item) => item.position.index),
+      unparked.map((item) => toDate(item.nextAttemptAtMs)),
+      parked.map((item) => item.hasMore),
+    );
+  }
+  const { rows } = await db.query<{ id: string }>({
+    name: hasParked ? 'save_progress_with_parked' : 'save_progress',
+    text: hasParked ? SAVE_WITH_PARKED : SAVE_PROGRESS,
+    values,
+  });
+  return new Set(rows.map((row) => row.id));
+}

@@ -1,0 +1,85 @@
+import { formatSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import { type FormsByResource, readForms } from '../plan/table-forms.ts';
+import type { SourceIdentity } from '../source/source-session.ts';
+
+/** The hand-off of the earlier export that an export of changes starts from. */
+export interface DeltaBase {
+  readonly exportId: string;
+  /** `xmin:xmax:xip,…` */
+  readonly snapshot: string;
+  /** Everything at or before it is in the snapshot; `X/Y`. */
+  readonly startLsn: string;
+  /** Past it nothing is in the snapshot; `X/Y`. */
+  readonly sealedLsn: string;
+  /** What its tables were like under the snapshot. */
+  readonly tableForms: FormsByResource;
+}
+
+interface BaseRow {
+  snapshot: { xmin: string; xmax: string; xip: string[] } | null;
+  start_lsn: string | null;
+  sealed_lsn: string | null;
+  system_id: string | null;
+  timeline: number | null;
+  table_forms: unknown;
+  is_kept: boolean;
+}
+
+/**
+ * Partitions of events are made ahead and dropped when they are past their time: while the one of the snapshot's day is
+ * there, so is every event since.
+ */
+const FIND_BASE = `
+select snapshot, start_lsn::text, sealed_lsn::text, system_id, timeline, table_forms,
+  to_regclass('events_' || to_char((snapshot->>'taken_at')::timestamptz at time zone 'UTC', 'YYYYMMDD')) is not null
+    as is_kept
+from exports where id = $1 and account_id = $2 and status in ('completed', 'expired')`;
+
+/**
+ * The earlier export of the same account, which the api has checked; what may have changed since then is checked again.
+ *
+ * @throws ExportFailedError when the changes since then can't be told any more
+ */
+export async function findBase(
+  db: Queryable,
+  exportId: string,
+  accountId: string | null,
+  identity: SourceIdentity,
+): Promise<DeltaBase> {
+  const { rows } = await db.query<BaseRow>(FIND_BASE, [exportId, accountId]);
+  const row = rows[0];
+  if (row === undefined || row.snapshot === null || row.start_lsn === null || row.sealed_lsn === null) {
+    throw new ExportFailedError('invalid_request', `There is no completed export ${exportId}.`);
+  }
+  if (!row.is_kept) {
+    throw new ExportFailedError(
+      'base_too_old',
+      `Some changes since the export ${exportId} are no longer retained: create an export without changes_since.`,
+    );
+  }
+  if (row.system_id === null) {
+    throw new ExportFailedError(
+      'base_too_old',
+      `An earlier version created the export ${exportId} and did not store its server: ` +
+        'create an export without changes_since.',
+    );
+  }
+  if (row.system_id !== identity.systemId || row.timeline !== identity.timeline) {
+    throw new ExportFailedError(
+      'feed_reset',
+      `The source was failed over or replaced since the export ${exportId}, so its changes since then may be ` +
+        'incomplete: create an export without changes_since.',
+    );
+  }
+  const { xmin, xmax, xip } = row.snapshot;
+  const snapshot: Snapshot = { xmin: BigInt(xmin), xmax: BigInt(xmax), xip: xip.map(BigInt) };
+  return {
+    exportId,
+    snapshot: formatSnapshot(snapshot),
+    startLsn: row.start_lsn,
+    sealedLsn: row.sealed_lsn,
+    tableForms: readForms(row.table_forms),
+  };
+}

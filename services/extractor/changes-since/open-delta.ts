@@ -1,0 +1,63 @@
+import type { Pool } from 'pg';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { ChunkPlan } from '../plan/plan-chunks.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { FactsByResource } from '../plan/table-forms.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import { assertSameCatalog } from './assert-same-catalog.ts';
+import { assertSameTables } from './assert-same-tables.ts';
+import { assertTold } from './assert-told.ts';
+import { awaitChainRecorded } from './await-chain.ts';
+import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
+import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
+import type { DeltaBase } from './find-base.ts';
+import { readKeyColumns } from './key-columns.ts';
+import { planDelta } from './plan-delta.ts';
+
+/** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
+const MAX_KEYS_PER_CHUNK = 5_000;
+
+/** What has changed between an earlier export's snapshot and the one that is held now. */
+export interface Delta {
+  plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
+}
+
+export interface DeltaDeps extends RecordingDeps {
+  readonly control: Pool;
+  readonly holder: SourceSession;
+  readonly resources: readonly Resource[];
+  /** Of the tables, under the held snapshot. */
+  readonly facts: FactsByResource;
+  /** Of the held snapshot, `xmin:xmax:xip,…`. */
+  readonly snapshot: string;
+}
+
+/**
+ * Which records have changed is what the recorded events say: those not in the earlier snapshot and in the present one.
+ * Call it once the feed has passed the present snapshot's seal. The events of everything that the snapshot holds are in the
+ * changes topic then, before its end; and once the recorder has come that far, they are in the event log.
+ *
+ * @throws ExportFailedError when recording stands still, or the events do not tell everything
+ */
+export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: DeltaDeps): Promise<Delta> {
+  const { control, holder, snapshot, resources, facts } = deps;
+  await awaitRecorded(deps);
+  await awaitChainRecorded(control, claim, deps);
+  await assertNoReset(control, claim, base, snapshot);
+  await assertTold(control, claim, base.startLsn);
+  await assertSameCatalog(control, claim, resources, base.startLsn);
+  await assertSameTables(holder, base, resources, facts);
+  return {
+    async *plan(selection, rowsPerChunk) {
+      const { name } = selection.resource;
+      const columns = await readKeyColumns(holder, selection.resource);
+      await keptAlive(collectKeys(control, claim, base, snapshot, name, columns), deps);
+      const keys = {
+        page: (fromPlace: number, limit: number) => readKeyPage(control, claim, name, fromPlace, limit),
+        assign: (chunk: number, places: readonly number[]) => assignKeys(control, claim, name, chunk, places),
+      };
+      yield* planDelta(holder, selection, columns, keys, Math.min(rowsPerChunk, MAX_KEYS_PER_CHUNK));
+    },
+  };
+}

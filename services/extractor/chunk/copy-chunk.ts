@@ -1,0 +1,104 @@
+import type { PgRow } from '../../../shared/values/pg-row.ts';
+import type { ChunkImage } from '../as-of/affected-keys.ts';
+import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
+import { parseRecordKey, readKeyColumns } from '../changes-since/key-columns.ts';
+import { keyedRowsQuery } from '../changes-since/keyed-queries.ts';
+import { rowsQuery, type SqlQuery } from '../plan/chunk-queries.ts';
+import type { ResourceRows } from '../plan/resource-rows.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import type { ClaimedChunk } from '../store/claim-chunk.ts';
+import type { BatchSender } from './batch-sender.ts';
+import type { PlacedRecord, RecordPlace } from './lot-batch.ts';
+import { type RowReading, readRows } from './read-rows.ts';
+import { RowHeadersWriter } from './row-headers-writer.ts';
+
+/** What a chunk has beside the source. */
+export interface ChunkSources {
+  /** The record keys of a chunk of an export of changes. */
+  readKeys(chunk: ClaimedChunk): Promise<readonly string[]>;
+  /** The records that a chunk of an export of a past moment has from events, and the keys of those it does not have. */
+  readImages(chunk: ClaimedChunk): Promise<readonly ChunkImage[]>;
+}
+
+export interface CopyChunkContext {
+  /** Under the export's snapshot. */
+  readonly session: SourceSession;
+  readonly rows: ResourceRows;
+  readonly selection: RowSelection;
+  readonly place: RecordPlace;
+  readonly sender: Pick<BatchSender<PlacedRecord>, 'add'>;
+  readonly sources: ChunkSources;
+  /** Is given the reading before it hands over its first row. */
+  onReading(reading: RowReading): void;
+  onProgress(rowCount: number): void;
+}
+
+/** Reads one chunk's rows and hands them to the sender. They are not acknowledged when this resolves with their number. */
+export async function copyChunk(
+  chunk: ClaimedChunk,
+  context: CopyChunkContext,
+  signal: AbortSignal,
+): Promise<number> {
+  const { session, selection, place, sender, sources } = context;
+  const { columns, codec, recordKey, keyCasts, accountSql, schemaId } = context.rows;
+  const { request } = selection;
+  // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
+  const isOfAllAccounts = chunk.accountSourceId === null;
+  const wanted = isOfAllAccounts ? [...columns, selection.resource.account] : columns;
+  const past: PastRows | undefined =
+    request.asOf === null
+      ? undefined
+      : await readPastRows(session, selection, wanted, chunk, await sources.readImages(chunk));
+  const query =
+    past?.query ??
+    (request.changesSince === null
+      ? rowsQuery(selection, columns, chunk, {
+          keyCasts,
+          ...(isOfAllAccounts ? { lastColumn: accountSql } : {}),
+        })
+      : await changedRowsQuery(chunk, selection, wanted, session, sources));
+  const headers = new RowHeadersWriter(chunk);
+  headers.account = chunk.accountSourceId ?? '';
+  let seq = 0;
+  const onRow = (row: PgRow) => {
+    if (isOfAllAccounts) headers.account = row.text(columns.length) ?? '';
+    headers.seq = seq;
+    headers.isLast = seq === chunk.rowsPlanned - 1;
+    const imagePlace = past === undefined ? null : row.text(columns.length);
+    if (past === undefined || imagePlace === null) {
+      sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers, place });
+    } else {
+      const image = past.imageAt(imagePlace);
+      const bytes = codec.encodeWire(image, schemaId);
+      sender.add({
+        key: recordKey.ofWireTexts(image),
+        value: { bytes, length: bytes.length },
+        headers,
+        place,
+      });
+    }
+    seq += 1;
+    context.onProgress(seq);
+  };
+  const reading = readRows(session.client, query, onRow, signal);
+  context.onReading(reading);
+  return reading.done;
+}
+
+async function changedRowsQuery(
+  chunk: ClaimedChunk,
+  selection: RowSelection,
+  columns: readonly string[],
+  session: SourceSession,
+  { readKeys }: ChunkSources,
+): Promise<SqlQuery> {
+  const keyColumns = await readKeyColumns(session, selection.resource);
+  const keys = await readKeys(chunk);
+  return keyedRowsQuery(
+    selection,
+    columns,
+    keyColumns,
+    keys.map((key) => parseRecordKey(key, keyColumns.length)),
+  );
+}

@@ -1,0 +1,121 @@
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { createPace } from '../../../shared/runtime/pace.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
+import { readReferences } from '../plan/references.ts';
+import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import type { OpenSourceSession } from '../source/source-session.ts';
+import type { ChunkLot, ClaimedChunk } from '../store/claim-chunk.ts';
+import { createBatchSender } from './batch-sender.ts';
+import { type ChunkSources, copyChunk } from './copy-chunk.ts';
+import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
+import { LotBatch, type PlacedRecord } from './lot-batch.ts';
+import type { RowReading } from './read-rows.ts';
+import type { RowProducer } from './row-producers.ts';
+
+export interface CopyLotDeps extends ChunkSources {
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly resourceRows: ResourceRowsSource;
+  readonly producer: RowProducer;
+  topicOf(resource: string): { readonly name: string; readonly partitionCount: number };
+  /** Limit of one chunk's read, so that a reader that stands still gives its snapshot back. */
+  readonly chunkTimeoutMs: number;
+  /** Called often with the number of rows read so far of the chunk at this place of the lot. */
+  onProgress(index: number, rowCount: number): void;
+}
+
+/**
+ * Large enough that requests do not count, small enough that two of them a lot are little memory. A little less than half a
+ * megabyte, because the client rounds each of its buffers up to a power of two.
+ */
+const BATCH_BYTES = 480 * 1024;
+
+/**
+ * Reads a lot of chunks under the export's snapshot, on one session, and sends each one's rows, in key order, numbered from 0, to
+ * one partition, the last one marked. Resolves with the number of rows of each once all are acknowledged.
+ *
+ * @throws ExportFailedError when the rows of one are not as many as the snapshot's own cursor had counted
+ */
+export async function copyLot(
+  lot: ChunkLot,
+  signal: AbortSignal,
+  abort: (reason: unknown) => void,
+  deps: CopyLotDeps,
+): Promise<readonly number[]> {
+  const [first] = lot;
+  const request = parseExportRequest(first.request);
+  const resources = [...new Set(lot.map(({ resource }) => resource))].map((name) =>
+    resourceOf(deps.catalog, name),
+  );
+  const tables = resources.map(({ table }) => table);
+  const family = first.resources.map((name) => resourceOf(deps.catalog, name));
+  await using session = await deps.openSession({
+    purpose: `chunk ${first.chunk} ${first.exportId}`,
+    statementTimeoutMs: deps.chunkTimeoutMs,
+    onLost: abort,
+  });
+  signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+  signal.throwIfAborted();
+  await enterSnapshot(session, tables, first);
+  const run = `${first.exportId}/${first.runAttempt}`;
+  const rowsOf = await deps.resourceRows.ofAll(run, resources, session, family);
+  await assertNotRewritten(session, tables);
+  const references = request.includeRelated ? await readReferences(session, family) : [];
+
+  const { maxRowsPerSecond } = request;
+  const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
+  let reading: RowReading | undefined;
+  const sender = createBatchSender<PlacedRecord, LotBatch>({
+    maxBytes: BATCH_BYTES,
+    openBatch: () => new LotBatch(),
+    // While a batch waits for its turn the next fills up and then the reading pauses, so the pace of sending is that of reading.
+    send: async (batch) => {
+      await pace?.(batch.recordCount);
+      await deps.producer.send(batch);
+    },
+    onFull: () => reading?.pause(),
+    onRoom: () => reading?.resume(),
+    onFailure: abort,
+  });
+  const rowCounts: number[] = [];
+  for (const [index, chunk] of lot.entries()) {
+    const resource = resourceOf(deps.catalog, chunk.resource);
+    const rows = rowsOf.get(chunk.resource);
+    if (rows === undefined) throw new Error(`the rows of ${chunk.resource} are not described`);
+    const { name: topic, partitionCount } = deps.topicOf(chunk.resource);
+    const rowCount = await copyChunk(
+      chunk,
+      {
+        session,
+        rows,
+        selection: { resource, request, accountSourceId: chunk.accountSourceId, references },
+        place: { topic, partition: chunk.chunk % partitionCount },
+        sender,
+        sources: deps,
+        onReading: (begun) => {
+          reading = begun;
+        },
+        onProgress: (count) => deps.onProgress(index, count),
+      },
+      signal,
+    );
+    rowCounts.push(rowCount);
+  }
+  await sender.finish();
+  await assertNotRewritten(session, tables);
+  await session.query('commit');
+  for (const [index, chunk] of lot.entries()) {
+    const rowCount = rowCounts[index] ?? 0;
+    if (rowCount !== chunk.rowsPlanned) throw countMismatch(chunk, rowCount);
+  }
+  return rowCounts;
+}
+
+function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount: number): ExportFailedError {
+  return new ExportFailedError(
+    'row_count_mismatch',
+    `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its content: ` +
+      'an index of the table may be damaged. Nothing was published.',
+  );
+}

@@ -1,0 +1,164 @@
+import type { Pool } from 'pg';
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { readChunkImages } from '../as-of/affected-keys.ts';
+import { readChunkKeys } from '../changes-since/delta-keys.ts';
+import { StoppingError } from '../extraction-errors.ts';
+import { judgeFailure, MAX_GIVE_WAYS, type Verdict } from '../judge-failure.ts';
+import type { Notifiers } from '../notifiers.ts';
+import { finishChunks, releaseChunks, renewChunks } from '../store/chunk-run.ts';
+import { type ChunkLot, type ClaimedChunk, claimChunks } from '../store/claim-chunk.ts';
+import { failExport } from '../store/end-export.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
+import { type CopyLotDeps, copyLot } from './copy-lot.ts';
+import type { RowProducers } from './row-producers.ts';
+
+export interface ReadChunksConfig {
+  /** Lots of chunks that this process reads at once. */
+  readonly maxChunks: number;
+  readonly chunkTimeoutMs: number;
+}
+
+export interface ReadChunksDeps
+  extends Pick<CopyLotDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf'> {
+  readonly control: Pool;
+  readonly producers: RowProducers;
+  readonly notifiers: Notifiers;
+  readonly log: Log;
+  announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
+  /** Makes the topics that are missing. */
+  ensureTopics(): Promise<unknown>;
+}
+
+const IDLE_MS = 1_000;
+
+/** A row that ends its reader's process does so each time; after this many the export fails rather than every extractor. */
+const MAX_TRIES = 5;
+
+/** Before a chunk that could not be read is claimed again: an outage of seconds costs a few tries, not hundreds. */
+const RETRY_DELAY_MS = 2_000;
+
+/** Claims chunks of running exports and reads them. */
+export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
+  return createWorkPool<ChunkLot>({
+    name: 'chunk-reader',
+    maxUnits: config.maxChunks,
+    idleMs: IDLE_MS,
+    notifier: deps.notifiers.chunks,
+    log: deps.log,
+    claim: () => claimChunks(deps.control, owner),
+    work: (lot, stopping) => readLot(lot, stopping, config, deps),
+  });
+}
+
+async function readLot(
+  lot: ChunkLot,
+  stopping: AbortSignal,
+  config: ReadChunksConfig,
+  deps: ReadChunksDeps,
+): Promise<void> {
+  const { control, notifiers } = deps;
+  const [first] = lot;
+  const { exportId, resource, chunk: number, attempt } = first;
+  const log = deps.log.child({ exportId, resource, chunk: number, attempt, chunkCount: lot.length });
+  const over = new AbortController();
+  const abort = (reason: unknown) => over.abort(reason);
+  const stop = () => abort(new StoppingError('the extractor stops'));
+  stopping.addEventListener('abort', stop, { once: true });
+  const rowsRead = lot.map(() => 0);
+  const lease = renewLease({
+    leaseSeconds: LEASE_SECONDS,
+    renew: async () => ((await renewChunks(control, lot, rowsRead)) ? 'held' : lostError()),
+    onMissed: (error) => log.warn('chunk.renewal_missed', { error }),
+  });
+  lease.lost.addEventListener('abort', () => abort(lease.lost.reason), { once: true });
+  const unlisten = notifiers.onChange(lease.renewNow);
+  const startedAtMs = Date.now();
+  try {
+    if (stopping.aborted) stop();
+    over.signal.throwIfAborted();
+    if (first.tries > MAX_TRIES) {
+      await failChunk(first, exhausted(first), log, deps);
+      return;
+    }
+    const rowCounts = await deps.producers.use((producer) =>
+      copyLot(lot, over.signal, abort, {
+        ...deps,
+        producer,
+        chunkTimeoutMs: config.chunkTimeoutMs,
+        readKeys: (claimed) => readChunkKeys(control, claimed),
+        readImages: (claimed) => readChunkImages(control, claimed),
+        onProgress: (index, count) => {
+          rowsRead[index] = count;
+        },
+      }),
+    );
+    await lease[Symbol.asyncDispose]();
+    if (!(await finishChunks(control, lot, rowCounts))) throw lostError();
+    const rowCount = rowCounts.reduce((sum, count) => sum + count, 0);
+    log.info('chunk.extracted', { rowCount, durationMs: Date.now() - startedAtMs });
+    for (const [index, chunk] of lot.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
+    notifiers.notifyChange();
+  } catch (thrown) {
+    // Once the try was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
+    await endTry(lot, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+  } finally {
+    stopping.removeEventListener('abort', stop);
+    unlisten();
+    await lease[Symbol.asyncDispose]();
+  }
+}
+
+const lostError = () => new LeaseLostError('the chunks are no longer ours');
+
+/** If the store can't be reached either, the lease runs out and the chunks are claimed again. */
+async function endTry(lot: ChunkLot, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
+  const [first] = lot;
+  const { tries } = first;
+  const judged = judgeFailure(error, [...new Set(lot.map(({ resource }) => resource))]);
+  // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
+  const verdict = judged.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? judged.failure : judged;
+  try {
+    if (verdict.kind === 'fail') {
+      await failChunk(first, verdict, log, deps, error);
+    } else if (verdict.kind === 'retry') {
+      const report = verdict.isForeseen ? log.warn : log.error;
+      report('chunk.try_lost', { error, tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+      // One may have been deleted since the start: then every try would fail, and for ever.
+      await deps.ensureTopics();
+    } else if (verdict.kind === 'give-way') {
+      log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: true });
+    } else {
+      log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
+      await releaseChunks(deps.control, lot, { delayMs: 0, isCounted: false });
+    }
+  } catch (cause) {
+    log.warn('chunk.release_failed', { error: cause });
+  }
+}
+
+async function failChunk(
+  { exportId, runAttempt }: ClaimedChunk,
+  verdict: Extract<Verdict, { kind: 'fail' }>,
+  log: Log,
+  { control, notifiers }: ReadChunksDeps,
+  error?: unknown,
+): Promise<void> {
+  log.error('chunk.failed', { code: verdict.code, error });
+  await failExport(control, exportId, runAttempt, verdict);
+  notifiers.notifyChange();
+}
+
+function exhausted({ resource, chunk }: ClaimedChunk): Extract<Verdict, { kind: 'fail' }> {
+  return {
+    kind: 'fail',
+    code: 'attempts_exhausted',
+    message:
+      `Chunk ${chunk} of ${resource} could not be read in ${MAX_TRIES} attempts. ` +
+      'The extractors’ logs say why; a single very large record may be the cause.',
+  };
+}

@@ -1,0 +1,41 @@
+import type { Kafka } from 'kafkajs';
+import type { MessageType } from '../../shared/kafka/messages.ts';
+import { GROUP_SETTINGS, runConsumer } from '../../shared/kafka/run-consumer.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import type { Notifiers } from './notifiers.ts';
+
+/**
+ * Rings for commands. They are doorbells only, so the type in the header is all that is read of them, offsets just move on,
+ * and the group begins at the end: what was missed stands in the control store.
+ */
+export function createCommandNotifiers(
+  kafka: Kafka,
+  groupId: string,
+  topic: string,
+  notifiers: Notifiers,
+): Worker {
+  const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
+  const notify: Partial<Record<MessageType, () => void>> = {
+    ExtractExport: notifiers.exports.notify,
+    ExtractChunk: notifiers.chunks.notify,
+    CancelJob: () => {
+      notifiers.notifyChange();
+      notifiers.exports.notify();
+    },
+  };
+  return {
+    name: 'command-notifiers',
+    ready,
+    async run(signal) {
+      const consumer = kafka.consumer({ groupId, ...GROUP_SETTINGS });
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: false });
+      const config = {
+        eachMessage: async ({ message }: { message: { headers?: { type?: unknown } } }) => {
+          notify[String(message.headers?.type) as MessageType]?.();
+        },
+      };
+      await runConsumer(consumer, config, signal, () => markReady());
+    },
+  };
+}

@@ -1,0 +1,136 @@
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { sweepKeys } from '../changes-since/sweep-keys.ts';
+import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
+import { judgeFailure, MAX_GIVE_WAYS } from '../judge-failure.ts';
+import { type ClaimedExport, claimExport, type ExportLimits } from '../store/claim-export.ts';
+import { endCancelledExports, failExport } from '../store/end-export.ts';
+import { readStanding, releaseExport, renewExport } from '../store/export-run.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
+import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
+
+export interface HoldExportsConfig extends RunExportConfig {
+  /** Exports that this process holds at once. Each costs two idle connections to the source. */
+  readonly maxExports: number;
+  readonly limits: ExportLimits;
+  /** Limit of one run, because the source can't vacuum what its snapshot still sees. */
+  readonly exportTimeoutMs: number;
+}
+
+const IDLE_MS = 1_000;
+
+/** 2 s, 8 s, 32 s, 128 s: five runs bridge a restart of the source or of Kafka. */
+export function runDelayMs(runCount: number): number {
+  return 2_000 * 4 ** Math.min(runCount - 1, 3);
+}
+
+/** Claims exports, runs them, and decides what follows when a run fails. Also ends the cancelled ones that nobody holds. */
+export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
+  const { control, log, notifiers } = deps;
+  return createWorkPool<ClaimedExport>({
+    name: 'export-holder',
+    maxUnits: config.maxExports,
+    idleMs: IDLE_MS,
+    notifier: notifiers.exports,
+    log,
+    async claim() {
+      await sweepKeys(control);
+      for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
+      return claimExport(control, owner, config.limits);
+    },
+    work: (claim, stopping) => hold(claim, stopping, config, deps),
+  });
+}
+
+async function hold(
+  claim: ClaimedExport,
+  stopping: AbortSignal,
+  config: HoldExportsConfig,
+  deps: RunExportDeps,
+): Promise<void> {
+  const { control, notifiers } = deps;
+  const log = deps.log.child({ exportId: claim.id, runAttempt: claim.runAttempt });
+  const over = new AbortController();
+  const abort = (reason: Error) => over.abort(reason);
+  const stop = () => abort(new StoppingError('the extractor stops'));
+  stopping.addEventListener('abort', stop, { once: true });
+  const deadline = setTimeout(() => abort(timeoutError(config.exportTimeoutMs)), config.exportTimeoutMs);
+  const lease = renewLease({
+    leaseSeconds: LEASE_SECONDS,
+    renew: async () => ((await renewExport(control, claim)) ? 'held' : whyOver(deps, claim)),
+    onMissed: (error) => log.warn('export.renewal_missed', { error }),
+  });
+  lease.lost.addEventListener('abort', () => abort(lease.lost.reason), { once: true });
+  const unlisten = notifiers.onChange(lease.renewNow);
+  const run: RunHandle = {
+    claim,
+    signal: over.signal,
+    abort,
+    async look() {
+      const standing = await readStanding(control, claim);
+      if (standing.state === 'held') return standing;
+      throw standing.state === 'cancelling' ? cancelledError() : lostError();
+    },
+  };
+  log.info('export.claimed', { runCount: claim.runCount, resources: claim.resources });
+  try {
+    if (stopping.aborted) stop();
+    over.signal.throwIfAborted();
+    await runExport(run, config, { ...deps, log });
+  } catch (thrown) {
+    // Once the run was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
+    await endRun(claim, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+  } finally {
+    clearTimeout(deadline);
+    stopping.removeEventListener('abort', stop);
+    unlisten();
+    await lease[Symbol.asyncDispose]();
+  }
+}
+
+async function whyOver({ control }: RunExportDeps, claim: ClaimedExport): Promise<Error> {
+  const { state } = await readStanding(control, claim);
+  return state === 'cancelling' ? cancelledError() : lostError();
+}
+
+const cancelledError = () => new ExportCancelledError('the export is to be cancelled');
+const lostError = () => new LeaseLostError('the export is no longer ours');
+
+function timeoutError(limitMs: number): ExportFailedError {
+  return new ExportFailedError(
+    'export_timeout',
+    `The export took longer than ${Math.round(limitMs / 60_000)} minutes, which blocks vacuuming on the source: ` +
+      'export fewer records at once, or raise EXTRACTOR_EXPORT_TIMEOUT_MS.',
+  );
+}
+
+/** The sessions are closed by now. If the store can't be reached either, the lease runs out and the export is claimed again. */
+async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
+  const judged = judgeFailure(error, claim.resources);
+  const verdict = judged.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? judged.failure : judged;
+  try {
+    if (verdict.kind === 'fail') {
+      log.error('export.failed', { code: verdict.code, error });
+      await failExport(deps.control, claim.id, claim.runAttempt, verdict);
+      // One that was being cancelled meanwhile stays so, and is only let go.
+      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
+    } else if (verdict.kind === 'retry') {
+      const delayMs = runDelayMs(claim.runCount);
+      const report = verdict.isForeseen ? log.warn : log.error;
+      report('export.run_lost', { error, runCount: claim.runCount, delayMs });
+      await releaseExport(deps.control, claim, { delayMs, isCounted: true });
+    } else if (verdict.kind === 'give-way') {
+      const delayMs = runDelayMs(claim.runCount);
+      log.warn('export.gave_way', { error, runCount: claim.runCount, delayMs });
+      await releaseExport(deps.control, claim, { delayMs, isCounted: true });
+    } else {
+      log.info('export.let_go', { reason: error instanceof Error ? error.name : String(error) });
+      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: verdict.kind === 'abandon' });
+    }
+  } catch (cause) {
+    log.warn('export.release_failed', { error: cause });
+  }
+  deps.notifiers.exports.notify();
+}

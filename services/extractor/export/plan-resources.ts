@@ -1,0 +1,77 @@
+import { readTableSizes, rowsPerChunk } from '../plan/chunk-size.ts';
+import { type ChunkPlan, type PlannedResource, planChunks, planSmall } from '../plan/plan-chunks.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import type { PlannedChunk } from '../store/export-run.ts';
+
+/** Counted by one statement; while the next ones are counted, those are read. */
+const GROUP_RESOURCES = 50;
+
+/** Chunks that were planned together. */
+export interface PlannedGroup {
+  readonly chunks: readonly PlannedChunk[];
+  /** Each is all that its resource has, so that there are no more than resources, however far ahead they are planned. */
+  readonly areWhole: boolean;
+}
+
+/** How an export of changes, or of a past moment, is planned: by the keys that events name. */
+export interface KeyPlanner {
+  plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
+}
+
+/**
+ * Plans all resources of an export: those whose table is no larger than one chunk in groups, the others one by one, as far ahead as
+ * is asked for. Resources without rows have no chunks. Needs the session for itself while it is consumed.
+ */
+export async function* planResources(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+): AsyncGenerator<PlannedGroup> {
+  const planned = await sizeResources(session, selections, chunkBytes);
+  const large: PlannedResource[] = planned.filter(({ bytes }) => bytes > chunkBytes);
+  const small = planned.filter(({ bytes }) => bytes <= chunkBytes);
+  for (let from = 0; from < small.length; from += GROUP_RESOURCES) {
+    const group = small.slice(from, from + GROUP_RESOURCES);
+    const plans = await planSmall(session, group);
+    const chunks = group.flatMap(({ selection }, index) =>
+      (plans[index] ?? []).map((plan) => ({ resource: selection.resource.name, ...plan })),
+    );
+    large.push(...group.filter((_, index) => plans[index] === undefined));
+    if (chunks.length > 0) yield { chunks, areWhole: true };
+  }
+  for (const { selection, rowsPerChunk: perChunk } of large) {
+    for await (const plan of planChunks(session, selection, perChunk)) {
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+    }
+  }
+}
+
+/** Plans the resources one by one, as far ahead as is asked for. */
+export async function* planByKeys(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+  planner: KeyPlanner,
+): AsyncGenerator<PlannedGroup> {
+  for (const { selection, rowsPerChunk: perChunk } of await sizeResources(session, selections, chunkBytes)) {
+    for await (const plan of planner.plan(selection, perChunk)) {
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+    }
+  }
+}
+
+async function sizeResources(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+): Promise<readonly (PlannedResource & { readonly bytes: number })[]> {
+  const sizes = await readTableSizes(
+    session,
+    selections.map(({ resource }) => resource.table),
+  );
+  return selections.map((selection, index) => {
+    const size = sizes[index] ?? { bytes: 0, rowCount: -1 };
+    return { selection, bytes: size.bytes, rowsPerChunk: rowsPerChunk(size, chunkBytes) };
+  });
+}

@@ -1,0 +1,314 @@
+import type { Pool } from 'pg';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
+import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
+import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier, type Notifier } from '../../../shared/runtime/notifier.ts';
+import { awaitMoment } from '../as-of/await-moment.ts';
+import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
+import { findBase } from '../changes-since/find-base.ts';
+import { openDelta } from '../changes-since/open-delta.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { Notifiers } from '../notifiers.ts';
+import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
+import { readReferences } from '../plan/references.ts';
+import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
+import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
+import type { ClaimedExport } from '../store/claim-export.ts';
+import {
+  addChunks,
+  type ExportStanding,
+  finishPlanning,
+  finishRun,
+  type PlannedChunk,
+  recordSnapshot,
+} from '../store/export-run.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import { readRecordingState, startRecording } from '../store/recorded-from.ts';
+import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
+import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
+import { planByKeys, planResources } from './plan-resources.ts';
+import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
+import { createSettleWatch } from './settle-watch.ts';
+import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
+
+export interface RunExportDeps {
+  readonly control: Pool;
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly notifiers: Notifiers;
+  readonly resourceRows: ResourceRowsSource;
+  readonly log: Log;
+  /** Asked for exports of changes and of past moments only. */
+  readonly recordedChanges: RecordedChanges;
+  announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
+}
+
+export interface RunExportConfig {
+  /** Chunks of one export that are planned or being read at once. */
+  readonly chunkWindow: number;
+  readonly chunkBytes: number;
+  readonly feedTimeoutMs: number;
+  /** For so long a feed that moves may stay unsettled, because transactions of before are open. */
+  readonly settleTimeoutMs: number;
+  /** Limit of one statement of the holder: the first step of its cursor may have to sort all keys. */
+  readonly planTimeoutMs: number;
+  readonly publicationName: string;
+}
+
+/** A run's hold on its export; its lease is renewed by whoever made it. */
+export interface RunHandle {
+  readonly claim: ClaimedExport;
+  readonly signal: AbortSignal;
+  /** Ends the run with a reason. */
+  abort(reason: Error): void;
+  /** @throws the reason when the run is over */
+  look(): Promise<Extract<ExportStanding, { state: 'held' }>>;
+}
+
+/** Well under the minute after which the server ends a session that is idle in its transaction. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** A seal comes by another topic than the feed's state, and may be behind it by a rebalance of the mirror's group. */
+const SEAL_AGAIN_MS = 20_000;
+
+/**
+ * One run of an export, from its claim until everything is read and sealed. The order is the point:
+ *
+ *   1. The sealing session opens, and stays open to the end.
+ *   2. The feed has settled past the beginning of the account's recording; W is its settled position.
+ *   3. The holder locks the tables and takes the snapshot S, then L; S, W and the seal's token are stored in one update.
+ *   4. The seal is sent.
+ *   5. Chunks are planned under S, a window at a time, and read by every extractor.
+ *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
+ *
+ * An export of changes, or of a past moment, waits for its seal before step 5, since what it reads follows from the events
+ * up to there.
+ *
+ * A break of either session before the end is the end of the run: the caller starts a new one, under another snapshot.
+ */
+export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
+  const { claim, signal } = run;
+  const { control, log } = deps;
+  const request = parseExportRequest(claim.request);
+  const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
+  const startedAtMs = Date.now();
+
+  await using stack = new AsyncDisposableStack();
+  const open = async (purpose: string) => {
+    const session = await deps.openSession({
+      purpose,
+      statementTimeoutMs: config.planTimeoutMs,
+      onLost: run.abort,
+    });
+    stack.use(session);
+    // A statement under way is not waited for: it may have a whole table to sort.
+    signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+    signal.throwIfAborted();
+    return session;
+  };
+  const sealing = await open(`seal ${claim.id}`);
+  const { changesSince, asOf } = request;
+  const base =
+    changesSince === null
+      ? undefined
+      : await findBase(control, changesSince, claim.accountId, sealing.identity);
+  const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
+  const notifier = createNotifier();
+  stack.defer(deps.notifiers.onChange(notifier.notify));
+
+  const startLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, {
+    settleTimeoutMs: config.settleTimeoutMs,
+    log,
+  });
+  const holder = await open(`snapshot ${claim.id}`);
+  assertOneServer(sealing, holder);
+  if (asOf !== null) {
+    await awaitMoment(holder, asOf, () => notifier.wait(MAX_LOOK_MS, signal));
+    await makeKeyTables(holder, resources.length);
+  }
+  const held = await takeSnapshot(
+    holder,
+    resources.map(({ table }) => table),
+    signal,
+  );
+  const facts = await readRunFacts(holder, resources, config.publicationName);
+  const tableForms = formsOf(resources, facts);
+  const sealToken = newSealToken();
+  await ours(
+    recordSnapshot(control, claim, {
+      takenAt: held.takenAt,
+      lsn: held.lsn,
+      xmin: held.snapshot.xmin.toString(),
+      xmax: held.snapshot.xmax.toString(),
+      xip: held.snapshot.xip.map(String),
+      startLsn: formatLsn(startLsn),
+      sealToken,
+      tableForms,
+      ...holder.identity,
+    }),
+  );
+  await sendSeal(sealing, claim.id, sealToken);
+
+  const waitWhile = createWait(run, notifier, [sealing, holder]);
+  let sealSentLsn = await readInsertLsn(sealing);
+  let passedAtMs: number | undefined;
+  const isUnsealed = async ({ isSealed }: { isSealed: boolean }) => {
+    if (isSealed) return false;
+    const state = await readFeedState(control);
+    feed.look(state);
+    if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
+    passedAtMs ??= Date.now();
+    if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
+    // Kafka has lost it. A later seal of this run says as much, since its session is the one that was open before the snapshot.
+    log.warn('seal.sent_again', { exportId: claim.id });
+    await sendSeal(sealing, claim.id, sealToken);
+    sealSentLsn = await readInsertLsn(sealing);
+    passedAtMs = undefined;
+    return true;
+  };
+  if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
+  const byEvents = {
+    ...config,
+    ...deps,
+    holder,
+    resources,
+    facts,
+    snapshot: formatSnapshot(held.snapshot),
+    waitWhile,
+  };
+  const delta = base && (await openDelta(claim, base, byEvents));
+  const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
+  const references = request.includeRelated ? await readReferences(holder, resources) : [];
+  const selections = resources.map((resource) => ({
+    resource,
+    request,
+    accountSourceId: claim.accountSourceId,
+    references,
+  }));
+  const byKeys = delta ?? past;
+  const groups =
+    byKeys === undefined
+      ? planResources(holder, selections, config.chunkBytes)
+      : planByKeys(holder, selections, config.chunkBytes, byKeys);
+  let chunkCount = 0;
+  let rowCount = 0;
+  const withRows = new Set<string>();
+  for await (const { chunks, areWhole } of groups) {
+    signal.throwIfAborted();
+    await addPlanned(run, held, chunks, deps);
+    chunkCount += chunks.length;
+    for (const { resource, rows } of chunks) {
+      withRows.add(resource);
+      rowCount += rows;
+    }
+    if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
+  }
+  // Readers describe the tables that have rows. A file without rows has its columns all the same.
+  const withoutRows = resources.filter(({ name }) => !withRows.has(name));
+  await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
+  await ours(finishPlanning(control, claim));
+  await waitWhile(({ openChunkCount }) => openChunkCount > 0);
+  await assertSameTypes(sealing, resources, config.publicationName, tableForms);
+  const readMs = Date.now() - startedAtMs;
+  // Vacuum waits for this snapshot, and the seal may take a while.
+  await holder[Symbol.asyncDispose]();
+
+  const waitForSeal = createWait(run, notifier, [sealing]);
+  await waitForSeal(isUnsealed);
+  await assertSameServer(sealing);
+  assertSameTimeline(await readFeedState(control), sealing.identity);
+  await finishRun(control, claim);
+  log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+/**
+ * Waits until every change that the snapshot won't hold is sure to be recorded, and returns the feed's settled position.
+ *
+ * The changes of an account are recorded from when it is known. Those streamed before that are lost to it, and one of them
+ * may still be invisible to a snapshot taken now. So the first export reads where the WAL is, once the account is known,
+ * and waits until the feed has settled past that: everything before is in the snapshot then, and everything after is recorded.
+ */
+async function awaitSettledFeed(
+  { claim, signal }: RunHandle,
+  sealing: SourceSession,
+  feed: FeedWatch,
+  control: Pool,
+  notifier: Notifier,
+  { settleTimeoutMs, log }: Pick<RunExportConfig, 'settleTimeoutMs'> & Pick<RunExportDeps, 'log'>,
+): Promise<Lsn> {
+  const recording = await readRecordingState(control, claim.accountId);
+  const isFirst = recording.newAccountIds.length > 0;
+  const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
+  let state = await readFeedState(control);
+  if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
+  const waitingSinceMs = Date.now();
+  const settling = createSettleWatch({
+    exportId: claim.id,
+    timeoutMs: settleTimeoutMs,
+    source: sealing,
+    log,
+  });
+  while (!isSettledPast(state, sealing.identity, needed)) {
+    feed.look(state);
+    await settling.look();
+    await notifier.wait(lookIntervalMs(Date.now() - waitingSinceMs), signal);
+    signal.throwIfAborted();
+    state = await readFeedState(control);
+  }
+  if (isFirst) await startRecording(control, recording.newAccountIds, needed);
+  if (state === undefined) throw new Error('a feed that has settled has a state');
+  return state.settledLsn;
+}
+
+/** Waits while a condition holds, keeping the sessions alive. The condition sees how the export stands. */
+function createWait(run: RunHandle, notifier: Notifier, sessions: readonly SourceSession[]) {
+  let keptAliveAtMs = Date.now();
+  type Found = Awaited<ReturnType<RunHandle['look']>>;
+  return async (mustWait: (found: Found) => boolean | Promise<boolean>): Promise<void> => {
+    const waitingSinceMs = Date.now();
+    for (;;) {
+      run.signal.throwIfAborted();
+      if (Date.now() - keptAliveAtMs >= KEEP_ALIVE_MS) {
+        for (const session of sessions) await session.query('select 1');
+        keptAliveAtMs = Date.now();
+      }
+      const found = await run.look();
+      if (!(await mustWait(found))) return;
+      // A chunk that is read here notifies; a seal comes through another process.
+      const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
+      const lookMs = isSealAwaited ? lookIntervalMs(Date.now() - waitingSinceMs) : MAX_LOOK_MS;
+      await notifier.wait(lookMs, run.signal);
+    }
+  };
+}
+
+async function addPlanned(
+  { claim }: RunHandle,
+  held: HeldSnapshot,
+  chunks: readonly PlannedChunk[],
+  { control, notifiers, announceChunk }: RunExportDeps,
+): Promise<void> {
+  await ours(addChunks(control, claim, held.name, chunks));
+  notifiers.chunks.notify();
+  for (const { resource, chunk } of chunks) {
+    announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });
+  }
+}
+
+/** Turns a fenced write that found the run to be another's into the end of this one. */
+async function ours(written: Promise<boolean>): Promise<void> {
+  if (!(await written)) throw new LeaseLostError('the run is no longer ours');
+}
+
+function assertOneServer(sealing: SourceSession, holder: SourceSession): void {
+  const [a, b] = [sealing.identity, holder.identity];
+  if (a.systemId === b.systemId && a.timeline === b.timeline) return;
+  throw new ExportFailedError(
+    'source_refused',
+    'Two connections to the source reached different servers: set DATABASE_URL to one primary.',
+  );
+}

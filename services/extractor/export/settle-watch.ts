@@ -1,0 +1,58 @@
+import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { SourceSession } from '../source/source-session.ts';
+
+/** A transaction that ended is visible within milliseconds: what takes longer waits for one that is still open. */
+const TELL_AFTER_MS = 10_000;
+const TELL_AGAIN_MS = 60_000;
+
+export interface SettleWatch {
+  /** @throws ExportFailedError when the feed has not settled for too long */
+  look(): Promise<void>;
+}
+
+export interface SettleWatchDeps {
+  readonly exportId: string;
+  readonly timeoutMs: number;
+  readonly source: Pick<SourceSession, 'query'>;
+  readonly log: Log;
+  readonly now?: () => number;
+}
+
+/**
+ * Says whom an export waits for when the feed moves and does not settle: transactions of the product that were open before it.
+ * They may stay so for days, and an export that waits for ever tells nobody.
+ */
+export function createSettleWatch({
+  exportId,
+  timeoutMs,
+  source,
+  log,
+  now = Date.now,
+}: SettleWatchDeps): SettleWatch {
+  const sinceMs = now();
+  let tellAtMs = sinceMs + TELL_AFTER_MS;
+  return {
+    async look() {
+      const waitedMs = now() - sinceMs;
+      if (now() >= tellAtMs || waitedMs >= timeoutMs) {
+        tellAtMs = now() + TELL_AGAIN_MS;
+        const transactions = await findOpenTransactions((sql) => source.query(sql, []));
+        log.warn('export.waits_for_transactions', {
+          exportId,
+          waitedMs,
+          transactions,
+          remedy:
+            'end forgotten ones: pg_terminate_backend(pid), ROLLBACK PREPARED; transactions of other roles are shown only with pg_monitor',
+        });
+      }
+      if (waitedMs < timeoutMs) return;
+      throw new ExportFailedError(
+        'feed_not_settled',
+        `Transactions in the source have been open since before the export for ${Math.round(waitedMs / 1_000)} s, and the first ` +
+          'export of an account waits for them. Start it again once they have ended; the log of the extractor names them.',
+      );
+    },
+  };
+}

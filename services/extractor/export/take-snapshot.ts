@@ -1,0 +1,65 @@
+import type { TableName } from '../../../shared/domain/catalog.ts';
+import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { isSqlState, LOCK_NOT_AVAILABLE } from '../source/sql-state.ts';
+
+/** A snapshot that the session holds open, so that others can read under it. */
+export interface HeldSnapshot {
+  readonly snapshot: Snapshot;
+  /** For `SET TRANSACTION SNAPSHOT`. */
+  readonly name: string;
+  /** WAL insert position read after the snapshot: everything that the snapshot saw was written before it. */
+  readonly lsn: string;
+  /** RFC 3339, UTC. */
+  readonly takenAt: string;
+}
+
+/** Each try waits for the session's lock_timeout, and lets go of the tables that it has; together about a minute. */
+const LOCK_TRIES = 40;
+const LOCK_PAUSE_MS = 1_000;
+
+/**
+ * Takes the export's one snapshot. The tables are locked first: LOCK does not fix the snapshot, and without it a
+ * TRUNCATE or a rewriting ALTER between snapshot and read would leave a table that looks empty, and no error.
+ *
+ * @throws ExportFailedError when a table stays locked
+ */
+export async function takeSnapshot(
+  session: SourceSession,
+  tables: readonly TableName[],
+  signal: AbortSignal,
+): Promise<HeldSnapshot> {
+  const lock = `lock table ${tables.map(quoteTable).join(', ')} in access share mode`;
+  for (let tryCount = 1; ; tryCount += 1) {
+    await session.query('begin isolation level repeatable read, read only');
+    try {
+      await session.query(lock);
+      break;
+    } catch (error) {
+      await session.query('rollback');
+      if (!isSqlState(error, LOCK_NOT_AVAILABLE)) throw error;
+      signal.throwIfAborted();
+      if (tryCount === LOCK_TRIES) {
+        throw new ExportFailedError(
+          'table_locked',
+          'Another session holds a table locked, probably an ALTER TABLE: start the export again once it is done.',
+          { cause: error },
+        );
+      }
+      await sleep(LOCK_PAUSE_MS, signal);
+    }
+  }
+  const { rows } = await session.query(
+    `select pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as lsn,
+       pg_export_snapshot() as name,
+       to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as taken_at`,
+  );
+  const { snapshot, lsn, name, taken_at: takenAt } = rows[0] ?? {};
+  if (snapshot == null || lsn == null || name == null || takenAt == null) {
+    throw new Error('the source gave no snapshot');
+  }
+  return { snapshot: parseSnapshot(snapshot), name, lsn, takenAt };
+}

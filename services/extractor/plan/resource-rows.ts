@@ -1,0 +1,157 @@
+import {
+  type ColumnDescription,
+  describeTables,
+  findTable,
+  shapeOf,
+  type TableDescription,
+} from '../../../shared/catalog/describe-table.ts';
+import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Registry } from '../../../shared/kafka/registry.ts';
+import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
+import { rowRecordNames } from '../../../shared/values/avro-name.ts';
+import { loadTypes } from '../../../shared/values/load-types.ts';
+import { createRecordKey, type RecordKey } from '../../../shared/values/record-key.ts';
+import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
+import type { Types } from '../../../shared/values/types-of-database.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { columnOf, SELECTED } from './row-selection.ts';
+
+/** How one resource's rows are encoded in one run of an export. */
+export interface ResourceRows {
+  readonly columns: readonly string[];
+  readonly shape: RowShape;
+  readonly codec: RowCodec;
+  readonly recordKey: RecordKey;
+  /** For each key column what a text has to be cast with, `::public.point`; empty where the column says it well enough. */
+  readonly keyCasts: readonly string[];
+  /** The account's one text, in SQL: what the row's changes have as their account. */
+  readonly accountSql: string;
+  readonly schemaId: number;
+}
+
+export interface ResourceRowsSource {
+  /**
+   * The session must be under the run's snapshot, so that the columns are those the snapshot has.
+   *
+   * @param family all resources of the run, which are described together
+   * @throws ExportFailedError when a hidden column is not there, because under another name it would leave; or an exposed one, which would be missing
+   */
+  of(
+    run: string,
+    resource: Resource,
+    session: SourceSession,
+    family?: readonly Resource[],
+  ): Promise<ResourceRows>;
+  /** The same for several resources, by name; their schemas are registered side by side. */
+  ofAll(
+    run: string,
+    resources: readonly Resource[],
+    session: SourceSession,
+    family: readonly Resource[],
+  ): Promise<ReadonlyMap<string, ResourceRows>>;
+}
+
+/** A run's chunks come close together, and there are few runs at once. */
+const MAX_RUNS = 16;
+
+/** What one run needs of the source's catalog: all under one snapshot, so it is read once. */
+interface RunTables {
+  readonly tables: readonly TableDescription[];
+  readonly types: Types;
+  readonly rows: Map<string, Promise<ResourceRows>>;
+}
+
+/** Describes a run's tables together, and registers the schema of each when it is asked for. */
+export function createResourceRows(
+  registry: Registry,
+  namespace: string,
+  topicOf: (resource: string) => string,
+): ResourceRowsSource {
+  const runs = new Map<string, RunTables>();
+
+  async function describe(session: SourceSession, family: readonly Resource[]): Promise<RunTables> {
+    const tables = await describeTables(
+      session.client,
+      family.map(({ table }) => table),
+    );
+    return { tables, types: await loadTypes(session.client), rows: new Map() };
+  }
+
+  async function toRows(resource: Resource, { tables, types }: RunTables): Promise<ResourceRows> {
+    const table = findTable(tables, resource.table);
+    const columns = table?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
+    if (!listedColumns(resource).every((listed) => columns.some(({ name }) => name === listed))) {
+      const does = resource.expose === undefined ? 'hides' : 'exposes';
+      throw new ExportFailedError(
+        'table_changed',
+        `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator must adapt the catalog.`,
+      );
+    }
+    const shape = shapeOf(table, resource, types);
+    const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
+    const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
+    return {
+      columns: shape.columns.map(({ name }) => name),
+      shape,
+      codec,
+      recordKey: createRecordKey(shape, resource.key),
+      accountSql: accountTextSql(formOf(resource, columns, types), columnOf(SELECTED, resource.account)),
+      keyCasts: resource.key.map((name) => {
+        const isStructured = shape.columns.find((column) => column.name === name)?.type.kind === 'json';
+        return isStructured ? `::${columns.find((column) => column.name === name)?.typeName}` : '';
+      }),
+      schemaId,
+    };
+  }
+
+  async function runOf(
+    run: string,
+    resource: Resource,
+    session: SourceSession,
+    family: readonly Resource[],
+  ): Promise<RunTables> {
+    const known = runs.get(run);
+    if (known !== undefined && findTable(known.tables, resource.table) !== undefined) return known;
+    const described = await describe(session, family);
+    const oldest = runs.keys().next().value;
+    if (runs.size >= MAX_RUNS && oldest !== undefined) runs.delete(oldest);
+    runs.set(run, described);
+    return described;
+  }
+
+  function rowsOf(resource: Resource, ofRun: RunTables): Promise<ResourceRows> {
+    const known = ofRun.rows.get(resource.name);
+    if (known !== undefined) return known;
+    const rows = toRows(resource, ofRun);
+    ofRun.rows.set(resource.name, rows);
+    rows.catch(() => ofRun.rows.delete(resource.name));
+    return rows;
+  }
+
+  return {
+    async of(run, resource, session, family = [resource]) {
+      return rowsOf(resource, await runOf(run, resource, session, family));
+    },
+    async ofAll(run, resources, session, family) {
+      const runsOf: RunTables[] = [];
+      for (const resource of resources) runsOf.push(await runOf(run, resource, session, family));
+      const all = await Promise.all(
+        resources.map(async (resource, index) => {
+          const ofRun = runsOf[index] as RunTables;
+          return [resource.name, await rowsOf(resource, ofRun)] as const;
+        }),
+      );
+      return new Map(all);
+    },
+  };
+}
+
+/** The account column may be a hidden one, which the shape does not have. */
+function formOf({ account }: Resource, columns: readonly ColumnDescription[], types: Types): AccountForm {
+  const column = columns.find(({ name }) => name === account);
+  return column === undefined
+    ? 'as_printed'
+    : accountForm(types.valueType(column.typeOid, column.typeModifier).pgName);
+}

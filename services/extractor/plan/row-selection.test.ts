@@ -1,0 +1,116 @@
+import { expect, test } from 'vitest';
+import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Reference } from './references.ts';
+import { type RowSelection, selectionConditions } from './row-selection.ts';
+
+function resource(name: string, more: Partial<Resource> = {}): Resource {
+  return {
+    name,
+    table: { schema: 'shop', name },
+    event: name.slice(0, -1),
+    key: ['id'],
+    account: 'account',
+    range: 'at',
+    softDelete: 'gone',
+    hide: [],
+    related: [],
+    operations: {},
+    syncLimit: 100,
+    ...more,
+  };
+}
+
+const customers = resource('customers');
+const invoices = resource('invoices');
+const lines = resource('lines');
+
+function reference(from: Resource, to: Resource): Reference {
+  return { from, to, columns: [{ from: `${to.name}_id`, to: 'id' }] };
+}
+
+const REFERENCES = [reference(invoices, customers), reference(lines, invoices)];
+const RANGE = { from: '2026-01-01T00:00:00Z', to: null, field: null };
+
+function conditionsOf(
+  of: Resource,
+  request: Partial<RowSelection['request']> = {},
+  references: readonly Reference[] = REFERENCES,
+): string {
+  const { conditions, values } = selectionConditions({
+    resource: of,
+    request: {
+      resources: ['invoices'],
+      includeDeleted: false,
+      includeRelated: true,
+      dateRange: undefined,
+      changesSince: null,
+      asOf: null,
+      maxRowsPerSecond: null,
+      ...request,
+    },
+    accountSourceId: 'acme',
+    references,
+  });
+  const text = conditions.join(' and ');
+  for (const [index] of values.entries()) expect(text).toContain(`$${index + 1}`);
+  return text;
+}
+
+test('a deleted row is selected when a selected row refers to it, over any number of steps', () => {
+  expect(conditionsOf(lines)).toBe('t."account" = $1 and t."gone" is null');
+  expect(conditionsOf(customers)).toBe(
+    't."account" = $1 and (t."gone" is null or exists (select from "shop"."invoices" t1 where ' +
+      't1."customers_id" = t."id" and t1."account" = $2 and (t1."gone" is null or ' +
+      'exists (select from "shop"."lines" t2 where t2."invoices_id" = t1."id" and t2."account" = $3 ' +
+      'and t2."gone" is null))))',
+  );
+});
+
+test('a resource that only came along follows the date range of what it refers to', () => {
+  expect(conditionsOf(lines, { includeDeleted: true, dateRange: RANGE })).toBe(
+    't."account" = $1 and (t."invoices_id" is null or exists (select from "shop"."invoices" t1 where ' +
+      't."invoices_id" = t1."id" and t1."at" >= $2::timestamptz))',
+  );
+});
+
+test('a resource that only came along and refers to none that is cut is taken whole', () => {
+  expect(conditionsOf(customers, { includeDeleted: true, dateRange: RANGE })).toBe('t."account" = $1');
+});
+
+test('with deleted rows and no date range everything of the account is selected', () => {
+  for (const each of [customers, invoices, lines]) {
+    expect(conditionsOf(each, { includeDeleted: true })).toBe('t."account" = $1');
+  }
+});
+
+test('tables in a circle, or with a reference to themselves, are taken whole', () => {
+  const circle = [...REFERENCES, reference(customers, invoices)];
+  expect(conditionsOf(invoices, { dateRange: RANGE }, circle)).toBe('t."account" = $1');
+  expect(conditionsOf(customers, {}, [reference(customers, customers)])).toBe('t."account" = $1');
+  expect(conditionsOf(lines, {}, circle)).toBe('t."account" = $1 and t."gone" is null');
+});
+
+test('a table that too many others lead to is taken whole', () => {
+  // Each layer refers twice to the one before, so that the paths double with each.
+  const layers = Array.from({ length: 10 }, (_, index) => resource(`layer${index}`));
+  const many = layers.slice(1).flatMap((layer, index) => {
+    const before = layers[index];
+    return before === undefined ? [] : [reference(layer, before), reference(layer, before)];
+  });
+  const conditions = layers.map((layer) => conditionsOf(layer, {}, many));
+  expect(conditions[3]).toBe('t."account" = $1');
+  expect(conditions.at(-1)).toBe('t."account" = $1 and t."gone" is null');
+  for (const text of conditions) expect(text.split('exists').length).toBeLessThanOrEqual(101);
+});
+
+test('no row leaves that the resource keeps back, neither by itself nor as what another one refers to', () => {
+  const where = parseFilter({ status: { in: ['open', 'a"b'] }, memo: { is_null: false } });
+  const shown = resource('customers', { where });
+  const references = [reference(invoices, shown)];
+  const kept = '(t."status" = any ($2) and t."memo" is not null)';
+  expect(conditionsOf(shown, {}, references)).toBe(
+    `t."account" = $1 and ${kept} and (t."gone" is null or exists (select from "shop"."invoices" t1 where ` +
+      't1."customers_id" = t."id" and t1."account" = $3 and t1."gone" is null))',
+  );
+});

@@ -1,0 +1,122 @@
+import { whereSql } from '../../../shared/catalog/where-sql.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import type { ExportRequest } from './export-request.ts';
+import { type ReferenceGraph, referenceGraph } from './reference-graph.ts';
+import type { Reference } from './references.ts';
+
+/** Which rows of a resource an export holds. `accountSourceId` null: those of all accounts. */
+export interface RowSelection {
+  readonly resource: Resource;
+  readonly request: ExportRequest;
+  readonly accountSourceId: string | null;
+  /** Foreign keys between the exported tables; empty unless the export holds related resources. */
+  readonly references: readonly Reference[];
+}
+
+/** The alias that the selected table has in a query. */
+export const SELECTED = 't';
+
+export const columnOf = (alias: string, name: string): string => `${alias}.${quoteIdent(name)}`;
+
+/**
+ * What a row has to fulfil, joined by `and`; the values are the parameters `$1`, `$2`, …
+ *
+ * Without references a row is selected by what it is: its account, whether it is soft-deleted, and the date range.
+ * With them the export is closed, so that every foreign key resolves inside it:
+ *
+ *   - A resource that only came along is cut by the date range through what it refers to: lines of the invoices in the
+ *     range. It is taken whole when it refers to none that is cut.
+ *   - A row that a selected row refers to is selected, also when it is soft-deleted or outside of the range.
+ *   - Tables that refer to each other in a circle, or to themselves, are taken whole.
+ *
+ * The account bounds all of it, and so does the resource's `where`: a reference to another account's row stays open, and so does
+ * one to a row that does not leave.
+ *
+ * @param values parameters that the statement has already
+ */
+export function selectionConditions(
+  selection: RowSelection,
+  values: string[] = [],
+): { conditions: string[]; values: string[] } {
+  const select = createSelect(selection, (value) => `$${values.push(value)}`);
+  return { conditions: select.selected(selection.resource, SELECTED), values };
+}
+
+function createSelect(
+  { request, accountSourceId, references }: RowSelection,
+  addValue: (value: string) => string,
+) {
+  const graph = referenceGraph(references);
+  let aliasCount = 0;
+  const newAlias = () => `${SELECTED}${++aliasCount}`;
+
+  const ofAccount = (resource: Resource, alias: string): string[] => [
+    ...(accountSourceId === null
+      ? []
+      : [`${columnOf(alias, resource.account)} = ${addValue(accountSourceId)}`]),
+    ...whereSql(resource, (name) => columnOf(alias, name), addValue),
+  ];
+
+  const notDeleted = ({ softDelete }: Resource, alias: string): string[] =>
+    request.includeDeleted || softDelete === undefined ? [] : [`${columnOf(alias, softDelete)} is null`];
+
+  const exists = (resource: Resource, inner: string, conditions: readonly string[]): string =>
+    `exists (select from ${quoteTable(resource.table)} ${inner} where ${conditions.join(' and ')})`;
+
+  const inRange = (resource: Resource, alias: string): string[] => {
+    if (request.dateRange === undefined) return [];
+    if (request.resources.includes(resource.name)) return ownRange(resource, alias);
+    return graph.from(resource).flatMap((reference) => {
+      if (!isCut(reference.to, graph)) return [];
+      const inner = newAlias();
+      const isNull = reference.columns.map(({ from }) => `${columnOf(alias, from)} is null`);
+      const conditions = [...joined(reference, alias, inner), ...inRange(reference.to, inner)];
+      return [`(${isNull.join(' or ')} or ${exists(reference.to, inner, conditions)})`];
+    });
+  };
+
+  /** Whether the date range leaves out any of a resource's rows. */
+  const isCut = (resource: Resource, { isWhole, from }: ReferenceGraph): boolean =>
+    !isWhole(resource) &&
+    (request.resources.includes(resource.name)
+      ? rangeField(resource, request) !== undefined
+      : from(resource).some(({ to }) => isCut(to, graph)));
+
+  const ownRange = (resource: Resource, alias: string): string[] => {
+    const field = rangeField(resource, request);
+    if (field === undefined || request.dateRange === undefined) return [];
+    const { from, to } = request.dateRange;
+    const column = columnOf(alias, field);
+    // PostgreSQL compares the column with a moment, in UTC. A date counts as its midnight: as a date, a moment would lose its time,
+    // and `from` would take in a day that began before it, `to` leave out one that did.
+    return [
+      ...(from === null ? [] : [`${column} >= ${addValue(from)}::timestamptz`]),
+      ...(to === null ? [] : [`${column} < ${addValue(to)}::timestamptz`]),
+    ];
+  };
+
+  const selected = (resource: Resource, alias: string): string[] => {
+    const account = ofAccount(resource, alias);
+    if (graph.isWhole(resource)) return account;
+    const own = [...notDeleted(resource, alias), ...inRange(resource, alias)];
+    if (own.length === 0) return account;
+    const referred = graph.to(resource).map((reference) => {
+      const inner = newAlias();
+      const conditions = [...joined(reference, inner, alias), ...selected(reference.from, inner)];
+      return exists(reference.from, inner, conditions);
+    });
+    if (referred.length === 0) return [...account, ...own];
+    return [...account, `(${[own.join(' and '), ...referred].join(' or ')})`];
+  };
+
+  return { selected };
+}
+
+function joined({ columns }: Reference, fromAlias: string, toAlias: string): string[] {
+  return columns.map(({ from, to }) => `${columnOf(fromAlias, from)} = ${columnOf(toAlias, to)}`);
+}
+
+function rangeField({ range }: Resource, { dateRange }: ExportRequest): string | undefined {
+  return dateRange === undefined ? undefined : (dateRange.field ?? range);
+}

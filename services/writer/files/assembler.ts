@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { retryQuery } from '../retry-query.ts';
+import {
+  type ClaimedAssembly,
+  claimAssembly,
+  readLatestStart,
+  releaseAssembly,
+  renewAssembly,
+} from '../store/claim-assembly.ts';
+import { completeExport } from '../store/complete-export.ts';
+import { readDeletedKeys } from '../store/deleted-keys.ts';
+import { failByAssembly } from '../store/fail-export.ts';
+import { LEASE_SECONDS } from '../store/lease.ts';
+import { listParts } from '../store/list-parts.ts';
+import { type AssembleDeps, assembleExport } from './assemble-export.ts';
+import { judgeAssemblyFailure } from './judge-assembly-failure.ts';
+
+/** What makes an export ready (its last part, its seal) may happen in another process, so it is looked for. */
+const POLL_RUNNING_MS = 200;
+const POLL_IDLE_MS = 1_000;
+/** A small export is over within a second; for a large one, looking so often would only cost. */
+const POLL_NEW_MS = 25;
+const NEW_MS = 3_000;
+
+export interface AssemblerDeps {
+  readonly name: string;
+  readonly pool: Pool;
+  readonly storage: AssembleDeps['storage'];
+  readonly scratch: AssembleDeps['scratch'];
+  readonly shapeOf: AssembleDeps['shapeOf'];
+  readonly chooseFormat: AssembleDeps['chooseFormat'];
+  readonly keyOf: AssembleDeps['keyOf'];
+  readonly retentionDays: number;
+  /** Rung when a part was written here. */
+  readonly notifier: Notifier;
+  /** Called when an export ended here, so that its parts are removed at once. */
+  readonly onEnded: () => void;
+  readonly log: Log;
+}
+
+/** Claims exports that are ready and publishes them, one at a time. Any number may run, here and in other processes. */
+export function createAssembler(deps: AssemblerDeps): Worker {
+  const { name, pool, retentionDays, notifier, onEnded, log } = deps;
+
+  async function publish(claim: ClaimedAssembly, stop: AbortSignal): Promise<void> {
+    const { exportId } = claim;
+    const startedAtMs = performance.now();
+    const assembleDeps = {
+      ...deps,
+      listParts: (id: string) => listParts(pool, id),
+      deletedKeys: (resource: string) => readDeletedKeys(pool, claim, resource),
+    };
+    await using lease = renewLease({
+      leaseSeconds: LEASE_SECONDS,
+      renew: async () =>
+        (await renewAssembly(pool, claim)) ? 'held' : new LeaseLostError('the claim is over'),
+      stopping: stop,
+    });
+    const files = await assembleExport(claim, assembleDeps, lease.lost);
+    const isCompleted = await retryQuery('completing an export', log, () =>
+      completeExport(pool, claim, files, retentionDays),
+    );
+    if (!isCompleted) throw new LeaseLostError('the claim is over');
+    log.info('export.completed', {
+      exportId,
+      rows: files.reduce((sum, file) => sum + file.rows, 0),
+      bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      files: files.length,
+      durationMs: Math.round(performance.now() - startedAtMs),
+    });
+  }
+
+  async function takeCareOf(claim: ClaimedAssembly, error: unknown, stop: AbortSignal): Promise<void> {
+    const { exportId, tryCount } = claim;
+    if (stop.aborted) {
+      await releaseAssembly(pool, claim, { delayMs: 0, isCounted: false });
+      return;
+    }
+    if (error instanceof LeaseLostError) {
+      // Its files, if it was cancelled, are the sweeper's as soon as no writer holds the claim.
+      log.info('assembly.given_up', { exportId, reason: error.message });
+      await releaseAssembly(pool, claim, { delayMs: 0, isCounted: true });
+      return;
+    }
+    const verdict = judgeAssemblyFailure(error, tryCount);
+    if (verdict === 'try again') {
+      const delayMs = backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 });
+      log.warn('assembly.put_off', { exportId, tryCount, delayMs, error });
+      await releaseAssembly(pool, claim, { delayMs, isCounted: true });
+    } else if (await failByAssembly(pool, claim, verdict.fail)) {
+      log.error('export.failed', { exportId, ...verdict.fail, error });
+    }
+  }
+
+  /** @returns whether there was an export to take care of */
+  async function runOnce(stop: AbortSignal): Promise<boolean> {
+    const claim = await claimAssembly(pool, `${name}-${randomUUID()}`);
+    if (claim === undefined) return false;
+    try {
+      await publish(claim, stop);
+    } catch (error) {
+      await retryQuery('ending an assembly', log, () => takeCareOf(claim, error, stop));
+    }
+    onEnded();
+    return true;
+  }
+
+  return {
+    name,
+    async run(signal) {
+      while (!signal.aborted) {
+        let pauseMs = POLL_IDLE_MS;
+        try {
+          if (await runOnce(signal)) continue;
+          const latest = await readLatestStart(pool);
+          if (latest !== undefined) pauseMs = latest.agoMs < NEW_MS ? POLL_NEW_MS : POLL_RUNNING_MS;
+        } catch (error) {
+          log.warn('assembly.not_claimed', { error });
+        }
+        await notifier.wait(pauseMs, signal);
+      }
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { Pool } from 'pg';
+import { eachAlone } from '../../../shared/runtime/each-alone.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { exportFolder } from '../../../shared/storage/export-paths.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
+import { PARTS_FOLDER, partsFolder } from '../parts-folder.ts';
+import { findEndedExports } from '../store/find-ended-exports.ts';
+import type { Scratch } from './scratch.ts';
+
+const SWEEP_EVERY_MS = 2_000;
+
+export interface SweeperDeps {
+  readonly storage: Storage;
+  readonly scratch: Scratch;
+  readonly pool: Pool;
+  /** Rung when an export ended here. */
+  readonly notifier: Notifier;
+  readonly log: Log;
+}
+
+/**
+ * Removes what is staged for exports that have ended, in whichever process, and what killed writers left of them, in storage
+ * and on this machine's disk.
+ *
+ * It goes by what is in storage rather than by a list of work, so that nothing is forgotten over a crash. The parts
+ * folder goes last, because it is what makes the rest be looked for.
+ */
+export function createSweeper({ storage, scratch, pool, notifier, log }: SweeperDeps): Worker {
+  async function sweep(): Promise<void> {
+    const staged = await storage.listNames(PARTS_FOLDER);
+    if (staged.length === 0) return;
+    await eachAlone(
+      await findEndedExports(pool, staged),
+      async ({ exportId, isPublished }) => {
+        if (!isPublished) await storage.deleteFolder(exportFolder(exportId));
+        await storage.deleteFolder(partsFolder(exportId));
+        log.info('parts.removed', { exportId });
+      },
+      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
+    );
+  }
+
+  async function sweepScratch(): Promise<void> {
+    const kept = await scratch.listExports();
+    if (kept.length === 0) return;
+    await eachAlone(
+      await findEndedExports(pool, kept),
+      ({ exportId }) => scratch.remove(exportId),
+      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
+    );
+  }
+
+  return {
+    name: 'sweeper',
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await sweep();
+          await sweepScratch();
+        } catch (error) {
+          log.warn('parts.not_removed', { error });
+        }
+        await notifier.wait(SWEEP_EVERY_MS, signal);
+      }
+    },
+  };
+}

@@ -1,0 +1,269 @@
+import type { IHeaders } from 'kafkajs';
+import type { Log } from '../../../shared/runtime/log.ts';
+import {
+  StorageFullError,
+  StorageNotFoundError,
+  StorageRefusedError,
+} from '../../../shared/storage/storage.ts';
+import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
+import { ForeignSchemaError } from '../../../shared/values/row-schema.ts';
+import { readRegistryId } from '../../../shared/values/wire-format.ts';
+import type { ChunkTry } from '../store/chunk-try.ts';
+import type { WriterFailure } from '../store/fail-export.ts';
+import type { CurrentChunk } from '../store/find-chunk.ts';
+import type { ChunkControl } from './chunk-control.ts';
+import {
+  rowsMissing,
+  rowUnreadable,
+  storageFull,
+  storageRefused,
+  tooManyOpenChunks,
+  wrongRowCount,
+} from './chunk-failures.ts';
+import type { Lane } from './lane.ts';
+import type { Part } from './part.ts';
+import { judgeRow, type OpenChunk } from './partition-chunks.ts';
+import type { RowCodecs } from './row-codecs.ts';
+import { type RowPlace, RowPlaceReader } from './row-place.ts';
+import { StaleTries } from './stale-tries.ts';
+import { whileBeating } from './while-beating.ts';
+
+/** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
+const ROWS_PER_HEARTBEAT = 512;
+
+export interface RowMessage {
+  readonly value: Buffer | null;
+  readonly headers?: IHeaders;
+  readonly offset: string;
+}
+
+/** The consumer that a batch came from: its group has to hear of this member while the batch is in hand. */
+export interface BatchHold {
+  heartbeat(): Promise<void>;
+  /** False once the service stops: then the batch may be left in the middle. */
+  isRunning(): boolean;
+}
+
+export interface BatchWriterDeps {
+  readonly control: ChunkControl;
+  readonly codecs: RowCodecs;
+  readonly createPart: (chunkTry: ChunkTry, chunk: CurrentChunk) => Part;
+  /** Greatest number of chunks that may be open in this process; each has a file open. */
+  readonly maxOpenChunks: number;
+  readonly openChunkCount: () => number;
+  readonly onWritten: (chunkTry: ChunkTry, rowCount: number) => void;
+  readonly onFailed: (chunkTry: ChunkTry) => void;
+  readonly log: Log;
+}
+
+/**
+ * Puts rows into parts. The order that makes a crash harmless is: rows appended, part durable under its name, part noted
+ * in the control store, and only then is the chunk closed here, which lets the lane's offset pass its first row.
+ * Whoever reads the rows again finds the chunk noted, or starts it afresh from its first row.
+ */
+export class BatchWriter {
+  readonly #deps: BatchWriterDeps;
+  readonly #stale = new StaleTries();
+  readonly #places = new RowPlaceReader();
+
+  constructor(deps: BatchWriterDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Appends a batch's rows to their parts, and finishes the chunks whose last row is in it. A batch may be given again,
+   * from any offset at or after the lane's floor: what was had before is dropped.
+   *
+   * @returns false when it was left in the middle because the service stops
+   * @throws what storage or the control store throw for good: the process has to end, and the rows are read again
+   */
+  async write(lane: Lane, messages: readonly RowMessage[], hold: BatchHold): Promise<boolean> {
+    const touched = new Set<OpenChunk<Part>>();
+    let foreignCount = 0;
+    let rowsToHeartbeat = 0;
+    for (const message of messages) {
+      if (rowsToHeartbeat === 0) {
+        await hold.heartbeat();
+        if (!hold.isRunning()) return false;
+        rowsToHeartbeat = ROWS_PER_HEARTBEAT;
+      }
+      rowsToHeartbeat -= 1;
+      const row = this.#places.read(message);
+      if (row === undefined) {
+        foreignCount += 1;
+        continue;
+      }
+      let open = lane.chunks.find(row.exportId, row.chunk);
+      let verdict = judgeRow(open, row);
+      if (verdict === 'ask') {
+        open = await this.#admit(lane, open, row, message, hold);
+        verdict = open === undefined ? 'drop' : judgeRow(open, row);
+      }
+      if (open === undefined || verdict === 'drop') continue;
+      if (verdict === 'hole') {
+        await this.giveUp(lane, open, rowsMissing(open.chunkTry, open.nextSeq, row.seq));
+        continue;
+      }
+      // Nothing is awaited for most rows: a promise for each would cost as much as the row itself.
+      if (!this.#appendNow(open, message) && !(await this.#appendSlowly(lane, open, message, hold))) continue;
+      touched.add(open);
+      if (open.part.wantsFlush) await this.#flush(lane, open, hold);
+      if (row.isLast) await this.#finish(lane, open, hold);
+    }
+    for (const open of touched) await this.#flush(lane, open, hold);
+    if (foreignCount > 0) {
+      const { topic, partition } = lane;
+      this.#deps.log.warn('rows.passed_over', { topic, partition, foreignCount });
+    }
+    return true;
+  }
+
+  /** Closes a chunk without a result and fails its export, if its try still counts. */
+  async giveUp(lane: Lane, open: OpenChunk<Part>, failure: WriterFailure): Promise<void> {
+    const { control, onFailed, log } = this.#deps;
+    await this.drop(lane, open);
+    if (!(await control.fail(open.chunkTry, failure))) return;
+    log.error('export.failed', { ...open.chunkTry, ...failure });
+    onFailed(open.chunkTry);
+  }
+
+  /** Closes a chunk that nobody waits for any longer. */
+  async drop(lane: Lane, open: OpenChunk<Part>): Promise<void> {
+    lane.chunks.remove(open);
+    this.#stale.add(open.chunkTry);
+    // Storage that refuses a write may refuse this too. What stays is in the export's folder, and is swept with it.
+    await open.part.discard().catch((error: unknown) => {
+      this.#deps.log.warn('part.not_discarded', { ...open.chunkTry, error });
+    });
+  }
+
+  /** The chunk that the row belongs to, newly opened, if its try counts. An earlier try of the chunk is replaced. */
+  async #admit(
+    lane: Lane,
+    earlier: OpenChunk<Part> | undefined,
+    { exportId, chunk, attempt }: RowPlace,
+    { offset }: RowMessage,
+    hold: BatchHold,
+  ): Promise<OpenChunk<Part> | undefined> {
+    const { control, createPart, maxOpenChunks, openChunkCount } = this.#deps;
+    const chunkTry: ChunkTry = { exportId, resource: lane.resource, chunk, attempt };
+    if (this.#stale.has(chunkTry)) return undefined;
+    const current = await whileBeating(hold.heartbeat, () => control.find(chunkTry));
+    if (current === undefined) {
+      this.#stale.add(chunkTry);
+      return undefined;
+    }
+    if (earlier !== undefined) await this.drop(lane, earlier);
+    const open: OpenChunk<Part> = {
+      chunkTry,
+      firstOffset: BigInt(offset),
+      rowsPlanned: current.rowsPlanned,
+      part: createPart(chunkTry, current),
+      nextSeq: 0,
+    };
+    lane.chunks.add(open);
+    if (openChunkCount() <= maxOpenChunks) return open;
+    await this.giveUp(lane, open, tooManyOpenChunks(maxOpenChunks));
+    return undefined;
+  }
+
+  /** @returns false when it takes more than the codecs that are there, and nothing is done */
+  #appendNow(open: OpenChunk<Part>, { value }: RowMessage): boolean {
+    if (value === null) return false;
+    try {
+      const schemaId = readRegistryId(value);
+      const codec = this.#deps.codecs.get(schemaId);
+      if (codec === undefined) return false;
+      open.part.add(codec, schemaId, value);
+    } catch (error) {
+      if (error instanceof UnreadableMessageError) return false;
+      throw error;
+    }
+    open.nextSeq += 1;
+    return true;
+  }
+
+  /** @returns false when the row can't be read, and the chunk is closed */
+  async #appendSlowly(
+    lane: Lane,
+    open: OpenChunk<Part>,
+    { value }: RowMessage,
+    hold: BatchHold,
+  ): Promise<boolean> {
+    const { codecs, log } = this.#deps;
+    try {
+      if (value === null) throw new UnreadableMessageError('it is empty');
+      const schemaId = readRegistryId(value);
+      const codec = codecs.get(schemaId) ?? (await whileBeating(hold.heartbeat, () => codecs.load(schemaId)));
+      open.part.add(codec, schemaId, value);
+    } catch (error) {
+      if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;
+      log.error('row.refused', { ...open.chunkTry, seq: open.nextSeq, error });
+      await this.giveUp(lane, open, rowUnreadable(open.chunkTry, open.nextSeq));
+      return false;
+    }
+    open.nextSeq += 1;
+    return true;
+  }
+
+  async #finish(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {
+    const { control, onWritten, log } = this.#deps;
+    const { chunkTry, part, nextSeq: rows, rowsPlanned } = open;
+    if (rows !== rowsPlanned) {
+      await this.giveUp(lane, open, wrongRowCount(chunkTry, rowsPlanned, rows));
+      return;
+    }
+    if (!(await this.#onStorage(lane, open, () => part.commit(), hold))) return;
+    const { path, bytes, schemaId } = part;
+    const isNoted = await whileBeating(hold.heartbeat, () =>
+      control.recordWritten(chunkTry, { path, rows, bytes, schemaId }),
+    );
+    if (!isNoted) {
+      await this.drop(lane, open);
+      await part.remove();
+      return;
+    }
+    lane.chunks.remove(open);
+    this.#stale.add(chunkTry);
+    log.info('chunk.written', { ...chunkTry, rows, bytes });
+    onWritten(chunkTry, rows);
+  }
+
+  #flush(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<boolean> {
+    return this.#onStorage(lane, open, () => open.part.flush(), hold);
+  }
+
+  /** @returns false when storage is full or refuses, or the export has ended meanwhile; then the chunk is closed */
+  async #onStorage(
+    lane: Lane,
+    open: OpenChunk<Part>,
+    step: () => Promise<void>,
+    hold: BatchHold,
+  ): Promise<boolean> {
+    if (!lane.chunks.has(open)) return false;
+    try {
+      await whileBeating(hold.heartbeat, step);
+      return true;
+    } catch (error) {
+      if (error instanceof StorageFullError) {
+        this.#deps.log.error('storage.full', { ...open.chunkTry, error });
+        await this.giveUp(lane, open, storageFull(open.chunkTry));
+        return false;
+      }
+      if (error instanceof StorageRefusedError) {
+        this.#deps.log.error('storage.refused', { ...open.chunkTry, error });
+        await this.giveUp(lane, open, storageRefused(open.chunkTry));
+        return false;
+      }
+      // The parts of an export that has ended are swept, also from under one that is being written.
+      if (
+        error instanceof StorageNotFoundError &&
+        (await this.#deps.control.find(open.chunkTry)) === undefined
+      ) {
+        await this.drop(lane, open);
+        return false;
+      }
+      throw error;
+    }
+  }
+}

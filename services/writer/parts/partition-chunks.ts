@@ -1,0 +1,95 @@
+import type { RowHeaders } from '../../../shared/kafka/row-headers.ts';
+import type { ChunkTry } from '../store/chunk-try.ts';
+
+/** A chunk whose rows are coming in. `Part` is whatever they are gathered in. */
+export interface OpenChunk<Part> {
+  readonly chunkTry: ChunkTry;
+  /** Kafka offset of the try's first row: the partition's committed offset may not pass it. */
+  readonly firstOffset: bigint;
+  readonly rowsPlanned: number;
+  readonly part: Part;
+  /** The row that is expected next, and so the number of rows so far. */
+  nextSeq: number;
+}
+
+/**
+ * What to do with a row, given the open chunk of the same number.
+ *
+ * `append`: it is the next one. `drop`: it was had before, or belongs to an earlier try. `ask`: only the control
+ * store knows whether this try counts. `hole`: a row before it never came, and never will: a chunk's rows are on
+ * one partition, in order.
+ */
+export type RowVerdict = 'append' | 'drop' | 'ask' | 'hole';
+
+export function judgeRow(
+  open: { readonly chunkTry: Pick<ChunkTry, 'attempt'>; readonly nextSeq: number } | undefined,
+  row: Pick<RowHeaders, 'attempt' | 'seq'>,
+): RowVerdict {
+  if (open === undefined || row.attempt > open.chunkTry.attempt) return 'ask';
+  if (row.attempt < open.chunkTry.attempt || row.seq < open.nextSeq) return 'drop';
+  return row.seq === open.nextSeq ? 'append' : 'hole';
+}
+
+/**
+ * The open chunks of one partition.
+ *
+ * Invariant: at most one try of a chunk is open, and `floor` never passes the first row of an open one. So whoever
+ * reads on from a committed offset meets every row of every chunk that was not finished.
+ */
+export class PartitionChunks<Part> {
+  readonly #open = new Map<string, OpenChunk<Part>>();
+  // Rows of a chunk come in runs, so the last one found is nearly always the next one asked for.
+  #latest: OpenChunk<Part> | undefined;
+  /** The offset after the last row that was seen. */
+  #position = 0n;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get position(): bigint {
+    return this.#position;
+  }
+
+  advanceTo(position: bigint): void {
+    this.#position = position;
+  }
+
+  find(exportId: string, chunk: number): OpenChunk<Part> | undefined {
+    const latest = this.#latest;
+    if (latest?.chunkTry.chunk === chunk && latest.chunkTry.exportId === exportId) return latest;
+    const found = this.#open.get(keyOf(exportId, chunk));
+    if (found !== undefined) this.#latest = found;
+    return found;
+  }
+
+  add(chunk: OpenChunk<Part>): void {
+    this.#open.set(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk), chunk);
+    this.#latest = chunk;
+  }
+
+  has(chunk: OpenChunk<Part>): boolean {
+    return this.#open.get(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk)) === chunk;
+  }
+
+  remove(chunk: OpenChunk<Part>): void {
+    this.#open.delete(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk));
+    if (this.#latest === chunk) this.#latest = undefined;
+  }
+
+  /** Oldest first. */
+  all(): OpenChunk<Part>[] {
+    return [...this.#open.values()];
+  }
+
+  /** The offset that may be committed: everything before it is durable, or not wanted. */
+  floor(): bigint {
+    let floor = this.#position;
+    for (const { firstOffset } of this.#open.values()) if (firstOffset < floor) floor = firstOffset;
+    return floor;
+  }
+}
+
+function keyOf(exportId: string, chunk: number): string {
+  return `${exportId}/${chunk}`;
+}

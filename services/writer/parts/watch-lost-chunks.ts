@@ -1,0 +1,94 @@
+import type { Admin } from 'kafkajs';
+import type { Pool } from 'pg';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { chunkTryKey } from '../store/chunk-try.ts';
+import { failByChunk } from '../store/fail-export.ts';
+import { findUnwrittenChunks } from '../store/find-unwritten-chunks.ts';
+import { rowsMissing } from './chunk-failures.ts';
+import { LogEnds, type TopicEnd } from './log-ends.ts';
+
+const WATCH_EVERY_MS = 3_000;
+
+export interface LostChunkWatchDeps {
+  readonly pool: Pool;
+  readonly admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>;
+  readonly groupId: string;
+  readonly topics: Topics;
+  readonly onFailed: () => void;
+  readonly log: Log;
+}
+
+/**
+ * Finds chunks of which no row came at all, though their reader had all of them acknowledged: the topic lost them, by
+ * retention while no writer ran or by an unclean election. Without this their export would run for ever.
+ *
+ * The group's committed offsets never pass an open chunk, so once they have passed the topic's end as it was after the
+ * reader was done, a chunk that is still not written is lost. The order of the looks matters: chunk, end, offsets, chunk.
+ * Offsets don't pass what was deleted, and are gone with a topic that is made again: then what the topic holds tells it.
+ */
+export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
+  const { pool, admin, groupId, topics, onFailed, log } = deps;
+  const ends = new LogEnds(admin);
+  /** Mostly a chunk is written by the next round, and Kafka need not be asked about it: each topic is some requests. */
+  let unwrittenBefore = new Set<string>();
+
+  async function readCommitted(topic: string): Promise<ReadonlyMap<number, bigint>> {
+    const found = await admin.fetchOffsets({ groupId, topics: [topic] });
+    return new Map(
+      found.flatMap(({ partitions }) =>
+        partitions.map(({ partition, offset }) => [partition, BigInt(offset)] as const),
+      ),
+    );
+  }
+
+  async function watch(): Promise<void> {
+    const ofTopics = new Map<string, Promise<ReadonlyMap<number, bigint>>>();
+    /** Asked for after the ends of all chunks of the topic that are looked at in this round. */
+    const committedOf = (topic: string) => {
+      const offsets = ofTopics.get(topic) ?? readCommitted(topic);
+      ofTopics.set(topic, offsets);
+      return offsets;
+    };
+    const unwritten = await findUnwrittenChunks(pool);
+    const waiting = unwritten.filter((chunkTry) => unwrittenBefore.has(chunkTryKey(chunkTry)));
+    unwrittenBefore = new Set(unwritten.map(chunkTryKey));
+    for (const chunkTry of waiting) {
+      const topic = topics.rows(chunkTry.resource);
+      const key = chunkTryKey(chunkTry);
+      const end = await ends.notedFor(key, topic);
+      const behind = findBehind(await committedOf(topic), end);
+      const areGone = await Promise.all(behind.map((partition) => ends.isGone(key, topic, partition)));
+      if (areGone.includes(false)) continue;
+      const failure = rowsMissing(chunkTry, 0, 'no more');
+      if (!(await failByChunk(pool, chunkTry, failure))) continue;
+      log.error('export.failed', { ...chunkTry, ...failure });
+      onFailed();
+    }
+  }
+
+  return {
+    name: 'lost-chunk-watch',
+    async run(signal) {
+      while (!signal.aborted) {
+        await sleep(WATCH_EVERY_MS, signal);
+        try {
+          await watch();
+        } catch (error) {
+          log.warn('lost_chunks.not_watched', { error });
+        } finally {
+          ends.forgetUnasked();
+        }
+      }
+    },
+  };
+}
+
+/** The partitions that are not read up to their end. One that never had a record has no committed offset. */
+export function findBehind(committed: ReadonlyMap<number, bigint>, end: TopicEnd): number[] {
+  return [...end]
+    .filter(([partition, offset]) => offset > 0n && (committed.get(partition) ?? -1n) < offset)
+    .map(([partition]) => partition);
+}

@@ -1,0 +1,36 @@
+/**
+ * A wake-up without a message: it says only "look again". Notifications while nobody waits are kept as one, so one
+ * between a look and a wait is never lost. One waiter at a time.
+ */
+export interface Notifier {
+  notify(): void;
+  /** Resolves at the next notification, after `timeoutMs`, or when the signal aborts; never rejects. */
+  wait(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export function createNotifier(): Notifier {
+  let isNotified = false;
+  let wake: (() => void) | undefined;
+  return {
+    notify() {
+      isNotified = true;
+      wake?.();
+    },
+    async wait(timeoutMs, signal) {
+      if (!isNotified && signal?.aborted !== true) {
+        await new Promise<void>((resolve) => {
+          const done = () => {
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', done);
+            resolve();
+          };
+          const timer = setTimeout(done, timeoutMs);
+          signal?.addEventListener('abort', done, { once: true });
+          wake = done;
+        });
+        wake = undefined;
+      }
+      isNotified = false;
+    },
+  };
+}
