@@ -1,5 +1,6 @@
 import type { Producer } from 'kafkajs';
 import type { Pool } from 'pg';
+import { deleteOutbox, type OutboxRow, readOutbox } from '../../shared/control/outbox.ts';
 import {
   isMessageType,
   type MessageCodec,
@@ -13,7 +14,6 @@ import type { Log } from '../../shared/runtime/log.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { deleteOutbox, type OutboxRow, readOutbox } from './outbox.ts';
 
 export interface RelayDeps {
   readonly pool: Pool;

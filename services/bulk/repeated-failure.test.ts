@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { countedFailure, MAX_SAME_FAILURES, repeatedFailure } from './repeated-failure.ts';
 import { SourceAnswerError } from './source-answer-error.ts';
-import { WORKER_LOST } from './store/claim-chunk.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
 

@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { isOutage } from '../../shared/bulk/judge-source-error.ts';
+import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
 import { SourceAnswerError } from './source-answer-error.ts';
-import { WORKER_LOST } from './store/claim-chunk.ts';
 
 /** What ends a job, as its customer reads it. */
 export interface JobFailure {

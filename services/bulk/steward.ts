@@ -1,22 +1,22 @@
 import type { Pool } from 'pg';
 import { countResults, type LedgerCounts, noteResults } from '../../shared/bulk/ledger.ts';
 import type { SlotWatch } from '../../shared/catalog/slot-watch.ts';
-import type { Log } from '../../shared/runtime/log.ts';
-import { sleep } from '../../shared/runtime/sleep.ts';
-import type { Worker } from '../../shared/runtime/worker.ts';
-import { countedFailure } from './repeated-failure.ts';
-import { SourceAnswerError } from './source-answer-error.ts';
 import {
   endJob,
   findEndingJobs,
   findUnsettledChunks,
   leaveUncounted,
   type UnsettledChunk,
-} from './store/end-job.ts';
-import { pauseForFeed, resumeCaughtUp } from './store/pause-for-feed.ts';
-import { resumeRested } from './store/pause-for-handler.ts';
-import { reportChunk } from './store/report-chunk.ts';
-import { resumeRefilled, startJobs } from './store/start-jobs.ts';
+} from '../../shared/control/bulk/end-job.ts';
+import { pauseForFeed, resumeCaughtUp } from '../../shared/control/bulk/pause-for-feed.ts';
+import { resumeRested } from '../../shared/control/bulk/pause-for-handler.ts';
+import { reportChunk } from '../../shared/control/bulk/report-chunk.ts';
+import { resumeRefilled, startJobs } from '../../shared/control/bulk/start-jobs.ts';
+import type { Log } from '../../shared/runtime/log.ts';
+import { sleep } from '../../shared/runtime/sleep.ts';
+import type { Worker } from '../../shared/runtime/worker.ts';
+import { countedFailure } from './repeated-failure.ts';
+import { SourceAnswerError } from './source-answer-error.ts';
 import { unansweredItems } from './work/unanswered-items.ts';
 
 export interface StewardDeps {

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import { isLedgerReady, sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
+import { dropOldQuotas } from '../../shared/control/bulk/bulk-quota.ts';
 import { eachAlone } from '../../shared/runtime/each-alone.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
-import { dropOldQuotas } from '../../shared/store/bulk-quota.ts';
 
 export interface SweeperDeps {
   readonly control: Pool;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { migrate } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
@@ -10,7 +11,6 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
-import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';

@@ -1,4 +1,5 @@
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
+import { migrate } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/staging.ts';
@@ -7,7 +8,6 @@ import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
-import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { openHealthServer } from '../../shared/runtime/health.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';

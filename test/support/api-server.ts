@@ -15,7 +15,7 @@ import { createApp } from '../../services/api/server.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
-import { migrate } from '../../shared/postgres/migrate.ts';
+import { migrate } from '../../shared/control/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { silentLog } from '../../shared/runtime/log.ts';

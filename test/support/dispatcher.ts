@@ -5,6 +5,7 @@ import type { ChangeChain } from '../../services/capture/publish/change-chain.ts
 import { buildDispatcher } from '../../services/dispatcher/build.ts';
 import { readDispatcherConfig } from '../../services/dispatcher/config.ts';
 import { ensurePartitions } from '../../services/dispatcher/record/event-partitions.ts';
+import { migrate } from '../../shared/control/migrate.ts';
 import { accountPartition } from '../../shared/domain/account-partition.ts';
 import type { Change } from '../../shared/domain/change.ts';
 import { newId } from '../../shared/domain/ids.ts';
@@ -12,7 +13,6 @@ import { formatLsn } from '../../shared/domain/lsn.ts';
 import { eventId } from '../../shared/domain/position.ts';
 import type { RowShape, ValueType } from '../../shared/domain/row-shape.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
-import { migrate } from '../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import type { Health } from '../../shared/runtime/health.ts';

@@ -1,7 +1,7 @@
+import type { Place } from '../../../shared/control/queue-place.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { QuotaPeriod } from '../../../shared/domain/quota-period.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { Place } from '../http/place.ts';
 
 export interface AccountRow {
   id: string;

@@ -3,9 +3,9 @@ import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { HANDLER_TIMEOUT, type HandlerFault } from '../../../shared/bulk/call-handler.ts';
 import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
+import { moveQuota, releaseHold } from '../../../shared/control/bulk/bulk-quota.ts';
 import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { moveQuota, releaseHold } from '../../../shared/store/bulk-quota.ts';
 import { numberItems, type RunNow } from './number-items.ts';
 import { applicationOf, dropHold, holdForRun, SWEEP_ROWS } from './run-now.ts';
 

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
+import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
-import { readQuota } from '../../../shared/store/bulk-quota.ts';
 import { answerJson, type TextAnswer } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';

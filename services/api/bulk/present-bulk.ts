@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import type { BulkQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import type { ItemResult } from '../../../shared/domain/bulk.ts';
-import type { BulkQuota } from '../../../shared/store/bulk-quota.ts';
 import type { BulkJobRow } from './store.ts';
 import type { bulkJobSchema, itemResultSchema } from './wire-bulk.ts';
 

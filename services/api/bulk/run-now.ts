@@ -10,17 +10,17 @@ import {
   sweepLedger,
 } from '../../../shared/bulk/ledger.ts';
 import { STATEMENT_TIMEOUT_MS } from '../../../shared/bulk/source-pool.ts';
-import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { AppError } from '../../../shared/runtime/errors.ts';
 import {
   type BulkQuota,
   holdQuota,
   lockQuota,
   moveQuota,
   releaseHold,
-} from '../../../shared/store/bulk-quota.ts';
+} from '../../../shared/control/bulk/bulk-quota.ts';
+import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
 import { canonicalJson } from '../http/canonical-json.ts';
 import { numberItems, type RunNow } from './number-items.ts';
 import { isSourceAway } from './while-source-answers.ts';

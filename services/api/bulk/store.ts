@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import type { RecentError } from '../../../shared/bulk/ledger.ts';
+import { cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
+import { enqueueOutbox } from '../../../shared/control/enqueue-outbox.ts';
+import type { Place } from '../../../shared/control/queue-place.ts';
 import type { BulkRequest, BulkStatus, ListedItem } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { cutChunks, insertChunks } from '../../../shared/store/bulk-chunks.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
-import type { Place } from '../http/place.ts';
 
 /** 64-bit numbers come as texts. */
 export interface BulkJobRow {

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
+import { enqueueOutbox } from '../../../shared/control/enqueue-outbox.ts';
+import type { Place } from '../../../shared/control/queue-place.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
-import type { Place } from '../http/place.ts';
 
 export interface ExportFileRow {
   readonly name: string;

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
+import type { Place } from '../../../shared/control/queue-place.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { answerJson, type TextAnswer } from './answer.ts';
-import type { Place } from './place.ts';
 import { readCursor, writeCursor } from './signed-cursor.ts';
 
 const MAX_LIMIT = 200;

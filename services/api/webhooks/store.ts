@@ -1,8 +1,8 @@
+import type { Place } from '../../../shared/control/queue-place.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
-import type { Place } from '../http/place.ts';
 
 export interface SealedSecret {
   readonly ciphertext: string;

@@ -2,16 +2,20 @@ import type { Pool, PoolClient } from 'pg';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
+import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
+import {
+  type ClaimedListing,
+  finishListing,
+  renewListing,
+} from '../../../shared/control/bulk/claim-listing.ts';
+import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { isAbortError } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/store/bulk-chunks.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { SourceAnswerError } from '../source-answer-error.ts';
-import { type ClaimedListing, finishListing, renewListing } from '../store/claim-listing.ts';
-import { LEASE_SECONDS } from '../store/lease.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 

@@ -1,10 +1,10 @@
+import { claimListing, releaseListing } from '../../../shared/control/bulk/claim-listing.ts';
+import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { countedFailure, repeatedFailure } from '../repeated-failure.ts';
-import { claimListing, releaseListing } from '../store/claim-listing.ts';
-import { failJob } from '../store/end-job.ts';
 import { judgeListingError } from './judge-listing-error.ts';
 import { type ListDeps, listJob } from './list-job.ts';
 

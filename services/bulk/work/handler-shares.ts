@@ -1,4 +1,4 @@
-import type { Barred } from '../store/claim-chunk.ts';
+import type { Barred } from '../../../shared/control/bulk/claim-chunk.ts';
 
 interface Holder {
   readonly jobId: string;

@@ -1,6 +1,6 @@
 import { HANDLER_TIMEOUT } from '../../../shared/bulk/call-handler.ts';
 import type { NotedResult } from '../../../shared/bulk/ledger.ts';
-import type { UnsettledChunk } from '../store/end-job.ts';
+import type { UnsettledChunk } from '../../../shared/control/bulk/end-job.ts';
 import { splitItems } from './work-chunk.ts';
 
 /**

@@ -6,6 +6,13 @@ import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
+import { beginItems } from '../../../shared/control/bulk/begin-items.ts';
+import { type ClaimedChunk, releaseChunk, renewChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import { pauseForQuota } from '../../../shared/control/bulk/end-job.ts';
+import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
+import { pauseForHandler } from '../../../shared/control/bulk/pause-for-handler.ts';
+import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
+import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
 import { showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
@@ -13,13 +20,6 @@ import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-ren
 import { JobFailedError } from '../job-failed-error.ts';
 import { countedFailure, retryDelayMs } from '../repeated-failure.ts';
 import { SourceAnswerError } from '../source-answer-error.ts';
-import { beginItems } from '../store/begin-items.ts';
-import { type ClaimedChunk, releaseChunk, renewChunk } from '../store/claim-chunk.ts';
-import { pauseForQuota } from '../store/end-job.ts';
-import { LEASE_SECONDS } from '../store/lease.ts';
-import { pauseForHandler } from '../store/pause-for-handler.ts';
-import { type ChunkReport, reportChunk } from '../store/report-chunk.ts';
-import { reserveQuota } from '../store/reserve-quota.ts';
 import type { TransactionSize } from './transaction-size.ts';
 import { whileReporting } from './while-reporting.ts';
 

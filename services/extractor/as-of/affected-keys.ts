@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
 import QueryStream from 'pg-query-stream';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 import type { StoredEvent } from './event-row.ts';
 import type { PlacedKey } from './plan-as-of.ts';
 

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 
 /** The partition of the oldest day that is kept; when it is the moment's day or an earlier one, every event since is there. */
 const READ_COVERAGE = `

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
@@ -12,7 +13,6 @@ import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
 import { createKeyTableSql, fillKeyTableSql } from './as-of-queries.ts';
 import { collectImages } from './collect-images.ts';

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 
 /** Without a position (`$4`) everything since the cut or the start counts, whichever is earlier. */
 const FIND_OTHER = `

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 
 /** Without a position (`$3`) everything since the cut or the start counts, whichever is earlier. */
 const FIND_SET_ASIDE = `

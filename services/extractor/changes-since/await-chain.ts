@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 import type { RecordingDeps } from './await-recorded.ts';
 
 /** Null while what is mirrored of the feed is from before the export's seal. */

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 import type { DeltaBase } from './find-base.ts';
 import { type KeyColumn, keyOrderSql } from './key-columns.ts';
 

@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
 import { assertSameCatalog } from './assert-same-catalog.ts';
 import { assertSameTables } from './assert-same-tables.ts';
 import { assertTold } from './assert-told.ts';

@@ -1,3 +1,4 @@
+import type { ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import type { ChunkImage } from '../as-of/affected-keys.ts';
 import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
@@ -7,7 +8,6 @@ import { rowsQuery, type SqlQuery } from '../plan/chunk-queries.ts';
 import type { ResourceRows } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import type { ClaimedChunk } from '../store/claim-chunk.ts';
 import type { BatchSender } from './batch-sender.ts';
 import type { PlacedRecord, RecordPlace } from './lot-batch.ts';
 import { type RowReading, readRows } from './read-rows.ts';

@@ -1,3 +1,4 @@
+import type { ChunkLot, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
@@ -5,7 +6,6 @@ import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { OpenSourceSession } from '../source/source-session.ts';
-import type { ChunkLot, ClaimedChunk } from '../store/claim-chunk.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { type ChunkSources, copyChunk } from './copy-chunk.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';

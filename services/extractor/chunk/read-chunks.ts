@@ -1,4 +1,8 @@
 import type { Pool } from 'pg';
+import { finishChunks, releaseChunks, renewChunks } from '../../../shared/control/chunks/chunk-run.ts';
+import { type ChunkLot, type ClaimedChunk, claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
+import { failExport } from '../../../shared/control/exports/end-export.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
@@ -8,10 +12,6 @@ import { readChunkKeys } from '../changes-since/delta-keys.ts';
 import { StoppingError } from '../extraction-errors.ts';
 import { judgeFailure, MAX_GIVE_WAYS, type Verdict } from '../judge-failure.ts';
 import type { Notifiers } from '../notifiers.ts';
-import { finishChunks, releaseChunks, renewChunks } from '../store/chunk-run.ts';
-import { type ChunkLot, type ClaimedChunk, claimChunks } from '../store/claim-chunk.ts';
-import { failExport } from '../store/end-export.ts';
-import { LEASE_SECONDS } from '../store/lease.ts';
 import { type CopyLotDeps, copyLot } from './copy-lot.ts';
 import type { RowProducers } from './row-producers.ts';
 

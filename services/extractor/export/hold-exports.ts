@@ -1,3 +1,11 @@
+import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
+import {
+  type ClaimedExport,
+  claimExport,
+  type ExportLimits,
+} from '../../../shared/control/exports/claim-export.ts';
+import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
+import { readStanding, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
@@ -5,10 +13,6 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { sweepKeys } from '../changes-since/sweep-keys.ts';
 import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
 import { judgeFailure, MAX_GIVE_WAYS } from '../judge-failure.ts';
-import { type ClaimedExport, claimExport, type ExportLimits } from '../store/claim-export.ts';
-import { endCancelledExports, failExport } from '../store/end-export.ts';
-import { readStanding, releaseExport, renewExport } from '../store/export-run.ts';
-import { LEASE_SECONDS } from '../store/lease.ts';
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {

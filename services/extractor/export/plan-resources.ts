@@ -1,8 +1,8 @@
+import type { PlannedChunk } from '../../../shared/control/exports/export-run.ts';
 import { readTableSizes, rowsPerChunk } from '../plan/chunk-size.ts';
 import { type ChunkPlan, type PlannedResource, planChunks, planSmall } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import type { PlannedChunk } from '../store/export-run.ts';
 
 /** Counted by one statement; while the next ones are counted, those are read. */
 const GROUP_RESOURCES = 50;

@@ -1,4 +1,13 @@
 import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import {
+  addChunks,
+  type ExportStanding,
+  finishPlanning,
+  finishRun,
+  type PlannedChunk,
+  recordSnapshot,
+} from '../../../shared/control/exports/export-run.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
@@ -17,15 +26,6 @@ import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
-import type { ClaimedExport } from '../store/claim-export.ts';
-import {
-  addChunks,
-  type ExportStanding,
-  finishPlanning,
-  finishRun,
-  type PlannedChunk,
-  recordSnapshot,
-} from '../store/export-run.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import { readRecordingState, startRecording } from '../store/recorded-from.ts';
 import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';

@@ -1,23 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
-import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
-import type { Log } from '../../../shared/runtime/log.ts';
-import type { Notifier } from '../../../shared/runtime/notifier.ts';
-import type { Worker } from '../../../shared/runtime/worker.ts';
-import { retryQuery } from '../retry-query.ts';
+import { listParts } from '../../../shared/control/chunks/list-parts.ts';
+import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
 import {
   type ClaimedAssembly,
   claimAssembly,
   readLatestStart,
   releaseAssembly,
   renewAssembly,
-} from '../store/claim-assembly.ts';
-import { completeExport } from '../store/complete-export.ts';
-import { readDeletedKeys } from '../store/deleted-keys.ts';
-import { failByAssembly } from '../store/fail-export.ts';
-import { LEASE_SECONDS } from '../store/lease.ts';
-import { listParts } from '../store/list-parts.ts';
+} from '../../../shared/control/exports/claim-assembly.ts';
+import { completeExport } from '../../../shared/control/exports/complete-export.ts';
+import { readDeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+import { failByAssembly } from '../../../shared/control/exports/fail-export.ts';
+import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
 import { judgeAssemblyFailure } from './judge-assembly-failure.ts';
 

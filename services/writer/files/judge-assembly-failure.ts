@@ -1,3 +1,4 @@
+import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
@@ -7,7 +8,6 @@ import {
   StorageNotFoundError,
   StorageRefusedError,
 } from '../../../shared/storage/storage.ts';
-import type { WriterFailure } from '../store/fail-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 /** An export whose assembly ended this often, also by ending the whole process, is given up. */

@@ -1,7 +1,7 @@
+import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Staging } from '../../../shared/formats/staging.ts';
 import { createRowJson } from '../../../shared/values/row-json.ts';
-import type { DeletedKeys } from '../store/deleted-keys.ts';
 
 /**
  * Lines of record keys as they would be staged were they rows of `shape`, which has the key columns in column order.

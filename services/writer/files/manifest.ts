@@ -1,7 +1,7 @@
+import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
+import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
-import type { ClaimedAssembly } from '../store/claim-assembly.ts';
-import type { ExportFile, ResourceFileFacts } from '../store/complete-export.ts';
 import { readScope } from './export-scope.ts';
 
 /** What is known of a resource's file once it is written. */

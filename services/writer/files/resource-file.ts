@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts';
+import type { ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 import type { Bytes, EncodeContext } from '../../../shared/formats/format.ts';
 import { stagingOf } from '../../../shared/formats/staging.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import type { ResourceFileFacts } from '../store/complete-export.ts';
-import type { ResourceParts } from '../store/list-parts.ts';
 
 /** The numbers that must be one: a difference anywhere fails the export rather than publish a file that lacks rows. */
 export class RowCountMismatchError extends Error {

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { findEndedExports } from '../../../shared/control/exports/find-ended-exports.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
@@ -6,7 +7,6 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { exportFolder } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { PARTS_FOLDER, partsFolder } from '../parts-folder.ts';
-import { findEndedExports } from '../store/find-ended-exports.ts';
 import type { Scratch } from './scratch.ts';
 
 const SWEEP_EVERY_MS = 2_000;

@@ -1,4 +1,7 @@
 import type { IHeaders } from 'kafkajs';
+import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { CurrentChunk } from '../../../shared/control/chunks/find-chunk.ts';
+import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import {
   StorageFullError,
@@ -8,9 +11,6 @@ import {
 import { UnreadableMessageError } from '../../../shared/values/avro-reader.ts';
 import { ForeignSchemaError } from '../../../shared/values/row-schema.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
-import type { ChunkTry } from '../store/chunk-try.ts';
-import type { WriterFailure } from '../store/fail-export.ts';
-import type { CurrentChunk } from '../store/find-chunk.ts';
 import type { ChunkControl } from './chunk-control.ts';
 import {
   rowsMissing,

@@ -1,11 +1,15 @@
 import type { Pool } from 'pg';
+import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import { type CurrentChunk, findOpenChunks } from '../../../shared/control/chunks/find-chunk.ts';
+import {
+  recordChunksWritten,
+  recordProgress,
+  type WrittenPart,
+} from '../../../shared/control/chunks/record-chunk-written.ts';
+import { failByChunk, type WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { retryQuery } from '../retry-query.ts';
-import type { ChunkTry } from '../store/chunk-try.ts';
-import { failByChunk, type WriterFailure } from '../store/fail-export.ts';
-import { type CurrentChunk, findOpenChunks } from '../store/find-chunk.ts';
-import { recordChunksWritten, recordProgress, type WrittenPart } from '../store/record-chunk-written.ts';
 
 /** What the writing of rows asks of the control store. Each call waits for a store that can't be reached. */
 export interface ChunkControl {

@@ -1,5 +1,5 @@
-import type { ChunkTry } from '../store/chunk-try.ts';
-import type { WriterFailure } from '../store/fail-export.ts';
+import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 
 // Read by the customer who waits for the export and by the operator whose pager went off: what happened, and what to do.
 

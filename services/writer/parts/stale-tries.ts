@@ -1,4 +1,4 @@
-import { type ChunkTry, chunkTryKey } from '../store/chunk-try.ts';
+import { type ChunkTry, chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
 
 /** A try's rows come in one run, so a few thousand outlast the runs that are mixed; a forgotten one is only asked for again. */
 const MAX_KEPT = 20_000;

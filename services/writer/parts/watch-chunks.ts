@@ -1,10 +1,10 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
+import { chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
+import { findCurrentChunks } from '../../../shared/control/chunks/find-chunk.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { chunkTryKey } from '../store/chunk-try.ts';
-import { findCurrentChunks } from '../store/find-chunk.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import { rowsMissing } from './chunk-failures.ts';
 import type { Lane } from './lane.ts';

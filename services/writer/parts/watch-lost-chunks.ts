@@ -1,12 +1,12 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
+import { chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
+import { findUnwrittenChunks } from '../../../shared/control/chunks/find-unwritten-chunks.ts';
+import { failByChunk } from '../../../shared/control/exports/fail-export.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { chunkTryKey } from '../store/chunk-try.ts';
-import { failByChunk } from '../store/fail-export.ts';
-import { findUnwrittenChunks } from '../store/find-unwritten-chunks.ts';
 import { rowsMissing } from './chunk-failures.ts';
 import { LogEnds, type TopicEnd } from './log-ends.ts';
 

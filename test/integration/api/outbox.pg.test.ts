@@ -2,12 +2,12 @@ import type { ProducerBatch } from 'kafkajs';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOutboxRelay, type RelayDeps } from '../../../services/api/outbox-relay.ts';
-import { migrate } from '../../../shared/postgres/migrate.ts';
+import { enqueueOutbox } from '../../../shared/control/enqueue-outbox.ts';
+import { migrate } from '../../../shared/control/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stewardRound } from '../../../services/bulk/steward.ts';
-import { type ClaimedChunk, claimChunk } from '../../../services/bulk/store/claim-chunk.ts';
-import { failJob } from '../../../services/bulk/store/end-job.ts';
-import { pauseForFeed } from '../../../services/bulk/store/pause-for-feed.ts';
-import { reportChunk } from '../../../services/bulk/store/report-chunk.ts';
-import { reserveQuota } from '../../../services/bulk/store/reserve-quota.ts';
-import { startJobs } from '../../../services/bulk/store/start-jobs.ts';
+import { type ClaimedChunk, claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import { failJob } from '../../../shared/control/bulk/end-job.ts';
+import { pauseForFeed } from '../../../shared/control/bulk/pause-for-feed.ts';
+import { reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
+import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
+import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { claimChunk } from '../../../services/bulk/store/claim-chunk.ts';
-import { reserveQuota } from '../../../services/bulk/store/reserve-quota.ts';
-import { startJobs } from '../../../services/bulk/store/start-jobs.ts';
 import { noteResults } from '../../../shared/bulk/ledger.ts';
+import { claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
+import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';

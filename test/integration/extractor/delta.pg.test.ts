@@ -13,12 +13,12 @@ import {
 } from '../../../services/extractor/changes-since/delta-keys.ts';
 import { findBase } from '../../../services/extractor/changes-since/find-base.ts';
 import { sweepKeys } from '../../../services/extractor/changes-since/sweep-keys.ts';
-import type { ClaimedExport } from '../../../services/extractor/store/claim-export.ts';
-import { readDeletedKeys } from '../../../services/writer/store/deleted-keys.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import { readDeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+import { migrate } from '../../../shared/control/migrate.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
-import { migrate } from '../../../shared/postgres/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { guardTransitions } from '../../support/guard-transitions.ts';

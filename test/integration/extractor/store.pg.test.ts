@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { finishChunks, releaseChunks, renewChunks } from '../../../services/extractor/store/chunk-run.ts';
-import { type ClaimedChunk, claimChunks } from '../../../services/extractor/store/claim-chunk.ts';
-import { type ClaimedExport, claimExport } from '../../../services/extractor/store/claim-export.ts';
-import { endCancelledExports, failExport } from '../../../services/extractor/store/end-export.ts';
+import { finishChunks, releaseChunks, renewChunks } from '../../../shared/control/chunks/chunk-run.ts';
+import { type ClaimedChunk, claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import { type ClaimedExport, claimExport } from '../../../shared/control/exports/claim-export.ts';
+import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {
   addChunks,
   finishPlanning,
@@ -10,8 +10,8 @@ import {
   recordSnapshot,
   releaseExport,
   renewExport,
-} from '../../../services/extractor/store/export-run.ts';
-import { migrate } from '../../../shared/postgres/migrate.ts';
+} from '../../../shared/control/exports/export-run.ts';
+import { migrate } from '../../../shared/control/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { guardTransitions } from '../../support/guard-transitions.ts';

@@ -7,7 +7,7 @@ import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { createDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { createSlotWatch, type SlotSight } from '../../../shared/catalog/slot-watch.ts';
-import { migrate } from '../../../shared/postgres/migrate.ts';
+import { migrate } from '../../../shared/control/migrate.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { openProductPool } from '../../support/product-pool.ts';

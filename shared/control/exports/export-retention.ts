@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** A customer is told this long before files go, or at half their life if that is shorter. */
 const NOTICE_DAYS = 7;

@@ -1,5 +1,5 @@
-import { findOperation } from '../../shared/bulk/operation.ts';
-import type { Catalog } from '../../shared/domain/catalog.ts';
+import type { Catalog } from '../domain/catalog.ts';
+import { findOperation } from './operation.ts';
 
 /** An operation of the catalog by its names, as jobs have them. */
 export interface NamedOperation {

@@ -1,7 +1,7 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { FormsByResource } from '../plan/table-forms.ts';
+import type { TableForm } from '../../catalog/table-form.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { LEASE_SECONDS } from '../export-lease.ts';
 import type { ClaimedExport } from './claim-export.ts';
-import { LEASE_SECONDS } from './lease.ts';
 
 /** How an export stands, as its holder sees it. */
 export type ExportStanding =
@@ -57,7 +57,7 @@ export interface SnapshotRecord {
   readonly systemId: string;
   readonly timeline: number;
   /** What the tables are like under the snapshot. */
-  readonly tableForms: FormsByResource;
+  readonly tableForms: Readonly<Record<string, TableForm>>;
 }
 
 /** @returns false when the run is no longer this holder's */

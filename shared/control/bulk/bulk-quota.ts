@@ -1,5 +1,5 @@
-import { type QuotaPeriod, type QuotaSpan, spanOf } from '../domain/quota-period.ts';
-import type { Queryable } from '../postgres/queryable.ts';
+import { type QuotaPeriod, type QuotaSpan, spanOf } from '../../domain/quota-period.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** How many items an account may still have processed in its present period. */
 export interface BulkQuota {

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { lockQuota, moveQuota } from '../../../shared/store/bulk-quota.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { lockQuota, moveQuota } from './bulk-quota.ts';
 import type { ClaimedChunk } from './claim-chunk.ts';
 
 /** How many items may be processed now. `exhausted`: none before the quota is filled again. */

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import type { BulkStatus, ListedItem } from '../../../shared/domain/bulk.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { moveQuota } from '../../../shared/store/bulk-quota.ts';
-import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
+import type { BulkStatus, ListedItem } from '../../domain/bulk.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox, type OutboxEntry } from '../enqueue-outbox.ts';
+import { moveQuota } from './bulk-quota.ts';
 
 /** A chunk of a job that is to end, which somebody began and did not finish; its counts are to be brought up to date. */
 export interface UnsettledChunk {

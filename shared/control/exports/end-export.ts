@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** Why an export failed: `code` for programs, `message` for the customer, without anything of the records. */
 export interface ExportFailure {

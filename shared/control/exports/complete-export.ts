@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox } from '../enqueue-outbox.ts';
 import type { ClaimedAssembly } from './claim-assembly.ts';
 
 /** The rows of one resource, as a file or as a member of an archive. */

@@ -1,5 +1,5 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { LEASE_SECONDS } from './lease.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { LEASE_SECONDS } from '../export-lease.ts';
 
 /** An export whose parts this writer is to put together. */
 export interface ClaimedAssembly {

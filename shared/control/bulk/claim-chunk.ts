@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
-import type { BulkRequest, ListedItem } from '../../../shared/domain/bulk.ts';
-import { parseExactJson } from '../../../shared/domain/exact-json.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { LeaseLostError, type Renewal } from '../../../shared/runtime/lease-renewer.ts';
-import type { NamedOperation } from '../handler-operations.ts';
+import type { NamedOperation } from '../../bulk/handler-operations.ts';
+import type { BulkRequest, ListedItem } from '../../domain/bulk.ts';
+import { parseExactJson } from '../../domain/exact-json.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { LeaseLostError, type Renewal } from '../../runtime/lease-renewer.ts';
 import { LEASE_SECONDS } from './lease.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import { type QuotaPeriod, spanOf } from '../../../shared/domain/quota-period.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { toRange } from '../../../shared/store/bulk-quota.ts';
-import { enqueueOutbox, type OutboxEntry } from '../../../shared/store/enqueue-outbox.ts';
+import { type QuotaPeriod, spanOf } from '../../domain/quota-period.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox, type OutboxEntry } from '../enqueue-outbox.ts';
+import { toRange } from './bulk-quota.ts';
 
 /** Any constant will do; it only has to be the same in every worker. */
 const START_LOCK = 7_264_115;

@@ -1,5 +1,5 @@
-import type { ListedItem } from '../domain/bulk.ts';
-import type { Queryable } from '../postgres/queryable.ts';
+import type { ListedItem } from '../../domain/bulk.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** Items of a chunk of HTTP requests: what one worker has in hand, and what a crash makes it ask again. */
 const HTTP_CHUNK_ITEMS = 50;

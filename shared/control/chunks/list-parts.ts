@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** What the chunks of one resource say of themselves, and where their rows are. */
 export interface ResourceParts {

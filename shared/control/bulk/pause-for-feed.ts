@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** Of two processes that see the slot on both sides of the threshold, the one that sees it beyond keeps jobs paused for this long. */
 const REST_SECONDS = 10;

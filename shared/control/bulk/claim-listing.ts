@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
-import type { BulkRequest } from '../../../shared/domain/bulk.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import type { BulkRequest } from '../../domain/bulk.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox } from '../enqueue-outbox.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import { jobStarted } from './start-jobs.ts';
 

@@ -1,5 +1,5 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { backoffMs } from '../../runtime/backoff.ts';
 
 /** Between asking a handler that is away and asking it again: 1, 2, 4, … 30 s at most, or what it asks for itself. */
 const REST = { initialMs: 1_000, maxMs: 30_000 };

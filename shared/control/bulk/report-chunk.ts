@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
-import { type LedgerCounts, MAX_RECENT_ERRORS, type RecentError } from '../../../shared/bulk/ledger.ts';
-import { type BulkRequest, costsQuota } from '../../../shared/domain/bulk.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { moveQuota } from '../../../shared/store/bulk-quota.ts';
-import { smoothRate } from '../smooth-rate.ts';
+import { type LedgerCounts, MAX_RECENT_ERRORS, type RecentError } from '../../bulk/ledger.ts';
+import { type BulkRequest, costsQuota } from '../../domain/bulk.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { moveQuota } from './bulk-quota.ts';
+import { smoothRate } from './smooth-rate.ts';
 
 /** What to report of a chunk, and by which right. */
 export interface ChunkReport {

@@ -1,5 +1,5 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { LEASE_SECONDS } from './lease.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { LEASE_SECONDS } from '../export-lease.ts';
 
 /** A chunk that this process is to read, with what it needs of its export. */
 export interface ClaimedChunk {

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
-import type { ChunkTry } from './chunk-try.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import type { ChunkTry } from '../chunks/chunk-try.ts';
+import { enqueueOutbox } from '../enqueue-outbox.ts';
 import type { ClaimedAssembly } from './claim-assembly.ts';
 
 /** Why a writer gives an export up: `code` for programs, as part of the API; `message` for the customer. */

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { LEASE_SECONDS } from '../export-lease.ts';
 import type { ChunkLot } from './claim-chunk.ts';
-import { LEASE_SECONDS } from './lease.ts';
 
 /** The lot's chunks; `$1` to `$5` are those of `fence`, `$6` is a number for each chunk. */
 const OURS = `unnest($4::text[], $5::int[], $6::bigint[]) as n(resource, chunk, rows)

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import { enqueueOutbox } from '../../../shared/store/enqueue-outbox.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox } from '../enqueue-outbox.ts';
+import { LEASE_SECONDS } from '../export-lease.ts';
 import { failExport } from './end-export.ts';
-import { LEASE_SECONDS } from './lease.ts';
 
 /** An export that this process is to run, from a new snapshot on. */
 export interface ClaimedExport {
