@@ -109,6 +109,19 @@ test('every setting that a service reads is in deploy/configuration.md', () => {
   expect([...new Set(names)].filter((name) => !document.includes(`\`${name}\``))).toEqual([]);
 });
 
+test('every warning and error that a log may hold is in the runbook, by its name or by a pattern', () => {
+  const named = [...read('deploy/README.md').matchAll(/`([a-z_*]+\.[a-z_*]+)`/g)].map(
+    ([, name = '']) => name,
+  );
+  const patterns = named.map((name) => new RegExp(`^${name.replaceAll('.', '\\.').replaceAll('*', '.+')}$`));
+  const events = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).flatMap(
+    ({ text }) => [...text.matchAll(/log\.(?:warn|error)\(\s*'([^']+)'/g)].map(([, event = '']) => event),
+  );
+  expect(events.length).toBeGreaterThan(50);
+  const missing = events.filter((event) => !patterns.some((pattern) => pattern.test(event)));
+  expect([...new Set(missing)].sort()).toEqual([]);
+});
+
 test('the top level holds what was agreed and nothing else', () => {
   const agreed = [
     'package.json',
