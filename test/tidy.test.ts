@@ -259,15 +259,20 @@ function proseOf(document: string): { line: number; text: string }[] {
   });
 }
 
-test('the files that the documents name are there', () => {
+test('the files and folders that the documents name are there', () => {
   const tracked = FILES.map((path) => `/${path}`);
   const documents = FILES.filter((path) =>
     /^(README|(services|shared|schemas|deploy|test)\/.*)\.md$/.test(path),
   );
   const gone = documents.flatMap((path) =>
-    [...read(path).matchAll(/`([a-z0-9_./-]+\/[a-z0-9_.-]+\.[a-z]{2,5})`/g)]
+    [...read(path).matchAll(/`([a-z0-9_./-]+\/[a-z0-9_.-]+(?:\.[a-z]{2,5}|\/))`/g)]
       .map(([, named = '']) => named)
-      .filter((named) => !tracked.some((file) => file.endsWith(`/${named}`)))
+      .filter(
+        (named) =>
+          !tracked.some((file) =>
+            named.endsWith('/') ? file.includes(`/${named}`) : file.endsWith(`/${named}`),
+          ),
+      )
       .map((named) => `${path}: ${named}`),
   );
   expect(gone).toEqual([]);
