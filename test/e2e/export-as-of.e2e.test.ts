@@ -258,7 +258,7 @@ test('what can not be told is refused, or fails with a code', async () => {
     await late.client
       .call('POST', '/exports', { resources, as_of: moment })
       .catch((error: Error) => error.message),
-  ).toContain('recorded');
+  ).toContain('recording');
 
   await source.query(`alter table documint.customers add column tier text default 'basic'`);
   await expect(takeExport(customer, { resources, as_of: moment })).rejects.toThrow('table_changed');
