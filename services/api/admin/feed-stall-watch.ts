@@ -66,7 +66,7 @@ export function createFeedStallWatch({
   const look = async () => {
     const verdict = judgeStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
     if (verdict === undefined) {
-      if (await noteMoving(pool)) log.info('feed.resumed', {});
+      if (await noteMoving(pool, stallAfterSeconds)) log.info('feed.resumed', {});
     } else if (
       await noteStall(
         pool,

@@ -52,10 +52,16 @@ export async function noteStall(
   return rows[0]?.is_new === true;
 }
 
-/** @returns whether it had stood still */
-export async function noteMoving(db: Queryable): Promise<boolean> {
+/**
+ * Says that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have seen since the
+ * caller looked that it stands still. @returns whether it had stood still
+ */
+export async function noteMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
   const { rowCount } = await db.query(
-    'update feed_stall set reason = null, detail = null, since = null where since is not null',
+    `update feed_stall set reason = null, detail = null, since = null
+      where since is not null
+        and (select updated_at from feed_state) > clock_timestamp() - make_interval(secs => $1)`,
+    [stallAfterSeconds],
   );
   return rowCount === 1;
 }

@@ -79,7 +79,7 @@ test('a file in another encoding, or of another kind, is refused with the reason
     [Buffer.concat([large, Buffer.from('7\0\n')]), 'NUL character: line 200001'],
     [Buffer.from('\uFEFF7\n8\n', 'utf16le'), 'UTF-16'],
     [Buffer.from('PK\x03\x04\x14\0\x06\0'), 'Excel'],
-    [Buffer.from('id,name\n7,x\n'), 'send id alone'],
+    [Buffer.from('id,name\n7,x\n'), 'send only id'],
   ];
   for (const [body, reason] of refused) {
     expect(await post(body)).toMatchObject({
