@@ -183,7 +183,10 @@ async function staysOutOf(of: CaptureWorld, value: string, encoding: string): Pr
   await of.pool.query(`insert into app.coded values (2, 'b', 'acme', null, ${value})`);
   await othersGoOn(of);
   await told(of, 1, ['row_unencodable']);
-  const detail = of.reader.states.at(-1)?.set_aside?.[0]?.detail;
+  // States are read from another topic than changes.
+  const findDetail = () => of.reader.states.at(-1)?.set_aside?.[0]?.detail;
+  await waitFor('the state to hold what is set aside', () => findDetail() !== undefined);
+  const detail = findDetail();
   expect(detail).toMatch(new RegExp(`column body .* not ${encoding}.*\\["b"\\]`));
   await of.pool.query(`update app.coded set body = 'café' where code = 'b'`);
   await told(of, 2, ['resource_resumed']);
