@@ -19,8 +19,8 @@ import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
 import { readPressure } from './pressure/read-pressure.ts';
 import { createThrottle } from './pressure/throttle.ts';
-import { createSteward } from './steward.ts';
-import { createSweeper } from './sweeper.ts';
+import { createRetentionSweeper } from './retention-sweeper.ts';
+import { createScheduler } from './scheduler.ts';
 import { createChunkWorkers } from './work/work-chunks.ts';
 
 /** Jobs whose items are listed at once, so that a file of millions of IDs does not hold up the next customer's ten. */
@@ -47,7 +47,7 @@ export async function buildBulk(
   const source = stack.adopt(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',
-      // And the throttle and the watch of the slot look now and then.
+      // And the throttle and the watch of the slot poll now and then.
       max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 4,
     }),
     (pool) => pool.end(),
@@ -96,9 +96,9 @@ export async function buildBulk(
   log.info('service.listening', { port });
   return [
     slotWatch,
-    createSteward(deps),
+    createScheduler(deps),
     ...Array.from({ length: LISTERS }, (_, index) => createLister(index, owner, deps)),
     ...createChunkWorkers(owner, deps),
-    createSweeper(deps),
+    createRetentionSweeper(deps),
   ];
 }

@@ -2,7 +2,7 @@ import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
 import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
-import type { PressureLimits } from './pressure/judge-pressure.ts';
+import type { PressureLimits } from './pressure/pressure.ts';
 
 export interface BulkConfig {
   readonly databaseUrl: Secret;

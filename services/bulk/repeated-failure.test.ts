@@ -2,15 +2,15 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { countedFailure, MAX_SAME_FAILURES, repeatedFailure } from './repeated-failure.ts';
-import { SourceAnswerError } from './source-answer-error.ts';
+import { SourceQueryError } from './source-query-error.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
 
 test('what comes back by itself is never counted, however often it was met', () => {
   for (const code of ['08006', '40001', '53100', '55P03', '57P01']) {
-    expect(countedFailure(new SourceAnswerError(database(code)))).toBeUndefined();
+    expect(countedFailure(new SourceQueryError(database(code)))).toBeUndefined();
   }
-  expect(countedFailure(new SourceAnswerError(new Error('Connection terminated')))).toBeUndefined();
+  expect(countedFailure(new SourceQueryError(new Error('Connection terminated')))).toBeUndefined();
   expect(countedFailure(Object.assign(new Error('inside'), { code: 'ECONNREFUSED' }))).toBeUndefined();
   // A control store that is being migrated is no job's fault.
   expect(countedFailure(database('42P01'))).toBeUndefined();
@@ -19,7 +19,7 @@ test('what comes back by itself is never counted, however often it was met', () 
 test('a value that a database refuses, a state that it does not leave and a bug are counted by name', () => {
   expect(countedFailure(database('22021'))).toBe('22021');
   for (const code of ['22021', '25006', '55000', 'XX001']) {
-    expect(countedFailure(new SourceAnswerError(database(code)))).toBe(code);
+    expect(countedFailure(new SourceQueryError(database(code)))).toBe(code);
   }
   expect(countedFailure(new TypeError('inside'))).toBe('TypeError');
 });

@@ -1,8 +1,8 @@
 import pg from 'pg';
-import { isOutage } from '../../shared/bulk/judge-source-error.ts';
+import { isOutage } from '../../shared/bulk/classify-source-error.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
-import { SourceAnswerError } from './source-answer-error.ts';
+import { SourceQueryError } from './source-query-error.ts';
 
 /** What ends a job, as its customer reads it. */
 export interface JobFailure {
@@ -38,7 +38,7 @@ const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
  * job waits for them as long as it takes.
  */
 export function countedFailure(error: unknown): string | undefined {
-  const isOfSource = error instanceof SourceAnswerError;
+  const isOfSource = error instanceof SourceQueryError;
   const cause = isOfSource ? error.cause : error;
   if (cause instanceof pg.DatabaseError) {
     const code = cause.code ?? '';

@@ -4,13 +4,13 @@ import { inTransaction } from '../postgres/transaction.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { type Application, applyStatement, type NumberedItem } from './apply-statement.ts';
 import {
+  classifySourceError,
   describeRejection,
   isOutage,
   isRaised,
-  judgeSourceError,
-  type SourceVerdict,
-} from './judge-source-error.ts';
-import { noteResults } from './ledger.ts';
+  type SourceErrorClass,
+} from './classify-source-error.ts';
+import { recordResults } from './ledger.ts';
 
 export interface ApplyOptions {
   readonly source: Pool;
@@ -22,7 +22,7 @@ export interface ApplyOptions {
   /** `fail`: rows that others hold are waited for shortly, then their items fail. `leave`: their items are left without a result. */
   readonly whenHeld: 'fail' | 'leave';
   /** How many items a transaction takes, and is told how long each took; absent, all items go at once. */
-  readonly size?: { readonly items: number; note(items: number, tookMs: number): void };
+  readonly size?: { readonly items: number; record(items: number, tookMs: number): void };
   /** How long a statement that begins now may take, where that is less than the pool's sessions let it. */
   statementLimitMs?(items: number): number | undefined;
 }
@@ -34,7 +34,7 @@ const HELD_DELAYS_MS = [50, 200, 600, 1_000];
 const ROUNDS_BEFORE_LEFT = 2;
 
 /** Tries of a statement that something passing is in the way of, before its items are tried apart. */
-const WAITING_TRIES = 4;
+const WAITING_ATTEMPTS = 4;
 
 /** A statement that takes too long is cut into this many: halves would each take their time until they are short enough. */
 const SLOW_PARTS = 16;
@@ -86,7 +86,7 @@ async function applyInTurn(
     const some = items.slice(from, from + (options.size?.items ?? items.length));
     const startedAtMs = performance.now();
     for (const seq of await applyOrSplit(application, some, isLast, true, options)) held.add(seq);
-    options.size?.note(some.length, performance.now() - startedAtMs);
+    options.size?.record(some.length, performance.now() - startedAtMs);
     from += some.length;
   }
   return held;
@@ -105,7 +105,7 @@ async function applyOrSplit(
   isWhole: boolean,
   options: ApplyOptions,
 ): Promise<ReadonlySet<number>> {
-  for (let tries = 1; ; tries += 1) {
+  for (let attempts = 1; ; attempts += 1) {
     if (options.signal.aborted) throw new NotOursError('the chunk must not continue');
     try {
       return await applyOnce(application, items, isLast, options);
@@ -113,24 +113,26 @@ async function applyOrSplit(
       if (error instanceof NotOursError) throw error;
       const [first] = items;
       const only = items.length === 1 ? first : undefined;
-      const verdict = error instanceof UnchangedError ? 'reject' : judgeSourceError(error);
-      if (verdict === 'too_slow' && options.signal.aborted) {
+      const errorClass = error instanceof UnchangedError ? 'reject' : classifySourceError(error);
+      if (errorClass === 'too_slow' && options.signal.aborted) {
         throw new NotOursError('the time was over before the statement was', { cause: error });
       }
-      if (isWhole && tries < WAITING_TRIES && verdict === 'wait' && mayPass(error)) {
-        await sleep(HELD_DELAYS_MS[tries - 1] ?? 0, options.signal);
+      if (isWhole && attempts < WAITING_ATTEMPTS && errorClass === 'wait' && mayPass(error)) {
+        await sleep(HELD_DELAYS_MS[attempts - 1] ?? 0, options.signal);
         continue;
       }
-      if ((isWhole || only !== undefined) && (await isOfSource(application, error, verdict, options)))
+      if ((isWhole || only !== undefined) && (await isOfSource(application, error, errorClass, options)))
         throw error;
       if (only !== undefined) {
-        if (verdict === 'wait' && !isLast && !isRaised(error)) return new Set([only.seq]);
+        if (errorClass === 'wait' && !isLast && !isRaised(error)) return new Set([only.seq]);
         const { code, message } = describeRejection(error);
-        await noteResults(options.source, application.jobId, [{ ...only, status: 'failed', code, message }]);
+        await recordResults(options.source, application.jobId, [
+          { ...only, status: 'failed', code, message },
+        ]);
         return new Set();
       }
       const held = new Set<number>();
-      for (const part of partsOf(items, verdict === 'too_slow' ? SLOW_PARTS : 2)) {
+      for (const part of partsOf(items, errorClass === 'too_slow' ? SLOW_PARTS : 2)) {
         for (const seq of await applyOrSplit(application, part, isLast, false, options)) held.add(seq);
       }
       return held;
@@ -157,10 +159,10 @@ function partsOf(items: readonly NumberedItem[], count: number): NumberedItem[][
 async function isOfSource(
   application: Application,
   error: unknown,
-  verdict: SourceVerdict,
+  errorClass: SourceErrorClass,
   { source }: ApplyOptions,
 ): Promise<boolean> {
-  if (verdict === 'reject' || verdict === 'too_slow' || isRaised(error)) return false;
+  if (errorClass === 'reject' || errorClass === 'too_slow' || isRaised(error)) return false;
   // The connection failed, and the server with it for all that is known.
   if (!(error instanceof pg.DatabaseError)) return true;
   const { text, values } = applyStatement(application, [], false);
@@ -196,11 +198,13 @@ async function applyOnce(
       ...(isAnnounced ? [announcement] : []),
     ];
     await client.query(opening.join('; '));
-    const { rows } = await client.query<{ noted: string; changed: string; locked: string }>(statement.text, [
-      ...statement.values,
-    ]);
-    const { noted, changed, locked = '[]' } = rows[0] ?? {};
-    if (noted !== changed) throw new UnchangedError(`${noted} items were to change and ${changed} rows did`);
+    const { rows } = await client.query<{ recorded: string; changed: string; locked: string }>(
+      statement.text,
+      [...statement.values],
+    );
+    const { recorded, changed, locked = '[]' } = rows[0] ?? {};
+    if (recorded !== changed)
+      throw new UnchangedError(`${recorded} items were to change and ${changed} rows did`);
     if (!isStillOurs()) throw new NotOursError('the claim ran out before the commit');
     await client.query('commit');
     return new Set(JSON.parse(locked) as number[]);

@@ -38,10 +38,10 @@ export interface NumberedItem {
  * - `item`: those that have no ledger row yet. The bounds keep a plan that reads the ledger by its index within the chunk;
  * - `held`: their rows, locked. `skip locked` waits for nobody, so that no chunk can deadlock with another;
  * - `decided`: what is to become of each. A scalar subquery, because `exists` may be planned as a read of the whole table;
- * - `noted`: the ledger rows that were really inserted: if another worker was quicker, there are none;
+ * - `recorded`: the ledger rows that were really inserted: if another worker was quicker, there are none;
  * - `changed`: only the rows of those.
  *
- * Returns one row: `noted` and `changed`, the numbers of items to change and of rows changed, and `locked`, the
+ * Returns one row: `recorded` and `changed`, the numbers of items to change and of rows changed, and `locked`, the
  * places of those left for later.
  */
 export function applyStatement(
@@ -84,7 +84,7 @@ with item as materialized (
       when (select true from ${from} where ${isRowOf('i')} limit 1) then case when $5::boolean then 'conflict' else 'locked' end
       else 'not_found' end as code
   from item i left join held h on h.seq = i.seq
-), noted as (
+), recorded as (
   insert into ${LEDGER} (job_id, seq, item_id, line, status, code, message)
   select $1, d.seq, d.item_id, d.line,
     case when d.code is null then 'succeeded' when d.code in ('not_found', 'conflict') then 'failed' else 'skipped' end,
@@ -97,7 +97,7 @@ with item as materialized (
 ), changed as (
   ${changeSql(application, binder, isRowOf('h'))}
 )
-select (select count(*) from noted where status = 'succeeded')::text as noted, (select count(*) from changed)::text as changed,
+select (select count(*) from recorded where status = 'succeeded')::text as recorded, (select count(*) from changed)::text as changed,
   (select coalesce(json_agg(seq), '[]') from decided where code = 'locked')::text as locked`;
   return { text, values: binder.values };
 }
@@ -145,7 +145,7 @@ export function skipCodeSql({ table, operation, liveFilter }: Application, binde
 function changeSql(application: Application, binder: Binder, isRow: string): string {
   const { table, operation } = application;
   const target = `${quoteTable(table.resource.table)} ${ROW}`;
-  const which = `held h join noted n on n.seq = h.seq and n.status = 'succeeded' where ${isRow} returning 1`;
+  const which = `held h join recorded n on n.seq = h.seq and n.status = 'succeeded' where ${isRow} returning 1`;
   if (operation.kind === 'delete' && !operation.isSoft) return `delete from ${target} using ${which}`;
   return `update ${target} set ${assignments(application, binder).join(', ')} from ${which}`;
 }

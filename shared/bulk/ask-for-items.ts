@@ -7,10 +7,10 @@ import { checkStatement } from './check-statement.ts';
 import { createHandlerBreaker, LONG_REST_MS } from './handler-breaker.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { createItemSupply } from './item-supply.ts';
-import { type NotedResult, noteResults } from './ledger.ts';
+import { type RecordedResult, recordResults } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
 import { createRetryQueue, type Turn } from './retry-queue.ts';
-import { runLines } from './run-lines.ts';
+import { runWorkers } from './run-workers.ts';
 
 export interface AskOptions {
   readonly source: Pool;
@@ -24,7 +24,7 @@ export interface AskOptions {
   readonly signingKeys: readonly KeyObject[];
   /**
    * `leave`: once the handler is away as a whole nothing more is asked of it, and what is left has no result; with `probe` the
-   * first item is asked for alone, because it was away a moment ago. `fail`: each item has its tries, then fails.
+   * first item is asked for alone, because it was away a moment ago. `fail`: each item has its attempts, then fails.
    */
   readonly whenAway: 'leave' | 'probe' | 'fail';
   /** Told of each answer, whatever it was. */
@@ -71,7 +71,7 @@ export async function askForItems(
   using lastAnswers = abortAfter(noMore, LAST_ANSWERS_MS);
   const over = AbortSignal.any([signal, lastAnswers.signal]);
   const supply = createItemSupply(items, {
-    look: (left) => leaveOutRefused(source, application, left),
+    check: (left) => leaveOutRefused(source, application, left),
     async begin(next) {
       const mayBegin = (await options.begin?.(next)) ?? true;
       if (!mayBegin) refusal.abort();
@@ -82,7 +82,7 @@ export async function askForItems(
   const later = createRetryQueue();
   const unsettled = new Map<number, HandlerFault | null>();
   const settle = async (item: NumberedItem, status: 'succeeded' | 'failed', fault: HandlerFault | null) => {
-    await noteResults(source, jobId, [
+    await recordResults(source, jobId, [
       { ...item, status, code: fault?.code ?? null, message: fault?.message ?? null },
     ]);
     unsettled.delete(item.seq);
@@ -104,17 +104,17 @@ export async function askForItems(
     await settle(item, 'failed', answer.fault);
   };
   // Lines share what there is to do, so that an item which hangs holds up its own line only.
-  const line = async (isOver: () => boolean) => {
+  const worker = async (isOver: () => boolean) => {
     while (!noMore.aborted && !isOver()) {
       const item = await supply.next();
       const answersBefore = breaker.answerCount;
-      const turn = item === undefined ? await later.next(noMore) : { item, tryCount: 1, answersBefore };
+      const turn = item === undefined ? await later.next(noMore) : { item, attempt: 1, answersBefore };
       if (turn === undefined) return;
       await ask(turn);
     }
   };
-  if (whenAway === 'probe') await runLines(1, failure, () => line(() => breaker.answerCount > 0));
-  await runLines(Math.min(concurrency, items.length), failure, () => line(() => false));
+  if (whenAway === 'probe') await runWorkers(1, failure, () => worker(() => breaker.answerCount > 0));
+  await runWorkers(Math.min(concurrency, items.length), failure, () => worker(() => false));
   if (whenAway === 'fail' || !breaker.opened.aborted) return { unsettled, away: undefined };
   const { retryAfterMs, answerCount } = breaker;
   return { unsettled, away: { retryAfterMs, hasAnswered: answerCount > 0 } };
@@ -129,14 +129,14 @@ async function leaveOutRefused(
   const { text, values } = checkStatement(application, items);
   const { rows } = await source.query<{ seq: string; code: string | null }>(text, [...values]);
   const codes = new Map(rows.map(({ seq, code }) => [Number(seq), code]));
-  const refused = items.flatMap((item): NotedResult[] => {
+  const refused = items.flatMap((item): RecordedResult[] => {
     const code = codes.get(item.seq) ?? null;
     if (code === null) return [];
     const isMissing = code === 'not_found';
     const message = isMissing ? 'There is no such record.' : null;
     return [{ ...item, status: isMissing ? 'failed' : 'skipped', code, message }];
   });
-  await noteResults(source, application.jobId, refused);
+  await recordResults(source, application.jobId, refused);
   return items.filter(({ seq }) => (codes.get(seq) ?? null) === null);
 }
 

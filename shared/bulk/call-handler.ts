@@ -48,8 +48,8 @@ const LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 const MAX_REST_MS = 5 * 60 * 1_000;
 
 /** The least time before the next try of an item; undefined when it has had its last. */
-export function retryDelayMs(tryCount: number): number | undefined {
-  return RETRY_DELAYS_MS[tryCount - 1];
+export function retryDelayMs(attempt: number): number | undefined {
+  return RETRY_DELAYS_MS[attempt - 1];
 }
 
 /** Asks the handler for one item, once. */

@@ -14,7 +14,7 @@ export interface HandlerBreaker {
   gaveUp(answersBefore: number): boolean;
 }
 
-/** So many tries in a row that find the handler away open the breaker, where none was answered in between. */
+/** So many attempts in a row that find the handler away open the breaker, where none was answered in between. */
 const AWAY_IN_A_ROW = 10;
 
 /** A rest longer than this is not waited out beside other requests: the job pauses for it. */

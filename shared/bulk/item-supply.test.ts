@@ -18,7 +18,7 @@ function setUp(answers: boolean[]) {
   const clock = { nowMs: 0 };
   const refused = new Set<number>();
   const supply = createItemSupply(items, {
-    async look(left) {
+    async check(left) {
       looks.push(left.map(({ seq }) => seq));
       return left.filter(({ seq }) => !refused.has(seq));
     },
@@ -74,7 +74,7 @@ test('a handler that answers at once costs one look', async () => {
 
 test('a question that fails is the failure of those who wait for it', async () => {
   const supply = createItemSupply(items, {
-    look: async (left) => left,
+    check: async (left) => left,
     begin: () => Promise.reject(new Error('away')),
     now: () => 0,
   });

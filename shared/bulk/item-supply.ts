@@ -4,7 +4,7 @@ import type { NumberedItem } from './apply-statement.ts';
  * How long a look at the items' rows is good for. A handler that answers at once is done with a chunk before a second one; with a slow
  * one, what is asked for has been looked at this shortly before.
  */
-const LOOK_LASTS_MS = 200;
+const CHECK_VALID_MS = 200;
 
 /** Hands a chunk's items out to the lines that ask the handler for them, each once and in order. */
 export interface ItemSupply {
@@ -14,7 +14,7 @@ export interface ItemSupply {
 
 export interface SupplyDeps {
   /** Looks at items that are left. @returns those that there is no reason to leave alone */
-  look(items: readonly NumberedItem[]): Promise<readonly NumberedItem[]>;
+  check(items: readonly NumberedItem[]): Promise<readonly NumberedItem[]>;
   /** Asked before items are handed out; false ends the supply. */
   begin(items: readonly NumberedItem[]): Promise<boolean>;
   now(): number;
@@ -27,17 +27,17 @@ export interface SupplyDeps {
  */
 export function createItemSupply(
   items: readonly NumberedItem[],
-  { look, begin, now }: SupplyDeps,
+  { check, begin, now }: SupplyDeps,
 ): ItemSupply {
   let left = items;
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let checkedAtMs = Number.NEGATIVE_INFINITY;
   let waiting: PromiseWithResolvers<NumberedItem | undefined>[] = [];
   let isServing = false;
   const take = async (count: number) => {
     const nowMs = now();
-    if (left.length > 0 && nowMs - lookedAtMs >= LOOK_LASTS_MS) {
-      left = await look(left);
-      lookedAtMs = nowMs;
+    if (left.length > 0 && nowMs - checkedAtMs >= CHECK_VALID_MS) {
+      left = await check(left);
+      checkedAtMs = nowMs;
     }
     const taken = left.slice(0, count);
     left = left.slice(count);
@@ -50,23 +50,23 @@ export function createItemSupply(
     // Lines that start together are one lot.
     await Promise.resolve();
     while (waiting.length > 0) {
-      const lot = waiting;
+      const batch = waiting;
       waiting = [];
       try {
-        const taken = await take(lot.length);
-        for (const [index, line] of lot.entries()) line.resolve(taken[index]);
+        const taken = await take(batch.length);
+        for (const [index, waiter] of batch.entries()) waiter.resolve(taken[index]);
       } catch (error) {
-        for (const line of lot) line.reject(error);
+        for (const waiter of batch) waiter.reject(error);
       }
     }
     isServing = false;
   };
   return {
     next() {
-      const line = Promise.withResolvers<NumberedItem | undefined>();
-      waiting.push(line);
+      const waiter = Promise.withResolvers<NumberedItem | undefined>();
+      waiting.push(waiter);
       if (!isServing) void serve();
-      return line.promise;
+      return waiter.promise;
     },
   };
 }

@@ -151,7 +151,7 @@ export async function readResults(
 }
 
 /** A result that is written without a change of a row. */
-export interface NotedResult {
+export interface RecordedResult {
   readonly seq: number;
   readonly itemId: string;
   readonly status: ItemStatus;
@@ -164,10 +164,10 @@ export interface NotedResult {
 const NO_SUCH_CHARACTER = '22P05';
 
 /** Items that have a row keep it. */
-export async function noteResults(
+export async function recordResults(
   db: Queryable,
   jobId: string,
-  results: readonly NotedResult[],
+  results: readonly RecordedResult[],
 ): Promise<void> {
   if (results.length === 0) return;
   try {
@@ -187,7 +187,7 @@ function toAscii(text: string): string {
 async function insertResults(
   db: Queryable,
   jobId: string,
-  results: readonly NotedResult[],
+  results: readonly RecordedResult[],
   spell: (text: string) => string,
 ): Promise<void> {
   await db.query(

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { createRetryQueue } from './retry-queue.ts';
 
-const turn = (seq: number, tryCount: number) => ({
+const turn = (seq: number, attempt: number) => ({
   item: { seq, itemId: `${seq}`, key: [`${seq}`], line: null },
-  tryCount,
+  attempt,
   answersBefore: 0,
 });
 

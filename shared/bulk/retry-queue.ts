@@ -5,14 +5,14 @@ import { retryDelayMs } from './call-handler.ts';
 /** An item and which try of it is next, or was just made. */
 export interface Turn {
   readonly item: NumberedItem;
-  readonly tryCount: number;
+  readonly attempt: number;
   /** Items that the handler had answered before the first try. */
   readonly answersBefore: number;
 }
 
 /**
  * Items whose handler is to be asked again. They wait here, and not in the line that asked, so that a handler which hangs for as many
- * items as there are lines costs the others one time limit, and not all its tries.
+ * items as there are lines costs the others one time limit, and not all its attempts.
  */
 export interface RetryQueue {
   /** @param leastDelayMs the rest that the handler asks for. @returns false when that was the item's last try */
@@ -25,10 +25,10 @@ export function createRetryQueue(now = performance.now.bind(performance)): Retry
   const waiting: { turn: Turn; dueAtMs: number }[] = [];
   return {
     add(turn, leastDelayMs = 0) {
-      const delayMs = retryDelayMs(turn.tryCount);
+      const delayMs = retryDelayMs(turn.attempt);
       if (delayMs === undefined) return false;
       const dueAtMs = now() + Math.max(delayMs, leastDelayMs);
-      waiting.push({ turn: { ...turn, tryCount: turn.tryCount + 1 }, dueAtMs });
+      waiting.push({ turn: { ...turn, attempt: turn.attempt + 1 }, dueAtMs });
       waiting.sort((a, b) => a.dueAtMs - b.dueAtMs);
       return true;
     },

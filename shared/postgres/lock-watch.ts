@@ -101,7 +101,7 @@ export function createLockWatch({ databaseUrl, applicationName, log }: LockWatch
       try {
         await look();
       } catch (error) {
-        log.warn('source_lock.look_failed', { error });
+        log.warn('source_lock.check_failed', { error });
         await client?.end().catch(() => undefined);
         client = undefined;
         await sleep(RETRY_MS, stopping.signal);

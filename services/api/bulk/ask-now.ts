@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { HANDLER_TIMEOUT, type HandlerFault } from '../../../shared/bulk/call-handler.ts';
-import { doneItems, noteResults, readResults } from '../../../shared/bulk/ledger.ts';
+import { doneItems, readResults, recordResults } from '../../../shared/bulk/ledger.ts';
 import { moveQuota, releaseHold } from '../../../shared/control/bulk/bulk-quota.ts';
 import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -44,7 +44,7 @@ export async function askNow(
   const span = await holdForRun(pool, run, open.length, nowMs);
   let results: ItemResult[];
   try {
-    await noteResults(source, ledgerId, decided);
+    await recordResults(source, ledgerId, decided);
     const signal = AbortSignal.timeout(limitMs);
     const { unsettled } = await askForItems(applicationOf(run), items, {
       source,
@@ -55,7 +55,7 @@ export async function askNow(
     });
     const known = await doneItems(source, ledgerId, 0, SWEEP_ROWS);
     const left = items.filter(({ seq }) => !known.has(seq));
-    await noteResults(
+    await recordResults(
       source,
       ledgerId,
       left.map((item) => ({

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { NumberedItem } from '../../../shared/bulk/apply-statement.ts';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
-import type { NotedResult } from '../../../shared/bulk/ledger.ts';
+import type { RecordedResult } from '../../../shared/bulk/ledger.ts';
 import { type ItemResult, showItemId } from '../../../shared/domain/bulk.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
@@ -20,7 +20,7 @@ export interface RunNow {
 
 /** A request's items in their order: those whose result is known from their ID alone, and those to look at. */
 export interface NumberedItems {
-  readonly decided: readonly NotedResult[];
+  readonly decided: readonly RecordedResult[];
   readonly open: readonly NumberedItem[];
 }
 
@@ -41,7 +41,7 @@ export async function numberItems(
 }
 
 function numberIds(ids: NonNullable<BulkBody['ids']>, { table }: CheckedRequest): NumberedItems {
-  const decided: NotedResult[] = [];
+  const decided: RecordedResult[] = [];
   const open: NumberedItem[] = [];
   for (const [seq, item] of markDuplicates(ids.map((id) => readItemId(id, table.key))).entries()) {
     if ('key' in item) open.push({ seq, itemId: showItemId(item.key), key: item.key, line: null });

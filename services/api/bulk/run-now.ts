@@ -4,8 +4,8 @@ import { applyItems } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
 import {
   doneItems,
-  noteResults,
   readResults,
+  recordResults,
   SYNC_PREFIX,
   sweepLedger,
 } from '../../../shared/bulk/ledger.ts';
@@ -76,7 +76,7 @@ export async function runNow(
   const span = await holdForRun(pool, run, open.length + earlier, nowMs);
   let results: ItemResult[];
   try {
-    await noteResults(source, ledgerId, decided);
+    await recordResults(source, ledgerId, decided);
     await applyInTime(source, run, open, limitMs);
     results = await readAll();
   } catch (error) {
@@ -145,7 +145,7 @@ async function applyInTime(
     if (!signal.aborted && left.length === items.length) throw error;
     const message = `The record is unchanged, because ${reason}. Send the item again, or use async: true.`;
     const fault = { status: 'failed' as const, code: NOT_ATTEMPTED, message };
-    await noteResults(
+    await recordResults(
       source,
       run.ledgerId,
       left.map((item) => ({ ...item, ...fault })),

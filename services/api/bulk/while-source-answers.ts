@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { NotOursError } from '../../../shared/bulk/apply-items.ts';
-import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
+import { classifySourceError } from '../../../shared/bulk/classify-source-error.ts';
 import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
 import { AppError, SetupError } from '../../../shared/runtime/errors.ts';
 import { classifyTransient } from '../../../shared/runtime/transient.ts';
@@ -26,6 +26,6 @@ export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> 
 export function isSourceAway(error: unknown): boolean {
   if (error instanceof NotOursError || error instanceof SetupError || error instanceof PoolBusyError)
     return true;
-  if (error instanceof pg.DatabaseError) return judgeSourceError(error) !== 'reject';
+  if (error instanceof pg.DatabaseError) return classifySourceError(error) !== 'reject';
   return classifyTransient(error) !== undefined;
 }

@@ -2,14 +2,14 @@ import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { keyOf, type Statement } from '../../../shared/bulk/select-items.ts';
 import type { ListedItem } from '../../../shared/domain/bulk.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
+import { SourceQueryError } from '../source-query-error.ts';
 
 const PAGE_ITEMS = 10_000;
 
 /**
  * The items that a selection finds under one snapshot, in key order, in pages.
  *
- * @throws SourceAnswerError
+ * @throws SourceQueryError
  */
 export async function* listFilter(
   client: PoolClient,
@@ -19,7 +19,7 @@ export async function* listFilter(
   try {
     yield* readPages(client, selection, table);
   } catch (cause) {
-    throw new SourceAnswerError(cause);
+    throw new SourceQueryError(cause);
   }
 }
 

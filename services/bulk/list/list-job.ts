@@ -15,7 +15,7 @@ import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewe
 import { isAbortError } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
+import { SourceQueryError } from '../source-query-error.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 
@@ -32,7 +32,7 @@ export interface ListDeps {
  * Writes down which items a job has, or which are new in a round of live semantics, in chunks. @returns how many it has by now, or undefined when the job is no longer
  * ours to list.
  *
- * @throws JobFailedError when it can't be had whoever tries; SourceAnswerError
+ * @throws JobFailedError when it can't be had whoever attempts; SourceQueryError
  */
 export async function listJob(
   claim: ClaimedListing,
@@ -46,7 +46,7 @@ export async function listJob(
     throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
   }
   const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
-    throw new SourceAnswerError(cause);
+    throw new SourceQueryError(cause);
   });
   const { maxFailures } = claim.request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);

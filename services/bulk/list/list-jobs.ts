@@ -5,12 +5,12 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { countedFailure, repeatedFailure } from '../repeated-failure.ts';
-import { judgeListingError } from './judge-listing-error.ts';
+import { classifyListingError } from './classify-listing-error.ts';
 import { type ListDeps, listJob } from './list-job.ts';
 
 const IDLE_MS = 250;
 
-/** Between tries of one job while something is away: 0.5, 1, 2, 4, 8, 10, 10, … s at most. Whoever lists next takes part in it. */
+/** Between attempts of one job while something is away: 0.5, 1, 2, 4, 8, 10, 10, … s at most. Whoever lists next takes part in it. */
 const RETRY = { initialMs: 500, maxMs: 10_000 };
 
 /** Lists the items of jobs whose turn it is, one job at a time; a process runs several of these. */
@@ -43,13 +43,13 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
     if (total !== undefined && !claim.isStarted) log.info('bulk.job_started');
     if (total === undefined) await releaseListing(control, claim, 0);
   } catch (error) {
-    const tries = claim.listCount - claim.round;
+    const attempts = claim.listCount - claim.round;
     const name = countedFailure(error);
     const count = name === claim.lastFailure ? claim.failureCount + 1 : 1;
-    const failure = judgeListingError(error, tries) ?? repeatedFailure(name ?? null, count);
+    const failure = classifyListingError(error, attempts) ?? repeatedFailure(name ?? null, count);
     if (failure === undefined) {
-      const retryInMs = backoffMs(tries - 1, RETRY);
-      log.warn('bulk.listing_failed', { error, tries, retryInMs });
+      const retryInMs = backoffMs(attempts - 1, RETRY);
+      log.warn('bulk.listing_failed', { error, attempts, retryInMs });
       await releaseListing(control, claim, retryInMs, name);
     } else {
       log.error('bulk.job_failed', { code: failure.code, error });

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { Pressure } from './judge-pressure.ts';
+import type { Pressure } from './pressure.ts';
 
 /** Sessions of Tandem's, by their application names. */
 const OURS = `application_name like 'tandem %'`;

@@ -36,7 +36,7 @@ test('nobody rests while the source is well, and it is looked at once a second',
   expect(state.looks).toBe(3);
 });
 
-test('under pressure rests grow with each look, and it is said; then the pace comes back, and that is said too', async () => {
+test('under pressure rests grow with each poll, and it is said; then the pace comes back, and that is said too', async () => {
   const { state, rests, told, rest, pace } = setUp();
   state.reading = { ...calm, slotLagBytes: 500 };
   for (state.nowMs = 0; state.nowMs < 6_000; state.nowMs += 1_000) await rest(100);

@@ -1,6 +1,6 @@
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { sleep } from '../../../shared/runtime/sleep.ts';
-import { judgePressure, nextPace, type Pressure, type PressureLimits, restMs } from './judge-pressure.ts';
+import { findPressureReason, nextPace, type Pressure, type PressureLimits, restMs } from './pressure.ts';
 
 export interface ThrottleDeps {
   readonly limits: PressureLimits;
@@ -19,19 +19,19 @@ export interface Throttle {
   rest(workedMs: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Between two looks; a look is a read of statistics, and none is taken while nothing is worked on. */
-const LOOK_MS = 1_000;
+/** Between two looks; a poll is a read of statistics, and none is taken while nothing is worked on. */
+const POLL_MS = 1_000;
 
 export function createThrottle(deps: ThrottleDeps): Throttle {
   const { limits, log } = deps;
   let pace = 1;
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let polledAtMs = Number.NEGATIVE_INFINITY;
   let longestChunkMs = 0;
 
-  const look = async () => {
+  const poll = async () => {
     const chunkMs = longestChunkMs;
     longestChunkMs = 0;
-    const reason = judgePressure({ ...(await deps.read()), chunkMs }, limits);
+    const reason = findPressureReason({ ...(await deps.read()), chunkMs }, limits);
     const before = pace;
     pace = nextPace(pace, reason !== undefined);
     if (reason !== undefined && pace < before) log.warn('bulk.slowed', { pace, ...reason });
@@ -45,10 +45,10 @@ export function createThrottle(deps: ThrottleDeps): Throttle {
     async rest(workedMs, signal) {
       longestChunkMs = Math.max(longestChunkMs, workedMs);
       const nowMs = deps.now();
-      if (nowMs - lookedAtMs >= LOOK_MS) {
+      if (nowMs - polledAtMs >= POLL_MS) {
         // Noted first, so that of the workers that come by meanwhile none looks too.
-        lookedAtMs = nowMs;
-        await look().catch((error: unknown) => log.warn('bulk.pressure_unknown', { error }));
+        polledAtMs = nowMs;
+        await poll().catch((error: unknown) => log.warn('bulk.pressure_unknown', { error }));
       }
       const pauseMs = restMs(workedMs, pace);
       if (pauseMs > 0) await deps.sleep(pauseMs, signal);

@@ -4,7 +4,7 @@ import { createTransactionSize, createTransactionSizes } from './transaction-siz
 /** Transactions of a source that takes so long for each item, and for each commit. */
 function settle(itemMs: number, commitMs: number): number {
   const size = createTransactionSize();
-  for (let n = 0; n < 50; n += 1) size.note(size.items, commitMs + size.items * itemMs);
+  for (let n = 0; n < 50; n += 1) size.record(size.items, commitMs + size.items * itemMs);
   return size.items;
 }
 
@@ -25,25 +25,25 @@ test('items that take long by themselves are done one by one', () => {
 test('no transaction of unknown items is long, and a slow-down shows within three of them', () => {
   const size = createTransactionSize();
   expect(size.items * 100).toBeLessThanOrEqual(1_000);
-  for (let n = 0; n < 10; n += 1) size.note(size.items, 1);
+  for (let n = 0; n < 10; n += 1) size.record(size.items, 1);
   expect(size.items).toBe(1_000);
-  for (let n = 0; n < 3; n += 1) size.note(size.items, size.items * 25);
+  for (let n = 0; n < 3; n += 1) size.record(size.items, size.items * 25);
   expect(size.items).toBeLessThan(25);
 });
 
 test('one stall quarters it at most, and the rest of a chunk says nothing', () => {
   const size = createTransactionSize();
-  for (let n = 0; n < 4; n += 1) size.note(size.items, 10);
+  for (let n = 0; n < 4; n += 1) size.record(size.items, 10);
   const before = size.items;
-  size.note(before, 400);
+  size.record(before, 400);
   expect(size.items).toBe(before / 4);
-  size.note(4, 0.1);
+  size.record(4, 0.1);
   expect(size.items).toBe(before / 4);
 });
 
 test('each job has a size of its own', () => {
   const sizes = createTransactionSizes();
-  sizes.of('a').note(10, 5);
+  sizes.of('a').record(10, 5);
   expect(sizes.of('a').items).toBe(40);
   expect(sizes.of('b').items).toBe(10);
   for (let n = 0; n < 200; n += 1) sizes.of(`c${n}`);

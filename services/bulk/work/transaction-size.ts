@@ -6,7 +6,7 @@
 export interface TransactionSize {
   readonly items: number;
   /** A transaction of so many items took so long, from its begin to its commit. */
-  note(items: number, tookMs: number): void;
+  record(items: number, tookMs: number): void;
 }
 
 /** Long enough that what each transaction costs beside its items stays the smaller part. */
@@ -29,7 +29,7 @@ export function createTransactionSize(): TransactionSize {
     get items() {
       return items;
     },
-    note(count, tookMs) {
+    record(count, tookMs) {
       // A short one, as at the end of a chunk, costs mostly what does not depend on its items, and says little.
       if (count < items / 2) return;
       const factor = Math.min(MAX_GROWTH, Math.max(MAX_SHRINKAGE, AIM_MS / Math.max(tookMs, 1)));

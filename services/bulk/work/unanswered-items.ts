@@ -1,5 +1,5 @@
 import { HANDLER_TIMEOUT } from '../../../shared/bulk/call-handler.ts';
-import type { NotedResult } from '../../../shared/bulk/ledger.ts';
+import type { RecordedResult } from '../../../shared/bulk/ledger.ts';
 import type { UnsettledChunk } from '../../../shared/control/bulk/end-job.ts';
 import { splitItems } from './work-chunk.ts';
 
@@ -11,7 +11,7 @@ export function unansweredItems({
   firstSeq,
   items,
   begun,
-}: Pick<UnsettledChunk, 'firstSeq' | 'items' | 'begun'>): NotedResult[] {
+}: Pick<UnsettledChunk, 'firstSeq' | 'items' | 'begun'>): RecordedResult[] {
   const isBegun = new Set(begun);
   const { open } = splitItems({ firstSeq, items }, new Set());
   return open

@@ -4,7 +4,7 @@ import { applyItems, NotOursError } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
 import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
-import { countResults, doneItems, type NotedResult, noteResults } from '../../../shared/bulk/ledger.ts';
+import { countResults, doneItems, type RecordedResult, recordResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { beginItems } from '../../../shared/control/bulk/begin-items.ts';
 import { type ClaimedChunk, releaseChunk, renewChunk } from '../../../shared/control/bulk/claim-chunk.ts';
@@ -19,7 +19,7 @@ import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import { countedFailure, retryDelayMs } from '../repeated-failure.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
+import { SourceQueryError } from '../source-query-error.ts';
 import type { TransactionSize } from './transaction-size.ts';
 import { whileReporting } from './while-reporting.ts';
 
@@ -133,7 +133,7 @@ async function asked<T>(answer: Promise<T>): Promise<T> {
   } catch (error) {
     throw error instanceof NotOursError || error instanceof JobFailedError
       ? error
-      : new SourceAnswerError(error);
+      : new SourceQueryError(error);
   }
 }
 
@@ -152,9 +152,9 @@ async function work(
       ? new Set<number>()
       : await asked(doneItems(source, jobId, firstSeq, firstSeq + claim.items.length));
   const { decided, open } = splitItems(claim, done);
-  await asked(noteResults(source, jobId, decided));
+  await asked(recordResults(source, jobId, decided));
   if (open.length === 0) return 'worked';
-  // After the look at what is done: the others are in the reservation to come, and nothing is in neither.
+  // After the poll at what is done: the others are in the reservation to come, and nothing is in neither.
   if (claim.reserved > 0 && !(await reportProgress())) return 'lost';
   const reservation = await reserveQuota(control, claim, open.length, deps.now());
   switch (reservation.kind) {
@@ -280,12 +280,12 @@ async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps)
   };
 }
 
-/** Items whose result needs no look at a row, and those that do, without what is done already. */
+/** Items whose result needs no poll at a row, and those that do, without what is done already. */
 export function splitItems(
   { firstSeq, items }: Pick<ClaimedChunk, 'firstSeq' | 'items'>,
   done: ReadonlySet<number>,
-): { decided: NotedResult[]; open: NumberedItem[] } {
-  const decided: NotedResult[] = [];
+): { decided: RecordedResult[]; open: NumberedItem[] } {
+  const decided: RecordedResult[] = [];
   const open: NumberedItem[] = [];
   for (const [index, item] of items.entries()) {
     const seq = firstSeq + index;

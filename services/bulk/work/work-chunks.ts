@@ -1,5 +1,5 @@
+import { classifySourceError } from '../../../shared/bulk/classify-source-error.ts';
 import { handlerOperations } from '../../../shared/bulk/handler-operations.ts';
-import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { type ClaimedChunk, claimChunk, WORKER_LOST } from '../../../shared/control/bulk/claim-chunk.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
@@ -12,8 +12,8 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import type { Throttle } from '../pressure/throttle.ts';
 import { countedFailure, type JobFailure, repeatedFailure } from '../repeated-failure.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
-import { createHandlerShares, type HandlerPlace } from './handler-shares.ts';
+import { SourceQueryError } from '../source-query-error.ts';
+import { createHandlerConcurrency, type HandlerSlot } from './handler-concurrency.ts';
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
@@ -41,21 +41,21 @@ export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker
       step(claim, { ...deps, onAnswered: () => undefined }, sizes.of(claim.jobId), signal),
   });
   if (asking.length === 0) return [rowWorker];
-  const shares = createHandlerShares(maxHttpChunks);
-  const placeOf = new WeakMap<ClaimedChunk, HandlerPlace>();
-  const httpWorker = createPool('bulk-http-worker', shares.maxPlaces, deps, {
+  const handlers = createHandlerConcurrency(maxHttpChunks);
+  const slotOf = new WeakMap<ClaimedChunk, HandlerSlot>();
+  const httpWorker = createPool('bulk-http-worker', handlers.maxSlots, deps, {
     async claim() {
-      const barred = shares.barred();
+      const barred = handlers.barred();
       if (barred === undefined) return undefined;
       const claim = await claimChunk(control, owner, { kind: 'http', asking, barred });
-      if (claim !== undefined) placeOf.set(claim, shares.take(claim));
+      if (claim !== undefined) slotOf.set(claim, handlers.take(claim));
       return claim;
     },
     work(claim, signal) {
-      const place = placeOf.get(claim);
-      const onAnswered = () => place?.answered();
+      const slot = slotOf.get(claim);
+      const onAnswered = () => slot?.answered();
       return step(claim, { ...deps, onAnswered }, sizes.of(claim.jobId), signal).finally(() =>
-        place?.release(),
+        slot?.release(),
       );
     },
   });
@@ -103,7 +103,7 @@ async function step(
     }
     log.error('bulk.job_failed', { code: failure.code, error });
     await failJob(deps.control, claim.jobId, failure).catch((cause: unknown) => {
-      log.warn('bulk.job_failure_not_noted', { error: cause });
+      log.warn('bulk.job_failure_not_recorded', { error: cause });
     });
   }
 }
@@ -117,12 +117,12 @@ function failureOf({ lastFailure, failureCount }: ClaimedChunk, error: unknown):
 /** What ends the whole job at once; undefined: the chunk is tried again. */
 function toFailure(error: unknown): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
-  if (!(error instanceof SourceAnswerError)) return undefined;
+  if (!(error instanceof SourceQueryError)) return undefined;
   const { cause } = error;
   if (cause instanceof FilterError) {
     return { code: 'filter_refused', message: `${cause.pointer}: ${cause.message}` };
   }
-  const isHopeless = cause instanceof SetupError || judgeSourceError(cause) === 'stop';
+  const isHopeless = cause instanceof SetupError || classifySourceError(cause) === 'stop';
   if (!isHopeless) return undefined;
   return {
     code: 'source_refused',

@@ -41,7 +41,7 @@ export async function tendAsides(tending: AsideTending, signal: AbortSignal): Pr
       try {
         await tend(aside, tending, sentAtMs, remindedAtMs);
       } catch (error) {
-        if (!signal.aborted) tending.log.warn('resource.not_looked_at', { resource: aside.resource, error });
+        if (!signal.aborted) tending.log.warn('resource.not_checked', { resource: aside.resource, error });
       }
     }
   }

@@ -183,7 +183,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         try {
           await look();
         } catch (error) {
-          if (!signal.aborted) log.warn('tables.look_failed', { error });
+          if (!signal.aborted) log.warn('tables.check_failed', { error });
         }
       }
     },

@@ -67,7 +67,7 @@ export function createHistoryWatch({
           await look();
         } catch (error) {
           // What is noted later is only known from later on; nothing else depends on it.
-          log.warn('history.not_noted', { error, restMs: REST_MS });
+          log.warn('history.not_recorded', { error, restMs: REST_MS });
           restMs = REST_MS;
         }
         markReady();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { stewardRound } from '../../../services/bulk/steward.ts';
+import { scheduleRound } from '../../../services/bulk/scheduler.ts';
 import { type ClaimedChunk, claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { pauseForFeed } from '../../../shared/control/bulk/pause-for-feed.ts';
@@ -124,11 +124,11 @@ async function claimOnly(jobId: string): Promise<ClaimedChunk> {
   return claim;
 }
 
-/** What stewards do with jobs that may have come to their end. */
+/** What schedulers do with jobs that may have come to their end. */
 async function endJobs(): Promise<void> {
   const { pool } = world.api;
   const slotWatch = { latest: () => undefined };
-  await stewardRound({ control: pool, source: pool, log: silentLog, now: Date.now, slotWatch });
+  await scheduleRound({ control: pool, source: pool, log: silentLog, now: Date.now, slotWatch });
 }
 
 test('a job whose last chunk is finished while it pauses for the feed has ended, and does not wait for the feed', async () => {

@@ -84,9 +84,9 @@ test('a try whose results can not be written is over before the next one asks', 
   const { key, ids } = await world.account(6);
   const [refused, hanging] = ids;
   await world.api.pool.query(`
-    create sequence tandem.tries;
+    create sequence tandem.attempts;
     create function tandem.refuse() returns trigger language plpgsql as $$ begin
-      if new.item_id = '${refused}' and nextval('tandem.tries') = 1 then
+      if new.item_id = '${refused}' and nextval('tandem.attempts') = 1 then
         raise exception 'locked' using errcode = 'lock_not_available';
       end if;
       return new;
@@ -106,9 +106,9 @@ test('a try whose results can not be written is over before the next one asks', 
   const jobId = await submit(key, 'render', ids);
   expect(await world.until(key, jobId)).toMatchObject({ status: 'completed', succeeded: 6 });
   expect(mostOpen).toBe(1);
-  const tries = handler.asked.slice(before).map(({ itemId }) => itemId);
-  expect(tries.filter((itemId) => itemId === hanging)).toHaveLength(2);
-  expect(tries).toHaveLength(8);
+  const attempts = handler.asked.slice(before).map(({ itemId }) => itemId);
+  expect(attempts.filter((itemId) => itemId === hanging)).toHaveLength(2);
+  expect(attempts).toHaveLength(8);
   await world.api.pool.query('drop trigger refuse on tandem.bulk_ledger');
 });
 

@@ -89,8 +89,8 @@ test('a handler that hangs for more items than there are requests at once delays
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({ status: 'completed', succeeded: 48, failed: 12 });
   expect(done.error_summary).toEqual([{ code: 'handler_timeout', count: 12 }]);
-  const tries = handler.asked.filter((one) => one.key.startsWith(json.job_id) && hanging.has(one.itemId));
-  expect(tries).toHaveLength(48);
+  const attempts = handler.asked.filter((one) => one.key.startsWith(json.job_id) && hanging.has(one.itemId));
+  expect(attempts).toHaveLength(48);
 });
 
 test('without async the handler is asked at once, and results come in the order of the request', async () => {

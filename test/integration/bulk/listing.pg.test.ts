@@ -87,13 +87,13 @@ test('while the source is away the items are listed later, however often that fa
   stack.defer(await world.startWorker(settings, log));
   proxy.cut(1);
   const { json } = await world.submit(key, voidAll);
-  const tries = 20;
+  const attempts = 20;
   await world.api.pool.query(
     '/* arranged */ update bulk_jobs set list_count = $2, lease_owner = null, lease_expires_at = null where id = $1',
-    [json.job_id, tries],
+    [json.job_id, attempts],
   );
   await waitFor('a late try has failed', () =>
-    lines.some(({ event, listCount = 0 }) => event === 'bulk.listing_failed' && listCount > tries),
+    lines.some(({ event, listCount = 0 }) => event === 'bulk.listing_failed' && listCount > attempts),
   );
   expect(await world.status(key, json.job_id)).toMatchObject({ status: 'pending', processed: 0 });
   proxy.cut(Number(source.port));

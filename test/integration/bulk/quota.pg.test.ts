@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { noteResults } from '../../../shared/bulk/ledger.ts';
+import { recordResults } from '../../../shared/bulk/ledger.ts';
 import { claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
 import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
 import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
@@ -153,7 +153,7 @@ test('what a worker did before it died stays covered by what it had set aside, s
   expect(dying.claim.jobId).toBe(first);
   expect(await dying.reserve()).toEqual({ kind: 'granted', count: 10 });
   const done = ids.slice(0, 10).map((itemId, seq) => ({ seq, itemId, status: 'succeeded' as const }));
-  await noteResults(
+  await recordResults(
     pool,
     first,
     done.map((item) => ({ ...item, code: null, message: null, line: null })),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sweepRound } from '../../../services/bulk/sweeper.ts';
+import { sweepRound } from '../../../services/bulk/retention-sweeper.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 

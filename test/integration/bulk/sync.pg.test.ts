@@ -119,7 +119,7 @@ test('a retry whose first answer was lost after the change changes nothing and g
   expect(await statusOf(ids)).toEqual(['void', 'void', 'void']);
 });
 
-test('a retry of a filter whose first answer was lost is charged for both tries, and refused beyond the quota', async () => {
+test('a retry of a filter whose first answer was lost is charged for both attempts, and refused beyond the quota', async () => {
   const { key, id, ids } = await world.account(3);
   await world.api.pool.query('update accounts set bulk_quota = 2 where id = $1', [id]);
   const [first = '', second = '', later = ''] = ids;

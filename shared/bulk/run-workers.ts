@@ -1,17 +1,17 @@
 /**
  * Runs the same line of work several times beside each other. When one fails, `failure` is aborted and tells the others to come to an
- * end: whoever tries again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
+ * end: whoever attempts again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
  *
  * @throws the first failure
  */
-export async function runLines(
+export async function runWorkers(
   count: number,
   failure: AbortController,
-  line: () => Promise<void>,
+  worker: () => Promise<void>,
 ): Promise<void> {
   const guarded = async () => {
     try {
-      await line();
+      await worker();
     } catch (error) {
       // Only the first reason stays.
       failure.abort(error);

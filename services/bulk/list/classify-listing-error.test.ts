@@ -3,12 +3,12 @@ import { expect, test } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { JobFailedError } from '../job-failed-error.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
-import { judgeListingError } from './judge-listing-error.ts';
+import { SourceQueryError } from '../source-query-error.ts';
+import { classifyListingError } from './classify-listing-error.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
 const network = (code: string) => Object.assign(new Error('inside'), { code });
-const fromSource = (cause: unknown) => new SourceAnswerError(cause);
+const fromSource = (cause: unknown) => new SourceQueryError(cause);
 
 test('what is not reachable now is tried again however often it was', () => {
   const outages = [
@@ -23,11 +23,11 @@ test('what is not reachable now is tried again however often it was', () => {
     ...['57P01', '57P03', '08006', '53300', '55P03'].map((code) => fromSource(database(code))),
     fromSource(network('ECONNREFUSED')),
   ];
-  for (const outage of outages) expect(judgeListingError(outage, 1_000)).toBeUndefined();
+  for (const outage of outages) expect(classifyListingError(outage, 1_000)).toBeUndefined();
 });
 
 test('what is about the job itself ends it, with a code that names what is at fault', () => {
-  const codeOf = (error: unknown, tries = 1) => judgeListingError(error, tries)?.code;
+  const codeOf = (error: unknown, attempts = 1) => classifyListingError(error, attempts)?.code;
   expect(codeOf(new JobFailedError('operation_gone', 'gone'))).toBe('operation_gone');
   expect(codeOf(new StorageNotFoundError('x'))).toBe('file_gone');
   expect(codeOf(new StorageRefusedError('x'))).toBe('storage_refused');

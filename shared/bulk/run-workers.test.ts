@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runLines } from './run-lines.ts';
+import { runWorkers } from './run-workers.ts';
 
 test('the first failure tells the other lines, and is thrown when none runs any more', async () => {
   const things = [1, 2, 3, 4, 5, 6].values();
@@ -7,7 +7,7 @@ test('the first failure tells the other lines, and is thrown when none runs any 
   const last = Promise.withResolvers<void>();
   let isSettled = false;
   const failure = new AbortController();
-  const running = runLines(2, failure, async () => {
+  const running = runWorkers(2, failure, async () => {
     for (const thing of things) {
       taken.push(thing);
       if (thing === 1) throw new Error('first');
@@ -26,7 +26,7 @@ test('the first failure tells the other lines, and is thrown when none runs any 
 
 test('lines that all come to their end are no failure', async () => {
   let count = 0;
-  await runLines(3, new AbortController(), async () => {
+  await runWorkers(3, new AbortController(), async () => {
     count += 1;
   });
   expect(count).toBe(3);

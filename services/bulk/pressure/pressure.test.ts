@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judgePressure, LEAST_PACE, nextPace, type Pressure, restMs } from './judge-pressure.ts';
+import { findPressureReason, LEAST_PACE, nextPace, type Pressure, restMs } from './pressure.ts';
 
 const calm: Pressure = {
   slotLagBytes: 0,
@@ -17,11 +17,11 @@ const limits: Pressure = {
 };
 
 test('at its limits the source is well, and over one of them it is not', () => {
-  expect(judgePressure(calm, limits)).toBeUndefined();
-  expect(judgePressure(limits, limits)).toBeUndefined();
+  expect(findPressureReason(calm, limits)).toBeUndefined();
+  expect(findPressureReason(limits, limits)).toBeUndefined();
   for (const signal of Object.keys(limits) as (keyof Pressure)[]) {
     const value = limits[signal] + 1;
-    expect(judgePressure({ ...calm, [signal]: value }, limits)).toEqual({
+    expect(findPressureReason({ ...calm, [signal]: value }, limits)).toEqual({
       signal,
       value,
       limit: limits[signal],
@@ -31,14 +31,14 @@ test('at its limits the source is well, and over one of them it is not', () => {
 
 test('of several reasons the worst is named', () => {
   const pressed = { ...calm, replayLagMs: 600, blockedSessions: 20 };
-  expect(judgePressure(pressed, limits)?.signal).toBe('blockedSessions');
+  expect(findPressureReason(pressed, limits)?.signal).toBe('blockedSessions');
 });
 
 test('pressure halves the pace down to a floor, and it comes back within twenty looks', () => {
   let pace = 1;
-  for (let look = 0; look < 10; look += 1) pace = nextPace(pace, true);
+  for (let poll = 0; poll < 10; poll += 1) pace = nextPace(pace, true);
   expect(pace).toBe(LEAST_PACE);
-  for (let look = 0; look < 20; look += 1) pace = nextPace(pace, false);
+  for (let poll = 0; poll < 20; poll += 1) pace = nextPace(pace, false);
   expect(pace).toBe(1);
 });
 

@@ -7,7 +7,7 @@ import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 
-export interface SweeperDeps {
+export interface RetentionSweeperDeps {
   readonly control: Pool;
   readonly source: Pool;
   readonly storage: Storage;
@@ -28,9 +28,9 @@ const QUOTA_KEPT_MS = 24 * 60 * 60 * 1_000;
 const BATCH = 20;
 
 /** Removes ended jobs with their results after the retention, and files of IDs that no job needs any more. */
-export function createSweeper(deps: SweeperDeps): Worker {
+export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   return {
-    name: 'bulk-sweeper',
+    name: 'bulk-retention-sweeper',
     ready: Promise.resolve(),
     async run(signal) {
       while (!signal.aborted) {
@@ -45,7 +45,7 @@ export function createSweeper(deps: SweeperDeps): Worker {
 
 /** The ledger goes first, so that a crash in between leaves a job that is swept again rather than rows of no job. */
 export async function sweepRound(
-  { control, source, storage, log, retentionDays, now }: SweeperDeps,
+  { control, source, storage, log, retentionDays, now }: RetentionSweeperDeps,
   signal: AbortSignal,
 ): Promise<void> {
   // A catalog without operations has no ledger in its source, nor any right to one.

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { countResults, type LedgerCounts, noteResults } from '../../shared/bulk/ledger.ts';
+import { countResults, type LedgerCounts, recordResults } from '../../shared/bulk/ledger.ts';
 import type { SlotWatch } from '../../shared/catalog/slot-watch.ts';
 import {
   endJob,
@@ -16,10 +16,10 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { countedFailure } from './repeated-failure.ts';
-import { SourceAnswerError } from './source-answer-error.ts';
+import { SourceQueryError } from './source-query-error.ts';
 import { unansweredItems } from './work/unanswered-items.ts';
 
-export interface StewardDeps {
+export interface SchedulerDeps {
   readonly control: Pool;
   readonly source: Pool;
   readonly log: Log;
@@ -30,13 +30,13 @@ export interface StewardDeps {
 const ROUND_MS = 200;
 
 /** Gives jobs their turn, pauses them while the feed is too far behind, lets those go on that have what they waited for, and ends those that have come to their end. */
-export function createSteward(deps: StewardDeps): Worker {
+export function createScheduler(deps: SchedulerDeps): Worker {
   return {
-    name: 'bulk-steward',
+    name: 'bulk-scheduler',
     ready: Promise.resolve(),
     async run(signal) {
       while (!signal.aborted) {
-        await stewardRound(deps).catch((error: unknown) => deps.log.warn('bulk.round_failed', { error }));
+        await scheduleRound(deps).catch((error: unknown) => deps.log.warn('bulk.round_failed', { error }));
         await sleep(ROUND_MS, signal);
       }
     },
@@ -44,11 +44,11 @@ export function createSteward(deps: StewardDeps): Worker {
 }
 
 /** Safe to run by any number of processes at once. */
-export async function stewardRound(deps: StewardDeps): Promise<void> {
+export async function scheduleRound(deps: SchedulerDeps): Promise<void> {
   const { control, log, now } = deps;
   for (const jobId of await startJobs(control, now())) log.info('bulk.job_started', { jobId });
   for (const jobId of await resumeRefilled(control, now())) log.info('bulk.job_resumed', { jobId });
-  await heedFeed(deps);
+  await pauseOrResumeForFeed(deps);
   for (const jobId of await resumeRested(control, now())) log.info('bulk.job_resumed', { jobId });
   for (const jobId of await findEndingJobs(control)) {
     try {
@@ -63,12 +63,12 @@ export async function stewardRound(deps: StewardDeps): Promise<void> {
 }
 
 /** As the api refuses new jobs. What nobody can see changes nothing: jobs that run go on, and paused ones stay so. */
-async function heedFeed({ control, slotWatch, log, now }: StewardDeps): Promise<void> {
-  const sight = slotWatch.latest();
-  if (sight === undefined) return;
-  if (sight.state === 'refuse') {
+async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerDeps): Promise<void> {
+  const status = slotWatch.latest();
+  if (status === undefined) return;
+  if (status.state === 'refuse') {
     for (const jobId of await pauseForFeed(control)) {
-      log.warn('bulk.job_paused', { jobId, reason: 'feed', reasons: sight.reasons });
+      log.warn('bulk.job_paused', { jobId, reason: 'feed', reasons: status.reasons });
     }
   } else {
     for (const jobId of await resumeCaughtUp(control, now())) log.info('bulk.job_resumed', { jobId });
@@ -79,14 +79,14 @@ async function heedFeed({ control, slotWatch, log, now }: StewardDeps): Promise<
  * Brings a chunk up to date that was begun and not reported: what is in the ledger is in the counts, or the two would disagree for
  * ever. Only where the source refuses to tell, for a reason that does not pass, do the counts stay as they were.
  */
-async function settle(chunk: UnsettledChunk, { control, source, log, now }: StewardDeps): Promise<void> {
+async function settle(chunk: UnsettledChunk, { control, source, log, now }: SchedulerDeps): Promise<void> {
   const { jobId, firstSeq, itemCount } = chunk;
   let counts: LedgerCounts;
   try {
-    await noteResults(source, jobId, unansweredItems(chunk));
+    await recordResults(source, jobId, unansweredItems(chunk));
     counts = await countResults(source, jobId, firstSeq, firstSeq + itemCount);
   } catch (error) {
-    if (countedFailure(new SourceAnswerError(error)) === undefined) throw error;
+    if (countedFailure(new SourceQueryError(error)) === undefined) throw error;
     log.error('bulk.chunk_not_counted', { jobId, chunk: chunk.chunk, error });
     return leaveUncounted(control, chunk);
   }

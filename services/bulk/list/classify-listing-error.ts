@@ -1,20 +1,20 @@
+import { classifySourceError } from '../../../shared/bulk/classify-source-error.ts';
 import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
-import { judgeSourceError } from '../../../shared/bulk/judge-source-error.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { JobFailedError } from '../job-failed-error.ts';
 import type { JobFailure } from '../repeated-failure.ts';
-import { SourceAnswerError } from '../source-answer-error.ts';
+import { SourceQueryError } from '../source-query-error.ts';
 
 /** Each takes as long as a statement may (list-filter.ts), so a query that is not done by then is the job's own fault. */
-const MAX_SLOW_TRIES = 3;
+const MAX_SLOW_ATTEMPTS = 3;
 
 /**
  * What a failed listing means for its job, and what its customer is told. Undefined: it is tried again. Only what is about the job itself
  * ends it at once; a source, a storage or a control store that is not reachable now is not.
  */
-export function judgeListingError(error: unknown, tries: number): JobFailure | undefined {
+export function classifyListingError(error: unknown, attempts: number): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
   if (error instanceof FilterError) {
     return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
@@ -29,16 +29,16 @@ export function judgeListingError(error: unknown, tries: number): JobFailure | u
       message: 'Storage refuses to read the file of IDs: its rights or keys have changed.',
     };
   }
-  if (error instanceof SourceAnswerError) return judgeSource(error.cause, tries);
+  if (error instanceof SourceQueryError) return classifyQueryError(error.cause, attempts);
   return undefined;
 }
 
-function judgeSource(cause: unknown, tries: number): JobFailure | undefined {
-  switch (cause instanceof SetupError ? 'stop' : judgeSourceError(cause)) {
+function classifyQueryError(cause: unknown, attempts: number): JobFailure | undefined {
+  switch (cause instanceof SetupError ? 'stop' : classifySourceError(cause)) {
     case 'wait':
       return undefined;
     case 'too_slow':
-      if (tries < MAX_SLOW_TRIES) return undefined;
+      if (attempts < MAX_SLOW_ATTEMPTS) return undefined;
       return {
         code: 'filter_too_slow',
         message: 'The source database takes too long to find the items: select fewer, or by indexed fields.',

@@ -6,7 +6,7 @@ import { classifySqlState, type TransientKind } from '../runtime/transient.ts';
  * at once may be in time; `wait`: something else is in the way for now; `stop`: the table, or the right to change it, is not what it
  * was. The last two are only a guess from the code: a function of the product may raise any code for a single row.
  */
-export type SourceVerdict = 'reject' | 'too_slow' | 'wait' | 'stop';
+export type SourceErrorClass = 'reject' | 'too_slow' | 'wait' | 'stop';
 
 /** Rows are read and changed by rules that the product's own triggers may refuse by. */
 const REJECTED = /^(22|23|27|44|P0)/;
@@ -32,7 +32,7 @@ const OUTAGES: ReadonlySet<TransientKind | undefined> = new Set([
 
 const STATEMENT_TIMED_OUT = '57014';
 
-export function judgeSourceError(error: unknown): SourceVerdict {
+export function classifySourceError(error: unknown): SourceErrorClass {
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return 'wait';
   if (error.code === STATEMENT_TIMED_OUT) return 'too_slow';
   if (REJECTED.test(error.code) || isOfProduct(error.code)) return 'reject';

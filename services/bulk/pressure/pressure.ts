@@ -1,4 +1,4 @@
-/** How the source is, as one look at it says. */
+/** How the source is, as one poll at it says. */
 export interface Pressure {
   /** WAL that the slot furthest behind in this database holds back, in bytes. */
   readonly slotLagBytes: number;
@@ -8,7 +8,7 @@ export interface Pressure {
   readonly blockedSessions: number;
   /** Sessions other than Tandem's that are executing something. */
   readonly activeSessions: number;
-  /** The longest that one chunk's statements took since the last look. */
+  /** The longest that one chunk's statements took since the last poll. */
   readonly chunkMs: number;
 }
 
@@ -22,7 +22,7 @@ export interface PressureReason {
 }
 
 /** Of several reasons the one that is furthest over its limit; undefined when the source is well. */
-export function judgePressure(pressure: Pressure, limits: PressureLimits): PressureReason | undefined {
+export function findPressureReason(pressure: Pressure, limits: PressureLimits): PressureReason | undefined {
   const reasons = (Object.keys(limits) as (keyof Pressure)[])
     .map((signal) => ({ signal, value: pressure[signal], limit: limits[signal] }))
     .filter(({ value, limit }) => value > limit)
@@ -33,12 +33,12 @@ export function judgePressure(pressure: Pressure, limits: PressureLimits): Press
 /** Of the time a worker spends with the source; never less, so that a job ends also beside a slot that nobody reads. */
 export const LEAST_PACE = 1 / 16;
 
-/** Halved with each look that finds pressure, and back to the full pace within a quarter of a minute. */
+/** Halved with each poll that finds pressure, and back to the full pace within a quarter of a minute. */
 export function nextPace(pace: number, isPressed: boolean): number {
   return isPressed ? Math.max(LEAST_PACE, pace / 2) : Math.min(1, pace * 1.25);
 }
 
-/** No rest is longer: a chunk that took long once must not make its worker look dead. */
+/** No rest is longer: a chunk that took long once must not make its worker poll dead. */
 const MAX_REST_MS = 5_000;
 
 /** How long a worker leaves the source alone after it was busy there for so long. */

@@ -5,8 +5,8 @@ interface Holder {
   readonly accountId: string;
 }
 
-/** A chunk's place among those that ask handlers. */
-export interface HandlerPlace {
+/** A chunk's slot among those that ask handlers. */
+export interface HandlerSlot {
   /** The handler has answered. */
   answered(): void;
   release(): void;
@@ -18,12 +18,12 @@ export interface HandlerPlace {
  * that makes 2 for a job and 4 for an account alone. A chunk whose handler has not answered for some seconds waits in one of three
  * times as many further places, where it takes nothing from those whose handlers answer.
  */
-export interface HandlerShares {
+export interface HandlerConcurrency {
   /** Places there may be at once, the further ones among them. */
-  readonly maxPlaces: number;
+  readonly maxSlots: number;
   /** Undefined: nobody may have another. */
   barred(): Barred | undefined;
-  take(holder: Holder): HandlerPlace;
+  take(holder: Holder): HandlerSlot;
 }
 
 /** Part of the chunks that one job may have. */
@@ -38,10 +38,10 @@ const STALLED_PARTS = 3;
 /** A handler that answers at all does so within this, or its chunk waits apart. */
 const STALLED_MS = 5_000;
 
-export function createHandlerShares(
+export function createHandlerConcurrency(
   maxChunks: number,
   now = performance.now.bind(performance),
-): HandlerShares {
+): HandlerConcurrency {
   const holders = new Set<Holder & { answeredAtMs: number; isStalled: boolean }>();
   const maxOfJob = Math.max(1, Math.floor(maxChunks * JOB_PART));
   const maxOfAccount = Math.max(1, Math.floor(maxChunks * ACCOUNT_PART));
@@ -61,7 +61,7 @@ export function createHandlerShares(
     return stalled;
   };
   return {
-    maxPlaces: maxChunks + maxStalled,
+    maxSlots: maxChunks + maxStalled,
     barred() {
       const free = maxChunks - (holders.size - moveStalled());
       if (free <= 0) return undefined;
