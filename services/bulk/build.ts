@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { handlerOperations } from '../../shared/bulk/handler-operations.ts';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
+import { handlerOperations } from '../../shared/bulk/operation.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';

@@ -15,9 +15,8 @@ import { resumeRefilled, startJobs } from '../../shared/control/bulk/start-jobs.
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { countedFailure } from './repeated-failure.ts';
-import { SourceQueryError } from './source-query-error.ts';
-import { unansweredItems } from './work/unanswered-items.ts';
+import { countedFailure, SourceQueryError } from './job-failures.ts';
+import { unansweredItems } from './work/chunk-items.ts';
 
 export interface SchedulerDeps {
   readonly control: Pool;

@@ -2,9 +2,8 @@ import type { ColumnDescription } from '../catalog/describe-table.ts';
 import type { FilterNode } from '../domain/bulk-filter.ts';
 import { ExactNumber, wholeDigits } from '../domain/exact-json.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
-import { type Binder, createBinder } from './binder.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
-import { accountSql, columnSql, equalsSql, filterSql, ROW } from './filter-sql.ts';
+import { accountSql, type Binder, columnSql, createBinder, equalsSql, filterSql, ROW } from './filter-sql.ts';
 import { LEDGER } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
 import type { Statement } from './select-items.ts';
@@ -191,4 +190,25 @@ function textOf(value: unknown, type: string): string {
 
 function isJson({ baseTypeOid }: { baseTypeOid: number }): boolean {
   return baseTypeOid === 114 || baseTypeOid === 3802;
+}
+
+/** Asks of each item whether there is a reason to leave it alone: rows of `seq` and `code`, which is null for "go on". */
+export function checkStatement(application: Application, items: readonly NumberedItem[]): Statement {
+  const { table } = application;
+  const binder = createBinder([items.map(({ seq }) => seq)]);
+  const keys = table.key.map((column, index) => ({
+    name: `k${index + 1}`,
+    place: columnSql(column.name),
+    type: comparableType(column),
+    texts: binder.bind(items.map(({ key }) => key[index] ?? '')),
+  }));
+  const isRow = keys.map(({ name, place, type }) => `${place} = i.${name}::${type}`).join(' and ');
+  const account = accountSql(table, application.sourceId, binder);
+  const skipCode = skipCodeSql(application, binder);
+  const text = `
+select i.seq::text, case when ${columnSql(table.account.name)} is null then 'not_found' else ${skipCode} end as code
+from unnest($1::int[], ${keys.map(({ texts }) => `${texts}::text[]`).join(', ')})
+  as i (seq, ${keys.map(({ name }) => name).join(', ')})
+left join ${quoteTable(table.resource.table)} ${ROW} on ${isRow} and ${account}`;
+  return { text, values: binder.values };
 }

@@ -1,16 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
-import { abortAfter } from './abort-after.ts';
-import type { Application, NumberedItem } from './apply-statement.ts';
+import { type Application, checkStatement, type NumberedItem } from './apply-statement.ts';
 import { callHandler, type HandlerCall, type HandlerFault } from './call-handler.ts';
-import { checkStatement } from './check-statement.ts';
 import { createHandlerBreaker, LONG_REST_MS } from './handler-breaker.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { createItemSupply } from './item-supply.ts';
 import { type RecordedResult, recordResults } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
 import { createRetryQueue, type Turn } from './retry-queue.ts';
-import { runWorkers } from './run-workers.ts';
 
 export interface AskOptions {
   readonly source: Pool;
@@ -160,4 +157,48 @@ function callOf(
       params,
     },
   };
+}
+
+/** A signal that aborts a while after another one did; disposing of it ends the wait. */
+export function abortAfter(
+  first: AbortSignal,
+  delayMs: number,
+): Disposable & { readonly signal: AbortSignal } {
+  const over = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const start = () => {
+    timer = setTimeout(() => over.abort(), delayMs);
+  };
+  if (first.aborted) start();
+  else first.addEventListener('abort', start, { once: true });
+  return {
+    signal: over.signal,
+    [Symbol.dispose]() {
+      first.removeEventListener('abort', start);
+      clearTimeout(timer);
+    },
+  };
+}
+
+/**
+ * Runs the same line of work several times beside each other. When one fails, `failure` is aborted and tells the others to come to an
+ * end: whoever attempts again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
+ *
+ * @throws the first failure
+ */
+export async function runWorkers(
+  count: number,
+  failure: AbortController,
+  worker: () => Promise<void>,
+): Promise<void> {
+  const guarded = async () => {
+    try {
+      await worker();
+    } catch (error) {
+      // Only the first reason stays.
+      failure.abort(error);
+    }
+  };
+  await Promise.all(Array.from({ length: count }, guarded));
+  failure.signal.throwIfAborted();
 }

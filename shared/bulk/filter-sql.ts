@@ -2,7 +2,6 @@ import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { whereSql } from '../catalog/where-sql.ts';
 import { type Comparison, FilterError, type FilterNode, type FilterValue } from '../domain/bulk-filter.ts';
 import { quoteIdent } from '../postgres/quote.ts';
-import type { Binder } from './binder.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
 import type { CatalogValue } from './operation.ts';
 import { inputText } from './value-form.ts';
@@ -100,4 +99,21 @@ export function typedValues(node: FilterNode, table: BulkTable): TypedValue[] {
     type: comparableType(column),
     typeOid: column.baseTypeOid,
   }));
+}
+
+/** Collects a statement's values; what it returns stands for the value in the text. No value ever becomes SQL. */
+export interface Binder {
+  readonly values: readonly unknown[];
+  bind(value: unknown): string;
+}
+
+export function createBinder(first: readonly unknown[] = []): Binder {
+  const values = [...first];
+  return {
+    values,
+    bind(value) {
+      values.push(value);
+      return `$${values.length}`;
+    },
+  };
 }

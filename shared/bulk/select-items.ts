@@ -1,8 +1,7 @@
 import type { FilterNode } from '../domain/bulk-filter.ts';
 import { quoteTable } from '../postgres/quote.ts';
-import { type Binder, createBinder } from './binder.ts';
 import type { BulkTable } from './bulk-table.ts';
-import { accountSql, columnSql, filterSql, ROW } from './filter-sql.ts';
+import { accountSql, type Binder, columnSql, createBinder, filterSql, ROW } from './filter-sql.ts';
 import { LEDGER } from './ledger.ts';
 
 export interface Statement {

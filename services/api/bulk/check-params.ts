@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { assignedSql } from '../../../shared/bulk/apply-statement.ts';
-import { createBinder } from '../../../shared/bulk/binder.ts';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { createBinder } from '../../../shared/bulk/filter-sql.ts';
 import type { BulkOperation } from '../../../shared/bulk/operation.ts';
 import { elementTypeOf, formFault, type JsonKind } from '../../../shared/bulk/value-form.ts';
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';

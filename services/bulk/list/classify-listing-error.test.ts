@@ -2,8 +2,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
-import { JobFailedError } from '../job-failed-error.ts';
-import { SourceQueryError } from '../source-query-error.ts';
+import { JobFailedError, SourceQueryError } from '../job-failures.ts';
 import { classifyListingError } from './classify-listing-error.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });

@@ -3,9 +3,7 @@ import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
-import { JobFailedError } from '../job-failed-error.ts';
-import type { JobFailure } from '../repeated-failure.ts';
-import { SourceQueryError } from '../source-query-error.ts';
+import { JobFailedError, type JobFailure, SourceQueryError } from '../job-failures.ts';
 
 /** Each takes as long as a statement may (list-filter.ts), so a query that is not done by then is the job's own fault. */
 const MAX_SLOW_ATTEMPTS = 3;

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { keyOf, type Statement } from '../../../shared/bulk/select-items.ts';
 import type { ListedItem } from '../../../shared/domain/bulk.ts';
-import { SourceQueryError } from '../source-query-error.ts';
+import { SourceQueryError } from '../job-failures.ts';
 
 const PAGE_ITEMS = 10_000;
 

@@ -14,8 +14,7 @@ import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { isAbortError } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { JobFailedError } from '../job-failed-error.ts';
-import { SourceQueryError } from '../source-query-error.ts';
+import { JobFailedError, SourceQueryError } from '../job-failures.ts';
 import { listFile } from './list-file.ts';
 import { listFilter } from './list-filter.ts';
 

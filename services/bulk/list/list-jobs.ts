@@ -4,7 +4,7 @@ import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { countedFailure, repeatedFailure } from '../repeated-failure.ts';
+import { countedFailure, repeatedFailure } from '../job-failures.ts';
 import { classifyListingError } from './classify-listing-error.ts';
 import { type ListDeps, listJob } from './list-job.ts';
 

@@ -1,20 +1,5 @@
 import { expect, test } from 'vitest';
-import { probedFirst, splitItems, whenAway } from './work-chunk.ts';
-
-test('items are numbered by their place, and what is done is left out', () => {
-  const items = [
-    { key: ['1'] },
-    { id: 'x', code: 'invalid_id' as const, message: 'is not a bigint', line: 7 },
-    { key: ['2'] },
-    { id: '1', code: 'duplicate' as const },
-  ];
-  const { decided, open } = splitItems({ firstSeq: 100, items }, new Set([100]));
-  expect(open).toEqual([{ seq: 102, itemId: '2', key: ['2'], line: null }]);
-  expect(decided).toMatchObject([
-    { seq: 101, itemId: 'x', status: 'failed', code: 'invalid_id', line: 7 },
-    { seq: 103, itemId: '1', status: 'skipped', code: 'duplicate' },
-  ]);
-});
+import { probedFirst, whenAway } from './work-chunk.ts';
 
 test('items fail for a handler that is away only where it answers for others, time and again', () => {
   const away = { lastFailure: 'handler_away', failureCount: 3, isHandlerAway: false, isRestOfJob: false };

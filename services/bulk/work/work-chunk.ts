@@ -4,7 +4,7 @@ import { applyItems, NotOursError } from '../../../shared/bulk/apply-items.ts';
 import type { Application, NumberedItem } from '../../../shared/bulk/apply-statement.ts';
 import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
-import { countResults, doneItems, type RecordedResult, recordResults } from '../../../shared/bulk/ledger.ts';
+import { countResults, doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { beginItems } from '../../../shared/control/bulk/begin-items.ts';
 import { type ClaimedChunk, releaseChunk, renewChunk } from '../../../shared/control/bulk/claim-chunk.ts';
@@ -13,15 +13,13 @@ import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
 import { pauseForHandler } from '../../../shared/control/bulk/pause-for-handler.ts';
 import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
 import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
-import { showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
-import { JobFailedError } from '../job-failed-error.ts';
-import { countedFailure, retryDelayMs } from '../repeated-failure.ts';
-import { SourceQueryError } from '../source-query-error.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { countedFailure, JobFailedError, retryDelayMs, SourceQueryError } from '../job-failures.ts';
+import { splitItems } from './chunk-items.ts';
 import type { TransactionSize } from './transaction-size.ts';
-import { whileReporting } from './while-reporting.ts';
 
 export interface WorkDeps {
   readonly control: Pool;
@@ -280,22 +278,26 @@ async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps)
   };
 }
 
-/** Items whose result needs no poll at a row, and those that do, without what is done already. */
-export function splitItems(
-  { firstSeq, items }: Pick<ClaimedChunk, 'firstSeq' | 'items'>,
-  done: ReadonlySet<number>,
-): { decided: RecordedResult[]; open: NumberedItem[] } {
-  const decided: RecordedResult[] = [];
-  const open: NumberedItem[] = [];
-  for (const [index, item] of items.entries()) {
-    const seq = firstSeq + index;
-    if (done.has(seq)) continue;
-    const line = item.line ?? null;
-    if ('key' in item) open.push({ seq, itemId: showItemId(item.key), key: item.key, line });
-    else {
-      const status = item.code === 'duplicate' ? 'skipped' : 'failed';
-      decided.push({ seq, itemId: item.id, status, code: item.code, message: item.message ?? null, line });
+/** Whoever watches a job of slow items sees it move, and a limit of failures is noticed, about this often. */
+const REPORT_MS = 1_000;
+
+/**
+ * Does the work and reports meanwhile, never two reports at once: one that was counted before another and saved after it
+ * would make counts go down. A report that fails is left out, because the one at the end tells all.
+ */
+export async function whileReporting<T>(work: () => Promise<T>, report: () => Promise<unknown>): Promise<T> {
+  const over = new AbortController();
+  const loop = async () => {
+    while (!over.signal.aborted) {
+      await sleep(REPORT_MS, over.signal);
+      if (!over.signal.aborted) await report().catch(() => undefined);
     }
+  };
+  const reporting = loop();
+  try {
+    return await work();
+  } finally {
+    over.abort();
+    await reporting;
   }
-  return { decided, open };
 }

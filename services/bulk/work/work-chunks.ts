@@ -1,5 +1,5 @@
 import { classifySourceError } from '../../../shared/bulk/classify-source-error.ts';
-import { handlerOperations } from '../../../shared/bulk/handler-operations.ts';
+import { handlerOperations } from '../../../shared/bulk/operation.ts';
 import { type ClaimedChunk, claimChunk, WORKER_LOST } from '../../../shared/control/bulk/claim-chunk.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
@@ -9,10 +9,14 @@ import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { JobFailedError } from '../job-failed-error.ts';
+import {
+  countedFailure,
+  JobFailedError,
+  type JobFailure,
+  repeatedFailure,
+  SourceQueryError,
+} from '../job-failures.ts';
 import type { Throttle } from '../pressure/throttle.ts';
-import { countedFailure, type JobFailure, repeatedFailure } from '../repeated-failure.ts';
-import { SourceQueryError } from '../source-query-error.ts';
 import { createHandlerConcurrency, type HandlerSlot } from './handler-concurrency.ts';
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { NamedOperation } from '../../bulk/handler-operations.ts';
+import type { NamedOperation } from '../../bulk/operation.ts';
 import type { BulkRequest, ListedItem } from '../../domain/bulk.ts';
 import { parseExactJson } from '../../domain/exact-json.ts';
 import type { Queryable } from '../../postgres/queryable.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runWorkers } from './run-workers.ts';
+import { runWorkers } from './ask-for-items.ts';
 
 test('the first failure tells the other lines, and is thrown when none runs any more', async () => {
   const things = [1, 2, 3, 4, 5, 6].values();

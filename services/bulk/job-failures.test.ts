@@ -1,8 +1,7 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
-import { countedFailure, MAX_SAME_FAILURES, repeatedFailure } from './repeated-failure.ts';
-import { SourceQueryError } from './source-query-error.ts';
+import { countedFailure, MAX_SAME_FAILURES, repeatedFailure, SourceQueryError } from './job-failures.ts';
 
 const database = (code: string) => Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code });
 

@@ -2,7 +2,17 @@ import pg from 'pg';
 import { isOutage } from '../../shared/bulk/classify-source-error.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
-import { SourceQueryError } from './source-query-error.ts';
+
+/** A job can't go on, whoever works on it. The text is for the customer. */
+export class JobFailedError extends Error {
+  override readonly name = 'JobFailedError';
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
 
 /** What ends a job, as its customer reads it. */
 export interface JobFailure {
@@ -65,4 +75,13 @@ export function repeatedFailure(name: string | null, count: number): JobFailure 
     code: 'processing_failed',
     message: `The job was given up: ${what}. Finished items stay changed. The operator's log has the reason.`,
   };
+}
+
+/** What the source said when a job asked it for something. The control store's errors poll the same, and are no job's fault. */
+export class SourceQueryError extends Error {
+  override readonly name = 'SourceQueryError';
+
+  constructor(cause: unknown) {
+    super('asking the source for a job', { cause });
+  }
 }

@@ -1,0 +1,47 @@
+import type { NumberedItem } from '../../../shared/bulk/apply-statement.ts';
+import { HANDLER_TIMEOUT } from '../../../shared/bulk/call-handler.ts';
+import type { RecordedResult } from '../../../shared/bulk/ledger.ts';
+import type { ClaimedChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import type { UnsettledChunk } from '../../../shared/control/bulk/end-job.ts';
+import { showItemId } from '../../../shared/domain/bulk.ts';
+
+/** Items whose result needs no poll at a row, and those that do, without what is done already. */
+export function splitItems(
+  { firstSeq, items }: Pick<ClaimedChunk, 'firstSeq' | 'items'>,
+  done: ReadonlySet<number>,
+): { decided: RecordedResult[]; open: NumberedItem[] } {
+  const decided: RecordedResult[] = [];
+  const open: NumberedItem[] = [];
+  for (const [index, item] of items.entries()) {
+    const seq = firstSeq + index;
+    if (done.has(seq)) continue;
+    const line = item.line ?? null;
+    if ('key' in item) open.push({ seq, itemId: showItemId(item.key), key: item.key, line });
+    else {
+      const status = item.code === 'duplicate' ? 'skipped' : 'failed';
+      decided.push({ seq, itemId: item.id, status, code: item.code, message: item.message ?? null, line });
+    }
+  }
+  return { decided, open };
+}
+
+/**
+ * What is noted of a job's begun items when it ends before its time. Those with a result keep it; of the others nobody knows what the
+ * handler has done, and to leave them out would tell the customer that it has done nothing.
+ */
+export function unansweredItems({
+  firstSeq,
+  items,
+  begun,
+}: Pick<UnsettledChunk, 'firstSeq' | 'items' | 'begun'>): RecordedResult[] {
+  const isBegun = new Set(begun);
+  const { open } = splitItems({ firstSeq, items }, new Set());
+  return open
+    .filter(({ seq }) => isBegun.has(seq))
+    .map((item) => ({
+      ...item,
+      status: 'failed',
+      code: HANDLER_TIMEOUT,
+      message: 'The handler did not finish the item before the job ended: it may have applied it.',
+    }));
+}
