@@ -1,5 +1,5 @@
 import { findAccount } from '../../services/api/admin/accounts.ts';
-import { createKeyStore } from '../../services/api/http/key-store.ts';
+import { createKeyStore } from '../../services/api/http/key-lookup.ts';
 import { parseCidr } from '../../shared/domain/address-rules.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import { openTestApi, type TestApi } from './api-server.ts';

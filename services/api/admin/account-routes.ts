@@ -4,16 +4,23 @@ import { newId } from '../../../shared/domain/ids.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { answerJson, answerNothing } from '../http/answer.ts';
-import { countKeys, insertKey, listKeys, revokeKey } from '../http/api-keys.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { hashKey, newKey, SCOPES } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { answerJson, answerNothing } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { presentAccount, presentKey } from '../present.ts';
-import { accountSchema, keySchema, listOf, newKeySchema } from '../wire.ts';
-import { accountLimitsSchema, toLimits } from './account-limits.ts';
+import { listOf } from '../http/schema.ts';
+import {
+  accountLimitsSchema,
+  accountSchema,
+  keySchema,
+  newKeySchema,
+  presentAccount,
+  presentKey,
+  toLimits,
+} from './account-schemas.ts';
 import { findAccount, insertAccount, listAccounts, updateAccount } from './accounts.ts';
+import { countKeys, insertKey, listKeys, revokeKey } from './api-keys.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 export interface AccountDeps {

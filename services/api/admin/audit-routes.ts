@@ -1,11 +1,10 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { AUDIT_ACTIONS, listAudit } from '../http/audit-log.ts';
+import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { presentAudit } from '../present.ts';
-import { auditSchema, listOf } from '../wire.ts';
+import { listOf, timestamp } from '../http/schema.ts';
 
 export interface AuditDeps {
   readonly pool: Pool;
@@ -43,4 +42,23 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
       },
     }),
   ];
+}
+
+export const auditSchema = z
+  .strictObject({
+    id: z.string(),
+    at: timestamp,
+    account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
+    actor: z
+      .string()
+      .meta({ description: 'operator, the ID of a key, or link: a request with a presigned URL.' }),
+    action: z.string(),
+    subject_id: z.string(),
+    details: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'AuditEntry' });
+
+export function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
+  const { id, at, account_id, actor, action, subject_id, details } = row;
+  return { id, at: at.toISOString(), account_id, actor, action, subject_id, details };
 }

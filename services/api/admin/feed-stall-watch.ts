@@ -4,8 +4,7 @@ import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { findFeedAge } from './feed-age.ts';
-import { noteMoving, noteStall } from './feed-standing.ts';
+import { findFeedAge, noteMoving, noteStall } from './feed-status.ts';
 
 /** As customers read it in `feed.stalled`. */
 export type StallReason = 'slot_missing' | 'slot_lost' | 'not_moving';

@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
-import { answerJson } from '../http/answer.ts';
-import { isStoreUp } from '../http/is-store-up.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { answerJson } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readFeedStanding } from './feed-standing.ts';
+import { readFeedStanding } from './feed-status.ts';
 
 export interface HealthDeps {
   /** Connections that no customer's request can take. */
@@ -65,4 +65,19 @@ async function feedWarnings(pool: Pool): Promise<string[]> {
   } catch {
     return [];
   }
+}
+
+/** A control store that takes longer is as good as away. */
+const PROBE_TIMEOUT_MS = 2_000;
+
+export async function isStoreUp(db: Queryable): Promise<boolean> {
+  const timeout = Promise.withResolvers<false>();
+  const timer = setTimeout(() => timeout.resolve(false), PROBE_TIMEOUT_MS);
+  const asked = db.query('select 1').then(
+    () => true,
+    () => false,
+  );
+  const isUp = await Promise.race([asked, timeout.promise]);
+  clearTimeout(timer);
+  return isUp;
 }

@@ -1,4 +1,5 @@
-import { METRICS_CONTENT_TYPE, type Metrics } from '../../../shared/runtime/metrics.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { METRICS_CONTENT_TYPE, type Metrics, type Sample } from '../../../shared/runtime/metrics.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 
 export interface MetricsDeps {
@@ -20,4 +21,76 @@ export function metricsRoutes({ metrics }: MetricsDeps): Route[] {
       },
     }),
   ];
+}
+
+/** One answer serves all metrics of a scrape, and scrapers that come at the same time. */
+const KEPT_MS = 5_000;
+
+/** Indexed or small, but for what waits and what is dead: those are as many as receivers are away. */
+const READ_DEPTHS = `
+select 'exports' as queue, status as state, count(*)::float8 as depth from exports
+  where status in ('pending', 'running', 'cancelling') group by status
+union all
+select 'bulk', status, count(*)::float8 from bulk_jobs where status in ('pending', 'running', 'paused') group by status
+union all
+select 'deliveries', state, count(*)::float8 from webhook_parked group by state
+union all
+select 'outbox', 'waiting', count(*)::float8 from outbox
+union all
+select 'endpoints', status, count(*)::float8 from webhooks group by status
+union all
+select 'feed_age', '', greatest(0, extract(epoch from clock_timestamp() - updated_at))::float8 from feed_state`;
+
+interface Depth {
+  readonly queue: string;
+  readonly state: string;
+  readonly depth: number;
+}
+
+/** States that are told as 0 when there is none, so that an alert has a series to look at. */
+const STATES: Readonly<Record<string, readonly string[]>> = {
+  exports: ['pending', 'running'],
+  bulk: ['pending', 'running', 'paused'],
+  deliveries: ['waiting', 'dead'],
+  outbox: ['waiting'],
+  endpoints: ['active', 'paused', 'disabled'],
+};
+
+/** What waits in the control store, the same for every api. Left out while the control store does not answer. */
+export function addQueueMetrics(metrics: Metrics, db: Queryable, now: () => number): void {
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  let reading: Promise<readonly Depth[]> = Promise.resolve([]);
+  const read = () => {
+    if (now() - readAtMs >= KEPT_MS) {
+      readAtMs = now();
+      reading = db.query<Depth>(READ_DEPTHS).then(({ rows }) => rows);
+    }
+    return reading;
+  };
+  const depths = (queue: string) => async (): Promise<Sample[]> => {
+    const rows = (await read()).filter((row) => row.queue === queue);
+    const missing = (STATES[queue] ?? []).filter((state) => !rows.some((row) => row.state === state));
+    return [...rows, ...missing.map((state) => ({ state, depth: 0 }))].map(({ state, depth }) => ({
+      value: depth,
+      labels: { state },
+    }));
+  };
+  metrics.gauge('tandem_exports', 'Exports that are not finished, by status.', depths('exports'), ['state']);
+  metrics.gauge('tandem_bulk_operations', 'Bulk jobs that are not finished, by status.', depths('bulk'), [
+    'state',
+  ]);
+  metrics.gauge(
+    'tandem_deliveries_parked',
+    'Deliveries that failed: waiting for the next attempt, or given up (dead).',
+    depths('deliveries'),
+    ['state'],
+  );
+  metrics.gauge('tandem_outbox', 'Messages waiting for Kafka.', depths('outbox'), ['state']);
+  metrics.gauge('tandem_endpoints', 'Webhook endpoints, by status.', depths('endpoints'), ['state']);
+  metrics.gauge(
+    'tandem_feed_age_seconds',
+    'Time since the feed last moved. About ten seconds on an idle feed.',
+    async () =>
+      (await read()).filter(({ queue }) => queue === 'feed_age').map(({ depth }) => ({ value: depth })),
+  );
 }

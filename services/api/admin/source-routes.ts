@@ -2,10 +2,9 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
-import { answerJson } from '../http/answer.ts';
+import { answerJson } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { findFeedAge } from './feed-age.ts';
-import { readFeedStanding } from './feed-standing.ts';
+import { findFeedAge, readFeedStanding } from './feed-status.ts';
 
 export interface SourceDeps {
   readonly pool: Pool;

@@ -12,7 +12,7 @@ import {
 } from '../../../shared/domain/bulk-filter.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
-import { isAccepted } from './refusals.ts';
+import { isAccepted } from './source-errors.ts';
 
 /** Values that are looked for in PostgreSQL one after the other; more are not told of. */
 const MAX_SOUGHT = 10;

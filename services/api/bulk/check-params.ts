@@ -8,7 +8,7 @@ import type { ColumnDescription } from '../../../shared/catalog/describe-table.t
 import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from '../http/validate.ts';
-import { isAccepted } from './refusals.ts';
+import { isAccepted } from './source-errors.ts';
 
 /** @throws AppError `invalid` naming each parameter that the operation does not take, or whose column has no place for it */
 export async function checkParams(

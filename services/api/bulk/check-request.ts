@@ -5,9 +5,9 @@ import { type BulkOperation, findOperation } from '../../../shared/bulk/operatio
 import type { FilterNode } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import { invalid } from '../http/validate.ts';
-import type { BulkBody } from './bulk-request.ts';
 import { checkFilter, readFilter } from './check-filter.ts';
 import { checkParams } from './check-params.ts';
+import type { BulkBody } from './request.ts';
 
 /** A request whose every part is known to fit the catalog and the table. */
 export interface CheckedRequest {

@@ -3,7 +3,7 @@ import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { readItemId } from '../../../shared/bulk/item-ids.ts';
 import { type IdLine, readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { type bulkFileSchema, MAX_BAD_LINES } from './wire-bulk.ts';
+import { type bulkFileSchema, MAX_BAD_LINES } from './response.ts';
 
 /** What a file of IDs holds, as its upload is answered. */
 export type IdCount = Pick<z.input<typeof bulkFileSchema>, 'items' | 'ids' | 'bad_lines' | 'header'>;

@@ -8,18 +8,18 @@ import { newId } from '../../../shared/domain/ids.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { oneAccount } from '../http/account-of.ts';
-import { answerJson } from '../http/answer.ts';
-import { createPlaces } from '../http/places.ts';
-import { readUpload } from '../http/read-upload.ts';
+import { createPlaces } from '../http/concurrency-limiter.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
-import { requireUtf8 } from '../http/require-utf8.ts';
+import { answerJson } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
 import { countIds, type IdCount } from './count-ids.ts';
 import { insertBulkFile } from './file-store.ts';
+import { readUpload } from './read-upload.ts';
+import { bulkFileSchema } from './response.ts';
 import type { BulkDeps } from './routes.ts';
-import { whileSourceAnswers } from './while-source-answers.ts';
-import { bulkFileSchema } from './wire-bulk.ts';
+import { whileSourceAnswers } from './source-errors.ts';
 
 export interface BulkFileDeps extends BulkDeps {
   readonly storage: Storage;

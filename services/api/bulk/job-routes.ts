@@ -6,17 +6,24 @@ import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/expo
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
-import { answerJson, type TextAnswer } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { answerPage, PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
+import { answerJson, type TextAnswer } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { listOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
-import { listOf } from '../wire.ts';
-import { presentBulkJob, presentItem } from './present-bulk.ts';
+import {
+  bulkJobSchema,
+  bulkStatusSchema,
+  itemResultSchema,
+  itemStatusSchema,
+  presentBulkJob,
+  presentItem,
+} from './response.ts';
 import { createResultsFiles, type ResultsRequest } from './results-file.ts';
 import type { BulkDeps } from './routes.ts';
+import { whileSourceAnswers } from './source-errors.ts';
 import {
   type Asked,
   type BulkJobRow,
@@ -28,8 +35,6 @@ import {
   pauseBulkJob,
   resumeBulkJob,
 } from './store.ts';
-import { whileSourceAnswers } from './while-source-answers.ts';
-import { bulkJobSchema, bulkStatusSchema, itemResultSchema, itemStatusSchema } from './wire-bulk.ts';
 
 const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;

@@ -5,9 +5,9 @@ import type { RecordedResult } from '../../../shared/bulk/ledger.ts';
 import { type ItemResult, showItemId } from '../../../shared/domain/bulk.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
-import type { BulkBody } from './bulk-request.ts';
 import type { CheckedRequest } from './check-request.ts';
 import { firstItems } from './estimate-items.ts';
+import type { BulkBody } from './request.ts';
 
 /** A synchronous request whose parts fit. */
 export interface RunNow {

@@ -13,10 +13,10 @@ import { type Staging, stagingOf } from '../../../shared/formats/staging.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { escapeLineSeparators } from '../../../shared/values/json-string.ts';
-import type { Answer } from '../http/answer.ts';
-import type { FairShare } from '../http/fair-share.ts';
-import { createPlaces } from '../http/places.ts';
-import { presentItem } from './present-bulk.ts';
+import type { FairShare } from '../http/account-limiter.ts';
+import { createPlaces } from '../http/concurrency-limiter.ts';
+import type { Answer } from '../http/response.ts';
+import { presentItem } from './response.ts';
 import type { BulkJobRow } from './store.ts';
 
 /** A job's results as one file. */

@@ -10,34 +10,33 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { sourceIdOf } from '../admin/source-id-of.ts';
+import { sourceIdOf } from '../admin/accounts.ts';
+import type { FeedGuard } from '../admin/feed-guard.ts';
+import type { FairShare } from '../http/account-limiter.ts';
 import { oneAccount } from '../http/account-of.ts';
-import { answerJson, type TextAnswer } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import type { FairShare } from '../http/fair-share.ts';
-import type { FeedGuard } from '../http/feed-guard.ts';
+import { createPlaces, type Places } from '../http/concurrency-limiter.ts';
 import { readIdempotencyKey } from '../http/idempotency.ts';
-import { createPlaces, type Places } from '../http/places.ts';
+import { answerJson, type TextAnswer } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { type ApplyPlaces, createApplyPlaces } from './apply-places.ts';
 import { askNow } from './ask-now.ts';
+import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
+import { estimateItems, firstItems, showSample } from './estimate-items.ts';
+import { type BulkFileRow, findBulkFile } from './file-store.ts';
+import type { RunNow } from './number-items.ts';
 import {
   type BulkBody,
   bulkBodyRules,
   bulkBodySchema,
   MAX_BULK_BODY_BYTES,
   MAX_BULK_BODY_VALUES,
-} from './bulk-request.ts';
-import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
-import { estimateItems, firstItems, showSample } from './estimate-items.ts';
-import { type BulkFileRow, findBulkFile } from './file-store.ts';
-import type { RunNow } from './number-items.ts';
-import { presentItem } from './present-bulk.ts';
+} from './request.ts';
+import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema, presentItem } from './response.ts';
 import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
+import { whileSourceAnswers } from './source-errors.ts';
 import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from './store.ts';
-import { whileSourceAnswers } from './while-source-answers.ts';
-import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema } from './wire-bulk.ts';
+import { type ApplyPlaces, createApplyPlaces } from './sync-limiter.ts';
 
 export interface BulkDeps {
   readonly feedGuard: FeedGuard;

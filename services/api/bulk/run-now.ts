@@ -21,9 +21,9 @@ import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/doma
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { canonicalJson } from '../http/canonical-json.ts';
+import { canonicalJson } from '../http/idempotency.ts';
 import { numberItems, type RunNow } from './number-items.ts';
-import { isSourceAway } from './while-source-answers.ts';
+import { isSourceAway } from './source-errors.ts';
 
 /** The source's own limit on a statement is set a little later than ours, so that it is ours that is seen to be over. */
 const STATEMENT_MARGIN_MS = 100;

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { readFeedStanding } from '../admin/feed-standing.ts';
-import { answerJson } from '../http/answer.ts';
+import { readFeedStanding } from '../admin/feed-status.ts';
+import { answerJson } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 
 export interface FeedDeps {

@@ -16,13 +16,13 @@ import { findEventPayload, readEvents } from '../admin/feed-store.ts';
 import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../exports/feed-start.ts';
 import { findExport } from '../exports/store.ts';
 import { oneAccount } from '../http/account-of.ts';
-import { answerJsonText } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
+import { readCursor, writeCursor } from '../http/paging.ts';
+import { answerJsonText } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readCursor, writeCursor } from '../http/signed-cursor.ts';
+import { listOf, timestamp } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
-import { eventSchema, listOf } from '../wire.ts';
 
 export interface EventDeps {
   readonly pool: Pool;
@@ -206,3 +206,19 @@ function eventsGone(): AppError {
     'The events after this position are no longer retained. Create a new export and continue from it.',
   );
 }
+
+export const eventSchema = z
+  .looseObject({
+    id: z.string(),
+    type: z.string(),
+    timestamp: timestamp,
+    account_id: z.string(),
+    position: z.string().nullable().meta({
+      description:
+        'Position in the feed. Null for account events, which are not part of the feed: export.*, bulk.*, webhook.*.',
+    }),
+    resource: z.string(),
+    key: z.unknown(),
+    data: z.unknown(),
+  })
+  .meta({ id: 'Event' });

@@ -1,19 +1,18 @@
 import type { Readable } from 'node:stream';
 import type { Pool } from 'pg';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import type { Presigner } from '../../../shared/storage/presign.ts';
-import type { Storage } from '../../../shared/storage/storage.ts';
-import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
-import { type Answer, redirectTo } from '../http/answer.ts';
+import { type Storage, StorageNotFoundError } from '../../../shared/storage/storage.ts';
+import type { FairShare } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import { planDownload } from '../http/download.ts';
-import type { FairShare } from '../http/fair-share.ts';
 import { RangeNotSatisfiableError } from '../http/problem.ts';
+import { type Answer, redirectTo } from '../http/response.ts';
 import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
-import { type LinkDeps, MANIFEST, presignExportFile } from '../present.ts';
-import { createExportOwners, type ExportOwners } from './export-owners.ts';
+import { planDownload } from './download.ts';
+import { type LinkDeps, MANIFEST, presignExportFile } from './response.ts';
 import { noExport } from './routes.ts';
 import { type ExportRow, findExport } from './store.ts';
 
@@ -231,4 +230,29 @@ function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
 
 function gone(): AppError {
   return new AppError('gone', 'The files of this export were removed. Create a new export.');
+}
+
+/** @returns undefined for an export that is not there; an `accountId` of null for one of all accounts */
+export type ExportOwners = (exportId: string) => Promise<{ readonly accountId: string | null } | undefined>;
+
+/** Exports remembered: the oldest is forgotten first. */
+const MAX_REMEMBERED = 10_000;
+
+/** Whose an export is never changes, so it is asked once, and a link that is used very often costs no query before its account's turn. */
+export function createExportOwners(db: Queryable): ExportOwners {
+  const remembered = new Map<string, { accountId: string | null }>();
+  return async (exportId) => {
+    const known = remembered.get(exportId);
+    if (known !== undefined) return known;
+    const { rows } = await db.query<{ accountId: string | null }>(
+      'select account_id as "accountId" from exports where id = $1',
+      [exportId],
+    );
+    const [owner] = rows;
+    if (owner === undefined) return undefined;
+    const [oldest] = remembered.keys();
+    if (oldest !== undefined && remembered.size >= MAX_REMEMBERED) remembered.delete(oldest);
+    remembered.set(exportId, owner);
+    return owner;
+  };
 }

@@ -5,20 +5,18 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
+import { sourceIdOf } from '../admin/accounts.ts';
+import type { FeedGuard } from '../admin/feed-guard.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
-import { sourceIdOf } from '../admin/source-id-of.ts';
-import { answerJson, answerNothing, type TextAnswer } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import type { FeedGuard } from '../http/feed-guard.ts';
 import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { answerJson, answerNothing, type TextAnswer } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { type LinkDeps, presentExport } from '../present.ts';
-import { estimateSchema, exportSchema, listOf } from '../wire.ts';
-import { requireDeltaBase } from './delta-base.ts';
-import { estimateChanges } from './estimate-changes.ts';
-import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './export-request.ts';
-import { requirePastMoment } from './require-past-moment.ts';
+import { listOf } from '../http/schema.ts';
+import { estimateChanges, requireDeltaBase, requirePastMoment } from './recorded-changes.ts';
+import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
+import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
 import {
   cancelExport,
   type ExportRow,

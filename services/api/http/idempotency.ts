@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
+import { ExactNumber } from '../../../shared/domain/exact-json.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import type { TextAnswer } from './answer.ts';
-import { canonicalJson } from './canonical-json.ts';
 import { claimKey, dropExpiredKeys, findResponse, type KeyClaim, keepResponse } from './idempotency-keys.ts';
+import type { TextAnswer } from './response.ts';
 
 const MAX_KEY_CHARACTERS = 255;
 
@@ -137,4 +137,22 @@ function replay(
   // Answers kept by an earlier release say nothing of the key.
   const answer = firstPrint === keyPrint ? first : withoutSecrets(first);
   return { ...answer, headers: { ...answer.headers, 'idempotency-replayed': 'true' } };
+}
+
+/** JSON text in which neither the order of keys nor white space matters. The door has bounded the depth. */
+export function canonicalJson(value: unknown): string {
+  // Most of a large body is one list of texts or numbers, which has one spelling already.
+  if (Array.isArray(value))
+    return value.every(isPlain) ? JSON.stringify(value) : `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) {
+    return JSON.stringify(value) ?? 'null';
+  }
+  const members = Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
+  return `{${members.join(',')}}`;
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number';
 }

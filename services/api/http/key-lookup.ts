@@ -1,3 +1,4 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FoundKey, KeyStore } from './caller.ts';
 
 /** Hashes of one query: more wait for the next one. */
@@ -45,4 +46,17 @@ export function createKeyLookup(findKeys: FindKeys): KeyStore {
       return promise;
     },
   };
+}
+
+/** The keys of the control store. */
+export function createKeyStore(db: Queryable): KeyStore {
+  return createKeyLookup(async (keyHashes) => {
+    const { rows } = await db.query<FoundKey & { readonly keyHash: Buffer }>({
+      name: 'find_keys_by_hash',
+      text: `select id, account_id as "accountId", scopes, key_hash as "keyHash" from api_keys
+             where key_hash = any($1::bytea[]) and revoked_at is null`,
+      values: [keyHashes],
+    });
+    return rows;
+  });
 }

@@ -3,9 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { createJsonScan, type JsonScan } from './json-scan.ts';
-import { requireGoodTexts } from './require-good-texts.ts';
-import { requireUtf8 } from './require-utf8.ts';
 import { settleNumbers } from './settle-numbers.ts';
+import { requireGoodTexts, requireUtf8 } from './text-rules.ts';
 
 /** What a JSON body may cost. */
 export interface BodyLimits {

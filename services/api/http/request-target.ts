@@ -1,5 +1,5 @@
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { textFault } from './text-rule.ts';
+import { textFault } from './text-rules.ts';
 import { invalid } from './validate.ts';
 
 /** More than any path or query of this API needs; the longest parameter is a cursor of 2,000 characters. */

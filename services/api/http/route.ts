@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
-import type { Answer, TextAnswer } from './answer.ts';
 import type { Access, Caller } from './caller.ts';
 import type { FirstAnswer } from './idempotency.ts';
+import type { Answer, TextAnswer } from './response.ts';
 
 /**
  * Whose data a route works on. A customer's key decides it; the operator names an account.

@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { findResource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
@@ -12,19 +11,24 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { resolveStart } from '../exports/feed-start.ts';
-import { answerJson } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import { PAGE_QUERY } from '../http/paging.ts';
+import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
+import { answerJson } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readCursor, writeCursor } from '../http/signed-cursor.ts';
-import { presentDeadLetter, presentWebhook } from '../present.ts';
-import { deadLetterSchema, listOf, redeliverySchema, webhookSchema, webhookTestSchema } from '../wire.ts';
-import { awaitApplied } from './await-applied.ts';
+import { listOf } from '../http/schema.ts';
 import { findStoredEvent, listDead, moveCursor, parkAgain } from './delivery-store.ts';
+import {
+  deadLetterSchema,
+  presentDeadLetter,
+  presentWebhook,
+  redeliverySchema,
+  webhookSchema,
+  webhookTestSchema,
+} from './response.ts';
 import { known } from './routes.ts';
-import { findWebhook, type WebhookRow } from './store.ts';
-import { findTest, requestTest, type WebhookTestRow, withdrawTest } from './webhook-tests.ts';
+import { awaitApplied, findWebhook, type WebhookRow } from './store.ts';
+import { findTest, requestTest, type WebhookTestRow, withdrawTest } from './test-store.ts';
 
 export interface DeliveryDeps {
   readonly pool: Pool;

@@ -12,17 +12,23 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { resolveStart } from '../exports/feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
-import { answerJson, answerNothing } from '../http/answer.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { answerPage, PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
+import { answerJson, answerNothing } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readCursor, writeCursor } from '../http/signed-cursor.ts';
-import { presentAttempt, presentWebhook } from '../present.ts';
-import { attemptSchema, listOf, webhookSchema, webhookWithSecretSchema } from '../wire.ts';
-import { awaitApplied } from './await-applied.ts';
+import { listOf } from '../http/schema.ts';
+import { webhookBodySchema, webhookPatchSchema } from './request.ts';
+import {
+  attemptSchema,
+  presentAttempt,
+  presentWebhook,
+  webhookSchema,
+  webhookWithSecretSchema,
+} from './response.ts';
 import {
   addSecret,
+  awaitApplied,
   deleteWebhook,
   findWebhook,
   insertWebhook,
@@ -34,7 +40,6 @@ import {
   updateWebhook,
   type WebhookRow,
 } from './store.ts';
-import { webhookBodySchema, webhookPatchSchema } from './webhook-request.ts';
 
 export interface WebhookDeps {
   readonly pool: Pool;

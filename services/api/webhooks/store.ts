@@ -1,8 +1,10 @@
+import type { Pool } from 'pg';
 import type { Place } from '../../../shared/control/queue-place.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
 
 export interface SealedSecret {
   readonly ciphertext: string;
@@ -298,4 +300,17 @@ export async function listAttempts(
     [webhookId, beforeId ?? null, limit],
   );
   return rows;
+}
+
+/** A dispatcher that does not react has lost its endpoints by then. */
+const LIMIT_MS = 10_000;
+const POLL_MS = 25;
+
+/**
+ * Waits until the dispatcher that holds an endpoint works by what is stored now, so that no request by the old settings
+ * starts after the answer.
+ */
+export async function awaitApplied(pool: Pool, webhookId: string): Promise<void> {
+  const deadlineMs = performance.now() + LIMIT_MS;
+  while (!(await isApplied(pool, webhookId)) && performance.now() < deadlineMs) await sleep(POLL_MS);
 }

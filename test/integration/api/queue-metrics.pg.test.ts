@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { addQueueMetrics } from '../../../services/api/admin/queue-depths.ts';
+import { addQueueMetrics } from '../../../services/api/admin/metrics-routes.ts';
 import { addSlotMetrics } from '../../../shared/catalog/slot-metrics.ts';
 import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { openTestApi } from '../../support/api-server.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { keepExports } from '../../../services/api/exports/export-keeper.ts';
+import { keepExports } from '../../../services/api/exports/retention-sweeper.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 

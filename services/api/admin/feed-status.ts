@@ -1,0 +1,75 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** Seconds since the feed last moved, by the control store's clock. Undefined before the feed ever ran. */
+export async function findFeedAge(db: Queryable): Promise<number | undefined> {
+  const { rows } = await db.query<{ seconds: number }>(
+    'select greatest(0, extract(epoch from clock_timestamp() - updated_at))::float8 as seconds from feed_state',
+  );
+  return rows[0]?.seconds;
+}
+
+/** A resource whose changes are passed over at present. */
+export interface SetAsideRow {
+  readonly resource: string;
+  readonly reason: string;
+  readonly detail: string;
+  readonly since_at: Date;
+}
+
+export interface FeedStall {
+  readonly reason: string;
+  readonly detail: string;
+  readonly since: Date;
+}
+
+export interface FeedStanding {
+  readonly setAside: readonly SetAsideRow[];
+  /** Undefined while the feed moves. */
+  readonly stall: FeedStall | undefined;
+}
+
+/** What keeps changes from being told: of single resources, or of all. */
+export async function readFeedStanding(db: Queryable): Promise<FeedStanding> {
+  const { rows: setAside } = await db.query<SetAsideRow>(
+    'select resource, reason, detail, since_at from feed_set_aside where until_lsn is null order by resource',
+  );
+  const { rows } = await db.query<FeedStall>(
+    'select reason, detail, since from feed_stall where since is not null',
+  );
+  return { setAside, stall: rows[0] };
+}
+
+/**
+ * Says that the feed stands still, with the reason that holds now. The first to say so starts it; accounts are told once. A feed that
+ * has moved within `leastAgeSeconds` is left alone: another process may have said so since the caller looked.
+ */
+export async function noteStall(
+  db: Queryable,
+  reason: string,
+  detail: string,
+  leastAgeSeconds: number,
+): Promise<boolean> {
+  const { rows } = await db.query<{ is_new: boolean }>(
+    `update feed_stall s set reason = $1, detail = $2, since = coalesce(s.since, now())
+       from (select since from feed_stall for update) was
+      where (s.reason, s.detail) is distinct from ($1, $2)
+        and (select updated_at from feed_state) <= clock_timestamp() - make_interval(secs => $3)
+     returning was.since is null as is_new`,
+    [reason, detail, leastAgeSeconds],
+  );
+  return rows[0]?.is_new === true;
+}
+
+/**
+ * Says that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have seen since the
+ * caller looked that it stands still. @returns whether it had stood still
+ */
+export async function noteMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update feed_stall set reason = null, detail = null, since = null
+      where since is not null
+        and (select updated_at from feed_state) > clock_timestamp() - make_interval(secs => $1)`,
+    [stallAfterSeconds],
+  );
+  return rowCount === 1;
+}

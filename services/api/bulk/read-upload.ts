@@ -1,0 +1,57 @@
+import type { Readable } from 'node:stream';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { RequestLimits } from '../http/request-limits.ts';
+
+/**
+ * A body's chunks as they come. Time runs only while the client is waited for, so that a slow storage is never held against it.
+ *
+ * @throws AppError `timed_out` when the client stands still, or takes too long in all
+ */
+export async function* readUpload(
+  body: Readable,
+  {
+    uploadIdleMs,
+    uploadTotalMs,
+    uploadLeastBytesPerSecond: leastRate,
+    uploadGraceMs,
+  }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs' | 'uploadLeastBytesPerSecond' | 'uploadGraceMs'>,
+): AsyncGenerator<Buffer> {
+  // Destroying the request when this is left early would take the answer with it.
+  const chunks = body.iterator({ destroyOnReturn: false });
+  const endsAtMs = performance.now() + uploadTotalMs;
+  let bytes = 0;
+  let waitedMs = 0;
+  try {
+    for (;;) {
+      const askedAtMs = performance.now();
+      const leftMs = Math.max(0, endsAtMs - askedAtMs);
+      const next = await (leftMs < uploadIdleMs
+        ? within(chunks.next(), leftMs, `The upload took longer than ${uploadTotalMs / 1_000} s.`)
+        : within(chunks.next(), uploadIdleMs, `No data arrived for ${uploadIdleMs / 1_000} s.`));
+      if (next.done === true) return;
+      const chunk = next.value as Buffer;
+      bytes += chunk.length;
+      waitedMs += performance.now() - askedAtMs;
+      if (waitedMs > uploadGraceMs && bytes < (leastRate * waitedMs) / 1_000) {
+        throw new AppError(
+          'timed_out',
+          `An upload must send at least ${leastRate} bytes per second on average.`,
+        );
+      }
+      yield chunk;
+    }
+  } finally {
+    // Not waited for: after a timeout it is done only when the connection is closed.
+    chunks.return?.().catch(() => undefined);
+  }
+}
+
+async function within<T>(work: Promise<T>, limitMs: number, message: string): Promise<T> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new AppError('timed_out', message)), limitMs);
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest';
+import type { ExportRequest } from '../../../shared/domain/export-request.ts';
+import { changesSinceErrors, type ExportScope, pastMomentErrors } from './recorded-changes.ts';
+
+function scope(
+  request: Partial<ExportScope['request']> = {},
+  resources: readonly string[] = ['invoices'],
+): ExportScope {
+  return {
+    resources,
+    request: {
+      resources,
+      format: 'jsonl',
+      compression: 'none',
+      archive: null,
+      csv_safe: false,
+      include_deleted: false,
+      include_related: false,
+      date_range: null,
+      fields: null,
+      changes_since: 'exp_1',
+      as_of: null,
+      max_rows_per_second: null,
+      ...request,
+    },
+  };
+}
+
+const pointers = (base: ExportScope, wanted: ExportScope) =>
+  changesSinceErrors(base, wanted).map(({ pointer }) => pointer);
+
+test('the same scope is fine, whatever the format and the order of the resources', () => {
+  expect(
+    pointers(scope({}, ['invoices', 'customers']), scope({ compression: 'gzip' }, ['customers', 'invoices'])),
+  ).toEqual([]);
+});
+
+test('another scope is refused, everything at once', () => {
+  const range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
+  const wanted = scope({ include_deleted: true, date_range: range, fields: ['id'] }, ['customers']);
+  expect(pointers(scope(), wanted)).toEqual(['/date_range', '/resources', '/include_deleted', '/fields']);
+  expect(pointers(scope({ date_range: range }), scope())).toEqual(['/changes_since']);
+});
+
+test('related resources need deleted records on both sides', () => {
+  const related = { include_related: true };
+  expect(pointers(scope(related), scope(related))).toEqual(['/include_related']);
+  const all = { include_related: true, include_deleted: true };
+  expect(pointers(scope(all), scope(all))).toEqual([]);
+});
+
+const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
+const KEPT_SINCE_MS = Date.parse('2026-02-01T00:00:00Z');
+
+const asOfPointers = (request: Partial<ExportRequest>) =>
+  pastMomentErrors(
+    {
+      resources: ['invoices'],
+      format: 'jsonl',
+      compression: 'none',
+      archive: null,
+      csv_safe: false,
+      include_deleted: false,
+      include_related: false,
+      date_range: null,
+      fields: null,
+      changes_since: null,
+      as_of: '2026-02-15T00:00:00Z',
+      max_rows_per_second: null,
+      ...request,
+    },
+    NOW_MS,
+    KEPT_SINCE_MS,
+  ).map(({ pointer }) => pointer);
+
+test('a moment is neither in the future nor older than what is kept, to the microsecond', () => {
+  expect(asOfPointers({})).toEqual([]);
+  expect(asOfPointers({ as_of: '2026-03-01T12:00:00Z' })).toEqual([]);
+  expect(asOfPointers({ as_of: '2026-03-01T12:00:00.000001Z' })).toEqual(['/as_of']);
+  expect(asOfPointers({ as_of: '2026-02-01T00:00:00Z' })).toEqual([]);
+  expect(asOfPointers({ as_of: '2026-01-31T23:59:59.999999Z' })).toEqual(['/as_of']);
+});
+
+test('related records come along only where each is selected by itself', () => {
+  const date_range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
+  expect(asOfPointers({ include_related: true })).toEqual(['/include_related']);
+  expect(asOfPointers({ include_related: true, include_deleted: true })).toEqual([]);
+  expect(asOfPointers({ include_related: true, include_deleted: true, date_range })).toEqual([
+    '/include_related',
+  ]);
+  expect(asOfPointers({ date_range })).toEqual([]);
+});
+
+test('changes are not of a moment', () => {
+  expect(asOfPointers({ changes_since: 'exp_1' })).toEqual(['/changes_since']);
+});

@@ -1,0 +1,172 @@
+import { z } from 'zod';
+import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/download-links.ts';
+import type { PublicUrls } from '../http/public-urls.ts';
+import { count, timestamp } from '../http/schema.ts';
+import { progressOf } from './progress.ts';
+import type { ExportFileRow, ExportRow } from './store.ts';
+
+const archiveMemberSchema = z
+  .strictObject({ name: z.string(), resource: z.string(), rows: count, bytes: count, sha256: z.string() })
+  .meta({ id: 'ArchiveMember' });
+
+export const exportFileSchema = z
+  .strictObject({
+    name: z.string(),
+    resource: z.string().nullable().meta({ description: 'Null: archive of all resources.' }),
+    rows: count,
+    bytes: count,
+    sha256: z.string(),
+    content_url: z.string().meta({ description: 'Requires the key. Redirects to a new presigned URL.' }),
+    url: z.string().meta({ description: 'Presigned URL. Requires no key. Valid until url_expires_at.' }),
+    url_expires_at: timestamp,
+    members: z.array(archiveMemberSchema).optional().meta({ description: 'Files of the archive.' }),
+  })
+  .meta({ id: 'ExportFile' });
+
+export const exportSchema = z
+  .strictObject({
+    id: z.string(),
+    account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
+    status: z.enum(['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled', 'expired']),
+    phase: z.enum(['queued', 'waiting_for_feed', 'extracting', 'assembling', 'done']),
+    resources: z.array(z.string()),
+    format: z.string(),
+    compression: z.string(),
+    archive: z.string().nullable(),
+    csv_safe: z.boolean(),
+    include_deleted: z.boolean(),
+    include_related: z.boolean(),
+    date_range: z.strictObject({ from: timestamp, to: timestamp, field: z.string().nullable() }).nullable(),
+    fields: z.array(z.string()).nullable(),
+    changes_since: z.string().nullable(),
+    as_of: timestamp
+      .nullable()
+      .meta({ description: 'Time of the exported state. Null: the time of the snapshot.' }),
+    max_rows_per_second: count.nullable().meta({ description: 'Null: unlimited.' }),
+    rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
+    progress: z.number().min(0).max(1),
+    eta_seconds: count.nullable().meta({ description: 'Null until a rate is known.' }),
+    queue_position: count
+      .optional()
+      .meta({ description: 'Position in the queue of the account while pending: 1 starts next.' }),
+    created_at: timestamp,
+    started_at: timestamp.nullable(),
+    completed_at: timestamp.nullable(),
+    expires_at: timestamp.nullable(),
+    snapshot: z
+      .strictObject({
+        taken_at: z.string(),
+        lsn: z.string(),
+        xmin: z.string(),
+        xmax: z.string(),
+        xip: z.array(z.string()),
+      })
+      .nullable(),
+    files: z.array(exportFileSchema).meta({ description: 'Only a completed export has files.' }),
+    manifest_url: z.string().nullable(),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+  })
+  .meta({ id: 'Export' });
+
+export const estimateSchema = z
+  .strictObject({
+    dry_run: z.literal(true),
+    resources: z.array(z.string()),
+    estimated_rows: count.nullable(),
+    estimated_bytes: count.nullable(),
+    estimated_duration_seconds: count.nullable(),
+  })
+  .meta({ id: 'ExportEstimate' });
+
+export interface LinkDeps {
+  readonly links: DownloadLinks;
+  readonly urls: Pick<PublicUrls, 'absolute'>;
+  readonly urlLifetimeMs: number;
+  readonly now: () => number;
+}
+
+export const MANIFEST = 'manifest.json';
+
+export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.input<typeof exportSchema>> {
+  const { progress, etaSeconds } = progressOf(progressFacts(row), deps.now());
+  const { request } = row;
+  const isCompleted = row.status === 'completed';
+  return {
+    id: row.id,
+    account_id: row.account_id,
+    status: row.status,
+    phase: row.phase as z.input<typeof exportSchema>['phase'],
+    resources: row.resources,
+    format: request.format,
+    compression: request.compression,
+    archive: request.archive,
+    csv_safe: request.csv_safe,
+    include_deleted: request.include_deleted,
+    include_related: request.include_related,
+    date_range: request.date_range,
+    fields: request.fields === null ? null : [...request.fields],
+    changes_since: request.changes_since ?? null,
+    as_of: request.as_of ?? null,
+    max_rows_per_second: request.max_rows_per_second ?? null,
+    rows: {
+      estimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
+      extracted: Number(row.rows_extracted),
+      written: Number(row.rows_written),
+    },
+    progress,
+    eta_seconds: etaSeconds,
+    ...(row.queue_position === null ? {} : { queue_position: row.queue_position }),
+    created_at: row.created_at.toISOString(),
+    started_at: row.started_at?.toISOString() ?? null,
+    completed_at: row.completed_at?.toISOString() ?? null,
+    expires_at: row.expires_at?.toISOString() ?? null,
+    snapshot: row.snapshot && presentSnapshot(row.snapshot),
+    files: isCompleted
+      ? await Promise.all((row.files ?? []).map((file) => presentFile(row, file, deps)))
+      : [],
+    manifest_url: isCompleted ? (await presignExportFile(row, MANIFEST, deps)).url : null,
+    ...(row.error === null ? {} : { error: { code: row.error.code, message: row.error.message } }),
+  };
+}
+
+/** What else a service keeps with the snapshot is its own business. */
+function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>) {
+  return { taken_at, lsn, xmin, xmax, xip };
+}
+
+/** A fresh presigned URL; it never outlives the file. */
+export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps): Promise<PresignedUrl> {
+  const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
+  return deps.links.presign(`exports/${row.id}/${name}`, endsAtMs);
+}
+
+async function presentFile(
+  row: ExportRow,
+  file: ExportFileRow,
+  deps: LinkDeps,
+): Promise<z.input<typeof exportFileSchema>> {
+  const { url, expiresAt } = await presignExportFile(row, file.name, deps);
+  return {
+    name: file.name,
+    resource: file.resource,
+    rows: file.rows,
+    bytes: file.bytes,
+    sha256: file.sha256,
+    content_url: deps.urls.absolute(`/exports/${row.id}/files/${file.name}`),
+    url,
+    url_expires_at: expiresAt.toISOString(),
+    ...(file.members === undefined ? {} : { members: file.members.map((member) => ({ ...member })) }),
+  };
+}
+
+function progressFacts(row: ExportRow) {
+  return {
+    status: row.status,
+    rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
+    rowsPlanned: Number(row.rows_planned ?? 0),
+    isPlanned: row.planned_at !== null,
+    rowsExtracted: Number(row.rows_extracted),
+    rowsWritten: Number(row.rows_written),
+    readingSinceMs: row.snapshot === null ? undefined : Date.parse(row.snapshot.taken_at),
+  };
+}

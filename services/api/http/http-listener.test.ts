@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { openHttpListener } from './http-listener.ts';
+import { REQUEST_LIMITS } from './request-limits.ts';
+
+const MAX = 5;
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+async function listen(handle: RequestListener) {
+  const limits = { ...REQUEST_LIMITS, drainMs: 0 };
+  const listener = stack.adopt(await openHttpListener(handle, 0, '127.0.0.1', limits, MAX), (open) =>
+    open.close(),
+  );
+  return async (): Promise<Socket> => {
+    const socket = connect(listener.port, '127.0.0.1');
+    stack.defer(() => void socket.destroy());
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+}
+
+const ask = async (socket: Socket): Promise<string> => {
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['closed'])]);
+  return String(answer).slice(0, 12);
+};
+
+test('whoever opens all connections and asks nothing keeps nobody out: the one that is idle for longest gives way', async () => {
+  const open = await listen((_request, response) => response.end('yes'));
+  const first = await open();
+  expect(await ask(first)).toBe('HTTP/1.1 200');
+  const silent: Socket[] = [];
+  for (let n = 1; n < MAX; n += 1) silent.push(await open());
+  const dripping = silent[0];
+  dripping?.write('GET / HTTP/1.1\r\nX-Slow: ');
+  const gone = once(first, 'close');
+  expect(await ask(await open())).toBe('HTTP/1.1 200');
+  await gone;
+  const alsoGone = once(dripping as Socket, 'close');
+  expect(await ask(await open())).toBe('HTTP/1.1 200');
+  await alsoGone;
+});
+
+test('connections whose requests are under way are left alone, and one more is refused', async () => {
+  const answers: (() => void)[] = [];
+  const open = await listen((_request, response) => answers.push(() => response.end('yes')));
+  const busy: Promise<string>[] = [];
+  for (let n = 0; n < MAX; n += 1) {
+    const socket = await open();
+    busy.push(ask(socket));
+    while (answers.length <= n) await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await ask(await open())).toBe('closed');
+  for (const answer of answers) answer();
+  expect(await Promise.all(busy)).toEqual(Array(MAX).fill('HTTP/1.1 200'));
+});

@@ -1,0 +1,60 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
+import { invalid, MAX_ERRORS_TOLD, toPointer } from './validate.ts';
+
+/** Why a text can't be kept or compared by PostgreSQL, or be written as UTF-8; undefined for one that can. The one rule for all text that comes in. */
+export function textFault(text: string): string | undefined {
+  if (text.includes('\0')) return 'must not contain a NUL character';
+  return text.isWellFormed() ? undefined : 'must not contain half of a surrogate pair';
+}
+
+/** The only spellings of NUL and of surrogates in JSON that was sent as UTF-8. */
+const SUSPICIOUS = /\\u(?:0000|d[89a-f])/i;
+
+/**
+ * Refuses a JSON body with a text that the text rule refuses, names of members included.
+ *
+ * @param text the body as it came: where it has no suspicious escape, its values need not be looked at
+ * @throws AppError `invalid` with a pointer to each, up to as many as are told
+ */
+export function requireGoodTexts(text: string, body: unknown): void {
+  if (!SUSPICIOUS.test(text)) return;
+  const errors: FieldError[] = [];
+  const path: PropertyKey[] = [];
+  const look = (value: unknown): void => {
+    if (errors.length > MAX_ERRORS_TOLD) return;
+    if (typeof value === 'string') note(value);
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, member] of Object.entries(value)) {
+      path.push(name);
+      note(name);
+      look(member);
+      path.pop();
+    }
+  };
+  const note = (part: string) => {
+    const detail = textFault(part);
+    if (detail !== undefined) errors.push({ pointer: toPointer(path).toWellFormed(), detail });
+  };
+  look(body);
+  if (errors.length > 0) throw invalid(errors);
+}
+
+const UTF8: ReadonlySet<string> = new Set(['utf-8', '"utf-8"', 'utf8', 'us-ascii']);
+
+/**
+ * Refuses a body that says of itself that it is in another encoding, or compressed.
+ *
+ * @throws AppError `unsupported_media_type`
+ */
+export function requireUtf8(headers: IncomingHttpHeaders): void {
+  const [, ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
+  const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith('charset='));
+  if (charset !== undefined && !UTF8.has(charset.slice('charset='.length))) {
+    throw new AppError('unsupported_media_type', 'Send the body in UTF-8.');
+  }
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new AppError('unsupported_media_type', 'Send the body without a Content-Encoding.');
+  }
+}

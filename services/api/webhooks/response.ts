@@ -1,0 +1,174 @@
+import { z } from 'zod';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import { openHeaders, type StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { count, timestamp } from '../http/schema.ts';
+import type { DeadRow } from './delivery-store.ts';
+import { batchSchema, orderSchema } from './request.ts';
+import type { AttemptRow, WebhookRow } from './store.ts';
+
+export const webhookSchema = z
+  .strictObject({
+    id: z.string(),
+    account_id: z.string(),
+    url: z.string(),
+    events: z.array(z.string()),
+    description: z.string().nullable(),
+    headers: z.record(z.string(), z.string()),
+    max_in_flight: z.int(),
+    rate_limit: z.int().nullable().meta({ description: 'Requests per second.' }),
+    batch: batchSchema,
+    order: orderSchema,
+    held_by: z.string().nullable().meta({
+      description: 'With order strict: ID of the failed event that is retried. All later events wait for it.',
+    }),
+    status: z.enum(['active', 'paused', 'disabled']),
+    status_reason: z.string().nullable(),
+    start: z.unknown(),
+    position: z.string().meta({ description: 'All events up to this position are delivered or given up.' }),
+    failures_in_row: count,
+    failing_since: timestamp.nullable(),
+    resting_until: timestamp.nullable(),
+    secret_count: count.meta({ description: 'Number of secrets that sign. More than one after a rotation.' }),
+    created_at: timestamp,
+    updated_at: timestamp,
+  })
+  .meta({ id: 'Webhook' });
+
+export const webhookWithSecretSchema = webhookSchema
+  .extend({ secret: z.string().meta({ description: 'The secret (whsec_…). Shown only in this response.' }) })
+  .meta({ id: 'WebhookWithSecret' });
+
+export const attemptSchema = z
+  .strictObject({
+    id: z.string(),
+    event_id: z.string().meta({ description: 'ID of the event, or of the first event of the batch.' }),
+    batch: z
+      .strictObject({ id: z.string(), event_count: count, last_event_id: z.string() })
+      .nullable()
+      .meta({ description: 'Null: the request held one event.' }),
+    attempt: z.int(),
+    started_at: timestamp,
+    duration_ms: count,
+    status: z.int().nullable(),
+    outcome: z.string(),
+    excerpt: z.string().nullable(),
+  })
+  .meta({ id: 'Attempt' });
+
+export const webhookTestSchema = z
+  .strictObject({
+    event_id: z.string(),
+    webhook_id: z.string(),
+    started_at: timestamp.optional(),
+    duration_ms: count.optional(),
+    status: z
+      .int()
+      .nullable()
+      .optional()
+      .meta({ description: 'HTTP status of the response. Null without a response.' }),
+    outcome: z.string().meta({ description: 'delivered, failed, an error class, or under_way.' }),
+    excerpt: z.string().nullable().optional(),
+  })
+  .meta({ id: 'WebhookTest' });
+
+export const deadLetterSchema = z
+  .strictObject({
+    event_id: z.string(),
+    type: z.string().nullable().meta({ description: 'Null once the event is no longer retained.' }),
+    position: z.string(),
+    record: z.string().meta({ description: 'The record of the event: <resource>/<key>.' }),
+    attempts: count,
+    last_attempt_at: timestamp.nullable(),
+    status: z
+      .int()
+      .nullable()
+      .meta({ description: 'HTTP status of the last response. Null without a response.' }),
+    outcome: z.string().meta({ description: 'failed, or an error class.' }),
+    excerpt: z.string().nullable(),
+  })
+  .meta({ id: 'DeadLetter' });
+
+export const redeliverySchema = z
+  .strictObject({
+    event_id: z.string(),
+    webhook_id: z.string(),
+    state: z.enum(['queued', 'upcoming']),
+  })
+  .meta({ id: 'Redelivery' });
+
+export function presentWebhook(
+  row: WebhookRow,
+  nowMs: number,
+  box: Pick<SecretBox, 'open'>,
+): z.input<typeof webhookSchema> {
+  const isInUse = ({ expires_at }: { expires_at: string | null }) =>
+    expires_at === null || Date.parse(expires_at) > nowMs;
+  return {
+    id: row.id,
+    account_id: row.account_id,
+    url: row.url,
+    events: row.events,
+    description: row.description,
+    headers: shownHeaders(row.headers, box),
+    max_in_flight: row.max_in_flight,
+    rate_limit: row.rate_limit,
+    batch: row.batch,
+    order: row.delivery_order,
+    held_by:
+      row.held_by === null
+        ? null
+        : eventId({ commitLsn: parseLsn(row.held_by.commit_lsn), index: row.held_by.idx }),
+    status: row.status,
+    status_reason: row.status_reason,
+    start: row.start,
+    position: formatPosition({ commitLsn: parseLsn(row.cursor_lsn), index: row.cursor_idx }),
+    failures_in_row: row.failures_in_row,
+    failing_since: row.failing_since?.toISOString() ?? null,
+    resting_until: row.rest_until?.toISOString() ?? null,
+    secret_count: row.secrets.filter(isInUse).length,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+/** None when they do not open: an endpoint whose SECRET_KEY is lost can still be looked at, changed and deleted. */
+function shownHeaders(stored: StoredHeaders, box: Pick<SecretBox, 'open'>): Record<string, string> {
+  try {
+    return { ...openHeaders(stored, box) };
+  } catch {
+    return {};
+  }
+}
+
+export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema> {
+  const position = { commitLsn: parseLsn(row.commit_lsn), index: row.idx };
+  const { at, class: errorClass, message, status, excerpt } = row.last_error ?? {};
+  return {
+    event_id: eventId(position),
+    type: row.type,
+    position: formatPosition(position),
+    record: row.record_key,
+    attempts: row.attempt_count,
+    last_attempt_at: at ?? null,
+    status: status ?? null,
+    // The words of an attempt: an answer that is no success is a failure, anything else has a class.
+    outcome: status === undefined ? (errorClass ?? 'unknown') : 'failed',
+    excerpt: excerpt ?? message ?? null,
+  };
+}
+
+export function presentAttempt(row: AttemptRow): z.input<typeof attemptSchema> {
+  return {
+    id: row.id,
+    event_id: row.event_id,
+    batch: row.batch,
+    attempt: row.attempt,
+    started_at: row.started_at.toISOString(),
+    duration_ms: row.duration_ms,
+    status: row.status,
+    outcome: row.outcome,
+    excerpt: row.excerpt,
+  };
+}
