@@ -42,6 +42,7 @@ const USAGE_EXIT_CODE = 2;
 const GROUPS: Readonly<Record<string, string>> = {
   catalog: 'draft and check a catalog',
   source: 'prepare and check the source database',
+  migrate: 'migrate the control store',
 };
 
 export interface ProgramOptions {

@@ -11,6 +11,7 @@ import { catalogInitCommand } from './commands/catalog-init.ts';
 import { completionCommand } from './commands/completion.ts';
 import { dataCommand } from './commands/data.ts';
 import { demoCommand } from './commands/demo.ts';
+import { migrateApplyCommand, migrateStatusCommand } from './commands/migrate.ts';
 import { sourcePrepareCommand } from './commands/source-prepare.ts';
 import { sourceStatusCommand } from './commands/source-status.ts';
 import { stackCommand } from './commands/stack.ts';
@@ -26,6 +27,8 @@ const COMMANDS: readonly Command[] = [
   catalogCheckCommand,
   sourcePrepareCommand,
   sourceStatusCommand,
+  migrateStatusCommand,
+  migrateApplyCommand,
   verifyCommand,
   dataCommand,
   benchCommand,

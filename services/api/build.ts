@@ -6,7 +6,7 @@ import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
-import { migrate } from '../../shared/control/migrate.ts';
+import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -76,7 +76,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     }),
     (control) => control.end(),
   );
-  await migrate(pool);
+  await prepareControlStore(pool, config.controlMigrations);
   const doorPool = stack.adopt(
     createControlPool(config.controlUrl.reveal(), log, {
       applicationName: 'tandem api door',

@@ -1,6 +1,7 @@
 import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
 import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
+import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
 import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
@@ -10,6 +11,7 @@ import { findKeyProblems, readSecretKeys, type SecretKeys } from '../../shared/r
 export interface ApiConfig {
   readonly sourceUrl: Secret;
   readonly controlUrl: Secret;
+  readonly controlMigrations: ControlMigrations;
   readonly kafka: KafkaConfig;
   readonly schemaRegistryUrl: Secret;
   readonly storageUrl: Secret;
@@ -49,6 +51,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
   const config = read.done({
     sourceUrl: read.secret('DATABASE_URL'),
     controlUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
+    controlMigrations: readControlMigrations(read),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     storageUrl: read.url('STORAGE_URL'),

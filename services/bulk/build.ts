@@ -6,7 +6,7 @@ import { handlerOperations } from '../../shared/bulk/operation.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
-import { migrate } from '../../shared/control/migrate.ts';
+import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -43,7 +43,7 @@ export async function buildBulk(
     }),
     (pool) => pool.end(),
   );
-  await migrate(control);
+  await prepareControlStore(control, config.controlMigrations);
   const source = stack.adopt(
     createSourcePool(config.databaseUrl, log, {
       applicationName: 'tandem bulk',

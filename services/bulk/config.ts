@@ -1,12 +1,14 @@
 import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
 import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
+import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import type { PressureLimits } from './pressure/pressure.ts';
 
 export interface BulkConfig {
   readonly databaseUrl: Secret;
   readonly controlDatabaseUrl: Secret;
+  readonly controlMigrations: ControlMigrations;
   readonly storageUrl: Secret;
   readonly catalogPath: string;
   readonly slotName: string;
@@ -47,6 +49,7 @@ export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
   } = read.done({
     databaseUrl: read.secret('DATABASE_URL'),
     controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
+    controlMigrations: readControlMigrations(read),
     storageUrl: read.url('STORAGE_URL'),
     catalogPath: read.string('CATALOG'),
     slotName: read.string('SLOT_NAME', 'tandem'),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { migrate } from '../../shared/control/migrate.ts';
+import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
@@ -82,7 +82,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const controlUrl = config.controlDatabaseUrl.reveal();
   const pool = createControlPool(controlUrl, log, { applicationName: 'tandem dispatcher', max: 20 });
   stack.defer(() => pool.end());
-  await migrate(pool);
+  await prepareControlStore(pool, config.controlMigrations);
 
   const kafka = createKafka(config.kafka, 'tandem-dispatcher', log);
   const admin = kafka.admin();

@@ -1,3 +1,4 @@
+import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
 import { type Cidr, parseCidr } from '../../shared/domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
@@ -7,6 +8,7 @@ import { RETRY_DELAYS_MS } from './deliver/retry-policy.ts';
 
 export interface DispatcherConfig {
   readonly controlDatabaseUrl: Secret;
+  readonly controlMigrations: ControlMigrations;
   readonly kafka: KafkaConfig;
   readonly schemaRegistryUrl: Secret;
   /** Path of the catalog file. */
@@ -34,6 +36,7 @@ export function readDispatcherConfig(env: Env, read = envReader(env)): Dispatche
   const networks = read.list('DELIVERY_ALLOW_NETWORKS', []);
   const config = read.done({
     controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
+    controlMigrations: readControlMigrations(read),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalog: read.string('CATALOG'),

@@ -4,7 +4,7 @@ import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { migrate } from '../../shared/control/migrate.ts';
+import { prepareControlStore } from '../../shared/control/migrate.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
@@ -51,7 +51,7 @@ export async function buildExtractor(
     createControlPool(config.controlDatabaseUrl.reveal(), log, { applicationName: 'tandem extractor' }),
     (pool) => pool.end(),
   );
-  await migrate(control);
+  await prepareControlStore(control, config.controlMigrations);
   await checkSource(config.databaseUrl, catalog, await findSetAside(control), log);
 
   const kafka = createKafka(config.kafka, `${config.topicPrefix}.extractor`, log);

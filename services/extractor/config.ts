@@ -1,3 +1,4 @@
+import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 import type { SettingName } from '../../shared/runtime/settings.ts';
@@ -5,6 +6,7 @@ import type { SettingName } from '../../shared/runtime/settings.ts';
 export interface ExtractorConfig {
   readonly databaseUrl: Secret;
   readonly controlDatabaseUrl: Secret;
+  readonly controlMigrations: ControlMigrations;
   readonly kafka: KafkaConfig;
   readonly schemaRegistryUrl: Secret;
   readonly catalogPath: string;
@@ -35,6 +37,7 @@ export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorC
   return read.done({
     databaseUrl: read.secret('DATABASE_URL'),
     controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
+    controlMigrations: readControlMigrations(read),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     catalogPath: read.string('CATALOG'),

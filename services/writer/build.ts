@@ -1,5 +1,5 @@
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { migrate } from '../../shared/control/migrate.ts';
+import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/staging.ts';
@@ -45,7 +45,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     applicationName: `tandem-${SERVICE}`,
   });
   stack.defer(() => pool.end());
-  await migrate(pool);
+  await prepareControlStore(pool, config.controlMigrations);
 
   const kafka = createKafka(config.kafka, `${config.topicPrefix}-${SERVICE}`, log);
   const admin = kafka.admin();

@@ -1,10 +1,12 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
 import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
 
 export interface WriterConfig {
   readonly controlDatabaseUrl: Secret;
+  readonly controlMigrations: ControlMigrations;
   readonly kafka: KafkaConfig;
   readonly schemaRegistryUrl: Secret;
   readonly storageUrl: Secret;
@@ -26,6 +28,7 @@ export interface WriterConfig {
 export function readWriterConfig(env: Env, read = envReader(env)): WriterConfig {
   return read.done({
     controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
+    controlMigrations: readControlMigrations(read),
     kafka: readKafkaConfig(read),
     schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
     storageUrl: read.url('STORAGE_URL'),

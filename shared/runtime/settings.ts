@@ -38,6 +38,11 @@ export const SETTINGS = {
     group: 'source',
     means: 'The control store. Schema `tandem` is created in it.',
   },
+  CONTROL_MIGRATIONS: {
+    group: 'source',
+    means:
+      'Missing migrations of the control store: `apply` them at a start, or refuse to start (`check`). See [Upgrading](README.md#upgrading).',
+  },
   CATALOG: {
     group: 'source',
     means: 'Path of the catalog: which tables are resources, and what may be done with them.',

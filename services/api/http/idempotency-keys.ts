@@ -1,6 +1,6 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
-/** Of a request that makes no job. Of one that does, its key lives this long after the job's end (migration 000024). */
+/** Of a request that makes no job. Of one that does, its key lives this long after the job’s end (trigger `expire_key_of_job`). */
 const KEPT_DAYS = 7;
 
 /** How long a second request waits for the first before it is told to come again. */
