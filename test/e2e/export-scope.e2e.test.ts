@@ -136,7 +136,7 @@ test('a file has the fields that were asked for, and the key', async () => {
   await expect(refused({ resource: 'invoices', fields: ['id', 'internal_notes'] })).rejects.toThrow(
     '/fields/1',
   );
-  await expect(refused({ resources, fields: ['id'] })).rejects.toThrow('are of one resource');
+  await expect(refused({ resources, fields: ['id'] })).rejects.toThrow('are for one resource');
 });
 
 test('fields and changes come in every format', async () => {
