@@ -18,9 +18,11 @@ test('every described setting is read by somebody', () => {
   expect(unread.map(([name]) => name)).toEqual([]);
 });
 
-test('services that read the same setting have the same default for it', () => {
-  const fallbacks = Map.groupBy(declaredSettings(), ({ name }) => name);
-  const differing = [...fallbacks].filter(([, all]) => new Set(all.map(({ fallback }) => fallback)).size > 1);
+test('services that read the same setting have the same default and the same bounds for it', () => {
+  const declared = Map.groupBy(declaredSettings(), ({ name }) => name);
+  const differing = [...declared].filter(
+    ([, all]) => new Set(all.map(({ service: _, ...rest }) => JSON.stringify(rest))).size > 1,
+  );
   expect(differing.map(([name]) => name)).toEqual([]);
 });
 

@@ -83,6 +83,43 @@ test('nothing is left behind: no focused or skipped test, no note to self, no un
   expect(offences.map(({ path }) => path)).toEqual([]);
 });
 
+test('no configuration is logged whole: a line shows chosen fields', () => {
+  const offences = SOURCES.filter(
+    ({ path }) => /^(services|shared|deploy)\//.test(path) && !isTest(path),
+  ).flatMap(({ path, text }) => {
+    const calls = text.matchAll(/\blog\.(?:debug|info|warn|error|child)\(([^;]*?)\);?\n/g);
+    return [...calls].flatMap(([call, fields = '']) => {
+      // What is left of `config.port` once fields are taken out of it is a whole object.
+      const isWhole = /\b(config|settings|env)\b(?![.?\w:'])|\.\.\.\w*[cC]onfig\b(?!\.)/.test(
+        fields.replaceAll(/'[^'\n]*'|describeConfig\([^)]*\)/g, ''),
+      );
+      return isWhole ? [`${path}: ${call.trim()}`] : [];
+    });
+  });
+  expect(offences).toEqual([]);
+});
+
+test('a secret is taken out of its wrapper only by the client that needs it', () => {
+  const clients = [
+    /^shared\/(runtime|postgres|kafka|storage)\//,
+    /^shared\/bulk\/(source-pool|handler-secrets)\.ts$/,
+    // Sessions of their own kind.
+    /^services\/capture\/(build|replication\/stream)\.ts$/,
+    /^services\/extractor\/(build|source\/source-session)\.ts$/,
+    /^services\/dispatcher\/deliver\/wake-ups\.ts$/,
+    // The operator's key, and the connection that estimates are asked on.
+    /^services\/api\/(config|build|http\/caller)\.ts$/,
+  ];
+  const offences = SOURCES.filter(
+    ({ path, text }) =>
+      /^(services|shared)\//.test(path) &&
+      !isTest(path) &&
+      /\breveal\(/.test(text) &&
+      !clients.some((client) => client.test(path)),
+  );
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
 test('every topic has a row in the topic catalogue, and every Avro schema is named there', () => {
   const catalogue = read('schemas/README.md');
   const topics = [...read('shared/kafka/topics.ts').matchAll(/`\$\{prefix\}\.([a-z]+)/g)].map(

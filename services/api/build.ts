@@ -2,18 +2,12 @@ import { Partitioners } from 'kafkajs';
 import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
-import { prepareControlStore } from '../../shared/control/migrate.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
-import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
-import { createControlPool } from '../../shared/postgres/pool.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
@@ -21,6 +15,14 @@ import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-bo
 import { createSigner } from '../../shared/runtime/signing.ts';
 import { productVersion } from '../../shared/runtime/version.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  applicationOf,
+  beginService,
+  openControlPool,
+  openControlStore,
+  openKafka,
+  openRegistry,
+} from '../../shared/service/open-parts.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createPresigner } from '../../shared/storage/presign.ts';
 import { createAccountRespeller } from './admin/account-respeller.ts';
@@ -63,42 +65,48 @@ const SYNC_APPLY_MS = 20_000;
 /** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
 const SOURCE_TIMEOUT_MS = 1_500;
 
-export async function buildApi(config: ApiConfig, { stack, log, health }: ServiceContext): Promise<Worker[]> {
-  const allowNetworks = config.allowNetworks.map(({ network, prefix }) => `${network}/${prefix}`);
-  log.info('service.configured', { ...config, allowNetworks, kafka: { brokers: config.kafka.brokers } });
-  const catalog = await loadCatalog(config.catalogPath);
-  const storage = await openStorage(config.storageUrl.reveal());
+export async function buildApi(config: ApiConfig, context: ServiceContext): Promise<Worker[]> {
+  const { stack, log, health } = context;
+  const catalog = await beginService(context, config, [
+    'port',
+    'publicUrl',
+    'adminKey',
+    'feedStallSeconds',
+    'urlLifetimeSeconds',
+    'maxBodyBytes',
+    'requestsPerSecond',
+    'maxOpenRequests',
+    'maxDownloads',
+    'maxQueuedExports',
+    'maxQueuedBulk',
+    'syncHandlerMs',
+  ]);
+  const storage = await openStorage(config.storageUrl);
 
-  const pool = stack.adopt(
-    createControlPool(config.controlUrl.reveal(), log, {
-      applicationName: 'tandem api',
-      max: MAX_CONTROL_CONNECTIONS,
-    }),
-    (control) => control.end(),
-  );
-  await prepareControlStore(pool, config.controlMigrations);
-  const doorPool = stack.adopt(
-    createControlPool(config.controlUrl.reveal(), log, {
-      applicationName: 'tandem api door',
-      max: MAX_DOOR_CONNECTIONS,
-      statementTimeoutMs: DOOR_STATEMENT_MS,
-    }),
-    (door) => door.end(),
-  );
+  const pool = await openControlStore(context, config, 'api', { max: MAX_CONTROL_CONNECTIONS });
+  const doorPool = openControlPool(context, config, 'api', {
+    purpose: 'door',
+    max: MAX_DOOR_CONNECTIONS,
+    statementTimeoutMs: DOOR_STATEMENT_MS,
+  });
   const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
   const bulkSource = stack.adopt(
     createBulkSourcePool(config.sourceUrl, log, {
-      applicationName: 'tandem api bulk',
+      applicationName: applicationOf('api', 'bulk'),
       max: MAX_BULK_CONNECTIONS,
     }),
     (connections) => connections.end(),
   );
   const lockWatch = stack.use(
-    createLockWatch({ databaseUrl: config.sourceUrl, applicationName: 'tandem api lock watch', log }),
+    createLockWatch({
+      databaseUrl: config.sourceUrl,
+      applicationName: applicationOf('api', 'lock watch'),
+      log,
+    }),
   );
   for (const each of [source, bulkSource]) guardPool(each, lockWatch);
 
-  const kafka = createKafka(config.kafka, 'tandem-api', log);
+  const kafka = openKafka(context, config, 'api');
   const producer = stack.adopt(
     kafka.producer({
       idempotent: true,
@@ -113,7 +121,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   const relay = createOutboxRelay({
     pool,
     producer,
-    codec: createMessageCodec(createRegistry(config.schemaRegistryUrl)),
+    codec: openRegistry(config).codec,
     topics,
     notifier,
     log,
@@ -134,8 +142,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
   addSlotMetrics(health.metrics, slotWatch);
   addQueueMetrics(health.metrics, doorPool, Date.now);
 
-  const secretKey = config.secretKeys.current.reveal();
-  const previousKeys = config.secretKeys.previous.map((key) => key.reveal());
+  const { current: secretKey, previous: previousKeys } = config.secretKeys;
   const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
   let listensAt = '';
   const urls = createPublicUrls(() => config.publicUrl ?? listensAt);
@@ -148,7 +155,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     storage,
     log,
     version: productVersion(),
-    adminKey: config.adminKey.reveal(),
+    adminKey: config.adminKey,
     doorPool,
     keys: createKeyStore(doorPool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
@@ -193,7 +200,7 @@ export async function buildApi(config: ApiConfig, { stack, log, health }: Servic
     (open) => open.close(),
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;
-  log.info('service.listening', { port: listener.port, url: urls.absolute('') });
+  log.info('service.listening', { host: config.host, port: listener.port, url: urls.absolute('') });
   return [
     listener.worker,
     relay,
@@ -209,7 +216,7 @@ function createSourcePool(config: ApiConfig, log: Log): pg.Pool {
   const pool = new ConnectionPool({
     connectionString: config.sourceUrl.reveal(),
     max: 2,
-    application_name: 'tandem api',
+    application_name: applicationOf('api'),
     options: '-c default_transaction_read_only=on',
     statement_timeout: SOURCE_TIMEOUT_MS,
     connectionTimeoutMillis: SOURCE_TIMEOUT_MS,

@@ -1,19 +1,20 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { handlerOperations } from '../../shared/bulk/operation.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
-import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
-import { createControlPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  applicationOf,
+  beginService,
+  leaseOwner,
+  openControlStore,
+  openHealth,
+} from '../../shared/service/open-parts.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
@@ -29,24 +30,28 @@ const LISTERS = 2;
 /** The bulk service: lists the items of jobs and works on them in chunks. Runs any number of times beside each other. */
 export async function buildBulk(
   config: BulkConfig,
-  { stack, log, health }: ServiceContext,
+  context: ServiceContext,
   now: () => number = Date.now,
 ): Promise<Worker[]> {
-  log.info('service.configured', { config });
-  const catalog = await loadCatalog(config.catalogPath);
-  const storage = await openStorage(config.storageUrl.reveal());
-  const control = stack.adopt(
-    createControlPool(config.controlDatabaseUrl.reveal(), log, {
-      applicationName: 'tandem bulk',
-      // A chunk renews its claim while it works; the lister and the steward have one each.
-      max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
-    }),
-    (pool) => pool.end(),
-  );
-  await prepareControlStore(control, config.controlMigrations);
+  const { stack, log, health } = context;
+  const catalog = await beginService(context, config, [
+    'maxChunks',
+    'maxHttpChunks',
+    'chunkItems',
+    'httpConcurrency',
+    'heldRowMs',
+    'handlerAwayMs',
+    'retentionDays',
+    'pressureLimits',
+  ]);
+  const storage = await openStorage(config.storageUrl);
+  const control = await openControlStore(context, config, 'bulk', {
+    // A chunk renews its claim while it works; the lister and the steward have one each.
+    max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
+  });
   const source = stack.adopt(
-    createSourcePool(config.databaseUrl, log, {
-      applicationName: 'tandem bulk',
+    createSourcePool(config.sourceUrl, log, {
+      applicationName: applicationOf('bulk'),
       // And the throttle and the watch of the slot poll now and then.
       max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS + 4,
     }),
@@ -56,8 +61,8 @@ export async function buildBulk(
     source,
     stack.use(
       createLockWatch({
-        databaseUrl: config.databaseUrl,
-        applicationName: 'tandem bulk lock watch',
+        databaseUrl: config.sourceUrl,
+        applicationName: applicationOf('bulk', 'lock watch'),
         log,
       }),
     ),
@@ -69,8 +74,7 @@ export async function buildBulk(
     ]);
   }
 
-  // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
-  const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  const owner = leaseOwner();
   const throttle = createThrottle({
     limits: config.pressureLimits,
     log,
@@ -90,10 +94,7 @@ export async function buildBulk(
     });
   }
   const deps = { ...config, signingKeys, slotWatch, throttle, control, source, storage, catalog, log, now };
-  const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
-    server.close(),
-  );
-  log.info('service.listening', { port });
+  await openHealth(context, config);
   return [
     slotWatch,
     createScheduler(deps),

@@ -1,21 +1,22 @@
-import { readHandlerSecrets } from '../../shared/bulk/handler-secrets.ts';
-import type { SlotThresholds } from '../../shared/catalog/slot-health.ts';
-import { readSlotThresholds } from '../../shared/catalog/slot-watch.ts';
-import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
-import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+import { type Env, envReader } from '../../shared/runtime/env.ts';
+import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
 import type { PressureLimits } from './pressure/pressure.ts';
 
-export interface BulkConfig {
-  readonly databaseUrl: Secret;
-  readonly controlDatabaseUrl: Secret;
-  readonly controlMigrations: ControlMigrations;
-  readonly storageUrl: Secret;
-  readonly catalogPath: string;
-  readonly slotName: string;
-  /** With more WAL kept for the feed, running jobs pause. */
-  readonly slotThresholds: SlotThresholds;
-  readonly host: string;
-  readonly healthPort: number;
+const BASE = [
+  'sourceUrl',
+  'controlUrl',
+  'controlMigrations',
+  'storageUrl',
+  'catalogPath',
+  'slotName',
+  // With more WAL kept for the feed, running jobs pause.
+  'slotThresholds',
+  'handlerSecrets',
+  'host',
+  'healthPort',
+] as const;
+
+export interface BulkConfig extends BaseConfig<(typeof BASE)[number]> {
   /** Chunks whose rows this process changes at once. */
   readonly maxChunks: number;
   /** Chunks whose items it asks handlers for at once. More than of the others, because they mostly wait. */
@@ -28,8 +29,6 @@ export interface BulkConfig {
   readonly heldRowMs: number;
   /** How long a job comes back to a handler that is away, before it fails. */
   readonly handlerAwayMs: number;
-  /** What requests to handlers are signed with. */
-  readonly handlerSecrets: readonly Secret[];
   readonly retentionDays: number;
   /** Beyond these the source is under pressure, and jobs go slower. */
   readonly pressureLimits: PressureLimits;
@@ -47,22 +46,13 @@ export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
     chunkMs,
     ...rest
   } = read.done({
-    databaseUrl: read.secret('DATABASE_URL'),
-    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
-    controlMigrations: readControlMigrations(read),
-    storageUrl: read.url('STORAGE_URL'),
-    catalogPath: read.string('CATALOG'),
-    slotName: read.string('SLOT_NAME', 'tandem'),
-    slotThresholds: readSlotThresholds(read),
-    host: read.string('HOST', '127.0.0.1'),
-    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+    ...readBaseConfig(read, BASE),
     maxChunks: read.integer('BULK_MAX_CHUNKS', { default: 2, min: 1, max: 32 }),
     maxHttpChunks: read.integer('BULK_MAX_HTTP_CHUNKS', { default: 8, min: 1, max: 256 }),
     chunkItems: read.integer('BULK_CHUNK_ITEMS', { default: 1_000, min: 1, max: 10_000 }),
     httpConcurrency: read.integer('BULK_HTTP_CONCURRENCY', { default: 10, min: 1, max: 200 }),
     heldRowSeconds: read.integer('BULK_HELD_ROW_SECONDS', { default: 600, min: 0, max: 86_400 }),
     handlerAwaySeconds: read.integer('BULK_HANDLER_AWAY_SECONDS', { default: 3_600, min: 0, max: 604_800 }),
-    handlerSecrets: readHandlerSecrets(read),
     retentionDays: read.integer('BULK_RETENTION_DAYS', { default: 30, min: 1, max: 3_650 }),
     maxSlotLagMb: read.integer('BULK_MAX_SLOT_LAG_MB', { default: 1_024, min: 1, max: 1_000_000 }),
     replayLagMs: read.integer('BULK_MAX_REPLAY_LAG_MS', { default: 10_000, min: 100, max: 3_600_000 }),

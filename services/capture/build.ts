@@ -3,21 +3,24 @@ import kafkajs from 'kafkajs';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { addSlotMetrics } from '../../shared/catalog/slot-metrics.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
-import { type AvroSchemaJson, createRegistry, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
+import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  applicationOf,
+  beginService,
+  openHealth,
+  openKafka,
+  openRegistry,
+} from '../../shared/service/open-parts.ts';
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
@@ -39,20 +42,17 @@ const STATEMENT_TIMEOUT_MS = 9_000;
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
 /** The one service that needs no control store: what it knows, it keeps in the topics. */
-export async function buildCapture(
-  config: CaptureConfig,
-  { stack, log, health }: ServiceContext,
-): Promise<Worker[]> {
-  log.info('service.configured', { ...config, kafka: { brokers: config.kafka.brokers } });
-  const catalog = await loadCatalog(config.catalogPath);
+export async function buildCapture(config: CaptureConfig, context: ServiceContext): Promise<Worker[]> {
+  const { stack, log, health } = context;
+  const catalog = await beginService(context, config, ['acceptedGapAfter', 'misfitGraceMs']);
   const topics = topicsOf(config.topicPrefix, catalog);
 
   // One connection each for snapshots, heartbeats, and what is read of the catalog.
   const pool = stack.adopt(
     new ConnectionPool({
-      connectionString: config.databaseUrl.reveal(),
+      connectionString: config.sourceUrl.reveal(),
       max: 3,
-      application_name: 'tandem capture',
+      application_name: applicationOf('capture'),
       options: `${TEXT_SESSION_OPTIONS} ${SHORT_LOCK_WAITS} -c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
       types: rawTypes,
       query_timeout: QUERY_TIMEOUT_MS,
@@ -66,8 +66,8 @@ export async function buildCapture(
     pool,
     stack.use(
       createLockWatch({
-        databaseUrl: config.databaseUrl,
-        applicationName: 'tandem capture lock watch',
+        databaseUrl: config.sourceUrl,
+        applicationName: applicationOf('capture', 'lock watch'),
         log,
       }),
     ),
@@ -92,7 +92,7 @@ export async function buildCapture(
     if (finding.code === 'missing_column') knownColumns.set(finding.resource ?? '', new Set());
   }
 
-  const kafka = createKafka(config.kafka, 'tandem-capture', log);
+  const kafka = openKafka(context, config, 'capture');
   const admin = kafka.admin();
   await admin.connect();
   let maxMessageBytes: number;
@@ -103,9 +103,7 @@ export async function buildCapture(
     await admin.disconnect();
   }
 
-  const subjectPrefix = config.topicPrefix === 'tandem' ? '' : `${config.topicPrefix}.`;
-  const registry = createRegistry(config.schemaRegistryUrl);
-  const codec = createMessageCodec(registry, subjectPrefix);
+  const { registry, codec, subjectPrefix } = openRegistry(config);
   const register = async (subject: string, schema: AvroSchemaJson) => {
     try {
       return await registry.register(subject, schema);
@@ -116,14 +114,10 @@ export async function buildCapture(
     }
   };
 
-  const healthServer = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
-    server.close(),
-  );
-  log.info('service.listening', { port: healthServer.port });
+  await openHealth(context, config);
 
   const sessionConfig = {
     ...config,
-    databaseUrl: config.databaseUrl.reveal(),
     // Of the topics, not of the slot: whoever publishes to them fences everyone else.
     transactionalId: `${config.topicPrefix}.capture`,
     maxQueuedBytes: MAX_QUEUED_BYTES,

@@ -6,6 +6,7 @@ import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
+import type { Secret } from '../../shared/runtime/env.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { MisfitTimes } from './aside/misfits.ts';
 import type { SetAside } from './aside/set-asides.ts';
@@ -13,7 +14,7 @@ import type { KnownColumns } from './changes/fit-relation.ts';
 import type { ResumeHistory } from './changes/tend-asides.ts';
 
 export interface SessionConfig {
-  readonly databaseUrl: string;
+  readonly sourceUrl: Secret;
   readonly slotName: string;
   readonly publicationName: string;
   readonly transactionalId: string;

@@ -1,21 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
-import { createRegistry } from '../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
-import { createControlPool } from '../../shared/postgres/pool.ts';
-import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  beginService,
+  openControlPool,
+  openControlStore,
+  openHealth,
+  openKafka,
+  openRegistry,
+} from '../../shared/service/open-parts.ts';
 import type { DispatcherConfig } from './config.ts';
 import { createAccountEvents } from './deliver/account-events.ts';
 import { createAttemptLog } from './deliver/attempt-log.ts';
@@ -67,24 +68,16 @@ const NEVER = new AbortController().signal;
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
   const { stack, log } = context;
-  const catalog = await loadCatalog(config.catalog);
+  const catalog = await beginService(context, config, [
+    'sender',
+    'deliveryTimeoutMs',
+    'retryDelaysMs',
+    'maxInFlight',
+  ]);
   const topics = topicsOf(config.topicPrefix, catalog);
   const self = `dispatcher-${randomUUID()}`;
-  const { kafka: kafkaConfig, allowNetworks, ...plain } = config;
-  // Broker credentials stay out of the log; the other secrets keep themselves out.
-  log.info('dispatcher.configured', {
-    self,
-    ...plain,
-    brokers: kafkaConfig.brokers,
-    openedNetworks: allowNetworks.length,
-  });
-
-  const controlUrl = config.controlDatabaseUrl.reveal();
-  const pool = createControlPool(controlUrl, log, { applicationName: 'tandem dispatcher', max: 20 });
-  stack.defer(() => pool.end());
-  await prepareControlStore(pool, config.controlMigrations);
-
-  const kafka = createKafka(config.kafka, 'tandem-dispatcher', log);
+  const pool = await openControlStore(context, config, 'dispatcher', { max: 20 });
+  const kafka = openKafka(context, config, 'dispatcher');
   const admin = kafka.admin();
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
@@ -92,30 +85,23 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   await admin.disconnect();
   const partitionCount = found[0]?.partitions.length ?? 1;
 
-  const registry = createRegistry(config.schemaRegistryUrl);
+  const { registry, codec } = openRegistry(config);
   const createSender = { got: createGotSender, undici: createUndiciSender }[config.sender];
   const sender = createSender(
     { timeoutMs: config.deliveryTimeoutMs },
     createConnectionCheck(config.allowNetworks),
   );
   stack.defer(() => sender.close());
-  const health = await openHealthServer(context.health, config.healthPort, config.host);
-  stack.defer(() => health.close());
-  log.info('service.listening', { port: health.port });
+  await openHealth(context, config);
 
   const { current, previous } = config.secretKeys;
-  const box = createSecretBox(
-    current.reveal(),
-    WEBHOOK_SECRETS,
-    previous.map((key) => key.reveal()),
-  );
+  const box = createSecretBox(current, WEBHOOK_SECRETS, previous);
   // On a connection of its own: whatever the others wait for, all endpoints rest once it has run out.
-  const leasePool = createControlPool(controlUrl, log, {
-    applicationName: 'tandem dispatcher lease',
+  const leasePool = openControlPool(context, config, 'dispatcher', {
+    purpose: 'lease',
     max: 1,
     answerTimeoutMs: RENEW_LIMIT_MS,
   });
-  stack.defer(() => leasePool.end());
   const lease = createLease({
     renew: (leaseMs) => renewDispatcher(leasePool, self, leaseMs),
     remove: () => removeDispatcher(leasePool, self),
@@ -194,7 +180,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     leases.look();
     tests.look();
   };
-  const wakeUps = createWakeUps(controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
+  const wakeUps = createWakeUps(config.controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
   const recordedChain = createRecordedChain(pool);
   const recording: Omit<RecordDeps, 'chains'> = {
@@ -240,7 +226,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     createFeedMirror(
       topics,
       kafka.consumer({ groupId: `${group}.feed`, ...GROUP_SETTINGS }),
-      createMessageCodec(registry),
+      codec,
       pool,
       log,
     ),

@@ -1,29 +1,29 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { prepareControlStore } from '../../shared/control/migrate.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
-import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
-import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { openHealthServer } from '../../shared/runtime/health.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  applicationOf,
+  beginService,
+  leaseOwner,
+  openControlStore,
+  openHealth,
+  openKafka,
+  openRegistry,
+} from '../../shared/service/open-parts.ts';
 import { createHistoryWatch } from './as-of/watch-history.ts';
 import { createChunkReader } from './chunk/read-chunks.ts';
 import { createRowProducers } from './chunk/row-producers.ts';
@@ -41,20 +41,23 @@ import { findSetAside } from './store/set-aside.ts';
 const MAX_RUNS = 5;
 
 /** The extractor: takes snapshots, plans chunks and reads them into Kafka. Runs any number of times beside each other. */
-export async function buildExtractor(
-  config: ExtractorConfig,
-  { stack, log, health }: ServiceContext,
-): Promise<Worker[]> {
-  log.info('service.configured', { config });
-  const catalog = await loadCatalog(config.catalogPath);
-  const control = stack.adopt(
-    createControlPool(config.controlDatabaseUrl.reveal(), log, { applicationName: 'tandem extractor' }),
-    (pool) => pool.end(),
-  );
-  await prepareControlStore(control, config.controlMigrations);
-  await checkSource(config.databaseUrl, catalog, await findSetAside(control), log);
+export async function buildExtractor(config: ExtractorConfig, context: ServiceContext): Promise<Worker[]> {
+  const { stack, log, health } = context;
+  const catalog = await beginService(context, config, [
+    'maxExports',
+    'maxChunks',
+    'maxAllAccountExports',
+    'chunkWindow',
+    'chunkBytes',
+    'exportTimeoutMs',
+    'chunkTimeoutMs',
+    'feedTimeoutMs',
+    'settleTimeoutMs',
+  ]);
+  const control = await openControlStore(context, config, 'extractor');
+  await checkSource(config.sourceUrl, catalog, await findSetAside(control), log);
 
-  const kafka = createKafka(config.kafka, `${config.topicPrefix}.extractor`, log);
+  const kafka = openKafka(context, config, 'extractor');
   const topics = topicsOf(config.topicPrefix, catalog);
   const admin = stack.adopt(kafka.admin(), (client) => client.disconnect());
   await admin.connect();
@@ -64,20 +67,19 @@ export async function buildExtractor(
   const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await doorbells.connect();
 
-  const registry = createRegistry(config.schemaRegistryUrl);
-  const announcer = createAnnouncer(doorbells, createMessageCodec(registry), log);
+  const { registry, codec } = openRegistry(config);
+  const announcer = createAnnouncer(doorbells, codec, log);
   const producers = stack.use(createRowProducers(kafka, log));
   const lockWatch = stack.use(
     createLockWatch({
-      databaseUrl: config.databaseUrl,
-      applicationName: 'tandem extractor lock watch',
+      databaseUrl: config.sourceUrl,
+      applicationName: applicationOf('extractor', 'lock watch'),
       log,
     }),
   );
-  const openSession = createSourceSessions(config.databaseUrl, { lockWatch });
+  const openSession = createSourceSessions(config.sourceUrl, { lockWatch });
   const notifiers = createNotifiers();
-  // Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own.
-  const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  const owner = leaseOwner();
 
   const resourceRows = createResourceRows(registry, `tandem.${catalog.name}`, topics.rows);
   const holder = createExportHolder(
@@ -143,10 +145,7 @@ export async function buildExtractor(
     notifiers,
   );
 
-  const { port } = stack.adopt(await openHealthServer(health, config.healthPort, config.host), (server) =>
-    server.close(),
-  );
-  log.info('service.listening', { port });
+  await openHealth(context, config);
   return [commands, holder, reader, history, warmer];
 }
 
@@ -156,14 +155,14 @@ export async function buildExtractor(
  * @throws SetupError with everything that keeps the catalog's other tables from being exported exactly
  */
 async function checkSource(
-  databaseUrl: Secret,
+  sourceUrl: Secret,
   catalog: Catalog,
   setAside: ReadonlySet<string>,
   log: Log,
 ): Promise<void> {
   const client = new Session({
-    connectionString: databaseUrl.reveal(),
-    application_name: 'tandem extractor check',
+    connectionString: sourceUrl.reveal(),
+    application_name: applicationOf('extractor', 'check'),
     options: SHORT_LOCK_WAITS,
     connectionTimeoutMillis: 10_000,
   });
@@ -175,7 +174,7 @@ async function checkSource(
       log.error('catalog.unfit', { resource: finding.resource, finding: showFinding(finding) });
     }
     if (!findings.every(isAside)) {
-      throw new SetupError('the catalog and the source do not go together', findings.map(showFinding));
+      throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
     }
     for (const limit of await readKeyLimits(client, catalog)) log.warn('catalog.key_limit', { limit });
   } finally {

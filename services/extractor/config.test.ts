@@ -9,8 +9,8 @@ const NEEDED = {
 };
 
 test('without a control database of its own, the source holds the control store', () => {
-  const { controlDatabaseUrl, maxExports, maxChunks } = readExtractorConfig(NEEDED);
-  expect(controlDatabaseUrl.reveal()).toBe(NEEDED.DATABASE_URL);
+  const { controlUrl, maxExports, maxChunks } = readExtractorConfig(NEEDED);
+  expect(controlUrl.reveal()).toBe(NEEDED.DATABASE_URL);
   expect({ maxExports, maxChunks }).toEqual({ maxExports: 4, maxChunks: 2 });
 });
 

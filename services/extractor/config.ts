@@ -1,19 +1,21 @@
-import { type ControlMigrations, readControlMigrations } from '../../shared/control/migrate.ts';
-import { type KafkaConfig, readKafkaConfig } from '../../shared/kafka/client.ts';
-import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
+import { type Env, envReader } from '../../shared/runtime/env.ts';
 import type { SettingName } from '../../shared/runtime/settings.ts';
+import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
 
-export interface ExtractorConfig {
-  readonly databaseUrl: Secret;
-  readonly controlDatabaseUrl: Secret;
-  readonly controlMigrations: ControlMigrations;
-  readonly kafka: KafkaConfig;
-  readonly schemaRegistryUrl: Secret;
-  readonly catalogPath: string;
-  readonly topicPrefix: string;
-  readonly publicationName: string;
-  readonly host: string;
-  readonly healthPort: number;
+const BASE = [
+  'sourceUrl',
+  'controlUrl',
+  'controlMigrations',
+  'kafka',
+  'schemaRegistryUrl',
+  'catalogPath',
+  'topicPrefix',
+  'publicationName',
+  'host',
+  'healthPort',
+] as const;
+
+export interface ExtractorConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly maxExports: number;
   readonly maxChunks: number;
   readonly maxAllAccountExports: number;
@@ -35,16 +37,7 @@ export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorC
   const timeout = (name: SettingName, fallback: number) =>
     read.integer(name, { default: fallback, min: 1_000, max: MAX_TIMEOUT_MS });
   return read.done({
-    databaseUrl: read.secret('DATABASE_URL'),
-    controlDatabaseUrl: read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
-    controlMigrations: readControlMigrations(read),
-    kafka: readKafkaConfig(read),
-    schemaRegistryUrl: read.url('SCHEMA_REGISTRY_URL'),
-    catalogPath: read.string('CATALOG'),
-    topicPrefix: read.string('TOPIC_PREFIX', 'tandem'),
-    publicationName: read.string('PUBLICATION_NAME', 'tandem'),
-    host: read.string('HOST', '127.0.0.1'),
-    healthPort: read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
+    ...readBaseConfig(read, BASE),
     // With 0 a process only reads, or only holds: roles can be split over machines.
     maxExports: read.integer('EXTRACTOR_MAX_EXPORTS', { default: 4, min: 0, max: 100 }),
     maxChunks: read.integer('EXTRACTOR_MAX_CHUNKS', { default: 2, min: 0, max: 32 }),

@@ -1,18 +1,18 @@
-import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { prepareControlStore } from '../../shared/control/migrate.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/staging.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
-import { createMessageCodec } from '../../shared/kafka/messages.ts';
-import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
-import { createControlPool } from '../../shared/postgres/pool.ts';
-import { openHealthServer } from '../../shared/runtime/health.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import {
+  beginService,
+  openControlStore,
+  openHealth,
+  openKafka,
+  openRegistry,
+} from '../../shared/service/open-parts.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { WriterConfig } from './config.ts';
 import { createAssembler } from './files/assembler.ts';
@@ -28,39 +28,33 @@ import { createRowCodecs } from './parts/row-codecs.ts';
 import { createChunkWatch } from './parts/watch-chunks.ts';
 import { createLostChunkWatch } from './parts/watch-lost-chunks.ts';
 
-/** Name of the writer in `pg_stat_activity`, in Kafka's client IDs, and of its group after the prefix. */
-const SERVICE = 'writer';
-
 /** The composition root: rows become parts, parts become files. */
 export async function buildWriter(config: WriterConfig, context: ServiceContext): Promise<Worker[]> {
   const { stack, log, health } = context;
-  log.info('service.configured', { ...config, kafka: { brokers: config.kafka.brokers } });
-  const catalog = await loadCatalog(config.catalogPath);
+  const catalog = await beginService(context, config, [
+    'maxOpenChunks',
+    'maxAssemblies',
+    'scratchDirectory',
+    'parquetMemoryMb',
+    'retentionDays',
+  ]);
   const resources = catalog.resources.map(({ name }) => name);
   const topics = topicsOf(config.topicPrefix, catalog);
-  const groupId = `${config.topicPrefix}.${SERVICE}`;
-  const storage = await openStorage(config.storageUrl.reveal());
+  const groupId = `${config.topicPrefix}.writer`;
+  const storage = await openStorage(config.storageUrl);
 
-  const pool = createControlPool(config.controlDatabaseUrl.reveal(), log, {
-    applicationName: `tandem-${SERVICE}`,
-  });
-  stack.defer(() => pool.end());
-  await prepareControlStore(pool, config.controlMigrations);
-
-  const kafka = createKafka(config.kafka, `${config.topicPrefix}-${SERVICE}`, log);
+  const pool = await openControlStore(context, config, 'writer');
+  const kafka = openKafka(context, config, 'writer');
   const admin = kafka.admin();
   stack.defer(() => admin.disconnect());
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
-  const registry = createRegistry(config.schemaRegistryUrl);
-  const subjectPrefix = config.topicPrefix === 'tandem' ? '' : `${config.topicPrefix}.`;
+  const { registry, codec } = openRegistry(config);
   const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await doorbells.connect();
-  const announcer = createAnnouncer(doorbells, createMessageCodec(registry, subjectPrefix), log);
+  const announcer = createAnnouncer(doorbells, codec, log);
 
-  const healthServer = await openHealthServer(health, config.healthPort, config.host);
-  stack.defer(() => healthServer.close());
-  log.info('service.listening', { host: config.host, port: healthServer.port });
+  await openHealth(context, config);
 
   const assemblyNotifier = createNotifier();
   const sweepNotifier = createNotifier();

@@ -19,9 +19,9 @@ export function toSigningKeys(secrets: readonly Secret[]): KeyObject[] {
   const texts = secrets.map((secret) => secret.reveal());
   if (texts.length <= MAX_SECRETS && texts.every(isLongEnough)) return texts.map(secretToKey);
   const advice = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
-  throw new SetupError(
+  throw new SetupError('the settings are not usable', [
     `BULK_HANDLER_SECRETS takes one secret, or two during a rotation, each whsec_ and at least ${LEAST_BYTES} bytes in base64; ${advice}`,
-  );
+  ]);
 }
 
 function isLongEnough(secret: string): boolean {

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { reveal, type Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
 import { ConnectionPool } from './connection-pool.ts';
 
@@ -16,9 +17,9 @@ export interface PoolOptions {
  * A pool on the control store. Its sessions find Tandem's tables without naming the schema.
  * A connection that breaks while idle is logged and replaced; it never ends the process.
  */
-export function createControlPool(connectionString: string, log: Log, options: PoolOptions): pg.Pool {
+export function createControlPool(url: Secret | string, log: Log, options: PoolOptions): pg.Pool {
   const pool = new ConnectionPool({
-    connectionString,
+    connectionString: reveal(url),
     max: options.max ?? 10,
     application_name: options.applicationName,
     options:

@@ -19,6 +19,11 @@ export class Secret {
   }
 }
 
+/** For a client that takes the text itself; tests and tools have it in plain. */
+export function reveal(value: Secret | string): string {
+  return typeof value === 'string' ? value : value.reveal();
+}
+
 /** A URL that may hold a login. A log line has it without. */
 export class SecretUrl extends Secret {
   override toJSON(): unknown {
@@ -46,6 +51,8 @@ export interface EnvReader {
   list(name: SettingName, fallback?: readonly string[]): readonly string[];
   oneOf<const T extends string>(name: SettingName, allowed: readonly T[], fallback: T): T;
   url(name: SettingName): SecretUrl;
+  /** Adds what is wrong with a setting that was read, beyond what this reader sees; it starts with the setting's name. */
+  refuse(problem: string): void;
   /** Returns the settings. @throws SetupError naming every variable that is missing or wrong */
   done<T>(settings: T): Readonly<T>;
 }
@@ -106,6 +113,9 @@ export function envReader(env: Env): EnvReader {
       // Not shown: what is no URL for a missing bracket may hold a password all the same.
       if (value !== '' && !URL.canParse(value)) problems.push(`${name} is not a URL`);
       return new SecretUrl(value);
+    },
+    refuse(problem) {
+      problems.push(problem);
     },
     done(settings) {
       if (problems.length > 0) throw new SetupError('the settings are not usable', problems);

@@ -43,7 +43,7 @@ export function maskUrl(text: string): string {
   return `${url.href.split(/[?#]/, 1)[0]}`;
 }
 
-const SECRET_NAME = /(?:_KEY|_KEY_PREVIOUS|_TOKEN|PASSWORD|SECRET)$/;
+const SECRET_NAME = /(?:_KEY|_KEY_PREVIOUS|_TOKEN|PASSWORD|SECRETS?)$/;
 
 /** Hides every value of the environment that is a secret by its variable's name, and every URL's password. */
 export function hideSecretsOf(env: Readonly<Record<string, string | undefined>>): void {

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { reveal, type Secret } from './env.ts';
 
 /** Encrypts what is kept at rest. A text sealed for one purpose can't be opened for another. */
 export interface SecretBox {
@@ -20,12 +21,12 @@ const TAG_BYTES = 16;
  * key is far beyond the number of secrets a control store can hold. What `previousKeys` sealed is opened too.
  */
 export function createSecretBox(
-  secretKey: string,
+  secretKey: Secret | string,
   purpose: string,
-  previousKeys: readonly string[] = [],
+  previousKeys: readonly (Secret | string)[] = [],
 ): SecretBox {
-  const derive = (from: string) =>
-    Buffer.from(hkdfSync('sha256', from, '', `tandem/secret-box/${purpose}`, 32));
+  const derive = (from: Secret | string) =>
+    Buffer.from(hkdfSync('sha256', reveal(from), '', `tandem/secret-box/${purpose}`, 32));
   const key = derive(secretKey);
   const allKeys = [key, ...previousKeys.map(derive)];
   return {

@@ -13,21 +13,20 @@ const MAX_PREVIOUS = 4;
 
 /** Reads `SECRET_KEY`, and `SECRET_KEY_PREVIOUS`, a list, while one key takes over from another. */
 export function readSecretKeys(read: EnvReader): SecretKeys {
-  return {
-    current: read.secret('SECRET_KEY'),
-    previous: read.list('SECRET_KEY_PREVIOUS', []).map((key) => new Secret(key)),
-  };
-}
-
-/** What is wrong with them, for an operator; empty when nothing is. */
-export function findKeyProblems({ current, previous }: SecretKeys): string[] {
-  const problems: string[] = [];
+  const current = read.secret('SECRET_KEY');
+  const previous = read.list('SECRET_KEY_PREVIOUS', []).map((key) => new Secret(key));
   const advice = `must have at least ${LEAST_CHARACTERS} characters; make one with: openssl rand -hex 32`;
-  if (current.reveal().length < LEAST_CHARACTERS) problems.push(`SECRET_KEY ${advice}`);
-  if (previous.some((key) => key.reveal().length < LEAST_CHARACTERS)) {
-    problems.push(`SECRET_KEY_PREVIOUS: each key in it ${advice}`);
+  if (isTooShort(current, LEAST_CHARACTERS)) read.refuse(`SECRET_KEY ${advice}`);
+  if (previous.some((key) => isTooShort(key, LEAST_CHARACTERS))) {
+    read.refuse(`SECRET_KEY_PREVIOUS: each key in it ${advice}`);
   }
   if (previous.length > MAX_PREVIOUS)
-    problems.push(`SECRET_KEY_PREVIOUS may list at most ${MAX_PREVIOUS} keys`);
-  return problems;
+    read.refuse(`SECRET_KEY_PREVIOUS may list at most ${MAX_PREVIOUS} keys`);
+  return { current, previous };
+}
+
+/** Of one that is set; an empty one is reported as missing. */
+export function isTooShort(key: Secret, leastCharacters: number): boolean {
+  const { length } = key.reveal();
+  return length > 0 && length < leastCharacters;
 }

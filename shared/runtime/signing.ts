@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { reveal, type Secret } from './env.ts';
 
 /** Signs texts that go out and come back: cursors and presigned URLs. */
 export interface Signer {
@@ -13,11 +14,12 @@ export interface Signer {
  * `previousKeys` signed is good too.
  */
 export function createSigner(
-  secretKey: string,
+  secretKey: Secret | string,
   purpose: string,
-  previousKeys: readonly string[] = [],
+  previousKeys: readonly (Secret | string)[] = [],
 ): Signer {
-  const derive = (from: string) => Buffer.from(hkdfSync('sha256', from, '', `tandem/signing/${purpose}`, 32));
+  const derive = (from: Secret | string) =>
+    Buffer.from(hkdfSync('sha256', reveal(from), '', `tandem/signing/${purpose}`, 32));
   const key = derive(secretKey);
   const allKeys = [key, ...previousKeys.map(derive)];
   const signWith = (each: Buffer, text: string) =>

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reveal, type Secret } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { createFileStorage, DIRECTORY_MODE } from './file-storage.ts';
 import type { Storage } from './storage.ts';
@@ -12,7 +13,8 @@ import type { Storage } from './storage.ts';
  *
  * @throws SetupError when the URL is of another kind, or nothing can be written there
  */
-export async function openStorage(url: string): Promise<Storage> {
+export async function openStorage(storageUrl: Secret | string): Promise<Storage> {
+  const url = reveal(storageUrl);
   const parsed = URL.parse(url);
   if (parsed?.protocol === 's3:') {
     // Loaded when it is asked for: the client is large, and whoever keeps files in a directory shall not pay for it.

@@ -119,7 +119,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     storage,
     log: silentLog,
     version: 'test',
-    adminKey: ADMIN_KEY,
+    adminKey: new Secret(ADMIN_KEY),
     doorPool,
     keys: createKeyStore(doorPool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,

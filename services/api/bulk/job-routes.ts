@@ -7,7 +7,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller } from '../http/caller.ts';
+import { actorOf, type Caller, sharerOf } from '../http/caller.ts';
 import { answerPage, PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
 import { answerJson, type TextAnswer } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -153,7 +153,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
           if (!isEnded(job.status)) throw notEnded(job);
           // Before the file is open, because a failure after that would leave it so.
           await record(caller, job, 'bulk.downloaded');
-          return openResultsFile(job, fileRequest, caller.kind === 'operator' ? undefined : caller.accountId);
+          return openResultsFile(job, fileRequest, sharerOf(caller));
         }),
     }),
     defineRoute({

@@ -23,6 +23,8 @@ export async function accountOf(
     throw invalid([{ pointer, detail: 'only the operator may give an account' }]);
   }
   if (rule === 'none') return null;
+  if (caller.kind === 'anonymous')
+    throw new AppError('unauthorized', 'This request is for one account, by its key.');
   if (accountId === undefined) {
     if (rule === 'any') return null;
     throw invalid([{ pointer, detail: 'the operator must give an account' }]);

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Secret } from '../../../shared/runtime/env.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 
 /** What a key may be used for. A key made without naming any has all of them. */
@@ -17,8 +18,12 @@ export type Scope = (typeof SCOPES)[number];
 /** Who may call a route: everyone, the operator, or whoever has a key of this scope (the operator has them all). */
 export type Access = 'public' | 'operator' | Scope;
 
-/** `keyPrint`: what tells this key from every other without giving it away. */
+/**
+ * Who sends a request. Nobody asks who calls a public route, a probe or a presigned link: it has no right to anything else.
+ * `keyPrint`: what tells this key from every other without giving it away.
+ */
 export type Caller =
+  | typeof ANONYMOUS
   | { readonly kind: 'operator'; readonly keyPrint: string }
   | {
       readonly kind: 'account';
@@ -28,9 +33,16 @@ export type Caller =
       readonly scopes: readonly string[];
     };
 
+export const ANONYMOUS = { kind: 'anonymous', keyPrint: '' } as const;
+
 /** Who did it, for the audit log. */
 export function actorOf(caller: Caller): string {
-  return caller.kind === 'operator' ? 'operator' : caller.keyId;
+  return caller.kind === 'account' ? caller.keyId : caller.kind;
+}
+
+/** Whose share of this process the request takes; undefined: nobody's, as of the operator and of public routes. */
+export function sharerOf(caller: Caller): string | undefined {
+  return caller.kind === 'account' ? caller.accountId : undefined;
 }
 
 export interface FoundKey {
@@ -57,7 +69,7 @@ export function hashKey(key: string): Buffer {
 /** @throws AppError `unauthorized` when there is no key, or none that is in use */
 export async function authenticate(
   authorization: string | undefined,
-  adminKey: string,
+  adminKey: Secret,
   keys: KeyStore,
 ): Promise<Caller> {
   const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
@@ -66,7 +78,7 @@ export async function authenticate(
   }
   const keyHash = hashKey(key);
   // Hashes are of equal length, and comparing them in constant time tells nothing about the operator's key.
-  if (timingSafeEqual(keyHash, hashKey(adminKey))) {
+  if (timingSafeEqual(keyHash, hashKey(adminKey.reveal()))) {
     return { kind: 'operator', keyPrint: keyHash.toString('base64') };
   }
   const found = key.startsWith('tk_') ? await keys.findKey(keyHash) : undefined;
@@ -80,9 +92,12 @@ export async function authenticate(
   };
 }
 
-/** @throws AppError `forbidden` */
-export function authorize(caller: Caller, access: Exclude<Access, 'public'>): void {
-  if (caller.kind === 'operator') return;
+/** @throws AppError `forbidden`, or `unauthorized` to one who has shown no key */
+export function authorize(caller: Caller, access: Access): void {
+  if (caller.kind === 'operator' || access === 'public') return;
+  if (caller.kind === 'anonymous') {
+    throw new AppError('unauthorized', 'Send a key, with Authorization: Bearer <key>.');
+  }
   if (access === 'operator') throw new AppError('forbidden', 'Only the operator may send this request.');
   if (!caller.scopes.includes(access)) {
     throw new AppError('forbidden', `This key lacks the scope ${access}.`, { extra: { scope: access } });

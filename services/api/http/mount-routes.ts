@@ -2,10 +2,19 @@ import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import type { Secret } from '../../../shared/runtime/env.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { FairShare } from './account-limiter.ts';
 import { accountOf } from './account-of.ts';
-import { authenticate, authorize, type Caller, type KeyStore } from './caller.ts';
+import {
+  ANONYMOUS,
+  actorOf,
+  authenticate,
+  authorize,
+  type Caller,
+  type KeyStore,
+  sharerOf,
+} from './caller.ts';
 import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
@@ -18,7 +27,7 @@ import { validate } from './validate.ts';
 
 export interface MountDeps {
   readonly pool: Pool;
-  readonly adminKey: string;
+  readonly adminKey: Secret;
   readonly keys: KeyStore;
   /** Seals the answers kept for idempotency keys. */
   readonly answerBox: SecretBox;
@@ -69,7 +78,7 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
     const { query, body } = schemasOf(route);
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
-      const sharer = caller.kind === 'operator' ? undefined : caller.accountId;
+      const sharer = sharerOf(caller);
       const leave = await share.enter(sharer);
       try {
         const hasLength = header(ctx, 'transfer-encoding') === undefined;
@@ -162,11 +171,11 @@ function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
   return length > maxBytes ? 0 : length;
 }
 
-/** A route open to everyone is served as to the operator of nothing: its account rule is `none`. */
+/** A route open to everyone looks at no key, so that a wrong one keeps no probe from its answer. */
 async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
-  if (route.access === 'public') return { kind: 'operator', keyPrint: '' };
+  if (route.access === 'public') return ANONYMOUS;
   const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);
-  ctx.state.caller = caller.kind === 'operator' ? 'operator' : caller.keyId;
+  ctx.state.caller = actorOf(caller);
   authorize(caller, route.access);
   return caller;
 }

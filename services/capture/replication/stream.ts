@@ -3,6 +3,7 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import type { Secret } from '../../../shared/runtime/env.ts';
 import { createAcker } from './acker.ts';
 import { type PgOutputMessage, readPgOutput } from './pgoutput.ts';
 import { askForTexts } from './text-decoding.ts';
@@ -14,7 +15,7 @@ export type WalEntry =
   | { readonly kind: 'keepalive'; readonly walEnd: Lsn };
 
 export interface WalStreamConfig {
-  readonly databaseUrl: string;
+  readonly sourceUrl: Secret;
   readonly slotName: string;
   readonly publicationName: string;
   /** The socket is not read while more than this waits to be taken. */
@@ -64,7 +65,7 @@ const ENTRY_OVERHEAD_BYTES = 256;
  */
 export async function openWalStream(config: WalStreamConfig, onActivity: () => void): Promise<WalStream> {
   const clientConfig: ReplicationClientConfig = {
-    connectionString: config.databaseUrl,
+    connectionString: config.sourceUrl.reveal(),
     replication: 'database',
     application_name: 'tandem capture',
     options: TEXT_SESSION_OPTIONS,

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { Session } from '../../../shared/postgres/session.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import type { Secret } from '../../../shared/runtime/env.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -27,12 +28,7 @@ export interface WakeUps extends Worker {
  * Listens on a connection of its own for what other processes committed. Notifications carry no truth, only the hint
  * to look; what was missed while the connection was down is made up by looking at everything once it is back.
  */
-export function createWakeUps(
-  connectionString: string,
-  self: string,
-  targets: WakeUpTargets,
-  log: Log,
-): WakeUps {
+export function createWakeUps(controlUrl: Secret, self: string, targets: WakeUpTargets, log: Log): WakeUps {
   let isUp = false;
 
   const onNotification = ({ channel, payload = '' }: pg.Notification) => {
@@ -48,7 +44,7 @@ export function createWakeUps(
 
   const listen = async (signal: AbortSignal): Promise<void> => {
     const client = new Session({
-      connectionString,
+      connectionString: controlUrl.reveal(),
       application_name: 'tandem dispatcher wake-ups',
       keepAlive: true,
     });

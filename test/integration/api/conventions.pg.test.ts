@@ -2,6 +2,7 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
+import { Secret } from '../../../shared/runtime/env.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 
 let api: TestApi;
@@ -330,7 +331,7 @@ test('a replay shows a new API key to the operator’s key that got it, and to n
   await using changed = await openTestApi({
     pool: api.pool,
     doorPool: api.doorPool,
-    adminKey: 'another-operator-key',
+    adminKey: new Secret('another-operator-key'),
   });
   const withheld = await make(changed, 'another-operator-key');
   expect(withheld.headers.get('idempotency-replayed')).toBe('true');

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { SETTINGS } from '../../../shared/runtime/settings.ts';
 import { createDatabase, testStack } from '../../support/stack.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'tandem-secrets-'));
@@ -18,7 +19,9 @@ const SECRETS = {
   SECRET_KEY: 'secret-key-7f6-and-long-enough-to-be-taken',
   SECRET_KEY_PREVIOUS: 'previous-key-7f7-and-long-enough-to-be-taken',
   AWS_SECRET_ACCESS_KEY: 'storage-key-7f8',
+  AWS_SESSION_TOKEN: 'session-token-7fa',
   STORAGE_URL: 'storage-pw-7f9',
+  BULK_HANDLER_SECRETS: `whsec_${Buffer.from('handler-secret-7fb-and-long-enough').toString('base64')}`,
 } as const;
 
 /** Nobody listens there. */
@@ -38,6 +41,8 @@ const ENV: Record<string, string> = {
   SECRET_KEY_PREVIOUS: SECRETS.SECRET_KEY_PREVIOUS,
   AWS_ACCESS_KEY_ID: 'AKIA',
   AWS_SECRET_ACCESS_KEY: SECRETS.AWS_SECRET_ACCESS_KEY,
+  AWS_SESSION_TOKEN: SECRETS.AWS_SESSION_TOKEN,
+  BULK_HANDLER_SECRETS: SECRETS.BULK_HANDLER_SECRETS,
   CATALOG: 'schemas/catalogs/documint.yaml',
   TOPIC_PREFIX: 'secrets',
   LOG_LEVEL: 'debug',
@@ -76,10 +81,18 @@ function expectNoSecret(output: string): void {
 const mainOf = (service: string) => `services/${service}/main.ts`;
 const SERVICES = ['api', 'extractor', 'writer', 'capture', 'dispatcher', 'bulk'];
 
+test('every setting that may hold a secret is among those of this test', () => {
+  const mayHoldOne = Object.keys(SETTINGS).filter((name) => /_KEY|SECRET|PASSWORD|TOKEN|_URL$/.test(name));
+  // A key's name, and where clients reach the API.
+  const open = ['AWS_ACCESS_KEY_ID', 'PUBLIC_URL'];
+  expect(mayHoldOne.filter((name) => !(name in SECRETS) && !open.includes(name))).toEqual([]);
+});
+
 test('no service says a secret of its settings, also where it can reach nothing', async () => {
   const outputs = await Promise.all(SERVICES.map((service) => outputOf([mainOf(service)], ENV)));
   for (const output of outputs) {
-    expect(output).toContain('configured');
+    const [first = ''] = output.split('\n');
+    expect(JSON.parse(first)).toMatchObject({ event: 'service.configured', catalogPath: ENV.CATALOG });
     expectNoSecret(output);
   }
 });

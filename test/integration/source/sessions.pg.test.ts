@@ -136,7 +136,7 @@ test('the WAL stream of such a role goes on too', async () => {
   expect(await shown('idle_session_timeout')).toBe('0');
   await replication.end();
   const stream = await openWalStream(
-    { databaseUrl: url, slotName: slot, publicationName: 'feed', maxQueuedBytes: 1_000_000 },
+    { sourceUrl: new Secret(url), slotName: slot, publicationName: 'feed', maxQueuedBytes: 1_000_000 },
     () => undefined,
   );
   await stream.close();

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Kafka } from 'kafkajs';
+import type pg from 'pg';
+import { loadCatalog } from '../catalog/load-catalog.ts';
+import { prepareControlStore } from '../control/migrate.ts';
+import type { Catalog } from '../domain/catalog.ts';
+import { createKafka } from '../kafka/client.ts';
+import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
+import { createRegistry, type Registry } from '../kafka/registry.ts';
+import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
+import { openHealthServer } from '../runtime/health.ts';
+import type { ServiceContext } from '../runtime/run-service.ts';
+import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
+
+// Each part that services share is opened here, under the service's name.
+
+export type ServiceName = 'api' | 'bulk' | 'capture' | 'dispatcher' | 'extractor' | 'writer';
+
+/**
+ * The beginning of every service: says in the log what it runs with, and reads the catalog.
+ *
+ * @param ownNames settings of the service alone that the log shows
+ * @throws SetupError when the catalog can't be read or is wrong
+ */
+export function beginService<Config extends BaseConfig<'catalogPath'>>(
+  { log }: ServiceContext,
+  config: Config,
+  ownNames: readonly Exclude<keyof Config & string, BaseName>[],
+): Promise<Catalog> {
+  log.info('service.configured', describeConfig(config, ownNames));
+  return loadCatalog(config.catalogPath);
+}
+
+/** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */
+export function openControlPool(
+  { stack, log }: ServiceContext,
+  { controlUrl }: BaseConfig<'controlUrl'>,
+  service: ServiceName,
+  { purpose, ...options }: Omit<PoolOptions, 'applicationName'> & { readonly purpose?: string } = {},
+): pg.Pool {
+  const applicationName = purpose === undefined ? applicationOf(service) : applicationOf(service, purpose);
+  return stack.adopt(createControlPool(controlUrl, log, { ...options, applicationName }), (pool) =>
+    pool.end(),
+  );
+}
+
+/** The pool that a service works with, on a control store that is up to date. @throws SetupError as `prepareControlStore` does */
+export async function openControlStore(
+  context: ServiceContext,
+  config: BaseConfig<'controlUrl' | 'controlMigrations'>,
+  service: ServiceName,
+  options: Omit<PoolOptions, 'applicationName'> = {},
+): Promise<pg.Pool> {
+  const pool = openControlPool(context, config, service, options);
+  await prepareControlStore(pool, config.controlMigrations);
+  return pool;
+}
+
+/** What a session of the service is called in `pg_stat_activity`. */
+export function applicationOf(service: ServiceName, purpose?: string): string {
+  return purpose === undefined ? `tandem ${service}` : `tandem ${service} ${purpose}`;
+}
+
+/** A client that brokers and their logs know as `tandem-<service>`. */
+export function openKafka(
+  { log }: ServiceContext,
+  { kafka }: BaseConfig<'kafka'>,
+  service: ServiceName,
+): Kafka {
+  return createKafka(kafka, `tandem-${service}`, log);
+}
+
+export interface OpenRegistry {
+  readonly registry: Registry;
+  /** Of the messages between services. */
+  readonly codec: MessageCodec;
+  /** First part of every subject: none with the usual topic prefix, so that two installations may share a registry. */
+  readonly subjectPrefix: string;
+}
+
+export function openRegistry({
+  schemaRegistryUrl,
+  topicPrefix,
+}: BaseConfig<'schemaRegistryUrl' | 'topicPrefix'>): OpenRegistry {
+  const registry = createRegistry(schemaRegistryUrl);
+  const subjectPrefix = topicPrefix === 'tandem' ? '' : `${topicPrefix}.`;
+  return { registry, codec: createMessageCodec(registry, subjectPrefix), subjectPrefix };
+}
+
+/** Serves probes and metrics until the service ends. */
+export async function openHealth(
+  { stack, log, health }: ServiceContext,
+  { host, healthPort }: BaseConfig<'host' | 'healthPort'>,
+): Promise<void> {
+  const { port } = stack.adopt(await openHealthServer(health, healthPort, host), (server) => server.close());
+  log.info('service.listening', { host, port });
+}
+
+/** Names this process in leases. Never the same twice, so that a restarted process does not take its predecessor's for its own. */
+export function leaseOwner(): string {
+  return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+}
