@@ -32,7 +32,7 @@ import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
 import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
-import { createExportKeeper } from './exports/retention-sweeper.ts';
+import { createRetentionSweeper } from './exports/retention-sweeper.ts';
 import { openHttpListener } from './http/http-listener.ts';
 import { createKeyStore } from './http/key-lookup.ts';
 import { createPublicUrls } from './http/public-urls.ts';
@@ -59,7 +59,7 @@ const MAX_RUNNING_REQUESTS = 8;
 /** More than synchronous operations hold at once, for counts, checks and results. */
 const MAX_BULK_CONNECTIONS = 8;
 
-/** An answer comes before the connections in between give up, and before the control store ends an idle transaction (30 s). */
+/** A response comes before the connections in between give up, and before the control store ends an idle transaction (30 s). */
 const SYNC_APPLY_MS = 20_000;
 
 /** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
@@ -159,7 +159,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     doorPool,
     keys: createKeyStore(doorPool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
-    answerBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
+    responseBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
     secretBox,
     cursorSigner: createSigner(secretKey, 'cursors', previousKeys),
     presigner,
@@ -178,7 +178,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     eventRetentionDays: config.eventRetentionDays,
     maxBodyBytes: config.maxBodyBytes,
     requestLimits: REQUEST_LIMITS,
-    fairShare: {
+    accountLimits: {
       requestsPerSecond: config.requestsPerSecond,
       maxOpen: config.maxOpenRequests,
       maxRunning: MAX_RUNNING_REQUESTS,
@@ -191,7 +191,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     syncHandlerMs: config.syncHandlerMs,
     handlerKeys: toSigningKeys(config.handlerSecrets),
     syncApplyMs: SYNC_APPLY_MS,
-    syncPlaces: SYNC_PLACES,
+    syncApplyLimits: SYNC_PLACES,
     now: Date.now,
   });
 
@@ -207,7 +207,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     createSecretResealer({ pool, box: secretBox, hasEarlierKeys: previousKeys.length > 0, log }),
     slotWatch,
     createFeedStallWatch({ pool, slotWatch, stallAfterSeconds: config.feedStallSeconds, log }),
-    createExportKeeper({ pool, storage, now: Date.now, log }),
+    createRetentionSweeper({ pool, storage, now: Date.now, log }),
     createAccountRespeller({ pool, source, catalog, log }),
   ];
 }

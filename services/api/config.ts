@@ -79,7 +79,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
     maxDownloads: read.integer('API_MAX_DOWNLOADS', { default: 16, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
-    // The control store ends a transaction that is idle for 30 s, and the request's own is until the answer.
+    // The control store ends a transaction that is idle for 30 s, and the request's own is until the response.
     syncHandlerMs: read.integer('BULK_SYNC_HANDLER_MS', { default: 20_000, min: 100, max: 25_000 }),
   });
 }

@@ -13,8 +13,8 @@ import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
 import { type EventDeps, eventRoutes } from './events/routes.ts';
 import { type ExportFileDeps, exportFileRoutes } from './exports/file-routes.ts';
 import { type ExportDeps, exportRoutes } from './exports/routes.ts';
-import { createFairShare, type FairShareLimits } from './http/account-limiter.ts';
-import { errorDoor } from './http/error-handler.ts';
+import { type AccountRequestLimits, createAccountLimiter } from './http/account-limiter.ts';
+import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
@@ -34,11 +34,11 @@ type RouteDeps = MountDeps &
   SourceDeps &
   HealthDeps & { readonly log: Log; readonly version: string };
 
-export type AppDeps = Omit<RouteDeps, 'share'> & { readonly fairShare: FairShareLimits };
+export type AppDeps = Omit<RouteDeps, 'limiter'> & { readonly accountLimits: AccountRequestLimits };
 
 /** The whole API over what it needs; listening is the caller's. */
-export function createApp({ fairShare, ...others }: AppDeps): Koa {
-  const deps: RouteDeps = { ...others, share: createFairShare(fairShare) };
+export function createApp({ accountLimits, ...others }: AppDeps): Koa {
+  const deps: RouteDeps = { ...others, limiter: createAccountLimiter(accountLimits) };
   const routes: Route[] = [
     ...exportRoutes(deps),
     ...exportFileRoutes(deps),
@@ -57,13 +57,13 @@ export function createApp({ fairShare, ...others }: AppDeps): Koa {
   ];
   const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps)], deps);
   const app = new Koa();
-  // What reaches Koa itself went wrong after the answer had begun.
+  // What reaches Koa itself went wrong after the response had begun.
   app.on('error', (error: Error) => {
     if (isClientGone(error)) deps.log.debug('response.broken_off', { error });
     else deps.log.warn('response.broken_off', { error });
   });
   app.use(
-    errorDoor(
+    errorHandler(
       deps.log,
       allowedMethods,
       () => isStoreUp(deps.doorPool),

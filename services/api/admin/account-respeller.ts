@@ -59,7 +59,7 @@ export async function respellAccounts({ pool, source, catalog, log }: RespellerD
   for (const { id, source_id: account } of await listRespelled(pool)) {
     const content = formatAccountReset({ account, resources: catalog.resources.map(({ name }) => name) });
     await source.query('select pg_logical_emit_message(true, $1, $2)', [ACCOUNT_RESET_PREFIX, content]);
-    await noteTold(pool, id);
+    await recordResetSent(pool, id);
   }
 }
 
@@ -137,6 +137,6 @@ export async function listRespelled(db: Queryable): Promise<SpelledAccount[]> {
   return rows;
 }
 
-export async function noteTold(db: Queryable, id: string): Promise<void> {
+export async function recordResetSent(db: Queryable, id: string): Promise<void> {
   await db.query('update accounts set respelled_from = null where id = $1', [id]);
 }

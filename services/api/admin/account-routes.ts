@@ -6,8 +6,8 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { hashKey, newKey, SCOPES } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY } from '../http/paging.ts';
-import { answerJson, answerNothing } from '../http/response.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
+import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import {
@@ -58,7 +58,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           }),
         limits: accountLimitsSchema.optional(),
       }),
-      answers: { 201: { description: 'The account.', schema: accountSchema } },
+      responses: { 201: { description: 'The account.', schema: accountSchema } },
       handle: ({ body, once }) =>
         once(async (db) => {
           const sourceId = await source.accountText(body.source_id);
@@ -78,7 +78,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
             action: 'account.created',
             subjectId: row.id,
           });
-          return answerJson(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
+          return jsonResponse(201, presentAccount(row), { location: `/admin/accounts/${row.id}` });
         }),
     }),
     defineRoute({
@@ -87,9 +87,9 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       path: '/admin/accounts',
       summary: 'List accounts',
       query: z.strictObject(PAGE_QUERY),
-      answers: { 200: { description: 'Accounts, newest first.', schema: listOf(accountSchema) } },
+      responses: { 200: { description: 'Accounts, newest first.', schema: listOf(accountSchema) } },
       handle: ({ query }) =>
-        answerPage(
+        pageResponse(
           cursorSigner,
           'accounts',
           query,
@@ -102,11 +102,11 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       method: 'GET',
       path: '/admin/accounts/{id}',
       summary: 'Show an account',
-      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      responses: { 200: { description: 'The account.', schema: accountSchema } },
       handle: async ({ param }) => {
         const row = await findAccount(pool, param('id'));
         if (row === undefined) throw noAccount(param('id'));
-        return answerJson(200, presentAccount(row));
+        return jsonResponse(200, presentAccount(row));
       },
     }),
     defineRoute({
@@ -115,7 +115,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       path: '/admin/accounts/{id}',
       summary: "Change an account's name and limits",
       body: z.strictObject({ name: name.optional(), limits: accountLimitsSchema.optional() }),
-      answers: { 200: { description: 'The account.', schema: accountSchema } },
+      responses: { 200: { description: 'The account.', schema: accountSchema } },
       handle: async ({ param, body }) => {
         const row = await inTransaction(pool, async (db) => {
           const changed = await updateAccount(db, param('id'), { name: body.name, ...toLimits(body.limits) });
@@ -131,7 +131,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           });
           return changed;
         });
-        return answerJson(200, presentAccount(row));
+        return jsonResponse(200, presentAccount(row));
       },
     }),
     defineRoute({
@@ -144,7 +144,9 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
         name: name.optional(),
         scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
       }),
-      answers: { 201: { description: 'The key. It is shown only in this response.', schema: newKeySchema } },
+      responses: {
+        201: { description: 'The key. It is shown only in this response.', schema: newKeySchema },
+      },
       handle: ({ param, body, once }) =>
         once(async (db) => {
           const accountId = param('id');
@@ -172,7 +174,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
             subjectId: row.id,
             details,
           });
-          return answerJson(201, { ...presentKey(row), key });
+          return jsonResponse(201, { ...presentKey(row), key });
         }),
     }),
     defineRoute({
@@ -180,11 +182,11 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       method: 'GET',
       path: '/admin/accounts/{id}/keys',
       summary: "List an account's keys without their secrets",
-      answers: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
+      responses: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
       handle: async ({ param }) => {
         if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
         const rows = await listKeys(pool, param('id'));
-        return answerJson(200, { data: rows.map(presentKey), has_more: false, next_cursor: null });
+        return jsonResponse(200, { data: rows.map(presentKey), has_more: false, next_cursor: null });
       },
     }),
     defineRoute({
@@ -192,14 +194,14 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       method: 'DELETE',
       path: '/admin/accounts/{id}/keys/{key_id}',
       summary: 'Revoke a key',
-      answers: { 204: { description: 'Revoked. The next request with the key is refused.' } },
+      responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
       handle: async ({ param }) => {
         const [accountId, subjectId] = [param('id'), param('key_id')];
         if (!(await revokeKey(pool, accountId, subjectId))) {
           throw new AppError('not_found', `There is no key ${subjectId} of account ${accountId}.`);
         }
         await recordAudit(pool, { accountId, actor: 'operator', action: 'key.revoked', subjectId });
-        return answerNothing();
+        return noContent();
       },
     }),
   ];

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
-import { answerPage, PAGE_QUERY } from '../http/paging.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, timestamp } from '../http/schema.ts';
 
@@ -29,10 +29,10 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
           .optional()
           .meta({ description: 'ID of an export, a bulk job, a webhook endpoint or a key.' }),
       }),
-      answers: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
+      responses: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
       handle: ({ query, accountId }) => {
         const filter = { accountId, action: query.action, subjectId: query.subject_id };
-        return answerPage(
+        return pageResponse(
           cursorSigner,
           `audit:${accountId ?? '*'}:${query.action ?? ''}:${query.subject_id ?? ''}`,
           query,

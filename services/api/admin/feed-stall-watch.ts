@@ -4,7 +4,7 @@ import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { findFeedAge, noteMoving, noteStall } from './feed-status.ts';
+import { findFeedAge, recordMoving, recordStall } from './feed-status.ts';
 
 /** As customers read it in `feed.stalled`. */
 export type StallReason = 'slot_missing' | 'slot_lost' | 'not_moving';
@@ -14,10 +14,10 @@ export interface StallVerdict {
   readonly detail: string;
 }
 
-const LOOK_INTERVAL_MS = 5_000;
+const CHECK_INTERVAL_MS = 5_000;
 
 /** Once it is told, a moved position alone does not end it while the slot is gone. A feed that moves does so within ten seconds. */
-export function judgeStall(
+export function classifyStall(
   sight: ReturnType<SlotWatch['latest']>,
   feedAgeSeconds: number | undefined,
   stallAfterSeconds: number,
@@ -47,7 +47,7 @@ export interface StallWatchDeps {
   readonly pool: Pool;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
   readonly stallAfterSeconds: number;
-  readonly lookIntervalMs?: number;
+  readonly checkIntervalMs?: number;
   readonly log: Log;
 }
 
@@ -59,15 +59,15 @@ export function createFeedStallWatch({
   pool,
   slotWatch,
   stallAfterSeconds,
-  lookIntervalMs = LOOK_INTERVAL_MS,
+  checkIntervalMs = CHECK_INTERVAL_MS,
   log,
 }: StallWatchDeps): Worker {
-  const look = async () => {
-    const verdict = judgeStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
+  const check = async () => {
+    const verdict = classifyStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
     if (verdict === undefined) {
-      if (await noteMoving(pool, stallAfterSeconds)) log.info('feed.resumed', {});
+      if (await recordMoving(pool, stallAfterSeconds)) log.info('feed.resumed', {});
     } else if (
-      await noteStall(
+      await recordStall(
         pool,
         verdict.reason,
         verdict.detail,
@@ -81,8 +81,8 @@ export function createFeedStallWatch({
     name: 'feed-stall-watch',
     async run(signal) {
       while (!signal.aborted) {
-        await look().catch((error: unknown) => log.debug('feed.not_seen', { error }));
-        await sleep(lookIntervalMs, signal);
+        await check().catch((error: unknown) => log.debug('feed.not_seen', { error }));
+        await sleep(checkIntervalMs, signal);
       }
     },
   };

@@ -22,14 +22,14 @@ export interface FeedStall {
   readonly since: Date;
 }
 
-export interface FeedStanding {
+export interface FeedStatus {
   readonly setAside: readonly SetAsideRow[];
   /** Undefined while the feed moves. */
   readonly stall: FeedStall | undefined;
 }
 
 /** What keeps changes from being told: of single resources, or of all. */
-export async function readFeedStanding(db: Queryable): Promise<FeedStanding> {
+export async function readFeedStatus(db: Queryable): Promise<FeedStatus> {
   const { rows: setAside } = await db.query<SetAsideRow>(
     'select resource, reason, detail, since_at from feed_set_aside where until_lsn is null order by resource',
   );
@@ -43,7 +43,7 @@ export async function readFeedStanding(db: Queryable): Promise<FeedStanding> {
  * Says that the feed stands still, with the reason that holds now. The first to say so starts it; accounts are told once. A feed that
  * has moved within `leastAgeSeconds` is left alone: another process may have said so since the caller looked.
  */
-export async function noteStall(
+export async function recordStall(
   db: Queryable,
   reason: string,
   detail: string,
@@ -64,7 +64,7 @@ export async function noteStall(
  * Says that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have seen since the
  * caller looked that it stands still. @returns whether it had stood still
  */
-export async function noteMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
+export async function recordMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
   const { rowCount } = await db.query(
     `update feed_stall set reason = null, detail = null, since = null
       where since is not null

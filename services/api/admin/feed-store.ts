@@ -64,7 +64,7 @@ export interface EventPage {
   /** Payloads as they were recorded, in feed order. */
   readonly payloads: readonly string[];
   /** Everything up to here was looked at. */
-  readonly lookedUpTo: Position;
+  readonly readUpTo: Position;
   readonly hasMore: boolean;
 }
 
@@ -72,13 +72,13 @@ export interface EventPage {
  * Events looked at for one page. A reader whose filter matches little still moves on by this much at a time, so that
  * no request walks the whole log, and none walks the same stretch twice.
  */
-const MAX_LOOKED_AT = 10_000;
+const MAX_EXAMINED = 10_000;
 
 /** Text of one page, so that neither the reader's request nor ours is out of bounds. One longer event is a page by itself. */
 const MAX_PAGE_BYTES = 8 * 1_024 * 1_024;
 
 const READ_EVENTS = `
-with looked_at as (
+with examined as (
   select commit_lsn, idx, resource, payload,
          $5::pg_snapshot is not null and xid <> 0 and commit_lsn <= $6::pg_lsn
            and pg_visible_in_snapshot(xid::text::xid8, $5::pg_snapshot) as is_held
@@ -88,16 +88,16 @@ with looked_at as (
 ), wanted as (
   select commit_lsn, idx, payload, row_number() over place as number,
          sum(octet_length(payload)) over place as bytes
-  from looked_at
+  from examined
   where not is_held and ($4::text is null or resource = $4)
   window place as (order by commit_lsn, idx)
   order by commit_lsn, idx limit $7 + 1
 ), last as (
-  select commit_lsn, idx from looked_at order by commit_lsn desc, idx desc limit 1
+  select commit_lsn, idx from examined order by commit_lsn desc, idx desc limit 1
 )
 select wanted.commit_lsn::text as lsn, wanted.idx, wanted.payload,
        last.commit_lsn::text as last_lsn, last.idx as last_idx,
-       (select count(*)::int from looked_at) as looked_at_count, (select count(*)::int from wanted) as wanted_count
+       (select count(*)::int from examined) as examined_count, (select count(*)::int from wanted) as wanted_count
 from last left join wanted on number = 1 or number <= $7 and bytes <= ${MAX_PAGE_BYTES}
 order by wanted.commit_lsn, wanted.idx`;
 
@@ -107,14 +107,14 @@ interface EventRow {
   payload: string | null;
   last_lsn: string;
   last_idx: number;
-  looked_at_count: number;
+  examined_count: number;
   wanted_count: number;
 }
 
 export async function readEvents(db: Queryable, query: EventQuery): Promise<EventPage> {
   const { accountId, after, resource, handOff, limit } = query;
   // Where all is wanted, one more than the page holds tells whether there is more.
-  const lookAt = resource === undefined && handOff === undefined ? limit + 1 : MAX_LOOKED_AT;
+  const examine = resource === undefined && handOff === undefined ? limit + 1 : MAX_EXAMINED;
   const { rows } = await db.query<EventRow>({
     name: 'read_events',
     text: READ_EVENTS,
@@ -126,11 +126,11 @@ export async function readEvents(db: Queryable, query: EventQuery): Promise<Even
       handOff?.snapshot ?? null,
       handOff === undefined ? null : formatLsn(handOff.untilLsn),
       limit,
-      lookAt,
+      examine,
     ],
   });
   const [first] = rows;
-  if (first === undefined) return { payloads: [], lookedUpTo: after, hasMore: false };
+  if (first === undefined) return { payloads: [], readUpTo: after, hasMore: false };
   const page = rows.flatMap(({ lsn, idx, payload }) =>
     lsn === null || idx === null || payload === null ? [] : [{ lsn, idx, payload }],
   );
@@ -138,14 +138,14 @@ export async function readEvents(db: Queryable, query: EventQuery): Promise<Even
   if (first.wanted_count > page.length && lastOfPage !== undefined) {
     return {
       payloads: page.map(({ payload }) => payload),
-      lookedUpTo: { commitLsn: parseLsn(lastOfPage.lsn), index: lastOfPage.idx },
+      readUpTo: { commitLsn: parseLsn(lastOfPage.lsn), index: lastOfPage.idx },
       hasMore: true,
     };
   }
   return {
     payloads: page.map(({ payload }) => payload),
-    lookedUpTo: { commitLsn: parseLsn(first.last_lsn), index: first.last_idx },
-    hasMore: first.looked_at_count === lookAt,
+    readUpTo: { commitLsn: parseLsn(first.last_lsn), index: first.last_idx },
+    hasMore: first.examined_count === examine,
   };
 }
 

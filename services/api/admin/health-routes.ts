@@ -2,9 +2,9 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { answerJson } from '../http/response.ts';
+import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { readFeedStanding } from './feed-status.ts';
+import { readFeedStatus } from './feed-status.ts';
 
 export interface HealthDeps {
   /** Connections that no customer's request can take. */
@@ -30,14 +30,14 @@ export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps
       ...open,
       path: '/healthz',
       summary: 'Liveness probe',
-      answers: { 200: { description: 'The process is up.', schema: statusSchema } },
-      handle: async () => answerJson(200, { status: 'ok' }),
+      responses: { 200: { description: 'The process is up.', schema: statusSchema } },
+      handle: async () => jsonResponse(200, { status: 'ok' }),
     }),
     defineRoute({
       ...open,
       path: '/readyz',
       summary: 'Readiness probe',
-      answers: {
+      responses: {
         200: { description: 'The process serves requests.', schema: readySchema },
         503: {
           description: 'The process cannot serve requests. checks shows the reason.',
@@ -50,7 +50,11 @@ export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps
         const slot = slotWatch.latest()?.state ?? 'ok';
         const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
         if (checks.control_store) warnings.push(...(await feedWarnings(doorPool)));
-        return answerJson(isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks, warnings });
+        return jsonResponse(isReady ? 200 : 503, {
+          status: isReady ? 'ok' : 'unavailable',
+          checks,
+          warnings,
+        });
       },
     }),
   ];
@@ -59,7 +63,7 @@ export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps
 /** A probe must not fail for what it only mentions. */
 async function feedWarnings(pool: Pool): Promise<string[]> {
   try {
-    const { setAside, stall } = await readFeedStanding(pool);
+    const { setAside, stall } = await readFeedStatus(pool);
     const asides = setAside.map(({ resource }) => `set_aside:${resource}`);
     return stall === undefined ? asides : ['feed_stalled', ...asides];
   } catch {

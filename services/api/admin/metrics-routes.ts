@@ -15,7 +15,7 @@ export function metricsRoutes({ metrics }: MetricsDeps): Route[] {
       summary: 'Metrics for Prometheus',
       access: 'operator',
       account: 'none',
-      answers: { 200: { description: 'Metrics in the text format 0.0.4.', contentType: 'text/plain' } },
+      responses: { 200: { description: 'Metrics in the text format 0.0.4.', contentType: 'text/plain' } },
       async handle() {
         return { status: 200, headers: { 'content-type': METRICS_CONTENT_TYPE }, body: await metrics.text() };
       },

@@ -2,9 +2,9 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
-import { answerJson } from '../http/response.ts';
+import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { findFeedAge, readFeedStanding } from './feed-status.ts';
+import { findFeedAge, readFeedStatus } from './feed-status.ts';
 
 export interface SourceDeps {
   readonly pool: Pool;
@@ -76,13 +76,13 @@ export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: So
       summary: 'Show the lag of the feed and the WAL that the source retains for it',
       access: 'operator',
       account: 'none',
-      answers: {
+      responses: {
         200: { description: 'Status of the replication slot and of the feed.', schema: sourceSchema },
       },
       async handle() {
         const sight = slotWatch.latest();
         const slot = sight?.slot;
-        const { setAside, stall } = await readFeedStanding(pool);
+        const { setAside, stall } = await readFeedStatus(pool);
         const open = await openTransactions();
         const shown: z.input<typeof sourceSchema> = {
           slot: slotName,
@@ -113,7 +113,7 @@ export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: So
               })) ?? null,
           seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
         };
-        return answerJson(200, shown);
+        return jsonResponse(200, shown);
       },
     }),
   ];

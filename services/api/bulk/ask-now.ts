@@ -24,7 +24,7 @@ const CONCURRENCY = 10;
 
 /**
  * An HTTP operation at once, by a path of its own: the handler is asked for each item, some at a time, and whatever is not settled
- * when the time is over fails with a code that says whether the item was begun. Nothing of it goes on after the answer.
+ * when the time is over fails with a code that says whether the item was begun. Nothing of it goes on after the response.
  *
  * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota does not cover them;
  *   the handler was then asked for none
@@ -70,7 +70,7 @@ export async function askNow(
     throw error;
   }
   const used = results.filter(costsQuota).length;
-  // In the request's own transaction, together with its answer.
+  // In the request's own transaction, together with its response.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);
   return results;

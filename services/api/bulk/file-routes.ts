@@ -8,9 +8,9 @@ import { newId } from '../../../shared/domain/ids.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { oneAccount } from '../http/account-of.ts';
-import { createPlaces } from '../http/concurrency-limiter.ts';
+import { createConcurrencyLimiter } from '../http/concurrency-limiter.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
-import { answerJson } from '../http/response.ts';
+import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
@@ -19,7 +19,7 @@ import { insertBulkFile } from './file-store.ts';
 import { readUpload } from './read-upload.ts';
 import { bulkFileSchema } from './response.ts';
 import type { BulkDeps } from './routes.ts';
-import { whileSourceAnswers } from './source-errors.ts';
+import { whenSourceResponds } from './source-errors.ts';
 
 export interface BulkFileDeps extends BulkDeps {
   readonly storage: Storage;
@@ -30,7 +30,7 @@ export interface BulkFileDeps extends BulkDeps {
 const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
 /** Uploads under way in this process and of one account: each holds a connection and a file for as long as its client takes. */
-const UPLOAD_PLACES = { max: 64, perAccount: 4 };
+const UPLOAD_LIMITS = { max: 64, perAccount: 4 };
 const UPLOAD_RETRY_SECONDS = 5;
 
 function tooManyUploads(): AppError {
@@ -41,10 +41,10 @@ function tooManyUploads(): AppError {
 
 /** `POST /bulk/files`: more IDs than a body may hold. */
 export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: BulkFileDeps): Route[] {
-  const places = createPlaces(UPLOAD_PLACES);
+  const uploads = createConcurrencyLimiter(UPLOAD_LIMITS, tooManyUploads);
   const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
     const resource = name === undefined ? undefined : findResource(catalog, name);
-    return resource && whileSourceAnswers(() => loadBulkTable(bulkSource, resource));
+    return resource && whenSourceResponds(() => loadBulkTable(bulkSource, resource));
   };
   return [
     defineRoute({
@@ -61,17 +61,16 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: 
           .optional()
           .meta({ description: 'Checks each line as an ID of this resource.' }),
       }),
-      answers: { 201: { description: 'The file. It expires after seven days.', schema: bulkFileSchema } },
+      responses: { 201: { description: 'The file. It expires after seven days.', schema: bulkFileSchema } },
       async handle({ accountId: named, query, incoming, once }) {
         const accountId = oneAccount(named);
         requireUtf8(incoming.headers);
-        const leave = places.take(accountId);
-        if (leave === undefined) throw tooManyUploads();
+        const release = await uploads.acquire(accountId);
         const id = newId('file');
         const path = `bulk-files/${id}`;
         const { bytes, sha256, ...count } = await Promise.resolve(tableOf(query.resource))
           .then((table) => store(incoming, requestLimits, { storage, path, catalog, table }))
-          .finally(leave);
+          .finally(release);
         let isKept = false;
         try {
           return await once(
@@ -79,7 +78,7 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: 
               requireIds(count);
               const row = await insertBulkFile(db, { id, accountId, path, bytes, items: count.items });
               isKept = true;
-              return answerJson(201, {
+              return jsonResponse(201, {
                 file_id: row.id,
                 ...count,
                 bytes,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { RawId } from '../../../shared/bulk/item-ids.ts';
 import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
-import { MAX_ERRORS_TOLD } from '../http/validate.ts';
+import { MAX_ERRORS_SHOWN } from '../http/validate.ts';
 
 /** More IDs than this come as a file. */
 export const MAX_BODY_IDS = 10_000;
@@ -35,7 +35,7 @@ export const itemIdsSchema = z
       if (id !== undefined) ids.push(id);
       else {
         wrong += 1;
-        if (wrong <= MAX_ERRORS_TOLD) refuse(NO_ID, [index]);
+        if (wrong <= MAX_ERRORS_SHOWN) refuse(NO_ID, [index]);
       }
     }
     return ids;

@@ -7,9 +7,9 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller, sharerOf } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
-import { answerJson, type TextAnswer } from '../http/response.ts';
+import { actorOf, type Caller, limitedAccountOf } from '../http/caller.ts';
+import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
+import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
@@ -23,7 +23,7 @@ import {
 } from './response.ts';
 import { createResultsFiles, type ResultsRequest } from './results-file.ts';
 import type { BulkDeps } from './routes.ts';
-import { whileSourceAnswers } from './source-errors.ts';
+import { whenSourceResponds } from './source-errors.ts';
 import {
   type Asked,
   type BulkJobRow,
@@ -83,7 +83,7 @@ const JOB_HEADERS = { 'retry-after': '1' };
 /** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
 export function bulkJobRoutes(deps: BulkDeps): Route[] {
   const { pool, cursorSigner } = deps;
-  const openResultsFile = createResultsFiles(deps.bulkSource, deps.share);
+  const openResultsFile = createResultsFiles(deps.bulkSource, deps.limiter);
   const read = { access: 'bulk:read', account: 'any' } as const;
   const write = { access: 'bulk:write', account: 'any' } as const;
   const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
@@ -106,11 +106,11 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       path: '/bulk/operations',
       summary: 'List bulk jobs',
       query: z.strictObject({ ...PAGE_QUERY, status: bulkStatusSchema.optional() }),
-      answers: { 200: { description: 'Bulk jobs, newest first.', schema: listOf(bulkJobSchema) } },
+      responses: { 200: { description: 'Bulk jobs, newest first.', schema: listOf(bulkJobSchema) } },
       async handle({ query, accountId }) {
         const quotas = quotaReader(pool, deps.now());
         const list = `bulk:${accountId ?? '*'}:${query.status ?? ''}`;
-        return answerPage(
+        return pageResponse(
           cursorSigner,
           list,
           query,
@@ -127,9 +127,9 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       method: 'GET',
       path: '/bulk/operations/{id}',
       summary: 'Show a bulk job',
-      answers: { 200: { description: 'The bulk job.', schema: bulkJobSchema } },
+      responses: { 200: { description: 'The bulk job.', schema: bulkJobSchema } },
       handle: async ({ param, accountId }) =>
-        answerJson(200, await present(await requireJob(accountId, param('id')))),
+        jsonResponse(200, await present(await requireJob(accountId, param('id')))),
     }),
     defineRoute({
       ...read,
@@ -137,7 +137,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       path: '/bulk/operations/{id}/results',
       summary: 'List item results in the order of the job, or download all of them as a file with format',
       query: RESULTS_QUERY,
-      answers: {
+      responses: {
         200: {
           description:
             'A page of results. It may hold fewer results than limit, or none, while has_more is true. With format: the file, once the job has ended.',
@@ -146,14 +146,14 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
         },
       },
       handle: ({ param, accountId, caller, query }) =>
-        whileSourceAnswers(async () => {
+        whenSourceResponds(async () => {
           const job = await requireJob(accountId, param('id'));
           const fileRequest = fileRequestOf(query);
-          if (fileRequest === undefined) return answerResults(job, query, deps);
+          if (fileRequest === undefined) return resultsPage(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
           // Before the file is open, because a failure after that would leave it so.
           await record(caller, job, 'bulk.downloaded');
-          return openResultsFile(job, fileRequest, sharerOf(caller));
+          return openResultsFile(job, fileRequest, limitedAccountOf(caller));
         }),
     }),
     defineRoute({
@@ -161,7 +161,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       method: 'POST',
       path: '/bulk/operations/{id}/cancel',
       summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
-      answers: {
+      responses: {
         202: {
           description:
             'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
@@ -184,7 +184,7 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
           await sleep(CANCEL_POLL_MS);
           row = await requireJob(accountId, id);
         }
-        return answerJson(202, await present(row), JOB_HEADERS);
+        return jsonResponse(202, await present(row), JOB_HEADERS);
       },
     }),
     defineRoute({
@@ -192,13 +192,13 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       method: 'POST',
       path: '/bulk/operations/{id}/pause',
       summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
-      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      responses: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
         const row = await requireJob(accountId, id);
         await record(caller, row, 'bulk.paused');
-        return answerJson(202, await present(row), JOB_HEADERS);
+        return jsonResponse(202, await present(row), JOB_HEADERS);
       },
     }),
     defineRoute({
@@ -206,13 +206,13 @@ export function bulkJobRoutes(deps: BulkDeps): Route[] {
       method: 'POST',
       path: '/bulk/operations/{id}/resume',
       summary: 'Resume a paused bulk job; safe to repeat',
-      answers: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      responses: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
         const row = await requireJob(accountId, id);
         await record(caller, row, 'bulk.resumed');
-        return answerJson(202, await present(row), JOB_HEADERS);
+        return jsonResponse(202, await present(row), JOB_HEADERS);
       },
     }),
   ];
@@ -272,11 +272,11 @@ function notEnded({ id, status }: BulkJobRow): AppError {
 }
 
 /** While a job runs, pages reach as far as results are final; the cursor of the last one goes on from there later. */
-async function answerResults(
+async function resultsPage(
   job: BulkJobRow,
   query: ResultsQuery,
   { pool, bulkSource, cursorSigner }: BulkDeps,
-): Promise<TextAnswer> {
+): Promise<TextResponse> {
   const list = `bulk-results:${job.id}:${query.status ?? ''}`;
   const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
   const bound = await finalUntil(pool, job);
@@ -294,7 +294,7 @@ async function answerResults(
   const isShort = final.length <= limit && seenUntil < end;
   const hasMore = final.length > limit || isShort || !isEnded(job.status);
   const place: ResultPlace = { seq: isShort ? seenUntil - 1 : (page.at(-1)?.seq ?? after) };
-  return answerJson(200, {
+  return jsonResponse(200, {
     data: page.map(presentItem),
     has_more: hasMore,
     next_cursor: hasMore ? writeCursor(cursorSigner, list, place) : null,

@@ -16,7 +16,7 @@ export async function* readUpload(
     uploadGraceMs,
   }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs' | 'uploadLeastBytesPerSecond' | 'uploadGraceMs'>,
 ): AsyncGenerator<Buffer> {
-  // Destroying the request when this is left early would take the answer with it.
+  // Destroying the request when this is left early would take the response with it.
   const chunks = body.iterator({ destroyOnReturn: false });
   const endsAtMs = performance.now() + uploadTotalMs;
   let bytes = 0;

@@ -13,9 +13,9 @@ import { type Staging, stagingOf } from '../../../shared/formats/staging.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import { escapeLineSeparators } from '../../../shared/values/json-string.ts';
-import type { FairShare } from '../http/account-limiter.ts';
-import { createPlaces } from '../http/concurrency-limiter.ts';
-import type { Answer } from '../http/response.ts';
+import type { AccountLimiter } from '../http/account-limiter.ts';
+import { createConcurrencyLimiter } from '../http/concurrency-limiter.ts';
+import type { ApiResponse } from '../http/response.ts';
 import { presentItem } from './response.ts';
 import type { BulkJobRow } from './store.ts';
 
@@ -27,16 +27,16 @@ export interface ResultsRequest {
   readonly status: ItemStatus | undefined;
 }
 
-/** `sharer`: the account that asks; undefined for the operator. */
+/** `limitedAccountId`: the account that asks; undefined for the operator. */
 export type OpenResultsFile = (
   job: BulkJobRow,
   request: ResultsRequest,
-  sharer: string | undefined,
-) => Promise<Answer>;
+  limitedAccountId: string | undefined,
+) => Promise<ApiResponse>;
 
 /** Files under way in this process and for one account; each reads the source as fast as its client reads the file. */
-const PLACES = { max: 16, perAccount: 2 };
-const PLACE_RETRY_SECONDS = 5;
+const FILE_LIMITS = { max: 16, perAccount: 2 };
+const BUSY_RETRY_SECONDS = 5;
 
 /** Results held in memory at once for one file. */
 const PAGE_ITEMS = 5_000;
@@ -67,10 +67,16 @@ const SHAPE: RowShape = {
  *
  * A file that would not hold as many results as the job counts is broken off, which every client sees, rather than ended.
  */
-export function createResultsFiles(source: Pool, share: Pick<FairShare, 'download'>): OpenResultsFile {
-  const places = createPlaces(PLACES);
+export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, 'download'>): OpenResultsFile {
+  const files = createConcurrencyLimiter(
+    FILE_LIMITS,
+    () =>
+      new AppError('too_many', 'Other result files are being written. Try again in a moment.', {
+        retryAfterSeconds: BUSY_RETRY_SECONDS,
+      }),
+  );
   let formats: Promise<ChooseFormat> | undefined;
-  return async (job, request, sharer) => {
+  return async (job, request, limitedAccountId) => {
     // DuckDB is tens of megabytes that most processes never need.
     formats ??= import('../../../shared/formats/choose-format.ts').then(({ createChooseFormat }) =>
       createChooseFormat({ parquetMemoryMb: PARQUET_MEMORY_MB }),
@@ -80,21 +86,18 @@ export function createResultsFiles(source: Pool, share: Pick<FairShare, 'downloa
       compression: request.compression,
       csv_safe: request.csvSafe,
     });
-    const endDownload = share.download(sharer);
-    const endFile = places.take(job.account_id);
-    const leave = () => {
-      endFile?.();
+    const endDownload = await limiter.download(limitedAccountId);
+    const endFile = await files.acquire(job.account_id).catch((error: unknown) => {
+      endDownload();
+      throw error;
+    });
+    const release = () => {
+      endFile();
       endDownload();
     };
-    if (endFile === undefined) {
-      leave();
-      throw new AppError('too_many', 'Other result files are being written. Try again in a moment.', {
-        retryAfterSeconds: PLACE_RETRY_SECONDS,
-      });
-    }
     try {
       const read = pageReader(source, job.id, request.status);
-      // Before the answer begins, so that a source that is away is told with a status.
+      // Before the response begins, so that a source that is away is told with a status.
       const first = await read(-1);
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
@@ -106,7 +109,7 @@ export function createResultsFiles(source: Pool, share: Pick<FairShare, 'downloa
       pipeline(Readable.from(bytes), file, () => undefined);
       file.once('close', () => {
         stop.abort(new Error('the client stopped reading the file'));
-        leave();
+        release();
       });
       const name = `${job.id}-${request.status ?? 'results'}${format.suffix}${compression.suffix}`;
       return {
@@ -119,7 +122,7 @@ export function createResultsFiles(source: Pool, share: Pick<FairShare, 'downloa
         body: file,
       };
     } catch (error) {
-      leave();
+      release();
       throw error;
     }
   };

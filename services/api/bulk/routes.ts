@@ -12,13 +12,13 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
-import type { FairShare } from '../http/account-limiter.ts';
+import type { AccountLimiter } from '../http/account-limiter.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import { createPlaces, type Places } from '../http/concurrency-limiter.ts';
+import type { ConcurrencyLimiter, ConcurrencyLimits } from '../http/concurrency-limiter.ts';
 import { readIdempotencyKey } from '../http/idempotency.ts';
-import { answerJson, type TextAnswer } from '../http/response.ts';
+import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { askNow } from './ask-now.ts';
 import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
@@ -34,9 +34,9 @@ import {
 } from './request.ts';
 import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema, presentItem } from './response.ts';
 import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
-import { whileSourceAnswers } from './source-errors.ts';
+import { whenSourceResponds } from './source-errors.ts';
 import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from './store.ts';
-import { type ApplyPlaces, createApplyPlaces } from './sync-limiter.ts';
+import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
 
 export interface BulkDeps {
   readonly feedGuard: FeedGuard;
@@ -54,12 +54,12 @@ export interface BulkDeps {
   /** Keys that requests to handlers are signed with. */
   readonly handlerKeys: readonly KeyObject[];
   readonly syncApplyMs: number;
-  readonly syncPlaces: ApplyPlaces;
-  readonly share: Pick<FairShare, 'download'>;
+  readonly syncApplyLimits: ConcurrencyLimits;
+  readonly limiter: Pick<AccountLimiter, 'download'>;
   readonly now: () => number;
 }
 
-/** When a client may look again after its first answer. */
+/** When a client may look again after its first response. */
 const RETRY_AFTER_SECONDS = 1;
 
 /** How long a full queue is told to be left alone. */
@@ -72,21 +72,14 @@ const LEAST_SECONDS = 1;
 
 const SAMPLE_ITEMS = 10;
 
-/**
- * Synchronous operations with a handler at once, in this process and of one account. Each holds a connection of the control store
- * for as long as its handler takes, which the other requests must not run out of.
- */
-const HANDLER_PLACES = { max: 8, perAccount: 2 };
-const PLACE_RETRY_SECONDS = 2;
-
 /** Items of a chunk that is made of a request's own list. */
 const CHUNK_ITEMS = 1_000;
 
 /** `POST /bulk/operations`: at once, as a job, or only counted. */
 export function bulkRoutes(deps: BulkDeps): Route[] {
   const { pool, catalog, bulkSource, log } = deps;
-  const handlerPlaces = createPlaces(HANDLER_PLACES);
-  const placeOf = createApplyPlaces(deps.syncPlaces, catalog);
+  const handlerLimiter = createHandlerLimiter();
+  const acquireApply = createApplyLimiter(deps.syncApplyLimits, catalog);
   return [
     defineRoute({
       method: 'POST',
@@ -101,7 +94,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       maxBodyValues: MAX_BULK_BODY_VALUES,
       // Parameters go on to columns and handlers that may well tell 1.10 from 1.1; IDs may be wider than a double.
       exactMembers: ['params', 'ids'],
-      answers: {
+      responses: {
         200: {
           description: 'The result of each item. With dry_run: estimate of items and duration.',
           schema: z.union([bulkDoneSchema, bulkDryRunSchema]),
@@ -113,11 +106,11 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
         },
       },
       handle: ({ body, accountId: named, caller, once, kept, header }) =>
-        whileSourceAnswers(async () => {
+        whenSourceResponds(async () => {
           const accountId = oneAccount(named);
           const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
           const work = async (db: Queryable, sourceId: string, checked: CheckedRequest) => {
-            if (body.dry_run) return answerDryRun(db, body, checked, accountId, sourceId, deps);
+            if (body.dry_run) return dryRunResponse(db, body, checked, accountId, sourceId, deps);
             const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
               const { resource, operation } = body;
               const by = body.filter !== undefined ? 'filter' : body.ids !== undefined ? 'ids' : 'file';
@@ -128,13 +121,13 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               deps.feedGuard.requireSlack();
               const job = await acceptJob(db, body, checked, accountId, sourceId, deps);
               await record('bulk.created', job.id, job.estimated);
-              return { ...job.answer, jobId: job.id };
+              return { ...job.response, jobId: job.id };
             }
             const run = { accountId, sourceId, ledgerId, body, checked };
-            const results = await runSync(db, run, handlerPlaces, deps);
+            const results = await runSync(db, run, handlerLimiter, deps);
             await record('bulk.run', ledgerId, results.filter(({ code }) => code !== NOT_ATTEMPTED).length);
             const count = (status: string) => results.filter((result) => result.status === status).length;
-            return answerJson(200, {
+            return jsonResponse(200, {
               resource: body.resource,
               operation: body.operation,
               status: 'completed',
@@ -146,43 +139,41 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               results: results.map(presentItem),
             });
           };
-          const answerFirst = async () => {
-            const leave = await placeOf(body, accountId);
+          const respondFirst = async () => {
+            const release = await acquireApply(body, accountId);
             try {
               // Ahead of the transaction, so that none is open while the source looks at the request.
               const sourceId = await sourceIdOf(pool, accountId);
               const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
               return await once((db) => work(db, sourceId, checked));
             } finally {
-              leave();
+              release();
             }
           };
-          const answer = (await kept()) ?? (await answerFirst());
-          if (answer.status === 202) deps.notifyRelay();
+          const response = (await kept()) ?? (await respondFirst());
+          if (response.status === 202) deps.notifyRelay();
           else if (!body.dry_run) {
             await forgetRun(bulkSource, ledgerId).catch((error: unknown) => {
               log.warn('bulk.run_not_forgotten', { ledgerId, error });
             });
           }
-          return answer;
+          return response;
         }),
     }),
   ];
 }
 
-async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDeps): Promise<ItemResult[]> {
+async function runSync(
+  db: Queryable,
+  run: RunNow,
+  limiter: ConcurrencyLimiter,
+  deps: BulkDeps,
+): Promise<ItemResult[]> {
   const { pool, bulkSource: source, syncHandlerMs, syncApplyMs } = deps;
   if (run.checked.operation.kind !== 'http') {
     return runNow(db, { pool, source, limitMs: syncApplyMs }, run, deps.now());
   }
-  const leave = places.take(run.accountId);
-  if (leave === undefined) {
-    throw new AppError(
-      'too_many',
-      'Too many synchronous operations wait for their handlers. Try again in a moment, or use async: true.',
-      { retryAfterSeconds: PLACE_RETRY_SECONDS },
-    );
-  }
+  const release = await limiter.acquire(run.accountId);
   try {
     return await askNow(
       db,
@@ -191,7 +182,7 @@ async function runSync(db: Queryable, run: RunNow, places: Places, deps: BulkDep
       deps.now(),
     );
   } finally {
-    leave();
+    release();
   }
 }
 
@@ -202,7 +193,7 @@ async function acceptJob(
   accountId: string,
   sourceId: string,
   deps: BulkDeps,
-): Promise<{ id: string; estimated: number; answer: TextAnswer }> {
+): Promise<{ id: string; estimated: number; response: TextResponse }> {
   const file = await fileOf(db, body, accountId);
   await requireRoom(db, accountId, deps.maxQueuedBulk);
   const { table, operation } = checked;
@@ -230,7 +221,7 @@ async function acceptJob(
       CHUNK_ITEMS,
     ),
   });
-  const answer = answerJson(
+  const response = jsonResponse(
     202,
     {
       job_id: id,
@@ -240,17 +231,17 @@ async function acceptJob(
     },
     { location: `/bulk/operations/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) },
   );
-  return { id, estimated, answer };
+  return { id, estimated, response };
 }
 
-async function answerDryRun(
+async function dryRunResponse(
   db: Queryable,
   body: BulkBody,
   checked: CheckedRequest,
   accountId: string,
   sourceId: string,
   deps: BulkDeps,
-): Promise<TextAnswer> {
+): Promise<TextResponse> {
   const { table, filter } = checked;
   const file = await fileOf(db, body, accountId);
   const listed = body.ids?.map((id) => readItemId(id, table.key)) ?? [];
@@ -259,7 +250,7 @@ async function answerDryRun(
       ? listed.flatMap((item) => ('key' in item ? [item.key] : [])).slice(0, SAMPLE_ITEMS)
       : await firstItems(deps.bulkSource, table, filter, sourceId, SAMPLE_ITEMS);
   const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
-  return answerJson(200, {
+  return jsonResponse(200, {
     dry_run: true,
     resource: body.resource,
     operation: body.operation,

@@ -35,7 +35,7 @@ export interface RunNowDeps {
   /** The control store, for what has to hold beside the request's own transaction. */
   readonly pool: Pool;
   readonly source: Pool;
-  /** For all items together: an answer must come before the connections in between give up. */
+  /** For all items together: a response must come before the connections in between give up. */
   readonly limitMs: number;
 }
 
@@ -44,7 +44,7 @@ export const SWEEP_ROWS = 20_000;
 
 /**
  * The ledger's name for a synchronous request. The same for a retry with the same Idempotency-Key and body: if the first try
- * died after the change was committed and before its answer was kept, the retry finds the ledger's rows, and changes nothing.
+ * died after the change was committed and before its response was kept, the retry finds the ledger's rows, and changes nothing.
  */
 export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined, body: unknown): string {
   if (idempotencyKey === undefined) return `${SYNC_PREFIX}${randomBytes(16).toString('hex')}`;
@@ -84,7 +84,7 @@ export async function runNow(
     throw error;
   }
   const used = results.filter(costsQuota).length;
-  // In the request's own transaction, together with its answer.
+  // In the request's own transaction, together with its response.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);
   return results;
@@ -159,7 +159,7 @@ export function applicationOf({ ledgerId, sourceId, body, checked }: RunNow): Ap
   return { jobId: ledgerId, table, operation, params: body.params, liveFilter: undefined, sourceId };
 }
 
-/** Once the answer is kept, nobody asks the ledger any more. */
+/** Once the response is kept, nobody asks the ledger any more. */
 export async function forgetRun(source: Pool, ledgerId: string): Promise<void> {
   await sweepLedger(source, ledgerId, SWEEP_ROWS);
 }

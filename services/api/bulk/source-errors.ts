@@ -8,11 +8,11 @@ import { classifyTransient } from '../../../shared/runtime/transient.ts';
 const RETRY_AFTER_SECONDS = 5;
 
 /** Tells a source that is away, busy or not prepared from a fault of ours: the first is the client's to try again. */
-export async function whileSourceAnswers<T>(work: () => Promise<T>): Promise<T> {
+export async function whenSourceResponds<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // Of a busy pool the error door knows what to say, whichever of them it is.
+    // Of a busy pool the error handler knows what to say, whichever of them it is.
     if (error instanceof AppError || error instanceof PoolBusyError || !isSourceAway(error)) throw error;
     throw new AppError(
       'unavailable',

@@ -1,40 +1,56 @@
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { createPlaces, type Leave } from '../http/concurrency-limiter.ts';
+import {
+  type ConcurrencyLimiter,
+  type ConcurrencyLimits,
+  createConcurrencyLimiter,
+  type Release,
+} from '../http/concurrency-limiter.ts';
 import type { BulkBody } from './request.ts';
 
-/** Synchronous operations without a handler at once, in this process and of one account, and how long more wait for a place. */
-export interface ApplyPlaces {
-  readonly max: number;
-  readonly perAccount: number;
-  readonly waitMs: number;
-}
+/**
+ * Synchronous operations with a handler that run at once. Each holds a connection of the control store while its handler
+ * works, and other requests need connections too.
+ */
+const HANDLER_LIMITS = { max: 8, perAccount: 2 };
 
 const RETRY_SECONDS = 2;
 
+/** Limits synchronous operations that call a handler. */
+export function createHandlerLimiter(): ConcurrencyLimiter {
+  return createConcurrencyLimiter(
+    HANDLER_LIMITS,
+    () =>
+      new AppError(
+        'too_many',
+        'Too many synchronous operations wait for their handlers. Try again in a moment, or use async: true.',
+        { retryAfterSeconds: RETRY_SECONDS },
+      ),
+  );
+}
+
 /**
- * Gives synchronous requests that change rows their places: each holds a connection of the control store for as long as the
- * source takes. Other requests need none, and those with a handler have places of their own.
+ * Limits synchronous operations that change rows themselves: each holds a connection of the control store for as long as
+ * the source takes. Other requests pass; those with a handler have the limiter above.
  *
- * @throws AppError `too_many` while the account's own requests have its places, `unavailable` while others have all there are
+ * @throws AppError `too_many` when the account's own requests are at its limit, `unavailable` when all requests are
  */
-export function createApplyPlaces(
-  { max, perAccount, waitMs }: ApplyPlaces,
+export function createApplyLimiter(
+  limits: ConcurrencyLimits,
   catalog: Catalog,
-): (body: BulkBody, accountId: string) => Promise<Leave> {
-  const places = createPlaces({ max, perAccount });
-  return async (body, accountId) => {
-    if (body.async || body.dry_run || hasHandler(catalog, body)) return () => undefined;
-    const leave = await places.takeSoon(accountId, waitMs);
-    if (typeof leave === 'function') return leave;
-    const isOwn = leave === 'account';
-    throw new AppError(
-      isOwn ? 'too_many' : 'unavailable',
-      `Too many synchronous operations${isOwn ? ' of this account' : ''} are running. Try again in a moment, or use async: true.`,
-      { retryAfterSeconds: RETRY_SECONDS },
-    );
-  };
+): (body: BulkBody, accountId: string) => Promise<Release> {
+  const limiter = createConcurrencyLimiter(
+    limits,
+    (isOwn) =>
+      new AppError(
+        isOwn ? 'too_many' : 'unavailable',
+        `Too many synchronous operations${isOwn ? ' of this account' : ''} are running. Try again in a moment, or use async: true.`,
+        { retryAfterSeconds: RETRY_SECONDS },
+      ),
+  );
+  return async (body, accountId) =>
+    body.async || body.dry_run || hasHandler(catalog, body) ? () => undefined : limiter.acquire(accountId);
 }
 
 function hasHandler(catalog: Catalog, { resource: name, operation }: BulkBody): boolean {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { schemasOf } from '../http/mount-routes.ts';
-import type { AnswerSpec, Route } from '../http/route.ts';
+import type { ResponseSpec, Route } from '../http/route.ts';
 import { problemSchema } from '../http/schema.ts';
 
 type Json = Record<string, unknown>;
@@ -71,15 +71,18 @@ function operationOf(route: Route, reader: Reader, components: Json): Json {
         }),
     responses: {
       ...Object.fromEntries(
-        Object.entries(route.answers).map(([status, answer]) => [status, responseOf(answer, components)]),
+        Object.entries(route.responses).map(([status, response]) => [
+          status,
+          responseOf(response, components),
+        ]),
       ),
       default: problem,
     },
   };
 }
 
-function responseOf(answer: AnswerSpec, components: Json): Json {
-  const { description, schema, contentType, otherTypes = [], headers } = answer;
+function responseOf(response: ResponseSpec, components: Json): Json {
+  const { description, schema, contentType, otherTypes = [], headers } = response;
   const content =
     schema === undefined
       ? contentType && { [contentType]: {} }

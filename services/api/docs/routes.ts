@@ -1,5 +1,5 @@
 import type { PublicUrls } from '../http/public-urls.ts';
-import { answerJsonText } from '../http/response.ts';
+import { jsonTextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { openApiOf, type Reader } from './openapi.ts';
 import { docsPageOf } from './page.ts';
@@ -20,8 +20,8 @@ export function docsRoutes(routes: readonly Route[], { version, urls }: DocsDeps
       ...open,
       path: '/openapi.json',
       summary: 'This API as an OpenAPI 3.1 document',
-      answers: { 200: { description: 'The document.', contentType: 'application/json' } },
-      handle: async () => answerJsonText(200, made('customer').text),
+      responses: { 200: { description: 'The document.', contentType: 'application/json' } },
+      handle: async () => jsonTextResponse(200, made('customer').text),
     }),
     defineRoute({
       method: 'GET',
@@ -29,14 +29,14 @@ export function docsRoutes(routes: readonly Route[], { version, urls }: DocsDeps
       account: 'none',
       path: '/admin/openapi.json',
       summary: 'This API as an OpenAPI 3.1 document, including operator requests',
-      answers: { 200: { description: 'The document.', contentType: 'application/json' } },
-      handle: async () => answerJsonText(200, made('operator').text),
+      responses: { 200: { description: 'The document.', contentType: 'application/json' } },
+      handle: async () => jsonTextResponse(200, made('operator').text),
     }),
     defineRoute({
       ...open,
       path: '/docs',
       summary: 'This API as an HTML page',
-      answers: { 200: { description: 'The page.', contentType: 'text/html' } },
+      responses: { 200: { description: 'The page.', contentType: 'text/html' } },
       handle: async () => ({ status: 200, headers: PAGE_HEADERS, body: made('customer').page }),
     }),
   ];

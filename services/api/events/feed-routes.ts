@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { readFeedStanding } from '../admin/feed-status.ts';
-import { answerJson } from '../http/response.ts';
+import { readFeedStatus } from '../admin/feed-status.ts';
+import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 
 export interface FeedDeps {
@@ -33,9 +33,9 @@ export function feedRoutes({ pool }: FeedDeps): Route[] {
       summary: 'Show whether the feed delivers changes',
       access: 'events:read',
       account: 'none',
-      answers: { 200: { description: 'Status of the feed.', schema: feedSchema } },
+      responses: { 200: { description: 'Status of the feed.', schema: feedSchema } },
       async handle() {
-        const { setAside, stall } = await readFeedStanding(pool);
+        const { setAside, stall } = await readFeedStatus(pool);
         const shown: z.input<typeof feedSchema> = {
           stalled: stall === undefined ? null : { reason: stall.reason, since: stall.since.toISOString() },
           set_aside: setAside.map(({ resource, reason, since_at: since }) => ({
@@ -44,7 +44,7 @@ export function feedRoutes({ pool }: FeedDeps): Route[] {
             since: since.toISOString(),
           })),
         };
-        return answerJson(200, shown);
+        return jsonResponse(200, shown);
       },
     }),
   ];

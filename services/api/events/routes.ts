@@ -19,7 +19,7 @@ import { oneAccount } from '../http/account-of.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
 import { readCursor, writeCursor } from '../http/paging.ts';
-import { answerJsonText } from '../http/response.ts';
+import { jsonTextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, timestamp } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
@@ -61,7 +61,7 @@ interface EventsQuery {
 export function eventRoutes(deps: EventDeps): Route[] {
   const { pool, catalog } = deps;
   const names = catalog.resources.map(({ name }) => name);
-  const noteRead = createReadNotes(deps);
+  const recordRead = createReadRecorder(deps);
   return [
     defineRoute({
       method: 'GET',
@@ -85,7 +85,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
         resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }).optional(),
         limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
       }),
-      answers: {
+      responses: {
         200: {
           description:
             'Events, oldest first. A page may be empty while has_more is true. next_cursor is always set: use it to read later events.',
@@ -95,23 +95,23 @@ export function eventRoutes(deps: EventDeps): Route[] {
       async handle({ query, accountId, caller }) {
         const account = oneAccount(accountId);
         const { after, handOff } = await readFrom(account, query, deps);
-        await noteRead(account, caller);
+        await recordRead(account, caller);
         const { resource, limit } = query;
         const wanted = { accountId: account, resource, handOff, limit };
         const searchedUntilMs = performance.now() + SEARCH_MS;
         let page = await readEvents(pool, { ...wanted, after });
         while (page.payloads.length === 0 && page.hasMore && performance.now() < searchedUntilMs) {
-          page = await readEvents(pool, { ...wanted, after: page.lookedUpTo });
+          page = await readEvents(pool, { ...wanted, after: page.readUpTo });
         }
-        const isPastSeal = handOff === undefined || page.lookedUpTo.commitLsn > handOff.untilLsn;
+        const isPastSeal = handOff === undefined || page.readUpTo.commitLsn > handOff.untilLsn;
         const place: FeedPlace = {
-          position: formatPosition(page.lookedUpTo),
+          position: formatPosition(page.readUpTo),
           givenAtMs: deps.now(),
           ...(isPastSeal ? {} : { exportId: handOff.exportId }),
         };
         const cursor = writeCursor(deps.cursorSigner, feedOf(account), place);
         // Payloads are the texts that webhooks sign; parsing and printing them would change their numbers.
-        return answerJsonText(
+        return jsonTextResponse(
           200,
           `{"data":[${page.payloads.join(',')}],"has_more":${page.hasMore},"next_cursor":${JSON.stringify(cursor)}}`,
         );
@@ -123,31 +123,31 @@ export function eventRoutes(deps: EventDeps): Route[] {
       summary: 'Show an event',
       access: 'events:read',
       account: 'one',
-      answers: { 200: { description: 'The event.', schema: eventSchema } },
+      responses: { 200: { description: 'The event.', schema: eventSchema } },
       async handle({ param, accountId, caller }) {
-        await noteRead(oneAccount(accountId), caller);
+        await recordRead(oneAccount(accountId), caller);
         const position = parseEventId(param('id'));
         const payload = position && (await findEventPayload(pool, oneAccount(accountId), position));
         if (payload === undefined) throw new AppError('not_found', `There is no event ${param('id')}.`);
-        return answerJsonText(200, payload);
+        return jsonTextResponse(200, payload);
       },
     }),
   ];
 }
 
 /** Readers of the feed ask every second: the audit log has one entry a key and hour of each process. */
-const NOTE_EVERY_MS = 3_600_000;
-const MAX_NOTED_KEYS = 10_000;
+const RECORD_EVERY_MS = 3_600_000;
+const MAX_RECORDED_READERS = 10_000;
 
-function createReadNotes({ pool, now }: EventDeps): (accountId: string, caller: Caller) => Promise<void> {
-  const notedAtMs = new Map<string, number>();
+function createReadRecorder({ pool, now }: EventDeps): (accountId: string, caller: Caller) => Promise<void> {
+  const recordedAtMs = new Map<string, number>();
   return async (accountId, caller) => {
     const actor = actorOf(caller);
     const reader = `${accountId} ${actor}`;
-    if (now() - (notedAtMs.get(reader) ?? Number.NEGATIVE_INFINITY) < NOTE_EVERY_MS) return;
+    if (now() - (recordedAtMs.get(reader) ?? Number.NEGATIVE_INFINITY) < RECORD_EVERY_MS) return;
     await recordAudit(pool, { accountId, actor, action: 'events.read', subjectId: accountId });
-    if (notedAtMs.size >= MAX_NOTED_KEYS) notedAtMs.clear();
-    notedAtMs.set(reader, now());
+    if (recordedAtMs.size >= MAX_RECORDED_READERS) recordedAtMs.clear();
+    recordedAtMs.set(reader, now());
   };
 }
 

@@ -56,15 +56,15 @@ export function resolveStart(
 }
 
 /**
- * Every change committed after the answer must be delivered, and whoever reads the source after the answer must find
+ * Every change committed after the response must be delivered, and whoever reads the source after the response must find
  * there every change that is not. The settled position gives both: nothing after it is left out, and all before it is
  * visible to any later reader. The last recorded event would not do: its commit may still be invisible to a reader,
  * who would then neither read the change nor be sent it. Some changes of the last moments are sent although they
- * came before the answer, and more when the feed lags.
+ * came before the response, and more when the feed lags.
  */
 export async function startNow(db: Queryable): Promise<FeedStart> {
   const settledLsn = await findSettledLsn(db);
-  // Without a feed so far nothing is recorded, and whatever will be comes after the answer or was not seen before.
+  // Without a feed so far nothing is recorded, and whatever will be comes after the response or was not seen before.
   return { cursor: settledLsn === undefined ? FEED_START : endOf(settledLsn), handOff: undefined };
 }
 

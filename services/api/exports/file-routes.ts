@@ -5,11 +5,11 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import type { Presigner } from '../../../shared/storage/presign.ts';
 import { type Storage, StorageNotFoundError } from '../../../shared/storage/storage.ts';
-import type { FairShare } from '../http/account-limiter.ts';
+import type { AccountLimiter } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { RangeNotSatisfiableError } from '../http/problem.ts';
-import { type Answer, redirectTo } from '../http/response.ts';
+import { type ApiResponse, redirectTo } from '../http/response.ts';
 import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
 import { planDownload } from './download.ts';
 import { type LinkDeps, MANIFEST, presignExportFile } from './response.ts';
@@ -21,7 +21,7 @@ export interface ExportFileDeps extends LinkDeps {
   readonly storage: Pick<Storage, 'openRead' | 'stat'>;
   /** Judges the links that lead here rather than to the storage itself. */
   readonly presigner: Pick<Presigner, 'verify'>;
-  readonly share: Pick<FairShare, 'enter' | 'run' | 'download'>;
+  readonly limiter: Pick<AccountLimiter, 'admit' | 'run' | 'download'>;
 }
 
 /** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
@@ -44,7 +44,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       summary: 'Download a file by a redirect to a new presigned URL',
       access: 'exports:read',
       account: 'any',
-      answers: { 302: { description: 'Redirect to the file.', headers: { Location: 'A presigned URL.' } } },
+      responses: { 302: { description: 'Redirect to the file.', headers: { Location: 'A presigned URL.' } } },
       async handle({ param, accountId, caller }) {
         const row = await findExport(deps.pool, accountId, param('id'));
         if (row === undefined) throw noExport(param('id'));
@@ -67,7 +67,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       account: 'none',
       // Anything wrong with the query is an altered link, which is for the signature to say.
       readsQuery: true,
-      answers: {
+      responses: {
         200: { description: 'The file.', ...BINARY },
         206: { description: 'The requested range.', ...BINARY },
         304: { description: 'The client already has this file.' },
@@ -78,7 +78,11 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
 }
 
 /** A link needs no key, and is charged to its export's account all the same. */
-async function download(request: ApiRequest, ownerOf: ExportOwners, deps: ExportFileDeps): Promise<Answer> {
+async function download(
+  request: ApiRequest,
+  ownerOf: ExportOwners,
+  deps: ExportFileDeps,
+): Promise<ApiResponse> {
   const verdict = deps.presigner.verify(
     request.path.slice('/files/'.length),
     request.querystring,
@@ -89,41 +93,41 @@ async function download(request: ApiRequest, ownerOf: ExportOwners, deps: Export
   if (verdict === 'altered') throw new AppError('forbidden', 'The link is not valid or was altered.');
   const owner = await ownerOf(request.param('id'));
   if (owner === undefined) throw noExport(request.param('id'));
-  const sharer = owner.accountId ?? undefined;
-  const leave = await deps.share.enter(sharer);
+  const limitedAccountId = owner.accountId ?? undefined;
+  const release = await deps.limiter.admit(limitedAccountId);
   try {
-    const end = await deps.share.run(sharer);
+    const end = await deps.limiter.run(limitedAccountId);
     try {
-      return await answerDownload(request, sharer, deps);
+      return await downloadResponse(request, limitedAccountId, deps);
     } finally {
       end();
     }
   } finally {
-    leave();
+    release();
   }
 }
 
-async function answerDownload(
+async function downloadResponse(
   request: ApiRequest,
-  sharer: string | undefined,
+  limitedAccountId: string | undefined,
   deps: ExportFileDeps,
-): Promise<Answer> {
+): Promise<ApiResponse> {
   const row = await findExport(deps.pool, null, request.param('id'));
   if (row === undefined) throw noExport(request.param('id'));
   const file = servedFile(row, request.param('name'), deps.now());
   const stored = await deps.storage.stat(file.path);
   if (stored === undefined) return missing(row, deps);
-  return send(request, sharer, file, stored.bytes, row, deps);
+  return send(request, limitedAccountId, file, stored.bytes, row, deps);
 }
 
 async function send(
   request: ApiRequest,
-  sharer: string | undefined,
+  limitedAccountId: string | undefined,
   file: ServedFile,
   bytes: number,
   row: ExportRow,
   deps: ExportFileDeps,
-): Promise<Answer> {
+): Promise<ApiResponse> {
   const conditions = {
     range: request.method === 'GET' ? request.header('range') : undefined,
     ifRange: request.header('if-range'),
@@ -154,11 +158,17 @@ async function send(
         'content-length': String(plan.end - plan.start + 1),
         'content-range': `bytes ${plan.start}-${plan.end}/${bytes}`,
       };
-      return { status: 206, headers: part, body: await open(request, sharer, file, range, row, deps) };
+      return {
+        status: 206,
+        headers: part,
+        body: await open(request, limitedAccountId, file, range, row, deps),
+      };
     }
     case 'whole': {
       const body =
-        request.method === 'HEAD' ? undefined : await open(request, sharer, file, undefined, row, deps);
+        request.method === 'HEAD'
+          ? undefined
+          : await open(request, limitedAccountId, file, undefined, row, deps);
       return { status: 200, headers: { ...headers, 'content-length': String(bytes) }, body };
     }
   }
@@ -183,20 +193,20 @@ async function recordDownload(
 
 async function open(
   request: ApiRequest,
-  sharer: string | undefined,
+  limitedAccountId: string | undefined,
   file: ServedFile,
   range: { start: number; end: number } | undefined,
   row: ExportRow,
   deps: ExportFileDeps,
 ): Promise<Readable> {
-  const leave = deps.share.download(sharer);
+  const release = await deps.limiter.download(limitedAccountId);
   try {
     await recordDownload(request, file, row, deps);
     const body = await deps.storage.openRead(file.path, range);
-    body.once('close', leave);
+    body.once('close', release);
     return body;
   } catch (error) {
-    leave();
+    release();
     if (error instanceof StorageNotFoundError) return missing(row, deps);
     throw error;
   }

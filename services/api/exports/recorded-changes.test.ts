@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
-import { changesSinceErrors, type ExportScope, pastMomentErrors } from './recorded-changes.ts';
+import { asOfErrors, changesSinceErrors, type ExportScope } from './recorded-changes.ts';
 
 function scope(
   request: Partial<ExportScope['request']> = {},
@@ -53,7 +53,7 @@ const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
 const KEPT_SINCE_MS = Date.parse('2026-02-01T00:00:00Z');
 
 const asOfPointers = (request: Partial<ExportRequest>) =>
-  pastMomentErrors(
+  asOfErrors(
     {
       resources: ['invoices'],
       format: 'jsonl',

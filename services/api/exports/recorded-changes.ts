@@ -57,7 +57,7 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
  * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not completed,
  *   `invalid` for one that is too old or of another scope
  */
-export async function requireDeltaBase(
+export async function requireChangesSince(
   db: Queryable,
   accountId: string | null,
   exportId: string,
@@ -75,7 +75,7 @@ export async function requireDeltaBase(
 }
 
 /** Why an export of that past moment is not possible, whatever the events say; none when it may be. */
-export function pastMomentErrors(
+export function asOfErrors(
   { as_of: asOf, ...request }: ExportRequest,
   nowMs: number,
   keptSinceMs: number,
@@ -108,13 +108,13 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
  *
  * @throws AppError `invalid`
  */
-export async function requirePastMoment(
+export async function requireAsOf(
   db: Queryable,
   accountId: string | null,
   request: ExportRequest,
   { nowMs, eventRetentionDays }: Retention,
 ): Promise<void> {
-  const errors = pastMomentErrors(request, nowMs, nowMs - eventRetentionDays * DAY_MS);
+  const errors = asOfErrors(request, nowMs, nowMs - eventRetentionDays * DAY_MS);
   const refusal = accountId === null ? OF_ONE_ACCOUNT : await recordingError(db, accountId, request.as_of);
   if (refusal !== undefined && !errors.some(({ pointer }) => pointer === '/as_of')) {
     errors.push({ pointer: '/as_of', detail: refusal });

@@ -22,7 +22,7 @@ const BATCH = 100;
 const AUDIT_KEPT_DAYS = 400;
 const AUDIT_BATCH = 5_000;
 
-export interface ExportKeeperDeps {
+export interface RetentionSweeperDeps {
   readonly pool: Pool;
   readonly storage: { deleteFolder(folder: string): Promise<void> };
   readonly now: () => number;
@@ -36,7 +36,7 @@ export interface ExportKeeperDeps {
  *
  * @returns whether there is more to do at once
  */
-export async function keepExports({ pool, storage, now, log }: ExportKeeperDeps): Promise<boolean> {
+export async function sweepExports({ pool, storage, now, log }: RetentionSweeperDeps): Promise<boolean> {
   const at = new Date(now());
   const told = await tellExpiring(pool, at, BATCH);
   const expired = await expireOverdue(pool, at, BATCH);
@@ -56,13 +56,13 @@ export async function keepExports({ pool, storage, now, log }: ExportKeeperDeps)
   return Math.max(told, expired, removed) === BATCH || audit === AUDIT_BATCH;
 }
 
-export function createExportKeeper(deps: ExportKeeperDeps): Worker {
+export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   return {
-    name: 'export-keeper',
+    name: 'retention-sweeper',
     async run(signal) {
       while (!signal.aborted) {
         try {
-          while (!signal.aborted && (await keepExports(deps)));
+          while (!signal.aborted && (await sweepExports(deps)));
         } catch (error) {
           deps.log.warn('exports.not_tended', { error });
         }

@@ -10,11 +10,11 @@ import type { FeedGuard } from '../admin/feed-guard.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY } from '../http/paging.ts';
-import { answerJson, answerNothing, type TextAnswer } from '../http/response.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
+import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
-import { estimateChanges, requireDeltaBase, requirePastMoment } from './recorded-changes.ts';
+import { estimateChanges, requireAsOf, requireChangesSince } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
 import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
 import {
@@ -42,7 +42,7 @@ export interface ExportDeps extends LinkDeps {
   readonly eventRetentionDays: number;
 }
 
-/** When a client may look again after its first answer. */
+/** When a client may look again after its first response. */
 const RETRY_AFTER_SECONDS = 1;
 
 /** How long a full queue is told to be left alone. */
@@ -76,7 +76,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       creates: true,
       body: exportBodySchema(catalog),
       bodyRules: exportBodyRules,
-      answers: {
+      responses: {
         202: {
           description: 'The new export, pending.',
           schema: exportSchema,
@@ -85,7 +85,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         200: { description: 'With dry_run: estimate of rows and duration.', schema: estimateSchema },
       },
       async handle({ body, accountId, caller, once }) {
-        const answer = await once(async (db) => {
+        const response = await once(async (db) => {
           const asked = resolveExport(body, catalog, deps.now());
           const resources = resourcesOf(asked, catalog);
           const fields = asked.fields === null ? null : await source.resolveFields(resources, asked.fields);
@@ -96,12 +96,12 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           if (request.changes_since !== null) {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             const wanted = { request, resources };
-            await requireDeltaBase(db, accountId, request.changes_since, wanted, retention);
+            await requireChangesSince(db, accountId, request.changes_since, wanted, retention);
             await source.requireFindableKeys(resources, '/changes_since');
           }
           if (request.as_of !== null) {
             const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
-            await requirePastMoment(db, accountId, request, retention);
+            await requireAsOf(db, accountId, request, retention);
             await source.requireFindableKeys(resources, '/as_of');
             await source.requireOldRows(resources);
           }
@@ -110,7 +110,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             request.changes_since === null
               ? await source.estimate(request, resources, sourceId)
               : await estimateChanges(db, request.changes_since, resources);
-          if (body.dry_run) return answerEstimate(db, resources, estimate);
+          if (body.dry_run) return estimateResponse(db, resources, estimate);
           deps.feedGuard.requireSlack();
           await requireRoom(db, accountId, deps.maxQueuedExports);
           const id = newId('exp');
@@ -126,10 +126,10 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           await recordAudit(db, { accountId, actor, action: 'export.created', subjectId: id, details });
           const row = await findExport(db, accountId, id);
           if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
-          return { ...answerJson(202, await presentExport(row, deps), started(id)), jobId: id };
+          return { ...jsonResponse(202, await presentExport(row, deps), started(id)), jobId: id };
         });
         deps.notifyRelay();
-        return answer;
+        return response;
       },
     }),
     defineRoute({
@@ -138,9 +138,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       path: '/exports',
       summary: 'List exports',
       query: z.strictObject({ ...PAGE_QUERY, status: exportSchema.shape.status.optional() }),
-      answers: { 200: { description: 'Exports, newest first.', schema: listOf(exportSchema) } },
+      responses: { 200: { description: 'Exports, newest first.', schema: listOf(exportSchema) } },
       handle: ({ query, accountId }) =>
-        answerPage(
+        pageResponse(
           cursorSigner,
           `exports:${accountId ?? '*'}:${query.status ?? ''}`,
           query,
@@ -153,16 +153,16 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       method: 'GET',
       path: '/exports/{id}',
       summary: 'Show an export',
-      answers: { 200: { description: 'The export.', schema: exportSchema } },
+      responses: { 200: { description: 'The export.', schema: exportSchema } },
       handle: async ({ param, accountId }) =>
-        answerJson(200, await presentExport(await requireExport(accountId, param('id')), deps)),
+        jsonResponse(200, await presentExport(await requireExport(accountId, param('id')), deps)),
     }),
     defineRoute({
       ...write,
       method: 'POST',
       path: '/exports/{id}/cancel',
       summary: 'Cancel an export; safe to repeat',
-      answers: { 202: { description: 'The export: cancelled or cancelling.', schema: exportSchema } },
+      responses: { 202: { description: 'The export: cancelled or cancelling.', schema: exportSchema } },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         const status = await cancelExport(pool, accountId, id);
@@ -181,7 +181,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           action: 'export.cancelled',
           subjectId: id,
         });
-        return answerJson(202, await presentExport(row, deps), started(id));
+        return jsonResponse(202, await presentExport(row, deps), started(id));
       },
     }),
     defineRoute({
@@ -189,7 +189,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       method: 'DELETE',
       path: '/exports/{id}',
       summary: "Delete an export's files immediately; safe to repeat",
-      answers: { 204: { description: 'The files are deleted. The export is expired.' } },
+      responses: { 204: { description: 'The files are deleted. The export is expired.' } },
       async handle({ param, accountId, caller }) {
         const row = await requireExport(accountId, param('id'));
         if (['pending', 'running', 'cancelling'].includes(row.status)) {
@@ -207,7 +207,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           subjectId: row.id,
         });
         await deps.storage.deleteFolder(`exports/${row.id}`);
-        return answerNothing();
+        return noContent();
       },
     }),
   ];
@@ -217,13 +217,13 @@ function started(id: string): Record<string, string> {
   return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
 }
 
-async function answerEstimate(
+async function estimateResponse(
   db: Queryable,
   resources: readonly string[],
   estimate: { rows: number; bytes: number } | null,
-): Promise<TextAnswer> {
+): Promise<TextResponse> {
   const rate = (await recentExportRate(db)) ?? ASSUMED_RATE;
-  return answerJson(200, {
+  return jsonResponse(200, {
     dry_run: true,
     resources,
     estimated_rows: estimate?.rows ?? null,

@@ -1,17 +1,27 @@
 import { expect, test } from 'vitest';
-import { createFairShare } from './account-limiter.ts';
+import { createAccountLimiter } from './account-limiter.ts';
 
 test('an account has a rate, its neighbours and the operator are not touched by it', async () => {
-  const share = createFairShare({ requestsPerSecond: 3, maxOpen: 100, maxRunning: 100, maxDownloads: 2 });
-  for (let count = 0; count < 3; count += 1) (await share.enter('a'))();
-  await expect(share.enter('a')).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 1 });
-  await share.enter('b');
-  for (let count = 0; count < 10; count += 1) await share.enter(undefined);
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 3,
+    maxOpen: 100,
+    maxRunning: 100,
+    maxDownloads: 2,
+  });
+  for (let count = 0; count < 3; count += 1) (await limiter.admit('a'))();
+  await expect(limiter.admit('a')).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 1 });
+  await limiter.admit('b');
+  for (let count = 0; count < 10; count += 1) await limiter.admit(undefined);
 });
 
 test('a key over its rate is not looked up', async () => {
   let lookups = 0;
-  const keys = createFairShare({ requestsPerSecond: 2, maxOpen: 1, maxRunning: 1, maxDownloads: 2 }).limit({
+  const keys = createAccountLimiter({
+    requestsPerSecond: 2,
+    maxOpen: 1,
+    maxRunning: 1,
+    maxDownloads: 2,
+  }).limitKeys({
     async findKey() {
       lookups += 1;
       return undefined;
@@ -25,44 +35,59 @@ test('a key over its rate is not looked up', async () => {
 });
 
 test('of the requests of an account some run, some wait, and the rest is refused', async () => {
-  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 3, maxRunning: 1, maxDownloads: 2 });
-  const leaves = [await share.enter('a'), await share.enter('a'), await share.enter('a')];
-  await expect(share.enter('a')).rejects.toMatchObject({ code: 'too_many' });
-  const end = await share.run('a');
-  let hasTurn = false;
-  const second = share.run('a').then((leave) => {
-    hasTurn = true;
-    return leave;
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 1_000,
+    maxOpen: 3,
+    maxRunning: 1,
+    maxDownloads: 2,
   });
-  (await share.run('b'))();
+  const releases = [await limiter.admit('a'), await limiter.admit('a'), await limiter.admit('a')];
+  await expect(limiter.admit('a')).rejects.toMatchObject({ code: 'too_many' });
+  const end = await limiter.run('a');
+  let hasTurn = false;
+  const second = limiter.run('a').then((release) => {
+    hasTurn = true;
+    return release;
+  });
+  (await limiter.run('b'))();
   expect(hasTurn).toBe(false);
   end();
   (await second)();
-  leaves[0]?.();
-  await share.enter('a');
+  releases[0]?.();
+  await limiter.admit('a');
 });
 
 test('an account sends so much in bodies, whatever their number, and its neighbours theirs', async () => {
-  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 1, maxRunning: 1, maxDownloads: 1 });
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 1_000,
+    maxOpen: 1,
+    maxRunning: 1,
+    maxDownloads: 1,
+  });
   const large = 4 * 1_024 * 1_024;
-  await share.read('a', large);
-  await share.read('a', large);
-  await expect(share.read('a', 1)).rejects.toMatchObject({ code: 'too_many' });
-  await share.read('b', 1);
-  await share.charge('b', 2 * large);
-  await expect(share.read('b', 1)).rejects.toMatchObject({ code: 'too_many' });
-  await share.read('c', large);
-  await share.read(undefined, 100 * large);
+  await limiter.chargeBody('a', large);
+  await limiter.chargeBody('a', large);
+  await expect(limiter.chargeBody('a', 1)).rejects.toMatchObject({ code: 'too_many' });
+  await limiter.chargeBody('b', 1);
+  await limiter.chargeRead('b', 2 * large);
+  await expect(limiter.chargeBody('b', 1)).rejects.toMatchObject({ code: 'too_many' });
+  await limiter.chargeBody('c', large);
+  await limiter.chargeBody(undefined, 100 * large);
 });
 
-test('an account has so many files at once, and its neighbours theirs', () => {
-  const share = createFairShare({ requestsPerSecond: 1_000, maxOpen: 1, maxRunning: 1, maxDownloads: 2 });
-  const leave = share.download('a');
-  share.download('a');
-  expect(() => share.download('a')).toThrow('more than 2 files at once');
-  share.download('b');
-  leave();
-  leave();
-  share.download('a');
-  expect(() => share.download('a')).toThrow('more than 2 files at once');
+test('an account downloads a limited number of files at once, and other accounts theirs', async () => {
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 1_000,
+    maxOpen: 1,
+    maxRunning: 1,
+    maxDownloads: 2,
+  });
+  const release = await limiter.download('a');
+  await limiter.download('a');
+  await expect(limiter.download('a')).rejects.toThrow('more than 2 files at once');
+  await limiter.download('b');
+  release();
+  release();
+  await limiter.download('a');
+  await expect(limiter.download('a')).rejects.toThrow('more than 2 files at once');
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { accountOf } from './account-of.ts';
-import { ANONYMOUS, actorOf, authorize, sharerOf } from './caller.ts';
+import { ANONYMOUS, actorOf, authorize, limitedAccountOf } from './caller.ts';
 
 test('a request of a public route has no right to any other, and no account', async () => {
   expect(() => authorize(ANONYMOUS, 'public')).not.toThrow();
@@ -13,5 +13,5 @@ test('a request of a public route has no right to any other, and no account', as
   for (const rule of ['any', 'one'] as const) {
     await expect(accountOf(ANONYMOUS, rule, named, exists)).rejects.toMatchObject({ code: 'unauthorized' });
   }
-  expect([actorOf(ANONYMOUS), sharerOf(ANONYMOUS)]).toEqual(['anonymous', undefined]);
+  expect([actorOf(ANONYMOUS), limitedAccountOf(ANONYMOUS)]).toEqual(['anonymous', undefined]);
 });

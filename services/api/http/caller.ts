@@ -41,7 +41,7 @@ export function actorOf(caller: Caller): string {
 }
 
 /** Whose share of this process the request takes; undefined: nobody's, as of the operator and of public routes. */
-export function sharerOf(caller: Caller): string | undefined {
+export function limitedAccountOf(caller: Caller): string | undefined {
   return caller.kind === 'account' ? caller.accountId : undefined;
 }
 

@@ -1,47 +1,59 @@
 import { expect, test } from 'vitest';
-import { createPlaces } from './concurrency-limiter.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { type ConcurrencyLimits, createConcurrencyLimiter } from './concurrency-limiter.ts';
 
-test('an account has its share of the places at most, all together no more than there are', () => {
-  const places = createPlaces({ max: 3, perAccount: 2 });
-  const first = places.take('a');
-  expect(first).toBeDefined();
-  expect(places.take('a')).toBeDefined();
-  expect(places.take('a')).toBeUndefined();
-  expect(places.take('b')).toBeDefined();
-  expect(places.take('c')).toBeUndefined();
-  first?.();
-  first?.();
-  expect(places.take('c')).toBeDefined();
-  expect(places.take('b')).toBeUndefined();
+const createLimiter = (limits: ConcurrencyLimits) =>
+  createConcurrencyLimiter(
+    limits,
+    (isOwn) => new AppError('too_many', isOwn ? 'limit of the account' : 'limit of all'),
+  );
+
+test('work is limited for each account and for all accounts', async () => {
+  const limiter = createLimiter({ max: 3, perAccount: 2 });
+  const release = await limiter.acquire('a');
+  await limiter.acquire('a');
+  await expect(limiter.acquire('a')).rejects.toThrow('limit of the account');
+  await limiter.acquire('b');
+  await expect(limiter.acquire('c')).rejects.toThrow('limit of all');
+  release();
+  release();
+  await limiter.acquire('c');
+  await expect(limiter.acquire('b')).rejects.toThrow('limit of all');
 });
 
-test('who waits for a place gets the next one that its account may have, in the order of coming', async () => {
-  const places = createPlaces({ max: 2, perAccount: 1 });
-  const [a, b] = [places.take('a'), places.take('b')];
-  const come: string[] = [];
+test('without a limit for all accounts each account has its own', async () => {
+  const limiter = createLimiter({ perAccount: 1 });
+  for (let account = 0; account < 100; account += 1) await limiter.acquire(`account ${account}`);
+  await expect(limiter.acquire('account 0')).rejects.toThrow('limit of the account');
+});
+
+test('waiting work is served in its order, as far as its account may run more', async () => {
+  const limiter = createLimiter({ max: 2, perAccount: 1, waitMs: 60_000 });
+  const [releaseA, releaseB] = [await limiter.acquire('a'), await limiter.acquire('b')];
+  const served: string[] = [];
   const wait = async (accountId: string, name: string) => {
-    const leave = await places.takeSoon(accountId, 60_000);
-    come.push(name);
-    return leave;
+    const release = await limiter.acquire(accountId);
+    served.push(name);
+    return release;
   };
   const waiting = [wait('a', 'a2'), wait('c', 'c1'), wait('d', 'd1')];
-  b?.();
-  const leave = await waiting[1];
-  expect(come).toEqual(['c1']);
-  a?.();
+  releaseB();
+  const releaseC = await waiting[1];
+  expect(served).toEqual(['c1']);
+  releaseA();
   await waiting[0];
-  expect(come).toEqual(['c1', 'a2']);
-  if (typeof leave === 'function') leave();
+  expect(served).toEqual(['c1', 'a2']);
+  releaseC?.();
   await waiting[2];
-  expect(come).toEqual(['c1', 'a2', 'd1']);
+  expect(served).toEqual(['c1', 'a2', 'd1']);
 });
 
-test('who waits in vain is told whose places are taken', async () => {
-  const places = createPlaces({ max: 2, perAccount: 1 });
-  const leave = places.take('a');
-  expect(await places.takeSoon('a', 1)).toBe('account');
-  places.take('b');
-  expect(await places.takeSoon('c', 1)).toBe('all');
-  leave?.();
-  expect(places.take('c')).toBeDefined();
+test('work that waited too long is refused, and holds nothing', async () => {
+  const limiter = createLimiter({ max: 2, perAccount: 1, waitMs: 1 });
+  const release = await limiter.acquire('a');
+  await expect(limiter.acquire('a')).rejects.toThrow('limit of the account');
+  await limiter.acquire('b');
+  await expect(limiter.acquire('c')).rejects.toThrow('limit of all');
+  release();
+  await limiter.acquire('c');
 });

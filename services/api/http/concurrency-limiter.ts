@@ -1,66 +1,86 @@
-/** Gives a place back; safe to call twice. */
-export type Leave = () => void;
+import type { AppError } from '../../../shared/runtime/errors.ts';
 
-/** Gives places to work that holds on to something scarce, so many at once and of one account. */
-export interface Places {
-  /** @returns undefined when there is none */
-  take(accountId: string): Leave | undefined;
-  /** As `take`, but waits for a place for a while, first come, first served. @returns whose places are taken, when none came free */
-  takeSoon(accountId: string, waitMs: number): Promise<Leave | 'account' | 'all'>;
+/** Ends a piece of work that was let in; safe to call twice. */
+export type Release = () => void;
+
+export interface ConcurrencyLimits {
+  /** For all accounts together. Default: unlimited. */
+  readonly max?: number;
+  readonly perAccount: number;
+  /** How long work waits for other work to end. Default: it does not wait. */
+  readonly waitMs?: number;
+}
+
+/** Limits how much work runs at once in this process, because each piece holds something scarce. */
+export interface ConcurrencyLimiter {
+  /**
+   * Lets work of an account in. Work that waits is served in its order, as far as its account's limit allows.
+   *
+   * @throws the limiter's refusal
+   */
+  acquire(accountId: string): Promise<Release>;
 }
 
 interface Waiter {
   readonly accountId: string;
-  resolve(leave: Leave | undefined): void;
+  resolve(release: Release | undefined): void;
 }
 
-export function createPlaces({ max, perAccount }: { max: number; perAccount: number }): Places {
-  const taken = new Map<string, number>();
+/** @param refusal makes the error; `isOwn` says that the account's own work is at its limit, not that of all accounts */
+export function createConcurrencyLimiter(
+  { max = Number.POSITIVE_INFINITY, perAccount, waitMs = 0 }: ConcurrencyLimits,
+  refusal: (isOwn: boolean) => AppError,
+): ConcurrencyLimiter {
+  const running = new Map<string, number>();
   const waiting = new Set<Waiter>();
-  let sum = 0;
-  const takenBy = (accountId: string) => taken.get(accountId) ?? 0;
+  let total = 0;
+  const runningOf = (accountId: string) => running.get(accountId) ?? 0;
 
-  function take(accountId: string): Leave | undefined {
-    if (sum >= max || takenBy(accountId) >= perAccount) return undefined;
-    sum += 1;
-    taken.set(accountId, takenBy(accountId) + 1);
-    let isGiven = false;
+  function tryAcquire(accountId: string): Release | undefined {
+    if (total >= max || runningOf(accountId) >= perAccount) return undefined;
+    total += 1;
+    running.set(accountId, runningOf(accountId) + 1);
+    let isReleased = false;
     return () => {
-      if (isGiven) return;
-      isGiven = true;
-      sum -= 1;
-      const left = takenBy(accountId) - 1;
-      if (left === 0) taken.delete(accountId);
-      else taken.set(accountId, left);
-      serve();
+      if (isReleased) return;
+      isReleased = true;
+      total -= 1;
+      const left = runningOf(accountId) - 1;
+      if (left === 0) running.delete(accountId);
+      else running.set(accountId, left);
+      serveWaiting();
     };
   }
 
-  function serve(): void {
+  function serveWaiting(): void {
     for (const waiter of waiting) {
-      const leave = take(waiter.accountId);
-      if (leave === undefined) continue;
+      const release = tryAcquire(waiter.accountId);
+      if (release === undefined) continue;
       waiting.delete(waiter);
-      waiter.resolve(leave);
+      waiter.resolve(release);
     }
   }
 
+  async function waitFor(accountId: string): Promise<Release | undefined> {
+    if (waitMs === 0) return undefined;
+    const { promise, resolve } = Promise.withResolvers<Release | undefined>();
+    const waiter: Waiter = { accountId, resolve };
+    waiting.add(waiter);
+    const timer = setTimeout(() => {
+      // In one step with the refusal, so that nothing is acquired for work that no longer waits.
+      waiting.delete(waiter);
+      resolve(undefined);
+    }, waitMs);
+    const release = await promise;
+    clearTimeout(timer);
+    return release;
+  }
+
   return {
-    take,
-    async takeSoon(accountId, waitMs) {
-      const free = take(accountId);
-      if (free !== undefined) return free;
-      const { promise, resolve } = Promise.withResolvers<Leave | undefined>();
-      const waiter: Waiter = { accountId, resolve };
-      waiting.add(waiter);
-      const timer = setTimeout(() => {
-        // Together with its answer, or a place could be given to somebody who has gone.
-        waiting.delete(waiter);
-        resolve(undefined);
-      }, waitMs);
-      const leave = await promise;
-      clearTimeout(timer);
-      return leave ?? (takenBy(accountId) >= perAccount ? 'account' : 'all');
+    async acquire(accountId) {
+      const release = tryAcquire(accountId) ?? (await waitFor(accountId));
+      if (release === undefined) throw refusal(runningOf(accountId) >= perAccount);
+      return release;
     },
   };
 }

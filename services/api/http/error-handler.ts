@@ -26,7 +26,7 @@ const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
  * The one door through which every request goes in and every error out: gives the request its ID, turns what is thrown
  * into a problem document, and writes one line about it all.
  */
-export function errorDoor(
+export function errorHandler(
   log: Log,
   allowedMethods: (path: string) => string[],
   isStoreUp: () => Promise<boolean>,
@@ -46,7 +46,7 @@ export function errorDoor(
       if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
     } catch (error) {
       failure = error;
-      const told = await tellable(error, isStoreUp);
+      const told = await errorForCaller(error, isStoreUp);
       sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
     }
     writeLine(log, ctx, startedAtMs, failure);
@@ -62,7 +62,7 @@ function takeTarget(ctx: Context, prefix: string): void {
   ctx.req.url = querystring === '' ? path : `${path}?${querystring}`;
 }
 
-async function tellable(error: unknown, isStoreUp: () => Promise<boolean>): Promise<unknown> {
+async function errorForCaller(error: unknown, isStoreUp: () => Promise<boolean>): Promise<unknown> {
   if (error instanceof AppError) return error;
   if (error instanceof PoolBusyError) return databasesBusy(error);
   if (error instanceof StorageFullError || error instanceof StorageRefusedError) return storageAway(error);

@@ -55,7 +55,7 @@ export async function openHttpListener(
     closeUnlessRead(request, response, limits.lingerMs);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // An answer that was begun can't be followed by another.
+    // A response that was begun can't be followed by another.
     if (answering.has(socket) || !socket.writable) socket.destroy();
     else refuse(socket, error.code);
   });
@@ -114,7 +114,7 @@ function makeRoom(server: Server, maxConnections: number): void {
 }
 
 /**
- * What is still sent once the answer is there is thrown away, since many clients read no answer before all is sent. Whoever sends it
+ * What is still sent once the response is there is thrown away, since many clients read no response before all is sent. Whoever sends it
  * slower than that would hold its connection for nothing.
  */
 function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {

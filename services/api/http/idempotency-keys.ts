@@ -47,7 +47,7 @@ export async function claimKey(
   return (await findResponse(db, key)) ?? { state: 'in_flight' };
 }
 
-/** What was answered to the request that took the key; undefined when there is none, or no answer yet. */
+/** What was answered to the request that took the key; undefined when there is none, or no response yet. */
 export async function findResponse(
   db: Queryable,
   { accountId, route, key }: { accountId: string; route: string; key: string },

@@ -6,7 +6,7 @@ import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { claimKey, dropExpiredKeys, findResponse, type KeyClaim, keepResponse } from './idempotency-keys.ts';
-import type { TextAnswer } from './response.ts';
+import type { TextResponse } from './response.ts';
 
 const MAX_KEY_CHARACTERS = 255;
 
@@ -17,7 +17,7 @@ export interface RequestIdentity {
   /** Method and path. */
   readonly route: string;
   readonly key: string | undefined;
-  /** Of the API key that asks: a secret in an answer is shown again to it alone. */
+  /** Of the API key that asks: a secret in a response is shown again to it alone. */
   readonly keyPrint: string;
   readonly body: unknown;
 }
@@ -44,26 +44,26 @@ export function readIdempotencyKey(header: string | undefined): string | undefin
 }
 
 /** What a creating request is answered the first time. */
-export interface FirstAnswer extends TextAnswer {
+export interface FirstResponse extends TextResponse {
   /** The job that it made: its key lives longer than that. */
   readonly jobId?: string;
 }
 
 /**
- * Does a creating request once. The key, what the work writes and the answer are one transaction: a crash at any moment
- * leaves either all of it, and a retry gets the first answer, or nothing, and a retry does the work. A request that
+ * Does a creating request once. The key, what the work writes and the response are one transaction: a crash at any moment
+ * leaves either all of it, and a retry gets the first response, or nothing, and a retry does the work. A request that
  * fails leaves its key unused. A second one at the same time waits for the first a moment, and is then told to retry.
  *
  * Answers are kept sealed, because some hold a secret that is shown once.
  *
  * @throws AppError `invalid` when the key was used with another body, `conflict` while the first is still in flight
  */
-export async function answerOnce(
+export async function respondOnce(
   pool: Pool,
   box: SecretBox,
   identity: RequestIdentity,
-  work: (db: Queryable) => Promise<FirstAnswer>,
-): Promise<TextAnswer> {
+  work: (db: Queryable) => Promise<FirstResponse>,
+): Promise<TextResponse> {
   const { accountId, route, key, keyPrint, body } = identity;
   if (key === undefined) return inTransaction(pool, work);
   const requestHash = hashOf(body);
@@ -75,25 +75,25 @@ export async function answerOnce(
       });
     }
     if (claim.state === 'kept') return replay(box, claim, requestHash, keyPrint);
-    const { jobId, ...answer } = await work(db);
-    const response = box.seal(JSON.stringify({ ...answer, keyPrint }));
-    await keepResponse(db, { accountId, route, key, response, jobId });
+    const { jobId, ...response } = await work(db);
+    const sealed = box.seal(JSON.stringify({ ...response, keyPrint }));
+    await keepResponse(db, { accountId, route, key, response: sealed, jobId });
     await dropExpiredKeys(db);
-    return answer;
+    return response;
   });
 }
 
 /**
- * The answer that was kept for a request's key, for routes that have much to do before they would find it in `answerOnce`.
+ * The response that was kept for a request's key, for routes that have much to do before they would find it in `respondOnce`.
  *
  * @returns undefined when there is none, or none yet
  * @throws AppError `invalid` when the key was used with another body
  */
-export async function keptAnswer(
+export async function storedResponse(
   pool: Pool,
   box: SecretBox,
   { accountId, route, key, keyPrint, body }: RequestIdentity,
-): Promise<TextAnswer | undefined> {
+): Promise<TextResponse | undefined> {
   if (key === undefined) return undefined;
   const kept = await findResponse(pool, { accountId, route, key });
   return kept && replay(box, kept, hashOf(body), keyPrint);
@@ -103,17 +103,17 @@ function hashOf(body: unknown): Buffer {
   return createHash('sha256').update(canonicalJson(body)).digest();
 }
 
-/** What an answer shows once: an endpoint's secret, an API key. */
+/** What a response shows once: an endpoint's secret, an API key. */
 const SECRETS: Readonly<Record<string, RegExp>> = { secret: /^whsec_/, key: /^tk_/ };
 
-/** The answer without its secrets, for another key than the one that was given them. */
-function withoutSecrets(answer: TextAnswer): TextAnswer {
-  const body = JSON.parse(answer.body) as Record<string, unknown>;
+/** The response without its secrets, for another key than the one that was given them. */
+function withoutSecrets(response: TextResponse): TextResponse {
+  const body = JSON.parse(response.body) as Record<string, unknown>;
   const isSecret = ([name, value]: [string, unknown]) => SECRETS[name]?.test(String(value)) === true;
   const members = Object.entries(body);
-  if (!members.some(isSecret)) return answer;
+  if (!members.some(isSecret)) return response;
   const rest = Object.fromEntries(members.filter((member) => !isSecret(member)));
-  return { ...answer, body: JSON.stringify({ ...rest, secret_withheld: WITHHELD }) };
+  return { ...response, body: JSON.stringify({ ...rest, secret_withheld: WITHHELD }) };
 }
 
 const WITHHELD = 'A secret is shown once, to the API key that created it. Create a new secret if it is lost.';
@@ -123,7 +123,7 @@ function replay(
   kept: Extract<KeyClaim, { state: 'kept' }>,
   requestHash: Buffer,
   keyPrint: string,
-): TextAnswer {
+): TextResponse {
   if (!kept.requestHash.equals(requestHash)) {
     throw new AppError(
       'invalid',
@@ -131,12 +131,12 @@ function replay(
       { errors: [{ pointer: 'Idempotency-Key', detail: 'was used with another body' }] },
     );
   }
-  const { keyPrint: firstPrint, ...first } = JSON.parse(box.open(kept.response)) as TextAnswer & {
+  const { keyPrint: firstPrint, ...first } = JSON.parse(box.open(kept.response)) as TextResponse & {
     readonly keyPrint?: string;
   };
   // Answers kept by an earlier release say nothing of the key.
-  const answer = firstPrint === keyPrint ? first : withoutSecrets(first);
-  return { ...answer, headers: { ...answer.headers, 'idempotency-replayed': 'true' } };
+  const response = firstPrint === keyPrint ? first : withoutSecrets(first);
+  return { ...response, headers: { ...response.headers, 'idempotency-replayed': 'true' } };
 }
 
 /** JSON text in which neither the order of keys nor white space matters. The door has bounded the depth. */

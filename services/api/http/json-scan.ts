@@ -9,7 +9,7 @@ export const MAX_JSON_DEPTH = 64;
 const MAX_NUMERAL_CHARACTERS = 1_000;
 
 /** What a scan has found out about a text that it let through. */
-export interface ScannedJson {
+export interface JsonScanResult {
   /** There are numerals other than plain digits, whose value a double may not hold. */
   readonly hasOddNumbers: boolean;
   /** There are `\u` escapes, by which alone a text can hold a NUL or half of a surrogate pair. */
@@ -17,7 +17,7 @@ export interface ScannedJson {
 }
 
 /** Looks at bytes that may be JSON while they arrive, before anything is decoded or parsed. */
-export interface JsonScan extends ScannedJson {
+export interface JsonScan extends JsonScanResult {
   /** @throws AppError `invalid`, as soon as the bytes so far are too deep, hold too many values or too long a number */
   push(bytes: Uint8Array): void;
 }

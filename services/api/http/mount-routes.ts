@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import type { FairShare } from './account-limiter.ts';
+import type { AccountLimiter } from './account-limiter.ts';
 import { accountOf } from './account-of.ts';
 import {
   ANONYMOUS,
@@ -13,14 +13,14 @@ import {
   authorize,
   type Caller,
   type KeyStore,
-  sharerOf,
+  limitedAccountOf,
 } from './caller.ts';
-import { answerOnce, keptAnswer, readIdempotencyKey } from './idempotency.ts';
+import { readIdempotencyKey, respondOnce, storedResponse } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { readQuery } from './request-target.ts';
-import type { Answer } from './response.ts';
+import type { ApiResponse } from './response.ts';
 import type { ApiRequest, Route } from './route.ts';
 import { dropSlowReader, type ReaderLimits } from './slow-reader.ts';
 import { validate } from './validate.ts';
@@ -29,12 +29,12 @@ export interface MountDeps {
   readonly pool: Pool;
   readonly adminKey: Secret;
   readonly keys: KeyStore;
-  /** Seals the answers kept for idempotency keys. */
-  readonly answerBox: SecretBox;
+  /** Seals the responses kept for idempotency keys. */
+  readonly responseBox: SecretBox;
   readonly maxBodyBytes: number;
   readonly requestLimits: RequestLimits;
   readonly urls: PublicUrls;
-  readonly share: FairShare;
+  readonly limiter: AccountLimiter;
   readonly readerLimits: ReaderLimits;
   accountExists(accountId: string): Promise<boolean>;
 }
@@ -72,31 +72,32 @@ export function schemasOf(
  */
 export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
   const router = new Router();
-  const { share } = deps;
-  const keys = share.limit(deps.keys);
+  const { limiter } = deps;
+  const keys = limiter.limitKeys(deps.keys);
   for (const route of routes) {
     const { query, body } = schemasOf(route);
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
-      const sharer = sharerOf(caller);
-      const leave = await share.enter(sharer);
+      const limitedAccountId = limitedAccountOf(caller);
+      const release = await limiter.admit(limitedAccountId);
       try {
         const hasLength = header(ctx, 'transfer-encoding') === undefined;
-        if (body !== undefined) await share.read(sharer, hasLength ? bytesToRead(ctx, route, deps) : 1);
+        if (body !== undefined)
+          await limiter.chargeBody(limitedAccountId, hasLength ? bytesToRead(ctx, route, deps) : 1);
         const { socket } = ctx.req;
         const bytesBefore = socket.bytesRead;
         const request = await readRequest(ctx, route, { query, body }, caller, deps).finally(() =>
-          hasLength ? undefined : share.charge(sharer, socket.bytesRead - bytesBefore),
+          hasLength ? undefined : limiter.chargeRead(limitedAccountId, socket.bytesRead - bytesBefore),
         );
         // An upload arrives at its client's pace, and has places of its own.
-        const end = route.rawBody === undefined ? await share.run(sharer) : () => undefined;
+        const end = route.rawBody === undefined ? await limiter.run(limitedAccountId) : () => undefined;
         try {
           send(ctx, await route.handle(request), deps);
         } finally {
           end();
         }
       } finally {
-        leave();
+        release();
       }
     });
   }
@@ -155,8 +156,8 @@ async function readRequest(
     header: (name) => header(ctx, name),
     incoming: ctx.req,
     once: (work, bodyIdentity = rawBody) =>
-      answerOnce(deps.pool, deps.answerBox, { ...identity, body: bodyIdentity }, work),
-    kept: () => keptAnswer(deps.pool, deps.answerBox, identity),
+      respondOnce(deps.pool, deps.responseBox, { ...identity, body: bodyIdentity }, work),
+    kept: () => storedResponse(deps.pool, deps.responseBox, identity),
   };
 }
 
@@ -171,7 +172,7 @@ function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
   return length > maxBytes ? 0 : length;
 }
 
-/** A route open to everyone looks at no key, so that a wrong one keeps no probe from its answer. */
+/** A route open to everyone looks at no key, so that a wrong one keeps no probe from its response. */
 async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
   if (route.access === 'public') return ANONYMOUS;
   const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);
@@ -195,7 +196,7 @@ function header(ctx: Context, name: string): string | undefined {
 
 function send(
   ctx: Context,
-  { status, headers, body }: Answer,
+  { status, headers, body }: ApiResponse,
   { urls, readerLimits }: Pick<MountDeps, 'urls' | 'readerLimits'>,
 ): void {
   if (typeof body === 'object') dropSlowReader(ctx.res, readerLimits);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Place } from '../../../shared/control/queue-place.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { answerJson, type TextAnswer } from './response.ts';
+import { jsonResponse, type TextResponse } from './response.ts';
 
 const MAX_LIMIT = 200;
 
@@ -14,19 +14,19 @@ export const PAGE_QUERY = {
 };
 
 /** Reads one page, newest first, and one row more to know whether another follows. */
-export async function answerPage<Row extends { id: string; created_at_text: string }>(
+export async function pageResponse<Row extends { id: string; created_at_text: string }>(
   signer: Signer,
   list: string,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
   read: (after: Place | undefined, limit: number) => Promise<Row[]>,
   present: (row: Row) => unknown,
-): Promise<TextAnswer> {
+): Promise<TextResponse> {
   const after = cursor === undefined ? undefined : readCursor<Place>(signer, list, cursor);
   const rows = await read(after, limit + 1);
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   const hasMore = rows.length > limit;
-  return answerJson(200, {
+  return jsonResponse(200, {
     data: await inTurns(page, present),
     has_more: hasMore,
     next_cursor:

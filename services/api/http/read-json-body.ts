@@ -87,7 +87,7 @@ function readBytes(
     const timer = setTimeout(onLate, jsonBodyMs);
     const finish = (settle: () => void) => {
       clearTimeout(timer);
-      // An async iterator would destroy the socket when it is left, and with it the answer.
+      // An async iterator would destroy the socket when it is left, and with it the response.
       request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
       settle();
     };

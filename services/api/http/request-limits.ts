@@ -1,6 +1,6 @@
 /** How long a client may take. Downloads take as long as they take. */
 export interface RequestLimits {
-  /** From the connection, or the answer before, to the end of the headers. */
+  /** From the connection, or the response before, to the end of the headers. */
   readonly headersMs: number;
   /** How often connections are looked at for it. */
   readonly checkEveryMs: number;
@@ -12,9 +12,9 @@ export interface RequestLimits {
   /** On the mean, once the grace is over. */
   readonly uploadLeastBytesPerSecond: number;
   readonly uploadGraceMs: number;
-  /** For what a client still sends once it has its answer; after it the connection is closed. */
+  /** For what a client still sends once it has its response; after it the connection is closed. */
   readonly lingerMs: number;
-  /** By which an answer is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. */
+  /** By which a response is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. */
   readonly refusalMs: number;
   /** After the signal to stop, for requests under way. */
   readonly drainMs: number;

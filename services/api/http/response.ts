@@ -1,36 +1,40 @@
 import type { Readable } from 'node:stream';
 
 /** What a route answers with. A text is sent as it is; whoever opens a stream gives it away here. */
-export interface Answer {
+export interface ApiResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Readable | undefined;
 }
 
-/** An answer that can be kept and given again, byte for byte. */
-export interface TextAnswer extends Answer {
+/** A response that can be kept and given again, byte for byte. */
+export interface TextResponse extends ApiResponse {
   readonly body: string;
 }
 
 const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' };
 
-export function answerJson(status: number, value: unknown, headers: Record<string, string> = {}): TextAnswer {
-  return answerJsonText(status, JSON.stringify(value), headers);
+export function jsonResponse(
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): TextResponse {
+  return jsonTextResponse(status, JSON.stringify(value), headers);
 }
 
 /** For JSON that is at hand as text and must leave unchanged, digit for digit. */
-export function answerJsonText(
+export function jsonTextResponse(
   status: number,
   body: string,
   headers: Record<string, string> = {},
-): TextAnswer {
+): TextResponse {
   return { status, headers: { ...JSON_TYPE, ...headers }, body };
 }
 
-export function answerNothing(): Answer {
+export function noContent(): ApiResponse {
   return { status: 204, headers: {}, body: undefined };
 }
 
-export function redirectTo(url: string): Answer {
+export function redirectTo(url: string): ApiResponse {
   return { status: 302, headers: { location: url, 'cache-control': 'no-store' }, body: undefined };
 }

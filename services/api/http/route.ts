@@ -3,8 +3,8 @@ import type { z } from 'zod';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import type { Access, Caller } from './caller.ts';
-import type { FirstAnswer } from './idempotency.ts';
-import type { Answer, TextAnswer } from './response.ts';
+import type { FirstResponse } from './idempotency.ts';
+import type { ApiResponse, TextResponse } from './response.ts';
 
 /**
  * Whose data a route works on. A customer's key decides it; the operator names an account.
@@ -36,13 +36,13 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
    * Runs creating work in one transaction, once for each Idempotency-Key. `identity` stands for the body where that
    * is not JSON.
    */
-  once(work: (db: Queryable) => Promise<FirstAnswer>, identity?: unknown): Promise<TextAnswer>;
-  /** What `once` would answer without doing the work, because the key has its answer; undefined when it has none yet. */
-  kept(): Promise<TextAnswer | undefined>;
+  once(work: (db: Queryable) => Promise<FirstResponse>, identity?: unknown): Promise<TextResponse>;
+  /** What `once` would answer without doing the work, because the key has its response; undefined when it has none yet. */
+  kept(): Promise<TextResponse | undefined>;
 }
 
-/** What an answer looks like in the OpenAPI document. */
-export interface AnswerSpec {
+/** What a response looks like in the OpenAPI document. */
+export interface ResponseSpec {
   readonly description: string;
   readonly schema?: z.ZodType;
   /** For what is not JSON. */
@@ -75,14 +75,14 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
   /** A POST that creates: takes an Idempotency-Key. */
   readonly creates?: boolean;
-  /** Answers of success; problems are the same everywhere. */
-  readonly answers: Readonly<Record<number, AnswerSpec>>;
-  handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<Answer>;
+  /** Successful responses; problems are the same everywhere. */
+  readonly responses: Readonly<Record<number, ResponseSpec>>;
+  handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<ApiResponse>;
 }
 
 /** A route whose types are checked where it is defined and forgotten after. */
 export interface Route extends Omit<RouteSpec<z.ZodObject, z.ZodObject>, 'handle'> {
-  handle(request: ApiRequest): Promise<Answer>;
+  handle(request: ApiRequest): Promise<ApiResponse>;
 }
 
 type Empty = z.ZodObject<Record<never, never>>;

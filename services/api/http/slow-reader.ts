@@ -15,7 +15,7 @@ export const READER_LIMITS: ReaderLimits = {
   checkEveryMs: 5_000,
 };
 
-/** Ends an answer whose client stands still or drips, so that what it holds is free for others. A broken download can be resumed. */
+/** Ends a response whose client stands still or drips, so that what it holds is free for others. A broken download can be resumed. */
 export function dropSlowReader(
   response: ServerResponse,
   { leastBytesPerSecond, windowMs, checkEveryMs }: ReaderLimits,

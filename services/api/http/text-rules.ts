@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
-import { invalid, MAX_ERRORS_TOLD, toPointer } from './validate.ts';
+import { invalid, MAX_ERRORS_SHOWN, toPointer } from './validate.ts';
 
 /** Why a text can't be kept or compared by PostgreSQL, or be written as UTF-8; undefined for one that can. The one rule for all text that comes in. */
 export function textFault(text: string): string | undefined {
@@ -22,7 +22,7 @@ export function requireGoodTexts(text: string, body: unknown): void {
   const errors: FieldError[] = [];
   const path: PropertyKey[] = [];
   const look = (value: unknown): void => {
-    if (errors.length > MAX_ERRORS_TOLD) return;
+    if (errors.length > MAX_ERRORS_SHOWN) return;
     if (typeof value === 'string') note(value);
     if (typeof value !== 'object' || value === null) return;
     for (const [name, member] of Object.entries(value)) {

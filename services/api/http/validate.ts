@@ -24,16 +24,16 @@ export function validate<Schema extends z.ZodType>(
   return result.data;
 }
 
-/** Of one problem document; more than anybody reads, and few enough for an answer of some kilobytes. */
-export const MAX_ERRORS_TOLD = 50;
+/** Of one problem document; more than anybody reads, and few enough for a response of some kilobytes. */
+export const MAX_ERRORS_SHOWN = 50;
 
 /** Of a pointer or a detail, which may quote what the client sent. */
-const MAX_TOLD_CHARACTERS = 500;
+const MAX_SHOWN_CHARACTERS = 500;
 
-/** However much is wrong with a request, the answer stays small: the first errors, and how many more there are. */
+/** However much is wrong with a request, the response stays small: the first errors, and how many more there are. */
 export function invalid(errors: readonly FieldError[]): AppError {
   const [first, second] = errors;
-  const told = errors.slice(0, MAX_ERRORS_TOLD).map(({ pointer, detail }) => ({
+  const told = errors.slice(0, MAX_ERRORS_SHOWN).map(({ pointer, detail }) => ({
     pointer: shortened(pointer),
     detail: shortened(detail),
   }));
@@ -49,7 +49,9 @@ export function invalid(errors: readonly FieldError[]): AppError {
 }
 
 function shortened(text: string): string {
-  return text.length <= MAX_TOLD_CHARACTERS ? text : `${text.slice(0, MAX_TOLD_CHARACTERS).toWellFormed()}…`;
+  return text.length <= MAX_SHOWN_CHARACTERS
+    ? text
+    : `${text.slice(0, MAX_SHOWN_CHARACTERS).toWellFormed()}…`;
 }
 
 /** An RFC 6901 pointer. */

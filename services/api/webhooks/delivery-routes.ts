@@ -14,7 +14,7 @@ import { resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
-import { answerJson } from '../http/response.ts';
+import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import { findStoredEvent, listDead, moveCursor, parkAgain } from './delivery-store.ts';
@@ -62,7 +62,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       path: '/webhooks/{id}/test',
       summary:
         'Send one signed webhook.test event now, regardless of the status and filters of the webhook endpoint',
-      answers: {
+      responses: {
         200: {
           description: 'The response of the webhook endpoint, also after a failure.',
           schema: webhookTestSchema,
@@ -84,9 +84,9 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         const test = await awaitTest(pool, webhook.id, eventId);
         const facts = { event_id: eventId, webhook_id: webhook.id };
         if (test?.result == null) {
-          return answerJson(202, { ...facts, outcome: 'under_way' }, { 'retry-after': '1' });
+          return jsonResponse(202, { ...facts, outcome: 'under_way' }, { 'retry-after': '1' });
         }
-        return answerJson(200, { ...facts, ...test.result });
+        return jsonResponse(200, { ...facts, ...test.result });
       },
     }),
     defineRoute({
@@ -102,7 +102,9 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         (since === undefined) === (after_export === undefined)
           ? [{ pointer: '/since', detail: 'give exactly one of since and after_export' }]
           : [],
-      answers: { 200: { description: 'The webhook endpoint with its new position.', schema: webhookSchema } },
+      responses: {
+        200: { description: 'The webhook endpoint with its new position.', schema: webhookSchema },
+      },
       async handle({ param, body, accountId, caller }) {
         const webhook = await requireWebhook(accountId, param('id'));
         const start =
@@ -120,7 +122,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           });
         });
         await awaitApplied(pool, webhook.id);
-        return answerJson(
+        return jsonResponse(
           200,
           presentWebhook(await requireWebhook(accountId, webhook.id), deps.now(), deps.secretBox),
         );
@@ -133,7 +135,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       path: '/webhooks/{id}/dead-letters',
       summary: 'List dead letters: deliveries that were given up',
       query: z.strictObject(PAGE_QUERY),
-      answers: {
+      responses: {
         200: {
           description: 'Dead letters, newest event first. POST /events/{id}/redeliver sends one again.',
           schema: listOf(deadLetterSchema),
@@ -150,7 +152,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         const page = rows.slice(0, query.limit);
         const last = page.at(-1);
         const hasMore = rows.length > query.limit && last !== undefined;
-        return answerJson(200, {
+        return jsonResponse(200, {
           data: page.map(presentDeadLetter),
           has_more: hasMore,
           next_cursor: hasMore
@@ -169,7 +171,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       path: '/events/{id}/redeliver',
       summary: 'Deliver an event to a webhook endpoint again with the same webhook-id, also a dead letter',
       body: z.strictObject({ webhook_id: z.string().min(1).max(100) }),
-      answers: {
+      responses: {
         202: {
           description:
             'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery.',
@@ -199,7 +201,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           subjectId: webhook.id,
           details: { event: param('id') },
         });
-        return answerJson(202, {
+        return jsonResponse(202, {
           event_id: param('id'),
           webhook_id: webhook.id,
           state: isParked ? 'queued' : 'upcoming',

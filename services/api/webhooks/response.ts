@@ -153,7 +153,7 @@ export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema
     attempts: row.attempt_count,
     last_attempt_at: at ?? null,
     status: status ?? null,
-    // The words of an attempt: an answer that is no success is a failure, anything else has a class.
+    // The words of an attempt: a response that is no success is a failure, anything else has a class.
     outcome: status === undefined ? (errorClass ?? 'unknown') : 'failed',
     excerpt: excerpt ?? message ?? null,
   };

@@ -14,8 +14,8 @@ import { resolveStart } from '../exports/feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
-import { answerPage, PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
-import { answerJson, answerNothing } from '../http/response.ts';
+import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
+import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import { webhookBodySchema, webhookPatchSchema } from './request.ts';
@@ -62,7 +62,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const read = { access: 'webhooks:read', account: 'any' } as const;
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
-    answerJson(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
+    jsonResponse(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
   const shown = { 200: { description: 'The webhook endpoint.', schema: webhookSchema } };
 
   return [
@@ -74,7 +74,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       account: 'one',
       creates: true,
       body: webhookBodySchema(deps.catalog, deps.deliveryRules),
-      answers: {
+      responses: {
         201: {
           description: 'The webhook endpoint. Its secret is shown only in this response.',
           schema: webhookWithSecretSchema,
@@ -116,7 +116,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             subjectId: webhook.id,
             details: { url: shownUrl(body.url) },
           });
-          return answerJson(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
+          return jsonResponse(201, { ...webhook, secret }, { location: `/webhooks/${webhook.id}` });
         }),
     }),
     defineRoute({
@@ -125,9 +125,9 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks',
       summary: 'List webhook endpoints',
       query: z.strictObject(PAGE_QUERY),
-      answers: { 200: { description: 'Webhook endpoints, newest first.', schema: listOf(webhookSchema) } },
+      responses: { 200: { description: 'Webhook endpoints, newest first.', schema: listOf(webhookSchema) } },
       handle: ({ query, accountId }) =>
-        answerPage(
+        pageResponse(
           cursorSigner,
           `webhooks:${accountId ?? '*'}`,
           query,
@@ -140,7 +140,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       method: 'GET',
       path: '/webhooks/{id}',
       summary: 'Show a webhook endpoint',
-      answers: shown,
+      responses: shown,
       handle: async ({ param, accountId }) =>
         show(await findWebhook(pool, accountId, param('id')), param('id')),
     }),
@@ -150,7 +150,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}',
       summary: 'Change a webhook endpoint',
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
-      answers: shown,
+      responses: shown,
       async handle({ param, body, accountId, caller }) {
         const { url, events, description, batch, order } = body;
         const headers = body.headers === undefined ? undefined : sealHeaders(body.headers, deps.secretBox);
@@ -173,9 +173,9 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       method: 'DELETE',
       path: '/webhooks/{id}',
       summary: 'Delete a webhook endpoint and its pending deliveries',
-      answers: { 204: { description: 'Deleted.' } },
+      responses: { 204: { description: 'Deleted.' } },
       async handle({ param, accountId, caller }) {
-        // Paused first, so that after the answer nothing is sent to a place its owner may have given up.
+        // Paused first, so that after the response nothing is sent to a place its owner may have given up.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
         await awaitApplied(pool, row.id);
         await deleteWebhook(pool, accountId, row.id);
@@ -186,7 +186,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           action: 'webhook.deleted',
           subjectId: row.id,
         });
-        return answerNothing();
+        return noContent();
       },
     }),
     defineRoute({
@@ -194,7 +194,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       method: 'POST',
       path: '/webhooks/{id}/pause',
       summary: 'Pause deliveries; events are retained',
-      answers: shown,
+      responses: shown,
       async handle({ param, accountId, caller }) {
         const row = await inTransaction(pool, async (db) => {
           const paused = known(await pauseWebhook(db, accountId, param('id')), param('id'));
@@ -210,7 +210,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       method: 'POST',
       path: '/webhooks/{id}/resume',
       summary: 'Resume deliveries where they stopped',
-      answers: shown,
+      responses: shown,
       async handle({ param, accountId, caller }) {
         const { missed_events: hasMissed } = known(
           await findWebhook(pool, accountId, param('id')),
@@ -236,25 +236,25 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/rotate-secret',
       summary: `Rotate the secret; the old secret also signs for ${GRACE_HOURS} more hours`,
       creates: true,
-      answers: {
+      responses: {
         200: {
           description: 'The webhook endpoint. Its new secret is shown only in this response.',
           schema: webhookWithSecretSchema,
         },
       },
       async handle({ param, accountId, caller, once }) {
-        const answer = await once(async (db) => {
+        const response = await once(async (db) => {
           const secret = newSecret();
           const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
           await record(db, known(row, param('id')), caller, 'webhook.secret_rotated');
-          return answerJson(200, {
+          return jsonResponse(200, {
             ...presentWebhook(known(row, param('id')), deps.now(), deps.secretBox),
             secret,
           });
         });
-        // A receiver may take up the new secret with the answer, and forget the old one.
+        // A receiver may take up the new secret with the response, and forget the old one.
         await awaitApplied(pool, param('id'));
-        return answer;
+        return response;
       },
     }),
     defineRoute({
@@ -263,7 +263,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       path: '/webhooks/{id}/attempts',
       summary: 'List the latest delivery attempts',
       query: z.strictObject(PAGE_QUERY),
-      answers: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
+      responses: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
       async handle({ param, query, accountId }) {
         const { id } = known(await findWebhook(pool, accountId, param('id')), param('id'));
         const list = `attempts:${id}`;
@@ -272,7 +272,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         const rows = await listAttempts(pool, id, before, query.limit + 1);
         const page = rows.slice(0, query.limit);
         const hasMore = rows.length > query.limit;
-        return answerJson(200, {
+        return jsonResponse(200, {
           data: page.map(presentAttempt),
           has_more: hasMore,
           next_cursor: hasMore ? writeCursor(cursorSigner, list, page.at(-1)?.id) : null,

@@ -308,7 +308,7 @@ const POLL_MS = 25;
 
 /**
  * Waits until the dispatcher that holds an endpoint works by what is stored now, so that no request by the old settings
- * starts after the answer.
+ * starts after the response.
  */
 export async function awaitApplied(pool: Pool, webhookId: string): Promise<void> {
   const deadlineMs = performance.now() + LIMIT_MS;

@@ -11,7 +11,7 @@ const MAX_DOWNLOADS = 2;
 let api: TestApi;
 beforeAll(async () => {
   api = await openTestApi({
-    fairShare: { requestsPerSecond: 100_000, maxOpen: 20, maxRunning: 8, maxDownloads: MAX_DOWNLOADS },
+    accountLimits: { requestsPerSecond: 100_000, maxOpen: 20, maxRunning: 8, maxDownloads: MAX_DOWNLOADS },
   });
 });
 afterAll(() => api[Symbol.asyncDispose]());
@@ -146,7 +146,7 @@ test('downloads that stand still take places of their own account alone, and giv
 
 test('a link counts among the requests of its export’s account', async () => {
   await using slow = await openTestApi({
-    fairShare: { requestsPerSecond: 8, maxOpen: 20, maxRunning: 8, maxDownloads: 8 },
+    accountLimits: { requestsPerSecond: 8, maxOpen: 20, maxRunning: 8, maxDownloads: 8 },
   });
   const { key } = await slow.account();
   const { json: job } = await slow.call('POST', '/exports', { key, body: { resource: 'invoices' } });

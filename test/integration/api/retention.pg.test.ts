@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { keepExports } from '../../../services/api/exports/retention-sweeper.ts';
+import { sweepExports } from '../../../services/api/exports/retention-sweeper.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 
@@ -39,7 +39,7 @@ async function completedExport(
   return { id: json.id, expiresAtMs: rows[0]?.expires_at.getTime() ?? 0 };
 }
 const keepAt = (nowMs: number, storage: { deleteFolder(folder: string): Promise<void> } = api.storage) =>
-  keepExports({ pool: api.pool, storage, now: () => nowMs, log: silentLog });
+  sweepExports({ pool: api.pool, storage, now: () => nowMs, log: silentLog });
 const told = async () => {
   const { rows } = await api.pool.query<{ type: string }>(
     'select type from account_events where account_id = $1 order by commit_lsn',

@@ -29,7 +29,7 @@ const hold = async (
 };
 
 test('many synchronous requests of one account that find its rows locked hold up nobody else', async () => {
-  const world = stack.use(await openBulkWorld({ syncPlaces: { max: 3, perAccount: 2, waitMs: 1_000 } }));
+  const world = stack.use(await openBulkWorld({ syncApplyLimits: { max: 3, perAccount: 2, waitMs: 1_000 } }));
   const mine = await world.account(1);
   const other = await world.account(1);
   const letGo = await hold(world, 'invoices', mine.ids);
@@ -72,7 +72,7 @@ test('while every connection for requests is taken, probes, metrics and keys are
 });
 
 test('when all places are taken by others, a request is told to come again', async () => {
-  const world = stack.use(await openBulkWorld({ syncPlaces: { max: 1, perAccount: 1, waitMs: 100 } }));
+  const world = stack.use(await openBulkWorld({ syncApplyLimits: { max: 1, perAccount: 1, waitMs: 100 } }));
   const mine = await world.account(1);
   const other = await world.account(1);
   const letGo = await hold(world, 'invoices', mine.ids);

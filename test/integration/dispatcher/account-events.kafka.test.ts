@@ -221,7 +221,7 @@ test('a feed that stands still is told once to whoever asks, to probes and to th
       pool: bed.pool,
       slotWatch: { latest: () => slot },
       stallAfterSeconds: 60,
-      lookIntervalMs: 20,
+      checkIntervalMs: 20,
       log: silentLog,
     }),
   );
