@@ -90,7 +90,7 @@ test.skipIf(python === undefined)(
     ] as const) {
       const stack = testStack();
       const loaded = (await python?.read(
-        'load_warehouse.py',
+        '../../deploy/examples/warehouse/load_warehouse.py',
         JSON.stringify({
           brokers: stack.kafkaBrokers,
           registry: stack.schemaRegistryUrl,

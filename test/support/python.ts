@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 /** Another language's readers of what an export publishes: its own csv and zipfile, and pyarrow for Parquet. */
 export interface Python {
-  /** Runs a script of `test/support`, and gives what it printed as JSON. */
+  /** Runs a script, by its path from `test/support`, and gives what it printed as JSON. */
   read(script: string, ...args: readonly string[]): Promise<unknown>;
 }
 
