@@ -33,6 +33,7 @@ import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
 import { createRetentionSweeper } from './exports/retention-sweeper.ts';
+import { createAccountLimiter } from './http/account-limiter.ts';
 import { openHttpListener } from './http/http-listener.ts';
 import { createKeyStore } from './http/key-lookup.ts';
 import { createPublicUrls } from './http/public-urls.ts';
@@ -46,12 +47,12 @@ import { createSecretResealer } from './webhooks/secret-resealer.ts';
  * Synchronous bulk operations at once, in this process and of one account; more wait for a place. Each holds a connection of the
  * control store, as those with a handler do (8 at most), and both leave some for everything else.
  */
-const SYNC_PLACES = { max: 6, perAccount: 2, waitMs: 5_000 };
+const SYNC_APPLY_LIMITS = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
 
 /** For what must be answered while all of those are taken: whose a key is takes one, and probes and metrics the others. */
-const MAX_DOOR_CONNECTIONS = 3;
-const DOOR_STATEMENT_MS = 5_000;
+const MAX_RESERVED_CONNECTIONS = 3;
+const RESERVED_STATEMENT_MS = 5_000;
 
 /** Requests of one account that run at once; two accounts leave connections of the control store for others. */
 const MAX_RUNNING_REQUESTS = 8;
@@ -84,10 +85,10 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const storage = await openStorage(config.storageUrl);
 
   const pool = await openControlStore(context, config, 'api', { max: MAX_CONTROL_CONNECTIONS });
-  const doorPool = openControlPool(context, config, 'api', {
+  const reservedPool = openControlPool(context, config, 'api', {
     purpose: 'door',
-    max: MAX_DOOR_CONNECTIONS,
-    statementTimeoutMs: DOOR_STATEMENT_MS,
+    max: MAX_RESERVED_CONNECTIONS,
+    statementTimeoutMs: RESERVED_STATEMENT_MS,
   });
   const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
   const bulkSource = stack.adopt(
@@ -140,7 +141,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);
-  addQueueMetrics(health.metrics, doorPool, Date.now);
+  addQueueMetrics(health.metrics, reservedPool, Date.now);
 
   const { current: secretKey, previous: previousKeys } = config.secretKeys;
   const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
@@ -149,50 +150,88 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const presigner = createPresigner(createSigner(secretKey, 'downloads', previousKeys), () =>
     urls.absolute('/files'),
   );
+  const cursorSigner = createSigner(secretKey, 'cursors', previousKeys);
+  const limiter = createAccountLimiter({
+    requestsPerSecond: config.requestsPerSecond,
+    maxOpen: config.maxOpenRequests,
+    maxRunning: MAX_RUNNING_REQUESTS,
+    maxDownloads: config.maxDownloads,
+  });
+  const sourceFacts = createSourceFacts(catalog, { source, log, now: Date.now });
+  const feedGuard = createFeedGuard(slotWatch);
+  const notifyRelay = () => notifier.notify();
+  const retention = () => ({ nowMs: Date.now(), eventRetentionDays: config.eventRetentionDays });
   const app = createApp({
-    pool,
-    catalog,
-    storage,
     log,
     version: productVersion(),
-    adminKey: config.adminKey,
-    doorPool,
-    keys: createKeyStore(doorPool),
-    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
-    responseBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
-    secretBox,
-    cursorSigner: createSigner(secretKey, 'cursors', previousKeys),
-    presigner,
-    links: storage.links ?? presigner,
-    urls,
-    source: createSourceFacts(catalog, { source, log, now: Date.now }),
-    slotWatch,
-    metrics: health.metrics,
-    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
-    slotName: config.slotName,
-    feedGuard: createFeedGuard(slotWatch),
-    notifyRelay: () => notifier.notify(),
-    isRelayRunning: () => relay.isRunning(),
-    deliveryRules: { allowNetworks: config.allowNetworks, allowHttp: config.allowHttp },
-    urlLifetimeMs: config.urlLifetimeSeconds * 1_000,
-    eventRetentionDays: config.eventRetentionDays,
-    maxBodyBytes: config.maxBodyBytes,
-    requestLimits: REQUEST_LIMITS,
-    accountLimits: {
-      requestsPerSecond: config.requestsPerSecond,
-      maxOpen: config.maxOpenRequests,
-      maxRunning: MAX_RUNNING_REQUESTS,
-      maxDownloads: config.maxDownloads,
+    http: {
+      pool,
+      adminKey: config.adminKey,
+      keys: createKeyStore(reservedPool),
+      accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
+      responseBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
+      maxBodyBytes: config.maxBodyBytes,
+      requestLimits: REQUEST_LIMITS,
+      readerLimits: READER_LIMITS,
+      urls,
+      limiter,
     },
-    readerLimits: READER_LIMITS,
-    maxQueuedExports: config.maxQueuedExports,
-    bulkSource,
-    maxQueuedBulk: config.maxQueuedBulk,
-    syncHandlerMs: config.syncHandlerMs,
-    handlerKeys: toSigningKeys(config.handlerSecrets),
-    syncApplyMs: SYNC_APPLY_MS,
-    syncApplyLimits: SYNC_PLACES,
-    now: Date.now,
+    exports: {
+      pool,
+      catalog,
+      storage,
+      source: sourceFacts,
+      feedGuard,
+      retention,
+      notifyRelay,
+      maxQueuedExports: config.maxQueuedExports,
+      presigner,
+      links: storage.links ?? presigner,
+      urlLifetimeMs: config.urlLifetimeSeconds * 1_000,
+      urls,
+      cursorSigner,
+      limiter,
+      now: Date.now,
+    },
+    bulk: {
+      pool,
+      catalog,
+      storage,
+      source: bulkSource,
+      feedGuard,
+      notifyRelay,
+      maxQueuedBulk: config.maxQueuedBulk,
+      syncHandlerMs: config.syncHandlerMs,
+      handlerKeys: toSigningKeys(config.handlerSecrets),
+      syncApplyMs: SYNC_APPLY_MS,
+      syncApplyLimits: SYNC_APPLY_LIMITS,
+      requestLimits: REQUEST_LIMITS,
+      cursorSigner,
+      limiter,
+      log,
+      now: Date.now,
+    },
+    webhooks: {
+      pool,
+      catalog,
+      deliveryRules: { allowNetworks: config.allowNetworks, allowHttp: config.allowHttp },
+      secretBox,
+      retention,
+      cursorSigner,
+      now: Date.now,
+    },
+    events: { pool, catalog, retention, cursorSigner, now: Date.now },
+    admin: {
+      pool,
+      reservedPool,
+      source: sourceFacts,
+      openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
+      slotWatch,
+      slotName: config.slotName,
+      isRelayRunning: () => relay.isRunning(),
+      metrics: health.metrics,
+      cursorSigner,
+    },
   });
 
   const listener = stack.adopt(

@@ -6,76 +6,72 @@ import { type HealthDeps, healthRoutes, isStoreUp } from './admin/health-routes.
 import { type MetricsDeps, metricsRoutes } from './admin/metrics-routes.ts';
 import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
 import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
-import { bulkJobRoutes } from './bulk/job-routes.ts';
-import { bulkRoutes } from './bulk/routes.ts';
+import { type BulkJobDeps, bulkJobRoutes } from './bulk/job-routes.ts';
+import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
 import { type EventDeps, eventRoutes } from './events/routes.ts';
 import { type ExportFileDeps, exportFileRoutes } from './exports/file-routes.ts';
 import { type ExportDeps, exportRoutes } from './exports/routes.ts';
-import { type AccountRequestLimits, createAccountLimiter } from './http/account-limiter.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 
-type RouteDeps = MountDeps &
-  AccountDeps &
-  ExportDeps &
-  ExportFileDeps &
-  WebhookDeps &
-  DeliveryDeps &
-  AuditDeps &
-  EventDeps &
-  FeedDeps &
-  BulkFileDeps &
-  MetricsDeps &
-  SourceDeps &
-  HealthDeps & { readonly log: Log; readonly version: string };
+/** What each feature needs, and no other gets. */
+export interface AppDeps {
+  readonly log: Log;
+  readonly version: string;
+  /** What every request needs. */
+  readonly http: MountDeps;
+  readonly exports: ExportDeps & ExportFileDeps;
+  readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
+  readonly webhooks: WebhookDeps & DeliveryDeps;
+  readonly events: EventDeps & FeedDeps;
+  readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
+}
 
-export type AppDeps = Omit<RouteDeps, 'limiter'> & { readonly accountLimits: AccountRequestLimits };
-
-/** The whole API over what it needs; listening is the caller's. */
-export function createApp({ accountLimits, ...others }: AppDeps): Koa {
-  const deps: RouteDeps = { ...others, limiter: createAccountLimiter(accountLimits) };
+/** The whole API as a Koa application, which does not listen yet. */
+export function createApp({ log, version, http, exports, bulk, webhooks, events, admin }: AppDeps): Koa {
   const routes: Route[] = [
-    ...exportRoutes(deps),
-    ...exportFileRoutes(deps),
-    ...webhookRoutes(deps),
-    ...deliveryRoutes(deps),
-    ...eventRoutes(deps),
-    ...feedRoutes(deps),
-    ...bulkRoutes(deps),
-    ...bulkJobRoutes(deps),
-    ...bulkFileRoutes(deps),
-    ...accountRoutes(deps),
-    ...auditRoutes(deps),
-    ...sourceRoutes(deps),
-    ...metricsRoutes(deps),
-    ...healthRoutes(deps),
+    ...exportRoutes(exports),
+    ...exportFileRoutes(exports),
+    ...webhookRoutes(webhooks),
+    ...deliveryRoutes(webhooks),
+    ...eventRoutes(events),
+    ...feedRoutes(events),
+    ...bulkRoutes(bulk),
+    ...bulkJobRoutes(bulk),
+    ...bulkFileRoutes(bulk),
+    ...accountRoutes(admin),
+    ...auditRoutes(admin),
+    ...sourceRoutes(admin),
+    ...metricsRoutes(admin),
+    ...healthRoutes(admin),
   ];
-  const { middleware, allowedMethods } = mountRoutes([...routes, ...docsRoutes(routes, deps)], deps);
+  const documents = docsRoutes(routes, { version, urls: http.urls });
+  const { middleware, allowedMethods } = mountRoutes([...routes, ...documents], http);
   const app = new Koa();
-  // What reaches Koa itself went wrong after the response had begun.
+  // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {
-    if (isClientGone(error)) deps.log.debug('response.broken_off', { error });
-    else deps.log.warn('response.broken_off', { error });
+    if (isClientGone(error)) log.debug('response.broken_off', { error });
+    else log.warn('response.broken_off', { error });
   });
   app.use(
     errorHandler(
-      deps.log,
+      log,
       allowedMethods,
-      () => isStoreUp(deps.doorPool),
-      () => deps.urls.prefix(),
-      deps.requestLimits.refusalMs,
+      () => isStoreUp(admin.reservedPool),
+      () => http.urls.prefix(),
+      http.requestLimits.refusalMs,
     ),
   );
   app.use(middleware);
   return app;
 }
 
-/** What a client's leaving looks like to whoever was writing to it. */
+/** Error codes of a client that left while the response was being sent. */
 const GONE = new Set([
   'ECONNRESET',
   'EPIPE',

@@ -6,12 +6,13 @@ import type pg from 'pg';
 import { findAccount } from '../../services/api/admin/accounts.ts';
 import { createFeedGuard } from '../../services/api/admin/feed-guard.ts';
 import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
+import { type AccountRequestLimits, createAccountLimiter } from '../../services/api/http/account-limiter.ts';
 import { openHttpListener } from '../../services/api/http/http-listener.ts';
 import { createKeyStore } from '../../services/api/http/key-lookup.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
 import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
-import { createApp } from '../../services/api/server.ts';
+import { type AppDeps, createApp } from '../../services/api/server.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
@@ -65,10 +66,29 @@ export interface CallOptions {
   readonly headers?: Record<string, string>;
 }
 
-export type ApiOverrides = Partial<Parameters<typeof createApp>[0]> & {
+/** Parts and settings that a test chooses itself. */
+export interface ApiOverrides
+  extends Partial<Omit<AppDeps['http'], 'limiter'>>,
+    Partial<Pick<AppDeps['exports'], 'catalog' | 'maxQueuedExports'>>,
+    Partial<
+      Pick<
+        AppDeps['bulk'],
+        | 'maxQueuedBulk'
+        | 'storage'
+        | 'log'
+        | 'syncApplyMs'
+        | 'syncApplyLimits'
+        | 'handlerKeys'
+        | 'syncHandlerMs'
+      >
+    >,
+    Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
+    Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
+  readonly doorPool?: AppDeps['admin']['reservedPool'];
+  readonly accountLimits?: AccountRequestLimits;
   /** Of the pool that changes the source, and how long one is waited for. */
   readonly connections?: { readonly source: number; readonly waitMs: number };
-};
+}
 
 /** The api over a database of its own, without Kafka: what it would send stays in the outbox. */
 export async function openTestApi({ connections, ...overrides }: ApiOverrides = {}): Promise<TestApi> {
@@ -113,46 +133,75 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const urls = overrides.urls ?? createPublicUrls(() => url);
   const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => urls.absolute('/files'));
   const unseen = { latest: () => undefined };
-  const app = createApp({
-    pool,
-    catalog,
-    storage,
-    log: silentLog,
-    version: 'test',
-    adminKey: new Secret(ADMIN_KEY),
-    doorPool,
-    keys: createKeyStore(doorPool),
-    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
-    responseBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
-    secretBox: box,
+  const shared = {
+    pool: overrides.pool ?? pool,
+    catalog: overrides.catalog ?? catalog,
+    storage: overrides.storage ?? storage,
     cursorSigner: createSigner(SECRET_KEY, 'cursors'),
-    presigner,
-    links: presigner,
-    urls,
-    source: createSourceFacts(catalog, { source, log: silentLog, now }),
-    slotWatch: unseen,
-    metrics: createMetrics(),
-    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
-    slotName: 'test',
+    limiter: createAccountLimiter({
+      requestsPerSecond: 100_000,
+      maxOpen: 1_000,
+      maxRunning: 8,
+      maxDownloads: 16,
+      ...overrides.accountLimits,
+    }),
     feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
     notifyRelay: () => undefined,
-    isRelayRunning: () => true,
-    deliveryRules: { allowNetworks: [], allowHttp: false },
-    urlLifetimeMs: 24 * 60 * 60 * 1_000,
-    eventRetentionDays: 30,
-    maxBodyBytes: 10_000,
-    requestLimits,
-    accountLimits: { requestsPerSecond: 100_000, maxOpen: 1_000, maxRunning: 8, maxDownloads: 16 },
-    readerLimits: READER_LIMITS,
-    maxQueuedExports: 3,
-    bulkSource,
-    maxQueuedBulk: 3,
-    syncHandlerMs: 2_000,
-    handlerKeys: [],
-    syncApplyMs: 20_000,
-    syncApplyLimits: { max: 4, perAccount: 2, waitMs: 5_000 },
+    retention: () => ({ nowMs: now(), eventRetentionDays: 30 }),
     now,
-    ...overrides,
+  };
+  const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
+  const log = overrides.log ?? silentLog;
+  const app = createApp({
+    log,
+    version: 'test',
+    http: {
+      ...shared,
+      adminKey: new Secret(ADMIN_KEY),
+      keys: overrides.keys ?? createKeyStore(doorPool),
+      accountExists: overrides.accountExists ?? (async (id) => (await findAccount(pool, id)) !== undefined),
+      responseBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
+      maxBodyBytes: overrides.maxBodyBytes ?? 10_000,
+      requestLimits,
+      readerLimits: overrides.readerLimits ?? READER_LIMITS,
+      urls,
+    },
+    exports: {
+      ...shared,
+      source: sourceFacts,
+      maxQueuedExports: overrides.maxQueuedExports ?? 3,
+      presigner,
+      links: presigner,
+      urlLifetimeMs: 24 * 60 * 60 * 1_000,
+      urls,
+    },
+    bulk: {
+      ...shared,
+      source: bulkSource,
+      maxQueuedBulk: overrides.maxQueuedBulk ?? 3,
+      syncHandlerMs: overrides.syncHandlerMs ?? 2_000,
+      handlerKeys: overrides.handlerKeys ?? [],
+      syncApplyMs: overrides.syncApplyMs ?? 20_000,
+      syncApplyLimits: overrides.syncApplyLimits ?? { max: 4, perAccount: 2, waitMs: 5_000 },
+      requestLimits,
+      log,
+    },
+    webhooks: {
+      ...shared,
+      deliveryRules: overrides.deliveryRules ?? { allowNetworks: [], allowHttp: false },
+      secretBox: overrides.secretBox ?? box,
+    },
+    events: shared,
+    admin: {
+      ...shared,
+      reservedPool: overrides.doorPool ?? doorPool,
+      source: sourceFacts,
+      openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
+      slotWatch: overrides.slotWatch ?? unseen,
+      slotName: overrides.slotName ?? 'test',
+      isRelayRunning: () => true,
+      metrics: createMetrics(),
+    },
   });
   const listener = stack.adopt(
     await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits),

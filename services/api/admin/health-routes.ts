@@ -8,7 +8,7 @@ import { readFeedStatus } from './feed-status.ts';
 
 export interface HealthDeps {
   /** Connections that no customer's request can take. */
-  readonly doorPool: Pool;
+  readonly reservedPool: Pool;
   /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
   readonly isRelayRunning: () => boolean;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
@@ -23,7 +23,7 @@ const readySchema = z.strictObject({
     .meta({ description: 'Conditions that need an operator. Requests are still served.' }),
 });
 
-export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
+export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
   return [
     defineRoute({
@@ -45,11 +45,11 @@ export function healthRoutes({ doorPool, isRelayRunning, slotWatch }: HealthDeps
         },
       },
       async handle() {
-        const checks = { control_store: await isStoreUp(doorPool), outbox_relay: isRelayRunning() };
+        const checks = { control_store: await isStoreUp(reservedPool), outbox_relay: isRelayRunning() };
         const isReady = Object.values(checks).every(Boolean);
         const slot = slotWatch.latest()?.state ?? 'ok';
         const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
-        if (checks.control_store) warnings.push(...(await feedWarnings(doorPool)));
+        if (checks.control_store) warnings.push(...(await feedWarnings(reservedPool)));
         return jsonResponse(isReady ? 200 : 503, {
           status: isReady ? 'ok' : 'unavailable',
           checks,

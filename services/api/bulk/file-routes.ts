@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Pool } from 'pg';
 import { z } from 'zod';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
@@ -18,10 +19,12 @@ import { countIds, type IdCount } from './count-ids.ts';
 import { insertBulkFile } from './file-store.ts';
 import { readUpload } from './read-upload.ts';
 import { bulkFileSchema } from './response.ts';
-import type { BulkDeps } from './routes.ts';
 import { whenSourceResponds } from './source-errors.ts';
 
-export interface BulkFileDeps extends BulkDeps {
+/** What the upload of item IDs needs. */
+export interface BulkFileDeps {
+  readonly catalog: Catalog;
+  readonly source: Pool;
   readonly storage: Storage;
   readonly requestLimits: RequestLimits;
 }
@@ -40,11 +43,11 @@ function tooManyUploads(): AppError {
 }
 
 /** `POST /bulk/files`: more IDs than a body may hold. */
-export function bulkFileRoutes({ storage, requestLimits, catalog, bulkSource }: BulkFileDeps): Route[] {
+export function bulkFileRoutes({ storage, requestLimits, catalog, source }: BulkFileDeps): Route[] {
   const uploads = createConcurrencyLimiter(UPLOAD_LIMITS, tooManyUploads);
   const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
     const resource = name === undefined ? undefined : findResource(catalog, name);
-    return resource && whenSourceResponds(() => loadBulkTable(bulkSource, resource));
+    return resource && whenSourceResponds(() => loadBulkTable(source, resource));
   };
   return [
     defineRoute({

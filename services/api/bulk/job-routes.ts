@@ -4,8 +4,10 @@ import { readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import type { AccountLimiter } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, limitedAccountOf } from '../http/caller.ts';
 import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
@@ -22,7 +24,6 @@ import {
   presentItem,
 } from './response.ts';
 import { createResultsFiles, type ResultsRequest } from './results-file.ts';
-import type { BulkDeps } from './routes.ts';
 import { whenSourceResponds } from './source-errors.ts';
 import {
   type Asked,
@@ -35,6 +36,18 @@ import {
   pauseBulkJob,
   resumeBulkJob,
 } from './store.ts';
+
+/** What the routes of bulk jobs need. */
+export interface BulkJobDeps {
+  readonly pool: Pool;
+  /** Holds the ledger. */
+  readonly source: Pool;
+  readonly cursorSigner: Signer;
+  readonly limiter: Pick<AccountLimiter, 'download'>;
+  /** Call it after a commit that left messages in the outbox. */
+  readonly notifyRelay: () => void;
+  readonly now: () => number;
+}
 
 const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;
@@ -81,9 +94,9 @@ const CANCEL_POLL_MS = 50;
 const JOB_HEADERS = { 'retry-after': '1' };
 
 /** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
-export function bulkJobRoutes(deps: BulkDeps): Route[] {
+export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
   const { pool, cursorSigner } = deps;
-  const openResultsFile = createResultsFiles(deps.bulkSource, deps.limiter);
+  const openResultsFile = createResultsFiles(deps.source, deps.limiter);
   const read = { access: 'bulk:read', account: 'any' } as const;
   const write = { access: 'bulk:write', account: 'any' } as const;
   const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
@@ -275,7 +288,7 @@ function notEnded({ id, status }: BulkJobRow): AppError {
 async function resultsPage(
   job: BulkJobRow,
   query: ResultsQuery,
-  { pool, bulkSource, cursorSigner }: BulkDeps,
+  { pool, source, cursorSigner }: BulkJobDeps,
 ): Promise<TextResponse> {
   const list = `bulk-results:${job.id}:${query.status ?? ''}`;
   const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
@@ -283,7 +296,7 @@ async function resultsPage(
   const end = bound ?? Number(job.total ?? 0);
   const seenUntil = query.status === 'succeeded' ? after + 1 + MAX_SEEN_RESULTS : end;
   const limit = query.limit ?? DEFAULT_RESULTS;
-  const rows = await readResults(bulkSource, job.id, {
+  const rows = await readResults(source, job.id, {
     status: query.status,
     afterSeq: after,
     beforeSeq: query.status === 'succeeded' ? seenUntil : undefined,
@@ -302,7 +315,7 @@ async function resultsPage(
 }
 
 /** @throws AppError `malformed` for a cursor of another job, of another filter, or altered */
-function readPlace(signer: BulkDeps['cursorSigner'], list: string, cursor: string): ResultPlace {
+function readPlace(signer: Signer, list: string, cursor: string): ResultPlace {
   try {
     return readCursor<ResultPlace>(signer, list, cursor);
   } catch (cause) {

@@ -9,10 +9,8 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
-import type { AccountLimiter } from '../http/account-limiter.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
@@ -38,24 +36,25 @@ import { whenSourceResponds } from './source-errors.ts';
 import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from './store.ts';
 import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
 
+/** What `POST /bulk/operations` needs. */
 export interface BulkDeps {
-  readonly feedGuard: FeedGuard;
   readonly pool: Pool;
   readonly catalog: Catalog;
-  readonly cursorSigner: Signer;
-  /** Changes and reads the source's rows, where the other routes only read its statistics. */
-  readonly bulkSource: Pool;
-  readonly log: Log;
+  /** Changes and reads the source's rows. */
+  readonly source: Pool;
+  readonly feedGuard: FeedGuard;
+  /** Call it after a commit that left messages in the outbox. */
   readonly notifyRelay: () => void;
-  /** Jobs of one account that may wait. */
+  /** Queued jobs that an account may have. */
   readonly maxQueuedBulk: number;
-  /** How long a synchronous operation may call its handler, and how long one without a handler may change rows. */
+  /** Time that a synchronous operation may call its handler. */
   readonly syncHandlerMs: number;
   /** Keys that requests to handlers are signed with. */
   readonly handlerKeys: readonly KeyObject[];
+  /** Time that a synchronous operation without a handler may change rows, and how many run at once. */
   readonly syncApplyMs: number;
   readonly syncApplyLimits: ConcurrencyLimits;
-  readonly limiter: Pick<AccountLimiter, 'download'>;
+  readonly log: Log;
   readonly now: () => number;
 }
 
@@ -77,7 +76,7 @@ const CHUNK_ITEMS = 1_000;
 
 /** `POST /bulk/operations`: at once, as a job, or only counted. */
 export function bulkRoutes(deps: BulkDeps): Route[] {
-  const { pool, catalog, bulkSource, log } = deps;
+  const { pool, catalog, source, log } = deps;
   const handlerLimiter = createHandlerLimiter();
   const acquireApply = createApplyLimiter(deps.syncApplyLimits, catalog);
   return [
@@ -144,7 +143,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
             try {
               // Ahead of the transaction, so that none is open while the source looks at the request.
               const sourceId = await sourceIdOf(pool, accountId);
-              const checked = await checkBulkRequest(body, catalog, bulkSource, sourceId);
+              const checked = await checkBulkRequest(body, catalog, source, sourceId);
               return await once((db) => work(db, sourceId, checked));
             } finally {
               release();
@@ -153,7 +152,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
           const response = (await kept()) ?? (await respondFirst());
           if (response.status === 202) deps.notifyRelay();
           else if (!body.dry_run) {
-            await forgetRun(bulkSource, ledgerId).catch((error: unknown) => {
+            await forgetRun(source, ledgerId).catch((error: unknown) => {
               log.warn('bulk.run_not_forgotten', { ledgerId, error });
             });
           }
@@ -169,7 +168,7 @@ async function runSync(
   limiter: ConcurrencyLimiter,
   deps: BulkDeps,
 ): Promise<ItemResult[]> {
-  const { pool, bulkSource: source, syncHandlerMs, syncApplyMs } = deps;
+  const { pool, source, syncHandlerMs, syncApplyMs } = deps;
   if (run.checked.operation.kind !== 'http') {
     return runNow(db, { pool, source, limitMs: syncApplyMs }, run, deps.now());
   }
@@ -248,7 +247,7 @@ async function dryRunResponse(
   const keys =
     filter === undefined
       ? listed.flatMap((item) => ('key' in item ? [item.key] : [])).slice(0, SAMPLE_ITEMS)
-      : await firstItems(deps.bulkSource, table, filter, sourceId, SAMPLE_ITEMS);
+      : await firstItems(deps.source, table, filter, sourceId, SAMPLE_ITEMS);
   const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
   return jsonResponse(200, {
     dry_run: true,
@@ -264,10 +263,10 @@ async function countOf(
   file: BulkFileRow | undefined,
   { table, filter }: CheckedRequest,
   sourceId: string,
-  { bulkSource }: BulkDeps,
+  { source }: BulkDeps,
 ): Promise<number> {
   if (filter === undefined) return Number(file?.items ?? 0);
-  return estimateItems(bulkSource, table, filter, sourceId);
+  return estimateItems(source, table, filter, sourceId);
 }
 
 async function durationOf(

@@ -28,7 +28,7 @@ export interface EventDeps {
   readonly pool: Pool;
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
-  readonly eventRetentionDays: number;
+  readonly retention: () => Retention;
   readonly now: () => number;
 }
 
@@ -157,9 +157,7 @@ function feedOf(accountId: string): string {
 }
 
 async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps): Promise<ReadFrom> {
-  const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
-  if (query.after?.includes('.') === true)
-    return readFromCursor(accountId, query.after, query, retention, deps);
+  if (query.after?.includes('.') === true) return readFromCursor(accountId, query.after, query, deps);
   const after =
     query.after === undefined ? undefined : (parseEventId(query.after) ?? parsePosition(query.after));
   // Told beside the feed, it stands nowhere in it: read from there, nothing would ever come.
@@ -170,12 +168,19 @@ async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps):
     ]);
   }
   if (query.after_export !== undefined) {
-    const start = await startAfterExport(deps.pool, accountId, query.after_export, 'after_export', retention);
+    const start = await startAfterExport(
+      deps.pool,
+      accountId,
+      query.after_export,
+      'after_export',
+      deps.retention(),
+    );
     // What is before the export's start is in the export.
     const isLater = after !== undefined && comparePositions(after, start.cursor) > 0;
     return isLater ? { after, handOff: start.handOff } : { after: start.cursor, handOff: start.handOff };
   }
-  if (after !== undefined && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
+  if (after !== undefined && !(await isKept(deps.pool, accountId, after, deps.retention())))
+    throw eventsGone();
   return { after: after ?? FEED_START, handOff: undefined };
 }
 
@@ -183,9 +188,9 @@ async function readFromCursor(
   accountId: string,
   cursor: string,
   { after_export: exportId }: EventsQuery,
-  retention: Retention,
   deps: EventDeps,
 ): Promise<ReadFrom> {
+  const retention = deps.retention();
   const place = readCursor<FeedPlace>(deps.cursorSigner, feedOf(accountId), cursor, 'after');
   const after = parsePosition(place.position) ?? FEED_START;
   // Up to the moment it was given nothing was missed, however long ago the last event was.

@@ -14,6 +14,7 @@ import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
+import type { Retention } from './feed-start.ts';
 import { estimateChanges, requireAsOf, requireChangesSince } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
 import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
@@ -39,7 +40,7 @@ export interface ExportDeps extends LinkDeps {
   readonly notifyRelay: () => void;
   /** Exports of one account that may wait. */
   readonly maxQueuedExports: number;
-  readonly eventRetentionDays: number;
+  readonly retention: () => Retention;
 }
 
 /** When a client may look again after its first response. */
@@ -94,14 +95,12 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             await source.requireRangeColumn(request.resources, request.date_range.field);
           }
           if (request.changes_since !== null) {
-            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
             const wanted = { request, resources };
-            await requireChangesSince(db, accountId, request.changes_since, wanted, retention);
+            await requireChangesSince(db, accountId, request.changes_since, wanted, deps.retention());
             await source.requireFindableKeys(resources, '/changes_since');
           }
           if (request.as_of !== null) {
-            const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
-            await requireAsOf(db, accountId, request, retention);
+            await requireAsOf(db, accountId, request, deps.retention());
             await source.requireFindableKeys(resources, '/as_of');
             await source.requireOldRows(resources);
           }

@@ -10,7 +10,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { resolveStart } from '../exports/feed-start.ts';
+import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
@@ -34,7 +34,7 @@ export interface DeliveryDeps {
   readonly pool: Pool;
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
-  readonly eventRetentionDays: number;
+  readonly retention: () => Retention;
   readonly secretBox: Pick<SecretBox, 'open'>;
   readonly now: () => number;
 }
@@ -109,9 +109,8 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         const webhook = await requireWebhook(accountId, param('id'));
         const start =
           body.after_export === undefined ? { since: body.since ?? '' } : { after_export: body.after_export };
-        const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
         await inTransaction(pool, async (db) => {
-          const place = await resolveStart(db, webhook.account_id, start, '', retention);
+          const place = await resolveStart(db, webhook.account_id, start, '', deps.retention());
           await moveCursor(db, webhook.id, place);
           await recordAudit(db, {
             accountId: webhook.account_id,

@@ -10,7 +10,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import { sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { resolveStart } from '../exports/feed-start.ts';
+import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { oneAccount } from '../http/account-of.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
@@ -47,7 +47,7 @@ export interface WebhookDeps {
   readonly deliveryRules: DeliveryRules;
   readonly secretBox: SecretBox;
   readonly cursorSigner: Signer;
-  readonly eventRetentionDays: number;
+  readonly retention: () => Retention;
   readonly now: () => number;
 }
 
@@ -89,8 +89,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
               `An account may have ${MAX_WEBHOOKS} webhook endpoints. Delete one that is not in use.`,
             );
           }
-          const retention = { nowMs: deps.now(), eventRetentionDays: deps.eventRetentionDays };
-          const { cursor, handOff } = await resolveStart(db, account, body.start, '/start', retention);
+          const { cursor, handOff } = await resolveStart(db, account, body.start, '/start', deps.retention());
           const secret = newSecret();
           const row = await insertWebhook(db, {
             id: newId('whk'),
