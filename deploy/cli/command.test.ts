@@ -24,6 +24,7 @@ const contextOf = (): CommandContext => ({
   env: {},
   home: '/nowhere',
   say: () => undefined,
+  during: (_what, step) => step(),
   log: silentLog,
   signal: new AbortController().signal,
 });

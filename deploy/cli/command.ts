@@ -3,6 +3,7 @@ import type { Env } from '../../shared/runtime/env.ts';
 import { describeError, SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { redact } from '../../shared/runtime/redact.ts';
+import type { During } from './during.ts';
 import { INTERRUPTED_EXIT_CODE } from './stop-request.ts';
 
 /** What every command is given. */
@@ -12,6 +13,8 @@ export interface CommandContext {
   readonly home: string;
   /** For a person: one line on standard output. */
   readonly say: (line: string) => void;
+  /** Around a step that may take longer than two seconds. */
+  readonly during: During;
   /** For a machine: JSON lines on standard error. */
   readonly log: Log;
   /** Aborts on Ctrl-C and SIGTERM; a command then stops what it has started and returns. */

@@ -17,6 +17,7 @@ import { sourceStatusCommand } from './commands/source-status.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
 import { verifyCommand } from './commands/verify.ts';
+import { createDuring } from './during.ts';
 import { onStopRequest } from './stop-request.ts';
 
 /** A command is added by its import and its place here. */
@@ -41,10 +42,12 @@ function createContext(): CommandContext {
   const { env } = process;
   hideSecretsOf(env);
   const level = env.LOG_LEVEL ?? 'warn';
+  const say = (line: string) => console.log(redact(line));
   return {
     env,
     home: resolve(env.TANDEM_HOME || '.tandem'),
-    say: (line) => console.log(redact(line)),
+    say,
+    during: createDuring(say),
     log: createLog(isLogLevel(level) ? level : 'warn', { service: 'tandem' }),
     signal: onStopRequest(env),
   };

@@ -1,5 +1,6 @@
 import { Command as Program } from 'commander';
 import type { Command, CommandContext } from '../../deploy/cli/command.ts';
+import type { During } from '../../deploy/cli/during.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 
 /**
@@ -16,7 +17,8 @@ export async function runCommand(
   const program = new Program().exitOverride();
   command.declare(program, async (work) => {
     const say = (line: string) => lines.push(line);
-    code = await work({ ...context, say, log: silentLog, signal: new AbortController().signal });
+    const during: During = (_what, step) => step();
+    code = await work({ ...context, say, during, log: silentLog, signal: new AbortController().signal });
   });
   await program.parseAsync([...words], { from: 'user' });
   return { code, lines };

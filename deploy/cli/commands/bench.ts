@@ -59,10 +59,12 @@ interface BenchOptions {
 async function bench(
   names: readonly string[],
   { rows, copies }: BenchOptions,
-  { env, home, say, log, signal }: CommandContext,
+  { env, home, say, during, log, signal }: CommandContext,
 ): Promise<number> {
   const startedMs = performance.now();
-  await using stack = await startStack({ home, env, say, log, signal });
+  await using stack = await during('starting PostgreSQL, Kafka and the schema registry', () =>
+    startStack({ home, env, say, log, signal }),
+  );
   say(
     `PostgreSQL, Kafka and the schema registry up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
   );

@@ -31,12 +31,13 @@ interface DataOptions {
 
 async function makeData(
   { product: name, rows, accounts, seed }: DataOptions,
-  { env, say }: CommandContext,
+  { env, say, during }: CommandContext,
 ): Promise<number> {
   const product = PRODUCTS.find((one) => one.name === name) ?? PRODUCTS[0];
   const startedMs = performance.now();
-  const made = await withSource(readSourceSettings(env).databaseUrl, (db) =>
-    product.generate(db, { rows, accounts, seed }),
+  const { databaseUrl } = readSourceSettings(env);
+  const made = await during(`making ${rows} records of ${product.name}`, () =>
+    withSource(databaseUrl, (db) => product.generate(db, { rows, accounts, seed })),
   );
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const counts = Object.entries(made.counts).map(([resource, count]) => `${count} ${resource}`);

@@ -43,22 +43,16 @@ interface DemoOptions {
 async function demo(
   story: ProductStory,
   { rows, rate, wait }: DemoOptions,
-  { env, home, say, log, signal }: CommandContext,
+  { env, home, say, during, log, signal }: CommandContext,
 ): Promise<number> {
   mkdirSync(home, { recursive: true });
   const running = findRunningTandem(home);
-  say(
+  const what =
     running === null
       ? 'starting PostgreSQL, Kafka and the schema registry'
-      : `using the parts of the Tandem that runs at ${running.apiUrl}, with databases and topics of its own`,
-  );
-  await using stack = await startStack({
-    home: running === null ? home : join(home, 'demo'),
-    env: { ...env, ...running?.parts },
-    say,
-    log,
-    signal,
-  });
+      : `using the parts of the Tandem that runs at ${running.apiUrl}, with databases and topics of its own`;
+  const parts = { home: running === null ? home : join(home, 'demo'), env: { ...env, ...running?.parts } };
+  await using stack = await during(what, () => startStack({ ...parts, say, log, signal }));
   const isEqual = await runDemo({
     stack,
     directory: join(home, 'demo'),

@@ -17,9 +17,11 @@ export const stackCommand: Command = {
 
 async function runStack(
   envFile: string | undefined,
-  { env, home, say, log, signal }: CommandContext,
+  { env, home, say, during, log, signal }: CommandContext,
 ): Promise<number> {
-  await using stack = await startStack({ home, env, say, log, signal });
+  await using stack = await during('starting PostgreSQL, Kafka and the schema registry', () =>
+    startStack({ home, env, say, log, signal }),
+  );
   const lines = Object.entries(stackVariables(stack)).map(([name, value]) => `${name}=${value}`);
   for (const line of lines) say(line);
   if (envFile !== undefined) {

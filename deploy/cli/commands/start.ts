@@ -26,18 +26,11 @@ The sample data is that of the CATALOG, if it is one of schemas/catalogs; by def
 };
 
 async function start(
-  { env, home, say, log, signal }: CommandContext,
+  { env, home, say, during, log, signal }: CommandContext,
   sampleRows: number | undefined,
 ): Promise<number> {
-  say('starting');
-  await using tandem = await startTandem({
-    home,
-    env,
-    log,
-    say,
-    signal,
-    ...(sampleRows === undefined ? {} : { sampleRows }),
-  });
+  const options = { home, env, log, say, signal, ...(sampleRows === undefined ? {} : { sampleRows }) };
+  await using tandem = await during('starting', () => startTandem(options));
   await announce(tandem, home, env, say);
   const failure = await Promise.race([tandem.failed, untilAborted(signal)]);
   say('stopping');

@@ -48,6 +48,7 @@ async function tandem(...words: string[]) {
         env: { CONTROL_DATABASE_URL: database.url },
         home: '/nowhere',
         say: (line) => lines.push(line),
+        during: (_what, step) => step(),
         log: silentLog,
         signal: new AbortController().signal,
       }),
