@@ -134,6 +134,36 @@ test('every topic has a row in the topic catalogue, and every Avro schema is nam
   expect(missing).toEqual([]);
 });
 
+test('what crosses services is named in shared/protocol alone', () => {
+  const named: readonly (readonly [RegExp, string])[] = [
+    [/['"`]tandem\.(seal|heartbeat|bulk|account|reset|aside|skip)['"`]/, 'a WAL message'],
+    [/['"`]tandem_(events|webhooks)['"`]/, 'a channel of the control store'],
+    [/['"`](exports|parts)\/\$\{/, 'a path in storage'],
+    [/\}-value`/, 'a subject of the registry'],
+    [/\$\{[\w.]*[pP]refix\}\.(api|bulk|capture|dispatcher|extractor|writer)\b/, 'a consumer group'],
+    [
+      /headers\??\.(type|account|op|resource|export|chunk|attempt|seq|last|chain)\b(?! =[^=])/,
+      'a Kafka header',
+    ],
+    [/headers: \{ (type|account|op|resource|export|chunk)\b/, 'a Kafka header'],
+  ];
+  // The topic `<prefix>.capture` has a home of its own.
+  const mayName = (path: string) => path.startsWith('shared/protocol/') || path === 'shared/kafka/topics.ts';
+  const offences = SOURCES.filter(
+    ({ path }) => /^(services|shared|deploy)\//.test(path) && !isTest(path) && !mayName(path),
+  ).flatMap(({ path, text }) =>
+    named.flatMap(([pattern, what]) => {
+      const found = pattern.exec(text)?.[0];
+      return found === undefined ? [] : [`${path} names ${what}: ${found}`];
+    }),
+  );
+  expect(offences).toEqual([]);
+  const codecs = SOURCES.filter(
+    ({ path, text }) => !isTest(path) && /= createMessageCodec\(|[^n] createMessageCodec\(/.test(text),
+  );
+  expect(codecs.map(({ path }) => path)).toEqual(['shared/service/open-parts.ts']);
+});
+
 test('every setting that a service reads is in deploy/configuration.md', () => {
   const document = read('deploy/configuration.md');
   const names = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).flatMap(

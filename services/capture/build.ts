@@ -11,6 +11,7 @@ import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
+import { captureTransactionalId } from '../../shared/protocol/consumer-groups.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -103,7 +104,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     await admin.disconnect();
   }
 
-  const { registry, codec, subjectPrefix } = openRegistry(config);
+  const { registry, codec, subjects } = openRegistry(config);
   const register = async (subject: string, schema: AvroSchemaJson) => {
     try {
       return await registry.register(subject, schema);
@@ -118,8 +119,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
 
   const sessionConfig = {
     ...config,
-    // Of the topics, not of the slot: whoever publishes to them fences everyone else.
-    transactionalId: `${config.topicPrefix}.capture`,
+    transactionalId: captureTransactionalId(config.topicPrefix),
     maxQueuedBytes: MAX_QUEUED_BYTES,
     maxMessageBytes,
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
@@ -136,7 +136,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     topics,
     changesPartitionCount,
     register,
-    subjectPrefix,
+    subjects,
     findings,
     ensureTopics: async () => {
       const sessionAdmin = kafka.admin();

@@ -2,10 +2,11 @@ import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
+import { WAL_MESSAGES } from '../../shared/protocol/wal-messages.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
-import { ASIDE_PREFIX, sendAsideMessage } from './aside/aside-message.ts';
+import { sendAsideMessage } from './aside/aside-message.ts';
 import { createMisfits } from './aside/misfits.ts';
 import { createSetAsides, type SetAside } from './aside/set-asides.ts';
 import { createAccountSpellings } from './changes/account-spellings.ts';
@@ -230,7 +231,8 @@ export async function runCaptureLoop(
         }
         const { message } = entry;
         // Whoever copies the state sees each resource that was set aside, however soon it came back.
-        if (message.kind === 'message' && message.prefix === ASIDE_PREFIX && !isEmpty(batch)) await publish();
+        if (message.kind === 'message' && message.prefix === WAL_MESSAGES.aside && !isEmpty(batch))
+          await publish();
         transactions.push(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,

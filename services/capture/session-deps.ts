@@ -6,6 +6,7 @@ import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
+import type { Subjects } from '../../shared/protocol/subjects.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { MisfitTimes } from './aside/misfits.ts';
@@ -35,7 +36,7 @@ export interface SessionDeps {
   readonly topics: Topics;
   readonly changesPartitionCount: number;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
-  readonly subjectPrefix: string;
+  readonly subjects: Subjects;
   readonly log: Log;
   readonly onStreaming: () => void;
   /** Makes the topics that are missing. */

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
-import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
+import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/consumer-groups.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -225,7 +225,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     }),
     createFeedMirror(
       topics,
-      kafka.consumer({ groupId: `${group}.feed`, ...GROUP_SETTINGS }),
+      kafka.consumer({ groupId: feedMirrorGroup(config.topicPrefix), ...GROUP_SETTINGS }),
       codec,
       pool,
       log,

@@ -4,12 +4,12 @@ import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
-import { recorderGroup } from '../../shared/kafka/recorder-group.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
+import { commandsGroup, recorderGroup } from '../../shared/protocol/consumer-groups.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
@@ -140,7 +140,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const warmer = createSchemaWarmer({ openSession, catalog, resourceRows, log });
   const commands = createCommandNotifiers(
     kafka,
-    `${config.topicPrefix}.extractor`,
+    commandsGroup(config.topicPrefix),
     topics.commands,
     notifiers,
   );

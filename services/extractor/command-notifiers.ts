@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { MessageType } from '../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS, runConsumer } from '../../shared/kafka/run-consumer.ts';
+import { readTypeHeader } from '../../shared/protocol/message-type.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Notifiers } from './notifiers.ts';
 
@@ -32,7 +33,7 @@ export function createCommandNotifiers(
       await consumer.subscribe({ topic, fromBeginning: false });
       const config = {
         eachMessage: async ({ message }: { message: { headers?: { type?: unknown } } }) => {
-          notify[String(message.headers?.type) as MessageType]?.();
+          notify[readTypeHeader(message.headers) as MessageType]?.();
         },
       };
       await runConsumer(consumer, config, signal, () => markReady());

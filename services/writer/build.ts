@@ -3,6 +3,7 @@ import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/staging.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { rowsGroup } from '../../shared/protocol/consumer-groups.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -40,7 +41,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   ]);
   const resources = catalog.resources.map(({ name }) => name);
   const topics = topicsOf(config.topicPrefix, catalog);
-  const groupId = `${config.topicPrefix}.writer`;
+  const groupId = rowsGroup(config.topicPrefix);
   const storage = await openStorage(config.storageUrl);
 
   const pool = await openControlStore(context, config, 'writer');

@@ -1,6 +1,7 @@
 import pg, { type Pool } from 'pg';
 import { quoteLiteral } from '../postgres/quote.ts';
 import { inTransaction } from '../postgres/transaction.ts';
+import { WAL_MESSAGES } from '../protocol/wal-messages.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { type Application, applyStatement, type NumberedItem } from './apply-statement.ts';
 import {
@@ -189,7 +190,7 @@ async function applyOnce(
   let broken = false;
   try {
     // Before the changes, so that whoever reads the WAL in order knows the job when they come.
-    const announcement = `select pg_logical_emit_message(true, 'tandem.bulk', ${quoteLiteral(application.jobId)})`;
+    const announcement = `select pg_logical_emit_message(true, '${WAL_MESSAGES.bulk}', ${quoteLiteral(application.jobId)})`;
     const limitMs = statementLimitMs?.(items.length);
     const limit = `set local statement_timeout = ${Math.ceil(limitMs ?? 0)}`;
     const opening = [

@@ -1,7 +1,4 @@
-/** Transactional; its content is JSON. The api sends it when an account's changes were not recorded for a while. */
-export const ACCOUNT_RESET_PREFIX = 'tandem.account';
-
-/** Resources that one account has to load again. */
+/** Resources that one account has to load again: the api says so when its changes were not recorded for a while. */
 export interface AccountReset {
   readonly account: string;
   readonly resources: readonly string[];

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IHeaders } from 'kafkajs';
+import { readTypeHeader, toTypeHeader } from '../protocol/message-type.ts';
+import type { Subjects } from '../protocol/subjects.ts';
 import type { AvroSchemaJson, Registry } from './registry.ts';
 
 /** Every command and job event with its fields; the Avro schemas of the same names are in `schemas/avro/`. */
@@ -97,13 +99,13 @@ export function isMessageType(name: string): name is MessageType {
   return Object.hasOwn(SCHEMA_FILES, name);
 }
 
-/** Subjects are record names (RecordNameStrategy), because one topic carries several types. */
-export function createMessageCodec(registry: Registry, subjectPrefix = ''): MessageCodec {
+/** @param subjects by the TOPIC_PREFIX of the topics that the messages are in */
+export function createMessageCodec(registry: Registry, subjects: Subjects): MessageCodec {
   const schemaIds = new Map<MessageType, Promise<number>>();
   const schemaId = (type: MessageType): Promise<number> => {
     const known = schemaIds.get(type);
     if (known !== undefined) return known;
-    const registered = registerMessage(registry, type, subjectPrefix);
+    const registered = registerMessage(registry, type, subjects);
     schemaIds.set(type, registered);
     registered.catch(() => schemaIds.delete(type));
     return registered;
@@ -111,18 +113,18 @@ export function createMessageCodec(registry: Registry, subjectPrefix = ''): Mess
   return {
     async encode(type, key, value, atMs = Date.now()) {
       const id = await schemaId(type);
-      return { key, value: await registry.encode(id, { ...value, at: atMs }), headers: { type } };
+      return { key, value: await registry.encode(id, { ...value, at: atMs }), headers: toTypeHeader(type) };
     },
     async decode({ value, headers }) {
-      const type = String(headers?.type ?? '');
+      const type = readTypeHeader(headers);
       if (value === null || !isMessageType(type)) return undefined;
       return { type, value: await registry.decode(value) } as Message;
     },
   };
 }
 
-async function registerMessage(registry: Registry, type: MessageType, prefix: string): Promise<number> {
+async function registerMessage(registry: Registry, type: MessageType, subjects: Subjects): Promise<number> {
   const file = new URL(`../../schemas/avro/${SCHEMA_FILES[type]}.avsc`, import.meta.url);
   const schema = JSON.parse(await readFile(file, 'utf8')) as AvroSchemaJson;
-  return registry.register(`${prefix}${String(schema.namespace)}.${type}`, schema);
+  return registry.register(subjects.ofRecord(schema), schema);
 }

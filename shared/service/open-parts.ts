@@ -9,6 +9,7 @@ import { createKafka } from '../kafka/client.ts';
 import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
 import { createRegistry, type Registry } from '../kafka/registry.ts';
 import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
+import { type Subjects, subjectsOf } from '../protocol/subjects.ts';
 import { openHealthServer } from '../runtime/health.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
@@ -75,8 +76,7 @@ export interface OpenRegistry {
   readonly registry: Registry;
   /** Of the messages between services. */
   readonly codec: MessageCodec;
-  /** First part of every subject: none with the usual topic prefix, so that two installations may share a registry. */
-  readonly subjectPrefix: string;
+  readonly subjects: Subjects;
 }
 
 export function openRegistry({
@@ -84,8 +84,8 @@ export function openRegistry({
   topicPrefix,
 }: BaseConfig<'schemaRegistryUrl' | 'topicPrefix'>): OpenRegistry {
   const registry = createRegistry(schemaRegistryUrl);
-  const subjectPrefix = topicPrefix === 'tandem' ? '' : `${topicPrefix}.`;
-  return { registry, codec: createMessageCodec(registry, subjectPrefix), subjectPrefix };
+  const subjects = subjectsOf(topicPrefix);
+  return { registry, codec: createMessageCodec(registry, subjects), subjects };
 }
 
 /** Serves probes and metrics until the service ends. */

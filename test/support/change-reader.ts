@@ -10,6 +10,7 @@ import {
   type Messages,
 } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
+import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type ChangeDecoder, createChangeDecoder } from '../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../shared/values/wire-format.ts';
@@ -49,7 +50,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
     silentLog,
   );
   const registry = createRegistry(stack.schemaRegistryUrl);
-  const messages = createMessageCodec(registry, `${prefix}.`);
+  const messages = createMessageCodec(registry, subjectsOf(prefix));
   const decoders = new Map<number, ChangeDecoder>();
   const changes: ReadChange[] = [];
   const states: CaptureStateMessage[] = [];

@@ -1,7 +1,8 @@
 import { DatabaseError, type Pool } from 'pg';
-import { ACCOUNT_RESET_PREFIX, formatAccountReset } from '../../../shared/domain/account-reset.ts';
+import { formatAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -58,7 +59,7 @@ export async function respellAccounts({ pool, source, catalog, log }: RespellerD
   // After the text is committed, so that the reset finds the account wherever it is recorded.
   for (const { id, source_id: account } of await listRespelled(pool)) {
     const content = formatAccountReset({ account, resources: catalog.resources.map(({ name }) => name) });
-    await source.query('select pg_logical_emit_message(true, $1, $2)', [ACCOUNT_RESET_PREFIX, content]);
+    await source.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
     await recordResetSent(pool, id);
   }
 }

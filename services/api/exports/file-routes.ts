@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { MANIFEST, manifestPath } from '../../../shared/protocol/storage-paths.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { contentTypeOf } from '../../../shared/storage/content-type.ts';
 import type { Presigner } from '../../../shared/storage/presign.ts';
@@ -12,7 +13,7 @@ import { RangeNotSatisfiableError } from '../http/problem.ts';
 import { type ApiResponse, redirectTo } from '../http/response.ts';
 import { type ApiRequest, defineRoute, type Route } from '../http/route.ts';
 import { planDownload } from './download.ts';
-import { type LinkDeps, MANIFEST, presignExportFile } from './response.ts';
+import { type LinkDeps, presignExportFile } from './response.ts';
 import { noExport } from './routes.ts';
 import { type ExportRow, findExport } from './store.ts';
 
@@ -230,7 +231,7 @@ function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
     });
   }
   if (name === MANIFEST) {
-    return { name, path: `exports/${row.id}/${MANIFEST}`, etag: `"${row.id}-manifest"`, digest: undefined };
+    return { name, path: manifestPath(row.id), etag: `"${row.id}-manifest"`, digest: undefined };
   }
   const file = row.files?.find((candidate) => candidate.name === name);
   if (file === undefined) throw new AppError('not_found', `The export has no file ${name}.`);

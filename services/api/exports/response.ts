@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { exportFilePath, MANIFEST } from '../../../shared/protocol/storage-paths.ts';
 import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/download-links.ts';
 import type { PublicUrls } from '../http/public-urls.ts';
 import { count, timestamp } from '../http/schema.ts';
@@ -85,8 +86,6 @@ export interface LinkDeps {
   readonly now: () => number;
 }
 
-export const MANIFEST = 'manifest.json';
-
 export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.input<typeof exportSchema>> {
   const { progress, etaSeconds } = progressOf(progressFacts(row), deps.now());
   const { request } = row;
@@ -137,7 +136,7 @@ function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportR
 /** A fresh presigned URL; it never outlives the file. */
 export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps): Promise<PresignedUrl> {
   const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
-  return deps.links.presign(`exports/${row.id}/${name}`, endsAtMs);
+  return deps.links.presign(exportFilePath(row.id, name), endsAtMs);
 }
 
 async function presentFile(

@@ -5,11 +5,11 @@ import {
   noteRemoved,
   tellExpiring,
 } from '../../../shared/control/exports/export-retention.ts';
+import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { exportFolder } from '../../../shared/storage/export-paths.ts';
 import { sweepAudit } from '../http/audit-log.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
@@ -205,7 +206,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           action: 'export.deleted',
           subjectId: row.id,
         });
-        await deps.storage.deleteFolder(`exports/${row.id}`);
+        await deps.storage.deleteFolder(exportFolder(row.id));
         return noContent();
       },
     }),

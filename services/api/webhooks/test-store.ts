@@ -1,4 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { WEBHOOKS_CHANNEL } from '../../../shared/protocol/notify-channels.ts';
 
 /** One that is older was claimed by a dispatcher that died, and no longer stands in the way of another. */
 const STALE_SECONDS = 120;
@@ -29,7 +30,7 @@ export async function requestTest(
              claimed_at = null, result = null
          where t.result is not null or t.requested_at < now() - interval '${STALE_SECONDS} seconds'
        returning webhook_id)
-     select pg_notify('tandem_webhooks', webhook_id) from asked`,
+     select pg_notify('${WEBHOOKS_CHANNEL}', webhook_id) from asked`,
     [test.webhookId, test.eventId, test.payload],
   );
   return rowCount === 1;

@@ -1,7 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-
-/** Transactional; capture sends it about one resource that is set aside, so that what it says has a place in the feed. */
-export const ASIDE_PREFIX = 'tandem.aside';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 
 /** `resume`: the resource is mended. `remind`: it is not, and an export that was taken meanwhile has to hear of it. */
 export type AsideNews = 'resume' | 'remind';
@@ -13,7 +11,7 @@ export interface AsideMessage {
 
 export async function sendAsideMessage(db: Queryable, { resource, news }: AsideMessage): Promise<void> {
   const content = JSON.stringify({ resource, news });
-  await db.query('select pg_logical_emit_message(true, $1, $2)', [ASIDE_PREFIX, content]);
+  await db.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.aside, content]);
 }
 
 /** Anyone who may write to the database may send such a message: undefined for what is not one. */

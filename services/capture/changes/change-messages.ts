@@ -1,6 +1,7 @@
 import type { Message } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Change } from '../../../shared/domain/change.ts';
+import { toChangeHeaders } from '../../../shared/protocol/change-headers.ts';
 import type { EncodableTable } from './tables.ts';
 
 /** A record of the changes topic with its partition. */
@@ -24,7 +25,7 @@ export function changeMessages(
   const record = {
     key: `${account}/${resource}/${row === null ? '[]' : table.recordKey(row)}`,
     value: table.encode(change),
-    headers: { resource, account, op },
+    headers: toChangeHeaders({ resource, account, op }),
   };
   if (row !== null) return [{ ...record, partition: accountPartition(account, partitionCount) }];
   return Array.from({ length: partitionCount }, (_, partition) => ({ ...record, partition }));

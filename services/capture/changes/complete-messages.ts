@@ -1,11 +1,12 @@
-import { ACCOUNT_RESET_PREFIX, readAccountReset } from '../../../shared/domain/account-reset.ts';
+import { readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { ASIDE_PREFIX, readAsideMessage } from '../aside/aside-message.ts';
+import { readAsideMessage } from '../aside/aside-message.ts';
 import type { Misfits } from '../aside/misfits.ts';
 import type { SetAside, SetAsides } from '../aside/set-asides.ts';
 import type { PgOutputMessage, RelationMessage } from '../replication/pgoutput.ts';
-import { RESET_PREFIX, readResets } from '../replication/reset-message.ts';
+import { readResets } from '../replication/reset-message.ts';
 import type { AccountSpellings } from './account-spellings.ts';
 import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
 import type { KnownColumns } from './fit-relation.ts';
@@ -33,7 +34,11 @@ export interface MessageCompleter {
   isMended(resource: string): boolean;
 }
 
-const COMPLETED_PREFIXES: ReadonlySet<string> = new Set([RESET_PREFIX, ASIDE_PREFIX, ACCOUNT_RESET_PREFIX]);
+const COMPLETED_PREFIXES: ReadonlySet<string> = new Set([
+  WAL_MESSAGES.reset,
+  WAL_MESSAGES.aside,
+  WAL_MESSAGES.account,
+]);
 
 export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'> {
   readonly catalog: Catalog;
@@ -150,8 +155,8 @@ export function createMessageCompleter({
           await learn(message);
           return message;
         case 'message':
-          if (message.prefix === ASIDE_PREFIX) await completeAside(message.content);
-          else if (message.prefix === ACCOUNT_RESET_PREFIX)
+          if (message.prefix === WAL_MESSAGES.aside) await completeAside(message.content);
+          else if (message.prefix === WAL_MESSAGES.account)
             for (const name of readAccountReset(message.content)?.resources ?? []) await describeAside(name);
           else for (const { resource } of readResets(message.content)) await describeAside(resource);
           return message;

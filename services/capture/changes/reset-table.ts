@@ -3,6 +3,7 @@ import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Subjects } from '../../../shared/protocol/subjects.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import type { EncodableTable } from './tables.ts';
@@ -13,7 +14,7 @@ export type ResetTable = Pick<EncodableTable, 'encode' | 'recordKey'>;
 export interface ResetTableDeps {
   readonly source: Queryable;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
-  readonly subjectPrefix: string;
+  readonly subjects: Subjects;
   /** The catalog's name, which its schemas' namespace has. */
   readonly catalogName: string;
 }
@@ -26,12 +27,12 @@ export interface ResetTableDeps {
  */
 export async function describeForReset(
   resource: Resource,
-  { source, register, subjectPrefix, catalogName }: ResetTableDeps,
+  { source, register, subjects, catalogName }: ResetTableDeps,
   only?: ReadonlySet<string>,
 ): Promise<ResetTable> {
   const described = await describeShape(source, resource, await loadTypes(source));
   const columns = described.columns.filter(({ name }) => only === undefined || only.has(name));
-  return resetTableOf({ ...described, columns }, { register, subjectPrefix, catalogName });
+  return resetTableOf({ ...described, columns }, { register, subjects, catalogName });
 }
 
 /** For a resource whose table is gone, or tells nothing that may be named. */
@@ -44,10 +45,10 @@ export function describeWithoutColumns(
 
 async function resetTableOf(
   shape: RowShape,
-  { register, subjectPrefix, catalogName }: Omit<ResetTableDeps, 'source'>,
+  { register, subjects, catalogName }: Omit<ResetTableDeps, 'source'>,
 ): Promise<ResetTable> {
   const codec = createChangeCodec(shape, { namespace: `tandem.${catalogName}` });
-  const subject = `${subjectPrefix}${codec.schema.namespace}.${codec.schema.name}`;
+  const subject = subjects.ofRecord(codec.schema);
   const schemaId = await register(subject, codec.schema);
   return { encode: (change) => codec.encode(change, schemaId), recordKey: () => '[]' };
 }

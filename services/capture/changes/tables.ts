@@ -3,6 +3,7 @@ import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Change } from '../../../shared/domain/change.ts';
 import type { RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
+import type { Subjects } from '../../../shared/protocol/subjects.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
@@ -44,12 +45,12 @@ export interface TablesDeps {
   readonly spellings: Pick<AccountSpellings, 'of'>;
   /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
-  readonly subjectPrefix: string;
+  readonly subjects: Subjects;
   readonly log: Log;
 }
 
 export function createTables(deps: TablesDeps): Tables {
-  const { catalog, loadTypes, register, subjectPrefix, log } = deps;
+  const { catalog, loadTypes, register, subjects, log } = deps;
   const tables = new Map<number, EncodableTable>();
   const resources = new Map<number, string>();
   return {
@@ -83,7 +84,7 @@ export function createTables(deps: TablesDeps): Tables {
       const table = captureTable(resource, relation, { valueType }, deps.spellings);
       const codec = createChangeCodec(table.shape, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
-      const subject = `${subjectPrefix}${schema.namespace}.${schema.name}`;
+      const subject = subjects.ofRecord(schema);
       const schemaId = await register(subject, schema);
       if (!table.isIdentitySufficient) {
         log.error('replica_identity.insufficient', {

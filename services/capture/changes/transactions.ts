@@ -1,10 +1,11 @@
-import { ACCOUNT_RESET_PREFIX, readAccountReset } from '../../../shared/domain/account-reset.ts';
+import { readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
-import { ASIDE_PREFIX, type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
 import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
-import { type AnnouncedReset, RESET_PREFIX, readResets } from '../replication/reset-message.ts';
+import { type AnnouncedReset, readResets } from '../replication/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';
 import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
 
@@ -67,9 +68,6 @@ export class TransactionOrderError extends Error {
   override readonly name = 'TransactionOrderError';
 }
 
-const SEAL_PREFIX = 'tandem.seal';
-/** What a bulk operation writes at the beginning of each of its transactions; the content is its ID. */
-const BULK_PREFIX = 'tandem.bulk';
 /** A seal is a transaction of its own; this only bounds what someone else might send. */
 const MAX_SEALS = 1_000;
 
@@ -181,11 +179,11 @@ export function createTransactions<Table extends CapturedTable>(
         }
         case 'message': {
           if (!message.isTransactional) return;
-          if (message.prefix === SEAL_PREFIX) {
+          if (message.prefix === WAL_MESSAGES.seal) {
             const seal = readSeal(message.content);
             const { seals } = needOpen();
             if (seal !== undefined && seals.length < MAX_SEALS) seals.push(seal);
-          } else if (message.prefix === RESET_PREFIX) {
+          } else if (message.prefix === WAL_MESSAGES.reset) {
             if (needOpen().isPassed) return;
             for (const reset of readResets(message.content)) {
               const { resource, reason: resetReason } = reset;
@@ -193,7 +191,7 @@ export function createTransactions<Table extends CapturedTable>(
               if (source !== undefined)
                 handler.onReset({ ...resetFor('table_replaced'), resetReason, resource, source }, reset);
             }
-          } else if (message.prefix === ACCOUNT_RESET_PREFIX) {
+          } else if (message.prefix === WAL_MESSAGES.account) {
             if (needOpen().isPassed) return;
             const { account = '', resources = [] } = readAccountReset(message.content) ?? {};
             for (const resource of resources) {
@@ -201,12 +199,12 @@ export function createTransactions<Table extends CapturedTable>(
               if (source !== undefined)
                 handler.onAccountReset({ ...resetFor('changes_lost'), account, resource, source });
             }
-          } else if (message.prefix === ASIDE_PREFIX) {
+          } else if (message.prefix === WAL_MESSAGES.aside) {
             if (needOpen().isPassed) return;
             const said = readAsideMessage(message.content);
             const source = said && nextPlace(lsn);
             if (said !== undefined && source !== undefined) handler.onAside(said.resource, said.news, source);
-          } else if (message.prefix === BULK_PREFIX && isId('blk', message.content)) {
+          } else if (message.prefix === WAL_MESSAGES.bulk && isId('blk', message.content)) {
             needOpen().bulkJobId = message.content;
           }
           return;

@@ -2,6 +2,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Subjects } from '../../../shared/protocol/subjects.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createBatch } from '../changes/batch.ts';
 import { changeMessages } from '../changes/change-messages.ts';
@@ -15,7 +16,7 @@ export interface GapDeps {
   readonly catalog: Catalog;
   readonly changesPartitionCount: number;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
-  readonly subjectPrefix: string;
+  readonly subjects: Subjects;
   readonly log: Log;
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
+import { toTypeHeader } from '../../../shared/protocol/message-type.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import type { Lanes } from './lanes.ts';
 
@@ -40,7 +41,7 @@ export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress |
   let barrierOffset = 0n;
   for (let lane = 0; lane < lanes.count; lane += 1) {
     const messages = [
-      { key: `${slotName}/barrier`, value: barrierId, headers: { type: BARRIER_TYPE }, partition: 0 },
+      { key: `${slotName}/barrier`, value: barrierId, headers: toTypeHeader(BARRIER_TYPE), partition: 0 },
     ];
     const [written] = await lanes.publish([[{ topic, messages }]]);
     barrierOffset = BigInt(written?.baseOffset ?? written?.offset ?? 0);

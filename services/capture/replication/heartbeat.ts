@@ -1,4 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
@@ -25,7 +26,7 @@ export async function beat(
     const count = transactionCount();
     if (count === seen) {
       await db
-        .query(`select pg_logical_emit_message(true, 'tandem.heartbeat', '')`)
+        .query(`select pg_logical_emit_message(true, '${WAL_MESSAGES.heartbeat}', '')`)
         .catch((error: unknown) => log.warn('heartbeat.failed', { error }));
     }
     seen = count;

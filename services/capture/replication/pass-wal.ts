@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
@@ -30,12 +31,12 @@ export async function passWal(source: Queryable, position: Lsn, signal: AbortSig
     if (missingBytes >= 0n) {
       const messageCount = Math.min(Number(missingBytes / BigInt(MESSAGE_BYTES)) + 1, MAX_MESSAGES_AT_ONCE);
       await source.query(
-        `select count(pg_logical_emit_message(false, 'tandem.skip', repeat('.', ${MESSAGE_BYTES})))
+        `select count(pg_logical_emit_message(false, '${WAL_MESSAGES.skip}', repeat('.', ${MESSAGE_BYTES})))
          from generate_series(1, $1::int)`,
         [String(messageCount)],
       );
     }
-    await source.query(`select pg_logical_emit_message(true, 'tandem.skip', '')`);
+    await source.query(`select pg_logical_emit_message(true, '${WAL_MESSAGES.skip}', '')`);
     await sleep(LOOK_INTERVAL_MS, signal);
   }
 }

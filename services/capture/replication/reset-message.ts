@@ -1,15 +1,13 @@
 import { isSameTableForm, parseTableForm } from '../../../shared/catalog/table-form.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 
 /** By resource, what its table is like, as the feed speaks of it: a `TableForm` as JSON, or `GONE`. */
 export type TableIdentities = ReadonlyMap<string, string>;
 
 /** A resource whose table is not there, or goes by another name. */
 export const GONE = 'gone';
-
-/** Transactional; its content is JSON: by resource what its table is like now, and why its feed begins again. */
-export const RESET_PREFIX = 'tandem.reset';
 
 export interface AnnouncedReset {
   readonly resource: string;
@@ -35,7 +33,7 @@ export async function announceResets(db: Queryable, resets: readonly AnnouncedRe
   const reasons = Object.fromEntries(resets.map(({ resource, reason }) => [resource, reason]));
   const formers = Object.fromEntries(resets.map(({ resource, former }) => [resource, former]));
   await db.query('select pg_logical_emit_message(true, $1, $2)', [
-    RESET_PREFIX,
+    WAL_MESSAGES.reset,
     JSON.stringify({ tables, reasons, formers }),
   ]);
 }

@@ -1,14 +1,11 @@
 import type pg from 'pg';
 import { Session } from '../../../shared/postgres/session.ts';
+import { EVENTS_CHANNEL, WEBHOOKS_CHANNEL } from '../../../shared/protocol/notify-channels.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { EVENTS_CHANNEL } from '../record/insert-events.ts';
-
-/** Sent by a trigger whenever an endpoint is made, changed or deleted. */
-const WEBHOOKS_CHANNEL = 'tandem_webhooks';
 
 /** A connection that is cut without a word is noticed by this. */
 const CHECK_MS = 10_000;

@@ -2,6 +2,7 @@ import type { Consumer } from 'kafkajs';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { readTypeHeader } from '../../../shared/protocol/message-type.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -48,7 +49,7 @@ export function createFeedMirror(
             // Positions only grow, so of several states in a batch the last says it all.
             let latest: (CaptureStateMessage & { at: number }) | undefined;
             for (const message of batch.messages) {
-              const type = String(message.headers?.type ?? '');
+              const type = readTypeHeader(message.headers);
               if (type !== 'CaptureState' && type !== 'FeedSealed') continue;
               const decode = () => codec.decode(message);
               const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);

@@ -1,8 +1,7 @@
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { EVENTS_CHANNEL } from '../../../shared/protocol/notify-channels.ts';
 import type { RecordedEvent } from './recorded-event.ts';
-
-export const EVENTS_CHANNEL = 'tandem_events';
 
 /** PostgreSQL takes 8,000 bytes as a notification; a longer list of accounts becomes "all". */
 const MAX_NOTIFIED_CHARACTERS = 7_000;

@@ -1,4 +1,4 @@
-import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/kafka/chain-link.ts';
+import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/protocol/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createBacklog, type Recorded } from './backlog.ts';

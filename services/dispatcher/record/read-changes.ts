@@ -1,5 +1,6 @@
 import type { IHeaders } from 'kafkajs';
-import { type ChainLink, readChainLink } from '../../../shared/kafka/chain-link.ts';
+import { type ChainLink, readChainLink } from '../../../shared/protocol/chain-link.ts';
+import { readChangeAccount } from '../../../shared/protocol/change-headers.ts';
 import type { ReadChange } from './backlog.ts';
 import { judgeLink } from './recorded-chain.ts';
 
@@ -35,14 +36,8 @@ export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>)
           last = found;
         }
       }
-      changes.push({ offset, value, account: accountOf(headers), link, isAfterGap });
+      changes.push({ offset, value, account: readChangeAccount(headers), link, isAfterGap });
     }
     return changes;
   };
-}
-
-/** What earlier versions wrote without headers may concern all accounts, for all that is known before it is decoded. */
-function accountOf(headers: IHeaders | undefined): string | undefined {
-  if (headers?.account === undefined || headers.op === undefined) return undefined;
-  return String(headers.op) === 'truncate' ? undefined : String(headers.account);
 }

@@ -1,6 +1,6 @@
 import type { Consumer } from 'kafkajs';
-import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
+import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';

@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
-import type { ChainLink } from '../../../shared/kafka/chain-link.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type RowHeaders, toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
 import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import { RowHeadersWriter } from './row-headers-writer.ts';

@@ -1,4 +1,4 @@
-import type { RowHeaders } from '../../../shared/kafka/row-headers.ts';
+import { ROW_HEADERS, type RowHeaders } from '../../../shared/protocol/row-headers.ts';
 import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import { writeJsonInteger } from '../../../shared/values/json-writer.ts';
@@ -19,13 +19,13 @@ export class RowHeadersWriter implements RecordHeaders {
 
   constructor({ exportId, chunk, attempt }: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>) {
     const out = new ByteWriter();
-    writeString(out, 'export');
+    writeString(out, ROW_HEADERS.export);
     writeString(out, exportId);
-    writeString(out, 'chunk');
+    writeString(out, ROW_HEADERS.chunk);
     writeString(out, String(chunk));
-    writeString(out, 'attempt');
+    writeString(out, ROW_HEADERS.attempt);
     writeString(out, String(attempt));
-    writeString(out, 'seq');
+    writeString(out, ROW_HEADERS.seq);
     this.#constant = out.toBuffer();
   }
 
@@ -41,10 +41,10 @@ export class RowHeadersWriter implements RecordHeaders {
       out.bytes[out.length + index] = this.#digits.bytes[index] as number;
     }
     out.length += this.#digits.length;
-    writeString(out, 'account');
+    writeString(out, ROW_HEADERS.account);
     writeString(out, this.account);
     if (!this.isLast) return;
-    writeString(out, 'last');
+    writeString(out, ROW_HEADERS.last);
     writeString(out, '1');
   }
 }

@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
-
-/**
- * Prefixes of the logical messages that capture knows. They are transactional, so that they take their place among
- * the commits, which is what makes them a seal.
- */
-const SEAL_PREFIX = 'tandem.seal';
-const HEARTBEAT_PREFIX = 'tandem.heartbeat';
 
 /** Where the WAL is being written now, as the source sees it. */
 export async function readInsertLsn(session: SourceSession): Promise<Lsn> {
@@ -18,7 +12,7 @@ export async function readInsertLsn(session: SourceSession): Promise<Lsn> {
 
 /** Gives the feed something to pass, so that it settles past everything before it also on a quiet source. */
 export async function sendHeartbeat(session: SourceSession): Promise<void> {
-  await session.query('select pg_logical_emit_message(true, $1, $2)', [HEARTBEAT_PREFIX, '']);
+  await session.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.heartbeat, '']);
 }
 
 /** Never used twice, so that a seal of a lost run can't stand for the present one. */
@@ -35,7 +29,7 @@ export async function sendSeal(session: SourceSession, exportId: string, token: 
   await session.query('set synchronous_commit = local');
   await assertSameServer(session);
   await session.query('select pg_logical_emit_message(true, $1, $2)', [
-    SEAL_PREFIX,
+    WAL_MESSAGES.seal,
     JSON.stringify({ job_id: exportId, token }),
   ]);
 }

@@ -8,6 +8,7 @@ import {
 import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
+import { rowsSubject } from '../../../shared/protocol/subjects.ts';
 import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
 import { rowRecordNames } from '../../../shared/values/avro-name.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
@@ -91,7 +92,7 @@ export function createResourceRows(
     }
     const shape = shapeOf(table, resource, types);
     const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
-    const schemaId = await registry.register(`${topicOf(resource.name)}-value`, codec.schema);
+    const schemaId = await registry.register(rowsSubject(topicOf(resource.name)), codec.schema);
     return {
       columns: shape.columns.map(({ name }) => name),
       shape,

@@ -8,9 +8,8 @@ import type { ChooseFormat, Output } from '../../../shared/formats/choose-format
 import type { EncodeContext } from '../../../shared/formats/format.ts';
 import { stagingOf } from '../../../shared/formats/staging.ts';
 import { type ZipMember, zip } from '../../../shared/formats/zip.ts';
-import { exportFilePath, manifestPath } from '../../../shared/storage/export-paths.ts';
+import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { partsFolder } from '../parts-folder.ts';
 import { readScope, selectColumns } from './export-scope.ts';
 import { inStages } from './in-stages.ts';
 import { keyLines } from './key-lines.ts';

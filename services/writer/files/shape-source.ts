@@ -1,6 +1,7 @@
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
+import { rowsSubject } from '../../../shared/protocol/subjects.ts';
 import { readRowSchema } from '../../../shared/values/row-schema.ts';
 
 interface SchemaSource {
@@ -16,7 +17,7 @@ export function createShapeSource(registry: SchemaSource, topics: Topics) {
   return async (resource: string, schemaId: number | undefined): Promise<RowShape> => {
     const schema =
       schemaId === undefined
-        ? await registry.latest(`${topics.rows(resource)}-value`)
+        ? await registry.latest(rowsSubject(topics.rows(resource)))
         : await registry.fetch(schemaId);
     return schema === undefined ? { resource, columns: [] } : readRowSchema(schema);
   };

@@ -1,12 +1,11 @@
 import type { Pool } from 'pg';
 import { findEndedExports } from '../../../shared/control/exports/find-ended-exports.ts';
+import { exportFolder, PARTS_FOLDER, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { exportFolder } from '../../../shared/storage/export-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { PARTS_FOLDER, partsFolder } from '../parts-folder.ts';
 import type { Scratch } from './scratch.ts';
 
 const SWEEP_EVERY_MS = 2_000;

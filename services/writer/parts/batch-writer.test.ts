@@ -7,7 +7,7 @@ import { type ChunkTry, chunkTryKey } from '../../../shared/control/chunks/chunk
 import type { WrittenPart } from '../../../shared/control/chunks/record-chunk-written.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { type RowHeaders, toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { type Storage, StorageFullError } from '../../../shared/storage/storage.ts';

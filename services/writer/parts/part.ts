@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
 import type { Staging } from '../../../shared/formats/staging.ts';
+import { partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { RowCodec } from '../../../shared/values/row-codec.ts';
-import { partsFolder } from '../parts-folder.ts';
 
 /** Lines go to storage from this many bytes on, so that a big batch is not held a second time as JSON. */
 const FLUSH_BYTES = 1024 * 1024;

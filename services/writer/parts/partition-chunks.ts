@@ -1,5 +1,5 @@
 import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
-import type { RowHeaders } from '../../../shared/kafka/row-headers.ts';
+import type { RowHeaders } from '../../../shared/protocol/row-headers.ts';
 
 /** A chunk whose rows are coming in. `Part` is whatever they are gathered in. */
 export interface OpenChunk<Part> {

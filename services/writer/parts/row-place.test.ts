@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeRecords } from '../../../shared/kafka/decode-records.ts';
 import type { FetchedRecord } from '../../../shared/kafka/fetched-record.ts';
-import { readRowHeaders, toKafkaHeaders } from '../../../shared/kafka/row-headers.ts';
+import { readRowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
 import { RowPlaceReader } from './row-place.ts';
 
 const require = createRequire(import.meta.url);

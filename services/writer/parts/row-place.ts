@@ -1,7 +1,7 @@
 import type { IHeaders } from 'kafkajs';
 import { FetchedRecord } from '../../../shared/kafka/fetched-record.ts';
-import { type RowHeaders, readRowHeaders } from '../../../shared/kafka/row-headers.ts';
 import { VarintCursor } from '../../../shared/kafka/varint-cursor.ts';
+import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../../shared/protocol/row-headers.ts';
 
 /** What the writer needs of a row's headers. */
 export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;
@@ -12,12 +12,12 @@ const MAX_EXACT_DIGITS = 15;
 
 const NOT_YET = -1;
 
-const EXPORT = Buffer.from('export');
-const CHUNK = Buffer.from('chunk');
-const ATTEMPT = Buffer.from('attempt');
-const SEQ = Buffer.from('seq');
-const ACCOUNT = Buffer.from('account');
-const LAST = Buffer.from('last');
+const EXPORT = Buffer.from(ROW_HEADERS.export);
+const CHUNK = Buffer.from(ROW_HEADERS.chunk);
+const ATTEMPT = Buffer.from(ROW_HEADERS.attempt);
+const SEQ = Buffer.from(ROW_HEADERS.seq);
+const ACCOUNT = Buffer.from(ROW_HEADERS.account);
+const LAST = Buffer.from(ROW_HEADERS.last);
 
 /**
  * Reads the headers of rows that come in runs of the same export where they stand in the fetch, without an object for

@@ -9,10 +9,12 @@ import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { createMessageCodec, type Message } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
+import { subjectsOf } from '../../../shared/protocol/subjects.ts';
 import { envReader } from '../../../shared/runtime/env.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
 import { runService } from '../../../shared/runtime/run-service.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
+import { hasSubject } from '../../support/registered-subject.ts';
 import { createDatabase, testStack, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -70,7 +72,7 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
   expect((await call('/exports', key, { resource: 'invoices' })).id).toBe(job.id);
 
   const kafka = createKafka(readKafkaConfig(envReader({ KAFKA_BROKERS: kafkaBrokers })), 'test', silentLog);
-  const codec = createMessageCodec(createRegistry(schemaRegistryUrl));
+  const codec = createMessageCodec(createRegistry(schemaRegistryUrl), subjectsOf(prefix));
   await waitFor('the topics are there', async () => {
     const admin = kafka.admin();
     await admin.connect();
@@ -105,4 +107,8 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
     kind: 'export',
     account_id: account.id,
   });
+  // As those of every service, so that two installations may share a registry.
+  for (const name of ['commands.ExtractExport', 'jobs.JobCreated']) {
+    expect(await hasSubject(schemaRegistryUrl, `${prefix}.tandem.${name}`), name).toBe(true);
+  }
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ACCOUNT_RESET_PREFIX, formatAccountReset } from '../../../shared/domain/account-reset.ts';
+import { formatAccountReset } from '../../../shared/domain/account-reset.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import type { ReadChange } from '../../support/change-reader.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -228,7 +229,7 @@ test('a truncation is told once on every partition', async () => {
 
 test('what one account has to load again is told to it alone', async () => {
   const content = formatAccountReset({ account: 'acme', resources: ['notes', 'nothing', 'items'] });
-  await world.pool.query('select pg_logical_emit_message(true, $1, $2)', [ACCOUNT_RESET_PREFIX, content]);
+  await world.pool.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
   const changes = await newChanges(24);
   const told = changes.map(({ op, account, resource, index }) => `${op} ${account} ${resource} ${index}`);
   expect(new Set(told)).toEqual(new Set(['truncate acme notes 0', 'truncate acme items 2']));

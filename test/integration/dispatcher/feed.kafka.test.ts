@@ -5,6 +5,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createMessageCodec, type SetAsideMessage } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
+import { subjectsOf } from '../../../shared/protocol/subjects.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -128,7 +129,7 @@ test('changes that come later than events are kept are told as a reset, once, un
 test('how far capture has come, and seals, are mirrored and never go back', async () => {
   const dispatcher = cleanup.use(await bed.start());
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
-  const codec = createMessageCodec(createRegistry(schemaRegistryUrl), `${bed.prefix}.`);
+  const codec = createMessageCodec(createRegistry(schemaRegistryUrl), subjectsOf(bed.prefix));
   const producer = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING }).producer();
   await producer.connect();
   cleanup.defer(() => producer.disconnect());

@@ -6,6 +6,7 @@ import {
   type ExportRow,
   type ExtractorFixture,
 } from '../../support/extractor-fixture.ts';
+import { hasSubject } from '../../support/registered-subject.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -104,6 +105,10 @@ test('a rows topic that was deleted under a running extractor is made again, and
   await admin.disconnect();
   const id = await fixture.addExport(acme, ['stock']);
   expect(await extracted(id)).toMatchObject({ phase: 'assembling', rows_extracted: '2500' });
+  // As those of every service, so that two installations may share a registry.
+  await waitFor('the subject of its job events', () =>
+    hasSubject(testStack().schemaRegistryUrl, `${fixture.env.TOPIC_PREFIX}.tandem.jobs.ChunkExtracted`),
+  );
 }, 90_000);
 
 test('an export has exactly its account’s rows, in key order, without hidden columns and deleted rows', async () => {

@@ -1,5 +1,15 @@
 import type { IHeaders } from 'kafkajs';
 
+/** Names of the headers of a row. */
+export const ROW_HEADERS = {
+  export: 'export',
+  chunk: 'chunk',
+  attempt: 'attempt',
+  seq: 'seq',
+  account: 'account',
+  last: 'last',
+} as const;
+
 /** Which row of which try of which chunk a record of `rows.<resource>` is. */
 export interface RowHeaders {
   readonly exportId: string;
@@ -15,19 +25,26 @@ export interface RowHeaders {
 
 export function toKafkaHeaders(row: RowHeaders): IHeaders {
   return {
-    export: row.exportId,
-    chunk: String(row.chunk),
-    attempt: String(row.attempt),
-    seq: String(row.seq),
-    account: row.account,
-    ...(row.isLast ? { last: '1' } : {}),
+    [ROW_HEADERS.export]: row.exportId,
+    [ROW_HEADERS.chunk]: String(row.chunk),
+    [ROW_HEADERS.attempt]: String(row.attempt),
+    [ROW_HEADERS.seq]: String(row.seq),
+    [ROW_HEADERS.account]: row.account,
+    ...(row.isLast ? { [ROW_HEADERS.last]: '1' } : {}),
   };
 }
 
 /** @returns undefined when the headers are not those of an extracted row */
 export function readRowHeaders(headers: IHeaders | undefined): RowHeaders | undefined {
   if (headers === undefined) return undefined;
-  const { export: exportId, chunk, attempt, seq, account, last } = headers;
+  const {
+    [ROW_HEADERS.export]: exportId,
+    [ROW_HEADERS.chunk]: chunk,
+    [ROW_HEADERS.attempt]: attempt,
+    [ROW_HEADERS.seq]: seq,
+    [ROW_HEADERS.account]: account,
+    [ROW_HEADERS.last]: last,
+  } = headers;
   if (exportId === undefined || chunk === undefined || attempt === undefined || seq === undefined)
     return undefined;
   const row = {
