@@ -63,8 +63,14 @@ import { readParked } from './store/read-parked.ts';
 import { readRecordEvents } from './store/read-record-events.ts';
 import { recordAttempts } from './store/record-attempts.ts';
 
+/** More than all that uses them at once: 8 reads, 4 saves, 4 partitions recorded, and each worker's own look. */
+const MAX_CONNECTIONS = 28;
+
 /** A save is repeated even while stopping: what was delivered is to be known, and only the end of the process gives up. */
 const NEVER = new AbortController().signal;
+
+/** What kafkajs says where a group has no offset. */
+const NEVER_COMMITTED = '-1';
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
   const { stack, log } = context;
@@ -76,7 +82,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   ]);
   const topics = topicsOf(config.topicPrefix, catalog);
   const self = `dispatcher-${randomUUID()}`;
-  const pool = await openControlStore(context, config, 'dispatcher', { max: 20 });
+  const pool = await openControlStore(context, config, 'dispatcher', { max: MAX_CONNECTIONS });
   const kafka = openKafka(context, config, 'dispatcher');
   const admin = kafka.admin();
   await admin.connect();
@@ -182,7 +188,14 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   };
   const wakeUps = createWakeUps(config.controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
-  const recordedChain = createRecordedChain(pool);
+  const group = recorderGroup(config.topicPrefix);
+  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  await ends.connect();
+  const recordedChain = createRecordedChain(pool, async () => {
+    const [offsets] = await ends.fetchOffsets({ groupId: group, topics: [topics.changes] });
+    const read = offsets?.partitions.filter(({ offset }) => offset !== NEVER_COMMITTED) ?? [];
+    return new Set(read.map(({ partition }) => partition));
+  });
   const recording: Omit<RecordDeps, 'chains'> = {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
@@ -202,7 +215,6 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     onUnsure: () => leases.wake(undefined),
     log,
   };
-  const group = recorderGroup(config.topicPrefix);
   const recorder = createRecorder({
     topic: topics.changes,
     consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
@@ -210,8 +222,6 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     recordedChain,
     log,
   });
-  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
-  await ends.connect();
   return [
     recorder,
     createLostTailWatch({

@@ -12,16 +12,25 @@ export type ChainVerdict = 'next' | 'repeat' | 'gap';
  * has the partition now.
  */
 export interface RecordedChain {
-  /** The later of what is stored and what is not saved yet; null when nothing was ever recorded by this count. */
+  /**
+   * Notes of each partition that nobody has ever read that nothing of it is recorded, so that its first records can't be lost unseen.
+   * To be called before the first offset of a partition is committed.
+   */
+  begin(partitions: Iterable<number>): Promise<void>;
+  /** The later of what is stored and what is not saved yet; null when an earlier version, which did not count, recorded it. */
   last(partition: number): Promise<ChainLink | null>;
   /** Everything up to this link is in the event log, or was told as lost. */
   note(partition: number, link: ChainLink): void;
   save(): Promise<void>;
 }
 
+/** Nothing is recorded. It is before the first link of every chain. */
+const NOTHING: ChainLink = { chain: '', seq: 0 };
+
 /** What a link says when `last` was recorded last. */
 export function judgeLink(last: ChainLink | null, link: ChainLink): ChainVerdict {
   if (last === null) return 'next';
+  if (last.chain === NOTHING.chain) return link.seq === 1 ? 'next' : 'gap';
   if (link.chain !== last.chain) return link.chain > last.chain ? 'gap' : 'repeat';
   if (link.seq <= last.seq) return 'repeat';
   return link.seq === last.seq + 1 ? 'next' : 'gap';
@@ -38,11 +47,38 @@ select * from unnest($1::int[], $2::text[], $3::bigint[])
 on conflict (partition) do update set chain = excluded.chain, seq = excluded.seq
 where (r.chain, r.seq) < (excluded.chain collate "C", excluded.seq)`;
 
-export function createRecordedChain(db: Queryable): RecordedChain {
+const BEGIN = `
+insert into recorded_chain (partition, chain, seq)
+select partition, $2, $3 from unnest($1::int[]) partition
+on conflict (partition) do nothing`;
+
+/** @param listRead the partitions of which the group has ever committed an offset */
+export function createRecordedChain(
+  db: Queryable,
+  listRead: () => Promise<ReadonlySet<number>>,
+): RecordedChain {
   const unsaved = new Map<number, ChainLink>();
+  const begun = new Set<number>();
+
+  const begin = async (partitions: Iterable<number>): Promise<void> => {
+    const unknown = [...partitions].filter((partition) => !begun.has(partition));
+    if (unknown.length === 0) return;
+    const read = await listRead();
+    const unread = unknown.filter((partition) => !read.has(partition));
+    if (unread.length > 0) {
+      await db.query({
+        name: 'begin_recorded_chain',
+        text: BEGIN,
+        values: [unread, NOTHING.chain, NOTHING.seq],
+      });
+    }
+    for (const partition of unknown) begun.add(partition);
+  };
 
   return {
+    begin,
     async last(partition) {
+      await begin([partition]);
       const { rows } = await db.query<{ chain: string; seq: string }>({
         name: 'read_recorded_chain',
         text: 'select chain, seq::text from recorded_chain where partition = $1',

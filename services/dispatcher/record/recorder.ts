@@ -62,7 +62,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      const commits = createOffsetCommits(consumer, log, recordedChain.save);
+      const commits = createOffsetCommits(consumer, log, async () => {
+        await recordedChain.begin(own);
+        await recordedChain.save();
+      });
 
       const ofPartition = (partition: number): PartitionRecorder => {
         const known = partitions.get(partition);
@@ -131,6 +134,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           for (const recorder of partitions.values()) recorder.abandon();
           partitions.clear();
           ready.resolve();
+          // Also of those of which nothing comes, because all that was there is lost.
+          keepTrying('noting new partitions', () => recordedChain.begin(own), log, signal).catch(
+            () => undefined,
+          );
         },
       );
     },

@@ -35,12 +35,13 @@ export interface LostTailDeps {
   readonly log: Log;
 }
 
-/** One that was never recorded by this count is left to the offsets: an earlier version recorded it. */
+/** One that is not there is left to the offsets: an earlier version, which did not count, recorded it. */
 const FIND_BEHIND = `
 select r.partition, r.chain, r.seq::text, f.chain_id, p.seq::text as published, f.passed_lsn::text
 from feed_state f cross join recorded_chain r
 cross join lateral (select coalesce(f.chain_seqs[r.partition + 1], 0) as seq) p
-where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.seq)`;
+where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.seq)
+  and (r.seq > 0 or p.seq > 0)`;
 
 /**
  * Notices that the last changes of a partition were lost, behind which none comes that would show it by its number: what capture

@@ -8,12 +8,13 @@ const READ_TARGET = `
 select f.chain_id, f.chain_seqs from feed_state f join exports e on e.id = $1 where f.passed_lsn >= e.sealed_lsn`;
 
 /**
- * Partitions of which less is recorded than was published. One that was never recorded by this count is left to the offsets: an
- * earlier version recorded it.
+ * Partitions of which less is recorded than was published. One that is not there is left to the offsets: an earlier version, which
+ * did not count, recorded it.
  */
 const FIND_BEHIND = `
 select r.partition || ':' || r.chain || ':' || r.seq as behind
-from recorded_chain r where (r.chain, r.seq) < ($1::text collate "C", ($2::bigint[])[r.partition + 1])
+from recorded_chain r cross join lateral (select coalesce(($2::bigint[])[r.partition + 1], 0) as seq) p
+where (r.chain, r.seq) < ($1::text collate "C", p.seq) and (r.seq > 0 or p.seq > 0)
 order by r.partition`;
 
 /**

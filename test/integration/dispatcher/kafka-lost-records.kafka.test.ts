@@ -46,6 +46,10 @@ async function publish(): Promise<number> {
   return lsn;
 }
 
+const link = (seq: number) => ({ chain: 'a', seq });
+/** Of no topic. */
+const COUNTED = 1_000;
+
 /** What the account was told, resets by their reason. */
 async function told(): Promise<string[]> {
   const { rows } = await bed.pool.query<{ type: string; lsn: string; payload: string }>(
@@ -63,6 +67,16 @@ const created = (...at: number[]) => at.map((each) => `invoice.created ${each}`)
 const LOST = Array(3).fill('changes_lost');
 
 const untilTold = (count: number) => waitFor(`${count} events`, async () => (await told()).length >= count);
+
+/** What capture says that it has published. */
+const feed = (passedLsn: number, { id, seqs }: { id: string; seqs: readonly number[] }) =>
+  bed.pool.query(
+    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
+     values ('0/1', '0/0'::pg_lsn + $1::numeric, '7', 1, now(), $2, $3)
+     on conflict (id) do update
+     set passed_lsn = excluded.passed_lsn, chain_id = excluded.chain_id, chain_seqs = excluded.chain_seqs`,
+    [passedLsn, id, seqs],
+  );
 
 async function remakeTopic(): Promise<void> {
   await admin.deleteTopics({ topics: [topic] });
@@ -86,6 +100,48 @@ test('records that were deleted behind the recorder are told as lost, in their p
   await using _dispatcher = await bed.start();
   await untilTold(5);
   expect(await told()).toEqual([...created(first), ...LOST, ...created(last)]);
+});
+
+/** An account of a partition of which nothing was ever published. */
+async function useNewPartition(): Promise<number> {
+  const { rows } = await bed.pool.query<{ partition: number }>(
+    `select partition from recorded_chain where chain = '' limit 1`,
+  );
+  const partition = rows[0]?.partition ?? -1;
+  for (let n = 0; accountPartition(account, PARTITION_COUNT) !== partition; n += 1)
+    account = `acc_new_${lsn}_${n}`;
+  accountId = await bed.addAccount(account);
+  return partition;
+}
+
+test('the very first records of a partition that were deleted are told as lost, unless an earlier version recorded them', async () => {
+  const partition = await useNewPartition();
+  // As if nobody had ever looked at it.
+  await bed.pool.query('delete from recorded_chain where partition = $1', [partition]);
+  await publish();
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  const second = await publish();
+  await using _dispatcher = await bed.start();
+  await untilTold(4);
+  expect(await told()).toEqual([...LOST, ...created(second)]);
+
+  const upgraded = createRecordedChain(bed.pool, async () => new Set([COUNTED + 2]));
+  expect(judgeLink(await upgraded.last(COUNTED + 2), link(7))).toBe('next');
+  expect(judgeLink(await upgraded.last(COUNTED + 3), link(7))).toBe('gap');
+  expect(judgeLink(await upgraded.last(COUNTED + 3), link(1))).toBe('next');
+});
+
+test('the only records of a partition that were deleted are told as lost, though none comes after them', async () => {
+  const partition = await useNewPartition();
+  const lost = await publish();
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  await using _dispatcher = await bed.start();
+  await feed(lost + 5, chain.state());
+  await untilTold(3);
+  expect(await told()).toEqual(LOST);
+  await bed.pool.query('delete from feed_state');
 });
 
 test('a topic that was deleted and made again has lost what was not recorded, and that is told', async () => {
@@ -133,16 +189,13 @@ test('a topic that is deleted while the recorder reads it is read again once it 
 
 /** One process's count of a partition, and the offsets that it commits. */
 function recorderOf() {
-  const recorded = createRecordedChain(bed.pool);
+  const recorded = createRecordedChain(bed.pool, async () => new Set());
   const committed: string[] = [];
   const commitOffsets = async (offsets: readonly { offset: string }[]) => {
     committed.push(...offsets.map(({ offset }) => offset));
   };
   return { recorded, committed, commits: createOffsetCommits({ commitOffsets }, silentLog, recorded.save) };
 }
-const link = (seq: number) => ({ chain: 'a', seq });
-/** Of no topic. */
-const COUNTED = 1_000;
 
 test('an offset that is committed after the group was joined again never gets ahead of the count that is stored', async () => {
   const first = recorderOf();
@@ -179,14 +232,6 @@ test('the last records of a partition that are lost are told, though none comes 
   const partition = accountPartition(account, PARTITION_COUNT);
   await admin.fetchTopicOffsets(topic);
   await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
-  const feed = (passedLsn: number, { id, seqs }: { id: string; seqs: readonly number[] }) =>
-    bed.pool.query(
-      `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
-       values ('0/1', '0/0'::pg_lsn + $1::numeric, '7', 1, now(), $2, $3)
-       on conflict (id) do update
-       set passed_lsn = excluded.passed_lsn, chain_id = excluded.chain_id, chain_seqs = excluded.chain_seqs`,
-      [passedLsn, id, seqs],
-    );
   await using _dispatcher = await bed.start();
   await feed(lastLost + 5, chain.state());
   await untilTold(4);

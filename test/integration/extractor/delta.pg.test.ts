@@ -254,12 +254,14 @@ test('an export of changes waits until all that was published is recorded by its
   await feed('0/90', 'ab', [0, 5]);
   // Nothing was recorded by the count so far: the offsets say enough.
   await recorded();
-  await db.query(`insert into recorded_chain values (1, 'ab', 4)`);
+  await db.query(`insert into recorded_chain values (0, '', 0), (1, '', 0), (2, '', 0)`);
+  await expect(recorded()).rejects.toThrow('waiting');
+  await db.query(`update recorded_chain set chain = 'ab', seq = 4 where partition = 1`);
   await expect(recorded()).rejects.toThrow('waiting');
   await expect(recorded(0)).rejects.toMatchObject({ code: 'feed_reset' });
-  await db.query(`update recorded_chain set seq = 6`);
+  await db.query(`update recorded_chain set seq = 6 where partition = 1`);
   await recorded();
-  await db.query(`update recorded_chain set chain = 'aa'`);
+  await db.query(`update recorded_chain set chain = 'aa' where partition = 1`);
   await expect(recorded(0)).rejects.toMatchObject({ code: 'feed_reset' });
   await db.query('delete from recorded_chain; delete from feed_state');
 });
