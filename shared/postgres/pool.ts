@@ -14,6 +14,12 @@ export interface PoolOptions {
 }
 
 /**
+ * Longer than what comes in bursts pauses, as deliveries that time out together every 15 s: a connection that is opened again costs
+ * both sides more than a hundred statements, and its statements are prepared anew.
+ */
+const IDLE_MS = 120_000;
+
+/**
  * A pool on the control store. Its sessions find Tandem's tables without naming the schema.
  * A connection that breaks while idle is logged and replaced; it never ends the process.
  */
@@ -26,6 +32,7 @@ export function createControlPool(url: Secret | string, log: Log, options: PoolO
       '-c search_path=tandem,public -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c TimeZone=UTC -c bytea_output=hex',
     statement_timeout: options.statementTimeoutMs ?? 30_000,
     idle_in_transaction_session_timeout: 30_000,
+    idleTimeoutMillis: IDLE_MS,
     connectionTimeoutMillis: options.answerTimeoutMs ?? 10_000,
     ...(options.answerTimeoutMs === undefined ? {} : { query_timeout: options.answerTimeoutMs }),
     keepAlive: true,

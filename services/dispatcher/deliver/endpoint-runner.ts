@@ -94,6 +94,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let isDraining = false;
   let isOver = false;
+  /** The last answer was a good one. */
+  let isProven = false;
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -161,6 +163,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
         // A hundred requests that end together with the first that failed say nothing new, and each line is a write.
         const isExpected = isOpen(window.health) && deps.now() < window.health.restUntilMs;
         const verdict = window.settle(parcel, outcome);
+        if (verdict !== 'aborted') isProven = verdict === 'delivered';
         const write = verdict === 'delivered' || isExpected ? log.debug : log.info;
         write('delivery.attempted', {
           eventId: eventId(first.position),
@@ -232,7 +235,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const isAtRest = () =>
     isDraining || !settings.isActive || window.disabledBy !== undefined || settings.keys.length === 0;
 
-  const takeTurn = () => deps.turns.take(settings.accountId, pump);
+  const takeTurn = () => deps.turns.take(settings.accountId, pump, isProven);
 
   const pump = (): void => {
     if (isOver) return;

@@ -287,3 +287,14 @@ test.each(modes)(
     );
   },
 );
+
+test('ten thousand that wait for minutes are looked through once a second, a few as often as one of them is due', () => {
+  const nextLookMs = (count: number) => {
+    const lanes = createLanes();
+    for (let n = 1; n <= count; n++) lanes.addParked(delivery(n, `${n}`, { nextAttemptAtMs: n * 60 }));
+    expect(lanes.hasReady(60)).toBe(true);
+    return lanes.nextDueAtMs(60) - 60;
+  };
+  expect(nextLookMs(10)).toBe(60);
+  expect(nextLookMs(10_000)).toBeGreaterThan(900);
+});

@@ -7,8 +7,12 @@ import { orderingKey } from './ordering-key.ts';
 import { createParcel, type Parcel } from './parcel.ts';
 import { createRecordsBehind } from './records-behind.ts';
 
-/** Parked deliveries whose time has come are looked for at most this often, so that many of them cost little. */
+/**
+ * Parked deliveries whose time has come are looked for at most this often, and the more of them wait the more rarely: ten thousand
+ * of an endpoint, whose times are minutes away, once a second.
+ */
 const DUE_SCAN_INTERVAL_MS = 50;
+const WAITING_PER_SCAN_MS = 10;
 
 /** What was queued and waits behind parked ones, and is queued no more. */
 export interface Spilled {
@@ -126,7 +130,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       lane.isReady = true;
       due.push(lane);
     }
-    scanAtMs = Math.max(next, nowMs + DUE_SCAN_INTERVAL_MS);
+    scanAtMs = Math.max(next, nowMs + DUE_SCAN_INTERVAL_MS, nowMs + waiting.size / WAITING_PER_SCAN_MS);
   };
 
   const takeDue = (): Parcel | undefined => {
@@ -245,6 +249,7 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       const passed: Delivery[] = [];
       for (const lane of waiting) {
         if (parked.length >= limit) break;
+        if (lane.queued.length === 0) continue;
         // At least one of the queue: what was asked for again has later events that were delivered long ago.
         const room = Math.max(1, limitOfRecord - lane.parked.length);
         const moved = lane.queued.splice(0, Math.min(room, limit - parked.length));

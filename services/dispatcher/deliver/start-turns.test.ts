@@ -1,18 +1,20 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { createStartTurns } from './start-turns.ts';
 
-/** Endpoints of accounts that start requests, each of which takes a millisecond of a turn that has five. */
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 const setUp = () => {
-  let nowMs = 0;
   const started: string[] = [];
-  const turns = createStartTurns(5, () => nowMs);
-  const endpoint = (accountId: string, name: string, count: number) => {
+  const turns = createStartTurns();
+  /** An endpoint that has so many requests to start. */
+  const endpoint = (accountId: string, name: string, count: number, isProven = true) => {
     let left = count;
     const pump = () => {
-      while (left > 0 && turns.take(accountId, pump)) {
+      while (left > 0 && turns.take(accountId, pump, isProven)) {
         left -= 1;
-        nowMs += 1;
         started.push(name);
       }
     };
@@ -21,15 +23,15 @@ const setUp = () => {
   return { started, endpoint };
 };
 
-test('a turn of the event loop starts as many requests as it has time for', async () => {
+test('a turn of the event loop starts eight requests', async () => {
   const { started, endpoint } = setUp();
-  endpoint('a', 'a1', 12)();
-  expect(started).toHaveLength(5);
+  endpoint('a', 'a1', 20)();
+  expect(started).toHaveLength(8);
   await nextTurn();
-  expect(started).toHaveLength(10);
+  expect(started).toHaveLength(16);
   await nextTurn();
   await nextTurn();
-  expect(started).toHaveLength(12);
+  expect(started).toHaveLength(20);
 });
 
 test('whoever starts many is followed by everybody else first, by account and then by endpoint', async () => {
@@ -40,17 +42,30 @@ test('whoever starts many is followed by everybody else first, by account and th
   endpoint('b', 'b1', 2)();
   endpoint('c', 'c1', 1)();
   await nextTurn();
-  await nextTurn();
-  expect(started.slice(0, 8)).toEqual(['a1', 'b1', 'c1', 'a2', 'b1', 'a1', 'a2', 'a1']);
+  expect(started).toEqual(['a1', 'b1', 'c1', 'a2', 'b1', 'a1', 'a2', 'a1']);
 });
 
-test('one that asks again while it waits has one turn, and one with nothing to start costs the others nothing', async () => {
+test('one that asks again while it waits has one turn', async () => {
   const { started, endpoint } = setUp();
-  endpoint('a', 'a1', 6)();
+  endpoint('a', 'a1', 9)();
   const late = endpoint('b', 'b1', 1);
   late();
   late();
   await nextTurn();
   await nextTurn();
-  expect(started).toEqual(['a1', 'a1', 'a1', 'a1', 'a1', 'a1', 'b1']);
+  expect(started).toEqual([...Array(9).fill('a1'), 'b1']);
+});
+
+test('a thousand requests of endpoints that hang are spread over seconds, and hold up none that answers', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  const { started, endpoint } = setUp();
+  for (let n = 0; n < 500; n++) endpoint(`loud${n % 10}`, 'loud', 2, false)();
+  expect(started).toHaveLength(3);
+  endpoint('quiet', 'quiet', 8)();
+  expect(started.filter((name) => name === 'quiet')).toHaveLength(8);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(started.length).toBeGreaterThan(200);
+  expect(started.length).toBeLessThan(400);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(started).toHaveLength(1_008);
 });
