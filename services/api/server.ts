@@ -65,6 +65,7 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
       () => isStoreUp(admin.reservedPool),
       () => http.urls.prefix(),
       http.requestLimits.refusalMs,
+      http.limiter,
     ),
   );
   app.use(middleware);

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createAccountLimiter } from './account-limiter.ts';
+import { latenessMs } from './late-refusal.ts';
 
 test('an account has a rate, its neighbours and the operator are not touched by it', async () => {
   const limiter = createAccountLimiter({
@@ -90,4 +91,43 @@ test('an account downloads a limited number of files at once, and other accounts
   release();
   await limiter.download('a');
   await expect(limiter.download('a')).rejects.toThrow('more than 2 files at once');
+});
+
+test('a key over its rate is refused unread until the rate allows more, other keys are not', async () => {
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 1,
+    maxOpen: 9,
+    maxRunning: 9,
+    maxDownloads: 2,
+  });
+  const keys = limiter.limitKeys({ findKey: async () => undefined });
+  const [hash, other] = [Buffer.from('k'), Buffer.from('o')];
+  const print = hash.toString('base64');
+  await keys.findKey(hash);
+  expect(limiter.refusalOf(print, 0)).toBeUndefined();
+  await expect(keys.findKey(hash)).rejects.toMatchObject({ code: 'too_many' });
+  expect(limiter.refusalOf(print, 0)).toMatchObject({ error: { code: 'too_many' }, count: 1 });
+  expect(limiter.refusalOf(print, 0)).toMatchObject({ count: 2 });
+  expect(limiter.refusalOf(other.toString('base64'), 0)).toBeUndefined();
+  await vi.waitFor(() => expect(limiter.refusalOf(print, 0)).toBeUndefined(), { timeout: 5_000 });
+  await keys.findKey(hash);
+});
+
+test('a key that sent too many bytes is refused large bodies unread, and small ones are admitted', async () => {
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 9,
+    maxOpen: 9,
+    maxRunning: 9,
+    maxDownloads: 2,
+  });
+  const large = 4 * 1_024 * 1_024;
+  for (let n = 0; n < 2; n++) await limiter.chargeBody('a', large, 'k');
+  await expect(limiter.chargeBody('a', large, 'k')).rejects.toMatchObject({ code: 'too_many' });
+  expect(limiter.refusalOf('k', large)).toMatchObject({ count: 1 });
+  expect(limiter.refusalOf('k', 1_000)).toBeUndefined();
+});
+
+test('the more requests of a key are refused in a second, the later is the response, up to a limit', () => {
+  const lateness = [1, 49, 50, 100, 1_000_000].map((count) => latenessMs(250, count));
+  expect(lateness).toEqual([250, 250, 500, 750, 5_000]);
 });

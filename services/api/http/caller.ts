@@ -66,13 +66,18 @@ export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
+/** The key of an `Authorization` header; undefined when it has none. */
+export function keyOf(authorization: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+}
+
 /** @throws AppError `unauthorized` when there is no key, or none that is in use */
 export async function authenticate(
   authorization: string | undefined,
   adminKey: Secret,
   keys: KeyStore,
 ): Promise<Caller> {
-  const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+  const key = keyOf(authorization);
   if (key === undefined) {
     throw new AppError('unauthorized', 'Send a key, with Authorization: Bearer <key>.');
   }

@@ -5,6 +5,9 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
+import type { AccountLimiter, Refusal } from './account-limiter.ts';
+import { hashKey, keyOf } from './caller.ts';
+import { latenessMs, refuseLate } from './late-refusal.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 import { readTarget } from './request-target.ts';
 
@@ -19,12 +22,15 @@ const STORAGE_RETRY_SECONDS = 60;
 /** Refusals of who is not let in. Others come at once: whoever is at work on a request is to see what is wrong with it. */
 const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
 
+/** Of refusals no more lines are written; the next line says how many were left out. */
+const REFUSAL_LINES_PER_SECOND = 10;
+
 /** Probes come every second or so; their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 /**
  * The one door through which every request goes in and every error out: gives the request its ID, turns what is thrown
- * into a problem document, and writes one line about it all.
+ * into a problem document, and writes one line about it all. A key that was told to slow down and does not comes no further.
  */
 export function errorHandler(
   log: Log,
@@ -32,8 +38,17 @@ export function errorHandler(
   isStoreUp: () => Promise<boolean>,
   pathPrefix: () => string,
   refusalMs: number,
+  limiter: Pick<AccountLimiter, 'refusalOf'>,
 ): Middleware {
+  const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
   return async (ctx, next) => {
+    const refusal = refusalOf(ctx, limiter);
+    if (refusal !== undefined) {
+      ctx.respond = false;
+      await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count));
+      refusals.leaveOut();
+      return;
+    }
     const startedAtMs = performance.now();
     const asked = ctx.get('x-request-id');
     const requestId = REQUEST_ID.test(asked) ? asked : newId('req');
@@ -49,8 +64,50 @@ export function errorHandler(
       const told = await errorForCaller(error, isStoreUp);
       sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
     }
-    writeLine(log, ctx, startedAtMs, failure);
-    if (refusalMs > 0 && LATE_STATUSES.has(ctx.status)) await sleep(refusalMs);
+    if (!LATE_STATUSES.has(ctx.status)) {
+      writeLine(log, ctx, startedAtMs, failure, 0);
+      return;
+    }
+    const unwritten = refusals.take();
+    if (unwritten !== undefined) writeLine(log, ctx, startedAtMs, failure, unwritten);
+    if (refusalMs > 0) await sleep(refusalMs);
+  };
+}
+
+function refusalOf({ req }: Context, limiter: Pick<AccountLimiter, 'refusalOf'>): Refusal | undefined {
+  const key = keyOf(req.headers.authorization);
+  if (key === undefined) return undefined;
+  return limiter.refusalOf(hashKey(key).toString('base64'), Number(req.headers['content-length'] ?? 0));
+}
+
+/** Which of many lines are written: so many a second. */
+interface Sampler {
+  /** @returns how many were left out before this line; undefined when it is left out, too */
+  take(): number | undefined;
+  leaveOut(): void;
+}
+
+function createSampler(perSecond: number): Sampler {
+  let second = 0;
+  let written = 0;
+  let leftOut = 0;
+  return {
+    take() {
+      const now = Math.floor(performance.now() / 1_000);
+      if (now !== second) written = 0;
+      second = now;
+      if (written >= perSecond) {
+        leftOut += 1;
+        return undefined;
+      }
+      written += 1;
+      const before = leftOut;
+      leftOut = 0;
+      return before;
+    },
+    leaveOut() {
+      leftOut += 1;
+    },
   };
 }
 
@@ -109,7 +166,13 @@ function sendProblem(ctx: Context, problem: Problem, headers: Record<string, str
 }
 
 /** The path is logged without its query, which may hold a presigned URL's signature. */
-function writeLine(log: Log, ctx: Context, startedAtMs: number, failure: unknown): void {
+function writeLine(
+  log: Log,
+  ctx: Context,
+  startedAtMs: number,
+  failure: unknown,
+  refusedUnwritten: number,
+): void {
   const { requestId, caller, accountId, problemCode } = ctx.state as Record<string, string | undefined>;
   const line = {
     requestId,
@@ -122,6 +185,7 @@ function writeLine(log: Log, ctx: Context, startedAtMs: number, failure: unknown
     code: problemCode,
     bytes: ctx.response.length,
     ...(ctx.status >= 500 ? { error: failure } : {}),
+    ...(refusedUnwritten > 0 ? { refusedUnwritten } : {}),
   };
   if (ctx.status >= 500) log.error('request.failed', line);
   else if (QUIET_PATHS.has(ctx.path)) log.debug('request.handled', line);

@@ -79,11 +79,15 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
     router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
       const limitedAccountId = limitedAccountOf(caller);
-      const release = await limiter.admit(limitedAccountId);
+      const release = await limiter.admit(limitedAccountId, caller.keyPrint);
       try {
         const hasLength = header(ctx, 'transfer-encoding') === undefined;
         if (body !== undefined)
-          await limiter.chargeBody(limitedAccountId, hasLength ? bytesToRead(ctx, route, deps) : 1);
+          await limiter.chargeBody(
+            limitedAccountId,
+            hasLength ? bytesToRead(ctx, route, deps) : 1,
+            caller.keyPrint,
+          );
         const { socket } = ctx.req;
         const bytesBefore = socket.bytesRead;
         const request = await readRequest(ctx, route, { query, body }, caller, deps).finally(() =>

@@ -14,7 +14,7 @@ export interface RequestLimits {
   readonly uploadGraceMs: number;
   /** For what a client still sends once it has its response; after it the connection is closed. */
   readonly lingerMs: number;
-  /** By which a response is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. */
+  /** By which a response is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. See `latenessMs`. */
   readonly refusalMs: number;
   /** After the signal to stop, for requests under way. */
   readonly drainMs: number;
@@ -23,7 +23,8 @@ export interface RequestLimits {
 /** The greatest upload, 256 MB, is in time at 0.6 Mbit/s; the greatest JSON body, 4 MB, too. */
 export const REQUEST_LIMITS: RequestLimits = {
   headersMs: 15_000,
-  checkEveryMs: 5_000,
+  // Thousands of connections that send nothing are then closed some at a time.
+  checkEveryMs: 500,
   jsonBodyMs: 60_000,
   uploadIdleMs: 30_000,
   uploadTotalMs: 3_600_000,

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { REQUEST_LIMITS } from '../../../services/api/http/request-limits.ts';
+import { createLog } from '../../../shared/runtime/log.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -173,4 +174,29 @@ test('who is refused for asking too much, or is not known, has its answer late, 
   const good = await Promise.all(Array.from({ length: 5 }, () => timed('/exports', key)));
   // A busy machine may be late with some of them.
   expect(good).toContainEqual({ status: 200, isLate: false });
+});
+
+test('a key over its rate is refused before its request is looked at, and few lines are written of it', async () => {
+  const lines: string[] = [];
+  await using busy = await openTestApi({
+    accountLimits: { requestsPerSecond: 5, maxOpen: 200, maxRunning: 8, maxDownloads: 8 },
+    log: createLog('info', {}, (line) => void lines.push(line)),
+  });
+  const { key } = await busy.account();
+  const neighbour = await busy.account();
+  const answers = await Promise.all(Array.from({ length: 100 }, () => busy.call('GET', '/exports', { key })));
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused.length).toBeGreaterThan(50);
+  for (const { json, headers } of refused) {
+    expect(json).toMatchObject({ code: 'too_many', request_id: headers.get('x-request-id') });
+    expect(headers.get('retry-after')).toBe('1');
+  }
+  // Its route would not be found.
+  await waitFor('it is refused unseen', async () => {
+    await Promise.all(Array.from({ length: 10 }, () => busy.call('GET', '/exports', { key })));
+    return (await busy.call('GET', '/nowhere', { key })).status === 429;
+  });
+  expect((await busy.call('GET', '/exports', { key: neighbour.key })).status).toBe(200);
+  const written = lines.filter((line) => line.includes('"status":429'));
+  expect(written.length).toBeLessThan(refused.length / 2);
 });
