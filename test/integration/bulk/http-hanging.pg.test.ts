@@ -10,7 +10,7 @@ let handler: BulkHandler;
 beforeAll(async () => {
   handler = await openBulkHandler();
   // An answer may take so long that, within a test, a handler which does not answer never does.
-  world = await openBulkWorld({ handlerUrl: handler.url, handlerMs: 60_000 });
+  world = await openBulkWorld({ handlerUrl: handler.url, handlerMs: 60_000, maxQueuedBulk: 100 });
 });
 afterAll(async () => {
   await handler[Symbol.asyncDispose]();
@@ -60,7 +60,7 @@ test('a handler that never answers holds up neither rows to change nor another a
   await cancelAll(hanging.key, [first]);
 });
 
-test('an account whose jobs all hang leaves room for another’s', async () => {
+test('an account whose fifty jobs all hang leaves room for another’s', async () => {
   const hanging = await world.account(300);
   const healthy = await world.account(60);
   await world.api.pool.query('update accounts set max_running_bulk = 10 where id = $1', [hanging.id]);
@@ -73,10 +73,13 @@ test('an account whose jobs all hang leaves room for another’s', async () => {
     await world.until(hanging.key, jobId, 'running');
     jobs.push(jobId);
   }
+  while (jobs.length < 50) jobs.push(await submit(hanging.key, 'render', hanging.ids.slice(0, 1)));
   await waitFor('the handler hangs for four chunks', () => held.length >= 40);
   const other = await submit(healthy.key, 'render', healthy.ids);
   expect(await world.until(healthy.key, other)).toMatchObject({ succeeded: 60 });
   expect(held).toHaveLength(40);
+  const statuses = await Promise.all(jobs.map((jobId) => world.status(hanging.key, jobId)));
+  expect(statuses.every(({ processed }) => processed === 0)).toBe(true);
   await cancelAll(hanging.key, jobs);
 });
 
