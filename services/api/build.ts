@@ -44,26 +44,35 @@ import { createApp } from './server.ts';
 import { createSecretResealer } from './webhooks/secret-resealer.ts';
 
 /**
- * Synchronous bulk operations at once, in this process and of one account; more wait for a place. Each holds a connection of the
- * control store, as those with a handler do (8 at most), and both leave some for everything else.
+ * Synchronous operations without a handler that run at once; more wait. Each holds a connection of the
+ * control store. So do those with a handler, 8 at most, and both leave connections for other requests.
  */
 const SYNC_APPLY_LIMITS = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
 
-/** For what must be answered while all of those are taken: whose a key is takes one, and probes and metrics the others. */
+/**
+ * Connections that stay free while requests hold all others: one for the lookup of keys, the others for
+ * probes and metrics.
+ */
 const MAX_RESERVED_CONNECTIONS = 3;
 const RESERVED_STATEMENT_MS = 5_000;
 
-/** Requests of one account that run at once; two accounts leave connections of the control store for others. */
+/**
+ * Requests of one account that run at once. Two busy accounts still leave connections of the control store
+ * for others.
+ */
 const MAX_RUNNING_REQUESTS = 8;
 
-/** More than synchronous operations hold at once, for counts, checks and results. */
+/** More than synchronous operations hold at once, so that counts, checks and results have connections too. */
 const MAX_BULK_CONNECTIONS = 8;
 
-/** A response comes before the connections in between give up, and before the control store ends an idle transaction (30 s). */
+/**
+ * The response must come before connections on its way time out, and before the control store ends an idle
+ * transaction (30 s).
+ */
 const SYNC_APPLY_MS = 20_000;
 
-/** The source is asked for estimates only: it may be slow or away without any request waiting for it. */
+/** The source only gives estimates and checks: no request waits long for a slow source. */
 const SOURCE_TIMEOUT_MS = 1_500;
 
 export async function buildApi(config: ApiConfig, context: ServiceContext): Promise<Worker[]> {

@@ -17,7 +17,7 @@ export interface RespellerDeps {
 
 /** A column may get another type while the api runs. */
 const ROUND_MS = 10 * 60_000;
-/** Until the first look has succeeded the accounts are as they were left. */
+/** Until the first round succeeds, the accounts keep the texts of the last run. */
 const RETRY_MS = 5_000;
 const PAGE = 200;
 
@@ -25,9 +25,10 @@ const PAGE = 200;
 const PLAIN = /^(0|[1-9]\d{0,17}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /**
- * Gives accounts that an earlier version took in any spelling, or whose column has got another type, their one text. Their
- * exports found rows, and no change of these was recorded: so each of their resources gets a `feed.reset` in its place in
- * the feed, which also keeps changes_since from starting before it. Safe to repeat after a crash at any line, and by several at once.
+ * Gives each account its one text, where an earlier version took another spelling or the account column has a
+ * new type. Exports of such an account found its rows, but none of its changes was recorded. So each of its
+ * resources gets a `feed.reset` at its place in the feed, and changes_since cannot start before that. Safe to
+ * repeat after a crash at any line, and to run several times at once.
  */
 export async function respellAccounts({ pool, source, catalog, log }: RespellerDeps): Promise<void> {
   const types = await readAccountTypes(source, catalog);
@@ -87,7 +88,7 @@ export interface SpelledAccount {
   readonly source_id: string;
 }
 
-/** By ID, from behind `afterId` on; without those that are known to be twins. */
+/** Accounts after `afterId`, ordered by ID, without those that are known to be twins. */
 export async function listSpellings(
   db: Queryable,
   afterId: string,
@@ -103,8 +104,8 @@ export async function listSpellings(
 const UNIQUE_VIOLATION = '23505';
 
 /**
- * Gives the account its text. What was noted of the recording of its changes does not hold any more, and none of its exports may be
- * gone on from: the events since then are not all there.
+ * Stores the account's text. The recorded start of its changes is no longer valid, and no feed may continue
+ * from its exports: events are missing since then.
  *
  * @returns false when another account has the text
  */
@@ -130,7 +131,7 @@ export async function respell(
   }
 }
 
-/** Accounts whose subscribers are not told yet. */
+/** Accounts whose `feed.reset` is not sent yet. */
 export async function listRespelled(db: Queryable): Promise<SpelledAccount[]> {
   const { rows } = await db.query<SpelledAccount>(
     'select id, source_id from accounts where respelled_from is not null order by id limit 1000',

@@ -84,7 +84,7 @@ export function presentKey(row: KeyRow): z.input<typeof keySchema> {
   };
 }
 
-/** From where periods of a fixed length are counted unless it is said. */
+/** Default start of periods of a fixed length. */
 const DEFAULT_START = '1970-01-01T00:00:00Z';
 
 const MICROS = 1_000_000n;

@@ -5,7 +5,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { accountTextSql } from '../../../shared/values/account-form.ts';
 
-/** The one text that stands for an account in exports, in the feed and in operations; or why there is none. */
+/** The one text of an account in exports, in the feed and in bulk jobs, or why there is none. */
 export type Spelling =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'refused'; readonly detail: string };
@@ -26,8 +26,9 @@ export async function readAccountTypes(source: Queryable, catalog: Catalog): Pro
 }
 
 /**
- * Lets PostgreSQL write the value as each account column's type does. They have to agree: an account has one text. Without
- * any column, because no table of the catalog exists yet, a text is taken as it is.
+ * Lets PostgreSQL write the value in the type of each account column. All types must give the same text,
+ * because an account has one text. Without any column, because no table of the catalog exists yet, the value
+ * is the text.
  */
 export async function spellAccount(
   source: Queryable,
@@ -44,7 +45,8 @@ export async function spellAccount(
   if (first === undefined) return { kind: 'text', text: sourceId };
   const other = spelled.find(({ text }) => text !== first.text);
   if (other !== undefined) {
-    // A text column keeps any spelling, so the one that differs from what was given is the one that all may take.
+    // A text column keeps any spelling. So the text that differs from the given value is the one that fits
+    // all columns.
     const common = first.text === sourceId ? other.text : first.text;
     return refused(
       `is "${first.text}" in ${show(first.column)} and "${other.text}" in ${show(other.column)}: ` +

@@ -8,7 +8,7 @@ export interface AccountRow {
   id: string;
   name: string;
   source_id: string;
-  /** Another account that stands for the same rows, in which case this one is of no use. */
+  /** The account that has the same rows. This account is then refused. */
   twin_of: string | null;
   max_running_exports: number;
   max_running_bulk: number;
@@ -22,7 +22,7 @@ export interface AccountRow {
 const COLUMNS = `id, name, source_id, twin_of, max_running_exports, max_running_bulk, bulk_quota, bulk_quota_period,
   created_at, created_at::text as created_at_text`;
 
-/** Limits of an account; what is undefined keeps its value or gets its default. */
+/** Limits of an account. An undefined limit keeps its value, or gets its default in a new account. */
 export interface AccountLimits {
   readonly maxRunningExports: number | undefined;
   readonly maxRunningBulk: number | undefined;
@@ -72,7 +72,11 @@ export async function listAccounts(
   return rows;
 }
 
-/** Changes what is given and leaves the rest. @returns undefined when there is no such account */
+/**
+ * Changes the given members only.
+ *
+ * @returns undefined when the account does not exist
+ */
 export async function updateAccount(
   db: Queryable,
   id: string,
@@ -100,7 +104,11 @@ function periodJson(period: QuotaPeriod | undefined): string | null {
   return period === undefined ? null : JSON.stringify(period);
 }
 
-/** The account's one text. @throws AppError `not_found`; `conflict` for an account that is another one spelled otherwise */
+/**
+ * The account's one text.
+ *
+ * @throws AppError `not_found`; `conflict` when another account has the same rows
+ */
 export async function sourceIdOf(db: Queryable, accountId: string): Promise<string> {
   const account = await findAccount(db, accountId);
   if (account === undefined) throw new AppError('not_found', `There is no account ${accountId}.`);

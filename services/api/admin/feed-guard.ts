@@ -1,19 +1,19 @@
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 
-/** Keeps new work away from a source whose WAL piles up. */
+/** Refuses new work while the WAL of the source piles up. */
 export interface FeedGuard {
-  /** @throws AppError `feed_behind` when the source keeps so much WAL for the feed that nothing may add to it */
+  /** @throws AppError `feed_behind` while the source retains too much WAL for the feed */
   requireSlack(): void;
 }
 
-/** A feed that is this far behind takes minutes to catch up, and the slot is looked at every few seconds. */
+/** A feed that is this far behind takes minutes to catch up. The slot is checked every few seconds. */
 const RETRY_AFTER_SECONDS = 60;
 
 /**
- * Exports and bulk jobs are refused: a job's changes are WAL by the gigabyte, and an export could not be completed before the
- * feed has passed its seal, and would hold a snapshot until then. What reads is served, and so is what was accepted
- * before. A state that is not known refuses nothing.
+ * Refuses exports and bulk jobs. A bulk job writes WAL by the gigabyte. An export completes only after the
+ * feed has passed its seal, and holds its snapshot until then. Reads are served, and so is accepted work. An
+ * unknown state refuses nothing.
  */
 export function createFeedGuard(watch: Pick<SlotWatch, 'latest'>): FeedGuard {
   return {

@@ -16,13 +16,16 @@ export interface StallVerdict {
 
 const CHECK_INTERVAL_MS = 5_000;
 
-/** Once it is told, a moved position alone does not end it while the slot is gone. A feed that moves does so within ten seconds. */
+/**
+ * A feed that moves does so within ten seconds. While the slot is missing, a moved position alone does not
+ * end a stall.
+ */
 export function classifyStall(
   sight: ReturnType<SlotWatch['latest']>,
   feedAgeSeconds: number | undefined,
   stallAfterSeconds: number,
 ): StallVerdict | undefined {
-  // A feed that never ran stands for nobody.
+  // A feed that never ran has no readers.
   if (feedAgeSeconds === undefined) return undefined;
   if (sight !== undefined && sight.slot === undefined) {
     return {
@@ -52,8 +55,8 @@ export interface StallWatchDeps {
 }
 
 /**
- * Says that the feed stands still as soon as that can be seen, to the operator and to every account that asks for
- * `feed.stalled`: whoever waits for changes must not take silence for rest. Any number of apis may look at once.
+ * Reports a feed stall to the operator and to every account that subscribes to `feed.stalled`, because a
+ * reader cannot tell a stall from a quiet source. Any number of api processes may check at once.
  */
 export function createFeedStallWatch({
   pool,

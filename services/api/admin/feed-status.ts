@@ -8,7 +8,7 @@ export async function findFeedAge(db: Queryable): Promise<number | undefined> {
   return rows[0]?.seconds;
 }
 
-/** A resource whose changes are passed over at present. */
+/** A resource whose changes the feed skips at present. */
 export interface SetAsideRow {
   readonly resource: string;
   readonly reason: string;
@@ -28,7 +28,7 @@ export interface FeedStatus {
   readonly stall: FeedStall | undefined;
 }
 
-/** What keeps changes from being told: of single resources, or of all. */
+/** Why changes are not delivered: those of single resources, or all. */
 export async function readFeedStatus(db: Queryable): Promise<FeedStatus> {
   const { rows: setAside } = await db.query<SetAsideRow>(
     'select resource, reason, detail, since_at from feed_set_aside where until_lsn is null order by resource',
@@ -40,8 +40,11 @@ export async function readFeedStatus(db: Queryable): Promise<FeedStatus> {
 }
 
 /**
- * Says that the feed stands still, with the reason that holds now. The first to say so starts it; accounts are told once. A feed that
- * has moved within `leastAgeSeconds` is left alone: another process may have said so since the caller looked.
+ * Records a feed stall with its present reason. The first process to do so starts the stall, and accounts get
+ * one event. A feed that moved within `leastAgeSeconds` has no stall: another process may have recorded that
+ * since the caller checked.
+ *
+ * @returns whether this call started the stall
  */
 export async function recordStall(
   db: Queryable,
@@ -61,8 +64,10 @@ export async function recordStall(
 }
 
 /**
- * Says that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have seen since the
- * caller looked that it stands still. @returns whether it had stood still
+ * Records that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have
+ * seen a stall since the caller checked.
+ *
+ * @returns whether this call ended a stall
  */
 export async function recordMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
   const { rowCount } = await db.query(

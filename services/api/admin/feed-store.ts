@@ -2,15 +2,15 @@ import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
-/** Every transaction at or before it is visible to whoever reads the source from now on. Undefined before the feed ever ran. */
+/** Every later reader of the source sees all transactions up to this LSN. Undefined before the feed ever ran. */
 export async function findSettledLsn(db: Queryable): Promise<Lsn | undefined> {
   const { rows } = await db.query<{ lsn: string }>('select settled_lsn::text as lsn from feed_state');
   return rows[0] === undefined ? undefined : parseLsn(rows[0].lsn);
 }
 
 /**
- * An early event that is kept: the account's oldest, or any one of the oldest partition if that is earlier. No index
- * leads to the oldest over all accounts, and who asks only needs some event that is early enough.
+ * An early retained event: the account's oldest, or any event of the oldest partition if that is earlier. No
+ * index leads to the oldest event of all accounts, and callers only need an event that is early enough.
  */
 export function findEarlyEvent(db: Queryable, accountId: string): Promise<Position | undefined> {
   return findPosition(
@@ -32,7 +32,7 @@ export function findNewestEvent(db: Queryable, accountId: string): Promise<Posit
   );
 }
 
-/** The first event in feed order of those committed at or after a moment. */
+/** The first event in feed order that was committed at or after a time. */
 export function findFirstEventSince(
   db: Queryable,
   accountId: string,
@@ -55,7 +55,10 @@ export interface EventQuery {
   readonly accountId: string;
   readonly after: Position;
   readonly resource: string | undefined;
-  /** Events that the hand-off's snapshot holds are left out, up to its seal; never a reset behind a gap, whose xid is 0. */
+  /**
+   * Leaves out events that the hand-off's snapshot holds, up to its seal. Never leaves out a reset after a
+   * gap, whose xid is 0.
+   */
   readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
   readonly limit: number;
 }
@@ -63,18 +66,21 @@ export interface EventQuery {
 export interface EventPage {
   /** Payloads as they were recorded, in feed order. */
   readonly payloads: readonly string[];
-  /** Everything up to here was looked at. */
+  /** The last position that was examined. */
   readonly readUpTo: Position;
   readonly hasMore: boolean;
 }
 
 /**
- * Events looked at for one page. A reader whose filter matches little still moves on by this much at a time, so that
- * no request walks the whole log, and none walks the same stretch twice.
+ * Events that are examined for one page. A reader whose filter matches few events still advances by this
+ * many, so that no request walks the whole log and none walks the same part twice.
  */
 const MAX_EXAMINED = 10_000;
 
-/** Text of one page, so that neither the reader's request nor ours is out of bounds. One longer event is a page by itself. */
+/**
+ * Bytes of the events of one page, which bounds the memory of reader and api. One larger event is a page of
+ * its own.
+ */
 const MAX_PAGE_BYTES = 8 * 1_024 * 1_024;
 
 const READ_EVENTS = `
@@ -113,7 +119,7 @@ interface EventRow {
 
 export async function readEvents(db: Queryable, query: EventQuery): Promise<EventPage> {
   const { accountId, after, resource, handOff, limit } = query;
-  // Where all is wanted, one more than the page holds tells whether there is more.
+  // Without a filter, one event more than the page holds shows whether there are more.
   const examine = resource === undefined && handOff === undefined ? limit + 1 : MAX_EXAMINED;
   const { rows } = await db.query<EventRow>({
     name: 'read_events',

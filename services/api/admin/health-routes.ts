@@ -7,9 +7,12 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { readFeedStatus } from './feed-status.ts';
 
 export interface HealthDeps {
-  /** Connections that no customer's request can take. */
+  /** Connections that no customer's request takes. */
   readonly reservedPool: Pool;
-  /** Whether the outbox relay's loop goes round. A broker that is down does not stop it: jobs are still accepted. */
+  /**
+   * Whether the loop of the outbox relay runs. A broker that is down does not stop it, and jobs are still
+   * accepted.
+   */
   readonly isRelayRunning: () => boolean;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
 }
@@ -60,7 +63,7 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
   ];
 }
 
-/** A probe must not fail for what it only mentions. */
+/** A warning must not fail the probe. */
 async function feedWarnings(pool: Pool): Promise<string[]> {
   try {
     const { setAside, stall } = await readFeedStatus(pool);
@@ -71,7 +74,7 @@ async function feedWarnings(pool: Pool): Promise<string[]> {
   }
 }
 
-/** A control store that takes longer is as good as away. */
+/** A control store that takes longer counts as down. */
 const PROBE_TIMEOUT_MS = 2_000;
 
 export async function isStoreUp(db: Queryable): Promise<boolean> {

@@ -6,7 +6,7 @@ export interface MetricsDeps {
   readonly metrics: Pick<Metrics, 'text'>;
 }
 
-/** Queue depths tell of all customers, and customers reach this port: so it is the operator's, by his key. */
+/** Queue depths cover all customers, and customers reach this port. So the route needs the operator's key. */
 export function metricsRoutes({ metrics }: MetricsDeps): Route[] {
   return [
     defineRoute({
@@ -23,10 +23,13 @@ export function metricsRoutes({ metrics }: MetricsDeps): Route[] {
   ];
 }
 
-/** One answer serves all metrics of a scrape, and scrapers that come at the same time. */
+/** One query serves all metrics of a scrape, and scrapes at the same time. */
 const KEPT_MS = 5_000;
 
-/** Indexed or small, but for what waits and what is dead: those are as many as receivers are away. */
+/**
+ * Counts use indexes or small tables, except for waiting and dead deliveries: their number grows while
+ * receivers are down.
+ */
 const READ_DEPTHS = `
 select 'exports' as queue, status as state, count(*)::float8 as depth from exports
   where status in ('pending', 'running', 'cancelling') group by status
@@ -47,7 +50,7 @@ interface Depth {
   readonly depth: number;
 }
 
-/** States that are told as 0 when there is none, so that an alert has a series to look at. */
+/** States that are reported as 0 when empty, so that an alert has a series to evaluate. */
 const STATES: Readonly<Record<string, readonly string[]>> = {
   exports: ['pending', 'running'],
   bulk: ['pending', 'running', 'paused'],
@@ -56,7 +59,10 @@ const STATES: Readonly<Record<string, readonly string[]>> = {
   endpoints: ['active', 'paused', 'disabled'],
 };
 
-/** What waits in the control store, the same for every api. Left out while the control store does not answer. */
+/**
+ * Adds the queue depths of the control store, which are the same in every api process. They are absent while
+ * the control store does not respond.
+ */
 export function addQueueMetrics(metrics: Metrics, db: Queryable, now: () => number): void {
   let readAtMs = Number.NEGATIVE_INFINITY;
   let reading: Promise<readonly Depth[]> = Promise.resolve([]);

@@ -22,37 +22,40 @@ export interface Estimate {
   readonly bytes: number;
 }
 
-/** What the api asks the source. Requests never fail for a source that is down, and hardly wait for it. */
+/**
+ * What the api asks the source database. A source that is down fails no request that can do without it, and
+ * delays none.
+ */
 export interface SourceFacts {
-  /** From the planner's statistics, without reading rows; null when the source does not answer. */
+  /** An estimate from the planner's statistics, without reading rows. Null when the source does not respond. */
   estimate(
     request: ExportRequest,
     resources: readonly string[],
     sourceId: string | null,
   ): Promise<Estimate | null>;
   /**
-   * Checks that each resource has this column, visible and with a date or timestamp in it.
+   * Checks that each resource has this column, visible and of a date or timestamp type.
    *
-   * @throws AppError `invalid`; `unavailable` when that can't be found out now
+   * @throws AppError `invalid`; `unavailable` when the source does not respond
    */
   requireRangeColumn(resources: readonly string[], column: string): Promise<void>;
   /**
-   * The columns that a file with these fields has: they and the key, in column order.
+   * The columns of a file with these fields: the fields and the key, in column order.
    *
-   * @throws AppError `invalid` for unknown or hidden fields, or when there is more than one resource; `unavailable` when
-   *   that can't be found out now
+   * @throws AppError `invalid` for unknown or hidden fields, or for more than one resource; `unavailable`
+   *   when the source does not respond
    */
   resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
   /**
-   * Checks that the WAL says of each resource's updates what the row was before, as exports of past moments need it. What can't
-   * be found out now, the export itself finds out.
+   * Checks that the WAL holds the old rows of each resource's updates, which as-of exports need. Without a
+   * response from the source, the export itself checks.
    *
    * @throws AppError `invalid`
    */
   requireOldRows(resources: readonly string[]): Promise<void>;
   /**
-   * Checks that each resource's rows can be found by the keys that events have, as exports of changes and of past moments need it.
-   * What can't be found out now, the export itself finds out.
+   * Checks that each resource's rows can be found by the keys in events, which changes-since and as-of
+   * exports need. Without a response from the source, the export itself checks.
    *
    * @throws AppError `invalid` at the pointer
    */
@@ -60,12 +63,13 @@ export interface SourceFacts {
   /**
    * The account's one text, as PostgreSQL writes the value in the account columns.
    *
-   * @throws AppError `invalid` for a value that is none in all of them; `unavailable` when that can't be found out now
+   * @throws AppError `invalid` for a value that does not fit all account columns; `unavailable` when the
+   *   source does not respond
    */
   accountText(sourceId: string): Promise<string>;
 }
 
-/** After a failure the source is left alone this long, so that requests don't queue up behind its timeout. */
+/** After a failure the source is not asked for this long, so that requests do not queue up behind its timeout. */
 const REST_MS = 10_000;
 
 const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
@@ -193,8 +197,8 @@ function notAnswering(what: string): AppError {
 }
 
 /**
- * Whether the source is well and only could not answer this: data exceptions (an account ID that its column can't hold)
- * and access rule violations. Others would be held up for one account's question if it was left alone for them.
+ * Whether the source works and only refused this query: data exceptions (an account ID that its column cannot
+ * hold) and access rule violations. Such a refusal must not keep other accounts' requests from the source.
  */
 function isRefusal(error: unknown): boolean {
   return error instanceof DatabaseError && /^(22|42)/.test(error.code ?? '');

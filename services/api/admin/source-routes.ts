@@ -10,7 +10,7 @@ export interface SourceDeps {
   readonly pool: Pool;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
   readonly slotName: string;
-  /** Undefined when the source does not answer. */
+  /** Undefined when the source does not respond. */
   readonly openTransactions: () => Promise<readonly OpenTransaction[] | undefined>;
 }
 
@@ -64,10 +64,10 @@ const sourceSchema = z.strictObject({
   seen_at: z.string().nullable(),
 });
 
-/** Younger ones come and go all the time, and nothing waits long for them. */
+/** Younger transactions are normal, and nothing waits long for them. */
 const OLD_SECONDS = 1;
 
-/** The source as the operator wants to know it. */
+/** The state of the source for the operator. */
 export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: SourceDeps): Route[] {
   return [
     defineRoute({

@@ -10,10 +10,10 @@ import { numberItems, type RunNow } from './number-items.ts';
 import { applicationOf, dropHold, holdForRun, SWEEP_ROWS } from './run-now.ts';
 
 export interface AskNowDeps {
-  /** The control store, for what has to hold beside the request's own transaction. */
+  /** The control store, for holds that must be visible outside the request's own transaction. */
   readonly pool: Pool;
   readonly source: Pool;
-  /** For all items together. What is not settled by then fails. */
+  /** Time for all items together. Items that are not settled then fail. */
   readonly limitMs: number;
   /** Keys that requests to the handler are signed with. */
   readonly signingKeys: readonly KeyObject[];
@@ -23,11 +23,12 @@ export interface AskNowDeps {
 const CONCURRENCY = 10;
 
 /**
- * An HTTP operation at once, by a path of its own: the handler is asked for each item, some at a time, and whatever is not settled
- * when the time is over fails with a code that says whether the item was begun. Nothing of it goes on after the response.
+ * Runs an operation with a handler synchronously. Calls the handler for some items at a time. Items that are
+ * not settled at the time limit fail, with a code that says whether the handler was called. Nothing continues
+ * after the response.
  *
- * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota does not cover them;
- *   the handler was then asked for none
+ * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota
+ *   does not cover them; the handler was then not called
  */
 export async function askNow(
   db: Queryable,

@@ -14,10 +14,10 @@ import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import { isAccepted } from './source-errors.ts';
 
-/** Values that are looked for in PostgreSQL one after the other; more are not told of. */
+/** Wrong values that are located one by one. Further ones are not reported. */
 const MAX_SOUGHT = 10;
 
-/** @throws AppError `invalid` for a filter that has not the right form, or matches everything though that was not said */
+/** @throws AppError `invalid` for a malformed filter, or for one that matches every record without `all: true` */
 export function readFilter(input: FilterInput, isAllMeant: boolean): FilterNode {
   const filter = orInvalid(() => parseFilter(input));
   if (matchesEverything(filter) && !isAllMeant) {
@@ -56,7 +56,7 @@ export async function checkFilter(
 async function findRefused(source: Pool, values: readonly TypedValue[]): Promise<FieldError[]> {
   const refused: FieldError[] = [];
   for (const group of Map.groupBy(values, ({ type }) => type).values()) {
-    // Halved until what is refused is by itself: some fourteen questions for one among ten thousand.
+    // Bisects the values: about fourteen queries find one wrong value among ten thousand.
     const left: (readonly TypedValue[])[] = [group];
     for (let part = left.pop(); part !== undefined && refused.length < MAX_SOUGHT; part = left.pop()) {
       const [first] = part;
@@ -79,7 +79,7 @@ function areAccepted(source: Pool, values: readonly TypedValue[]): Promise<boole
   if (!first.type.endsWith('[]')) {
     return isAccepted(source, `select ($1::text[]::${first.type}[]) is null`, [texts]);
   }
-  // An array of arrays is no list of them; these are as many as conditions at most.
+  // PostgreSQL cannot hold a list of arrays as one array. There are at most as many values as conditions.
   const casts = texts.map((_, index) => `($${index + 1}::text::${first.type}) is null`);
   return isAccepted(source, `select ${casts.join(' or ')}`, texts);
 }

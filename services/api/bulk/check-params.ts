@@ -10,14 +10,17 @@ import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from '../http/validate.ts';
 import { isAccepted } from './source-errors.ts';
 
-/** @throws AppError `invalid` naming each parameter that the operation does not take, or whose column has no place for it */
+/**
+ * @throws AppError `invalid` with each parameter that the operation does not take or whose column cannot hold
+ *   the value
+ */
 export async function checkParams(
   params: Readonly<Record<string, unknown>>,
   operation: BulkOperation,
   table: BulkTable,
   source: Pool,
 ): Promise<void> {
-  // A handler knows what it takes; the source need not.
+  // Parameters of a handler are for the handler to check.
   if (operation.kind === 'http') return;
   const allowed = operation.kind === 'set' ? operation.fromParams : [];
   const errors: FieldError[] = [];
@@ -39,7 +42,7 @@ export async function checkParams(
   if (errors.length > 0) throw invalid(errors);
 }
 
-/** OIDs of the text types whose length is limited by their declaration, and what PostgreSQL adds to the limit. */
+/** OIDs of text types with a declared length, and what PostgreSQL adds to that length. */
 const LIMITED_TEXTS: ReadonlySet<number> = new Set([1042, 1043]);
 const LIMIT_OFFSET = 4;
 
@@ -56,7 +59,7 @@ async function faultOf(value: unknown, column: ColumnDescription, source: Pool):
   if (isStructure && !(Array.isArray(value) && column.typeName.endsWith('[]'))) {
     return `is not a ${column.typeName}`;
   }
-  // What a JSON column is given is written as JSON, whatever it is.
+  // A JSON column takes any value.
   const fault = isJson ? undefined : scalarFault(value, column.baseTypeOid);
   if (fault !== undefined) return fault;
   const { bind, values } = createBinder();

@@ -9,7 +9,7 @@ import { checkFilter, readFilter } from './check-filter.ts';
 import { checkParams } from './check-params.ts';
 import type { BulkBody } from './request.ts';
 
-/** A request whose every part is known to fit the catalog and the table. */
+/** A request whose parts all fit the catalog and the table. */
 export interface CheckedRequest {
   readonly resource: Resource;
   readonly operation: BulkOperation;
@@ -17,7 +17,7 @@ export interface CheckedRequest {
   readonly filter: FilterNode | undefined;
 }
 
-/** @throws AppError `invalid` naming what does not fit */
+/** @throws AppError `invalid` with each part that does not fit */
 export async function checkBulkRequest(
   body: BulkBody,
   catalog: Catalog,
@@ -32,7 +32,7 @@ export async function checkBulkRequest(
     const detail = `is not an operation of ${resource.name}; it has: ${names}`;
     throw invalid([{ pointer: '/operation', detail }]);
   }
-  // What needs no source is told without it.
+  // Reports what needs no source first.
   const filter = body.filter === undefined ? undefined : readFilter(body.filter, body.all);
   const table = await loadBulkTable(source, resource);
   if (body.filter === undefined && !canBeNamed(table.key)) {

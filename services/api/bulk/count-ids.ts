@@ -5,11 +5,11 @@ import { type IdLine, readIdLines } from '../../../shared/bulk/read-id-lines.ts'
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type bulkFileSchema, MAX_BAD_LINES } from './response.ts';
 
-/** What a file of IDs holds, as its upload is answered. */
+/** The contents of a file of IDs, as in the response to its upload. */
 export type IdCount = Pick<z.input<typeof bulkFileSchema>, 'items' | 'ids' | 'bad_lines' | 'header'>;
 
 /**
- * Reads a file of IDs to its end and counts what it holds. Without a table its IDs may be those of any resource.
+ * Counts the contents of a file of IDs. Without a table the IDs may be of any resource.
  *
  * @throws IdFileError
  */

@@ -32,7 +32,7 @@ export interface BulkFileDeps {
 /** About seven million UUIDs. */
 const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
-/** Uploads under way in this process and of one account: each holds a connection and a file for as long as its client takes. */
+/** Uploads that run at once: each holds a connection and a file until its client has sent everything. */
 const UPLOAD_LIMITS = { max: 64, perAccount: 4 };
 const UPLOAD_RETRY_SECONDS = 5;
 
@@ -95,7 +95,7 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, source }: Bulk
           isKept = false;
           throw error;
         } finally {
-          // A replay is answered with the first file; this one nobody knows of.
+          // A repeated request gets the first file's response. Nothing refers to this file.
           if (!isKept) await storage.delete(path);
         }
       },
@@ -113,7 +113,7 @@ function requireIds({ items, ids, bad_lines: badLines }: IdCount): void {
   ]);
 }
 
-/** Where an upload goes, and what its lines are to be. */
+/** The target of an upload, and what its lines must be. */
 interface Destination {
   readonly storage: Storage;
   readonly path: string;
@@ -122,7 +122,7 @@ interface Destination {
 }
 
 /**
- * Streams the body to storage and reads its IDs on the way; nothing is left there of what is refused.
+ * Streams the body to storage and reads its IDs on the way. Removes the file when the body is refused.
  *
  * @throws AppError `too_large`, `timed_out`, `malformed`, `invalid`
  */

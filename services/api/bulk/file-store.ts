@@ -27,7 +27,7 @@ export async function insertBulkFile(
   return row;
 }
 
-/** Of this account only: another account's file is as good as none. */
+/** Finds a file of this account only: other accounts' files do not exist for it. */
 export async function findBulkFile(
   db: Queryable,
   accountId: string,

@@ -3,7 +3,7 @@ import type { RawId } from '../../../shared/bulk/item-ids.ts';
 import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
 import { MAX_ERRORS_SHOWN } from '../http/validate.ts';
 
-/** More IDs than this come as a file. */
+/** A request with more IDs needs a file. */
 export const MAX_BODY_IDS = 10_000;
 
 /** Of one ID that is a text, and columns of a key. */
@@ -15,8 +15,8 @@ const ONE_ID = { anyOf: [{ type: 'string', maxLength: MAX_ID_CHARACTERS }, { typ
 const NO_ID = 'must be an ID: a string, an integer, or a list of them for a key of several columns';
 
 /**
- * The `ids` of a bulk operation; whole numbers become the text of their digits. Checked by hand: a schema for each element
- * takes a second for ten thousand that are wrong, and makes as many errors.
+ * The `ids` of a bulk request. Whole numbers become the text of their digits. Checked by hand: a schema per
+ * element takes a second for ten thousand wrong IDs, and makes as many errors.
  */
 export const itemIdsSchema = z
   .custom<RawId[]>((value) => Array.isArray(value), 'must be a list of IDs')
@@ -57,7 +57,7 @@ function keyOf(raw: readonly unknown[]): string[] | undefined {
 
 function partOf(raw: unknown): string | undefined {
   if (typeof raw === 'string') return raw.length <= MAX_ID_CHARACTERS ? raw : undefined;
-  // One that came as a double has the digits that the double is written with: others are an `ExactNumber`.
+  // A number that JSON.parse read as a double has that double's digits. All others are an `ExactNumber`.
   const number = typeof raw === 'number' ? new ExactNumber(String(raw)) : raw;
   if (!(number instanceof ExactNumber)) return undefined;
   const digits = wholeDigits(number);

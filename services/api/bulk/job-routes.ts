@@ -53,8 +53,8 @@ const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;
 
 /**
- * Results that a page of succeeded ones looks at. The ledger has no index for them, because nearly all results are, and writing them
- * is what a job's pace hangs on; where nearly none is, pages are short instead of late.
+ * Results that a page of succeeded results examines. The ledger has no index for them: nearly all results
+ * succeed, and writing results limits the pace of a job. Where few succeed, pages are short instead of late.
  */
 const MAX_SEEN_RESULTS = 20_000;
 
@@ -84,16 +84,16 @@ const RESULTS_QUERY = z.strictObject({
 
 type ResultsQuery = z.output<typeof RESULTS_QUERY>;
 
-/** What a file of results may be sent as. */
+/** Content types of a file of results. */
 const FILE_TYPES = ['x.jsonl', 'x.csv', 'x.parquet', 'x.gz', 'x.zst'].map(contentTypeOf);
 
-/** A cancel is answered when it holds, or after this; then the job says so a moment later. */
+/** Longest wait for a cancel to take effect. After it the job reaches its end a moment later. */
 const CANCEL_WAIT_MS = 5_000;
 const CANCEL_POLL_MS = 50;
 
 const JOB_HEADERS = { 'retry-after': '1' };
 
-/** Jobs of bulk operations: how they stand, what came of their items, and stopping them. */
+/** Status, results, pause, resume and cancel of bulk jobs. */
 export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
   const { pool, cursorSigner } = deps;
   const openResultsFile = createResultsFiles(deps.source, deps.limiter);
@@ -164,7 +164,7 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
           const fileRequest = fileRequestOf(query);
           if (fileRequest === undefined) return resultsPage(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
-          // Before the file is open, because a failure after that would leave it so.
+          // Before the file is opened, because a failure after that would leave the file open.
           await record(caller, job, 'bulk.downloaded');
           return openResultsFile(job, fileRequest, limitedAccountOf(caller));
         }),
@@ -244,7 +244,7 @@ function requireStatus(id: string, status: Asked, allowed: readonly string[]): v
   });
 }
 
-/** Jobs of a page are mostly of one account, whose quota is read once. */
+/** Most jobs of a page belong to one account, whose quota is read once. */
 function quotaReader(pool: Pool, nowMs: number) {
   const known = new Map<string, ReturnType<typeof readQuota>>();
   return (accountId: string) => {
@@ -258,7 +258,10 @@ interface ResultPlace {
   readonly seq: number;
 }
 
-/** @returns undefined for a page. @throws AppError `invalid` for what does not go with it */
+/**
+ * @returns undefined when the request is for a page
+ * @throws AppError `invalid` for parameters that do not go together
+ */
 function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
   const { format, compression, csv_safe: csvSafe, status } = query;
   const misplaced = (pointers: readonly (keyof ResultsQuery)[], detail: string) =>
@@ -284,7 +287,7 @@ function notEnded({ id, status }: BulkJobRow): AppError {
   );
 }
 
-/** While a job runs, pages reach as far as results are final; the cursor of the last one goes on from there later. */
+/** While a job runs, pages end where results are final. The cursor of the last page continues there later. */
 async function resultsPage(
   job: BulkJobRow,
   query: ResultsQuery,

@@ -9,7 +9,7 @@ import type { CheckedRequest } from './check-request.ts';
 import { firstItems } from './estimate-items.ts';
 import type { BulkBody } from './request.ts';
 
-/** A synchronous request whose parts fit. */
+/** A synchronous request that is checked. */
 export interface RunNow {
   readonly accountId: string;
   readonly sourceId: string;
@@ -18,15 +18,15 @@ export interface RunNow {
   readonly checked: CheckedRequest;
 }
 
-/** A request's items in their order: those whose result is known from their ID alone, and those to look at. */
+/** A request's items in their order: those whose ID alone decides the result, and those to process. */
 export interface NumberedItems {
   readonly decided: readonly RecordedResult[];
   readonly open: readonly NumberedItem[];
 }
 
 /**
- * @param done what an earlier try of the same request has in the ledger
- * @throws AppError `invalid` when there are more than the resource's cap
+ * @param done results of an earlier attempt of the same request
+ * @throws AppError `invalid` when there are more items than the resource's cap
  */
 export async function numberItems(
   { body, checked, sourceId }: RunNow,
@@ -60,7 +60,7 @@ function numberIds(ids: NonNullable<BulkBody['ids']>, { table }: CheckedRequest)
   return { decided, open };
 }
 
-/** A retry may find fewer items, because the first try has changed some; those it did keep their places. */
+/** A retry may find fewer items, because the first attempt has changed some. Those keep their numbers. */
 async function numberFiltered(
   source: Pool,
   { table, resource }: CheckedRequest,

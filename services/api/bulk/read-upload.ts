@@ -3,9 +3,10 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 
 /**
- * A body's chunks as they come. Time runs only while the client is waited for, so that a slow storage is never held against it.
+ * The chunks of a body. Only time spent waiting for the client counts, so a slow storage is not held against
+ * it.
  *
- * @throws AppError `timed_out` when the client stands still, or takes too long in all
+ * @throws AppError `timed_out` when the client sends nothing for too long, or takes too long in all
  */
 export async function* readUpload(
   body: Readable,
@@ -16,7 +17,7 @@ export async function* readUpload(
     uploadGraceMs,
   }: Pick<RequestLimits, 'uploadIdleMs' | 'uploadTotalMs' | 'uploadLeastBytesPerSecond' | 'uploadGraceMs'>,
 ): AsyncGenerator<Buffer> {
-  // Destroying the request when this is left early would take the response with it.
+  // Leaving this generator early must not destroy the request, which would end the response too.
   const chunks = body.iterator({ destroyOnReturn: false });
   const endsAtMs = performance.now() + uploadTotalMs;
   let bytes = 0;
@@ -41,7 +42,7 @@ export async function* readUpload(
       yield chunk;
     }
   } finally {
-    // Not waited for: after a timeout it is done only when the connection is closed.
+    // Not awaited: after a timeout it ends only when the connection is closed.
     chunks.return?.().catch(() => undefined);
   }
 }

@@ -10,10 +10,10 @@ import { ExactNumber } from '../../../shared/domain/exact-json.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { itemIdsSchema } from './item-ids-schema.ts';
 
-/** Room for as many IDs as a body may have, whatever their form. */
+/** Enough for the largest list of IDs in any form. */
 export const MAX_BULK_BODY_BYTES = 4 * 1_024 * 1_024;
 
-/** Room for as many IDs as a body may have, each of a key of several columns, and for the longest filter. */
+/** Enough for the largest list of IDs with keys of several columns, and for the longest filter. */
 export const MAX_BULK_BODY_VALUES = 60_000;
 
 /** Kept with each job and sent to its handler with each item. */
@@ -82,7 +82,7 @@ function paramsFault(params: Readonly<Record<string, unknown>>): string | undefi
 
 export type BulkBody = z.output<ReturnType<typeof bulkBodySchema>>;
 
-/** What the schema of one field can't say. */
+/** Rules across fields. */
 export function bulkBodyRules(body: Readonly<Record<string, unknown>>): FieldError[] {
   const errors: FieldError[] = [];
   const given = ['ids', 'filter', 'file_id'].filter((name) => body[name] !== undefined);

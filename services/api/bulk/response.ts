@@ -4,7 +4,7 @@ import type { ItemResult } from '../../../shared/domain/bulk.ts';
 import { count, timestamp } from '../http/schema.ts';
 import type { BulkJobRow } from './store.ts';
 
-/** Enough to see what is wrong with a file. */
+/** Enough to see the fault of a file. */
 export const MAX_BAD_LINES = 20;
 
 export const bulkStatusSchema = z.enum(['pending', 'running', 'paused', 'cancelled', 'completed', 'failed']);
@@ -173,7 +173,7 @@ export function presentBulkJob(row: BulkJobRow, quota: BulkQuota): z.input<typeo
   };
 }
 
-/** From the smoothed recent rate, which the workers keep; null where there is none to go by. */
+/** From the smoothed recent rate that the workers keep. Null without a rate. */
 export function etaSeconds(facts: {
   readonly status: string;
   readonly total: number | null;

@@ -27,14 +27,14 @@ export interface ResultsRequest {
   readonly status: ItemStatus | undefined;
 }
 
-/** `limitedAccountId`: the account that asks; undefined for the operator. */
+/** `limitedAccountId`: the account of the request; undefined for the operator. */
 export type OpenResultsFile = (
   job: BulkJobRow,
   request: ResultsRequest,
   limitedAccountId: string | undefined,
 ) => Promise<ApiResponse>;
 
-/** Files under way in this process and for one account; each reads the source as fast as its client reads the file. */
+/** Result files that are sent at once: each reads the source as fast as its client reads the file. */
 const FILE_LIMITS = { max: 16, perAccount: 2 };
 const BUSY_RETRY_SECONDS = 5;
 
@@ -62,10 +62,10 @@ const SHAPE: RowShape = {
 };
 
 /**
- * Streams the results of an ended job, read from the ledger by pages, so that memory is flat however many there are. Nothing of it
- * is stored: the ledger keeps results as long as the job, and the same request gives the same rows.
- *
- * A file that would not hold as many results as the job counts is broken off, which every client sees, rather than ended.
+ * Streams the results of an ended job from the ledger, page by page, so that memory does not grow with their
+ * number. Nothing is stored: the ledger keeps results as long as the job, and the same request gives the same
+ * rows.
+ * Breaks the file off, which every client notices, when it would hold fewer results than the job counts.
  */
 export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, 'download'>): OpenResultsFile {
   const files = createConcurrencyLimiter(
@@ -97,14 +97,15 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
     };
     try {
       const read = pageReader(source, job.id, request.status);
-      // Before the response begins, so that a source that is away is told with a status.
+      // Before the response begins, so that a source that does not respond gets a status of its own.
       const first = await read(-1);
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
       const bytes = inScratch(stop.signal, (context) =>
         compression.compress(format.encode(lines, SHAPE, context).bytes, context),
       );
-      // A generator that waits for DuckDB can't be closed; a stream after it can, and so a client that left ends the work.
+      // A generator that waits for DuckDB cannot be closed. A stream after it can, so the work ends when the
+      // client leaves.
       const file = new PassThrough();
       pipeline(Readable.from(bytes), file, () => undefined);
       file.once('close', () => {
@@ -164,7 +165,7 @@ function staged(result: ItemResult, staging: Staging): unknown {
   return [itemId, status, code, message, line === null ? null : String(line), at];
 }
 
-/** With a folder for what has to be on the local disk meanwhile. */
+/** Gives the encoder a temporary folder. */
 async function* inScratch(
   signal: AbortSignal,
   encode: (context: EncodeContext) => AsyncIterable<Buffer>,

@@ -58,23 +58,23 @@ export interface BulkDeps {
   readonly now: () => number;
 }
 
-/** When a client may look again after its first response. */
+/** When a client may poll after the first response. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** How long a full queue is told to be left alone. */
+/** Retry-After of a full queue. */
 const QUEUE_RETRY_SECONDS = 30;
 
-/** Items a second that are assumed until this system has completed a job of the same operation; and what any job takes. */
+/** Rate in items per second until a job of the same operation has completed, and the least duration of any job. */
 const ASSUMED_RATE = 5_000;
 const ASSUMED_HTTP_RATE = 20;
 const LEAST_SECONDS = 1;
 
 const SAMPLE_ITEMS = 10;
 
-/** Items of a chunk that is made of a request's own list. */
+/** Items per chunk of a list in the request. */
 const CHUNK_ITEMS = 1_000;
 
-/** `POST /bulk/operations`: at once, as a job, or only counted. */
+/** `POST /bulk/operations`: runs an operation synchronously, creates a bulk job, or estimates. */
 export function bulkRoutes(deps: BulkDeps): Route[] {
   const { pool, catalog, source, log } = deps;
   const handlerLimiter = createHandlerLimiter();
@@ -91,7 +91,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       bodyRules: bulkBodyRules,
       maxBodyBytes: MAX_BULK_BODY_BYTES,
       maxBodyValues: MAX_BULK_BODY_VALUES,
-      // Parameters go on to columns and handlers that may well tell 1.10 from 1.1; IDs may be wider than a double.
+      // Columns and handlers of parameters may distinguish 1.10 from 1.1, and IDs may exceed a double.
       exactMembers: ['params', 'ids'],
       responses: {
         200: {
@@ -141,7 +141,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
           const respondFirst = async () => {
             const release = await acquireApply(body, accountId);
             try {
-              // Ahead of the transaction, so that none is open while the source looks at the request.
+              // Before the transaction, so that none is open while the source checks the request.
               const sourceId = await sourceIdOf(pool, accountId);
               const checked = await checkBulkRequest(body, catalog, source, sourceId);
               return await once((db) => work(db, sourceId, checked));
@@ -292,7 +292,7 @@ async function fileOf(
   return file;
 }
 
-/** @throws AppError `too_many`, naming the jobs in the way */
+/** @throws AppError `too_many` with the active jobs */
 async function requireRoom(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
   const { active, queuedCount } = await lockActiveBulkJobs(db, accountId);
   if (queuedCount < maxQueued) return;

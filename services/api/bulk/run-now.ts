@@ -25,26 +25,30 @@ import { canonicalJson } from '../http/idempotency.ts';
 import { numberItems, type RunNow } from './number-items.ts';
 import { isSourceAway } from './source-errors.ts';
 
-/** The source's own limit on a statement is set a little later than ours, so that it is ours that is seen to be over. */
+/**
+ * The source's own statement timeout is a little later than this limit, so that this limit is the one that
+ * takes effect.
+ */
 const STATEMENT_MARGIN_MS = 100;
 
-/** Longer than any request takes, so that a hold ends by itself only when its process has died. */
+/** Longer than any request takes, so that a hold expires by itself only after its process has died. */
 const HOLD_SECONDS = 60;
 
 export interface RunNowDeps {
-  /** The control store, for what has to hold beside the request's own transaction. */
+  /** The control store, for holds that must be visible outside the request's own transaction. */
   readonly pool: Pool;
   readonly source: Pool;
-  /** For all items together: a response must come before the connections in between give up. */
+  /** Time for all items together: the response must come before connections on its way time out. */
   readonly limitMs: number;
 }
 
-/** More than the greatest cap, which the catalog's schema holds. */
+/** More than the largest cap that the catalog's schema allows. */
 export const SWEEP_ROWS = 20_000;
 
 /**
- * The ledger's name for a synchronous request. The same for a retry with the same Idempotency-Key and body: if the first try
- * died after the change was committed and before its response was kept, the retry finds the ledger's rows, and changes nothing.
+ * The ledger's ID of a synchronous request. A retry with the same Idempotency-Key and body has the same ID.
+ * If the first attempt died after it committed the change and before its response was kept, the retry finds
+ * the ledger's rows and changes nothing.
  */
 export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined, body: unknown): string {
   if (idempotencyKey === undefined) return `${SYNC_PREFIX}${randomBytes(16).toString('hex')}`;
@@ -53,12 +57,12 @@ export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined
 }
 
 /**
- * A bulk operation at once, by a path of its own: one statement, no job, no worker. What is not done when the time is over, or when
- * the source lets nothing more through though something is done already, fails and is left as it was: the results tell of each item
- * what became of it, whatever happened.
+ * Runs an operation synchronously: one statement, no job, no worker. Items fail and stay unchanged if they
+ * are not done at the time limit, or if the source refuses further statements after some are done. Every item
+ * has a result in any case.
  *
- * @throws AppError `invalid` when there are more items than the resource's cap, with nothing applied; `too_many` when the
- *   quota does not cover them
+ * @throws AppError `invalid` when there are more items than the resource's cap, with nothing applied;
+ *   `too_many` when the quota does not cover them
  */
 export async function runNow(
   db: Queryable,
@@ -70,7 +74,7 @@ export async function runNow(
   const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const done = await readAll();
   const { decided, open } = await numberItems(run, source, done);
-  // What an earlier try has done is charged with the rest, though it is not among the items that are still open.
+  // Items that an earlier attempt changed are charged too, though they are no longer open.
   const isOpen = new Set(open.map(({ seq }) => seq));
   const earlier = done.filter((result) => costsQuota(result) && !isOpen.has(result.seq)).length;
   const span = await holdForRun(pool, run, open.length + earlier, nowMs);
@@ -91,10 +95,11 @@ export async function runNow(
 }
 
 /**
- * Sets quota aside for a request, in a transaction of its own: neither the account's other requests nor its jobs wait for
- * this one's end. @returns the span of the quota that it is charged to
+ * Reserves quota for a request in a transaction of its own, so that neither other requests nor jobs of the
+ * account wait for the end of this request.
  *
- * @throws AppError `too_many` when the quota does not cover as many items
+ * @returns the quota period that is charged
+ * @throws AppError `too_many` when the quota does not cover the items
  */
 export async function holdForRun(
   pool: Pool,
@@ -103,7 +108,7 @@ export async function holdForRun(
   nowMs: number,
 ): Promise<BulkQuota['span']> {
   return inTransaction(pool, async (short) => {
-    // One that an earlier try of the same request has left.
+    // A hold of an earlier attempt.
     await releaseHold(short, ledgerId);
     const { span } = await requireQuota(short, accountId, items, nowMs);
     await holdQuota(short, { id: ledgerId, accountId, span, items }, HOLD_SECONDS);
@@ -111,12 +116,12 @@ export async function holdForRun(
   });
 }
 
-/** Left alone it would end by itself; until then it would stand in the way of the retry. */
+/** The hold would expire by itself, but would block the retry until then. */
 export async function dropHold(pool: Pool, { ledgerId }: RunNow): Promise<void> {
   await releaseHold(pool, ledgerId).catch(() => undefined);
 }
 
-/** When it returns, each of the items has a result. */
+/** Afterwards each item has a result. */
 async function applyInTime(
   source: Pool,
   run: RunNow,
@@ -141,7 +146,7 @@ async function applyInTime(
     if (!signal.aborted) reason = 'the source database refused further statements';
     const known = await doneItems(source, run.ledgerId, 0, SWEEP_ROWS);
     const left = items.filter(({ seq }) => !known.has(seq));
-    // With nothing done, the request may as well be sent again as it is.
+    // With nothing done, the client can send the same request again.
     if (!signal.aborted && left.length === items.length) throw error;
     const message = `The record is unchanged, because ${reason}. Send the item again, or use async: true.`;
     const fault = { status: 'failed' as const, code: NOT_ATTEMPTED, message };
@@ -153,18 +158,22 @@ async function applyInTime(
   }
 }
 
-/** What is done to the rows of a synchronous request. The filter was looked at a moment ago, so it is not looked at again. */
+/** What a synchronous request does to its rows. Its filter was just evaluated and is not evaluated again. */
 export function applicationOf({ ledgerId, sourceId, body, checked }: RunNow): Application {
   const { table, operation } = checked;
   return { jobId: ledgerId, table, operation, params: body.params, liveFilter: undefined, sourceId };
 }
 
-/** Once the response is kept, nobody asks the ledger any more. */
+/** Once the response is kept, the ledger's rows have no reader. */
 export async function forgetRun(source: Pool, ledgerId: string): Promise<void> {
   await sweepLedger(source, ledgerId, SWEEP_ROWS);
 }
 
-/** Locks the account's quota of the present period until the transaction ends. @throws AppError `too_many` when it does not cover as many items */
+/**
+ * Locks the account's quota of the present period until the transaction ends.
+ *
+ * @throws AppError `too_many` when it does not cover the items
+ */
 async function requireQuota(
   db: Queryable,
   accountId: string,

@@ -7,12 +7,15 @@ import { classifyTransient } from '../../../shared/runtime/transient.ts';
 
 const RETRY_AFTER_SECONDS = 5;
 
-/** Tells a source that is away, busy or not prepared from a fault of ours: the first is the client's to try again. */
+/**
+ * Turns an error of a source that is down, busy or not prepared into `unavailable`, which the client may
+ * retry. Other errors are faults of Tandem.
+ */
 export async function whenSourceResponds<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // Of a busy pool the error handler knows what to say, whichever of them it is.
+    // The error handler describes a busy pool, whichever pool it is.
     if (error instanceof AppError || error instanceof PoolBusyError || !isSourceAway(error)) throw error;
     throw new AppError(
       'unavailable',
@@ -22,7 +25,7 @@ export async function whenSourceResponds<T>(work: () => Promise<T>): Promise<T> 
   }
 }
 
-/** Whether it is the source that does not let us go on, and may later. */
+/** Whether the source does not work now, and may later. */
 export function isSourceAway(error: unknown): boolean {
   if (error instanceof NotOursError || error instanceof SetupError || error instanceof PoolBusyError)
     return true;
@@ -30,13 +33,16 @@ export function isSourceAway(error: unknown): boolean {
   return classifyTransient(error) !== undefined;
 }
 
-/** The source refuses a value or a comparison: data exceptions, broken constraints, and what a type has no operator for. */
+/**
+ * SQLSTATE classes with which the source refuses a value or a comparison: data exceptions, broken
+ * constraints, missing operators.
+ */
 const REFUSED = /^(22|23|42)/;
 
-/** What only a request can have brought about: a value too long for any row, a statement too complex. */
+/** SQLSTATEs that only a request can cause: a value too long for any row, a statement too complex. */
 const TOO_MUCH: ReadonlySet<string> = new Set(['54000', '54001', '54023']);
 
-/** Whether the source takes a statement with these values. Other errors than a refusal are thrown. */
+/** Whether the source accepts a statement with these values. Throws errors other than a refusal. */
 export async function isAccepted(source: Pool, text: string, values: readonly unknown[]): Promise<boolean> {
   try {
     await source.query(text, [...values]);
