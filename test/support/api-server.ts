@@ -157,10 +157,10 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     version: 'test',
     http: {
       ...shared,
-      adminKey: new Secret(ADMIN_KEY),
+      adminKey: overrides.adminKey ?? new Secret(ADMIN_KEY),
       keys: overrides.keys ?? createKeyStore(doorPool),
       accountExists: overrides.accountExists ?? (async (id) => (await findAccount(pool, id)) !== undefined),
-      responseBox: createSecretBox(SECRET_KEY, 'idempotent-answers'),
+      responseBox: overrides.responseBox ?? createSecretBox(SECRET_KEY, 'idempotent-answers'),
       maxBodyBytes: overrides.maxBodyBytes ?? 10_000,
       requestLimits,
       readerLimits: overrides.readerLimits ?? READER_LIMITS,
