@@ -139,6 +139,16 @@ test('one event that is lost, doubled or altered is found, and by the key of its
   expect(altered.output).toContain(`differing: ${key} differs in memo\n`);
   expect(altered.output).not.toContain('first park');
   expect(altered.code).toBe(1);
+  const forProgram = await verify('--export', id, '--json');
+  expect(
+    forProgram.output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+  ).toMatchObject([
+    { type: 'difference', kind: 'differing', resource: 'invoices', columns: ['currency'] },
+    { type: 'result', equal: false, export: id },
+  ]);
   expect((await verify('--export', id, '--show-values')).output).toContain('replica "first park"');
 
   await control.query('delete from tandem.events where commit_lsn = $1', [lsn]);

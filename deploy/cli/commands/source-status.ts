@@ -1,12 +1,16 @@
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { findEncodingWarnings } from '../../../shared/catalog/check-encoding.ts';
-import { describePublication, describeServer } from '../../../shared/catalog/describe-source.ts';
+import {
+  describePublication,
+  describeServer,
+  type ServerDescription,
+} from '../../../shared/catalog/describe-source.ts';
 import { describeTables, findTable } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { showTable } from '../../../shared/catalog/parse-table-name.ts';
 import { publishes } from '../../../shared/catalog/publication-plan.ts';
-import { readSlotHealth, showBytes } from '../../../shared/catalog/slot-health.ts';
+import { readSlotHealth, type SlotHealth, showBytes } from '../../../shared/catalog/slot-health.ts';
 import { readSlotThresholds } from '../../../shared/catalog/slot-watch.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -27,11 +31,13 @@ export const sourceStatusCommand: Command = {
 Tandem that runs here, or else DATABASE_URL, CONTROL_DATABASE_URL (for the age of the feed), CATALOG, PUBLICATION_NAME,
 SLOT_NAME, SLOT_WARN_BYTES, SLOT_REFUSE_BYTES.`,
   declare(program, perform) {
-    program.action(() => perform(showStatus));
+    program
+      .option('--json', 'print one JSON object instead of lines', false)
+      .action(({ json }: { json: boolean }) => perform((context) => showStatus(context, json)));
   },
 };
 
-async function showStatus({ env, home, say }: CommandContext): Promise<number> {
+async function showStatus({ env, home, say }: CommandContext, asJson: boolean): Promise<number> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()));
   const all: Env = { CATALOG: SAMPLE_CATALOG, ...findRunningTandem(home)?.parts, ...set };
   const settings = readSourceSettings(all);
@@ -41,37 +47,63 @@ async function showStatus({ env, home, say }: CommandContext): Promise<number> {
   const controlUrl = all.CONTROL_DATABASE_URL ?? settings.databaseUrl;
   const ageSeconds = await readFeedAge(controlUrl);
   const standing = await readStanding(controlUrl);
-  const problems = await withSource(settings.databaseUrl, async (db) => {
+  const { facts, lines, problems } = await withSource(settings.databaseUrl, async (db) => {
     const server = await describeServer(db);
     const slot = server.isInRecovery ? undefined : await readSlotHealth(db, settings.slot);
-    say(
+    const warnings = await findEncodingWarnings(db);
+    const lines = [
       `source       ${server.database}, PostgreSQL ${Math.floor(server.versionNumber / 10_000)}, wal_level ${server.walLevel}`,
-    );
-    if (slot !== undefined) {
-      say(
-        `slot         ${settings.slot}, ${slot.plugin}, ${slot.isActive ? 'active' : 'not active'}, WAL ${slot.walStatus}`,
-      );
-      say(
-        `lag          ${showBytes(slot.lagBytes)}${ageSeconds === undefined ? '' : `, the feed moved ${ageSeconds.toFixed(1)} s ago`}`,
-      );
-      const safe =
-        slot.safeWalBytes === null
-          ? 'no limit (max_slot_wal_keep_size)'
-          : `${showBytes(Math.max(0, slot.safeWalBytes))} left until its limit`;
-      say(`kept WAL     ${showBytes(slot.retainedBytes)}, ${safe}`);
-    }
-    for (const warning of await findEncodingWarnings(db)) say(`warning      ${warning}`);
-    for (const line of await describeResources(db, catalog, settings)) say(line);
+      ...(slot === undefined ? [] : slotLines(settings.slot, slot, ageSeconds)),
+      ...warnings.map((warning) => `warning      ${warning}`),
+      ...(await describeResources(db, catalog, settings)),
+    ];
     const findings = await checkCatalog(db, catalog, { publication: settings.publication });
-    return [
+    const problems = [
       ...findings.map(showFinding),
       ...standing,
       ...(server.isInRecovery ? [] : slotFindings(settings.slot, slot, thresholds, ageSeconds)),
     ];
+    const facts = { ...sourceFacts(server), slot: slotFacts(settings.slot, slot), warnings };
+    return { facts: { ...facts, feed_age_seconds: ageSeconds ?? null }, lines, problems };
   });
-  for (const problem of problems) say(`- ${problem}`);
-  if (problems.length === 0) say('all is well');
+  if (asJson) say(JSON.stringify({ ...facts, problems }));
+  else {
+    for (const line of [...lines, ...problems.map((problem) => `- ${problem}`)]) say(line);
+    if (problems.length === 0) say('all is well');
+  }
   return problems.length === 0 ? 0 : 1;
+}
+
+function sourceFacts({ database, versionNumber, walLevel, isInRecovery }: ServerDescription) {
+  return {
+    source: { database, version: versionNumber, wal_level: walLevel, in_recovery: isInRecovery },
+  };
+}
+
+function slotFacts(name: string, slot: SlotHealth | undefined) {
+  if (slot === undefined) return null;
+  return {
+    name,
+    plugin: slot.plugin,
+    active: slot.isActive,
+    wal_status: slot.walStatus,
+    lag_bytes: slot.lagBytes,
+    retained_bytes: slot.retainedBytes,
+    safe_wal_bytes: slot.safeWalBytes,
+  };
+}
+
+function slotLines(name: string, slot: SlotHealth, ageSeconds: number | undefined): string[] {
+  const moved = ageSeconds === undefined ? '' : `, the feed moved ${ageSeconds.toFixed(1)} s ago`;
+  const safe =
+    slot.safeWalBytes === null
+      ? 'no limit (max_slot_wal_keep_size)'
+      : `${showBytes(Math.max(0, slot.safeWalBytes))} left until its limit`;
+  return [
+    `slot         ${name}, ${slot.plugin}, ${slot.isActive ? 'active' : 'not active'}, WAL ${slot.walStatus}`,
+    `lag          ${showBytes(slot.lagBytes)}${moved}`,
+    `kept WAL     ${showBytes(slot.retainedBytes)}, ${safe}`,
+  ];
 }
 
 /** `relreplident`. */

@@ -16,7 +16,7 @@ import { SAMPLE_CATALOG } from '../../local/service-env.ts';
 import { type Command, type CommandContext, collect, wholeNumber } from '../command.ts';
 import { readSourceSettings } from '../source-settings.ts';
 import { CouldNotTellError } from '../verify/could-not-tell-error.ts';
-import { createReport } from '../verify/report.ts';
+import { createJsonReport, createReport } from '../verify/report.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import { createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
 
@@ -55,6 +55,11 @@ PUBLIC_URL and ADMIN_KEY.`,
         '--scratch <dir>',
         'directory for the records, as large as the unpacked files (default: TANDEM_HOME)',
       )
+      .option(
+        '--json',
+        'print lines of JSON: each difference, each fault, and a result for each account',
+        false,
+      )
       .option('--show-values', 'print the values of differing columns, not only their names', false)
       .action((options: VerifyOptions) => perform((context) => verifyOrSayWhy(options, context)));
   },
@@ -69,6 +74,7 @@ interface VerifyOptions {
   readonly rate: number;
   readonly wait: number;
   readonly scratch?: string;
+  readonly json: boolean;
   readonly showValues: boolean;
 }
 
@@ -119,7 +125,10 @@ async function verify(values: VerifyOptions, context: CommandContext): Promise<n
   cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
 
   const api = createVerifyApi(apiUrl, key, signal);
-  const report = createReport(say, { showsValues: values.showValues, now: Date.now });
+  const { json, showValues: showsValues } = values;
+  const report = json
+    ? createJsonReport(say, { showsValues })
+    : createReport(say, { showsValues, now: Date.now });
   for (const accountId of await chosenAccounts(api, control, values)) {
     report.begin(accountId);
     const result = await runVerify(

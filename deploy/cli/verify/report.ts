@@ -71,3 +71,46 @@ export function createReport(
     },
   };
 }
+
+/** The same for a program: a line of JSON for each difference, fault and account, by `type`. Progress is left out. */
+export function createJsonReport(
+  say: (line: string) => void,
+  { showsValues }: { showsValues: boolean },
+): Report {
+  let count = 0;
+  let account: string | undefined;
+  const print = (type: string, fields: object) => say(JSON.stringify({ type, account, ...fields }));
+  return {
+    get differenceCount() {
+      return count;
+    },
+    begin(accountId) {
+      account = accountId;
+    },
+    onDifference({ kind, resource, key, columns }) {
+      count += 1;
+      if (count > MAX_SHOWN) return;
+      print('difference', {
+        kind,
+        resource,
+        key,
+        columns: showsValues ? columns : columns.map(({ name }) => name),
+      });
+    },
+    onViolation({ resource, key, text }) {
+      count += 1;
+      if (count <= MAX_SHOWN) print('fault', { resource, key, text });
+    },
+    onProgress: () => undefined,
+    end({ exportId, rows, events, differences, comparedAt }) {
+      print('result', {
+        equal: differences === 0,
+        differences,
+        export: exportId,
+        rows,
+        events,
+        compared_at: comparedAt,
+      });
+    },
+  };
+}

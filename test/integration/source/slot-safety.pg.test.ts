@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { catalogCheckCommand } from '../../../deploy/cli/commands/catalog-check.ts';
 import { sourceStatusCommand } from '../../../deploy/cli/commands/source-status.ts';
 import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { createDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
@@ -35,8 +36,8 @@ afterAll(async () => {
   await database?.drop();
 });
 
-async function status(env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
-  const { code, lines } = await runCommand(sourceStatusCommand, [], {
+async function status(env: Record<string, string> = {}, ...words: string[]) {
+  const { code, lines } = await runCommand(sourceStatusCommand, words, {
     env: { DATABASE_URL: database.url, SLOT_NAME: slotName, PUBLICATION_NAME: slotName, ...env },
     home: join(tmpdir(), 'no-tandem-runs-here'),
   });
@@ -49,8 +50,30 @@ test('the status names what a source still needs, then what is wrong with its sl
   expect(bare.output).toContain(`the slot ${slotName} does not exist. Run: tandem source prepare`);
   expect(bare.output).toContain('CREATE PUBLICATION');
 
+  const bareJson = await status({}, '--json');
+  expect(JSON.parse(bareJson.output)).toMatchObject({
+    source: { in_recovery: false },
+    slot: null,
+    problems: expect.arrayContaining([expect.stringContaining('does not exist')]),
+  });
   const catalog = await loadCatalog('schemas/catalogs/documint.yaml');
+  const check = async () => {
+    const env = { DATABASE_URL: database.url, PUBLICATION_NAME: slotName };
+    const { code, lines } = await runCommand(catalogCheckCommand, ['--json'], { env, home: '/nowhere' });
+    return { code, result: JSON.parse(lines.join('')) };
+  };
+  expect(await check()).toMatchObject({
+    code: 1,
+    result: {
+      fits: false,
+      findings: expect.arrayContaining([expect.objectContaining({ code: 'publication' })]),
+    },
+  });
   await prepareSource(pool, catalog, { publication: slotName, slot: slotName });
+  expect(await check()).toMatchObject({ code: 0, result: { catalog: 'documint', fits: true, findings: [] } });
+  expect(JSON.parse((await status({}, '--json')).output)).toMatchObject({
+    slot: { name: slotName, plugin: 'pgoutput' },
+  });
   const prepared = await status();
   expect(prepared.output).toContain(`${slotName}, pgoutput, not active, WAL reserved`);
   expect(prepared.output).toMatch(/invoices: documint\.invoices, replica identity \w+, published/);
