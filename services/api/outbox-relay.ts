@@ -21,25 +21,25 @@ export interface RelayDeps {
   readonly codec: Pick<MessageCodec, 'encode'>;
   readonly topics: Readonly<Record<'commands' | 'jobs', string>>;
   readonly notifier: Notifier;
-  /** Connects and prepares the topics; called again until it succeeds. */
+  /** Connects and prepares the topics. Called again until it succeeds. */
   readonly prepare: () => Promise<void>;
   readonly log: Log;
 }
 
-/** Other services write to the outbox too, and notify nobody here. */
+/** Other services write to the outbox too, and do not notify this process. */
 const POLL_MS = 500;
 
 const BATCH_SIZE = 200;
 
-/** The transaction stays open while Kafka takes the batch; a broker that hangs must not hold it for long. */
+/** The transaction stays open while Kafka takes the batch, so a hanging broker must not hold it for long. */
 const SEND_TIMEOUT_MS = 15_000;
 
 const BACKOFF = { initialMs: 100, maxMs: 5_000 };
 
 /**
- * Carries the outbox to Kafka in order. Rows are deleted in the transaction that read them, after Kafka has them: a crash
- * in between sends some again, which every consumer bears, and loses none. One relay works at a time; the others stand by.
- * A broker that is down is waited for.
+ * Relays the outbox to Kafka in order. Rows are deleted in the transaction that read them, after Kafka has
+ * acknowledged them. A crash in between sends some messages again, which every consumer tolerates, and loses
+ * none. One relay works at a time; the others are on standby. A broker that is down is retried.
  */
 export function createOutboxRelay(deps: RelayDeps): Worker & { isRunning(): boolean } {
   let isRunning = false;
@@ -57,7 +57,7 @@ export function createOutboxRelay(deps: RelayDeps): Worker & { isRunning(): bool
         failureCount = 0;
         if (count < BATCH_SIZE) await deps.notifier.wait(POLL_MS, signal);
       } catch (error) {
-        // Topics that don't fit are for the operator to mend; waiting would only hide it.
+        // The operator must correct topics that do not fit; retries would only hide that.
         if (error instanceof SetupError) throw error;
         const delayMs = backoffMs(failureCount, BACKOFF);
         const write = failureCount < 3 ? deps.log.warn : deps.log.error;

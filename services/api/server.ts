@@ -19,7 +19,7 @@ import type { Route } from './http/route.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 
-/** What each feature needs, and no other gets. */
+/** The needs of each feature. No feature gets another's. */
 export interface AppDeps {
   readonly log: Log;
   readonly version: string;

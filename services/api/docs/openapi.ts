@@ -5,10 +5,10 @@ import { problemSchema } from '../http/schema.ts';
 
 type Json = Record<string, unknown>;
 
-/** Whom a document is for. */
+/** The readers of a document. */
 export type Reader = 'customer' | 'operator';
 
-/** The OpenAPI 3.1 document, from the very schemas that validate requests and type answers. */
+/** The OpenAPI 3.1 document, from the API schemas that validate requests and type responses. */
 export function openApiOf(
   routes: readonly Route[],
   { version, server, reader }: { version: string; server: string; reader: Reader },

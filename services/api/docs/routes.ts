@@ -10,8 +10,9 @@ export interface DocsDeps {
 }
 
 /**
- * The documentation of the other routes and of itself, made when it is first asked for: only then the public URL is known. Customers
- * may not name an account, so that only the operator's document shows `account_id` on their routes.
+ * The documents of the other routes and of these. Built on the first request, because the public URL is known
+ * only then. Customers may not name an account, so only the operator's document shows `account_id` on their
+ * routes.
  */
 export function docsRoutes(routes: readonly Route[], { version, urls }: DocsDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;

@@ -21,9 +21,9 @@ const feedSchema = z.strictObject({
 });
 
 /**
- * For customers who pull: without an endpoint nothing else says that silence means nothing. The same for every account, as a resource
- * is a table of all of them: any may have changed in it, and each is told its `feed.reset`. Why stays a word of a closed list; what
- * the operator reads (tables, errors) never leaves.
+ * The state of the feed for customers that poll: an empty page alone does not show whether the feed moves. It
+ * is the same for every account, because a resource is a table of all accounts. Reasons come from a closed
+ * list; details for the operator (tables, errors) are not shown.
  */
 export function feedRoutes({ pool }: FeedDeps): Route[] {
   return [

@@ -35,12 +35,16 @@ export interface EventDeps {
 const MAX_LIMIT = 1_000;
 
 /**
- * How long a request goes on past events that its reader does not get, being of other resources or in its export, in search of one
- * that it does. Many readers take an empty page for the end; after this one is given all the same, with `has_more`.
+ * Longest search of one request past events that its reader does not get, which are of other resources or in
+ * its export. Many readers take an empty page for the end of the feed, so a page is empty only after this
+ * time, with `has_more`.
  */
 const SEARCH_MS = 2_000;
 
-/** What a cursor of the feed says: where it stands, when it was given, and the export it goes on from until the seal. */
+/**
+ * The contents of a feed cursor: position, time of issue, and until its seal the export that the reader
+ * continues from.
+ */
 interface FeedPlace {
   readonly position: string;
   readonly givenAtMs: number;
@@ -57,7 +61,7 @@ interface EventsQuery {
   readonly after_export?: string | undefined;
 }
 
-/** The feed, pulled: the same events in the same order with the same hand-off as by webhook. */
+/** The feed by polling: the same events in the same order, with the same hand-off as by webhook. */
 export function eventRoutes(deps: EventDeps): Route[] {
   const { pool, catalog } = deps;
   const names = catalog.resources.map(({ name }) => name);
@@ -135,7 +139,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
   ];
 }
 
-/** Readers of the feed ask every second: the audit log has one entry a key and hour of each process. */
+/** Readers poll every second, so the audit log gets one entry per key, hour and process. */
 const RECORD_EVERY_MS = 3_600_000;
 const MAX_RECORDED_READERS = 10_000;
 
@@ -151,7 +155,7 @@ function createReadRecorder({ pool, now }: EventDeps): (accountId: string, calle
   };
 }
 
-/** A cursor is a place in the account's feed, whatever filter it is read with. */
+/** A cursor is valid in the account's feed with any filter. */
 function feedOf(accountId: string): string {
   return `events:${accountId}`;
 }
@@ -160,7 +164,7 @@ async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps):
   if (query.after?.includes('.') === true) return readFromCursor(accountId, query.after, query, deps);
   const after =
     query.after === undefined ? undefined : (parseEventId(query.after) ?? parsePosition(query.after));
-  // Told beside the feed, it stands nowhere in it: read from there, nothing would ever come.
+  // The event is an account event, outside the feed: no event of the feed follows it.
   const isOutside = after !== undefined && comparePositions(after, FEED_LIMIT) >= 0;
   if (isOutside || (query.after !== undefined && after === undefined)) {
     throw invalid([
@@ -175,7 +179,7 @@ async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps):
       'after_export',
       deps.retention(),
     );
-    // What is before the export's start is in the export.
+    // The export holds everything before its start.
     const isLater = after !== undefined && comparePositions(after, start.cursor) > 0;
     return isLater ? { after, handOff: start.handOff } : { after: start.cursor, handOff: start.handOff };
   }
@@ -193,13 +197,13 @@ async function readFromCursor(
   const retention = deps.retention();
   const place = readCursor<FeedPlace>(deps.cursorSigner, feedOf(accountId), cursor, 'after');
   const after = parsePosition(place.position) ?? FEED_START;
-  // Up to the moment it was given nothing was missed, however long ago the last event was.
+  // Nothing was missed when the cursor was issued, however old the last event is.
   const isRecent = place.givenAtMs > retention.nowMs - (retention.eventRetentionDays - 1) * 86_400_000;
   if (!isRecent && !(await isKept(deps.pool, accountId, after, retention))) throw eventsGone();
   if (place.exportId !== undefined && exportId !== undefined && place.exportId !== exportId) {
     throw invalid([{ pointer: 'after_export', detail: 'is not the export of this cursor' }]);
   }
-  // A cursor past the seal has left its export behind; naming it again along with the cursor changes nothing.
+  // A cursor past the seal no longer depends on its export, so naming the export again has no effect.
   const job =
     place.exportId === undefined ? undefined : await findExport(deps.pool, accountId, place.exportId);
   return { after, handOff: job && handOffOf(job) };

@@ -1,4 +1,4 @@
-/** The headers that decide what of a file is sent; RFC 9110, sections 13 and 14. */
+/** The request headers that select what is sent of a file; RFC 9110, sections 13 and 14. */
 export interface DownloadConditions {
   readonly range: string | undefined;
   readonly ifRange: string | undefined;
@@ -14,7 +14,7 @@ export type DownloadPlan =
   | { readonly kind: 'precondition_failed' }
   | { readonly kind: 'not_satisfiable' };
 
-/** Decides in the order of RFC 9110, 13.2.2. Several ranges at once are not served: the whole file is. */
+/** Evaluates the headers in the order of RFC 9110, 13.2.2. A request for several ranges gets the whole file. */
 export function planDownload(
   { range, ifRange, ifMatch, ifNoneMatch }: DownloadConditions,
   etag: string,
@@ -22,7 +22,7 @@ export function planDownload(
 ): DownloadPlan {
   if (ifMatch !== undefined && !matches(ifMatch, etag, 'strong')) return { kind: 'precondition_failed' };
   if (ifNoneMatch !== undefined && matches(ifNoneMatch, etag, 'weak')) return { kind: 'not_modified' };
-  // A date in If-Range never fits: no Last-Modified is sent that it could have come from.
+  // A date in If-Range never matches, because responses have no Last-Modified.
   if (range === undefined || (ifRange !== undefined && ifRange.trim() !== etag)) return { kind: 'whole' };
   return planRange(range, bytes);
 }
@@ -30,7 +30,7 @@ export function planDownload(
 function planRange(range: string, bytes: number): DownloadPlan {
   const match = /^bytes=\s*(\d*)-(\d*)\s*$/i.exec(range);
   const [, first, last] = match ?? [];
-  // What is not understood is ignored, as the RFC wants it.
+  // The RFC requires that an unknown range is ignored.
   if (first === undefined || last === undefined || (first === '' && last === '')) return { kind: 'whole' };
   if (first === '') {
     const length = Math.min(Number(last), bytes);

@@ -18,7 +18,7 @@ import { type ExportRow, findExport } from './store.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** Up to its seal, a feed that goes on from an export leaves out what the export's snapshot holds. */
+/** Up to the export's seal, a feed that continues from the export leaves out what its snapshot holds. */
 export interface HandOff {
   readonly exportId: string;
   /** `xmin:xmax:xip,…` */
@@ -27,21 +27,25 @@ export interface HandOff {
 }
 
 export interface FeedStart {
-  /** The last position that is not delivered. */
+  /** The feed delivers events after this position. */
   readonly cursor: Position;
   readonly handOff: HandOff | undefined;
 }
 
-/** How long events are kept, and what time it is. */
+/** The present time, and how long events are retained. */
 export interface Retention {
   readonly nowMs: number;
   readonly eventRetentionDays: number;
 }
 
-/** Where a feed is to start, as a request says it. */
+/** The start of a feed in a request. */
 export type RequestedStart = 'now' | { readonly after_export: string } | { readonly since: string };
 
-/** `pointer` leads to the object that holds the words of the request. @throws AppError as the functions below */
+/**
+ * Resolves the start of a feed. `pointer`: the object of the request that holds it.
+ *
+ * @throws AppError as the functions below
+ */
 export function resolveStart(
   db: Queryable,
   accountId: string,
@@ -56,23 +60,26 @@ export function resolveStart(
 }
 
 /**
- * Every change committed after the response must be delivered, and whoever reads the source after the response must find
- * there every change that is not. The settled position gives both: nothing after it is left out, and all before it is
- * visible to any later reader. The last recorded event would not do: its commit may still be invisible to a reader,
- * who would then neither read the change nor be sent it. Some changes of the last moments are sent although they
- * came before the response, and more when the feed lags.
+ * Starts after the settled position. Every change committed after the response must be delivered, and a
+ * reader of the source after the response must see every change that is not delivered. The settled position
+ * gives both: the feed leaves out nothing after it, and any later reader sees everything before it. The last
+ * recorded event would not do, because its commit may still be invisible to a reader, who would then neither
+ * read nor receive the change. Some changes shortly before the response are delivered too, and more when the
+ * feed lags.
  */
 export async function startNow(db: Queryable): Promise<FeedStart> {
   const settledLsn = await findSettledLsn(db);
-  // Without a feed so far nothing is recorded, and whatever will be comes after the response or was not seen before.
+  // Without a feed nothing is recorded yet, so every recorded change comes after the response or was
+  // invisible before.
   return { cursor: settledLsn === undefined ? FEED_START : endOf(settledLsn), handOff: undefined };
 }
 
 /**
- * From the position that was settled before the export's snapshot, leaving out what the snapshot holds.
+ * Starts at the position that was settled before the export's snapshot, and leaves out what the snapshot
+ * holds.
  *
- * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not completed,
- *   `invalid` for one that is older than the events kept
+ * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not
+ *   completed, `invalid` for one older than the retained events
  */
 export async function startAfterExport(
   db: Queryable,
@@ -91,7 +98,8 @@ export async function startAfterExport(
       { extra: { export_status: job.status } },
     );
   }
-  // The feed may have lagged when the snapshot was taken, so that events it needs are older than it: hence the day.
+  // The feed may have lagged when the snapshot was taken, so it needs events older than the snapshot. Hence
+  // one day less.
   const keptSinceMs = retention.nowMs - (retention.eventRetentionDays - 1) * DAY_MS;
   if (Date.parse(job.snapshot.taken_at) < keptSinceMs) {
     const detail = `the export is older than the retained events (${retention.eventRetentionDays} days); create a new export`;
@@ -100,7 +108,11 @@ export async function startAfterExport(
   return { cursor: endOf(parseLsn(job.start_lsn)), handOff };
 }
 
-/** @returns undefined for an export that never completed. One whose files are gone was still loaded by somebody. */
+/**
+ * The hand-off of an export. An expired export has one too, because somebody may have loaded its files.
+ *
+ * @returns undefined for an export that never completed
+ */
 export function handOffOf(job: ExportRow): HandOff | undefined {
   if ((job.status !== 'completed' && job.status !== 'expired') || job.snapshot === null) return undefined;
   if (job.sealed_lsn === null) return undefined;
@@ -110,9 +122,10 @@ export function handOffOf(job: ExportRow): HandOff | undefined {
 }
 
 /**
- * From a moment (what was committed at or after it is delivered) or from a position or event (what comes after it).
+ * Starts at a time (includes changes committed then) or after a position or event.
  *
- * @throws AppError `invalid` when the text is neither, or older than what is kept, or ahead of the feed
+ * @throws AppError `invalid` when the text is neither, or is older than the retained events, or is ahead of
+ *   the feed
  */
 export async function startSince(
   db: Queryable,
@@ -135,7 +148,7 @@ export async function startSince(
     throw invalid([{ pointer, detail }]);
   }
   const first = await findFirstEventSince(db, accountId, formatInstant(moment));
-  // All events of a transaction have its moment, so that the place before its commit is the place before the event.
+  // All events of a transaction have its commit time, so the feed starts before the whole transaction.
   if (first !== undefined) return { cursor: endOf(first.commitLsn - 1n), handOff: undefined };
   return { cursor: (await findNewestEvent(db, accountId)) ?? FEED_START, handOff: undefined };
 }
@@ -159,8 +172,9 @@ async function requireKnown(
 }
 
 /**
- * Whether every event of the account after this position is still there. It is if an event at or before the position is
- * (events go in order of time), or if the account is too young to have lost one; otherwise we can't know, and say no.
+ * Whether every event of the account after this position is retained. It is if an event at or before the
+ * position is retained (events expire in order of time), or if the account is too young to have lost one.
+ * Otherwise this is unknown, and the result is false.
  */
 export async function isKept(
   db: Queryable,

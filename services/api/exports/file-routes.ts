@@ -20,12 +20,15 @@ import { type ExportRow, findExport } from './store.ts';
 export interface ExportFileDeps extends LinkDeps {
   readonly pool: Pool;
   readonly storage: Pick<Storage, 'openRead' | 'stat'>;
-  /** Judges the links that lead here rather than to the storage itself. */
+  /** Verifies links to this route. Storage with presigned URLs of its own does not need it. */
   readonly presigner: Pick<Presigner, 'verify'>;
   readonly limiter: Pick<AccountLimiter, 'admit' | 'run' | 'download'>;
 }
 
-/** Bytes of a file, and what names them. The manifest carries no hash of itself; an export never changes, so its ID will do. */
+/**
+ * A file as it is served. The manifest has no hash of itself. An export never changes, so its ID serves as
+ * the ETag.
+ */
 interface ServedFile {
   readonly name: string;
   readonly path: string;
@@ -35,7 +38,7 @@ interface ServedFile {
 
 const BINARY = { contentType: 'application/octet-stream' };
 
-/** Downloads: by key through a stable link, and without one through a presigned URL. */
+/** Downloads by key through a stable link, and without a key through a presigned URL. */
 export function exportFileRoutes(deps: ExportFileDeps): Route[] {
   const ownerOf = createExportOwners(deps.pool);
   return [
@@ -66,7 +69,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       summary: 'Download a file by its presigned URL',
       access: 'public',
       account: 'none',
-      // Anything wrong with the query is an altered link, which is for the signature to say.
+      // The signature covers the query, so a wrong query is an altered link.
       readsQuery: true,
       responses: {
         200: { description: 'The file.', ...BINARY },
@@ -78,7 +81,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
   ];
 }
 
-/** A link needs no key, and is charged to its export's account all the same. */
+/** Serves a presigned link. It needs no key, and counts against the limits of its export's account. */
 async function download(
   request: ApiRequest,
   ownerOf: ExportOwners,
@@ -175,7 +178,7 @@ async function send(
   }
 }
 
-/** Before the first byte: what leaves is on record, though a client may leave before the end. */
+/** Recorded before the first byte, so that every download is in the log, though its client may leave early. */
 async function recordDownload(
   { header }: ApiRequest,
   { name }: ServedFile,
@@ -213,7 +216,10 @@ async function open(
   }
 }
 
-/** The file may have been deleted since its export was looked up; that is told apart from a file that was lost. */
+/**
+ * The file may have been deleted since the export was read. A file that is missing otherwise is an internal
+ * error.
+ */
 async function missing(row: ExportRow, deps: ExportFileDeps): Promise<never> {
   const now = await findExport(deps.pool, null, row.id);
   if (now?.status === 'completed')
@@ -221,7 +227,7 @@ async function missing(row: ExportRow, deps: ExportFileDeps): Promise<never> {
   throw gone();
 }
 
-/** @throws AppError `gone` after its retention, `conflict` before it is completed, `not_found` for a name it does not have */
+/** @throws AppError `gone` after its retention, `conflict` before completion, `not_found` for an unknown name */
 function servedFile(row: ExportRow, name: string, nowMs: number): ServedFile {
   const isPastRetention = row.expires_at !== null && row.expires_at.getTime() <= nowMs;
   if (row.status === 'expired' || (row.status === 'completed' && isPastRetention)) throw gone();
@@ -243,13 +249,16 @@ function gone(): AppError {
   return new AppError('gone', 'The files of this export were removed. Create a new export.');
 }
 
-/** @returns undefined for an export that is not there; an `accountId` of null for one of all accounts */
+/** @returns undefined for an unknown export; `accountId` is null for an export of all accounts */
 export type ExportOwners = (exportId: string) => Promise<{ readonly accountId: string | null } | undefined>;
 
-/** Exports remembered: the oldest is forgotten first. */
+/** Cached exports. The oldest is dropped first. */
 const MAX_REMEMBERED = 10_000;
 
-/** Whose an export is never changes, so it is asked once, and a link that is used very often costs no query before its account's turn. */
+/**
+ * Caches the account of an export, which never changes. A link that is used often costs no query before its
+ * account's limits apply.
+ */
 export function createExportOwners(db: Queryable): ExportOwners {
   const remembered = new Map<string, { accountId: string | null }>();
   return async (exportId) => {

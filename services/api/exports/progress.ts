@@ -1,7 +1,7 @@
-/** What the control store knows of how far an export has come. */
+/** The state of an export in the control store. */
 export interface ProgressFacts {
   readonly status: string;
-  /** The source's own guess at submission. */
+  /** The source's estimate at submission. */
   readonly rowsEstimated: number | null;
   /** Rows in the chunks cut so far. */
   readonly rowsPlanned: number;
@@ -9,33 +9,33 @@ export interface ProgressFacts {
   readonly isPlanned: boolean;
   readonly rowsExtracted: number;
   readonly rowsWritten: number;
-  /** When the snapshot was taken; before that an export waits, and time says nothing. */
+  /** When the snapshot was taken. Undefined while the export waits, when time shows nothing. */
   readonly readingSinceMs: number | undefined;
 }
 
 export interface Progress {
-  /** 0 to 1; 1 only for what is completed. */
+  /** From 0 to 1. Only a completed export has 1. */
   readonly progress: number;
   readonly etaSeconds: number | null;
 }
 
-/** Assembly still follows when all rows are written. */
+/** Assembly follows once all rows are written. */
 const MOST_BEFORE_THE_END = 0.99;
 
-/** Before this much is done, and this long, a rate is noise. */
+/** Below this progress and time, a rate is noise. */
 const LEAST_PROGRESS = 0.02;
 const LEAST_ELAPSED_MS = 1_000;
 
 const FINAL: ReadonlySet<string> = new Set(['completed', 'expired', 'failed', 'cancelled']);
 
 /**
- * A row counts half when it is read and half when it is in a file. The time left follows from the mean rate since the
- * snapshot, which is the smoothest there is and needs no memory: any api process gives the same answer.
+ * A row counts half once it is read, and half once it is in a file. The time left follows from the mean rate
+ * since the snapshot. That rate is smooth and needs no memory, so every api process gives the same response.
  */
 export function progressOf(facts: ProgressFacts, nowMs: number): Progress {
   if (facts.status === 'completed' || facts.status === 'expired') return { progress: 1, etaSeconds: 0 };
   const total = facts.isPlanned ? facts.rowsPlanned : Math.max(facts.rowsEstimated ?? 0, facts.rowsPlanned);
-  // Without an estimate, the chunks cut so far are no measure of the whole.
+  // Without an estimate, the chunks cut so far do not show the total.
   const isTotalKnown = facts.isPlanned || facts.rowsEstimated !== null;
   const done = (facts.rowsExtracted + facts.rowsWritten) / 2;
   const share = isTotalKnown && total > 0 ? done / total : 0;

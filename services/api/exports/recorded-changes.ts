@@ -6,15 +6,15 @@ import { invalid } from '../http/validate.ts';
 import { type Retention, startAfterExport } from './feed-start.ts';
 import { findExport } from './store.ts';
 
-/** An export's request with all of its resources, those that came along too. */
+/** An export's request with all its resources, related ones included. */
 export interface ExportScope {
   readonly request: ExportRequest;
   readonly resources: readonly string[];
 }
 
 /**
- * Why the earlier export and its changes would not add up to the source; none when they do. They do when both select
- * the same records by nothing but what a record itself says, since only a record that changed is told of.
+ * Why the earlier export plus its changes would not equal the source; empty when they do. Both must select
+ * the same records by the record's own columns only, because the feed reports only records that changed.
  */
 export function changesSinceErrors(base: ExportScope, wanted: ExportScope): FieldError[] {
   const errors: FieldError[] = [];
@@ -32,7 +32,8 @@ export function changesSinceErrors(base: ExportScope, wanted: ExportScope): Fiel
   if (base.request.include_deleted !== wanted.request.include_deleted) {
     refuse('/include_deleted', `must be as in ${earlier}: ${base.request.include_deleted}`);
   }
-  // A soft-deleted record comes along when one that refers to it is new, and leaves again, without a change of its own.
+  // A soft-deleted related record enters an export when a new record refers to it, and leaves again, without
+  // a change of its own.
   if (!base.request.include_deleted && (base.request.include_related || wanted.request.include_related)) {
     refuse(
       '/include_related',
@@ -51,11 +52,11 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /**
- * Makes sure that an export of changes can start from the earlier one: a feed could go on from it, and both have
- * the same scope.
+ * Checks that a changes-since export can start from the earlier export: a feed could continue from it, and
+ * both have the same scope.
  *
- * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not completed,
- *   `invalid` for one that is too old or of another scope
+ * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not
+ *   completed, `invalid` for one that is too old or of another scope
  */
 export async function requireChangesSince(
   db: Queryable,
@@ -74,7 +75,7 @@ export async function requireChangesSince(
   if (errors.length > 0) throw invalid(errors);
 }
 
-/** Why an export of that past moment is not possible, whatever the events say; none when it may be. */
+/** Why an as-of export is not possible, regardless of the events; empty when it may be. */
 export function asOfErrors(
   { as_of: asOf, ...request }: ExportRequest,
   nowMs: number,
@@ -93,7 +94,8 @@ export function asOfErrors(
   if (request.changes_since !== null) {
     refuse('/changes_since', 'cannot be combined with as_of: create two exports, each with its own as_of');
   }
-  // Which records come along depends on others that refer to them, and of the past each is only known by itself.
+  // Related records depend on the records that refer to them, and the past of each record is known only by
+  // itself.
   if (request.include_related && (!request.include_deleted || request.date_range !== null)) {
     refuse('/include_related', 'can be combined with as_of only with include_deleted and without date_range');
   }
@@ -103,8 +105,8 @@ export function asOfErrors(
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /**
- * Makes sure that the account's past at that moment can be told, as far as that is known before its events are looked
- * through; the rest fails the export.
+ * Checks that the account's changes were recorded at that time. The export itself finds gaps in the events
+ * and then fails.
  *
  * @throws AppError `invalid`
  */
@@ -142,10 +144,10 @@ async function recordingError(
     : `is before ${row.recorded_from}, when the recording of the account's changes began`;
 }
 
-/** Looking through so many events takes a fraction of a second; beyond, the estimate is of the least. */
+/** Counting this many events takes a fraction of a second. With more events the estimate is a lower bound. */
 const MAX_EVENTS = 20_000;
 
-/** About what an event has around its record. */
+/** Bytes of an event besides its record, about. */
 const ENVELOPE_BYTES = 300;
 
 const ESTIMATE = `
@@ -158,7 +160,7 @@ from (
   limit ${MAX_EVENTS}
 ) v`;
 
-/** What an export of the changes since that export would come to, as far as they are recorded by now. */
+/** Estimates a changes-since export from the events recorded so far. */
 export async function estimateChanges(
   db: Queryable,
   exportId: string,

@@ -88,7 +88,7 @@ export function exportBodySchema(catalog: Catalog) {
 
 export type ExportBody = z.output<ReturnType<typeof exportBodySchema>>;
 
-/** What the schema of one field can't say. */
+/** Rules across fields. */
 export function exportBodyRules(body: Readonly<Record<string, unknown>>): FieldError[] {
   return [...resourceRules(body), ...formatRules(body)];
 }
@@ -119,7 +119,7 @@ function formatRules({
 }
 
 /**
- * Fixes what was relative or left to a default, so that the job says exactly what it does.
+ * Replaces defaults and relative times, so that the stored request says exactly what the export does.
  *
  * @throws AppError `invalid` when a resource has no column for the date range
  */
@@ -142,11 +142,14 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
   };
 }
 
-/** All resources of an export: those asked for, and with `include_related` what they refer to over any number of steps. */
+/**
+ * All resources of an export: the requested ones, and with `include_related` what they refer to over any
+ * number of steps.
+ */
 export function resourcesOf(request: ExportRequest, catalog: Catalog): string[] {
   const all = new Set(request.resources);
   if (!request.include_related) return [...all];
-  // A set that grows while it is walked is walked to its end.
+  // A loop over a set also visits elements that the loop adds.
   for (const name of all) {
     for (const related of findResource(catalog, name)?.related ?? []) all.add(related);
   }

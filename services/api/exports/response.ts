@@ -128,12 +128,12 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
   };
 }
 
-/** What else a service keeps with the snapshot is its own business. */
+/** Services keep more with the snapshot, which is not public. */
 function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>) {
   return { taken_at, lsn, xmin, xmax, xip };
 }
 
-/** A fresh presigned URL; it never outlives the file. */
+/** A new presigned URL, which expires with the file at the latest. */
 export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps): Promise<PresignedUrl> {
   const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
   return deps.links.presign(exportFilePath(row.id, name), endsAtMs);

@@ -15,7 +15,7 @@ import { sweepAudit } from '../http/audit-log.ts';
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const ROUND_MS = 60_000;
 
-/** Exports taken at once; the next round follows without a pause while there are so many. */
+/** Exports per round. The next round follows without a pause while a round is full. */
 const BATCH = 100;
 
 /** More than a year, so that a yearly audit finds the whole year before it. */
@@ -30,11 +30,11 @@ export interface RetentionSweeperDeps {
 }
 
 /**
- * One round of retention: tells of files that go soon, ends exports whose time is over, and removes what expired
- * exports have in storage. First the status, then the files, then the note that they are gone, so that no link leads to a
- * missing file and a crash between any two is made up for by the next round. Several may do so at once.
+ * One round of retention: announces files that expire soon, expires exports, and deletes the files of expired
+ * exports. The status changes first, then the files are deleted, then that is recorded. So no link leads to a
+ * missing file, and the next round makes up for a crash at any line. Several processes may do so at once.
  *
- * @returns whether there is more to do at once
+ * @returns whether a further round has work to do now
  */
 export async function sweepExports({ pool, storage, now, log }: RetentionSweeperDeps): Promise<boolean> {
   const at = new Date(now());

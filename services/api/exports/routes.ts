@@ -37,20 +37,20 @@ export interface ExportDeps extends LinkDeps {
   readonly cursorSigner: Signer;
   readonly source: SourceFacts;
   readonly storage: { deleteFolder(folder: string): Promise<void> };
-  /** Rung after a commit that left something in the outbox. */
+  /** Call it after a commit that left messages in the outbox. */
   readonly notifyRelay: () => void;
-  /** Exports of one account that may wait. */
+  /** Queued exports that an account may have. */
   readonly maxQueuedExports: number;
   readonly retention: () => Retention;
 }
 
-/** When a client may look again after its first response. */
+/** When a client may poll after the first response. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** How long a full queue is told to be left alone. */
+/** Retry-After of a full queue. */
 const QUEUE_RETRY_SECONDS = 30;
 
-/** Rows a second, assumed until this system has completed an export of its own; and the time any export takes. */
+/** Rate in rows per second until an export has completed, and the least duration of any export. */
 const ASSUMED_RATE = 20_000;
 const LEAST_SECONDS = 2;
 
@@ -197,7 +197,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             extra: { export_status: row.status },
           });
         }
-        // No link leads to the files from here on; after a crash before they are deleted the keeper finds them.
+        // After this no link leads to the files. The retention sweeper deletes them if the process dies here.
         await expireExport(pool, row.id);
         const actor = actorOf(caller);
         await recordAudit(pool, {
@@ -232,7 +232,7 @@ async function estimateResponse(
   });
 }
 
-/** @throws AppError `too_many`, naming the jobs in the way */
+/** @throws AppError `too_many` with the active jobs */
 async function requireRoom(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
   const active = await lockActiveExports(db, accountId);
   if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;

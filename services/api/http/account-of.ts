@@ -3,13 +3,14 @@ import type { Caller } from './caller.ts';
 import type { AccountRule } from './route.ts';
 import { invalid } from './validate.ts';
 
-/** The operator's word for all accounts at once. */
+/** The operator's name for all accounts at once. */
 export const ALL_ACCOUNTS = '*';
 
 /**
- * Decides whose data a request works on; null means all accounts.
+ * Resolves the account of a request; null means all accounts.
  *
- * @throws AppError `invalid` when the operator named no account, or none that exists, or a customer named one
+ * @throws AppError `invalid` when the operator gives no account or an unknown one, or a customer gives an
+ *   account; `unauthorized` for an anonymous caller of a route that needs an account
  */
 export async function accountOf(
   caller: Caller,
@@ -37,7 +38,7 @@ export async function accountOf(
   return accountId;
 }
 
-/** For routes whose rule is `one`. */
+/** The account of a route whose rule is `one`. */
 export function oneAccount(accountId: string | null): string {
   if (accountId === null) throw new AppError('invalid', 'This request is for one account only.');
   return accountId;

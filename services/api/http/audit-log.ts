@@ -38,7 +38,7 @@ export interface AuditEntry {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** Call it in the transaction of what it tells, where there is one: both are then there, or neither. */
+/** Call it in the transaction of the recorded change, so that both are committed or neither. */
 export async function recordAudit(db: Queryable, entry: AuditEntry): Promise<void> {
   await db.query({
     name: 'record_audit',

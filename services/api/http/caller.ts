@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 
-/** What a key may be used for. A key made without naming any has all of them. */
+/** Scopes of keys. A key created without scopes has all of them. */
 export const SCOPES = [
   'exports:read',
   'exports:write',
@@ -15,12 +15,12 @@ export const SCOPES = [
 
 export type Scope = (typeof SCOPES)[number];
 
-/** Who may call a route: everyone, the operator, or whoever has a key of this scope (the operator has them all). */
+/** Who may call a route: everyone, the operator, or a key with this scope. The operator has all scopes. */
 export type Access = 'public' | 'operator' | Scope;
 
 /**
- * Who sends a request. Nobody asks who calls a public route, a probe or a presigned link: it has no right to anything else.
- * `keyPrint`: what tells this key from every other without giving it away.
+ * Who sends a request. A public route (a probe, a presigned link) does not ask, and its caller has no other
+ * rights. `keyPrint` identifies the key without revealing it.
  */
 export type Caller =
   | typeof ANONYMOUS
@@ -35,12 +35,12 @@ export type Caller =
 
 export const ANONYMOUS = { kind: 'anonymous', keyPrint: '' } as const;
 
-/** Who did it, for the audit log. */
+/** The actor in the audit log. */
 export function actorOf(caller: Caller): string {
   return caller.kind === 'account' ? caller.keyId : caller.kind;
 }
 
-/** Whose share of this process the request takes; undefined: nobody's, as of the operator and of public routes. */
+/** The account whose limits apply to the request. Undefined: no limits, as for the operator and public routes. */
 export function limitedAccountOf(caller: Caller): string | undefined {
   return caller.kind === 'account' ? caller.accountId : undefined;
 }
@@ -52,16 +52,16 @@ export interface FoundKey {
 }
 
 export interface KeyStore {
-  /** @returns undefined when no such key is in use */
+  /** @returns undefined for an unknown or revoked key */
   findKey(keyHash: Buffer): Promise<FoundKey | undefined>;
 }
 
-/** A new key: 256 random bits. Shown once; only its hash is kept. */
+/** Creates a key: 256 random bits. It is shown once, and only its hash is stored. */
 export function newKey(): string {
   return `tk_${randomBytes(32).toString('base64url')}`;
 }
 
-/** Keys are random and long, so that one round of SHA-256 is as good as a slow hash here. */
+/** Keys are long and random, so one round of SHA-256 is as good as a slow hash. */
 export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
@@ -71,7 +71,7 @@ export function keyOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }
 
-/** @throws AppError `unauthorized` when there is no key, or none that is in use */
+/** @throws AppError `unauthorized` for a missing, unknown or revoked key */
 export async function authenticate(
   authorization: string | undefined,
   adminKey: Secret,
@@ -82,7 +82,7 @@ export async function authenticate(
     throw new AppError('unauthorized', 'Send a key, with Authorization: Bearer <key>.');
   }
   const keyHash = hashKey(key);
-  // Hashes are of equal length, and comparing them in constant time tells nothing about the operator's key.
+  // Hashes have equal length, and a comparison in constant time reveals nothing about the operator's key.
   if (timingSafeEqual(keyHash, hashKey(adminKey.reveal()))) {
     return { kind: 'operator', keyPrint: keyHash.toString('base64') };
   }
@@ -97,7 +97,7 @@ export async function authenticate(
   };
 }
 
-/** @throws AppError `forbidden`, or `unauthorized` to one who has shown no key */
+/** @throws AppError `forbidden`, or `unauthorized` for an anonymous caller */
 export function authorize(caller: Caller, access: Access): void {
   if (caller.kind === 'operator' || access === 'public') return;
   if (caller.kind === 'anonymous') {

@@ -11,27 +11,27 @@ import { latenessMs, refuseLate } from './late-refusal.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 import { readTarget } from './request-target.ts';
 
-/** What a client may send as `X-Request-Id`; anything else is replaced, so that it can't break a log. */
+/** Request IDs that a client may send. Any other is replaced, so that it cannot break a log line. */
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 const BUSY_RETRY_SECONDS = 2;
 
-/** Until an operator has made room, or mended rights. */
+/** Time for an operator to free space or correct rights. */
 const STORAGE_RETRY_SECONDS = 60;
 
-/** Refusals of who is not let in. Others come at once: whoever is at work on a request is to see what is wrong with it. */
+/**
+ * Statuses of refusals that are delayed, to slow down clients that retry in a loop. Other errors are sent at
+ * once, because somebody may be working on the request.
+ */
 const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
 
 /** Of refusals no more lines are written; the next line says how many were left out. */
 const REFUSAL_LINES_PER_SECOND = 10;
 
-/** Probes come every second or so; their lines would bury the others. */
+/** Probes come every second. Their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
-/**
- * The one door through which every request goes in and every error out: gives the request its ID, turns what is thrown
- * into a problem document, and writes one line about it all. A key that was told to slow down and does not comes no further.
- */
+/** Wraps every request: assigns its ID, turns an error into a problem document, and writes one log line. */
 export function errorHandler(
   log: Log,
   allowedMethods: (path: string) => string[],
@@ -111,7 +111,7 @@ function createSampler(perSecond: number): Sampler {
   };
 }
 
-/** From here on the target is known to be harmless: whoever parses it again, as Koa's `ctx.path` does, finds nothing unusual in it. */
+/** Checks the target before anything parses it, such as Koa's `ctx.path`. */
 function takeTarget(ctx: Context, prefix: string): void {
   const asked = ctx.req.url ?? '';
   ctx.req.url = '/';
@@ -133,7 +133,7 @@ function databasesBusy(cause: unknown): AppError {
   });
 }
 
-/** The log has the cause; whether a disk is full is no customer's business. */
+/** The log has the cause. Customers are not shown whether a disk is full. */
 function storageAway(cause: unknown): AppError {
   return new AppError('unavailable', 'Files cannot be stored or read at present. Try again later.', {
     retryAfterSeconds: STORAGE_RETRY_SECONDS,
@@ -141,7 +141,7 @@ function storageAway(cause: unknown): AppError {
   });
 }
 
-/** What a query threw does not say whether the control store is away; asking it does. */
+/** The error of a query does not show whether the control store is down; a probe does. */
 function storeAway(cause: unknown): AppError {
   return new AppError('unavailable', 'The control store does not respond. Try again shortly.', {
     retryAfterSeconds: BUSY_RETRY_SECONDS,

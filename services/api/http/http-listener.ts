@@ -15,19 +15,19 @@ import { unreadableRequest } from './problem.ts';
 import type { RequestLimits } from './request-limits.ts';
 
 /**
- * Connections, so that their number never decides how much memory is used. A new one beyond this takes the place of the one that has
- * been without a request for longest, so that nobody keeps others out by opening many; when all have a request, it is refused.
+ * Connections, so that their number does not decide how much memory is used. Beyond this, a new connection
+ * replaces the one that has been idle for longest, so that opening many connections keeps nobody out. When
+ * all have a request, the new one is refused.
  */
 const MAX_CONNECTIONS = 4_000;
 
-/** Longer than load balancers keep a connection, so that it is never we who close it under a request. */
+/** Longer than load balancers keep a connection, so that the api never closes it under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
 /**
- * Opens the port, so that what listens is known before any worker runs. The worker then serves until the signal, and
- * ends when the requests in hand are answered.
- *
- * How long a body may take is for whoever reads it; what nobody reads any more is drained for a while.
+ * Opens the port, so that the address is known before any worker runs. The worker serves until the signal,
+ * and ends when running requests have their responses.
+ * Readers of a body limit its time. Bytes that nobody reads are drained for a while.
  *
  * @throws SetupError when the port is taken
  */
@@ -41,7 +41,7 @@ export async function openHttpListener(
   const server = createServer(
     {
       headersTimeout: limits.headersMs,
-      // The last resort, for what no reader bounds: longer than any of them lets a body take.
+      // The last limit, for bodies that no reader limits: longer than any reader allows.
       requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
       connectionsCheckingInterval: limits.checkEveryMs,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -55,7 +55,7 @@ export async function openHttpListener(
     closeUnlessRead(request, response, limits.lingerMs);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // A response that was begun can't be followed by another.
+    // A response that has begun cannot be followed by another.
     if (answering.has(socket) || !socket.writable) socket.destroy();
     else refuse(socket, error.code);
   });
@@ -88,7 +88,7 @@ export async function openHttpListener(
 }
 
 function makeRoom(server: Server, maxConnections: number): void {
-  // Longest without a request first. Headers that have not ended are no request yet.
+  // The longest idle connection first. Headers that have not ended are no request yet.
   const idle = new Set<Socket>();
   let open = 0;
   server.on('connection', (socket) => {
@@ -114,8 +114,8 @@ function makeRoom(server: Server, maxConnections: number): void {
 }
 
 /**
- * What is still sent once the response is there is thrown away, since many clients read no response before all is sent. Whoever sends it
- * slower than that would hold its connection for nothing.
+ * Drains what a client still sends after the response, because many clients read no response before they have
+ * sent everything. A client that sends more slowly is disconnected.
  */
 function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
   response.once('finish', () => {

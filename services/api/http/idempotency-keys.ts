@@ -1,12 +1,15 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
-/** Of a request that makes no job. Of one that does, its key lives this long after the job’s end (trigger `expire_key_of_job`). */
+/**
+ * Lifetime of the key of a request that creates no job. With a job, the key lives this long after the job's
+ * end (migration 000024).
+ */
 const KEPT_DAYS = 7;
 
-/** How long a second request waits for the first before it is told to come again. */
+/** How long a second request waits for the first before it gets a conflict. */
 const WAIT_MS = 2_000;
 
-/** Expired keys removed along with each new one: more than come, so that they never pile up. */
+/** Expired keys deleted with each new one: more than are added, so that they never pile up. */
 const SWEEP_COUNT = 20;
 
 export type KeyClaim =
@@ -17,8 +20,9 @@ export type KeyClaim =
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * Takes a key for this transaction, or says what the one that took it before has answered. While another transaction
- * holds it, the insert waits for that one's end; after `in_flight` this transaction can only be rolled back.
+ * Claims a key for this transaction, or returns the response of the request that claimed it before. While
+ * another transaction holds the key, the insert waits for its end. After `in_flight` this transaction can
+ * only be rolled back.
  */
 export async function claimKey(
   db: Queryable,
@@ -47,7 +51,7 @@ export async function claimKey(
   return (await findResponse(db, key)) ?? { state: 'in_flight' };
 }
 
-/** What was answered to the request that took the key; undefined when there is none, or no response yet. */
+/** The response to the request that claimed the key; undefined when there is none yet. */
 export async function findResponse(
   db: Queryable,
   { accountId, route, key }: { accountId: string; route: string; key: string },
@@ -62,7 +66,7 @@ export async function findResponse(
   return { state: 'kept', requestHash: kept.request_hash, response: kept.sealed };
 }
 
-/** With a job the key does not expire before the job has ended, which its end sees to. */
+/** Stores the response. The key of a job does not expire before the job ends. */
 export async function keepResponse(
   db: Queryable,
   kept: { accountId: string; route: string; key: string; response: string; jobId: string | undefined },
@@ -75,7 +79,7 @@ export async function keepResponse(
   );
 }
 
-/** Rows that another transaction is at are left for the next time. */
+/** Skips rows that another transaction has locked. */
 export async function dropExpiredKeys(db: Queryable): Promise<void> {
   await db.query({
     name: 'drop_expired_idempotency_keys',

@@ -10,14 +10,14 @@ import type { TextResponse } from './response.ts';
 
 const MAX_KEY_CHARACTERS = 255;
 
-/** What makes two requests the same request. */
+/** Two requests with the same identity are the same request. */
 export interface RequestIdentity {
-  /** Keys of one account mean nothing to another. */
+  /** Keys of different accounts are unrelated. */
   readonly accountId: string;
   /** Method and path. */
   readonly route: string;
   readonly key: string | undefined;
-  /** Of the API key that asks: a secret in a response is shown again to it alone. */
+  /** Print of the API key: only this key is shown a secret again. */
   readonly keyPrint: string;
   readonly body: unknown;
 }
@@ -43,20 +43,21 @@ export function readIdempotencyKey(header: string | undefined): string | undefin
   return key;
 }
 
-/** What a creating request is answered the first time. */
+/** The first response to a creating request. */
 export interface FirstResponse extends TextResponse {
-  /** The job that it made: its key lives longer than that. */
+  /** The job that was created. The idempotency key outlives it. */
   readonly jobId?: string;
 }
 
 /**
- * Does a creating request once. The key, what the work writes and the response are one transaction: a crash at any moment
- * leaves either all of it, and a retry gets the first response, or nothing, and a retry does the work. A request that
- * fails leaves its key unused. A second one at the same time waits for the first a moment, and is then told to retry.
+ * Runs a creating request once. The key, the writes and the response are one transaction. After a crash at
+ * any line either all of it exists, and a retry gets the first response, or nothing, and a retry runs the
+ * request. A failed request leaves its key unused. A second request at the same time waits briefly for the
+ * first, then gets a conflict.
+ * Responses are stored sealed, because some hold a secret that is shown once.
  *
- * Answers are kept sealed, because some hold a secret that is shown once.
- *
- * @throws AppError `invalid` when the key was used with another body, `conflict` while the first is still in flight
+ * @throws AppError `invalid` when the key was used with another body, `conflict` while the first request is
+ *   running
  */
 export async function respondOnce(
   pool: Pool,
@@ -84,9 +85,9 @@ export async function respondOnce(
 }
 
 /**
- * The response that was kept for a request's key, for routes that have much to do before they would find it in `respondOnce`.
+ * The stored response to a request's key, for routes that do much before `respondOnce`.
  *
- * @returns undefined when there is none, or none yet
+ * @returns undefined when there is none yet
  * @throws AppError `invalid` when the key was used with another body
  */
 export async function storedResponse(
@@ -103,10 +104,10 @@ function hashOf(body: unknown): Buffer {
   return createHash('sha256').update(canonicalJson(body)).digest();
 }
 
-/** What a response shows once: an endpoint's secret, an API key. */
+/** Secrets that a response shows once: of an endpoint, or an API key. */
 const SECRETS: Readonly<Record<string, RegExp>> = { secret: /^whsec_/, key: /^tk_/ };
 
-/** The response without its secrets, for another key than the one that was given them. */
+/** The response without its secrets, for another API key than the first. */
 function withoutSecrets(response: TextResponse): TextResponse {
   const body = JSON.parse(response.body) as Record<string, unknown>;
   const isSecret = ([name, value]: [string, unknown]) => SECRETS[name]?.test(String(value)) === true;
@@ -134,14 +135,14 @@ function replay(
   const { keyPrint: firstPrint, ...first } = JSON.parse(box.open(kept.response)) as TextResponse & {
     readonly keyPrint?: string;
   };
-  // Answers kept by an earlier release say nothing of the key.
+  // Responses stored by an earlier release have no print.
   const response = firstPrint === keyPrint ? first : withoutSecrets(first);
   return { ...response, headers: { ...response.headers, 'idempotency-replayed': 'true' } };
 }
 
-/** JSON text in which neither the order of keys nor white space matters. The door has bounded the depth. */
+/** Canonical JSON text: independent of the order of keys and of white space. The scan has limited the depth. */
 export function canonicalJson(value: unknown): string {
-  // Most of a large body is one list of texts or numbers, which has one spelling already.
+  // A large body is mostly one list of texts or numbers, which has one text anyway.
   if (Array.isArray(value))
     return value.every(isPlain) ? JSON.stringify(value) : `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null || value instanceof ExactNumber) {

@@ -2,7 +2,11 @@ import { z } from 'zod';
 
 const INSTANT = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?([Zz]|[+-]\d{2}:\d{2})$/;
 
-/** Microseconds since 1970, as PostgreSQL counts; undefined when it is not a moment of RFC 3339 with a zone. */
+/**
+ * Parses a time of RFC 3339 with a zone to microseconds since 1970.
+ *
+ * @returns undefined for any other text
+ */
 export function parseInstant(text: string): bigint | undefined {
   const match = INSTANT.exec(text);
   if (match === null) return undefined;
@@ -19,13 +23,13 @@ export function parseInstant(text: string): bigint | undefined {
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute, second);
-  // A day that the month does not have rolls over into the next.
+  // A day that the month does not have rolls over into the next month.
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   const fraction = BigInt((match[7] ?? '').padEnd(6, '0'));
   return BigInt(date.getTime() - zoneMinutes * 60_000) * 1_000n + fraction;
 }
 
-/** RFC 3339 in UTC, with as many digits of the fraction as there are. */
+/** RFC 3339 in UTC, with as many digits of the fraction as needed. */
 export function formatInstant(micros: bigint): string {
   const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
   const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString().slice(0, 19);
@@ -40,7 +44,7 @@ function parseZone(text: string): number | undefined {
   return (text.startsWith('-') ? -1 : 1) * (hours * 60 + minutes);
 }
 
-/** A moment in a request, as the same moment in UTC. */
+/** A time in a request. */
 export const instantSchema = z
   .string()
   .refine((text) => parseInstant(text) !== undefined, {

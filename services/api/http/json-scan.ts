@@ -2,21 +2,21 @@ import { endOfString } from '../../../shared/domain/json-strings.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from './validate.ts';
 
-/** Far more than any body means, and few enough for whatever walks a body by recursion. */
+/** Far more than any body needs, and few enough for recursive code. */
 export const MAX_JSON_DEPTH = 64;
 
-/** Of one numeral. A longer one costs more to read than any value is worth. */
+/** Characters of one number. Reading a longer number costs more than any value is worth. */
 const MAX_NUMERAL_CHARACTERS = 1_000;
 
-/** What a scan has found out about a text that it let through. */
+/** The findings of a scan. */
 export interface JsonScanResult {
-  /** There are numerals other than plain digits, whose value a double may not hold. */
+  /** The text has numbers other than plain digits, which a double may not hold. */
   readonly hasOddNumbers: boolean;
-  /** There are `\u` escapes, by which alone a text can hold a NUL or half of a surrogate pair. */
+  /** The text has `\u` escapes. Only they can produce a NUL or half of a surrogate pair. */
   readonly hasEscapes: boolean;
 }
 
-/** Looks at bytes that may be JSON while they arrive, before anything is decoded or parsed. */
+/** Scans the bytes of a JSON body while they arrive, before they are decoded or parsed. */
 export interface JsonScan extends JsonScanResult {
   /** @throws AppError `invalid`, as soon as the bytes so far are too deep, hold too many values or too long a number */
   push(bytes: Uint8Array): void;
@@ -31,8 +31,8 @@ const [ZERO, NINE, MINUS] = [code('0'), code('9'), code('-')];
 const PLAIN_DIGITS = 15;
 
 /**
- * One pass, no recursion and no memory: what a body may cost is decided at some nanoseconds a byte, chunk by chunk. Whether it is
- * JSON at all is the parser's to say.
+ * One pass without recursion or memory, at some nanoseconds per byte, that limits what a body may cost. The
+ * parser decides whether the text is JSON.
  */
 export function createJsonScan(maxValues: number): JsonScan {
   const parts: Uint8Array[] = [];
@@ -98,7 +98,7 @@ function isNumeral(byte: number): boolean {
   return byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === 0x2b || byte === MINUS;
 }
 
-/** Where a text that breaks off stands, as a JSON pointer: the path to the value that would come next. */
+/** The JSON pointer to the end of a truncated text: the path of the value that would come next. */
 function pointerAtEnd(text: string): string {
   const path: { isList: boolean; step: PropertyKey }[] = [];
   for (let index = 0; index < text.length; ) {

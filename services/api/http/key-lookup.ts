@@ -1,7 +1,7 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FoundKey, KeyStore } from './caller.ts';
 
-/** Hashes of one query: more wait for the next one. */
+/** Hashes per query. Further ones wait for the next query. */
 const MAX_KEYS = 1_000;
 
 interface Waiter {
@@ -10,14 +10,15 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-/** Keys in use, of those asked for. */
+/** Finds the keys in use among these hashes. */
 export type FindKeys = (
   keyHashes: readonly Buffer[],
 ) => Promise<readonly (FoundKey & { readonly keyHash: Buffer })[]>;
 
 /**
- * Looks up all keys that wait by one query, and makes one query at a time. So a flood of unknown keys costs the control store
- * no more queries than a few known ones, and no known key is turned away for it. Nothing is cached: a revoked key ends at once.
+ * Looks up all waiting keys in one query, one query at a time. So a flood of unknown keys costs the control
+ * store no more queries than a few known keys, and no known key is refused for it. Nothing is cached: a
+ * revoked key ends at once.
  */
 export function createKeyLookup(findKeys: FindKeys): KeyStore {
   const waiting: Waiter[] = [];

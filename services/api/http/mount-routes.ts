@@ -39,7 +39,7 @@ export interface MountDeps {
   accountExists(accountId: string): Promise<boolean>;
 }
 
-/** Of a body, unless its route says more: an export may name all columns of a table, 1,600. */
+/** Values of a body, unless its route allows more: an export may name all 1,600 columns of a table. */
 const MAX_BODY_VALUES = 5_000;
 
 const NO_QUERY = z.strictObject({});
@@ -67,8 +67,8 @@ export function schemasOf(
 }
 
 /**
- * Serves the routes. The order of checks is the order of what a caller may learn: who are you, may you, is it well
- * formed; only then is anything looked up.
+ * Serves the routes. Checks run in the order of what a caller may learn: authentication, authorization, form
+ * of the request. Only then is anything read.
  */
 export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
   const router = new Router();
@@ -93,7 +93,7 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
         const request = await readRequest(ctx, route, { query, body }, caller, deps).finally(() =>
           hasLength ? undefined : limiter.chargeRead(limitedAccountId, socket.bytesRead - bytesBefore),
         );
-        // An upload arrives at its client's pace, and has places of its own.
+        // An upload arrives at its client's pace, and has a limiter of its own.
         const end = route.rawBody === undefined ? await limiter.run(limitedAccountId) : () => undefined;
         try {
           send(ctx, await route.handle(request), deps);
@@ -169,14 +169,14 @@ function maxBytesOf(route: Route, { maxBodyBytes }: Pick<MountDeps, 'maxBodyByte
   return Math.max(maxBodyBytes, route.maxBodyBytes ?? 0);
 }
 
-/** One that says more than is let through is not read. */
+/** A body with too large a declared length is not read. */
 function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
   const maxBytes = maxBytesOf(route, deps);
   const length = Number(header(ctx, 'content-length') ?? 0);
   return length > maxBytes ? 0 : length;
 }
 
-/** A route open to everyone looks at no key, so that a wrong one keeps no probe from its response. */
+/** A public route ignores the key, so that a wrong key does not fail a probe. */
 async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
   if (route.access === 'public') return ANONYMOUS;
   const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);
@@ -204,11 +204,11 @@ function send(
   { urls, readerLimits }: Pick<MountDeps, 'urls' | 'readerLimits'>,
 ): void {
   if (typeof body === 'object') dropSlowReader(ctx.res, readerLimits);
-  // The order matters: assigning a body makes Koa choose a status and a type of its own.
+  // The order matters: assigning a body makes Koa choose a status and a type.
   ctx.body = body ?? null;
   ctx.status = status;
   ctx.set(headers);
-  // Routes name their own paths; what clients see them behind is known here. Redirects are absolute.
+  // Routes give their own paths. The public prefix is added here. Redirects are absolute.
   const { location } = headers;
   if (location?.startsWith('/')) ctx.set('location', urls.path(location));
 }

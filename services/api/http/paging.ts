@@ -36,7 +36,10 @@ export async function pageResponse<Row extends { id: string; created_at_text: st
   });
 }
 
-/** One row after the other with a turn for other requests between: a row may have hundreds of files, each with a signed link. */
+/**
+ * Presents one row after the other and lets other requests run between: a row may have hundreds of files,
+ * each with a signed link.
+ */
 async function inTurns<Row>(rows: readonly Row[], present: (row: Row) => unknown): Promise<unknown[]> {
   const presented: unknown[] = [];
   for (const row of rows) {
@@ -47,15 +50,15 @@ async function inTurns<Row>(rows: readonly Row[], present: (row: Row) => unknown
 }
 
 /**
- * A cursor that clients can neither read anything into nor alter. It is bound to what it pages through (`list` names
- * the list, its account and its filter), so that a cursor of one list is not taken for a place in another.
+ * Writes a cursor that clients can neither interpret nor alter. `list` names the list, its account and its
+ * filter, so that a cursor of one list is not valid in another.
  */
 export function writeCursor(signer: Signer, list: string, place: unknown): string {
   const text = Buffer.from(JSON.stringify(place)).toString('base64url');
   return `${text}.${signer.sign(`${list}\n${text}`)}`;
 }
 
-/** @throws AppError `invalid` for a cursor that is not ours, or of another list */
+/** @throws AppError `invalid` for an altered cursor, or one of another list */
 export function readCursor<Place>(signer: Signer, list: string, cursor: string, parameter = 'cursor'): Place {
   const [text, signature, ...rest] = cursor.split('.');
   const isOurs =

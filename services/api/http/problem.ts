@@ -39,7 +39,7 @@ const TITLE: Record<number, string> = {
   503: 'Unavailable',
 };
 
-/** Tells the client in `Content-Range` how long the file is. */
+/** Its response has the length of the file in `Content-Range`. */
 export class RangeNotSatisfiableError extends AppError {
   readonly bytes: number;
   constructor(bytes: number) {
@@ -60,7 +60,7 @@ export interface Problem {
   readonly [member: string]: unknown;
 }
 
-/** Anything that is not meant for the caller becomes a plain internal error; its chain is for the log only. */
+/** Any error that is not meant for the caller becomes a plain internal error. Only the log has its causes. */
 export function toProblem(error: unknown, requestId: string): Problem {
   if (!(error instanceof AppError)) {
     const detail = 'An internal error occurred. Try again. If the error persists, report the request_id.';
@@ -77,7 +77,7 @@ export function methodNotAllowed(method: string, allowed: readonly string[], req
   return describe(405, 'method_not_allowed', detail, requestId);
 }
 
-/** Of a request that never came to a route, because Node could not read it; `code` is Node's. */
+/** The problem of a request that Node could not read; `code` is Node's. */
 export function unreadableRequest(code: string | undefined, requestId: string): Problem {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return toProblem(new AppError('timed_out', 'The request did not arrive in time.'), requestId);
@@ -94,7 +94,7 @@ export function problemHeaders(error: unknown): Record<string, string> {
   return {
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
     ...(error instanceof RangeNotSatisfiableError ? { 'content-range': `bytes */${error.bytes}` } : {}),
-    // What is left of the request may come at any time, and would be read as the next one.
+    // The rest of the request may still arrive, and would be read as the next request.
     ...(error.code === 'timed_out' ? { connection: 'close' } : {}),
     ...(error.code === 'unauthorized' ? { 'www-authenticate': 'Bearer' } : {}),
   };
@@ -108,6 +108,6 @@ function describe(
   extra: Readonly<Record<string, unknown>> = {},
 ): Problem {
   const title = TITLE[status] ?? 'Error';
-  // `about:blank` would say that the status tells all; the code is what programs branch on.
+  // `about:blank` would mean that the status says everything. Programs branch on the code.
   return { type: `urn:tandem:problem:${code}`, title, status, detail, code, request_id: requestId, ...extra };
 }

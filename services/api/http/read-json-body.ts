@@ -6,7 +6,7 @@ import { createJsonScan, type JsonScan } from './json-scan.ts';
 import { settleNumbers } from './settle-numbers.ts';
 import { requireGoodTexts, requireUtf8 } from './text-rules.ts';
 
-/** What a JSON body may cost. */
+/** Limits of a JSON body. */
 export interface BodyLimits {
   readonly maxBytes: number;
   readonly maxValues: number;
@@ -17,10 +17,12 @@ export interface BodyLimits {
 }
 
 /**
- * Reads a request's JSON. Too much of it is refused while it still arrives, by its bytes and by its values; what follows is drained
- * by the server, for a while. Between the steps other requests have their turn, because each may take a large body some 20 ms.
+ * Reads a request's JSON body. A body with too many bytes or values is refused while it arrives, and the
+ * server drains the rest for a while. Other requests run between the steps, because each step may take 20 ms
+ * for a large body.
  *
- * @throws AppError `unsupported_media_type`, `too_large`, `timed_out`, `malformed`, and `invalid` with a pointer
+ * @throws AppError `unsupported_media_type`, `too_large`, `timed_out`, `malformed`, and `invalid` with a
+ *   pointer
  */
 export async function readJsonBody(request: IncomingMessage, limits: BodyLimits): Promise<unknown> {
   requireJson(request);
@@ -87,7 +89,7 @@ function readBytes(
     const timer = setTimeout(onLate, jsonBodyMs);
     const finish = (settle: () => void) => {
       clearTimeout(timer);
-      // An async iterator would destroy the socket when it is left, and with it the response.
+      // Leaving an async iterator would destroy the socket, and the response with it.
       request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
       settle();
     };

@@ -1,26 +1,26 @@
-/** How long a client may take. Downloads take as long as they take. */
+/** Time limits of a client. Downloads have a least rate instead. */
 export interface RequestLimits {
-  /** From the connection, or the response before, to the end of the headers. */
+  /** From the connection, or the previous response, to the end of the headers. */
   readonly headersMs: number;
-  /** How often connections are looked at for it. */
+  /** How often the limit of headers is checked. */
   readonly checkEveryMs: number;
   /** For the whole of a JSON body. */
   readonly jsonBodyMs: number;
-  /** An upload may be slow; it may not stand still for as long as this, nor take longer in all. */
+  /** An upload may be slow. It may neither pause for this long nor take longer in all. */
   readonly uploadIdleMs: number;
   readonly uploadTotalMs: number;
-  /** On the mean, once the grace is over. */
+  /** The least mean rate, after the grace. */
   readonly uploadLeastBytesPerSecond: number;
   readonly uploadGraceMs: number;
-  /** For what a client still sends once it has its response; after it the connection is closed. */
+  /** For bytes that a client still sends after its response. Then the connection is closed. */
   readonly lingerMs: number;
-  /** By which a response is late that refuses who asks too much, or nobody knows: asking in a loop, they ask so much less. See `latenessMs`. */
+  /** Delay of refusals of unknown callers and of too many requests, which slows down clients that retry in a loop. */
   readonly refusalMs: number;
-  /** After the signal to stop, for requests under way. */
+  /** For running requests, after the signal to stop. */
   readonly drainMs: number;
 }
 
-/** The greatest upload, 256 MB, is in time at 0.6 Mbit/s; the greatest JSON body, 4 MB, too. */
+/** The largest upload, 256 MB, arrives in time at 0.6 Mbit/s. So does the largest JSON body, 4 MB. */
 export const REQUEST_LIMITS: RequestLimits = {
   headersMs: 15_000,
   // Thousands of connections that send nothing are then closed some at a time.

@@ -7,16 +7,17 @@ const MAX_PATH_CHARACTERS = 2_048;
 const MAX_QUERY_CHARACTERS = 8_192;
 const MAX_PARAMETERS = 50;
 
-/** The request line's target, split once and checked before anything else looks at it. */
+/** The target of the request line, split once and checked before anything else uses it. */
 export interface RequestTarget {
-  /** Below the public prefix, percent-encoded as it came. Every part of it decodes to UTF-8 without NUL. */
+  /** Below the public prefix, still percent-encoded. Every part decodes to UTF-8 without NUL. */
   readonly path: string;
-  /** Without the question mark, as it came. */
+  /** Without the question mark, still percent-encoded. */
   readonly querystring: string;
 }
 
 /**
- * Splits the target in linear time. A prefix of `PUBLIC_URL` is taken off, so that a proxy may strip it or leave it.
+ * Splits the target in linear time. Removes the prefix of `PUBLIC_URL`, so that a proxy may strip it or keep
+ * it.
  *
  * @throws AppError `malformed` for a target that is too long, not ASCII, or does not decode
  */
@@ -70,7 +71,7 @@ function requireFewParameters(querystring: string): void {
 function decode(text: string, what: string): string {
   let decoded: string;
   try {
-    // Refuses overlong forms and encoded surrogates too.
+    // It refuses overlong forms and encoded surrogates too.
     decoded = decodeURIComponent(text);
   } catch (cause) {
     throw malformed(`${what} is not percent-encoded UTF-8.`, cause);

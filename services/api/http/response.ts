@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
 
-/** What a route answers with. A text is sent as it is; whoever opens a stream gives it away here. */
+/** The response of a route. A text is sent unchanged. A stream is closed by the server. */
 export interface ApiResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Readable | undefined;
 }
 
-/** A response that can be kept and given again, byte for byte. */
+/** A response that can be stored and sent again, byte for byte. */
 export interface TextResponse extends ApiResponse {
   readonly body: string;
 }
@@ -22,7 +22,7 @@ export function jsonResponse(
   return jsonTextResponse(status, JSON.stringify(value), headers);
 }
 
-/** For JSON that is at hand as text and must leave unchanged, digit for digit. */
+/** For JSON text that must be sent unchanged, digit for digit. */
 export function jsonTextResponse(
   status: number,
   body: string,

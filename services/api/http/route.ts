@@ -7,9 +7,8 @@ import type { FirstResponse } from './idempotency.ts';
 import type { ApiResponse, TextResponse } from './response.ts';
 
 /**
- * Whose data a route works on. A customer's key decides it; the operator names an account.
- * `one`: exactly one account. `one_or_all`: one, or all at once with `"*"`. `any`: one, or all when none is named.
- * `none`: the route has nothing to do with an account.
+ * Whose data a route works on. A customer's key decides it; the operator names an account. `one`: exactly one
+ * account. `one_or_all`: one, or all with `"*"`. `any`: one, or all when none is named. `none`: no account.
  */
 export type AccountRule = 'one' | 'one_or_all' | 'any' | 'none';
 
@@ -18,11 +17,11 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 /** A request that was authenticated, authorized and validated. */
 export interface ApiRequest<Query = unknown, Body = unknown> {
   readonly method: string;
-  /** As it came, percent-encoding and all. */
+  /** Still percent-encoded. */
   readonly path: string;
   readonly querystring: string;
   readonly caller: Caller;
-  /** The account it works on; null for the operator's "all accounts". */
+  /** The account of the request; null for the operator's "all accounts". */
   readonly accountId: string | null;
   readonly query: Query;
   readonly body: Body;
@@ -30,24 +29,21 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
   param(name: string): string;
   /** A request header in lower case; undefined when absent. */
   header(name: string): string | undefined;
-  /** The request itself, for routes that read a body which is not JSON; nothing of it was read. */
+  /** The request itself, unread, for routes with a body that is not JSON. */
   readonly incoming: IncomingMessage;
-  /**
-   * Runs creating work in one transaction, once for each Idempotency-Key. `identity` stands for the body where that
-   * is not JSON.
-   */
+  /** Runs creating work in one transaction, once per Idempotency-Key. `identity` replaces a body that is not JSON. */
   once(work: (db: Queryable) => Promise<FirstResponse>, identity?: unknown): Promise<TextResponse>;
-  /** What `once` would answer without doing the work, because the key has its response; undefined when it has none yet. */
+  /** The response of `once` without running the work, if the key has one. */
   kept(): Promise<TextResponse | undefined>;
 }
 
-/** What a response looks like in the OpenAPI document. */
+/** A response in the OpenAPI document. */
 export interface ResponseSpec {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** For what is not JSON. */
+  /** For a body that is not JSON. */
   readonly contentType?: string;
-  /** Media types that it may have instead, as the query asks. */
+  /** Other media types that the query can ask for. */
   readonly otherTypes?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -60,27 +56,27 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly access: Access;
   readonly account: AccountRule;
   readonly query?: Query;
-  /** The route reads the query's text by itself; it is not parsed. */
+  /** The route reads the query's text itself; it is not parsed. */
   readonly readsQuery?: boolean;
   readonly body?: Body;
-  /** Where bodies may be larger than elsewhere. */
+  /** Larger bodies than elsewhere. */
   readonly maxBodyBytes?: number;
-  /** Where bodies may hold more values than elsewhere. */
+  /** More values of a body than elsewhere. */
   readonly maxBodyValues?: number;
   /** Members of the body whose numbers keep their digits, as `ExactNumber` where a double would change them. */
   readonly exactMembers?: readonly string[];
-  /** The media type of a body that the route reads by itself. */
+  /** The media type of a body that the route reads itself. */
   readonly rawBody?: string;
-  /** What a schema of one field can't say; sees the body as it came. */
+  /** Rules across fields. They see the body before it is parsed by the schema. */
   readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
-  /** A POST that creates: takes an Idempotency-Key. */
+  /** A POST that creates something, with an Idempotency-Key. */
   readonly creates?: boolean;
   /** Successful responses; problems are the same everywhere. */
   readonly responses: Readonly<Record<number, ResponseSpec>>;
   handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<ApiResponse>;
 }
 
-/** A route whose types are checked where it is defined and forgotten after. */
+/** A route whose types were checked where it is defined. */
 export interface Route extends Omit<RouteSpec<z.ZodObject, z.ZodObject>, 'handle'> {
   handle(request: ApiRequest): Promise<ApiResponse>;
 }
@@ -90,7 +86,7 @@ type Empty = z.ZodObject<Record<never, never>>;
 export function defineRoute<Query extends z.ZodObject = Empty, Body extends z.ZodObject = Empty>(
   spec: RouteSpec<Query, Body>,
 ): Route {
-  // The one who calls it has validated by the very schemas that give the types.
+  // The caller has validated the request by the schemas that give these types.
   return {
     ...spec,
     handle: (request) => spec.handle(request as ApiRequest<z.output<Query>, z.output<Body>>),

@@ -1,15 +1,15 @@
 import { ExactNumber, toDouble } from '../../../shared/domain/exact-json.ts';
 import { invalid, toPointer } from './validate.ts';
 
-/** Where digits are kept they go into statements, where a short text such as 1e100000 would become a long number. */
+/** Exact numbers go into statements, where a short text such as 1e100000 would become a long number. */
 const MAX_NUMBER_CHARACTERS = 1_000;
 const MAX_EXPONENT = 1_000;
 
 /**
- * Makes plain numbers of those in a body that a double holds, however they are spelled, and refuses the others rather than change
- * them. The members named in `exact` keep every digit as it came.
+ * Turns the exact numbers of a body into doubles, however they are spelled, and refuses those that a double
+ * would change. Members named in `exact` keep every digit.
  *
- * @throws AppError `invalid` naming the first that does not fit
+ * @throws AppError `invalid` with the first number that does not fit
  */
 export function settleNumbers(body: unknown, exact: readonly string[]): unknown {
   if (!isObject(body) || Array.isArray(body)) return settle(body, [], false);

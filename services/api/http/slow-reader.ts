@@ -1,21 +1,24 @@
 import type { ServerResponse } from 'node:http';
 
-/** What a client has to take of a file that is sent to it. */
+/** The least rate at which a client must read a file. */
 export interface ReaderLimits {
   readonly leastBytesPerSecond: number;
-  /** Over which it is measured. Only time in which the client is waited for counts. */
+  /** Period of the measurement. Only time spent waiting for the client counts. */
   readonly windowMs: number;
   readonly checkEveryMs: number;
 }
 
-/** A modem's pace. Slower ones keep a file, a connection and an account's place for nothing. */
+/** The rate of a modem. A slower client holds a file, a connection and its account's limit for nothing. */
 export const READER_LIMITS: ReaderLimits = {
   leastBytesPerSecond: 4_096,
   windowMs: 30_000,
   checkEveryMs: 5_000,
 };
 
-/** Ends a response whose client stands still or drips, so that what it holds is free for others. A broken download can be resumed. */
+/**
+ * Ends a response whose client stops or drips, so that its file and connection are free for others. A broken
+ * download can be resumed.
+ */
 export function dropSlowReader(
   response: ServerResponse,
   { leastBytesPerSecond, windowMs, checkEveryMs }: ReaderLimits,

@@ -2,7 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid, MAX_ERRORS_SHOWN, toPointer } from './validate.ts';
 
-/** Why a text can't be kept or compared by PostgreSQL, or be written as UTF-8; undefined for one that can. The one rule for all text that comes in. */
+/**
+ * The rule for all incoming text: why PostgreSQL cannot store or compare it, or why it is not valid in UTF-8.
+ * Undefined for a valid text.
+ */
 export function textFault(text: string): string | undefined {
   if (text.includes('\0')) return 'must not contain a NUL character';
   return text.isWellFormed() ? undefined : 'must not contain half of a surrogate pair';
@@ -12,10 +15,10 @@ export function textFault(text: string): string | undefined {
 const SUSPICIOUS = /\\u(?:0000|d[89a-f])/i;
 
 /**
- * Refuses a JSON body with a text that the text rule refuses, names of members included.
+ * Refuses a JSON body with an invalid text, names of members included.
  *
- * @param text the body as it came: where it has no suspicious escape, its values need not be looked at
- * @throws AppError `invalid` with a pointer to each, up to as many as are told
+ * @param text the body as it was sent: without a suspicious escape, its values are not checked
+ * @throws AppError `invalid` with a pointer to each, up to the number that is shown
  */
 export function requireGoodTexts(text: string, body: unknown): void {
   if (!SUSPICIOUS.test(text)) return;
@@ -43,7 +46,7 @@ export function requireGoodTexts(text: string, body: unknown): void {
 const UTF8: ReadonlySet<string> = new Set(['utf-8', '"utf-8"', 'utf8', 'us-ascii']);
 
 /**
- * Refuses a body that says of itself that it is in another encoding, or compressed.
+ * Refuses a body whose headers declare another encoding or a compression.
  *
  * @throws AppError `unsupported_media_type`
  */

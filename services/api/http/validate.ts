@@ -1,14 +1,14 @@
 import type { z } from 'zod';
 import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
 
-/** Where the input came from: body errors carry JSON pointers, parameters their names. */
+/** The source of the input: errors of a body have JSON pointers, those of parameters have names. */
 export type InputKind = 'body' | 'query';
 
 /**
- * Checks an input against its schema and further rules, which see the input as it came, so that everything wrong
- * with it is told at once.
+ * Checks an input against its schema and further rules, which see the unparsed input, so that all faults are
+ * reported at once.
  *
- * @throws AppError `invalid` with every finding
+ * @throws AppError `invalid` with every fault
  */
 export function validate<Schema extends z.ZodType>(
   schema: Schema,
@@ -24,13 +24,13 @@ export function validate<Schema extends z.ZodType>(
   return result.data;
 }
 
-/** Of one problem document; more than anybody reads, and few enough for a response of some kilobytes. */
+/** Errors in one problem document: more than anybody reads, and few enough for a response of some kilobytes. */
 export const MAX_ERRORS_SHOWN = 50;
 
-/** Of a pointer or a detail, which may quote what the client sent. */
+/** Characters of a pointer or a detail, which may quote the request. */
 const MAX_SHOWN_CHARACTERS = 500;
 
-/** However much is wrong with a request, the response stays small: the first errors, and how many more there are. */
+/** An error with the first faults, and the number of those left out, so that the response stays small. */
 export function invalid(errors: readonly FieldError[]): AppError {
   const [first, second] = errors;
   const told = errors.slice(0, MAX_ERRORS_SHOWN).map(({ pointer, detail }) => ({

@@ -39,16 +39,16 @@ export interface DeliveryDeps {
   readonly now: () => number;
 }
 
-/** A dispatcher claims a test within a second of its life; after this there is none. */
+/** A running dispatcher claims a test within a second. After this time none is running. */
 const CLAIM_LIMIT_MS = 5_000;
 
-/** A delivery's own deadline, and what the claim and the note of the result take beside it. */
+/** The deadline of a delivery, plus its claim and the record of its result. */
 const RESULT_LIMIT_MS = 20_000;
 const RESULT_POLL_MS = 50;
 
 const REPLAY_PLACE = z.string().min(1).max(100).optional();
 
-/** What an endpoint's owner does about single deliveries: try one, repeat some, see which were given up. */
+/** Single deliveries of a webhook endpoint: test, replay, redelivery and dead letters. */
 export function deliveryRoutes(deps: DeliveryDeps): Route[] {
   const { pool, catalog, cursorSigner } = deps;
   const write = { access: 'webhooks:write', account: 'any' } as const;
@@ -210,7 +210,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
   ];
 }
 
-/** It has no position: it is no part of the feed. */
+/** A test event has no position, because it is not part of the feed. */
 function testEvent(id: string, webhook: WebhookRow, nowMs: number) {
   return {
     id,
@@ -224,7 +224,7 @@ function testEvent(id: string, webhook: WebhookRow, nowMs: number) {
   };
 }
 
-/** @throws AppError `unavailable` when no dispatcher takes it; then it is taken back, and never sent */
+/** @throws AppError `unavailable` when no dispatcher claims the test, which is then withdrawn and never sent */
 async function awaitTest(
   pool: Pool,
   webhookId: string,

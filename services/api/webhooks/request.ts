@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type DeliveryRules, findUrlProblem } from '../../../shared/domain/delivery-url.ts';
 
-/** Events beside those of resources: of the feed itself, and of what the account has here. */
+/** Events besides those of resources: of the feed, and of the account's own objects. */
 const OTHER_EVENTS = [
   'feed.reset',
   'feed.stalled',
@@ -16,8 +16,9 @@ const OTHER_EVENTS = [
 ];
 
 /**
- * A place is free again when the delivery is saved, so this over the time of a request and a save is what an endpoint
- * gets per second: some thousand even when both are slow. After a crash at most so many deliveries come a second time.
+ * Requests in flight. The rate of an endpoint is at most this number divided by the time of a request and of
+ * saving its result: some thousand per second even when both are slow. After a crash at most this many
+ * deliveries are repeated.
  */
 const DEFAULT_MAX_IN_FLIGHT = 50;
 
@@ -25,11 +26,11 @@ const MAX_FILTERS = 100;
 const MAX_HEADERS = 20;
 const MAX_HEADER_CHARACTERS = 1_024;
 
-/** Headers that a delivery sets itself, or that would change how the request is framed or routed. */
+/** Headers that Tandem sets, or that would change framing or routing of the request. */
 const FIXED_HEADER =
   /^(webhook-.*|content-.*|proxy-.*|host|connection|keep-alive|transfer-encoding|upgrade|te|trailer|expect|user-agent)$/i;
 
-/** Every event type there is. */
+/** All event types. */
 export function eventTypes(catalog: Catalog): string[] {
   const verbs = ['created', 'updated', 'deleted'];
   const ofResources = catalog.resources.flatMap(({ event }) => verbs.map((verb) => `${event}.${verb}`));
@@ -70,7 +71,7 @@ const startSchema = z.union(
   { error: 'must be "now", {"after_export": <export ID>} or {"since": <timestamp or position>}' },
 );
 
-/** A receiver takes a batch within the deadline of one request. */
+/** A receiver must process a batch within the deadline of one request. */
 const MAX_BATCH_EVENTS = 1_000;
 const MAX_BATCH_WAIT_MS = 60_000;
 

@@ -133,7 +133,10 @@ export function presentWebhook(
   };
 }
 
-/** None when they do not open: an endpoint whose SECRET_KEY is lost can still be looked at, changed and deleted. */
+/**
+ * Empty when the headers do not open: an endpoint whose SECRET_KEY is lost can still be shown, changed and
+ * deleted.
+ */
 function shownHeaders(stored: StoredHeaders, box: Pick<SecretBox, 'open'>): Record<string, string> {
   try {
     return { ...openHeaders(stored, box) };
@@ -153,7 +156,7 @@ export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema
     attempts: row.attempt_count,
     last_attempt_at: at ?? null,
     status: status ?? null,
-    // The words of an attempt: a response that is no success is a failure, anything else has a class.
+    // As in the list of attempts: a response without success is `failed`, any other error has a class.
     outcome: status === undefined ? (errorClass ?? 'unknown') : 'failed',
     excerpt: excerpt ?? message ?? null,
   };

@@ -51,10 +51,10 @@ export interface WebhookDeps {
   readonly now: () => number;
 }
 
-/** Each endpoint is a reader of its account's events; this bounds what one account makes of them. */
+/** Webhook endpoints that an account may have: each reads the account's events. */
 const MAX_WEBHOOKS = 50;
 
-/** How long a rotated secret goes on signing. */
+/** How long a rotated secret still signs. */
 const GRACE_HOURS = 24;
 
 export function webhookRoutes(deps: WebhookDeps): Route[] {
@@ -174,7 +174,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       summary: 'Delete a webhook endpoint and its pending deliveries',
       responses: { 204: { description: 'Deleted.' } },
       async handle({ param, accountId, caller }) {
-        // Paused first, so that after the response nothing is sent to a place its owner may have given up.
+        // Pauses the endpoint first, so that nothing is sent to it after the response.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
         await awaitApplied(pool, row.id);
         await deleteWebhook(pool, accountId, row.id);
@@ -251,7 +251,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             secret,
           });
         });
-        // A receiver may take up the new secret with the response, and forget the old one.
+        // A receiver may switch to the new secret with the response, and drop the old one.
         await awaitApplied(pool, param('id'));
         return response;
       },
@@ -281,7 +281,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   ];
 }
 
-/** Which endpoint was changed, by whom; in the transaction of the change. */
+/** Records who changed which endpoint, in the transaction of the change. */
 async function record(
   db: Queryable,
   { id, account_id: accountId }: WebhookRow,
@@ -292,7 +292,7 @@ async function record(
   await recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId: id, details });
 }
 
-/** A URL's query may hold a secret of the receiver's. */
+/** The query of a URL may hold a secret of the receiver. */
 function shownUrl(url: string): string | undefined {
   return url.split(/[?#]/)[0];
 }

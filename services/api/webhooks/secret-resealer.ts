@@ -7,9 +7,9 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { SealedSecret } from './store.ts';
 
-/** Another api that still runs with an earlier key as its own may seal with it until it is started again. */
+/** Another api process that still has an earlier key as its own may seal with it until it is restarted. */
 const ROUND_MS = 60_000;
-/** Without earlier keys only an older api that still runs can leave something to do: headers in clear. */
+/** Without earlier keys, only an older release that still runs can leave headers unsealed. */
 const QUIET_ROUND_MS = 60 * 60_000;
 const PAGE = 200;
 
@@ -20,10 +20,10 @@ export interface ResealerDeps {
 }
 
 /**
- * Seals endpoints' secrets and headers with the current key, so that an earlier one can be taken away. Headers that an earlier
- * version kept in clear are sealed too. Several may do so at once.
+ * Seals the secrets and headers of all endpoints with the current key, so that earlier keys can be removed.
+ * Also seals headers that an earlier release stored in clear. Several processes may do so at once.
  *
- * @returns how many endpoints were changed, and how many could not be, because a secret of theirs opens with no key
+ * @returns how many endpoints were changed, and how many were not because no key opens a secret of theirs
  */
 export async function resealSecrets({
   pool,
@@ -63,7 +63,7 @@ export async function resealSecrets({
   return { resealed, left };
 }
 
-/** Its last line says when earlier keys are no longer needed for endpoints. */
+/** Its log says when endpoints no longer need earlier keys. */
 export function createSecretResealer(deps: ResealerDeps & { readonly hasEarlierKeys: boolean }): Worker {
   return {
     name: 'secret-resealer',
@@ -86,7 +86,7 @@ export interface SecretsRow {
   headers: StoredHeaders;
 }
 
-/** What endpoints keep sealed, in the order of endpoints' IDs. */
+/** The sealed values of endpoints, ordered by endpoint ID. */
 export async function listSecrets(
   db: Queryable,
   afterId: string | undefined,
@@ -99,7 +99,7 @@ export async function listSecrets(
   return rows;
 }
 
-/** @returns whether they were replaced: not if the endpoint is gone, or its secrets are others by now */
+/** @returns false when the endpoint is deleted or its secrets have changed */
 export async function replaceSecrets(
   db: Queryable,
   { id, secrets, headers }: SecretsRow,
