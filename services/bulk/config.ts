@@ -9,7 +9,7 @@ const BASE = [
   'storageUrl',
   'catalogPath',
   'slotName',
-  // With more WAL kept for the feed, running jobs pause.
+  // Running jobs pause while the feed's slot retains more WAL than this.
   'slotThresholds',
   'handlerSecrets',
   'host',
@@ -17,20 +17,20 @@ const BASE = [
 ] as const;
 
 export interface BulkConfig extends BaseConfig<(typeof BASE)[number]> {
-  /** Chunks whose rows this process changes at once. */
+  /** Chunks of row operations that this process works on at once. */
   readonly maxChunks: number;
-  /** Chunks whose items it asks handlers for at once. More than of the others, because they mostly wait. */
+  /** Chunks of HTTP operations that it works on at once. More than of the others, because they mostly wait. */
   readonly maxHttpChunks: number;
-  /** Items of a chunk whose rows are changed in the source. */
+  /** Items in a chunk of a row operation. */
   readonly chunkItems: number;
-  /** HTTP requests at once for one chunk. */
+  /** Concurrent HTTP requests of one chunk. */
   readonly httpConcurrency: number;
-  /** How long a job comes back to items whose rows others hold, before they fail. */
+  /** How long a job retries items whose rows are locked, before they fail. */
   readonly heldRowMs: number;
-  /** How long a job comes back to a handler that is away, before it fails. */
+  /** How long a job waits for an unavailable handler, before it fails. */
   readonly handlerAwayMs: number;
   readonly retentionDays: number;
-  /** Beyond these the source is under pressure, and jobs go slower. */
+  /** Above any of these the source is under pressure, and jobs slow down. */
   readonly pressureLimits: PressureLimits;
 }
 

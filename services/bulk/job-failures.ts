@@ -3,7 +3,7 @@ import { isOutage } from '../../shared/bulk/classify-source-error.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
 
-/** A job can't go on, whoever works on it. The text is for the customer. */
+/** No worker can continue the job. The customer reads the message. */
 export class JobFailedError extends Error {
   override readonly name = 'JobFailedError';
   readonly code: string;
@@ -14,37 +14,37 @@ export class JobFailedError extends Error {
   }
 }
 
-/** What ends a job, as its customer reads it. */
+/** Why a job failed, as its customer reads it. */
 export interface JobFailure {
   readonly code: string;
   readonly message: string;
 }
 
-/** So many attempts in a row that fail the same way end a job: an error that comes each time does not pass by itself. */
+/** Consecutive attempts with the same error that fail a job: an error that repeats does not pass by itself. */
 export const MAX_SAME_FAILURES = 8;
 
 /**
- * So many workers that were lost in a row over the same items end it too: the items may be what ends them. More than
- * failures that are seen, because a worker is also lost to a restart.
+ * Workers lost in a row on the same items that fail a job: the items may crash them. Higher than the limit of errors,
+ * because a restart also loses a worker.
  */
 const MAX_LOST_WORKERS = 20;
 
-/** 0.2, 0.4, 0.8, 1.6, 3.2, 4, 4, … s at most: `MAX_SAME_FAILURES` take some ten seconds. */
+/** 0.2, 0.4, 0.8, 1.6, 3.2, 4, 4, … s at most: `MAX_SAME_FAILURES` attempts take about ten seconds. */
 const RETRY = { initialMs: 200, maxMs: 4_000 };
 
-/** Before the next attempt of what has failed so many times in a row. */
+/** Delay before the next attempt after `failureCount` failures in a row. */
 export function retryDelayMs(failureCount: number): number {
   return backoffMs(failureCount, RETRY);
 }
 
-/** Of the control store's errors only those about a value are a job's own: it stores what the job is made of. */
+/** Of the control store's errors, only those about a value are the job's fault: the store holds the job's data. */
 const ABOUT_VALUES = /^(22|54)/;
 
-/** What no outage looks like. */
+/** Errors that no outage causes. */
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
 
 /**
- * What a failure is counted as; undefined when it counts for nothing, because servers, storage and connections come back: a
+ * The name under which a failure counts; undefined when it does not count. Servers, storage and connections come back, and a
  * job waits for them as long as it takes.
  */
 export function countedFailure(error: unknown): string | undefined {
@@ -59,7 +59,7 @@ export function countedFailure(error: unknown): string | undefined {
 
 const READ_ONLY = '25006';
 
-/** Whether a job has failed in one way so often that it is over. */
+/** The failure that ends a job once one error has repeated too often; undefined before. */
 export function repeatedFailure(name: string | null, count: number): JobFailure | undefined {
   if (name === null || count < (name === WORKER_LOST ? MAX_LOST_WORKERS : MAX_SAME_FAILURES))
     return undefined;
@@ -77,7 +77,7 @@ export function repeatedFailure(name: string | null, count: number): JobFailure 
   };
 }
 
-/** What the source said when a job asked it for something. The control store's errors poll the same, and are no job's fault. */
+/** A query of the source failed. Errors of the control store look alike, and are no job's fault. */
 export class SourceQueryError extends Error {
   override readonly name = 'SourceQueryError';
 

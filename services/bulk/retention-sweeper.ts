@@ -18,16 +18,16 @@ export interface RetentionSweeperDeps {
 
 const ROUND_MS = 60_000;
 
-/** Rows of the ledger deleted by one statement. */
+/** Ledger rows deleted by one statement. */
 const SWEEP_ROWS = 5_000;
 
-/** Counts of quota are kept this long after their period: nobody has anything in hand that belongs to it any more. */
+/** Quota counts outlive their period by this much: no claimed chunk belongs to the period any more by then. */
 const QUOTA_KEPT_MS = 24 * 60 * 60 * 1_000;
 
-/** Jobs or files read at once. */
+/** Jobs or files read by one query. */
 const BATCH = 20;
 
-/** Removes ended jobs with their results after the retention, and files of IDs that no job needs any more. */
+/** Removes ended jobs with their results after the retention, and ID files that no job needs any more. */
 export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   return {
     name: 'bulk-retention-sweeper',
@@ -43,23 +43,23 @@ export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   };
 }
 
-/** The ledger goes first, so that a crash in between leaves a job that is swept again rather than rows of no job. */
+/** Deletes the ledger rows first: a crash in between leaves a job that is swept again, not rows without a job. */
 export async function sweepRound(
   { control, source, storage, log, retentionDays, now }: RetentionSweeperDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  // A catalog without operations has no ledger in its source, nor any right to one.
+  // The source of a catalog without operations has no ledger.
   const hasLedger = await isLedgerReady(source);
   const sweepJob = async (id: string) => {
     while (hasLedger && !signal.aborted && (await sweepLedger(source, id, SWEEP_ROWS)) === SWEEP_ROWS) {
-      // Another batch follows until there is less than one.
+      // Repeat until a batch is not full.
     }
     if (signal.aborted) return;
     await control.query('delete from bulk_jobs where id = $1', [id]);
     log.info('bulk.job_swept', { jobId: id });
   };
   for (let after = ''; !signal.aborted; ) {
-    // By ID, which is by age: one that can't be removed now is passed, and comes again in the next round.
+    // In order of ID, and so of age. A job that cannot be removed now is skipped until the next round.
     const { rows } = await control.query<{ id: string }>(
       `select id from bulk_jobs where ended_at < now() - make_interval(days => $1) and id > $2 order by id limit ${BATCH}`,
       [retentionDays, after],

@@ -28,7 +28,7 @@ export interface SchedulerDeps {
 
 const ROUND_MS = 200;
 
-/** Gives jobs their turn, pauses them while the feed is too far behind, lets those go on that have what they waited for, and ends those that have come to their end. */
+/** Starts queued jobs, pauses jobs while the feed is too far behind, resumes paused jobs, and ends finished ones. */
 export function createScheduler(deps: SchedulerDeps): Worker {
   return {
     name: 'bulk-scheduler',
@@ -42,7 +42,7 @@ export function createScheduler(deps: SchedulerDeps): Worker {
   };
 }
 
-/** Safe to run by any number of processes at once. */
+/** Any number of processes may run this at once. */
 export async function scheduleRound(deps: SchedulerDeps): Promise<void> {
   const { control, log, now } = deps;
   for (const jobId of await startJobs(control, now())) log.info('bulk.job_started', { jobId });
@@ -55,13 +55,16 @@ export async function scheduleRound(deps: SchedulerDeps): Promise<void> {
       const status = await endJob(control, jobId);
       if (status !== undefined) log.info('bulk.job_ended', { jobId, status });
     } catch (error) {
-      // One job that can't end now is in the way of no other.
+      // A job that cannot end now must not block the others.
       log.warn('bulk.job_not_ended', { jobId, error });
     }
   }
 }
 
-/** As the api refuses new jobs. What nobody can see changes nothing: jobs that run go on, and paused ones stay so. */
+/**
+ * By the rule with which the api refuses new jobs. While the slot's state is unknown, running jobs run and paused ones stay
+ * paused.
+ */
 async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerDeps): Promise<void> {
   const status = slotWatch.latest();
   if (status === undefined) return;
@@ -75,8 +78,8 @@ async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerD
 }
 
 /**
- * Brings a chunk up to date that was begun and not reported: what is in the ledger is in the counts, or the two would disagree for
- * ever. Only where the source refuses to tell, for a reason that does not pass, do the counts stay as they were.
+ * Reports a chunk that was begun and never reported, so that the counts agree with the ledger. The counts stay as they are
+ * only if the source refuses the query for a reason that does not pass.
  */
 async function settle(chunk: UnsettledChunk, { control, source, log, now }: SchedulerDeps): Promise<void> {
   const { jobId, firstSeq, itemCount } = chunk;

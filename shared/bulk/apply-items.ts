@@ -16,45 +16,45 @@ import { recordResults } from './ledger.ts';
 export interface ApplyOptions {
   readonly source: Pool;
   readonly signal: AbortSignal;
-  /** Asked just before each commit; false undoes the change. */
+  /** Called just before each commit; false rolls the change back. */
   isStillOurs(): boolean;
-  /** Whether the feed is told which job the changes are of. */
+  /** Whether the WAL names the job of the changes. */
   readonly isAnnounced: boolean;
-  /** `fail`: rows that others hold are waited for shortly, then their items fail. `leave`: their items are left without a result. */
+  /** `fail`: items fail if their rows stay locked for a short time. `leave`: such items get no result. */
   readonly whenHeld: 'fail' | 'leave';
-  /** How many items a transaction takes, and is told how long each took; absent, all items go at once. */
+  /** Number of items of a transaction, and where its duration is recorded; absent: all items in one transaction. */
   readonly size?: { readonly items: number; record(items: number, tookMs: number): void };
-  /** How long a statement that begins now may take, where that is less than the pool's sessions let it. */
+  /** Timeout of the next statement, if it is shorter than that of the pool's sessions. */
   statementLimitMs?(items: number): number | undefined;
 }
 
-/** Between two looks at rows that are held: 1.85 s in all, then the items fail with `conflict`. */
+/** Between two attempts at locked rows: 1.85 s in all, then the items fail with `conflict`. */
 const HELD_DELAYS_MS = [50, 200, 600, 1_000];
 
-/** Where held rows are left for later, short holds are waited out all the same: 0.25 s. */
+/** Rounds for locked rows that are left for later: short locks pass within 0.25 s. */
 const ROUNDS_BEFORE_LEFT = 2;
 
-/** Tries of a statement that something passing is in the way of, before its items are tried apart. */
+/** Attempts at a statement with a transient error, before it is split. */
 const WAITING_ATTEMPTS = 4;
 
-/** A statement that takes too long is cut into this many: halves would each take their time until they are short enough. */
+/** Parts of a statement that was too slow: halves would each run into the timeout until they are small enough. */
 const SLOW_PARTS = 16;
 
-/** The claim was lost or called off while a statement was under way; nothing of it is left. */
+/** The claim was lost or cancelled during a statement, which was rolled back. */
 export class NotOursError extends Error {
   override readonly name = 'NotOursError';
 }
 
-/** What the statement did is not what its ledger rows say, for example because a trigger kept a row as it was. */
+/** The statement changed other rows than its ledger rows say, for example because a trigger suppressed a change. */
 class UnchangedError extends Error {
   override readonly name = 'UnchangedError';
 }
 
 /**
- * Changes the items' rows, each once whoever else is at them, and has written what became of each when it returns.
+ * Changes the items' rows, each exactly once even beside other workers, and records each item's result.
  *
- * @returns the places of items that others hold the rows of, which have no result; none with `whenHeld: 'fail'`
- * @throws NotOursError, or what the source said when it does not let us go on; what was committed by then stays
+ * @returns the positions of items whose rows are locked, which have no result; none with `whenHeld: 'fail'`
+ * @throws NotOursError, or the source's error; changes committed by then stay
  */
 export async function applyItems(
   application: Application,
@@ -75,7 +75,7 @@ export async function applyItems(
   return held;
 }
 
-/** Transaction after transaction. @returns the places of held items */
+/** One transaction after the other. @returns the positions of locked items */
 async function applyInTurn(
   application: Application,
   items: readonly NumberedItem[],
@@ -94,10 +94,10 @@ async function applyInTurn(
 }
 
 /**
- * A statement that fails for one of its items is tried again in parts, down to the item that it is about: a chunk with
- * one bad item in a thousand costs twenty statements. @returns the places of held items
+ * Splits a statement that fails, down to the item at fault: a chunk with one bad item in a thousand costs twenty statements.
  *
- * @param isWhole not yet a part of a statement that failed
+ * @param isWhole false for a part of a statement that failed
+ * @returns the positions of locked items
  */
 async function applyOrSplit(
   application: Application,
@@ -141,7 +141,7 @@ async function applyOrSplit(
   }
 }
 
-/** A connection that failed counts too: the next one may be to a server that is up again. */
+/** A failed connection counts as transient: the server may be up again for the next one. */
 function mayPass(error: unknown): boolean {
   return isOutage(error) || !(error instanceof pg.DatabaseError);
 }
@@ -154,8 +154,8 @@ function partsOf(items: readonly NumberedItem[], count: number): NumberedItem[][
 }
 
 /**
- * Whether a failure is the source's rather than an item's: a code alone does not tell, because the product's own triggers and functions may
- * raise any. The same statement without an item needs the same table, columns and rights, and meets no row's trigger.
+ * Whether an error is the source's and not an item's. Its code alone does not decide that, because the product's triggers and
+ * functions may raise any code. The same statement without items needs the same table, columns and rights, and fires no trigger.
  */
 async function isOfSource(
   application: Application,
@@ -164,7 +164,7 @@ async function isOfSource(
   { source }: ApplyOptions,
 ): Promise<boolean> {
   if (errorClass === 'reject' || errorClass === 'too_slow' || isRaised(error)) return false;
-  // The connection failed, and the server with it for all that is known.
+  // The connection failed, and the server perhaps with it.
   if (!(error instanceof pg.DatabaseError)) return true;
   const { text, values } = applyStatement(application, [], false);
   const undo = new Error('the probe is over');
@@ -189,7 +189,7 @@ async function applyOnce(
   const client = await source.connect();
   let broken = false;
   try {
-    // Before the changes, so that whoever reads the WAL in order knows the job when they come.
+    // Before the changes, so that capture knows the job when it reads them.
     const announcement = `select pg_logical_emit_message(true, '${WAL_MESSAGES.bulk}', ${quoteLiteral(application.jobId)})`;
     const limitMs = statementLimitMs?.(items.length);
     const limit = `set local statement_timeout = ${Math.ceil(limitMs ?? 0)}`;

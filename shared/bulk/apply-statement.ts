@@ -9,19 +9,19 @@ import type { BulkOperation } from './operation.ts';
 import type { Statement } from './select-items.ts';
 import { inputText } from './value-form.ts';
 
-/** What is done to rows; the same for every chunk of a job. */
+/** The operation on rows; the same for every chunk of a job. */
 export interface Application {
   readonly jobId: string;
   readonly table: BulkTable;
   readonly operation: BulkOperation;
-  /** As they came with the request, checked; numbers that a double would change as `ExactNumber`. */
+  /** Validated parameters of the request; a number that a double would change is an `ExactNumber`. */
   readonly params: Readonly<Record<string, unknown>>;
-  /** Live semantics: items that it no longer holds for are skipped. */
+  /** Live semantics: items that no longer match are skipped. */
   readonly liveFilter: FilterNode | undefined;
   readonly sourceId: string;
 }
 
-/** An item with its place in the job. */
+/** An item with its position in the job. */
 export interface NumberedItem {
   readonly seq: number;
   readonly itemId: string;
@@ -30,18 +30,17 @@ export interface NumberedItem {
 }
 
 /**
- * One statement that changes the rows of many items and writes what became of each into the ledger. Items that the ledger has
- * are left out; rows that somebody else holds locked are left for later, unless `isLast`, which makes them fail. Without an item
- * it changes nothing, and still needs every right and column.
+ * One statement that changes the rows of many items and writes their results into the ledger. Items with a ledger row are skipped.
+ * Locked rows are left for later, or fail with `isLast`. Without items it changes nothing, and still needs every right and column.
  *
- * - `item`: those that have no ledger row yet. The bounds keep a plan that reads the ledger by its index within the chunk;
+ * - `item`: items without a ledger row. The bounds let the plan read the ledger by its index within the chunk;
  * - `held`: their rows, locked. `skip locked` waits for nobody, so that no chunk can deadlock with another;
- * - `decided`: what is to become of each. A scalar subquery, because `exists` may be planned as a read of the whole table;
- * - `recorded`: the ledger rows that were really inserted: if another worker was quicker, there are none;
+ * - `decided`: the result of each. A scalar subquery, because `exists` may be planned as a scan of the whole table;
+ * - `recorded`: the inserted ledger rows: none if another worker was quicker;
  * - `changed`: only the rows of those.
  *
  * Returns one row: `recorded` and `changed`, the numbers of items to change and of rows changed, and `locked`, the
- * places of those left for later.
+ * positions of those left for later.
  */
 export function applyStatement(
   application: Application,
@@ -102,8 +101,8 @@ select (select count(*) from recorded where status = 'succeeded')::text as recor
 }
 
 /**
- * The lock that PostgreSQL itself takes for the change. The stronger one conflicts with the key-share lock of a foreign key check, and
- * would find a record held whose children are only being inserted.
+ * The lock that PostgreSQL takes for the change. The stronger lock conflicts with the key-share lock of a foreign key check, so a
+ * record would look locked while only its children are inserted.
  */
 function lockOf(application: Application): 'update' | 'no key update' {
   const { table, operation } = application;
@@ -192,7 +191,7 @@ function isJson({ baseTypeOid }: { baseTypeOid: number }): boolean {
   return baseTypeOid === 114 || baseTypeOid === 3802;
 }
 
-/** Asks of each item whether there is a reason to leave it alone: rows of `seq` and `code`, which is null for "go on". */
+/** Checks whether items are missing or to be skipped: rows of `seq` and `code`, which is null for an item to work on. */
 export function checkStatement(application: Application, items: readonly NumberedItem[]): Statement {
   const { table } = application;
   const binder = createBinder([items.map(({ seq }) => seq)]);

@@ -11,46 +11,47 @@ import { createRetryQueue, type Turn } from './retry-queue.ts';
 
 export interface AskOptions {
   readonly source: Pool;
-  /** Aborts when nothing is to go on: requests under way are broken off. */
+  /** Aborts requests in flight. */
   readonly signal: AbortSignal;
-  /** Aborts when no item is to be begun any more, while requests under way are waited for. */
+  /** Once aborted, no item is begun; requests in flight may finish. */
   readonly calledOff?: AbortSignal;
-  /** Requests at once. */
+  /** Concurrent requests. */
   readonly concurrency: number;
-  /** Keys that requests are signed with. */
+  /** Keys that sign requests. */
   readonly signingKeys: readonly KeyObject[];
   /**
-   * `leave`: once the handler is away as a whole nothing more is asked of it, and what is left has no result; with `probe` the
-   * first item is asked for alone, because it was away a moment ago. `fail`: each item has its attempts, then fails.
+   * `leave`: once the handler as a whole is unavailable, no more requests are sent, and the remaining items have no result.
+   * `probe`: as `leave`, and the first item goes alone, because the handler was unavailable a moment ago. `fail`: each item has
+   * its attempts, then fails.
    */
   readonly whenAway: 'leave' | 'probe' | 'fail';
-  /** Told of each answer, whatever it was. */
+  /** Called for each response, whatever it says. */
   onAnswered?(): void;
-  /** Asked before the handler is asked for items; false has the effect of `calledOff`. */
+  /** Called before requests for items are sent; false has the effect of `calledOff`. */
   begin?(items: readonly NumberedItem[]): Promise<boolean>;
 }
 
-/** What is left when the asking is over. */
+/** What is left once no more requests are sent. */
 export interface Asking {
-  /** Places of items that were asked for and have no result, with what was in the way so far. */
+  /** Positions of items that were sent and have no result, with their last fault. */
   readonly unsettled: ReadonlyMap<number, HandlerFault | null>;
-  /** The handler is away, and asks for a rest of so long; `hasAnswered`: it was there for some of the items. */
+  /** Set when the handler is unavailable, with the longest Retry-After; `hasAnswered`: it responded for some items. */
   readonly away: { readonly retryAfterMs: number; readonly hasAnswered: boolean } | undefined;
 }
 
 /**
- * How long requests under way are waited for once no more are sent. Whoever cancels wants an end within seconds; an answer that
- * is not waited for leaves an effect of which nobody knows.
+ * How long requests in flight may take once no more are sent. A cancellation has to end within seconds, and the effect of a
+ * request without a response stays unknown.
  */
 const LAST_ANSWERS_MS = 5_000;
 
 /**
- * Asks the operation's handler for each item and writes what came of it into the ledger as soon as it is known. A crash between the
- * two asks again with the same `Idempotency-Key`, which is what makes the handler's effect one. When a result can't be written, no
- * further item is asked for, and what went wrong is thrown when no request is under way any more.
+ * Calls the operation's handler for each item and writes each result into the ledger at once. After a crash between the two, the
+ * request is repeated with the same `Idempotency-Key`, by which the handler applies it once. If a result cannot be written, no
+ * further request is sent, and the error is thrown when no request is in flight any more.
  *
- * @returns which items were asked for when the signal came, or when the handler was found to be away; those and the ones
- *   that were not asked for have no ledger row
+ * @returns the items that were sent and have no result, when the signal came or the handler was unavailable. Neither they nor
+ *   items that were not sent have a ledger row
  */
 export async function askForItems(
   application: Application,
@@ -100,7 +101,7 @@ export async function askForItems(
     }
     await settle(item, 'failed', answer.fault);
   };
-  // Lines share what there is to do, so that an item which hangs holds up its own line only.
+  // Workers share the supply, so that an item that hangs delays its own worker only.
   const worker = async (isOver: () => boolean) => {
     while (!noMore.aborted && !isOver()) {
       const item = await supply.next();
@@ -117,7 +118,7 @@ export async function askForItems(
   return { unsettled, away: { retryAfterMs, hasAnswered: answerCount > 0 } };
 }
 
-/** Writes down which items there is a reason to leave alone. @returns the others */
+/** Records the items that are missing or to be skipped. @returns the others */
 async function leaveOutRefused(
   source: Pool,
   application: Application,
@@ -159,7 +160,7 @@ function callOf(
   };
 }
 
-/** A signal that aborts a while after another one did; disposing of it ends the wait. */
+/** A signal that aborts `delayMs` after `first`; disposing it cancels the delay. */
 export function abortAfter(
   first: AbortSignal,
   delayMs: number,
@@ -181,8 +182,8 @@ export function abortAfter(
 }
 
 /**
- * Runs the same line of work several times beside each other. When one fails, `failure` is aborted and tells the others to come to an
- * end: whoever attempts again afterwards must not meet lines of before. Settles when no line runs any more, whatever came of them.
+ * Runs the same work in `count` concurrent workers. The first failure aborts `failure`, on which the others have to end: a
+ * retry must not meet workers of the attempt before it. Settles when no worker runs any more.
  *
  * @throws the first failure
  */

@@ -2,23 +2,23 @@ import pg from 'pg';
 import { classifySqlState, type TransientKind } from '../runtime/transient.ts';
 
 /**
- * What a failed statement means for its items. `reject`: the database refuses what one of them would become; `too_slow`: fewer
- * at once may be in time; `wait`: something else is in the way for now; `stop`: the table, or the right to change it, is not what it
- * was. The last two are only a guess from the code: a function of the product may raise any code for a single row.
+ * What a failed statement means for its items. `reject`: the database refuses the change of one item; `too_slow`: fewer items may
+ * finish in time; `wait`: a transient error; `stop`: the table, or the right to change it, has changed. The last two are a guess
+ * from the code: a function of the product may raise any code for a single row.
  */
 export type SourceErrorClass = 'reject' | 'too_slow' | 'wait' | 'stop';
 
-/** Rows are read and changed by rules that the product's own triggers may refuse by. */
+/** Data, constraint and PL/pgSQL errors: the row, or a trigger of the product, refuses the change. */
 const REJECTED = /^(22|23|27|44|P0)/;
 
-/** Every class that PostgreSQL gives codes of; any other comes from the product's own functions, and is about the record. */
+/** Every SQLSTATE class of PostgreSQL; any other comes from the product's functions, and is about the record. */
 const CLASSES_OF_POSTGRES: ReadonlySet<string> = new Set(
   '00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX'.split(
     ' ',
   ),
 );
 
-/** The session or an object is not in the state that the statement needs: a server that is read-only, for one. */
+/** The session or an object is in a state that does not allow the statement, such as a read-only server. */
 const WRONG_STATE = /^(25|55)/;
 
 /** Connections, resources, shutdowns, conflicts between transactions, and a table that is locked for a migration. */
@@ -43,12 +43,12 @@ function isOfProduct(code: string): boolean {
   return !CLASSES_OF_POSTGRES.has(code.slice(0, 2));
 }
 
-/** PL/pgSQL's `RAISE` says so, whatever code it is told to raise: the product's own word, never PostgreSQL's. */
+/** Whether PL/pgSQL's `RAISE` threw it, with whatever code: an error of the product, never of PostgreSQL. */
 export function isRaised(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.routine === 'exec_stmt_raise';
 }
 
-/** Whether a database says that it is its own state, or others', that is in the way: tried again, the same statement may pass. */
+/** Whether the state of the database, or another transaction, caused the error: the same statement may pass later. */
 export function isOutage(error: unknown): boolean {
   return error instanceof pg.DatabaseError && OUTAGES.has(classifySqlState(error.code));
 }
@@ -56,7 +56,7 @@ export function isOutage(error: unknown): boolean {
 /** Another transaction is in the way of this one. */
 const IN_THE_WAY = /^(40|55)/;
 
-/** The reason as a customer may read it: what a trigger says is meant for it, the rest names the rule only. */
+/** The reason for the customer: a trigger's message as it is, otherwise only the rule that was violated. */
 export function describeRejection(error: unknown): { code: string; message: string } {
   if (!(error instanceof pg.DatabaseError)) {
     return { code: 'rejected', message: 'The database did not change the record.' };

@@ -101,7 +101,7 @@ export function typedValues(node: FilterNode, table: BulkTable): TypedValue[] {
   }));
 }
 
-/** Collects a statement's values; what it returns stands for the value in the text. No value ever becomes SQL. */
+/** Collects a statement's values; `bind` returns the placeholder. No value ever becomes SQL. */
 export interface Binder {
   readonly values: readonly unknown[];
   bind(value: unknown): string;

@@ -1,26 +1,30 @@
 import { HANDLER_TIMEOUT, type HandlerFault } from './call-handler.ts';
 
-/** Tells a handler that is away as a whole, as in a deployment, from items that it fails. */
+/** Circuit breaker: tells a handler that is unavailable, as during a deployment, from items that it fails. */
 export interface HandlerBreaker {
-  /** Aborts when the handler is taken to be away: nothing is to be asked of it for a while. */
+  /** Aborts when the breaker opens: the handler gets no requests for a while. */
   readonly opened: AbortSignal;
-  /** Items that the handler has had an answer for, whatever it was; away is no answer. */
+  /** Items for which the handler responded, whatever it said; an unavailable handler has not responded. */
   readonly answerCount: number;
-  /** The longest rest that the handler has asked for. */
+  /** The handler's longest Retry-After. */
   readonly retryAfterMs: number;
-  /** What came of a try: null, or why it failed. @returns whether the handler answered */
+  /** Records an attempt: null for success, or its fault. @returns whether the handler responded */
   saw(fault: HandlerFault | null): boolean;
-  /** It was away at every try of an item, before the first of which it had answered so many. @returns whether it is taken to be away */
+  /**
+   * All attempts at an item found the handler unavailable. @returns whether the breaker is open
+   *
+   * @param answersBefore `answerCount` before the first attempt
+   */
   gaveUp(answersBefore: number): boolean;
 }
 
-/** So many attempts in a row that find the handler away open the breaker, where none was answered in between. */
+/** Consecutive attempts without a response that open the breaker. */
 const AWAY_IN_A_ROW = 10;
 
-/** A rest longer than this is not waited out beside other requests: the job pauses for it. */
+/** The job pauses for a Retry-After that is longer than this. */
 export const LONG_REST_MS = 2_000;
 
-/** @param isProbing the handler was away a moment ago, so that the first try tells whether it still is */
+/** @param isProbing the handler was unavailable a moment ago, so the first attempt decides whether it still is */
 export function createHandlerBreaker(isProbing: boolean): HandlerBreaker {
   const open = new AbortController();
   let answerCount = 0;

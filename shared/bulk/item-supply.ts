@@ -1,29 +1,29 @@
 import type { NumberedItem } from './apply-statement.ts';
 
 /**
- * How long a look at the items' rows is good for. A handler that answers at once is done with a chunk before a second one; with a slow
- * one, what is asked for has been looked at this shortly before.
+ * How long a check of the items' rows is valid. A fast handler finishes a chunk within one check; for a slow one, each item was
+ * checked at most this long before its request.
  */
 const CHECK_VALID_MS = 200;
 
-/** Hands a chunk's items out to the lines that ask the handler for them, each once and in order. */
+/** Hands a chunk's items to the workers that call the handler, each once and in order. */
 export interface ItemSupply {
-  /** The next item; undefined when there is none left, or none is to be begun any more. */
+  /** The next item; undefined when none is left, or `begin` has refused. */
   next(): Promise<NumberedItem | undefined>;
 }
 
 export interface SupplyDeps {
-  /** Looks at items that are left. @returns those that there is no reason to leave alone */
+  /** Checks the remaining items. @returns those to send to the handler */
   check(items: readonly NumberedItem[]): Promise<readonly NumberedItem[]>;
-  /** Asked before items are handed out; false ends the supply. */
+  /** Called before items are handed out; false ends the supply. */
   begin(items: readonly NumberedItem[]): Promise<boolean>;
   now(): number;
 }
 
 /**
- * An item is looked at shortly before it is handed out: by the time its turn comes, one that matched when the chunk was begun may not
- * any more. All that are left are looked at together, because that costs what one does. Lines that come while others are served are
- * served together after that: a handler that answers at once costs one question for as many items as there are lines.
+ * Checks an item shortly before it is handed out, because an item that matched when the chunk began may no longer match. One
+ * query checks all remaining items, at the cost of one. Workers that ask while others are served are served together next, so
+ * a fast handler costs one query for as many items as there are workers.
  */
 export function createItemSupply(
   items: readonly NumberedItem[],
@@ -47,7 +47,7 @@ export function createItemSupply(
   };
   const serve = async () => {
     isServing = true;
-    // Lines that start together are one lot.
+    // Workers that start together form one batch.
     await Promise.resolve();
     while (waiting.length > 0) {
       const batch = waiting;

@@ -3,12 +3,12 @@ import type { ItemResult, ItemStatus } from '../domain/bulk.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
 /**
- * The ledger is the truth of what bulk operations did: a row for each item, written in the same transaction as the
- * item's change, in the source. Whoever comes to an item that has a row leaves it alone.
+ * The ledger states what bulk jobs did: a row for each item, written in the source in the same transaction as the item's
+ * change. A worker skips an item that has a row.
  */
 export const LEDGER = 'tandem.bulk_ledger';
 
-/** What makes the ledger, in order; each may be run again. */
+/** Statements that create the ledger, in order; each may be repeated. */
 export const LEDGER_DDL: readonly string[] = [
   'CREATE SCHEMA IF NOT EXISTS tandem',
   `CREATE TABLE IF NOT EXISTS ${LEDGER} (job_id text COLLATE "C" NOT NULL, seq integer NOT NULL, item_id text NOT NULL, ` +
@@ -26,14 +26,14 @@ export async function isLedgerReady(db: Queryable): Promise<boolean> {
   return rows[0]?.is_there === '1';
 }
 
-/** Counts of a stretch of items. */
+/** Counts of a range of items. */
 export interface LedgerCounts {
   readonly succeeded: number;
   readonly failed: number;
   readonly skipped: number;
   /** Failed items by code. */
   readonly errorCounts: Readonly<Record<string, number>>;
-  /** The last failed ones, newest first. */
+  /** The last failed items, newest first. */
   readonly recentErrors: readonly RecentError[];
 }
 
@@ -95,7 +95,7 @@ interface RecentRow {
   at: string;
 }
 
-/** Which items of a stretch are done. */
+/** The items of a range that have a result. */
 export async function doneItems(
   db: Queryable,
   jobId: string,
@@ -119,7 +119,7 @@ interface ResultRow {
   at: string;
 }
 
-/** A page of results in the order of the job. The seek is by key, so that a late page costs what the first does. */
+/** A page of results in the job's order. Keyset pagination, so that a late page costs no more than the first. */
 export async function readResults(
   db: Queryable,
   jobId: string,
@@ -130,7 +130,7 @@ export async function readResults(
     limit,
   }: { status: ItemStatus | undefined; afterSeq: number; beforeSeq?: number | undefined; limit: number },
 ): Promise<ItemResult[]> {
-  // A status of its own text, so that the partial index is seen to serve the two that it holds.
+  // The status as a literal, so that the planner can use the partial index.
   const only = status === undefined ? '' : ` and status = '${status}'`;
   const before = beforeSeq === undefined ? '' : ' and seq < $4';
   const { rows } = await db.query<ResultRow>(
@@ -150,7 +150,7 @@ export async function readResults(
   }));
 }
 
-/** A result that is written without a change of a row. */
+/** A result that is recorded without a change of a row. */
 export interface RecordedResult {
   readonly seq: number;
   readonly itemId: string;
@@ -160,10 +160,10 @@ export interface RecordedResult {
   readonly line: number | null;
 }
 
-/** A text has a character that the source's encoding does not have. */
+/** The source's encoding lacks a character of the text. */
 const NO_SUCH_CHARACTER = '22P05';
 
-/** Items that have a row keep it. */
+/** Records results. An item that has a ledger row keeps it. */
 export async function recordResults(
   db: Queryable,
   jobId: string,
@@ -174,12 +174,12 @@ export async function recordResults(
     await insertResults(db, jobId, results, (text) => text);
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== NO_SUCH_CHARACTER) throw error;
-    // An ID that no row of this database can have is told all the same, or its job would never end.
+    // An ID that no row of this database can have is recorded all the same, or its job would never end.
     await insertResults(db, jobId, results, toAscii);
   }
 }
 
-/** As JSON escapes characters. */
+/** Escapes characters as JSON does. */
 function toAscii(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
@@ -206,13 +206,13 @@ async function insertResults(
   );
 }
 
-/** A synchronous request's rows are kept under a name of this kind, until its answer is. */
+/** Prefix of the names under which a synchronous request's rows are kept, until its response is stored. */
 export const SYNC_PREFIX = 'sync_';
 
-/** What follows every name with that prefix, in the column's bytewise order. */
+/** Follows every name with that prefix, in the column's bytewise order. */
 const AFTER_SYNC = 'sync`';
 
-/** Removes rows of synchronous requests whose answer was never kept and whose client has not come again within a day. */
+/** Removes rows of synchronous requests whose response was never stored and whose client has not retried within a day. */
 export async function sweepSyncRows(db: Queryable, limit: number): Promise<void> {
   await db.query(
     `delete from ${LEDGER} where ctid in (

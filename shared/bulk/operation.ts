@@ -1,14 +1,14 @@
 import type { Catalog, Resource } from '../domain/catalog.ts';
 
-/** An operation of the catalog by its names, as jobs have them. */
+/** Names of an operation of the catalog, as jobs store them. */
 export interface NamedOperation {
   readonly resource: string;
   readonly operation: string;
 }
 
 /**
- * The operations that ask a handler. By the catalog that this process works with, so that a job whose operation has become
- * another kind since it was asked for is claimed as what it is now.
+ * The operations with an HTTP handler. By the catalog of this process, so that a job whose operation has changed its kind since
+ * the request is claimed as what it is now.
  */
 export function handlerOperations({ resources }: Catalog): NamedOperation[] {
   return resources.flatMap((resource) =>
@@ -43,7 +43,7 @@ export type BulkOperation =
       readonly skipWhen: Readonly<Record<string, CatalogValue>>;
     };
 
-/** An operation's entry as the catalog's schema has let it through. */
+/** An operation's entry, validated by the catalog's schema. */
 interface OperationEntry {
   readonly set?: Readonly<Record<string, CatalogValue>>;
   readonly set_from_params?: readonly string[];

@@ -2,22 +2,22 @@ import { sleep } from '../runtime/sleep.ts';
 import type { NumberedItem } from './apply-statement.ts';
 import { retryDelayMs } from './call-handler.ts';
 
-/** An item and which try of it is next, or was just made. */
+/** An item and its next or latest attempt. */
 export interface Turn {
   readonly item: NumberedItem;
   readonly attempt: number;
-  /** Items that the handler had answered before the first try. */
+  /** Items that the handler had responded to before the first attempt. */
   readonly answersBefore: number;
 }
 
 /**
- * Items whose handler is to be asked again. They wait here, and not in the line that asked, so that a handler which hangs for as many
- * items as there are lines costs the others one time limit, and not all its attempts.
+ * Items that wait for another attempt. They wait here and not in their worker, so that a handler that hangs for as many items
+ * as there are workers delays the others by one timeout, not by all attempts.
  */
 export interface RetryQueue {
-  /** @param leastDelayMs the rest that the handler asks for. @returns false when that was the item's last try */
+  /** @param leastDelayMs the handler's Retry-After. @returns false after the item's last attempt */
   add(turn: Turn, leastDelayMs?: number): boolean;
-  /** Waits until the first one is due; undefined when there is none, or the signal aborts first. */
+  /** Waits until the first item is due; undefined when the queue is empty, or the signal aborts first. */
   next(signal: AbortSignal): Promise<Turn | undefined>;
 }
 

@@ -5,12 +5,12 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { JobFailedError, type JobFailure, SourceQueryError } from '../job-failures.ts';
 
-/** Each takes as long as a statement may (list-filter.ts), so a query that is not done by then is the job's own fault. */
+/** Each takes as long as a statement may (list-filter.ts), so a query that is still too slow is the job's own fault. */
 const MAX_SLOW_ATTEMPTS = 3;
 
 /**
- * What a failed listing means for its job, and what its customer is told. Undefined: it is tried again. Only what is about the job itself
- * ends it at once; a source, a storage or a control store that is not reachable now is not.
+ * The failure that ends a job whose listing failed, in words for its customer; undefined: the listing is retried. Only an error of
+ * the job itself ends it at once, not a source, storage or control store that is unreachable.
  */
 export function classifyListingError(error: unknown, attempts: number): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };

@@ -7,8 +7,8 @@ import { type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 const PAGE_LINES = 10_000;
 
 /**
- * The items of a file of IDs in its order, in pages. Millions of IDs can only be told from their repetitions by sorting
- * them, which the control store does on its disk, so that memory here stays flat.
+ * The items of an ID file in its order, in pages. To find duplicates among millions of IDs takes a sort, which the control store
+ * does on its disk, so that memory here stays flat.
  */
 export async function* listFile(
   client: PoolClient,

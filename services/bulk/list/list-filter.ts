@@ -7,7 +7,7 @@ import { SourceQueryError } from '../job-failures.ts';
 const PAGE_ITEMS = 10_000;
 
 /**
- * The items that a selection finds under one snapshot, in key order, in pages.
+ * The items of a selection under one snapshot, in key order, in pages.
  *
  * @throws SourceQueryError
  */
@@ -29,11 +29,11 @@ async function* readPages(
   table: BulkTable,
 ): AsyncGenerator<ListedItem[]> {
   await client.query('begin isolation level repeatable read, read only');
-  // A page may wait for a sort of everything, and for the pages before it to be stored.
+  // A page may wait for a sort of all items, and until the pages before it are stored.
   await client.query(
     `set local statement_timeout = '10min'; set local idle_in_transaction_session_timeout = '5min'`,
   );
-  // The ledger is too new for the planner to know how much of it is this job's, and a loop over that for each item would not end.
+  // The planner has no statistics of new ledger rows, and a nested loop over them for each item would not end.
   await client.query('set local enable_nestloop = off');
   await client.query(`declare bulk_items no scroll cursor for ${text}`, [...values]);
   for (;;) {

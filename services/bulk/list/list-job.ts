@@ -28,10 +28,10 @@ export interface ListDeps {
 }
 
 /**
- * Writes down which items a job has, or which are new in a round of live semantics, in chunks. @returns how many it has by now, or undefined when the job is no longer
- * ours to list.
+ * Stores the items of a job in chunks; in a later round of live semantics, only the new ones.
  *
- * @throws JobFailedError when it can't be had whoever attempts; SourceQueryError
+ * @returns the number of items that the job has now, or undefined when this worker has lost the listing
+ * @throws JobFailedError when no worker can list the job; SourceQueryError
  */
 export async function listJob(
   claim: ClaimedListing,
@@ -77,7 +77,7 @@ export async function listJob(
     if (isAbortError(error)) return undefined;
     throw error;
   } finally {
-    // Ends a transaction that was left in the middle along with its session.
+    // Closes the session of an unfinished transaction, which ends the transaction.
     client.release(broken);
   }
 }

@@ -10,10 +10,10 @@ import { type ListDeps, listJob } from './list-job.ts';
 
 const IDLE_MS = 250;
 
-/** Between attempts of one job while something is away: 0.5, 1, 2, 4, 8, 10, 10, … s at most. Whoever lists next takes part in it. */
+/** Between attempts at one job during an outage: 0.5, 1, 2, 4, 8, 10, 10, … s at most, shared by all workers. */
 const RETRY = { initialMs: 500, maxMs: 10_000 };
 
-/** Lists the items of jobs whose turn it is, one job at a time; a process runs several of these. */
+/** Lists the items of started jobs, one job at a time; a process runs several listers. */
 export function createLister(index: number, owner: string, deps: ListDeps & { readonly log: Log }): Worker {
   return {
     name: `bulk-lister-${index}`,

@@ -1,27 +1,27 @@
-/** How the source is, as one poll at it says. */
+/** The load of the source, as one poll reads it. */
 export interface Pressure {
-  /** WAL that the slot furthest behind in this database holds back, in bytes. */
+  /** Bytes of WAL retained by the slot of this database that is furthest behind. */
   readonly slotLagBytes: number;
-  /** How far the slowest standby or subscriber is behind in time. */
+  /** Replay lag of the slowest standby or subscriber. */
   readonly replayLagMs: number;
-  /** Sessions that wait for a lock which a bulk operation holds. */
+  /** Sessions that wait for a lock held by a bulk job. */
   readonly blockedSessions: number;
-  /** Sessions other than Tandem's that are executing something. */
+  /** Sessions other than Tandem's that execute a statement. */
   readonly activeSessions: number;
-  /** The longest that one chunk's statements took since the last poll. */
+  /** Longest time that one chunk's statements took since the last poll. */
   readonly chunkMs: number;
 }
 
 export type PressureLimits = Pressure;
 
-/** What is over its limit. */
+/** A signal that is over its limit. */
 export interface PressureReason {
   readonly signal: keyof Pressure;
   readonly value: number;
   readonly limit: number;
 }
 
-/** Of several reasons the one that is furthest over its limit; undefined when the source is well. */
+/** The signal that is furthest over its limit, relative to the limit; undefined when none is. */
 export function findPressureReason(pressure: Pressure, limits: PressureLimits): PressureReason | undefined {
   const reasons = (Object.keys(limits) as (keyof Pressure)[])
     .map((signal) => ({ signal, value: pressure[signal], limit: limits[signal] }))
@@ -30,18 +30,18 @@ export function findPressureReason(pressure: Pressure, limits: PressureLimits): 
   return reasons[0];
 }
 
-/** Of the time a worker spends with the source; never less, so that a job ends also beside a slot that nobody reads. */
+/** Lowest share of its time that a worker spends on the source, so that a job ends even when nobody reads a slot. */
 export const LEAST_PACE = 1 / 16;
 
-/** Halved with each poll that finds pressure, and back to the full pace within a quarter of a minute. */
+/** Halves the pace with each poll that finds pressure, and recovers full pace within 15 seconds. */
 export function nextPace(pace: number, isPressed: boolean): number {
   return isPressed ? Math.max(LEAST_PACE, pace / 2) : Math.min(1, pace * 1.25);
 }
 
-/** No rest is longer: a chunk that took long once must not make its worker poll dead. */
+/** Longest rest: one slow chunk must not make its worker look dead. */
 const MAX_REST_MS = 5_000;
 
-/** How long a worker leaves the source alone after it was busy there for so long. */
+/** How long a worker rests after `workedMs` of work on the source. */
 export function restMs(workedMs: number, pace: number): number {
   return Math.min(MAX_REST_MS, workedMs * (1 / pace - 1));
 }

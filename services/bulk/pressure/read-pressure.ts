@@ -1,10 +1,10 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Pressure } from './pressure.ts';
 
-/** Sessions of Tandem's, by their application names. */
+/** Matches Tandem's own sessions. */
 const OURS = `application_name like 'tandem %'`;
 
-/** Slots of other databases hold back the same WAL, but what this job writes does not pass through them. */
+/** Slots of other databases also retain WAL, but what this job writes does not pass through them. */
 const READ = `
 select
   (select coalesce(max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), coalesce(confirmed_flush_lsn, restart_lsn))), 0)
@@ -17,8 +17,8 @@ select
    where state = 'active' and backend_type = 'client backend' and not ${OURS})::text as active_sessions`;
 
 /**
- * How the source is. Without the role `pg_monitor` PostgreSQL hides what other roles' sessions do and how far standbys are; slots
- * and locks are seen by everyone.
+ * Reads the load of the source. Without `pg_monitor`, PostgreSQL hides the sessions of other roles and the lag of standbys;
+ * every role sees slots and locks.
  */
 export async function readPressure(db: Queryable): Promise<Omit<Pressure, 'chunkMs'>> {
   const { rows } = await db.query<Record<string, string>>({ name: 'bulk_pressure', text: READ });

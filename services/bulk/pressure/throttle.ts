@@ -11,15 +11,15 @@ export interface ThrottleDeps {
   sleep: typeof sleep;
 }
 
-/** Makes the workers of a process go slower while the source is under pressure. */
+/** Slows the workers of this process down while the source is under pressure. */
 export interface Throttle {
-  /** Share of their time that workers spend with the source now: 1 at full pace. */
+  /** Share of their time that workers spend on the source now: 1 at full pace. */
   readonly pace: number;
-  /** After so much time with the source; returns when the worker may go on. Never throws. */
+  /** Call after `workedMs` of work on the source; resolves when the worker may continue. Never throws. */
   rest(workedMs: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Between two looks; a poll is a read of statistics, and none is taken while nothing is worked on. */
+/** Between two polls of the statistics. An idle process does not poll. */
 const POLL_MS = 1_000;
 
 export function createThrottle(deps: ThrottleDeps): Throttle {
@@ -46,7 +46,7 @@ export function createThrottle(deps: ThrottleDeps): Throttle {
       longestChunkMs = Math.max(longestChunkMs, workedMs);
       const nowMs = deps.now();
       if (nowMs - polledAtMs >= POLL_MS) {
-        // Noted first, so that of the workers that come by meanwhile none looks too.
+        // Set before the poll, so that no other worker polls at the same time.
         polledAtMs = nowMs;
         await poll().catch((error: unknown) => log.warn('bulk.pressure_unknown', { error }));
       }

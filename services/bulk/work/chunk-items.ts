@@ -5,7 +5,7 @@ import type { ClaimedChunk } from '../../../shared/control/bulk/claim-chunk.ts';
 import type { UnsettledChunk } from '../../../shared/control/bulk/end-job.ts';
 import { showItemId } from '../../../shared/domain/bulk.ts';
 
-/** Items whose result needs no poll at a row, and those that do, without what is done already. */
+/** Splits a chunk's remaining items: those whose result is known without their row, and those to work on. */
 export function splitItems(
   { firstSeq, items }: Pick<ClaimedChunk, 'firstSeq' | 'items'>,
   done: ReadonlySet<number>,
@@ -26,8 +26,8 @@ export function splitItems(
 }
 
 /**
- * What is noted of a job's begun items when it ends before its time. Those with a result keep it; of the others nobody knows what the
- * handler has done, and to leave them out would tell the customer that it has done nothing.
+ * The results of a job's begun items when it ends early. An item with a result keeps it. For the others nobody knows what the
+ * handler did, and no result at all would say that it did nothing.
  */
 export function unansweredItems({
   firstSeq,

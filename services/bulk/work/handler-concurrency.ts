@@ -5,37 +5,37 @@ interface Holder {
   readonly accountId: string;
 }
 
-/** A chunk's slot among those that ask handlers. */
+/** A slot that one chunk of an HTTP operation occupies. */
 export interface HandlerSlot {
-  /** The handler has answered. */
+  /** Call for each response of the handler. */
   answered(): void;
   release(): void;
 }
 
 /**
- * Who may have how many of a process's `maxChunks` HTTP chunks in hand. A handler that hangs holds each for minutes, so nobody may take
- * the last ones of all: a job has a quarter at most, and an account takes another only as long as more are free than it has. With 8
- * that makes 2 for a job and 4 for an account alone. A chunk whose handler has not answered for some seconds waits in one of three
- * times as many further places, where it takes nothing from those whose handlers answer.
+ * Limits how many of a process's `maxChunks` HTTP chunks one job or account may occupy. A handler that hangs occupies each slot
+ * for minutes, so no one may take the last slots: a job gets at most a quarter of them, and an account another slot only while
+ * more slots are free than it has. With 8 slots that is 2 for a job and 4 for a single account. A chunk whose handler has not
+ * responded for some seconds moves to one of `3 × maxChunks` extra slots, where it takes nothing from handlers that respond.
  */
 export interface HandlerConcurrency {
-  /** Places there may be at once, the further ones among them. */
+  /** All slots, the extra ones included. */
   readonly maxSlots: number;
-  /** Undefined: nobody may have another. */
+  /** Accounts and jobs that may not take another slot; undefined when no slot is free. */
   barred(): Barred | undefined;
   take(holder: Holder): HandlerSlot;
 }
 
-/** Part of the chunks that one job may have. */
+/** Share of the slots that one job may take. */
 const JOB_PART = 1 / 4;
 
-/** Part that one account may have, whether its handlers answer or not. */
+/** Share of the slots that one account may take, whether its handlers respond or not. */
 const ACCOUNT_PART = 1 / 2;
 
-/** Chunks that wait for handlers which hang, for each that is worked on. They cost a few sockets each. */
+/** Extra slots for chunks whose handler hangs, as a multiple of `maxChunks`. Each costs a few sockets. */
 const STALLED_PARTS = 3;
 
-/** A handler that answers at all does so within this, or its chunk waits apart. */
+/** After this long without a response, a chunk moves to an extra slot. */
 const STALLED_MS = 5_000;
 
 export function createHandlerConcurrency(
@@ -65,7 +65,7 @@ export function createHandlerConcurrency(
     barred() {
       const free = maxChunks - (holders.size - moveStalled());
       if (free <= 0) return undefined;
-      // Of an account and a job all chunks count: it is their own handlers that hang.
+      // All chunks of an account and a job count, stalled ones too: it is their own handlers that hang.
       return {
         accountIds: keysWhere(
           count(({ accountId }) => accountId),

@@ -1,25 +1,25 @@
 /**
- * How many items one transaction of the source takes. Its rows stay locked until it is over, and a commit of the product's own has
- * to wait until the WAL of the whole is on disk: a transaction is to be short whatever one item costs, which an index, a
- * trigger or a slow disk decides. So the size follows what the last ones took.
+ * How many items one transaction of the source takes. Its rows stay locked until it ends, and the product's own commits wait
+ * until its WAL is on disk, so a transaction has to be short whatever one item costs. Indexes, triggers and disks decide that
+ * cost, so the size follows the duration of the last transactions.
  */
 export interface TransactionSize {
   readonly items: number;
-  /** A transaction of so many items took so long, from its begin to its commit. */
+  /** Records how long a transaction of `items` items took, from begin to commit. */
   record(items: number, tookMs: number): void;
 }
 
-/** Long enough that what each transaction costs beside its items stays the smaller part. */
+/** Target duration, at which a transaction's fixed cost is the smaller part. */
 const AIM_MS = 20;
 const MAX_ITEMS = 1_000;
 
-/** A transaction costs something beside its items: fewer than this only where one item alone takes longer than `AIM_MS`. */
+/** A transaction has a fixed cost, so it takes fewer items than this only if one item alone takes longer than `AIM_MS`. */
 const FEW_ITEMS = 25;
 
-/** Few, because nothing is known of what an item costs; it grows fourfold from here. */
+/** Few, because the cost of an item is unknown; the size grows fourfold from here. */
 const FIRST_ITEMS = 10;
 
-/** No single transaction, which may have met with a stall, changes the size by more. */
+/** Bounds of the change after one transaction, which may have met a stall. */
 const MAX_GROWTH = 4;
 const MAX_SHRINKAGE = 1 / 4;
 
@@ -30,7 +30,7 @@ export function createTransactionSize(): TransactionSize {
       return items;
     },
     record(count, tookMs) {
-      // A short one, as at the end of a chunk, costs mostly what does not depend on its items, and says little.
+      // A small transaction, as at the end of a chunk, is mostly fixed cost, and says little about an item.
       if (count < items / 2) return;
       const factor = Math.min(MAX_GROWTH, Math.max(MAX_SHRINKAGE, AIM_MS / Math.max(tookMs, 1)));
       const least = tookMs / count > AIM_MS ? 1 : FEW_ITEMS;
@@ -39,12 +39,12 @@ export function createTransactionSize(): TransactionSize {
   };
 }
 
-/** Sizes by job: what an item costs is a matter of its operation, its table and its account. */
+/** Sizes by job: the cost of an item depends on its operation, table and account. */
 export interface TransactionSizes {
   of(jobId: string): TransactionSize;
 }
 
-/** Jobs whose size is remembered; of others it is found again within a second. */
+/** Jobs whose size is kept; the size of another job is found again within a second. */
 const MAX_JOBS = 100;
 
 export function createTransactionSizes(): TransactionSizes {
@@ -52,7 +52,7 @@ export function createTransactionSizes(): TransactionSizes {
   return {
     of(jobId) {
       const size = byJob.get(jobId) ?? createTransactionSize();
-      // Behind all others, so that the first one is the one that was not asked for the longest.
+      // Reinserted last, so that the first is the least recently used.
       byJob.delete(jobId);
       byJob.set(jobId, size);
       const [oldest] = byJob.keys();

@@ -26,44 +26,44 @@ export interface WorkDeps {
   readonly source: Pool;
   readonly catalog: Catalog;
   readonly httpConcurrency: number;
-  /** How long items are waited for whose rows others hold. */
+  /** How long items are retried whose rows are locked, before they fail. */
   readonly heldRowMs: number;
-  /** How long a job comes back to a handler that is away, before it fails. */
+  /** How long a job waits for an unavailable handler, before it fails. */
   readonly handlerAwayMs: number;
-  /** Keys that requests to handlers are signed with. */
+  /** Keys that sign requests to handlers. */
   readonly signingKeys: readonly KeyObject[];
   now(): number;
   readonly size: TransactionSize;
-  /** Told how long the source was busy with the chunk. */
+  /** Called with the time that the source spent on the chunk. */
   onApplied(durationMs: number): void;
-  /** Told of each answer of a handler. */
+  /** Called for each response of a handler. */
   onAnswered(): void;
 }
 
-/** How a try of a chunk went. */
+/** The result of an attempt at a chunk. */
 export type ChunkOutcome =
   | 'worked'
   | 'rows_held'
-  /** The handler is away; `silent`: it had no answer for any item. */
+  /** The handler is unavailable; `silent`: it responded for no item. */
   | 'handler_away'
   | 'handler_silent'
   | 'waiting_for_quota'
   | 'quota_exhausted'
   | 'lost';
 
-/** A chunk that others' reservations leave nothing for is looked at again after this. */
+/** Delay of a chunk for which the reservations of other chunks leave no quota. */
 const QUOTA_DELAY_MS = 200;
 
-/** A chunk whose last rows others hold is looked at again after a quarter of the time that it has waited so far, within these bounds. */
+/** Delay of a chunk whose last rows are locked: a quarter of the time that it has waited, within these bounds. */
 const HELD_DELAY = { part: 1 / 4, minMs: 500, maxMs: 10_000 };
 
-/** Of a statement with several items, so that counts move and rows are not locked for longer; one item may take what the pool allows. */
+/** Limit of a statement with several items, which bounds how long rows stay locked. One item may take what the pool allows. */
 const STATEMENT_LIMIT_MS = 1_500;
 
 /**
- * Works on what is left of a chunk and reports it. Whatever happens in between, the report says what the ledger holds by then.
+ * Works on the remaining items of a chunk and reports it. Whatever happens, the report states what the ledger holds.
  *
- * @throws JobFailedError when no worker could go on, or what went wrong this time; the chunk is given back first
+ * @throws JobFailedError when no worker can continue the job; or the error of this attempt. The chunk is released first
  */
 export async function workChunk(
   claim: ClaimedChunk,
@@ -106,8 +106,8 @@ function heldDelayMs(waitedMs: number): number {
 }
 
 /**
- * Gives a chunk back whose attempt failed. Where the ledger does not answer the counts stay as they were, for the next attempt to
- * bring up to date: a chunk that is only left alone would stand still until its lease is over. @returns whether it was ours
+ * Releases a chunk whose attempt failed. If the ledger cannot be read, the counts stay as they are until the next attempt.
+ * Without the release, the chunk would wait for the end of its lease. @returns whether this worker still had the claim
  */
 async function giveBack(
   claim: ClaimedChunk,
@@ -124,7 +124,7 @@ async function giveBack(
   }
 }
 
-/** Names the source in what it throws; that work is called off is nobody's error. */
+/** Wraps an error of the source in SourceQueryError, except cancellation and a failed job. */
 async function asked<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
@@ -144,7 +144,7 @@ async function work(
   const { control, source } = deps;
   const { jobId, firstSeq } = claim;
   const application = await asked(applicationOf(claim, deps));
-  // A first try finds nothing done; asking would cost it a statement.
+  // A first attempt finds nothing done, so it saves the statement.
   const done =
     claim.attempt === 1
       ? new Set<number>()
@@ -152,7 +152,7 @@ async function work(
   const { decided, open } = splitItems(claim, done);
   await asked(recordResults(source, jobId, decided));
   if (open.length === 0) return 'worked';
-  // After the poll at what is done: the others are in the reservation to come, and nothing is in neither.
+  // After `done` was read: the open items are in the next reservation, so that each item counts once.
   if (claim.reserved > 0 && !(await reportProgress())) return 'lost';
   const reservation = await reserveQuota(control, claim, open.length, deps.now());
   switch (reservation.kind) {
@@ -166,22 +166,22 @@ async function work(
     case 'granted': {
       const granted = open.slice(0, reservation.count);
       const how = application.operation.kind === 'http' ? askHandler : changeRows;
-      // Reports come meanwhile, so that whoever watches sees the job move and a limit of failures is noticed.
+      // Reports progress during the work, so that clients see it and `max_failures` takes effect.
       return whileReporting(() => how(application, granted, claim, deps, lease), reportProgress);
     }
   }
 }
 
-/** How an attempt failed that found the handler away and had no answer for any item. */
+/** Counted failure of an attempt that got no response for any item from an unavailable handler. */
 const HANDLER_AWAY = 'handler_away';
 
-/** After so many of these in a row, while the handler answers for other items of the job, it is the items that fail. */
+/** After this many in a row, while the handler responds for other items of the job, the items fail. */
 const MAX_AWAY_ALONE = 3;
 
-/** As many for the last items of a job, over one or two minutes: no deployment is expected to take longer just then. */
+/** The same limit for the last items of a job, one or two minutes: a deployment rarely takes longer. */
 const MAX_AWAY_AT_END = 10;
 
-/** What a chunk does when it finds its handler away. */
+/** What a chunk does when its handler is unavailable. */
 export function whenAway({
   isHandlerAway,
   isRestOfJob,
@@ -197,7 +197,7 @@ export function whenAway({
   return timesAway >= MAX_AWAY_ALONE ? 'fail' : 'leave';
 }
 
-/** Each probe begins with another item: one for which the handler always fails must not hide that it is back. */
+/** Each probe begins with another item: an item that always fails must not hide that the handler is back. */
 export function probedFirst(
   items: readonly NumberedItem[],
   { lastFailure, failureCount }: Pick<ClaimedChunk, 'lastFailure' | 'failureCount'>,
@@ -231,7 +231,7 @@ async function askHandler(
         ),
     }),
   );
-  // Items left without an answer are asked for again by the next try, or noted by whoever ends the job.
+  // The next attempt asks again for items without a response; if the job ends first, the scheduler records them.
   if (away === undefined) return 'worked';
   await pauseForHandler(control, claim.jobId, { retryAfterMs: away.retryAfterMs, maxAwayMs: handlerAwayMs });
   return away.hasAnswered ? 'handler_away' : 'handler_silent';
@@ -278,12 +278,12 @@ async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps)
   };
 }
 
-/** Whoever watches a job of slow items sees it move, and a limit of failures is noticed, about this often. */
+/** Between two reports of progress, and so between two checks of `max_failures`. */
 const REPORT_MS = 1_000;
 
 /**
- * Does the work and reports meanwhile, never two reports at once: one that was counted before another and saved after it
- * would make counts go down. A report that fails is left out, because the one at the end tells all.
+ * Does the work and reports progress during it, one report at a time: a report saved after a newer one would make counts go
+ * down. A failed report is skipped, because the report at the end has everything.
  */
 export async function whileReporting<T>(work: () => Promise<T>, report: () => Promise<unknown>): Promise<T> {
   const over = new AbortController();

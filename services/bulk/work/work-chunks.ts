@@ -21,7 +21,7 @@ import { createHandlerConcurrency, type HandlerSlot } from './handler-concurrenc
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
 import { type WorkDeps, workChunk } from './work-chunk.ts';
 
-/** Between looks for work when there is none. */
+/** Between two polls for work while there is none. */
 const IDLE_MS = 200;
 
 export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onAnswered' | 'onApplied' | 'size'> {
@@ -32,8 +32,8 @@ export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onAnswered' | 'onApplie
 }
 
 /**
- * Claims chunks and works on them, several at once. Those whose rows are changed by a statement and those whose items a handler is
- * asked for have a worker each: a statement is over in seconds, while a handler that hangs keeps its chunk for minutes.
+ * Claims chunks and works on them, several at once. Row operations and HTTP operations have a worker each: a statement ends
+ * within seconds, while a handler that hangs keeps its chunk for minutes.
  */
 export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker[] {
   const { control, maxChunks, maxHttpChunks } = deps;
@@ -88,20 +88,20 @@ async function step(
     appliedMs = ms;
   };
   try {
-    // Before it is worked on: the failure may be that nobody is left to tell of it.
+    // Before the work: an item that crashes its worker leaves nobody to report it.
     const lost = repeatedFailure(claim.lastFailure === WORKER_LOST ? WORKER_LOST : null, claim.failureCount);
     if (lost !== undefined) throw new JobFailedError(lost.code, lost.message);
     const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
     const durationMs = Math.round(performance.now() - startedAtMs);
     if (outcome === 'handler_away' || outcome === 'handler_silent') log.warn('bulk.handler_away');
     log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
-    // After the report, so that nobody waits for what is done.
+    // After the report, so that finished work is visible at once.
     if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);
   } catch (error) {
     const failure = toFailure(error) ?? failureOf(claim, error);
     if (failure === undefined) {
       log.warn('bulk.chunk_failed', { error });
-      // What could not be reported is claimed again when its lease is over.
+      // A chunk that could not be reported is claimed again when its lease ends.
       await sleep(IDLE_MS, signal);
       return;
     }
@@ -112,13 +112,13 @@ async function step(
   }
 }
 
-/** A failure that has come so often that it ends the job. */
+/** The failure that ends the job, if its error has repeated too often. */
 function failureOf({ lastFailure, failureCount }: ClaimedChunk, error: unknown): JobFailure | undefined {
   const name = countedFailure(error);
   return name === undefined ? undefined : repeatedFailure(name, name === lastFailure ? failureCount + 1 : 1);
 }
 
-/** What ends the whole job at once; undefined: the chunk is tried again. */
+/** The failure that ends the job at once; undefined: the chunk is retried. */
 function toFailure(error: unknown): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
   if (!(error instanceof SourceQueryError)) return undefined;
