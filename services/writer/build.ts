@@ -19,12 +19,12 @@ import type { WriterConfig } from './config.ts';
 import { createAssembler } from './files/assembler.ts';
 import { createScratch } from './files/scratch.ts';
 import { createShapeSource } from './files/shape-source.ts';
-import { createSweeper } from './files/sweeper.ts';
+import { createStagingSweeper } from './files/staging-sweeper.ts';
 import { BatchWriter } from './parts/batch-writer.ts';
 import { createChunkControl } from './parts/chunk-control.ts';
 import { createRowConsumer } from './parts/consume-rows.ts';
-import { Lanes } from './parts/lanes.ts';
 import { PartStore } from './parts/part.ts';
+import { PartitionStates } from './parts/partition-states.ts';
 import { createRowCodecs } from './parts/row-codecs.ts';
 import { createChunkWatch } from './parts/watch-chunks.ts';
 import { createLostChunkWatch } from './parts/watch-lost-chunks.ts';
@@ -59,15 +59,15 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
 
   const assemblyNotifier = createNotifier();
   const sweepNotifier = createNotifier();
-  const lanes = new Lanes(log);
+  const partitionStates = new PartitionStates(log);
   const parts = new PartStore(storage);
   const rowsWritten = health.metrics.counter('tandem_rows_written_total', 'Rows of parts on stable storage.');
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
     codecs: createRowCodecs(registry, log),
-    createPart: (chunkTry, { format, fields }) => parts.create(chunkTry, stagingOf(format), fields),
+    createPart: (chunkAttempt, { format, fields }) => parts.create(chunkAttempt, stagingOf(format), fields),
     maxOpenChunks: config.maxOpenChunks,
-    openChunkCount: () => lanes.openChunkCount,
+    openChunkCount: () => partitionStates.openChunkCount,
     onWritten({ exportId, resource, chunk, attempt }, rows) {
       rowsWritten.add(rows);
       assemblyNotifier.notify();
@@ -82,7 +82,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     onFailed: () => sweepNotifier.notify(),
     log,
   });
-  const rows = createRowConsumer({ kafka, groupId, topics, resources, lanes, writer, log });
+  const rows = createRowConsumer({ kafka, groupId, topics, resources, partitionStates, writer, log });
   const shapeOf = createShapeSource(registry, topics);
   const chooseFormat = createChooseFormat(config);
   const scratch = createScratch(config.scratchDirectory);
@@ -90,7 +90,14 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
 
   return [
     rows,
-    createChunkWatch({ pool, admin, lanes, writer, commitFloor: (lane) => rows.commitFloor(lane), log }),
+    createChunkWatch({
+      pool,
+      admin,
+      partitionStates,
+      writer,
+      commitFloor: (partitionState) => rows.commitFloor(partitionState),
+      log,
+    }),
     createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepNotifier.notify(), log }),
     ...Array.from({ length: config.maxAssemblies }, (_, index) =>
       createAssembler({
@@ -107,6 +114,6 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         log,
       }),
     ),
-    createSweeper({ storage, scratch, pool, notifier: sweepNotifier, log }),
+    createStagingSweeper({ storage, scratch, pool, notifier: sweepNotifier, log }),
   ];
 }

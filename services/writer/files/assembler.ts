@@ -19,7 +19,7 @@ import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
-import { judgeAssemblyFailure } from './judge-assembly-failure.ts';
+import { classifyAssemblyError } from './classify-assembly-error.ts';
 
 /** What makes an export ready (its last part, its seal) may happen in another process, so it is looked for. */
 const POLL_RUNNING_MS = 200;
@@ -88,13 +88,13 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: true });
       return;
     }
-    const verdict = judgeAssemblyFailure(error, tryCount);
-    if (verdict === 'try again') {
+    const errorClass = classifyAssemblyError(error, tryCount);
+    if (errorClass === 'try again') {
       const delayMs = backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 });
       log.warn('assembly.put_off', { exportId, tryCount, delayMs, error });
       await releaseAssembly(pool, claim, { delayMs, isCounted: true });
-    } else if (await failByAssembly(pool, claim, verdict.fail)) {
-      log.error('export.failed', { exportId, ...verdict.fail, error });
+    } else if (await failByAssembly(pool, claim, errorClass.fail)) {
+      log.error('export.failed', { exportId, ...errorClass.fail, error });
     }
   }
 

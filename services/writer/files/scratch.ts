@@ -23,21 +23,21 @@ export function createScratch(directory: string): Scratch {
     open(exportId) {
       const ofExport = join(directory, exportId);
       // A name of its own: a writer that lost its claim without noticing must find its files gone, not another's.
-      const ofTry = join(ofExport, randomBytes(6).toString('hex'));
+      const ofAttempt = join(ofExport, randomBytes(6).toString('hex'));
       let made: Promise<unknown> | undefined;
       const make = async () => {
         await remove(ofExport);
         // Customers' records pass through here, and the directory above may be one for everybody.
-        await mkdir(ofTry, { recursive: true, mode: 0o700 });
+        await mkdir(ofAttempt, { recursive: true, mode: 0o700 });
       };
       return {
         async path(name) {
           made ??= make();
           await made;
-          return join(ofTry, name);
+          return join(ofAttempt, name);
         },
         async [Symbol.asyncDispose]() {
-          await remove(ofTry);
+          await remove(ofAttempt);
           // Another try's folder may be in it; then it is that one's to remove.
           await rmdir(ofExport).catch(() => undefined);
         },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { type ChunkTry, chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
+import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { WrittenPart } from '../../../shared/control/chunks/record-chunk-written.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
@@ -13,7 +13,7 @@ import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { type Storage, StorageFullError } from '../../../shared/storage/storage.ts';
 import { createRowCodec } from '../../../shared/values/row-codec.ts';
 import { BatchWriter, type RowMessage } from './batch-writer.ts';
-import { createLane } from './lane.ts';
+import { createPartitionState } from './lane.ts';
 import { PartStore } from './part.ts';
 import { createRowCodecs } from './row-codecs.ts';
 
@@ -67,39 +67,39 @@ async function setUp({
   const answers = { lost: false };
   let askedCount = 0;
   let offset = 0;
-  const lane = createLane('t.rows.invoices', 0, 'invoices');
-  const isCurrent = (chunkTry: ChunkTry) =>
-    (current[chunkTry.chunk] ?? 1) === chunkTry.attempt &&
-    !written.has(chunkTryKey(chunkTry)) &&
+  const partitionState = createPartitionState('t.rows.invoices', 0, 'invoices');
+  const isCurrent = (chunkAttempt: ChunkAttempt) =>
+    (current[chunkAttempt.chunk] ?? 1) === chunkAttempt.attempt &&
+    !written.has(chunkAttemptKey(chunkAttempt)) &&
     failures.length === 0;
   const writer = new BatchWriter({
     control: {
-      async find(chunkTry) {
+      async find(chunkAttempt) {
         askedCount += 1;
-        return isCurrent(chunkTry) ? { rowsPlanned: 3, format: 'jsonl', fields: null } : undefined;
+        return isCurrent(chunkAttempt) ? { rowsPlanned: 3, format: 'jsonl', fields: null } : undefined;
       },
-      async recordWritten(chunkTry, part) {
-        if (!isCurrent(chunkTry)) return false;
-        written.set(chunkTryKey(chunkTry), part);
+      async recordWritten(chunkAttempt, part) {
+        if (!isCurrent(chunkAttempt)) return false;
+        written.set(chunkAttemptKey(chunkAttempt), part);
         if (answers.lost) throw new Error('the connection broke');
         return true;
       },
-      async fail(chunkTry, failure) {
-        if (!isCurrent(chunkTry)) return false;
+      async fail(chunkAttempt, failure) {
+        if (!isCurrent(chunkAttempt)) return false;
         failures.push(failure);
         return true;
       },
     },
     codecs: createRowCodecs({ fetch: async () => CODEC.schema }, silentLog),
-    createPart: (chunkTry) => parts.create(chunkTry, 'json'),
+    createPart: (chunkAttempt) => parts.create(chunkAttempt, 'json'),
     maxOpenChunks,
-    openChunkCount: () => lane.chunks.size,
+    openChunkCount: () => partitionState.chunks.size,
     onWritten: async () => undefined,
     onFailed: () => undefined,
     log: silentLog,
   });
   return {
-    lane,
+    partitionState,
     written,
     failures,
     current,
@@ -108,8 +108,11 @@ async function setUp({
     async write(messages: readonly Omit<RowMessage, 'offset'>[], at = offset) {
       const batch = messages.map((message, index) => ({ ...message, offset: String(at + index) }));
       offset = at + batch.length;
-      const isWhole = await writer.write(lane, batch, { heartbeat: async () => undefined, isRunning });
-      if (isWhole) lane.chunks.advanceTo(BigInt(offset));
+      const isWhole = await writer.write(partitionState, batch, {
+        heartbeat: async () => undefined,
+        isRunning,
+      });
+      if (isWhole) partitionState.chunks.advanceTo(BigInt(offset));
       return isWhole;
     },
     async contentOf(key: string) {
@@ -127,19 +130,19 @@ async function setUp({
 const CONTENT = '{"id":0}\n{"id":1}\n{"id":2}\n';
 
 test('a whole chunk becomes a part, noted with its rows, bytes and schema', async () => {
-  const { write, written, contentOf, lane } = await setUp();
+  const { write, written, contentOf, partitionState } = await setUp();
   await write(chunkRows());
   expect(written.get('exp_1/invoices/0/1')).toMatchObject({ rows: 3, bytes: 27, schemaId: SCHEMA_ID });
   expect(await contentOf('exp_1/invoices/0/1')).toBe(CONTENT);
-  expect(lane.chunks.floor()).toBe(3n);
+  expect(partitionState.chunks.floor()).toBe(3n);
 });
 
 test('the offset waits at the first row of a chunk that is not finished', async () => {
-  const { write, lane } = await setUp();
+  const { write, partitionState } = await setUp();
   await write([...chunkRows(), ...chunkRows({ chunk: 1 }).slice(0, 2)]);
-  expect(lane.chunks.floor()).toBe(3n);
+  expect(partitionState.chunks.floor()).toBe(3n);
   await write(chunkRows({ chunk: 1 }).slice(2));
-  expect(lane.chunks.floor()).toBe(6n);
+  expect(partitionState.chunks.floor()).toBe(6n);
 });
 
 test('rows that come again are dropped', async () => {
@@ -174,24 +177,24 @@ test('of two tries mixed with each other only the one that counts is written', a
 });
 
 test('a later try replaces the open part of an earlier one', async () => {
-  const { write, written, current, partCount, lane } = await setUp();
+  const { write, written, current, partCount, partitionState } = await setUp();
   await write(chunkRows({ attempt: 1 }).slice(0, 2));
   current[0] = 2;
   await write([...chunkRows({ attempt: 2 }).slice(0, 2), ...chunkRows({ attempt: 1 }).slice(2)]);
-  expect(lane.chunks.floor()).toBe(2n);
+  expect(partitionState.chunks.floor()).toBe(2n);
   await write(chunkRows({ attempt: 2 }).slice(2));
   expect([...written.keys()]).toEqual(['exp_1/invoices/0/2']);
   expect(await partCount()).toBe(1);
 });
 
 test('a missing row fails the export and leaves no part', async () => {
-  const { write, failures, partCount, lane } = await setUp();
+  const { write, failures, partCount, partitionState } = await setUp();
   const [first, , last] = chunkRows() as [RowMessage, RowMessage, RowMessage];
   await write([first]);
   await write([last]);
   expect(failures).toMatchObject([{ code: 'row_count_mismatch' }]);
   expect(await partCount()).toBe(0);
-  expect(lane.chunks.floor()).toBe(2n);
+  expect(partitionState.chunks.floor()).toBe(2n);
 });
 
 test('a missing row of a try that no longer counts fails nothing', async () => {
@@ -226,7 +229,7 @@ test('a record without row headers is passed over', async () => {
 test.each(['append', 'commit'] as const)(
   'storage that is full at %s fails the export and the process goes on',
   async (step) => {
-    const { write, failures, partCount, lane } = await setUp({
+    const { write, failures, partCount, partitionState } = await setUp({
       storage: (real) => ({
         ...real,
         async openWriter(path) {
@@ -238,16 +241,16 @@ test.each(['append', 'commit'] as const)(
     await write(chunkRows());
     expect(failures).toMatchObject([{ code: 'storage_full' }]);
     expect(await partCount()).toBe(0);
-    expect(lane.chunks.floor()).toBe(3n);
+    expect(partitionState.chunks.floor()).toBe(3n);
   },
 );
 
 test('storage that fails otherwise ends the batch, and the offset stays', async () => {
-  const { write, lane } = await setUp({
+  const { write, partitionState } = await setUp({
     storage: (real) => ({ ...real, openWriter: () => Promise.reject(new Error('input/output error')) }),
   });
   await expect(write(chunkRows())).rejects.toThrow('input/output error');
-  expect(lane.chunks.floor()).toBe(0n);
+  expect(partitionState.chunks.floor()).toBe(0n);
 });
 
 test('a part that another writer was first with is removed', async () => {
@@ -260,11 +263,11 @@ test('a part that another writer was first with is removed', async () => {
 });
 
 test('a committed part outlives its chunk, because the control store may name it though its answer got lost', async () => {
-  const { write, lane, answers, partCount } = await setUp();
+  const { write, partitionState, answers, partCount } = await setUp();
   await write(chunkRows().slice(0, 2));
   answers.lost = true;
   await expect(write(chunkRows().slice(2))).rejects.toThrow('the connection broke');
-  for (const open of lane.chunks.all()) await open.part.discard();
+  for (const open of partitionState.chunks.all()) await open.part.discard();
   expect(await partCount()).toBe(1);
 });
 
@@ -275,7 +278,7 @@ test('one chunk more than may be open fails its export', async () => {
 });
 
 test('a service that stops leaves a batch in the middle', async () => {
-  const { write, lane } = await setUp({ isRunning: () => false });
+  const { write, partitionState } = await setUp({ isRunning: () => false });
   expect(await write(chunkRows())).toBe(false);
-  expect(lane.chunks.floor()).toBe(0n);
+  expect(partitionState.chunks.floor()).toBe(0n);
 });

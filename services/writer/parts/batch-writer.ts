@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { CurrentChunk } from '../../../shared/control/chunks/find-chunk.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -20,13 +20,13 @@ import {
   tooManyOpenChunks,
   wrongRowCount,
 } from './chunk-failures.ts';
-import type { Lane } from './lane.ts';
+import type { PartitionState } from './lane.ts';
 import type { Part } from './part.ts';
-import { judgeRow, type OpenChunk } from './partition-chunks.ts';
+import { classifyRow, type OpenChunk } from './partition-chunks.ts';
 import type { RowCodecs } from './row-codecs.ts';
 import { type RowPlace, RowPlaceReader } from './row-place.ts';
-import { StaleTries } from './stale-tries.ts';
-import { whileBeating } from './while-beating.ts';
+import { StaleAttempts } from './stale-tries.ts';
+import { whileHeartbeating } from './while-beating.ts';
 
 /** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
 const ROWS_PER_HEARTBEAT = 512;
@@ -47,12 +47,12 @@ export interface BatchHold {
 export interface BatchWriterDeps {
   readonly control: ChunkControl;
   readonly codecs: RowCodecs;
-  readonly createPart: (chunkTry: ChunkTry, chunk: CurrentChunk) => Part;
+  readonly createPart: (chunkAttempt: ChunkAttempt, chunk: CurrentChunk) => Part;
   /** Greatest number of chunks that may be open in this process; each has a file open. */
   readonly maxOpenChunks: number;
   readonly openChunkCount: () => number;
-  readonly onWritten: (chunkTry: ChunkTry, rowCount: number) => void;
-  readonly onFailed: (chunkTry: ChunkTry) => void;
+  readonly onWritten: (chunkAttempt: ChunkAttempt, rowCount: number) => void;
+  readonly onFailed: (chunkAttempt: ChunkAttempt) => void;
   readonly log: Log;
 }
 
@@ -63,7 +63,7 @@ export interface BatchWriterDeps {
  */
 export class BatchWriter {
   readonly #deps: BatchWriterDeps;
-  readonly #stale = new StaleTries();
+  readonly #stale = new StaleAttempts();
   readonly #places = new RowPlaceReader();
 
   constructor(deps: BatchWriterDeps) {
@@ -77,7 +77,11 @@ export class BatchWriter {
    * @returns false when it was left in the middle because the service stops
    * @throws what storage or the control store throw for good: the process has to end, and the rows are read again
    */
-  async write(lane: Lane, messages: readonly RowMessage[], hold: BatchHold): Promise<boolean> {
+  async write(
+    partitionState: PartitionState,
+    messages: readonly RowMessage[],
+    hold: BatchHold,
+  ): Promise<boolean> {
     const touched = new Set<OpenChunk<Part>>();
     let foreignCount = 0;
     let rowsToHeartbeat = 0;
@@ -93,77 +97,78 @@ export class BatchWriter {
         foreignCount += 1;
         continue;
       }
-      let open = lane.chunks.find(row.exportId, row.chunk);
-      let verdict = judgeRow(open, row);
-      if (verdict === 'ask') {
-        open = await this.#admit(lane, open, row, message, hold);
-        verdict = open === undefined ? 'drop' : judgeRow(open, row);
+      let open = partitionState.chunks.find(row.exportId, row.chunk);
+      let rowClass = classifyRow(open, row);
+      if (rowClass === 'ask') {
+        open = await this.#admit(partitionState, open, row, message, hold);
+        rowClass = open === undefined ? 'drop' : classifyRow(open, row);
       }
-      if (open === undefined || verdict === 'drop') continue;
-      if (verdict === 'hole') {
-        await this.giveUp(lane, open, rowsMissing(open.chunkTry, open.nextSeq, row.seq));
+      if (open === undefined || rowClass === 'drop') continue;
+      if (rowClass === 'hole') {
+        await this.giveUp(partitionState, open, rowsMissing(open.chunkAttempt, open.nextSeq, row.seq));
         continue;
       }
       // Nothing is awaited for most rows: a promise for each would cost as much as the row itself.
-      if (!this.#appendNow(open, message) && !(await this.#appendSlowly(lane, open, message, hold))) continue;
+      if (!this.#appendNow(open, message) && !(await this.#appendSlowly(partitionState, open, message, hold)))
+        continue;
       touched.add(open);
-      if (open.part.wantsFlush) await this.#flush(lane, open, hold);
-      if (row.isLast) await this.#finish(lane, open, hold);
+      if (open.part.wantsFlush) await this.#flush(partitionState, open, hold);
+      if (row.isLast) await this.#finish(partitionState, open, hold);
     }
-    for (const open of touched) await this.#flush(lane, open, hold);
+    for (const open of touched) await this.#flush(partitionState, open, hold);
     if (foreignCount > 0) {
-      const { topic, partition } = lane;
+      const { topic, partition } = partitionState;
       this.#deps.log.warn('rows.passed_over', { topic, partition, foreignCount });
     }
     return true;
   }
 
   /** Closes a chunk without a result and fails its export, if its try still counts. */
-  async giveUp(lane: Lane, open: OpenChunk<Part>, failure: WriterFailure): Promise<void> {
+  async giveUp(partitionState: PartitionState, open: OpenChunk<Part>, failure: WriterFailure): Promise<void> {
     const { control, onFailed, log } = this.#deps;
-    await this.drop(lane, open);
-    if (!(await control.fail(open.chunkTry, failure))) return;
-    log.error('export.failed', { ...open.chunkTry, ...failure });
-    onFailed(open.chunkTry);
+    await this.drop(partitionState, open);
+    if (!(await control.fail(open.chunkAttempt, failure))) return;
+    log.error('export.failed', { ...open.chunkAttempt, ...failure });
+    onFailed(open.chunkAttempt);
   }
 
   /** Closes a chunk that nobody waits for any longer. */
-  async drop(lane: Lane, open: OpenChunk<Part>): Promise<void> {
-    lane.chunks.remove(open);
-    this.#stale.add(open.chunkTry);
+  async drop(partitionState: PartitionState, open: OpenChunk<Part>): Promise<void> {
+    partitionState.chunks.remove(open);
+    this.#stale.add(open.chunkAttempt);
     // Storage that refuses a write may refuse this too. What stays is in the export's folder, and is swept with it.
     await open.part.discard().catch((error: unknown) => {
-      this.#deps.log.warn('part.not_discarded', { ...open.chunkTry, error });
+      this.#deps.log.warn('part.not_discarded', { ...open.chunkAttempt, error });
     });
   }
 
   /** The chunk that the row belongs to, newly opened, if its try counts. An earlier try of the chunk is replaced. */
   async #admit(
-    lane: Lane,
+    partitionState: PartitionState,
     earlier: OpenChunk<Part> | undefined,
     { exportId, chunk, attempt }: RowPlace,
     { offset }: RowMessage,
     hold: BatchHold,
   ): Promise<OpenChunk<Part> | undefined> {
     const { control, createPart, maxOpenChunks, openChunkCount } = this.#deps;
-    const chunkTry: ChunkTry = { exportId, resource: lane.resource, chunk, attempt };
-    if (this.#stale.has(chunkTry)) return undefined;
-    const current = await whileBeating(hold.heartbeat, () => control.find(chunkTry));
+    const chunkAttempt: ChunkAttempt = { exportId, resource: partitionState.resource, chunk, attempt };
+    if (this.#stale.has(chunkAttempt)) return undefined;
+    const current = await whileHeartbeating(hold.heartbeat, () => control.find(chunkAttempt));
     if (current === undefined) {
-      this.#stale.add(chunkTry);
+      this.#stale.add(chunkAttempt);
       return undefined;
     }
-    if (earlier !== undefined) await this.drop(lane, earlier);
+    if (earlier !== undefined) await this.drop(partitionState, earlier);
     const open: OpenChunk<Part> = {
-      chunkTry,
+      chunkAttempt,
       firstOffset: BigInt(offset),
       rowsPlanned: current.rowsPlanned,
-      part: createPart(chunkTry, current),
+      part: createPart(chunkAttempt, current),
       nextSeq: 0,
     };
-    lane.chunks.add(open);
+    partitionState.chunks.add(open);
     if (openChunkCount() <= maxOpenChunks) return open;
-    await this.giveUp(lane, open, tooManyOpenChunks(maxOpenChunks));
+    await this.giveUp(partitionState, open, tooManyOpenChunks(maxOpenChunks));
     return undefined;
   }
 
@@ -185,7 +190,7 @@ export class BatchWriter {
 
   /** @returns false when the row can't be read, and the chunk is closed */
   async #appendSlowly(
-    lane: Lane,
+    partitionState: PartitionState,
     open: OpenChunk<Part>,
     { value }: RowMessage,
     hold: BatchHold,
@@ -194,73 +199,74 @@ export class BatchWriter {
     try {
       if (value === null) throw new UnreadableMessageError('it is empty');
       const schemaId = readRegistryId(value);
-      const codec = codecs.get(schemaId) ?? (await whileBeating(hold.heartbeat, () => codecs.load(schemaId)));
+      const codec =
+        codecs.get(schemaId) ?? (await whileHeartbeating(hold.heartbeat, () => codecs.load(schemaId)));
       open.part.add(codec, schemaId, value);
     } catch (error) {
       if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;
-      log.error('row.refused', { ...open.chunkTry, seq: open.nextSeq, error });
-      await this.giveUp(lane, open, rowUnreadable(open.chunkTry, open.nextSeq));
+      log.error('row.refused', { ...open.chunkAttempt, seq: open.nextSeq, error });
+      await this.giveUp(partitionState, open, rowUnreadable(open.chunkAttempt, open.nextSeq));
       return false;
     }
     open.nextSeq += 1;
     return true;
   }
 
-  async #finish(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {
+  async #finish(partitionState: PartitionState, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {
     const { control, onWritten, log } = this.#deps;
-    const { chunkTry, part, nextSeq: rows, rowsPlanned } = open;
+    const { chunkAttempt, part, nextSeq: rows, rowsPlanned } = open;
     if (rows !== rowsPlanned) {
-      await this.giveUp(lane, open, wrongRowCount(chunkTry, rowsPlanned, rows));
+      await this.giveUp(partitionState, open, wrongRowCount(chunkAttempt, rowsPlanned, rows));
       return;
     }
-    if (!(await this.#onStorage(lane, open, () => part.commit(), hold))) return;
+    if (!(await this.#onStorage(partitionState, open, () => part.commit(), hold))) return;
     const { path, bytes, schemaId } = part;
-    const isNoted = await whileBeating(hold.heartbeat, () =>
-      control.recordWritten(chunkTry, { path, rows, bytes, schemaId }),
+    const isRecorded = await whileHeartbeating(hold.heartbeat, () =>
+      control.recordWritten(chunkAttempt, { path, rows, bytes, schemaId }),
     );
-    if (!isNoted) {
-      await this.drop(lane, open);
+    if (!isRecorded) {
+      await this.drop(partitionState, open);
       await part.remove();
       return;
     }
-    lane.chunks.remove(open);
-    this.#stale.add(chunkTry);
-    log.info('chunk.written', { ...chunkTry, rows, bytes });
-    onWritten(chunkTry, rows);
+    partitionState.chunks.remove(open);
+    this.#stale.add(chunkAttempt);
+    log.info('chunk.written', { ...chunkAttempt, rows, bytes });
+    onWritten(chunkAttempt, rows);
   }
 
-  #flush(lane: Lane, open: OpenChunk<Part>, hold: BatchHold): Promise<boolean> {
-    return this.#onStorage(lane, open, () => open.part.flush(), hold);
+  #flush(partitionState: PartitionState, open: OpenChunk<Part>, hold: BatchHold): Promise<boolean> {
+    return this.#onStorage(partitionState, open, () => open.part.flush(), hold);
   }
 
   /** @returns false when storage is full or refuses, or the export has ended meanwhile; then the chunk is closed */
   async #onStorage(
-    lane: Lane,
+    partitionState: PartitionState,
     open: OpenChunk<Part>,
     step: () => Promise<void>,
     hold: BatchHold,
   ): Promise<boolean> {
-    if (!lane.chunks.has(open)) return false;
+    if (!partitionState.chunks.has(open)) return false;
     try {
-      await whileBeating(hold.heartbeat, step);
+      await whileHeartbeating(hold.heartbeat, step);
       return true;
     } catch (error) {
       if (error instanceof StorageFullError) {
-        this.#deps.log.error('storage.full', { ...open.chunkTry, error });
-        await this.giveUp(lane, open, storageFull(open.chunkTry));
+        this.#deps.log.error('storage.full', { ...open.chunkAttempt, error });
+        await this.giveUp(partitionState, open, storageFull(open.chunkAttempt));
         return false;
       }
       if (error instanceof StorageRefusedError) {
-        this.#deps.log.error('storage.refused', { ...open.chunkTry, error });
-        await this.giveUp(lane, open, storageRefused(open.chunkTry));
+        this.#deps.log.error('storage.refused', { ...open.chunkAttempt, error });
+        await this.giveUp(partitionState, open, storageRefused(open.chunkAttempt));
         return false;
       }
       // The parts of an export that has ended are swept, also from under one that is being written.
       if (
         error instanceof StorageNotFoundError &&
-        (await this.#deps.control.find(open.chunkTry)) === undefined
+        (await this.#deps.control.find(open.chunkAttempt)) === undefined
       ) {
-        await this.drop(lane, open);
+        await this.drop(partitionState, open);
         return false;
       }
       throw error;

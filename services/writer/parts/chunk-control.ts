@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import { type CurrentChunk, findOpenChunks } from '../../../shared/control/chunks/find-chunk.ts';
 import {
   recordChunksWritten,
@@ -14,32 +14,32 @@ import { retryQuery } from '../retry-query.ts';
 /** What the writing of rows asks of the control store. Each call waits for a store that can't be reached. */
 export interface ChunkControl {
   /** @returns undefined when the try's rows are to be dropped */
-  find(chunkTry: ChunkTry): Promise<CurrentChunk | undefined>;
+  find(chunkAttempt: ChunkAttempt): Promise<CurrentChunk | undefined>;
   /** @returns false when the try does not count any more, or another writer was first */
-  recordWritten(chunkTry: ChunkTry, part: WrittenPart): Promise<boolean>;
+  recordWritten(chunkAttempt: ChunkAttempt, part: WrittenPart): Promise<boolean>;
   /** @returns false when the try does not count any more */
-  fail(chunkTry: ChunkTry, failure: WriterFailure): Promise<boolean>;
+  fail(chunkAttempt: ChunkAttempt, failure: WriterFailure): Promise<boolean>;
 }
 
 /** What lanes ask at the same time is asked together. */
 export function createChunkControl(pool: Pool, log: Log): ChunkControl {
-  const find = createGather((tries: readonly ChunkTry[]) =>
-    retryQuery('looking chunks up', log, () => findOpenChunks(pool, tries)),
+  const find = createGather((attempts: readonly ChunkAttempt[]) =>
+    retryQuery('looking chunks up', log, () => findOpenChunks(pool, attempts)),
   );
-  const record = createGather((written: readonly { chunkTry: ChunkTry; part: WrittenPart }[]) =>
-    retryQuery('noting written chunks', log, async () => {
-      const areNoted = await recordChunksWritten(pool, written);
+  const record = createGather((written: readonly { chunkAttempt: ChunkAttempt; part: WrittenPart }[]) =>
+    retryQuery('recording written chunks', log, async () => {
+      const areRecorded = await recordChunksWritten(pool, written);
       const exportIds = new Set(
-        written.flatMap(({ chunkTry }, index) => (areNoted[index] ? [chunkTry.exportId] : [])),
+        written.flatMap(({ chunkAttempt }, index) => (areRecorded[index] ? [chunkAttempt.exportId] : [])),
       );
       if (exportIds.size > 0) await recordProgress(pool, [...exportIds]);
-      return areNoted;
+      return areRecorded;
     }),
   );
   return {
     find,
-    recordWritten: (chunkTry, part) => record({ chunkTry, part }),
-    fail: (chunkTry, failure) =>
-      retryQuery('failing an export', log, () => failByChunk(pool, chunkTry, failure)),
+    recordWritten: (chunkAttempt, part) => record({ chunkAttempt, part }),
+    fail: (chunkAttempt, failure) =>
+      retryQuery('failing an export', log, () => failByChunk(pool, chunkAttempt, failure)),
   };
 }

@@ -1,4 +1,4 @@
-import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 
 // Read by the customer who waits for the export and by the operator whose pager went off: what happened, and what to do.
@@ -6,7 +6,7 @@ import type { WriterFailure } from '../../../shared/control/exports/fail-export.
 const AGAIN = 'Nothing was published. Start the export again.';
 
 export function rowsMissing(
-  { resource, chunk }: ChunkTry,
+  { resource, chunk }: ChunkAttempt,
   expected: number,
   found: number | 'no more',
 ): WriterFailure {
@@ -18,7 +18,7 @@ export function rowsMissing(
 }
 
 export function wrongRowCount(
-  { resource, chunk }: ChunkTry,
+  { resource, chunk }: ChunkAttempt,
   planned: number,
   written: number,
 ): WriterFailure {
@@ -28,21 +28,21 @@ export function wrongRowCount(
   };
 }
 
-export function storageFull({ resource }: Pick<ChunkTry, 'resource'>): WriterFailure {
+export function storageFull({ resource }: Pick<ChunkAttempt, 'resource'>): WriterFailure {
   return {
     code: 'storage_full',
     message: `There is no space left to write ${resource}. Its parts were removed. Make room, then start the export again.`,
   };
 }
 
-export function storageRefused({ resource }: Pick<ChunkTry, 'resource'>): WriterFailure {
+export function storageRefused({ resource }: Pick<ChunkAttempt, 'resource'>): WriterFailure {
   return {
     code: 'storage_refused',
     message: `Storage refuses to write ${resource}. Correct the rights, the keys or the bucket of STORAGE_URL, then start the export again.`,
   };
 }
 
-export function rowUnreadable({ resource, chunk }: ChunkTry, seq: number): WriterFailure {
+export function rowUnreadable({ resource, chunk }: ChunkAttempt, seq: number): WriterFailure {
   return {
     code: 'row_unreadable',
     message: `Row ${seq} of chunk ${chunk} of ${resource} cannot be read with its schema. ${AGAIN}`,

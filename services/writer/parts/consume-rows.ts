@@ -5,8 +5,8 @@ import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
-import type { Lane } from './lane.ts';
-import type { Lanes } from './lanes.ts';
+import type { PartitionState } from './lane.ts';
+import type { PartitionStates } from './partition-states.ts';
 
 // A fetch is held in memory whole, and again as decoded batches; these bound it at a few times 4 MB. Larger ones
 // cost memory and garbage collection and are no faster.
@@ -23,7 +23,7 @@ export interface RowConsumerDeps {
   readonly groupId: string;
   readonly topics: Topics;
   readonly resources: readonly string[];
-  readonly lanes: Lanes;
+  readonly partitionStates: PartitionStates;
   readonly writer: BatchWriter;
   readonly log: Log;
 }
@@ -36,7 +36,7 @@ interface BatchOffset extends Pick<EachBatchPayload, 'commitOffsetsIfNecessary'>
 
 export interface RowConsumer extends Worker {
   /** Commits what a lane allows, apart from any batch; a group that is rebalancing is left alone. */
-  commitFloor(lane: Lane): Promise<void>;
+  commitFloor(partitionState: PartitionState): Promise<void>;
 }
 
 /**
@@ -46,7 +46,7 @@ export interface RowConsumer extends Worker {
  * another member may have had the partition, finished the chunk, and moved the offset on.
  */
 export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
-  const { kafka, groupId, topics, resources, lanes, writer, log } = deps;
+  const { kafka, groupId, topics, resources, partitionStates, writer, log } = deps;
   const resourceByTopic = new Map(resources.map((resource) => [topics.rows(resource), resource]));
   const joined = Promise.withResolvers<void>();
   const failed = Promise.withResolvers<never>();
@@ -74,14 +74,14 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
 
   async function eachBatch({ batch, heartbeat, isRunning, commitOffsetsIfNecessary }: EachBatchPayload) {
     const { topic, partition } = batch;
-    const lane = lanes.of(topic, partition, resourceByTopic.get(topic) ?? topic);
-    await lane.exclusive(async () => {
-      if (!(await writer.write(lane, batch.messages, { heartbeat, isRunning }))) return;
-      lane.chunks.advanceTo(BigInt(batch.lastOffset()) + 1n);
-      const floor = lane.chunks.floor();
-      if (floor <= lane.committed) return;
+    const partitionState = partitionStates.of(topic, partition, resourceByTopic.get(topic) ?? topic);
+    await partitionState.exclusive(async () => {
+      if (!(await writer.write(partitionState, batch.messages, { heartbeat, isRunning }))) return;
+      partitionState.chunks.advanceTo(BigInt(batch.lastOffset()) + 1n);
+      const floor = partitionState.chunks.floor();
+      if (floor <= partitionState.committed) return;
       await commitOffset({ topic, partition, offset: String(floor), commitOffsetsIfNecessary });
-      lane.committed = floor;
+      partitionState.committed = floor;
     });
   }
 
@@ -89,13 +89,13 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
     name: 'row-consumer',
     ready: Promise.race([joined.promise, failed.promise]),
 
-    async commitFloor(lane) {
-      const { topic, partition } = lane;
-      const floor = lane.chunks.floor();
-      if (floor <= lane.committed) return;
+    async commitFloor(partitionState) {
+      const { topic, partition } = partitionState;
+      const floor = partitionState.chunks.floor();
+      if (floor <= partitionState.committed) return;
       try {
         await consumer.commitOffsets([{ topic, partition, offset: String(floor) }]);
-        lane.committed = floor;
+        partitionState.committed = floor;
       } catch (error) {
         log.debug('offset.not_committed', { topic, partition, error });
       }
@@ -114,7 +114,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
         signal,
         (assignment) => {
           log.info('partitions.assigned', { assignment });
-          lanes.clear();
+          partitionStates.clear();
           joined.resolve();
         },
       );
@@ -122,7 +122,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
         await Promise.race([consuming, failed.promise]);
       } finally {
         await consumer.disconnect();
-        await lanes.clear();
+        await partitionStates.clear();
       }
     },
   };

@@ -2,7 +2,7 @@ import type { Part } from './part.ts';
 import { PartitionChunks } from './partition-chunks.ts';
 
 /** One assigned partition with what is open in it. */
-export interface Lane {
+export interface PartitionState {
   readonly topic: string;
   readonly partition: number;
   readonly resource: string;
@@ -13,7 +13,7 @@ export interface Lane {
   exclusive<T>(work: () => Promise<T>): Promise<T>;
 }
 
-export function createLane(topic: string, partition: number, resource: string): Lane {
+export function createPartitionState(topic: string, partition: number, resource: string): PartitionState {
   let tail: Promise<unknown> = Promise.resolve();
   return {
     topic,

@@ -18,20 +18,20 @@ function setUp() {
 
 test('the end is that of the first question, though the topic has grown', async () => {
   const { ends, grow } = setUp();
-  await ends.notedFor('a', 't');
+  await ends.recordedEnd('a', 't');
   grow();
-  expect(await ends.notedFor('a', 't')).toEqual(new Map([[0, 10n]]));
-  expect(await ends.notedFor('b', 't')).toEqual(new Map([[0, 11n]]));
+  expect(await ends.recordedEnd('a', 't')).toEqual(new Map([[0, 10n]]));
+  expect(await ends.recordedEnd('b', 't')).toEqual(new Map([[0, 11n]]));
 });
 
 test('what nobody asks for any longer is forgotten', async () => {
   const { ends, grow } = setUp();
-  await ends.notedFor('a', 't');
+  await ends.recordedEnd('a', 't');
   grow();
-  expect(await ends.notedFor('a', 't')).toEqual(new Map([[0, 10n]]));
+  expect(await ends.recordedEnd('a', 't')).toEqual(new Map([[0, 10n]]));
   ends.forgetUnasked();
   ends.forgetUnasked();
-  expect(await ends.notedFor('a', 't')).toEqual(new Map([[0, 11n]]));
+  expect(await ends.recordedEnd('a', 't')).toEqual(new Map([[0, 11n]]));
 });
 
 test.each([

@@ -18,7 +18,7 @@ interface Bounds {
  */
 export class LogEnds {
   readonly #admin: Pick<Admin, 'fetchTopicOffsets'>;
-  #noted = new Map<string, TopicEnd>();
+  #recorded = new Map<string, TopicEnd>();
   #asked = new Set<string>();
   /** Of one round, which ends with `forgetUnasked`. */
   #bounds = new Map<string, Promise<ReadonlyMap<number, Bounds>>>();
@@ -31,13 +31,13 @@ export class LogEnds {
   }
 
   /** The end of `topic` as it was at the first call with this `key`. */
-  async notedFor(key: string, topic: string): Promise<TopicEnd> {
+  async recordedEnd(key: string, topic: string): Promise<TopicEnd> {
     this.#asked.add(key);
-    const known = this.#noted.get(key);
+    const known = this.#recorded.get(key);
     if (known !== undefined) return known;
     const bounds = await this.#boundsOf(topic);
     const end = new Map([...bounds].map(([partition, { high }]) => [partition, high]));
-    this.#noted.set(key, end);
+    this.#recorded.set(key, end);
     return end;
   }
 
@@ -46,7 +46,7 @@ export class LogEnds {
    * True from the second round on, so that what a writer has fetched before has its time to be written.
    */
   async isGone(key: string, topic: string, partition: number): Promise<boolean> {
-    const end = (await this.notedFor(key, topic)).get(partition) ?? 0n;
+    const end = (await this.recordedEnd(key, topic)).get(partition) ?? 0n;
     const bounds = (await this.#boundsOf(topic)).get(partition);
     if (bounds === undefined || (bounds.low < end && end <= bounds.high)) return false;
     const name = `${key}/${partition}`;
@@ -56,7 +56,7 @@ export class LogEnds {
 
   /** Ends a round. Forgets the keys that were not asked for in it, so that no more are kept than are of interest. */
   forgetUnasked(): void {
-    this.#noted = new Map([...this.#noted].filter(([key]) => this.#asked.has(key)));
+    this.#recorded = new Map([...this.#recorded].filter(([key]) => this.#asked.has(key)));
     this.#asked = new Set();
     this.#bounds = new Map();
     this.#goneBefore = this.#gone;

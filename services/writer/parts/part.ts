@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { Staging } from '../../../shared/formats/staging.ts';
 import { partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
@@ -24,8 +24,8 @@ export class PartStore {
   }
 
   /** `fields`: the columns that lines have; null for all. */
-  create(chunkTry: ChunkTry, staging: Staging, fields: readonly string[] | null = null): Part {
-    return new Part(this, chunkTry, staging, fields);
+  create(chunkAttempt: ChunkAttempt, staging: Staging, fields: readonly string[] | null = null): Part {
+    return new Part(this, chunkAttempt, staging, fields);
   }
 
   takeBuffer(): ByteWriter {
@@ -56,7 +56,7 @@ export class Part {
 
   constructor(
     store: PartStore,
-    { exportId, resource, chunk, attempt }: ChunkTry,
+    { exportId, resource, chunk, attempt }: ChunkAttempt,
     staging: Staging,
     fields: readonly string[] | null,
   ) {

@@ -1,34 +1,34 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { judgeRow, type OpenChunk, PartitionChunks } from './partition-chunks.ts';
+import { classifyRow, type OpenChunk, PartitionChunks } from './partition-chunks.ts';
 
 function openChunk(chunk: number, attempt: number, firstOffset: bigint, nextSeq = 0): OpenChunk<null> {
-  const chunkTry = { exportId: 'exp_1', resource: 'invoices', chunk, attempt };
-  return { chunkTry, firstOffset, rowsPlanned: 100, part: null, nextSeq };
+  const chunkAttempt = { exportId: 'exp_1', resource: 'invoices', chunk, attempt };
+  return { chunkAttempt, firstOffset, rowsPlanned: 100, part: null, nextSeq };
 }
 
 const open = openChunk(0, 5, 0n, 3);
 
 test('the next row is appended', () => {
-  expect(judgeRow(open, { attempt: 5, seq: 3 })).toBe('append');
+  expect(classifyRow(open, { attempt: 5, seq: 3 })).toBe('append');
 });
 
 test('a row that was had before is dropped', () => {
-  expect(judgeRow(open, { attempt: 5, seq: 2 })).toBe('drop');
+  expect(classifyRow(open, { attempt: 5, seq: 2 })).toBe('drop');
 });
 
 test('a row of an earlier try is dropped, whatever its place', () => {
-  expect(judgeRow(open, { attempt: 4, seq: 3 })).toBe('drop');
-  expect(judgeRow(open, { attempt: 4, seq: 9 })).toBe('drop');
+  expect(classifyRow(open, { attempt: 4, seq: 3 })).toBe('drop');
+  expect(classifyRow(open, { attempt: 4, seq: 9 })).toBe('drop');
 });
 
 test('a row of a later try, or of an unknown chunk, is asked about', () => {
-  expect(judgeRow(open, { attempt: 6, seq: 0 })).toBe('ask');
-  expect(judgeRow(undefined, { attempt: 1, seq: 0 })).toBe('ask');
+  expect(classifyRow(open, { attempt: 6, seq: 0 })).toBe('ask');
+  expect(classifyRow(undefined, { attempt: 1, seq: 0 })).toBe('ask');
 });
 
 test('a row that comes after a missing one is a hole', () => {
-  expect(judgeRow(open, { attempt: 5, seq: 4 })).toBe('hole');
+  expect(classifyRow(open, { attempt: 5, seq: 4 })).toBe('hole');
 });
 
 test('without open chunks the floor is the position', () => {
@@ -68,10 +68,10 @@ test('a chunk is found by its export and number, also after others were', () => 
 test('however tries are mixed and repeated, every chunk ends as the rows of its latest try, each once', () => {
   // A log of one partition: each chunk's tries in order of attempt, earlier ones cut off anywhere, mixed with the
   // rows of other chunks; and a reader that is thrown back to its floor at any time.
-  const tries = fc.array(fc.record({ chunk: fc.nat(2), cut: fc.nat(4) }), { maxLength: 6 });
+  const attempts = fc.array(fc.record({ chunk: fc.nat(2), cut: fc.nat(4) }), { maxLength: 6 });
   fc.assert(
     fc.property(
-      tries,
+      attempts,
       fc.infiniteStream(fc.nat()),
       fc.array(fc.nat(60), { maxLength: 4 }),
       (cuts, picks, throws) => {
@@ -108,13 +108,13 @@ test('however tries are mixed and repeated, every chunk ends as the rows of its 
           if (row === undefined) break;
           let mine = chunks.find('e', row.chunk);
           if (
-            judgeRow(mine, row) === 'ask' &&
+            classifyRow(mine, row) === 'ask' &&
             row.attempt === current.get(row.chunk) &&
             !written.has(row.chunk)
           ) {
             if (mine !== undefined) chunks.remove(mine);
             mine = {
-              chunkTry: { exportId: 'e', resource: 'r', chunk: row.chunk, attempt: row.attempt },
+              chunkAttempt: { exportId: 'e', resource: 'r', chunk: row.chunk, attempt: row.attempt },
               firstOffset: BigInt(offset),
               rowsPlanned: rowCount,
               part: [],
@@ -122,9 +122,9 @@ test('however tries are mixed and repeated, every chunk ends as the rows of its 
             };
             chunks.add(mine);
           }
-          const verdict = judgeRow(mine, row);
-          expect(verdict).not.toBe('hole');
-          if (mine !== undefined && verdict === 'append') {
+          const rowClass = classifyRow(mine, row);
+          expect(rowClass).not.toBe('hole');
+          if (mine !== undefined && rowClass === 'append') {
             mine.part.push(row.seq);
             mine.nextSeq += 1;
             if (mine.nextSeq === rowCount) {

@@ -1,9 +1,9 @@
-import type { ChunkTry } from '../../../shared/control/chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { RowHeaders } from '../../../shared/protocol/row-headers.ts';
 
 /** A chunk whose rows are coming in. `Part` is whatever they are gathered in. */
 export interface OpenChunk<Part> {
-  readonly chunkTry: ChunkTry;
+  readonly chunkAttempt: ChunkAttempt;
   /** Kafka offset of the try's first row: the partition's committed offset may not pass it. */
   readonly firstOffset: bigint;
   readonly rowsPlanned: number;
@@ -19,14 +19,14 @@ export interface OpenChunk<Part> {
  * store knows whether this try counts. `hole`: a row before it never came, and never will: a chunk's rows are on
  * one partition, in order.
  */
-export type RowVerdict = 'append' | 'drop' | 'ask' | 'hole';
+export type RowClass = 'append' | 'drop' | 'ask' | 'hole';
 
-export function judgeRow(
-  open: { readonly chunkTry: Pick<ChunkTry, 'attempt'>; readonly nextSeq: number } | undefined,
+export function classifyRow(
+  open: { readonly chunkAttempt: Pick<ChunkAttempt, 'attempt'>; readonly nextSeq: number } | undefined,
   row: Pick<RowHeaders, 'attempt' | 'seq'>,
-): RowVerdict {
-  if (open === undefined || row.attempt > open.chunkTry.attempt) return 'ask';
-  if (row.attempt < open.chunkTry.attempt || row.seq < open.nextSeq) return 'drop';
+): RowClass {
+  if (open === undefined || row.attempt > open.chunkAttempt.attempt) return 'ask';
+  if (row.attempt < open.chunkAttempt.attempt || row.seq < open.nextSeq) return 'drop';
   return row.seq === open.nextSeq ? 'append' : 'hole';
 }
 
@@ -57,23 +57,23 @@ export class PartitionChunks<Part> {
 
   find(exportId: string, chunk: number): OpenChunk<Part> | undefined {
     const latest = this.#latest;
-    if (latest?.chunkTry.chunk === chunk && latest.chunkTry.exportId === exportId) return latest;
+    if (latest?.chunkAttempt.chunk === chunk && latest.chunkAttempt.exportId === exportId) return latest;
     const found = this.#open.get(keyOf(exportId, chunk));
     if (found !== undefined) this.#latest = found;
     return found;
   }
 
   add(chunk: OpenChunk<Part>): void {
-    this.#open.set(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk), chunk);
+    this.#open.set(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk), chunk);
     this.#latest = chunk;
   }
 
   has(chunk: OpenChunk<Part>): boolean {
-    return this.#open.get(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk)) === chunk;
+    return this.#open.get(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk)) === chunk;
   }
 
   remove(chunk: OpenChunk<Part>): void {
-    this.#open.delete(keyOf(chunk.chunkTry.exportId, chunk.chunkTry.chunk));
+    this.#open.delete(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk));
     if (this.#latest === chunk) this.#latest = undefined;
   }
 

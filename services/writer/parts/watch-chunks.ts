@@ -1,17 +1,17 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
-import { chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
+import { chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import { findCurrentChunks } from '../../../shared/control/chunks/find-chunk.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import { rowsMissing } from './chunk-failures.ts';
-import type { Lane } from './lane.ts';
-import type { Lanes } from './lanes.ts';
+import type { PartitionState } from './lane.ts';
 import { LogEnds } from './log-ends.ts';
 import type { Part } from './part.ts';
 import type { OpenChunk } from './partition-chunks.ts';
+import type { PartitionStates } from './partition-states.ts';
 
 /** A cancelled export's parts are to be gone within seconds. */
 const WATCH_EVERY_MS = 2_000;
@@ -19,9 +19,9 @@ const WATCH_EVERY_MS = 2_000;
 export interface ChunkWatchDeps {
   readonly pool: Pool;
   readonly admin: Pick<Admin, 'fetchTopicOffsets'>;
-  readonly lanes: Lanes;
+  readonly partitionStates: PartitionStates;
   readonly writer: BatchWriter;
-  readonly commitFloor: (lane: Lane) => Promise<void>;
+  readonly commitFloor: (partitionState: PartitionState) => Promise<void>;
   readonly log: Log;
 }
 
@@ -32,33 +32,39 @@ export interface ChunkWatchDeps {
  * the reader was done, or is not there to be read.
  */
 export function createChunkWatch(deps: ChunkWatchDeps): Worker {
-  const { pool, admin, lanes, writer, commitFloor, log } = deps;
+  const { pool, admin, partitionStates, writer, commitFloor, log } = deps;
   const ends = new LogEnds(admin);
 
   async function watch(): Promise<void> {
-    const open = lanes.all().flatMap((lane) => lane.chunks.all().map((chunk) => ({ lane, chunk })));
+    const open = partitionStates
+      .all()
+      .flatMap((partitionState) => partitionState.chunks.all().map((chunk) => ({ partitionState, chunk })));
     if (open.length === 0) return;
     const states = await findCurrentChunks(
       pool,
-      open.map(({ chunk }) => chunk.chunkTry),
+      open.map(({ chunk }) => chunk.chunkAttempt),
     );
-    for (const [index, { lane, chunk }] of open.entries()) {
+    for (const [index, { partitionState, chunk }] of open.entries()) {
       const state = states[index];
       if (state?.isCurrent === false) {
-        await closing(lane, chunk, () => writer.drop(lane, chunk));
-      } else if (state?.isExtracted === true && (await isPassed(lane, chunk))) {
-        const failure = rowsMissing(chunk.chunkTry, chunk.nextSeq, 'no more');
-        await closing(lane, chunk, () => writer.giveUp(lane, chunk, failure));
+        await closing(partitionState, chunk, () => writer.drop(partitionState, chunk));
+      } else if (state?.isExtracted === true && (await isPassed(partitionState, chunk))) {
+        const failure = rowsMissing(chunk.chunkAttempt, chunk.nextSeq, 'no more');
+        await closing(partitionState, chunk, () => writer.giveUp(partitionState, chunk, failure));
       }
     }
-    for (const lane of new Set(open.map(({ lane }) => lane))) await commitFloor(lane);
+    for (const partitionState of new Set(open.map(({ partitionState }) => partitionState)))
+      await commitFloor(partitionState);
   }
 
-  async function isPassed(lane: Lane, { chunkTry }: OpenChunk<Part>): Promise<boolean> {
-    const key = chunkTryKey(chunkTry);
-    const end = await ends.notedFor(key, lane.topic);
-    if (lane.chunks.position >= (end.get(lane.partition) ?? 0n)) return true;
-    return ends.isGone(key, lane.topic, lane.partition);
+  async function isPassed(
+    partitionState: PartitionState,
+    { chunkAttempt }: OpenChunk<Part>,
+  ): Promise<boolean> {
+    const key = chunkAttemptKey(chunkAttempt);
+    const end = await ends.recordedEnd(key, partitionState.topic);
+    if (partitionState.chunks.position >= (end.get(partitionState.partition) ?? 0n)) return true;
+    return ends.isGone(key, partitionState.topic, partitionState.partition);
   }
 
   return {
@@ -79,8 +85,12 @@ export function createChunkWatch(deps: ChunkWatchDeps): Worker {
 }
 
 /** Meanwhile a batch may have closed the chunk, or the group taken the lane away. */
-function closing(lane: Lane, chunk: OpenChunk<Part>, close: () => Promise<void>): Promise<void> {
-  return lane.exclusive(async () => {
-    if (lane.chunks.has(chunk)) await close();
+function closing(
+  partitionState: PartitionState,
+  chunk: OpenChunk<Part>,
+  close: () => Promise<void>,
+): Promise<void> {
+  return partitionState.exclusive(async () => {
+    if (partitionState.chunks.has(chunk)) await close();
   });
 }

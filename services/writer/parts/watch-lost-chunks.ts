@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
-import { chunkTryKey } from '../../../shared/control/chunks/chunk-try.ts';
+import { chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import { findUnwrittenChunks } from '../../../shared/control/chunks/find-unwritten-chunks.ts';
 import { failByChunk } from '../../../shared/control/exports/fail-export.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
@@ -53,18 +53,18 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
       return offsets;
     };
     const unwritten = await findUnwrittenChunks(pool);
-    const waiting = unwritten.filter((chunkTry) => unwrittenBefore.has(chunkTryKey(chunkTry)));
-    unwrittenBefore = new Set(unwritten.map(chunkTryKey));
-    for (const chunkTry of waiting) {
-      const topic = topics.rows(chunkTry.resource);
-      const key = chunkTryKey(chunkTry);
-      const end = await ends.notedFor(key, topic);
+    const waiting = unwritten.filter((chunkAttempt) => unwrittenBefore.has(chunkAttemptKey(chunkAttempt)));
+    unwrittenBefore = new Set(unwritten.map(chunkAttemptKey));
+    for (const chunkAttempt of waiting) {
+      const topic = topics.rows(chunkAttempt.resource);
+      const key = chunkAttemptKey(chunkAttempt);
+      const end = await ends.recordedEnd(key, topic);
       const behind = findBehind(await committedOf(topic), end);
       const areGone = await Promise.all(behind.map((partition) => ends.isGone(key, topic, partition)));
       if (areGone.includes(false)) continue;
-      const failure = rowsMissing(chunkTry, 0, 'no more');
-      if (!(await failByChunk(pool, chunkTry, failure))) continue;
-      log.error('export.failed', { ...chunkTry, ...failure });
+      const failure = rowsMissing(chunkAttempt, 0, 'no more');
+      if (!(await failByChunk(pool, chunkAttempt, failure))) continue;
+      log.error('export.failed', { ...chunkAttempt, ...failure });
       onFailed();
     }
   }

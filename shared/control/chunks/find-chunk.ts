@@ -1,5 +1,5 @@
 import type { Queryable } from '../../postgres/queryable.ts';
-import type { ChunkTry } from './chunk-try.ts';
+import type { ChunkAttempt } from './chunk-attempt.ts';
 
 /** What has to be known of a chunk before its first row is written. */
 export interface CurrentChunk {
@@ -13,7 +13,7 @@ export interface CurrentChunk {
 const TRIES = `unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
                   with ordinality as t (export_id, resource, chunk, attempt, place)`;
 
-const toArrays = (tries: readonly ChunkTry[]) => [
+const toArrays = (tries: readonly ChunkAttempt[]) => [
   tries.map(({ exportId }) => exportId),
   tries.map(({ resource }) => resource),
   tries.map(({ chunk }) => chunk),
@@ -23,7 +23,7 @@ const toArrays = (tries: readonly ChunkTry[]) => [
 /** In the order of the tries. Undefined for one that does not count, or is written already. */
 export async function findOpenChunks(
   db: Queryable,
-  tries: readonly ChunkTry[],
+  tries: readonly ChunkAttempt[],
 ): Promise<(CurrentChunk | undefined)[]> {
   const { rows } = await db.query<{
     rows_planned: string | null;
@@ -48,7 +48,7 @@ export async function findOpenChunks(
 /** Of many tries at once: whether each still counts, in their order. */
 export async function findCurrentChunks(
   db: Queryable,
-  tries: readonly ChunkTry[],
+  tries: readonly ChunkAttempt[],
 ): Promise<{ isCurrent: boolean; isExtracted: boolean }[]> {
   const { rows } = await db.query<{ is_current: boolean; is_extracted: boolean }>({
     name: 'find_current_chunks',

@@ -1,11 +1,11 @@
 import type { Queryable } from '../../postgres/queryable.ts';
-import type { ChunkTry } from './chunk-try.ts';
+import type { ChunkAttempt } from './chunk-attempt.ts';
 
 /** No more are looked at in one round; the oldest exports come first. */
 const MAX_CHUNKS = 200;
 
 /** Chunks of running exports whose rows are all acknowledged by the topic, but not in a part yet. */
-export async function findUnwrittenChunks(db: Queryable): Promise<ChunkTry[]> {
+export async function findUnwrittenChunks(db: Queryable): Promise<ChunkAttempt[]> {
   const { rows } = await db.query<{ export_id: string; resource: string; chunk: number; attempt: number }>({
     name: 'find_unwritten_chunks',
     text: `select c.export_id, c.resource, c.chunk, c.attempt

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../postgres/queryable.ts';
-import type { ChunkTry } from './chunk-try.ts';
+import type { ChunkAttempt } from './chunk-attempt.ts';
 
 export interface WrittenPart {
   readonly path: string;
@@ -34,16 +34,16 @@ returning h.path`;
  */
 export async function recordChunksWritten(
   db: Queryable,
-  written: readonly { readonly chunkTry: ChunkTry; readonly part: WrittenPart }[],
+  written: readonly { readonly chunkAttempt: ChunkAttempt; readonly part: WrittenPart }[],
 ): Promise<boolean[]> {
   const { rows } = await db.query<{ path: string }>({
     name: 'record_chunks_written',
     text: RECORD_WRITTEN,
     values: [
-      written.map(({ chunkTry }) => chunkTry.exportId),
-      written.map(({ chunkTry }) => chunkTry.resource),
-      written.map(({ chunkTry }) => chunkTry.chunk),
-      written.map(({ chunkTry }) => chunkTry.attempt),
+      written.map(({ chunkAttempt }) => chunkAttempt.exportId),
+      written.map(({ chunkAttempt }) => chunkAttempt.resource),
+      written.map(({ chunkAttempt }) => chunkAttempt.chunk),
+      written.map(({ chunkAttempt }) => chunkAttempt.attempt),
       written.map(({ part }) => part.rows),
       written.map(({ part }) => part.path),
       written.map(({ part }) => part.bytes),

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../../postgres/transaction.ts';
-import type { ChunkTry } from '../chunks/chunk-try.ts';
+import type { ChunkAttempt } from '../chunks/chunk-attempt.ts';
 import { enqueueOutbox } from '../enqueue-outbox.ts';
 import type { ClaimedAssembly } from './claim-assembly.ts';
 
@@ -23,8 +23,12 @@ export interface WriterFailure {
  *
  * @returns whether this call failed it
  */
-export function failByChunk(pool: Pool, chunkTry: ChunkTry, failure: WriterFailure): Promise<boolean> {
-  const { exportId, resource, chunk, attempt } = chunkTry;
+export function failByChunk(
+  pool: Pool,
+  chunkAttempt: ChunkAttempt,
+  failure: WriterFailure,
+): Promise<boolean> {
+  const { exportId, resource, chunk, attempt } = chunkAttempt;
   return inTransaction(pool, async (client) => {
     await client.query('select from exports where id = $1 for update', [exportId]);
     const { rowCount } = await client.query(

@@ -8,7 +8,7 @@ import {
   StorageNotFoundError,
   StorageRefusedError,
 } from '../../../shared/storage/storage.ts';
-import { judgeAssemblyFailure, MAX_ASSEMBLY_TRIES } from './judge-assembly-failure.ts';
+import { classifyAssemblyError, MAX_ASSEMBLY_ATTEMPTS } from './classify-assembly-error.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 const counts = {
@@ -32,13 +32,13 @@ test.each([
   ['assembly_failed', new MixedSchemasError('invoices has rows of the schemas 1, 2')],
   ['assembly_failed', new UnreadableLineError('a staged line is not JSON')],
 ])('%s ends the export at once', (code, error) => {
-  expect(judgeAssemblyFailure(error, 1)).toMatchObject({ fail: { code } });
+  expect(classifyAssemblyError(error, 1)).toMatchObject({ fail: { code } });
 });
 
 test('anything else is tried again, but not for ever', () => {
   const error = new Error('input/output error');
-  expect(judgeAssemblyFailure(error, MAX_ASSEMBLY_TRIES - 1)).toBe('try again');
-  expect(judgeAssemblyFailure(error, MAX_ASSEMBLY_TRIES)).toMatchObject({
+  expect(classifyAssemblyError(error, MAX_ASSEMBLY_ATTEMPTS - 1)).toBe('try again');
+  expect(classifyAssemblyError(error, MAX_ASSEMBLY_ATTEMPTS)).toMatchObject({
     fail: { code: 'assembly_failed' },
   });
 });

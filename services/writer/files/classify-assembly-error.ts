@@ -11,14 +11,14 @@ import {
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 /** An export whose assembly ended this often, also by ending the whole process, is given up. */
-export const MAX_ASSEMBLY_TRIES = 20;
+export const MAX_ASSEMBLY_ATTEMPTS = 20;
 
-export type AssemblyVerdict = { readonly fail: WriterFailure } | 'try again';
+export type AssemblyErrorClass = { readonly fail: WriterFailure } | 'try again';
 
 const AGAIN = 'Nothing was published. Start the export again.';
 
 /** What a failed assembly means for its export. Anything that may pass by itself is tried again, but not for ever. */
-export function judgeAssemblyFailure(error: unknown, tryCount: number): AssemblyVerdict {
+export function classifyAssemblyError(error: unknown, tryCount: number): AssemblyErrorClass {
   if (error instanceof RowCountMismatchError) {
     return { fail: { code: 'row_count_mismatch', message: `The counts differ: ${error.message}. ${AGAIN}` } };
   }
@@ -80,7 +80,7 @@ export function judgeAssemblyFailure(error: unknown, tryCount: number): Assembly
       fail: { code: 'assembly_failed', message: `The staged rows differ: ${error.message}. ${AGAIN}` },
     };
   }
-  if (tryCount >= MAX_ASSEMBLY_TRIES) {
+  if (tryCount >= MAX_ASSEMBLY_ATTEMPTS) {
     return {
       fail: {
         code: 'assembly_failed',

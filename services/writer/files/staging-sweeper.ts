@@ -10,7 +10,7 @@ import type { Scratch } from './scratch.ts';
 
 const SWEEP_EVERY_MS = 2_000;
 
-export interface SweeperDeps {
+export interface StagingSweeperDeps {
   readonly storage: Storage;
   readonly scratch: Scratch;
   readonly pool: Pool;
@@ -26,7 +26,7 @@ export interface SweeperDeps {
  * It goes by what is in storage rather than by a list of work, so that nothing is forgotten over a crash. The parts
  * folder goes last, because it is what makes the rest be looked for.
  */
-export function createSweeper({ storage, scratch, pool, notifier, log }: SweeperDeps): Worker {
+export function createStagingSweeper({ storage, scratch, pool, notifier, log }: StagingSweeperDeps): Worker {
   async function sweep(): Promise<void> {
     const staged = await storage.listNames(PARTS_FOLDER);
     if (staged.length === 0) return;
@@ -52,7 +52,7 @@ export function createSweeper({ storage, scratch, pool, notifier, log }: Sweeper
   }
 
   return {
-    name: 'sweeper',
+    name: 'staging-sweeper',
     async run(signal) {
       while (!signal.aborted) {
         try {
