@@ -24,7 +24,6 @@ import {
   openRegistry,
 } from '../../shared/service/open-parts.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
-import { createPresigner } from '../../shared/storage/presign.ts';
 import { createAccountRespeller } from './admin/account-respeller.ts';
 import { findAccount } from './admin/accounts.ts';
 import { createFeedGuard } from './admin/feed-guard.ts';
@@ -32,6 +31,7 @@ import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
 import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
+import { createPresigner } from './exports/presign.ts';
 import { createRetentionSweeper } from './exports/retention-sweeper.ts';
 import { createAccountLimiter } from './http/account-limiter.ts';
 import { openHttpListener } from './http/http-listener.ts';

@@ -1,6 +1,6 @@
 import { findResource } from '../../shared/domain/catalog.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
-import { stagingOf } from '../../shared/formats/staging.ts';
+import { stagingOf } from '../../shared/formats/format.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { rowsGroup } from '../../shared/protocol/consumer-groups.ts';

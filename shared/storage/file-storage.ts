@@ -5,13 +5,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { createGather } from '../runtime/gather.ts';
 import {
   type FileWriter,
+  pathSegments,
   type Storage,
   StorageFullError,
   StorageNotFoundError,
   StorageRefusedError,
   type StoredFile,
 } from './storage.ts';
-import { pathSegments } from './storage-path.ts';
 
 /** Temporary files start with a dot, which no path in storage may, so they are never taken for a file. */
 const TEMPORARY_PREFIX = '.';

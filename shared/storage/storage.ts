@@ -1,5 +1,17 @@
 import type { Readable } from 'node:stream';
-import type { DownloadLinks } from './download-links.ts';
+
+/** A link that needs no key: whoever has it may download one file until it expires. */
+export interface PresignedUrl {
+  readonly url: string;
+  /** To the second; never later than asked for, and earlier where what it was signed with ends earlier. */
+  readonly expiresAt: Date;
+}
+
+/** Makes links to files in storage, whoever serves them. */
+export interface DownloadLinks {
+  /** @param path of the file in storage; whether it is there is not looked at */
+  presign(path: string, expiresAtMs: number): Promise<PresignedUrl>;
+}
 
 /** A file as `list` and `stat` see it. */
 export interface StoredFile {
@@ -98,4 +110,22 @@ export class StorageRefusedError extends Error {
     super(`storage refuses access to ${path}`, options);
     this.path = path;
   }
+}
+
+const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/;
+
+/** Longest path in characters; S3 allows 1,024 bytes with the bucket's own prefix before it. */
+const MAX_PATH_LENGTH = 900;
+
+/**
+ * The segments of a path in storage. A leading dot is refused, which keeps out `..` and the names of temporary files.
+ *
+ * @throws RangeError when the path is not usable
+ */
+export function pathSegments(path: string): string[] {
+  const segments = path.split('/');
+  if (path.length > MAX_PATH_LENGTH || !segments.every((segment) => SEGMENT.test(segment))) {
+    throw new RangeError(`not a path in storage: ${JSON.stringify(path.slice(0, MAX_PATH_LENGTH))}`);
+  }
+  return segments;
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { RowShape } from '../../shared/domain/row-shape.ts';
-import type { EncodeContext, Format } from '../../shared/formats/format.ts';
-import { stagingOf } from '../../shared/formats/staging.ts';
+import { type EncodeContext, type Format, stagingOf } from '../../shared/formats/format.ts';
 
 const SHAPE: RowShape = {
   resource: 'invoices',

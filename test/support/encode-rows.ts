@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zip } from '../../services/writer/files/zip.ts';
 import type { Column } from '../../shared/domain/row-shape.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
-import { zip } from '../../shared/formats/zip.ts';
 
 /**
  * A process of its own that writes so many rows in a format into a zip archive, and prints what it took: a process that does

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { exportFilePath, MANIFEST } from '../../../shared/protocol/storage-paths.ts';
-import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/download-links.ts';
+import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/storage.ts';
 import type { PublicUrls } from '../http/public-urls.ts';
 import { count, timestamp } from '../http/schema.ts';
 import { progressOf } from './progress.ts';

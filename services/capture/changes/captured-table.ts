@@ -3,9 +3,9 @@ import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText } from '../../../shared/values/account-form.ts';
 import { filterFamily } from '../../../shared/values/filter-values.ts';
-import { compileRowFilter, type RowFilter } from '../../../shared/values/row-filter.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import type { AccountSpellings } from './account-spellings.ts';
+import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
 /** How the tuples of one version of a resource's table become rows of its shape. Places are in the shape's columns. */
 export interface CapturedTable {

@@ -3,7 +3,7 @@ import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
-import { createEventJson } from '../../../shared/values/event-json.ts';
+import { createEventJson } from './event-json.ts';
 import { createJsonNulls } from './json-nulls.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 

@@ -1,6 +1,6 @@
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { readJsonMembers } from '../../../shared/values/json-members.ts';
-import { jsonToWireText } from '../../../shared/values/json-to-wire.ts';
+import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
+import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
+import { readJsonMembers } from './json-members.ts';
 
 /** Values of some columns, as wire texts; null is SQL NULL. */
 export type KnownValues = ReadonlyMap<string, string | null>;
@@ -51,4 +51,36 @@ export function readEventRow(shape: RowShape, { op, jsonNulls, payload }: Stored
     previous: previous === undefined ? undefined : values(previous, jsonNulls.previous),
     unchanged: JSON.parse(members.get('unchanged') ?? '[]'),
   };
+}
+
+/**
+ * The way back from `wireToJson`: a value's wire text from its JSON text, byte for byte. SQL NULL and a JSON null have the
+ * same JSON, so `null` is not for this function to judge.
+ *
+ * @throws UnreadableTextError when the JSON is not of that kind
+ */
+export function jsonToWireText(kind: ValueType['kind'], json: string): string {
+  switch (kind) {
+    case 'json':
+      return json;
+    case 'int':
+    case 'long':
+      if (!/^-?\d+$/.test(json)) throw new UnreadableTextError('an integer in JSON');
+      return json;
+    case 'boolean':
+      if (json !== 'true' && json !== 'false') throw new UnreadableTextError('a boolean in JSON');
+      return json;
+    case 'float':
+    case 'double':
+      return json.startsWith('"') ? readString(json) : json;
+    case 'bytes':
+    case 'string':
+      return readString(json);
+  }
+}
+
+function readString(json: string): string {
+  const value: unknown = json.startsWith('"') ? JSON.parse(json) : undefined;
+  if (typeof value !== 'string') throw new UnreadableTextError('a string in JSON');
+  return value;
 }

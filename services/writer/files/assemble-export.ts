@@ -5,18 +5,21 @@ import type { ExportFile, ResourceFileFacts } from '../../../shared/control/expo
 import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
-import type { EncodeContext } from '../../../shared/formats/format.ts';
-import { stagingOf } from '../../../shared/formats/staging.ts';
-import { type ZipMember, zip } from '../../../shared/formats/zip.ts';
+import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
 import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { readScope, selectColumns } from './export-scope.ts';
 import { inStages } from './in-stages.ts';
 import { keyLines } from './key-lines.ts';
-import { archiveManifestText, type DescribedResource, manifestText } from './manifest.ts';
+import {
+  archiveManifestText,
+  type DescribedResource,
+  manifestText,
+  readScope,
+  selectColumns,
+} from './manifest.ts';
 import { createResourceFile, type ResourceFile, readParts } from './resource-file.ts';
 import type { Scratch } from './scratch.ts';
-import { storeFile, storeText } from './store-file.ts';
+import { type ZipMember, zip } from './zip.ts';
 
 export interface AssembleDeps {
   readonly storage: Storage;
@@ -174,4 +177,29 @@ function markAssembly(storage: Storage, exportId: string): Promise<void> {
 
 function withoutRows(resource: string): ResourceParts {
   return { resource, rowsPlanned: 0, rowsExtracted: 0, rowsWritten: 0, parts: [], schemaIds: [] };
+}
+
+/**
+ * Puts bytes into storage as they come. The file is durable and in its place when this returns, and not there when it
+ * throws.
+ *
+ * @throws what the bytes throw; StorageFullError; StorageRefusedError
+ */
+async function storeFile(storage: Storage, path: string, bytes: Bytes): Promise<{ bytes: number }> {
+  const file = await storage.openWriter(path);
+  try {
+    for await (const piece of bytes) {
+      await file.append(piece);
+    }
+    await file.commit();
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+  return { bytes: file.bytes };
+}
+
+/** A small file of text. */
+async function storeText(storage: Storage, path: string, text: string): Promise<void> {
+  await storeFile(storage, path, single(Buffer.from(text)));
 }

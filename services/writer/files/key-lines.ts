@@ -1,6 +1,6 @@
 import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import type { Staging } from '../../../shared/formats/staging.ts';
+import type { Staging } from '../../../shared/formats/format.ts';
 import { createRowJson } from '../../../shared/values/row-json.ts';
 
 /**

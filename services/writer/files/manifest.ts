@@ -1,8 +1,8 @@
+import { z } from 'zod';
 import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
-import { readScope } from './export-scope.ts';
 
 /** What is known of a resource's file once it is written. */
 export interface DescribedResource {
@@ -100,4 +100,31 @@ function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource
       ...(columnsAsText.includes(name) ? { as_text: true } : {}),
     })),
   };
+}
+
+/** What of a request decides which files there are and what is in them, beside their format. */
+export interface ExportScope {
+  /** The columns that the files have; null for all. */
+  readonly fields: readonly string[] | null;
+  /** The earlier export whose changes these are; null for an export of everything. */
+  readonly changesSince: string | null;
+  /** The past moment that the export is of; null for the present. */
+  readonly asOf: string | null;
+}
+
+const REQUEST = z.object({
+  fields: z.array(z.string()).nullable().default(null),
+  changes_since: z.string().nullable().default(null),
+  as_of: z.string().nullable().default(null),
+});
+
+/** Reads a request as the API stored it. */
+export function readScope(request: unknown): ExportScope {
+  const { fields, changes_since: changesSince, as_of: asOf } = REQUEST.parse(request);
+  return { fields, changesSince, asOf };
+}
+
+export function selectColumns(shape: RowShape, fields: readonly string[] | null): RowShape {
+  if (fields === null) return shape;
+  return { ...shape, columns: shape.columns.filter(({ name }) => fields.includes(name)) };
 }

@@ -3,8 +3,7 @@ import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts
 import type { ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
-import type { Bytes, EncodeContext } from '../../../shared/formats/format.ts';
-import { stagingOf } from '../../../shared/formats/staging.ts';
+import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 
 /** The numbers that must be one: a difference anywhere fails the export rather than publish a file that lacks rows. */

@@ -13,8 +13,8 @@ import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { type Storage, StorageFullError } from '../../../shared/storage/storage.ts';
 import { createRowCodec } from '../../../shared/values/row-codec.ts';
 import { BatchWriter, type RowMessage } from './batch-writer.ts';
-import { createPartitionState } from './lane.ts';
 import { PartStore } from './part.ts';
+import { createPartitionState } from './partition-states.ts';
 import { createRowCodecs } from './row-codecs.ts';
 
 const SHAPE: RowShape = {

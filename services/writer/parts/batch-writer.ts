@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
+import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { CurrentChunk } from '../../../shared/control/chunks/find-chunk.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -20,13 +20,11 @@ import {
   tooManyOpenChunks,
   wrongRowCount,
 } from './chunk-failures.ts';
-import type { PartitionState } from './lane.ts';
 import type { Part } from './part.ts';
 import { classifyRow, type OpenChunk } from './partition-chunks.ts';
+import type { PartitionState } from './partition-states.ts';
 import type { RowCodecs } from './row-codecs.ts';
 import { type RowPlace, RowPlaceReader } from './row-place.ts';
-import { StaleAttempts } from './stale-tries.ts';
-import { whileHeartbeating } from './while-beating.ts';
 
 /** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
 const ROWS_PER_HEARTBEAT = 512;
@@ -271,5 +269,49 @@ export class BatchWriter {
       }
       throw error;
     }
+  }
+}
+
+/** A try's rows come in one run, so a few thousand outlast the runs that are mixed; a forgotten one is only asked for again. */
+const MAX_KEPT = 20_000;
+
+/** Tries whose rows are to be dropped. A try that once stopped counting never counts again. */
+export class StaleAttempts {
+  readonly #keys = new Set<string>();
+
+  add(chunkAttempt: ChunkAttempt): void {
+    this.#keys.add(chunkAttemptKey(chunkAttempt));
+    if (this.#keys.size <= MAX_KEPT) return;
+    // A Set keeps the order of insertion, so the first is the oldest.
+    for (const oldest of this.#keys) {
+      this.#keys.delete(oldest);
+      return;
+    }
+  }
+
+  has(chunkAttempt: ChunkAttempt): boolean {
+    return this.#keys.has(chunkAttemptKey(chunkAttempt));
+  }
+}
+
+/** Well below the group's session timeout of 10 s. kafkajs itself sends no more than one heartbeat per interval. */
+const HEARTBEAT_EVERY_MS = 1_500;
+
+/**
+ * Runs slow work (a sync on a busy disk, a control store that restarts) while telling the group that this member
+ * is alive; kafkajs does not, while a batch is in hand. A heartbeat that fails is not thrown from here, where it would
+ * hide that the work was done: the group says the same to the next one.
+ */
+export async function whileHeartbeating<T>(
+  heartbeat: () => Promise<void>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const timer = setInterval(() => {
+    heartbeat().catch(() => undefined);
+  }, HEARTBEAT_EVERY_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
   }
 }

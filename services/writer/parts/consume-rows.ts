@@ -5,8 +5,7 @@ import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
-import type { PartitionState } from './lane.ts';
-import type { PartitionStates } from './partition-states.ts';
+import type { PartitionState, PartitionStates } from './partition-states.ts';
 
 // A fetch is held in memory whole, and again as decoded batches; these bound it at a few times 4 MB. Larger ones
 // cost memory and garbage collection and are no faster.

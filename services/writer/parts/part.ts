@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
-import type { Staging } from '../../../shared/formats/staging.ts';
+import type { Staging } from '../../../shared/formats/format.ts';
 import { partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';

@@ -7,11 +7,10 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import { rowsMissing } from './chunk-failures.ts';
-import type { PartitionState } from './lane.ts';
 import { LogEnds } from './log-ends.ts';
 import type { Part } from './part.ts';
 import type { OpenChunk } from './partition-chunks.ts';
-import type { PartitionStates } from './partition-states.ts';
+import type { PartitionState, PartitionStates } from './partition-states.ts';
 
 /** A cancelled export's parts are to be gone within seconds. */
 const WATCH_EVERY_MS = 2_000;

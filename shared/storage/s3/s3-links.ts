@@ -1,6 +1,6 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { DownloadLinks } from '../download-links.ts';
+import type { DownloadLinks } from '../storage.ts';
 
 /** S3 signs no longer than this. */
 const MAX_LIFETIME_SECONDS = 7 * 86_400;

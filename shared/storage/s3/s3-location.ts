@@ -1,5 +1,5 @@
 import { SetupError } from '../../runtime/errors.ts';
-import { pathSegments } from '../storage-path.ts';
+import { pathSegments } from '../storage.ts';
 
 /** Where in which bucket files are kept, as `STORAGE_URL` says it. */
 export interface S3Location {

@@ -1,8 +1,7 @@
 import { Readable } from 'node:stream';
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { contentTypeOf } from '../content-type.ts';
-import type { Storage, StoredFile } from '../storage.ts';
-import { pathSegments } from '../storage-path.ts';
+import { pathSegments, type Storage, type StoredFile } from '../storage.ts';
 import { deleteBelow } from './s3-delete.ts';
 import { failingAs, isMissing, s3Code } from './s3-errors.ts';
 import { createS3Links } from './s3-links.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compileRowFilter } from '../../../services/capture/changes/row-filter.ts';
 import { checkWhere } from '../../../shared/catalog/check-where.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
@@ -9,7 +10,6 @@ import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { filterFamily, isOrdered } from '../../../shared/values/filter-values.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
-import { compileRowFilter } from '../../../shared/values/row-filter.ts';
 import { resource } from '../../support/resource.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 

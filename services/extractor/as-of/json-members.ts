@@ -1,4 +1,4 @@
-import { UnreadableTextError } from './unreadable-text-error.ts';
+import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
 
 /**
  * The members of a JSON object's text, each value as the text that it is: no number is rounded and no nested value is

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseFilter } from '../domain/bulk-filter.ts';
-import { filterFamily } from './filter-values.ts';
+import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
+import { filterFamily } from '../../../shared/values/filter-values.ts';
 import { type ColumnText, compileRowFilter } from './row-filter.ts';
 
 const TYPES: Readonly<Record<string, string>> = { status: 'text', count: 'int4', total: 'numeric(12,2)' };

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { DecodedChange } from '../domain/change.ts';
-import type { RowShape } from '../domain/row-shape.ts';
+import type { DecodedChange } from '../../../shared/domain/change.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { createRecordKey } from '../../../shared/values/record-key.ts';
+import { scalarType } from '../../../shared/values/scalar-types.ts';
 import { createEventJson } from './event-json.ts';
-import { createRecordKey } from './record-key.ts';
-import { scalarType } from './scalar-types.ts';
 
 const shape: RowShape = {
   resource: 'invoices',

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { crc32, createDeflateRaw } from 'node:zlib';
-import { throughStream } from './compression.ts';
-import type { Bytes, EncodeContext } from './format.ts';
-import { readSpooled, spoolBytes } from './spool.ts';
+import { throughStream } from '../../../shared/formats/compression.ts';
+import type { Bytes, EncodeContext } from '../../../shared/formats/format.ts';
+import { readSpooled, spoolBytes } from '../../../shared/formats/spool.ts';
 import { centralHeader, endOfCentral, localHeader, type ZipEntry } from './zip-records.ts';
 
 /** One file in an archive. */

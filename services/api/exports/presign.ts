@@ -1,5 +1,5 @@
-import type { Signer } from '../runtime/signing.ts';
-import type { DownloadLinks } from './download-links.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import type { DownloadLinks } from '../../../shared/storage/storage.ts';
 
 export type PresignVerdict = 'valid' | 'expired' | 'altered';
 

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { encodeContext } from '../../test/contract/describe-format.ts';
+import { encodeContext } from '../../../test/contract/describe-format.ts';
 import { type ZipMember, zip } from './zip.ts';
 import { centralHeader, endOfCentral, localHeader, type ZipEntry } from './zip-records.ts';
 

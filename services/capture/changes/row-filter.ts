@@ -1,5 +1,5 @@
-import type { Comparison, FilterNode } from '../domain/bulk-filter.ts';
-import { comparable, compare, type FilterFamily } from './filter-values.ts';
+import type { Comparison, FilterNode } from '../../../shared/domain/bulk-filter.ts';
+import { comparable, compare, type FilterFamily } from '../../../shared/values/filter-values.ts';
 
 /** A column's text as PostgreSQL prints it; null is SQL NULL, undefined a value that is not known. */
 export type ColumnText = string | null | undefined;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createSigner } from '../runtime/signing.ts';
+import { createSigner } from '../../../shared/runtime/signing.ts';
 import { createPresigner } from './presign.ts';
 
 const presigner = createPresigner(
