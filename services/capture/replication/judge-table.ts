@@ -1,4 +1,4 @@
-import { judgeForm } from '../../../shared/catalog/judge-form.ts';
+import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
 import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
@@ -34,7 +34,7 @@ export async function judgeTable(
   if (told === GONE) return { kind: 'reset', reason: 'table_replaced' };
   const before = whole ?? parseTableForm(told);
   if (before === undefined) return judgeEarlier(told, facts);
-  const change = await judgeForm(db, before, resource, facts);
+  const change = await classifyFormChange(db, before, resource, facts);
   switch (change.kind) {
     case 'none':
       return { kind: 'same' };

@@ -1,4 +1,4 @@
-import { holdRows } from '../../../shared/catalog/judge-form.ts';
+import { holdRows } from '../../../shared/catalog/classify-form-change.ts';
 import type { FileFact, TableFacts } from '../../../shared/catalog/table-facts.ts';
 import { insufficientFiles } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';

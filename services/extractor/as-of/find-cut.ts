@@ -23,11 +23,11 @@ from accounts a where a.id = $1`;
 export async function assertCovered(
   db: Queryable,
   { accountId }: ClaimedExport,
-  moment: string,
+  asOf: string,
 ): Promise<void> {
   const { rows } = await db.query<{ is_recorded: boolean; recorded_from: string | null; is_kept: boolean }>(
     READ_COVERAGE,
-    [accountId, moment],
+    [accountId, asOf],
   );
   const row = rows[0];
   if (row?.is_recorded !== true) {
@@ -39,7 +39,7 @@ export async function assertCovered(
   if (row.is_kept) return;
   throw new ExportFailedError(
     'moment_not_covered',
-    `Some changes since ${moment} are no longer retained: use a later as_of.`,
+    `Some changes since ${asOf} are no longer retained: use a later as_of.`,
   );
 }
 
@@ -68,10 +68,10 @@ returning cut_lsn::text`;
  * Cuts the account's feed at the moment: what is at or after the returned LSN (`X/Y`) is later. All that is before it is a
  * prefix in commit order, and so a state that the source had. The same for whoever asks again.
  */
-export function findCut(pool: Pool, { id, runAttempt, accountId }: ClaimedExport, moment: string) {
+export function findCut(pool: Pool, { id, runAttempt, accountId }: ClaimedExport, asOf: string) {
   return inTransaction(pool, async (db) => {
     await db.query('select pg_advisory_xact_lock($1, hashtext($2))', [CUT_LOCK, accountId]);
-    const { rows } = await db.query<{ cut_lsn: string }>(FIND_CUT, [id, runAttempt, moment]);
+    const { rows } = await db.query<{ cut_lsn: string }>(FIND_CUT, [id, runAttempt, asOf]);
     if (rows[0] === undefined) throw new LeaseLostError('the run is no longer ours');
     return rows[0].cut_lsn;
   });

@@ -3,8 +3,8 @@ import type { ClaimedExport } from '../../../shared/control/exports/claim-export
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { assertNotSetAside } from '../changes-since/assert-not-set-aside.ts';
 import { assertSameCatalog } from '../changes-since/assert-same-catalog.ts';
-import { assertTold } from '../changes-since/assert-told.ts';
 import { awaitChainRecorded } from '../changes-since/await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from '../changes-since/await-recorded.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
@@ -54,16 +54,16 @@ export async function makeKeyTables(holder: SourceSession, count: number): Promi
  *
  * @throws ExportFailedError when the moment is not covered, or what it was like can't be told exactly
  */
-export async function openAsOf(claim: ClaimedExport, moment: string, deps: AsOfDeps): Promise<AsOf> {
+export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDeps): Promise<AsOf> {
   const { control, holder, snapshot, resourceRows, resources, facts } = deps;
-  await assertCovered(control, claim, moment);
+  await assertCovered(control, claim, asOf);
   const seen = { seenAt: await readTime(holder), facts };
-  await assertUnchangedSince(control, holder, resources, seen, moment);
+  await assertUnchangedSince(control, holder, resources, seen, asOf);
   await awaitRecorded(deps);
   await awaitChainRecorded(control, claim, deps);
-  await findCut(control, claim, moment);
+  await findCut(control, claim, asOf);
   await assertNoResetSince(control, claim);
-  await assertTold(control, claim, null);
+  await assertNotSetAside(control, claim, null);
   await assertSameCatalog(control, claim, resources, null);
   return {
     async *plan(selection, rowsPerChunk) {
@@ -72,7 +72,7 @@ export async function openAsOf(claim: ClaimedExport, moment: string, deps: AsOfD
       const key = await readTypedKey(holder, resource);
       const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, shape), deps);
       // Old events may have been dropped while they were read.
-      await assertCovered(control, claim, moment);
+      await assertCovered(control, claim, asOf);
       const table = keyTableOf(resources.indexOf(resource));
       await fillKeyTable(claim, selection, shape, table, keyCount, deps);
       yield* planAsOf(holder, selection, key, table, rowsPerChunk, (chunk, keys) =>

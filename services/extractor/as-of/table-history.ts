@@ -28,15 +28,15 @@ select distinct on (resource) resource, fingerprint, form from table_history
 where resource = any($1) order by resource, seen_from desc`;
 
 /** A row for each change of a table. Of two that look at once both may note it, which does no harm. */
-const NOTE_CHANGED = `
+const RECORD_CHANGED = `
 insert into table_history (resource, fingerprint, form, seen_from) values ($1, $2, $3, $4) on conflict do nothing`;
 
 /** What no row shows has changed: rows are what they were since the form was first seen. */
-const NOTE_FORM = `
+const RECORD_FORM = `
 update table_history set form = $3 where resource = $1 and fingerprint = $2 and form is distinct from $3`;
 
 /** Notes what the tables are like. @returns the fingerprint of each, the same as long as rows say the same */
-export async function noteTables(
+export async function recordTables(
   db: Queryable,
   session: SourceSession,
   resources: readonly Resource[],
@@ -58,11 +58,11 @@ export async function noteTables(
       before !== undefined &&
       (await isSameTable(session, before, resource, found));
     if (last !== undefined && isSame) {
-      await db.query(NOTE_FORM, [resource.name, last.fingerprint, form]);
+      await db.query(RECORD_FORM, [resource.name, last.fingerprint, form]);
       fingerprints.set(resource.name, last.fingerprint);
     } else {
       const fingerprint = server + hash([seenAt, form]);
-      await db.query(NOTE_CHANGED, [resource.name, fingerprint, form, seenAt]);
+      await db.query(RECORD_CHANGED, [resource.name, fingerprint, form, seenAt]);
       fingerprints.set(resource.name, fingerprint);
     }
   }
@@ -94,13 +94,13 @@ export async function assertUnchangedSince(
   session: SourceSession,
   resources: readonly Resource[],
   seen: TablesSeen,
-  moment: string,
+  asOf: string,
 ): Promise<void> {
-  const fingerprints = await noteTables(db, session, resources, seen);
+  const fingerprints = await recordTables(db, session, resources, seen);
   const { rows } = await db.query<{ resource: string; seen_from: string | null }>(FIND_CHANGED, [
     [...fingerprints.keys()],
     [...fingerprints.values()],
-    moment,
+    asOf,
   ]);
   const found = rows[0];
   if (found === undefined) return;

@@ -5,8 +5,8 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { OpenSourceSession } from '../source/source-session.ts';
-import { findUnrecordedAccounts, noteRecording } from '../store/recorded-from.ts';
-import { noteTables, readTime } from './table-history.ts';
+import { findUnrecordedAccounts, saveRecordingStart } from '../store/recorded-from.ts';
+import { readTime, recordTables } from './table-history.ts';
 
 export interface WatchHistoryDeps {
   readonly control: Pool;
@@ -41,7 +41,7 @@ export function createHistoryWatch({
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   let nextTablesAtMs = 0;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const accountIds = await findUnrecordedAccounts(control);
     const isTimeForTables = Date.now() >= nextTablesAtMs;
     if (accountIds.length === 0 && !isTimeForTables) return;
@@ -50,10 +50,10 @@ export function createHistoryWatch({
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
       onLost: () => undefined,
     });
-    if (accountIds.length > 0) await noteRecording(control, session, accountIds);
+    if (accountIds.length > 0) await saveRecordingStart(control, session, accountIds);
     if (!isTimeForTables) return;
     const facts = await readTableFacts(session.client, catalog.resources, publicationName);
-    await noteTables(control, session, catalog.resources, { seenAt: await readTime(session), facts });
+    await recordTables(control, session, catalog.resources, { seenAt: await readTime(session), facts });
     nextTablesAtMs = Date.now() + TABLES_MS;
   }
 
@@ -64,7 +64,7 @@ export function createHistoryWatch({
       while (!signal.aborted) {
         let restMs = ACCOUNTS_MS;
         try {
-          await look();
+          await check();
         } catch (error) {
           // What is noted later is only known from later on; nothing else depends on it.
           log.warn('history.not_recorded', { error, restMs: REST_MS });

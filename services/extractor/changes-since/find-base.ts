@@ -5,7 +5,7 @@ import { type FormsByResource, readForms } from '../plan/table-forms.ts';
 import type { SourceIdentity } from '../source/source-session.ts';
 
 /** The hand-off of the earlier export that an export of changes starts from. */
-export interface DeltaBase {
+export interface BaseExport {
   readonly exportId: string;
   /** `xmin:xmax:xip,…` */
   readonly snapshot: string;
@@ -47,7 +47,7 @@ export async function findBase(
   exportId: string,
   accountId: string | null,
   identity: SourceIdentity,
-): Promise<DeltaBase> {
+): Promise<BaseExport> {
   const { rows } = await db.query<BaseRow>(FIND_BASE, [exportId, accountId]);
   const row = rows[0];
   if (row === undefined || row.snapshot === null || row.start_lsn === null || row.sealed_lsn === null) {

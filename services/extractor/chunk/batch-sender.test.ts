@@ -33,7 +33,7 @@ function setUp(maxBytes: number) {
       return ack.promise;
     },
     onFull: () => events.push('full'),
-    onRoom: () => events.push('room'),
+    onDrained: () => events.push('room'),
     onFailure: () => events.push('failure'),
   });
   const settle = () => new Promise((resolve) => setImmediate(resolve));

@@ -24,13 +24,13 @@ export interface BatchSenderOptions<T, B extends Batch<T>> {
   send(batch: B): Promise<void>;
   /** Called when the source of records is to pause, and when it may go on. */
   onFull(): void;
-  onRoom(): void;
+  onDrained(): void;
   /** Called once when sending failed. Nothing more is sent. */
   onFailure(error: unknown): void;
 }
 
 export function createBatchSender<T, B extends Batch<T>>(options: BatchSenderOptions<T, B>): BatchSender<T> {
-  const { maxBytes, openBatch, send, onFull, onRoom, onFailure } = options;
+  const { maxBytes, openBatch, send, onFull, onDrained, onFailure } = options;
   let batch = openBatch();
   let spare = openBatch();
   let sending: Promise<void> | undefined;
@@ -53,7 +53,7 @@ export function createBatchSender<T, B extends Batch<T>>(options: BatchSenderOpt
     if (batch.byteCount >= maxBytes) start();
     if (!isPaused) return;
     isPaused = false;
-    onRoom();
+    onDrained();
   }
 
   return {

@@ -1,7 +1,7 @@
 import type { ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import type { ChunkImage } from '../as-of/affected-keys.ts';
-import { type PastRows, readPastRows } from '../as-of/past-rows.ts';
+import { type AsOfRows, readAsOfRows } from '../as-of/as-of-rows.ts';
 import { parseRecordKey, readKeyColumns } from '../changes-since/key-columns.ts';
 import { keyedRowsQuery } from '../changes-since/keyed-queries.ts';
 import { rowsQuery, type SqlQuery } from '../plan/chunk-queries.ts';
@@ -9,7 +9,7 @@ import type { ResourceRows } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import type { BatchSender } from './batch-sender.ts';
-import type { PlacedRecord, RecordPlace } from './lot-batch.ts';
+import type { RecordTarget, TargetedRecord } from './multi-partition-batch.ts';
 import { type RowReading, readRows } from './read-rows.ts';
 import { RowHeadersWriter } from './row-headers-writer.ts';
 
@@ -26,8 +26,8 @@ export interface CopyChunkContext {
   readonly session: SourceSession;
   readonly rows: ResourceRows;
   readonly selection: RowSelection;
-  readonly place: RecordPlace;
-  readonly sender: Pick<BatchSender<PlacedRecord>, 'add'>;
+  readonly target: RecordTarget;
+  readonly sender: Pick<BatchSender<TargetedRecord>, 'add'>;
   readonly sources: ChunkSources;
   /** Is given the reading before it hands over its first row. */
   onReading(reading: RowReading): void;
@@ -40,18 +40,18 @@ export async function copyChunk(
   context: CopyChunkContext,
   signal: AbortSignal,
 ): Promise<number> {
-  const { session, selection, place, sender, sources } = context;
+  const { session, selection, target, sender, sources } = context;
   const { columns, codec, recordKey, keyCasts, accountSql, schemaId } = context.rows;
   const { request } = selection;
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
   const isOfAllAccounts = chunk.accountSourceId === null;
   const wanted = isOfAllAccounts ? [...columns, selection.resource.account] : columns;
-  const past: PastRows | undefined =
+  const asOfRows: AsOfRows | undefined =
     request.asOf === null
       ? undefined
-      : await readPastRows(session, selection, wanted, chunk, await sources.readImages(chunk));
+      : await readAsOfRows(session, selection, wanted, chunk, await sources.readImages(chunk));
   const query =
-    past?.query ??
+    asOfRows?.query ??
     (request.changesSince === null
       ? rowsQuery(selection, columns, chunk, {
           keyCasts,
@@ -65,17 +65,17 @@ export async function copyChunk(
     if (isOfAllAccounts) headers.account = row.text(columns.length) ?? '';
     headers.seq = seq;
     headers.isLast = seq === chunk.rowsPlanned - 1;
-    const imagePlace = past === undefined ? null : row.text(columns.length);
-    if (past === undefined || imagePlace === null) {
-      sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers, place });
+    const imagePlace = asOfRows === undefined ? null : row.text(columns.length);
+    if (asOfRows === undefined || imagePlace === null) {
+      sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers, target });
     } else {
-      const image = past.imageAt(imagePlace);
+      const image = asOfRows.imageAt(imagePlace);
       const bytes = codec.encodeWire(image, schemaId);
       sender.add({
         key: recordKey.ofWireTexts(image),
         value: { bytes, length: bytes.length },
         headers,
-        place,
+        target,
       });
     }
     seq += 1;

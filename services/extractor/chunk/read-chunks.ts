@@ -1,6 +1,10 @@
 import type { Pool } from 'pg';
 import { finishChunks, releaseChunks, renewChunks } from '../../../shared/control/chunks/chunk-run.ts';
-import { type ChunkLot, type ClaimedChunk, claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import {
+  type ChunkBatch,
+  type ClaimedChunk,
+  claimChunks,
+} from '../../../shared/control/chunks/claim-chunk.ts';
 import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
@@ -8,11 +12,11 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { readChunkImages } from '../as-of/affected-keys.ts';
-import { readChunkKeys } from '../changes-since/delta-keys.ts';
+import { readChunkKeys } from '../changes-since/changed-keys.ts';
+import { classifyExtractionError, type FailureAction, MAX_GIVE_WAYS } from '../classify-extraction-error.ts';
 import { StoppingError } from '../extraction-errors.ts';
-import { judgeFailure, MAX_GIVE_WAYS, type Verdict } from '../judge-failure.ts';
 import type { Notifiers } from '../notifiers.ts';
-import { type CopyLotDeps, copyLot } from './copy-lot.ts';
+import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk-batch.ts';
 import type { RowProducers } from './row-producers.ts';
 
 export interface ReadChunksConfig {
@@ -22,7 +26,7 @@ export interface ReadChunksConfig {
 }
 
 export interface ReadChunksDeps
-  extends Pick<CopyLotDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf'> {
+  extends Pick<CopyChunkBatchDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf'> {
   readonly control: Pool;
   readonly producers: RowProducers;
   readonly notifiers: Notifiers;
@@ -35,42 +39,42 @@ export interface ReadChunksDeps
 const IDLE_MS = 1_000;
 
 /** A row that ends its reader's process does so each time; after this many the export fails rather than every extractor. */
-const MAX_TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 /** Before a chunk that could not be read is claimed again: an outage of seconds costs a few tries, not hundreds. */
 const RETRY_DELAY_MS = 2_000;
 
 /** Claims chunks of running exports and reads them. */
 export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
-  return createWorkPool<ChunkLot>({
+  return createWorkPool<ChunkBatch>({
     name: 'chunk-reader',
     maxUnits: config.maxChunks,
     idleMs: IDLE_MS,
     notifier: deps.notifiers.chunks,
     log: deps.log,
     claim: () => claimChunks(deps.control, owner),
-    work: (lot, stopping) => readLot(lot, stopping, config, deps),
+    work: (batch, stopping) => readChunkBatch(batch, stopping, config, deps),
   });
 }
 
-async function readLot(
-  lot: ChunkLot,
+async function readChunkBatch(
+  batch: ChunkBatch,
   stopping: AbortSignal,
   config: ReadChunksConfig,
   deps: ReadChunksDeps,
 ): Promise<void> {
   const { control, notifiers } = deps;
-  const [first] = lot;
+  const [first] = batch;
   const { exportId, resource, chunk: number, attempt } = first;
-  const log = deps.log.child({ exportId, resource, chunk: number, attempt, chunkCount: lot.length });
+  const log = deps.log.child({ exportId, resource, chunk: number, attempt, chunkCount: batch.length });
   const over = new AbortController();
   const abort = (reason: unknown) => over.abort(reason);
   const stop = () => abort(new StoppingError('the extractor stops'));
   stopping.addEventListener('abort', stop, { once: true });
-  const rowsRead = lot.map(() => 0);
+  const rowsRead = batch.map(() => 0);
   const lease = renewLease({
     leaseSeconds: LEASE_SECONDS,
-    renew: async () => ((await renewChunks(control, lot, rowsRead)) ? 'held' : lostError()),
+    renew: async () => ((await renewChunks(control, batch, rowsRead)) ? 'held' : lostError()),
     onMissed: (error) => log.warn('chunk.renewal_missed', { error }),
   });
   lease.lost.addEventListener('abort', () => abort(lease.lost.reason), { once: true });
@@ -79,12 +83,12 @@ async function readLot(
   try {
     if (stopping.aborted) stop();
     over.signal.throwIfAborted();
-    if (first.tries > MAX_TRIES) {
+    if (first.tries > MAX_ATTEMPTS) {
       await failChunk(first, exhausted(first), log, deps);
       return;
     }
     const rowCounts = await deps.producers.use((producer) =>
-      copyLot(lot, over.signal, abort, {
+      copyChunkBatch(batch, over.signal, abort, {
         ...deps,
         producer,
         chunkTimeoutMs: config.chunkTimeoutMs,
@@ -96,14 +100,14 @@ async function readLot(
       }),
     );
     await lease[Symbol.asyncDispose]();
-    if (!(await finishChunks(control, lot, rowCounts))) throw lostError();
+    if (!(await finishChunks(control, batch, rowCounts))) throw lostError();
     const rowCount = rowCounts.reduce((sum, count) => sum + count, 0);
     log.info('chunk.extracted', { rowCount, durationMs: Date.now() - startedAtMs });
-    for (const [index, chunk] of lot.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
+    for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {
     // Once the try was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
-    await endTry(lot, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+    await endAttempt(batch, over.signal.aborted ? over.signal.reason : thrown, log, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
     unlisten();
@@ -114,27 +118,27 @@ async function readLot(
 const lostError = () => new LeaseLostError('the chunks are no longer ours');
 
 /** If the store can't be reached either, the lease runs out and the chunks are claimed again. */
-async function endTry(lot: ChunkLot, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
-  const [first] = lot;
+async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
+  const [first] = batch;
   const { tries } = first;
-  const judged = judgeFailure(error, [...new Set(lot.map(({ resource }) => resource))]);
+  const classified = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
   // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
-  const verdict = judged.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? judged.failure : judged;
+  const action = classified.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? classified.failure : classified;
   try {
-    if (verdict.kind === 'fail') {
-      await failChunk(first, verdict, log, deps, error);
-    } else if (verdict.kind === 'retry') {
-      const report = verdict.isForeseen ? log.warn : log.error;
-      report('chunk.try_lost', { error, tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: !verdict.isForeseen });
+    if (action.kind === 'fail') {
+      await failChunk(first, action, log, deps, error);
+    } else if (action.kind === 'retry') {
+      const report = action.isForeseen ? log.warn : log.error;
+      report('chunk.attempt_lost', { error, tries, delayMs: RETRY_DELAY_MS });
+      await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: !action.isForeseen });
       // One may have been deleted since the start: then every try would fail, and for ever.
       await deps.ensureTopics();
-    } else if (verdict.kind === 'give-way') {
+    } else if (action.kind === 'give-way') {
       log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunks(deps.control, lot, { delayMs: RETRY_DELAY_MS, isCounted: true });
+      await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: true });
     } else {
       log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
-      await releaseChunks(deps.control, lot, { delayMs: 0, isCounted: false });
+      await releaseChunks(deps.control, batch, { delayMs: 0, isCounted: false });
     }
   } catch (cause) {
     log.warn('chunk.release_failed', { error: cause });
@@ -143,22 +147,22 @@ async function endTry(lot: ChunkLot, error: unknown, log: Log, deps: ReadChunksD
 
 async function failChunk(
   { exportId, runAttempt }: ClaimedChunk,
-  verdict: Extract<Verdict, { kind: 'fail' }>,
+  action: Extract<FailureAction, { kind: 'fail' }>,
   log: Log,
   { control, notifiers }: ReadChunksDeps,
   error?: unknown,
 ): Promise<void> {
-  log.error('chunk.failed', { code: verdict.code, error });
-  await failExport(control, exportId, runAttempt, verdict);
+  log.error('chunk.failed', { code: action.code, error });
+  await failExport(control, exportId, runAttempt, action);
   notifiers.notifyChange();
 }
 
-function exhausted({ resource, chunk }: ClaimedChunk): Extract<Verdict, { kind: 'fail' }> {
+function exhausted({ resource, chunk }: ClaimedChunk): Extract<FailureAction, { kind: 'fail' }> {
   return {
     kind: 'fail',
     code: 'attempts_exhausted',
     message:
-      `Chunk ${chunk} of ${resource} could not be read in ${MAX_TRIES} attempts. ` +
+      `Chunk ${chunk} of ${resource} could not be read in ${MAX_ATTEMPTS} attempts. ` +
       'The extractors’ logs say why; a single very large record may be the cause.',
   };
 }

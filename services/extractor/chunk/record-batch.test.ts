@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { LotBatch } from './lot-batch.ts';
+import { MultiPartitionBatch } from './multi-partition-batch.ts';
 import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
 type Encode = { encode(): Promise<{ buffer: Buffer }> };
@@ -96,15 +96,15 @@ test('a batch can be encoded again for a retry, and used again after it was sent
 test('records of several partitions and topics go out in one request, each in its place and order', async () => {
   const first = { topic: 'a', partition: 4 };
   const places = [first, { topic: 'a', partition: 1 }, { topic: 'b', partition: 4 }];
-  const batch = new LotBatch();
+  const batch = new MultiPartitionBatch();
   batch.add({
     ...toKafkaRecord({ key: 'sent', value: Buffer.from('before'), headers: {} }),
-    place: first,
+    target: first,
   });
   batch.reset();
   expect([batch.byteCount, batch.recordCount]).toEqual([0, 0]);
   for (const [index, record] of RECORDS.entries()) {
-    batch.add({ ...toKafkaRecord(record), place: places[index % 3] ?? first });
+    batch.add({ ...toKafkaRecord(record), target: places[index % 3] ?? first });
   }
   const sent = new Map(
     batch.toTopicMessages().map(({ topic, messages }) => [topic, groupsOf(topic, messages)]),

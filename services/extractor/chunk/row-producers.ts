@@ -1,11 +1,11 @@
 import type { Kafka, Producer } from 'kafkajs';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { LotBatch } from './lot-batch.ts';
+import type { MultiPartitionBatch } from './multi-partition-batch.ts';
 
 /** Sends the rows of one lot of chunks, in order. */
 export interface RowProducer {
   /** Resolves once every in-sync replica has the records. @throws kafkajs's errors after its own retries */
-  send(batch: LotBatch): Promise<void>;
+  send(batch: MultiPartitionBatch): Promise<void>;
 }
 
 /**

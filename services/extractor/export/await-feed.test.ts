@@ -12,30 +12,30 @@ function watchAt(start = 0) {
   let nowMs = start;
   const watch = createFeedWatch(SERVER, 60_000, () => nowMs);
   return {
-    lookAt(ms: number, state: FeedState | undefined) {
+    checkAt(ms: number, state: FeedState | undefined) {
       nowMs = ms;
-      watch.look(state);
+      watch.check(state);
     },
   };
 }
 
 test('a feed that moves is waited for however long it takes', () => {
-  const { lookAt } = watchAt();
+  const { checkAt } = watchAt();
   for (let minute = 0; minute < 100; minute += 1) {
-    lookAt(minute * 59_000, feed({ passedLsn: BigInt(minute) }));
+    checkAt(minute * 59_000, feed({ passedLsn: BigInt(minute) }));
   }
 });
 
 test('a feed that stands still for the limit is not running', () => {
-  const { lookAt } = watchAt();
-  lookAt(0, feed());
-  lookAt(59_999, feed());
-  expect(() => lookAt(60_000, feed())).toThrow(expect.objectContaining({ code: 'feed_not_running' }));
-  expect(() => watchAt().lookAt(60_000, undefined)).toThrow(/capture and dispatcher/);
+  const { checkAt } = watchAt();
+  checkAt(0, feed());
+  checkAt(59_999, feed());
+  expect(() => checkAt(60_000, feed())).toThrow(expect.objectContaining({ code: 'feed_not_running' }));
+  expect(() => watchAt().checkAt(60_000, undefined)).toThrow(/capture and dispatcher/);
 });
 
 test('a feed of another server is told at once', () => {
-  expect(() => watchAt().lookAt(0, feed({ systemId: '8' }))).toThrow(
+  expect(() => watchAt().checkAt(0, feed({ systemId: '8' }))).toThrow(
     expect.objectContaining({ code: 'feed_mismatch' }),
   );
 });

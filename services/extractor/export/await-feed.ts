@@ -5,7 +5,7 @@ import type { FeedState } from '../store/feed-state.ts';
 
 export interface FeedWatch {
   /** @throws ExportFailedError when the feed stands still for too long, or follows another server */
-  look(state: FeedState | undefined): void;
+  check(state: FeedState | undefined): void;
 }
 
 /**
@@ -20,7 +20,7 @@ export function createFeedWatch(
   let seen: { settledLsn: Lsn; passedLsn: Lsn } | undefined;
   let movedAtMs = now();
   return {
-    look(state) {
+    check(state) {
       if (state !== undefined && state.systemId !== identity.systemId) {
         throw new ExportFailedError(
           'feed_mismatch',

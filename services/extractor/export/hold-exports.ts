@@ -5,14 +5,14 @@ import {
   type ExportLimits,
 } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
-import { readStanding, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
+import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { sweepKeys } from '../changes-since/sweep-keys.ts';
+import { classifyExtractionError, MAX_GIVE_WAYS } from '../classify-extraction-error.ts';
 import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
-import { judgeFailure, MAX_GIVE_WAYS } from '../judge-failure.ts';
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {
@@ -72,10 +72,10 @@ async function hold(
     claim,
     signal: over.signal,
     abort,
-    async look() {
-      const standing = await readStanding(control, claim);
-      if (standing.state === 'held') return standing;
-      throw standing.state === 'cancelling' ? cancelledError() : lostError();
+    async check() {
+      const status = await readRunStatus(control, claim);
+      if (status.state === 'held') return status;
+      throw status.state === 'cancelling' ? cancelledError() : lostError();
     },
   };
   log.info('export.claimed', { runCount: claim.runCount, resources: claim.resources });
@@ -95,7 +95,7 @@ async function hold(
 }
 
 async function whyOver({ control }: RunExportDeps, claim: ClaimedExport): Promise<Error> {
-  const { state } = await readStanding(control, claim);
+  const { state } = await readRunStatus(control, claim);
   return state === 'cancelling' ? cancelledError() : lostError();
 }
 
@@ -112,26 +112,27 @@ function timeoutError(limitMs: number): ExportFailedError {
 
 /** The sessions are closed by now. If the store can't be reached either, the lease runs out and the export is claimed again. */
 async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
-  const judged = judgeFailure(error, claim.resources);
-  const verdict = judged.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? judged.failure : judged;
+  const classified = classifyExtractionError(error, claim.resources);
+  const action =
+    classified.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? classified.failure : classified;
   try {
-    if (verdict.kind === 'fail') {
-      log.error('export.failed', { code: verdict.code, error });
-      await failExport(deps.control, claim.id, claim.runAttempt, verdict);
+    if (action.kind === 'fail') {
+      log.error('export.failed', { code: action.code, error });
+      await failExport(deps.control, claim.id, claim.runAttempt, action);
       // One that was being cancelled meanwhile stays so, and is only let go.
       await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
-    } else if (verdict.kind === 'retry') {
+    } else if (action.kind === 'retry') {
       const delayMs = runDelayMs(claim.runCount);
-      const report = verdict.isForeseen ? log.warn : log.error;
+      const report = action.isForeseen ? log.warn : log.error;
       report('export.run_lost', { error, runCount: claim.runCount, delayMs });
       await releaseExport(deps.control, claim, { delayMs, isCounted: true });
-    } else if (verdict.kind === 'give-way') {
+    } else if (action.kind === 'give-way') {
       const delayMs = runDelayMs(claim.runCount);
       log.warn('export.gave_way', { error, runCount: claim.runCount, delayMs });
       await releaseExport(deps.control, claim, { delayMs, isCounted: true });
     } else {
       log.info('export.let_go', { reason: error instanceof Error ? error.name : String(error) });
-      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: verdict.kind === 'abandon' });
+      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: action.kind === 'abandon' });
     }
   } catch (cause) {
     log.warn('export.release_failed', { error: cause });

@@ -2,10 +2,10 @@ import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import {
   addChunks,
-  type ExportStanding,
   finishPlanning,
   finishRun,
   type PlannedChunk,
+  type RunStatus,
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
@@ -15,10 +15,10 @@ import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts'
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier, type Notifier } from '../../../shared/runtime/notifier.ts';
-import { awaitMoment } from '../as-of/await-moment.ts';
+import { awaitAsOf } from '../as-of/await-as-of.ts';
 import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
 import { findBase } from '../changes-since/find-base.ts';
-import { openDelta } from '../changes-since/open-delta.ts';
+import { openChangesSince } from '../changes-since/open-changes-since.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
@@ -29,7 +29,7 @@ import type { OpenSourceSession, SourceSession } from '../source/source-session.
 import { readFeedState } from '../store/feed-state.ts';
 import { readRecordingState, startRecording } from '../store/recorded-from.ts';
 import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
-import { lookIntervalMs, MAX_LOOK_MS } from './look-interval.ts';
+import { MAX_POLL_MS, pollIntervalMs } from './look-interval.ts';
 import { planByKeys, planResources } from './plan-resources.ts';
 import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
 import { createSettleWatch } from './settle-watch.ts';
@@ -66,7 +66,7 @@ export interface RunHandle {
   /** Ends the run with a reason. */
   abort(reason: Error): void;
   /** @throws the reason when the run is over */
-  look(): Promise<Extract<ExportStanding, { state: 'held' }>>;
+  check(): Promise<Extract<RunStatus, { state: 'held' }>>;
 }
 
 /** Well under the minute after which the server ends a session that is idle in its transaction. */
@@ -127,7 +127,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const holder = await open(`snapshot ${claim.id}`);
   assertOneServer(sealing, holder);
   if (asOf !== null) {
-    await awaitMoment(holder, asOf, () => notifier.wait(MAX_LOOK_MS, signal));
+    await awaitAsOf(holder, asOf, () => notifier.wait(MAX_POLL_MS, signal));
     await makeKeyTables(holder, resources.length);
   }
   const held = await takeSnapshot(
@@ -159,7 +159,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const isUnsealed = async ({ isSealed }: { isSealed: boolean }) => {
     if (isSealed) return false;
     const state = await readFeedState(control);
-    feed.look(state);
+    feed.check(state);
     if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
     passedAtMs ??= Date.now();
     if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
@@ -180,7 +180,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     snapshot: formatSnapshot(held.snapshot),
     waitWhile,
   };
-  const delta = base && (await openDelta(claim, base, byEvents));
+  const changes = base && (await openChangesSince(claim, base, byEvents));
   const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
   const references = request.includeRelated ? await readReferences(holder, resources) : [];
   const selections = resources.map((resource) => ({
@@ -189,7 +189,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     accountSourceId: claim.accountSourceId,
     references,
   }));
-  const byKeys = delta ?? past;
+  const byKeys = changes ?? past;
   const groups =
     byKeys === undefined
       ? planResources(holder, selections, config.chunkBytes)
@@ -253,9 +253,9 @@ async function awaitSettledFeed(
     log,
   });
   while (!isSettledPast(state, sealing.identity, needed)) {
-    feed.look(state);
-    await settling.look();
-    await notifier.wait(lookIntervalMs(Date.now() - waitingSinceMs), signal);
+    feed.check(state);
+    await settling.check();
+    await notifier.wait(pollIntervalMs(Date.now() - waitingSinceMs), signal);
     signal.throwIfAborted();
     state = await readFeedState(control);
   }
@@ -267,7 +267,7 @@ async function awaitSettledFeed(
 /** Waits while a condition holds, keeping the sessions alive. The condition sees how the export stands. */
 function createWait(run: RunHandle, notifier: Notifier, sessions: readonly SourceSession[]) {
   let keptAliveAtMs = Date.now();
-  type Found = Awaited<ReturnType<RunHandle['look']>>;
+  type Found = Awaited<ReturnType<RunHandle['check']>>;
   return async (mustWait: (found: Found) => boolean | Promise<boolean>): Promise<void> => {
     const waitingSinceMs = Date.now();
     for (;;) {
@@ -276,12 +276,12 @@ function createWait(run: RunHandle, notifier: Notifier, sessions: readonly Sourc
         for (const session of sessions) await session.query('select 1');
         keptAliveAtMs = Date.now();
       }
-      const found = await run.look();
+      const found = await run.check();
       if (!(await mustWait(found))) return;
       // A chunk that is read here notifies; a seal comes through another process.
       const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
-      const lookMs = isSealAwaited ? lookIntervalMs(Date.now() - waitingSinceMs) : MAX_LOOK_MS;
-      await notifier.wait(lookMs, run.signal);
+      const pollMs = isSealAwaited ? pollIntervalMs(Date.now() - waitingSinceMs) : MAX_POLL_MS;
+      await notifier.wait(pollMs, run.signal);
     }
   };
 }

@@ -17,11 +17,11 @@ test('whom an export waits for is told after 10 s and each minute, and the wait 
     log: createLog('info', {}, (line) => void lines.push(line)),
     now: () => nowMs,
   });
-  for (nowMs = 0; nowMs < 100_000; nowMs += 1_000) await watch.look();
+  for (nowMs = 0; nowMs < 100_000; nowMs += 1_000) await watch.check();
   expect(lines.map((line) => JSON.parse(line).waitedMs)).toEqual([10_000, 70_000]);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     event: 'export.waits_for_transactions',
     transactions: [{ pid: 42, ageSeconds: 90, application: 'nightly' }],
   });
-  await expect(watch.look()).rejects.toMatchObject({ code: 'feed_not_settled' });
+  await expect(watch.check()).rejects.toMatchObject({ code: 'feed_not_settled' });
 });

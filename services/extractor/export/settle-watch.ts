@@ -4,12 +4,12 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
 /** A transaction that ended is visible within milliseconds: what takes longer waits for one that is still open. */
-const TELL_AFTER_MS = 10_000;
-const TELL_AGAIN_MS = 60_000;
+const REPORT_AFTER_MS = 10_000;
+const REPORT_AGAIN_MS = 60_000;
 
 export interface SettleWatch {
   /** @throws ExportFailedError when the feed has not settled for too long */
-  look(): Promise<void>;
+  check(): Promise<void>;
 }
 
 export interface SettleWatchDeps {
@@ -32,12 +32,12 @@ export function createSettleWatch({
   now = Date.now,
 }: SettleWatchDeps): SettleWatch {
   const sinceMs = now();
-  let tellAtMs = sinceMs + TELL_AFTER_MS;
+  let reportAtMs = sinceMs + REPORT_AFTER_MS;
   return {
-    async look() {
+    async check() {
       const waitedMs = now() - sinceMs;
-      if (now() >= tellAtMs || waitedMs >= timeoutMs) {
-        tellAtMs = now() + TELL_AGAIN_MS;
+      if (now() >= reportAtMs || waitedMs >= timeoutMs) {
+        reportAtMs = now() + REPORT_AGAIN_MS;
         const transactions = await findOpenTransactions((sql) => source.query(sql, []));
         log.warn('export.waits_for_transactions', {
           exportId,

@@ -18,7 +18,7 @@ export interface HeldSnapshot {
 }
 
 /** Each try waits for the session's lock_timeout, and lets go of the tables that it has; together about a minute. */
-const LOCK_TRIES = 40;
+const LOCK_ATTEMPTS = 40;
 const LOCK_PAUSE_MS = 1_000;
 
 /**
@@ -33,7 +33,7 @@ export async function takeSnapshot(
   signal: AbortSignal,
 ): Promise<HeldSnapshot> {
   const lock = `lock table ${tables.map(quoteTable).join(', ')} in access share mode`;
-  for (let tryCount = 1; ; tryCount += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     await session.query('begin isolation level repeatable read, read only');
     try {
       await session.query(lock);
@@ -42,7 +42,7 @@ export async function takeSnapshot(
       await session.query('rollback');
       if (!isSqlState(error, LOCK_NOT_AVAILABLE)) throw error;
       signal.throwIfAborted();
-      if (tryCount === LOCK_TRIES) {
+      if (attempt === LOCK_ATTEMPTS) {
         throw new ExportFailedError(
           'table_locked',
           'Another session holds a table locked, probably an ALTER TABLE: start the export again once it is done.',

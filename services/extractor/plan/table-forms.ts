@@ -1,4 +1,4 @@
-import { judgeForm } from '../../../shared/catalog/judge-form.ts';
+import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import {
   hasSameColumns,
@@ -67,7 +67,7 @@ export async function isSameTable(
   facts: TableFacts | undefined,
 ): Promise<boolean> {
   if (facts === undefined || !hasSameColumns(before, resource, facts)) return false;
-  return (await judgeForm(session.client, before, resource, facts)).kind !== 'reset';
+  return (await classifyFormChange(session.client, before, resource, facts)).kind !== 'reset';
 }
 
 /**
@@ -86,7 +86,7 @@ export async function assertSameTypes(
   for (const resource of resources) {
     const [before, now] = [forms[resource.name], facts.get(resource.name)];
     if (before === undefined || now === undefined) continue;
-    const change = await judgeForm(session.client, before, resource, now);
+    const change = await classifyFormChange(session.client, before, resource, now);
     if (change.kind !== 'reset' || change.reason !== 'type_changed') continue;
     throw new ExportFailedError(
       'table_changed',

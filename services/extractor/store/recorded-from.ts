@@ -43,7 +43,7 @@ export async function findUnrecordedAccounts(db: Queryable): Promise<string[]> {
  * Notes from where and when on changes of these accounts, which are known, are recorded. The clock is read after the WAL's
  * position, so that what was committed later than the one has its place behind the other.
  */
-export async function noteRecording(
+export async function saveRecordingStart(
   db: Queryable,
   source: Pick<SourceSession, 'query'>,
   accountIds: readonly string[],

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { LEASE_SECONDS } from '../export-lease.ts';
-import type { ChunkLot } from './claim-chunk.ts';
+import type { ChunkBatch } from './claim-chunk.ts';
 
 /** The lot's chunks; `$1` to `$5` are those of `fence`, `$6` is a number for each chunk. */
 const OURS = `unnest($4::text[], $5::int[], $6::bigint[]) as n(resource, chunk, rows)
@@ -22,9 +22,9 @@ with held as (
 
 const IS_HELD = 'c.export_id = $1 and c.resource = h.resource and c.chunk = h.chunk';
 
-const fence = (lot: ChunkLot) => {
-  const [{ exportId, attempt, owner }] = lot;
-  return [exportId, attempt, owner, lot.map(({ resource }) => resource), lot.map(({ chunk }) => chunk)];
+const fence = (batch: ChunkBatch) => {
+  const [{ exportId, attempt, owner }] = batch;
+  return [exportId, attempt, owner, batch.map(({ resource }) => resource), batch.map(({ chunk }) => chunk)];
 };
 
 const RENEW = `${HELD}
@@ -44,16 +44,16 @@ where id = $1 and status = 'running'`;
  */
 export async function renewChunks(
   db: Queryable,
-  lot: ChunkLot,
+  batch: ChunkBatch,
   rowCounts: readonly number[],
 ): Promise<boolean> {
   const renewed = await db.query({
     name: 'renew_chunks',
     text: RENEW,
-    values: [...fence(lot), rowCounts, LEASE_SECONDS],
+    values: [...fence(batch), rowCounts, LEASE_SECONDS],
   });
-  if (renewed.rowCount !== lot.length) return false;
-  await db.query({ name: 'sum_extracted', text: SUM_EXTRACTED, values: [lot[0].exportId] });
+  if (renewed.rowCount !== batch.length) return false;
+  await db.query({ name: 'sum_extracted', text: SUM_EXTRACTED, values: [batch[0].exportId] });
   return true;
 }
 
@@ -68,12 +68,12 @@ from held h where ${IS_HELD} and (select count(*) from held) = cardinality($5::i
  *
  * @returns false when the try is no longer this reader's; nothing is changed then
  */
-export function finishChunks(pool: Pool, lot: ChunkLot, rowCounts: readonly number[]): Promise<boolean> {
+export function finishChunks(pool: Pool, batch: ChunkBatch, rowCounts: readonly number[]): Promise<boolean> {
   return inTransaction(pool, async (db) => {
-    const [{ exportId }] = lot;
+    const [{ exportId }] = batch;
     await db.query("select from exports where id = $1 and status = 'running' for update", [exportId]);
-    const finished = await db.query(FINISH, [...fence(lot), rowCounts]);
-    if (finished.rowCount !== lot.length) return false;
+    const finished = await db.query(FINISH, [...fence(batch), rowCounts]);
+    if (finished.rowCount !== batch.length) return false;
     await db.query(SUM_EXTRACTED, [exportId]);
     return true;
   });
@@ -82,7 +82,7 @@ export function finishChunks(pool: Pool, lot: ChunkLot, rowCounts: readonly numb
 /** Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them. */
 export async function releaseChunks(
   db: Queryable,
-  lot: ChunkLot,
+  batch: ChunkBatch,
   { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
 ): Promise<void> {
   await db.query(
@@ -90,6 +90,6 @@ export async function releaseChunks(
      update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, lease_owner = null,
        lease_expires_at = now() + $7 * interval '1 millisecond'
      from held h where ${IS_HELD}`,
-    [...fence(lot), lot.map(() => 0), delayMs, isCounted ? 0 : 1],
+    [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1],
   );
 }

@@ -26,16 +26,16 @@ export interface ClaimedChunk {
 }
 
 /** Chunks of one run that are read in one pass, in order of resource and number: a large one alone, small ones together. */
-export type ChunkLot = readonly [ClaimedChunk, ...ClaimedChunk[]];
+export type ChunkBatch = readonly [ClaimedChunk, ...ClaimedChunk[]];
 
-export interface LotLimits {
+export interface BatchLimits {
   readonly maxChunks: number;
   /** Of all chunks together; a single chunk may have more. */
   readonly maxRows: number;
 }
 
 /** What a pass costs beside its rows (a session, a transaction, a request) is shared by so many; they are locked and leased together. */
-export const LOT_LIMITS: LotLimits = { maxChunks: 25, maxRows: 5_000 };
+export const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
 
 /**
  * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in
@@ -120,8 +120,8 @@ const MAX_RACES = 5;
 export async function claimChunks(
   db: Queryable,
   owner: string,
-  { maxChunks, maxRows }: LotLimits = LOT_LIMITS,
-): Promise<ChunkLot | undefined> {
+  { maxChunks, maxRows }: BatchLimits = BATCH_LIMITS,
+): Promise<ChunkBatch | undefined> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const { rows } = await db.query<ClaimRow>({
       name: 'claim_chunks',

@@ -4,7 +4,7 @@ import { LEASE_SECONDS } from '../export-lease.ts';
 import type { ClaimedExport } from './claim-export.ts';
 
 /** How an export stands, as its holder sees it. */
-export type ExportStanding =
+export type RunStatus =
   | { readonly state: 'held'; readonly isSealed: boolean; readonly openChunkCount: number }
   | { readonly state: 'cancelling' }
   /** Another process has it, or it has ended. */
@@ -15,15 +15,15 @@ const HELD = `id = $1 and run_attempt = $2 and lease_owner = $3 and status = 'ru
 
 const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, owner];
 
-const READ_STANDING = `
+const READ_RUN_STATUS = `
 select status, sealed_lsn is not null as is_sealed,
   (select count(*)::integer from export_chunks c where c.export_id = $1 and c.state <> 'extracted') as open_count
 from exports where id = $1 and run_attempt = $2 and lease_owner = $3`;
 
-export async function readStanding(db: Queryable, claim: ClaimedExport): Promise<ExportStanding> {
+export async function readRunStatus(db: Queryable, claim: ClaimedExport): Promise<RunStatus> {
   const { rows } = await db.query<{ status: string; is_sealed: boolean; open_count: number }>({
-    name: 'read_export_standing',
-    text: READ_STANDING,
+    name: 'read_run_status',
+    text: READ_RUN_STATUS,
     values: fence(claim),
   });
   const row = rows[0];

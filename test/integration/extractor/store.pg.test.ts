@@ -6,7 +6,7 @@ import { endCancelledExports, failExport } from '../../../shared/control/exports
 import {
   addChunks,
   finishPlanning,
-  readStanding,
+  readRunStatus,
   recordSnapshot,
   releaseExport,
   renewExport,
@@ -195,15 +195,15 @@ test('chunks finished at once are all in the sum', async () => {
 test('small chunks are claimed together, within the limits, and end together', async () => {
   await addExports('acme', ['e1']);
   await startRun(6);
-  const lot = await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 35 });
-  expect(lot?.map(({ chunk }) => chunk)).toEqual([0, 1, 2]);
+  const batch = await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 35 });
+  expect(batch?.map(({ chunk }) => chunk)).toEqual([0, 1, 2]);
   const rest = await claimChunks(pool, 'two', { maxChunks: 2, maxRows: 100 });
   expect(rest?.map(({ chunk }) => chunk)).toEqual([3, 4]);
-  if (lot === undefined || rest === undefined) throw new Error('nothing to claim');
-  expect(await renewChunks(pool, lot, [1, 2, 3])).toBe(true);
+  if (batch === undefined || rest === undefined) throw new Error('nothing to claim');
+  expect(await renewChunks(pool, batch, [1, 2, 3])).toBe(true);
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '6' });
   await pool.query("update export_chunks set lease_owner = 'thief' where chunk = 1");
-  expect(await finishChunks(pool, lot, [10, 10, 10])).toBe(false);
+  expect(await finishChunks(pool, batch, [10, 10, 10])).toBe(false);
   expect(await finishChunks(pool, rest, [10, 10])).toBe(true);
   const { rows } = await pool.query("select chunk from export_chunks where state = 'extracted' order by 1");
   expect(rows.map(({ chunk }) => chunk)).toEqual([3, 4]);
@@ -213,9 +213,9 @@ test('small chunks are claimed together, within the limits, and end together', a
 test('a chunk that was tried before is claimed alone', async () => {
   await addExports('acme', ['e1']);
   await startRun(4);
-  const lot = await claimChunks(pool, 'one', { maxChunks: 2, maxRows: 100 });
-  if (lot === undefined) throw new Error('nothing to claim');
-  await releaseChunks(pool, lot, { delayMs: -1, isCounted: true });
+  const batch = await claimChunks(pool, 'one', { maxChunks: 2, maxRows: 100 });
+  if (batch === undefined) throw new Error('nothing to claim');
+  await releaseChunks(pool, batch, { delayMs: -1, isCounted: true });
   const claimed = [];
   for (let turn = 0; turn < 3; turn += 1)
     claimed.push((await claimChunks(pool, 'one', { maxChunks: 4, maxRows: 100 }))?.map(({ chunk }) => chunk));
@@ -231,7 +231,7 @@ test('a lost run is started anew without its chunks, and its holder can add none
   expect(second).toMatchObject({ id: 'e1', runCount: 2 });
   expect(second?.runAttempt).toBeGreaterThan(reading?.attempt ?? Number.POSITIVE_INFINITY);
   expect(await renewExport(pool, first)).toBe(false);
-  expect(await readStanding(pool, first)).toEqual({ state: 'lost' });
+  expect(await readRunStatus(pool, first)).toEqual({ state: 'lost' });
   const planned = { resource: 'orders', chunk: 2, lowerKey: null, upperKey: null, rows: 1 };
   expect(await addChunks(pool, first, 'snapshot-1', [planned])).toBe(false);
   expect(reading && (await finishChunk(reading, 10))).toBe(false);
@@ -286,7 +286,7 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   const run = await startRun(1);
   const chunk = await claimChunk('reader');
   await pool.query("/* arranged */ update exports set status = 'cancelling'");
-  expect(await readStanding(pool, run)).toEqual({ state: 'cancelling' });
+  expect(await readRunStatus(pool, run)).toEqual({ state: 'cancelling' });
   expect(await endCancelledExports(pool)).toEqual([]);
   await releaseExport(pool, run, { delayMs: 0, isCounted: true });
   expect(await endCancelledExports(pool)).toEqual([]);

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { judgeForm } from '../../../shared/catalog/judge-form.ts';
+import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
 import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
@@ -68,7 +68,7 @@ async function judge(statement: string, maxFiles?: number): Promise<Record<strin
   for (const resource of CATALOG.resources) {
     const [form, now] = [before.get(resource.name), after.get(resource.name)];
     if (form === undefined || now === undefined) continue;
-    const change = await judgeForm(db, form, resource, now);
+    const change = await classifyFormChange(db, form, resource, now);
     if (change.kind !== 'none')
       verdicts[resource.name] = change.kind === 'reset' ? change.reason : change.kind;
   }

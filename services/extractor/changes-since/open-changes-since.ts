@@ -5,25 +5,25 @@ import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
+import { assertNotSetAside } from './assert-not-set-aside.ts';
 import { assertSameCatalog } from './assert-same-catalog.ts';
 import { assertSameTables } from './assert-same-tables.ts';
-import { assertTold } from './assert-told.ts';
 import { awaitChainRecorded } from './await-chain.ts';
 import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
-import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './delta-keys.ts';
-import type { DeltaBase } from './find-base.ts';
+import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './changed-keys.ts';
+import type { BaseExport } from './find-base.ts';
 import { readKeyColumns } from './key-columns.ts';
-import { planDelta } from './plan-delta.ts';
+import { planChangedKeys } from './plan-changed-keys.ts';
 
 /** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
 const MAX_KEYS_PER_CHUNK = 5_000;
 
 /** What has changed between an earlier export's snapshot and the one that is held now. */
-export interface Delta {
+export interface ChangesSince {
   plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
 }
 
-export interface DeltaDeps extends RecordingDeps {
+export interface ChangesSinceDeps extends RecordingDeps {
   readonly control: Pool;
   readonly holder: SourceSession;
   readonly resources: readonly Resource[];
@@ -40,12 +40,16 @@ export interface DeltaDeps extends RecordingDeps {
  *
  * @throws ExportFailedError when recording stands still, or the events do not tell everything
  */
-export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: DeltaDeps): Promise<Delta> {
+export async function openChangesSince(
+  claim: ClaimedExport,
+  base: BaseExport,
+  deps: ChangesSinceDeps,
+): Promise<ChangesSince> {
   const { control, holder, snapshot, resources, facts } = deps;
   await awaitRecorded(deps);
   await awaitChainRecorded(control, claim, deps);
   await assertNoReset(control, claim, base, snapshot);
-  await assertTold(control, claim, base.startLsn);
+  await assertNotSetAside(control, claim, base.startLsn);
   await assertSameCatalog(control, claim, resources, base.startLsn);
   await assertSameTables(holder, base, resources, facts);
   return {
@@ -57,7 +61,7 @@ export async function openDelta(claim: ClaimedExport, base: DeltaBase, deps: Del
         page: (fromPlace: number, limit: number) => readKeyPage(control, claim, name, fromPlace, limit),
         assign: (chunk: number, places: readonly number[]) => assignKeys(control, claim, name, chunk, places),
       };
-      yield* planDelta(holder, selection, columns, keys, Math.min(rowsPerChunk, MAX_KEYS_PER_CHUNK));
+      yield* planChangedKeys(holder, selection, columns, keys, Math.min(rowsPerChunk, MAX_KEYS_PER_CHUNK));
     },
   };
 }

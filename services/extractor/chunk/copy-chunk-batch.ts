@@ -1,4 +1,4 @@
-import type { ChunkLot, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
+import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
@@ -9,11 +9,11 @@ import type { OpenSourceSession } from '../source/source-session.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { type ChunkSources, copyChunk } from './copy-chunk.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
-import { LotBatch, type PlacedRecord } from './lot-batch.ts';
+import { MultiPartitionBatch, type TargetedRecord } from './multi-partition-batch.ts';
 import type { RowReading } from './read-rows.ts';
 import type { RowProducer } from './row-producers.ts';
 
-export interface CopyLotDeps extends ChunkSources {
+export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;
   readonly catalog: Catalog;
   readonly resourceRows: ResourceRowsSource;
@@ -37,15 +37,15 @@ const BATCH_BYTES = 480 * 1024;
  *
  * @throws ExportFailedError when the rows of one are not as many as the snapshot's own cursor had counted
  */
-export async function copyLot(
-  lot: ChunkLot,
+export async function copyChunkBatch(
+  batch: ChunkBatch,
   signal: AbortSignal,
   abort: (reason: unknown) => void,
-  deps: CopyLotDeps,
+  deps: CopyChunkBatchDeps,
 ): Promise<readonly number[]> {
-  const [first] = lot;
+  const [first] = batch;
   const request = parseExportRequest(first.request);
-  const resources = [...new Set(lot.map(({ resource }) => resource))].map((name) =>
+  const resources = [...new Set(batch.map(({ resource }) => resource))].map((name) =>
     resourceOf(deps.catalog, name),
   );
   const tables = resources.map(({ table }) => table);
@@ -66,20 +66,20 @@ export async function copyLot(
   const { maxRowsPerSecond } = request;
   const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
   let reading: RowReading | undefined;
-  const sender = createBatchSender<PlacedRecord, LotBatch>({
+  const sender = createBatchSender<TargetedRecord, MultiPartitionBatch>({
     maxBytes: BATCH_BYTES,
-    openBatch: () => new LotBatch(),
+    openBatch: () => new MultiPartitionBatch(),
     // While a batch waits for its turn the next fills up and then the reading pauses, so the pace of sending is that of reading.
-    send: async (batch) => {
-      await pace?.(batch.recordCount);
-      await deps.producer.send(batch);
+    send: async (records) => {
+      await pace?.(records.recordCount);
+      await deps.producer.send(records);
     },
     onFull: () => reading?.pause(),
-    onRoom: () => reading?.resume(),
+    onDrained: () => reading?.resume(),
     onFailure: abort,
   });
   const rowCounts: number[] = [];
-  for (const [index, chunk] of lot.entries()) {
+  for (const [index, chunk] of batch.entries()) {
     const resource = resourceOf(deps.catalog, chunk.resource);
     const rows = rowsOf.get(chunk.resource);
     if (rows === undefined) throw new Error(`the rows of ${chunk.resource} are not described`);
@@ -90,7 +90,7 @@ export async function copyLot(
         session,
         rows,
         selection: { resource, request, accountSourceId: chunk.accountSourceId, references },
-        place: { topic, partition: chunk.chunk % partitionCount },
+        target: { topic, partition: chunk.chunk % partitionCount },
         sender,
         sources: deps,
         onReading: (begun) => {
@@ -105,7 +105,7 @@ export async function copyLot(
   await sender.finish();
   await assertNotRewritten(session, tables);
   await session.query('commit');
-  for (const [index, chunk] of lot.entries()) {
+  for (const [index, chunk] of batch.entries()) {
     const rowCount = rowCounts[index] ?? 0;
     if (rowCount !== chunk.rowsPlanned) throw countMismatch(chunk, rowCount);
   }

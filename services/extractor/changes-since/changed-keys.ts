@@ -3,7 +3,7 @@ import type { ClaimedExport } from '../../../shared/control/exports/claim-export
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { DeltaBase } from './find-base.ts';
+import type { BaseExport } from './find-base.ts';
 import { type KeyColumn, keyOrderSql } from './key-columns.ts';
 
 /** Sorting the keys of a very busy account takes longer than any other statement of the control store. */
@@ -21,7 +21,7 @@ const SINCE_BASE = `
       not (v.commit_lsn <= $5::pg_lsn and pg_visible_in_snapshot(v.xid::text::xid8, $4::pg_snapshot))
       and pg_visible_in_snapshot(v.xid::text::xid8, $6::pg_snapshot)))`;
 
-const since = ({ id, runAttempt }: ClaimedExport, base: DeltaBase, snapshot: string) => [
+const since = ({ id, runAttempt }: ClaimedExport, base: BaseExport, snapshot: string) => [
   id,
   runAttempt,
   base.startLsn,
@@ -42,7 +42,7 @@ limit 1`;
 export async function assertNoReset(
   db: Queryable,
   claim: ClaimedExport,
-  base: DeltaBase,
+  base: BaseExport,
   snapshot: string,
 ): Promise<void> {
   const { rows } = await db.query<{ resource: string }>(FIND_RESET, [
@@ -67,7 +67,7 @@ export async function assertNoReset(
 export async function collectKeys(
   pool: Pool,
   claim: ClaimedExport,
-  base: DeltaBase,
+  base: BaseExport,
   snapshot: string,
   resource: string,
   keyColumns: readonly KeyColumn[],

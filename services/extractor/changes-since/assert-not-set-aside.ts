@@ -19,7 +19,7 @@ order by a.since_lsn desc limit 1`;
  * @param sinceLsn `X/Y`; null: since the export's cut
  * @throws ExportFailedError when a resource of the export was set aside at any moment since then
  */
-export async function assertTold(
+export async function assertNotSetAside(
   control: Pool,
   { id, resources }: ClaimedExport,
   sinceLsn: string | null,

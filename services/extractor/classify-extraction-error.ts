@@ -21,19 +21,19 @@ import {
  * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` gives the work to whoever comes
  * next and holds nothing against it, `abandon` leaves alone what has become another's.
  */
-export type Verdict =
+export type FailureAction =
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
   /** Outages pass, and are retried as long as the export may run; what nobody foresaw counts towards giving up. */
   | { readonly kind: 'retry'; readonly isForeseen: boolean }
   /** Somebody else needs the table: tried again later a few times, and then failed with `failure`. */
-  | { readonly kind: 'give-way'; readonly failure: Extract<Verdict, { kind: 'fail' }> }
+  | { readonly kind: 'give-way'; readonly failure: Extract<FailureAction, { kind: 'fail' }> }
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
 
 /** A migration of several steps is outlasted; one that goes on for longer is told to the customer. */
 export const MAX_GIVE_WAYS = 3;
 
-const TABLE_LOCKED: Extract<Verdict, { kind: 'fail' }> = {
+const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
   kind: 'fail',
   code: 'table_locked',
   message:
@@ -41,10 +41,10 @@ const TABLE_LOCKED: Extract<Verdict, { kind: 'fail' }> = {
     'start the export again once it is done.',
 };
 
-const RETRY: Verdict = { kind: 'retry', isForeseen: true };
+const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
 
 /** @param what resources were read, for the text of a failure */
-export function judgeFailure(error: unknown, what: readonly string[] = []): Verdict {
+export function classifyExtractionError(error: unknown, what: readonly string[] = []): FailureAction {
   if (error instanceof LeaseLostError) return { kind: 'abandon' };
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
   if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
@@ -57,20 +57,20 @@ export function judgeFailure(error: unknown, what: readonly string[] = []): Verd
         'Correct the value, or hide the column in the catalog.',
     );
   }
-  if (error instanceof pg.DatabaseError) return judgeSqlState(error.code ?? '', what);
-  return judgeByCode(error) ?? retryOf(classifyTransient(error));
+  if (error instanceof pg.DatabaseError) return classifyBySqlState(error.code ?? '', what);
+  return classifyByErrorCode(error) ?? retryOf(classifyTransient(error));
 }
 
-function retryOf(transient: TransientKind | undefined): Verdict {
+function retryOf(transient: TransientKind | undefined): FailureAction {
   return { kind: 'retry', isForeseen: transient !== undefined };
 }
 
-function fail(code: FailureCode, message: string): Verdict {
+function fail(code: FailureCode, message: string): FailureAction {
   return { kind: 'fail', code, message };
 }
 
 /** See "PostgreSQL Error Codes" in its manual; the first two characters are the class. */
-function judgeSqlState(sqlState: string, what: readonly string[]): Verdict {
+function classifyBySqlState(sqlState: string, what: readonly string[]): FailureAction {
   switch (sqlState) {
     case '42P01':
     case '42703':
@@ -114,7 +114,7 @@ const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';
 const TOO_LARGE_TYPES = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
 /** Errors of libraries that export no classes, or several copies of them: told by their own codes, outermost first. */
-function judgeByCode(error: unknown): Verdict | undefined {
+function classifyByErrorCode(error: unknown): FailureAction | undefined {
   for (const link of causesOf(error)) {
     const { type, status } = link as { type?: unknown; status?: unknown };
     if (typeof type === 'string' && TOO_LARGE_TYPES.has(type)) {

@@ -3,22 +3,22 @@ import type { Batch } from './batch-sender.ts';
 import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
 /** One object stands for the partition in all records of a chunk. */
-export interface RecordPlace {
+export interface RecordTarget {
   readonly topic: string;
   readonly partition: number;
 }
 
-export interface PlacedRecord extends KafkaRecord {
-  readonly place: RecordPlace;
+export interface TargetedRecord extends KafkaRecord {
+  readonly target: RecordTarget;
 }
 
 /**
  * Records of several partitions and topics on their way in one request, because many small requests cost more than all that is
  * in them. Of a large chunk there is one partition.
  */
-export class LotBatch implements Batch<PlacedRecord> {
-  #parts = new Map<RecordPlace, RecordBatch>();
-  #latest: { readonly place: RecordPlace; readonly records: RecordBatch } | undefined;
+export class MultiPartitionBatch implements Batch<TargetedRecord> {
+  #parts = new Map<RecordTarget, RecordBatch>();
+  #latest: { readonly target: RecordTarget; readonly records: RecordBatch } | undefined;
   #byteCount = 0;
   #recordCount = 0;
 
@@ -30,8 +30,8 @@ export class LotBatch implements Batch<PlacedRecord> {
     return this.#recordCount;
   }
 
-  add(record: PlacedRecord): void {
-    const { records } = this.#latest?.place === record.place ? this.#latest : this.#open(record.place);
+  add(record: TargetedRecord): void {
+    const { records } = this.#latest?.target === record.target ? this.#latest : this.#open(record.target);
     const before = records.byteCount;
     records.add(record);
     this.#byteCount += records.byteCount - before;
@@ -43,7 +43,7 @@ export class LotBatch implements Batch<PlacedRecord> {
     this.#parts = new Map();
     if (this.#latest !== undefined) {
       this.#latest.records.reset();
-      this.#parts.set(this.#latest.place, this.#latest.records);
+      this.#parts.set(this.#latest.target, this.#latest.records);
     }
     this.#byteCount = 0;
     this.#recordCount = 0;
@@ -58,10 +58,10 @@ export class LotBatch implements Batch<PlacedRecord> {
     }));
   }
 
-  #open(place: RecordPlace): { readonly records: RecordBatch } {
-    const records = this.#parts.get(place) ?? new RecordBatch(place.partition);
-    this.#parts.set(place, records);
-    this.#latest = { place, records };
+  #open(target: RecordTarget): { readonly records: RecordBatch } {
+    const records = this.#parts.get(target) ?? new RecordBatch(target.partition);
+    this.#parts.set(target, records);
+    this.#latest = { target, records };
     return this.#latest;
   }
 }

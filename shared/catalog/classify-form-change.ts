@@ -4,7 +4,7 @@ import type { FileFact, TableFacts } from './table-facts.ts';
 import { compareForm, type FormChange, type TableForm } from './table-form.ts';
 
 /** What follows from two forms, once the rows in question were looked at. */
-export type JudgedChange = Exclude<FormChange, { readonly kind: 'unsure' }>;
+export type ClassifiedChange = Exclude<FormChange, { readonly kind: 'unsure' }>;
 
 /** A file of no bytes never held a row since it was made. Asked of the server's present, whatever snapshot the session has. */
 const HOLDS_ROWS = `select exists (select from unnest($1::oid[]) as f(oid) where pg_relation_size(f.oid) > 0)::text as found`;
@@ -27,25 +27,25 @@ select exists (
  * Compares as `compareForm` does, and looks at rows where the catalogs do not say enough. What can't be told apart is a reset:
  * a partition that was emptied looks as an empty one does after `VACUUM FULL`.
  */
-export async function judgeForm(
+export async function classifyFormChange(
   db: Pick<Queryable, 'query'>,
   before: TableForm,
   resource: Resource,
   facts: TableFacts,
-): Promise<JudgedChange> {
+): Promise<ClassifiedChange> {
   const change = compareForm(before, resource, facts);
   if (change.kind !== 'unsure') return change;
-  const told: JudgedChange = { kind: 'reset', reason: 'partition_changed' };
-  if (await holdUntold(db, change.attached)) return told;
+  const reset: ClassifiedChange = { kind: 'reset', reason: 'partition_changed' };
+  if (await holdUnseenRows(db, change.attached)) return reset;
   for (const { oid, name } of change.rewritten) {
-    if (!(await isFound(db, MAY_READ, [oid]))) return told;
-    if (!(await isFound(db, hasSurvivor(name), [before.snapshot]))) return told;
+    if (!(await isFound(db, MAY_READ, [oid]))) return reset;
+    if (!(await isFound(db, hasSurvivor(name), [before.snapshot]))) return reset;
   }
   return { kind: 'harmless' };
 }
 
 /** Whether tables that became partitions brought rows along, or take rows that no change tells. */
-async function holdUntold(db: Pick<Queryable, 'query'>, attached: readonly FileFact[]): Promise<boolean> {
+async function holdUnseenRows(db: Pick<Queryable, 'query'>, attached: readonly FileFact[]): Promise<boolean> {
   if (attached.some(({ kind, persistence }) => kind !== 'r' || persistence !== 'p')) return true;
   return attached.length > 0 && holdRows(db, attached);
 }

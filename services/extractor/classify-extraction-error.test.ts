@@ -2,6 +2,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
+import { classifyExtractionError } from './classify-extraction-error.ts';
 import {
   ExportCancelledError,
   ExportFailedError,
@@ -10,7 +11,6 @@ import {
   StoppingError,
   TableWantedError,
 } from './extraction-errors.ts';
-import { judgeFailure } from './judge-failure.ts';
 
 function refusedWith(code: string): Error {
   return Object.assign(new pg.DatabaseError('refused', 7, 'error'), { code });
@@ -18,18 +18,18 @@ function refusedWith(code: string): Error {
 
 test('what can pass is tried again', () => {
   const retry = { kind: 'retry', isForeseen: true };
-  expect(judgeFailure(new SourceSessionLostError('snapshot'))).toEqual(retry);
-  expect(judgeFailure(new SnapshotGoneError('0-1'))).toEqual(retry);
+  expect(classifyExtractionError(new SourceSessionLostError('snapshot'))).toEqual(retry);
+  expect(classifyExtractionError(new SnapshotGoneError('0-1'))).toEqual(retry);
   for (const code of ['57P01', '53300', '40001', '57014', '25P03', '28P01']) {
-    expect(judgeFailure(refusedWith(code)), code).toEqual(retry);
+    expect(classifyExtractionError(refusedWith(code)), code).toEqual(retry);
   }
-  expect(judgeFailure(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toEqual(retry);
+  expect(classifyExtractionError(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toEqual(retry);
   const outage = Object.assign(new Error('x'), { name: 'KafkaJSNumberOfRetriesExceeded' });
-  expect(judgeFailure(new Error('sending', { cause: outage }))).toEqual(retry);
+  expect(classifyExtractionError(new Error('sending', { cause: outage }))).toEqual(retry);
 });
 
 test('who waits for a table comes first, and the last of several times is told', () => {
-  expect(judgeFailure(new TableWantedError('chunk'))).toMatchObject({
+  expect(classifyExtractionError(new TableWantedError('chunk'))).toMatchObject({
     kind: 'give-way',
     failure: { kind: 'fail', code: 'table_locked' },
   });
@@ -37,8 +37,8 @@ test('who waits for a table comes first, and the last of several times is told',
 
 test('what would end the same again fails the export with a code', () => {
   const codeOf = (error: unknown) => {
-    const verdict = judgeFailure(error);
-    return verdict.kind === 'fail' ? verdict.code : verdict.kind;
+    const action = classifyExtractionError(error);
+    return action.kind === 'fail' ? action.code : action.kind;
   };
   expect(codeOf(refusedWith('42P01'))).toBe('table_changed');
   expect(codeOf(refusedWith('42501'))).toBe('permission_denied');
@@ -56,12 +56,12 @@ test('what would end the same again fails the export with a code', () => {
 });
 
 test('work that is cancelled or stopped is let go, and another’s is left alone', () => {
-  expect(judgeFailure(new ExportCancelledError('x'))).toEqual({ kind: 'let-go' });
-  expect(judgeFailure(new StoppingError('x'))).toEqual({ kind: 'let-go' });
-  expect(judgeFailure(new LeaseLostError('x'))).toEqual({ kind: 'abandon' });
+  expect(classifyExtractionError(new ExportCancelledError('x'))).toEqual({ kind: 'let-go' });
+  expect(classifyExtractionError(new StoppingError('x'))).toEqual({ kind: 'let-go' });
+  expect(classifyExtractionError(new LeaseLostError('x'))).toEqual({ kind: 'abandon' });
 });
 
 test('what nobody foresaw is tried again, and counts towards giving up', () => {
-  expect(judgeFailure(new TypeError('x'))).toEqual({ kind: 'retry', isForeseen: false });
-  expect(judgeFailure(refusedWith('42601'))).toEqual({ kind: 'retry', isForeseen: false });
+  expect(classifyExtractionError(new TypeError('x'))).toEqual({ kind: 'retry', isForeseen: false });
+  expect(classifyExtractionError(refusedWith('42601'))).toEqual({ kind: 'retry', isForeseen: false });
 });

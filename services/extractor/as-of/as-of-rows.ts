@@ -8,20 +8,20 @@ import { rowsAsOfQuery } from './as-of-queries.ts';
 import { readTypedKey } from './typed-key.ts';
 
 /** A chunk's rows as they were at the cut, in key order: most from the table, the others from events. */
-export interface PastRows {
+export interface AsOfRows {
   /** Has the columns, and one more: null behind a row of the table, otherwise the place of an image. */
   readonly query: SqlQuery;
   /** The record's wire texts. */
   imageAt(place: string): RowTexts;
 }
 
-export async function readPastRows(
+export async function readAsOfRows(
   session: SourceSession,
   selection: RowSelection,
   columns: readonly string[],
   bounds: KeyBounds,
   images: readonly ChunkImage[],
-): Promise<PastRows> {
+): Promise<AsOfRows> {
   const key = await readTypedKey(session, selection.resource);
   const keys = images.map(({ recordKey, image }) => ({
     texts: parseRecordKey(recordKey, key.length),

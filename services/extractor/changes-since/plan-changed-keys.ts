@@ -5,7 +5,7 @@ import { type KeyColumn, parseRecordKey } from './key-columns.ts';
 import { presentKeysQuery } from './keyed-queries.ts';
 
 /** The run's keys of one resource. */
-export interface DeltaKeys {
+export interface ChangedKeys {
   page(fromPlace: number, limit: number): Promise<string[]>;
   assign(chunk: number, places: readonly number[]): Promise<void>;
 }
@@ -14,11 +14,11 @@ export interface DeltaKeys {
  * Looks the changed keys up under the snapshot and cuts those that are there into chunks, counted by what the snapshot
  * has. Keys that are in no chunk in the end are those of deleted records. A chunk's keys are assigned before it is given out.
  */
-export async function* planDelta(
+export async function* planChangedKeys(
   session: SourceSession,
   selection: RowSelection,
   columns: readonly KeyColumn[],
-  keys: DeltaKeys,
+  keys: ChangedKeys,
   keysPerChunk: number,
 ): AsyncGenerator<ChunkPlan> {
   let chunk = 0;

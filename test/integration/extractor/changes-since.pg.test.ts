@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createCatalogStore } from '../../../services/dispatcher/mirror/store-catalog.ts';
+import { assertNotSetAside } from '../../../services/extractor/changes-since/assert-not-set-aside.ts';
 import { assertSameCatalog } from '../../../services/extractor/changes-since/assert-same-catalog.ts';
-import { assertTold } from '../../../services/extractor/changes-since/assert-told.ts';
 import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-chain.ts';
 import {
   assertNoReset,
@@ -10,7 +10,7 @@ import {
   collectKeys,
   readChunkKeys,
   readKeyPage,
-} from '../../../services/extractor/changes-since/delta-keys.ts';
+} from '../../../services/extractor/changes-since/changed-keys.ts';
 import { findBase } from '../../../services/extractor/changes-since/find-base.ts';
 import { sweepKeys } from '../../../services/extractor/changes-since/sweep-keys.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
@@ -208,7 +208,7 @@ test('an export of changes that capture wrote by another catalog fails, now or a
 });
 
 test('a resource that was set aside at any moment in between fails the export, also where no reset is', async () => {
-  const told = (resources = ['orders']) => assertTold(db, { ...CLAIM, resources }, BASE.startLsn);
+  const told = (resources = ['orders']) => assertNotSetAside(db, { ...CLAIM, resources }, BASE.startLsn);
   await told();
   const aside = (since: string, until: string | null) =>
     db.query(

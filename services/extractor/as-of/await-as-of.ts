@@ -10,22 +10,22 @@ const MAX_AHEAD_SECONDS = 60;
  *
  * @throws ExportFailedError when that would take long
  */
-export async function awaitMoment(
+export async function awaitAsOf(
   session: SourceSession,
-  moment: string,
+  asOf: string,
   pause: () => Promise<void>,
 ): Promise<void> {
   for (;;) {
     const { rows } = await session.query(
       'select extract(epoch from $1::timestamptz - clock_timestamp())::text as seconds',
-      [moment],
+      [asOf],
     );
     const aheadSeconds = Number(rows[0]?.seconds);
     if (aheadSeconds < 0) return;
     if (aheadSeconds > MAX_AHEAD_SECONDS) {
       throw new ExportFailedError(
         'invalid_request',
-        `The time ${moment} is ${Math.round(aheadSeconds)} s ahead of the source's clock: check both machines' clocks.`,
+        `The time ${asOf} is ${Math.round(aheadSeconds)} s ahead of the source's clock: check both machines' clocks.`,
       );
     }
     await pause();
