@@ -14,19 +14,19 @@ import { addSeals, createBatch, isEmpty } from './changes/batch.ts';
 import { requestLimitBytes } from './changes/change-size.ts';
 import { createChangeCollector } from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
-import { findUnmended } from './changes/look-mended.ts';
+import { findUnmended } from './changes/find-unmended.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
-import { tendAsides } from './changes/tend-asides.ts';
 import { createTransactions } from './changes/transactions.ts';
+import { watchSetAsides } from './changes/watch-set-asides.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
-import { type LastLot, lingerMs } from './publish/linger.ts';
+import { type LastBatch, lingerMs } from './publish/linger.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
 import { beat } from './replication/heartbeat.ts';
-import { noteRelations } from './replication/note-relations.ts';
 import { pollSnapshots, readSnapshot } from './replication/poll-snapshots.ts';
-import { isToldAlready } from './replication/reset-message.ts';
+import { isAnnounced } from './replication/reset-message.ts';
 import type { WalStream } from './replication/stream.ts';
+import { watchRelations } from './replication/watch-relations.ts';
 import { createTableWatch } from './replication/watch-tables.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
@@ -84,14 +84,14 @@ export async function runCaptureLoop(
     now: Date.now,
   });
   const limitBytes = requestLimitBytes(config.maxMessageBytes);
-  const lookAtAside = (aside: SetAside) => findUnmended(aside, { ...deps, limitBytes });
+  const checkAside = (aside: SetAside) => findUnmended(aside, { ...deps, limitBytes });
   const completer = createMessageCompleter({
     ...deps,
     tables,
     spellings,
     setAsides,
     misfits,
-    findUnmended: lookAtAside,
+    findUnmended: checkAside,
   });
   const watch = createTableWatch({
     db: source,
@@ -102,7 +102,7 @@ export async function runCaptureLoop(
     log,
   });
   // Ahead of the first position that is told, so that no snapshot is older than what its tables are compared with.
-  await watch.look();
+  await watch.check();
   let transactionCount = 0;
   let batch = createBatch();
   const collector = createChangeCollector(progress, {
@@ -126,7 +126,7 @@ export async function runCaptureLoop(
     onUnfit: collector.addUnfit,
     onAside: collector.addAside,
     onReset(change, reset) {
-      if (isToldAlready(reset, identities.get(change.resource))) return;
+      if (isAnnounced(reset, identities.get(change.resource))) return;
       if (collector.addReset(change)) identities.set(change.resource, reset.identity);
     },
     onAccountReset: collector.addReset,
@@ -136,11 +136,11 @@ export async function runCaptureLoop(
       passedLsn = transaction.endLsn;
       if (transaction.changeCount > 0) settling.add(transaction);
       addSeals(batch, transaction);
-      if (transaction.seals.length > 0) setAsides.noteSeal();
+      if (transaction.seals.length > 0) setAsides.recordSeal();
     },
   });
 
-  const noteRelation = noteRelations({
+  const watchRelation = watchRelations({
     resourceOf: tables.resourceOf,
     widenXid: (xid) => widenXid(xid, settling.xmax),
     watch,
@@ -149,11 +149,11 @@ export async function runCaptureLoop(
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
   let hasNews = false;
-  let lastLot: LastLot = { commitCount: 0, startedAtMs: 0 };
+  let lastBatch: LastBatch = { commitCount: 0, startedAtMs: 0 };
   let countBefore = 0;
   const publish = async () => {
     const startedAtMs = performance.now();
-    lastLot = { commitCount: transactionCount - countBefore, startedAtMs };
+    lastBatch = { commitCount: transactionCount - countBefore, startedAtMs };
     countBefore = transactionCount;
     const { systemId, timeline } = progress;
     const settled = settling.state(passedLsn);
@@ -190,7 +190,7 @@ export async function runCaptureLoop(
       db: source,
       isBusy: () => settling.hasUnsettled,
       onSnapshot(snapshot) {
-        settling.look(snapshot);
+        settling.update(snapshot);
         notifier.notify();
       },
       log,
@@ -207,10 +207,10 @@ export async function runCaptureLoop(
     sideSignal,
   );
   void watch.run(sideSignal);
-  void tendAsides(
+  void watchSetAsides(
     {
       asides: setAsides.all,
-      findUnmended: lookAtAside,
+      findUnmended: checkAside,
       send: (message) => sendAsideMessage(source, message),
       resumes: deps.resumeHistory,
       now: Date.now,
@@ -220,7 +220,7 @@ export async function runCaptureLoop(
   );
   try {
     while (!signal.aborted) {
-      const gatherMs = lingerMs(lastLot, performance.now());
+      const gatherMs = lingerMs(lastBatch, performance.now());
       if (gatherMs > 0) await sleep(gatherMs, signal);
       const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
       for (const entry of entries) {
@@ -237,7 +237,7 @@ export async function runCaptureLoop(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,
         );
-        noteRelation(message);
+        watchRelation(message);
       }
       if (!isEmpty(batch) || isStateDue()) await publish();
       else if (entries.length === 0) await notifier.wait(waitMs(dueAtMs()), signal);

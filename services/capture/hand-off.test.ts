@@ -117,7 +117,7 @@ class Model {
   }
 
   settle(): void {
-    this.#settling.look(this.snapshot());
+    this.#settling.update(this.snapshot());
   }
 
   /** Capture dies and comes back with what it had committed, which is its state as of now. */

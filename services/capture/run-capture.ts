@@ -3,8 +3,8 @@ import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import { classifySessionError } from './classify-session-error.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
-import { judgeFailure } from './session-failure.ts';
 
 /** How soon a standby looks again whether the slot is free: this bounds a takeover. */
 const STANDBY_INTERVAL_MS = 500;
@@ -39,7 +39,7 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
           }, signal);
         } catch (error) {
           if (signal.aborted) return;
-          switch (judgeFailure(error)) {
+          switch (classifySessionError(error)) {
             case 'stop':
               // An event of its own, for alerts: unlike any other failure this one does not pass by itself.
               if (error instanceof GapPossibleError) {

@@ -12,7 +12,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import type { MisfitTimes } from './aside/misfits.ts';
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
-import type { ResumeHistory } from './changes/tend-asides.ts';
+import type { ResumeHistory } from './changes/watch-set-asides.ts';
 
 export interface SessionConfig {
   readonly sourceUrl: Secret;

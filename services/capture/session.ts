@@ -7,10 +7,10 @@ import { GapPossibleError } from './gap-possible-error.ts';
 import { announceGap } from './publish/announce-gap.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
 import { createChangeChain } from './publish/change-chain.ts';
-import { type Lanes, openLanes } from './publish/lanes.ts';
+import { openProducerPool, type ProducerPool } from './publish/producer-pool.ts';
 import { createPublisher } from './publish/publisher.ts';
 import { readLastState } from './publish/resume.ts';
-import { judgeStart, type SourcePosition, startAnew } from './publish/start-point.ts';
+import { classifyStart, type SourcePosition, startAnew } from './publish/start-point.ts';
 import { passWal } from './replication/pass-wal.ts';
 import { readNextXid } from './replication/poll-snapshots.ts';
 import { checkSlotKind, readSlot, SlotHeldError } from './replication/slot.ts';
@@ -39,23 +39,25 @@ export async function runSession(
   await using stack = new AsyncDisposableStack();
   const notifier = createNotifier();
 
-  const openLanesForReading = async () => {
-    const lanes = stack.adopt(await openLanes(deps.kafka, config.transactionalId), (each) => each.close());
-    return { lanes, stored: await readStored(config, deps, lanes) };
+  const openPoolForReading = async () => {
+    const producers = stack.adopt(await openProducerPool(deps.kafka, config.transactionalId), (each) =>
+      each.close(),
+    );
+    return { producers, stored: await readStored(config, deps, producers) };
   };
 
   // One may have been deleted since the last session: then every publish would fail, and for ever.
   await deps.ensureTopics();
   const slot = await readSlot(source, config.slotName);
   if (slot === undefined || slot.isLost) {
-    const { stored } = await openLanesForReading();
+    const { stored } = await openPoolForReading();
     throw slotGone(config.slotName, slot === undefined, stored);
   }
   checkSlotKind(config.slotName, slot);
   if (slot.activePid !== null) throw new SlotHeldError(config.slotName, slot.activePid);
   const stream = stack.adopt(await openWalStream(config, notifier.notify), (each) => each.close());
 
-  const { lanes, stored } = await openLanesForReading();
+  const { producers, stored } = await openPoolForReading();
   if (stored === undefined && deps.findings.length > 0) {
     throw new SetupError('the catalog does not fit the source', deps.findings.map(showFinding));
   }
@@ -67,7 +69,7 @@ export async function runSession(
     confirmedFlushLsn: held?.confirmedFlushLsn ?? 0n,
   };
   const chain = createChangeChain(stored?.chain, Date.now());
-  const publisher = createPublisher({ ...deps, ...config, lanes, chain });
+  const publisher = createPublisher({ ...deps, ...config, producers, chain });
   const progress = await startFeed(found, stored, { config, deps, publisher }, signal);
   log.info('feed.started', {
     slot: config.slotName,
@@ -87,7 +89,7 @@ async function startFeed(
   signal: AbortSignal,
 ): Promise<CaptureProgress> {
   const { source } = deps;
-  const start = judgeStart(config.slotName, stored, found, config.acceptedGapAfter);
+  const start = classifyStart(config.slotName, stored, found, config.acceptedGapAfter);
   if (start.kind === 'resume') return start.stored;
   let from = found.confirmedFlushLsn;
   // Positions only grow, also from one server to the next: what comes behind the gap comes behind all that was told.
@@ -101,10 +103,10 @@ async function startFeed(
 function readStored(
   { slotName, transactionalId }: SessionConfig,
   { kafka, codec, topics }: SessionDeps,
-  lanes: Lanes,
+  producers: ProducerPool,
 ): Promise<CaptureProgress | undefined> {
   const groupPrefix = `${transactionalId}.resume`;
-  return readLastState({ kafka, lanes, codec, topic: topics.capture, slotName, groupPrefix });
+  return readLastState({ kafka, producers, codec, topic: topics.capture, slotName, groupPrefix });
 }
 
 function slotGone(slotName: string, isMissing: boolean, stored: CaptureProgress | undefined): Error {

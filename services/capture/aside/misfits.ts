@@ -26,7 +26,7 @@ export interface Misfits {
    * @param isKnown the resource is set aside already, so nothing is waited for
    * @throws TableMisfitError within the first `graceMs`; the error itself when it is not about the table
    */
-  note(resource: string, relation: RelationMessage, error: unknown, isKnown: boolean): void;
+  record(resource: string, relation: RelationMessage, error: unknown, isKnown: boolean): void;
   /** The table fits. */
   forget(resource: string, relationId: number): void;
   detailOf(resource: string): string | undefined;
@@ -46,7 +46,7 @@ export interface MisfitDeps {
 export function createMisfits({ since, graceMs, now }: MisfitDeps): Misfits {
   const misfits = new Map<number, Misfit>();
   return {
-    note(resource, relation, error, isKnown) {
+    record(resource, relation, error, isKnown) {
       if (!isAboutTheTable(error)) throw error;
       const firstAtMs = since.get(resource) ?? now();
       since.set(resource, firstAtMs);

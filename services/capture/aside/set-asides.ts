@@ -34,7 +34,7 @@ export interface SetAsides {
   add(aside: SetAside): void;
   remove(resource: string): void;
   /** An export was sealed. */
-  noteSeal(): void;
+  recordSeal(): void;
   all(): readonly SetAside[];
 }
 
@@ -49,7 +49,7 @@ export function createSetAsides(start: readonly SetAside[]): SetAsides {
     },
     add: (aside) => void asides.set(aside.resource, aside),
     remove: (resource) => void asides.delete(resource),
-    noteSeal() {
+    recordSeal() {
       for (const [resource, aside] of asides) asides.set(resource, { ...aside, isRemindDue: true });
     },
     all: () => [...asides.values()],

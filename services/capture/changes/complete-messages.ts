@@ -95,7 +95,7 @@ export function createMessageCompleter({
     } catch (error) {
       const resource = tables.resourceOf(relation.id);
       if (resource === undefined) throw error;
-      misfits.note(resource, relation, error, setAsides.find(resource) !== undefined);
+      misfits.record(resource, relation, error, setAsides.find(resource) !== undefined);
       await describeAside(resource);
       return;
     }

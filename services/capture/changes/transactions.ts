@@ -112,7 +112,7 @@ export function createTransactions<Table extends CapturedTable>(
   };
 
   /** The table whose changes are to be told; a message of any other of the catalog's takes its one place here. */
-  const tableToTell = (relationId: number, lsn: Lsn): Table | undefined => {
+  const tableToAnnounce = (relationId: number, lsn: Lsn): Table | undefined => {
     const resource = handler.resource(relationId);
     if (resource === undefined) return undefined;
     const { commitLsn, nextIndex } = needOpen();
@@ -163,7 +163,7 @@ export function createTransactions<Table extends CapturedTable>(
         case 'update':
         case 'delete': {
           if (needOpen().isPassed) return;
-          const table = tableToTell(message.relationId, lsn);
+          const table = tableToAnnounce(message.relationId, lsn);
           if (table === undefined) return;
           const flaw = findFlaw(table, message.unreadable);
           for (const change of rowChanges(table, message)) emit(table, change, lsn, flaw);
@@ -172,7 +172,7 @@ export function createTransactions<Table extends CapturedTable>(
         case 'truncate': {
           if (needOpen().isPassed) return;
           for (const relationId of message.relationIds) {
-            const table = tableToTell(relationId, lsn);
+            const table = tableToAnnounce(relationId, lsn);
             if (table !== undefined) emit(table, resetFor('table_truncated'), lsn);
           }
           return;

@@ -45,11 +45,11 @@ export async function announceGap(
     const change = { ...resetFor('changes_lost'), resource: resource.name, source: place };
     batch.changes.push(...changeMessages(table, change, changesPartitionCount));
   }
-  const told = { ...progress, lastCommitLsn: commitLsn, lastIndex: catalog.resources.length - 1 };
-  await publisher.publish(batch, told);
+  const announced = { ...progress, lastCommitLsn: commitLsn, lastIndex: catalog.resources.length - 1 };
+  await publisher.publish(batch, announced);
   log.warn('gap.accepted', {
     passedLsn: formatLsn(progress.passedLsn),
     resourceCount: catalog.resources.length,
   });
-  return told;
+  return announced;
 }

@@ -31,7 +31,7 @@ const codec: MessageCodec = {
 function setUp(maxMessageBytes: number) {
   const sent: TopicMessages[][][] = [];
   const publisher = createPublisher({
-    lanes: {
+    producers: {
       count: 1,
       publish: async (requests) => {
         sent.push([...requests]);

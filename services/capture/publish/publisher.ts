@@ -8,7 +8,7 @@ import type { ChangeMessage } from '../changes/change-messages.ts';
 import { changeBytes, requestLimitBytes } from '../changes/change-size.ts';
 import { type CaptureProgress, toCaptureState } from './capture-progress.ts';
 import type { ChangeChain } from './change-chain.ts';
-import type { Lanes } from './lanes.ts';
+import type { ProducerPool } from './producer-pool.ts';
 
 export interface Publisher {
   /** Publishes a batch, each change of which fits into a request, and how far the feed has come with it; both or neither. */
@@ -16,7 +16,7 @@ export interface Publisher {
 }
 
 export interface PublisherDeps {
-  readonly lanes: Lanes;
+  readonly producers: ProducerPool;
   readonly codec: MessageCodec;
   readonly topics: Topics;
   readonly catalog: Catalog;
@@ -27,7 +27,7 @@ export interface PublisherDeps {
 }
 
 export function createPublisher({
-  lanes,
+  producers,
   codec,
   topics,
   catalog,
@@ -60,7 +60,7 @@ export function createPublisher({
       if (requests.length === 0) requests.push(last);
       if (seals.length > 0) last.push({ topic: topics.jobs, messages: seals });
       last.push({ topic: topics.capture, messages: [{ ...state, partition: 0 }] });
-      await lanes.publish(requests);
+      await producers.publish(requests);
     },
   };
 }

@@ -4,11 +4,11 @@ import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/me
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
 import { toTypeHeader } from '../../../shared/protocol/message-type.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
-import type { Lanes } from './lanes.ts';
+import type { ProducerPool } from './producer-pool.ts';
 
 export interface ResumeDeps {
   readonly kafka: Kafka;
-  readonly lanes: Lanes;
+  readonly producers: ProducerPool;
   readonly codec: MessageCodec;
   /** The capture topic, which has one partition. */
   readonly topic: string;
@@ -36,14 +36,14 @@ const READ_TIMEOUT_MS = 60_000;
  *    all transactions before it have been decided.
  */
 export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress | undefined> {
-  const { kafka, lanes, topic, slotName } = deps;
+  const { kafka, producers, topic, slotName } = deps;
   const barrierId = randomUUID();
   let barrierOffset = 0n;
-  for (let lane = 0; lane < lanes.count; lane += 1) {
+  for (let index = 0; index < producers.count; index += 1) {
     const messages = [
       { key: `${slotName}/barrier`, value: barrierId, headers: toTypeHeader(BARRIER_TYPE), partition: 0 },
     ];
-    const [written] = await lanes.publish([[{ topic, messages }]]);
+    const [written] = await producers.publish([[{ topic, messages }]]);
     barrierOffset = BigInt(written?.baseOffset ?? written?.offset ?? 0);
   }
   const firstOffset = await readFirstOffset(kafka, topic);

@@ -21,9 +21,9 @@ test('a commit that is streamed and not visible yet holds the settled position b
     settledLsn: 99n,
     unsettled: [{ commitLsn: 100n, xid: 10n }],
   });
-  settling.look(parseSnapshot('10:12:10'));
+  settling.update(parseSnapshot('10:12:10'));
   expect(settling.state(160n).settledLsn).toBe(99n);
-  settling.look(parseSnapshot('12:12:'));
+  settling.update(parseSnapshot('12:12:'));
   expect(settling.state(160n)).toMatchObject({ settledLsn: 160n, unsettled: [], snapshot: '12:12:' });
 });
 
@@ -31,7 +31,7 @@ test('a later transaction that is visible already waits for an earlier one that 
   const settling = settlingAt(parseSnapshot('10:10:'));
   settling.add({ commitLsn: 100n, xid: 11n });
   settling.add({ commitLsn: 200n, xid: 10n });
-  settling.look(parseSnapshot('11:12:11'));
+  settling.update(parseSnapshot('11:12:11'));
   expect(settling.state(250n)).toMatchObject({
     settledLsn: 99n,
     unsettled: [{ commitLsn: 100n, xid: 11n }],
@@ -63,9 +63,9 @@ test('a list that grows too long is cut to one number, and settles once every sn
     unsettledXmin: 13n,
     unsettled: [{ commitLsn: 120n }],
   });
-  settling.look(parseSnapshot('12:14:12'));
+  settling.update(parseSnapshot('12:14:12'));
   expect(settling.state(130n).settledLsn).toBe(99n);
-  settling.look(parseSnapshot('13:14:13'));
+  settling.update(parseSnapshot('13:14:13'));
   expect(settling.state(130n)).toMatchObject({ settledLsn: 130n, unsettledXmin: null });
 });
 
@@ -90,7 +90,7 @@ test('whatever is settled is visible in the snapshot that settled it, for any or
       transactions.forEach((transaction, step) => {
         settling.add(transaction);
         const snapshot = snapshotAt(transactions, step);
-        settling.look(snapshot);
+        settling.update(snapshot);
         const { settledLsn } = settling.state(transaction.commitLsn + 5n);
         for (const each of transactions) {
           if (each.commitLsn <= settledLsn) expect(isVisible(each.xid, snapshot)).toBe(true);

@@ -29,7 +29,7 @@ export interface SettledState {
 export interface Settling {
   /** A transaction with changes has been streamed to its end. Must be called in commit order. */
   add(transaction: Unsettled): void;
-  look(snapshot: Snapshot): void;
+  update(snapshot: Snapshot): void;
   /** `passedLsn`: every transaction at or before it has been added. Never goes back. */
   state(passedLsn: Lsn): SettledState;
   readonly hasUnsettled: boolean;
@@ -50,7 +50,7 @@ export function createSettling(
   let latest = firstSnapshot;
   let latestText = '';
 
-  const look = (snapshot: Snapshot) => {
+  const update = (snapshot: Snapshot) => {
     latest = snapshot;
     latestText = formatSnapshot(snapshot);
     if (unsettledXmin !== null && snapshot.xmin >= unsettledXmin) unsettledXmin = null;
@@ -66,14 +66,14 @@ export function createSettling(
     unsettled = [];
   };
 
-  look(firstSnapshot);
+  update(firstSnapshot);
   return {
     add(transaction) {
       if (isVisible(transaction.xid, latest)) return;
       if (unsettled.length >= maxUnsettled) cut();
       unsettled.push(transaction);
     },
-    look,
+    update,
     state(passedLsn) {
       const reached = unsettled[0] === undefined ? passedLsn : unsettled[0].commitLsn - 1n;
       if (unsettledXmin === null && reached > settledLsn) settledLsn = reached;

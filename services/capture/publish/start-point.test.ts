@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { GapPossibleError } from '../gap-possible-error.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import { fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { judgeStart, startAnew } from './start-point.ts';
+import { classifyStart, startAnew } from './start-point.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',
@@ -29,12 +29,12 @@ function reasonOf(run: () => unknown): string | undefined {
 }
 
 test('without a stored state the feed is a new one', () => {
-  expect(judgeStart('s', undefined, SOURCE, undefined)).toEqual({ kind: 'first' });
+  expect(classifyStart('s', undefined, SOURCE, undefined)).toEqual({ kind: 'first' });
 });
 
 test('a slot that stands at or behind the stored position gives all that is missing', () => {
   for (const confirmedFlushLsn of [1_000n, 400n]) {
-    const start = judgeStart('s', STORED, { ...SOURCE, confirmedFlushLsn }, undefined);
+    const start = classifyStart('s', STORED, { ...SOURCE, confirmedFlushLsn }, undefined);
     expect(start).toEqual({ kind: 'resume', stored: STORED });
   }
 });
@@ -46,7 +46,7 @@ const GAPS = {
 };
 
 test.for(Object.entries(GAPS))('%s is a gap, until the stored position is accepted', ([reason, source]) => {
-  const start = (accepted?: bigint) => judgeStart('s', STORED, source, accepted);
+  const start = (accepted?: bigint) => classifyStart('s', STORED, source, accepted);
   expect(reasonOf(start)).toBe(reason);
   expect(start).toThrow(/gap possible.*ACCEPT_GAP_AFTER=0\/3E8/);
   expect(reasonOf(() => start(999n))).toBe(reason);
@@ -54,7 +54,7 @@ test.for(Object.entries(GAPS))('%s is a gap, until the stored position is accept
 });
 
 test('a position that was accepted once is no gap any more', () => {
-  expect(judgeStart('s', STORED, SOURCE, 1_000n).kind).toBe('resume');
+  expect(classifyStart('s', STORED, SOURCE, 1_000n).kind).toBe('resume');
 });
 
 test('a feed that begins anew settles nothing that was running then', () => {

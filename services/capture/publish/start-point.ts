@@ -19,7 +19,7 @@ export type Start =
  * @param acceptedGapAfter the position that an operator has named to go on with a gap behind it
  * @throws GapPossibleError when changes between the stored state and what the slot still gives may be lost
  */
-export function judgeStart(
+export function classifyStart(
   slotName: string,
   stored: CaptureProgress | undefined,
   source: SourcePosition,

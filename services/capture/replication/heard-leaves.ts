@@ -2,7 +2,7 @@ import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
 import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';
 
 /** A partition with rows that the stream spoke of. */
-export interface HeardLeaf {
+export interface StreamedLeaf {
   readonly resource: string;
   readonly oid: number;
   /** Of a transaction that wrote to it, 64 bits wide. */
@@ -13,8 +13,8 @@ export interface HeardLeaf {
  * What has become of a partition that no form has which the feed was told. `lost`: rows of it were told, and went away without
  * an event. `unseen`: the stream was ahead of what queries see.
  */
-export function judgeLeaf(
-  { oid, xid }: HeardLeaf,
+export function classifyLeaf(
+  { oid, xid }: StreamedLeaf,
   facts: TableFacts | undefined,
 ): 'kept' | 'lost' | 'unseen' {
   // That the table is gone is told by itself.

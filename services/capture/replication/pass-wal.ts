@@ -10,7 +10,7 @@ const MESSAGE_BYTES = 1_024 * 1_024;
 /** Some 32 MB a statement, well within what a query may take. */
 const MAX_MESSAGES_AT_ONCE = 32;
 /** An asynchronous commit is flushed by the server's WAL writer within a second. */
-const LOOK_INTERVAL_MS = 50;
+const CHECK_INTERVAL_MS = 50;
 
 /**
  * Brings the source's WAL past a position, when it stands before it, by writing messages that mean nothing. A promoted
@@ -37,7 +37,7 @@ export async function passWal(source: Queryable, position: Lsn, signal: AbortSig
       );
     }
     await source.query(`select pg_logical_emit_message(true, '${WAL_MESSAGES.skip}', '')`);
-    await sleep(LOOK_INTERVAL_MS, signal);
+    await sleep(CHECK_INTERVAL_MS, signal);
   }
 }
 

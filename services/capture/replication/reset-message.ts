@@ -23,7 +23,7 @@ export interface AnnouncedReset {
  *
  * @param known what the feed speaks of at the message's place
  */
-export function isToldAlready({ identity, former }: AnnouncedReset, known: string | undefined): boolean {
+export function isAnnounced({ identity, former }: AnnouncedReset, known: string | undefined): boolean {
   return former !== undefined && known !== former && known !== undefined && isSameForm(known, identity);
 }
 

@@ -128,7 +128,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
       onActivity();
     };
 
-    const resumeWhenRoomy = () => {
+    const resumeWhenBelowLimit = () => {
       if (!isPaused || queuedBytes > config.maxQueuedBytes / 2) return;
       isPaused = false;
       heardAtMs = Date.now();
@@ -178,7 +178,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
           queueHead = 0;
         }
         queuedBytes -= bytes;
-        resumeWhenRoomy();
+        resumeWhenBelowLimit();
         return taken;
       },
       confirm(lsn) {

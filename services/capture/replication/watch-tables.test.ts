@@ -5,7 +5,7 @@ import { toTableForm } from '../../../shared/catalog/table-form.ts';
 import { findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { type AnnouncedReset, isToldAlready, readResets } from './reset-message.ts';
+import { type AnnouncedReset, isAnnounced, readResets } from './reset-message.ts';
 import { createTableWatch } from './watch-tables.ts';
 
 const CATALOG = parseCatalog(
@@ -85,7 +85,7 @@ test('tables that were never seen are taken as they are, and those of an earlier
     { items: table(), notes: table({ oid: 8 }) },
     { notes: '8/3' },
   );
-  await watch.look();
+  await watch.check();
   expect(announced).toEqual([]);
   expect(identities.get('items')).toBe(formOf('items', table()));
   expect(identities.get('notes')).toBe(formOf('notes', table({ oid: 8 })));
@@ -94,22 +94,22 @@ test('tables that were never seen are taken as they are, and those of an earlier
 test('a reset is announced once, with what the feed spoke of, and is known only once it has come by', async () => {
   const former = formOf('items', table());
   const { watch, identities, announced } = setUp({ items: table({ oid: 9 }) }, { items: former });
-  await watch.look();
-  await watch.look();
+  await watch.check();
+  await watch.check();
   const reset = { resource: 'items', identity: formOf('items', table({ oid: 9 })), former };
   expect(announced).toEqual([[{ ...reset, reason: 'table_replaced' }]]);
   expect(identities.get('items')).toBe(former);
   identities.set('items', reset.identity);
-  await watch.look();
+  await watch.check();
   expect(announced).toHaveLength(1);
 });
 
 test('a table that is gone is told, and that it is back', async () => {
   const { watch, announced, tables } = setUp({ items: table() }, { items: formOf('items', table()) });
   delete tables.items;
-  await watch.look();
+  await watch.check();
   tables.items = table();
-  await watch.look();
+  await watch.check();
   expect(announced.flat().map(({ identity, reason }) => [identity === 'gone', reason])).toEqual([
     [true, 'table_replaced'],
     [false, 'table_replaced'],
@@ -120,23 +120,23 @@ test('what a session announced before it ended is not told again by the announce
   const [former, identity] = [formOf('items', table()), formOf('items', table({ oid: 9 }))];
   const again = formOf('items', table({ oid: 9, snapshot: '200:200:' }));
   const reset = { resource: 'items', identity: again, former, reason: 'table_replaced' };
-  expect(isToldAlready(reset, former)).toBe(false);
-  expect(isToldAlready(reset, identity)).toBe(true);
+  expect(isAnnounced(reset, former)).toBe(false);
+  expect(isAnnounced(reset, identity)).toBe(true);
   // Told for another reason than the table's form, which stays.
-  expect(isToldAlready({ ...reset, former: identity }, identity)).toBe(false);
+  expect(isAnnounced({ ...reset, former: identity }, identity)).toBe(false);
 });
 
 test('a partition that was filled and dropped between two looks is told, once the source shows it gone', async () => {
   const told = table({ kind: 'p', files: [] });
   const { watch, announced, tables, identities } = setUp({ items: told }, { items: formOf('items', told) });
-  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
-  await watch.look();
+  watch.recordLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.check();
   expect(announced).toEqual([]);
   tables.items = { ...told, snapshot: '101:101:' };
-  await watch.look();
+  await watch.check();
   expect(announced.flat()).toMatchObject([{ resource: 'items', reason: 'partition_changed' }]);
   identities.set('items', announced[0]?.[0]?.identity ?? '');
-  await watch.look();
+  await watch.check();
   expect(announced).toHaveLength(1);
 });
 
@@ -146,16 +146,16 @@ test('a partition that is there is taken along, and told by its form when it goe
   const told = table({ kind: 'p', files: [] });
   const filled = { ...told, snapshot: '101:101:', files: [leaf] };
   const { watch, announced, tables, identities } = setUp({ items: filled }, { items: formOf('items', told) });
-  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
-  await watch.look();
+  watch.recordLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.check();
   expect(announced).toEqual([]);
   expect(identities.get('items')).toBe(formOf('items', filled));
   // Its rows come again after a restart: the form has it by then.
   tables.items = { ...told, snapshot: '102:102:' };
-  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
-  await watch.look();
+  watch.recordLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.check();
   identities.set('items', announced[0]?.[0]?.identity ?? '');
-  await watch.look();
+  await watch.check();
   expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
 });
 
@@ -165,7 +165,7 @@ test('a partition that was emptied between two looks is told', async () => {
   const told = table({ kind: 'p', files: [] });
   const filled = { ...told, snapshot: '101:101:', files: [leaf] };
   const { watch, announced } = setUp({ items: filled }, { items: formOf('items', told) });
-  watch.noteLeaf({ resource: 'items', oid: 50, xid: 100n });
-  await watch.look();
+  watch.recordLeaf({ resource: 'items', oid: 50, xid: 100n });
+  await watch.check();
   expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
 });

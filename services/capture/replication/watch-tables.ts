@@ -6,13 +6,13 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { type HeardLeaf, judgeLeaf } from './heard-leaves.ts';
-import { identityOf, judgeTable } from './judge-table.ts';
+import { classifyTable, identityOf } from './classify-table.ts';
+import { classifyLeaf, type StreamedLeaf } from './heard-leaves.ts';
 import { preparePartitions } from './prepare-partitions.ts';
 import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
 
 /** How long an idle table may be another before it is noticed. The look reads a few catalog rows of each table. */
-const LOOK_INTERVAL_MS = 2_000;
+const CHECK_INTERVAL_MS = 2_000;
 /** Between two looks that the stream asks for: it describes every table again after an ALTER of many. */
 const MIN_INTERVAL_MS = 100;
 
@@ -29,13 +29,13 @@ export interface TableWatchDeps {
 
 export interface TableWatch {
   /** One look. @throws when the source can't be asked */
-  look(): Promise<void>;
+  check(): Promise<void>;
   /** Looks until the signal aborts. A look that fails is tried again. */
   run(signal: AbortSignal): Promise<void>;
   /** The stream describes a table again, so it may be another: looks soon. */
-  lookSoon(): void;
+  checkSoon(): void;
   /** The stream speaks of a partition. One that comes and goes between two looks takes rows along that were told. */
-  noteLeaf(leaf: HeardLeaf): void;
+  recordLeaf(leaf: StreamedLeaf): void;
 }
 
 /**
@@ -50,7 +50,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   /** Forms with all of their files, by the identity that stands for them. */
   const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
   /** No form has these that the feed was told. */
-  let heard: readonly HeardLeaf[] = [];
+  let heard: readonly StreamedLeaf[] = [];
   const reported = new Map<string, string>();
   const notifier = createNotifier();
 
@@ -87,44 +87,44 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   };
 
   /** With all of its files where this process made it. */
-  const toldForm = (resource: string): TableForm | undefined => {
-    const told = deps.known().get(resource);
+  const announcedForm = (resource: string): TableForm | undefined => {
+    const announced = deps.known().get(resource);
     const whole = wholeForms.get(resource);
-    if (told === undefined) return undefined;
-    return whole?.identity === told ? whole.form : parseTableForm(told);
+    if (announced === undefined) return undefined;
+    return whole?.identity === announced ? whole.form : parseTableForm(announced);
   };
 
-  const lookAt = async (
+  const checkAt = async (
     resource: Resource,
     read: TableFacts | undefined,
-    leaves: readonly HeardLeaf[],
+    leaves: readonly StreamedLeaf[],
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
     const { facts, hadRows } = await prepare(resource, read);
     const known = deps.known().get(name);
     if (known !== undefined && known === pending.get(name)) pending.delete(name);
-    const told = pending.get(name) ?? known;
+    const announced = pending.get(name) ?? known;
     const whole = wholeForms.get(name);
-    const before = whole?.identity === told ? whole?.form : undefined;
-    const verdict = await judgeTable(db, resource, told, before, facts);
+    const before = whole?.identity === announced ? whole?.form : undefined;
+    const change = await classifyTable(db, resource, announced, before, facts);
     const reason =
-      verdict.kind === 'reset'
-        ? verdict.reason
-        : told === undefined
+      change.kind === 'reset'
+        ? change.reason
+        : announced === undefined
           ? undefined
           : reasonBesides(
               hadRows,
-              leaves.some((leaf) => judgeLeaf(leaf, facts) === 'lost'),
+              leaves.some((leaf) => classifyLeaf(leaf, facts) === 'lost'),
             );
-    if (reason === undefined && verdict.kind === 'same') {
-      if (told !== undefined) remember(resource, told, facts);
+    if (reason === undefined && change.kind === 'same') {
+      if (announced !== undefined) remember(resource, announced, facts);
       forget(leaves, facts);
       return undefined;
     }
     const identity = identityOf(resource, facts);
     if (reason !== undefined) {
       remember(resource, identity, facts);
-      return { resource: name, identity, former: told, reason };
+      return { resource: name, identity, former: announced, reason };
     }
     // What waits in the WAL is followed by the present form at a later look.
     if (pending.has(name)) return undefined;
@@ -134,17 +134,17 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     return undefined;
   };
 
-  const forget = (leaves: readonly HeardLeaf[], facts: TableFacts | undefined) => {
-    heard = heard.filter((leaf) => !leaves.includes(leaf) || judgeLeaf(leaf, facts) === 'unseen');
+  const forget = (leaves: readonly StreamedLeaf[], facts: TableFacts | undefined) => {
+    heard = heard.filter((leaf) => !leaves.includes(leaf) || classifyLeaf(leaf, facts) === 'unseen');
   };
 
-  const look = async () => {
+  const check = async () => {
     // Ahead of the facts: a partition that is heard of later may not be in them.
     const leaves = heard;
     const found = await readTableFacts(db, catalog.resources, publicationName);
     const resets: AnnouncedReset[] = [];
     for (const resource of catalog.resources) {
-      const reset = await lookAt(
+      const reset = await checkAt(
         resource,
         found.get(resource.name),
         leaves.filter((leaf) => leaf.resource === resource.name),
@@ -174,23 +174,23 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   };
 
   return {
-    look,
+    check,
     async run(signal) {
       while (!signal.aborted) {
         await sleep(MIN_INTERVAL_MS, signal);
-        await notifier.wait(LOOK_INTERVAL_MS, signal);
+        await notifier.wait(CHECK_INTERVAL_MS, signal);
         if (signal.aborted) return;
         try {
-          await look();
+          await check();
         } catch (error) {
           if (!signal.aborted) log.warn('tables.check_failed', { error });
         }
       }
     },
-    lookSoon: notifier.notify,
-    noteLeaf(leaf) {
-      const isKnown = ({ resource, oid }: HeardLeaf) => resource === leaf.resource && oid === leaf.oid;
-      if (toldForm(leaf.resource)?.fileOf?.[leaf.oid] !== undefined || heard.some(isKnown)) return;
+    checkSoon: notifier.notify,
+    recordLeaf(leaf) {
+      const isKnown = ({ resource, oid }: StreamedLeaf) => resource === leaf.resource && oid === leaf.oid;
+      if (announcedForm(leaf.resource)?.fileOf?.[leaf.oid] !== undefined || heard.some(isKnown)) return;
       heard = [...heard, leaf];
       notifier.notify();
     },

@@ -1,7 +1,7 @@
 import type { TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
 import type { Broker, Cluster } from './cluster.ts';
-import { openTransactionalLane } from './transactional-lane.ts';
+import { openTransactionalProducer } from './transactional-producer.ts';
 
 class KafkaError extends Error {
   readonly type: string;
@@ -16,29 +16,29 @@ function setUp() {
   const asked: string[] = [];
   const failures = new Map<string, string[]>();
   let lookUps = 0;
-  const note = (name: string, detail: unknown = '') => {
+  const record = (name: string, detail: unknown = '') => {
     asked.push(`${name} ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`.trim());
     const type = failures.get(name)?.shift();
     if (type !== undefined) throw new KafkaError(type);
   };
   const broker = (nodeId: number): Broker => ({
     async initProducerId() {
-      note('init');
+      record('init');
       return { producerId: { toString: () => '5' }, producerEpoch: 1 };
     },
     async addPartitionsToTxn({ topics }) {
-      note(
+      record(
         'add',
         topics.map(({ topic, partitions }) => `${topic}:${partitions.join('+')}`),
       );
     },
     async endTxn({ transactionResult }) {
-      note(transactionResult ? 'commit' : 'abort');
+      record(transactionResult ? 'commit' : 'abort');
     },
     connectionPool: {
       async send<T>({ request }: { request: { encode(): Promise<{ buffer: Buffer }> } }) {
         const { buffer } = await request.encode();
-        note('produce', String(nodeId));
+        record('produce', String(nodeId));
         sequences.push(firstSequenceOf(buffer));
         return { topics: [{ topicName: 't', partitions: [{ partition: 0, baseOffset: '40' }] }] } as T;
       },
@@ -49,7 +49,7 @@ function setUp() {
   const cluster: Cluster = {
     connect: async () => undefined,
     disconnect: async () => undefined,
-    addMultipleTargetTopics: async (topics) => note('learn', topics.join('+')),
+    addMultipleTargetTopics: async (topics) => record('learn', topics.join('+')),
     refreshMetadata: async () => undefined,
     findTopicPartitionMetadata: () =>
       Array.from({ length: 4 }, (_, partitionId) => ({ partitionId, leader: 1 + (partitionId % 2) })),
@@ -75,9 +75,9 @@ const request = (...partitions: number[]): TopicMessages[] => [
 
 test('a transaction is three requests, and the coordinator is looked up once', async () => {
   const { cluster, asked, lookUpCount } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
-  await lane.publish([request(0, 2)]);
-  expect(await lane.publish([request(0)])).toMatchObject([{ topicName: 't', baseOffset: '40' }]);
+  const producer = await openTransactionalProducer(cluster, 'x');
+  await producer.publish([request(0, 2)]);
+  expect(await producer.publish([request(0)])).toMatchObject([{ topicName: 't', baseOffset: '40' }]);
   expect(asked).toEqual([
     'init',
     'learn t',
@@ -93,50 +93,50 @@ test('a transaction is three requests, and the coordinator is looked up once', a
 
 test('each leader gets its own partitions, and the commit waits for all requests', async () => {
   const { cluster, asked } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
-  await lane.publish([request(0, 1), request(3)]);
+  const producer = await openTransactionalProducer(cluster, 'x');
+  await producer.publish([request(0, 1), request(3)]);
   expect(asked.slice(2)).toEqual(['add ["t:0+1+3"]', 'produce 1', 'produce 2', 'produce 2', 'commit']);
 });
 
 test('sequence numbers go on where the transaction before ended', async () => {
   const { cluster, sequences } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
-  await lane.publish([request(0, 0, 0), request(0)]);
-  await lane.publish([request(0)]);
-  await lane.publish([request(1)]);
+  const producer = await openTransactionalProducer(cluster, 'x');
+  await producer.publish([request(0, 0, 0), request(0)]);
+  await producer.publish([request(0)]);
+  await producer.publish([request(1)]);
   expect(sequences).toEqual([0, 3, 4, 0]);
 });
 
 test('while the markers of the last transaction are being written it is asked again', async () => {
   const { cluster, asked, failures } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x');
   failures.set('add', ['CONCURRENT_TRANSACTIONS', 'CONCURRENT_TRANSACTIONS']);
-  await lane.publish([request(0)]);
+  await producer.publish([request(0)]);
   expect(asked.filter((each) => each.startsWith('add')).length).toBe(3);
   expect(asked.at(-1)).toBe('commit');
 });
 
 test('a coordinator that has moved is looked up anew', async () => {
   const { cluster, failures, asked, lookUpCount } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x');
   failures.set('commit', ['NOT_COORDINATOR_FOR_GROUP']);
-  await lane.publish([request(0)]);
+  await producer.publish([request(0)]);
   expect(asked.filter((each) => each === 'commit').length).toBe(2);
   expect(lookUpCount()).toBe(2);
 });
 
 test('nothing is committed when records were not written', async () => {
   const { cluster, failures, asked } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x');
   failures.set('produce', ['NOT_LEADER_FOR_PARTITION']);
-  await expect(lane.publish([request(0, 1)])).rejects.toThrow('NOT_LEADER_FOR_PARTITION');
+  await expect(producer.publish([request(0, 1)])).rejects.toThrow('NOT_LEADER_FOR_PARTITION');
   expect(asked).not.toContain('commit');
 });
 
 test('a producer that was fenced is not asked again', async () => {
   const { cluster, failures, asked } = setUp();
-  const lane = await openTransactionalLane(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x');
   failures.set('commit', ['INVALID_PRODUCER_EPOCH']);
-  await expect(lane.publish([request(0)])).rejects.toThrow('INVALID_PRODUCER_EPOCH');
+  await expect(producer.publish([request(0)])).rejects.toThrow('INVALID_PRODUCER_EPOCH');
   expect(asked.filter((each) => each === 'commit').length).toBe(1);
 });

@@ -2,10 +2,10 @@ import { KafkaJSError } from 'kafkajs';
 import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { classifySessionError } from './classify-session-error.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
 import { SlotHeldError } from './replication/slot.ts';
 import { StreamLostError } from './replication/stream.ts';
-import { judgeFailure } from './session-failure.ts';
 
 function serverError(code: string): DatabaseError {
   const error = new DatabaseError('said by the server', 1, 'error');
@@ -14,8 +14,8 @@ function serverError(code: string): DatabaseError {
 }
 
 test('a slot in use is waited for, whoever found it out', () => {
-  expect(judgeFailure(new SlotHeldError('s', 1))).toBe('wait');
-  expect(judgeFailure(serverError('55006'))).toBe('wait');
+  expect(classifySessionError(new SlotHeldError('s', 1))).toBe('wait');
+  expect(classifySessionError(serverError('55006'))).toBe('wait');
 });
 
 test('what breaks on the way and comes back is tried again', () => {
@@ -29,7 +29,7 @@ test('what breaks on the way and comes back is tried again', () => {
     new TypeError('fetch failed', { cause: refused }),
     new Error('learning a table', { cause: new KafkaJSError('gone') }),
   ]) {
-    expect(judgeFailure(error)).toBe('retry');
+    expect(classifySessionError(error)).toBe('retry');
   }
 });
 
@@ -41,6 +41,6 @@ test('a gap, a wrong set-up, a refusal of the server and a bug stop the service'
     new TypeError('undefined is not a function'),
     'not even an error',
   ]) {
-    expect(judgeFailure(error)).toBe('stop');
+    expect(classifySessionError(error)).toBe('stop');
   }
 });

@@ -8,7 +8,7 @@ import { encodeProduce, type PartitionRecords, PRODUCE_RESPONSE } from './produc
 const { KafkaJSNonRetriableError, Partitioners } = kafkajs;
 
 /** One transactional producer, whose transactions come one after the other. */
-export interface TransactionalLane {
+export interface TransactionalProducer {
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
    * is not known whether it was, and the lane is of no further use.
@@ -48,10 +48,10 @@ const MAX_SEQUENCE = 2 ** 31 - 1;
  * kafkajs's own producer asks twice in each transaction which broker is the coordinator. Here it is asked once and again
  * when it has changed, so that a transaction takes three round trips in place of five: partitions, records, commit.
  */
-export async function openTransactionalLane(
+export async function openTransactionalProducer(
   cluster: Cluster,
   transactionalId: string,
-): Promise<TransactionalLane> {
+): Promise<TransactionalProducer> {
   let coordinator: Broker | undefined;
   const sequences = new Map<string, number>();
   const knownTopics = new Set<string>();

@@ -9,7 +9,7 @@ export type SessionFailure = 'wait' | 'retry' | 'stop';
 
 const PASSING_ERRORS = [StreamLostError, SourceLostError, TableMisfitError];
 
-export function judgeFailure(error: unknown): SessionFailure {
+export function classifySessionError(error: unknown): SessionFailure {
   for (const link of causesOf(error)) {
     if (link instanceof SlotHeldError) return 'wait';
     if (PASSING_ERRORS.some((passing) => link instanceof passing)) return 'retry';

@@ -5,14 +5,14 @@ export interface RelationDeps {
   /** The resource of a table that came by. */
   readonly resourceOf: (relationId: number) => string | undefined;
   readonly widenXid: (xid: number) => bigint;
-  readonly watch: Pick<TableWatch, 'lookSoon' | 'noteLeaf'>;
+  readonly watch: Pick<TableWatch, 'checkSoon' | 'recordLeaf'>;
 }
 
 /**
  * Follows the stream's descriptions of tables, each after it was learned: what is described again may be another table. Changes of
  * a partition are sent as the root's, and ahead of them the root is described, and right behind it the partition.
  */
-export function noteRelations({
+export function watchRelations({
   resourceOf,
   widenXid,
   watch,
@@ -24,9 +24,9 @@ export function noteRelations({
     if (message.kind !== 'relation') return;
     const resource = resourceOf(message.id);
     if (resource === undefined && lastDescribed !== undefined) {
-      watch.noteLeaf({ resource: lastDescribed, oid: message.id, xid });
+      watch.recordLeaf({ resource: lastDescribed, oid: message.id, xid });
     }
     lastDescribed = resource;
-    watch.lookSoon();
+    watch.checkSoon();
   };
 }

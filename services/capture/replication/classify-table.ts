@@ -7,7 +7,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { GONE } from './reset-message.ts';
 
 /** What has become of a resource's table since the feed was last told. */
-export type TableVerdict =
+export type TableChange =
   | { readonly kind: 'same' }
   /** Never seen before, or other in nothing that a row shows. */
   | { readonly kind: 'adopt' }
@@ -18,22 +18,22 @@ export type TableVerdict =
  * @param whole the same with all of its files, where this process made it
  * @param facts undefined for a table that is not there
  */
-export async function judgeTable(
+export async function classifyTable(
   db: Queryable,
   resource: Resource,
-  told: string | undefined,
+  announced: string | undefined,
   whole: TableForm | undefined,
   facts: TableFacts | undefined,
-): Promise<TableVerdict> {
+): Promise<TableChange> {
   if (facts === undefined) {
-    return told === undefined || told === GONE
+    return announced === undefined || announced === GONE
       ? { kind: 'same' }
       : { kind: 'reset', reason: 'table_replaced' };
   }
-  if (told === undefined) return { kind: 'adopt' };
-  if (told === GONE) return { kind: 'reset', reason: 'table_replaced' };
-  const before = whole ?? parseTableForm(told);
-  if (before === undefined) return judgeEarlier(told, facts);
+  if (announced === undefined) return { kind: 'adopt' };
+  if (announced === GONE) return { kind: 'reset', reason: 'table_replaced' };
+  const before = whole ?? parseTableForm(announced);
+  if (before === undefined) return classifyEarlierIdentity(announced, facts);
   const change = await classifyFormChange(db, before, resource, facts);
   switch (change.kind) {
     case 'none':
@@ -46,8 +46,8 @@ export async function judgeTable(
 }
 
 /** An earlier version noted the table's OID and that of its place in the publication, 0 for none. */
-function judgeEarlier(told: string, { oid, publication }: TableFacts): TableVerdict {
-  const [earlierOid, earlierPlace] = told.split('/');
+function classifyEarlierIdentity(announced: string, { oid, publication }: TableFacts): TableChange {
+  const [earlierOid, earlierPlace] = announced.split('/');
   const isSame = Number(earlierOid) === oid && (earlierPlace !== '0') === (publication !== null);
   return isSame ? { kind: 'adopt' } : { kind: 'reset', reason: 'table_replaced' };
 }

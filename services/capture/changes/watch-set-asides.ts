@@ -3,7 +3,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { AsideMessage } from '../aside/aside-message.ts';
 import type { SetAside } from '../aside/set-asides.ts';
 
-export interface AsideTending {
+export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];
   /** @returns why a resource is not mended; undefined when it is */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
@@ -16,7 +16,7 @@ export interface AsideTending {
 /** When each resource came back, and how often in a row it was set aside again; kept as long as the process lives. */
 export type ResumeHistory = Map<string, { atMs: number; count: number }>;
 
-const LOOK_INTERVAL_MS = 2_000;
+const CHECK_INTERVAL_MS = 2_000;
 /** Told and not come by yet: the feed may be behind. */
 const SEND_AGAIN_MS = 60_000;
 /** Each coming back resets every account's feed of the resource, so one that does not last is tried ever less often. */
@@ -31,25 +31,25 @@ const REMIND_INTERVAL_MS = 5 * 60_000;
  * Looks until the signal aborts whether what is set aside is mended, and says so in the WAL: when that comes by, the resource
  * is told again from there on. A look that fails is tried again.
  */
-export async function tendAsides(tending: AsideTending, signal: AbortSignal): Promise<void> {
+export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal): Promise<void> {
   const sentAtMs = new Map<string, number>();
   const remindedAtMs = new Map<string, number>();
   while (!signal.aborted) {
-    await sleep(LOOK_INTERVAL_MS, signal);
-    for (const aside of tending.asides()) {
+    await sleep(CHECK_INTERVAL_MS, signal);
+    for (const aside of watch.asides()) {
       if (signal.aborted) return;
       try {
-        await tend(aside, tending, sentAtMs, remindedAtMs);
+        await check(aside, watch, sentAtMs, remindedAtMs);
       } catch (error) {
-        if (!signal.aborted) tending.log.warn('resource.not_checked', { resource: aside.resource, error });
+        if (!signal.aborted) watch.log.warn('resource.not_checked', { resource: aside.resource, error });
       }
     }
   }
 }
 
-async function tend(
+async function check(
   aside: SetAside,
-  { findUnmended, send, resumes, now }: AsideTending,
+  { findUnmended, send, resumes, now }: SetAsideWatch,
   sentAtMs: Map<string, number>,
   remindedAtMs: Map<string, number>,
 ): Promise<void> {

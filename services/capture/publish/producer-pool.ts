@@ -1,6 +1,6 @@
 import type { Kafka, RecordMetadata, TopicMessages } from 'kafkajs';
 import { type Cluster, createCluster } from './cluster.ts';
-import { openTransactionalLane, type TransactionalLane } from './transactional-lane.ts';
+import { openTransactionalProducer, type TransactionalProducer } from './transactional-producer.ts';
 
 /**
  * Kafka transactions, one after the other. A broker refuses a producer's next transaction until it has written the
@@ -8,7 +8,7 @@ import { openTransactionalLane, type TransactionalLane } from './transactional-l
  * several producers: each begins only after the commit before was answered, and so the order stays in every partition,
  * where a reader is held at the first transaction that has no marker yet.
  */
-export interface Lanes {
+export interface ProducerPool {
   readonly count: number;
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
@@ -21,19 +21,19 @@ export interface Lanes {
 }
 
 /** A transaction takes three round trips; with three lanes a lane's markers are written before it is used again. */
-const LANE_COUNT = 3;
+const PRODUCER_COUNT = 3;
 
 /**
  * Connects the lanes, which fences every earlier producer of the same IDs, and ends what those had open. They share one
  * connection a broker: only one of them speaks at a time.
  */
-export async function openLanes(kafka: Kafka, transactionalId: string): Promise<Lanes> {
+export async function openProducerPool(kafka: Kafka, transactionalId: string): Promise<ProducerPool> {
   const cluster: Cluster = createCluster(kafka);
-  const lanes: TransactionalLane[] = [];
+  const producers: TransactionalProducer[] = [];
   try {
     await cluster.connect();
-    for (let lane = 0; lane < LANE_COUNT; lane += 1) {
-      lanes.push(await openTransactionalLane(cluster, `${transactionalId}.${lane}`));
+    for (let index = 0; index < PRODUCER_COUNT; index += 1) {
+      producers.push(await openTransactionalProducer(cluster, `${transactionalId}.${index}`));
     }
   } catch (error) {
     await cluster.disconnect().catch(() => undefined);
@@ -41,11 +41,11 @@ export async function openLanes(kafka: Kafka, transactionalId: string): Promise<
   }
   let turn = 0;
   return {
-    count: LANE_COUNT,
+    count: PRODUCER_COUNT,
     async publish(requests) {
-      const lane = lanes[turn % LANE_COUNT] as TransactionalLane;
+      const producer = producers[turn % PRODUCER_COUNT] as TransactionalProducer;
       turn += 1;
-      return lane.publish(requests);
+      return producer.publish(requests);
     },
     // What is broken already need not be closed.
     close: () => cluster.disconnect().catch(() => undefined),
