@@ -6,8 +6,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { classifyTable, identityOf } from './classify-table.ts';
-import { classifyLeaf, type StreamedLeaf } from './heard-leaves.ts';
+import { classifyLeaf, classifyTable, identityOf, type StreamedLeaf } from './classify-table.ts';
 import { preparePartitions } from './prepare-partitions.ts';
 import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createAcker } from './acker.ts';
+import { createAcker } from './stream.ts';
 
 test('what was only received is not confirmed', () => {
   const acker = createAcker();
