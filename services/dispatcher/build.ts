@@ -24,7 +24,7 @@ import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
-import { createRequestRoom } from './deliver/request-room.ts';
+import { createRequestLimiter } from './deliver/request-limiter.ts';
 import { createStartTurns } from './deliver/start-turns.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
@@ -125,7 +125,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   stack.defer(() => attempts.flush());
 
   const reads = createFairReads();
-  const room = createRequestRoom(config.maxInFlight);
+  const requests = createRequestLimiter(config.maxInFlight);
   const turns = createStartTurns();
   const leases: EndpointLeases = createEndpointLeases(
     lease,
@@ -152,9 +152,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
           reads.run(accountId, () => readPayload(pool, accountId, position, committedAt)),
         saver,
         noteAttempt: attempts.note,
-        maySend: (inFlight) => lease.isValid() && room.mayBegin(endpoint.settings.accountId, inFlight),
+        maySend: (inFlight) => lease.isValid() && requests.mayBegin(endpoint.settings.accountId, inFlight),
         turns,
-        onSending: (change) => room.note(endpoint.settings.accountId, change),
+        onSending: (change) => requests.note(endpoint.settings.accountId, change),
         findUrlProblem: (url) => findUrlProblem(url, config),
         singularOf: (resource) => findResource(catalog, resource)?.event,
         onLost: (endpointId) => leases.forget(endpointId),

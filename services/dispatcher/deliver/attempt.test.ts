@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
-import { createParcel } from './parcel.ts';
+import { createDeliveryBatch } from './delivery-batch.ts';
 
 const delivered: SendOutcome = {
   kind: 'answered',
@@ -74,7 +74,7 @@ const setUp = (deps: Partial<AttemptDeps> = {}, batching?: Batching) => {
 
 test('an event is sent as it is, and the try is noted with its number', async () => {
   const { attempt, sent, noted } = setUp();
-  expect(await attempt(createParcel(delivery()))).toEqual({ kind: 'sent', outcome: delivered });
+  expect(await attempt(createDeliveryBatch(delivery()))).toEqual({ kind: 'sent', outcome: delivered });
   expect(sent.map(({ body }) => body.toString())).toEqual(['{"n":1}']);
   expect(noted).toMatchObject([
     { endpointId: 'whk_1', attempt: 3, startedAtMs: 1_000, outcome: 'delivered' },
@@ -86,24 +86,26 @@ test('a text that is not at hand is looked up, and kept for the next try', async
     readPayload: async () => ({ payload: '{"n":2}', type: 'invoice.created' }),
   });
   const parked = delivery({ payload: undefined, type: undefined });
-  await attempt(createParcel(parked));
+  await attempt(createDeliveryBatch(parked));
   expect(sent[0]?.body.toString()).toBe('{"n":2}');
   expect(parked.payload).toBe('{"n":2}');
 });
 
 test('nothing is sent when the text is gone, the type is not asked for any more, or it may not be sent now', async () => {
   const { attempt, sent, noted, forbid } = setUp();
-  expect(await attempt(createParcel(delivery({ payload: undefined })))).toEqual({ kind: 'expired' });
-  expect(await attempt(createParcel(delivery({ type: 'invoice.updated' })))).toEqual({ kind: 'unwanted' });
+  expect(await attempt(createDeliveryBatch(delivery({ payload: undefined })))).toEqual({ kind: 'expired' });
+  expect(await attempt(createDeliveryBatch(delivery({ type: 'invoice.updated' })))).toEqual({
+    kind: 'unwanted',
+  });
   forbid();
-  expect(await attempt(createParcel(delivery()))).toEqual({ kind: 'withheld' });
+  expect(await attempt(createDeliveryBatch(delivery()))).toEqual({ kind: 'withheld' });
   expect(sent).toEqual([]);
   expect(noted).toEqual([]);
 });
 
 test('a forbidden URL is a failure without a request', async () => {
   const { attempt, sent } = setUp({ findUrlProblem: () => 'must be https' });
-  expect(await attempt(createParcel(delivery()))).toMatchObject({
+  expect(await attempt(createDeliveryBatch(delivery()))).toMatchObject({
     kind: 'sent',
     outcome: { kind: 'failed', errorClass: 'invalid_url', message: 'the URL must be https' },
   });
@@ -117,7 +119,7 @@ test('a try that was broken off is not noted', async () => {
       return delivered;
     },
   });
-  await attempt(createParcel(delivery()));
+  await attempt(createDeliveryBatch(delivery()));
   expect(noted).toEqual([]);
 });
 
@@ -131,9 +133,9 @@ test('a batch has the events that are still asked for, and an ID that says which
       ...part,
     });
   const gone = at(2, { type: 'invoice.updated' });
-  await attempt(createParcel(at(1), gone, at(3)));
-  await attempt(createParcel(at(1), at(3)));
-  await attempt(createParcel(at(1), at(2), at(3)));
+  await attempt(createDeliveryBatch(at(1), gone, at(3)));
+  await attempt(createDeliveryBatch(at(1), at(3)));
+  await attempt(createDeliveryBatch(at(1), at(2), at(3)));
   const ids = sent.map(({ headers }) => headers['webhook-id']);
   expect(ids[0]).toMatch(/^bat_[0-9a-f]{26}$/);
   expect(ids[1]).toBe(ids[0]);
@@ -149,6 +151,6 @@ test('a batch has the events that are still asked for, and an ID that says which
 test('a batch of which nothing is asked for any more is not sent', async () => {
   const { attempt, sent } = setUp({}, { maxEvents: 10, maxWaitMs: 0 });
   const gone = delivery({ type: 'invoice.updated' });
-  expect(await attempt(createParcel(gone, gone))).toEqual({ kind: 'unwanted' });
+  expect(await attempt(createDeliveryBatch(gone, gone))).toEqual({ kind: 'unwanted' });
   expect(sent).toEqual([]);
 });

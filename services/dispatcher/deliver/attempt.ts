@@ -2,11 +2,11 @@ import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
-import { describeAttempt } from './describe-outcome.ts';
+import { describeAttempt } from './classify-outcome.ts';
+import type { DeliveryBatch } from './delivery-batch.ts';
 import { describeEvents, type Message, toBatch } from './message.ts';
-import type { Parcel } from './parcel.ts';
 import { toRequest } from './to-request.ts';
 
 export interface AttemptDeps {
@@ -35,12 +35,12 @@ export type AttemptResult =
   | { readonly kind: 'withheld' };
 
 /**
- * Makes one try of a parcel by the endpoint's settings of that moment; `mayStart` is asked last of all. Events of types
+ * Makes one try of a batch by the endpoint's settings of that moment; `mayStart` is asked last of all. Events of types
  * that are no longer asked for are left out of it. The signal breaks it off, and what became of it is then not noted.
  *
  * @throws when an event's text can't be looked up
  */
-export type MakeAttempt = (parcel: Parcel) => Promise<AttemptResult>;
+export type MakeAttempt = (batch: DeliveryBatch) => Promise<AttemptResult>;
 
 /** A delivery that can be sent. */
 interface Sendable {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { ParkedDelivery } from '../endpoints/save-progress.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 import { createProgress, type ProgressState } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { createCatchUp } from './catch-up.ts';
@@ -110,9 +110,9 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     },
     /** @returns the event that was delivered, if one was and `fails` does not say otherwise */
     attempt: (nowMs: number, fails: (delivery: Delivery) => boolean): number | undefined => {
-      const parcel = lanes.take(nowMs);
-      if (parcel === undefined) return undefined;
-      const [delivery] = parcel.deliveries;
+      const batch = lanes.take(nowMs);
+      if (batch === undefined) return undefined;
+      const [delivery] = batch.deliveries;
       if (fails(delivery)) {
         delivery.nextAttemptAtMs = nowMs + 100;
         ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
@@ -122,7 +122,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
       }
       if (delivery.pending === undefined) ledger.unpark(delivery);
       finish(delivery);
-      lanes.complete(parcel);
+      lanes.complete(batch);
       return numberOf(delivery);
     },
   };

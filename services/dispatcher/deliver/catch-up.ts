@@ -1,11 +1,10 @@
 import type { Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { isEventWanted } from '../endpoints/event-filter.ts';
-import type { Delivery } from '../store/delivery.ts';
-import type { Progress } from '../store/progress.ts';
+import type { Delivery, Progress } from '../store/progress.ts';
 import type { RecordEvents } from '../store/read-record-events.ts';
 import type { Lanes } from './lanes.ts';
-import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './parked-limits.ts';
+import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
 
 /** Reads at most `limit` events of a record after a position, up to another. */
 export type ReadRecordEvents = (

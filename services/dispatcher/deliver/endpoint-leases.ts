@@ -3,8 +3,8 @@ import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { Endpoint, EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Lease } from '../endpoints/lease.ts';
-import type { EventRun } from '../record/event-run.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
+import type { EventRun } from '../store/read-events.ts';
 import type { EndpointRunner } from './endpoint-runner.ts';
 
 const ROUND_MS = 1_000;

@@ -2,14 +2,14 @@ import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Endpoint, EndpointSettings } from '../endpoints/endpoint.ts';
 import { isOpen } from '../endpoints/endpoint-health.ts';
-import type { EventRun } from '../record/event-run.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 import { createProgress } from '../store/progress.ts';
+import type { EventRun } from '../store/read-events.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
 import { createCatchUp, type ReadRecordEvents } from './catch-up.ts';
+import type { DeliveryBatch } from './delivery-batch.ts';
 import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
-import type { Parcel } from './parcel.ts';
 import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
@@ -144,30 +144,30 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     deps,
   );
 
-  const attempt = async (parcel: Parcel): Promise<void> => {
-    const result = await makeAttempt(parcel);
+  const attempt = async (batch: DeliveryBatch): Promise<void> => {
+    const result = await makeAttempt(batch);
     if (isOver) return;
     switch (result.kind) {
       case 'unwanted':
-        window.close(parcel);
+        window.close(batch);
         return;
       case 'withheld':
-        window.giveBack(parcel);
+        window.giveBack(batch);
         return;
       case 'expired':
-        window.bury(parcel, { class: 'expired', message: 'the event is no longer retained' });
+        window.bury(batch, { class: 'expired', message: 'the event is no longer retained' });
         return;
       case 'sent': {
         const { outcome } = result;
-        const [first] = parcel.deliveries;
+        const [first] = batch.deliveries;
         // A hundred requests that end together with the first that failed say nothing new, and each line is a write.
         const isExpected = isOpen(window.health) && deps.now() < window.health.restUntilMs;
-        const verdict = window.settle(parcel, outcome);
+        const verdict = window.settle(batch, outcome);
         if (verdict !== 'aborted') isProven = verdict === 'delivered';
         const write = verdict === 'delivered' || isExpected ? log.debug : log.info;
         write('delivery.attempted', {
           eventId: eventId(first.position),
-          events: parcel.deliveries.length,
+          events: batch.deliveries.length,
           attempt: first.attemptCount,
           verdict,
           status: outcome.kind === 'answered' ? outcome.status : outcome.errorClass,
@@ -178,14 +178,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     }
   };
 
-  const start = async (parcel: Parcel): Promise<void> => {
+  const start = async (batch: DeliveryBatch): Promise<void> => {
     window.begin();
     try {
-      await attempt(parcel);
+      await attempt(batch);
     } catch (error) {
       if (isOver) return;
-      log.warn('delivery.not_started', { eventId: eventId(parcel.deliveries[0].position), error });
-      window.giveBack(parcel);
+      log.warn('delivery.not_started', { eventId: eventId(batch.deliveries[0].position), error });
+      window.giveBack(batch);
       window.restUntil(deps.now() + STORE_RETRY_MS);
     }
     pump();
@@ -242,10 +242,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     const nowMs = deps.now();
     const isStopped = isAtRest();
     while (!isStopped && mayStart(nowMs) && lanes.hasReady(nowMs) && takeTurn()) {
-      const parcel = lanes.take(nowMs);
-      if (parcel === undefined) break;
+      const batch = lanes.take(nowMs);
+      if (batch === undefined) break;
       rate.take(nowMs);
-      void start(parcel);
+      void start(batch);
     }
     if (!isStopped && readAhead.mayHaveMore && nowMs >= window.health.restUntilMs) {
       spill();

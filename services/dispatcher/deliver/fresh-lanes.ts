@@ -1,10 +1,21 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Batching } from '../endpoints/endpoint.ts';
-import type { Delivery } from '../store/delivery.ts';
-import type { Lane } from './lane.ts';
+import type { Delivery } from '../store/progress.ts';
 
 /** Text of one batch, so that receivers with the usual limit of a megabyte take it. A longer event goes alone. */
 export const MAX_BATCH_BYTES = 512 * 1_024;
+
+/** One record's deliveries at one endpoint, in the order of positions. */
+export interface Lane {
+  readonly key: string;
+  /** All of them before what is queued. */
+  parked: Delivery[];
+  queued: Delivery[];
+  /** Some of it is in a batch that was taken. */
+  isBusy: boolean;
+  /** It is among those that may start. */
+  isReady: boolean;
+}
 
 /** Lanes whose first is a queued delivery and that may start: what the next request is made of. */
 export interface FreshLanes {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FEED_LIMIT } from '../../../shared/domain/position.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
+import { createDeliveryBatch, type DeliveryBatch, halve } from './delivery-batch.ts';
 import { MAX_BATCH_BYTES } from './fresh-lanes.ts';
 import { createLanes, type Lanes } from './lanes.ts';
-import { createParcel, halve, type Parcel } from './parcel.ts';
 
 const delivery = (n: number, lane: string, part: Partial<Delivery> = {}): Delivery => ({
   position: { commitLsn: BigInt(n), index: 0 },
@@ -21,11 +21,11 @@ const delivery = (n: number, lane: string, part: Partial<Delivery> = {}): Delive
   ...part,
 });
 const numberOf = ({ position }: Delivery) => Number(position.commitLsn);
-const numbersOf = (parcel: Parcel | undefined) => parcel?.deliveries.map(numberOf);
-const take = (lanes: Lanes, nowMs = 0): Parcel => {
-  const parcel = lanes.take(nowMs);
-  if (parcel === undefined) throw new Error('nothing may start');
-  return parcel;
+const numbersOf = (batch: DeliveryBatch | undefined) => batch?.deliveries.map(numberOf);
+const take = (lanes: Lanes, nowMs = 0): DeliveryBatch => {
+  const batch = lanes.take(nowMs);
+  if (batch === undefined) throw new Error('nothing may start');
+  return batch;
 };
 
 test('of one record only one is under way, in order', () => {
@@ -70,7 +70,7 @@ test('a batch that failed is halved with records whose keys may be equal in one 
     delivery(2, 'people/["Bob"]'),
     delivery(3, 'people/["ANN"]'),
   ] as const;
-  expect(halve(createParcel(...deliveries))?.map(numbersOf)).toEqual([[1, 3], [2]]);
+  expect(halve(createDeliveryBatch(...deliveries))?.map(numbersOf)).toEqual([[1, 3], [2]]);
 });
 
 test('a parked delivery holds back its own record only, until its time has come', () => {
@@ -102,9 +102,9 @@ test('what is spilled behind a parked one follows it at once when that is done',
   expect(lanes.spill(2, 50).parked.map(numberOf)).toEqual([2, 3]);
   expect(lanes.parkedCount).toBe(3);
   const order: number[] = [];
-  for (let parcel = lanes.take(1_000); parcel !== undefined; parcel = lanes.take(1_000)) {
-    order.push(...parcel.deliveries.map(numberOf));
-    lanes.complete(parcel);
+  for (let batch = lanes.take(1_000); batch !== undefined; batch = lanes.take(1_000)) {
+    order.push(...batch.deliveries.map(numberOf));
+    lanes.complete(batch);
   }
   expect(order.filter((n) => n !== 5)).toEqual([1, 2, 3, 4]);
 });
@@ -209,11 +209,11 @@ test('halves share no record, and of a single record only the first half goes', 
   const lanes = ['a', 'b', 'a', 'c', 'b'];
   const [first, ...others] = lanes.map((lane, n) => delivery(n + 1, lane));
   if (first === undefined) throw new Error('there are some');
-  expect(halve(createParcel(first, ...others))?.map(numbersOf)).toEqual([[1, 2, 3, 5], [4]]);
-  expect(halve(createParcel(delivery(1, 'a'), delivery(2, 'a'), delivery(3, 'a')))?.map(numbersOf)).toEqual([
-    [1],
-  ]);
-  expect(halve(createParcel(first))).toBeUndefined();
+  expect(halve(createDeliveryBatch(first, ...others))?.map(numbersOf)).toEqual([[1, 2, 3, 5], [4]]);
+  expect(
+    halve(createDeliveryBatch(delivery(1, 'a'), delivery(2, 'a'), delivery(3, 'a')))?.map(numbersOf),
+  ).toEqual([[1]]);
+  expect(halve(createDeliveryBatch(first))).toBeUndefined();
 });
 
 test('in strict order a failing event holds back all records, but not what happened to the account', () => {
@@ -248,7 +248,7 @@ test.each(modes)(
         for (const [n, lane] of records.entries()) lanes.enqueue(delivery(n + 1, lane));
         const delivered = new Map<string, number[]>();
         const inTurn: number[] = [];
-        const underWay: Parcel[] = [];
+        const underWay: DeliveryBatch[] = [];
         let nowMs = 0;
         for (let step = 0; step < 5_000; step++) {
           const roll = step < 1_000 ? (dice[step % dice.length] ?? 0) : 0;
@@ -259,23 +259,23 @@ test.each(modes)(
           const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(laneOf))]);
           expect(busy).toHaveLength(new Set(busy).size);
           if (roll === 9) lanes.spill(2, 50);
-          const parcel = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
-          if (parcel === undefined) {
+          const batch = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
+          if (batch === undefined) {
             if (taken === undefined && lanes.parkedCount === 0 && lanes.readyCount === 0) break;
           } else if (roll === 7) {
-            const halves = halve(parcel, order);
+            const halves = halve(batch, order);
             for (const half of halves ?? []) lanes.giveBack(half);
             if (halves !== undefined) continue;
-            parcel.deliveries[0].nextAttemptAtMs = nowMs + 100;
-            lanes.park(parcel.deliveries[0]);
+            batch.deliveries[0].nextAttemptAtMs = nowMs + 100;
+            lanes.park(batch.deliveries[0]);
           } else if (roll === 8) {
-            lanes.giveBack(parcel);
+            lanes.giveBack(batch);
           } else {
-            for (const item of parcel.deliveries) {
+            for (const item of batch.deliveries) {
               inTurn.push(numberOf(item));
               delivered.set(item.lane, [...(delivered.get(item.lane) ?? []), numberOf(item)]);
             }
-            lanes.complete(parcel);
+            lanes.complete(batch);
           }
         }
         for (const lane of new Set(records)) {

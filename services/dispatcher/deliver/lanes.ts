@@ -1,10 +1,10 @@
 import { comparePositions, FEED_LIMIT, type Position } from '../../../shared/domain/position.ts';
 import type { Batching, DeliveryOrder } from '../endpoints/endpoint.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
+import { createDeliveryBatch, type DeliveryBatch } from './delivery-batch.ts';
+import type { Lane } from './fresh-lanes.ts';
 import { createGathering, createTurns } from './fresh-lanes.ts';
-import type { Lane } from './lane.ts';
 import { orderingKey } from './ordering-key.ts';
-import { createParcel, type Parcel } from './parcel.ts';
 import { createRecordsBehind } from './records-behind.ts';
 
 /**
@@ -33,14 +33,14 @@ export interface Lanes {
   addParked(delivery: Delivery): void;
   /** Whether `take` may find something. */
   hasReady(nowMs: number): boolean;
-  /** The next parcel that may go; its lanes are busy from then on. Retries, new events and what was given back take turns. */
-  take(nowMs: number): Parcel | undefined;
-  /** The parcel that was taken is over: its lanes go on. */
-  complete(parcel: Parcel): void;
+  /** The next batch that may go; its lanes are busy from then on. Retries, new events and what was given back take turns. */
+  take(nowMs: number): DeliveryBatch | undefined;
+  /** The batch that was taken is over: its lanes go on. */
+  complete(batch: DeliveryBatch): void;
   /** The delivery, taken alone, has failed and waits for `nextAttemptAtMs`, and its lane with it. */
   park(delivery: Delivery): void;
-  /** The parcel that was taken is to be tried again as it is, behind all others that may go; its lanes stay busy. */
-  giveBack(parcel: Parcel): void;
+  /** The batch that was taken is to be tried again as it is, behind all others that may go; its lanes stay busy. */
+  giveBack(batch: DeliveryBatch): void;
   /**
    * Turns queued deliveries that wait behind a parked one into parked ones, at most `limit`. A record that has
    * `limitOfRecord` of them is behind from then on: what more of it is queued is dropped.
@@ -52,7 +52,7 @@ export interface Lanes {
   readonly nextBehind: Delivery | undefined;
   /** Parks what follows `last` in the log; see `RecordsBehind`. */
   catchUp(last: Delivery, following: readonly Delivery[], upTo: Position | undefined): Delivery[];
-  /** Lanes and parcels that could start now. */
+  /** Lanes and batches that could start now. */
   readonly readyCount: number;
   readonly parkedCount: number;
   /** Text of the deliveries that are not parked, in characters. */
@@ -67,10 +67,10 @@ const STRICT_LANE = '';
 /** Without `batching` each event is a request. In strict order all events of the feed are in one lane. */
 export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'): Lanes {
   const lanes = new Map<string, Lane>();
-  /** Lanes whose first is a queued one, lanes whose first is parked and due, and parcels that were given back. */
+  /** Lanes whose first is a queued one, lanes whose first is parked and due, and batches that were given back. */
   const fresh = batching === undefined ? createTurns() : createGathering(batching);
   const due: Lane[] = [];
-  const returned: Parcel[] = [];
+  const returned: DeliveryBatch[] = [];
   /** Lanes whose first is parked and not due. */
   const waiting = new Set<Lane>();
   /** Lanes whose first may go only when what follows it was read from the log. */
@@ -133,14 +133,14 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     scanAtMs = Math.max(next, nowMs + DUE_SCAN_INTERVAL_MS, nowMs + waiting.size / WAITING_PER_SCAN_MS);
   };
 
-  const takeDue = (): Parcel | undefined => {
+  const takeDue = (): DeliveryBatch | undefined => {
     const delivery = due.shift()?.parked[0];
-    return delivery === undefined ? undefined : createParcel(delivery);
+    return delivery === undefined ? undefined : createDeliveryBatch(delivery);
   };
 
-  const takeFresh = (nowMs: number): Parcel | undefined => {
+  const takeFresh = (nowMs: number): DeliveryBatch | undefined => {
     const [first, ...others] = fresh.take(nowMs);
-    return first === undefined ? undefined : createParcel(first, ...others);
+    return first === undefined ? undefined : createDeliveryBatch(first, ...others);
   };
 
   /** At its place among those from `from` on. */
@@ -209,15 +209,15 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
     take(nowMs) {
       scanWaiting(nowMs);
       for (let tried = 0; tried < takers.length; tried++) {
-        const parcel = takers[turn]?.(nowMs);
+        const batch = takers[turn]?.(nowMs);
         turn = (turn + 1) % takers.length;
-        if (parcel === undefined) continue;
-        for (const delivery of parcel.deliveries) {
+        if (batch === undefined) continue;
+        for (const delivery of batch.deliveries) {
           const lane = laneOf(delivery);
           lane.isBusy = true;
           lane.isReady = false;
         }
-        return parcel;
+        return batch;
       }
       return undefined;
     },
@@ -237,8 +237,8 @@ export function createLanes(batching?: Batching, order: DeliveryOrder = 'record'
       insertParked(lane, delivery, 0);
       place(lane);
     },
-    giveBack(parcel) {
-      returned.push(parcel);
+    giveBack(batch) {
+      returned.push(batch);
       // All others that may go are first, so that one at fault is not asked about again and again.
       turn = 0;
     },

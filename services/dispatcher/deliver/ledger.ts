@@ -1,6 +1,6 @@
 import { formatPosition } from '../../../shared/domain/position.ts';
 import type { ParkedDelivery, UnparkedDelivery } from '../endpoints/save-progress.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 
 /** What one save takes along. */
 export interface LedgerPage {

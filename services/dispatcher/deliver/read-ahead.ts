@@ -1,11 +1,10 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { isEventWanted } from '../endpoints/event-filter.ts';
-import type { EventRun } from '../record/event-run.ts';
 import type { Progress } from '../store/progress.ts';
-import type { LoggedEvent } from '../store/read-events.ts';
+import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { Lanes, Spilled } from './lanes.ts';
-import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './parked-limits.ts';
+import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
 
 /** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
 const MAX_AHEAD = 1_000;

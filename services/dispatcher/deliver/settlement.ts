@@ -10,16 +10,14 @@ import {
   isOpen,
 } from '../endpoints/endpoint-health.ts';
 import type { SendOutcome } from '../send/send.ts';
-import type { Delivery } from '../store/delivery.ts';
-import type { Progress } from '../store/progress.ts';
-import { describeFailure } from './describe-outcome.ts';
-import { judge, type Verdict } from './judge.ts';
+import type { Delivery, Progress } from '../store/progress.ts';
+import { classifyOutcome, describeFailure, type Verdict } from './classify-outcome.ts';
+import { type DeliveryBatch, halve } from './delivery-batch.ts';
 import type { Lanes } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
-import { halve, type Parcel } from './parcel.ts';
 import { nextAttemptAtMs } from './retry-policy.ts';
 
-/** A parcel answered with "not now" so often is taken for the cause of it. */
+/** A batch answered with "not now" so often is taken for the cause of it. */
 const MAX_RETURNS = 3;
 
 export interface SettlementDeps {
@@ -37,24 +35,24 @@ export interface SettlementDeps {
 }
 
 /**
- * What becomes of an endpoint's parcels, and of its health by them. Each that is begun takes a place in the window: one
+ * What becomes of an endpoint's batches, and of its health by them. Each that is begun takes a place in the window: one
  * that is given back leaves it at once, one that is seen to only with the save that says so.
  */
 export interface Settlement {
-  /** Parcels under way, or seen to and not saved yet. */
+  /** Batches under way, or seen to and not saved yet. */
   readonly inFlight: number;
   readonly health: EndpointHealth;
   /** Why the endpoint is to be disabled; undefined while it is not. */
   readonly disabledBy: string | undefined;
   begin(): void;
   /** Does what the outcome calls for. @returns what it was taken for */
-  settle(parcel: Parcel, outcome: SendOutcome): Verdict['kind'];
+  settle(batch: DeliveryBatch, outcome: SendOutcome): Verdict['kind'];
   /** Nothing more is done about it. */
-  close(parcel: Parcel): void;
+  close(batch: DeliveryBatch): void;
   /** It is tried again as it is, when the endpoint may be asked again. */
-  giveBack(parcel: Parcel): void;
+  giveBack(batch: DeliveryBatch): void;
   /** It is not tried again by itself. */
-  bury(parcel: Parcel, lastError: Readonly<Record<string, unknown>>): void;
+  bury(batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>): void;
   /** Its text is forgotten, and its record waits for those parked before it. Takes no place in the window. */
   parkBehind(delivery: Delivery): void;
   /** Its record has enough parked: it is read from the log again when those are through. */
@@ -87,21 +85,21 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     onDirty();
   };
 
-  const close = (parcel: Parcel) => {
-    for (const delivery of parcel.deliveries) {
+  const close = (batch: DeliveryBatch) => {
+    for (const delivery of batch.deliveries) {
       // What was asked for again stays parked, as it was put there.
       if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.unpark(delivery);
     }
-    finish(parcel.deliveries, () => lanes.complete(parcel));
+    finish(batch.deliveries, () => lanes.complete(batch));
   };
 
-  const giveBack = (parcel: Parcel) => {
-    lanes.giveBack(parcel);
+  const giveBack = (batch: DeliveryBatch) => {
+    lanes.giveBack(batch);
     inFlight -= 1;
   };
 
-  const bury = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
-    for (const delivery of parcel.deliveries) {
+  const bury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
+    for (const delivery of batch.deliveries) {
       log.warn('delivery.dead', {
         eventId: eventId(delivery.position),
         attempts: delivery.attemptCount,
@@ -109,11 +107,11 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       });
       ledger.park(delivery, 'dead', undefined, lastError);
     }
-    finish(parcel.deliveries, () => lanes.complete(parcel));
+    finish(batch.deliveries, () => lanes.complete(batch));
   };
 
-  const parkOrBury = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
-    const [delivery] = parcel.deliveries;
+  const parkOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
+    const [delivery] = batch.deliveries;
     const isAskedAgain = delivery.askedAgain !== undefined;
     delivery.attemptCount = isAskedAgain ? 1 : delivery.attemptCount + 1;
     delivery.payload = undefined;
@@ -121,19 +119,19 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       ? now()
       : nextAttemptAtMs(delivery.attemptCount, now(), random, deps.retryDelaysMs);
     if (nextAtMs === undefined) {
-      bury(parcel, lastError);
+      bury(batch, lastError);
       return;
     }
     delivery.nextAttemptAtMs = nextAtMs;
     ledger.park(delivery, 'waiting', nextAtMs, lastError);
-    finish(parcel.deliveries, () => lanes.park(delivery));
+    finish(batch.deliveries, () => lanes.park(delivery));
   };
 
   /** Of many events one may be at fault: smaller batches find it, and the others get through. */
-  const splitOrPark = (parcel: Parcel, lastError: Readonly<Record<string, unknown>>) => {
-    const halves = halve(parcel, settings().order);
+  const splitOrPark = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
+    const halves = halve(batch, settings().order);
     if (halves === undefined) {
-      parkOrBury(parcel, lastError);
+      parkOrBury(batch, lastError);
       return;
     }
     for (const half of halves) lanes.giveBack(half);
@@ -167,40 +165,40 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     begin() {
       inFlight += 1;
     },
-    settle(parcel, outcome) {
+    settle(batch, outcome) {
       const nowMs = now();
-      const verdict = judge(outcome, nowMs);
+      const verdict = classifyOutcome(outcome, nowMs);
       switch (verdict.kind) {
         case 'delivered':
           health = afterSuccess(health, nowMs, settings().maxInFlight);
-          close(parcel);
+          close(batch);
           break;
         case 'aborted':
-          giveBack(parcel);
+          giveBack(batch);
           break;
         case 'gone':
           disable('the endpoint returned 410 Gone');
-          giveBack(parcel);
+          giveBack(batch);
           break;
         case 'throttled':
           health = afterThrottling(health, inFlight, verdict.restMs, nowMs, random);
-          parcel.returnCount += 1;
-          if (parcel.returnCount <= MAX_RETURNS || isOpen(health)) {
-            giveBack(parcel);
+          batch.returnCount += 1;
+          if (batch.returnCount <= MAX_RETURNS || isOpen(health)) {
+            giveBack(batch);
             onDirty();
           } else {
-            splitOrPark(parcel, describeFailure(outcome, nowMs));
+            splitOrPark(batch, describeFailure(outcome, nowMs));
           }
           break;
         case 'failed': {
           health = afterFailure(health, nowMs, random);
-          const wasParked = parcel.deliveries[0].pending === undefined;
+          const wasParked = batch.deliveries[0].pending === undefined;
           // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
           if (isOpen(health) && !wasParked) {
-            giveBack(parcel);
+            giveBack(batch);
             onDirty();
           } else {
-            splitOrPark(parcel, describeFailure(outcome, nowMs));
+            splitOrPark(batch, describeFailure(outcome, nowMs));
           }
         }
       }

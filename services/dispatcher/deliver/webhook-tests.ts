@@ -5,7 +5,7 @@ import type { WebhookTestResult } from '../endpoints/claim-webhook-tests.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';
-import { describeAttempt } from './describe-outcome.ts';
+import { describeAttempt } from './classify-outcome.ts';
 import { toBatch } from './message.ts';
 import { toRequest } from './to-request.ts';
 

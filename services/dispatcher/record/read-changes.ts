@@ -2,7 +2,7 @@ import type { IHeaders } from 'kafkajs';
 import { type ChainLink, readChainLink } from '../../../shared/protocol/chain-link.ts';
 import { readChangeAccount } from '../../../shared/protocol/change-headers.ts';
 import type { ReadChange } from './backlog.ts';
-import { judgeLink } from './recorded-chain.ts';
+import { classifyLink } from './recorded-chain.ts';
 
 export interface ChangeMessage {
   readonly offset: string;
@@ -29,7 +29,7 @@ export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>)
       let link: ChainLink | undefined;
       if (found !== undefined) {
         last ??= await lastRecorded();
-        const verdict = judgeLink(last, found);
+        const verdict = classifyLink(last, found);
         isAfterGap = verdict === 'gap';
         if (verdict !== 'repeat') {
           link = found;

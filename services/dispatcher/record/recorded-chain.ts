@@ -28,7 +28,7 @@ export interface RecordedChain {
 const NOTHING: ChainLink = { chain: '', seq: 0 };
 
 /** What a link says when `last` was recorded last. */
-export function judgeLink(last: ChainLink | null, link: ChainLink): ChainVerdict {
+export function classifyLink(last: ChainLink | null, link: ChainLink): ChainVerdict {
   if (last === null) return 'next';
   if (last.chain === NOTHING.chain) return link.seq === 1 ? 'next' : 'gap';
   if (link.chain !== last.chain) return link.chain > last.chain ? 'gap' : 'repeat';

@@ -1,6 +1,6 @@
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { Delivery } from './delivery.ts';
+import type { Delivery } from './progress.ts';
 
 interface ParkedRow {
   webhook_id: string;

@@ -2,7 +2,7 @@ import type { Admin } from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createChangeChain } from '../../../services/capture/publish/change-chain.ts';
 import { createOffsetCommits } from '../../../services/dispatcher/record/offset-commits.ts';
-import { createRecordedChain, judgeLink } from '../../../services/dispatcher/record/recorded-chain.ts';
+import { classifyLink, createRecordedChain } from '../../../services/dispatcher/record/recorded-chain.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import { createKafka } from '../../../shared/kafka/client.ts';
 import { recorderGroup } from '../../../shared/protocol/consumer-groups.ts';
@@ -127,9 +127,9 @@ test('the very first records of a partition that were deleted are told as lost, 
   expect(await told()).toEqual([...LOST, ...created(second)]);
 
   const upgraded = createRecordedChain(bed.pool, async () => new Set([COUNTED + 2]));
-  expect(judgeLink(await upgraded.last(COUNTED + 2), link(7))).toBe('next');
-  expect(judgeLink(await upgraded.last(COUNTED + 3), link(7))).toBe('gap');
-  expect(judgeLink(await upgraded.last(COUNTED + 3), link(1))).toBe('next');
+  expect(classifyLink(await upgraded.last(COUNTED + 2), link(7))).toBe('next');
+  expect(classifyLink(await upgraded.last(COUNTED + 3), link(7))).toBe('gap');
+  expect(classifyLink(await upgraded.last(COUNTED + 3), link(1))).toBe('next');
 });
 
 test('the only records of a partition that were deleted are told as lost, though none comes after them', async () => {
@@ -204,7 +204,7 @@ test('an offset that is committed after the group was joined again never gets ah
   // Whatever comes between: what was noted is saved before the offset is committed.
   await first.commits.flush();
   expect(first.committed).toEqual(['8']);
-  expect(judgeLink(await recorderOf().recorded.last(COUNTED), link(8))).toBe('next');
+  expect(classifyLink(await recorderOf().recorded.last(COUNTED), link(8))).toBe('next');
 });
 
 test('who takes a partition over finds what others recorded, and one that saves late takes nothing back', async () => {

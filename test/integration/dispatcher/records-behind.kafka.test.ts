@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MAX_PARKED_OF_RECORD } from '../../../services/dispatcher/deliver/parked-limits.ts';
+import { MAX_PARKED_OF_RECORD } from '../../../services/dispatcher/deliver/records-behind.ts';
 import { readRecordEvents } from '../../../services/dispatcher/store/read-record-events.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import {

@@ -1,44 +1,44 @@
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { DeliveryOrder } from '../endpoints/endpoint.ts';
-import type { Delivery } from '../store/delivery.ts';
+import type { Delivery } from '../store/progress.ts';
 import { orderingKey } from './ordering-key.ts';
 
 /**
- * What goes in one request: one delivery, or a batch of them in the order of their positions. No two parcels that are
+ * What goes in one request: one delivery, or a batch of them in the order of their positions. No two batches that are
  * taken at once hold deliveries of the same record.
  */
-export interface Parcel {
+export interface DeliveryBatch {
   readonly deliveries: readonly [Delivery, ...Delivery[]];
   /** Times it was given back because the endpoint asked for less. */
   returnCount: number;
 }
 
-export function createParcel(first: Delivery, ...others: readonly Delivery[]): Parcel {
+export function createDeliveryBatch(first: Delivery, ...others: readonly Delivery[]): DeliveryBatch {
   return { deliveries: [first, ...others], returnCount: 0 };
 }
 
 /**
- * Two smaller parcels of the same deliveries, so that the one at fault is found among many in a few steps. Each record
+ * Two smaller batches of the same deliveries, so that the one at fault is found among many in a few steps. Each record
  * stays whole, because its second half may not go before its first; of a single record's deliveries there is no second
- * parcel, and those left out follow later. In strict order all are as one record's.
+ * batch, and those left out follow later. In strict order all are as one record's.
  *
- * @returns undefined for a parcel of one
+ * @returns undefined for a batch of one
  */
 export function halve(
-  { deliveries }: Parcel,
+  { deliveries }: DeliveryBatch,
   order: DeliveryOrder = 'record',
-): readonly Parcel[] | undefined {
+): readonly DeliveryBatch[] | undefined {
   if (deliveries.length === 1) return undefined;
   const records = [
     ...Map.groupBy(deliveries, ({ lane }) => (order === 'strict' ? '' : orderingKey(lane))).values(),
   ];
   const [only] = records;
-  if (records.length === 1 && only !== undefined) return parcelOf(only.slice(0, only.length / 2));
+  if (records.length === 1 && only !== undefined) return batchOf(only.slice(0, only.length / 2));
   const middle = Math.ceil(records.length / 2);
-  return [records.slice(0, middle), records.slice(middle)].flatMap((half) => parcelOf(half.flat()));
+  return [records.slice(0, middle), records.slice(middle)].flatMap((half) => batchOf(half.flat()));
 }
 
-function parcelOf(deliveries: readonly Delivery[]): Parcel[] {
+function batchOf(deliveries: readonly Delivery[]): DeliveryBatch[] {
   const [first, ...others] = deliveries.toSorted((a, b) => comparePositions(a.position, b.position));
-  return first === undefined ? [] : [createParcel(first, ...others)];
+  return first === undefined ? [] : [createDeliveryBatch(first, ...others)];
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { MAX_RETRY_AFTER_MS, retryAfterMs } from '../../../shared/domain/retry-after.ts';
 import type { SendOutcome } from '../send/send.ts';
-import { judge } from './judge.ts';
+import { classifyOutcome } from './classify-outcome.ts';
 
 const answered = (status: number, retryAfter?: string): SendOutcome => ({
   kind: 'answered',
@@ -11,7 +11,7 @@ const answered = (status: number, retryAfter?: string): SendOutcome => ({
   durationMs: 1,
 });
 
-const kindOf = (status: number) => judge(answered(status), 0).kind;
+const kindOf = (status: number) => classifyOutcome(answered(status), 0).kind;
 
 test('every 2xx is delivered', () => {
   expect([200, 201, 202, 204, 299].map(kindOf)).toEqual(Array(5).fill('delivered'));
@@ -28,16 +28,18 @@ test('410 means that the owner wants no more', () => {
 
 test('overload is told apart from failure, with the rest that was asked for', () => {
   for (const status of [429, 502, 503, 504]) {
-    expect(judge(answered(status, '3'), 0)).toEqual({ kind: 'throttled', restMs: 3_000 });
-    expect(judge(answered(status), 0)).toEqual({ kind: 'throttled', restMs: undefined });
+    expect(classifyOutcome(answered(status, '3'), 0)).toEqual({ kind: 'throttled', restMs: 3_000 });
+    expect(classifyOutcome(answered(status), 0)).toEqual({ kind: 'throttled', restMs: undefined });
   }
 });
 
 test('a request that we broke off is not held against the endpoint', () => {
-  expect(judge({ kind: 'failed', errorClass: 'aborted', message: '', durationMs: 1 }, 0).kind).toBe(
+  expect(classifyOutcome({ kind: 'failed', errorClass: 'aborted', message: '', durationMs: 1 }, 0).kind).toBe(
     'aborted',
   );
-  expect(judge({ kind: 'failed', errorClass: 'timeout', message: '', durationMs: 1 }, 0).kind).toBe('failed');
+  expect(classifyOutcome({ kind: 'failed', errorClass: 'timeout', message: '', durationMs: 1 }, 0).kind).toBe(
+    'failed',
+  );
 });
 
 test('Retry-After is read as seconds and as a date, and clamped', () => {

@@ -1,5 +1,5 @@
 /** The room for requests of one process, and who takes it. */
-export interface RequestRoom {
+export interface RequestLimiter {
   /** Whether an endpoint of the account, with so many requests under way, may begin another. */
   mayBegin(accountId: string, endpointInFlight: number): boolean;
   note(accountId: string, change: 1 | -1): void;
@@ -11,7 +11,7 @@ export interface RequestRoom {
  * however many slow endpoints an account has, there is room for the next account. And each endpoint may always have one
  * request under way, so that many accounts together can't stop another.
  */
-export function createRequestRoom(size: number): RequestRoom {
+export function createRequestLimiter(size: number): RequestLimiter {
   const taken = new Map<string, number>();
   let total = 0;
   return {
