@@ -19,7 +19,7 @@ const delivery = (part: Partial<Delivery> = {}): Delivery => ({
   committedAt: '2026-01-05T00:00:00.000000Z',
   type: 'invoice.created',
   resource: 'invoices',
-  lane: 'invoices/["1"]',
+  record: 'invoices/["1"]',
   payload: '{"n":1}',
   attemptCount: 2,
   readAtMs: 0,

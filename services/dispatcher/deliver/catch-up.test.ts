@@ -7,8 +7,8 @@ import type { Delivery } from '../store/progress.ts';
 import { createProgress, type ProgressState } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { createCatchUp } from './catch-up.ts';
-import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
+import { createOrderingQueues } from './ordering-queues.ts';
 import { createReadAhead } from './read-ahead.ts';
 
 const ROWS_OF_RECORD = 2;
@@ -41,9 +41,9 @@ interface Stored {
 const start = (log: readonly LoggedEvent[], stored: Stored) => {
   const lastLsn = BigInt(`0x${formatPosition(stored.state.cursor).slice(0, 16)}`);
   const progress = createProgress({ commitLsn: lastLsn, index: 0 }, stored.state.done);
-  const lanes = createLanes();
+  const queues = createOrderingQueues();
   const ledger = createLedger('whk_1');
-  const deps = { settings: () => settings, progress, lanes, singularOf: () => 'invoice', now: () => 0 };
+  const deps = { settings: () => settings, progress, queues, singularOf: () => 'invoice', now: () => 0 };
   const readAhead = createReadAhead({
     ...deps,
     inFlight: () => 5_000,
@@ -67,7 +67,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   });
   const rows = [...stored.rows.values()].toSorted((a, b) => comparePositions(a.position, b.position));
   for (const row of rows) {
-    lanes.addParked({
+    queues.addParked({
       ...row,
       resource: 'invoices',
       type: undefined,
@@ -89,14 +89,14 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     stored.state = progress.state();
   };
   return {
-    lanes,
+    queues,
     save,
     read: async () => {
       readAhead.wake();
       await readAhead.read();
     },
-    spill: (limit: number, ofRecord: number) => {
-      const { parked, passed } = lanes.spill(limit, ofRecord);
+    overflow: (limit: number, ofRecord: number) => {
+      const { parked, passed } = queues.overflow(limit, ofRecord);
       for (const delivery of parked) ledger.park(delivery, 'waiting', undefined, undefined);
       for (const delivery of [...parked, ...passed]) finish(delivery);
     },
@@ -110,19 +110,19 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     },
     /** @returns the event that was delivered, if one was and `fails` does not say otherwise */
     attempt: (nowMs: number, fails: (delivery: Delivery) => boolean): number | undefined => {
-      const batch = lanes.take(nowMs);
+      const batch = queues.take(nowMs);
       if (batch === undefined) return undefined;
       const [delivery] = batch.deliveries;
       if (fails(delivery)) {
         delivery.nextAttemptAtMs = nowMs + 100;
         ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
         finish(delivery);
-        lanes.park(delivery);
+        queues.park(delivery);
         return undefined;
       }
       if (delivery.pending === undefined) ledger.unpark(delivery);
       finish(delivery);
-      lanes.complete(batch);
+      queues.complete(batch);
       return numberOf(delivery);
     },
   };
@@ -131,7 +131,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
 const STEPS = [
   'record',
   'read',
-  'spill',
+  'overflow',
   'deliver',
   'deliver',
   'fail',
@@ -184,12 +184,12 @@ test('whatever fails, waits or crashes: no event of a record is lost, overtaken 
       for (const { kind, records, limit } of steps) {
         if (kind === 'record') recordAll(records);
         else if (kind === 'read') await endpoint.read();
-        else if (kind === 'spill') endpoint.spill(limit, ROWS_OF_RECORD);
+        else if (kind === 'overflow') endpoint.overflow(limit, ROWS_OF_RECORD);
         else if (kind === 'fall behind') {
           recordAll(records);
           await endpoint.read();
           attempt(true);
-          endpoint.spill(4, ROWS_OF_RECORD);
+          endpoint.overflow(4, ROWS_OF_RECORD);
         } else if (kind === 'catch up') await endpoint.catchUp();
         else if (kind === 'read meanwhile') {
           await endpoint.catchUp(async () => {
@@ -218,12 +218,12 @@ test('a record whose event fails costs a few rows, however many events of it fol
   const log: LoggedEvent[] = [];
   const stored: Stored = { state: { cursor: at(0), done: [] }, rows: new Map() };
   const endpoint = start(log, stored);
-  const isOfA = ({ lane }: Delivery) => lane === 'invoices/a';
+  const isOfA = ({ record }: Delivery) => record === 'invoices/a';
   for (let n = 1; n <= 400; n++) {
     log.push(event(n, n % 10 === 0 ? 'b' : 'a'));
     await endpoint.read();
     endpoint.attempt(0, isOfA);
-    endpoint.spill(500, ROWS_OF_RECORD);
+    endpoint.overflow(500, ROWS_OF_RECORD);
   }
   endpoint.save();
   expect(stored.rows.size).toBe(ROWS_OF_RECORD);
@@ -246,12 +246,12 @@ test('events that were passed ahead of a slow one are neither lost nor sent agai
     const endpoint = start(log, stored);
     await endpoint.read();
     // The first event's request takes long: the cursor stays in front of it.
-    endpoint.lanes.take(0);
+    endpoint.queues.take(0);
     return endpoint;
   };
   const first = await begin();
   first.attempt(0, () => true);
-  first.spill(500, ROWS_OF_RECORD);
+  first.overflow(500, ROWS_OF_RECORD);
   first.save();
   expect(stored.state.cursor).toEqual(at(0));
   const second = start(log, stored);
@@ -263,10 +263,10 @@ test('events that were passed ahead of a slow one are neither lost nor sent agai
     second.save();
     if (round === 3) {
       await second.read();
-      second.lanes.take(1_000);
+      second.queues.take(1_000);
     }
   }
   expect(order.filter((n) => n > 1)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
   const third = await begin();
-  expect(third.lanes.take(2_000)).toBeUndefined();
+  expect(third.queues.take(2_000)).toBeUndefined();
 });

@@ -3,7 +3,7 @@ import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { isEventWanted } from '../endpoints/event-filter.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
 import type { RecordEvents } from '../store/read-record-events.ts';
-import type { Lanes } from './lanes.ts';
+import type { OrderingQueues } from './ordering-queues.ts';
 import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
 
 /** Reads at most `limit` events of a record after a position, up to another. */
@@ -18,12 +18,12 @@ export type ReadRecordEvents = (
 export interface CatchUpDeps {
   readonly settings: () => EndpointSettings;
   readonly progress: Progress;
-  readonly lanes: Lanes;
+  readonly queues: OrderingQueues;
   readonly readRecordEvents: ReadRecordEvents;
   readonly singularOf: (resource: string) => string | undefined;
 }
 
-/** Brings the events of records that are behind from the log into their lanes, when it is their turn. */
+/** Brings the events of records that are behind from the log into their queues, when it is their turn. */
 export interface CatchUp {
   /** Whether a record waits for it, and none is being read. */
   isDue(): boolean;
@@ -34,7 +34,7 @@ export interface CatchUp {
 export function createCatchUp({
   settings,
   progress,
-  lanes,
+  queues,
   readRecordEvents,
   singularOf,
 }: CatchUpDeps): CatchUp {
@@ -43,10 +43,10 @@ export function createCatchUp({
   const readOn = async (last: Delivery): Promise<Delivery[]> => {
     const { accountId } = settings();
     const upTo = progress.finishedTo;
-    const limit = lanes.parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
+    const limit = queues.parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
     let after = last.position;
     for (;;) {
-      const { events, readTo } = await readRecordEvents(accountId, last.lane, after, upTo, limit);
+      const { events, readTo } = await readRecordEvents(accountId, last.record, after, upTo, limit);
       const wanted = events.filter((event) => isEventWanted(settings().selection, event, singularOf));
       const isAll = readTo === undefined;
       if (wanted.length > 0 || isAll) {
@@ -56,7 +56,7 @@ export function createCatchUp({
             committedAt,
             type: undefined,
             resource,
-            lane: last.lane,
+            record: last.record,
             payload: undefined,
             attemptCount: 0,
             readAtMs: 0,
@@ -65,16 +65,16 @@ export function createCatchUp({
             nextAttemptAtMs: 0,
           }),
         );
-        return lanes.catchUp(last, deliveries, isAll ? upTo : undefined);
+        return queues.catchUp(last, deliveries, isAll ? upTo : undefined);
       }
       after = readTo;
     }
   };
 
   return {
-    isDue: () => !isReading && lanes.nextBehind !== undefined,
+    isDue: () => !isReading && queues.nextBehind !== undefined,
     async read() {
-      const last = lanes.nextBehind;
+      const last = queues.nextBehind;
       if (isReading || last === undefined) return [];
       isReading = true;
       try {

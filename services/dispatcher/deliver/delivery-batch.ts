@@ -30,7 +30,7 @@ export function halve(
 ): readonly DeliveryBatch[] | undefined {
   if (deliveries.length === 1) return undefined;
   const records = [
-    ...Map.groupBy(deliveries, ({ lane }) => (order === 'strict' ? '' : orderingKey(lane))).values(),
+    ...Map.groupBy(deliveries, ({ record }) => (order === 'strict' ? '' : orderingKey(record))).values(),
   ];
   const [only] = records;
   if (records.length === 1 && only !== undefined) return batchOf(only.slice(0, only.length / 2));

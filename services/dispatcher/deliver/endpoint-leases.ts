@@ -37,7 +37,7 @@ export interface EndpointLeases extends Worker {
   forget(endpointId: string): void;
 }
 
-/** Whether events go out in the same lanes and batches by both. */
+/** Whether events go out in the same queues and batches by both. */
 function isSameCourse(a: EndpointSettings, b: EndpointSettings): boolean {
   const [one, other] = [a.batching, b.batching];
   const isSameBatching = one?.maxEvents === other?.maxEvents && one?.maxWaitMs === other?.maxWaitMs;

@@ -8,8 +8,8 @@ import type { EventRun } from '../store/read-events.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
 import { createCatchUp, type ReadRecordEvents } from './catch-up.ts';
 import type { DeliveryBatch } from './delivery-batch.ts';
-import { createLanes } from './lanes.ts';
 import { createLedger } from './ledger.ts';
+import { createOrderingQueues } from './ordering-queues.ts';
 import type { ProgressSaver, Savable } from './progress-saver.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
@@ -66,14 +66,14 @@ export interface EndpointRunner {
 export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): EndpointRunner {
   let { settings } = endpoint;
   const progress = createProgress(endpoint.cursor, endpoint.done);
-  const lanes = createLanes(settings.batching, settings.order);
+  const queues = createOrderingQueues(settings.batching, settings.order);
   const ledger = createLedger(settings.id);
   const broken = new AbortController();
   const log = deps.log.child({ endpointId: settings.id });
   const window = createSettlement(endpoint.health, {
     ...deps,
     settings: () => settings,
-    lanes,
+    queues,
     progress,
     ledger,
     onDirty: () => {
@@ -87,9 +87,9 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     settings: () => settings,
     inFlight: () => window.inFlight,
     progress,
-    lanes,
+    queues,
   });
-  const catchUp = createCatchUp({ ...deps, settings: () => settings, progress, lanes });
+  const catchUp = createCatchUp({ ...deps, settings: () => settings, progress, queues });
 
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let isDraining = false;
@@ -218,9 +218,9 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   };
 
   /** The read-ahead is full: what waits in it for a parked delivery is parked too, and the cursor goes on. */
-  const spill = () => {
+  const overflow = () => {
     if (isOpen(window.health)) return;
-    const { parked, passed } = readAhead.spill();
+    const { parked, passed } = readAhead.overflow();
     for (const delivery of parked) window.parkBehind(delivery);
     for (const delivery of passed) window.pass(delivery);
   };
@@ -241,14 +241,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     if (isOver) return;
     const nowMs = deps.now();
     const isStopped = isAtRest();
-    while (!isStopped && mayStart(nowMs) && lanes.hasReady(nowMs) && takeTurn()) {
-      const batch = lanes.take(nowMs);
+    while (!isStopped && mayStart(nowMs) && queues.hasReady(nowMs) && takeTurn()) {
+      const batch = queues.take(nowMs);
       if (batch === undefined) break;
       rate.take(nowMs);
       void start(batch);
     }
     if (!isStopped && readAhead.mayHaveMore && nowMs >= window.health.restUntilMs) {
-      spill();
+      overflow();
       if (readAhead.isDue()) void read();
     }
     if (!isStopped && catchUp.isDue() && nowMs >= window.health.restUntilMs) void readBehind();
@@ -267,10 +267,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     let atMs = idleSaveAtMs > 0 ? idleSaveAtMs : Number.POSITIVE_INFINITY;
     if (!isStopped) {
       const { restUntilMs } = window.health;
-      const hasWork = lanes.readyCount > 0 || readAhead.mayHaveMore || catchUp.isDue();
+      const hasWork = queues.readyCount > 0 || readAhead.mayHaveMore || catchUp.isDue();
       if (hasWork && restUntilMs > nowMs) atMs = Math.min(atMs, restUntilMs);
       if (hasWork && rate.nextAtMs > nowMs) atMs = Math.min(atMs, rate.nextAtMs);
-      atMs = Math.min(atMs, Math.max(lanes.nextDueAtMs(nowMs), restUntilMs));
+      atMs = Math.min(atMs, Math.max(queues.nextDueAtMs(nowMs), restUntilMs));
     }
     if (atMs === Number.POSITIVE_INFINITY) return;
     timer = setTimeout(pump, Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(atMs - nowMs))));
@@ -313,7 +313,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       pump();
     },
     addParked(deliveries) {
-      for (const delivery of deliveries) lanes.addParked(delivery);
+      for (const delivery of deliveries) queues.addParked(delivery);
       pump();
     },
     drain: () =>

@@ -47,14 +47,19 @@ export function createLedger(endpointId: string): Ledger {
       releases.push(release);
       isDirty = true;
     },
-    park({ position, committedAt, lane, attemptCount, hasMore = false }, state, nextAttemptAtMs, lastError) {
+    park(
+      { position, committedAt, record, attemptCount, hasMore = false },
+      state,
+      nextAttemptAtMs,
+      lastError,
+    ) {
       const key = formatPosition(position);
       unparked.delete(key);
       parked.set(key, {
         endpointId,
         position,
         committedAt,
-        lane,
+        record,
         attemptCount,
         nextAttemptAtMs,
         lastError,

@@ -4,7 +4,7 @@ import { formatPosition } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { createProgress } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
-import { createLanes } from './lanes.ts';
+import { createOrderingQueues } from './ordering-queues.ts';
 import { createReadAhead } from './read-ahead.ts';
 
 const nothing = () => undefined;
@@ -28,14 +28,14 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   } as unknown as EndpointSettings;
   const log: LoggedEvent[] = [];
   const progress = createProgress(at(10), []);
-  const lanes = createLanes();
+  const queues = createOrderingQueues();
   let beforeLook: () => unknown = () => undefined;
   let beforeAnswer: () => unknown = () => undefined;
   const readAhead = createReadAhead({
     settings: () => settings,
     inFlight: () => inFlight,
     progress,
-    lanes,
+    queues,
     readEvents: async (_account, after, limit) => {
       const wait = beforeAnswer;
       await beforeLook();
@@ -50,10 +50,10 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   const taken = (limit = Number.POSITIVE_INFINITY) => {
     const lsns: bigint[] = [];
     while (lsns.length < limit) {
-      const next = lanes.take(0);
+      const next = queues.take(0);
       if (next === undefined) break;
       lsns.push(next.deliveries[0].position.commitLsn);
-      lanes.complete(next);
+      queues.complete(next);
     }
     return lsns;
   };
@@ -65,7 +65,7 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   return {
     readAhead,
     progress,
-    lanes,
+    queues,
     run,
     taken,
     /** What is waited for before the log is looked at, and before what was found there comes back. */
@@ -119,8 +119,8 @@ test('an endpoint with enough to do leaves recorded events in the log', async ()
 });
 
 test('an event that is left to the log, because its record is behind, counts as finished and not as skipped', async () => {
-  const { readAhead, run, progress, lanes } = setUp();
-  lanes.pass = (record) => record === 'invoices/["12"]';
+  const { readAhead, run, progress, queues } = setUp();
+  queues.pass = (record) => record === 'invoices/["12"]';
   run(undefined, 11, 12, 13);
   await readAhead.read();
   // A cursor that stays before 11 has 12 on record, so that after a crash it is not read once more, in front of its record's others.
@@ -129,11 +129,11 @@ test('an event that is left to the log, because its record is behind, counts as 
 });
 
 test('an event that is not wanted is skipped, and so the cursor passes it with the one before', async () => {
-  const { readAhead, run, progress, lanes } = setUp(5_000, ['invoice.deleted']);
+  const { readAhead, run, progress, queues } = setUp(5_000, ['invoice.deleted']);
   run(undefined, 11, 12);
   await readAhead.read();
   expect(progress.state()).toEqual({ cursor: at(12), done: [] });
-  expect(lanes.readyCount).toBe(0);
+  expect(queues.readyCount).toBe(0);
 });
 
 /** What may happen around an endpoint, in any order. */

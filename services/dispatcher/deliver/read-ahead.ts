@@ -3,7 +3,7 @@ import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { isEventWanted } from '../endpoints/event-filter.ts';
 import type { Progress } from '../store/progress.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
-import type { Lanes, Spilled } from './lanes.ts';
+import type { OrderingQueues, Overflow } from './ordering-queues.ts';
 import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
 
 /** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
@@ -16,7 +16,7 @@ const BATCHES_AHEAD = 4;
 const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
 
 /** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
-const SPILL_COUNT = 500;
+const OVERFLOW_COUNT = 500;
 
 /** Deliveries that could start, for each request under way: enough while the next page is read. */
 const READY_PER_REQUEST = 2;
@@ -30,7 +30,7 @@ export interface ReadAheadDeps {
   /** Requests under way, or done and not saved yet. */
   readonly inFlight: () => number;
   readonly progress: Progress;
-  readonly lanes: Lanes;
+  readonly queues: OrderingQueues;
   readonly readEvents: (
     accountId: string,
     after: Position,
@@ -43,7 +43,7 @@ export interface ReadAheadDeps {
 }
 
 /**
- * Brings an endpoint's next events into its lanes: from the log, page by page, or straight from the recorder when it
+ * Brings an endpoint's next events into its queues: from the log, page by page, or straight from the recorder when it
  * has just recorded those that follow. Either way the events come in the order of the log and without a gap.
  */
 export interface ReadAhead {
@@ -61,14 +61,14 @@ export interface ReadAhead {
    * When the read-ahead is full, turns those events in it that wait for a parked one into parked ones, or leaves them to
    * the log when their record has enough of those, so that the cursor can go on.
    */
-  spill(): Spilled;
+  overflow(): Overflow;
 }
 
 export function createReadAhead({
   settings,
   inFlight,
   progress,
-  lanes,
+  queues,
   readEvents,
   singularOf,
   now,
@@ -78,15 +78,15 @@ export function createReadAhead({
 
   const maxAhead = () => Math.max(MAX_AHEAD, BATCHES_AHEAD * (settings().batching?.maxEvents ?? 0));
 
-  const isFull = () => progress.aheadCount >= maxAhead() || lanes.queuedCharacters >= MAX_AHEAD_CHARACTERS;
+  const isFull = () => progress.aheadCount >= maxAhead() || queues.queuedCharacters >= MAX_AHEAD_CHARACTERS;
 
   /** As many again as are under way: an endpoint whose requests hang needs no page for each that ends. */
   const wantedReady = () => Math.min(settings().maxInFlight, Math.max(1, READY_PER_REQUEST * inFlight()));
 
   const hasRoom = () =>
     !isFull() &&
-    lanes.parkedCount < MAX_PARKED &&
-    (settings().batching !== undefined || lanes.readyCount < wantedReady());
+    queues.parkedCount < MAX_PARKED &&
+    (settings().batching !== undefined || queues.readyCount < wantedReady());
 
   /** Five hundred endpoints whose requests hang come to the end of their pages together. */
   const pageRows = () => {
@@ -100,18 +100,18 @@ export function createReadAhead({
       progress.skip(event.position);
       return;
     }
-    const lane = `${event.resource}/${event.recordKey}`;
-    if (lanes.pass(lane, event.position)) {
+    const record = `${event.resource}/${event.recordKey}`;
+    if (queues.pass(record, event.position)) {
       // Counted as finished, not skipped: after a crash it must not be read once more, in front of the cursor.
       progress.finish(progress.admit(event.position));
       return;
     }
-    lanes.enqueue({
+    queues.enqueue({
       position: event.position,
       committedAt: event.committedAt,
       type: event.type,
       resource: event.resource,
-      lane,
+      record,
       payload: event.payload,
       attemptCount: 0,
       readAtMs,
@@ -161,11 +161,11 @@ export function createReadAhead({
       }
       return true;
     },
-    spill() {
+    overflow() {
       if (!isFull()) return { parked: [], passed: [] };
-      const { parkedCount } = lanes;
+      const { parkedCount } = queues;
       const ofRecord = parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
-      return lanes.spill(Math.min(SPILL_COUNT, MAX_PARKED - parkedCount), ofRecord);
+      return queues.overflow(Math.min(OVERFLOW_COUNT, MAX_PARKED - parkedCount), ofRecord);
     },
   };
 }

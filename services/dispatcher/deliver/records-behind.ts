@@ -42,15 +42,15 @@ export function createRecordsBehind(): RecordsBehind {
     has: (record) => records.has(record),
     add(last) {
       last.hasMore = true;
-      const passedTo = records.get(last.lane)?.passedTo;
-      records.set(last.lane, { last, passedTo });
+      const passedTo = records.get(last.record)?.passedTo;
+      records.set(last.record, { last, passedTo });
     },
     pass(record, position) {
       const known = records.get(record);
       if (known !== undefined) known.passedTo = position;
     },
     catchUp(last, deliveries, upTo) {
-      const known = records.get(last.lane);
+      const known = records.get(last.record);
       if (known?.last !== last) return [];
       // What the cursor passed while the log was being read need not have been found there.
       const isAll =
@@ -59,7 +59,7 @@ export function createRecordsBehind(): RecordsBehind {
       if (!isAll && next === last) return [];
       last.hasMore = false;
       if (isAll) {
-        records.delete(last.lane);
+        records.delete(last.record);
       } else {
         next.hasMore = true;
         known.last = next;

@@ -13,8 +13,8 @@ import type { SendOutcome } from '../send/send.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
 import { classifyOutcome, describeFailure, type Verdict } from './classify-outcome.ts';
 import { type DeliveryBatch, halve } from './delivery-batch.ts';
-import type { Lanes } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
+import type { OrderingQueues } from './ordering-queues.ts';
 import { nextAttemptAtMs } from './retry-policy.ts';
 
 /** A batch answered with "not now" so often is taken for the cause of it. */
@@ -22,7 +22,7 @@ const MAX_RETURNS = 3;
 
 export interface SettlementDeps {
   readonly settings: () => EndpointSettings;
-  readonly lanes: Lanes;
+  readonly queues: OrderingQueues;
   readonly progress: Progress;
   readonly ledger: Ledger;
   /** There is something to save. */
@@ -66,12 +66,12 @@ export interface Settlement {
 }
 
 export function createSettlement(initial: EndpointHealth, deps: SettlementDeps): Settlement {
-  const { settings, lanes, progress, ledger, onDirty, now, random, log } = deps;
+  const { settings, queues, progress, ledger, onDirty, now, random, log } = deps;
   let health = initial;
   let inFlight = 0;
   let disabledBy: string | undefined;
 
-  /** Counts them as seen to, from the next save on; `release` then lets their lanes go on. */
+  /** Counts them as seen to, from the next save on; `release` then lets their queues go on. */
   const finish = (deliveries: readonly Delivery[], release: () => void) => {
     // From behind, so that the cursor moves once, over all of them.
     for (const delivery of deliveries.toReversed()) {
@@ -90,11 +90,11 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       // What was asked for again stays parked, as it was put there.
       if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.unpark(delivery);
     }
-    finish(batch.deliveries, () => lanes.complete(batch));
+    finish(batch.deliveries, () => queues.complete(batch));
   };
 
   const giveBack = (batch: DeliveryBatch) => {
-    lanes.giveBack(batch);
+    queues.giveBack(batch);
     inFlight -= 1;
   };
 
@@ -107,7 +107,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       });
       ledger.park(delivery, 'dead', undefined, lastError);
     }
-    finish(batch.deliveries, () => lanes.complete(batch));
+    finish(batch.deliveries, () => queues.complete(batch));
   };
 
   const parkOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
@@ -124,7 +124,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     }
     delivery.nextAttemptAtMs = nextAtMs;
     ledger.park(delivery, 'waiting', nextAtMs, lastError);
-    finish(batch.deliveries, () => lanes.park(delivery));
+    finish(batch.deliveries, () => queues.park(delivery));
   };
 
   /** Of many events one may be at fault: smaller batches find it, and the others get through. */
@@ -134,7 +134,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       parkOrBury(batch, lastError);
       return;
     }
-    for (const half of halves) lanes.giveBack(half);
+    for (const half of halves) queues.giveBack(half);
     inFlight -= 1;
     onDirty();
   };

@@ -17,7 +17,7 @@ export interface ParkedDelivery {
   readonly endpointId: string;
   readonly position: Position;
   readonly committedAt: string;
-  readonly lane: string;
+  readonly record: string;
   readonly attemptCount: number;
   /** Undefined while it only waits for its predecessor. */
   readonly nextAttemptAtMs: number | undefined;
@@ -115,7 +115,7 @@ export async function saveProgress(
       parked.map((item) => formatLsn(item.position.commitLsn)),
       parked.map((item) => item.position.index),
       parked.map((item) => item.committedAt),
-      parked.map((item) => item.lane),
+      parked.map((item) => item.record),
       parked.map((item) => item.attemptCount),
       parked.map((item) => toDate(item.nextAttemptAtMs)),
       parked.map((item) => (item.lastError === undefined ? null : JSON.stringify(item.lastError))),

@@ -21,8 +21,8 @@ export interface Delivery {
   /** Undefined for a parked one until its text is fetched. */
   type: string | undefined;
   readonly resource: string;
-  /** `<resource>/<record key>`: no two requests at once hold deliveries of one lane. */
-  readonly lane: string;
+  /** `<resource>/<record key>`: no two requests at once hold deliveries of one record. */
+  readonly record: string;
   /** The text to send; undefined until it is fetched, for large and for parked events. */
   payload: string | undefined;
   /** Length of the text that it was read with. */

@@ -34,7 +34,7 @@ export async function readParked(
       committedAt: row.committed_at,
       type: undefined,
       resource: row.record_key.slice(0, row.record_key.indexOf('/')),
-      lane: row.record_key,
+      record: row.record_key,
       payload: undefined,
       attemptCount: row.attempt_count,
       readAtMs: 0,
