@@ -12,7 +12,7 @@ const env = {
   SECRET_KEY: 'a key of thirty-two characters!!',
 };
 
-test('what is not set has a default, and the control store lies beside the source', () => {
+test('settings have defaults, and the control store is on the source’s server by default', () => {
   const config = readApiConfig({ ...env, PUBLIC_URL: 'https://api.example.com/tandem/' });
   expect(config).toMatchObject({
     port: 8_080,
@@ -36,7 +36,7 @@ test.each([
   [{ PUBLIC_URL: 'api.example.com' }, 'PUBLIC_URL'],
   [{ DOWNLOAD_URL_SECONDS: '604801' }, 'DOWNLOAD_URL_SECONDS'],
   [{ KAFKA_BROKERS: '' }, 'KAFKA_BROKERS'],
-])('%o is told with its name', (change, named) => {
+])('%o is reported with its name', (change, named) => {
   expect(() => readApiConfig({ ...env, ...change })).toThrow(SetupError);
   expect(() => readApiConfig({ ...env, ...change })).toThrow(named);
 });

@@ -33,13 +33,13 @@ import { createDatabase } from './stack.ts';
 export const ADMIN_KEY = 'operator-of-these-tests';
 export const SECRET_KEY = 'a key of thirty-two characters!!';
 
-/** An answer as a client reads it. */
-export interface Answered {
+/** A response as a client reads it. */
+export interface ApiReply {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
   /** The body as JSON; undefined when it is none. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers freely.
+  // biome-ignore lint/suspicious/noExplicitAny: tests read responses freely.
   readonly json: any;
 }
 
@@ -55,7 +55,7 @@ export interface TestApi extends AsyncDisposable {
   readonly box: ReturnType<typeof createSecretBox>;
   /** The time that the api believes it is; a test may set it. */
   clock: { nowMs: number | undefined };
-  call(method: string, path: string, options?: CallOptions): Promise<Answered>;
+  call(method: string, path: string, options?: CallOptions): Promise<ApiReply>;
   /** A new account with a key of these scopes, or of all. */
   account(scopes?: readonly string[]): Promise<{ id: string; key: string; sourceId: string }>;
 }

@@ -8,7 +8,7 @@ import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
-import { type Answered, type ApiOverrides, openTestApi, type TestApi } from './api-server.ts';
+import { type ApiOverrides, type ApiReply, openTestApi, type TestApi } from './api-server.ts';
 import { waitFor } from './wait-for.ts';
 
 /** A status as `GET /bulk/operations/{id}` shows it; tests look into it freely. */
@@ -23,7 +23,7 @@ export interface BulkWorld extends AsyncDisposable {
   account(count: number): Promise<{ id: string; key: string; sourceId: string; ids: string[] }>;
   /** Runs a worker until the world is disposed or the returned function is called. */
   startWorker(settings?: Record<string, string>, log?: Log): Promise<() => Promise<void>>;
-  submit(key: string, body: Record<string, unknown>, headers?: Record<string, string>): Promise<Answered>;
+  submit(key: string, body: Record<string, unknown>, headers?: Record<string, string>): Promise<ApiReply>;
   status(key: string, jobId: string): Promise<Status>;
   /** Waits until the job has this status, or any that is final. */
   until(key: string, jobId: string, ...statuses: string[]): Promise<Status>;

@@ -46,8 +46,8 @@ const TABLE = {
   columns: [column('id', 20), column('created_at', 1184), column('notes', 1184), column('memo', 25)],
 };
 
-/** A source that describes one table and explains any query, or fails as told. */
-function setUp(failure: () => Error | undefined = () => undefined) {
+/** A source that describes one table and explains any query, or fails with the given error. */
+function createFacts(failure: () => Error | undefined = () => undefined) {
   const asked: { text: string; values: unknown[] | undefined }[] = [];
   const clock = { nowMs: 0 };
   const source = {
@@ -67,7 +67,7 @@ function setUp(failure: () => Error | undefined = () => undefined) {
 }
 
 test('an estimate comes from the planner, with the filters of the export and without hidden columns', async () => {
-  const { facts, asked } = setUp();
+  const { facts, asked } = createFacts();
   expect(await facts.estimate(request, ['invoices'], 'acc_1')).toEqual({
     rows: 100,
     bytes: 100 * (40 + 16 + 12),
@@ -80,8 +80,8 @@ test('an estimate comes from the planner, with the filters of the export and wit
   });
 });
 
-test('a source that is down costs one try, and is left alone for a while', async () => {
-  const { facts, asked, clock } = setUp(() => new Error('connection refused'));
+test('a source that is down costs one attempt, and is not asked for a while', async () => {
+  const { facts, asked, clock } = createFacts(() => new Error('connection refused'));
   expect(await facts.estimate(request, ['invoices'], null)).toBeNull();
   expect(await facts.estimate(request, ['invoices'], null)).toBeNull();
   expect(asked).toHaveLength(1);
@@ -90,30 +90,30 @@ test('a source that is down costs one try, and is left alone for a while', async
   expect(asked).toHaveLength(2);
 });
 
-test('a question that the source refuses is no reason to leave it alone', async () => {
+test('after a query that the source refuses it is still asked', async () => {
   const refusal = Object.assign(new DatabaseError('invalid input syntax', 0, 'error'), { code: '22P02' });
-  const { facts, asked } = setUp(() => refusal);
+  const { facts, asked } = createFacts(() => refusal);
   expect(await facts.estimate(request, ['invoices'], 'x')).toBeNull();
   expect(await facts.estimate(request, ['invoices'], 'x')).toBeNull();
   expect(asked).toHaveLength(2);
 });
 
-test('a past moment is refused where old rows are not logged, and left to the export while the source is away', async () => {
-  await expect(setUp().facts.requireOldRows(['invoices'])).rejects.toMatchObject({
+test('as_of is refused where old rows are not logged, and left to the export while the source is down', async () => {
+  await expect(createFacts().facts.requireOldRows(['invoices'])).rejects.toMatchObject({
     code: 'invalid',
     errors: [{ pointer: '/as_of', detail: expect.stringContaining('invoices') }],
   });
-  await setUp(() => new Error('connection refused')).facts.requireOldRows(['invoices']);
+  await createFacts(() => new Error('connection refused')).facts.requireOldRows(['invoices']);
 });
 
-test('a range column must be visible and hold moments; the catalog’s own needs no source', async () => {
-  const { facts, asked } = setUp();
+test('a range column must be visible and hold times; the catalog’s own needs no source', async () => {
+  const { facts, asked } = createFacts();
   await facts.requireRangeColumn(['invoices'], 'created_at');
   expect(asked).toHaveLength(0);
   for (const name of ['notes', 'memo', 'nope']) {
     await expect(facts.requireRangeColumn(['invoices'], name)).rejects.toMatchObject({ code: 'invalid' });
   }
-  const away = setUp(() => new Error('connection refused'));
+  const away = createFacts(() => new Error('connection refused'));
   await expect(away.facts.requireRangeColumn(['invoices'], 'other')).rejects.toMatchObject({
     code: 'unavailable',
   });

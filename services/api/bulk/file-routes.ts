@@ -8,7 +8,7 @@ import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { oneAccount } from '../http/account-of.ts';
+import { oneAccount } from '../http/caller.ts';
 import { createConcurrencyLimiter } from '../http/concurrency-limiter.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 import { jsonResponse } from '../http/response.ts';

@@ -20,7 +20,7 @@ test('a body is read to its end', async () => {
   );
 });
 
-test('one that stands still is given up, and stays whole for its answer', async () => {
+test('a body that stops is given up, and its request can still get a response', async () => {
   const body = new Readable({ read: () => undefined });
   body.push('a');
   const reading = textOf(readUpload(body, { uploadIdleMs: 10, uploadTotalMs: HOUR_MS, ...ANY_PACE }));
@@ -28,7 +28,7 @@ test('one that stands still is given up, and stays whole for its answer', async 
   expect(body.destroyed).toBe(false);
 });
 
-test('one that goes on and on is given up when its time is over', async () => {
+test('an endless body is given up at its time limit', async () => {
   async function* endless() {
     for (;;) {
       await setImmediate();

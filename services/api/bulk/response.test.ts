@@ -11,7 +11,7 @@ test('the time left follows from the recent rate, and is not known while a job w
   expect(etaSeconds({ ...facts, status: 'completed' })).toBe(0);
 });
 
-test('what is set aside for items in hand does not remain', () => {
+test('quota that is reserved for claimed items does not remain', () => {
   const period = { span: '[a,b)', resetsAt: new Date(Date.UTC(2026, 1, 1)) };
   expect(presentQuota({ limit: 100, used: 60, reserved: 30, ...period })).toEqual({
     limit: 100,

@@ -12,7 +12,7 @@ const running: ProgressFacts = {
   readingSinceMs: 0,
 };
 
-test('there is no time left to tell until there is something to go on', () => {
+test('the time left is unknown until there is a rate', () => {
   expect(progressOf(running, 60_000)).toEqual({ progress: 0, etaSeconds: null });
   expect(progressOf({ ...running, rowsExtracted: 500 }, 500).etaSeconds).toBeNull();
   expect(
@@ -44,7 +44,7 @@ test('only a completed export is done', () => {
   expect(progressOf({ ...running, status: 'failed', rowsExtracted: 500 }, 10_000).etaSeconds).toBeNull();
 });
 
-test('whatever the facts, progress is a share and the time left is null or not negative', () => {
+test('with any facts progress is a share and the time left is null or not negative', () => {
   const facts = fc.record({
     status: fc.constantFrom(
       'pending',

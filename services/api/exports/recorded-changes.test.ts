@@ -26,27 +26,35 @@ function scope(
   };
 }
 
-const pointers = (base: ExportScope, wanted: ExportScope) =>
+const changesSincePointers = (base: ExportScope, wanted: ExportScope) =>
   changesSinceErrors(base, wanted).map(({ pointer }) => pointer);
 
-test('the same scope is fine, whatever the format and the order of the resources', () => {
+test('the same scope is accepted with any format and order of the resources', () => {
   expect(
-    pointers(scope({}, ['invoices', 'customers']), scope({ compression: 'gzip' }, ['customers', 'invoices'])),
+    changesSincePointers(
+      scope({}, ['invoices', 'customers']),
+      scope({ compression: 'gzip' }, ['customers', 'invoices']),
+    ),
   ).toEqual([]);
 });
 
-test('another scope is refused, everything at once', () => {
+test('another scope is refused with all its faults at once', () => {
   const range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
   const wanted = scope({ include_deleted: true, date_range: range, fields: ['id'] }, ['customers']);
-  expect(pointers(scope(), wanted)).toEqual(['/date_range', '/resources', '/include_deleted', '/fields']);
-  expect(pointers(scope({ date_range: range }), scope())).toEqual(['/changes_since']);
+  expect(changesSincePointers(scope(), wanted)).toEqual([
+    '/date_range',
+    '/resources',
+    '/include_deleted',
+    '/fields',
+  ]);
+  expect(changesSincePointers(scope({ date_range: range }), scope())).toEqual(['/changes_since']);
 });
 
 test('related resources need deleted records on both sides', () => {
   const related = { include_related: true };
-  expect(pointers(scope(related), scope(related))).toEqual(['/include_related']);
+  expect(changesSincePointers(scope(related), scope(related))).toEqual(['/include_related']);
   const all = { include_related: true, include_deleted: true };
-  expect(pointers(scope(all), scope(all))).toEqual([]);
+  expect(changesSincePointers(scope(all), scope(all))).toEqual([]);
 });
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
@@ -73,7 +81,7 @@ const asOfPointers = (request: Partial<ExportRequest>) =>
     KEPT_SINCE_MS,
   ).map(({ pointer }) => pointer);
 
-test('a moment is neither in the future nor older than what is kept, to the microsecond', () => {
+test('as_of is neither in the future nor older than the retained changes, to the microsecond', () => {
   expect(asOfPointers({})).toEqual([]);
   expect(asOfPointers({ as_of: '2026-03-01T12:00:00Z' })).toEqual([]);
   expect(asOfPointers({ as_of: '2026-03-01T12:00:00.000001Z' })).toEqual(['/as_of']);
@@ -81,7 +89,7 @@ test('a moment is neither in the future nor older than what is kept, to the micr
   expect(asOfPointers({ as_of: '2026-01-31T23:59:59.999999Z' })).toEqual(['/as_of']);
 });
 
-test('related records come along only where each is selected by itself', () => {
+test('as_of takes related records only where each record is selected by itself', () => {
   const date_range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
   expect(asOfPointers({ include_related: true })).toEqual(['/include_related']);
   expect(asOfPointers({ include_related: true, include_deleted: true })).toEqual([]);
@@ -91,6 +99,6 @@ test('related records come along only where each is selected by itself', () => {
   expect(asOfPointers({ date_range })).toEqual([]);
 });
 
-test('changes are not of a moment', () => {
+test('changes_since cannot be combined with as_of', () => {
   expect(asOfPointers({ changes_since: 'exp_1' })).toEqual(['/changes_since']);
 });

@@ -45,7 +45,7 @@ function errorsOf(work: () => unknown): Record<string, string> {
   return {};
 }
 
-test('the least request is resolved to every default', () => {
+test('the smallest request gets every default', () => {
   expect(resolve({ resource: 'customers' })).toEqual({
     resources: ['customers'],
     format: 'jsonl',
@@ -62,7 +62,7 @@ test('the least request is resolved to every default', () => {
   });
 });
 
-test('everything wrong is told at once, with pointers', () => {
+test('all faults are reported at once, with pointers', () => {
   const errors = errorsOf(() =>
     parse({
       resources: ['invoices', 'nope'],
@@ -87,7 +87,7 @@ test('everything wrong is told at once, with pointers', () => {
   expect(errors['/colour']).toBe('unknown field "colour"');
 });
 
-test('a missing resource is told together with the rest', () => {
+test('a missing resource is reported together with other faults', () => {
   expect(errorsOf(() => parse({ colour: 'red' }))).toMatchObject({
     '/resource': expect.any(String),
     '/colour': expect.any(String),
@@ -98,7 +98,7 @@ test('a missing resource is told together with the rest', () => {
   expect(errorsOf(() => parse([]))).toHaveProperty('');
 });
 
-test('a past moment has a zone, and is kept in UTC to the microsecond', () => {
+test('as_of has a zone, and is stored in UTC to the microsecond', () => {
   expect(errorsOf(() => parse({ resource: 'invoices', as_of: '2026-01-31T00:00:00' }))['/as_of']).toContain(
     'with a zone',
   );
@@ -124,13 +124,13 @@ test.each([
   expect(Object.keys(errorsOf(() => parse({ resource: 'invoices', ...output })))).toEqual([pointer]);
 });
 
-test('related resources come along over any number of steps, each once', () => {
+test('related resources are included over any number of steps, each once', () => {
   const request = resolve({ resource: 'invoices', include_related: true });
   expect(request.resources).toEqual(['invoices']);
   expect(resourcesOf(request, catalog)).toEqual(['invoices', 'customers', 'lines', 'products']);
 });
 
-test('a date range is fixed in UTC, and ends now unless it says otherwise', () => {
+test('a date range is stored in UTC, and ends now by default', () => {
   expect(
     resolve({ resource: 'customers', date_range: { from: '2026-01-01T01:00:00+01:00' } }).date_range,
   ).toEqual({

@@ -38,7 +38,7 @@ export interface RetentionSweeperDeps {
  */
 export async function sweepExports({ pool, storage, now, log }: RetentionSweeperDeps): Promise<boolean> {
   const at = new Date(now());
-  const told = await tellExpiring(pool, at, BATCH);
+  const announced = await tellExpiring(pool, at, BATCH);
   const expired = await expireOverdue(pool, at, BATCH);
   const unremoved = await findUnremoved(pool, BATCH);
   const removed = await eachAlone(
@@ -50,10 +50,10 @@ export async function sweepExports({ pool, storage, now, log }: RetentionSweeper
     (exportId, error) => log.warn('export.not_removed', { exportId, error }),
   );
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
-  if (told + expired + removed > 0) {
-    log.info('exports.tended', { told, expired, removed });
+  if (announced + expired + removed > 0) {
+    log.info('exports.tended', { announced, expired, removed });
   }
-  return Math.max(told, expired, removed) === BATCH || audit === AUDIT_BATCH;
+  return Math.max(announced, expired, removed) === BATCH || audit === AUDIT_BATCH;
 }
 
 export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { createAccountLimiter } from './account-limiter.ts';
 import { latenessMs } from './late-refusal.ts';
 
-test('an account has a rate, its neighbours and the operator are not touched by it', async () => {
+test('an account has a rate of its own, which limits neither other accounts nor the operator', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 3,
     maxOpen: 100,
@@ -35,7 +35,7 @@ test('a key over its rate is not looked up', async () => {
   expect(lookups).toBe(2);
 });
 
-test('of the requests of an account some run, some wait, and the rest is refused', async () => {
+test('some requests of an account run, some wait, and further ones are refused', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1_000,
     maxOpen: 3,
@@ -58,7 +58,7 @@ test('of the requests of an account some run, some wait, and the rest is refused
   await limiter.admit('a');
 });
 
-test('an account sends so much in bodies, whatever their number, and its neighbours theirs', async () => {
+test('an account has a limit of body bytes, for any number of bodies, and other accounts have theirs', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1_000,
     maxOpen: 1,

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { accountOf } from './account-of.ts';
-import { ANONYMOUS, actorOf, authorize, limitedAccountOf } from './caller.ts';
+import { ANONYMOUS, accountOf, actorOf, authorize, limitedAccountOf } from './caller.ts';
 
 test('a request of a public route has no right to any other, and no account', async () => {
   expect(() => authorize(ANONYMOUS, 'public')).not.toThrow();

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import { invalid } from './validate.ts';
 
 /** Scopes of keys. A key created without scopes has all of them. */
 export const SCOPES = [
@@ -107,4 +108,51 @@ export function authorize(caller: Caller, access: Access): void {
   if (!caller.scopes.includes(access)) {
     throw new AppError('forbidden', `This key lacks the scope ${access}.`, { extra: { scope: access } });
   }
+}
+
+/**
+ * Whose data a route works on. A customer's key decides it; the operator names an account. `one`: exactly one
+ * account. `one_or_all`: one, or all with `"*"`. `any`: one, or all when none is named. `none`: no account.
+ */
+export type AccountRule = 'one' | 'one_or_all' | 'any' | 'none';
+
+/** The operator's name for all accounts at once. */
+export const ALL_ACCOUNTS = '*';
+
+/**
+ * Resolves the account of a request; null means all accounts.
+ *
+ * @throws AppError `invalid` when the operator gives no account or an unknown one, or a customer gives an
+ *   account; `unauthorized` for an anonymous caller of a route that needs an account
+ */
+export async function accountOf(
+  caller: Caller,
+  rule: AccountRule,
+  named: { pointer: string; accountId: string | undefined },
+  exists: (accountId: string) => Promise<boolean>,
+): Promise<string | null> {
+  const { pointer, accountId } = named;
+  if (caller.kind === 'account') {
+    if (accountId === undefined || accountId === caller.accountId) return caller.accountId;
+    throw invalid([{ pointer, detail: 'only the operator may give an account' }]);
+  }
+  if (rule === 'none') return null;
+  if (caller.kind === 'anonymous')
+    throw new AppError('unauthorized', 'This request is for one account, by its key.');
+  if (accountId === undefined) {
+    if (rule === 'any') return null;
+    throw invalid([{ pointer, detail: 'the operator must give an account' }]);
+  }
+  if (accountId === ALL_ACCOUNTS) {
+    if (rule !== 'one') return null;
+    throw invalid([{ pointer, detail: 'must be one account, not all accounts' }]);
+  }
+  if (!(await exists(accountId))) throw invalid([{ pointer, detail: 'there is no such account' }]);
+  return accountId;
+}
+
+/** The account of a route whose rule is `one`. */
+export function oneAccount(accountId: string | null): string {
+  if (accountId === null) throw new AppError('invalid', 'This request is for one account only.');
+  return accountId;
 }

@@ -61,8 +61,8 @@ export function errorHandler(
       if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
     } catch (error) {
       failure = error;
-      const told = await errorForCaller(error, isStoreUp);
-      sendProblem(ctx, toProblem(told, requestId), problemHeaders(told));
+      const shownError = await errorForCaller(error, isStoreUp);
+      sendProblem(ctx, toProblem(shownError, requestId), problemHeaders(shownError));
     }
     if (!LATE_STATUSES.has(ctx.status)) {
       writeLine(log, ctx, startedAtMs, failure, 0);

@@ -27,38 +27,38 @@ async function listen(handle: RequestListener) {
   };
 }
 
-const ask = async (socket: Socket): Promise<string> => {
+const replyOf = async (socket: Socket): Promise<string> => {
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-  const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['closed'])]);
-  return String(answer).slice(0, 12);
+  const [reply] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['closed'])]);
+  return String(reply).slice(0, 12);
 };
 
-test('whoever opens all connections and asks nothing keeps nobody out: the one that is idle for longest gives way', async () => {
+test('idle connections keep nobody out: a new one replaces the one that is idle for longest', async () => {
   const open = await listen((_request, response) => response.end('yes'));
   const first = await open();
-  expect(await ask(first)).toBe('HTTP/1.1 200');
+  expect(await replyOf(first)).toBe('HTTP/1.1 200');
   const silent: Socket[] = [];
   for (let n = 1; n < MAX; n += 1) silent.push(await open());
   const dripping = silent[0];
   dripping?.write('GET / HTTP/1.1\r\nX-Slow: ');
   const gone = once(first, 'close');
-  expect(await ask(await open())).toBe('HTTP/1.1 200');
+  expect(await replyOf(await open())).toBe('HTTP/1.1 200');
   await gone;
   const alsoGone = once(dripping as Socket, 'close');
-  expect(await ask(await open())).toBe('HTTP/1.1 200');
+  expect(await replyOf(await open())).toBe('HTTP/1.1 200');
   await alsoGone;
 });
 
-test('connections whose requests are under way are left alone, and one more is refused', async () => {
-  const answers: (() => void)[] = [];
-  const open = await listen((_request, response) => answers.push(() => response.end('yes')));
+test('connections with running requests stay open, and one more is refused', async () => {
+  const finishers: (() => void)[] = [];
+  const open = await listen((_request, response) => finishers.push(() => response.end('yes')));
   const busy: Promise<string>[] = [];
   for (let n = 0; n < MAX; n += 1) {
     const socket = await open();
-    busy.push(ask(socket));
-    while (answers.length <= n) await new Promise((resolve) => setImmediate(resolve));
+    busy.push(replyOf(socket));
+    while (finishers.length <= n) await new Promise((resolve) => setImmediate(resolve));
   }
-  expect(await ask(await open())).toBe('closed');
-  for (const answer of answers) answer();
+  expect(await replyOf(await open())).toBe('closed');
+  for (const finish of finishers) finish();
   expect(await Promise.all(busy)).toEqual(Array(MAX).fill('HTTP/1.1 200'));
 });

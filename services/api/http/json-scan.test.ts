@@ -4,7 +4,7 @@ import { createJsonScan, MAX_JSON_DEPTH } from './json-scan.ts';
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
-/** The text in pieces of a few bytes, so that each rule is seen to hold across chunks. */
+/** The text in pieces of a few bytes, which tests each rule across chunks. */
 const scan = (text: string, maxValues = 10_000) => {
   const bytes = Buffer.from(text);
   const looked = createJsonScan(maxValues);
@@ -21,7 +21,7 @@ const faultOf = (text: string, maxValues?: number) => {
   }
 };
 
-test('as deep as the limit is let through, one deeper is refused with its place', () => {
+test('a body at the depth limit passes, a deeper one is refused with its pointer', () => {
   scan(nested(MAX_JSON_DEPTH));
   expect(faultOf(nested(MAX_JSON_DEPTH + 1))).toEqual([
     { pointer: '/0'.repeat(MAX_JSON_DEPTH), detail: 'may be nested at most 64 deep' },
@@ -30,7 +30,7 @@ test('as deep as the limit is let through, one deeper is refused with its place'
   expect(faultOf(filter)).toMatchObject([{ pointer: expect.stringMatching(/^\/filter\/and\/1\/0\/0/) }]);
 });
 
-test('what stands side by side is not deep, nor what stands in a text', () => {
+test('neither brackets side by side nor brackets in a text count as depth', () => {
   scan(`[${Array.from({ length: 1_000 }, () => '{"a":[]}').join(',')}]`);
   scan(JSON.stringify({ a: '['.repeat(100), ['"[\\'.repeat(100)]: '\\"'.repeat(100) }));
 });
@@ -47,7 +47,7 @@ test('a number of very many digits is refused before it is read', () => {
   expect(faultOf(`{"a":"${'7'.repeat(2_000)}"}`)).toBeUndefined();
 });
 
-test('what makes a second look worth while is noticed', () => {
+test('odd numbers and escapes are reported', () => {
   for (const text of ['[-1]', '[1.5]', '[1e3]', '[1234567890123456]', '[10, 01]']) {
     expect([text, scan(text).hasOddNumbers]).toEqual([text, true]);
   }

@@ -21,7 +21,7 @@ test('a flood of unknown keys costs few queries, one at a time, and a known key 
   expect(sizes).toEqual([1, 1_000, 1_000, 500]);
 });
 
-test('a query that fails is told to those it was for, and the next ones are asked for', async () => {
+test('a failed query fails its own lookups, and the next ones are queried', async () => {
   let isAway = true;
   const keys = createKeyLookup(async (keyHashes) => {
     if (isAway) throw new Error('away');

@@ -5,9 +5,9 @@ import { z } from 'zod';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { AccountLimiter } from './account-limiter.ts';
-import { accountOf } from './account-of.ts';
 import {
   ANONYMOUS,
+  accountOf,
   actorOf,
   authenticate,
   authorize,

@@ -4,7 +4,7 @@ import { readCursor, writeCursor } from './paging.ts';
 
 const signer = createSigner('a key of thirty-two characters!!', 'cursors');
 
-test('a cursor gives back the place it was made of, in its own list only', () => {
+test('a cursor returns its place, in its own list only', () => {
   const place = { at: '2026-01-01 00:00:00.000001+00', id: 'exp_1' };
   const cursor = writeCursor(signer, 'exports:acct_1', place);
   expect(readCursor(signer, 'exports:acct_1', cursor)).toEqual(place);

@@ -11,7 +11,7 @@ const codeOf = (work: () => unknown) => {
   }
 };
 
-test('the target is split at its first question mark, and a public prefix is taken off', () => {
+test('the target is split at its first question mark, and a public prefix is removed', () => {
   expect(readTarget('/exports?a=b?c', '')).toEqual({ path: '/exports', querystring: 'a=b?c' });
   expect(readTarget('http://host:1/exports?x', '')).toEqual({ path: '/exports', querystring: 'x' });
   expect(readTarget('/tandem/v1/exports', '/tandem/v1').path).toBe('/exports');

@@ -2,15 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
-import type { Access, Caller } from './caller.ts';
+import type { Access, AccountRule, Caller } from './caller.ts';
 import type { FirstResponse } from './idempotency.ts';
 import type { ApiResponse, TextResponse } from './response.ts';
-
-/**
- * Whose data a route works on. A customer's key decides it; the operator names an account. `one`: exactly one
- * account. `one_or_all`: one, or all with `"*"`. `any`: one, or all when none is named. `none`: no account.
- */
-export type AccountRule = 'one' | 'one_or_all' | 'any' | 'none';
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 

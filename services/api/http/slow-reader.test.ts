@@ -13,7 +13,7 @@ afterEach(async () => {
   stack = new AsyncDisposableStack();
 });
 
-/** A client that has asked for `body` and reads as the test says. */
+/** Opens a download of `body`, which the test reads. */
 async function download(body: () => Readable): Promise<{ client: Socket; response: ServerResponse }> {
   const answering = Promise.withResolvers<ServerResponse>();
   const server = createServer((_request, response) => {
@@ -41,7 +41,7 @@ test('a client that stops reading loses its connection', async () => {
   expect(response.writableFinished).toBe(false);
 });
 
-test('so does one that drips', async () => {
+test('a client that drips loses its connection', async () => {
   const { client, response } = await download(chunks(4_000));
   let taken = 0;
   client.on('data', (piece) => {
@@ -55,10 +55,10 @@ test('so does one that drips', async () => {
   expect(taken).toBeGreaterThan(0);
 });
 
-test('one that reads as fast as asked, or waits for us, has it whole', async () => {
+test('a client that reads fast enough, or waits for the server, gets the whole body', async () => {
   async function* late(): AsyncGenerator<Buffer> {
     yield CHUNK;
-    // Longer than the window: this client waits for us.
+    // Longer than the window: this client waits for the server.
     await new Promise((resolve) => setTimeout(resolve, 3 * LIMITS.windowMs));
     yield CHUNK;
   }

@@ -24,22 +24,22 @@ export function requireGoodTexts(text: string, body: unknown): void {
   if (!SUSPICIOUS.test(text)) return;
   const errors: FieldError[] = [];
   const path: PropertyKey[] = [];
-  const look = (value: unknown): void => {
+  const check = (value: unknown): void => {
     if (errors.length > MAX_ERRORS_SHOWN) return;
-    if (typeof value === 'string') note(value);
+    if (typeof value === 'string') checkText(value);
     if (typeof value !== 'object' || value === null) return;
     for (const [name, member] of Object.entries(value)) {
       path.push(name);
-      note(name);
-      look(member);
+      checkText(name);
+      check(member);
       path.pop();
     }
   };
-  const note = (part: string) => {
+  const checkText = (part: string) => {
     const detail = textFault(part);
     if (detail !== undefined) errors.push({ pointer: toPointer(path).toWellFormed(), detail });
   };
-  look(body);
+  check(body);
   if (errors.length > 0) throw invalid(errors);
 }
 

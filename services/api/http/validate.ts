@@ -33,17 +33,17 @@ const MAX_SHOWN_CHARACTERS = 500;
 /** An error with the first faults, and the number of those left out, so that the response stays small. */
 export function invalid(errors: readonly FieldError[]): AppError {
   const [first, second] = errors;
-  const told = errors.slice(0, MAX_ERRORS_SHOWN).map(({ pointer, detail }) => ({
+  const shown = errors.slice(0, MAX_ERRORS_SHOWN).map(({ pointer, detail }) => ({
     pointer: shortened(pointer),
     detail: shortened(detail),
   }));
-  const omitted = errors.length - told.length;
+  const omitted = errors.length - shown.length;
   const summary =
     first !== undefined && second === undefined
       ? shortened(`${first.pointer === '' ? 'The body' : first.pointer}: ${first.detail}`)
-      : `The request has ${errors.length} errors; see errors${omitted === 0 ? '' : `, which lists the first ${told.length}`}.`;
+      : `The request has ${errors.length} errors; see errors${omitted === 0 ? '' : `, which lists the first ${shown.length}`}.`;
   return new AppError('invalid', summary, {
-    errors: told,
+    errors: shown,
     ...(omitted === 0 ? {} : { extra: { errors_omitted: omitted } }),
   });
 }

@@ -106,7 +106,7 @@ test('start is one of its three forms', () => {
   }
 });
 
-test('everything wrong is told at once', () => {
+test('all faults are reported at once', () => {
   expect(
     pointersOf({ url: 'http://10.0.0.1', events: ['x'], max_in_flight: 0, secret: 'mine' }).sort(),
   ).toEqual(['/events/0', '/max_in_flight', '/secret', '/url'].sort());

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ADMIN_KEY, type Answered, type TestApi } from '../../support/api-server.ts';
+import { ADMIN_KEY, type ApiReply, type TestApi } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 
 let world: BulkWorld;
@@ -75,7 +75,7 @@ async function callAll(calls: readonly (() => Promise<void>)[]): Promise<void> {
   await Promise.all(Array.from({ length: 4 }, next));
 }
 
-function requireTold(what: string, { status, headers, text: body }: Answered): void {
+function requireTold(what: string, { status, headers, text: body }: ApiReply): void {
   const told = `${what} → ${status} ${body.slice(0, 300)}`;
   expect(status, told).toBeLessThan(500);
   if (status < 400) return;
