@@ -66,6 +66,31 @@ test('the environment is read in one place a process', () => {
   expect(offences.map(({ path }) => path)).toEqual([]);
 });
 
+test('what reaches into a client stands in its room of internals, and few may use that', () => {
+  const users = [
+    'shared/kafka/client.ts',
+    'services/dispatcher/build.ts',
+    'services/extractor/build.ts',
+    'services/capture/publish/producer-pool.ts',
+    'services/extractor/chunk/copy-chunk.ts',
+    'services/extractor/chunk/row-producers.ts',
+    'services/extractor/chunk/read-rows.ts',
+    'services/writer/parts/batch-writer.ts',
+  ];
+  // pg has no public interface for these two; see shared/postgres/internals/README.md.
+  const without = ['services/capture/replication/stream.ts', 'shared/postgres/session.ts'];
+  const outside = SOURCES.filter(
+    ({ path }) => /^(services|shared)\//.test(path) && !isTest(path) && !path.includes('/internals/'),
+  );
+  const reaching = /kafkajs\/src|createRequire|getOwnPropertySymbols|\.connection\b/;
+  const offences = outside.filter(
+    (file) =>
+      (reaching.test(file.text) && !without.includes(file.path)) ||
+      (importsOf(file).some((target) => target.includes('/internals/')) && !users.includes(file.path)),
+  );
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
 test('every connection to a database is a session of ours, with limits of its own', () => {
   const isMain = (path: string) =>
     /^(services|shared)\//.test(path) || /^deploy\/local\/(commands|verify|[a-z-]+\.ts)/.test(path);

@@ -119,6 +119,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
 
   const sessionConfig = {
     ...config,
+    kafkaClient: config.kafka.client,
     transactionalId: captureTransactionalId(config.topicPrefix),
     maxQueuedBytes: MAX_QUEUED_BYTES,
     maxMessageBytes,

@@ -2,6 +2,7 @@ import type { Kafka } from 'kafkajs';
 import type { Finding } from '../../shared/catalog/finding.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import type { Lsn } from '../../shared/domain/lsn.ts';
+import type { KafkaClientKind } from '../../shared/kafka/client.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
@@ -19,6 +20,7 @@ export interface SessionConfig {
   readonly slotName: string;
   readonly publicationName: string;
   readonly transactionalId: string;
+  readonly kafkaClient: KafkaClientKind;
   readonly acceptedGapAfter: Lsn | undefined;
   readonly maxQueuedBytes: number;
   readonly maxMessageBytes: number;

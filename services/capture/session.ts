@@ -40,8 +40,9 @@ export async function runSession(
   const notifier = createNotifier();
 
   const openPoolForReading = async () => {
-    const producers = stack.adopt(await openProducerPool(deps.kafka, config.transactionalId), (each) =>
-      each.close(),
+    const producers = stack.adopt(
+      await openProducerPool(deps.kafka, config.transactionalId, config.kafkaClient),
+      (each) => each.close(),
     );
     return { producers, stored: await readStored(config, deps, producers) };
   };

@@ -3,9 +3,9 @@ import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
+import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
-import { createUncommittedAdmin } from '../../shared/kafka/uncommitted-admin.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
@@ -26,6 +26,7 @@ import {
 } from '../../shared/service/open-parts.ts';
 import { createHistoryWatch } from './as-of/watch-history.ts';
 import { createChunkReader } from './chunk/read-chunks.ts';
+import { createReadRows } from './chunk/read-rows.ts';
 import { createRowProducers } from './chunk/row-producers.ts';
 import { createSchemaWarmer } from './chunk/warm-schemas.ts';
 import { createCommandNotifiers } from './command-notifiers.ts';
@@ -69,7 +70,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
 
   const { registry, codec } = openRegistry(config);
   const announcer = createAnnouncer(doorbells, codec, log);
-  const producers = stack.use(createRowProducers(kafka, log));
+  const producers = stack.use(createRowProducers(kafka, config.kafka.client, log));
   const lockWatch = stack.use(
     createLockWatch({
       databaseUrl: config.sourceUrl,
@@ -111,6 +112,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     openSession,
     catalog,
     producers,
+    readRows: createReadRows(config.pgReader),
     notifiers,
     log,
     resourceRows,

@@ -11,6 +11,7 @@ const BASE = [
   'catalogPath',
   'topicPrefix',
   'publicationName',
+  'pgReader',
   'host',
   'healthPort',
 ] as const;

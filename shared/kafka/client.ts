@@ -1,9 +1,13 @@
 import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { EnvReader, Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
-import { makeClientLean } from './lean-client.ts';
+import { makeClientLean } from './internals/lean-client.ts';
+
+/** `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same bytes. */
+export type KafkaClientKind = 'tuned' | 'plain';
 
 export interface KafkaConfig {
+  client: KafkaClientKind;
   brokers: readonly string[];
   ssl: boolean;
   sasl: SaslConfig | undefined;
@@ -15,7 +19,7 @@ interface SaslConfig {
   readonly password: Secret;
 }
 
-/** `KAFKA_BROKERS`, and for a managed cluster `KAFKA_SSL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. */
+/** `KAFKA_BROKERS`, `KAFKA_CLIENT`, and for a managed cluster `KAFKA_SSL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. */
 export function readKafkaConfig(read: EnvReader): KafkaConfig {
   const mechanism = read.oneOf(
     'KAFKA_SASL_MECHANISM',
@@ -27,6 +31,7 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
     password: read.secret('KAFKA_SASL_PASSWORD'),
   });
   return {
+    client: read.oneOf('KAFKA_CLIENT', ['tuned', 'plain'], 'tuned'),
     brokers: read.list('KAFKA_BROKERS'),
     ssl: read.boolean('KAFKA_SSL', false),
     sasl: mechanism === 'none' ? undefined : { mechanism, ...credentials() },
@@ -43,7 +48,7 @@ function reveal({ mechanism, username, password }: SaslConfig): SASLOptions {
  * and the consumer of a service that can't reach it says so in the log rather than dying at once.
  */
 export function createKafka(config: KafkaConfig, clientId: string, log: Log): Kafka {
-  makeClientLean();
+  if (config.client === 'tuned') makeClientLean();
   return new Kafka({
     clientId,
     brokers: [...config.brokers],

@@ -48,6 +48,11 @@ export const SETTINGS = {
     means: 'Path of the catalog: which tables are resources, and what may be done with them.',
     local: 'the DocuMint catalog',
   },
+  PG_READER: {
+    group: 'source',
+    means:
+      '`plain` reads rows by pg’s public interface alone: the same rows, at [more CPU](../shared/postgres/internals/README.md).',
+  },
   SLOT_NAME: { group: 'source', means: 'Replication slot in the source.' },
   PUBLICATION_NAME: { group: 'source', means: 'Publication in the source.' },
   SLOT_WARN_BYTES: {
@@ -78,6 +83,11 @@ export const SETTINGS = {
     group: 'kafka',
     means: 'A registry with Confluent’s API. A login in the URL is sent as basic authentication.',
     local: 'its own registry',
+  },
+  KAFKA_CLIENT: {
+    group: 'kafka',
+    means:
+      '`plain` uses kafkajs by its public interface alone: the same records, at [more CPU](../shared/kafka/internals/README.md).',
   },
   TOPIC_PREFIX: { group: 'kafka', means: 'First part of every topic’s name.' },
 

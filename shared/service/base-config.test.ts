@@ -23,7 +23,7 @@ test('the log shows that a secret is set, and of every other setting its value',
   const shown = JSON.parse(JSON.stringify(describeConfig(config, ['port'])));
   expect(shown).toEqual({
     sourceUrl: { set: true },
-    kafka: { brokers: ['127.0.0.1:9092'], ssl: false, sasl: 'plain' },
+    kafka: { client: 'tuned', brokers: ['127.0.0.1:9092'], ssl: false, sasl: 'plain' },
     storageUrl: 's3://app:***@bucket',
     secretKeys: { current: { set: true }, previous: [] },
     handlerSecrets: [{ set: true }],

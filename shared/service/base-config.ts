@@ -12,6 +12,7 @@ const READERS = {
   controlUrl: (read: EnvReader) => read.secret('CONTROL_DATABASE_URL', 'DATABASE_URL'),
   controlMigrations: readControlMigrations,
   kafka: readKafkaConfig,
+  pgReader: (read: EnvReader) => read.oneOf('PG_READER', ['tuned', 'plain'], 'tuned'),
   schemaRegistryUrl: (read: EnvReader) => read.url('SCHEMA_REGISTRY_URL'),
   storageUrl: (read: EnvReader) => read.url('STORAGE_URL'),
   catalogPath: (read: EnvReader) => read.string('CATALOG'),
@@ -63,8 +64,8 @@ export function describeConfig<Config extends object>(
 
 function describe(name: string, value: unknown): unknown {
   if (name === 'kafka') {
-    const { brokers, ssl, sasl } = value as KafkaConfig;
-    return { brokers, ssl, ...(sasl === undefined ? {} : { sasl: sasl.mechanism }) };
+    const { client, brokers, ssl, sasl } = value as KafkaConfig;
+    return { client, brokers, ssl, ...(sasl === undefined ? {} : { sasl: sasl.mechanism }) };
   }
   if (name === 'allowNetworks') {
     return (value as readonly Cidr[]).map(({ network, prefix }) => `${network}/${prefix}`);

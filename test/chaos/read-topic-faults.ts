@@ -17,7 +17,7 @@ export interface TopicFindings {
 export async function readTopicFaults(world: World): Promise<TopicFindings> {
   const topic = `${world.prefix}.changes`;
   const brokers = world.env.KAFKA_BROKERS?.split(',') ?? [];
-  const kafka = createKafka({ brokers, ssl: false, sasl: undefined }, 'chaos', silentLog);
+  const kafka = createKafka({ client: 'tuned', brokers, ssl: false, sasl: undefined }, 'chaos', silentLog);
   const registry = createRegistry(world.env.SCHEMA_REGISTRY_URL ?? '');
   const admin = kafka.admin();
   await admin.connect();

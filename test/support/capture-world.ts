@@ -16,6 +16,7 @@ import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLog, type Log, silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type ChangeReader, openChangeReader } from './change-reader.ts';
+import { CLIENT_ENV, KAFKA_CLIENT } from './kafka-client.ts';
 import { openProductPool } from './product-pool.ts';
 import { testStack, topicPrefix } from './stack.ts';
 
@@ -98,6 +99,7 @@ export async function createCaptureWorld({
 
   const baseEnv: Record<string, string> = {
     DATABASE_URL: database.url,
+    ...CLIENT_ENV,
     KAFKA_BROKERS: stack.kafkaBrokers,
     SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,
     CATALOG: catalogPath,
@@ -210,7 +212,7 @@ async function withAdmin(
   run: (admin: ReturnType<ReturnType<typeof createKafka>['admin']>) => Promise<void>,
 ): Promise<void> {
   const kafka = createKafka(
-    { brokers: brokers.split(','), ssl: false, sasl: undefined },
+    { client: KAFKA_CLIENT, brokers: brokers.split(','), ssl: false, sasl: undefined },
     'test-admin',
     silentLog,
   );

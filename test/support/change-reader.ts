@@ -14,6 +14,7 @@ import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type ChangeDecoder, createChangeDecoder } from '../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../shared/values/wire-format.ts';
+import { KAFKA_CLIENT } from './kafka-client.ts';
 import type { TestStack } from './stack.ts';
 
 /** A change as a committed reader of the topic gets it. Rows are objects of wire texts, for short assertions. */
@@ -45,7 +46,7 @@ export interface ChangeReader extends AsyncDisposable {
 
 export async function openChangeReader(stack: TestStack, prefix: string): Promise<ChangeReader> {
   const kafka = createKafka(
-    { brokers: stack.kafkaBrokers.split(','), ssl: false, sasl: undefined },
+    { client: KAFKA_CLIENT, brokers: stack.kafkaBrokers.split(','), ssl: false, sasl: undefined },
     'test-reader',
     silentLog,
   );

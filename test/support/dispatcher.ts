@@ -22,6 +22,7 @@ import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-bo
 import { runUntilFirstFailure } from '../../shared/runtime/worker.ts';
 import { createChangeCodec } from '../../shared/values/change-codec.ts';
 import { guardTransitions } from './guard-transitions.ts';
+import { CLIENT_ENV } from './kafka-client.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -106,6 +107,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
   const prefix = topicPrefix();
   const env: Env = {
     CONTROL_DATABASE_URL: database.url,
+    ...CLIENT_ENV,
     KAFKA_BROKERS: kafkaBrokers,
     SCHEMA_REGISTRY_URL: schemaRegistryUrl,
     CATALOG: fileURLToPath(new URL('../../schemas/catalogs/documint.yaml', import.meta.url)),

@@ -14,6 +14,7 @@ import { type RowHeaders, readRowHeaders } from '../../shared/protocol/row-heade
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { guardTransitions } from './guard-transitions.ts';
+import { CLIENT_ENV } from './kafka-client.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -83,6 +84,7 @@ export async function createExtractorFixture(
   await writeFile(join(folder, 'catalog.yaml'), catalog);
   const env: Record<string, string> = {
     DATABASE_URL: url,
+    ...CLIENT_ENV,
     KAFKA_BROKERS: kafkaBrokers,
     SCHEMA_REGISTRY_URL: schemaRegistryUrl,
     CATALOG: join(folder, 'catalog.yaml'),

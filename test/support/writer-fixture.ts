@@ -25,6 +25,7 @@ import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 import { createRowCodec } from '../../shared/values/row-codec.ts';
 import { guardTransitions } from './guard-transitions.ts';
+import { CLIENT_ENV } from './kafka-client.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -144,6 +145,7 @@ export async function createWriterFixture(
   const prefix = topicPrefix();
   const env: Record<string, string> = {
     CONTROL_DATABASE_URL: database.url,
+    ...CLIENT_ENV,
     KAFKA_BROKERS: kafkaBrokers,
     SCHEMA_REGISTRY_URL: schemaRegistryUrl,
     STORAGE_URL: pathToFileURL(join(folder, 'storage')).href,

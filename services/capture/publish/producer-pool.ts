@@ -1,6 +1,8 @@
 import type { Kafka, RecordMetadata, TopicMessages } from 'kafkajs';
-import { type Cluster, createCluster } from './cluster.ts';
-import { openTransactionalProducer, type TransactionalProducer } from './transactional-producer.ts';
+import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
+import { openTunedProducers } from '../../../shared/kafka/internals/transactional-producer.ts';
+import { openPlainProducers } from './plain-producers.ts';
+import type { TransactionalProducer, TransactionalProducers } from './transactional-producer.ts';
 
 /**
  * Kafka transactions, one after the other. A broker refuses a producer's next transaction until it has written the
@@ -23,22 +25,15 @@ export interface ProducerPool {
 /** A transaction takes three round trips; with three lanes a lane's markers are written before it is used again. */
 const PRODUCER_COUNT = 3;
 
-/**
- * Connects the lanes, which fences every earlier producer of the same IDs, and ends what those had open. They share one
- * connection a broker: only one of them speaks at a time.
- */
-export async function openProducerPool(kafka: Kafka, transactionalId: string): Promise<ProducerPool> {
-  const cluster: Cluster = createCluster(kafka);
-  const producers: TransactionalProducer[] = [];
-  try {
-    await cluster.connect();
-    for (let index = 0; index < PRODUCER_COUNT; index += 1) {
-      producers.push(await openTransactionalProducer(cluster, `${transactionalId}.${index}`));
-    }
-  } catch (error) {
-    await cluster.disconnect().catch(() => undefined);
-    throw error;
-  }
+/** Connects the producers, which fences every earlier producer of the same IDs, and ends what those had open. */
+export async function openProducerPool(
+  kafka: Kafka,
+  transactionalId: string,
+  client: KafkaClientKind,
+): Promise<ProducerPool> {
+  const open = client === 'tuned' ? openTunedProducers : openPlainProducers;
+  const ids = Array.from({ length: PRODUCER_COUNT }, (_, index) => `${transactionalId}.${index}`);
+  const { producers, close }: TransactionalProducers = await open(kafka, ids);
   let turn = 0;
   return {
     count: PRODUCER_COUNT,
@@ -47,7 +42,6 @@ export async function openProducerPool(kafka: Kafka, transactionalId: string): P
       turn += 1;
       return producer.publish(requests);
     },
-    // What is broken already need not be closed.
-    close: () => cluster.disconnect().catch(() => undefined),
+    close,
   };
 }

@@ -1,177 +1,18 @@
-import kafkajs, { type Message, type RecordMetadata, type TopicMessages } from 'kafkajs';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
-import type { Broker, Cluster, Producer, TopicPartitions } from './cluster.ts';
-import { encodeProduce, type PartitionRecords, PRODUCE_RESPONSE } from './produce-request.ts';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { KafkaJSNonRetriableError, Partitioners } = kafkajs;
+import type { RecordMetadata, TopicMessages } from 'kafkajs';
 
 /** One transactional producer, whose transactions come one after the other. */
 export interface TransactionalProducer {
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
-   * is not known whether it was, and the lane is of no further use.
+   * is not known whether it was, and the producer is of no further use.
    *
    * @returns where the last request's records are
    */
   publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
 }
 
-/** After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. */
-const TRANSACTION_TIMEOUT_MS = 30_000;
-const PRODUCE_TIMEOUT_MS = 30_000;
-/** Kafka's number of coordinators for transactions, beside those of groups. */
-const TRANSACTION_COORDINATOR = 1;
-
-/** The broker could not do it now, and nothing was done: asking the same again is safe. */
-const ASK_AGAIN: ReadonlySet<unknown> = new Set([
-  'CONCURRENT_TRANSACTIONS',
-  'GROUP_LOAD_IN_PROGRESS',
-  'UNKNOWN_TOPIC_OR_PARTITION',
-]);
-/** Another broker is the coordinator by now. */
-const ASK_ANOTHER: ReadonlySet<unknown> = new Set([
-  'NOT_COORDINATOR_FOR_GROUP',
-  'GROUP_COORDINATOR_NOT_AVAILABLE',
-]);
-/** Short at first, since most are over within milliseconds; in all some 10 s, and then the session starts anew. */
-const RETRY = { initialMs: 2, maxMs: 1_000 };
-const MAX_ATTEMPTS = 18;
-
-/** The sequence numbers of a producer in a partition begin again after this. */
-const MAX_SEQUENCE = 2 ** 31 - 1;
-
-/**
- * Makes `transactionalId` ours: fences every earlier producer of the same ID, and ends what it had open.
- *
- * kafkajs's own producer asks twice in each transaction which broker is the coordinator. Here it is asked once and again
- * when it has changed, so that a transaction takes three round trips in place of five: partitions, records, commit.
- */
-export async function openTransactionalProducer(
-  cluster: Cluster,
-  transactionalId: string,
-): Promise<TransactionalProducer> {
-  let coordinator: Broker | undefined;
-  const sequences = new Map<string, number>();
-  const knownTopics = new Set<string>();
-  const defaultPartition = Partitioners.DefaultPartitioner();
-
-  /** Asks the coordinator, again and again while it only is not ready. */
-  const ask = async <T>(request: (broker: Broker) => Promise<T>): Promise<T> => {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        coordinator ??= await cluster.findGroupCoordinator({
-          groupId: transactionalId,
-          coordinatorType: TRANSACTION_COORDINATOR,
-        });
-        return await request(coordinator);
-      } catch (error) {
-        const { type } = error as { type?: unknown };
-        const hasMoved = ASK_ANOTHER.has(type);
-        if (attempt >= MAX_ATTEMPTS || !(hasMoved || ASK_AGAIN.has(type))) throw error;
-        if (hasMoved) coordinator = undefined;
-        await sleep(backoffMs(attempt - 1, RETRY));
-      }
-    }
-  };
-
-  const transactionTimeout = TRANSACTION_TIMEOUT_MS;
-  const producer: Producer = await ask((broker) =>
-    broker.initProducerId({ transactionalId, transactionTimeout }),
-  );
-  const identity = {
-    transactionalId,
-    producerId: producer.producerId,
-    producerEpoch: producer.producerEpoch,
-  };
-
-  const learnTopics = async (topics: readonly string[]): Promise<void> => {
-    if (topics.every((topic) => knownTopics.has(topic))) return;
-    await cluster.addMultipleTargetTopics(topics);
-    for (const topic of topics) knownTopics.add(topic);
-  };
-
-  const nextSequence = (topic: string, partition: number, count: number): number => {
-    const key = `${topic}/${partition}`;
-    const first = sequences.get(key) ?? 0;
-    const next = first + count;
-    sequences.set(key, next > MAX_SEQUENCE ? next - MAX_SEQUENCE - 1 : next);
-    return first;
-  };
-
-  const partitionOf = (topic: string, message: Message): number =>
-    message.partition ??
-    defaultPartition({
-      topic,
-      partitionMetadata: [...cluster.findTopicPartitionMetadata(topic)] as never,
-      message,
-    });
-
-  /** @returns the messages by topic and partition, in their order */
-  const group = (request: readonly TopicMessages[]): Omit<PartitionRecords, 'firstSequence'>[] =>
-    request.flatMap(({ topic, messages }) =>
-      [...Map.groupBy(messages, (message) => partitionOf(topic, message))].map(([partition, own]) => ({
-        topic,
-        partition,
-        messages: own,
-      })),
-    );
-
-  const leaderOf = (topic: string, partition: number): number => {
-    const found = cluster
-      .findTopicPartitionMetadata(topic)
-      .find(({ partitionId }) => partitionId === partition);
-    if (found === undefined)
-      throw new KafkaJSNonRetriableError(`topic ${topic} has no partition ${partition}`);
-    return found.leader;
-  };
-
-  const produce = async (
-    nodeId: number,
-    records: readonly Omit<PartitionRecords, 'firstSequence'>[],
-  ): Promise<RecordMetadata[]> => {
-    const broker = await cluster.findBroker({ nodeId });
-    const partitions = records.map((each) => ({
-      ...each,
-      firstSequence: nextSequence(each.topic, each.partition, each.messages.length),
-    }));
-    const { topics } = await broker.connectionPool.send({
-      request: encodeProduce({
-        transactionalId,
-        producer,
-        timeoutMs: PRODUCE_TIMEOUT_MS,
-        atMs: Date.now(),
-        partitions,
-      }),
-      response: PRODUCE_RESPONSE,
-    });
-    return topics.flatMap(({ topicName, partitions: written }) =>
-      written.map(({ partition, baseOffset }) => ({ topicName, partition, errorCode: 0, baseOffset })),
-    );
-  };
-
-  return {
-    async publish(requests) {
-      await learnTopics(requests.flatMap((request) => request.map(({ topic }) => topic)));
-      const groups = requests.map(group);
-      const topics = partitionsOf(groups.flat());
-      await ask((broker) => broker.addPartitionsToTxn({ ...identity, topics }));
-      let written: RecordMetadata[] = [];
-      for (const records of groups) {
-        const leaders = Map.groupBy(records, ({ topic, partition }) => leaderOf(topic, partition));
-        const answers = await Promise.all([...leaders].map(([nodeId, own]) => produce(nodeId, own)));
-        written = answers.flat();
-      }
-      await ask((broker) => broker.endTxn({ ...identity, transactionResult: true }));
-      return written;
-    },
-  };
-}
-
-function partitionsOf(groups: readonly { topic: string; partition: number }[]): TopicPartitions[] {
-  return [...Map.groupBy(groups, ({ topic }) => topic)].map(([topic, own]) => ({
-    topic,
-    partitions: [...new Set(own.map(({ partition }) => partition))],
-  }));
+/** The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is ended. */
+export interface TransactionalProducers {
+  readonly producers: readonly TransactionalProducer[];
+  close(): Promise<void>;
 }

@@ -9,15 +9,16 @@ import type { OpenSourceSession } from '../source/source-session.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { type ChunkSources, copyChunk } from './copy-chunk.ts';
 import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
-import { MultiPartitionBatch, type TargetedRecord } from './multi-partition-batch.ts';
-import type { RowReading } from './read-rows.ts';
+import type { ReadRows, RowReading } from './read-rows.ts';
 import type { RowProducer } from './row-producers.ts';
+import type { RowBatch, RowRecord } from './row-record.ts';
 
 export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;
   readonly catalog: Catalog;
   readonly resourceRows: ResourceRowsSource;
   readonly producer: RowProducer;
+  readonly readRows: ReadRows;
   topicOf(resource: string): { readonly name: string; readonly partitionCount: number };
   /** Limit of one chunk's read, so that a reader that stands still gives its snapshot back. */
   readonly chunkTimeoutMs: number;
@@ -66,9 +67,9 @@ export async function copyChunkBatch(
   const { maxRowsPerSecond } = request;
   const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
   let reading: RowReading | undefined;
-  const sender = createBatchSender<TargetedRecord, MultiPartitionBatch>({
+  const sender = createBatchSender<RowRecord, RowBatch>({
     maxBytes: BATCH_BYTES,
-    openBatch: () => new MultiPartitionBatch(),
+    openBatch: deps.producer.openBatch,
     // While a batch waits for its turn the next fills up and then the reading pauses, so the pace of sending is that of reading.
     send: async (records) => {
       await pace?.(records.recordCount);
@@ -93,6 +94,7 @@ export async function copyChunkBatch(
         target: { topic, partition: chunk.chunk % partitionCount },
         sender,
         sources: deps,
+        readRows: deps.readRows,
         onReading: (begun) => {
           reading = begun;
         },

@@ -1,4 +1,5 @@
 import type { ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
+import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers-writer.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import type { ChunkImage } from '../as-of/affected-keys.ts';
 import { type AsOfRows, readAsOfRows } from '../as-of/as-of-rows.ts';
@@ -9,9 +10,8 @@ import type { ResourceRows } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import type { BatchSender } from './batch-sender.ts';
-import type { RecordTarget, TargetedRecord } from './multi-partition-batch.ts';
-import { type RowReading, readRows } from './read-rows.ts';
-import { RowHeadersWriter } from './row-headers-writer.ts';
+import type { ReadRows, RowReading } from './read-rows.ts';
+import type { RecordTarget, RowRecord } from './row-record.ts';
 
 /** What a chunk has beside the source. */
 export interface ChunkSources {
@@ -27,8 +27,9 @@ export interface CopyChunkContext {
   readonly rows: ResourceRows;
   readonly selection: RowSelection;
   readonly target: RecordTarget;
-  readonly sender: Pick<BatchSender<TargetedRecord>, 'add'>;
+  readonly sender: Pick<BatchSender<RowRecord>, 'add'>;
   readonly sources: ChunkSources;
+  readonly readRows: ReadRows;
   /** Is given the reading before it hands over its first row. */
   onReading(reading: RowReading): void;
   onProgress(rowCount: number): void;
@@ -81,7 +82,7 @@ export async function copyChunk(
     seq += 1;
     context.onProgress(seq);
   };
-  const reading = readRows(session.client, query, onRow, signal);
+  const reading = context.readRows(session.client, query, onRow, signal);
   context.onReading(reading);
   return reading.done;
 }

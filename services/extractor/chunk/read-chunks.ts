@@ -26,7 +26,7 @@ export interface ReadChunksConfig {
 }
 
 export interface ReadChunksDeps
-  extends Pick<CopyChunkBatchDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf'> {
+  extends Pick<CopyChunkBatchDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf' | 'readRows'> {
   readonly control: Pool;
   readonly producers: RowProducers;
   readonly notifiers: Notifiers;

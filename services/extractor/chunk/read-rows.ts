@@ -1,8 +1,10 @@
 import pg from 'pg';
+import { tapQuery } from '../../../shared/postgres/internals/tapped-query.ts';
 import { PgRow } from '../../../shared/values/pg-row.ts';
 import { SourceSessionLostError } from '../extraction-errors.ts';
 import type { SqlQuery } from '../plan/chunk-queries.ts';
-import { tapDataRows } from './data-row-tap.ts';
+import type { RunDataRowQuery } from './data-row-query.ts';
+import { fetchQuery } from './fetched-query.ts';
 
 export interface RowReading {
   /**
@@ -17,25 +19,36 @@ export interface RowReading {
 }
 
 /**
- * Reads a query on a connection that nobody else uses meanwhile, and hands over each row where its bytes stand; the row is
+ * Reads a query in the open transaction of a connection that nobody else uses until it is done, and hands over each row where its bytes stand; the row is
  * another one as soon as `onRow` returns. Memory is what the socket holds, whatever the size of the result.
  *
  * A reading that fails leaves the connection in the middle of its query: it is of no use afterwards.
  */
-export function readRows(
+export type ReadRows = (
   client: pg.Client,
-  { text, values }: SqlQuery,
+  query: SqlQuery,
   onRow: (row: PgRow) => void,
   signal: AbortSignal,
+) => RowReading;
+
+/** `tuned` reads the connection's bytes; `plain` knows pg by its public interface alone. */
+export function createReadRows(reader: 'tuned' | 'plain'): ReadRows {
+  const runQuery: RunDataRowQuery = reader === 'tuned' ? tapQuery : fetchQuery;
+  return (client, query, onRow, signal) => readRows(runQuery, client, query, onRow, signal);
+}
+
+function readRows(
+  runQuery: RunDataRowQuery,
+  ...[client, query, onRow, signal]: Parameters<ReadRows>
 ): RowReading {
   const { promise: done, resolve, reject } = Promise.withResolvers<number>();
   const row = new PgRow();
   let rowCount = 0;
   const fail = (error: unknown) => {
-    tap.close();
+    running.close();
     reject(error);
   };
-  const tap = tapDataRows(client.connection.stream, (bytes, start, end) => {
+  const running = runQuery(client, query, (bytes, start, end) => {
     try {
       row.read(bytes, start, end);
       onRow(row);
@@ -44,15 +57,10 @@ export function readRows(
       fail(error);
     }
   });
-  client.query(text, [...values]).then(
-    () => {
-      tap.release();
-      resolve(rowCount);
-    },
-    (cause: unknown) => {
-      tap.release();
-      fail(cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError('rows', { cause }));
-    },
+  running.done.then(
+    () => resolve(rowCount),
+    (cause: unknown) =>
+      fail(cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError('rows', { cause })),
   );
   // A connection that stands still settles nothing, nor does one that is not read from.
   const onAbort = () => fail(signal.reason);
@@ -60,5 +68,5 @@ export function readRows(
   const forget = () => signal.removeEventListener('abort', onAbort);
   // Whoever reads awaits it later, after a failure elsewhere perhaps not at all.
   done.then(forget, forget);
-  return { done, pause: tap.pause, resume: tap.resume };
+  return { done, pause: running.pause, resume: running.resume };
 }

@@ -1,11 +1,15 @@
 import type { Kafka, Producer } from 'kafkajs';
+import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
+import { MultiPartitionBatch } from '../../../shared/kafka/internals/multi-partition-batch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import type { MultiPartitionBatch } from './multi-partition-batch.ts';
+import { PlainRowBatch } from './plain-row-batch.ts';
+import type { RowBatch } from './row-record.ts';
 
 /** Sends the rows of one lot of chunks, in order. */
 export interface RowProducer {
+  openBatch(): RowBatch;
   /** Resolves once every in-sync replica has the records. @throws kafkajs's errors after its own retries */
-  send(batch: MultiPartitionBatch): Promise<void>;
+  send(batch: RowBatch): Promise<void>;
 }
 
 /**
@@ -20,7 +24,7 @@ export interface RowProducers extends AsyncDisposable {
 /** About ten seconds; a longer outage gives the chunks back, and they are read again from their start. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 2_000, retries: 8 };
 
-export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
+export function createRowProducers(kafka: Kafka, client: KafkaClientKind, log: Log): RowProducers {
   const idle: Producer[] = [];
   const disconnect = (producer: Producer) =>
     producer.disconnect().catch((error: unknown) => log.debug('row_producer.disconnect_failed', { error }));
@@ -31,6 +35,7 @@ export function createRowProducers(kafka: Kafka, log: Log): RowProducers {
       try {
         await producer.connect();
         const result = await work({
+          openBatch: () => (client === 'tuned' ? new MultiPartitionBatch() : new PlainRowBatch()),
           async send(batch) {
             await producer.sendBatch({ topicMessages: batch.toTopicMessages() });
           },

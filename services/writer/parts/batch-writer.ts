@@ -2,6 +2,7 @@ import type { IHeaders } from 'kafkajs';
 import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { CurrentChunk } from '../../../shared/control/chunks/find-chunk.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
+import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-place.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import {
   StorageFullError,
@@ -24,7 +25,6 @@ import type { Part } from './part.ts';
 import { classifyRow, type OpenChunk } from './partition-chunks.ts';
 import type { PartitionState } from './partition-states.ts';
 import type { RowCodecs } from './row-codecs.ts';
-import { type RowPlace, RowPlaceReader } from './row-place.ts';
 
 /** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
 const ROWS_PER_HEARTBEAT = 512;

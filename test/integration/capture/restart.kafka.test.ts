@@ -6,6 +6,7 @@ import { createKafka } from '../../../shared/kafka/client.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import { openChangeReader, type ReadChange } from '../../support/change-reader.ts';
+import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
 import { openSilentProxy } from '../../support/silent-proxy.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -320,7 +321,7 @@ test('when the topic of its state is lost, it goes on from the slot by another c
   const topic = `${world.prefix}.capture`;
   const { kafkaBrokers, schemaRegistryUrl, databaseUrl } = testStack();
   const kafka = createKafka(
-    { brokers: kafkaBrokers.split(','), ssl: false, sasl: undefined },
+    { client: KAFKA_CLIENT, brokers: kafkaBrokers.split(','), ssl: false, sasl: undefined },
     'test-lost-state',
     silentLog,
   );

@@ -4,6 +4,7 @@ import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import { createKafka } from '../../../shared/kafka/client.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
+import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -55,7 +56,11 @@ async function othersGoOn(of: CaptureWorld): Promise<void> {
 
 async function limitMessages(topic: string, bytes: string): Promise<void> {
   const brokers = testStack().kafkaBrokers.split(',');
-  const admin = createKafka({ brokers, ssl: false, sasl: undefined }, 'test-limit', silentLog).admin();
+  const admin = createKafka(
+    { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined },
+    'test-limit',
+    silentLog,
+  ).admin();
   await admin.connect();
   const configEntries = [{ name: 'max.message.bytes', value: bytes }];
   const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }];

@@ -8,6 +8,7 @@ import { createKafka } from '../../../shared/kafka/client.ts';
 import { recorderGroup } from '../../../shared/protocol/consumer-groups.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
+import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -27,7 +28,11 @@ beforeAll(async () => {
   bed = cleanup.use(await openDispatcherBed());
   topic = `${bed.prefix}.changes`;
   const brokers = testStack().kafkaBrokers.split(',');
-  admin = createKafka({ brokers, ssl: false, sasl: undefined }, 'test-losses', silentLog).admin();
+  admin = createKafka(
+    { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined },
+    'test-losses',
+    silentLog,
+  ).admin();
   await admin.connect();
   cleanup.defer(() => admin.disconnect());
   await using _first = await bed.start();

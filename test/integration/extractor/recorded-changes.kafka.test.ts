@@ -1,7 +1,7 @@
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createUncommittedAdmin } from '../../../shared/kafka/internals/uncommitted-admin.ts';
 import { createRecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
-import { createUncommittedAdmin } from '../../../shared/kafka/uncommitted-admin.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
 
 const GROUP = `${topicPrefix()}.recorder`;

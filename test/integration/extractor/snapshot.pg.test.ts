@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/enter-snapshot.ts';
-import { readRows } from '../../../services/extractor/chunk/read-rows.ts';
+import { createReadRows, type ReadRows } from '../../../services/extractor/chunk/read-rows.ts';
 import { takeSnapshot } from '../../../services/extractor/export/take-snapshot.ts';
 import {
   SnapshotGoneError,
   SourceSessionLostError,
   TableWantedError,
 } from '../../../services/extractor/extraction-errors.ts';
-import { keysQuery, rowsQuery } from '../../../services/extractor/plan/chunk-queries.ts';
+import { keysQuery, rowsQuery, type SqlQuery } from '../../../services/extractor/plan/chunk-queries.ts';
 import { type ChunkPlan, planChunks } from '../../../services/extractor/plan/plan-chunks.ts';
 import type { RowSelection } from '../../../services/extractor/plan/row-selection.ts';
 import {
@@ -21,6 +21,8 @@ import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const READERS = ['tuned', 'plain'] as const;
 
 const NEVER = new AbortController().signal;
 
@@ -126,6 +128,18 @@ test('a table that was truncated after the snapshot is told, not read as empty',
   await holder.query('rollback');
 });
 
+/** What each reader gets of a query on the same session. */
+async function readInTurn(readers: readonly ReadRows[], session: SourceSession, query: SqlQuery) {
+  const all: (string | null)[][][] = [];
+  for (const readRows of readers) {
+    const rows: (string | null)[][] = [];
+    const { done } = readRows(session.client, query, (row) => rows.push([...row.texts()]), NEVER);
+    expect(await done).toBe(rows.length);
+    all.push(rows);
+  }
+  return all;
+}
+
 const KEYS: Record<string, { columns: string; rows: string }> = {
   uuid: { columns: 'k uuid', rows: 'select md5(g::text)::uuid from generate_series(1, $N) g' },
   'text with a collation': {
@@ -144,6 +158,7 @@ const KEYS: Record<string, { columns: string; rows: string }> = {
 };
 
 test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order', async ([, shape]) => {
+  const bothReaders = READERS.map(createReadRows);
   const session = await openSession();
   const key = shape.columns.split(', ').map((column) => column.split(' ')[0] ?? '');
   for (const rowCount of [0, 1, 9, 10, 11, 123]) {
@@ -181,13 +196,10 @@ test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order',
     expect(plans.map(({ chunk }) => chunk)).toEqual(plans.map((_, index) => index));
     const read: (string | null)[][] = [];
     for (const plan of plans) {
-      const reading = readRows(
-        session.client,
-        rowsQuery(selection, key, plan),
-        (row) => read.push([...row.texts()]),
-        NEVER,
-      );
-      expect(await reading.done).toBe(plan.rows);
+      const pieces = await readInTurn(bothReaders, session, rowsQuery(selection, key, plan));
+      expect(pieces[1]).toEqual(pieces[0]);
+      expect(pieces[0]).toHaveLength(plan.rows);
+      read.push(...(pieces[0] ?? []));
     }
     const { rows } = await session.query(keysQuery(selection).text);
     expect(read).toEqual(rows.map((row) => key.map((column) => row[column])));
@@ -196,55 +208,70 @@ test.for(Object.entries(KEYS))('chunks of %s hold every row once, in key order',
   }
 });
 
-test('a paused reading goes on where it was, and a row that can not be taken ends it', async () => {
-  const session = await openSession();
-  const query = { text: 'select g, repeat($1, 100) from generate_series(1, 20000) g', values: ['x'] };
-  let seen = 0;
-  const onRow = () => {
-    seen += 1;
-    if (seen % 5_000 === 0) {
-      reading.pause();
-      setImmediate(reading.resume);
-    }
-  };
-  const reading = readRows(session.client, query, onRow, NEVER);
-  expect(await reading.done).toBe(20_000);
-  const refuse = () => {
-    throw new Error('not this one');
-  };
-  await expect(readRows(session.client, query, refuse, NEVER).done).rejects.toThrow('not this one');
-});
+test.each(READERS)(
+  'a paused reading goes on where it was, and a row that can not be taken ends it (%s)',
+  async (reader) => {
+    const readRows = createReadRows(reader);
+    const session = await openSession();
+    await session.query('begin');
+    const query = { text: 'select g, repeat($1, 100) from generate_series(1, 20000) g', values: ['x'] };
+    let seen = 0;
+    const onRow = () => {
+      seen += 1;
+      if (seen % 5_000 === 0) {
+        reading.pause();
+        setImmediate(reading.resume);
+      }
+    };
+    const reading = readRows(session.client, query, onRow, NEVER);
+    expect(await reading.done).toBe(20_000);
+    const refuse = () => {
+      throw new Error('not this one');
+    };
+    await expect(readRows(session.client, query, refuse, NEVER).done).rejects.toThrow('not this one');
+  },
+);
 
-test('the server ends the sessions of a process that froze, in the middle of a read and between two statements', async () => {
-  const open = createSourceSessions(new Secret(database.url), { silenceLimitMs: 2_000 });
-  const options = { purpose: 'frozen', statementTimeoutMs: 600_000, onLost: () => undefined };
-  const [reader, idle, watcher] = [await open(options), await open(options), await openSession()];
-  sessions.push(reader, idle);
-  for (const session of [reader, idle]) await session.query('begin isolation level repeatable read');
-  // To the server a process that takes nothing off its connection is one that was stopped.
-  const query = { text: `select repeat('x', 1000) from generate_series(1, 2000000)`, values: [] };
-  const reading = readRows(reader.client, query, () => reading.pause(), NEVER);
-  const over = reading.done.catch(() => undefined);
-  await waitFor('the sessions to be gone', async () => {
-    const { rows } = await watcher.query('select from pg_stat_activity where pid in ($1, $2)', [
-      reader.backendPid,
-      idle.backendPid,
-    ]);
-    return rows.length === 0;
-  });
-  await reader[Symbol.asyncDispose]();
-  await over;
-});
+test.each(READERS)(
+  'the server ends the sessions of a process that froze, in the middle of a read and between two statements (%s)',
+  async (kind) => {
+    const readRows = createReadRows(kind);
+    const open = createSourceSessions(new Secret(database.url), { silenceLimitMs: 2_000 });
+    const options = { purpose: 'frozen', statementTimeoutMs: 600_000, onLost: () => undefined };
+    const [reader, idle, watcher] = [await open(options), await open(options), await openSession()];
+    sessions.push(reader, idle);
+    for (const session of [reader, idle]) await session.query('begin isolation level repeatable read');
+    // To the server a process that takes nothing off its connection is one that was stopped.
+    const query = { text: `select repeat('x', 1000) from generate_series(1, 2000000)`, values: [] };
+    const reading = readRows(reader.client, query, () => reading.pause(), NEVER);
+    const over = reading.done.catch(() => undefined);
+    await waitFor('the sessions to be gone', async () => {
+      const { rows } = await watcher.query('select from pg_stat_activity where pid in ($1, $2)', [
+        reader.backendPid,
+        idle.backendPid,
+      ]);
+      return rows.length === 0;
+    });
+    await reader[Symbol.asyncDispose]();
+    await over;
+  },
+);
 
-test('a reading ends when its connection is gone, and for the reason it was given when it stands still', async () => {
-  const query = { text: 'select g from generate_series(1, 200000) g', values: [] };
-  const gone = await openSession();
-  const cutOff = readRows(gone.client, query, () => cutOff.pause(), NEVER);
-  await gone[Symbol.asyncDispose]();
-  await expect(cutOff.done).rejects.toThrow(SourceSessionLostError);
-  const over = new AbortController();
-  const still = await openSession();
-  const standing = readRows(still.client, query, () => standing.pause(), over.signal);
-  over.abort(new Error('the lease is lost'));
-  await expect(standing.done).rejects.toThrow('the lease is lost');
-});
+test.each(READERS)(
+  'a reading ends when its connection is gone, and for the reason it was given when it stands still (%s)',
+  async (reader) => {
+    const readRows = createReadRows(reader);
+    const query = { text: 'select g from generate_series(1, 200000) g', values: [] };
+    const gone = await openSession();
+    await gone.query('begin');
+    const cutOff = readRows(gone.client, query, () => cutOff.pause(), NEVER);
+    await gone[Symbol.asyncDispose]();
+    await expect(cutOff.done).rejects.toThrow(SourceSessionLostError);
+    const over = new AbortController();
+    const still = await openSession();
+    await still.query('begin');
+    const standing = readRows(still.client, query, () => standing.pause(), over.signal);
+    over.abort(new Error('the lease is lost'));
+    await expect(standing.done).rejects.toThrow('the lease is lost');
+  },
+);

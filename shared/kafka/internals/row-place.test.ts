@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeRecords } from '../../../shared/kafka/decode-records.ts';
-import type { FetchedRecord } from '../../../shared/kafka/fetched-record.ts';
-import { readRowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
+import { readRowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
+import { decodeRecords } from './decode-records.ts';
+import type { FetchedRecord } from './fetched-record.ts';
 import { RowPlaceReader } from './row-place.ts';
 
 const require = createRequire(import.meta.url);

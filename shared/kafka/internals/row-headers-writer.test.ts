@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
-import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
+import { writeInteger, writeString } from '../../values/avro-writer.ts';
+import { ByteWriter } from '../../values/byte-writer.ts';
 import { RowHeadersWriter } from './row-headers-writer.ts';
 
 const CHUNK = { exportId: 'exp_1', chunk: 70_000, attempt: 3 };

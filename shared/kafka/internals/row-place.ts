@@ -1,7 +1,7 @@
 import type { IHeaders } from 'kafkajs';
-import { FetchedRecord } from '../../../shared/kafka/fetched-record.ts';
-import { VarintCursor } from '../../../shared/kafka/varint-cursor.ts';
-import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../../shared/protocol/row-headers.ts';
+import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../protocol/row-headers.ts';
+import { FetchedRecord } from './fetched-record.ts';
+import { VarintCursor } from './varint-cursor.ts';
 
 /** What the writer needs of a row's headers. */
 export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;

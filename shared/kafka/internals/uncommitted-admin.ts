@@ -1,6 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
-
-const CREATE_CLUSTER = 'private:Kafka:createCluster';
+import { findCreateCluster } from './cluster.ts';
 
 /** `isolation_level` 0 in Kafka's protocol: what no transaction has decided on yet counts, too. */
 const READ_UNCOMMITTED = 0;
@@ -13,17 +12,9 @@ const READ_UNCOMMITTED = 0;
  * @throws Error when kafkajs is made otherwise than the version this was written for
  */
 export function createUncommittedAdmin(kafka: Kafka): Admin {
-  const symbol = Object.getOwnPropertySymbols(kafka).find(
-    ({ description }) => description === CREATE_CLUSTER,
-  );
-  const createCluster: unknown = symbol && Reflect.get(kafka, symbol);
-  if (symbol === undefined || typeof createCluster !== 'function') {
-    throw new Error('this version of kafkajs makes its connections in another way');
-  }
+  const { key, create } = findCreateCluster(kafka);
   const uncommitted: Kafka = Object.create(kafka, {
-    [symbol]: {
-      value: (options: object) => createCluster({ ...options, isolationLevel: READ_UNCOMMITTED }),
-    },
+    [key]: { value: (options: object) => create({ ...options, isolationLevel: READ_UNCOMMITTED }) },
   });
   return uncommitted.admin();
 }

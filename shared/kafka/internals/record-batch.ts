@@ -1,7 +1,6 @@
 import type { Message } from 'kafkajs';
-import { integerSize, writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
-import type { Batch } from './batch-sender.ts';
+import { integerSize, writeInteger, writeString } from '../../values/avro-writer.ts';
+import { ByteWriter } from '../../values/byte-writer.ts';
 
 export interface KafkaRecord {
   readonly key: string;
@@ -23,7 +22,7 @@ export interface RecordHeaders {
  * each of them; for rows that is two thirds of what an export costs. Here each record is written once, where it stays,
  * and kafkajs adds the batch's header, sequence numbers and checksum, and does the talking.
  */
-export class RecordBatch implements Batch<KafkaRecord> {
+export class RecordBatch {
   readonly #partition: number;
   readonly #records = new ByteWriter();
   #recordCount = 0;

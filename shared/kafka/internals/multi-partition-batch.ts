@@ -1,5 +1,4 @@
 import type { TopicMessages } from 'kafkajs';
-import type { Batch } from './batch-sender.ts';
 import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
 /** One object stands for the partition in all records of a chunk. */
@@ -16,7 +15,7 @@ export interface TargetedRecord extends KafkaRecord {
  * Records of several partitions and topics on their way in one request, because many small requests cost more than all that is
  * in them. Of a large chunk there is one partition.
  */
-export class MultiPartitionBatch implements Batch<TargetedRecord> {
+export class MultiPartitionBatch {
   #parts = new Map<RecordTarget, RecordBatch>();
   #latest: { readonly target: RecordTarget; readonly records: RecordBatch } | undefined;
   #byteCount = 0;

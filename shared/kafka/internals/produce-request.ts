@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import type { IHeaders, Message } from 'kafkajs';
-import { crc32c } from '../../../shared/kafka/crc32c.ts';
-import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import { writeInteger, writeString } from '../../values/avro-writer.ts';
+import { ByteWriter } from '../../values/byte-writer.ts';
 import type { EncodedRequest, Producer, ResponseReader } from './cluster.ts';
+import { crc32c } from './crc32c.ts';
 
 const require = createRequire(import.meta.url);
 

@@ -1,7 +1,8 @@
-import { ROW_HEADERS, type RowHeaders } from '../../../shared/protocol/row-headers.ts';
-import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
-import { ByteWriter } from '../../../shared/values/byte-writer.ts';
-import { writeJsonInteger } from '../../../shared/values/json-writer.ts';
+import type { IHeaders } from 'kafkajs';
+import { ROW_HEADERS, type RowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
+import { writeInteger, writeString } from '../../values/avro-writer.ts';
+import { ByteWriter } from '../../values/byte-writer.ts';
+import { writeJsonInteger } from '../../values/json-writer.ts';
 import type { RecordHeaders } from './record-batch.ts';
 
 const HEADER_COUNT = 5;
@@ -14,10 +15,13 @@ export class RowHeadersWriter implements RecordHeaders {
   seq = 0;
   account = '';
   isLast = false;
+  readonly #run: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>;
   readonly #constant: Buffer;
   readonly #digits = new ByteWriter();
 
-  constructor({ exportId, chunk, attempt }: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>) {
+  constructor(run: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>) {
+    const { exportId, chunk, attempt } = run;
+    this.#run = { exportId, chunk, attempt };
     const out = new ByteWriter();
     writeString(out, ROW_HEADERS.export);
     writeString(out, exportId);
@@ -27,6 +31,12 @@ export class RowHeadersWriter implements RecordHeaders {
     writeString(out, String(attempt));
     writeString(out, ROW_HEADERS.seq);
     this.#constant = out.toBuffer();
+  }
+
+  /** The same, for kafkajs to encode. */
+  toHeaders(): IHeaders {
+    const { seq, account, isLast } = this;
+    return toKafkaHeaders({ ...this.#run, seq, account, isLast });
   }
 
   write(out: ByteWriter): void {

@@ -49,7 +49,7 @@ export interface Cluster {
   findGroupCoordinator(query: { groupId: string; coordinatorType: number }): Promise<Broker>;
 }
 
-type CreateCluster = (options: { metadataMaxAge: number; allowAutoTopicCreation: boolean }) => Cluster;
+type CreateCluster = (options: object) => Cluster;
 
 /** The name of the symbol under which a client keeps the function that its producers and consumers are made with. */
 const CREATE_CLUSTER = 'private:Kafka:createCluster';
@@ -62,8 +62,16 @@ const METADATA_MAX_AGE_MS = 300_000;
  * it to itself; its version is pinned, and the tests of lanes fail where it no longer gives this.
  */
 export function createCluster(kafka: Kafka): Cluster {
-  const key = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
-  if (key === undefined) throw new Error(`this version of kafkajs has no ${CREATE_CLUSTER}`);
-  const create = (kafka as unknown as Record<symbol, CreateCluster>)[key] as CreateCluster;
+  const { create } = findCreateCluster(kafka);
   return create({ metadataMaxAge: METADATA_MAX_AGE_MS, allowAutoTopicCreation: false });
+}
+
+/** How a client makes the connections of its producers, consumers and admins. @throws Error when it has no such function */
+export function findCreateCluster(kafka: Kafka): { readonly key: symbol; readonly create: CreateCluster } {
+  const key = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
+  const create: unknown = key && Reflect.get(kafka, key);
+  if (key === undefined || typeof create !== 'function') {
+    throw new Error(`this version of kafkajs has no ${CREATE_CLUSTER}`);
+  }
+  return { key, create: create as CreateCluster };
 }

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
-import { writeInteger, writeString } from '../../../shared/values/avro-writer.ts';
+import { writeInteger, writeString } from '../../values/avro-writer.ts';
 import { MultiPartitionBatch } from './multi-partition-batch.ts';
 import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
