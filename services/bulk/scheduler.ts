@@ -8,8 +8,7 @@ import {
   leaveUncounted,
   type UnsettledChunk,
 } from '../../shared/control/bulk/end-job.ts';
-import { pauseForFeed, resumeCaughtUp } from '../../shared/control/bulk/pause-for-feed.ts';
-import { resumeRested } from '../../shared/control/bulk/pause-for-handler.ts';
+import { pauseForFeed, resumeCaughtUp, resumeRested } from '../../shared/control/bulk/pause-job.ts';
 import { reportChunk } from '../../shared/control/bulk/report-chunk.ts';
 import { resumeRefilled, startJobs } from '../../shared/control/bulk/start-jobs.ts';
 import type { Log } from '../../shared/runtime/log.ts';

@@ -1,4 +1,16 @@
 import { randomUUID } from 'node:crypto';
+import {
+  claimEndpoints,
+  noteApplied,
+  readChangedEndpoints,
+  readFairShare,
+  readHeldIds,
+  releaseEndpoints,
+  removeDispatcher,
+  renewDispatcher,
+} from '../../shared/control/webhooks/lease-endpoints.ts';
+import { saveProgress } from '../../shared/control/webhooks/save-progress.ts';
+import { claimWebhookTests, saveTestResult } from '../../shared/control/webhooks/test-deliveries.ts';
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
@@ -28,20 +40,8 @@ import { createRequestLimiter } from './deliver/request-limiter.ts';
 import { createStartTurns } from './deliver/start-turns.ts';
 import { createWakeUps } from './deliver/wake-ups.ts';
 import { createWebhookTests } from './deliver/webhook-tests.ts';
-import { claimWebhookTests, saveTestResult } from './endpoints/claim-webhook-tests.ts';
 import { toEndpoint } from './endpoints/endpoint-row.ts';
 import { createLease, RENEW_LIMIT_MS } from './endpoints/lease.ts';
-import {
-  claimEndpoints,
-  noteApplied,
-  readChangedEndpoints,
-  readFairShare,
-  readHeldIds,
-  releaseEndpoints,
-  removeDispatcher,
-  renewDispatcher,
-} from './endpoints/lease-endpoints.ts';
-import { saveProgress } from './endpoints/save-progress.ts';
 import { keepTrying } from './keep-trying.ts';
 import { createFeedMirror } from './mirror/feed-mirror.ts';
 import { createAccountChains } from './record/account-chains.ts';

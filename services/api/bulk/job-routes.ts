@@ -2,6 +2,9 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
+import { cancelBulkJob } from '../../../shared/control/bulk/end-job.ts';
+import { type Asked, isEnded } from '../../../shared/control/bulk/lock-job.ts';
+import { pauseBulkJob, resumeBulkJob } from '../../../shared/control/bulk/pause-job.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
@@ -25,17 +28,7 @@ import {
 } from './response.ts';
 import { createResultsFiles, type ResultsRequest } from './results-file.ts';
 import { whenSourceResponds } from './source-errors.ts';
-import {
-  type Asked,
-  type BulkJobRow,
-  cancelBulkJob,
-  finalUntil,
-  findBulkJob,
-  isEnded,
-  listBulkJobs,
-  pauseBulkJob,
-  resumeBulkJob,
-} from './store.ts';
+import { type BulkJobRow, finalUntil, findBulkJob, listBulkJobs } from './store.ts';
 
 /** What the routes of bulk jobs need. */
 export interface BulkJobDeps {

@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { chunkItemsOf } from '../../../shared/control/bulk/bulk-chunks.ts';
+import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/create-job.ts';
 import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
@@ -32,7 +33,7 @@ import {
 import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema, presentItem } from './response.ts';
 import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
 import { whenSourceResponds } from './source-errors.ts';
-import { insertBulkJob, lockActiveBulkJobs, recentBulkRate } from './store.ts';
+import { recentBulkRate } from './store.ts';
 import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
 
 /** What `POST /bulk/operations` needs. */

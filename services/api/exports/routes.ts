@@ -1,5 +1,8 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import { insertExport, lockActiveExports } from '../../../shared/control/exports/create-export.ts';
+import { cancelExport } from '../../../shared/control/exports/end-export.ts';
+import { expireExport } from '../../../shared/control/exports/export-retention.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -19,16 +22,7 @@ import type { Retention } from './feed-start.ts';
 import { estimateChanges, requireAsOf, requireChangesSince } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
 import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
-import {
-  cancelExport,
-  type ExportRow,
-  expireExport,
-  findExport,
-  insertExport,
-  listExports,
-  lockActiveExports,
-  recentExportRate,
-} from './store.ts';
+import { type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
 export interface ExportDeps extends LinkDeps {
   readonly feedGuard: FeedGuard;

@@ -1,9 +1,7 @@
-import type { Pool } from 'pg';
-import { enqueueOutbox } from '../../../shared/control/enqueue-outbox.ts';
 import type { Place } from '../../../shared/control/queue-place.ts';
+import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
 
 export interface ExportFileRow {
   readonly name: string;
@@ -48,15 +46,6 @@ export interface ExportRow {
   completed_at: Date | null;
   expires_at: Date | null;
 }
-
-export type ExportStatus =
-  | 'pending'
-  | 'running'
-  | 'cancelling'
-  | 'completed'
-  | 'failed'
-  | 'cancelled'
-  | 'expired';
 
 /** `$1` is the account in each statement; null finds exports of every account, and those of all accounts at once. */
 const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
@@ -103,94 +92,6 @@ export async function listExports(
     [accountId, status ?? null, after?.at ?? null, after?.id ?? null, limit],
   );
   return rows;
-}
-
-export interface NewExport {
-  readonly id: string;
-  /** Null: all accounts at once. */
-  readonly accountId: string | null;
-  readonly request: ExportRequest;
-  readonly resources: readonly string[];
-  readonly rowsEstimated: number | null;
-}
-
-/** Makes the job and what tells the extractors of it. Call it in a transaction: a broker that is down loses no job. */
-export async function insertExport(db: Queryable, job: NewExport): Promise<void> {
-  await db.query(
-    `insert into exports (id, account_id, request, resources, status, phase, rows_estimated)
-     values ($1, $2, $3, $4, 'pending', 'queued', $5)`,
-    [job.id, job.accountId, JSON.stringify(job.request), job.resources, job.rowsEstimated],
-  );
-  await enqueueOutbox(db, [
-    { topic: 'commands', key: job.id, type: 'ExtractExport', payload: { job_id: job.id } },
-    {
-      topic: 'jobs',
-      key: job.id,
-      type: 'JobCreated',
-      payload: { job_id: job.id, kind: 'export', account_id: job.accountId },
-    },
-  ]);
-}
-
-/** Jobs of one account that wait or run, oldest first. Until the transaction ends no other request of it adds one. */
-export async function lockActiveExports(
-  db: Queryable,
-  accountId: string | null,
-): Promise<{ id: string; status: string }[]> {
-  await db.query(`select pg_advisory_xact_lock(hashtextextended('tandem.exports.' || $1, 0))`, [
-    accountId ?? '*',
-  ]);
-  const { rows } = await db.query<{ id: string; status: string }>(
-    `select id, status from exports
-     where account_id is not distinct from $1 and status in ('pending', 'running', 'cancelling')
-     order by created_at, id`,
-    [accountId],
-  );
-  return rows;
-}
-
-/**
- * Asks a job to stop. What waits is cancelled at once; what runs is told to, and ends when nobody holds it any longer.
- * The row is locked first, so that of a cancel and a completion at the same time exactly one wins.
- *
- * @returns the status after it, which is unchanged for a job that has ended; undefined when there is no such job
- */
-export function cancelExport(
-  pool: Pool,
-  accountId: string | null,
-  id: string,
-): Promise<ExportStatus | undefined> {
-  return inTransaction(pool, async (db) => {
-    const { rows } = await db.query<{ status: ExportStatus }>(
-      `select e.status from exports e where ${OF_ACCOUNT} and e.id = $2 for update`,
-      [accountId, id],
-    );
-    const status = rows[0]?.status;
-    if (status === 'pending') {
-      await db.query(
-        `update exports set status = 'cancelled', phase = 'done', completed_at = clock_timestamp() where id = $1`,
-        [id],
-      );
-      await enqueueOutbox(db, [
-        { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'export' } },
-      ]);
-      return 'cancelled';
-    }
-    if (status === 'running') {
-      await db.query(`update exports set status = 'cancelling' where id = $1`, [id]);
-      await enqueueOutbox(db, [{ topic: 'commands', key: id, type: 'CancelJob', payload: { job_id: id } }]);
-      return 'cancelling';
-    }
-    return status;
-  });
-}
-
-/** Takes a completed export's files away for good; only then may they be deleted. Other states stay as they are. */
-export async function expireExport(db: Queryable, id: string): Promise<void> {
-  await db.query(
-    `update exports set status = 'expired', expires_at = least(expires_at, now()) where id = $1 and status = 'completed'`,
-    [id],
-  );
 }
 
 /** Rows a second of the exports completed last, over all accounts; null when there was none. */

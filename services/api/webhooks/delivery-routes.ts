@@ -1,5 +1,12 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import { moveCursor, parkAgain } from '../../../shared/control/webhooks/deliver-again.ts';
+import {
+  findTest,
+  type RequestedTest,
+  requestTest,
+  withdrawTest,
+} from '../../../shared/control/webhooks/test-deliveries.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { newId } from '../../../shared/domain/ids.ts';
@@ -17,7 +24,7 @@ import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
-import { findStoredEvent, listDead, moveCursor, parkAgain } from './delivery-store.ts';
+import { findStoredEvent, listDead } from './delivery-store.ts';
 import {
   deadLetterSchema,
   presentDeadLetter,
@@ -28,7 +35,6 @@ import {
 } from './response.ts';
 import { known } from './routes.ts';
 import { awaitApplied, findWebhook, type WebhookRow } from './store.ts';
-import { findTest, requestTest, type WebhookTestRow, withdrawTest } from './test-store.ts';
 
 export interface DeliveryDeps {
   readonly pool: Pool;
@@ -225,11 +231,7 @@ function testEvent(id: string, webhook: WebhookRow, nowMs: number) {
 }
 
 /** @throws AppError `unavailable` when no dispatcher claims the test, which is then withdrawn and never sent */
-async function awaitTest(
-  pool: Pool,
-  webhookId: string,
-  eventId: string,
-): Promise<WebhookTestRow | undefined> {
+async function awaitTest(pool: Pool, webhookId: string, eventId: string): Promise<RequestedTest | undefined> {
   const askedAtMs = performance.now();
   let isClaimed = false;
   for (;;) {

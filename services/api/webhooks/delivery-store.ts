@@ -1,32 +1,6 @@
 import { formatLsn } from '../../../shared/domain/lsn.ts';
-import { FEED_LIMIT, formatPosition, type Position } from '../../../shared/domain/position.ts';
+import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { FeedStart } from '../exports/feed-start.ts';
-
-/**
- * Puts an endpoint's cursor elsewhere. Whoever delivers for it now starts anew from there: the new epoch makes what it
- * knew void. What was parked of the feed after the place is dropped, since the cursor comes by it again; what was
- * parked before stays, and its record waits for it as ever.
- */
-export async function moveCursor(
-  db: Queryable,
-  webhookId: string,
-  { cursor, handOff }: FeedStart,
-): Promise<void> {
-  const place = [webhookId, formatLsn(cursor.commitLsn), cursor.index];
-  // The endpoint first: from here on until the commit its holder can't park anything.
-  await db.query(
-    `update webhooks set cursor_lsn = $2, cursor_idx = $3, done = '{}', cursor_epoch = cursor_epoch + 1,
-       handoff_snapshot = $4, handoff_until_lsn = $5, missed_events = false, updated_at = now()
-     where id = $1`,
-    [...place, handOff?.snapshot ?? null, handOff === undefined ? null : formatLsn(handOff.untilLsn)],
-  );
-  await db.query(
-    `delete from webhook_parked
-     where webhook_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int) and commit_lsn < $4::pg_lsn`,
-    [...place, formatLsn(FEED_LIMIT.commitLsn)],
-  );
-}
 
 export interface StoredEvent {
   type: string;
@@ -43,41 +17,6 @@ export async function findStoredEvent(
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0];
-}
-
-/**
- * Parks an event to be delivered at once, with all its attempts before it again, also when it was given up. One that
- * the endpoint has yet to come to is left alone: sent now, it would overtake earlier ones of its record.
- *
- * The endpoint's row is locked before its parked ones, which is the order in which its holder takes them.
- *
- * @returns whether it was parked
- */
-export async function parkAgain(
-  db: Queryable,
-  accountId: string,
-  webhookId: string,
-  position: Position,
-): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `with place as (
-       select w.id as webhook_id, e.commit_lsn, e.idx, e.committed_at, e.resource || '/' || e.record_key as record_key
-         from webhooks w
-         join deliverable_events e on e.account_id = w.account_id
-        where w.account_id = $1 and w.id = $2 and e.commit_lsn = $3 and e.idx = $4
-          and (not e.is_in_feed or (e.commit_lsn, e.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done))
-        for no key update of w
-     ), parked as (
-       insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
-       select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting' from place
-       on conflict (webhook_id, commit_lsn, idx) do update
-         set attempt_count = 0, next_attempt_at = excluded.next_attempt_at, state = 'waiting'
-       returning webhook_id
-     )
-     update webhooks w set updated_at = now() from parked where w.id = parked.webhook_id`,
-    [accountId, webhookId, formatLsn(position.commitLsn), position.index, formatPosition(position)],
-  );
-  return rowCount === 1;
 }
 
 export interface DeadRow {

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Place } from '../../../shared/control/queue-place.ts';
+import { pauseEndpoint, resumeEndpoint } from '../../../shared/control/webhooks/endpoint-status.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -202,33 +203,24 @@ export async function deleteWebhook(db: Queryable, accountId: string | null, id:
   return rowCount === 1;
 }
 
-/** A disabled endpoint stays disabled: it gets no requests either way, and why it was stopped stays to be seen. */
+/** @returns the endpoint, paused or still disabled; undefined when there is none */
 export async function pauseWebhook(
   db: Queryable,
   accountId: string | null,
   id: string,
 ): Promise<WebhookRow | undefined> {
-  const { rows } = await db.query<WebhookRow>(
-    `update webhooks set status = case status when 'active' then 'paused' else status end, updated_at = now()
-     where ${OF_ACCOUNT} and id = $2 returning ${COLUMNS}`,
-    [accountId, id],
-  );
-  return rows[0];
+  await pauseEndpoint(db, accountId, id);
+  return findWebhook(db, accountId, id);
 }
 
-/** Goes on where it stopped, also after it was disabled: its owner says that it is well again, so it starts without a grudge. */
+/** @returns the endpoint, active; undefined when there is none */
 export async function resumeWebhook(
   db: Queryable,
   accountId: string | null,
   id: string,
 ): Promise<WebhookRow | undefined> {
-  const { rows } = await db.query<WebhookRow>(
-    `update webhooks set status = 'active', status_reason = null, failures_in_row = 0, failing_since = null,
-       rest_until = null, updated_at = now()
-     where ${OF_ACCOUNT} and id = $2 returning ${COLUMNS}`,
-    [accountId, id],
-  );
-  return rows[0];
+  await resumeEndpoint(db, accountId, id);
+  return findWebhook(db, accountId, id);
 }
 
 /**

@@ -6,13 +6,17 @@ import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
-import { beginItems } from '../../../shared/control/bulk/begin-items.ts';
-import { type ClaimedChunk, releaseChunk, renewChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
+import {
+  beginItems,
+  type ClaimedChunk,
+  releaseChunk,
+  renewChunk,
+} from '../../../shared/control/bulk/claim-chunk.ts';
 import { pauseForQuota } from '../../../shared/control/bulk/end-job.ts';
 import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
-import { pauseForHandler } from '../../../shared/control/bulk/pause-for-handler.ts';
+import { pauseForHandler } from '../../../shared/control/bulk/pause-job.ts';
 import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
-import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';

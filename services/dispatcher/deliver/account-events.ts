@@ -1,15 +1,15 @@
 import type { Pool } from 'pg';
-import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
-import type { Log } from '../../../shared/runtime/log.ts';
-import { createNotifier } from '../../../shared/runtime/notifier.ts';
-import type { Worker } from '../../../shared/runtime/worker.ts';
 import {
   claimAccountEvent,
   listListeners,
   noteParked,
   parkAccountEvent,
-} from '../store/park-account-events.ts';
+} from '../../../shared/control/webhooks/account-events.ts';
+import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
 
 /** The trigger that writes an event notifies; this only bounds how long a lost notification can matter. */
 const ROUND_MS = 1_000;

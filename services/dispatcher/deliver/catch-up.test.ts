@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { ParkedDelivery } from '../../../shared/control/webhooks/save-progress.ts';
 import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
-import type { ParkedDelivery } from '../endpoints/save-progress.ts';
 import type { Delivery } from '../store/progress.ts';
 import { createProgress, type ProgressState } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
-import type { ProgressBatch } from '../endpoints/save-progress.ts';
 import type { SendOutcome } from '../send/send.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { createEndpointRunner, type EndpointRunner } from './endpoint-runner.ts';

@@ -1,5 +1,5 @@
+import type { ParkedDelivery, UnparkedDelivery } from '../../../shared/control/webhooks/save-progress.ts';
 import { formatPosition } from '../../../shared/domain/position.ts';
-import type { ParkedDelivery, UnparkedDelivery } from '../endpoints/save-progress.ts';
 import type { Delivery } from '../store/progress.ts';
 
 /** What one save takes along. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 import { FEED_START } from '../../../shared/domain/position.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
-import type { ProgressBatch } from '../endpoints/save-progress.ts';
 import { createProgressSaver, type Savable } from './progress-saver.ts';
 
 const EMPTY: ProgressBatch = { endpoints: [], parked: [], unparked: [] };

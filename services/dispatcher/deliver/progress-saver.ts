@@ -1,4 +1,4 @@
-import type { ProgressBatch } from '../endpoints/save-progress.ts';
+import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 
 /** An endpoint with something to save. */
 export interface Savable {

@@ -1,7 +1,7 @@
+import type { WebhookTestResult } from '../../../shared/control/webhooks/test-deliveries.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import type { WebhookTestResult } from '../endpoints/claim-webhook-tests.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';

@@ -1,41 +1,12 @@
+import type { EndpointRow } from '../../../shared/control/webhooks/endpoint-row.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { openHeaders, type StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import { openHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Endpoint, SigningKey } from './endpoint.ts';
 import { HEALTHY, isOpen } from './endpoint-health.ts';
-
-/** Columns of `webhooks w` that make an endpoint. */
-export const ENDPOINT_COLUMNS = `
-  w.id, w.account_id, w.url, w.events, w.headers, w.max_in_flight, w.rate_limit, w.batch, w.delivery_order, w.status, w.secrets,
-  w.handoff_snapshot, w.handoff_until_lsn, w.cursor_lsn, w.cursor_idx, w.done, w.failures_in_row,
-  w.failing_since, w.rest_until, w.settings_version, w.cursor_epoch`;
-
-export interface EndpointRow {
-  id: string;
-  account_id: string;
-  url: string;
-  events: string[];
-  headers: StoredHeaders;
-  max_in_flight: number;
-  rate_limit: number | null;
-  delivery_order: 'record' | 'strict';
-  batch: { max_events: number; max_wait_ms: number } | null;
-  status: string;
-  secrets: { ciphertext: string; expires_at: string | null }[];
-  handoff_snapshot: string | null;
-  handoff_until_lsn: string | null;
-  cursor_lsn: string;
-  cursor_idx: number;
-  done: string[];
-  failures_in_row: number;
-  failing_since: Date | null;
-  rest_until: Date | null;
-  settings_version: number;
-  cursor_epoch: number;
-}
 
 /**
  * An endpoint whose secret or headers do not open has no keys and gets nothing: its events are kept until the operator has

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
+import { markMissed } from '../../../shared/control/webhooks/endpoint-status.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { markMissed } from '../store/mark-missed.ts';
 import { dayAt, dropPartitionsBefore, ensurePartitions } from './event-partitions.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import QueryStream from 'pg-query-stream';
 import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import { announceKeys } from '../../../shared/control/exports/export-keys.ts';
 import type { RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
@@ -72,8 +73,7 @@ export async function collectAffected(
   snapshot: string,
   resource: string,
 ): Promise<number> {
-  // Ahead of the keys, so that whatever is inserted is swept in the end.
-  await pool.query('update exports set has_keys = true where id = $1', [id]);
+  await announceKeys(pool, id);
   return inTransaction(pool, async (db) => {
     await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
     const { rowCount } = await db.query(COLLECT, [id, runAttempt, resource, snapshot]);

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import { announceKeys } from '../../../shared/control/exports/export-keys.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
@@ -73,8 +74,7 @@ export async function collectKeys(
   keyColumns: readonly KeyColumn[],
 ): Promise<number> {
   const order = keyColumns.map((column, at) => keyOrderSql(column, `(k.record_key::jsonb->>${at})`));
-  // Ahead of the keys, so that whatever is inserted is swept in the end.
-  await pool.query('update exports set has_keys = true where id = $1', [claim.id]);
+  await announceKeys(pool, claim.id);
   return inTransaction(pool, async (db) => {
     await db.query(`set local statement_timeout = '${FILL_TIMEOUT}'`);
     const { rowCount } = await db.query(

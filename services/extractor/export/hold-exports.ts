@@ -5,12 +5,12 @@ import {
   type ExportLimits,
 } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
+import { sweepKeys } from '../../../shared/control/exports/export-keys.ts';
 import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { sweepKeys } from '../changes-since/sweep-keys.ts';
 import { classifyExtractionError, MAX_GIVE_WAYS } from '../classify-extraction-error.ts';
 import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';

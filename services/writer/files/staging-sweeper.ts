@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { findEndedExports } from '../../../shared/control/exports/find-ended-exports.ts';
+import { findEndedExports } from '../../../shared/control/exports/end-export.ts';
 import { exportFolder, PARTS_FOLDER, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

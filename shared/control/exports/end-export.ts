@@ -1,4 +1,8 @@
+import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox } from '../enqueue-outbox.ts';
+import type { ExportStatus } from '../state-machines.ts';
 
 /** Why an export failed: `code` for programs, `message` for the customer, without anything of the records. */
 export interface ExportFailure {
@@ -66,4 +70,59 @@ returning key`;
 export async function endCancelledExports(db: Queryable): Promise<string[]> {
   const { rows } = await db.query<{ key: string }>({ name: 'end_cancelled_exports', text: END_CANCELLED });
   return rows.map((row) => row.key);
+}
+
+/**
+ * Asks a job to stop. What waits is cancelled at once; what runs is told to, and ends when nobody holds it any longer.
+ * The row is locked first, so that of a cancel and a completion at the same time exactly one wins.
+ *
+ * @param accountId null finds exports of every account
+ * @returns the status after it, which is unchanged for a job that has ended; undefined when there is no such job
+ */
+export function cancelExport(
+  pool: Pool,
+  accountId: string | null,
+  id: string,
+): Promise<ExportStatus | undefined> {
+  return inTransaction(pool, async (db) => {
+    const { rows } = await db.query<{ status: ExportStatus }>(
+      `select e.status from exports e where ($1::text is null or e.account_id = $1) and e.id = $2 for update`,
+      [accountId, id],
+    );
+    const status = rows[0]?.status;
+    if (status === 'pending') {
+      await db.query(
+        `update exports set status = 'cancelled', phase = 'done', completed_at = clock_timestamp() where id = $1`,
+        [id],
+      );
+      await enqueueOutbox(db, [
+        { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'export' } },
+      ]);
+      return 'cancelled';
+    }
+    if (status === 'running') {
+      await db.query(`update exports set status = 'cancelling' where id = $1`, [id]);
+      await enqueueOutbox(db, [{ topic: 'commands', key: id, type: 'CancelJob', payload: { job_id: id } }]);
+      return 'cancelling';
+    }
+    return status;
+  });
+}
+
+export interface EndedExport {
+  readonly exportId: string;
+  /** Whether its files are published, or were. Of any other, what is in the export's folder is a left-over. */
+  readonly isPublished: boolean;
+}
+
+/** Those of the given exports that have ended, and that no writer is still assembling. Unknown ones are left alone. */
+export async function findEndedExports(db: Queryable, exportIds: readonly string[]): Promise<EndedExport[]> {
+  const { rows } = await db.query<{ id: string; is_published: boolean }>({
+    name: 'find_ended_exports',
+    text: `select id, status in ('completed', 'expired') as is_published from exports
+           where id = any($1) and status in ('completed', 'failed', 'cancelled', 'expired')
+             and (assembly_lease_expires_at is null or assembly_lease_expires_at < now())`,
+    values: [exportIds],
+  });
+  return rows.map((row) => ({ exportId: row.id, isPublished: row.is_published }));
 }

@@ -40,3 +40,11 @@ export async function findUnremoved(db: Queryable, limit: number): Promise<strin
 export async function noteRemoved(db: Queryable, id: string, now: Date): Promise<void> {
   await db.query(`update exports set files_removed_at = $2 where id = $1 and status = 'expired'`, [id, now]);
 }
+
+/** Takes a completed export's files away for good; only then may they be deleted. Other states stay as they are. */
+export async function expireExport(db: Queryable, id: string): Promise<void> {
+  await db.query(
+    `update exports set status = 'expired', expires_at = least(expires_at, now()) where id = $1 and status = 'completed'`,
+    [id],
+  );
+}

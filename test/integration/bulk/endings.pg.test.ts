@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { scheduleRound } from '../../../services/bulk/scheduler.ts';
+import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { type ClaimedChunk, claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
-import { pauseForFeed } from '../../../shared/control/bulk/pause-for-feed.ts';
+import { pauseForFeed } from '../../../shared/control/bulk/pause-job.ts';
 import { reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
-import { reserveQuota } from '../../../shared/control/bulk/reserve-quota.ts';
 import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ensurePartitions } from '../../../services/dispatcher/record/event-partitions.ts';
-import { markMissed } from '../../../services/dispatcher/store/mark-missed.ts';
+import { markMissed } from '../../../shared/control/webhooks/endpoint-status.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
 

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 /** Removed by one call: a fraction of a second, so that whoever claims work is not held up. */
 const KEYS_AT_ONCE = 10_000;
@@ -17,4 +17,13 @@ where id in (select id from ended) and (select count(*) from gone) < ${KEYS_AT_O
 /** Removes keys of an export of changes that has ended, some at a time. Safe to call from many processes at once. */
 export async function sweepKeys(db: Queryable): Promise<void> {
   await db.query({ name: 'sweep_export_keys', text: SWEEP });
+}
+
+/** Has the export's keys swept in the end. Call it before any is inserted. */
+export async function announceKeys(db: Queryable, exportId: string): Promise<void> {
+  await db.query({
+    name: 'announce_export_keys',
+    text: 'update exports set has_keys = true where id = $1',
+    values: [exportId],
+  });
 }

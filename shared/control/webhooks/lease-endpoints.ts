@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 import { ENDPOINT_COLUMNS, type EndpointRow } from './endpoint-row.ts';
 
 /** Says that a dispatcher lives, and with it all its leases, for `leaseMs` more by the database's clock. */

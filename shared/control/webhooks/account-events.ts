@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 export interface AccountEventRow {
   commit_lsn: string;

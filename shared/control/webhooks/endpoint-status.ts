@@ -1,4 +1,4 @@
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 const REASON =
   'undelivered events are no longer retained: replay from a later position or after a new export, then resume';
@@ -25,4 +25,23 @@ export async function markMissed(db: Queryable, keptSince: string): Promise<stri
     [keptSince, REASON],
   );
   return rows.map(({ id }) => id);
+}
+
+/** A disabled endpoint stays disabled: it gets no requests either way, and why it was stopped stays to be seen. */
+export async function pauseEndpoint(db: Queryable, accountId: string | null, id: string): Promise<void> {
+  await db.query(
+    `update webhooks set status = case status when 'active' then 'paused' else status end, updated_at = now()
+     where ($1::text is null or account_id = $1) and id = $2`,
+    [accountId, id],
+  );
+}
+
+/** Goes on where it stopped, also after it was disabled: its owner says that it is well again, so it starts without a grudge. */
+export async function resumeEndpoint(db: Queryable, accountId: string | null, id: string): Promise<void> {
+  await db.query(
+    `update webhooks set status = 'active', status_reason = null, failures_in_row = 0, failing_since = null,
+       rest_until = null, updated_at = now()
+     where ($1::text is null or account_id = $1) and id = $2`,
+    [accountId, id],
+  );
 }

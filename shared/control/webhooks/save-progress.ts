@@ -1,14 +1,19 @@
-import { formatLsn } from '../../../shared/domain/lsn.ts';
-import type { Position } from '../../../shared/domain/position.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { EndpointHealth } from './endpoint-health.ts';
+import { formatLsn } from '../../domain/lsn.ts';
+import type { Position } from '../../domain/position.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
 
 export interface EndpointProgress {
   readonly endpointId: string;
   readonly cursorEpoch: number;
   readonly cursor: Position;
   readonly done: readonly string[];
-  readonly health: EndpointHealth;
+  /** As the circuit breaker has it, in epoch milliseconds. */
+  readonly health: {
+    readonly failuresInRow: number;
+    readonly failingSinceMs: number | undefined;
+    /** 0 when the endpoint does not rest. */
+    readonly restUntilMs: number;
+  };
   /** Why the endpoint is to be disabled; undefined while it is not. */
   readonly disabledBy: string | undefined;
 }

@@ -1,0 +1,138 @@
+import type { Pool } from 'pg';
+import type { Queryable } from '../../postgres/queryable.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { backoffMs } from '../../runtime/backoff.ts';
+import { type Asked, isEnded, lockJob } from './lock-job.ts';
+
+/**
+ * Chunks in hand are finished; no other is begun. A job that does not run yet gives its turn up, and its items are listed when it has
+ * the next one: they are those of when it starts.
+ */
+export function pauseBulkJob(pool: Pool, accountId: string | null, id: string): Promise<Asked> {
+  return inTransaction(pool, async (db) => {
+    const status = await lockJob(db, accountId, id);
+    if (status === undefined || isEnded(status)) return status;
+    await db.query(
+      `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp(),
+         admitted_at = case when started_at is null then null else admitted_at end,
+         lease_owner = case when started_at is null then null else lease_owner end,
+         lease_expires_at = case when started_at is null then null else lease_expires_at end
+       where id = $1 and ending is null`,
+      [id],
+    );
+    return 'paused';
+  });
+}
+
+/** A job that had not started takes its place in the queue again. The pause is no part of the rate that the ETA goes by. */
+export function resumeBulkJob(
+  pool: Pool,
+  accountId: string | null,
+  id: string,
+  nowMs: number,
+): Promise<Asked> {
+  return inTransaction(pool, async (db) => {
+    const status = await lockJob(db, accountId, id);
+    if (status !== 'paused') return status;
+    await db.query(
+      `update bulk_jobs set status = case when started_at is null then 'pending' else 'running' end, pause_reason = null,
+         rate = null, rate_at = $2, rate_processed = processed, last_updated_at = clock_timestamp() where id = $1`,
+      [id, new Date(nowMs)],
+    );
+    return 'running';
+  });
+}
+
+/** Of two processes that see the slot on both sides of the threshold, the one that sees it beyond keeps jobs paused for this long. */
+const FEED_REST_SECONDS = 10;
+
+/** One with nothing left to do adds nothing to the WAL, and ends. */
+const HAS_WORK = `
+  ((select c.chunk from bulk_chunks c where c.job_id = j.id and c.state = 'waiting' order by c.chunk limit 1) is not null
+    or exists (select from bulk_chunks c where c.job_id = j.id and c.state = 'working'))`;
+
+/**
+ * Pauses every running job, because the source keeps so much WAL for the feed that nothing may add to it. Their chunks in hand are
+ * called off. Said again while that lasts, it keeps them paused.
+ *
+ * @returns the jobs that ran until now
+ */
+export async function pauseForFeed(db: Queryable): Promise<string[]> {
+  await db.query(
+    `update bulk_jobs set resumes_at = now() + interval '${FEED_REST_SECONDS} s'
+     where status = 'paused' and pause_reason = 'feed' and resumes_at < now() + interval '${FEED_REST_SECONDS / 2} s'`,
+  );
+  const { rows } = await db.query<{ id: string }>(
+    `update bulk_jobs j set status = 'paused', pause_reason = 'feed', last_updated_at = clock_timestamp(),
+       resumes_at = now() + interval '${FEED_REST_SECONDS} s'
+     where status = 'running' and ending is null and ${HAS_WORK}
+     returning j.id`,
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Lets jobs go on that waited for the feed, once nobody has seen it too far behind for a while. @returns their IDs */
+export async function resumeCaughtUp(db: Queryable, nowMs: number): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(
+    `update bulk_jobs set status = 'running', pause_reason = null, resumes_at = null, last_updated_at = clock_timestamp(),
+       rate = null, rate_at = $1, rate_processed = processed
+     where status = 'paused' and pause_reason = 'feed' and ending is null and resumes_at <= now()
+     returning id`,
+    [new Date(nowMs)],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Between asking a handler that is away and asking it again: 1, 2, 4, … 30 s at most, or what it asks for itself. */
+const HANDLER_REST = { initialMs: 1_000, maxMs: 30_000 };
+
+/** A handler that was not asked for so long after its rest was over, because all was stopped or the job was paused, has its time again. */
+const UNASKED_SECONDS = 300;
+
+/**
+ * Pauses a job whose handler is away, and says when it goes on by itself. One whose handler has been away for too long fails, so
+ * that it does not keep its place for ever. Nothing happens to a job that somebody has paused or is to end.
+ */
+export async function pauseForHandler(
+  db: Queryable,
+  jobId: string,
+  { retryAfterMs, maxAwayMs }: { retryAfterMs: number; maxAwayMs: number },
+): Promise<void> {
+  const { rows } = await db.query<{ pauses: number }>(
+    'select handler_pauses as pauses from bulk_jobs where id = $1',
+    [jobId],
+  );
+  const restMs = Math.max(backoffMs(rows[0]?.pauses ?? 0, HANDLER_REST), retryAfterMs);
+  const message = `The handler was unavailable for longer than ${maxAwayMs / 1_000} s. Finished items stay changed. Send the others again.`;
+  await db.query(
+    `update bulk_jobs set last_updated_at = clock_timestamp(), handler_pauses = handler_pauses + 1,
+       handler_away_since = coalesce(since, now()),
+       status = case when is_over then status else 'paused' end, pause_reason = case when is_over then null else 'handler' end,
+       resumes_at = now() + $2 * interval '1 millisecond',
+       ending = case when is_over then 'failed' end, error = case when is_over then $4::jsonb end
+     from (select since, coalesce(now() - since > $3 * interval '1 millisecond', false) as is_over
+           from bulk_jobs, lateral (
+             select case when resumes_at > now() - $5 * interval '1 second' then handler_away_since end as since) as asked
+           where id = $1) as away
+     where id = $1 and status = 'running' and ending is null`,
+    [
+      jobId,
+      Math.round(restMs),
+      maxAwayMs,
+      JSON.stringify({ code: 'handler_unavailable', message }),
+      UNASKED_SECONDS,
+    ],
+  );
+}
+
+/** Lets jobs go on whose handler has had its rest. @returns their IDs */
+export async function resumeRested(db: Queryable, nowMs: number): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(
+    `update bulk_jobs set status = 'running', pause_reason = null, last_updated_at = clock_timestamp(),
+       rate = null, rate_at = $1, rate_processed = processed
+     where status = 'paused' and pause_reason = 'handler' and ending is null and resumes_at <= now()
+     returning id`,
+    [new Date(nowMs)],
+  );
+  return rows.map(({ id }) => id);
+}
