@@ -126,7 +126,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
 
   const reads = createFairReads();
   const requests = createRequestLimiter(config.maxInFlight);
-  const turns = createStartTurns();
+  const turns = createStartTurns(config.maxInFlight, config.deliveryTimeoutMs);
   const leases: EndpointLeases = createEndpointLeases(
     lease,
     {

@@ -103,7 +103,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
         for (const { position } of batch.unparked) rows.delete(String(position.commitLsn));
         return new Set(batch.endpoints.map(({ endpointId }) => endpointId));
       }),
-      turns: createStartTurns(),
+      turns: createStartTurns(1_000, 15_000),
       noteAttempt: () => undefined,
       onSending: () => undefined,
       maySend: () => true,

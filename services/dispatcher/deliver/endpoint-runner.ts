@@ -94,8 +94,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let isDraining = false;
   let isOver = false;
-  /** The last answer was a good one. */
-  let isProven = false;
+  /** The last request got a response. */
+  let isAnswering = false;
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -160,10 +160,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       case 'sent': {
         const { outcome } = result;
         const [first] = batch.deliveries;
+        isAnswering = outcome.kind === 'answered';
         // A hundred requests that end together with the first that failed say nothing new, and each line is a write.
         const isExpected = isOpen(window.health) && deps.now() < window.health.restUntilMs;
         const verdict = window.settle(batch, outcome);
-        if (verdict !== 'aborted') isProven = verdict === 'delivered';
         const write = verdict === 'delivered' || isExpected ? log.debug : log.info;
         write('delivery.attempted', {
           eventId: eventId(first.position),
@@ -235,7 +235,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const isAtRest = () =>
     isDraining || !settings.isActive || window.disabledBy !== undefined || settings.keys.length === 0;
 
-  const takeTurn = () => deps.turns.take(settings.accountId, pump, isProven);
+  const takeTurn = () => deps.turns.take(settings.accountId, pump, isAnswering);
 
   const pump = (): void => {
     if (isOver) return;

@@ -4,33 +4,40 @@
  */
 const STARTS_PER_TURN = 8;
 
-/**
- * Of endpoints that have not answered well: so many, then a pause. A thousand requests that time out together would be followed by a
- * thousand others at once, and all of it again every 15 seconds; so they spread over seconds and stay so. It is 300 a second,
- * four times what the default room of 1,000 requests needs when none is answered.
- */
-const UNPROVEN_STARTS = 3;
-const UNPROVEN_PAUSE_MS = 10;
+/** To endpoints that did not respond: so many, then a pause. */
+const UNANSWERED_STARTS = 3;
+
+/** Beyond it an endpoint that is asked for the first time would wait for no good. */
+const MAX_PAUSE_MS = 25;
+
+/** Twice as many starts as are needed when none of the requests that there may be at once gets a response. */
+const SPARE = 2;
 
 /** Who starts the next request of this process. */
 export interface StartTurns {
   /**
    * Whether the account may start one request now. If not, `retry` is called when it is its turn; asked again before that it
-   * is called once all the same. `isProven`: the endpoint's last answer was a good one.
+   * is called once all the same. `isAnswering`: the endpoint's last request got a response, whatever it was.
    */
-  take(accountId: string, retry: () => void, isProven: boolean): boolean;
+  take(accountId: string, retry: () => void, isAnswering: boolean): boolean;
 }
 
 /**
  * Lets requests be started at once while there is room, else in later turns of the event loop: one of each account, and of an
- * account one of each endpoint. So whoever starts many holds up the others by one request each. Endpoints that fail or
- * hang have turns of their own, which are rarer, so that they hold up none that answers.
+ * account one of each endpoint. So whoever starts many holds up the others by one request each.
+ *
+ * Endpoints that did not respond have turns of their own. A thousand requests that time out together would be followed by a thousand
+ * others at once, and all of it again after each time-out; so they spread over seconds, and stay spread.
+ *
+ * @param maxInFlight requests that there may be at once
+ * @param timeoutMs after which one without a response ends
  */
-export function createStartTurns(): StartTurns {
-  const proven = createTurns(STARTS_PER_TURN, (next) => setImmediate(next));
-  const unproven = createTurns(UNPROVEN_STARTS, (next) => setTimeout(next, UNPROVEN_PAUSE_MS));
+export function createStartTurns(maxInFlight: number, timeoutMs: number): StartTurns {
+  const pauseMs = Math.min(MAX_PAUSE_MS, (UNANSWERED_STARTS * timeoutMs) / (SPARE * maxInFlight));
+  const answering = createTurns(STARTS_PER_TURN, (next) => setImmediate(next));
+  const others = createTurns(UNANSWERED_STARTS, (next) => setTimeout(next, pauseMs));
   return {
-    take: (accountId, retry, isProven) => (isProven ? proven : unproven)(accountId, retry),
+    take: (accountId, retry, isAnswering) => (isAnswering ? answering : others)(accountId, retry),
   };
 }
 
