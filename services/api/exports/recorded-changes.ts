@@ -1,6 +1,7 @@
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
+import type { SourceFacts } from '../admin/source-facts.ts';
 import { parseInstant } from '../http/instant.ts';
 import { invalid } from '../http/validate.ts';
 import { type Retention, startAfterExport } from './feed-start.ts';
@@ -10,6 +11,31 @@ import { findExport } from './store.ts';
 export interface ExportScope {
   readonly request: ExportRequest;
   readonly resources: readonly string[];
+}
+
+/**
+ * Checks what an export needs of the recorded feed: with changes_since every change since an earlier export, with as_of
+ * the changes back to that time. Other exports need none.
+ *
+ * @throws AppError `invalid`, `not_found` or `conflict`, as the checks below
+ */
+export async function requireRecordedChanges(
+  db: Queryable,
+  accountId: string | null,
+  wanted: ExportScope,
+  source: Pick<SourceFacts, 'requireFindableKeys' | 'requireOldRows'>,
+  retention: Retention,
+): Promise<void> {
+  const { request, resources } = wanted;
+  if (request.changes_since !== null) {
+    await requireChangesSince(db, accountId, request.changes_since, wanted, retention);
+    await source.requireFindableKeys(resources, '/changes_since');
+  }
+  if (request.as_of !== null) {
+    await requireAsOf(db, accountId, request, retention);
+    await source.requireFindableKeys(resources, '/as_of');
+    await source.requireOldRows(resources);
+  }
 }
 
 /**
@@ -58,7 +84,7 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
  * @throws AppError `not_found` for an export of another account or none, `conflict` for one that is not
  *   completed, `invalid` for one that is too old or of another scope
  */
-export async function requireChangesSince(
+async function requireChangesSince(
   db: Queryable,
   accountId: string | null,
   exportId: string,
@@ -110,7 +136,7 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
  *
  * @throws AppError `invalid`
  */
-export async function requireAsOf(
+async function requireAsOf(
   db: Queryable,
   accountId: string | null,
   request: ExportRequest,

@@ -19,7 +19,7 @@ import { jsonResponse, noContent, type TextResponse } from '../http/response.ts'
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import type { Retention } from './feed-start.ts';
-import { estimateChanges, requireAsOf, requireChangesSince } from './recorded-changes.ts';
+import { estimateChanges, requireRecordedChanges } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
 import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
 import { type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
@@ -89,16 +89,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           if (request.date_range?.field != null) {
             await source.requireRangeColumn(request.resources, request.date_range.field);
           }
-          if (request.changes_since !== null) {
-            const wanted = { request, resources };
-            await requireChangesSince(db, accountId, request.changes_since, wanted, deps.retention());
-            await source.requireFindableKeys(resources, '/changes_since');
-          }
-          if (request.as_of !== null) {
-            await requireAsOf(db, accountId, request, deps.retention());
-            await source.requireFindableKeys(resources, '/as_of');
-            await source.requireOldRows(resources);
-          }
+          await requireRecordedChanges(db, accountId, { request, resources }, source, deps.retention());
           const sourceId = accountId === null ? null : await sourceIdOf(db, accountId);
           const estimate =
             request.changes_since === null
