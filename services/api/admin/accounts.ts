@@ -1,8 +1,8 @@
-import type { Place } from '../../../shared/control/queue-place.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { QuotaPeriod } from '../../../shared/domain/quota-period.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Place } from '../http/paging.ts';
 
 export interface AccountRow {
   id: string;

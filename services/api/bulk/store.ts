@@ -1,8 +1,8 @@
 import type { RecentError } from '../../../shared/bulk/ledger.ts';
 import { isEnded } from '../../../shared/control/bulk/lock-job.ts';
-import type { Place } from '../../../shared/control/queue-place.ts';
 import type { BulkRequest, BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Place } from '../http/paging.ts';
 
 /** 64-bit numbers come as texts. */
 export interface BulkJobRow {

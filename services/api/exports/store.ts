@@ -1,7 +1,7 @@
-import type { Place } from '../../../shared/control/queue-place.ts';
 import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Place } from '../http/paging.ts';
 
 export interface ExportFileRow {
   readonly name: string;

@@ -1,5 +1,5 @@
-import type { Place } from '../../../shared/control/queue-place.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Place } from './paging.ts';
 
 export const AUDIT_ACTIONS = [
   'export.created',

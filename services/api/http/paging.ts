@@ -1,9 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Place } from '../../../shared/control/queue-place.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { jsonResponse, type TextResponse } from './response.ts';
+
+/** The last row of a page, in a list that is ordered by time and ID, newest first. */
+export interface Place {
+  /** The timestamp as text, because a `Date` would lose its microseconds. */
+  readonly at: string;
+  readonly id: string;
+}
 
 const MAX_LIMIT = 200;
 

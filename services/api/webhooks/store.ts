@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
-import type { Place } from '../../../shared/control/queue-place.ts';
 import { pauseEndpoint, resumeEndpoint } from '../../../shared/control/webhooks/endpoint-status.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import type { Place } from '../http/paging.ts';
 
 export interface SealedSecret {
   readonly ciphertext: string;
