@@ -25,7 +25,7 @@ const STORAGE_RETRY_SECONDS = 60;
  */
 const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
 
-/** Of refusals no more lines are written; the next line says how many were left out. */
+/** Log lines of refusals per second. The next line has the number of those left out. */
 const REFUSAL_LINES_PER_SECOND = 10;
 
 /** Probes come every second. Their lines would bury the others. */
@@ -80,9 +80,9 @@ function refusalOf({ req }: Context, limiter: Pick<AccountLimiter, 'refusalOf'>)
   return limiter.refusalOf(hashKey(key).toString('base64'), Number(req.headers['content-length'] ?? 0));
 }
 
-/** Which of many lines are written: so many a second. */
+/** Selects which log lines are written, up to a number per second. */
 interface Sampler {
-  /** @returns how many were left out before this line; undefined when it is left out, too */
+  /** @returns how many lines were left out before this one; undefined when this one is left out too */
   take(): number | undefined;
   leaveOut(): void;
 }

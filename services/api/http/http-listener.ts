@@ -59,7 +59,7 @@ export async function openHttpListener(
     if (answering.has(socket) || !socket.writable) socket.destroy();
     else refuse(socket, error.code);
   });
-  makeRoom(server, maxConnections);
+  limitConnections(server, maxConnections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);
@@ -87,7 +87,7 @@ export async function openHttpListener(
   return { port: (server.address() as AddressInfo).port, worker, close };
 }
 
-function makeRoom(server: Server, maxConnections: number): void {
+function limitConnections(server: Server, maxConnections: number): void {
   // The longest idle connection first. Headers that have not ended are no request yet.
   const idle = new Set<Socket>();
   let open = 0;
