@@ -121,7 +121,7 @@ export function createSourceFacts(
       const unknown = named(names).filter(({ range }) => range !== column);
       if (unknown.length === 0) return;
       const tables = await describe(unknown);
-      if (tables === undefined) throw notAnswering('date_range.field');
+      if (tables === undefined) throw notResponding('date_range.field');
       const without = unknown.filter((resource) => {
         const table = findTable(tables, resource.table);
         const columns = table === undefined ? [] : visibleColumns(table, resource);
@@ -140,7 +140,7 @@ export function createSourceFacts(
       }
       const tables = await describe([resource]);
       const table = tables && findTable(tables, resource.table);
-      if (table === undefined) throw notAnswering('fields');
+      if (table === undefined) throw notResponding('fields');
       const columns = visibleColumns(table, resource).map(({ name }) => name);
       const errors = fields.flatMap((field, index) =>
         columns.includes(field)
@@ -183,14 +183,14 @@ export function createSourceFacts(
       const spelling = await ask(async () =>
         spellAccount(deps.source, await readAccountTypes(deps.source, catalog), sourceId),
       );
-      if (spelling === undefined) throw notAnswering('source_id');
+      if (spelling === undefined) throw notResponding('source_id');
       if (spelling.kind === 'text') return spelling.text;
       throw invalid([{ pointer: '/source_id', detail: spelling.detail }]);
     },
   };
 }
 
-function notAnswering(what: string): AppError {
+function notResponding(what: string): AppError {
   return new AppError('unavailable', `The source database does not respond, so ${what} cannot be checked.`, {
     retryAfterSeconds: REST_MS / 1_000,
   });

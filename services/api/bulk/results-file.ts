@@ -48,7 +48,7 @@ const column = (name: string, kind: Column['type']['kind'], pgName: string): Col
   isKey: name === 'item_id',
 });
 
-const SHAPE: RowShape = {
+const RESULT_ROW: RowShape = {
   resource: 'results',
   columns: [
     column('item_id', 'string', 'text'),
@@ -101,7 +101,7 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));
       const bytes = inScratch(stop.signal, (context) =>
-        compression.compress(format.encode(lines, SHAPE, context).bytes, context),
+        compression.compress(format.encode(lines, RESULT_ROW, context).bytes, context),
       );
       // A generator that waits for DuckDB cannot be closed. A stream after it can, so the work ends when the
       // client leaves.

@@ -48,15 +48,15 @@ export async function openHttpListener(
     },
     handle,
   );
-  const answering = new WeakSet<Duplex>();
+  const responding = new WeakSet<Duplex>();
   server.on('request', (request, response) => {
-    answering.add(request.socket);
-    response.once('close', () => answering.delete(request.socket));
+    responding.add(request.socket);
+    response.once('close', () => responding.delete(request.socket));
     closeUnlessRead(request, response, limits.lingerMs);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // A response that has begun cannot be followed by another.
-    if (answering.has(socket) || !socket.writable) socket.destroy();
+    if (responding.has(socket) || !socket.writable) socket.destroy();
     else refuse(socket, error.code);
   });
   limitConnections(server, maxConnections);

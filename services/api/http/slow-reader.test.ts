@@ -15,11 +15,11 @@ afterEach(async () => {
 
 /** Opens a download of `body`, which the test reads. */
 async function download(body: () => Readable): Promise<{ client: Socket; response: ServerResponse }> {
-  const answering = Promise.withResolvers<ServerResponse>();
+  const responding = Promise.withResolvers<ServerResponse>();
   const server = createServer((_request, response) => {
     dropSlowReader(response, LIMITS);
     body().pipe(response);
-    answering.resolve(response);
+    responding.resolve(response);
   });
   stack.defer(() => void server.close());
   server.listen(0, '127.0.0.1');
@@ -28,7 +28,7 @@ async function download(body: () => Readable): Promise<{ client: Socket; respons
   stack.defer(() => void client.destroy());
   client.on('error', () => undefined);
   client.write('GET / HTTP/1.0\r\n\r\n');
-  return { client, response: await answering.promise };
+  return { client, response: await responding.promise };
 }
 
 const CHUNK = Buffer.alloc(64 * 1_024);
