@@ -194,7 +194,7 @@ async function acceptJob(
   deps: BulkDeps,
 ): Promise<{ id: string; estimated: number; response: TextResponse }> {
   const file = await fileOf(db, body, accountId);
-  await requireRoom(db, accountId, deps.maxQueuedBulk);
+  await requireQueueSpace(db, accountId, deps.maxQueuedBulk);
   const { table, operation } = checked;
   const items =
     body.ids === undefined ? undefined : markDuplicates(body.ids.map((id) => readItemId(id, table.key)));
@@ -293,7 +293,7 @@ async function fileOf(
 }
 
 /** @throws AppError `too_many` with the active jobs */
-async function requireRoom(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
+async function requireQueueSpace(db: Queryable, accountId: string, maxQueued: number): Promise<void> {
   const { active, queuedCount } = await lockActiveBulkJobs(db, accountId);
   if (queuedCount < maxQueued) return;
   throw new AppError(

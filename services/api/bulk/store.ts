@@ -4,7 +4,7 @@ import type { BulkRequest, BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from '../http/paging.ts';
 
-/** 64-bit numbers come as texts. */
+/** 64-bit numbers are texts. */
 export interface BulkJobRow {
   id: string;
   account_id: string;
@@ -33,7 +33,7 @@ export interface BulkJobRow {
   ended_at: Date | null;
 }
 
-/** `$1` is the account in each statement; null finds jobs of every account. */
+/** `$1` is the account in each statement. Null finds jobs of every account. */
 const OF_ACCOUNT = '($1::text is null or j.account_id = $1)';
 
 const COLUMNS = `
@@ -76,9 +76,7 @@ export async function listBulkJobs(
   return rows;
 }
 
-/**
- * Results before this place are final, and pages of them the same whenever they are read. Undefined: all are.
- */
+/** Results before this number are final, so that their pages never change. Undefined: all results are final. */
 export async function finalUntil(db: Queryable, job: BulkJobRow): Promise<number | undefined> {
   if (isEnded(job.status)) return undefined;
   const { rows } = await db.query<{ seq: number | null }>(
@@ -92,7 +90,7 @@ export async function finalUntil(db: Queryable, job: BulkJobRow): Promise<number
   return rows[0]?.seq ?? undefined;
 }
 
-/** Items a second of the last completed jobs of an operation; null when there was none. */
+/** Items per second of the last completed jobs of an operation; null when there is none. */
 export async function recentBulkRate(
   db: Queryable,
   resource: string,

@@ -97,7 +97,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
               : await estimateChanges(db, request.changes_since, resources);
           if (body.dry_run) return estimateResponse(db, resources, estimate);
           deps.feedGuard.requireSlack();
-          await requireRoom(db, accountId, deps.maxQueuedExports);
+          await requireQueueSpace(db, accountId, deps.maxQueuedExports);
           const id = newId('exp');
           await insertExport(db, {
             id,
@@ -218,7 +218,7 @@ async function estimateResponse(
 }
 
 /** @throws AppError `too_many` with the active jobs */
-async function requireRoom(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
+async function requireQueueSpace(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
   const active = await lockActiveExports(db, accountId);
   if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
   throw new AppError(

@@ -11,7 +11,7 @@ export interface ExportFileRow {
   readonly bytes: number;
   readonly sha256: string;
   readonly path: string;
-  /** What is in an archive. */
+  /** The files of an archive. */
   readonly members?: readonly {
     readonly name: string;
     readonly resource: string;
@@ -21,7 +21,7 @@ export interface ExportFileRow {
   }[];
 }
 
-/** 64-bit numbers come as texts. */
+/** 64-bit numbers are texts. */
 export interface ExportRow {
   id: string;
   account_id: string | null;
@@ -47,7 +47,7 @@ export interface ExportRow {
   expires_at: Date | null;
 }
 
-/** `$1` is the account in each statement; null finds exports of every account, and those of all accounts at once. */
+/** `$1` is the account in each statement. Null finds exports of every account, and those of all accounts at once. */
 const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
 const COLUMNS = `
@@ -94,7 +94,7 @@ export async function listExports(
   return rows;
 }
 
-/** Rows a second of the exports completed last, over all accounts; null when there was none. */
+/** Rows per second of the last completed exports, over all accounts; null when there is none. */
 export async function recentExportRate(db: Queryable): Promise<number | null> {
   const { rows } = await db.query<{ rate: number | null }>(
     `select (sum(rows_written) / nullif(sum(extract(epoch from completed_at - started_at)), 0))::float8 as rate

@@ -9,7 +9,7 @@ import type { Place } from '../http/paging.ts';
 
 export interface SealedSecret {
   readonly ciphertext: string;
-  /** RFC 3339; null for the one that stays. */
+  /** RFC 3339. Null for the present secret. */
   readonly expires_at: string | null;
 }
 
@@ -31,11 +31,11 @@ export interface WebhookRow {
   rate_limit: number | null;
   batch: WebhookBatch | null;
   delivery_order: WebhookOrder;
-  /** The first event that has failed and is retried, when all others wait for it. */
+  /** The first failed event that is retried, while all later events wait for it. */
   held_by: { commit_lsn: string; idx: number } | null;
   status: 'active' | 'paused' | 'disabled';
   status_reason: string | null;
-  /** Events that it had not got are no longer kept. */
+  /** Undelivered events are no longer retained. */
   missed_events: boolean;
   secrets: SealedSecret[];
   start: unknown;
@@ -49,7 +49,7 @@ export interface WebhookRow {
   updated_at: Date;
 }
 
-/** `$1` is the account in each statement; null, for the operator, finds those of every account. */
+/** `$1` is the account in each statement. Null, for the operator, finds those of every account. */
 const OF_ACCOUNT = '($1::text is null or account_id = $1)';
 
 const COLUMNS = `id, account_id, url, events, description, headers, max_in_flight, rate_limit, batch, delivery_order,
@@ -74,7 +74,7 @@ export interface NewWebhook {
   readonly batch: WebhookBatch | null;
   readonly order: WebhookOrder;
   readonly secret: SealedSecret;
-  /** As it was asked for. */
+  /** As in the request. */
   readonly start: unknown;
   readonly cursor: Position;
   readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
@@ -108,7 +108,7 @@ export async function insertWebhook(db: Queryable, webhook: NewWebhook): Promise
   return rows[0];
 }
 
-/** Until the transaction ends no other request of the account adds one. */
+/** Until the transaction ends, no other request of the account adds an endpoint. */
 export async function lockAndCountWebhooks(db: Queryable, accountId: string): Promise<number> {
   await db.query(`select pg_advisory_xact_lock(hashtextextended('tandem.webhooks.' || $1, 0))`, [accountId]);
   const { rows } = await db.query<{ count: number }>(
@@ -161,7 +161,11 @@ export interface WebhookChange {
   readonly order: WebhookOrder | undefined;
 }
 
-/** Changes what is given and leaves the rest. @returns undefined when there is no such endpoint */
+/**
+ * Changes the given members only.
+ *
+ * @returns undefined when the endpoint does not exist
+ */
 export async function updateWebhook(
   db: Queryable,
   accountId: string | null,
@@ -224,8 +228,8 @@ export async function resumeWebhook(
 }
 
 /**
- * Whether no dispatcher works by earlier settings any longer: the one that holds the endpoint has taken these over, or
- * nobody alive holds it. True as well for an endpoint that is not there.
+ * Whether no dispatcher uses earlier settings any longer: the holder of the endpoint has taken over the
+ * stored ones, or no live dispatcher holds it. True also for an endpoint that does not exist.
  */
 export async function isApplied(db: Queryable, id: string): Promise<boolean> {
   const { rows } = await db.query<{ is_applied: boolean }>({
@@ -238,12 +242,12 @@ export async function isApplied(db: Queryable, id: string): Promise<boolean> {
   return rows[0]?.is_applied ?? true;
 }
 
-/** Secrets that go on signing beside the newest; who rotates faster than this loses the oldest of them. */
+/** Earlier secrets that still sign. A faster rotation drops the oldest of them. */
 const MAX_OLD_SECRETS = 4;
 
 /**
- * Puts a new secret first. Those before it go on signing for the grace period, unless they end earlier; what has ended
- * is dropped here.
+ * Adds a new secret. Earlier secrets sign until the end of the grace period, unless they end before. Expired
+ * secrets are dropped.
  */
 export async function addSecret(
   db: Queryable,
@@ -294,13 +298,13 @@ export async function listAttempts(
   return rows;
 }
 
-/** A dispatcher that does not react has lost its endpoints by then. */
+/** By then a dispatcher that does not react has lost its endpoints. */
 const LIMIT_MS = 10_000;
 const POLL_MS = 25;
 
 /**
- * Waits until the dispatcher that holds an endpoint works by what is stored now, so that no request by the old settings
- * starts after the response.
+ * Waits until the dispatcher that holds the endpoint uses the stored settings, so that no request with
+ * earlier settings starts after the response.
  */
 export async function awaitApplied(pool: Pool, webhookId: string): Promise<void> {
   const deadlineMs = performance.now() + LIMIT_MS;
