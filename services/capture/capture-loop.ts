@@ -30,17 +30,17 @@ import { createTableWatch } from './replication/watch-tables.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**
- * One Kafka transaction takes this much at most; a source transaction may need many. A row in a transaction of its own is
- * three entries. More would not be faster: by now the transaction itself is the smaller part, and while its changes are
- * encoded nothing else is done, some 50 ms.
+ * Limit of one Kafka transaction; a source transaction may need many. A row in a transaction of its own is three
+ * entries. A higher limit would not be faster: at this size the transaction is the smaller cost, and encoding its
+ * changes blocks for about 50 ms.
  */
 const MAX_BATCH_ENTRIES = 2_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** How often a position is published that moved by a transaction without changes, which an export may be waiting for. */
+/** How often a position moved by a transaction without changes is published: an export may wait for it. */
 const NEWS_PUBLISH_INTERVAL_MS = 100;
 /**
- * How often one is that moved by WAL of no concern. Where the control store is on the same server its own writes are such
- * WAL, those that follow from publishing among them, and so they would go round for ever.
+ * How often a position moved by irrelevant WAL is published. If the control store is on the same server, publishing
+ * itself writes such WAL, and would trigger the next publication forever.
  */
 const QUIET_PUBLISH_INTERVAL_MS = 1_000;
 const WAIT_MS = 1_000;
@@ -55,8 +55,8 @@ export interface CaptureLoopDeps {
 }
 
 /**
- * The loop: what has arrived becomes one Kafka transaction; meanwhile the next batch arrives. Only on a busy source does a
- * batch wait to grow, for some milliseconds.
+ * The capture loop: what has arrived becomes one Kafka transaction, during which the next batch arrives. Only on a busy
+ * source does a batch wait some milliseconds to grow.
  */
 export async function runCaptureLoop(
   { config, deps, stream, publisher, notifier, progress }: CaptureLoopDeps,
@@ -100,7 +100,7 @@ export async function runCaptureLoop(
     adopt: (resource, identity) => identities.set(resource, identity),
     log,
   });
-  // Ahead of the first position that is told, so that no snapshot is older than what its tables are compared with.
+  // Before the first position is published, so that no snapshot is older than the tables it is compared with.
   await watch.check();
   let transactionCount = 0;
   let batch = createBatch();
@@ -171,7 +171,7 @@ export async function runCaptureLoop(
     publishedPassedLsn = passedLsn;
     publishedSettledLsn = settled.settledLsn;
     publishedAtMs = Date.now();
-    // What is not settled yet will be, without a transaction coming by.
+    // Unsettled transactions settle without a further transaction in the stream.
     hasNews = settling.hasUnsettled;
     batch = createBatch();
   };
@@ -182,8 +182,9 @@ export async function runCaptureLoop(
 
   const side = new AbortController();
   const sideSignal = AbortSignal.any([signal, side.signal]);
-  // None of these rejects, and none is waited for: a query on a connection that has fallen silent takes its time to give up,
-  // which must not hold up the next session.
+  // None of these rejects, and none is awaited: a query on a dead connection takes long to time out, which must not
+  // delay the
+  // next session.
   void pollSnapshots(
     {
       db: source,
@@ -224,12 +225,12 @@ export async function runCaptureLoop(
       const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
       for (const entry of entries) {
         if (entry.kind === 'keepalive') {
-          // Inside a transaction the server speaks of WAL behind it, while the changes in it are still to come.
+          // Inside a transaction, the keepalive's position is past changes that are still to come.
           if (!transactions.isOpen && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
           continue;
         }
         const { message } = entry;
-        // Whoever copies the state sees each resource that was set aside, however soon it came back.
+        // Publishes first, so that every published state shows a resource that was set aside, however soon it resumes.
         if (message.kind === 'message' && message.prefix === WAL_MESSAGES.aside && !isEmpty(batch))
           await publish();
         transactions.push(
@@ -246,7 +247,7 @@ export async function runCaptureLoop(
   }
 }
 
-/** Until a moved position may be published; what arrives notifies before. */
+/** Time until a moved position may be published; an arriving entry notifies earlier. */
 function waitMs(dueAtMs: number): number {
   const untilDueMs = dueAtMs - Date.now();
   return untilDueMs > 0 ? untilDueMs : WAIT_MS;

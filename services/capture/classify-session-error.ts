@@ -4,7 +4,10 @@ import { SlotHeldError } from './replication/slot.ts';
 import { SourceLostError } from './replication/source-queries.ts';
 import { StreamLostError } from './replication/stream.ts';
 
-/** `wait`: another instance is at work. `retry`: something outside broke, and comes back. `stop`: a person is needed, or it is a bug. */
+/**
+ * `wait`: another instance is active. `retry`: a transient error outside. `stop`: an operator has to act, or it is a
+ * bug.
+ */
 export type SessionFailure = 'wait' | 'retry' | 'stop';
 
 const PASSING_ERRORS = [StreamLostError, SourceLostError, TableMisfitError];
@@ -16,6 +19,6 @@ export function classifySessionError(error: unknown): SessionFailure {
   }
   const transient = classifyTransient(error);
   if (transient === 'in_use') return 'wait';
-  // A new password comes with a new start.
+  // A new password needs a restart.
   return transient === undefined || transient === 'credentials' ? 'stop' : 'retry';
 }

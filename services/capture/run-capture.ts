@@ -6,21 +6,21 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import { classifySessionError } from './classify-session-error.ts';
 import { GapPossibleError } from './gap-possible-error.ts';
 
-/** How soon a standby looks again whether the slot is free: this bounds a takeover. */
+/** How often a standby checks whether the slot is free: this bounds a takeover. */
 const STANDBY_INTERVAL_MS = 500;
 const RETRY = { initialMs: 200, maxMs: 10_000 };
-/** A session that lasted this long was a good one: the next failure starts at the first delay again. */
+/** After a session that lasted this long, the next failure starts at the first delay again. */
 const GOOD_SESSION_MS = 30_000;
 
 export interface CaptureDeps {
-  /** Carries the feed until the signal aborts or something breaks; `onStreaming` is called once it does. */
+  /** Runs the feed until the signal aborts or an error ends it; `onStreaming` is called once it streams. */
   readonly runSession: (onStreaming: () => void, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
 }
 
 /**
- * One session after the other. While another instance holds the slot this one stands by, and counts as ready: it has
- * nothing else to do, and a rolling update must not wait for it.
+ * Runs one session after the other. While another instance holds the slot, this one is on standby and counts as ready,
+ * so that a rolling update does not wait for it.
  */
 export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
   const ready = Promise.withResolvers<void>();
@@ -41,7 +41,7 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
           if (signal.aborted) return;
           switch (classifySessionError(error)) {
             case 'stop':
-              // An event of its own, for alerts: unlike any other failure this one does not pass by itself.
+              // A separate log event for alerts: this failure does not pass by itself.
               if (error instanceof GapPossibleError) {
                 const { reason, passedLsn } = error;
                 log.error('gap.possible', { reason, passedLsn: formatLsn(passedLsn), error });

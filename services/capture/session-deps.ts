@@ -25,7 +25,7 @@ export interface SessionConfig {
   readonly maxQueuedBytes: number;
   readonly maxMessageBytes: number;
   readonly heartbeatIntervalMs: number;
-  /** For so long the feed waits for a catalog that fits a table again, before the resource is set aside. */
+  /** How long the feed waits for a catalog that fits a table again, before the resource is set aside. */
   readonly misfitGraceMs: number;
 }
 
@@ -41,12 +41,12 @@ export interface SessionDeps {
   readonly subjects: Subjects;
   readonly log: Log;
   readonly onStreaming: () => void;
-  /** Makes the topics that are missing. */
+  /** Creates missing topics. */
   readonly ensureTopics: () => Promise<void>;
-  /** What was wrong with single resources when the process started. A feed that runs goes on without them. */
+  /** Faults of single resources at the start of the process. A running feed continues without them. */
   readonly findings: readonly Finding[];
   readonly misfitTimes: MisfitTimes;
   readonly resumeHistory: ResumeHistory;
-  /** Gives a look at the resources that are set aside from now on. */
+  /** Receives the way to list the set-aside resources. */
   readonly onSetAsides: (all: () => readonly SetAside[]) => void;
 }

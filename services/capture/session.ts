@@ -18,12 +18,12 @@ import { openWalStream } from './replication/stream.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**
- * Holds the slot and carries the feed until the signal aborts, or something breaks. It keeps nothing that the next
- * session needs: whatever went wrong, a new one starts from the last committed Kafka transaction.
+ * Holds the slot and runs the feed until the signal aborts or an error ends it. It keeps no state for the next session,
+ * which starts from the last committed Kafka transaction.
  *
- * 1. Take hold of the slot. Only its holder may publish, so this comes before fencing.
- * 2. Fence earlier instances, and read how far they came.
- * 3. Check that the slot still gives everything after that.
+ * 1. Acquire the slot. Only its holder may publish, so this comes before fencing.
+ * 2. Fence earlier instances, and read their last position.
+ * 3. Check that the slot still has everything after that position.
  * 4. Stream: decode, publish with the position in one Kafka transaction, confirm to the slot.
  *
  * @throws SlotHeldError when another process has the slot
@@ -47,7 +47,7 @@ export async function runSession(
     return { producers, stored: await readStored(config, deps, producers) };
   };
 
-  // One may have been deleted since the last session: then every publish would fail, and for ever.
+  // A topic may have been deleted since the last session: then every publish would fail.
   await deps.ensureTopics();
   const slot = await readSlot(source, config.slotName);
   if (slot === undefined || slot.isLost) {
@@ -62,7 +62,7 @@ export async function runSession(
   if (stored === undefined && deps.findings.length > 0) {
     throw new SetupError('the catalog does not fit the source', deps.findings.map(showFinding));
   }
-  // Read again: until it was ours, another instance may have moved it.
+  // Read again: another instance may have moved the slot before this one acquired it.
   const held = await readSlot(source, config.slotName);
   const found = {
     systemId: stream.systemId,
@@ -82,7 +82,7 @@ export async function runSession(
   await runCaptureLoop({ config, deps, stream, publisher, notifier, progress }, signal);
 }
 
-/** Where the feed goes on from. Behind an accepted gap every subscriber is told first. */
+/** The position from which the feed continues. After an accepted gap, every subscriber gets a reset first. */
 async function startFeed(
   found: SourcePosition,
   stored: CaptureProgress | undefined,
@@ -93,7 +93,7 @@ async function startFeed(
   const start = classifyStart(config.slotName, stored, found, config.acceptedGapAfter);
   if (start.kind === 'resume') return start.stored;
   let from = found.confirmedFlushLsn;
-  // Positions only grow, also from one server to the next: what comes behind the gap comes behind all that was told.
+  // Positions only grow, even across servers: everything after the gap has to follow everything published before.
   if (start.kind === 'after_gap' && from <= start.stored.passedLsn) {
     from = await passWal(source, start.stored.passedLsn, signal);
   }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 
-/** `resume`: the resource is mended. `remind`: it is not, and an export that was taken meanwhile has to hear of it. */
+/** `resume`: the resource is mended. `remind`: it is not, and exports since the last reminder have to learn it. */
 export type AsideNews = 'resume' | 'remind';
 
 export interface AsideMessage {
@@ -14,7 +14,7 @@ export async function sendAsideMessage(db: Queryable, { resource, news }: AsideM
   await db.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.aside, content]);
 }
 
-/** Anyone who may write to the database may send such a message: undefined for what is not one. */
+/** @returns undefined for an invalid message, which anyone who may write to the database can send */
 export function readAsideMessage(content: string): AsideMessage | undefined {
   try {
     const { resource, news } = JSON.parse(content) as { resource?: unknown; news?: unknown };

@@ -1,7 +1,7 @@
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
-/** A table does not fit the catalog, and may do so again in a moment: as long as that is hoped for, the feed waits. */
+/** A table does not fit the catalog, and may soon fit again: the feed waits for that. */
 export class TableMisfitError extends Error {
   override readonly name = 'TableMisfitError';
 
@@ -10,20 +10,20 @@ export class TableMisfitError extends Error {
   }
 }
 
-/** Since when each resource's table does not fit; kept as long as the process lives. */
+/** When each resource's table stopped to fit; kept for the life of the process. */
 export type MisfitTimes = Map<string, number>;
 
 export interface Misfit {
   readonly resource: string;
   readonly relation: RelationMessage;
-  /** What is wrong and what mends it. */
+  /** The fault and its remedy. */
   readonly detail: string;
 }
 
-/** Tables that came by and do not fit the catalog, by relation. */
+/** Streamed tables that do not fit the catalog, by relation. */
 export interface Misfits {
   /**
-   * @param isKnown the resource is set aside already, so nothing is waited for
+   * @param isKnown the resource is already set aside, so there is no wait
    * @throws TableMisfitError within the first `graceMs`; the error itself when it is not about the table
    */
   record(resource: string, relation: RelationMessage, error: unknown, isKnown: boolean): void;
@@ -40,8 +40,8 @@ export interface MisfitDeps {
 }
 
 /**
- * A migration and the catalog that goes with it seldom arrive in the same moment. So at first the session ends, which lets go of
- * the slot: a newer capture, with the newer catalog, may take over and miss nothing. Only then is the resource set aside.
+ * A migration and its catalog rarely arrive at the same moment. So the session first ends, which frees the slot: a
+ * newer capture with the newer catalog may take over and miss nothing. The resource is set aside only after `graceMs`.
  */
 export function createMisfits({ since, graceMs, now }: MisfitDeps): Misfits {
   const misfits = new Map<number, Misfit>();
@@ -63,7 +63,7 @@ export function createMisfits({ since, graceMs, now }: MisfitDeps): Misfits {
   };
 }
 
-/** The registry's answer to a schema that it takes for wrong, whatever is tried again. */
+/** The registry's status for an invalid schema; a retry does not help. */
 const SCHEMA_REFUSED = 422;
 
 function isAboutTheTable(error: unknown): error is Error {

@@ -1,39 +1,39 @@
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 
-/** `row_unencodable`: one row has no form in the feed. `table_unfit`: the table and the catalog no longer go together. */
+/** `row_unencodable`: a row cannot be encoded. `table_unfit`: the table no longer fits the catalog. */
 export type SetAsideReason = Extract<ResetReason, 'row_unencodable' | 'table_unfit'>;
 
-/** A resource whose changes are passed over, because going on with them is not possible and stopping would stop all others. */
+/** A resource whose changes are skipped: they cannot be sent, and a stop would stop all other resources. */
 export interface SetAside {
   readonly resource: string;
   readonly reason: SetAsideReason;
-  /** For the operator: the column, the record's key and what mends it. No other value of the row. */
+  /** For the operator: the column, the record's key and the remedy. No other value of the row. */
   readonly detail: string;
-  /** Of the transaction in which it began. */
+  /** Commit LSN of the transaction in which it began. */
   readonly commitLsn: Lsn;
-  /** In that transaction, messages whose first place is this one or a later one are passed over. */
+  /** In that transaction, messages from this index on are skipped. */
   readonly fromIndex: number;
   readonly atMs: number;
-  /** PostgreSQL texts of the row's key, to look at it again; null when it has none that can be asked for. */
+  /** PostgreSQL texts of the row's key, to check the row again; null when the key cannot be queried. */
   readonly rowKey: readonly string[] | null;
-  /** An export was sealed since this was told last: whoever goes on from it has to be told again. */
+  /** An export was sealed since the last message about this: its subscribers need a reminder. */
   readonly isRemindDue: boolean;
 }
 
 /**
- * The resources that are set aside. The list is published with the feed's position, so a restart goes on with it.
+ * The set-aside resources. The list is published with the feed's position, so that it survives a restart.
  *
- * **Invariant:** a message that is passed over takes exactly one place in its transaction, whatever it holds. So a transaction
- * that is streamed again gives every other change the place that it had.
+ * **Invariant:** a skipped message takes exactly one index in its transaction, whatever it holds. So a transaction that
+ * is streamed again gives every other change the same index.
  */
 export interface SetAsides {
   find(resource: string): SetAside | undefined;
-  /** Whether a message of this resource that would begin at this place is passed over. */
+  /** Whether a message of this resource at this position is skipped. */
   isPassedOver(resource: string, commitLsn: Lsn, index: number): boolean;
   add(aside: SetAside): void;
   remove(resource: string): void;
-  /** An export was sealed. */
+  /** Records that an export was sealed. */
   recordSeal(): void;
   all(): readonly SetAside[];
 }

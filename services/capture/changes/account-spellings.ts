@@ -1,17 +1,17 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { accountTextSql } from '../../../shared/values/account-form.ts';
 
-/** Spellings of citext accounts that PostgreSQL was asked about. */
+/** Spellings of citext accounts, as PostgreSQL folds them. */
 export interface AccountSpellings {
-  /** The account's one text; undefined until it was learned. */
+  /** The account's canonical text; undefined until it was learned. */
   of(pgText: string): string | undefined;
   learn(pgTexts: readonly string[]): Promise<void>;
 }
 
-/** A product has few accounts beside rows; this bounds the memory of a column that holds something else. */
+/** A product has few accounts compared with rows; this bounds the memory of a column that holds something else. */
 const MAX_KEPT = 10_000;
 
-/** Asks once for each spelling, because `lower` depends on the database's locale. */
+/** Queries each spelling once, because `lower` depends on the database's locale. */
 export function createAccountSpellings(source: Queryable): AccountSpellings {
   const kept = new Map<string, string>();
   const text = `select u.place::text, ${accountTextSql('lower_case', 'u.spelling')} as account

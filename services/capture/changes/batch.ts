@@ -2,11 +2,11 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { ChangeMessage } from './change-messages.ts';
 import type { EndedTransaction } from './transactions.ts';
 
-/** What goes into one Kafka transaction, beside the state. */
+/** The content of one Kafka transaction, besides the state. */
 export interface Batch {
   readonly changes: ChangeMessage[];
   readonly seals: { readonly jobId: string; readonly token: string; readonly commitLsn: Lsn }[];
-  /** Of the changes' values. */
+  /** Bytes of the changes' values. */
   bytes: number;
 }
 
@@ -22,25 +22,24 @@ export function addSeals(batch: Batch, { seals, commitLsn }: EndedTransaction): 
   for (const seal of seals) batch.seals.push({ ...seal, commitLsn });
 }
 
-/** What the last Kafka transaction was: of how many of the source's, and when it was begun, by a monotonic clock. */
+/** The last Kafka transaction: how many source transactions it held, and when it began, by a monotonic clock. */
 export interface LastBatch {
   readonly commitCount: number;
   readonly startedAtMs: number;
 }
 
-/** From so many commits in one lot on, others will come as soon: at this many in `BATCH_INTERVAL_MS`, 400 a second. */
+/** A batch with this many commits means a busy source: 400 a second, at one batch per `BATCH_INTERVAL_MS`. */
 const BUSY_COMMIT_COUNT = 4;
 
 /**
- * Between the beginnings of two lots of a busy source. A Kafka transaction costs five messages and as many wake-ups, down to
- * the event log, whatever is in it: made as fast as they go, they fill the processors at 1,000 commits a second, and all then
- * waits for those.
+ * Between the starts of two batches of a busy source. A Kafka transaction costs five messages and as many wake-ups,
+ * whatever it holds. Without a pause, 1,000 commits a second saturate the processors, and everything waits for them.
  */
 const BATCH_INTERVAL_MS = 10;
 
 /**
- * How long the next lot waits for more to come, in milliseconds. Not at all while commits are few, so that one by itself
- * is told at once; nor behind a lot that took longer than the interval, as those of a backlog do.
+ * How long the next batch waits for more commits, in milliseconds. Zero while commits are few, so that a single commit is
+ * published at once, and zero after a batch that took longer than the interval, as during a backlog.
  */
 export function lingerMs({ commitCount, startedAtMs }: LastBatch, nowMs: number): number {
   if (commitCount < BUSY_COMMIT_COUNT) return 0;

@@ -22,14 +22,14 @@ export interface MendDeps {
 /** The row's bytes are not text in the session's encoding. */
 const ENCODING_SQLSTATES = ['22021', '22P05'];
 
-/** These do not keep a table's rows from being told: a delete is told as a reset then, or nothing comes by at all. */
+/** Findings that do not prevent events: a delete becomes a reset then, or nothing is streamed at all. */
 const HARMLESS_CODES = ['replica_identity', 'publication'];
 
 /**
- * Whether a resource that was set aside could be told again, as far as can be seen: its table fits the catalog, and the row that
- * was at fault can be encoded, or is gone. Other rows of the kind set it aside again once they change.
+ * Checks whether a set-aside resource can be sent again: its table fits the catalog, and the faulty row can be encoded
+ * or is gone. Another faulty row sets it aside again once it changes.
  *
- * @returns why not; undefined when it is mended
+ * @returns the remaining fault; undefined when the resource is mended
  */
 export async function findUnmended(aside: SetAside, deps: MendDeps): Promise<string | undefined> {
   const { source, catalog } = deps;
@@ -78,7 +78,7 @@ async function findFlawedRow(
     if (!(error instanceof DatabaseError)) throw error;
     if (ENCODING_SQLSTATES.includes(error.code ?? ''))
       return `a value of the row is not text: ${error.message}`;
-    // The key has another type by now: the row can't be asked for any more, and the table fits.
+    // The key's type has changed: the row cannot be queried any more, and the table fits.
     if (error.code?.startsWith('22') === true || error.code === '42883') return undefined;
     throw error;
   }

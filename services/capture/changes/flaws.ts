@@ -2,10 +2,10 @@ import { UnencodableRowError } from '../../../shared/values/row-body.ts';
 import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
 import { ChangeTooLargeError } from './change-size.ts';
 
-/** A change that can't be told, whoever tries. Names the column or the size, and no value. */
+/** A change that cannot be sent. The message names the column or the size, and no value. */
 export type RowFlaw = UnencodableRowError | UnreadableTextError | ChangeTooLargeError;
 
-/** Whether an error is the row's fault: any other one is ours, or passes. */
+/** Whether an error is the row's fault; any other error is ours or transient. */
 export function isRowFlaw(error: unknown): error is RowFlaw {
   return (
     error instanceof UnencodableRowError ||

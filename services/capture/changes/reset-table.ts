@@ -8,21 +8,21 @@ import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import type { EncodableTable } from './tables.ts';
 
-/** Enough of a table to tell that its feed begins anew: no row of it is needed. */
+/** The parts of a table that a reset of its resource needs. */
 export type ResetTable = Pick<EncodableTable, 'encode' | 'recordKey'>;
 
 export interface ResetTableDeps {
   readonly source: Queryable;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjects: Subjects;
-  /** The catalog's name, which its schemas' namespace has. */
+  /** The catalog's name, which is in the namespace of its schemas. */
   readonly catalogName: string;
 }
 
 /**
- * From the table as it is in the source now, since no row of it need have come by.
+ * Describes the table as it is in the source now, because the stream may not have described it.
  *
- * @param only columns that may be named at all, where it is not sure that the others may leave
+ * @param only the columns that may be named, if others might be hidden ones
  * @throws SetupError when the table does not exist
  */
 export async function describeForReset(
@@ -35,7 +35,7 @@ export async function describeForReset(
   return resetTableOf({ ...described, columns }, { register, subjects, catalogName });
 }
 
-/** For a resource whose table is gone, or tells nothing that may be named. */
+/** For a resource whose table is gone, or has no column that may be named. */
 export function describeWithoutColumns(
   resource: Resource,
   deps: Omit<ResetTableDeps, 'source'>,

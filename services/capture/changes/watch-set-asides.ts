@@ -5,7 +5,7 @@ import type { SetAside } from '../aside/set-asides.ts';
 
 export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];
-  /** @returns why a resource is not mended; undefined when it is */
+  /** @returns the fault of a resource; undefined when it is mended */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
   readonly send: (message: AsideMessage) => Promise<void>;
   readonly resumes: ResumeHistory;
@@ -13,23 +13,23 @@ export interface SetAsideWatch {
   readonly log: Log;
 }
 
-/** When each resource came back, and how often in a row it was set aside again; kept as long as the process lives. */
+/** When each resource resumed, and how often in a row it was set aside again; kept for the life of the process. */
 export type ResumeHistory = Map<string, { atMs: number; count: number }>;
 
 const CHECK_INTERVAL_MS = 2_000;
-/** Told and not come by yet: the feed may be behind. */
+/** The message is repeated if it has not arrived by then: the feed may be behind. */
 const SEND_AGAIN_MS = 60_000;
-/** Each coming back resets every account's feed of the resource, so one that does not last is tried ever less often. */
+/** Each resume resets the resource for every account, so the delay grows while resumes do not last. */
 const FIRST_REST_MS = 5_000;
 const MAX_REST_MS = 10 * 60_000;
-/** A resource that was whole for this long starts at the first rest again. */
+/** A resource that was healthy for this long starts at the first delay again. */
 const FORGET_AFTER_MS = 60 * 60_000;
-/** A reminder is an event of every account, so one must do for all exports of this time. */
+/** A reminder is an event for every account, so one serves all exports of this interval. */
 const REMIND_INTERVAL_MS = 5 * 60_000;
 
 /**
- * Looks until the signal aborts whether what is set aside is mended, and says so in the WAL: when that comes by, the resource
- * is told again from there on. A look that fails is tried again.
+ * Checks until the signal aborts whether set-aside resources are mended, and writes a message to the WAL for each that
+ * is. Once capture reads the message, the resource resumes from there. A failed check is retried.
  */
 export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal): Promise<void> {
   const sentAtMs = new Map<string, number>();

@@ -5,15 +5,15 @@ import type { TableIdentities } from '../replication/reset-message.ts';
 import type { ChainState } from './change-chain.ts';
 import type { SettledState } from './settled.ts';
 
-/** How far capture has come; what a CaptureState record says, with wide numbers. */
+/** The position of capture; a CaptureState record with wide numbers. */
 export interface CaptureProgress extends ResumePoint, SettledState {
   readonly systemId: string;
   readonly timeline: number;
-  /** The tables that the feed speaks of; a resource whose table was never seen has none. */
+  /** Announced tables by resource; a resource whose table was never seen has none. */
   readonly tables: TableIdentities;
-  /** Resources whose changes are passed over. */
+  /** Resources whose changes are skipped. */
   readonly setAsides: readonly SetAside[];
-  /** What the publisher says; undefined before it has said anything. */
+  /** The publisher's chain; undefined before its first batch. */
   readonly chain?: ChainState;
 }
 

@@ -5,24 +5,24 @@ import { openPlainProducers } from './plain-producers.ts';
 import type { TransactionalProducer, TransactionalProducers } from './transactional-producer.ts';
 
 /**
- * Kafka transactions, one after the other. A broker refuses a producer's next transaction until it has written the
- * markers of the one before, some milliseconds after the commit was answered. So the transactions take turns on
- * several producers: each begins only after the commit before was answered, and so the order stays in every partition,
- * where a reader is held at the first transaction that has no marker yet.
+ * A pool of transactional producers that commits Kafka transactions one after the other. A broker refuses a producer's
+ * next transaction until it has written the markers of the last one, some milliseconds after the commit's response. So
+ * transactions rotate over several producers. Each begins only after the last commit's response, which keeps the order
+ * in every partition: a reader waits at the first transaction without a marker.
  */
 export interface ProducerPool {
   readonly count: number;
   /**
-   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
-   * is not known whether it was; only opening the lanes anew makes it known.
+   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the
+   * outcome is unknown until the pool is opened again.
    *
-   * @returns where the last request's records are
+   * @returns the offsets of the last request's records
    */
   publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
   close(): Promise<void>;
 }
 
-/** A transaction takes three round trips; with three lanes a lane's markers are written before it is used again. */
+/** A transaction takes three round trips, so with three producers each one's markers are written before its next turn. */
 const PRODUCER_COUNT = 3;
 
 /** Connects the producers, which fences every earlier producer of the same IDs, and ends what those had open. */

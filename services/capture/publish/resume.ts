@@ -13,13 +13,16 @@ export interface ResumeDeps {
   /** The capture topic, which has one partition. */
   readonly topic: string;
   readonly slotName: string;
-  /** Of the consumer groups that this reads by; each is used once and removed. */
+  /** Prefix of the consumer groups that this reads with; each is used once and removed. */
   readonly groupPrefix: string;
 }
 
 const BARRIER_TYPE = 'CaptureBarrier';
 
-/** The state is within the last few records, unless barriers of many failed starts lie behind it; then each try looks further back. */
+/**
+ * The state is within the last few records, unless barriers of many failed starts lie behind it; then each try looks
+ * further back.
+ */
 const FIRST_WINDOW_RECORDS = 300n;
 const WINDOW_GROWTH = 30n;
 
@@ -27,13 +30,13 @@ const WINDOW_GROWTH = 30n;
 const READ_TIMEOUT_MS = 60_000;
 
 /**
- * The state of the last Kafka transaction that was committed, by whomever; undefined when there is none. It is the feed's
- * and not a slot's: under another SLOT_NAME the same topics are gone on with, or a gap is found.
+ * The state of the last committed Kafka transaction of any instance; undefined when there is none. It belongs to the
+ * feed and not to a slot: another SLOT_NAME continues the same topics, or finds a gap.
  *
- * 1. A barrier goes through every lane: that fences each earlier instance and ends the transaction it had open,
- *    so nothing can be committed behind the barrier but by us.
- * 2. `tandem.capture` is read as committed up to the last barrier. A committed reader passes the barrier only when
- *    all transactions before it have been decided.
+ * 1. Every producer writes a barrier. That fences earlier instances and aborts their open transactions, so that only
+ *    this instance can commit after the barrier.
+ * 2. `tandem.capture` is read as committed up to the last barrier. A `read_committed` reader passes the barrier only
+ *    once all transactions before it are decided.
  */
 export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress | undefined> {
   const { kafka, producers, topic, slotName } = deps;
@@ -67,7 +70,7 @@ async function readFirstOffset(kafka: Kafka, topic: string): Promise<bigint> {
   }
 }
 
-/** The last state between two offsets. The record at `to` is there, and ends the reading. */
+/** The last state between two offsets. The record at `to` exists and ends the read. */
 async function readStates(
   { kafka, codec, topic, groupPrefix }: ResumeDeps,
   from: bigint,
@@ -108,7 +111,7 @@ async function readStates(
   }
 }
 
-/** A group left over does no harm: the broker forgets it after its retention. */
+/** A leftover group is harmless: the broker removes it after its retention. */
 async function removeGroup(kafka: Kafka, groupId: string): Promise<void> {
   const admin = kafka.admin();
   try {

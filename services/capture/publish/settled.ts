@@ -1,7 +1,7 @@
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot, isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 
-/** A transaction that is in the feed, and was not visible in any snapshot looked at so far. */
+/** A transaction that is in the feed, and was not visible in any snapshot polled so far. */
 export interface Unsettled {
   readonly commitLsn: Lsn;
   readonly xid: bigint;
@@ -10,21 +10,22 @@ export interface Unsettled {
 export interface SettledState {
   /** Every transaction at or before it is visible to every snapshot taken after `snapshot`. */
   readonly settledLsn: Lsn;
-  /** The latest snapshot looked at, as `xmin:xmax:xip`. */
+  /** The latest polled snapshot, as `xmin:xmax:xip`. */
   readonly snapshot: string;
   /** In commit order. */
   readonly unsettled: readonly Unsettled[];
-  /** Nothing more settles before a snapshot's `xmin` has reached it; null when nothing was cut off. */
+  /** Nothing settles before a snapshot's `xmin` has reached it; null unless the list was cut. */
   readonly unsettledXmin: bigint | null;
 }
 
 /**
- * The settled prefix of the feed: the longest one whose transactions are all visible in a snapshot P. What is visible
- * in P is visible in every later snapshot, so a subscription whose snapshot is later than P may start there.
+ * The settled prefix of the feed, a visibility low-water mark: the longest prefix whose transactions are all visible in
+ * a snapshot P. What is visible in P is visible in every later snapshot, so a subscription with a later snapshot may
+ * start there.
  *
- * A transaction seen in P leaves the list at once, though others before it may still be invisible; only the first
- * one left bounds the prefix. So the list holds what is stuck between the WAL and visibility, which is at most one
- * transaction a connection, and what came since the last look.
+ * A transaction that is visible in P leaves the list at once, even if earlier ones are still invisible; the first one
+ * left bounds the prefix. So the list holds transactions between WAL and visibility, at most one per connection, and
+ * those since the last poll.
  */
 export interface Settling {
   /** A transaction with changes has been streamed to its end. Must be called in commit order. */
@@ -37,7 +38,7 @@ export interface Settling {
   readonly xmax: bigint;
 }
 
-/** More than any server has connections for; in CaptureState they take some 30 kB. */
+/** More than any server has connections; in CaptureState they take about 30 kB. */
 const MAX_UNSETTLED = 2_000;
 
 export function createSettling(

@@ -2,22 +2,22 @@ import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { GapPossibleError, type GapReason } from '../gap-possible-error.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 
-/** What the source says of itself and of the slot, while we hold it. */
+/** Position of the source and of the slot, read while this instance holds the slot. */
 export interface SourcePosition {
   readonly systemId: string;
   readonly timeline: number;
   readonly confirmedFlushLsn: Lsn;
 }
 
-/** How the feed starts: for the very first time, where it ended, or behind a gap that an operator has accepted. */
+/** How the feed starts: for the first time, where it ended, or after a gap that an operator has accepted. */
 export type Start =
   | { readonly kind: 'first' }
   | { readonly kind: 'resume'; readonly stored: CaptureProgress }
   | { readonly kind: 'after_gap'; readonly stored: CaptureProgress };
 
 /**
- * @param acceptedGapAfter the position that an operator has named to go on with a gap behind it
- * @throws GapPossibleError when changes between the stored state and what the slot still gives may be lost
+ * @param acceptedGapAfter the position after which an operator has accepted a gap
+ * @throws GapPossibleError when changes between the stored state and the slot's position may be lost
  */
 export function classifyStart(
   slotName: string,
@@ -50,9 +50,8 @@ function findGap(
 }
 
 /**
- * The state of a feed that begins at `passedLsn` and has nothing before it. Nothing is settled before every transaction
- * that had an ID by then has ended: one that committed before that position is not in the feed, and might not be
- * visible yet.
+ * The state of a feed that begins at `passedLsn`. Nothing is settled before every transaction that has an ID at that
+ * moment has ended: a transaction that committed before `passedLsn` is not in the feed, and might not be visible yet.
  *
  * @param stored of the feed before the gap, when there was one
  * @param nextXid above every transaction ID given out before the source was at `passedLsn`
@@ -70,7 +69,7 @@ export function startAnew(
     unsettled: [],
     unsettledXmin: nextXid,
     snapshot: '',
-    // Behind a gap every resource is told to begin anew, whatever its table was.
+    // After a gap every resource is reset, whatever its table was.
     tables: new Map(),
     // A gap mends nothing.
     setAsides: stored?.setAsides ?? [],

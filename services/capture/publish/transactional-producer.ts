@@ -1,6 +1,6 @@
 import type { RecordMetadata, TopicMessages } from 'kafkajs';
 
-/** One transactional producer, whose transactions come one after the other. */
+/** A transactional producer that commits one transaction after the other. */
 export interface TransactionalProducer {
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
@@ -11,7 +11,10 @@ export interface TransactionalProducer {
   publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
 }
 
-/** The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is ended. */
+/**
+ * The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is
+ * ended.
+ */
 export interface TransactionalProducers {
   readonly producers: readonly TransactionalProducer[];
   close(): Promise<void>;

@@ -7,10 +7,10 @@ import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { GONE } from './reset-message.ts';
 
-/** What has become of a resource's table since the feed was last told. */
+/** How a resource's table has changed since it was last announced in the feed. */
 export type TableChange =
   | { readonly kind: 'same' }
-  /** Never seen before, or other in nothing that a row shows. */
+  /** Never seen before, or changed in nothing that a row shows. */
   | { readonly kind: 'adopt' }
   | { readonly kind: 'reset'; readonly reason: ResetReason };
 
@@ -53,7 +53,7 @@ function classifyEarlierIdentity(announced: string, { oid, publication }: TableF
   return isSame ? { kind: 'adopt' } : { kind: 'reset', reason: 'table_replaced' };
 }
 
-/** Of a table with many files the feed's state keeps their hash alone. */
+/** Identity of a table in the feed's state; for a table with many files it has only their hash. */
 export function identityOf(resource: Resource, facts: TableFacts | undefined): string {
   return facts === undefined ? GONE : JSON.stringify(toTableForm(resource, facts));
 }
@@ -67,8 +67,8 @@ export interface StreamedLeaf {
 }
 
 /**
- * What has become of a partition that no form has which the feed was told. `lost`: rows of it were told, and went away without
- * an event. `unseen`: the stream was ahead of what queries see.
+ * The fate of a partition that is in no announced form. `lost`: the feed has its rows, and they vanished without an event.
+ * `unseen`: the stream is ahead of what queries see.
  */
 export function classifyLeaf(
   { oid, xid }: StreamedLeaf,
@@ -79,7 +79,8 @@ export function classifyLeaf(
   if (!isVisible(xid, parseSnapshot(facts.snapshot))) return 'unseen';
   const file = facts.files.find((each) => each.oid === oid);
   if (file === undefined) return 'lost';
-  // A new table's file has its OID for a number. TRUNCATE gives it another one; it is in the WAL, but not as one of the root.
+  // A new table's file has its OID for a number. TRUNCATE gives it another one; it is in the WAL, but not as one of the
+  // root.
   const isBornInside = file.links.every(({ isCreation }) => isCreation);
   return isBornInside && file.file !== oid ? 'lost' : 'kept';
 }

@@ -4,7 +4,7 @@ import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
-/** A commit is visible within milliseconds of being streamed, as a rule, so a look is not worth much more often. */
+/** A streamed commit usually becomes visible within milliseconds, so faster polling gains little. */
 const BUSY_INTERVAL_MS = 50;
 /** Keeps `xmax`, which xids are widened by, recent. */
 const QUIET_INTERVAL_MS = 1_000;
@@ -15,8 +15,8 @@ export async function readSnapshot(db: Queryable): Promise<Snapshot> {
 }
 
 /**
- * An xid above every one given out so far. It uses one up, which a snapshot's `xmax` would not; but `xmax` is only
- * above those that have finished, and a commit that is streamed and not visible yet has not.
+ * An xid above every xid assigned so far. It consumes one. A snapshot's `xmax` would not do: it is only above finished
+ * transactions, and a commit that is streamed but not visible has not finished.
  */
 export async function readNextXid(db: Queryable): Promise<bigint> {
   const { rows } = await db.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
@@ -30,7 +30,7 @@ export interface SnapshotPoll {
   readonly log: Log;
 }
 
-/** Looks until the signal aborts. A look that fails is logged and tried again: nothing settles meanwhile, and nothing is lost. */
+/** Polls until the signal aborts. A failed poll is logged and retried: until then nothing settles, and nothing is lost. */
 export async function pollSnapshots(
   { db, isBusy, onSnapshot, log }: SnapshotPoll,
   signal: AbortSignal,

@@ -3,7 +3,7 @@ import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 
-/** By resource, what its table is like, as the feed speaks of it: a `TableForm` as JSON, or `GONE`. */
+/** Announced identity of each resource's table: a `TableForm` as JSON, or `GONE`. */
 export type TableIdentities = ReadonlyMap<string, string>;
 
 /** A resource whose table is not there, or goes by another name. */
@@ -11,23 +11,23 @@ export const GONE = 'gone';
 
 export interface AnnouncedReset {
   readonly resource: string;
-  /** What the table is like now. */
+  /** The table's present identity. */
   readonly identity: string;
-  /** What the feed spoke of until now; undefined in a message of an earlier version. */
+  /** The identity announced before; undefined in a message of an earlier version. */
   readonly former: string | undefined;
   readonly reason: string;
 }
 
 /**
- * Whether the feed was told already: an earlier session announced the same, and ended before its message came by.
+ * Whether the reset was already announced: an earlier session sent the same message, and ended before it was streamed.
  *
- * @param known what the feed speaks of at the message's place
+ * @param known the announced identity at the message's position
  */
 export function isAnnounced({ identity, former }: AnnouncedReset, known: string | undefined): boolean {
   return former !== undefined && known !== former && known !== undefined && isSameForm(known, identity);
 }
 
-/** Sends resets through the WAL, so that they have their place in the feed, behind what they are about. */
+/** Sends resets through the WAL, so that each has its position in the feed, after its cause. */
 export async function announceResets(db: Queryable, resets: readonly AnnouncedReset[]): Promise<void> {
   const tables = Object.fromEntries(resets.map(({ resource, identity }) => [resource, identity]));
   const reasons = Object.fromEntries(resets.map(({ resource, reason }) => [resource, reason]));
@@ -47,7 +47,7 @@ function isSameForm(a: string, b: string): boolean {
   return one === undefined || other === undefined ? a === b : isSameTableForm(one, other);
 }
 
-/** Anyone who may write to the database may send such a message, so what is not one is read as naming no table. */
+/** Anyone who may write to the database can send such a message; an invalid one names no table. */
 export function readResets(content: string): AnnouncedReset[] {
   try {
     const { tables, reasons, formers } = JSON.parse(content) as Readonly<Record<string, unknown>>;

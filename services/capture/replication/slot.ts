@@ -4,17 +4,17 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 
 export interface SlotStatus {
   readonly plugin: string;
-  /** A logical slot sees one database's changes; false when it is another's. */
+  /** False for a logical slot of another database. */
   readonly isOfThisDatabase: boolean;
   readonly isTemporary: boolean;
-  /** The process that streams from it now; null when none does. */
+  /** The process that streams from it; null when none does. */
   readonly activePid: number | null;
-  /** The server can't give all changes any more: it removed WAL, or invalidated the slot for another reason. */
+  /** The server cannot send all changes any more: it removed WAL, or invalidated the slot for another reason. */
   readonly isLost: boolean;
   readonly confirmedFlushLsn: Lsn;
 }
 
-/** Another process streams from the slot: a second instance stands by until it is free. */
+/** Another process streams from the slot: a second instance is on standby until it is free. */
 export class SlotHeldError extends Error {
   override readonly name = 'SlotHeldError';
   readonly activePid: number | null;

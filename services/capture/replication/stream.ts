@@ -10,14 +10,14 @@ import { readWalFrame, writeStatusUpdate } from './wal-frames.ts';
 
 export type WalEntry =
   | { readonly kind: 'message'; readonly lsn: Lsn; readonly message: PgOutputMessage; readonly bytes: number }
-  /** In its place among the messages: whatever committed before `walEnd` was sent before it. */
+  /** In order with the messages: everything that committed before `walEnd` was sent before it. */
   | { readonly kind: 'keepalive'; readonly walEnd: Lsn };
 
 export interface WalStreamConfig {
   readonly sourceUrl: Secret;
   readonly slotName: string;
   readonly publicationName: string;
-  /** The socket is not read while more than this waits to be taken. */
+  /** The socket is paused while more than this waits to be taken. */
   readonly maxQueuedBytes: number;
 }
 
@@ -25,18 +25,21 @@ export interface WalStream {
   readonly systemId: string;
   readonly timeline: number;
   /**
-   * What has arrived, oldest first, up to either limit but always at least one entry; empty when there is none.
+   * Entries that have arrived, oldest first, up to either limit but at least one; empty when none has arrived.
    *
-   * @throws StreamLostError once the connection is gone, also when entries are left: they will be sent again
+   * @throws StreamLostError once the connection is lost, even if entries are left: the server sends them again
    */
   take(maxCount: number, maxBytes: number): WalEntry[];
-  /** Tells the server that everything before `lsn` is durable here and may be forgotten there. Going back is ignored. */
+  /**
+   * Confirms to the server that everything before `lsn` is durable, so that it may remove that WAL. A lower LSN is
+   * ignored.
+   */
   confirm(lsn: Lsn): void;
-  /** Ends the connection, and with it the hold on the slot. Safe to call twice. */
+  /** Closes the connection, which frees the slot. May be called twice. */
   close(): Promise<void>;
 }
 
-/** The replication connection broke, or went silent. The slot is as it was, and the stream can be opened again. */
+/** The replication connection broke or timed out. The slot is unchanged, and the stream can be opened again. */
 export class StreamLostError extends Error {
   override readonly name = 'StreamLostError';
 }
@@ -46,18 +49,18 @@ interface ReplicationClientConfig extends pg.ClientConfig {
   readonly replication: 'database';
 }
 
-/** A status goes out at least this often, whatever else happens; each asks for a keepalive in return. */
+/** Maximum interval between two status messages; each requests a keepalive. */
 const MAX_STATUS_INTERVAL_MS = 2_000;
-/** A confirmation is worth a message of its own this often. */
+/** Minimum interval between two confirmations. */
 const MIN_CONFIRM_INTERVAL_MS = 100;
-/** In place of `wal_sender_timeout` where the server has switched it off. */
+/** Used instead of `wal_sender_timeout` if the server has disabled it. */
 const DEFAULT_SENDER_TIMEOUT_MS = 60_000;
-/** What an entry takes in memory beside its texts. */
+/** Memory of an entry besides its texts. */
 const ENTRY_OVERHEAD_BYTES = 256;
 
 /**
- * Takes hold of the slot and starts streaming from where it was last confirmed. `onActivity` is called when there is
- * something to take, or the stream is lost.
+ * Acquires the slot and streams from its confirmed position. `onActivity` is called when entries have arrived or the
+ * stream is lost.
  *
  * @throws DatabaseError of the server, with SQLSTATE 55006 when another connection holds the slot
  * @throws StreamLostError when the server can't be reached
@@ -104,7 +107,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
       const frame = readWalFrame(chunk);
       if (frame.kind === 'keepalive') {
         acker.received(frame.walEnd);
-        // The server waits for this answer and would end the connection for want of it, so it does not queue.
+        // The server closes the connection without this response, so it bypasses the queue.
         if (frame.isReplyRequested) sendStatus(false);
         const last = queue.at(-1);
         if (queue.length > queueHead && last?.kind === 'keepalive') queue.pop();
@@ -239,9 +242,9 @@ function startReplication(
 /**
  * Which LSN may be confirmed to the slot.
  *
- * **Invariant:** `flushed` is never past what a committed Kafka transaction says is in the topic. The server forgets
- * everything before it, so it is the one number that can lose data. Both numbers only grow: the protocol lets a
- * client go back, and the server would take it for a promise broken.
+ * **Invariant:** `flushed` is never past the position that a committed Kafka transaction has recorded. The server
+ * removes the WAL before it, so it is the one number that can lose data. Both numbers only grow, because a confirmation
+ * cannot be taken back.
  */
 export interface Acker {
   /** The server has sent everything before this. */

@@ -2,15 +2,15 @@ import type { PgOutputMessage } from './pgoutput.ts';
 import type { TableWatch } from './watch-tables.ts';
 
 export interface RelationDeps {
-  /** The resource of a table that came by. */
+  /** The resource of a table that the stream has described. */
   readonly resourceOf: (relationId: number) => string | undefined;
   readonly widenXid: (xid: number) => bigint;
   readonly watch: Pick<TableWatch, 'checkSoon' | 'recordLeaf'>;
 }
 
 /**
- * Follows the stream's descriptions of tables, each after it was learned: what is described again may be another table. Changes of
- * a partition are sent as the root's, and ahead of them the root is described, and right behind it the partition.
+ * Follows the stream's descriptions of tables, because a table that is described again may have changed. Changes of a
+ * partition are sent as the root's; before them the stream describes the root, and right after it the partition.
  */
 export function watchRelations({
   resourceOf,

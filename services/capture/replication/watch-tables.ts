@@ -10,9 +10,9 @@ import { classifyLeaf, classifyTable, identityOf, type StreamedLeaf } from './cl
 import { preparePartitions } from './prepare-partitions.ts';
 import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
 
-/** How long an idle table may be another before it is noticed. The look reads a few catalog rows of each table. */
+/** How soon a change of an idle table is noticed. A check reads a few catalog rows per table. */
 const CHECK_INTERVAL_MS = 2_000;
-/** Between two looks that the stream asks for: it describes every table again after an ALTER of many. */
+/** Between two checks that the stream triggers: after an ALTER of many tables it describes each again. */
 const MIN_INTERVAL_MS = 100;
 
 export interface TableWatchDeps {
@@ -21,34 +21,34 @@ export interface TableWatchDeps {
   readonly publicationName: string;
   /** As the feed has been told, with its last state. */
   readonly known: () => TableIdentities;
-  /** Takes a table for what it is now; nothing has to be told. */
+  /** Adopts the table's present identity without a reset. */
   readonly adopt: (resource: string, identity: string) => void;
   readonly log: Log;
 }
 
 export interface TableWatch {
-  /** One look. @throws when the source can't be asked */
+  /** Checks all tables once. @throws when the source cannot be queried */
   check(): Promise<void>;
-  /** Looks until the signal aborts. A look that fails is tried again. */
+  /** Checks until the signal aborts. A failed check is retried. */
   run(signal: AbortSignal): Promise<void>;
-  /** The stream describes a table again, so it may be another: looks soon. */
+  /** Checks soon: the stream has described a table again, so it may have changed. */
   checkSoon(): void;
-  /** The stream speaks of a partition. One that comes and goes between two looks takes rows along that were told. */
+  /** Records a partition in the stream. One that comes and goes between two checks takes rows with it that the feed has. */
   recordLeaf(leaf: StreamedLeaf): void;
 }
 
 /**
- * Watches for what changes rows without a change in the WAL. What it finds is announced there; when that comes by, the feed of the
- * resource begins again. The announcement is a transaction of its own, begun after the finding: a snapshot that
- * holds it holds the cause as well, so that nobody who needs the reset passes over it.
+ * Watches for changes of tables that change rows without an event in the WAL, and announces each there as a reset of
+ * its resource. The announcement is a transaction of its own that begins after the check: a snapshot that holds it also
+ * holds the cause, so no subscriber that needs the reset skips it.
  */
 export function createTableWatch(deps: TableWatchDeps): TableWatch {
   const { db, catalog, publicationName, log } = deps;
-  /** Announced, and not yet come by. */
+  /** Announced, and not yet streamed. */
   const pending = new Map<string, string>();
   /** Forms with all of their files, by the identity that stands for them. */
   const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
-  /** No form has these that the feed was told. */
+  /** Partitions in the stream that are in no announced form. */
   let heard: readonly StreamedLeaf[] = [];
   const reported = new Map<string, string>();
   const notifier = createNotifier();
