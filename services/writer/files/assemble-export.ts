@@ -25,24 +25,24 @@ export interface AssembleDeps {
   readonly storage: Storage;
   readonly scratch: Pick<Scratch, 'open'>;
   readonly listParts: (exportId: string) => Promise<ReadonlyMap<string, ResourceParts>>;
-  /** The shape of a resource's rows by their schema, or by the newest one when there are no rows. */
+  /** The row type of a resource, by the schema of its rows, or by the newest schema when there are no rows. */
   readonly shapeOf: (resource: string, schemaId: number | undefined) => Promise<RowShape>;
   readonly chooseFormat: ChooseFormat;
-  /** Key columns of a resource in key order; undefined when it has left the catalog. */
+  /** Key columns of a resource in key order; undefined when the catalog no longer has it. */
   readonly keyOf: (resource: string) => readonly string[] | undefined;
-  /** Of an export of changes. */
+  /** Only for a changes-since export. */
   readonly deletedKeys: (resource: string) => DeletedKeys;
 }
 
 const ARCHIVE_NAME = 'export.zip';
 const ARCHIVE_MANIFEST_NAME = 'manifest.json';
 
-/** One resource's file, and what has to be known of it for the manifest. */
+/** One resource's file with its facts for the manifest. */
 type Making = ResourceFile & { readonly resource: string; readonly shape: RowShape };
 
 /**
- * Writes an export's files and then its manifest, all of them durable when this returns. A crash before leaves files
- * that nobody was promised; whoever claims the export next writes them again, byte for byte.
+ * Writes an export's files and then its manifest; all are durable when this returns. After a crash, the next attempt writes
+ * the same files again, byte for byte.
  *
  * @throws UnknownOutputError; StorageFullError; what the bytes of a `ResourceFile` throw
  */
@@ -68,7 +68,7 @@ export async function assembleExport(
   });
   const described = new Map<string, DescribedResource>();
 
-  /** Of one resource, one after the other, each to be read before the next is asked for. */
+  /** Files of one resource, one after the other; each has to be read before the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
     const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), scope.fields);
@@ -168,8 +168,8 @@ async function* single(bytes: Buffer): AsyncGenerator<Buffer> {
 }
 
 /**
- * An export without rows has no parts; yet should it end otherwise than published, its half-written files are to be
- * found. They are looked for where there is a parts folder.
+ * The sweeper starts from parts folders, and an export without rows has no parts. This marker lets it find the files of an
+ * export that ends unpublished.
  */
 function markAssembly(storage: Storage, exportId: string): Promise<void> {
   return storeText(storage, `${partsFolder(exportId)}/assembly`, '');
@@ -180,8 +180,7 @@ function withoutRows(resource: string): ResourceParts {
 }
 
 /**
- * Puts bytes into storage as they come. The file is durable and in its place when this returns, and not there when it
- * throws.
+ * Streams bytes into storage. The file is durable under its path when this returns, and absent when it throws.
  *
  * @throws what the bytes throw; StorageFullError; StorageRefusedError
  */
@@ -199,7 +198,7 @@ async function storeFile(storage: Storage, path: string, bytes: Bytes): Promise<
   return { bytes: file.bytes };
 }
 
-/** A small file of text. */
+/** Stores a small text file. */
 async function storeText(storage: Storage, path: string, text: string): Promise<void> {
   await storeFile(storage, path, single(Buffer.from(text)));
 }

@@ -21,10 +21,10 @@ import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
 import { classifyAssemblyError } from './classify-assembly-error.ts';
 
-/** What makes an export ready (its last part, its seal) may happen in another process, so it is looked for. */
+/** An export's last part or its seal may arrive in another process, so ready exports are polled for. */
 const POLL_RUNNING_MS = 200;
 const POLL_IDLE_MS = 1_000;
-/** A small export is over within a second; for a large one, looking so often would only cost. */
+/** Polls more often while an export is new: a small export ends within a second. */
 const POLL_NEW_MS = 25;
 const NEW_MS = 3_000;
 
@@ -37,14 +37,14 @@ export interface AssemblerDeps {
   readonly chooseFormat: AssembleDeps['chooseFormat'];
   readonly keyOf: AssembleDeps['keyOf'];
   readonly retentionDays: number;
-  /** Rung when a part was written here. */
+  /** Notified when this process has written a part. */
   readonly notifier: Notifier;
-  /** Called when an export ended here, so that its parts are removed at once. */
+  /** Called when an export has ended here, so that its parts are removed at once. */
   readonly onEnded: () => void;
   readonly log: Log;
 }
 
-/** Claims exports that are ready and publishes them, one at a time. Any number may run, here and in other processes. */
+/** Claims exports that are ready and publishes them, one at a time. Any number may run, in any number of processes. */
 export function createAssembler(deps: AssemblerDeps): Worker {
   const { name, pool, retentionDays, notifier, onEnded, log } = deps;
 
@@ -83,7 +83,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       return;
     }
     if (error instanceof LeaseLostError) {
-      // Its files, if it was cancelled, are the sweeper's as soon as no writer holds the claim.
+      // The sweeper removes a cancelled export's files once no writer holds the claim.
       log.info('assembly.given_up', { exportId, reason: error.message });
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: true });
       return;
@@ -98,7 +98,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     }
   }
 
-  /** @returns whether there was an export to take care of */
+  /** @returns whether an export was claimed */
   async function runOnce(stop: AbortSignal): Promise<boolean> {
     const claim = await claimAssembly(pool, `${name}-${randomUUID()}`);
     if (claim === undefined) return false;

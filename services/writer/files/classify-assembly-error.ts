@@ -10,14 +10,14 @@ import {
 } from '../../../shared/storage/storage.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
-/** An export whose assembly ended this often, also by ending the whole process, is given up. */
+/** Attempts at an assembly before its export fails. An attempt that crashed the process counts too. */
 export const MAX_ASSEMBLY_ATTEMPTS = 20;
 
 export type AssemblyErrorClass = { readonly fail: WriterFailure } | 'try again';
 
 const AGAIN = 'Nothing was published. Start the export again.';
 
-/** What a failed assembly means for its export. Anything that may pass by itself is tried again, but not for ever. */
+/** What a failed assembly means for its export. A transient error is retried, up to `MAX_ASSEMBLY_ATTEMPTS`. */
 export function classifyAssemblyError(error: unknown, tryCount: number): AssemblyErrorClass {
   if (error instanceof RowCountMismatchError) {
     return { fail: { code: 'row_count_mismatch', message: `The counts differ: ${error.message}. ${AGAIN}` } };
@@ -91,7 +91,7 @@ export function classifyAssemblyError(error: unknown, tryCount: number): Assembl
   return 'try again';
 }
 
-/** Of the disk beside the storage, which has a class of its own for it. */
+/** No space on the local disk. Storage has its own error class for that. */
 function isNoSpace(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | null)?.code ?? '');
 }

@@ -1,13 +1,13 @@
-/** Below this a file costs its round trips to storage, and nothing else. */
+/** Below this size a file costs only its round trips to storage. */
 const SMALL_BYTES = 1024 * 1024;
 
-/** Enough for storage to be what is waited for; each holds a file open. */
+/** Enough for storage to be the bottleneck; each keeps a file open. */
 const SMALL_AT_ONCE = 12;
 
 /**
- * Does the small works side by side, and the others one at a time. Resolves with the results in the order of the works.
+ * Runs small works concurrently and the others one at a time. Resolves with the results in the order of the works.
  *
- * @throws what the first work that failed threw, once none is under way any more
+ * @throws the first error, once no work runs any more
  */
 export async function inStages<T extends { readonly bytes: number }, R>(
   works: readonly T[],

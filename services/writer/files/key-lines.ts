@@ -4,10 +4,10 @@ import type { Staging } from '../../../shared/formats/format.ts';
 import { createRowJson } from '../../../shared/values/row-json.ts';
 
 /**
- * Lines of record keys as they would be staged were they rows of `shape`, which has the key columns in column order.
- * `keyColumns` names them in key order.
+ * Record keys as staged lines, as if they were rows of `shape`, which has the key columns in column order. `keyColumns` has
+ * their names in key order.
  *
- * @throws Error for a record key that is not one of these columns; the signal's reason once it aborts
+ * @throws Error for a record key with other columns; the signal's reason once it aborts
  */
 export async function* keyLines(
   keys: Pick<DeletedKeys, 'pages'>,

@@ -4,14 +4,14 @@ import type { ExportFile, ResourceFileFacts } from '../../../shared/control/expo
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 
-/** What is known of a resource's file once it is written. */
+/** Facts of a resource's file for the manifest. */
 export interface DescribedResource {
   readonly shape: RowShape;
-  /** Columns whose values are text in the file, though their type has one of its own in the format. */
+  /** Columns that the file has as text, though the format has their type. */
   readonly columnsAsText: readonly string[];
 }
 
-/** What a value of each kind is in JSON. A `number` may be one of the strings NaN, Infinity and -Infinity where PostgreSQL has them. */
+/** JSON type of each kind of value. A `number` may also be one of the strings NaN, Infinity and -Infinity. */
 const JSON_TYPES: Record<ValueType['kind'], string> = {
   int: 'integer',
   long: 'integer',
@@ -24,8 +24,8 @@ const JSON_TYPES: Record<ValueType['kind'], string> = {
 };
 
 /**
- * The text of `manifest.json`: what the export holds and how to check it. It is made of what is stored only, with no
- * time of its own, so that a writer which redoes the work writes the same text.
+ * The text of `manifest.json`: what the export holds and how to check it. It depends on stored facts only, and has no
+ * timestamp of its own, so that a repeated assembly writes the same text.
  */
 export function manifestText(
   claim: ClaimedAssembly,
@@ -43,7 +43,7 @@ export function manifestText(
     created_at: claim.createdAt.toISOString(),
     snapshot: claim.snapshot,
     ...(changesSince === null ? {} : { changes_since: changesSince }),
-    // The files hold what was committed before the cut; of the snapshot, all but what the events between the two undo.
+    // The files hold what was committed before the cut.
     ...(asOf === null ? {} : { as_of: { moment: asOf, cut_lsn: claim.cutLsn } }),
     rows: sumOfRows(files),
     files: files.map(({ name, resource, rows, bytes, sha256, members }) => ({
@@ -59,8 +59,8 @@ export function manifestText(
 }
 
 /**
- * The manifest inside an archive. It says what is in it and nothing of the export, so that two exports of the same state are
- * the same bytes; the one beside the archive says the rest.
+ * The manifest inside an archive. It describes the content and not the export, so that two exports of the same state have
+ * the same bytes. The manifest beside the archive describes the export.
  */
 export function archiveManifestText(
   output: Output,
@@ -102,13 +102,13 @@ function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource
   };
 }
 
-/** What of a request decides which files there are and what is in them, beside their format. */
+/** The parts of a request that decide which files there are and what they hold, besides the format. */
 export interface ExportScope {
-  /** The columns that the files have; null for all. */
+  /** Columns in the files; null for all. */
   readonly fields: readonly string[] | null;
-  /** The earlier export whose changes these are; null for an export of everything. */
+  /** The earlier export of a changes-since export; otherwise null. */
   readonly changesSince: string | null;
-  /** The past moment that the export is of; null for the present. */
+  /** The time of an as-of export; otherwise null. */
   readonly asOf: string | null;
 }
 
@@ -118,7 +118,7 @@ const REQUEST = z.object({
   as_of: z.string().nullable().default(null),
 });
 
-/** Reads a request as the API stored it. */
+/** Parses a stored request. */
 export function readScope(request: unknown): ExportScope {
   const { fields, changes_since: changesSince, as_of: asOf } = REQUEST.parse(request);
   return { fields, changesSince, asOf };

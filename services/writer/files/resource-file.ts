@@ -6,7 +6,7 @@ import type { Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 
-/** The numbers that must be one: a difference anywhere fails the export rather than publish a file that lacks rows. */
+/** The row counts of an export must all agree; a difference fails the export, so that no file lacks rows. */
 export class RowCountMismatchError extends Error {
   override readonly name = 'RowCountMismatchError';
   readonly resource: string;
@@ -20,27 +20,27 @@ export class RowCountMismatchError extends Error {
   }
 }
 
-/** Rows staged by their columns' order, of which there was more than one: nobody could say which text is which. */
+/** Rows staged as texts in column order came with more than one schema, so their columns are ambiguous. */
 export class MixedSchemasError extends Error {
   override readonly name = 'MixedSchemasError';
 }
 
-/** The rows of one resource on their way from parts to a file or an archive. */
+/** One resource's file, streamed from parts to storage or into an archive. */
 export interface ResourceFile {
   readonly name: string;
   /**
-   * The whole file, to be read once. Making it again gives the same bytes.
+   * The file's bytes, to be read once. Encoding the file again gives the same bytes.
    *
-   * @throws RowCountMismatchError in place of its end; MixedSchemasError; StorageNotFoundError when a part is gone; what
-   *   the format throws; the signal's reason once it aborts
+   * @throws RowCountMismatchError instead of the end; MixedSchemasError; StorageNotFoundError when a part is missing; errors
+   *   of the format; the signal's reason once it aborts
    */
   readonly bytes: Bytes;
-  /** Right once the bytes were read to their end. */
+  /** Valid once all bytes have been read. */
   facts(): ResourceFileFacts;
   columnsAsText(): readonly string[];
 }
 
-/** Makes a file of lines, which are to be as many as `parts` says. `title` is the file's name without what the format adds. */
+/** Encodes lines into a file and checks their number against `parts`. `title` is the file's name without its suffix. */
 export function createResourceFile(
   title: string,
   lines: Bytes,
@@ -84,7 +84,7 @@ export function createResourceFile(
   };
 }
 
-/** The lines of a resource's parts, in order of chunk and so of key. */
+/** The lines of a resource's parts in chunk order, and so in key order. */
 export async function* readParts(
   storage: Storage,
   { parts }: ResourceParts,

@@ -2,17 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What one try at an export keeps on the local disk; all of it is removed at the try's end. */
+/** Local files of one attempt at an export; all are removed when the attempt ends. */
 export interface ScratchFolder extends AsyncDisposable {
-  /** A path where no file is; its folder exists. Each name may be asked for once at a time. */
+  /** A path without a file, in an existing folder. No two users may share a name at the same time. */
   path(name: string): Promise<string>;
 }
 
-/** Local disk for files that can't be streamed, by export, so that what a killed process left can be found. */
+/** Local disk for files that cannot be streamed, one folder per export, so that a crashed process's files are found. */
 export interface Scratch {
-  /** Nothing is made before a path is asked for. What an earlier try at the export left here goes then. */
+  /** Creates nothing before the first `path`, which also removes what an earlier attempt at the export left. */
   open(exportId: string): ScratchFolder;
-  /** Exports that something is kept for on this machine. */
+  /** Exports with files on this machine. */
   listExports(): Promise<string[]>;
   remove(exportId: string): Promise<void>;
 }
@@ -22,12 +22,12 @@ export function createScratch(directory: string): Scratch {
   return {
     open(exportId) {
       const ofExport = join(directory, exportId);
-      // A name of its own: a writer that lost its claim without noticing must find its files gone, not another's.
+      // A random name: a writer that lost its claim unnoticed must miss its files, not find another's.
       const ofAttempt = join(ofExport, randomBytes(6).toString('hex'));
       let made: Promise<unknown> | undefined;
       const make = async () => {
         await remove(ofExport);
-        // Customers' records pass through here, and the directory above may be one for everybody.
+        // The files hold customers' records, and other users may read the directory above.
         await mkdir(ofAttempt, { recursive: true, mode: 0o700 });
       };
       return {
@@ -38,7 +38,7 @@ export function createScratch(directory: string): Scratch {
         },
         async [Symbol.asyncDispose]() {
           await remove(ofAttempt);
-          // Another try's folder may be in it; then it is that one's to remove.
+          // Another attempt's folder may be in it, and removes it later.
           await rmdir(ofExport).catch(() => undefined);
         },
       };

@@ -10,8 +10,8 @@ interface SchemaSource {
 }
 
 /**
- * The shape of a resource's rows in an export: by the schema they were encoded with, and without rows by the newest
- * schema of their topic. Of a table that no row was ever read from there is none, and then the shape has no columns.
+ * The row type of a resource in an export: from the schema of its rows, or without rows from the newest schema of their
+ * topic. A table from which no row was ever read has no schema; its row type has no columns.
  */
 export function createShapeSource(registry: SchemaSource, topics: Topics) {
   return async (resource: string, schemaId: number | undefined): Promise<RowShape> => {

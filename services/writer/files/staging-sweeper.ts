@@ -14,17 +14,17 @@ export interface StagingSweeperDeps {
   readonly storage: Storage;
   readonly scratch: Scratch;
   readonly pool: Pool;
-  /** Rung when an export ended here. */
+  /** Notified when an export ends in this process. */
   readonly notifier: Notifier;
   readonly log: Log;
 }
 
 /**
- * Removes what is staged for exports that have ended, in whichever process, and what killed writers left of them, in storage
- * and on this machine's disk.
+ * Removes the staged parts of exports that have ended in any process, and what crashed writers left of them, in storage and
+ * on the local disk.
  *
- * It goes by what is in storage rather than by a list of work, so that nothing is forgotten over a crash. The parts
- * folder goes last, because it is what makes the rest be looked for.
+ * It lists storage instead of keeping a list of work, so that a crash forgets nothing. The parts folder is deleted last,
+ * because the sweep starts from it.
  */
 export function createStagingSweeper({ storage, scratch, pool, notifier, log }: StagingSweeperDeps): Worker {
   async function sweep(): Promise<void> {

@@ -26,7 +26,7 @@ import { classifyRow, type OpenChunk } from './partition-chunks.ts';
 import type { PartitionState } from './partition-states.ts';
 import type { RowCodecs } from './row-codecs.ts';
 
-/** Between two heartbeats; a few milliseconds of decoding. kafkajs sends only as many as the group needs. */
+/** Between two heartbeats; a few milliseconds of decoding. kafkajs itself limits how many it sends. */
 const ROWS_PER_HEARTBEAT = 512;
 
 export interface RowMessage {
@@ -35,10 +35,10 @@ export interface RowMessage {
   readonly offset: string;
 }
 
-/** The consumer that a batch came from: its group has to hear of this member while the batch is in hand. */
+/** The consumer of a batch: its group needs heartbeats while the batch is processed. */
 export interface BatchHold {
   heartbeat(): Promise<void>;
-  /** False once the service stops: then the batch may be left in the middle. */
+  /** False once the service stops: the rest of the batch may be skipped. */
   isRunning(): boolean;
 }
 
@@ -46,7 +46,7 @@ export interface BatchWriterDeps {
   readonly control: ChunkControl;
   readonly codecs: RowCodecs;
   readonly createPart: (chunkAttempt: ChunkAttempt, chunk: CurrentChunk) => Part;
-  /** Greatest number of chunks that may be open in this process; each has a file open. */
+  /** Limit of open chunks in this process; each keeps a file open. */
   readonly maxOpenChunks: number;
   readonly openChunkCount: () => number;
   readonly onWritten: (chunkAttempt: ChunkAttempt, rowCount: number) => void;
@@ -55,9 +55,9 @@ export interface BatchWriterDeps {
 }
 
 /**
- * Puts rows into parts. The order that makes a crash harmless is: rows appended, part durable under its name, part noted
- * in the control store, and only then is the chunk closed here, which lets the lane's offset pass its first row.
- * Whoever reads the rows again finds the chunk noted, or starts it afresh from its first row.
+ * Writes rows to parts. A crash is harmless because of the order: rows appended, part durable under its name, part recorded
+ * in the control store, and only then the chunk closed, which lets the partition's offset pass its first row. A writer that
+ * reads the rows again finds the chunk recorded, or writes it again from its first row.
  */
 export class BatchWriter {
   readonly #deps: BatchWriterDeps;
@@ -69,11 +69,11 @@ export class BatchWriter {
   }
 
   /**
-   * Appends a batch's rows to their parts, and finishes the chunks whose last row is in it. A batch may be given again,
-   * from any offset at or after the lane's floor: what was had before is dropped.
+   * Appends a batch's rows to their parts, and finishes the chunks whose last row it holds. A batch may be repeated from any
+   * offset at or after the partition's floor: rows that were already appended are dropped.
    *
-   * @returns false when it was left in the middle because the service stops
-   * @throws what storage or the control store throw for good: the process has to end, and the rows are read again
+   * @returns false when the service stops before the batch is done
+   * @throws a permanent error of storage or the control store: the process has to end, and the rows are read again
    */
   async write(
     partitionState: PartitionState,
@@ -106,7 +106,7 @@ export class BatchWriter {
         await this.giveUp(partitionState, open, rowsMissing(open.chunkAttempt, open.nextSeq, row.seq));
         continue;
       }
-      // Nothing is awaited for most rows: a promise for each would cost as much as the row itself.
+      // Most rows need no await: a promise per row would cost as much as the row itself.
       if (!this.#appendNow(open, message) && !(await this.#appendSlowly(partitionState, open, message, hold)))
         continue;
       touched.add(open);
@@ -121,7 +121,7 @@ export class BatchWriter {
     return true;
   }
 
-  /** Closes a chunk without a result and fails its export, if its try still counts. */
+  /** Closes a chunk without a result and fails its export, if its attempt is still current. */
   async giveUp(partitionState: PartitionState, open: OpenChunk<Part>, failure: WriterFailure): Promise<void> {
     const { control, onFailed, log } = this.#deps;
     await this.drop(partitionState, open);
@@ -130,17 +130,17 @@ export class BatchWriter {
     onFailed(open.chunkAttempt);
   }
 
-  /** Closes a chunk that nobody waits for any longer. */
+  /** Closes an obsolete chunk. */
   async drop(partitionState: PartitionState, open: OpenChunk<Part>): Promise<void> {
     partitionState.chunks.remove(open);
     this.#stale.add(open.chunkAttempt);
-    // Storage that refuses a write may refuse this too. What stays is in the export's folder, and is swept with it.
+    // Storage that refuses a write may refuse this too. The sweeper removes the rest with the export's folder.
     await open.part.discard().catch((error: unknown) => {
       this.#deps.log.warn('part.not_discarded', { ...open.chunkAttempt, error });
     });
   }
 
-  /** The chunk that the row belongs to, newly opened, if its try counts. An earlier try of the chunk is replaced. */
+  /** Opens the row's chunk, if its attempt is current. It replaces an earlier attempt at the chunk. */
   async #admit(
     partitionState: PartitionState,
     earlier: OpenChunk<Part> | undefined,
@@ -170,7 +170,7 @@ export class BatchWriter {
     return undefined;
   }
 
-  /** @returns false when it takes more than the codecs that are there, and nothing is done */
+  /** @returns false, and does nothing, when the row needs a codec that is not loaded */
   #appendNow(open: OpenChunk<Part>, { value }: RowMessage): boolean {
     if (value === null) return false;
     try {
@@ -186,7 +186,7 @@ export class BatchWriter {
     return true;
   }
 
-  /** @returns false when the row can't be read, and the chunk is closed */
+  /** @returns false when the row is unreadable, which closes the chunk */
   async #appendSlowly(
     partitionState: PartitionState,
     open: OpenChunk<Part>,
@@ -237,7 +237,7 @@ export class BatchWriter {
     return this.#onStorage(partitionState, open, () => open.part.flush(), hold);
   }
 
-  /** @returns false when storage is full or refuses, or the export has ended meanwhile; then the chunk is closed */
+  /** @returns false when storage is full or refuses, or the export has ended; then the chunk is closed */
   async #onStorage(
     partitionState: PartitionState,
     open: OpenChunk<Part>,
@@ -259,7 +259,7 @@ export class BatchWriter {
         await this.giveUp(partitionState, open, storageRefused(open.chunkAttempt));
         return false;
       }
-      // The parts of an export that has ended are swept, also from under one that is being written.
+      // The sweeper removes parts of an ended export, even while one is being written.
       if (
         error instanceof StorageNotFoundError &&
         (await this.#deps.control.find(open.chunkAttempt)) === undefined
@@ -272,10 +272,10 @@ export class BatchWriter {
   }
 }
 
-/** A try's rows come in one run, so a few thousand outlast the runs that are mixed; a forgotten one is only asked for again. */
+/** An attempt's rows come in one run, so a few thousand entries suffice; a forgotten one costs one more query. */
 const MAX_KEPT = 20_000;
 
-/** Tries whose rows are to be dropped. A try that once stopped counting never counts again. */
+/** Attempts whose rows are dropped. An attempt that is no longer current never becomes current again. */
 export class StaleAttempts {
   readonly #keys = new Set<string>();
 
@@ -298,9 +298,9 @@ export class StaleAttempts {
 const HEARTBEAT_EVERY_MS = 1_500;
 
 /**
- * Runs slow work (a sync on a busy disk, a control store that restarts) while telling the group that this member
- * is alive; kafkajs does not, while a batch is in hand. A heartbeat that fails is not thrown from here, where it would
- * hide that the work was done: the group says the same to the next one.
+ * Sends heartbeats during slow work, such as a sync on a busy disk or a restart of the control store; kafkajs sends none
+ * while a batch is processed. A failed heartbeat is not thrown here, where it would hide that the work was done: the next
+ * heartbeat fails the same way.
  */
 export async function whileHeartbeating<T>(
   heartbeat: () => Promise<void>,

@@ -11,17 +11,17 @@ import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { retryQuery } from '../retry-query.ts';
 
-/** What the writing of rows asks of the control store. Each call waits for a store that can't be reached. */
+/** The row writer's view of the control store. Each call waits while the store is unreachable. */
 export interface ChunkControl {
-  /** @returns undefined when the try's rows are to be dropped */
+  /** @returns undefined when the attempt is not current, so that its rows are dropped */
   find(chunkAttempt: ChunkAttempt): Promise<CurrentChunk | undefined>;
-  /** @returns false when the try does not count any more, or another writer was first */
+  /** @returns false when the attempt is no longer current, or another writer was first */
   recordWritten(chunkAttempt: ChunkAttempt, part: WrittenPart): Promise<boolean>;
-  /** @returns false when the try does not count any more */
+  /** @returns false when the attempt is no longer current */
   fail(chunkAttempt: ChunkAttempt, failure: WriterFailure): Promise<boolean>;
 }
 
-/** What lanes ask at the same time is asked together. */
+/** Combines concurrent calls of several partitions into one query. */
 export function createChunkControl(pool: Pool, log: Log): ChunkControl {
   const find = createGather((attempts: readonly ChunkAttempt[]) =>
     retryQuery('looking chunks up', log, () => findOpenChunks(pool, attempts)),

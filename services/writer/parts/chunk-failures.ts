@@ -1,7 +1,7 @@
 import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 
-// Read by the customer who waits for the export and by the operator whose pager went off: what happened, and what to do.
+// The customer and the operator read these messages: what happened, and what to do.
 
 const AGAIN = 'Nothing was published. Start the export again.';
 

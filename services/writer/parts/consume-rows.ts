@@ -7,13 +7,13 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import type { PartitionState, PartitionStates } from './partition-states.ts';
 
-// A fetch is held in memory whole, and again as decoded batches; these bound it at a few times 4 MB. Larger ones
-// cost memory and garbage collection and are no faster.
+// Memory holds a whole fetch and its decoded batches; these limits bound both at a few times 4 MB. Larger fetches are no
+// faster.
 const MAX_FETCH_BYTES = 4 * 1024 * 1024;
 const MAX_PARTITION_BYTES = 1024 * 1024;
 /**
- * While one batch waits for a sync or for the control store, others are decoded; of many small chunks mostly such waits are left.
- * Each may hold a part's buffer.
+ * While one batch waits for a sync or the control store, others are decoded. With many small chunks, such waits take most of
+ * the time. Each batch may hold a part's buffer.
  */
 const CONCURRENT_PARTITIONS = 12;
 
@@ -34,15 +34,15 @@ interface BatchOffset extends Pick<EachBatchPayload, 'commitOffsetsIfNecessary'>
 }
 
 export interface RowConsumer extends Worker {
-  /** Commits what a lane allows, apart from any batch; a group that is rebalancing is left alone. */
+  /** Commits a partition's floor outside of a batch. Does nothing while the group rebalances. */
   commitFloor(partitionState: PartitionState): Promise<void>;
 }
 
 /**
- * Reads every rows topic and keeps the group's offsets behind what is durable. Several writers share the partitions.
+ * Reads every rows topic and commits only offsets of durable rows. Several writers share the partitions.
  *
- * At each join of the group every open chunk is given up and read again from the committed offset: between two joins
- * another member may have had the partition, finished the chunk, and moved the offset on.
+ * At each join of the group every open chunk is dropped and read again from the committed offset: between two joins another
+ * member may have owned the partition, finished the chunk, and advanced the offset.
  */
 export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   const { kafka, groupId, topics, resources, partitionStates, writer, log } = deps;
@@ -58,10 +58,10 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
     maxBytesPerPartition: MAX_PARTITION_BYTES,
   });
 
-  /** Batches of many partitions end about the same time. */
+  /** Combines the commits of batches that end at the same time. */
   const commitOffset = createGather(async (offsets: readonly BatchOffset[]) => {
     const byTopic = Map.groupBy(offsets, ({ topic }) => topic);
-    // All batches are of the same member; a call outside of a batch would be tried again also when the group rebalances.
+    // All batches are of the same member. A commit outside of a batch would be retried even while the group rebalances.
     await offsets[0]?.commitOffsetsIfNecessary({
       topics: [...byTopic].map(([topic, of]) => ({
         topic,
@@ -127,7 +127,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   };
 }
 
-/** kafkajs's own errors tell it to join again. After any other it would only repeat the batch, so the worker ends instead. */
+/** On its own errors kafkajs joins again. On any other it would repeat the batch forever, so the worker ends instead. */
 function rethrow(error: unknown, fail: (error: unknown) => void): never {
   if (!(error instanceof Error && error.name.startsWith('KafkaJS'))) fail(error);
   throw error;

@@ -3,26 +3,26 @@ import type { Admin } from 'kafkajs';
 /** End offsets of a topic's partitions. */
 export type TopicEnd = ReadonlyMap<number, bigint>;
 
-/** What a partition holds now: from `low` on, up to `high`. */
+/** Offsets of a partition: first (`low`) and end (`high`). */
 interface Bounds {
   readonly low: bigint;
   readonly high: bigint;
 }
 
 /**
- * Where a topic ended when something was first asked about. Once the consumer's offset has passed this end offset, a record it
- * has not seen is lost. Records that were deleted are never passed, so they are told by what the topic holds now.
+ * The end offsets of a topic at the first question about a key. Once the consumer's offset has passed this end offset, a record
+ * it has not seen is lost. A consumer never passes deleted records, so those are found by the topic's present offsets.
  *
- * It works in rounds, each of which asks Kafka once a topic: ask only for what was known to be in the topic before the round's first
- * question.
+ * It works in rounds, and queries Kafka once per topic and round. Ask only about records that were in the topic before the
+ * round's first question.
  */
 export class LogEnds {
   readonly #admin: Pick<Admin, 'fetchTopicOffsets'>;
   #recorded = new Map<string, TopicEnd>();
   #asked = new Set<string>();
-  /** Of one round, which ends with `forgetUnasked`. */
+  /** Offsets of the current round, which ends with `forgetUnasked`. */
   #bounds = new Map<string, Promise<ReadonlyMap<number, Bounds>>>();
-  /** What was found gone in this round, and in the one before. */
+  /** Found deleted in this round, and in the one before. */
   #gone = new Set<string>();
   #goneBefore = new Set<string>();
 
@@ -42,8 +42,8 @@ export class LogEnds {
   }
 
   /**
-   * Whether the records of a partition up to the noted end are not there any more: deleted, or of a topic that was made again.
-   * True from the second round on, so that what a writer has fetched before has its time to be written.
+   * Whether the records of a partition up to the recorded end are gone: deleted, or in a topic that was recreated. True from the
+   * second round on, so that a writer has time to write what it fetched before.
    */
   async isGone(key: string, topic: string, partition: number): Promise<boolean> {
     const end = (await this.recordedEnd(key, topic)).get(partition) ?? 0n;
@@ -54,7 +54,7 @@ export class LogEnds {
     return this.#goneBefore.has(name);
   }
 
-  /** Ends a round. Forgets the keys that were not asked for in it, so that no more are kept than are of interest. */
+  /** Ends a round, and forgets the keys without a question in it. */
   forgetUnasked(): void {
     this.#recorded = new Map([...this.#recorded].filter(([key]) => this.#asked.has(key)));
     this.#asked = new Set();

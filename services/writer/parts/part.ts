@@ -6,15 +6,15 @@ import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';
 import { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { RowCodec } from '../../../shared/values/row-codec.ts';
 
-/** Lines go to storage from this many bytes on, so that a big batch is not held a second time as JSON. */
+/** Lines go to storage once they have this many bytes, so that memory does not hold a large batch twice. */
 const FLUSH_BYTES = 1024 * 1024;
 
-/** Buffers kept for the next part; more are only in use while as many chunks come in mixed with each other. */
+/** Buffers kept for reuse; more are in use only while more chunks are interleaved. */
 const MAX_KEPT_BUFFERS = 8;
 
 const NEW_LINE = 0x0a;
 
-/** Where parts are made. Buffers are shared between them, because a part needs one only while a batch is being written. */
+/** Creates parts and shares buffers among them: a part needs one only while a batch is written. */
 export class PartStore {
   readonly storage: Storage;
   readonly #buffers: ByteWriter[] = [];
@@ -23,7 +23,7 @@ export class PartStore {
     this.storage = storage;
   }
 
-  /** `fields`: the columns that lines have; null for all. */
+  /** @param fields columns of the lines; null for all */
   create(chunkAttempt: ChunkAttempt, staging: Staging, fields: readonly string[] | null = null): Part {
     return new Part(this, chunkAttempt, staging, fields);
   }
@@ -39,14 +39,14 @@ export class PartStore {
 }
 
 /**
- * The rows of one chunk as lines, on their way to storage.
+ * Writes the rows of one chunk to storage as lines.
  *
- * Its name is its own: two writers that both hold the same try (after a rebalance that one of them has not
- * noticed) write two files, and the control store keeps the first one noted. So the loser may remove its own.
+ * Its name is unique: two writers of the same attempt (after a rebalance that one of them has not noticed) write two files, and
+ * the control store keeps the one recorded first. So the other writer may remove its own.
  */
 export class Part {
   readonly path: string;
-  /** The registry's ID of the schema of the latest row. A reader has one for all rows of a chunk. */
+  /** Registry ID of the latest row's schema. All rows of a chunk have one schema. */
   schemaId = 0;
   readonly #store: PartStore;
   readonly #staging: Staging;
@@ -67,12 +67,12 @@ export class Part {
     this.path = `${partsFolder(exportId)}/${resource}/${chunk}-${attempt}-${suffix}.jsonl`;
   }
 
-  /** Bytes that went to storage; all of them after `commit`. */
+  /** Bytes written to storage; complete after `commit`. */
   get bytes(): number {
     return this.#file?.bytes ?? 0;
   }
 
-  /** Adds a row message as a line. @throws UnreadableMessageError, and then the part is of no use any more */
+  /** Adds a row message as a line. @throws UnreadableMessageError, after which the part is unusable */
   add(codec: RowCodec, schemaId: number, message: Buffer): void {
     this.schemaId = schemaId;
     this.#buffer ??= this.#store.takeBuffer();
@@ -85,7 +85,7 @@ export class Part {
     return this.#buffer !== undefined && this.#buffer.length >= FLUSH_BYTES;
   }
 
-  /** Hands over what was added. @throws StorageFullError */
+  /** Writes the buffered lines to storage. @throws StorageFullError */
   async flush(): Promise<void> {
     const buffer = this.#buffer;
     if (buffer === undefined) return;
@@ -95,7 +95,7 @@ export class Part {
     this.#store.giveBack(buffer);
   }
 
-  /** The part is on stable storage under `path` once this returns. @throws StorageFullError */
+  /** The part is durable under `path` when this returns. @throws StorageFullError */
   async commit(): Promise<void> {
     await this.flush();
     const file = await this.#openFile();
@@ -103,15 +103,15 @@ export class Part {
   }
 
   /**
-   * Gives up what is not committed yet. A committed part is left alone, because the control store may name it by now even
-   * where its answer got lost; if it does not, the part goes with the export's folder. Safe to call twice.
+   * Discards an uncommitted part. A committed part stays, because the control store may already name it even if its response was
+   * lost; otherwise the part goes with the export's folder. May be called twice.
    */
   async discard(): Promise<void> {
     this.#buffer = undefined;
     await this.#file?.abort();
   }
 
-  /** Removes a part that the control store is known not to name. */
+  /** Removes a part that the control store certainly does not name. */
   async remove(): Promise<void> {
     await this.discard();
     await this.#store.storage.delete(this.path);

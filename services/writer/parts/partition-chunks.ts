@@ -1,23 +1,22 @@
 import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
 import type { RowHeaders } from '../../../shared/protocol/row-headers.ts';
 
-/** A chunk whose rows are coming in. `Part` is whatever they are gathered in. */
+/** A chunk whose rows are being written. `Part` is where they go. */
 export interface OpenChunk<Part> {
   readonly chunkAttempt: ChunkAttempt;
-  /** Kafka offset of the try's first row: the partition's committed offset may not pass it. */
+  /** Kafka offset of the attempt's first row: the partition's committed offset may not pass it. */
   readonly firstOffset: bigint;
   readonly rowsPlanned: number;
   readonly part: Part;
-  /** The row that is expected next, and so the number of rows so far. */
+  /** Sequence number of the next row, and so the number of rows so far. */
   nextSeq: number;
 }
 
 /**
  * What to do with a row, given the open chunk of the same number.
  *
- * `append`: it is the next one. `drop`: it was had before, or belongs to an earlier try. `ask`: only the control
- * store knows whether this try counts. `hole`: a row before it never came, and never will: a chunk's rows are on
- * one partition, in order.
+ * `append`: it is the next row. `drop`: a repeat, or a row of an earlier attempt. `ask`: only the control store knows whether
+ * its attempt is current. `hole`: a row before it is lost, because a chunk's rows are in one partition, in order.
  */
 export type RowClass = 'append' | 'drop' | 'ask' | 'hole';
 
@@ -33,14 +32,14 @@ export function classifyRow(
 /**
  * The open chunks of one partition.
  *
- * Invariant: at most one try of a chunk is open, and `floor` never passes the first row of an open one. So whoever
- * reads on from a committed offset meets every row of every chunk that was not finished.
+ * Invariant: at most one attempt of a chunk is open, and `floor` never passes the first row of an open chunk. So a consumer that
+ * continues from a committed offset reads every row of every unfinished chunk.
  */
 export class PartitionChunks<Part> {
   readonly #open = new Map<string, OpenChunk<Part>>();
-  // Rows of a chunk come in runs, so the last one found is nearly always the next one asked for.
+  // Rows of a chunk come in runs, so the last chunk found is nearly always the next one.
   #latest: OpenChunk<Part> | undefined;
-  /** The offset after the last row that was seen. */
+  /** The offset after the last row that was read. */
   #position = 0n;
 
   get size(): number {
@@ -82,7 +81,7 @@ export class PartitionChunks<Part> {
     return [...this.#open.values()];
   }
 
-  /** The offset that may be committed: everything before it is durable, or not wanted. */
+  /** The offset that may be committed: every row before it is durable or dropped. */
   floor(): bigint {
     let floor = this.#position;
     for (const { firstOffset } of this.#open.values()) if (firstOffset < floor) floor = firstOffset;

@@ -2,15 +2,15 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Part } from './part.ts';
 import { PartitionChunks } from './partition-chunks.ts';
 
-/** One assigned partition with what is open in it. */
+/** State of one assigned partition: its open chunks and its committed offset. */
 export interface PartitionState {
   readonly topic: string;
   readonly partition: number;
   readonly resource: string;
   readonly chunks: PartitionChunks<Part>;
-  /** What the group has as committed from here, as far as this member knows. */
+  /** The group's committed offset, as far as this member knows; -1 before its first commit. */
   committed: bigint;
-  /** Runs one piece of work at a time: batches, and the watch that closes chunks nobody waits for any longer. */
+  /** Runs one piece of work at a time: batches, and the watch that closes obsolete chunks. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -30,7 +30,7 @@ export function createPartitionState(topic: string, partition: number, resource:
   };
 }
 
-/** The partitions that this member has had rows of since it last joined the group. */
+/** States of the partitions from which this member has read rows since it last joined the group. */
 export class PartitionStates {
   readonly #log: Log;
   #partitionStates = new Map<string, PartitionState>();
@@ -58,7 +58,7 @@ export class PartitionStates {
     return count;
   }
 
-  /** Forgets every lane at once, then removes the parts that were open in them. */
+  /** Forgets all partitions at once, then removes their open parts. */
   async clear(): Promise<void> {
     const partitionStates = this.all();
     this.#partitionStates = new Map();

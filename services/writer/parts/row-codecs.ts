@@ -5,17 +5,17 @@ import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.
 import { readRowSchema } from '../../../shared/values/row-schema.ts';
 
 export interface RowCodecs {
-  /** @returns undefined when the schema was not fetched yet */
+  /** @returns undefined until the schema was loaded */
   get(schemaId: number): RowCodec | undefined;
-  /** Fetches the schema if need be. @throws ForeignSchemaError when it is not of a row; the registry's failure after many tries */
+  /** Fetches the schema. @throws ForeignSchemaError when it is not a row's; the registry's error after `MAX_ATTEMPTS` */
   load(schemaId: number): Promise<RowCodec>;
 }
 
-/** About a minute, in which a registry is started anew. */
+/** About a minute: enough for a restart of the registry. */
 const MAX_ATTEMPTS = 40;
 const BACKOFF = { initialMs: 100, maxMs: 2_000 };
 
-/** Codecs by schema ID. There is one per version of a table's columns, so they are all kept. */
+/** Codecs by schema ID. All are kept: there is one for each version of a table's columns. */
 export function createRowCodecs(
   registry: { fetch(id: number): Promise<AvroSchemaJson> },
   log: Log,
@@ -30,7 +30,7 @@ export function createRowCodecs(
       ).catch((cause: unknown) => {
         throw new Error(what, { cause });
       });
-      // The names are those of the schema's record, and matter only to a codec that registers one.
+      // The names matter only to a codec that registers a schema.
       const names = { record: String(schema.name), namespace: String(schema.namespace) };
       const codec = createRowCodec(readRowSchema(schema), names);
       codecs.set(schemaId, codec);

@@ -12,7 +12,7 @@ import type { Part } from './part.ts';
 import type { OpenChunk } from './partition-chunks.ts';
 import type { PartitionState, PartitionStates } from './partition-states.ts';
 
-/** A cancelled export's parts are to be gone within seconds. */
+/** Parts of a cancelled export have to go within seconds. */
 const WATCH_EVERY_MS = 2_000;
 
 export interface ChunkWatchDeps {
@@ -25,10 +25,9 @@ export interface ChunkWatchDeps {
 }
 
 /**
- * Closes open chunks that no row will close: those of an export that has ended or of a try that was replaced (else the
- * group's offset would wait for them for ever), and those whose reader has had all rows acknowledged while the last
- * ones are not in the topic. That rows were lost is certain once everything is read up to where the topic ended after
- * the reader was done, or is not there to be read.
+ * Closes open chunks that no row will close: those of an ended export or a replaced attempt, for which the group's offset would
+ * wait forever, and those whose reader got all rows acknowledged while the topic lacks the last ones. Rows are lost for certain
+ * once the consumer has passed the topic's end offset as of after the read, or once those records are deleted.
  */
 export function createChunkWatch(deps: ChunkWatchDeps): Worker {
   const { pool, admin, partitionStates, writer, commitFloor, log } = deps;
@@ -83,7 +82,7 @@ export function createChunkWatch(deps: ChunkWatchDeps): Worker {
   };
 }
 
-/** Meanwhile a batch may have closed the chunk, or the group taken the lane away. */
+/** Checks again under the lock: a batch may have closed the chunk, or the group revoked the partition. */
 function closing(
   partitionState: PartitionState,
   chunk: OpenChunk<Part>,

@@ -22,17 +22,17 @@ export interface LostChunkWatchDeps {
 }
 
 /**
- * Finds chunks of which no row came at all, though their reader had all of them acknowledged: the topic lost them, by
- * retention while no writer ran or by an unclean election. Without this their export would run for ever.
+ * Finds chunks without a single row in the topic, though their reader got all rows acknowledged: the topic lost them, by
+ * retention while no writer ran or by an unclean leader election. Without this their export would run forever.
  *
- * The group's committed offsets never pass an open chunk, so once they have passed the topic's end as it was after the
- * reader was done, a chunk that is still not written is lost. The order of the looks matters: chunk, end, offsets, chunk.
- * Offsets don't pass what was deleted, and are gone with a topic that is made again: then what the topic holds tells it.
+ * The group's committed offsets never pass an open chunk. Once they have passed the topic's end offset as of after the read, a
+ * chunk that is still unwritten is lost. The order of the queries matters: chunk, end, offsets, chunk. Offsets do not pass
+ * deleted records, and a recreated topic has none: then the topic's present offsets decide.
  */
 export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
   const { pool, admin, groupId, topics, onFailed, log } = deps;
   const ends = new LogEnds(admin);
-  /** Mostly a chunk is written by the next round, and Kafka need not be asked about it: each topic is some requests. */
+  /** Most chunks are written by the next round, which saves the requests to Kafka about them. */
   let unwrittenBefore = new Set<string>();
 
   async function readCommitted(topic: string): Promise<ReadonlyMap<number, bigint>> {
@@ -46,7 +46,7 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
 
   async function watch(): Promise<void> {
     const ofTopics = new Map<string, Promise<ReadonlyMap<number, bigint>>>();
-    /** Asked for after the ends of all chunks of the topic that are looked at in this round. */
+    /** Read after the ends of the topic's chunks in this round. */
     const committedOf = (topic: string) => {
       const offsets = ofTopics.get(topic) ?? readCommitted(topic);
       ofTopics.set(topic, offsets);
@@ -86,7 +86,7 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
   };
 }
 
-/** The partitions that are not read up to their end. One that never had a record has no committed offset. */
+/** The partitions whose committed offset is before their end. A partition without records has no committed offset. */
 export function findBehind(committed: ReadonlyMap<number, bigint>, end: TopicEnd): number[] {
   return [...end]
     .filter(([partition, offset]) => offset > 0n && (committed.get(partition) ?? -1n) < offset)

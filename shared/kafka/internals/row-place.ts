@@ -3,11 +3,11 @@ import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../protocol/row
 import { FetchedRecord } from './fetched-record.ts';
 import { VarintCursor } from './varint-cursor.ts';
 
-/** What the writer needs of a row's headers. */
+/** The headers of a row that the writer needs. */
 export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;
 
 const DIGIT_ZERO = 0x30;
-/** More digits than these might not be exact; the general reader judges them. */
+/** More digits might not be exact; `readRowHeaders` handles them. */
 const MAX_EXACT_DIGITS = 15;
 
 const NOT_YET = -1;
@@ -20,8 +20,8 @@ const ACCOUNT = Buffer.from(ROW_HEADERS.account);
 const LAST = Buffer.from(ROW_HEADERS.last);
 
 /**
- * Reads the headers of rows that come in runs of the same export where they stand in the fetch, without an object for
- * each. It agrees with `readRowHeaders`, which it leaves everything unusual to, and costs a tenth.
+ * Reads row headers in place in the fetch, without an object for each, which suits runs of rows of one export. It agrees with
+ * `readRowHeaders`, to which it leaves everything unusual, at a tenth of the cost.
  */
 export class RowPlaceReader {
   #exportBytes = Buffer.alloc(0);
@@ -66,7 +66,7 @@ export class RowPlaceReader {
 
   #exportIdAt(bytes: Buffer, start: number, length: number): string {
     if (!isName(this.#exportBytes, bytes, start, length)) {
-      // A copy, because the header is a piece of a whole fetch, which would be kept with it.
+      // A copy, because a slice would keep the whole fetch in memory.
       this.#exportBytes = Buffer.from(bytes.subarray(start, start + length));
       this.#exportId = this.#exportBytes.toString();
     }
@@ -74,7 +74,7 @@ export class RowPlaceReader {
   }
 }
 
-/** So short that a loop is faster than a call into native code. */
+/** The names are so short that a loop is faster than a native call. */
 function isName(name: Buffer, bytes: Buffer, start: number, length: number): boolean {
   if (length !== name.length) return false;
   for (let index = 0; index < length; index += 1) if (bytes[start + index] !== name[index]) return false;
