@@ -35,8 +35,7 @@ import { createExportHolder } from './export/hold-exports.ts';
 import { createNotifiers } from './notifiers.ts';
 import { createResourceRows } from './plan/resource-rows.ts';
 import { createSourceSessions } from './source/source-session.ts';
-
-import { findSetAside } from './store/set-aside.ts';
+import { findSetAside } from './store/feed-state.ts';
 
 /** Runs of an export before it is given up. */
 const MAX_RUNS = 5;

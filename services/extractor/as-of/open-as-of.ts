@@ -3,10 +3,13 @@ import type { ClaimedExport } from '../../../shared/control/exports/claim-export
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
-import { assertNotSetAside } from '../changes-since/assert-not-set-aside.ts';
-import { assertSameCatalog } from '../changes-since/assert-same-catalog.ts';
-import { awaitChainRecorded } from '../changes-since/await-chain.ts';
-import { awaitRecorded, keptAlive, type RecordingDeps } from '../changes-since/await-recorded.ts';
+import {
+  awaitChainRecorded,
+  awaitRecorded,
+  keptAlive,
+  type RecordingDeps,
+} from '../changes-since/await-recorded.ts';
+import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';

@@ -5,15 +5,12 @@ import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { assertNotSetAside } from './assert-not-set-aside.ts';
-import { assertSameCatalog } from './assert-same-catalog.ts';
-import { assertSameTables } from './assert-same-tables.ts';
-import { awaitChainRecorded } from './await-chain.ts';
-import { awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
+import { awaitChainRecorded, awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './changed-keys.ts';
+import { assertNotSetAside, assertSameCatalog, assertSameTables } from './completeness.ts';
 import type { BaseExport } from './find-base.ts';
-import { readKeyColumns } from './key-columns.ts';
-import { planChangedKeys } from './plan-changed-keys.ts';
+import { type KeyColumn, parseRecordKey, readKeyColumns } from './key-columns.ts';
+import { presentKeysQuery } from './keyed-queries.ts';
 
 /** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
 const MAX_KEYS_PER_CHUNK = 5_000;
@@ -64,4 +61,41 @@ export async function openChangesSince(
       yield* planChangedKeys(holder, selection, columns, keys, Math.min(rowsPerChunk, MAX_KEYS_PER_CHUNK));
     },
   };
+}
+
+/** The run's keys of one resource. */
+export interface ChangedKeys {
+  page(fromPlace: number, limit: number): Promise<string[]>;
+  assign(chunk: number, places: readonly number[]): Promise<void>;
+}
+
+/**
+ * Looks the changed keys up under the snapshot and cuts those that are there into chunks, counted by what the snapshot
+ * has. Keys that are in no chunk in the end are those of deleted records. A chunk's keys are assigned before it is given out.
+ */
+export async function* planChangedKeys(
+  session: SourceSession,
+  selection: RowSelection,
+  columns: readonly KeyColumn[],
+  keys: ChangedKeys,
+  keysPerChunk: number,
+): AsyncGenerator<ChunkPlan> {
+  let chunk = 0;
+  for (let fromPlace = 0; ; fromPlace += keysPerChunk) {
+    const page = await keys.page(fromPlace, keysPerChunk);
+    if (page.length === 0) return;
+    const { text, values } = presentKeysQuery(
+      selection,
+      columns,
+      page.map((key) => parseRecordKey(key, columns.length)),
+    );
+    const { rows } = await session.query(text, values);
+    if (rows.length > 0) {
+      const places = rows.map(({ place }) => fromPlace + Number(place) - 1);
+      await keys.assign(chunk, places);
+      yield { chunk, lowerKey: null, upperKey: null, rows: places.length };
+      chunk += 1;
+    }
+    if (page.length < keysPerChunk) return;
+  }
 }

@@ -1,8 +1,7 @@
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError, SnapshotGoneError, TableWantedError } from '../extraction-errors.ts';
-import type { SourceSession } from '../source/source-session.ts';
-import { isSqlState, LOCK_NOT_AVAILABLE } from '../source/sql-state.ts';
+import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
 const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FeedState } from '../store/feed-state.ts';
-import { assertSameTimeline, createFeedWatch, isSettledPast } from './await-feed.ts';
+import { assertSameTimeline, createFeedWatch, isSettledPast, pollIntervalMs } from './await-feed.ts';
 
 const SERVER = { systemId: '7', timeline: 1 };
 
@@ -50,4 +50,8 @@ test('only the same server on the same timeline has settled past a position', ()
 test('a failover during the export fails it', () => {
   expect(() => assertSameTimeline(feed(), SERVER)).not.toThrow();
   expect(() => assertSameTimeline(feed({ timeline: 2 }), SERVER)).toThrow(/failed over/);
+});
+
+test('what comes soon is seen soon, and a long wait is not spent looking', () => {
+  expect([0, 100, 400, 1_000, 60_000].map(pollIntervalMs)).toEqual([20, 20, 40, 100, 150]);
 });

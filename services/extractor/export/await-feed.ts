@@ -1,7 +1,15 @@
+import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SourceIdentity } from '../source/source-session.ts';
+import type { SourceIdentity, SourceSession } from '../source/source-session.ts';
 import type { FeedState } from '../store/feed-state.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import { readRecordingState, startRecording } from '../store/recorded-from.ts';
+import { readInsertLsn, sendHeartbeat } from './sealing-session.ts';
+import { createSettleWatch } from './settle-watch.ts';
 
 export interface FeedWatch {
   /** @throws ExportFailedError when the feed stands still for too long, or follows another server */
@@ -67,4 +75,56 @@ export function isSettledPast(state: FeedState | undefined, identity: SourceIden
     state.timeline === identity.timeline &&
     state.settledLsn >= lsn
   );
+}
+
+const MIN_POLL_MS = 20;
+/** While it waits, the holder looks at least this often for what happened elsewhere, and at once when something happens here. */
+export const MAX_POLL_MS = 150;
+/** Of the time waited so far, which bounds by how much looking late makes it longer. */
+const POLL_SHARE = 0.1;
+
+/** How long to wait before the next look at what happens elsewhere, after waiting for so long. */
+export function pollIntervalMs(waitedMs: number): number {
+  return Math.min(MAX_POLL_MS, Math.max(MIN_POLL_MS, waitedMs * POLL_SHARE));
+}
+
+/**
+ * Waits until every change that the snapshot will not hold is sure to be recorded.
+ *
+ * The changes of an account are recorded once the account is known. Changes streamed before that are not, and one of them may
+ * still be invisible to a snapshot taken now. So the account's first export reads the WAL position and waits until the feed
+ * has settled past it: then everything before is in the snapshot, and everything after is recorded.
+ *
+ * @returns the feed's settled position
+ */
+export async function awaitSettledFeed(
+  { claim, signal }: { readonly claim: ClaimedExport; readonly signal: AbortSignal },
+  sealing: SourceSession,
+  feed: FeedWatch,
+  control: Pool,
+  notifier: Notifier,
+  { settleTimeoutMs, log }: { readonly settleTimeoutMs: number; readonly log: Log },
+): Promise<Lsn> {
+  const recording = await readRecordingState(control, claim.accountId);
+  const isFirst = recording.newAccountIds.length > 0;
+  const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
+  let state = await readFeedState(control);
+  if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
+  const waitingSinceMs = Date.now();
+  const settling = createSettleWatch({
+    exportId: claim.id,
+    timeoutMs: settleTimeoutMs,
+    source: sealing,
+    log,
+  });
+  while (!isSettledPast(state, sealing.identity, needed)) {
+    feed.check(state);
+    await settling.check();
+    await notifier.wait(pollIntervalMs(Date.now() - waitingSinceMs), signal);
+    signal.throwIfAborted();
+    state = await readFeedState(control);
+  }
+  if (isFirst) await startRecording(control, recording.newAccountIds, needed);
+  if (state === undefined) throw new Error('a feed that has settled has a state');
+  return state.settledLsn;
 }

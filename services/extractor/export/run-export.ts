@@ -9,13 +9,13 @@ import {
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier, type Notifier } from '../../../shared/runtime/notifier.ts';
-import { awaitAsOf } from '../as-of/await-as-of.ts';
+import { awaitAsOf } from '../as-of/find-cut.ts';
 import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
 import { findBase } from '../changes-since/find-base.ts';
 import { openChangesSince } from '../changes-since/open-changes-since.ts';
@@ -27,12 +27,16 @@ import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
-import { readRecordingState, startRecording } from '../store/recorded-from.ts';
-import { assertSameTimeline, createFeedWatch, type FeedWatch, isSettledPast } from './await-feed.ts';
-import { MAX_POLL_MS, pollIntervalMs } from './look-interval.ts';
+import {
+  assertSameTimeline,
+  awaitSettledFeed,
+  createFeedWatch,
+  isSettledPast,
+  MAX_POLL_MS,
+  pollIntervalMs,
+} from './await-feed.ts';
 import { planByKeys, planResources } from './plan-resources.ts';
-import { assertSameServer, newSealToken, readInsertLsn, sendHeartbeat, sendSeal } from './sealing-session.ts';
-import { createSettleWatch } from './settle-watch.ts';
+import { assertSameServer, newSealToken, readInsertLsn, sendSeal } from './sealing-session.ts';
 import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
 
 export interface RunExportDeps {
@@ -223,45 +227,6 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   assertSameTimeline(await readFeedState(control), sealing.identity);
   await finishRun(control, claim);
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
-}
-
-/**
- * Waits until every change that the snapshot won't hold is sure to be recorded, and returns the feed's settled position.
- *
- * The changes of an account are recorded from when it is known. Those streamed before that are lost to it, and one of them
- * may still be invisible to a snapshot taken now. So the first export reads where the WAL is, once the account is known,
- * and waits until the feed has settled past that: everything before is in the snapshot then, and everything after is recorded.
- */
-async function awaitSettledFeed(
-  { claim, signal }: RunHandle,
-  sealing: SourceSession,
-  feed: FeedWatch,
-  control: Pool,
-  notifier: Notifier,
-  { settleTimeoutMs, log }: Pick<RunExportConfig, 'settleTimeoutMs'> & Pick<RunExportDeps, 'log'>,
-): Promise<Lsn> {
-  const recording = await readRecordingState(control, claim.accountId);
-  const isFirst = recording.newAccountIds.length > 0;
-  const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
-  let state = await readFeedState(control);
-  if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
-  const waitingSinceMs = Date.now();
-  const settling = createSettleWatch({
-    exportId: claim.id,
-    timeoutMs: settleTimeoutMs,
-    source: sealing,
-    log,
-  });
-  while (!isSettledPast(state, sealing.identity, needed)) {
-    feed.check(state);
-    await settling.check();
-    await notifier.wait(pollIntervalMs(Date.now() - waitingSinceMs), signal);
-    signal.throwIfAborted();
-    state = await readFeedState(control);
-  }
-  if (isFirst) await startRecording(control, recording.newAccountIds, needed);
-  if (state === undefined) throw new Error('a feed that has settled has a state');
-  return state.settledLsn;
 }
 
 /** Waits while a condition holds, keeping the sessions alive. The condition sees how the export stands. */

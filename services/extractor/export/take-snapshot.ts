@@ -3,8 +3,7 @@ import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SourceSession } from '../source/source-session.ts';
-import { isSqlState, LOCK_NOT_AVAILABLE } from '../source/sql-state.ts';
+import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
 /** A snapshot that the session holds open, so that others can read under it. */
 export interface HeldSnapshot {

@@ -1,9 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createCatalogStore } from '../../../services/dispatcher/mirror/store-catalog.ts';
-import { assertNotSetAside } from '../../../services/extractor/changes-since/assert-not-set-aside.ts';
-import { assertSameCatalog } from '../../../services/extractor/changes-since/assert-same-catalog.ts';
-import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-chain.ts';
+import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-recorded.ts';
 import {
   assertNoReset,
   assignKeys,
@@ -11,6 +9,10 @@ import {
   readChunkKeys,
   readKeyPage,
 } from '../../../services/extractor/changes-since/changed-keys.ts';
+import {
+  assertNotSetAside,
+  assertSameCatalog,
+} from '../../../services/extractor/changes-since/completeness.ts';
 import { findBase } from '../../../services/extractor/changes-since/find-base.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';

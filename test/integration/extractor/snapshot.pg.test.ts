@@ -12,9 +12,9 @@ import { type ChunkPlan, planChunks } from '../../../services/extractor/plan/pla
 import type { RowSelection } from '../../../services/extractor/plan/row-selection.ts';
 import {
   createSourceSessions,
+  isSqlState,
   type SourceSession,
 } from '../../../services/extractor/source/source-session.ts';
-import { isSqlState } from '../../../services/extractor/source/sql-state.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createLockWatch } from '../../../shared/postgres/lock-watch.ts';
 import { Secret } from '../../../shared/runtime/env.ts';
