@@ -18,19 +18,19 @@ import {
 } from './extraction-errors.ts';
 
 /**
- * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` gives the work to whoever comes
- * next and holds nothing against it, `abandon` leaves alone what has become another's.
+ * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` releases the work without
+ * counting an attempt, `abandon` leaves work that another process has taken over.
  */
 export type FailureAction =
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
-  /** Outages pass, and are retried as long as the export may run; what nobody foresaw counts towards giving up. */
+  /** Outages are retried as long as the export may run; an unforeseen error counts as a failed attempt. */
   | { readonly kind: 'retry'; readonly isForeseen: boolean }
-  /** Somebody else needs the table: tried again later a few times, and then failed with `failure`. */
+  /** Another session needs the table: retried a few times, then failed with `failure`. */
   | { readonly kind: 'give-way'; readonly failure: Extract<FailureAction, { kind: 'fail' }> }
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
 
-/** A migration of several steps is outlasted; one that goes on for longer is told to the customer. */
+/** Outlasts a migration of several steps; a longer one fails the export. */
 export const MAX_GIVE_WAYS = 3;
 
 const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
@@ -43,7 +43,7 @@ const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
 
 const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
 
-/** @param what resources were read, for the text of a failure */
+/** @param what the resources that were read, for the message of a failure */
 export function classifyExtractionError(error: unknown, what: readonly string[] = []): FailureAction {
   if (error instanceof LeaseLostError) return { kind: 'abandon' };
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
@@ -113,7 +113,7 @@ const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';
 
 const TOO_LARGE_TYPES = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
-/** Errors of libraries that export no classes, or several copies of them: told by their own codes, outermost first. */
+/** Errors of libraries without exported classes, by their codes, outermost first. */
 function classifyByErrorCode(error: unknown): FailureAction | undefined {
   for (const link of causesOf(error)) {
     const { type, status } = link as { type?: unknown; status?: unknown };

@@ -6,8 +6,8 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Notifiers } from './notifiers.ts';
 
 /**
- * Rings for commands. They are doorbells only, so the type in the header is all that is read of them, offsets just move on,
- * and the group begins at the end: what was missed stands in the control store.
+ * Turns Kafka commands into notifications. Only their type header is read, and the group starts at the end of the
+ * topic: the control store has everything that was missed.
  */
 export function createCommandNotifiers(
   kafka: Kafka,

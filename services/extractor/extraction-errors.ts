@@ -3,7 +3,7 @@
  * message texts. Messages of those that fail an export are read by the customer, and say what to do.
  */
 
-/** A connection to the source could not be made or has broken, and with it whatever snapshot it held. */
+/** A connection to the source failed or broke, and its snapshot is lost. */
 export class SourceSessionLostError extends Error {
   override readonly name = 'SourceSessionLostError';
 
@@ -12,7 +12,7 @@ export class SourceSessionLostError extends Error {
   }
 }
 
-/** The snapshot's holder is gone, so that nobody can read under it any longer. */
+/** The snapshot's holder is gone, so nobody can read under the snapshot any more. */
 export class SnapshotGoneError extends Error {
   override readonly name = 'SnapshotGoneError';
 
@@ -21,7 +21,7 @@ export class SnapshotGoneError extends Error {
   }
 }
 
-/** Another session waits for a table that we keep locked, or were about to: the product comes first. */
+/** Another session waits for a table that the export locks or is about to lock: the product comes first. */
 export class TableWantedError extends Error {
   override readonly name = 'TableWantedError';
 
@@ -35,7 +35,7 @@ export class ExportCancelledError extends Error {
   override readonly name = 'ExportCancelledError';
 }
 
-/** This process has been told to end. */
+/** This process is stopping. */
 export class StoppingError extends Error {
   override readonly name = 'StoppingError';
 }
@@ -63,7 +63,7 @@ export type FailureCode =
   | 'export_timeout'
   | 'attempts_exhausted';
 
-/** Trying again would end the same, or must not be done unasked: the export fails with this code and text. */
+/** A retry would not help, or needs a decision: the export fails with this code and message. */
 export class ExportFailedError extends Error {
   override readonly name = 'ExportFailedError';
   readonly code: FailureCode;

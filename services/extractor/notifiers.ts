@@ -1,12 +1,12 @@
 import { createNotifier, type Notifier } from '../../shared/runtime/notifier.ts';
 
-/** Wake-ups inside one process. Whoever misses one finds out by itself a little later. */
+/** Notifications inside one process. A missed one only delays the next poll. */
 export interface Notifiers {
-  /** An export waits. */
+  /** An export is waiting. */
   readonly exports: Notifier;
-  /** A chunk waits. */
+  /** A chunk is waiting. */
   readonly chunks: Notifier;
-  /** Something about exports in hand has changed: each listener looks at once. Returns the way to stop listening. */
+  /** Calls `listen` at each change of a running export. Returns a function that removes the listener. */
   onChange(listen: () => void): () => void;
   notifyChange(): void;
 }

@@ -1,4 +1,4 @@
-/** Records gathered for one request. Used again once it was sent. */
+/** Records of one request. Reused once the request was sent. */
 export interface Batch<T> {
   readonly byteCount: number;
   add(record: T): void;
@@ -6,26 +6,26 @@ export interface Batch<T> {
 }
 
 /**
- * Gathers records into batches and sends them one after the other, which keeps their order: a batch is never on its way
- * before the one ahead of it is acknowledged. While one is on its way the next fills up; when that is full too, the source
- * of records is asked to pause. So two batches are all the memory it takes.
+ * Collects records into batches and sends them one after the other, in order: a batch is sent once the last one is
+ * acknowledged. While one is in flight the next fills up; when it is full too, the source of records pauses. So memory
+ * holds two batches.
  */
 export interface BatchSender<T> {
-  /** @throws what sending an earlier batch threw */
+  /** @throws the error of an earlier batch */
   add(record: T): void;
-  /** Sends what is left and resolves once everything is acknowledged. @throws what sending threw */
+  /** Sends the rest and resolves once everything is acknowledged. @throws the error of sending */
   finish(): Promise<void>;
 }
 
 export interface BatchSenderOptions<T, B extends Batch<T>> {
   readonly maxBytes: number;
   openBatch(): B;
-  /** The batch is left alone until this has settled. */
+  /** The batch is not touched until this has settled. */
   send(batch: B): Promise<void>;
-  /** Called when the source of records is to pause, and when it may go on. */
+  /** Called when the source of records has to pause, and when it may continue. */
   onFull(): void;
   onDrained(): void;
-  /** Called once when sending failed. Nothing more is sent. */
+  /** Called once when sending fails, after which nothing is sent. */
   onFailure(error: unknown): void;
 }
 

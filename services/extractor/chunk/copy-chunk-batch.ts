@@ -20,23 +20,24 @@ export interface CopyChunkBatchDeps extends ChunkSources {
   readonly producer: RowProducer;
   readonly readRows: ReadRows;
   topicOf(resource: string): { readonly name: string; readonly partitionCount: number };
-  /** Limit of one chunk's read, so that a reader that stands still gives its snapshot back. */
+  /** Statement timeout of a chunk's read, so that a stalled reader releases its snapshot. */
   readonly chunkTimeoutMs: number;
-  /** Called often with the number of rows read so far of the chunk at this place of the lot. */
+  /** Called often with the number of rows read so far of the chunk at `index` in the batch. */
   onProgress(index: number, rowCount: number): void;
 }
 
 /**
- * Large enough that requests do not count, small enough that two of them a lot are little memory. A little less than half a
- * megabyte, because the client rounds each of its buffers up to a power of two.
+ * Large enough that a request's fixed cost does not matter, small enough that two per reader take little memory. Just
+ * below half a megabyte, because the client rounds its buffers up to a power of two.
  */
 const BATCH_BYTES = 480 * 1024;
 
 /**
- * Reads a lot of chunks under the export's snapshot, on one session, and sends each one's rows, in key order, numbered from 0, to
- * one partition, the last one marked. Resolves with the number of rows of each once all are acknowledged.
+ * Reads a batch of chunks under the export's snapshot, in one session. It sends each chunk's rows to one partition, in
+ * key order, numbered from 0, with the last one marked.
  *
- * @throws ExportFailedError when the rows of one are not as many as the snapshot's own cursor had counted
+ * @returns the number of rows of each chunk, once all are acknowledged
+ * @throws ExportFailedError when a chunk has another number of rows than the holder counted
  */
 export async function copyChunkBatch(
   batch: ChunkBatch,
@@ -70,7 +71,7 @@ export async function copyChunkBatch(
   const sender = createBatchSender<RowRecord, RowBatch>({
     maxBytes: BATCH_BYTES,
     openBatch: deps.producer.openBatch,
-    // While a batch waits for its turn the next fills up and then the reading pauses, so the pace of sending is that of reading.
+    // While one batch waits, the next fills up and then the reading pauses, so the pace of sending limits that of reading.
     send: async (records) => {
       await pace?.(records.recordCount);
       await deps.producer.send(records);

@@ -6,11 +6,11 @@ import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/so
 const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
 
 /**
- * Puts a session under the export's snapshot. The tables are locked before: from then on, and before it by the holder's lock,
- * which still stands if the snapshot can be taken over at all, nobody can truncate or rewrite them.
+ * Imports the export's snapshot into a session. It locks the tables first. Until then the holder's lock, which exists
+ * as long as the snapshot can be imported, prevents that anyone truncates or rewrites them.
  *
- * @throws TableWantedError when somebody waits for a table, who comes before us
- * @throws SnapshotGoneError when the holder has let go
+ * @throws TableWantedError when another session waits for a table
+ * @throws SnapshotGoneError when the holder has released the snapshot
  * @throws ExportFailedError when the session does not see exactly the export's snapshot
  */
 export async function enterSnapshot(
@@ -40,8 +40,8 @@ export async function enterSnapshot(
 }
 
 /**
- * The catalog tables are read under the snapshot, `pg_relation_filenode` knows the present: when the two differ for a table
- * or a partition, its rows were moved to new files, and a read of it finds none of the old.
+ * Compares the catalogs under the snapshot with `pg_relation_filenode`, which knows the present. If they differ for a
+ * table or a partition, its rows have moved to new files, and a read misses the old ones.
  *
  * @throws ExportFailedError
  */

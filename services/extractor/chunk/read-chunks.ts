@@ -20,7 +20,7 @@ import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk-batch.ts';
 import type { RowProducers } from './row-producers.ts';
 
 export interface ReadChunksConfig {
-  /** Lots of chunks that this process reads at once. */
+  /** Batches of chunks that this process reads at once. */
   readonly maxChunks: number;
   readonly chunkTimeoutMs: number;
 }
@@ -32,16 +32,16 @@ export interface ReadChunksDeps
   readonly notifiers: Notifiers;
   readonly log: Log;
   announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
-  /** Makes the topics that are missing. */
+  /** Creates missing topics. */
   ensureTopics(): Promise<unknown>;
 }
 
 const IDLE_MS = 1_000;
 
-/** A row that ends its reader's process does so each time; after this many the export fails rather than every extractor. */
+/** Attempts at a chunk: a row that crashes its reader would otherwise crash every extractor. */
 const MAX_ATTEMPTS = 5;
 
-/** Before a chunk that could not be read is claimed again: an outage of seconds costs a few tries, not hundreds. */
+/** Delay before a failed chunk is claimed again: an outage of seconds costs a few attempts, not hundreds. */
 const RETRY_DELAY_MS = 2_000;
 
 /** Claims chunks of running exports and reads them. */
@@ -106,7 +106,7 @@ async function readChunkBatch(
     for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {
-    // Once the try was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
+    // An abort makes pending work fail in various ways; the first reason counts.
     await endAttempt(batch, over.signal.aborted ? over.signal.reason : thrown, log, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
@@ -117,12 +117,12 @@ async function readChunkBatch(
 
 const lostError = () => new LeaseLostError('the chunks are no longer ours');
 
-/** If the store can't be reached either, the lease runs out and the chunks are claimed again. */
+/** Ends a failed attempt. If the store is unreachable, the lease expires and the chunks are claimed again. */
 async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
   const [first] = batch;
   const { tries } = first;
   const classified = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
-  // Its holder gives way too, and begins the export again; a chunk that meets nothing else was left without one.
+  // The holder gives way too and restarts the export; a chunk that keeps giving way has no holder any more.
   const action = classified.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? classified.failure : classified;
   try {
     if (action.kind === 'fail') {
@@ -131,7 +131,7 @@ async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: Rea
       const report = action.isForeseen ? log.warn : log.error;
       report('chunk.attempt_lost', { error, tries, delayMs: RETRY_DELAY_MS });
       await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: !action.isForeseen });
-      // One may have been deleted since the start: then every try would fail, and for ever.
+      // A topic may have been deleted since the start: then every attempt would fail.
       await deps.ensureTopics();
     } else if (action.kind === 'give-way') {
       log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });

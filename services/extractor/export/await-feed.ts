@@ -12,13 +12,13 @@ import { readInsertLsn, sendHeartbeat } from './sealing-session.ts';
 import { createSettleWatch } from './settle-watch.ts';
 
 export interface FeedWatch {
-  /** @throws ExportFailedError when the feed stands still for too long, or follows another server */
+  /** @throws ExportFailedError when the feed has stalled for too long, or follows another server */
   check(state: FeedState | undefined): void;
 }
 
 /**
- * Judges whether waiting for the feed makes sense. A feed that is far behind but moves is waited for; one that stands
- * still for `timeoutMs` is not running, and saying so beats an export that hangs.
+ * Decides whether to wait for the feed. A feed that is behind but moves is worth the wait; one that has stalled for
+ * `timeoutMs` is not running, and a failed export is better than one that hangs.
  */
 export function createFeedWatch(
   identity: SourceIdentity,
@@ -57,7 +57,7 @@ export function createFeedWatch(
   };
 }
 
-/** @throws ExportFailedError when the source was failed over while the export ran, so that its seal means nothing now */
+/** @throws ExportFailedError when the source failed over during the export, which makes its seal void */
 export function assertSameTimeline(state: FeedState | undefined, identity: SourceIdentity): void {
   if (state?.systemId === identity.systemId && state.timeline === identity.timeline) return;
   throw new ExportFailedError(
@@ -67,7 +67,7 @@ export function assertSameTimeline(state: FeedState | undefined, identity: Sourc
   );
 }
 
-/** Whether a snapshot taken from now on holds every transaction up to `lsn`, as far as the feed of this server knows. */
+/** Whether every snapshot taken from now on holds all transactions up to `lsn`, by the feed of this server. */
 export function isSettledPast(state: FeedState | undefined, identity: SourceIdentity, lsn: Lsn): boolean {
   return (
     state !== undefined &&
@@ -78,12 +78,12 @@ export function isSettledPast(state: FeedState | undefined, identity: SourceIden
 }
 
 const MIN_POLL_MS = 20;
-/** While it waits, the holder looks at least this often for what happened elsewhere, and at once when something happens here. */
+/** Longest interval between two polls of the holder; an event in this process ends the wait at once. */
 export const MAX_POLL_MS = 150;
-/** Of the time waited so far, which bounds by how much looking late makes it longer. */
+/** Interval as a share of the time waited so far, which bounds the added delay. */
 const POLL_SHARE = 0.1;
 
-/** How long to wait before the next look at what happens elsewhere, after waiting for so long. */
+/** Interval before the next poll, after a wait of `waitedMs`. */
 export function pollIntervalMs(waitedMs: number): number {
   return Math.min(MAX_POLL_MS, Math.max(MIN_POLL_MS, waitedMs * POLL_SHARE));
 }
@@ -91,9 +91,9 @@ export function pollIntervalMs(waitedMs: number): number {
 /**
  * Waits until every change that the snapshot will not hold is sure to be recorded.
  *
- * The changes of an account are recorded once the account is known. Changes streamed before that are not, and one of them may
- * still be invisible to a snapshot taken now. So the account's first export reads the WAL position and waits until the feed
- * has settled past it: then everything before is in the snapshot, and everything after is recorded.
+ * The changes of an account are recorded once the account is known. Changes streamed before that are not, and one of
+ * them may still be invisible to a snapshot taken now. So the account's first export reads the WAL position and waits
+ * until the feed has settled past it: then everything before is in the snapshot, and everything after is recorded.
  *
  * @returns the feed's settled position
  */

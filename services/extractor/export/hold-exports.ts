@@ -16,21 +16,21 @@ import { ExportCancelledError, ExportFailedError, StoppingError } from '../extra
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {
-  /** Exports that this process holds at once. Each costs two idle connections to the source. */
+  /** Exports that this process runs at once. Each costs two idle connections to the source. */
   readonly maxExports: number;
   readonly limits: ExportLimits;
-  /** Limit of one run, because the source can't vacuum what its snapshot still sees. */
+  /** Limit of one run, because its snapshot holds back vacuum on the source. */
   readonly exportTimeoutMs: number;
 }
 
 const IDLE_MS = 1_000;
 
-/** 2 s, 8 s, 32 s, 128 s: five runs bridge a restart of the source or of Kafka. */
+/** 2 s, 8 s, 32 s, 128 s: five runs outlast a restart of the source or of Kafka. */
 export function runDelayMs(runCount: number): number {
   return 2_000 * 4 ** Math.min(runCount - 1, 3);
 }
 
-/** Claims exports, runs them, and decides what follows when a run fails. Also ends the cancelled ones that nobody holds. */
+/** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
   const { control, log, notifiers } = deps;
   return createWorkPool<ClaimedExport>({
@@ -84,7 +84,7 @@ async function hold(
     over.signal.throwIfAborted();
     await runExport(run, config, { ...deps, log });
   } catch (thrown) {
-    // Once the run was aborted, whatever was under way fails in its own way; the first reason is the one that counts.
+    // An abort makes pending work fail in various ways; the first reason counts.
     await endRun(claim, over.signal.aborted ? over.signal.reason : thrown, log, deps);
   } finally {
     clearTimeout(deadline);
@@ -110,7 +110,7 @@ function timeoutError(limitMs: number): ExportFailedError {
   );
 }
 
-/** The sessions are closed by now. If the store can't be reached either, the lease runs out and the export is claimed again. */
+/** Ends a run whose sessions are closed. If the store is unreachable, the lease expires and the export is claimed again. */
 async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
   const classified = classifyExtractionError(error, claim.resources);
   const action =
@@ -119,7 +119,7 @@ async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunE
     if (action.kind === 'fail') {
       log.error('export.failed', { code: action.code, error });
       await failExport(deps.control, claim.id, claim.runAttempt, action);
-      // One that was being cancelled meanwhile stays so, and is only let go.
+      // An export that is being cancelled stays so, and is only released.
       await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
     } else if (action.kind === 'retry') {
       const delayMs = runDelayMs(claim.runCount);

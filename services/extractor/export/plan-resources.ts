@@ -4,24 +4,24 @@ import { type ChunkPlan, type PlannedResource, planChunks, planSmall } from '../
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** Counted by one statement; while the next ones are counted, those are read. */
+/** Resources counted by one statement. They are read while the next group is counted. */
 const GROUP_RESOURCES = 50;
 
 /** Chunks that were planned together. */
 export interface PlannedGroup {
   readonly chunks: readonly PlannedChunk[];
-  /** Each is all that its resource has, so that there are no more than resources, however far ahead they are planned. */
+  /** Each chunk is its whole resource, so planning ahead creates at most one chunk per resource. */
   readonly areWhole: boolean;
 }
 
-/** How an export of changes, or of a past moment, is planned: by the keys that events name. */
+/** Plans a changes-since or as-of export by the keys of events. */
 export interface KeyPlanner {
   plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
 }
 
 /**
- * Plans all resources of an export: those whose table is no larger than one chunk in groups, the others one by one, as far ahead as
- * is asked for. Resources without rows have no chunks. Needs the session for itself while it is consumed.
+ * Plans all resources of an export: small tables, of at most one chunk, in groups, the others one by one and only as
+ * far as the caller consumes. Resources without rows have no chunks. Needs exclusive use of the session.
  */
 export async function* planResources(
   session: SourceSession,
@@ -47,7 +47,7 @@ export async function* planResources(
   }
 }
 
-/** Plans the resources one by one, as far ahead as is asked for. */
+/** Plans the resources one by one, only as far as the caller consumes. */
 export async function* planByKeys(
   session: SourceSession,
   selections: readonly RowSelection[],

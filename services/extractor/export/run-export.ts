@@ -46,37 +46,37 @@ export interface RunExportDeps {
   readonly notifiers: Notifiers;
   readonly resourceRows: ResourceRowsSource;
   readonly log: Log;
-  /** Asked for exports of changes and of past moments only. */
+  /** Only for changes-since and as-of exports. */
   readonly recordedChanges: RecordedChanges;
   announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
 }
 
 export interface RunExportConfig {
-  /** Chunks of one export that are planned or being read at once. */
+  /** Open chunks of one export: planned or being read. */
   readonly chunkWindow: number;
   readonly chunkBytes: number;
   readonly feedTimeoutMs: number;
-  /** For so long a feed that moves may stay unsettled, because transactions of before are open. */
+  /** How long a moving feed may stay unsettled because of open transactions. */
   readonly settleTimeoutMs: number;
-  /** Limit of one statement of the holder: the first step of its cursor may have to sort all keys. */
+  /** Statement timeout of the holder: the first step of its cursor may have to sort all keys. */
   readonly planTimeoutMs: number;
   readonly publicationName: string;
 }
 
-/** A run's hold on its export; its lease is renewed by whoever made it. */
+/** A run's claim on its export; the holder renews the lease. */
 export interface RunHandle {
   readonly claim: ClaimedExport;
   readonly signal: AbortSignal;
   /** Ends the run with a reason. */
   abort(reason: Error): void;
-  /** @throws the reason when the run is over */
+  /** @throws the reason when the run has ended */
   check(): Promise<Extract<RunStatus, { state: 'held' }>>;
 }
 
 /** Well under the minute after which the server ends a session that is idle in its transaction. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** A seal comes by another topic than the feed's state, and may be behind it by a rebalance of the mirror's group. */
+/** The seal and the feed's state are in different topics, so a rebalance of the mirror's group may delay the seal. */
 const SEAL_AGAIN_MS = 20_000;
 
 /**
@@ -89,10 +89,9 @@ const SEAL_AGAIN_MS = 20_000;
  *   5. Chunks are planned under S, a window at a time, and read by every extractor.
  *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
  *
- * An export of changes, or of a past moment, waits for its seal before step 5, since what it reads follows from the events
- * up to there.
+ * A changes-since or as-of export waits for its seal before step 5, because the events up to the seal decide what it reads.
  *
- * A break of either session before the end is the end of the run: the caller starts a new one, under another snapshot.
+ * If either session breaks, the run ends and the caller starts a new one, with a new snapshot.
  */
 export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
   const { claim, signal } = run;
@@ -109,7 +108,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
       onLost: run.abort,
     });
     stack.use(session);
-    // A statement under way is not waited for: it may have a whole table to sort.
+    // Does not wait for a running statement, which may sort a whole table.
     signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
     signal.throwIfAborted();
     return session;
@@ -167,7 +166,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
     passedAtMs ??= Date.now();
     if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
-    // Kafka has lost it. A later seal of this run says as much, since its session is the one that was open before the snapshot.
+    // Kafka has lost the seal. A later one of this run is as good, because its session was open before the snapshot.
     log.warn('seal.sent_again', { exportId: claim.id });
     await sendSeal(sealing, claim.id, sealToken);
     sealSentLsn = await readInsertLsn(sealing);
@@ -211,14 +210,14 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     }
     if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
   }
-  // Readers describe the tables that have rows. A file without rows has its columns all the same.
+  // Readers describe only tables with rows, but a file without rows has columns too.
   const withoutRows = resources.filter(({ name }) => !withRows.has(name));
   await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
   await ours(finishPlanning(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   await assertSameTypes(sealing, resources, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
-  // Vacuum waits for this snapshot, and the seal may take a while.
+  // The snapshot holds back vacuum, and the seal may take a while.
   await holder[Symbol.asyncDispose]();
 
   const waitForSeal = createWait(run, notifier, [sealing]);
@@ -229,7 +228,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
 }
 
-/** Waits while a condition holds, keeping the sessions alive. The condition sees how the export stands. */
+/** Waits while a condition on the run's status holds, and keeps the sessions alive. */
 function createWait(run: RunHandle, notifier: Notifier, sessions: readonly SourceSession[]) {
   let keptAliveAtMs = Date.now();
   type Found = Awaited<ReturnType<RunHandle['check']>>;
@@ -264,7 +263,7 @@ async function addPlanned(
   }
 }
 
-/** Turns a fenced write that found the run to be another's into the end of this one. */
+/** Ends this run if a fenced write found that another process has taken it over. */
 async function ours(written: Promise<boolean>): Promise<void> {
   if (!(await written)) throw new LeaseLostError('the run is no longer ours');
 }

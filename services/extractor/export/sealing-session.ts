@@ -4,28 +4,28 @@ import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** Where the WAL is being written now, as the source sees it. */
+/** The source's WAL insert position. */
 export async function readInsertLsn(session: SourceSession): Promise<Lsn> {
   const { rows } = await session.query('select pg_current_wal_insert_lsn()::text as lsn');
   return parseLsn(rows[0]?.lsn ?? '');
 }
 
-/** Gives the feed something to pass, so that it settles past everything before it also on a quiet source. */
+/** Writes a WAL message, so that the feed settles past everything before it even on a quiet source. */
 export async function sendHeartbeat(session: SourceSession): Promise<void> {
   await session.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.heartbeat, '']);
 }
 
-/** Never used twice, so that a seal of a lost run can't stand for the present one. */
+/** A unique token, so that the seal of a lost run does not pass for that of the present one. */
 export function newSealToken(): string {
   return randomUUID();
 }
 
 /**
- * Sends the export's seal. Where the feed has passed it, everything that the snapshot saw is on disk, since WAL reaches
- * the feed only once it is flushed.
+ * Sends the export's seal, a barrier message. Once the feed has passed it, everything that the snapshot sees is on
+ * disk, because WAL reaches the feed only once it is flushed.
  */
 export async function sendSeal(session: SourceSession, exportId: string, token: string): Promise<void> {
-  // A synchronous standby that stalls holds up the answer to a commit, and the seal has no need of it.
+  // A stalled synchronous standby delays a commit's response, and the seal does not need it.
   await session.query('set synchronous_commit = local');
   await assertSameServer(session);
   await session.query('select pg_logical_emit_message(true, $1, $2)', [
@@ -35,10 +35,10 @@ export async function sendSeal(session: SourceSession, exportId: string, token: 
 }
 
 /**
- * That this session, which was opened before the snapshot, still stands proves that the server has not crashed in
- * between: a crash can lose an asynchronous commit that the snapshot saw, and give its transaction ID to another.
+ * This session was opened before the snapshot. That it is still open proves that the server has not crashed since: a
+ * crash can lose an asynchronous commit that the snapshot saw, and reuse its transaction ID.
  *
- * @throws ExportFailedError when something between us and the server replaces connections, since that proof is void then
+ * @throws ExportFailedError when a pooler replaces connections, which voids the proof
  */
 export async function assertSameServer(session: SourceSession): Promise<void> {
   const { rows } = await session.query('select pg_backend_pid()::text as pid');

@@ -3,7 +3,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** A transaction that ended is visible within milliseconds: what takes longer waits for one that is still open. */
+/** A finished transaction is visible within milliseconds, so a longer wait is for an open one. */
 const REPORT_AFTER_MS = 10_000;
 const REPORT_AGAIN_MS = 60_000;
 
@@ -21,8 +21,8 @@ export interface SettleWatchDeps {
 }
 
 /**
- * Says whom an export waits for when the feed moves and does not settle: transactions of the product that were open before it.
- * They may stay so for days, and an export that waits for ever tells nobody.
+ * Reports the transactions that an export waits for when the feed moves and does not settle: those of the product that
+ * were open before it. They may stay open for days, so the wait ends after `timeoutMs`.
  */
 export function createSettleWatch({
   exportId,

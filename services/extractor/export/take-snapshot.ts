@@ -5,24 +5,24 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
-/** A snapshot that the session holds open, so that others can read under it. */
+/** A snapshot that the session keeps open, so that other sessions can import it. */
 export interface HeldSnapshot {
   readonly snapshot: Snapshot;
   /** For `SET TRANSACTION SNAPSHOT`. */
   readonly name: string;
-  /** WAL insert position read after the snapshot: everything that the snapshot saw was written before it. */
+  /** WAL insert position after the snapshot: everything that the snapshot sees was written before it. */
   readonly lsn: string;
   /** RFC 3339, UTC. */
   readonly takenAt: string;
 }
 
-/** Each try waits for the session's lock_timeout, and lets go of the tables that it has; together about a minute. */
+/** Each attempt waits up to the session's lock_timeout, then releases its locks; about a minute in all. */
 const LOCK_ATTEMPTS = 40;
 const LOCK_PAUSE_MS = 1_000;
 
 /**
- * Takes the export's one snapshot. The tables are locked first: LOCK does not fix the snapshot, and without it a
- * TRUNCATE or a rewriting ALTER between snapshot and read would leave a table that looks empty, and no error.
+ * Takes the export's snapshot. It locks the tables first, because LOCK does not fix the snapshot. Without the lock, after a
+ * TRUNCATE or a rewriting ALTER between snapshot and read, a table would look empty without an error.
  *
  * @throws ExportFailedError when a table stays locked
  */
