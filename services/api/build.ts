@@ -95,7 +95,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
 
   const pool = await openControlStore(context, config, 'api', { max: MAX_CONTROL_CONNECTIONS });
   const reservedPool = openControlPool(context, config, 'api', {
-    purpose: 'door',
+    purpose: 'reserved',
     max: MAX_RESERVED_CONNECTIONS,
     statementTimeoutMs: RESERVED_STATEMENT_MS,
   });

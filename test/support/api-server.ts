@@ -103,9 +103,9 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   await migrate(pool);
   await guardTransitions(pool);
   const doorPool = stack.adopt(
-    createControlPool(database.url, silentLog, { applicationName: 'test door', max: 2 }),
-    async (door) => {
-      if (!door.ended) await door.end();
+    createControlPool(database.url, silentLog, { applicationName: 'test reserved', max: 2 }),
+    async (reserved) => {
+      if (!reserved.ended) await reserved.end();
     },
   );
   const source = stack.adopt(openProductPool({ connectionString: database.url, max: 2 }), (open) =>
