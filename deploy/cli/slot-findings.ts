@@ -1,6 +1,6 @@
 import {
+  classifySlot,
   isSlotLost,
-  judgeSlot,
   type SlotHealth,
   type SlotThresholds,
 } from '../../shared/catalog/slot-health.ts';
@@ -39,7 +39,7 @@ export function slotFindings(
     );
     return findings;
   }
-  const { state, reasons } = judgeSlot(slot, thresholds);
+  const { state, reasons } = classifySlot(slot, thresholds);
   for (const reason of reasons) findings.push(`${reason}. ${remedyOf(slot)}`);
   if (state === 'refuse') {
     findings.push(

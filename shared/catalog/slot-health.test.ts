@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judgeSlot, type SlotHealth, showBytes } from './slot-health.ts';
+import { classifySlot, type SlotHealth, showBytes } from './slot-health.ts';
 
 const MB = 1_024 * 1_024;
 const THRESHOLDS = { warnBytes: 100 * MB, refuseBytes: 1_000 * MB };
@@ -16,7 +16,7 @@ const slot = (fields: Partial<SlotHealth> = {}): SlotHealth => ({
   safeWalBytes: null,
   ...fields,
 });
-const state = (fields: Partial<SlotHealth>) => judgeSlot(slot(fields), THRESHOLDS).state;
+const state = (fields: Partial<SlotHealth>) => classifySlot(slot(fields), THRESHOLDS).state;
 
 test('what the source keeps is judged by the thresholds, each from its very value on', () => {
   expect(state({ retainedBytes: 100 * MB - 1 })).toBe('ok');
@@ -27,7 +27,7 @@ test('what the source keeps is judged by the thresholds, each from its very valu
 
 test('a threshold of zero is none', () => {
   const none = { warnBytes: 0, refuseBytes: 0 };
-  expect(judgeSlot(slot({ retainedBytes: 1e15 }), none)).toEqual({ state: 'ok', reasons: [] });
+  expect(classifySlot(slot({ retainedBytes: 1e15 }), none)).toEqual({ state: 'ok', reasons: [] });
 });
 
 test('a limit of the server is judged by what it leaves', () => {
@@ -41,13 +41,13 @@ test('a limit of the server is judged by what it leaves', () => {
 
 test('a slot that nobody reads, that is gone or lost, is warned of; refusing would not save it', () => {
   expect(state({ isActive: false })).toBe('warn');
-  expect(judgeSlot(undefined, THRESHOLDS).state).toBe('warn');
+  expect(classifySlot(undefined, THRESHOLDS).state).toBe('warn');
   expect(state({ walStatus: 'lost', retainedBytes: 1e12 })).toBe('warn');
   expect(state({ invalidationReason: 'wal_removed', retainedBytes: 1e12 })).toBe('warn');
 });
 
 test('reasons say what and how much, the worst first', () => {
-  const { reasons } = judgeSlot(slot({ isActive: false, retainedBytes: 2_048 * MB }), THRESHOLDS);
+  const { reasons } = classifySlot(slot({ isActive: false, retainedBytes: 2_048 * MB }), THRESHOLDS);
   expect(reasons).toEqual([
     'the source keeps 2.0 GB of WAL for the slot: SLOT_REFUSE_BYTES is 1000.0 MB',
     'nobody reads the slot: capture is not running',

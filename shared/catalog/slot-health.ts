@@ -26,7 +26,7 @@ export interface SlotThresholds {
 
 export type SlotState = 'ok' | 'warn' | 'refuse';
 
-export interface SlotVerdict {
+export interface SlotClass {
   readonly state: SlotState;
   /** Why it is not `ok`, for an operator; in order of weight. */
   readonly reasons: readonly string[];
@@ -71,7 +71,7 @@ const REFUSE_SAFE_SHARE = 0.1;
  * the slot itself (what `max_slot_wal_keep_size` leaves). A threshold of 0 is none. A slot that is gone or lost endangers no
  * disk, and nothing that is refused could save it: it is a warning here, and *gap possible* in capture.
  */
-export function judgeSlot(slot: SlotHealth | undefined, thresholds: SlotThresholds): SlotVerdict {
+export function classifySlot(slot: SlotHealth | undefined, thresholds: SlotThresholds): SlotClass {
   if (slot === undefined) return { state: 'warn', reasons: ['the slot does not exist'] };
   if (isSlotLost(slot)) return { state: 'warn', reasons: ['the slot has lost its WAL'] };
   const refusals: string[] = [];

@@ -1,15 +1,15 @@
 import type { Metrics } from '../runtime/metrics.ts';
 import type { SlotHealth } from './slot-health.ts';
-import type { SlotSight, SlotWatch } from './slot-watch.ts';
+import type { SlotReading, SlotWatch } from './slot-watch.ts';
 
 /** The slot as it was seen last; nothing at all while the source does not answer. */
 export function addSlotMetrics(metrics: Metrics, watch: Pick<SlotWatch, 'latest'>): void {
-  const ofSight = (read: (sight: SlotSight) => number | null | undefined) => () => {
-    const sight = watch.latest();
-    const value = sight && read(sight);
+  const ofReading = (read: (reading: SlotReading) => number | null | undefined) => () => {
+    const reading = watch.latest();
+    const value = reading && read(reading);
     return value == null ? [] : [{ value }];
   };
-  const ofSlot = (read: (slot: SlotHealth) => number | null) => ofSight(({ slot }) => slot && read(slot));
+  const ofSlot = (read: (slot: SlotHealth) => number | null) => ofReading(({ slot }) => slot && read(slot));
   metrics.gauge(
     'tandem_slot_lag_bytes',
     'WAL that the feed has not passed.',
@@ -33,6 +33,6 @@ export function addSlotMetrics(metrics: Metrics, watch: Pick<SlotWatch, 'latest'
   metrics.gauge(
     'tandem_slot_state',
     '0 ok, 1 warn, 2 refuse: new exports and bulk jobs are refused.',
-    ofSight(({ state }) => ({ ok: 0, warn: 1, refuse: 2 })[state]),
+    ofReading(({ state }) => ({ ok: 0, warn: 1, refuse: 2 })[state]),
   );
 }

@@ -4,28 +4,28 @@ import type { Log } from '../runtime/log.ts';
 import { sleep } from '../runtime/sleep.ts';
 import type { Worker } from '../runtime/worker.ts';
 import {
-  judgeSlot,
+  classifySlot,
   readSlotHealth,
+  type SlotClass,
   type SlotHealth,
   type SlotThresholds,
-  type SlotVerdict,
 } from './slot-health.ts';
 
-/** What was seen at the last look that the source answered. */
-export interface SlotSight extends SlotVerdict {
+/** The state of the slot at the last poll that the source answered. */
+export interface SlotReading extends SlotClass {
   /** Undefined when there is no such slot. */
   readonly slot: SlotHealth | undefined;
   readonly seenAtMs: number;
 }
 
-/** Looks after the slot all the time a service runs. */
+/** Polls the slot while a service runs. */
 export interface SlotWatch extends Worker {
-  /** Undefined before the first look, and once the source has not answered for so long that nobody can know. */
-  latest(): SlotSight | undefined;
+  /** Undefined before the first poll, and once the last one is older than a minute. */
+  latest(): SlotReading | undefined;
 }
 
-/** A WAL of 100 MB/s, which is a lot, comes by half a gigabyte until the next look. */
-const LOOK_INTERVAL_MS = 5_000;
+/** At 100 MB of WAL a second, half a gigabyte passes between two polls. */
+const POLL_INTERVAL_MS = 5_000;
 const STALE_AFTER_MS = 60_000;
 
 const GIB = 1024 ** 3;
@@ -38,27 +38,27 @@ export function readSlotThresholds(read: EnvReader): SlotThresholds {
   };
 }
 
-/** Each change of the state is one log line; a source that does not answer is others' to tell of. */
+/** Logs each change of the state. Other parts report a source that does not answer. */
 export function createSlotWatch(
   source: Queryable,
   { slotName, thresholds }: { readonly slotName: string; readonly thresholds: SlotThresholds },
   { log, now }: { readonly log: Log; readonly now: () => number },
 ): SlotWatch {
-  let sight: SlotSight | undefined;
-  const look = async () => {
+  let reading: SlotReading | undefined;
+  const poll = async () => {
     const slot = await readSlotHealth(source, slotName);
-    const verdict = judgeSlot(slot, thresholds);
-    if (verdict.state !== (sight?.state ?? 'ok')) tell(verdict, slot);
-    sight = { ...verdict, slot, seenAtMs: now() };
+    const slotClass = classifySlot(slot, thresholds);
+    if (slotClass.state !== (reading?.state ?? 'ok')) report(slotClass, slot);
+    reading = { ...slotClass, slot, seenAtMs: now() };
   };
-  const tell = ({ state, reasons }: SlotVerdict, slot: SlotHealth | undefined) => {
+  const report = ({ state, reasons }: SlotClass, slot: SlotHealth | undefined) => {
     const write = { ok: log.info, warn: log.warn, refuse: log.error }[state];
     const { retainedBytes, lagBytes, safeWalBytes, walStatus } = slot ?? {};
     const remedy = state === 'ok' ? 'none needed' : 'see `tandem source status`';
     write('slot.state_changed', {
       slot: slotName,
       state,
-      was: sight?.state ?? 'unknown',
+      was: reading?.state ?? 'unknown',
       reasons,
       remedy,
       retainedBytes,
@@ -69,11 +69,11 @@ export function createSlotWatch(
   };
   return {
     name: 'slot-watch',
-    latest: () => (sight !== undefined && now() - sight.seenAtMs <= STALE_AFTER_MS ? sight : undefined),
+    latest: () => (reading !== undefined && now() - reading.seenAtMs <= STALE_AFTER_MS ? reading : undefined),
     async run(signal) {
       while (!signal.aborted) {
-        await look().catch((error: unknown) => log.debug('slot.not_seen', { slot: slotName, error }));
-        await sleep(LOOK_INTERVAL_MS, signal);
+        await poll().catch((error: unknown) => log.debug('slot.not_seen', { slot: slotName, error }));
+        await sleep(POLL_INTERVAL_MS, signal);
       }
     },
   };

@@ -3,10 +3,10 @@ import type { RecordMetadata, TopicMessages } from 'kafkajs';
 /** A transactional producer that commits one transaction after the other. */
 export interface TransactionalProducer {
   /**
-   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
-   * is not known whether it was, and the producer is of no further use.
+   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the outcome
+   * is unknown, and the producer is unusable.
    *
-   * @returns where the last request's records are
+   * @returns the offsets of the last request's records
    */
   publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
 }
