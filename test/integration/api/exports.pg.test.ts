@@ -315,3 +315,16 @@ test('progress and time left follow the rows, once there is something to go on',
   expect(json.eta_seconds).toBeGreaterThanOrEqual(9);
   expect(json.eta_seconds).toBeLessThan(60);
 });
+
+test('an export of changes or of a past time is refused without what the feed has recorded', async () => {
+  const { key } = await api.account();
+  const { json: base } = await post(key, { resource: 'invoices' });
+  const changes = (id: string) => post(key, { resource: 'invoices', changes_since: id });
+  expect(await changes('exp_unknown')).toMatchObject({ status: 404 });
+  expect(await changes(base.id)).toMatchObject({ status: 409, json: { export_status: 'pending' } });
+  const { status, json } = await post(key, { resource: 'invoices', as_of: new Date().toISOString() });
+  expect({ status, errors: json.errors }).toMatchObject({
+    status: 422,
+    errors: [{ pointer: '/as_of', detail: expect.stringContaining('recording') }],
+  });
+});
