@@ -7,7 +7,7 @@ import { problemHeaders, toProblem } from './problem.ts';
 /** Refusals of one key in a second. Each further group of this size is delayed by one step more. */
 const REFUSALS_PER_STEP = 50;
 
-/** The largest delay. 4,000 connections in a loop then cost some 800 refusals per second, of 0.1 ms each. */
+/** The largest delay. 4,000 connections in a loop then cost some 800 refusals per second, of 0.2 ms each. */
 const MAX_STEPS = 20;
 
 /** Delay of the n-th refusal of a key in ms, which slows down clients that retry in a loop. */
