@@ -5,6 +5,15 @@ export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 export const MIN_ROWS_PER_SECOND = 1_000;
 export const MAX_ROWS_PER_SECOND = 10_000_000;
 
+/** How an export's files are to be written. Values of a later version may be among them. */
+export interface OutputRequest {
+  readonly format: string;
+  readonly compression: string;
+  /** Null: a file for each resource. */
+  readonly archive: string | null;
+  readonly isCsvSafe: boolean;
+}
+
 /** An export as it was asked for, with everything relative or defaulted resolved; kept in `exports.request`. */
 export interface ExportRequest {
   /** Resources asked for by name. What came along by `include_related` stands in `exports.resources` with them. */

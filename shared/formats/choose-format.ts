@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../domain/export-request.ts';
+import type { EXPORT_COMPRESSIONS, EXPORT_FORMATS, OutputRequest } from '../domain/export-request.ts';
 import { gzip, none, zstd } from './compression.ts';
 import { createCsv } from './csv.ts';
 import type { Compression, Format } from './format.ts';
@@ -23,40 +22,41 @@ export class UnknownOutputError extends Error {
   override readonly name = 'UnknownOutputError';
 }
 
-/** Reads from a request, as the API stored it, how files are to be written. @throws UnknownOutputError */
-export type ChooseFormat = (request: unknown) => Output;
+/** What writes files as a request asks for. @throws UnknownOutputError */
+export type ChooseFormat = (request: OutputRequest) => Output;
 
 const COMPRESSIONS: Record<(typeof EXPORT_COMPRESSIONS)[number], Compression> = { none, gzip, zstd };
-
-const REQUEST = z
-  .object({
-    format: z.enum(EXPORT_FORMATS).default('jsonl'),
-    compression: z.enum(EXPORT_COMPRESSIONS).default('none'),
-    archive: z.literal('zip').nullable().default(null),
-    csv_safe: z.boolean().default(false),
-  })
-  .refine(({ format, compression }) => format !== 'parquet' || compression === 'none');
 
 export function createChooseFormat(config: { readonly parquetMemoryMb: number }): ChooseFormat {
   const csv = createCsv({ isSafe: false });
   const safeCsv = createCsv({ isSafe: true });
   const parquet = createParquet({ memoryMb: config.parquetMemoryMb });
-  return (request) => {
-    const parsed = REQUEST.safeParse(request);
-    if (!parsed.success) {
-      throw new UnknownOutputError('this writer does not know the format or the compression', {
-        cause: parsed.error,
-      });
+  const formats: Record<(typeof EXPORT_FORMATS)[number], Format> = { jsonl, csv, parquet };
+  return ({ format: formatName, compression: compressionName, archive, isCsvSafe }) => {
+    const format = isCsvSafe && formatName === 'csv' ? safeCsv : entryOf(formats, formatName);
+    const compression = entryOf(COMPRESSIONS, compressionName);
+    const isKnown = archive === null || archive === 'zip';
+    if (
+      format === undefined ||
+      compression === undefined ||
+      !isKnown ||
+      (format === parquet && compression !== none)
+    ) {
+      throw new UnknownOutputError(
+        `this writer does not know the format ${formatName}, compression ${compressionName}, archive ${archive}`,
+      );
     }
-    const { format, compression, archive, csv_safe: isSafe } = parsed.data;
-    const formats: Record<typeof format, Format> = { jsonl, csv: isSafe ? safeCsv : csv, parquet };
     return {
-      format: formats[format],
-      formatName: format,
-      compression: COMPRESSIONS[compression],
-      compressionName: compression,
+      format,
+      formatName,
+      compression,
+      compressionName,
       isArchive: archive !== null,
-      isCompressed: format === 'parquet' || compression !== 'none',
+      isCompressed: format === parquet || compression !== none,
     };
   };
+}
+
+function entryOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
 }

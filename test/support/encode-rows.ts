@@ -53,7 +53,12 @@ const watch = setInterval(() => {
   atMs = performance.now();
 }, 5);
 try {
-  const output = createChooseFormat({ parquetMemoryMb: 512 })({ format, archive: 'zip' });
+  const output = createChooseFormat({ parquetMemoryMb: 512 })({
+    format,
+    compression: 'none',
+    archive: 'zip',
+    isCsvSafe: false,
+  });
   const context = {
     signal: new AbortController().signal,
     scratchPath: async (name: string) => join(folder, name),

@@ -83,7 +83,8 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
     const { format, compression } = (await formats)({
       format: request.format,
       compression: request.compression,
-      csv_safe: request.csvSafe,
+      archive: null,
+      isCsvSafe: request.csvSafe,
     });
     const endDownload = await limiter.download(limitedAccountId);
     const endFile = await files.acquire(job.account_id).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/cl
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
+import { readRequest, resourceOf } from '../plan/export-request.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { OpenSourceSession } from '../source/source-session.ts';
@@ -46,7 +46,7 @@ export async function copyChunkBatch(
   deps: CopyChunkBatchDeps,
 ): Promise<readonly number[]> {
   const [first] = batch;
-  const request = parseExportRequest(first.request);
+  const request = readRequest(first.request);
   const resources = [...new Set(batch.map(({ resource }) => resource))].map((name) =>
     resourceOf(deps.catalog, name),
   );

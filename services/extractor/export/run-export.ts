@@ -21,7 +21,7 @@ import { findBase } from '../changes-since/find-base.ts';
 import { openChangesSince } from '../changes-since/open-changes-since.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
-import { parseExportRequest, resourceOf } from '../plan/export-request.ts';
+import { readRequest, resourceOf } from '../plan/export-request.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
@@ -96,7 +96,7 @@ const SEAL_AGAIN_MS = 20_000;
 export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
   const { claim, signal } = run;
   const { control, log } = deps;
-  const request = parseExportRequest(claim.request);
+  const request = readRequest(claim.request);
   const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
   const startedAtMs = Date.now();
 

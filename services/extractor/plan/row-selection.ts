@@ -1,14 +1,14 @@
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
+import type { RowRequest } from '../../../shared/control/exports/export-request.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import type { ExportRequest } from './export-request.ts';
 import { type ReferenceGraph, referenceGraph } from './reference-graph.ts';
 import type { Reference } from './references.ts';
 
 /** Which rows of a resource an export holds. `accountSourceId` null: those of all accounts. */
 export interface RowSelection {
   readonly resource: Resource;
-  readonly request: ExportRequest;
+  readonly request: RowRequest;
   readonly accountSourceId: string | null;
   /** Foreign keys between the exported tables; empty unless the export holds related resources. */
   readonly references: readonly Reference[];
@@ -117,6 +117,6 @@ function joined({ columns }: Reference, fromAlias: string, toAlias: string): str
   return columns.map(({ from, to }) => `${columnOf(fromAlias, from)} = ${columnOf(toAlias, to)}`);
 }
 
-function rangeField({ range }: Resource, { dateRange }: ExportRequest): string | undefined {
+function rangeField({ range }: Resource, { dateRange }: RowRequest): string | undefined {
   return dateRange === undefined ? undefined : (dateRange.field ?? range);
 }

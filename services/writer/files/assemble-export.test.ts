@@ -125,7 +125,7 @@ test('parts are put together in order of chunk, and described in the manifest', 
 
 test('doing the work again gives the same bytes, the manifest included', async () => {
   const { assemble, read } = await setUp(['{"id":1}\n', '{"id":2}\n']);
-  const zipped = claim({ request: { format: 'jsonl', compression: 'gzip' } });
+  const zipped = claim({ request: { resources: ['invoices'], format: 'jsonl', compression: 'gzip' } });
   const first = [await assemble(zipped), await read('exports/exp_1/manifest.json')];
   const second = [await assemble(zipped), await read('exports/exp_1/manifest.json')];
   expect(second).toEqual(first);
@@ -151,7 +151,7 @@ test.each(['rowsPlanned', 'rowsExtracted', 'rowsWritten'] as const)(
 
 test('a zip archive has every file and a manifest of them, and names no export', async () => {
   const { assemble, read, readBytes } = await setUp(['["1","a"]\n["2",null]\n']);
-  const request = { format: 'csv', compression: 'none', archive: 'zip' };
+  const request = { resources: ['invoices'], format: 'csv', compression: 'none', archive: 'zip' };
   const first = await assemble(claim({ request }));
   const csv = 'id,memo\r\n1,a\r\n2,\r\n';
   const member = {
@@ -186,7 +186,7 @@ test('a Parquet file is counted, its text columns are named, and the local disk 
     ['["1","2026-01-02"]\n', '["2","infinity"]\n'],
     shape,
   );
-  const request = { format: 'parquet', compression: 'none' };
+  const request = { resources: ['invoices'], format: 'parquet', compression: 'none' };
   const files = await assemble(claim({ request }));
   expect(files).toMatchObject([{ name: 'invoices.parquet', rows: 2 }]);
   expect((await readBytes('exports/exp_1/invoices.parquet')).subarray(0, 4).toString()).toBe('PAR1');
@@ -200,14 +200,14 @@ test('a Parquet file is counted, its text columns are named, and the local disk 
 
 test.each(['csv', 'parquet'])('a row that is missing from a %s file fails it', async (format) => {
   const { assemble, invoices, storage } = await setUp(['["1","a"]\n']);
-  const claimed = claim({ request: { format, archive: 'zip' } });
+  const claimed = claim({ request: { resources: ['invoices'], format, archive: 'zip' } });
   await expect(assemble(claimed, { ...invoices, rowsPlanned: 2 })).rejects.toThrow(RowCountMismatchError);
   expect(await storage.stat('exports/exp_1/export.zip')).toBeUndefined();
 });
 
 test('rows staged by column are refused when their schemas differ', async () => {
   const { assemble, invoices } = await setUp(['["1","a"]\n']);
-  const claimed = claim({ request: { format: 'csv' } });
+  const claimed = claim({ request: { resources: ['invoices'], format: 'csv' } });
   await expect(assemble(claimed, { ...invoices, schemaIds: [7, 8] })).rejects.toThrow(MixedSchemasError);
 });
 
@@ -230,7 +230,7 @@ test.each([
   { format: 'csv', part: '["2","b"]\n', changed: 'id,memo\r\n2,b\r\n', deleted: 'id\r\n1\r\n9\r\n' },
 ])('an export of changes has two $format files, with rows and with keys', async (each) => {
   const { assemble, read } = await setUp([each.part], SHAPE, deletedKeys(['["1"]', '["9"]'], 3));
-  const request = { format: each.format, changes_since: 'exp_0' };
+  const request = { resources: ['invoices'], format: each.format, changes_since: 'exp_0' };
   expect(await assemble(claim({ request }))).toMatchObject([
     { name: `invoices.changed.${each.format}`, resource: 'invoices', rows: 1 },
     { name: `invoices.deleted.${each.format}`, resource: 'invoices', rows: 2 },
@@ -242,13 +242,13 @@ test.each([
 
 test('an export of changes in which a key has neither a row nor a deletion is not published', async () => {
   const { assemble } = await setUp(['{"id":2}\n'], SHAPE, deletedKeys(['["1"]'], 3));
-  const claimed = claim({ request: { format: 'jsonl', changes_since: 'exp_0' } });
+  const claimed = claim({ request: { resources: ['invoices'], format: 'jsonl', changes_since: 'exp_0' } });
   await expect(assemble(claimed)).rejects.toThrow(RowCountMismatchError);
 });
 
 test('a selection of fields is what the schema names', async () => {
   const { assemble, read } = await setUp(['{"id":1}\n']);
-  await assemble(claim({ request: { format: 'jsonl', fields: ['id'] } }));
+  await assemble(claim({ request: { resources: ['invoices'], format: 'jsonl', fields: ['id'] } }));
   const { columns } = JSON.parse(await read('exports/exp_1/manifest.json')).schemas.invoices;
   expect(columns).toMatchObject([{ name: 'id' }]);
 });
@@ -261,9 +261,9 @@ test('a part that is gone is told by its class', async () => {
 
 test('a format that is not known is told by its class', async () => {
   const { assemble } = await setUp(['{"id":1}\n']);
-  await expect(assemble(claim({ request: { format: 'parquet', compression: 'gzip' } }))).rejects.toThrow(
-    UnknownOutputError,
-  );
+  await expect(
+    assemble(claim({ request: { resources: ['invoices'], format: 'parquet', compression: 'gzip' } })),
+  ).rejects.toThrow(UnknownOutputError);
 });
 
 test('an aborted assembly stops and leaves no file', async () => {

@@ -3,6 +3,7 @@ import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts
 import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
@@ -10,13 +11,7 @@ import { exportFilePath, manifestPath, partsFolder } from '../../../shared/proto
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { inStages } from './in-stages.ts';
 import { keyLines } from './key-lines.ts';
-import {
-  archiveManifestText,
-  type DescribedResource,
-  manifestText,
-  readScope,
-  selectColumns,
-} from './manifest.ts';
+import { archiveManifestText, type DescribedResource, manifestText, selectColumns } from './manifest.ts';
 import { createResourceFile, type ResourceFile, readParts } from './resource-file.ts';
 import type { Scratch } from './scratch.ts';
 import { type ZipMember, zip } from './zip.ts';
@@ -44,7 +39,7 @@ type Making = ResourceFile & { readonly resource: string; readonly shape: RowSha
  * Writes an export's files and then its manifest; all are durable when this returns. After a crash, the next attempt writes
  * the same files again, byte for byte.
  *
- * @throws UnknownOutputError; StorageFullError; what the bytes of a `ResourceFile` throw
+ * @throws UnreadableRequestError; UnknownOutputError; StorageFullError; what the bytes of a `ResourceFile` throw
  */
 export async function assembleExport(
   claim: ClaimedAssembly,
@@ -53,8 +48,8 @@ export async function assembleExport(
 ): Promise<ExportFile[]> {
   const { storage, scratch, listParts, shapeOf } = deps;
   const { exportId } = claim;
-  const output = deps.chooseFormat(claim.request);
-  const scope = readScope(claim.request);
+  const request = parseExportRequest(claim.request);
+  const output = deps.chooseFormat(request.output);
   const partsByResource = await listParts(exportId);
   await markAssembly(storage, exportId);
   await using folder = scratch.open(exportId);
@@ -71,13 +66,13 @@ export async function assembleExport(
   /** Files of one resource, one after the other; each has to be read before the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
-    const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), scope.fields);
-    const title = scope.changesSince === null ? resource : `${resource}.changed`;
+    const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), request.fields);
+    const title = request.changesSince === null ? resource : `${resource}.changed`;
     const lines = readParts(storage, parts, signal);
     const file = createResourceFile(title, lines, parts, shape, output, context);
     yield { ...file, resource, shape };
     described.set(resource, { shape, columnsAsText: file.columnsAsText() });
-    if (scope.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
+    if (request.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
   }
 
   async function* makeAllFiles(): AsyncGenerator<Making> {
@@ -101,7 +96,7 @@ export async function assembleExport(
     files.push(...stored.flat());
   }
   const inOrder = new Map(claim.resources.flatMap((name) => pairOf(name, described.get(name))));
-  await storeText(storage, manifestPath(exportId), manifestText(claim, output, files, inOrder));
+  await storeText(storage, manifestPath(exportId), manifestText(claim, request, output, files, inOrder));
   return files;
 }
 

@@ -1,3 +1,4 @@
+import { UnreadableRequestError } from '../../../shared/control/exports/export-request.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
@@ -41,6 +42,14 @@ export function classifyAssemblyError(error: unknown, tryCount: number): Assembl
   }
   if (error instanceof StorageNotFoundError) {
     return { fail: { code: 'part_lost', message: `A written part is missing from storage. ${AGAIN}` } };
+  }
+  if (error instanceof UnreadableRequestError) {
+    return {
+      fail: {
+        code: 'assembly_failed',
+        message: 'This version of the writer cannot read the stored request.',
+      },
+    };
   }
   if (error instanceof UnknownOutputError) {
     return {

@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
 import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
+import type { ExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 
@@ -29,11 +29,11 @@ const JSON_TYPES: Record<ValueType['kind'], string> = {
  */
 export function manifestText(
   claim: ClaimedAssembly,
+  { changesSince, asOf }: Pick<ExportRequest, 'changesSince' | 'asOf'>,
   output: Output,
   files: readonly ExportFile[],
   resources: ReadonlyMap<string, DescribedResource>,
 ): string {
-  const { changesSince, asOf } = readScope(claim.request);
   return toText({
     export: claim.exportId,
     account: claim.accountId,
@@ -100,28 +100,6 @@ function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource
       ...(columnsAsText.includes(name) ? { as_text: true } : {}),
     })),
   };
-}
-
-/** The parts of a request that decide which files there are and what they hold, besides the format. */
-export interface ExportScope {
-  /** Columns in the files; null for all. */
-  readonly fields: readonly string[] | null;
-  /** The earlier export of a changes-since export; otherwise null. */
-  readonly changesSince: string | null;
-  /** The time of an as-of export; otherwise null. */
-  readonly asOf: string | null;
-}
-
-const REQUEST = z.object({
-  fields: z.array(z.string()).nullable().default(null),
-  changes_since: z.string().nullable().default(null),
-  as_of: z.string().nullable().default(null),
-});
-
-/** Parses a stored request. */
-export function readScope(request: unknown): ExportScope {
-  const { fields, changes_since: changesSince, as_of: asOf } = REQUEST.parse(request);
-  return { fields, changesSince, asOf };
 }
 
 export function selectColumns(shape: RowShape, fields: readonly string[] | null): RowShape {

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keysQuery } from '../../../services/extractor/plan/chunk-queries.ts';
-import { parseExportRequest } from '../../../services/extractor/plan/export-request.ts';
 import { type Reference, readReferences } from '../../../services/extractor/plan/references.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';

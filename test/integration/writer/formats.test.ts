@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
+import type { OutputRequest } from '../../../shared/domain/export-request.ts';
 import type { Column, RowShape, RowTexts, ValueType } from '../../../shared/domain/row-shape.ts';
 import { createChooseFormat } from '../../../shared/formats/choose-format.ts';
 import type { EncodeContext } from '../../../shared/formats/format.ts';
@@ -73,8 +74,14 @@ beforeAll(async () => {
 
 const chooseFormat = createChooseFormat({ parquetMemoryMb: 512 });
 
-async function encode(request: object, directory: string): Promise<Buffer> {
-  const { format, formatName } = chooseFormat(request);
+async function encode(request: Partial<OutputRequest>, directory: string): Promise<Buffer> {
+  const { format, formatName } = chooseFormat({
+    format: 'jsonl',
+    compression: 'none',
+    archive: null,
+    isCsvSafe: false,
+    ...request,
+  });
   const { toJson } = createRowJson(shape);
   async function* lines() {
     for (const row of rows) {
