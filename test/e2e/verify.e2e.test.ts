@@ -146,7 +146,7 @@ test('one event that is lost, doubled or altered is found, and by the key of its
       .split('\n')
       .map((line) => JSON.parse(line)),
   ).toMatchObject([
-    { type: 'difference', kind: 'differing', resource: 'invoices', columns: ['currency'] },
+    { type: 'difference', kind: 'differing', resource: 'invoices', columns: ['memo'] },
     { type: 'result', equal: false, export: id },
   ]);
   expect((await verify('--export', id, '--show-values')).output).toContain('replica "first park"');

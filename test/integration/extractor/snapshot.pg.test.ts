@@ -77,9 +77,15 @@ test('a reader that meets a waiting ALTER TABLE gives way at once, and one in th
     onLost: (error) => lost.push(error),
   });
   const held = await takeSnapshot(holder, [TABLE], UNLIMITED);
-  const [reader, migration] = [await openSession(), await openSession()];
+  const [reader, migration, observer] = [await openSession(), await openSession(), await openSession()];
   await migration.query("set lock_timeout = '15s'");
   const altered = migration.query("alter table shop.orders alter account_id set default 'acme'");
+  await waitFor('the ALTER to wait', async () => {
+    const { rows } = await observer.query(
+      "select from pg_locks where not granted and mode = 'AccessExclusiveLock' and relation = 'shop.orders'::regclass",
+    );
+    return rows.length > 0 || lost.length > 0;
+  });
   const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
   const outcome = await enterSnapshot(reader, [TABLE], chunk).catch((error: unknown) => error);
   // Who was quicker: the reader gives up its place behind the ALTER, or the holder was ended before.
