@@ -8,6 +8,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { type Child, type ChildGroup, createChildGroup } from './child-group.ts';
 import { choosePort } from './ports.ts';
+import { localUrl } from './service-env.ts';
 
 export type ServiceName = 'api' | 'extractor' | 'writer' | 'capture' | 'dispatcher' | 'bulk';
 
@@ -184,7 +185,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
   const logPath = join(options.home, 'logs', `${name}-${index}.log`);
   const host = options.env.HOST || '127.0.0.1';
   const main = (options.mainOf ?? defaultMain)(name);
-  const url = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const url = localUrl(host, port);
   let wasReady = false;
   const instance: Instance = {
     name,

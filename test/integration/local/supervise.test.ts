@@ -32,6 +32,14 @@ test('services run as often as asked, each at an address of its own, and end wit
   expect(pids.map(identifyProcess)).toEqual([null, null, null]);
 });
 
+test('services that listen on every address are reached by the loopback one, IPv6 or not', async () => {
+  for (const HOST of ['0.0.0.0', '::', '::1']) {
+    await using services = await start({ api: 1 }, { HOST });
+    await services.untilReady({ limitMs: 10_000 });
+    expect(services.apiUrl).toMatch(HOST === '::1' ? /^http:\/\/\[::1]:\d+$/ : /^http:\/\/127\.0\.0\.1:\d+$/);
+  }
+});
+
 test('a killed service is started again at the same address', async () => {
   await using services = await start({ capture: 1 });
   await services.untilReady();
