@@ -56,7 +56,11 @@ export async function migrate(pool: Pool, migrations?: readonly Migration[]): Pr
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     const { pending } = compare(files, await readApplied(client));
     if (pending.length === 0) return [];
-    await client.query('create schema if not exists tandem');
+    // "if not exists" asks for the right to create schemas in any case, which the owner of an existing one need not have.
+    const { rows } = await client.query<{ missing: boolean }>(
+      `select to_regnamespace('tandem') is null as missing`,
+    );
+    if (rows[0]?.missing === true) await client.query('create schema tandem');
     await client.query(`create table if not exists tandem.migrations (
       name text primary key, sha256 text not null, applied_at timestamptz not null default now())`);
     await client.query(

@@ -21,6 +21,7 @@ const FIRST = '000001_control_store.sql';
 
 /** Roles belong to the server, so no two tests may share one. */
 const ROLE = `service_${process.pid}_${Date.now()}`;
+const OWNER = `owner_${process.pid}_${Date.now()}`;
 
 let database: TestDatabase;
 let pool: pg.Pool;
@@ -29,12 +30,18 @@ beforeAll(async () => {
   pool = createControlPool(database.url, silentLog, { applicationName: 'test' });
 });
 afterAll(async () => {
-  await pool
-    .query(`drop schema if exists tandem cascade; drop owned by ${ROLE}; drop role ${ROLE}`)
-    .catch(() => undefined);
+  await startAfresh().catch(() => undefined);
+  for (const role of [ROLE, OWNER])
+    await pool.query(`drop owned by ${role}; drop role ${role}`).catch(() => undefined);
   await pool.end();
   await database.drop();
 });
+
+function poolOf(role: string) {
+  const url = new URL(database.url);
+  [url.username, url.password] = [role, 'service'];
+  return createControlPool(url.href, silentLog, { applicationName: 'test service' });
+}
 
 const startAfresh = () => pool.query('drop schema if exists tandem cascade');
 
@@ -146,13 +153,8 @@ test('the commands show what is missing and apply it', async () => {
 test('services whose role may not change the schema start with CONTROL_MIGRATIONS=check', async () => {
   await startAfresh();
   await pool.query(`create role ${ROLE} login password 'service'`);
-  const url = new URL(database.url);
-  [url.username, url.password] = [ROLE, 'service'];
   await using stack = new AsyncDisposableStack();
-  const service = stack.adopt(
-    createControlPool(url.href, silentLog, { applicationName: 'test service' }),
-    (own) => own.end(),
-  );
+  const service = stack.adopt(poolOf(ROLE), (own) => own.end());
   await expect(prepareControlStore(service, 'check')).rejects.toThrow(
     new RegExp(`run \`tandem migrate apply\`[\\s\\S]*${FIRST}`),
   );
@@ -171,4 +173,15 @@ test('services whose role may not change the schema start with CONTROL_MIGRATION
   await prepareControlStore(service, 'check');
   await ensurePartitions(service, ['2026-01-01', '2026-01-02']);
   expect(await dropPartitionsBefore(service, '2026-01-02')).toEqual(['2026-01-01']);
+});
+
+test('a role that owns the schema migrates it, and need not be allowed to create others', async () => {
+  await startAfresh();
+  await pool.query(
+    `create role ${OWNER} login password 'service'; create schema tandem authorization ${OWNER}`,
+  );
+  await using stack = new AsyncDisposableStack();
+  const owner = stack.adopt(poolOf(OWNER), (own) => own.end());
+  expect(await migrate(owner)).toContain(FIRST);
+  await expect(owner.query('create schema another')).rejects.toThrow(/permission denied/);
 });
