@@ -93,7 +93,7 @@ test('what reaches into a client stands in its room of internals, and few may us
 
 test('every connection to a database is a session of ours, with limits of its own', () => {
   const isMain = (path: string) =>
-    /^(services|shared)\//.test(path) || /^deploy\/local\/(commands|verify|[a-z-]+\.ts)/.test(path);
+    /^(services|shared)\//.test(path) || /^deploy\/(cli\/|local\/[a-z-]+\.ts)/.test(path);
   const mayOpen = ['deploy/local/postgres.ts', 'deploy/local/scratch-database.ts'];
   const offences = SOURCES.filter(
     ({ path, text }) =>
@@ -201,17 +201,45 @@ test('every setting that a service reads is in deploy/configuration.md', () => {
   expect([...new Set(names)].filter((name) => !document.includes(`\`${name}\``))).toEqual([]);
 });
 
+/** Events that a file logs as a warning or an error: by `log.warn('…')`, `log[level]('…')`, or by either in a variable. */
+function loudEvents(text: string): string[] {
+  const variables = text.matchAll(/\bconst (\w+) =(?:(?!\bconst\b)[^;])*\blog\.(?:warn|error)\b(?!\()/g);
+  const callees = [
+    'log\\.(?:warn|error)\\)?',
+    'log\\[[^\\]]*\\]',
+    ...[...variables].map(([, name]) => `\\b${name}`),
+  ];
+  const calls = text.matchAll(new RegExp(`(?:${callees.join('|')})\\(\\s*(['\`])(.+?)\\1`, 'g'));
+  return [...calls].map(([, , event = '']) => event.replace(/\$\{[^}]*\}/, 'any'));
+}
+
 test('every warning and error that a log may hold is in the runbook, by its name or by a pattern', () => {
   const named = [...read('deploy/README.md').matchAll(/`([a-z_*]+\.[a-z_*]+)`/g)].map(
     ([, name = '']) => name,
   );
-  const patterns = named.map((name) => new RegExp(`^${name.replaceAll('.', '\\.').replaceAll('*', '.+')}$`));
+  const patterns = named.map((name) => new RegExp(`^${name.replaceAll('.', '\\.').replaceAll('*', '.*')}$`));
   const events = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).flatMap(
-    ({ text }) => [...text.matchAll(/log\.(?:warn|error)\(\s*'([^']+)'/g)].map(([, event = '']) => event),
+    ({ text }) => loudEvents(text),
   );
   expect(events.length).toBeGreaterThan(50);
+  expect(events).toEqual(
+    expect.arrayContaining([
+      'outbox.relay_failed',
+      'slot.state_changed',
+      'session.failed',
+      'any.claim_failed',
+    ]),
+  );
   const missing = events.filter((event) => !patterns.some((pattern) => pattern.test(event)));
   expect([...new Set(missing)].sort()).toEqual([]);
+});
+
+test('the tests that run against each major of PostgreSQL exist', () => {
+  const named = [...read('test/postgres-major.ts').matchAll(/^ {2}'([a-z/.-]+)',$/gm)].map(
+    ([, name]) => name,
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((name) => !FILES.includes(`test/integration/${name}.test.ts`))).toEqual([]);
 });
 
 test('the top level holds what was agreed and nothing else', () => {
