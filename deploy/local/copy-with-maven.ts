@@ -15,7 +15,7 @@ export interface MavenOptions {
   readonly signal: AbortSignal;
 }
 
-/** Has Maven bring what `pom.xml` names into one directory. @throws SetupError with what Maven said */
+/** Has Maven bring what `pom.xml` names into one directory. @throws SetupError with what Maven said; the signal's reason */
 export async function copyWithMaven(maven: string, directory: string, options: MavenOptions): Promise<void> {
   const { env, say, signal } = options;
   const goals = ['dependency:copy-dependencies', 'dependency:copy'];
@@ -37,7 +37,8 @@ export async function copyWithMaven(maven: string, directory: string, options: M
   createInterface(child.stdout).on('line', read);
   createInterface(child.stderr).on('line', read);
   const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
+    // When the signal aborts, the error says that it did, and its reason says why.
+    child.once('error', (error) => reject(signal.aborted ? signal.reason : error));
     child.once('close', resolve);
   });
   if (code === 0) return;

@@ -93,7 +93,8 @@ async function fetchRest(
   const resumes = statusCode === 206 && String(headers['content-range']).startsWith(`bytes ${from}-`);
   if (statusCode !== 200 && !resumes) {
     await body.dump();
-    rmSync(part, { force: true });
+    // No such range: what is there can't be the beginning of this file. Any other refusal says nothing about it.
+    if (statusCode === 416) rmSync(part, { force: true });
     throw describeRefusal(statusCode, file, repository);
   }
   let count = resumes ? from : 0;

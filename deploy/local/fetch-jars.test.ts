@@ -144,6 +144,25 @@ test('what a process that died left is gone on from, also by a repository withou
   }
 });
 
+test('what is there is kept while the repository is unavailable, and begun again when it has no such range', async () => {
+  for (const [status, wanted] of [
+    [503, 'bytes=1234-'],
+    [416, 'whole'],
+  ] as const) {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, `${JAR.fileName}.part`), CONTENT.subarray(0, 1_234));
+    let refused = false;
+    await using server = await repository((request, response) => {
+      if (refused) return sendFrom(response, request.headers.range);
+      refused = true;
+      response.writeHead(status).end();
+    });
+    await download(server.url, directory);
+    expect(server.requests.map((line) => line.split(' ')[1])).toEqual(['bytes=1234-', wanted]);
+    expect(readFileSync(join(directory, JAR.fileName))).toEqual(CONTENT);
+  }
+});
+
 test('a missing file and a wanted login are told at once, a redirect is followed', async () => {
   for (const [status, text] of [
     [404, /returned 404 for org\/example\/one.*no such file/],
@@ -195,6 +214,17 @@ test("the mirror of Maven Central is read from Maven's settings as Maven reads i
   mkdirSync(join(home, '.m2'));
   writeFileSync(join(home, '.m2', 'settings.xml'), settings(mirror('*', 'https://mirror.example/m/')));
   expect(findMirror({ HOME: home })).toEqual({ url: 'https://mirror.example/m' });
+});
+
+test('Maven that is stopped ends with the reason why', async () => {
+  const home = temporaryDirectory();
+  const line = 'Downloaded from central: http://127.0.0.1/one.jar (1 MB at 2 MB/s)';
+  writeFileSync(join(home, 'mvn'), `#!/bin/sh\necho '${line}'\nexec sleep 60\n`, { mode: 0o755 });
+  const stop = new AbortController();
+  const reason = new Error('it took too long');
+  const env = { PATH: `${home}:/usr/bin:/bin`, HOME: home, XDG_CACHE_HOME: home };
+  const say = (said: string) => said.includes('one.jar') && stop.abort(reason);
+  await expect(fetchJars(env, say, stop.signal)).rejects.toBe(reason);
 });
 
 test('what Maven brings is held to the list too, and a repository that is named goes before Maven', async () => {
