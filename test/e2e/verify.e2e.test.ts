@@ -214,4 +214,27 @@ test('what can not be told is not taken for equal, nor for a difference', async 
   expect(behind.output).toContain('COULD NOT TELL: ');
   expect(behind.output).toContain('--wait');
   expect(behind.code).toBe(2);
+  const asJson = await verify('--export', id, '--wait', '1', '--json');
+  expect(JSON.parse(asJson.output)).toEqual({ type: 'unknown', reason: expect.stringContaining('--wait') });
+  expect(asJson.code).toBe(2);
+});
+
+test('an interruption cancels the export that was started for it', async () => {
+  const stop = new AbortController();
+  const context = { env: { ...world.env, TANDEM_URL: world.apiUrl }, home, signal: stop.signal };
+  const words = ['--account', customer.id, '--rate', '100'];
+  const interrupted = runCommand(verifyCommand, words, context).catch((error: unknown) => error);
+  const running = await waitFor('the export to run', async () => {
+    const { rows } = await control.query<{ id: string }>(
+      `select id from tandem.exports where account_id = $1 and status = 'running'`,
+      [customer.id],
+    );
+    return rows[0];
+  });
+  stop.abort();
+  expect(await interrupted).toBe(stop.signal.reason);
+  await waitFor('its end', async () => {
+    const { rows } = await control.query('select status from tandem.exports where id = $1', [running.id]);
+    return rows[0]?.status === 'cancelled';
+  });
 });

@@ -10,7 +10,7 @@ import { silentLog } from '../../shared/runtime/log.ts';
 export async function runCommand(
   command: Command,
   words: readonly string[],
-  context: Pick<CommandContext, 'env' | 'home'>,
+  context: Pick<CommandContext, 'env' | 'home'> & Partial<Pick<CommandContext, 'signal'>>,
 ): Promise<{ code: number; lines: string[] }> {
   const lines: string[] = [];
   let code = 0;
@@ -18,7 +18,7 @@ export async function runCommand(
   command.declare(program, async (work) => {
     const say = (line: string) => lines.push(line);
     const during: During = (_what, step) => step();
-    code = await work({ ...context, say, during, log: silentLog, signal: new AbortController().signal });
+    code = await work({ signal: new AbortController().signal, ...context, say, during, log: silentLog });
   });
   await program.parseAsync([...words], { from: 'user' });
   return { code, lines };

@@ -16,7 +16,7 @@ import { SAMPLE_CATALOG } from '../../local/service-env.ts';
 import { type Command, type CommandContext, collect, wholeNumber } from '../command.ts';
 import { readSourceSettings } from '../source-settings.ts';
 import { CouldNotTellError } from '../verify/could-not-tell-error.ts';
-import { createJsonReport, createReport } from '../verify/report.ts';
+import { createJsonReport, createReport, type Report } from '../verify/report.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import { createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
 
@@ -57,7 +57,7 @@ PUBLIC_URL and ADMIN_KEY.`,
       )
       .option(
         '--json',
-        'print lines of JSON: each difference, each fault, and a result for each account',
+        'print lines of JSON: each difference, each fault, and for each account the result, or why it is unknown',
         false,
       )
       .option('--show-values', 'print the values of differing columns, not only their names', false)
@@ -79,21 +79,23 @@ interface VerifyOptions {
 }
 
 async function verifyOrSayWhy(options: VerifyOptions, context: CommandContext): Promise<number> {
+  const { json, showValues: showsValues } = options;
+  const report = json
+    ? createJsonReport(context.say, { showsValues })
+    : createReport(context.say, { showsValues, now: Date.now });
   try {
-    return await verify(options, context);
+    return await verify(options, context, report);
   } catch (error) {
     if (context.signal.aborted || error instanceof SetupError) throw error;
-    context.say(
-      error instanceof CouldNotTellError
-        ? `COULD NOT TELL: ${error.message}`
-        : `COULD NOT TELL: ${JSON.stringify(describeError(error))}`,
+    report.onUnknown(
+      error instanceof CouldNotTellError ? error.message : JSON.stringify(describeError(error)),
     );
     return COULD_NOT_TELL;
   }
 }
 
-async function verify(values: VerifyOptions, context: CommandContext): Promise<number> {
-  const { log, signal, say, home } = context;
+async function verify(values: VerifyOptions, context: CommandContext, report: Report): Promise<number> {
+  const { log, signal, home } = context;
   const { rate: rowsPerSecond, scratch = home } = values;
   const standstillMs = 1_000 * values.wait;
   const { env, apiUrl, key } = findSettings(context, values.api, values.key);
@@ -125,10 +127,6 @@ async function verify(values: VerifyOptions, context: CommandContext): Promise<n
   cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
 
   const api = createVerifyApi(apiUrl, key, signal);
-  const { json, showValues: showsValues } = values;
-  const report = json
-    ? createJsonReport(say, { showsValues })
-    : createReport(say, { showsValues, now: Date.now });
   for (const accountId of await chosenAccounts(api, control, values)) {
     report.begin(accountId);
     const result = await runVerify(

@@ -10,6 +10,8 @@ export interface Report {
   onViolation(violation: Violation): void;
   onProgress(stage: string, done: number, of?: number): void;
   end(result: VerifyResult): void;
+  /** The comparison could not be made. */
+  onUnknown(reason: string): void;
 }
 
 /** Enough to see what is wrong; more would only bury it, and they are counted all the same. */
@@ -69,10 +71,12 @@ export function createReport(
         `${events.toLocaleString('en-US')} events, under one snapshot at ${comparedAt}, in ${seconds} s`;
       say(differences === 0 ? `EQUAL: ${work}` : `NOT EQUAL: ${differences} differences; ${work}`);
     },
+    onUnknown: (reason) => say(`COULD NOT TELL: ${reason}`),
   };
 }
 
-/** The same for a program: a line of JSON for each difference, fault and account, by `type`. Progress is left out. */
+/** The same for a program: a line of JSON for each difference, fault and account, by `type`, and `unknown` with a
+ * `reason` where no comparison could be made. Progress is left out. */
 export function createJsonReport(
   say: (line: string) => void,
   { showsValues }: { showsValues: boolean },
@@ -112,5 +116,6 @@ export function createJsonReport(
         compared_at: comparedAt,
       });
     },
+    onUnknown: (reason) => print('unknown', { reason }),
   };
 }

@@ -21,6 +21,9 @@ import { findExport, takeExport, type VerifiedExport } from './verified-export.t
 import type { VerifyApi } from './verify-api.ts';
 import { beginWithTables, openVerifySource } from './verify-source.ts';
 
+/** Somebody may be waiting for an interrupted command to end. */
+const REMOVE_LIMIT_MS = 5_000;
+
 export interface VerifyDeps extends RecordedDeps {
   readonly api: VerifyApi;
   readonly catalog: Catalog;
@@ -90,6 +93,7 @@ async function verifyAgainst(
       deps.onViolation(found);
     },
   };
+  let isCompleted = false;
   await using cleanup = new AsyncDisposableStack();
   const before =
     request.exportId === undefined
@@ -105,13 +109,14 @@ async function verifyAgainst(
             signal,
             onCreated: (id) =>
               cleanup.defer(async () => {
-                if (differences === 0) await removeExport(api, id);
+                if (differences === 0) await removeExport(api, id, isCompleted);
               }),
             onProgress: (status, progress) => onProgress(`export ${status}`, Math.round(progress * 100), 100),
           },
           catalog,
         )
       : await findExport(api, request.exportId, catalog);
+  isCompleted = true;
   const path = join(deps.directory, `${view.id}.db`);
   cleanup.defer(() => rmSync(path, { force: true }));
   const records = cleanup.use(openRecordStore(path));
@@ -265,7 +270,14 @@ function createFeedReader(view: VerifiedExport, records: RecordStore, deps: Veri
   };
 }
 
-/** Left to expire when it can't be removed: that is no reason to doubt the result. */
-async function removeExport(api: VerifyApi, id: string): Promise<void> {
-  await api.ask('DELETE', `/exports/${id}`).catch(() => undefined);
+/**
+ * Also after an interruption, so that the export does not run on. Left to expire when it can't be removed: that is no reason
+ * to doubt the result.
+ */
+async function removeExport(api: VerifyApi, id: string, isCompleted: boolean): Promise<void> {
+  const limited = api.until(AbortSignal.timeout(REMOVE_LIMIT_MS));
+  const removed = isCompleted
+    ? limited.ask('DELETE', `/exports/${id}`)
+    : limited.ask('POST', `/exports/${id}/cancel`);
+  await removed.catch(() => undefined);
 }

@@ -7,6 +7,8 @@ import { CouldNotTellError } from './could-not-tell-error.ts';
 export interface VerifyApi {
   /** The answer's text, with every digit. @throws SetupError for what is refused, CouldNotTellError for what does not pass */
   ask(method: 'GET' | 'POST' | 'DELETE', path: string, request?: ApiRequest): Promise<string>;
+  /** The same API until another signal aborts: for what is cleaned up after this one's has. */
+  until(signal: AbortSignal): VerifyApi;
 }
 
 export interface ApiRequest {
@@ -23,6 +25,7 @@ const MAX_RETRY_AFTER_MS = 60_000;
 
 export function createVerifyApi(baseUrl: string, key: string, signal: AbortSignal): VerifyApi {
   return {
+    until: (other) => createVerifyApi(baseUrl, key, other),
     async ask(method, path, { body, idempotencyKey } = {}) {
       for (let tries = 1; ; tries += 1) {
         let found: string;
