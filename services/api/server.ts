@@ -51,7 +51,7 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
     ...healthRoutes(admin),
   ];
   const documents = docsRoutes(routes, { version, urls: http.urls });
-  const { middleware, allowedMethods } = mountRoutes([...routes, ...documents], http);
+  const mounted = mountRoutes([...routes, ...documents], http);
   const app = new Koa();
   // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {
@@ -61,14 +61,14 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
   app.use(
     errorHandler(
       log,
-      allowedMethods,
+      mounted,
       () => isStoreUp(admin.reservedPool),
       () => http.urls.prefix(),
       http.requestLimits.refusalMs,
       http.limiter,
     ),
   );
-  app.use(middleware);
+  app.use(mounted.middleware);
   return app;
 }
 

@@ -46,7 +46,7 @@ export async function buildBulk(
   ]);
   const storage = await openStorage(config.storageUrl);
   const control = await openControlStore(context, config, 'bulk', {
-    // A chunk renews its claim while it works; the lister and the steward have one each.
+    // A chunk renews its claim while it works; the lister and the job scheduler have one each.
     max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
   });
   const source = stack.adopt(

@@ -8,6 +8,7 @@ import { StorageFullError, StorageRefusedError } from '../../../shared/storage/s
 import type { AccountLimiter, Refusal } from './account-limiter.ts';
 import { hashKey, keyOf } from './caller.ts';
 import { latenessMs, refuseLate } from './late-refusal.ts';
+import type { Mounted } from './mount-routes.ts';
 import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
 import { readTarget } from './request-target.ts';
 
@@ -34,7 +35,7 @@ const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 /** Wraps every request: assigns its ID, turns an error into a problem document, and writes one log line. */
 export function errorHandler(
   log: Log,
-  allowedMethods: (path: string) => string[],
+  routes: Pick<Mounted, 'allowedMethods' | 'isPublic'>,
   isStoreUp: () => Promise<boolean>,
   pathPrefix: () => string,
   refusalMs: number,
@@ -43,7 +44,7 @@ export function errorHandler(
   const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
   return async (ctx, next) => {
     const refusal = refusalOf(ctx, limiter);
-    if (refusal !== undefined) {
+    if (refusal !== undefined && !isPublic(ctx, pathPrefix(), routes)) {
       ctx.respond = false;
       await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count));
       refusals.leaveOut();
@@ -58,7 +59,7 @@ export function errorHandler(
     try {
       takeTarget(ctx, pathPrefix());
       await next();
-      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, allowedMethods(ctx.path));
+      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, routes.allowedMethods(ctx.path));
     } catch (error) {
       failure = error;
       const shownError = await errorForCaller(error, isStoreUp);
@@ -78,6 +79,15 @@ function refusalOf({ req }: Context, limiter: Pick<AccountLimiter, 'refusalOf'>)
   const key = keyOf(req.headers.authorization);
   if (key === undefined) return undefined;
   return limiter.refusalOf(hashKey(key).toString('base64'), Number(req.headers['content-length'] ?? 0));
+}
+
+/** Probes and presigned links are served whatever key they carry. */
+function isPublic({ req }: Context, prefix: string, routes: Pick<Mounted, 'isPublic'>): boolean {
+  try {
+    return routes.isPublic(req.method ?? '', readTarget(req.url ?? '', prefix).path);
+  } catch {
+    return false;
+  }
 }
 
 /** Selects which log lines are written, up to a number per second. */

@@ -2,7 +2,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 /**
  * Lifetime of the key of a request that creates no job. With a job, the key lives this long after the job's
- * end (migration 000024).
+ * end, by a trigger of the control store.
  */
 const KEPT_DAYS = 7;
 

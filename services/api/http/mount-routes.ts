@@ -74,9 +74,10 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
   const router = new Router();
   const { limiter } = deps;
   const keys = limiter.limitKeys(deps.keys);
+  const publicLayers = new Set<unknown>();
   for (const route of routes) {
     const { query, body } = schemasOf(route);
-    router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
+    const layer = router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
       const limitedAccountId = limitedAccountOf(caller);
       const release = await limiter.admit(limitedAccountId, caller.keyPrint);
@@ -104,10 +105,13 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
         release();
       }
     });
+    if (route.access === 'public') publicLayers.add(layer);
   }
   return {
     middleware: router.routes() as Middleware,
     allowedMethods: (path) => [...new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods))],
+    isPublic: (method, path) =>
+      router.match(path, method).pathAndMethod.some((layer) => publicLayers.has(layer)),
   };
 }
 
@@ -115,6 +119,8 @@ export interface Mounted {
   readonly middleware: Middleware;
   /** Methods that a path can be asked with; none when there is no such path. */
   allowedMethods(path: string): string[];
+  /** Whether everyone may send such a request, so that its key is not looked at. */
+  isPublic(method: string, path: string): boolean;
 }
 
 async function readRequest(
@@ -176,7 +182,7 @@ function bytesToRead(ctx: Context, route: Route, deps: MountDeps): number {
   return length > maxBytes ? 0 : length;
 }
 
-/** A public route ignores the key, so that a wrong key does not fail a probe. */
+/** A public route ignores the key, so that a wrong key, or one over its rate, does not fail a probe. */
 async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Caller> {
   if (route.access === 'public') return ANONYMOUS;
   const caller = await authenticate(header(ctx, 'authorization'), deps.adminKey, deps.keys);

@@ -191,10 +191,12 @@ test('a key over its rate is refused before its request is looked at, and few li
     expect(json).toMatchObject({ code: 'too_many', request_id: headers.get('x-request-id') });
     expect(headers.get('retry-after')).toBe('1');
   }
-  // Its route would not be found.
+  // Its route would not be found; a probe is answered whatever key it carries.
   await waitFor('it is refused unseen', async () => {
     await Promise.all(Array.from({ length: 10 }, () => busy.call('GET', '/exports', { key })));
-    return (await busy.call('GET', '/nowhere', { key })).status === 429;
+    const unseen = await busy.call('GET', '/nowhere', { key });
+    expect((await busy.call('GET', '/healthz', { key })).status).toBe(200);
+    return unseen.status === 429;
   });
   expect((await busy.call('GET', '/exports', { key: neighbour.key })).status).toBe(200);
   const written = lines.filter((line) => line.includes('"status":429'));
