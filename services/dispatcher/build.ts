@@ -50,6 +50,7 @@ import { ensurePartitions } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
+import { createReadBounds } from './record/read-bounds.ts';
 import { createRecordBatch, type RecordDeps } from './record/record-batch.ts';
 import { createRecordedChain } from './record/recorded-chain.ts';
 import { createRecorder } from './record/recorder.ts';
@@ -68,9 +69,6 @@ const MAX_CONNECTIONS = 28;
 
 /** A save is repeated even while stopping: what was delivered is to be known, and only the end of the process gives up. */
 const NEVER = new AbortController().signal;
-
-/** What kafkajs says where a group has no offset. */
-const NEVER_COMMITTED = '-1';
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
   const { stack, log } = context;
@@ -191,11 +189,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const group = recorderGroup(config.topicPrefix);
   const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
   await ends.connect();
-  const recordedChain = createRecordedChain(pool, async () => {
-    const [offsets] = await ends.fetchOffsets({ groupId: group, topics: [topics.changes] });
-    const read = offsets?.partitions.filter(({ offset }) => offset !== NEVER_COMMITTED) ?? [];
-    return new Set(read.map(({ partition }) => partition));
-  });
+  const bounds = createReadBounds(ends, topics.changes, group);
+  const recordedChain = createRecordedChain(pool, async () => new Set((await bounds.committed()).keys()));
   const recording: Omit<RecordDeps, 'chains'> = {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
@@ -220,15 +215,14 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
     createRecord: () => createRecordBatch(partitionCount, { ...recording, chains: createAccountChains() }),
     recordedChain,
+    bounds,
     log,
   });
   return [
     recorder,
     createLostTailWatch({
       db: pool,
-      admin: ends,
-      topic: topics.changes,
-      groupId: group,
+      bounds,
       recorder,
       now: Date.now,
       log,

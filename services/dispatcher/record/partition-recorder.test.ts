@@ -9,6 +9,7 @@ const setUp = () => {
   const statements: { readonly accounts: string[]; readonly end: (error?: Error) => void }[] = [];
   const told: string[] = [];
   let bytes = 0;
+  let earliest = 0n;
   const recorder = createPartitionRecorder(
     {
       partition: 0,
@@ -19,6 +20,8 @@ const setUp = () => {
           statements.push({ accounts: changes.map(({ account = '*' }) => account), end });
         }),
       inTurn: (work) => work(),
+      committed: async () => 10n,
+      earliest: async () => earliest,
       onRecorded: ({ offset }) => void told.push(offset),
       onBytes(change) {
         bytes += change;
@@ -35,7 +38,10 @@ const setUp = () => {
         return { offset: String(offset), value: Buffer.from('x'), headers: { account, op: 'insert' } };
       }),
     );
-  return { recorder, statements, told, add, bytes: () => bytes };
+  const deleteBefore = (offset: bigint) => {
+    earliest = offset;
+  };
+  return { recorder, statements, told, add, deleteBefore, bytes: () => bytes };
 };
 
 test('one account’s change goes with the next statement, however many of another wait', async () => {
@@ -82,4 +88,20 @@ test('once others may have the partition nothing more is recorded or told', asyn
   expect(statements).toHaveLength(1);
   expect(told).toEqual([]);
   expect([bytes(), recorder.bytes]).toEqual([0, 0]);
+});
+
+test('what does not follow is read from where it breaks off, unless nothing is there to be read', async () => {
+  const { recorder, deleteBefore } = setUp();
+  // Behind what is committed, and from before it, as of a topic that was made again.
+  expect(await recorder.findBreak('10')).toBeUndefined();
+  expect(await recorder.findBreak('0')).toBeUndefined();
+  expect(await recorder.findBreak('12')).toBe('10');
+  recorder.pass('14');
+  expect(await recorder.findBreak('15')).toBeUndefined();
+  expect(await recorder.findBreak('17')).toBe('15');
+  // The offsets between were never given to a record: it was read from there.
+  expect(await recorder.findBreak('17')).toBeUndefined();
+  deleteBefore(30n);
+  expect(await recorder.findBreak('31')).toBe('30');
+  expect(await recorder.findBreak('30')).toBeUndefined();
 });

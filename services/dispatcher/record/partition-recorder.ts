@@ -13,6 +13,10 @@ export interface PartitionRecorderDeps {
   readonly partition: number;
   readonly read: ReadChanges;
   readonly record: RecordBatch;
+  /** The next offset to read by what the group committed, when the partition was taken over. */
+  readonly committed: () => Promise<bigint>;
+  /** The first offset that the partition still has. */
+  readonly earliest: () => Promise<bigint>;
   /** Does work when it is the partition's turn among all that record. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   readonly onRecorded: (recorded: Recorded) => void;
@@ -30,6 +34,13 @@ export interface PartitionRecorder {
   readonly bytes: number;
   /** Takes up messages; they are recorded by and by. @throws when it can't be told what was recorded before them */
   add(messages: readonly ChangeMessage[]): Promise<void>;
+  /**
+   * Whether what was fetched from the offset `first` on follows what was taken up, or is committed, without a break. It does not
+   * when it was asked for before the group was joined again: what was read then and not recorded is in between.
+   *
+   * @returns undefined when it follows; else the offset from which to read instead
+   */
+  findBreak(first: string): Promise<string | undefined>;
   /** Tells that what is behind the last recorded change, up to this one, is lost; `end` is where the partition ends or ended. */
   loseTail(upTo: ChainLink, end: bigint, place: LostPlace): Promise<void>;
   /** Offsets up to here hold nothing else that is to be recorded. */
@@ -46,8 +57,10 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
   const over = AbortSignal.any([signal, abandoned.signal]);
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
-  /** Of the last that was taken up. */
-  let lastOffset = -1n;
+  /** Behind the last that was taken up; undefined until it is known what the group committed. */
+  let next: bigint | undefined;
+  /** Where reading went on instead, last. */
+  let soughtFor: { readonly next: bigint; readonly first: bigint } | undefined;
 
   const step = () => {
     progress.resolve();
@@ -87,11 +100,28 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
       const changes = await deps.read(messages);
       if (over.aborted) return;
       for (const change of changes) deps.onBytes(backlog.add(change));
-      lastOffset = BigInt(messages.at(-1)?.offset ?? lastOffset);
+      const last = messages.at(-1);
+      if (last !== undefined) next = BigInt(last.offset) + 1n;
       void start();
     },
+    async findBreak(firstOffset) {
+      const first = BigInt(firstOffset);
+      if (next === undefined) {
+        const committed = await deps.committed();
+        next ??= committed;
+      }
+      if (first <= next) return undefined;
+      // Nothing can be read of what is deleted; whether it was recorded is known by its number.
+      const earliest = await deps.earliest();
+      if (earliest > next) next = earliest;
+      if (first <= next) return undefined;
+      // It was read from there, and there is nothing in between.
+      if (soughtFor?.next === next && soughtFor.first === first) return undefined;
+      soughtFor = { next, first };
+      return next.toString();
+    },
     async loseTail(upTo, end, place) {
-      const offset = String(lastOffset < end ? end - 1n : lastOffset);
+      const offset = String((next === undefined || next < end ? end : next) - 1n);
       const headers = { [CHAIN_HEADER]: formatChainLink(upTo) };
       // As if the last of the lost ones had come: what comes next is then counted from there.
       const [change] = await deps.read([{ offset, value: Buffer.alloc(0), headers }]);
@@ -101,7 +131,7 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     },
     pass(offset) {
       if (over.aborted) return;
-      lastOffset = BigInt(offset);
+      next = BigInt(offset) + 1n;
       backlog.pass(offset);
       tell(backlog.finish([]));
     },

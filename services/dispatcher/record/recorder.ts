@@ -7,6 +7,7 @@ import { keepTrying } from '../keep-trying.ts';
 import { createFairReads } from '../store/fair-reads.ts';
 import { createOffsetCommits, leaveAfterFlush } from './offset-commits.ts';
 import { createPartitionRecorder, type PartitionRecorder } from './partition-recorder.ts';
+import type { ReadBounds } from './read-bounds.ts';
 import { createReadChanges } from './read-changes.ts';
 import type { RecordBatch } from './record-batch.ts';
 import type { RecordedChain } from './recorded-chain.ts';
@@ -29,6 +30,7 @@ export interface RecorderDeps {
   /** What records one partition, for as long as nobody else reads it. */
   readonly createRecord: () => RecordBatch;
   readonly recordedChain: RecordedChain;
+  readonly bounds: ReadBounds;
   readonly log: Log;
 }
 
@@ -44,13 +46,31 @@ export interface Recorder extends Worker {
  * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
  */
 export function createRecorder(deps: RecorderDeps): Recorder {
-  const { topic, consumer, recordedChain, log } = deps;
+  const { topic, consumer, recordedChain, bounds, log } = deps;
   const ready = Promise.withResolvers<void>();
   const turns = createFairReads(PARTITIONS_AT_ONCE);
   const partitions = new Map<number, PartitionRecorder>();
   let bytes = 0;
   let own: ReadonlySet<number> = new Set();
+  /** As it is at the last join, once somebody asks. */
+  let committed: Promise<ReadonlyMap<number, bigint>> | undefined;
   let recorderOf: ((partition: number) => PartitionRecorder) | undefined;
+
+  const isCurrent = (partition: number, recorder: PartitionRecorder) =>
+    partitions.get(partition) === recorder;
+
+  /** From 0 when the group never committed any, or begins anew. */
+  const committedOf = async (partition: number): Promise<bigint> => {
+    committed ??= bounds.committed();
+    const asked = committed;
+    try {
+      const offset = (await asked).get(partition) ?? 0n;
+      return offset < 0n ? 0n : offset;
+    } catch (error) {
+      if (committed === asked) committed = undefined;
+      throw error;
+    }
+  };
 
   return {
     name: 'recorder',
@@ -76,6 +96,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
             partition,
             read: createReadChanges(lastRecorded),
             record: deps.createRecord(),
+            committed: () => committedOf(partition),
+            earliest: async () => (await bounds.ends()).get(partition)?.low ?? 0n,
             inTurn: (work) => turns.run(String(partition), work),
             onRecorded({ offset, link }) {
               if (link !== undefined) recordedChain.note(partition, link);
@@ -99,9 +121,35 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         while (!signal.aborted && !hasRoom(recorder)) await recorder.progressed();
       };
 
+      /**
+       * Whether a fetch that begins at `first` is to be taken up. One that is not is read again: it was asked for before the group was
+       * joined anew inside a fetch of another broker, which kafkajs does without breaking off the others.
+       */
+      const follows = async (
+        partition: number,
+        recorder: PartitionRecorder,
+        first: string,
+        heartbeat?: () => Promise<void>,
+      ): Promise<boolean> => {
+        const look = () => recorder.findBreak(first);
+        const offset = await keepTrying('finding where to read on', look, log, signal, heartbeat);
+        if (!isCurrent(partition, recorder)) return false;
+        if (offset === undefined) return true;
+        log.info('changes.read_again', { partition, fetchedFrom: first, readFrom: offset });
+        consumer.seek({ topic, partition, offset });
+        return false;
+      };
+
+      const passEmpty = async (partition: number, first: string, last: string): Promise<void> => {
+        const recorder = ofPartition(partition);
+        if (await follows(partition, recorder, first)) recorder.pass(last);
+      };
       // A fetch of nothing but aborted records and markers of transactions reaches no handler.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-        if (payload.batchSize === 0) ofPartition(payload.partition).pass(payload.lastOffset);
+        const { partition, batchSize, firstOffset, lastOffset } = payload;
+        if (batchSize > 0 || !own.has(partition)) return;
+        // It ends in an error only with the process.
+        passEmpty(partition, firstOffset ?? lastOffset, lastOffset).catch(() => undefined);
       });
       await runConsumer(
         consumer,
@@ -110,9 +158,14 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           eachBatchAutoResolve: false,
           partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
           eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale, pause }) => {
-            const recorder = ofPartition(batch.partition);
+            const { partition } = batch;
+            // Somebody else's by now: to record it too would get ahead of them.
+            if (!own.has(partition)) return;
+            const recorder = ofPartition(partition);
+            const first = batch.firstOffset() ?? batch.lastOffset();
+            if (!(await follows(partition, recorder, first, heartbeat))) return;
             for (let from = 0; from < batch.messages.length; from += MESSAGES_PER_STEP) {
-              if (!isRunning() || isStale() || signal.aborted) return;
+              if (!isRunning() || isStale() || signal.aborted || !isCurrent(partition, recorder)) return;
               if (!hasRoom(recorder)) {
                 // The rest is fetched again then. To wait for it here would hold up all other partitions.
                 void untilRoom(recorder).then(pause());
@@ -120,6 +173,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
               }
               const step = batch.messages.slice(from, from + MESSAGES_PER_STEP);
               await keepTrying('reading changes', () => recorder.add(step), log, signal, heartbeat);
+              // Joined again meanwhile: what was not recorded is read again, and must not be taken as read.
+              if (!isCurrent(partition, recorder)) return;
               resolveOffset(step.at(-1)?.offset ?? '');
               await heartbeat();
             }
@@ -130,6 +185,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         leaveAfterFlush(commits, signal),
         (assignment) => {
           own = new Set(assignment[topic]);
+          committed = undefined;
           commits.forgetAll();
           for (const recorder of partitions.values()) recorder.abandon();
           partitions.clear();

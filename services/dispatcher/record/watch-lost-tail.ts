@@ -1,10 +1,10 @@
-import type { Admin } from 'kafkajs';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { ReadBounds } from './read-bounds.ts';
 import type { Recorder } from './recorder.ts';
 
 /** Between two looks. What is noticed in one is told in the next at the earliest, so that what is in hand has its time. */
@@ -26,10 +26,7 @@ interface Suspect extends Behind {
 
 export interface LostTailDeps {
   readonly db: Queryable;
-  /** One that `createUncommittedAdmin` made. */
-  readonly admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>;
-  readonly topic: string;
-  readonly groupId: string;
+  readonly bounds: ReadBounds;
   readonly recorder: Pick<Recorder, 'ownPartitions' | 'loseTail'>;
   readonly now: () => number;
   readonly log: Log;
@@ -48,7 +45,7 @@ where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.s
  * says that it has published is not recorded, and there is nothing left to read of it.
  */
 export function createLostTailWatch(deps: LostTailDeps): Worker {
-  const { db, admin, topic, groupId, log } = deps;
+  const { db, bounds, log } = deps;
   let suspects = new Map<number, Suspect>();
 
   async function findBehind(): Promise<Behind[]> {
@@ -77,19 +74,13 @@ export function createLostTailWatch(deps: LostTailDeps): Worker {
       suspects.clear();
       return;
     }
-    const bounds = new Map(
-      (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => [
-        partition,
-        { low: BigInt(low), high: BigInt(high) },
-      ]),
-    );
-    const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
-    const committed = new Map(group?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+    const ends = await bounds.ends();
+    const committed = await bounds.committed();
     const before = suspects;
     suspects = new Map();
     for (const each of behind) {
       const { partition, recorded } = each;
-      const { low, high } = bounds.get(partition) ?? { low: 0n, high: 0n };
+      const { low, high } = ends.get(partition) ?? { low: 0n, high: 0n };
       const suspect = before.get(partition);
       const isStill = suspect !== undefined && isSameLink(suspect.recorded, recorded);
       if (!isStill) {
