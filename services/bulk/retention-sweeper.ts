@@ -3,7 +3,7 @@ import { isLedgerReady, sweepLedger, sweepSyncRows } from '../../shared/bulk/led
 import { dropOldQuotas } from '../../shared/control/bulk/bulk-quota.ts';
 import { eachAlone } from '../../shared/runtime/each-alone.ts';
 import type { Log } from '../../shared/runtime/log.ts';
-import { sleep } from '../../shared/runtime/sleep.ts';
+import { runRounds } from '../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 
@@ -32,13 +32,9 @@ export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   return {
     name: 'bulk-retention-sweeper',
     ready: Promise.resolve(),
-    async run(signal) {
-      while (!signal.aborted) {
-        await sweepRound(deps, signal).catch((error: unknown) =>
-          deps.log.warn('bulk.sweep_failed', { error }),
-        );
-        await sleep(ROUND_MS, signal);
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => deps.log.warn('bulk.sweep_failed', { error });
+      return runRounds(() => sweepRound(deps, signal), { restMs: ROUND_MS, onFailed }, signal);
     },
   };
 }

@@ -12,7 +12,7 @@ import { pauseForFeed, resumeCaughtUp, resumeRested } from '../../shared/control
 import { reportChunk } from '../../shared/control/bulk/report-chunk.ts';
 import { resumeRefilled, startJobs } from '../../shared/control/bulk/start-jobs.ts';
 import type { Log } from '../../shared/runtime/log.ts';
-import { sleep } from '../../shared/runtime/sleep.ts';
+import { runRounds } from '../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { countedFailure, SourceQueryError } from './job-failures.ts';
 import { unansweredItems } from './work/chunk-items.ts';
@@ -32,11 +32,9 @@ export function createScheduler(deps: SchedulerDeps): Worker {
   return {
     name: 'bulk-scheduler',
     ready: Promise.resolve(),
-    async run(signal) {
-      while (!signal.aborted) {
-        await scheduleRound(deps).catch((error: unknown) => deps.log.warn('bulk.round_failed', { error }));
-        await sleep(ROUND_MS, signal);
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => deps.log.warn('bulk.round_failed', { error });
+      return runRounds(() => scheduleRound(deps), { restMs: ROUND_MS, onFailed }, signal);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../postgres/queryable.ts';
 import type { EnvReader } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
-import { sleep } from '../runtime/sleep.ts';
+import { runRounds } from '../runtime/run-rounds.ts';
 import type { Worker } from '../runtime/worker.ts';
 import {
   classifySlot,
@@ -70,11 +70,9 @@ export function createSlotWatch(
   return {
     name: 'slot-watch',
     latest: () => (reading !== undefined && now() - reading.seenAtMs <= STALE_AFTER_MS ? reading : undefined),
-    async run(signal) {
-      while (!signal.aborted) {
-        await poll().catch((error: unknown) => log.debug('slot.not_seen', { slot: slotName, error }));
-        await sleep(POLL_INTERVAL_MS, signal);
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => log.debug('slot.not_seen', { slot: slotName, error });
+      return runRounds(poll, { restMs: POLL_INTERVAL_MS, onFailed }, signal);
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { readAccountTypes, spellAccount } from './account-spelling.ts';
 
@@ -68,17 +68,14 @@ export async function respellAccounts({ pool, source, catalog, log }: RespellerD
 export function createAccountRespeller(deps: RespellerDeps): Worker {
   return {
     name: 'account-respeller',
-    async run(signal) {
-      while (!signal.aborted) {
-        let waitMs = ROUND_MS;
-        try {
-          await respellAccounts(deps);
-        } catch (error) {
-          waitMs = RETRY_MS;
-          deps.log.warn('accounts.not_looked_at', { retryMs: RETRY_MS, error });
-        }
-        await sleep(waitMs, signal);
-      }
+    run(signal) {
+      const onFailed = (error: unknown) =>
+        deps.log.warn('accounts.not_looked_at', { retryMs: RETRY_MS, error });
+      return runRounds(
+        () => respellAccounts(deps),
+        { restMs: ROUND_MS, retryMs: RETRY_MS, onFailed },
+        signal,
+      );
     },
   };
 }

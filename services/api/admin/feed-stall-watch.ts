@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { isSlotLost } from '../../../shared/catalog/slot-health.ts';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { findFeedAge, recordMoving, recordStall } from './feed-status.ts';
 
@@ -82,11 +82,9 @@ export function createFeedStallWatch({
   };
   return {
     name: 'feed-stall-watch',
-    async run(signal) {
-      while (!signal.aborted) {
-        await check().catch((error: unknown) => log.debug('feed.not_seen', { error }));
-        await sleep(checkIntervalMs, signal);
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => log.debug('feed.not_seen', { error });
+      return runRounds(check, { restMs: checkIntervalMs, onFailed }, signal);
     },
   };
 }

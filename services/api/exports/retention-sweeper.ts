@@ -8,7 +8,7 @@ import {
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { sweepAudit } from '../http/audit-log.ts';
 
@@ -59,15 +59,12 @@ export async function sweepExports({ pool, storage, now, log }: RetentionSweeper
 export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
   return {
     name: 'retention-sweeper',
-    async run(signal) {
-      while (!signal.aborted) {
-        try {
-          while (!signal.aborted && (await sweepExports(deps)));
-        } catch (error) {
-          deps.log.warn('exports.not_tended', { error });
-        }
-        await sleep(ROUND_MS, signal);
-      }
+    run(signal) {
+      const sweepAll = async () => {
+        while (!signal.aborted && (await sweepExports(deps)));
+      };
+      const onFailed = (error: unknown) => deps.log.warn('exports.not_tended', { error });
+      return runRounds(sweepAll, { restMs: ROUND_MS, onFailed }, signal);
     },
   };
 }

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import { openHeaders, type StoredHeaders, sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
 import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { SealedSecret } from './store.ts';
 
@@ -67,15 +67,10 @@ export async function resealSecrets({
 export function createSecretResealer(deps: ResealerDeps & { readonly hasEarlierKeys: boolean }): Worker {
   return {
     name: 'secret-resealer',
-    async run(signal) {
-      while (!signal.aborted) {
-        try {
-          deps.log.info('secrets.resealed', await resealSecrets(deps));
-        } catch (error) {
-          deps.log.warn('secrets.not_read', { error });
-        }
-        await sleep(deps.hasEarlierKeys ? ROUND_MS : QUIET_ROUND_MS, signal);
-      }
+    run(signal) {
+      const reseal = async () => deps.log.info('secrets.resealed', await resealSecrets(deps));
+      const onFailed = (error: unknown) => deps.log.warn('secrets.not_read', { error });
+      return runRounds(reseal, { restMs: deps.hasEarlierKeys ? ROUND_MS : QUIET_ROUND_MS, onFailed }, signal);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { markMissed } from '../../../shared/control/webhooks/endpoint-status.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { dayAt, dropPartitionsBefore, ensurePartitions } from './event-partitions.ts';
 
@@ -59,17 +59,11 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
   return {
     name: 'event-keeper',
     ready: ready.promise,
-    async run(signal) {
-      while (!signal.aborted) {
-        try {
-          await tend(Date.now());
-        } catch (error) {
-          // Nothing depends on this round: partitions are made on demand too, and the next round drops more.
-          log.warn('events.not_tended', { error });
-        }
-        ready.resolve();
-        await sleep(ROUND_MS, signal);
-      }
+    run(signal) {
+      const round = () => tend(Date.now()).finally(ready.resolve);
+      // Nothing depends on a round: partitions are made on demand too, and the next round drops more.
+      const onFailed = (error: unknown) => log.warn('events.not_tended', { error });
+      return runRounds(round, { restMs: ROUND_MS, onFailed }, signal);
     },
   };
 }

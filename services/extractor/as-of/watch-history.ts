@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { OpenSourceSession } from '../source/source-session.ts';
 import { findUnrecordedAccounts, saveRecordingStart } from '../store/recorded-from.ts';
@@ -60,19 +60,11 @@ export function createHistoryWatch({
   return {
     name: 'history-watch',
     ready,
-    async run(signal) {
-      while (!signal.aborted) {
-        let restMs = ACCOUNTS_MS;
-        try {
-          await check();
-        } catch (error) {
-          // What is noted later is only known from later on; nothing else depends on it.
-          log.warn('history.not_recorded', { error, restMs: REST_MS });
-          restMs = REST_MS;
-        }
-        markReady();
-        await sleep(restMs, signal);
-      }
+    run(signal) {
+      // What is noted later is only known from later on; nothing else depends on it.
+      const onFailed = (error: unknown) => log.warn('history.not_recorded', { error, restMs: REST_MS });
+      const rounds = { restMs: ACCOUNTS_MS, retryMs: REST_MS, onFailed };
+      return runRounds(() => check().finally(markReady), rounds, signal);
     },
   };
 }

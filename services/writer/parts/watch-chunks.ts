@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
 import { findCurrentChunks } from '../../../shared/control/chunks/find-chunk.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import { rowsMissing } from './chunk-failures.ts';
@@ -67,17 +67,13 @@ export function createChunkWatch(deps: ChunkWatchDeps): Worker {
 
   return {
     name: 'chunk-watch',
-    async run(signal) {
-      while (!signal.aborted) {
-        await sleep(WATCH_EVERY_MS, signal);
-        try {
-          await watch();
-        } catch (error) {
-          log.warn('chunks.not_watched', { error });
-        } finally {
-          ends.forgetUnasked();
-        }
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => log.warn('chunks.not_watched', { error });
+      return runRounds(
+        () => watch().finally(() => ends.forgetUnasked()),
+        { restMs: WATCH_EVERY_MS, onFailed },
+        signal,
+      );
     },
   };
 }

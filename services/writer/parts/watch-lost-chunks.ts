@@ -5,7 +5,7 @@ import { findUnwrittenChunks } from '../../../shared/control/chunks/find-chunk.t
 import { failByChunk } from '../../../shared/control/exports/fail-export.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { rowsMissing } from './chunk-failures.ts';
 import { LogEnds, type TopicEnd } from './log-ends.ts';
@@ -71,17 +71,13 @@ export function createLostChunkWatch(deps: LostChunkWatchDeps): Worker {
 
   return {
     name: 'lost-chunk-watch',
-    async run(signal) {
-      while (!signal.aborted) {
-        await sleep(WATCH_EVERY_MS, signal);
-        try {
-          await watch();
-        } catch (error) {
-          log.warn('lost_chunks.not_watched', { error });
-        } finally {
-          ends.forgetUnasked();
-        }
-      }
+    run(signal) {
+      const onFailed = (error: unknown) => log.warn('lost_chunks.not_watched', { error });
+      return runRounds(
+        () => watch().finally(() => ends.forgetUnasked()),
+        { restMs: WATCH_EVERY_MS, onFailed },
+        signal,
+      );
     },
   };
 }

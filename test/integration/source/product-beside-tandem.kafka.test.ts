@@ -7,7 +7,6 @@ import { beginWithTables, openVerifySource } from '../../../deploy/cli/verify/ve
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import { createExtractorFixture, type ExtractorFixture } from '../../support/extractor-fixture.ts';
 import { catalogYaml, productTables } from '../../support/product-tables.ts';
@@ -109,7 +108,8 @@ async function read(signal: AbortSignal): Promise<void> {
 
 /** Exports of everything, all the time, which are read as slowly as they may. */
 async function exportOnAndOn(signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
+  const hasRoom = async () => {
+    if (signal.aborted) return true;
     await fixture.seal();
     await fixture.db.query(
       "/* arranged */ update exports set status = 'failed', error = '{\"code\": \"done\"}' where phase = 'assembling' and status = 'running'",
@@ -117,8 +117,11 @@ async function exportOnAndOn(signal: AbortSignal): Promise<void> {
     const { rows } = await fixture.db.query<{ count: number }>(
       "select count(*)::int as count from exports where status = 'pending' or lease_owner is not null",
     );
-    if ((rows[0]?.count ?? 0) < 2) await fixture.addExport(acme, [...names], { max_rows_per_second: 10 });
-    await sleep(200, signal);
+    return (rows[0]?.count ?? 0) < 2;
+  };
+  while (!signal.aborted) {
+    await waitFor('an export to end', hasRoom, 180_000);
+    if (!signal.aborted) await fixture.addExport(acme, [...names], { max_rows_per_second: 10 });
   }
 }
 
@@ -142,10 +145,9 @@ async function operate(signal: AbortSignal): Promise<number> {
         catalog.resources.map(({ table }) => table),
         signal,
       );
-      while (!signal.aborted) {
-        await source.client.query('select 1');
-        await sleep(100, signal);
-      }
+      const isOver = async () =>
+        signal.aborted || ((await source.client.query('select 1')).rowCount ?? 0) < 1;
+      await waitFor('the product to want a table, which ends the session', isOver, 180_000);
     } catch (error) {
       if (!signal.aborted && !(source.explain(error) instanceof CouldNotTellError)) throw error;
     }
