@@ -4,11 +4,9 @@ import type { Pool, PoolClient } from 'pg';
 import type { Queryable } from '../postgres/queryable.ts';
 import type { EnvReader } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
-
-/** Any constant will do; it only has to be the same in every process that migrates. */
-const MIGRATION_LOCK = 7_264_113;
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
@@ -53,7 +51,7 @@ interface AppliedMigration {
 export async function migrate(pool: Pool, migrations?: readonly Migration[]): Promise<readonly string[]> {
   const files = migrations ?? (await readMigrations());
   return withControlStore(pool, async (client) => {
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.migrate]);
     const { pending } = compare(files, await readApplied(client));
     if (pending.length === 0) return [];
     // "if not exists" asks for the right to create schemas in any case, which the owner of an existing one need not have.

@@ -1,16 +1,14 @@
 import type { Queryable } from '../postgres/queryable.ts';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 export interface OutboxRow {
   id: string;
-  topic: string;
+  topic: 'commands' | 'jobs';
   key: string;
   type: string;
   payload: unknown;
   created_at: Date;
 }
-
-/** Any constant will do; it only has to be the same in every api. */
-const RELAY_LOCK = 7_264_115;
 
 /**
  * Reads the oldest rows. Whoever reads holds the relay's lock until its transaction ends, so that what belongs to one job
@@ -18,7 +16,7 @@ const RELAY_LOCK = 7_264_115;
  */
 export async function readOutbox(db: Queryable, limit: number): Promise<OutboxRow[]> {
   const { rows: locked } = await db.query<{ held: boolean }>('select pg_try_advisory_xact_lock($1) as held', [
-    RELAY_LOCK,
+    ADVISORY_LOCKS.relayOutbox,
   ]);
   if (locked[0]?.held !== true) return [];
   // `id` alone would mean the text that is returned, in which 10 comes before 9.

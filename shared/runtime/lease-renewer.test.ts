@@ -84,3 +84,23 @@ test('the process’s own stop ends the work too', async () => {
   expect(lease.lost.aborted).toBe(true);
   await lease[Symbol.asyncDispose]();
 });
+
+test('the end waits for a renewal that is under way, and not for one that never answers', async () => {
+  const answered = Promise.withResolvers<Renewal>();
+  const answering = renewLease({ leaseSeconds: 10, renew: () => answered.promise });
+  await vi.advanceTimersByTimeAsync(1_000);
+  let hasEnded = false;
+  const ending = answering[Symbol.asyncDispose]().then(() => {
+    hasEnded = true;
+  });
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(hasEnded).toBe(false);
+  answered.resolve('held');
+  await ending;
+
+  const silent = renewLease({ leaseSeconds: 10, renew: () => new Promise<Renewal>(() => undefined) });
+  await vi.advanceTimersByTimeAsync(1_000);
+  const given = silent[Symbol.asyncDispose]();
+  await vi.advanceTimersByTimeAsync(9_000);
+  await given;
+});

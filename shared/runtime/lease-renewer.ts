@@ -88,9 +88,17 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
     renewNow: notifier.notify,
     async [Symbol.asyncDispose]() {
       disposed.abort();
+      // A renewal that is under way must not outlive the lease that the caller ends next. It is waited for until the lease
+      // is over anyway, since on a connection that went silent it may never answer.
+      await Promise.race([running, untilAborted(over.signal)]);
       clearTimeout(expiry);
-      // A renewal that is under way must not outlive the lease that the caller ends next; after its end it does not matter.
-      if (!over.signal.aborted) await running;
     },
   };
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -1,4 +1,5 @@
 import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
+import { assertWritten } from '../../../shared/kafka/assert-written.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { TransactionalProducer, TransactionalProducers } from './transactional-producer.ts';
@@ -48,6 +49,7 @@ function toTransactional(producer: Producer): TransactionalProducer {
           written = await onceMarkersAreWritten(() =>
             transaction.sendBatch({ topicMessages: inOrder(topicMessages) }),
           );
+          assertWritten(partitionsOf(topicMessages), written);
         }
       } catch (error) {
         await transaction.abort().catch(() => undefined);
@@ -57,6 +59,13 @@ function toTransactional(producer: Producer): TransactionalProducer {
       return written;
     },
   };
+}
+
+/** Those that messages name; a message without one stands alone in its request, which kafkajs sends again whole. */
+function partitionsOf(request: readonly TopicMessages[]): { topic: string; partition: number }[] {
+  return request.flatMap(({ topic, messages }) =>
+    messages.flatMap(({ partition }) => (partition === undefined ? [] : [{ topic, partition }])),
+  );
 }
 
 /** kafkajs takes a topic's messages once. */

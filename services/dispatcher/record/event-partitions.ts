@@ -1,10 +1,8 @@
 import type { Pool } from 'pg';
+import { ADVISORY_LOCKS } from '../../../shared/control/advisory-locks.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
-
-/** One at a time makes and drops partitions; any constant will do. */
-const PARTITION_LOCK = 7_264_114;
 
 /** A queue behind our lock request would stop every reader, so we rather come again later. */
 const LOCK_TIMEOUT = '2s';
@@ -30,7 +28,7 @@ export function dayOfPartition(name: string): string | undefined {
 export async function ensurePartitions(pool: Pool, days: readonly string[]): Promise<void> {
   await inTransaction(pool, async (client) => {
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-    await client.query('select pg_advisory_xact_lock($1)', [PARTITION_LOCK]);
+    await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.eventPartitions]);
     for (const day of days) {
       const name = partitionName(day);
       const { rows } = await client.query<{ exists: boolean }>(
@@ -57,7 +55,7 @@ export async function dropPartitionsBefore(pool: Pool, keptSince: string): Promi
   for (const day of days) {
     await inTransaction(pool, async (client) => {
       await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-      await client.query('select pg_advisory_xact_lock($1)', [PARTITION_LOCK]);
+      await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.eventPartitions]);
       await client.query(`drop table if exists ${partitionName(day)}`);
     });
   }

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { ADVISORY_LOCKS } from '../../../shared/control/advisory-locks.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
@@ -44,9 +45,6 @@ export async function assertCovered(
   );
 }
 
-/** Any constant will do; together with the account's hash it keeps two exports from finding a cut at once. */
-const CUT_LOCK = 7_264_115;
-
 /**
  * The first commit later than the moment is where the cut is; without one it is where the WAL was once the snapshot had been
  * taken, which was later than the moment too. What was found for this moment or a later one stays so: a commit that got
@@ -71,7 +69,10 @@ returning cut_lsn::text`;
  */
 export function findCut(pool: Pool, { id, runAttempt, accountId }: ClaimedExport, asOf: string) {
   return inTransaction(pool, async (db) => {
-    await db.query('select pg_advisory_xact_lock($1, hashtext($2))', [CUT_LOCK, accountId]);
+    await db.query('select pg_advisory_xact_lock($1, hashtext($2))', [
+      ADVISORY_LOCKS.cutOfAccount,
+      accountId,
+    ]);
     const { rows } = await db.query<{ cut_lsn: string }>(FIND_CUT, [id, runAttempt, asOf]);
     if (rows[0] === undefined) throw new LeaseLostError('the run is no longer ours');
     return rows[0].cut_lsn;

@@ -71,7 +71,7 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;
-      const { shape } = await resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder);
+      const { shape } = await resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder, resources);
       const key = await readTypedKey(holder, resource);
       const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, shape), deps);
       // Old events may have been dropped while they were read.

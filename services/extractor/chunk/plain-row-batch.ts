@@ -30,6 +30,10 @@ export class PlainRowBatch implements RowBatch {
     this.recordCount = 0;
   }
 
+  targets(): RecordTarget[] {
+    return [...this.#messages.keys()];
+  }
+
   toTopicMessages(): TopicMessages[] {
     return [...Map.groupBy(this.#messages, ([{ topic }]) => topic)].map(([topic, parts]) => ({
       topic,

@@ -1,11 +1,12 @@
 import type { Kafka, Producer } from 'kafkajs';
+import { assertWritten } from '../../../shared/kafka/assert-written.ts';
 import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
 import { MultiPartitionBatch } from '../../../shared/kafka/internals/multi-partition-batch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { PlainRowBatch } from './plain-row-batch.ts';
 import type { RowBatch } from './row-record.ts';
 
-/** Sends the rows of one lot of chunks, in order. */
+/** Sends the rows of one batch of chunks, in order. */
 export interface RowProducer {
   openBatch(): RowBatch;
   /** Resolves once every in-sync replica has the records. @throws kafkajs's errors after its own retries */
@@ -13,8 +14,8 @@ export interface RowProducer {
 }
 
 /**
- * One producer for each lot that is being read: kafkajs's idempotent producer has one request a broker under way,
- * so a shared one would make lots wait for each other.
+ * One producer for each batch of chunks that is being read: kafkajs's idempotent producer has one request a broker under way,
+ * so a shared one would make batches wait for each other.
  */
 export interface RowProducers extends AsyncDisposable {
   /** Lends a connected producer. One that failed is not lent again, since its sequence numbers may have a gap. */
@@ -37,7 +38,8 @@ export function createRowProducers(kafka: Kafka, client: KafkaClientKind, log: L
         const result = await work({
           openBatch: () => (client === 'tuned' ? new MultiPartitionBatch() : new PlainRowBatch()),
           async send(batch) {
-            await producer.sendBatch({ topicMessages: batch.toTopicMessages() });
+            const written = await producer.sendBatch({ topicMessages: batch.toTopicMessages() });
+            assertWritten(batch.targets(), written);
           },
         });
         idle.push(producer);

@@ -2,7 +2,7 @@ import type { IHeaders, TopicMessages } from 'kafkajs';
 import type { ByteWriter } from '../../../shared/values/byte-writer.ts';
 import type { Batch } from './batch-sender.ts';
 
-/** One object stands for the partition in all records of a chunk. */
+/** Records of a chunk share one object. Those of another chunk may have another for the same partition. */
 export interface RecordTarget {
   readonly topic: string;
   readonly partition: number;
@@ -20,6 +20,8 @@ export interface RowRecord {
 /** Records of several partitions and topics, sent in one request. */
 export interface RowBatch extends Batch<RowRecord> {
   readonly recordCount: number;
+  /** The partitions that have records. */
+  targets(): readonly RecordTarget[];
   /** For `producer.sendBatch`. Good until the next call of `add` or `reset`. */
   toTopicMessages(): TopicMessages[];
 }

@@ -2,11 +2,9 @@ import type { Pool } from 'pg';
 import { type QuotaPeriod, spanOf } from '../../domain/quota-period.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { enqueueOutbox, type OutboxEntry } from '../enqueue-outbox.ts';
 import { toRange } from './bulk-quota.ts';
-
-/** Any constant will do; it only has to be the same in every worker. */
-const START_LOCK = 7_264_115;
 
 /**
  * Gives jobs their turn: of each account the oldest, as many as it may have at once. One whose items are known runs from here on, any
@@ -33,7 +31,7 @@ returning j.id, j.status`;
 export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
   return inTransaction(pool, async (db) => {
     const lock = await db.query<{ mine: boolean }>('select pg_try_advisory_xact_lock($1) as mine', [
-      START_LOCK,
+      ADVISORY_LOCKS.startBulkJobs,
     ]);
     if (lock.rows[0]?.mine !== true) return [];
     const { rows } = await db.query<{ id: string; status: string }>(START, [new Date(nowMs)]);

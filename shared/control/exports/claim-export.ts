@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { enqueueOutbox } from '../enqueue-outbox.ts';
 import { LEASE_SECONDS } from '../export-lease.ts';
 import { failExport } from './end-export.ts';
@@ -25,9 +26,6 @@ export interface ExportLimits {
   readonly maxRunningOfAllAccounts: number;
   readonly maxRuns: number;
 }
-
-/** Any constant will do; it only has to be the same in every extractor. */
-const CLAIM_LOCK = 7_264_114;
 
 /**
  * A run is over for its holder once everything is planned, read and sealed. What is not, and has nobody who
@@ -88,7 +86,7 @@ export function claimExport(
   limits: ExportLimits,
 ): Promise<ClaimedExport | undefined> {
   return inTransaction(pool, async (db) => {
-    await db.query('select pg_advisory_xact_lock($1)', [CLAIM_LOCK]);
+    await db.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.claimExport]);
     const exhausted = await db.query<{ id: string; run_attempt: number }>(EXHAUSTED, [limits.maxRuns]);
     for (const { id, run_attempt: runAttempt } of exhausted.rows) {
       await failExport(db, id, runAttempt, {

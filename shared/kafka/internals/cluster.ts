@@ -59,7 +59,7 @@ const METADATA_MAX_AGE_MS = 300_000;
 
 /**
  * What a producer of this client would be built on, with the client's brokers, TLS, credentials and log. kafkajs keeps
- * it to itself; its version is pinned, and the tests of lanes fail where it no longer gives this.
+ * it to itself; its version is pinned, and the tests of the transactional producer fail where it no longer gives this.
  */
 export function createCluster(kafka: Kafka): Cluster {
   const { create } = findCreateCluster(kafka);

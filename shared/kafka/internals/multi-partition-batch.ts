@@ -1,7 +1,7 @@
 import type { TopicMessages } from 'kafkajs';
 import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
 
-/** One object stands for the partition in all records of a chunk. */
+/** Records of a chunk share one object. Those of another chunk may have another for the same partition. */
 export interface RecordTarget {
   readonly topic: string;
   readonly partition: number;
@@ -16,8 +16,9 @@ export interface TargetedRecord extends KafkaRecord {
  * in them. Of a large chunk there is one partition.
  */
 export class MultiPartitionBatch {
-  #parts = new Map<RecordTarget, RecordBatch>();
-  #latest: { readonly target: RecordTarget; readonly records: RecordBatch } | undefined;
+  /** By topic and partition: kafkajs takes each once. */
+  #parts = new Map<string, Part>();
+  #latest: Part | undefined;
   #byteCount = 0;
   #recordCount = 0;
 
@@ -42,25 +43,43 @@ export class MultiPartitionBatch {
     this.#parts = new Map();
     if (this.#latest !== undefined) {
       this.#latest.records.reset();
-      this.#parts.set(this.#latest.target, this.#latest.records);
+      this.#parts.set(nameOf(this.#latest.target), this.#latest);
     }
     this.#byteCount = 0;
     this.#recordCount = 0;
   }
 
+  /** The partitions that have records, each once. */
+  targets(): RecordTarget[] {
+    return this.#filled().map(({ target }) => target);
+  }
+
   /** For `producer.sendBatch`. Good until the next call of `add` or `reset`. */
   toTopicMessages(): TopicMessages[] {
-    const filled = [...this.#parts].filter(([, records]) => records.recordCount > 0);
-    return [...Map.groupBy(filled, ([{ topic }]) => topic)].map(([topic, parts]) => ({
+    return [...Map.groupBy(this.#filled(), ({ target }) => target.topic)].map(([topic, parts]) => ({
       topic,
-      messages: toMessages(parts.map(([, records]) => records)),
+      messages: toMessages(parts.map(({ records }) => records)),
     }));
   }
 
-  #open(target: RecordTarget): { readonly records: RecordBatch } {
-    const records = this.#parts.get(target) ?? new RecordBatch(target.partition);
-    this.#parts.set(target, records);
+  #filled(): Part[] {
+    return [...this.#parts.values()].filter(({ records }) => records.recordCount > 0);
+  }
+
+  #open(target: RecordTarget): Part {
+    const name = nameOf(target);
+    const records = this.#parts.get(name)?.records ?? new RecordBatch(target.partition);
     this.#latest = { target, records };
+    this.#parts.set(name, this.#latest);
     return this.#latest;
   }
+}
+
+interface Part {
+  readonly target: RecordTarget;
+  readonly records: RecordBatch;
+}
+
+function nameOf({ topic, partition }: RecordTarget): string {
+  return `${topic}/${partition}`;
 }

@@ -123,3 +123,22 @@ test('records of several partitions and topics go out in one request, each in it
   }
   expect(batch.recordCount).toBe(RECORDS.length);
 });
+
+test('chunks that share a partition share its place in the request, each record in its order', async () => {
+  const batch = new MultiPartitionBatch();
+  // Two chunks of one resource: equal targets, and not the same object.
+  const targets = [
+    { topic: 'rows', partition: 4 },
+    { topic: 'rows', partition: 4 },
+  ];
+  const alone = new RecordBatch(4);
+  for (const [index, record] of RECORDS.entries()) {
+    const target = targets[index < 100 ? 0 : 1];
+    if (target !== undefined) batch.add({ ...toKafkaRecord(record), target });
+    add(alone, record);
+  }
+  expect(batch.targets()).toEqual([{ topic: 'rows', partition: 4 }]);
+  const [sent] = batch.toTopicMessages();
+  const ours = await requestOf(sent?.messages ?? []);
+  expect(withoutTimes(ours).equals(withoutTimes(await requestOf(toMessages([alone]))))).toBe(true);
+});

@@ -11,7 +11,7 @@ const { KafkaJSNonRetriableError, Partitioners } = kafkajs;
 export interface TransactionalProducer {
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
-   * is not known whether it was, and the lane is of no further use.
+   * is not known whether it was, and the producer is of no further use.
    *
    * @returns where the last request's records are
    */

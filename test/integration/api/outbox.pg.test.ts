@@ -1,4 +1,4 @@
-import type { ProducerBatch } from 'kafkajs';
+import type { ProducerRecord } from 'kafkajs';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOutboxRelay, type RelayDeps } from '../../../services/api/outbox-relay.ts';
@@ -33,12 +33,12 @@ const encode: RelayDeps['codec']['encode'] = async (type, key, value) => ({
 });
 
 /** A relay whose Kafka is `send`; it runs until it is disposed of. */
-function startRelay(send: (batch: ProducerBatch) => Promise<void>, prepare = async () => {}) {
+function startRelay(send: (batch: ProducerRecord) => Promise<void>, prepare = async () => {}) {
   const relay = createOutboxRelay({
     pool,
     producer: {
-      async sendBatch(batch) {
-        await send(batch);
+      async send(request) {
+        await send(request);
         return [];
       },
     },
@@ -73,8 +73,7 @@ async function enqueue(from: number, count: number): Promise<void> {
   );
 }
 
-const keysOf = (batch: ProducerBatch) =>
-  (batch.topicMessages ?? []).flatMap(({ messages }) => messages.map(({ key }) => String(key)));
+const keysOf = ({ messages }: ProducerRecord) => messages.map(({ key }) => String(key));
 
 const left = async () => Number((await pool.query('select count(*) from outbox')).rows[0].count);
 
