@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { isLedgerReady, sweepLedger, sweepSyncRows } from '../../shared/bulk/ledger.ts';
 import { dropOldQuotas } from '../../shared/control/bulk/bulk-quota.ts';
+import { bulkFileFolder } from '../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../shared/runtime/each-alone.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { runRounds } from '../../shared/runtime/run-rounds.ts';
@@ -26,6 +27,9 @@ const QUOTA_KEPT_MS = 24 * 60 * 60 * 1_000;
 
 /** Jobs or files read by one query. */
 const BATCH = 20;
+
+/** Storage is away then, and each further attempt would only take its time. */
+const MAX_FAILURES_IN_ROW = 3;
 
 /** Removes ended jobs with their results after the retention, and ID files that no job needs any more. */
 export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
@@ -62,8 +66,8 @@ export async function sweepRound(
     );
     await eachAlone(
       rows,
+      { signal, onFailure: ({ id }, error) => log.warn('bulk.job_not_swept', { jobId: id, error }) },
       ({ id }) => sweepJob(id),
-      ({ id }, error) => log.warn('bulk.job_not_swept', { jobId: id, error }),
     );
     after = rows.at(-1)?.id ?? '';
     if (rows.length < BATCH) break;
@@ -71,8 +75,8 @@ export async function sweepRound(
   if (hasLedger) await sweepSyncRows(source, SWEEP_ROWS);
   await dropOldQuotas(control, now() - QUOTA_KEPT_MS);
   for (let after = ''; !signal.aborted; ) {
-    const { rows } = await control.query<{ id: string; path: string }>(
-      `select id, path from bulk_files f
+    const { rows } = await control.query<{ id: string }>(
+      `select id from bulk_files f
        where expires_at < now() and id > $1 and not exists (
          select from bulk_jobs j where j.file_id = f.id and j.status in ('pending', 'running', 'paused') and j.listed_at is null)
        order by id limit ${BATCH}`,
@@ -80,11 +84,15 @@ export async function sweepRound(
     );
     await eachAlone(
       rows,
-      async ({ id, path }) => {
-        await storage.delete(path);
+      {
+        signal,
+        maxFailuresInRow: MAX_FAILURES_IN_ROW,
+        onFailure: ({ id }, error) => log.warn('bulk.file_not_swept', { fileId: id, error }),
+      },
+      async ({ id }) => {
+        await storage.deleteFolder(bulkFileFolder(id));
         await control.query('delete from bulk_files where id = $1', [id]);
       },
-      ({ id }, error) => log.warn('bulk.file_not_swept', { fileId: id, error }),
     );
     after = rows.at(-1)?.id ?? '';
     if (rows.length < BATCH) break;

@@ -23,3 +23,12 @@ export const PARTS_FOLDER = 'parts';
 export function partsFolder(exportId: string): string {
   return `${PARTS_FOLDER}/${exportId}`;
 }
+
+/** An uploaded file of IDs and what a broken upload leaves beside it; removed as a whole. */
+export function bulkFileFolder(fileId: string): string {
+  return `bulk-files/${fileId}`;
+}
+
+export function bulkFilePath(fileId: string): string {
+  return `${bulkFileFolder(fileId)}/ids`;
+}

@@ -66,9 +66,10 @@ export function createFeedStallWatch({
   log,
 }: StallWatchDeps): Worker {
   const check = async () => {
-    const verdict = classifyStall(slotWatch.latest(), await findFeedAge(pool), stallAfterSeconds);
+    const reading = slotWatch.latest();
+    const verdict = classifyStall(reading, await findFeedAge(pool), stallAfterSeconds);
     if (verdict === undefined) {
-      if (await recordMoving(pool, stallAfterSeconds)) log.info('feed.resumed', {});
+      if (await recordMoving(pool, stallAfterSeconds, reading !== undefined)) log.info('feed.resumed', {});
     } else if (
       await recordStall(
         pool,
@@ -83,7 +84,7 @@ export function createFeedStallWatch({
   return {
     name: 'feed-stall-watch',
     run(signal) {
-      const onFailed = (error: unknown) => log.debug('feed.not_seen', { error });
+      const onFailed = (error: unknown) => log.warn('feed.not_watched', { error });
       return runRounds(check, { restMs: checkIntervalMs, onFailed }, signal);
     },
   };

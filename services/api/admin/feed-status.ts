@@ -65,16 +65,21 @@ export async function recordStall(
 
 /**
  * Records that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have
- * seen a stall since the caller checked.
+ * seen a stall since the caller checked. A stall for the slot's sake ends only when the caller has seen the slot, which
+ * a process that has just started has not.
  *
  * @returns whether this call ended a stall
  */
-export async function recordMoving(db: Queryable, stallAfterSeconds: number): Promise<boolean> {
+export async function recordMoving(
+  db: Queryable,
+  stallAfterSeconds: number,
+  hasSeenSlot: boolean,
+): Promise<boolean> {
   const { rowCount } = await db.query(
     `update feed_stall set reason = null, detail = null, since = null
-      where since is not null
+      where since is not null and ($2 or reason = 'not_moving')
         and (select updated_at from feed_state) > clock_timestamp() - make_interval(secs => $1)`,
-    [stallAfterSeconds],
+    [stallAfterSeconds, hasSeenSlot],
   );
   return rowCount === 1;
 }

@@ -28,6 +28,14 @@ const readySchema = z.strictObject({
 
 export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
+  let probing: Promise<StoreFacts> | undefined;
+  // Anybody may ask, and one probe at a time answers all of them: the connections also serve the lookup of keys.
+  const probe = () => {
+    probing ??= probeStore(reservedPool).finally(() => {
+      probing = undefined;
+    });
+    return probing;
+  };
   return [
     defineRoute({
       ...open,
@@ -48,11 +56,11 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
         },
       },
       async handle() {
-        const checks = { control_store: await isStoreUp(reservedPool), outbox_relay: isRelayRunning() };
+        const { isUp, feedWarnings } = await probe();
+        const checks = { control_store: isUp, outbox_relay: isRelayRunning() };
         const isReady = Object.values(checks).every(Boolean);
         const slot = slotWatch.latest()?.state ?? 'ok';
-        const warnings = slot === 'ok' ? [] : [`slot_${slot}`];
-        if (checks.control_store) warnings.push(...(await feedWarnings(reservedPool)));
+        const warnings = [...(slot === 'ok' ? [] : [`slot_${slot}`]), ...feedWarnings];
         return jsonResponse(isReady ? 200 : 503, {
           status: isReady ? 'ok' : 'unavailable',
           checks,
@@ -63,8 +71,18 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
   ];
 }
 
+interface StoreFacts {
+  readonly isUp: boolean;
+  readonly feedWarnings: readonly string[];
+}
+
+async function probeStore(pool: Pool): Promise<StoreFacts> {
+  const isUp = await isStoreUp(pool);
+  return { isUp, feedWarnings: isUp ? await readFeedWarnings(pool) : [] };
+}
+
 /** A warning must not fail the probe. */
-async function feedWarnings(pool: Pool): Promise<string[]> {
+async function readFeedWarnings(pool: Pool): Promise<string[]> {
   try {
     const { setAside, stall } = await readFeedStatus(pool);
     const asides = setAside.map(({ resource }) => `set_aside:${resource}`);

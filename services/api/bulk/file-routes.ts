@@ -6,6 +6,7 @@ import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.t
 import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
+import { bulkFilePath } from '../../../shared/protocol/storage-paths.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { oneAccount } from '../http/caller.ts';
@@ -16,13 +17,14 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
 import { countIds, type IdCount } from './count-ids.ts';
-import { insertBulkFile } from './file-store.ts';
+import { beginBulkFile, completeBulkFile, forgetBulkFile } from './file-store.ts';
 import { readUpload } from './read-upload.ts';
 import { bulkFileSchema } from './response.ts';
 import { whenSourceResponds } from './source-errors.ts';
 
 /** What the upload of item IDs needs. */
 export interface BulkFileDeps {
+  readonly pool: Pool;
   readonly catalog: Catalog;
   readonly source: Pool;
   readonly storage: Storage;
@@ -43,7 +45,7 @@ function tooManyUploads(): AppError {
 }
 
 /** `POST /bulk/files`: more IDs than a body may hold. */
-export function bulkFileRoutes({ storage, requestLimits, catalog, source }: BulkFileDeps): Route[] {
+export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }: BulkFileDeps): Route[] {
   const uploads = createConcurrencyLimiter(UPLOAD_LIMITS, tooManyUploads);
   const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
     const resource = name === undefined ? undefined : findResource(catalog, name);
@@ -70,34 +72,40 @@ export function bulkFileRoutes({ storage, requestLimits, catalog, source }: Bulk
         requireUtf8(incoming.headers);
         const release = await uploads.acquire(accountId);
         const id = newId('file');
-        const path = `bulk-files/${id}`;
+        const forget = () => forgetBulkFile(pool, storage, id).catch(() => undefined);
         const { bytes, sha256, ...count } = await Promise.resolve(tableOf(query.resource))
-          .then((table) => store(incoming, requestLimits, { storage, path, catalog, table }))
+          .then(async (table) => {
+            await beginBulkFile(pool, { id, accountId, path: bulkFilePath(id) });
+            return store(incoming, requestLimits, { storage, path: bulkFilePath(id), catalog, table });
+          })
+          .catch(async (error: unknown) => {
+            await forget();
+            throw error;
+          })
           .finally(release);
         let isKept = false;
-        try {
-          return await once(
-            async (db) => {
-              requireIds(count);
-              const row = await insertBulkFile(db, { id, accountId, path, bytes, items: count.items });
-              isKept = true;
-              return jsonResponse(201, {
-                file_id: row.id,
-                ...count,
-                bytes,
-                created_at: row.created_at.toISOString(),
-                expires_at: row.expires_at.toISOString(),
-              });
-            },
-            query.resource === undefined ? { sha256 } : { sha256, resource: query.resource },
-          );
-        } catch (error) {
-          isKept = false;
+        const response = await once(
+          async (db) => {
+            requireIds(count);
+            const row = await completeBulkFile(db, { id, bytes, items: count.items });
+            isKept = true;
+            return jsonResponse(201, {
+              file_id: row.id,
+              ...count,
+              bytes,
+              created_at: row.created_at.toISOString(),
+              expires_at: row.expires_at.toISOString(),
+            });
+          },
+          query.resource === undefined ? { sha256 } : { sha256, resource: query.resource },
+        ).catch(async (error: unknown) => {
+          // After any other failure the commit may have come through all the same; the row says whether it has.
+          if (error instanceof AppError) await forget();
           throw error;
-        } finally {
-          // A repeated request gets the first file's response. Nothing refers to this file.
-          if (!isKept) await storage.delete(path);
-        }
+        });
+        // A repeated request gets the first file's response. Nothing refers to this file.
+        if (!isKept) await forget();
+        return response;
       },
     }),
   ];

@@ -1,4 +1,6 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { bulkFileFolder } from '../../../shared/protocol/storage-paths.ts';
+import type { Storage } from '../../../shared/storage/storage.ts';
 
 export interface BulkFileRow {
   id: string;
@@ -13,18 +15,40 @@ export interface BulkFileRow {
 /** An upload that no operation names is kept this long. */
 const KEPT_DAYS = 7;
 
-export async function insertBulkFile(
+/** An upload takes an hour at most. What is left of one that was broken off goes after this. */
+const UPLOAD_HOURS = 2;
+
+/** Records an upload before its first byte, so that whatever becomes of it the retention sweeper removes what it left. */
+export async function beginBulkFile(
   db: Queryable,
-  file: { id: string; accountId: string; path: string; bytes: number; items: number },
+  file: { id: string; accountId: string; path: string },
+): Promise<void> {
+  await db.query(
+    `insert into bulk_files (id, account_id, path, bytes, items, expires_at)
+     values ($1, $2, $3, 0, 0, now() + make_interval(hours => ${UPLOAD_HOURS}))`,
+    [file.id, file.accountId, file.path],
+  );
+}
+
+/** Records that the file is whole. From now on a bulk job may name it. */
+export async function completeBulkFile(
+  db: Queryable,
+  file: { id: string; bytes: number; items: number },
 ): Promise<BulkFileRow> {
   const { rows } = await db.query<BulkFileRow>(
-    `insert into bulk_files (id, account_id, path, bytes, items, expires_at)
-     values ($1, $2, $3, $4, $5, now() + make_interval(days => ${KEPT_DAYS})) returning *`,
-    [file.id, file.accountId, file.path, file.bytes, file.items],
+    `update bulk_files set bytes = $2, items = $3, created_at = clock_timestamp(),
+       expires_at = now() + make_interval(days => ${KEPT_DAYS}) where id = $1 returning *`,
+    [file.id, file.bytes, file.items],
   );
   const row = rows[0];
-  if (row === undefined) throw new Error('inserting a file of IDs returned nothing');
+  if (row === undefined) throw new Error('the row of an upload is gone');
   return row;
+}
+
+/** Removes a file that nobody will name. What fails here is the retention sweeper's. */
+export async function forgetBulkFile(db: Queryable, storage: Storage, id: string): Promise<void> {
+  await storage.deleteFolder(bulkFileFolder(id));
+  await db.query('delete from bulk_files where id = $1', [id]);
 }
 
 /** Finds a file of this account only: other accounts' files do not exist for it. */

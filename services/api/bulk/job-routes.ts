@@ -228,11 +228,12 @@ function noJob(id: string): AppError {
   return new AppError('not_found', `There is no bulk job ${id}.`);
 }
 
-/** @throws AppError `not_found`, or `conflict` for a job that has ended */
+/** @throws AppError `not_found`, or `conflict` for a job that has ended or is about to */
 function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
   if (status === undefined) throw noJob(id);
   if (allowed.includes(status)) return;
-  throw new AppError('conflict', `The bulk job is ${status}, so its status is final.`, {
+  const why = isEnded(status) ? `is ${status}, so its status is final` : 'is about to end';
+  throw new AppError('conflict', `The bulk job ${why}.`, {
     extra: { job_status: status },
   });
 }

@@ -18,6 +18,9 @@ const ROUND_MS = 60_000;
 /** Exports per round. The next round follows without a pause while a round is full. */
 const BATCH = 100;
 
+/** Storage is away then, and each further attempt would only take its time. */
+const MAX_FAILURES_IN_ROW = 3;
+
 /** More than a year, so that a yearly audit finds the whole year before it. */
 const AUDIT_KEPT_DAYS = 400;
 const AUDIT_BATCH = 5_000;
@@ -36,24 +39,46 @@ export interface RetentionSweeperDeps {
  *
  * @returns whether a further round has work to do now
  */
-export async function sweepExports({ pool, storage, now, log }: RetentionSweeperDeps): Promise<boolean> {
+export async function sweepExports(
+  { pool, storage, now, log }: RetentionSweeperDeps,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const at = new Date(now());
   const announced = await tellExpiring(pool, at, BATCH);
   const expired = await expireOverdue(pool, at, BATCH);
-  const unremoved = await findUnremoved(pool, BATCH);
-  const removed = await eachAlone(
-    unremoved,
-    async (id) => {
-      await storage.deleteFolder(exportFolder(id));
-      await noteRemoved(pool, id, at);
-    },
-    (exportId, error) => log.warn('export.not_removed', { exportId, error }),
-  );
+  const removed = await removeFiles(pool, storage, at, log, signal);
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
   if (announced + expired + removed > 0) {
     log.info('exports.tended', { announced, expired, removed });
   }
-  return Math.max(announced, expired, removed) === BATCH || audit === AUDIT_BATCH;
+  return Math.max(announced, expired) === BATCH || audit === AUDIT_BATCH;
+}
+
+/** In order of ID, and so of age. One whose files cannot be removed now is skipped until the next round. */
+async function removeFiles(
+  pool: Pool,
+  storage: RetentionSweeperDeps['storage'],
+  at: Date,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const onFailure = (exportId: string, error: unknown) => log.warn('export.not_removed', { exportId, error });
+  const each = {
+    onFailure,
+    maxFailuresInRow: MAX_FAILURES_IN_ROW,
+    ...(signal === undefined ? {} : { signal }),
+  };
+  let removed = 0;
+  for (let after = ''; ; ) {
+    const unremoved = await findUnremoved(pool, after, BATCH);
+    const { done, isCutShort } = await eachAlone(unremoved, each, async (id) => {
+      await storage.deleteFolder(exportFolder(id));
+      await noteRemoved(pool, id, at);
+    });
+    removed += done;
+    if (isCutShort || unremoved.length < BATCH) return removed;
+    after = unremoved.at(-1) ?? '';
+  }
 }
 
 export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
@@ -61,7 +86,7 @@ export function createRetentionSweeper(deps: RetentionSweeperDeps): Worker {
     name: 'retention-sweeper',
     run(signal) {
       const sweepAll = async () => {
-        while (!signal.aborted && (await sweepExports(deps)));
+        while (!signal.aborted && (await sweepExports(deps, signal)));
       };
       const onFailed = (error: unknown) => deps.log.warn('exports.not_tended', { error });
       return runRounds(sweepAll, { restMs: ROUND_MS, onFailed }, signal);

@@ -119,7 +119,8 @@ export function createAccountLimiter({
       if (accountId === undefined || bytes === 0) return;
       const rate = BODY_BYTES.points / BODY_BYTES.duration;
       const exceeded = `bodies of more than ${rate} bytes per second`;
-      await consume(bodies, accountId, bytes, exceeded, [overBytes, keyPrint]);
+      // A body that is allowed to be larger than the rate takes all of it, rather than never getting through.
+      await consume(bodies, accountId, Math.min(bytes, BODY_BYTES.points), exceeded, [overBytes, keyPrint]);
     },
     async chargeRead(accountId, bytes) {
       if (accountId !== undefined && bytes > 0) await bodies.penalty(accountId, bytes);

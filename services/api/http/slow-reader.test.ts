@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { dropSlowReader } from './slow-reader.ts';
 
 const LIMITS = { leastBytesPerSecond: 50_000_000, windowMs: 300, checkEveryMs: 20 };
@@ -74,4 +74,23 @@ test('a client that reads fast enough, or waits for the server, gets the whole b
     await once(client, 'close');
     expect(taken).toBeGreaterThanOrEqual(count * CHUNK.length);
   }
+});
+
+test('a client that left before the response began is not watched', async () => {
+  const left = Promise.withResolvers<ServerResponse>();
+  const server = createServer(
+    (_request, response) => void response.once('close', () => left.resolve(response)),
+  );
+  stack.defer(() => void server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.write('GET / HTTP/1.0\r\n\r\n');
+  await once(server, 'request');
+  client.destroy();
+  const response = await left.promise;
+  const setInterval = vi.spyOn(globalThis, 'setInterval');
+  dropSlowReader(response, LIMITS);
+  expect(setInterval).not.toHaveBeenCalled();
+  setInterval.mockRestore();
 });

@@ -24,7 +24,8 @@ export function dropSlowReader(
   { leastBytesPerSecond, windowMs, checkEveryMs }: ReaderLimits,
 ): void {
   const { socket } = response;
-  if (socket === null) return;
+  // The client may have left while the response was prepared; its `close` event is over then.
+  if (socket === null || response.closed) return;
   const taken = () => socket.bytesWritten - socket.writableLength;
   let waitedMs = 0;
   let from = taken();

@@ -176,13 +176,8 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         // Pauses the endpoint first, so that nothing is sent to it after the response.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
         await awaitApplied(pool, row.id);
-        await deleteWebhook(pool, accountId, row.id);
-        const actor = actorOf(caller);
-        await recordAudit(pool, {
-          accountId: row.account_id,
-          actor,
-          action: 'webhook.deleted',
-          subjectId: row.id,
+        await inTransaction(pool, async (db) => {
+          if (await deleteWebhook(db, accountId, row.id)) await record(db, row, caller, 'webhook.deleted');
         });
         return noContent();
       },
@@ -285,7 +280,12 @@ async function record(
   db: Queryable,
   { id, account_id: accountId }: WebhookRow,
   caller: Caller,
-  action: 'webhook.updated' | 'webhook.paused' | 'webhook.resumed' | 'webhook.secret_rotated',
+  action:
+    | 'webhook.updated'
+    | 'webhook.paused'
+    | 'webhook.resumed'
+    | 'webhook.secret_rotated'
+    | 'webhook.deleted',
   details: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   await recordAudit(db, { accountId, actor: actorOf(caller), action, subjectId: id, details });

@@ -12,7 +12,7 @@ const PAGE_LINES = 10_000;
  */
 export async function* listFile(
   client: PoolClient,
-  file: AsyncIterable<Buffer>,
+  openFile: () => Promise<AsyncIterable<Buffer>>,
   table: BulkTable,
 ): AsyncGenerator<ListedItem[]> {
   await client.query('begin');
@@ -32,7 +32,8 @@ export async function* listFile(
     page = [];
   };
   const names = table.key.map(({ name }) => name);
-  for await (const lines of readIdLines(file, { names })) {
+  // Opened once everything before it stands: only reading closes it.
+  for await (const lines of readIdLines(await openFile(), { names })) {
     for (const { line, text, fault } of lines) {
       const item =
         fault === undefined ? readItemId(text, table.key, line) : badItem(text, fault.detail, line);

@@ -88,7 +88,7 @@ async function pagesOf(
   table: Awaited<ReturnType<typeof loadBulkTable>>,
   { storage }: ListDeps,
 ) {
-  if (filePath !== null) return listFile(client, await storage.openRead(filePath), table);
+  if (filePath !== null) return listFile(client, () => storage.openRead(filePath), table);
   if (request.filter === null) {
     throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job started.');
   }

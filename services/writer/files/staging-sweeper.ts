@@ -10,6 +10,9 @@ import type { Scratch } from './scratch.ts';
 
 const SWEEP_EVERY_MS = 2_000;
 
+/** Storage is away then, and each further attempt would only take its time. */
+const MAX_FAILURES_IN_ROW = 3;
+
 export interface StagingSweeperDeps {
   readonly storage: Storage;
   readonly scratch: Scratch;
@@ -27,27 +30,28 @@ export interface StagingSweeperDeps {
  * because the sweep starts from it.
  */
 export function createStagingSweeper({ storage, scratch, pool, notifier, log }: StagingSweeperDeps): Worker {
-  async function sweep(): Promise<void> {
+  const onFailure = ({ exportId }: { readonly exportId: string }, error: unknown) =>
+    log.warn('parts.not_removed', { exportId, error });
+
+  async function sweep(signal: AbortSignal): Promise<void> {
     const staged = await storage.listNames(PARTS_FOLDER);
     if (staged.length === 0) return;
     await eachAlone(
       await findEndedExports(pool, staged),
+      { signal, maxFailuresInRow: MAX_FAILURES_IN_ROW, onFailure },
       async ({ exportId, isPublished }) => {
         if (!isPublished) await storage.deleteFolder(exportFolder(exportId));
         await storage.deleteFolder(partsFolder(exportId));
         log.info('parts.removed', { exportId });
       },
-      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
     );
   }
 
-  async function sweepScratch(): Promise<void> {
+  async function sweepScratch(signal: AbortSignal): Promise<void> {
     const kept = await scratch.listExports();
     if (kept.length === 0) return;
-    await eachAlone(
-      await findEndedExports(pool, kept),
-      ({ exportId }) => scratch.remove(exportId),
-      ({ exportId }, error) => log.warn('parts.not_removed', { exportId, error }),
+    await eachAlone(await findEndedExports(pool, kept), { signal, onFailure }, ({ exportId }) =>
+      scratch.remove(exportId),
     );
   }
 
@@ -56,8 +60,8 @@ export function createStagingSweeper({ storage, scratch, pool, notifier, log }: 
     async run(signal) {
       while (!signal.aborted) {
         try {
-          await sweep();
-          await sweepScratch();
+          await sweep(signal);
+          await sweepScratch(signal);
         } catch (error) {
           log.warn('parts.not_removed', { error });
         }

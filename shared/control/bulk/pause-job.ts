@@ -12,7 +12,7 @@ export function pauseBulkJob(pool: Pool, accountId: string | null, id: string): 
   return inTransaction(pool, async (db) => {
     const status = await lockJob(db, accountId, id);
     if (status === undefined || isEnded(status)) return status;
-    await db.query(
+    const { rowCount } = await db.query(
       `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp(),
          admitted_at = case when started_at is null then null else admitted_at end,
          lease_owner = case when started_at is null then null else lease_owner end,
@@ -20,7 +20,8 @@ export function pauseBulkJob(pool: Pool, accountId: string | null, id: string): 
        where id = $1 and ending is null`,
       [id],
     );
-    return 'paused';
+    // One that is about to end stays as it is.
+    return rowCount === 1 ? 'paused' : status;
   });
 }
 

@@ -29,10 +29,10 @@ export async function expireOverdue(db: Queryable, now: Date, limit: number): Pr
 }
 
 /** Expired exports whose files may still be in storage, also those that somebody deleted. */
-export async function findUnremoved(db: Queryable, limit: number): Promise<string[]> {
+export async function findUnremoved(db: Queryable, after: string, limit: number): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>(
-    `select id from exports where status = 'expired' and files_removed_at is null order by id limit $1`,
-    [limit],
+    `select id from exports where status = 'expired' and files_removed_at is null and id > $1 order by id limit $2`,
+    [after, limit],
   );
   return rows.map(({ id }) => id);
 }

@@ -39,6 +39,19 @@ test('a job that is cancelled keeps what is done, and its counts and results agr
   }
 });
 
+test('a job that is about to end is not paused, and nobody is told so', async () => {
+  const { key } = await world.account(3);
+  const { json } = await world.submit(key, voidAll);
+  await world.api.pool.query("update bulk_jobs set ending = 'cancelled' where id = $1", [json.job_id]);
+  const pause = await world.api.call('POST', `/bulk/operations/${json.job_id}/pause`, { key });
+  expect(pause).toMatchObject({ status: 409, json: { detail: 'The bulk job is about to end.' } });
+  const { rowCount } = await world.api.pool.query(
+    "select from audit_log where action = 'bulk.paused' and subject_id = $1",
+    [json.job_id],
+  );
+  expect(rowCount).toBe(0);
+});
+
 test('a job is paused and resumed by request', async () => {
   const { key } = await world.account(20);
   const { json } = await world.submit(key, voidAll);

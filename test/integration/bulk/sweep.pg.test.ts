@@ -1,5 +1,11 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beginBulkFile } from '../../../services/api/bulk/file-store.ts';
 import { sweepRound } from '../../../services/bulk/retention-sweeper.ts';
+import { newId } from '../../../shared/domain/ids.ts';
+import { bulkFileFolder, bulkFilePath } from '../../../shared/protocol/storage-paths.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 
@@ -14,6 +20,25 @@ const sweep = (log = silentLog) => {
   const deps = { control, source: control, storage, log, retentionDays: 30, now: Date.now };
   return sweepRound(deps, new AbortController().signal);
 };
+
+test('what an upload left that its process did not survive is removed, with what was written so far', async () => {
+  const { id: accountId } = await world.account(1);
+  const { pool, storage } = world.api;
+  const id = newId('file');
+  const path = bulkFilePath(id);
+  await beginBulkFile(pool, { id, accountId, path });
+  // Killed amid the upload: the writer is neither committed nor aborted.
+  const writer = await storage.openWriter(path);
+  await writer.append('1\n2\n');
+  const folder = join(fileURLToPath(world.api.storageUrl), bulkFileFolder(id));
+  expect(await readdir(folder)).toHaveLength(1);
+  await sweep();
+  expect(await readdir(folder)).toHaveLength(1);
+  await pool.query('update bulk_files set expires_at = now() where id = $1', [id]);
+  await sweep();
+  await expect(readdir(folder)).rejects.toThrow('ENOENT');
+  expect((await pool.query('select from bulk_files where id = $1', [id])).rowCount).toBe(0);
+});
 
 test('a job is kept with its results for its retention, and then removed with them', async () => {
   const { key, ids } = await world.account(3);
@@ -43,7 +68,7 @@ test('a file of IDs is removed once it has expired, but not before the job that 
     body: ids.join('\n'),
   });
   const { file_id: fileId } = (await upload.json()) as { file_id: string };
-  const path = `bulk-files/${fileId}`;
+  const path = bulkFilePath(fileId);
   const { json } = await world.submit(key, {
     resource: 'invoices',
     operation: 'void',

@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createFeedStallWatch } from '../../../services/api/admin/feed-stall-watch.ts';
+import { recordMoving } from '../../../services/api/admin/feed-status.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
@@ -243,6 +244,8 @@ test('a feed that stands still is told once to whoever asks, to probes and to th
     });
     const source = await api.call('GET', '/admin/source', { key: ADMIN_KEY });
     expect(source.json).toMatchObject({ stalled: { reason: 'slot_missing' }, set_aside: [] });
+    // The feed has moved a second ago, which says nothing of the slot to who has not seen it.
+    expect(await recordMoving(bed.pool, 60, false)).toBe(false);
     // The slot is back, yet nothing comes by.
     await moved(61);
     slot = undefined;
