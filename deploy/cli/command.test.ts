@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
@@ -172,5 +173,20 @@ test('a request to stop aborts the signal', () => {
         if (!before[index]?.includes(listener)) process.removeListener(name, listener);
       }
     }
+  }
+});
+
+test('a wrong LOG_LEVEL ends a command and a service with what is wrong', () => {
+  for (const program of ['./tandem.ts', '../../services/writer/main.ts']) {
+    const path = fileURLToPath(new URL(program, import.meta.url));
+    const { status, stderr } = spawnSync(process.execPath, [path, 'completion', 'bash'], {
+      env: { PATH: process.env.PATH, LOG_LEVEL: 'loud' },
+      cwd: temporaryDirectory(),
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringContaining('LOG_LEVEL must be one of debug, info, warn, error, not "loud"'),
+    ]);
   }
 });

@@ -51,7 +51,7 @@ const GROUPS: Readonly<Record<string, string>> = {
 export interface ProgramOptions {
   readonly commands: readonly Command[];
   readonly version: string;
-  /** Asked once the words are understood. */
+  /** Called once the words are understood. A SetupError is shown as that of a command's work. */
   readonly createContext: () => CommandContext;
 }
 
@@ -70,8 +70,7 @@ export function createProgram(
     const program = quiet(parent.command(words.at(-1) ?? '')).description(command.summary);
     if (command.notes !== undefined) program.addHelpText('after', `\n${command.notes.trimEnd()}`);
     command.declare(program, async (work) => {
-      const context = createContext();
-      setExitCode(await runReported(command.name, context, work));
+      setExitCode(await runReported(command.name, createContext, work));
     });
   }
   return root;
@@ -123,13 +122,16 @@ function quiet(program: Program): Program {
 
 async function runReported(
   name: string,
-  context: CommandContext,
+  createContext: () => CommandContext,
   work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
+  let signal: AbortSignal | undefined;
   try {
+    const context = createContext();
+    signal = context.signal;
     return await work(context);
   } catch (error) {
-    if (context.signal.aborted && error === context.signal.reason) return INTERRUPTED_EXIT_CODE;
+    if (signal?.aborted && error === signal.reason) return INTERRUPTED_EXIT_CODE;
     if (error instanceof SetupError) {
       console.error(redact(`tandem ${name}: ${error.message}`));
       return USAGE_EXIT_CODE;

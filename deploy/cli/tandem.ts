@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createLog, isLogLevel } from '../../shared/runtime/log.ts';
+import { envReader } from '../../shared/runtime/env.ts';
+import { createLog, readLogLevel } from '../../shared/runtime/log.ts';
 import { hideSecretsOf, redact } from '../../shared/runtime/redact.ts';
 import { productVersion } from '../../shared/runtime/version.ts';
 import { type Command, type CommandContext, runProgram } from './command.ts';
@@ -41,14 +42,15 @@ function createContext(): CommandContext {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const { env } = process;
   hideSecretsOf(env);
-  const level = env.LOG_LEVEL ?? 'warn';
+  const read = envReader(env);
+  const level = read.done(readLogLevel(read, 'warn'));
   const say = (line: string) => console.log(redact(line));
   return {
     env,
     home: resolve(env.TANDEM_HOME || '.tandem'),
     say,
     during: createDuring(say),
-    log: createLog(isLogLevel(level) ? level : 'warn', { service: 'tandem' }),
+    log: createLog(level, { service: 'tandem' }),
     signal: onStopRequest(env),
   };
 }

@@ -1,4 +1,5 @@
 import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
+import type { EnvReader } from './env.ts';
 import { describeError } from './errors.ts';
 import { redact } from './redact.ts';
 
@@ -18,8 +19,9 @@ export interface Log {
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-export function isLogLevel(value: string): value is LogLevel {
-  return (LEVELS as readonly string[]).includes(value);
+/** The least level of a line. */
+export function readLogLevel(read: EnvReader, fallback: LogLevel): LogLevel {
+  return read.oneOf('LOG_LEVEL', LEVELS, fallback);
 }
 
 /**

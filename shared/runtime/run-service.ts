@@ -1,6 +1,7 @@
+import { envReader } from './env.ts';
 import { SetupError } from './errors.ts';
 import type { Health } from './health.ts';
-import { createLog, isLogLevel, type Log } from './log.ts';
+import { createLog, type Log, readLogLevel } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { hideSecretsOf, redact } from './redact.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
@@ -45,8 +46,9 @@ const SHUTDOWN_LIMIT_MS = 25_000;
  */
 export async function runMain(service: string, build: Build): Promise<void> {
   hideSecretsOf(process.env);
-  const level = process.env.LOG_LEVEL ?? 'info';
-  const log = createLog(isLogLevel(level) ? level : 'info', { service });
+  const read = envReader(process.env);
+  const level = readLogLevel(read, 'info');
+  const log = createLog(level, { service });
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
@@ -55,6 +57,7 @@ export async function runMain(service: string, build: Build): Promise<void> {
     });
   }
   try {
+    read.done(level);
     await runService(build, log, stop.signal);
     process.exit(0);
   } catch (error) {
