@@ -77,6 +77,7 @@ export async function runSession(
     isFirstStart: stored === undefined,
     passedLsn: formatLsn(progress.passedLsn),
     settledLsn: formatLsn(progress.settledLsn),
+    lastCommitLsn: formatLsn(progress.lastCommitLsn),
   });
   deps.onStreaming();
   await runCaptureLoop({ config, deps, stream, publisher, notifier, progress }, signal);
