@@ -11,6 +11,7 @@ import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
 import { type EventDeps, eventRoutes } from './events/routes.ts';
+import { chunkRoutes } from './exports/chunk-routes.ts';
 import { type ExportFileDeps, exportFileRoutes } from './exports/file-routes.ts';
 import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { errorHandler } from './http/error-handler.ts';
@@ -37,6 +38,7 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
   const routes: Route[] = [
     ...exportRoutes(exports),
     ...exportFileRoutes(exports),
+    ...chunkRoutes(exports),
     ...webhookRoutes(webhooks),
     ...deliveryRoutes(webhooks),
     ...eventRoutes(events),

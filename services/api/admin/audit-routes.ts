@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
+import { oneAccount } from '../http/caller.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, timestamp } from '../http/schema.ts';
@@ -11,40 +12,58 @@ export interface AuditDeps {
   readonly cursorSigner: Signer;
 }
 
+const AUDIT_QUERY = z.strictObject({
+  ...PAGE_QUERY,
+  action: z.enum(AUDIT_ACTIONS).optional(),
+  subject_id: z
+    .string()
+    .max(100)
+    .optional()
+    .meta({ description: 'ID of an export, a bulk job, a webhook endpoint or a key.' }),
+});
+
+/** The entries are about everything of an account, so a key needs the right to read everything. */
+const AUDIT_SCOPES = ['exports:read', 'webhooks:read', 'events:read', 'bulk:read'] as const;
+
+/** The whole log for the operator, and an account's own part of it for the account. */
 export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
+  const page = (accountId: string | null, query: z.output<typeof AUDIT_QUERY>) => {
+    const filter = { accountId, action: query.action, subjectId: query.subject_id };
+    return pageResponse(
+      cursorSigner,
+      `audit:${accountId ?? '*'}:${query.action ?? ''}:${query.subject_id ?? ''}`,
+      query,
+      (after, limit) => listAudit(pool, filter, after, limit),
+      presentAudit,
+    );
+  };
+  const shared = {
+    method: 'GET',
+    query: AUDIT_QUERY,
+    responses: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
+  } as const;
   return [
     defineRoute({
-      method: 'GET',
+      ...shared,
       path: '/admin/audit',
       summary:
         'List audit entries: creation and use of exports, bulk jobs, webhook endpoints, files and keys',
       access: 'operator',
       account: 'any',
-      query: z.strictObject({
-        ...PAGE_QUERY,
-        action: z.enum(AUDIT_ACTIONS).optional(),
-        subject_id: z
-          .string()
-          .max(100)
-          .optional()
-          .meta({ description: 'ID of an export, a bulk job, a webhook endpoint or a key.' }),
-      }),
-      responses: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
-      handle: ({ query, accountId }) => {
-        const filter = { accountId, action: query.action, subjectId: query.subject_id };
-        return pageResponse(
-          cursorSigner,
-          `audit:${accountId ?? '*'}:${query.action ?? ''}:${query.subject_id ?? ''}`,
-          query,
-          (after, limit) => listAudit(pool, filter, after, limit),
-          presentAudit,
-        );
-      },
+      handle: ({ query, accountId }) => page(accountId, query),
+    }),
+    defineRoute({
+      ...shared,
+      path: '/audit',
+      summary: "List the account's audit entries: who created, changed and downloaded what",
+      access: AUDIT_SCOPES,
+      account: 'one',
+      handle: ({ query, accountId }) => page(oneAccount(accountId), query),
     }),
   ];
 }
 
-export const auditSchema = z
+const auditSchema = z
   .strictObject({
     id: z.string(),
     at: timestamp,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { scopesOf } from '../http/caller.ts';
 import { schemasOf } from '../http/mount-routes.ts';
 import type { ResponseSpec, Route } from '../http/route.ts';
 import { problemSchema } from '../http/schema.ts';
@@ -49,9 +50,7 @@ function operationOf(route: Route, reader: Reader, components: Json): Json {
   return {
     summary: route.summary,
     tags: [route.path.split('/')[1]],
-    ...(route.access === 'public'
-      ? {}
-      : { security: [{ key: route.access === 'operator' ? [] : [route.access] }] }),
+    ...(route.access === 'public' ? {} : { security: [{ key: [...scopesOf(route.access)] }] }),
     parameters: [...pathParameters(route.path), ...queryParameters(query), ...headerParameters(route)],
     ...(route.rawBody === undefined
       ? {}

@@ -16,8 +16,21 @@ export const SCOPES = [
 
 export type Scope = (typeof SCOPES)[number];
 
-/** Who may call a route: everyone, the operator, or a key with this scope. The operator has all scopes. */
-export type Access = 'public' | 'operator' | Scope;
+/** Who may call a route: everyone, the operator, or a key with this scope or all of these. The operator has all scopes. */
+export type Access = 'public' | 'operator' | Scope | readonly Scope[];
+
+/** Every key of an account, whatever its scopes. */
+export const ANY_KEY: Access = [];
+
+/** Scopes that a key needs for a route. */
+export function scopesOf(access: Access): readonly Scope[] {
+  if (access === 'public' || access === 'operator') return [];
+  return typeof access === 'string' ? [access] : access;
+}
+
+export function hasScope(caller: Caller, scope: Scope): boolean {
+  return caller.kind === 'operator' || (caller.kind === 'account' && caller.scopes.includes(scope));
+}
 
 /**
  * Who sends a request. A public route (a probe, a presigned link) does not ask, and its caller has no other
@@ -105,8 +118,9 @@ export function authorize(caller: Caller, access: Access): void {
     throw new AppError('unauthorized', 'Send a key, with Authorization: Bearer <key>.');
   }
   if (access === 'operator') throw new AppError('forbidden', 'Only the operator may send this request.');
-  if (!caller.scopes.includes(access)) {
-    throw new AppError('forbidden', `This key lacks the scope ${access}.`, { extra: { scope: access } });
+  const missing = scopesOf(access).find((scope) => !hasScope(caller, scope));
+  if (missing !== undefined) {
+    throw new AppError('forbidden', `This key lacks the scope ${missing}.`, { extra: { scope: missing } });
   }
 }
 

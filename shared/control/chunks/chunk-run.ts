@@ -59,7 +59,8 @@ export async function renewChunks(
 
 /** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
 const FINISH = `${HELD}
-update export_chunks c set state = 'extracted', rows_extracted = h.rows, lease_owner = null, lease_expires_at = null
+update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
+  lease_expires_at = null
 from held h where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
 
 /**
@@ -87,7 +88,7 @@ export async function releaseChunks(
 ): Promise<void> {
   await db.query(
     `with held as (select c.resource, c.chunk from ${OURS} ${LOCKED})
-     update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, lease_owner = null,
+     update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, started_at = null, lease_owner = null,
        lease_expires_at = now() + $7 * interval '1 millisecond'
      from held h where ${IS_HELD}`,
     [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1],

@@ -77,7 +77,7 @@ with first as (
   returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.resources, e.account_id
 ), claimed as (
   update export_chunks c
-  set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0,
+  set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0, started_at = now(),
     lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second'
   from wanted w, counted e
   where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk

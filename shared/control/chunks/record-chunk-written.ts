@@ -21,7 +21,7 @@ with part as (
   order by c.export_id, c.resource, c.chunk for no key update of c
 )
 update export_chunks c
-set rows_written = h.rows, part_name = h.path, bytes_written = h.bytes, schema_id = h.schema_id
+set rows_written = h.rows, part_name = h.path, bytes_written = h.bytes, schema_id = h.schema_id, written_at = coalesce(c.written_at, now())
 from held h
 where (c.export_id, c.resource, c.chunk, c.attempt) = (h.export_id, h.resource, h.chunk, h.attempt)
 returning h.path`;

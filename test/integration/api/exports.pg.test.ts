@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { finishChunks, releaseChunks } from '../../../shared/control/chunks/chunk-run.ts';
+import { claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import { recordChunksWritten } from '../../../shared/control/chunks/record-chunk-written.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
 
@@ -314,6 +317,87 @@ test('progress and time left follow the rows, once there is something to go on',
   expect(json).toMatchObject({ progress: 0.5, rows: { estimated: 100, extracted: 60, written: 40 } });
   expect(json.eta_seconds).toBeGreaterThanOrEqual(9);
   expect(json.eta_seconds).toBeLessThan(60);
+});
+
+test('the chunks of an export show how far each is, a page at a time, to their own account', async () => {
+  const { key } = await api.account();
+  const { json: job } = await post(key, { resources: ['invoices', 'customers'] });
+  const chunks = async (query = '', by = key) =>
+    api.call('GET', `/exports/${job.id}/chunks${query}`, { key: by });
+  const none = { planned: 0, reading: 0, extracted: 0, written: 0 };
+  expect((await chunks()).json).toEqual({
+    data: [],
+    has_more: false,
+    next_cursor: null,
+    counts: none,
+    is_planned: false,
+  });
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', run_attempt = 1, planned_at = now(),
+       snapshot = '{"xmin": "1", "xmax": "1", "xip": []}' where id = $1`,
+    [job.id],
+  );
+  await api.pool.query(
+    `insert into export_chunks (export_id, resource, chunk, run_attempt, state, snapshot_name, rows_planned)
+     select $1, resource, chunk, 1, 'planned', 's', 10 from unnest(array['invoices', 'customers']) resource, generate_series(0, 2) chunk`,
+    [job.id],
+  );
+  // What the services do to them: two claimed, one of them read and written, one given back.
+  const claim = () => claimChunks(api.pool, 'reader', { maxChunks: 1, maxRows: 1 });
+  const [first, second] = [await claim(), await claim()];
+  if (first === undefined || second === undefined) throw new Error('no chunk is left');
+  expect(await finishChunks(api.pool, first, [10])).toBe(true);
+  expect((await chunks('?state=extracted')).json.data).toMatchObject([{ chunk: 0, written_at: null }]);
+  const [{ exportId, resource, chunk, attempt }] = first;
+  const part = { path: 'p', rows: 10, bytes: 100, schemaId: 1 };
+  await recordChunksWritten(api.pool, [{ chunkAttempt: { exportId, resource, chunk, attempt }, part }]);
+  const customers = (await chunks('?resource=customers')).json;
+  expect(customers).toEqual({
+    data: [
+      {
+        resource: 'customers',
+        chunk: 0,
+        state: 'written',
+        rows: { planned: 10, extracted: 10, written: 10 },
+        attempts: 1,
+        started_at: expect.any(String),
+        extracted_at: expect.any(String),
+        written_at: expect.any(String),
+      },
+      expect.objectContaining({
+        chunk: 1,
+        state: 'reading',
+        attempts: 1,
+        started_at: expect.any(String),
+        extracted_at: null,
+      }),
+      expect.objectContaining({
+        chunk: 2,
+        state: 'planned',
+        attempts: 0,
+        started_at: null,
+        written_at: null,
+      }),
+    ],
+    has_more: false,
+    next_cursor: null,
+    counts: { ...none, planned: 4, reading: 1, written: 1 },
+    is_planned: true,
+  });
+  await releaseChunks(api.pool, second, { delayMs: 0, isCounted: true });
+  const page = (await chunks('?limit=4')).json;
+  expect(page).toMatchObject({
+    has_more: true,
+    data: [{}, { state: 'planned', attempts: 1, started_at: null }, {}, {}],
+  });
+  const rest = (await chunks(`?limit=4&cursor=${page.next_cursor}`)).json;
+  expect(rest).toMatchObject({ has_more: false, data: [{ resource: 'invoices', chunk: 1 }, { chunk: 2 }] });
+  // A cursor holds for its filter and its export; other accounts and keys without the scope see nothing.
+  expect((await chunks(`?state=planned&cursor=${page.next_cursor}`)).status).toBe(422);
+  expect((await chunks('?state=done')).status).toBe(422);
+  expect((await chunks('', (await api.account()).key)).status).toBe(404);
+  expect((await chunks('', (await api.account(['exports:write'])).key)).status).toBe(403);
+  expect((await chunks('', ADMIN_KEY)).json.counts).toEqual(page.counts);
 });
 
 test('an export of changes or of a past time is refused without what the feed has recorded', async () => {

@@ -150,6 +150,29 @@ test('creations, downloads and keys are on record, with who did it', async () =>
   expect((await api.call('GET', '/admin/audit?action=nothing', { key: ADMIN_KEY })).status).toBe(422);
 });
 
+test('an account reads its own part of the log, and nobody else’s', async () => {
+  const { id } = await completedExport(90);
+  const other = await api.account();
+  await api.call('POST', '/exports', { key: ADMIN_KEY, body: { resource: 'invoices', account_id: '*' } });
+  const own = (await call('GET', '/audit')).json.data;
+  expect(own).toEqual(await audit());
+  expect(own).toMatchObject([{ action: 'export.created', subject_id: id }, {}, {}]);
+  expect((await call('GET', '/audit?action=key.created')).json.data).toEqual(own.slice(1, 2));
+  const first = (await call('GET', '/audit?limit=1')).json;
+  expect((await call('GET', `/audit?limit=5&cursor=${first.next_cursor}`)).json.data).toEqual(own.slice(1));
+  expect((await api.call('GET', `/audit?cursor=${first.next_cursor}`, { key: other.key })).status).toBe(422);
+  expect((await call('GET', `/audit?account_id=${other.id}`)).status).toBe(422);
+  expect((await call('GET', `/audit?subject_id=${other.id}`)).json.data).toEqual([]);
+  expect((await api.call('GET', '/audit', { key: ADMIN_KEY })).status).toBe(422);
+  const asOperator = await api.call('GET', `/audit?account_id=${account.id}`, { key: ADMIN_KEY });
+  expect(asOperator.json.data).toEqual(own);
+  const reduced = await api.account(['exports:read', 'webhooks:read', 'events:read']);
+  expect(await api.call('GET', '/audit', { key: reduced.key })).toMatchObject({
+    status: 403,
+    json: { scope: 'bulk:read' },
+  });
+});
+
 test('the audit log is read a page at a time, and forgets what is older than its time', async () => {
   await completedExport(90);
   const first = await api.call('GET', `/admin/audit?account_id=${account.id}&limit=1`, { key: ADMIN_KEY });

@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
+import { jsonResponse } from '../http/response.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { count, listOf, timestamp } from '../http/schema.ts';
+import { CHUNK_STATES, type ChunkPlace, type ChunkRow, countChunks, listChunks } from './chunk-store.ts';
+import { type ExportDeps, noExport } from './routes.ts';
+import { findExport } from './store.ts';
+
+export type ChunkDeps = Pick<ExportDeps, 'pool' | 'cursorSigner'>;
+
+const stateSchema = z.enum(CHUNK_STATES).meta({
+  description:
+    'planned: waits for a reader. reading: an extractor reads its rows. extracted: all rows are read. written: all rows are stored.',
+});
+
+const chunkSchema = z
+  .strictObject({
+    resource: z.string(),
+    chunk: count.meta({ description: 'Number within the resource, in key order.' }),
+    state: stateSchema,
+    rows: z.strictObject({
+      planned: count.meta({ description: 'Rows of the chunk in the snapshot.' }),
+      extracted: count,
+      written: count,
+    }),
+    attempts: count.meta({ description: 'Times that an extractor has begun to read it.' }),
+    started_at: timestamp.nullable().meta({ description: 'Start of the latest attempt.' }),
+    extracted_at: timestamp.nullable(),
+    written_at: timestamp.nullable(),
+  })
+  .meta({ id: 'ExportChunk' });
+
+const chunkPageSchema = listOf(chunkSchema)
+  .extend({
+    counts: z
+      .strictObject({ planned: count, reading: count, extracted: count, written: count })
+      .meta({ description: 'Chunks of the whole export by state, whatever the page and the filter.' }),
+    is_planned: z
+      .boolean()
+      .meta({ description: 'Whether all chunks are known. Until then their number grows.' }),
+  })
+  .meta({ id: 'ExportChunkPage' });
+
+/**
+ * The chunks of an export: thousands for tens of millions of rows, so they are a list of their own. An export that starts
+ * again, with a new snapshot, has new chunks.
+ */
+export function chunkRoutes({ pool, cursorSigner }: ChunkDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/exports/{id}/chunks',
+      summary: 'List the chunks of an export and their progress',
+      access: 'exports:read',
+      account: 'any',
+      query: z.strictObject({
+        ...PAGE_QUERY,
+        resource: z.string().max(100).optional(),
+        state: stateSchema.optional(),
+      }),
+      responses: {
+        200: { description: 'Chunks in the order of resource and number.', schema: chunkPageSchema },
+      },
+      async handle({ param, accountId, query }) {
+        const { limit, cursor, resource, state } = query;
+        const job = await findExport(pool, accountId, param('id'));
+        if (job === undefined) throw noExport(param('id'));
+        const list = `export-chunks:${job.id}:${resource ?? ''}:${state ?? ''}`;
+        const after = cursor === undefined ? undefined : readCursor<ChunkPlace>(cursorSigner, list, cursor);
+        const rows = await listChunks(pool, job.id, { resource, state }, after, limit + 1);
+        const page = rows.slice(0, limit);
+        const last = page.at(-1);
+        const hasMore = rows.length > limit && last !== undefined;
+        const place = hasMore ? { resource: last.resource, chunk: last.chunk } : undefined;
+        const shown: z.input<typeof chunkPageSchema> = {
+          data: page.map(presentChunk),
+          has_more: hasMore,
+          next_cursor: place === undefined ? null : writeCursor(cursorSigner, list, place),
+          counts: await countChunks(pool, job.id),
+          is_planned: job.planned_at !== null,
+        };
+        return jsonResponse(200, shown);
+      },
+    }),
+  ];
+}
+
+function presentChunk(row: ChunkRow): z.input<typeof chunkSchema> {
+  return {
+    resource: row.resource,
+    chunk: row.chunk,
+    state: row.state,
+    rows: {
+      planned: Number(row.rows_planned),
+      extracted: Number(row.rows_extracted),
+      written: Number(row.rows_written ?? 0),
+    },
+    attempts: row.tries,
+    started_at: row.started_at?.toISOString() ?? null,
+    extracted_at: row.extracted_at?.toISOString() ?? null,
+    written_at: row.written_at?.toISOString() ?? null,
+  };
+}
