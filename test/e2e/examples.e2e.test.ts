@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithSource } from '../../deploy/demo/compare.ts';
@@ -41,11 +44,23 @@ test('the example that keeps a replica is the source, also when it is killed, an
   const port = String(await choosePort(18_090));
   let output = '';
   let child: ChildProcess | undefined;
+  const calls: string[] = [];
+  /** Kills the example at its next call of this kind: before the API has it, or before the response is back. */
+  let killAt: { call: string; when: 'before' | 'after' } | undefined;
+  const proxy = await startProxy(world.apiUrl, async (call, forward) => {
+    calls.push(call);
+    const found = killAt !== undefined && call.startsWith(killAt.call) ? killAt : undefined;
+    if (found?.when !== 'before') await forward();
+    if (found === undefined) return;
+    killAt = undefined;
+    await kill();
+  });
+  cleanup.use(proxy);
   const start = () => {
     child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', EXAMPLE, ...resources], {
       env: {
         PATH: process.env.PATH,
-        TANDEM_URL: world.apiUrl,
+        TANDEM_URL: proxy.url,
         TANDEM_KEY: customer.key,
         PUBLIC_URL: `http://127.0.0.1:${port}/hook`,
         PORT: port,
@@ -103,11 +118,72 @@ test('the example that keeps a replica is the source, also when it is killed, an
   await waitFor('more changes', () => traffic.counts.commits > 300);
   await traffic.stop();
   await untilEqual();
+  expect(calls.filter((call) => call.startsWith('POST'))).toEqual(['POST /exports', 'POST /webhooks']);
 
   const pool = openProductPool({ connectionString: world.sourceUrl, max: 1 });
   cleanup.defer(() => pool.end());
+  killAt = { call: 'DELETE /webhooks/', when: 'before' };
   await pool.query('truncate documint.line_items');
   await waitFor('the reset', () => output.includes('table_truncated'), 60_000);
+  for (const next of [
+    { call: 'DELETE /webhooks/', when: 'after' },
+    { call: 'POST /exports', when: 'after' },
+    { call: 'POST /webhooks', when: 'after' },
+  ] as const) {
+    await waitFor('the kill', () => killAt === undefined && child?.signalCode === 'SIGKILL', 60_000);
+    killAt = next;
+    start();
+  }
+  await waitFor('the last kill', () => killAt === undefined && child?.signalCode === 'SIGKILL', 60_000);
+  start();
+  await waitFor('the second subscription', () => output.match(/^subscribed/gm)?.length === 2, 60_000);
   await untilEqual();
-  expect(output.match(/^subscribed/gm)).toHaveLength(2);
+
+  // An endpoint that is gone while the example is not running.
+  await kill();
+  const { data: webhooks } = await customer.client.call<{ data: { id: string }[] }>('GET', '/webhooks');
+  expect(webhooks).toHaveLength(1);
+  await customer.client.call('DELETE', `/webhooks/${webhooks[0]?.id}`);
+  start();
+  await waitFor('the third subscription', () => output.match(/^subscribed/gm)?.length === 3, 60_000);
+  await untilEqual();
 });
+
+interface Proxy extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** @param around runs with every call, such as `POST /exports`; `forward` sends it and has its response */
+async function startProxy(
+  target: string,
+  around: (call: string, forward: () => Promise<void>) => Promise<void>,
+): Promise<Proxy> {
+  const server = createServer(async (request, response) => {
+    const body = await buffer(request);
+    const { method = '', url = '', headers } = request;
+    await around(`${method} ${url}`, async () => {
+      const given = await fetch(`${target}${url}`, {
+        method,
+        headers: {
+          authorization: String(headers.authorization),
+          'content-type': 'application/json',
+          ...(headers['idempotency-key'] && { 'idempotency-key': String(headers['idempotency-key']) }),
+        },
+        ...(body.length === 0 ? {} : { body }),
+      });
+      response.statusCode = given.status;
+      response.write(await given.text());
+    });
+    response.end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
