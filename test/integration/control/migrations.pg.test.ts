@@ -140,14 +140,18 @@ test('the commands show what is missing and apply it', async () => {
   const before = await tandem('migrate', 'status', '--json');
   expect(before.exitCode).toBe(1);
   expect(JSON.parse(before.lines.join(''))).toMatchObject({ applied: [], newer: [] });
-  expect(JSON.parse(before.lines.join('')).pending).toContain(FIRST);
+  const { pending } = JSON.parse(before.lines.join(''));
+  expect(pending).toContain(FIRST);
   const applied = await tandem('migrate', 'apply');
   expect(applied).toMatchObject({ exitCode: 0 });
   expect(applied.lines).toContain(`applied      ${FIRST}`);
   expect((await tandem('migrate', 'apply')).lines).toEqual(['the control store is up to date']);
   const after = await tandem('migrate', 'status', '--json');
   expect(after.exitCode).toBe(0);
-  expect(JSON.parse(after.lines.join(''))).toMatchObject({ applied: [{ name: FIRST }], pending: [] });
+  expect(JSON.parse(after.lines.join(''))).toMatchObject({
+    applied: pending.map((name: string) => ({ name })),
+    pending: [],
+  });
 });
 
 test('services whose role may not change the schema start with CONTROL_MIGRATIONS=check', async () => {
