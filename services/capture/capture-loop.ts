@@ -6,27 +6,30 @@ import { WAL_MESSAGES } from '../../shared/protocol/wal-messages.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/load-types.ts';
-import { sendAsideMessage } from './aside/aside-message.ts';
 import { createMisfits } from './aside/misfits.ts';
-import { createSetAsides, type SetAside } from './aside/set-asides.ts';
-import { createAccountSpellings } from './changes/account-spellings.ts';
-import { addSeals, createBatch, isEmpty, type LastBatch, lingerMs } from './changes/batch.ts';
-import { requestLimitBytes } from './changes/change-size.ts';
-import { createChangeCollector } from './changes/collect-changes.ts';
+import { createSetAsides, type SetAside, sendAsideMessage } from './aside/set-asides.ts';
+import { createAccountSpellings } from './changes/captured-table.ts';
+import { requestLimitBytes } from './changes/change-messages.ts';
+import {
+  addSeals,
+  createBatch,
+  createChangeCollector,
+  isEmpty,
+  type LastBatch,
+  lingerMs,
+} from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
-import { findUnmended } from './changes/find-unmended.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
 import { createTransactions } from './changes/transactions.ts';
-import { watchSetAsides } from './changes/watch-set-asides.ts';
+import { findUnmended, watchSetAsides } from './changes/watch-set-asides.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
-import { beat } from './replication/heartbeat.ts';
+import { beat } from './replication/advance-wal.ts';
 import { pollSnapshots, readSnapshot } from './replication/poll-snapshots.ts';
 import { isAnnounced } from './replication/reset-message.ts';
 import type { WalStream } from './replication/stream.ts';
-import { watchRelations } from './replication/watch-relations.ts';
-import { createTableWatch } from './replication/watch-tables.ts';
+import { createTableWatch, watchRelations } from './replication/watch-tables.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**

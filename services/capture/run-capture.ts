@@ -2,9 +2,13 @@ import { formatLsn } from '../../shared/domain/lsn.ts';
 import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
+import { causesOf, classifyTransient } from '../../shared/runtime/transient.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
-import { classifySessionError } from './classify-session-error.ts';
-import { GapPossibleError } from './gap-possible-error.ts';
+import { TableMisfitError } from './aside/misfits.ts';
+import { GapPossibleError } from './publish/start-point.ts';
+import { SlotHeldError } from './replication/slot.ts';
+import { SourceLostError } from './replication/source-queries.ts';
+import { StreamLostError } from './replication/stream.ts';
 
 /** How often a standby checks whether the slot is free: this bounds a takeover. */
 const STANDBY_INTERVAL_MS = 500;
@@ -66,4 +70,23 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
       }
     },
   };
+}
+
+/**
+ * `wait`: another instance is active. `retry`: a transient error outside. `stop`: an operator has to act, or it is a
+ * bug.
+ */
+export type SessionFailure = 'wait' | 'retry' | 'stop';
+
+const PASSING_ERRORS = [StreamLostError, SourceLostError, TableMisfitError];
+
+export function classifySessionError(error: unknown): SessionFailure {
+  for (const link of causesOf(error)) {
+    if (link instanceof SlotHeldError) return 'wait';
+    if (PASSING_ERRORS.some((passing) => link instanceof passing)) return 'retry';
+  }
+  const transient = classifyTransient(error);
+  if (transient === 'in_use') return 'wait';
+  // A new password needs a restart.
+  return transient === undefined || transient === 'credentials' ? 'stop' : 'retry';
 }

@@ -1,10 +1,10 @@
 import { leaves, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
 import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { accountForm, accountText } from '../../../shared/values/account-form.ts';
+import { accountForm, accountText, accountTextSql } from '../../../shared/values/account-form.ts';
 import { filterFamily } from '../../../shared/values/filter-values.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
-import type { AccountSpellings } from './account-spellings.ts';
 import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
 /** How the tuples of one version of a resource's table become rows of its shape. Places are in the shape's columns. */
@@ -122,5 +122,30 @@ function tupleFilter(
       }),
     ),
     matches: compileRowFilter(resource.where, familyOf),
+  };
+}
+
+/** Spellings of citext accounts, as PostgreSQL folds them. */
+export interface AccountSpellings {
+  /** The account's canonical text; undefined until it was learned. */
+  of(pgText: string): string | undefined;
+  learn(pgTexts: readonly string[]): Promise<void>;
+}
+
+/** A product has few accounts compared with rows; this bounds the memory of a column that holds something else. */
+const MAX_KEPT = 10_000;
+
+/** Queries each spelling once, because `lower` depends on the database's locale. */
+export function createAccountSpellings(source: Queryable): AccountSpellings {
+  const kept = new Map<string, string>();
+  const text = `select u.place::text, ${accountTextSql('lower_case', 'u.spelling')} as account
+    from unnest($1::text[]) with ordinality as u (spelling, place)`;
+  return {
+    of: (pgText) => kept.get(pgText),
+    async learn(pgTexts) {
+      const { rows } = await source.query<{ place: string; account: string }>(text, [pgTexts]);
+      if (kept.size + rows.length > MAX_KEPT) kept.clear();
+      for (const { place, account } of rows) kept.set(pgTexts[Number(place) - 1] ?? '', account);
+    },
   };
 }

@@ -2,22 +2,21 @@ import { readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { readAsideMessage } from '../aside/aside-message.ts';
 import type { Misfits } from '../aside/misfits.ts';
-import type { SetAside, SetAsides } from '../aside/set-asides.ts';
+import { readAsideMessage, type SetAside, type SetAsides } from '../aside/set-asides.ts';
 import type { PgOutputMessage, RelationMessage } from '../replication/pgoutput.ts';
 import { readResets } from '../replication/reset-message.ts';
-import type { AccountSpellings } from './account-spellings.ts';
+import type { AccountSpellings } from './captured-table.ts';
 import { fillUnchanged, lacksValues, type UpdateMessage } from './fill-unchanged.ts';
 import type { KnownColumns } from './fit-relation.ts';
+import { type RowMessage, unknownAccounts } from './row-changes.ts';
 import {
   describeForReset,
   describeWithoutColumns,
   type ResetTable,
   type ResetTableDeps,
-} from './reset-table.ts';
-import { type RowMessage, unknownAccounts } from './row-changes.ts';
-import type { Tables } from './tables.ts';
+  type Tables,
+} from './tables.ts';
 
 /** The few messages that say too little by themselves, and need the source or the registry to be asked first. */
 export interface MessageCompleter {

@@ -3,7 +3,7 @@ import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
-import { type AsideNews, readAsideMessage } from '../aside/aside-message.ts';
+import { type AsideNews, readAsideMessage } from '../aside/set-asides.ts';
 import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
 import { type AnnouncedReset, readResets } from '../replication/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';

@@ -4,10 +4,10 @@ import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../../shared/protocol/subjects.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { createBatch } from '../changes/batch.ts';
 import { changeMessages } from '../changes/change-messages.ts';
-import { describeForReset } from '../changes/reset-table.ts';
+import { createBatch } from '../changes/collect-changes.ts';
 import { resetFor } from '../changes/row-changes.ts';
+import { describeForReset } from '../changes/tables.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import type { Publisher } from './publisher.ts';
 

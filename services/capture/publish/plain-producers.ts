@@ -2,7 +2,26 @@ import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
 import { assertWritten } from '../../../shared/kafka/assert-written.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import type { TransactionalProducer, TransactionalProducers } from './transactional-producer.ts';
+
+/** A transactional producer that commits one transaction after the other. */
+export interface TransactionalProducer {
+  /**
+   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the outcome
+   * is unknown, and the producer is unusable.
+   *
+   * @returns the offsets of the last request's records
+   */
+  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
+}
+
+/**
+ * The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is
+ * ended.
+ */
+export interface TransactionalProducers {
+  readonly producers: readonly TransactionalProducer[];
+  close(): Promise<void>;
+}
 
 /** As long as the tuned producers have: after this the broker aborts what a dead instance left open. */
 const TRANSACTION_TIMEOUT_MS = 30_000;

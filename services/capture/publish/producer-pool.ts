@@ -1,8 +1,11 @@
 import type { Kafka, RecordMetadata, TopicMessages } from 'kafkajs';
 import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
 import { openTunedProducers } from '../../../shared/kafka/internals/transactional-producer.ts';
-import { openPlainProducers } from './plain-producers.ts';
-import type { TransactionalProducer, TransactionalProducers } from './transactional-producer.ts';
+import {
+  openPlainProducers,
+  type TransactionalProducer,
+  type TransactionalProducers,
+} from './plain-producers.ts';
 
 /**
  * A pool of transactional producers that commits Kafka transactions one after the other. A broker refuses a producer's

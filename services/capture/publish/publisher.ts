@@ -3,9 +3,8 @@ import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
-import type { Batch } from '../changes/batch.ts';
-import type { ChangeMessage } from '../changes/change-messages.ts';
-import { changeBytes, requestLimitBytes } from '../changes/change-size.ts';
+import { type ChangeMessage, changeBytes, requestLimitBytes } from '../changes/change-messages.ts';
+import type { Batch } from '../changes/collect-changes.ts';
 import { type CaptureProgress, toCaptureState } from './capture-progress.ts';
 import type { ChangeChain } from './change-chain.ts';
 import type { ProducerPool } from './producer-pool.ts';

@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest';
-import { GapPossibleError } from '../gap-possible-error.ts';
-import type { CaptureProgress } from './capture-progress.ts';
-import { fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { classifyStart, startAnew } from './start-point.ts';
+import { type CaptureProgress, fromCaptureState, toCaptureState } from './capture-progress.ts';
+import { classifyStart, GapPossibleError, startAnew } from './start-point.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',

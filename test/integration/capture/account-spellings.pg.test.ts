@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { respellAccounts } from '../../../services/api/admin/account-respeller.ts';
 import { readAccountTypes, spellAccount } from '../../../services/api/admin/account-spelling.ts';
-import { createAccountSpellings } from '../../../services/capture/changes/account-spellings.ts';
+import { createAccountSpellings } from '../../../services/capture/changes/captured-table.ts';
 import { readAccountColumns } from '../../../shared/catalog/account-columns.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';

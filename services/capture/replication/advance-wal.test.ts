@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { passWal } from './pass-wal.ts';
+import { passWal } from './advance-wal.ts';
 
 const MB = 1_024n * 1_024n;
 const NEVER = new AbortController().signal;

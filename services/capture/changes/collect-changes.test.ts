@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { lingerMs } from './batch.ts';
+import { lingerMs } from './collect-changes.ts';
 
 test('a commit by itself is not held back', () => {
   expect(lingerMs({ commitCount: 0, startedAtMs: 0 }, 1)).toBe(0);
