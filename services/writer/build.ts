@@ -17,8 +17,8 @@ import {
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { WriterConfig } from './config.ts';
 import { createAssembler } from './files/assembler.ts';
+import { createShapeSource } from './files/resource-file.ts';
 import { createScratch } from './files/scratch.ts';
-import { createShapeSource } from './files/shape-source.ts';
 import { createStagingSweeper } from './files/staging-sweeper.ts';
 import { BatchWriter } from './parts/batch-writer.ts';
 import { createChunkControl } from './parts/chunk-control.ts';

@@ -9,10 +9,8 @@ import type { ChooseFormat, Output } from '../../../shared/formats/choose-format
 import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
 import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { inStages } from './in-stages.ts';
-import { keyLines } from './key-lines.ts';
 import { archiveManifestText, type DescribedResource, manifestText, selectColumns } from './manifest.ts';
-import { createResourceFile, type ResourceFile, readParts } from './resource-file.ts';
+import { createResourceFile, keyLines, type ResourceFile, readParts } from './resource-file.ts';
 import type { Scratch } from './scratch.ts';
 import { type ZipMember, zip } from './zip.ts';
 
@@ -196,4 +194,39 @@ async function storeFile(storage: Storage, path: string, bytes: Bytes): Promise<
 /** Stores a small text file. */
 async function storeText(storage: Storage, path: string, text: string): Promise<void> {
   await storeFile(storage, path, single(Buffer.from(text)));
+}
+
+/** Below this size a file costs only its round trips to storage. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** Enough for storage to be the bottleneck; each keeps a file open. */
+const SMALL_AT_ONCE = 12;
+
+/**
+ * Runs small works concurrently and the others one at a time. Resolves with the results in the order of the works.
+ *
+ * @throws the first error, once no work runs any more
+ */
+export async function inStages<T extends { readonly bytes: number }, R>(
+  works: readonly T[],
+  run: (work: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Map<T, R>();
+  const waiting = works.filter(({ bytes }) => bytes <= SMALL_BYTES);
+  let hasFailed = false;
+  const runSmall = async () => {
+    for (let work = waiting.shift(); work !== undefined && !hasFailed; work = waiting.shift()) {
+      try {
+        results.set(work, await run(work));
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  };
+  const settled = await Promise.allSettled(Array.from({ length: SMALL_AT_ONCE }, runSmall));
+  const failed = settled.find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
+  for (const work of works) if (work.bytes > SMALL_BYTES) results.set(work, await run(work));
+  return works.map((work) => results.get(work) as R);
 }

@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts';
 import type { ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
+import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
-import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
+import { type Bytes, type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';
+import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import { rowsSubject } from '../../../shared/protocol/subjects.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
+import { createRowJson } from '../../../shared/values/row-json.ts';
+import { readRowSchema } from '../../../shared/values/row-schema.ts';
 
 /** The row counts of an export must all agree; a difference fails the export, so that no file lacks rows. */
 export class RowCountMismatchError extends Error {
@@ -96,4 +102,54 @@ export async function* readParts(
       yield piece as Buffer;
     }
   }
+}
+
+/**
+ * Record keys as staged lines, as if they were rows of `shape`, which has the key columns in column order. `keyColumns` has
+ * their names in key order.
+ *
+ * @throws Error for a record key with other columns; the signal's reason once it aborts
+ */
+export async function* keyLines(
+  keys: Pick<DeletedKeys, 'pages'>,
+  keyColumns: readonly string[],
+  shape: RowShape,
+  staging: Staging,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const places = shape.columns.map(({ name }) => keyColumns.indexOf(name));
+  if (places.length !== keyColumns.length || places.includes(-1)) {
+    throw new Error(`the key of ${shape.resource} in the catalog is not that of its rows`);
+  }
+  const { toJson } = createRowJson(shape);
+  for await (const page of keys.pages()) {
+    signal.throwIfAborted();
+    const lines = page.map((recordKey) => {
+      const key = JSON.parse(recordKey) as string[];
+      if (key.length !== places.length)
+        throw new Error(`a key of ${shape.resource} has ${key.length} columns`);
+      const texts = places.map((place) => key[place] ?? null);
+      return `${staging === 'json' ? toJson(texts) : JSON.stringify(texts)}\n`;
+    });
+    yield Buffer.from(lines.join(''));
+  }
+}
+
+interface SchemaSource {
+  fetch(id: number): Promise<AvroSchemaJson>;
+  latest(subject: string): Promise<AvroSchemaJson | undefined>;
+}
+
+/**
+ * The row type of a resource in an export: from the schema of its rows, or without rows from the newest schema of their
+ * topic. A table from which no row was ever read has no schema; its row type has no columns.
+ */
+export function createShapeSource(registry: SchemaSource, topics: Topics) {
+  return async (resource: string, schemaId: number | undefined): Promise<RowShape> => {
+    const schema =
+      schemaId === undefined
+        ? await registry.latest(rowsSubject(topics.rows(resource)))
+        : await registry.fetch(schemaId);
+    return schema === undefined ? { resource, columns: [] } : readRowSchema(schema);
+  };
 }

@@ -3,8 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { encodeContext } from '../../../test/contract/describe-format.ts';
-import { type ZipMember, zip } from './zip.ts';
-import { centralHeader, endOfCentral, localHeader, type ZipEntry } from './zip-records.ts';
+import { centralHeader, endOfCentral, localHeader, type ZipEntry, type ZipMember, zip } from './zip.ts';
 
 async function* once(text: string): AsyncGenerator<Buffer> {
   yield Buffer.from(text);

@@ -22,8 +22,7 @@ import {
   wrongRowCount,
 } from './chunk-failures.ts';
 import type { Part } from './part.ts';
-import { classifyRow, type OpenChunk } from './partition-chunks.ts';
-import type { PartitionState } from './partition-states.ts';
+import { classifyRow, type OpenChunk, type PartitionState } from './partition-states.ts';
 import type { RowCodecs } from './row-codecs.ts';
 
 /** Between two heartbeats; a few milliseconds of decoding. kafkajs itself limits how many it sends. */

@@ -1,6 +1,99 @@
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
+import type { RowHeaders } from '../../../shared/protocol/row-headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Part } from './part.ts';
-import { PartitionChunks } from './partition-chunks.ts';
+
+/** A chunk whose rows are being written. `Part` is where they go. */
+export interface OpenChunk<Part> {
+  readonly chunkAttempt: ChunkAttempt;
+  /** Kafka offset of the attempt's first row: the partition's committed offset may not pass it. */
+  readonly firstOffset: bigint;
+  readonly rowsPlanned: number;
+  readonly part: Part;
+  /** Sequence number of the next row, and so the number of rows so far. */
+  nextSeq: number;
+}
+
+/**
+ * What to do with a row, given the open chunk of the same number.
+ *
+ * `append`: it is the next row. `drop`: a repeat, or a row of an earlier attempt. `ask`: only the control store knows whether
+ * its attempt is current. `hole`: a row before it is lost, because a chunk's rows are in one partition, in order.
+ */
+export type RowClass = 'append' | 'drop' | 'ask' | 'hole';
+
+export function classifyRow(
+  open: { readonly chunkAttempt: Pick<ChunkAttempt, 'attempt'>; readonly nextSeq: number } | undefined,
+  row: Pick<RowHeaders, 'attempt' | 'seq'>,
+): RowClass {
+  if (open === undefined || row.attempt > open.chunkAttempt.attempt) return 'ask';
+  if (row.attempt < open.chunkAttempt.attempt || row.seq < open.nextSeq) return 'drop';
+  return row.seq === open.nextSeq ? 'append' : 'hole';
+}
+
+/**
+ * The open chunks of one partition.
+ *
+ * Invariant: at most one attempt of a chunk is open, and `floor` never passes the first row of an open chunk. So a consumer that
+ * continues from a committed offset reads every row of every unfinished chunk.
+ */
+export class PartitionChunks<Part> {
+  readonly #open = new Map<string, OpenChunk<Part>>();
+  // Rows of a chunk come in runs, so the last chunk found is nearly always the next one.
+  #latest: OpenChunk<Part> | undefined;
+  /** The offset after the last row that was read. */
+  #position = 0n;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get position(): bigint {
+    return this.#position;
+  }
+
+  advanceTo(position: bigint): void {
+    this.#position = position;
+  }
+
+  find(exportId: string, chunk: number): OpenChunk<Part> | undefined {
+    const latest = this.#latest;
+    if (latest?.chunkAttempt.chunk === chunk && latest.chunkAttempt.exportId === exportId) return latest;
+    const found = this.#open.get(keyOf(exportId, chunk));
+    if (found !== undefined) this.#latest = found;
+    return found;
+  }
+
+  add(chunk: OpenChunk<Part>): void {
+    this.#open.set(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk), chunk);
+    this.#latest = chunk;
+  }
+
+  has(chunk: OpenChunk<Part>): boolean {
+    return this.#open.get(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk)) === chunk;
+  }
+
+  remove(chunk: OpenChunk<Part>): void {
+    this.#open.delete(keyOf(chunk.chunkAttempt.exportId, chunk.chunkAttempt.chunk));
+    if (this.#latest === chunk) this.#latest = undefined;
+  }
+
+  /** Oldest first. */
+  all(): OpenChunk<Part>[] {
+    return [...this.#open.values()];
+  }
+
+  /** The offset that may be committed: every row before it is durable or dropped. */
+  floor(): bigint {
+    let floor = this.#position;
+    for (const { firstOffset } of this.#open.values()) if (firstOffset < floor) floor = firstOffset;
+    return floor;
+  }
+}
+
+function keyOf(exportId: string, chunk: number): string {
+  return `${exportId}/${chunk}`;
+}
 
 /** State of one assigned partition: its open chunks and its committed offset. */
 export interface PartitionState {

@@ -9,8 +9,7 @@ import type { BatchWriter } from './batch-writer.ts';
 import { rowsMissing } from './chunk-failures.ts';
 import { LogEnds } from './log-ends.ts';
 import type { Part } from './part.ts';
-import type { OpenChunk } from './partition-chunks.ts';
-import type { PartitionState, PartitionStates } from './partition-states.ts';
+import type { OpenChunk, PartitionState, PartitionStates } from './partition-states.ts';
 
 /** Parts of a cancelled export have to go within seconds. */
 const WATCH_EVERY_MS = 2_000;

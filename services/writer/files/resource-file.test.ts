@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { keyLines } from './key-lines.ts';
+import { keyLines } from './resource-file.ts';
 
 /** The table has its columns in another order than the key. */
 const SHAPE: RowShape = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { classifyRow, type OpenChunk, PartitionChunks } from './partition-chunks.ts';
+import { classifyRow, type OpenChunk, PartitionChunks } from './partition-states.ts';
 
 function openChunk(chunk: number, attempt: number, firstOffset: bigint, nextSeq = 0): OpenChunk<null> {
   const chunkAttempt = { exportId: 'exp_1', resource: 'invoices', chunk, attempt };
