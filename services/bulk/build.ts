@@ -18,10 +18,9 @@ import {
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
-import { readPressure } from './pressure/read-pressure.ts';
-import { createThrottle } from './pressure/throttle.ts';
 import { createRetentionSweeper } from './retention-sweeper.ts';
 import { createScheduler } from './scheduler.ts';
+import { createThrottle, readPressure } from './throttle.ts';
 import { createChunkWorkers } from './work/work-chunks.ts';
 
 /** Jobs whose items are listed at once, so that a file of millions of IDs does not hold up the next customer's ten. */

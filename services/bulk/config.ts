@@ -1,6 +1,6 @@
 import { type Env, envReader } from '../../shared/runtime/env.ts';
 import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
-import type { PressureLimits } from './pressure/pressure.ts';
+import type { PressureLimits } from './throttle.ts';
 
 const BASE = [
   'sourceUrl',
