@@ -4,7 +4,7 @@ import { createOffsetCommits } from './offset-commits.ts';
 
 const INTERVAL_MS = 500;
 
-function setUp(failures: unknown[]) {
+function setUp(failures: unknown[], saveFirst?: () => Promise<void>) {
   vi.useFakeTimers();
   const committed: string[] = [];
   const consumer = {
@@ -14,7 +14,7 @@ function setUp(failures: unknown[]) {
       committed.push(...offsets.map(({ partition, offset }) => `${partition}:${offset}`));
     },
   };
-  return { committed, commits: createOffsetCommits(consumer, silentLog) };
+  return { committed, commits: createOffsetCommits(consumer, silentLog, saveFirst) };
 }
 
 test('the last offset noted of each partition is committed, as the next one to read', async () => {
@@ -37,10 +37,35 @@ test('what could not be committed is tried again, behind what was noted since', 
 });
 
 test('after a rebalance nothing is committed that was noted before', async () => {
-  const { committed, commits } = setUp([Object.assign(new Error('no'), { type: 'REBALANCE_IN_PROGRESS' })]);
+  const cause = Object.assign(new Error('no'), { type: 'REBALANCE_IN_PROGRESS' });
+  // As kafkajs says it.
+  const { committed, commits } = setUp([new Error('no', { cause })]);
   commits.note('changes', 0, '4');
   await vi.advanceTimersByTimeAsync(INTERVAL_MS * 3);
   expect(committed).toEqual([]);
+});
+
+test('what could not be committed is not tried again once the group was joined again meanwhile', async () => {
+  const failed = Promise.withResolvers<void>();
+  const { committed, commits } = setUp([], () => failed.promise);
+  commits.note('changes', 0, '4');
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS);
+  commits.forgetAll();
+  failed.reject(new Error('the store is away'));
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS * 3);
+  expect(committed).toEqual([]);
+});
+
+test('what is stored first may take until the group was joined again, and nothing is committed then', async () => {
+  const stored = Promise.withResolvers<void>();
+  const { committed, commits } = setUp([], () => stored.promise);
+  commits.note('changes', 0, '4');
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS);
+  commits.forgetAll();
+  commits.note('changes', 1, '2');
+  stored.resolve();
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS);
+  expect(committed).toEqual(['1:3']);
 });
 
 test('once the group was joined again nothing is committed that was noted before', async () => {

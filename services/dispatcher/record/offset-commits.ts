@@ -36,19 +36,23 @@ export function createOffsetCommits(
   const noted = new Map<string, { topic: string; partition: number; offset: string }>();
   let timer: NodeJS.Timeout | undefined;
   let isEnding = false;
+  /** How often the group was joined. */
+  let joins = 0;
 
   const commit = async () => {
     clearTimeout(timer);
     timer = undefined;
+    const joinsThen = joins;
     const offsets = [...noted.entries()];
     noted.clear();
     if (offsets.length === 0) return;
     try {
       await saveFirst();
+      if (joins !== joinsThen) return;
       await consumer.commitOffsets(offsets.map(([, each]) => each));
     } catch (error) {
       log.debug('offsets.not_committed', { error });
-      if (isEnding || READ_AGAIN_AFTER.has((error as { type?: unknown }).type)) return;
+      if (isEnding || joins !== joinsThen || isReadAgainAfter(error)) return;
       for (const [key, each] of offsets) if (!noted.has(key)) noted.set(key, each);
       arm();
     }
@@ -64,12 +68,21 @@ export function createOffsetCommits(
       noted.set(`${topic}/${partition}`, { topic, partition, offset });
       arm();
     },
-    forgetAll: () => noted.clear(),
+    forgetAll() {
+      joins += 1;
+      noted.clear();
+    },
     flush() {
       isEnding = true;
       return commit();
     },
   };
+}
+
+/** kafkajs wraps what a broker says into an error that has no type. */
+function isReadAgainAfter(error: unknown): boolean {
+  const { type, cause } = error as { type?: unknown; cause?: unknown };
+  return READ_AGAIN_AFTER.has(type) || (cause instanceof Error && isReadAgainAfter(cause));
 }
 
 /** Aborts once the signal has aborted and what was noted is committed: while it has not, the group is still joined. */
