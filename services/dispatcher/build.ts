@@ -50,6 +50,7 @@ import { ensurePartitions } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { createEventKeeper, keptSince } from './record/keep-events.ts';
+import { readRecordedTo } from './record/lost-changes.ts';
 import { createReadBounds } from './record/read-bounds.ts';
 import { createRecordBatch, type RecordDeps } from './record/record-batch.ts';
 import { createRecordedChain } from './record/recorded-chain.ts';
@@ -206,6 +207,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     keptSince: () => keptSince(Date.now(), config),
     expired: createExpiredEvents(pool),
     resources: catalog.resources,
+    recordedTo: (accounts) => readRecordedTo(pool, accounts),
     onRecorded: leases.offer,
     onUnsure: () => leases.wake(undefined),
     log,

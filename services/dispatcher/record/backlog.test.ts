@@ -23,12 +23,12 @@ test('what is read behind a large transaction of another account is taken with t
   expect(backlog.finish(second)?.offset).toBe('1998');
 });
 
-test('what concerns all accounts is taken behind everything before it and ahead of everything after it', () => {
+test('what concerns all accounts, or is to go in order, is taken behind everything before it and ahead of everything after it', () => {
   const backlog = createBacklog();
   backlog.add(change(1, 'a'));
   backlog.add(change(2, 'b'));
   backlog.add(change(3, undefined));
-  backlog.add(change(4, 'c', { isAfterGap: true }));
+  backlog.add(change(4, 'c'), true);
   backlog.add(change(5, 'a'));
   const taken = [1, 2, 3].map(() => offsets(backlog.take(1_000)));
   expect(taken).toEqual([[1, 2], [3, 4], [5]]);

@@ -1,5 +1,5 @@
 import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
-import type { LostPlace } from './lost-changes.ts';
+import type { ChangePlace } from './lost-changes.ts';
 
 /** A change as it was read, until it is recorded. */
 export interface ReadChange {
@@ -12,7 +12,7 @@ export interface ReadChange {
   /** Records of the partition are missing before it. */
   readonly isAfterGap: boolean;
   /** It was not read: it stands for the records that were the last of the partition and are lost, up to its link. */
-  readonly lost?: LostPlace;
+  readonly lost?: ChangePlace;
 }
 
 /** Up to here everything that was read is recorded. */
@@ -34,8 +34,13 @@ const CHANGE_BYTES = 200;
  * concerns all accounts is passed by nothing.
  */
 export interface Backlog {
-  /** Behind all that were added before. @returns the bytes it takes */
-  add(change: ReadChange): number;
+  /**
+   * Behind all that were added before.
+   *
+   * @param isInOrder whether it is passed by nothing either, whatever its account
+   * @returns the bytes it takes
+   */
+  add(change: ReadChange, isInOrder?: boolean): number;
   /** Offsets up to here hold nothing that is to be recorded, but what was added. */
   pass(offset: string): void;
   /** At most `limit` changes, those of each account in their order, to be recorded in this order before more are taken. */
@@ -106,12 +111,12 @@ export function createBacklog(): Backlog {
   };
 
   return {
-    add(change) {
+    add(change, isInOrder = false) {
       const place = { offset: change.offset, link: change.link, isDone: false };
       places.push(place);
       placeOf.set(change, place);
       bytes += sizeOf(change);
-      if (change.account === undefined || change.isAfterGap) stretches.push(change);
+      if (change.account === undefined || isInOrder) stretches.push(change);
       else {
         const accounts = lastStretch();
         const queue = accounts.get(change.account);

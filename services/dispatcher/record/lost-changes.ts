@@ -1,25 +1,61 @@
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
+import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 import { createResetRenderer } from './render-event.ts';
 
-/** Behind what is lost, as far as it is known. */
-export type LostPlace = Pick<ChangeSource, 'lsn' | 'commitLsn' | 'committedAtMicros'>;
+/** Where a change stands, or what comes after lost ones would, as far as it is known. */
+export type ChangePlace = Pick<ChangeSource, 'lsn' | 'commitLsn' | 'committedAtMicros'>;
+
+/** Accounts that one statement looks at: some ten milliseconds. */
+const ACCOUNTS_AT_ONCE = 1_000;
+
+/** Resets belong to no transaction: one that was recorded already may be recorded once more in its place. */
+const READ_RECORDED_TO = `
+  select max(last.commit_lsn)::text as recorded_to
+    from accounts a
+   cross join lateral (select e.commit_lsn from events e where e.account_id = a.id and e.xid <> 0
+                        order by e.commit_lsn desc, e.idx desc limit 1) last
+   where a.source_id = any($1::text[])`;
+
+/** @returns the commit LSN of the last change of these accounts (`source_id`) that is in the log; 0 when there is none */
+export async function readRecordedTo(db: Queryable, accounts: readonly string[]): Promise<Lsn> {
+  let recordedTo = 0n;
+  for (let from = 0; from < accounts.length; from += ACCOUNTS_AT_ONCE) {
+    const { rows } = await db.query<{ recorded_to: string | null }>({
+      name: 'read_recorded_to',
+      text: READ_RECORDED_TO,
+      values: [accounts.slice(from, from + ACCOUNTS_AT_ONCE)],
+    });
+    const found = rows[0]?.recorded_to ?? null;
+    if (found !== null && parseLsn(found) > recordedTo) recordedTo = parseLsn(found);
+  }
+  return recordedTo;
+}
 
 /**
- * Tells each account that changes of it were lost, nobody knows which: it needs a new export of every resource. The place is the
- * last byte before `source.commitLsn`, where no change can be.
+ * The place in which a loss is told before a change: the last byte before its commit, where no change can be. Undefined when the
+ * log has something from there on. A reader may have passed it, and would miss the loss.
+ *
+ * @param recordedTo commit LSN of the last change that the log has
  */
-export function lostEvents(
+export function placeOfLoss(before: ChangePlace, recordedTo: Lsn): ChangePlace | undefined {
+  const commitLsn = before.commitLsn - 1n;
+  return commitLsn > recordedTo ? { ...before, commitLsn } : undefined;
+}
+
+/** Tells each account that changes of it were lost, nobody knows which: it needs a new export of every resource. */
+export function* lostEvents(
   resources: readonly Resource[],
   accounts: readonly string[],
-  source: LostPlace,
-): RecordedEvent[] {
-  return resources.flatMap((resource, index) => {
-    const place = { ...source, commitLsn: source.commitLsn - 1n, xid: 0n, index, bulkJobId: null };
-    const lost = lostChange(resource.name, place);
-    return accounts.map((account) => createResetRenderer(resource).renderReset(lost, account));
-  });
+  place: ChangePlace,
+): Generator<RecordedEvent> {
+  for (const [index, resource] of resources.entries()) {
+    const { renderReset } = createResetRenderer(resource);
+    const lost = lostChange(resource.name, { ...place, xid: 0n, index, bulkJobId: null });
+    for (const account of accounts) yield renderReset(lost, account);
+  }
 }
 
 function lostChange(resource: string, source: ChangeSource): DecodedChange {

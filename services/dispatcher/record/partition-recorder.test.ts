@@ -1,28 +1,38 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import type { ReadChange } from './backlog.ts';
 import { createPartitionRecorder } from './partition-recorder.ts';
 import { createReadChanges } from './read-changes.ts';
 
 /** Statements end when the test says so. */
 const setUp = () => {
-  const statements: { readonly accounts: string[]; readonly end: (error?: Error) => void }[] = [];
+  const statements: {
+    readonly changes: readonly ReadChange[];
+    readonly accounts: string[];
+    readonly end: (error?: Error) => void;
+  }[] = [];
   const told: string[] = [];
+  const links: (number | undefined)[] = [];
+  let isLossTold = true;
   let bytes = 0;
   let earliest = 0n;
   const recorder = createPartitionRecorder(
     {
       partition: 0,
-      read: createReadChanges(async () => null),
+      read: createReadChanges(async () => ({ chain: 'a', seq: 1 })),
       record: (_partition, changes) =>
         new Promise((resolve, reject) => {
-          const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
-          statements.push({ accounts: changes.map(({ account = '*' }) => account), end });
+          const end = (error?: Error) => (error === undefined ? resolve(isLossTold) : reject(error));
+          statements.push({ changes, accounts: changes.map(({ account = '*' }) => account), end });
         }),
       inTurn: (work) => work(),
       committed: async () => 10n,
       earliest: async () => earliest,
-      onRecorded: ({ offset }) => void told.push(offset),
+      onRecorded({ offset, link }) {
+        told.push(offset);
+        links.push(link?.seq);
+      },
       onBytes(change) {
         bytes += change;
       },
@@ -38,10 +48,22 @@ const setUp = () => {
         return { offset: String(offset), value: Buffer.from('x'), headers: { account, op: 'insert' } };
       }),
     );
+  /** By their numbers in the chain. */
+  const addCounted = (...counted: readonly (readonly [account: string, seq: number])[]) =>
+    recorder.add(
+      counted.map(([account, seq]) => {
+        offset += 1;
+        const headers = { account, op: 'insert', chain: `a:${seq}` };
+        return { offset: String(offset), value: Buffer.from('x'), headers };
+      }),
+    );
+  const holdLoss = (isHeld: boolean) => {
+    isLossTold = !isHeld;
+  };
   const deleteBefore = (offset: bigint) => {
     earliest = offset;
   };
-  return { recorder, statements, told, add, deleteBefore, bytes: () => bytes };
+  return { recorder, statements, told, links, add, addCounted, holdLoss, deleteBefore, bytes: () => bytes };
 };
 
 test('one account’s change goes with the next statement, however many of another wait', async () => {
@@ -104,4 +126,39 @@ test('what does not follow is read from where it breaks off, unless nothing is t
   deleteBefore(30n);
   expect(await recorder.findBreak('31')).toBe('30');
   expect(await recorder.findBreak('30')).toBeUndefined();
+});
+
+test('while a loss is not told all goes in order, and nothing is noted that a crash would lose the loss by', async () => {
+  const { recorder, statements, told, links, addCounted, holdLoss } = setUp();
+  const end = async (n: number) => {
+    statements[n]?.end();
+    await nextTurn();
+  };
+  const place = { lsn: 9n, commitLsn: 9n, committedAtMicros: 0n };
+  await addCounted(['a', 2]);
+  expect(await recorder.loseTail({ chain: 'a', seq: 2 }, 9n, place)).toBe(false);
+  await addCounted(['a', 4], ['a', 5], ['b', 6], ['a', 7]);
+  await end(0);
+  holdLoss(true);
+  await end(1);
+  await addCounted(['a', 8], ['b', 9], ['a', 10]);
+  await end(2);
+  expect(told).toEqual(['0', '4', '7']);
+  expect(links).toEqual([2, undefined, undefined]);
+  expect(await recorder.loseTail({ chain: 'a', seq: 8 }, 9n, place)).toBe(true);
+  holdLoss(false);
+  await end(3);
+  expect(links).toEqual([2, undefined, undefined, 10]);
+  await addCounted(['a', 11], ['b', 12], ['a', 13]);
+  await end(4);
+  expect(
+    statements.map(({ changes }) => changes.map(({ link, lost }) => lost?.commitLsn ?? link?.seq)),
+  ).toEqual([
+    [2],
+    [4, 5, 6, 7],
+    [8, 9, 10],
+    [9n],
+    // Accounts take turns again.
+    [11, 13, 12],
+  ]);
 });

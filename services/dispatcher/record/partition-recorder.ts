@@ -1,8 +1,8 @@
 import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/protocol/chain-link.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { keepTrying } from '../keep-trying.ts';
-import { createBacklog, type Recorded } from './backlog.ts';
-import type { LostPlace } from './lost-changes.ts';
+import { createBacklog, type ReadChange, type Recorded } from './backlog.ts';
+import type { ChangePlace } from './lost-changes.ts';
 import type { ChangeMessage, ReadChanges } from './read-changes.ts';
 import type { RecordBatch } from './record-batch.ts';
 
@@ -41,8 +41,13 @@ export interface PartitionRecorder {
    * @returns undefined when it follows; else the offset from which to read instead
    */
   findBreak(first: string): Promise<string | undefined>;
-  /** Tells that what is behind the last recorded change, up to this one, is lost; `end` is where the partition ends or ended. */
-  loseTail(upTo: ChainLink, end: bigint, place: LostPlace): Promise<void>;
+  /**
+   * Tells that what is behind the last recorded change, up to this one, is lost; `end` is where the partition ends or ended.
+   *
+   * @param place everything up to `upTo` is before it, and everything else behind it, unless a transaction has begun before it
+   * @returns false when all that was read already, and nothing waits to be told
+   */
+  loseTail(upTo: ChainLink, end: bigint, place: ChangePlace): Promise<boolean>;
   /** Offsets up to here hold nothing else that is to be recorded. */
   pass(offset: string): void;
   /** Resolves once something more is recorded. */
@@ -67,8 +72,25 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     progress = Promise.withResolvers();
   };
 
+  /** Changes in the backlog that records are missing before. */
+  let gapCount = 0;
+  let isLossTold = true;
+  /** Of what is recorded while a loss is not told: that is stored with it, so that a crash between loses neither. */
+  let heldLink: ChainLink | undefined;
+
+  /** A loss is told in its place only when nothing gets ahead of what comes behind it. */
+  const isInOrder = () => gapCount > 0 || !isLossTold;
+
+  const add = (change: ReadChange) => {
+    if (change.isAfterGap) gapCount += 1;
+    deps.onBytes(backlog.add(change, isInOrder()));
+  };
+
   const tell = (recorded: Recorded | undefined) => {
-    if (recorded !== undefined) deps.onRecorded(recorded);
+    if (recorded === undefined) return;
+    const link = recorded.link ?? heldLink;
+    heldLink = isLossTold ? undefined : link;
+    deps.onRecorded({ offset: recorded.offset, link: isLossTold ? link : undefined });
   };
 
   const start = async (): Promise<void> => {
@@ -77,8 +99,10 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     try {
       for (let changes = backlog.take(MAX_CHANGES); changes.length > 0; changes = backlog.take(MAX_CHANGES)) {
         const recordThem = () => deps.inTurn(() => deps.record(deps.partition, changes));
-        await keepTrying('recording changes', recordThem, deps.log, over);
+        const isTold = await keepTrying('recording changes', recordThem, deps.log, over);
         if (over.aborted) return;
+        isLossTold = isTold;
+        gapCount -= changes.filter(({ isAfterGap }) => isAfterGap).length;
         const before = backlog.bytes;
         tell(backlog.finish(changes));
         deps.onBytes(backlog.bytes - before);
@@ -99,7 +123,7 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     async add(messages) {
       const changes = await deps.read(messages);
       if (over.aborted) return;
-      for (const change of changes) deps.onBytes(backlog.add(change));
+      for (const change of changes) add(change);
       const last = messages.at(-1);
       if (last !== undefined) next = BigInt(last.offset) + 1n;
       void start();
@@ -125,9 +149,10 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
       const headers = { [CHAIN_HEADER]: formatChainLink(upTo) };
       // As if the last of the lost ones had come: what comes next is then counted from there.
       const [change] = await deps.read([{ offset, value: Buffer.alloc(0), headers }]);
-      if (over.aborted || change?.link === undefined) return;
-      deps.onBytes(backlog.add({ ...change, isAfterGap: true, lost: place }));
+      if (over.aborted || change === undefined || (change.link === undefined && isLossTold)) return false;
+      add({ ...change, isAfterGap: true, lost: place });
       void start();
+      return true;
     },
     pass(offset) {
       if (over.aborted) return;

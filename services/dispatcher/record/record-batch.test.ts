@@ -21,6 +21,7 @@ const setUp = () => {
   const told: RecordedEvent[] = [];
   let unsureCount = 0;
   let failuresLeft = 0;
+  let recordedTo = 0n;
   let lsn = 0n;
   const nextLsn = () => {
     lsn += 1n;
@@ -42,11 +43,19 @@ const setUp = () => {
   });
   const deps: RecordDeps = {
     readerOf: (message) => {
-      const [op = '', account = '', day = ''] = message.toString().replace('gap ', '').split(' ');
+      const [op = '', account = '', day = '', commitLsn = '100'] = message
+        .toString()
+        .replace('gap ', '')
+        .split(' ');
       const change = {
         op,
         account,
-        source: { commitLsn: 100n, xid: 5n, index: 2, committedAtMicros: 1_767_571_200_000_000n },
+        source: {
+          commitLsn: BigInt(commitLsn),
+          xid: 5n,
+          index: 2,
+          committedAtMicros: 1_767_571_200_000_000n,
+        },
       } as unknown as DecodedChange;
       return {
         decode: () => change,
@@ -67,6 +76,7 @@ const setUp = () => {
       return { accounts: new Map([['acc_1', 'acct_1']]), count: events.length };
     },
     keptSince: () => '2026-01-02',
+    recordedTo: async () => recordedTo,
     expired: {
       async resetsFor(events, keptSince) {
         const [first] = events;
@@ -94,8 +104,22 @@ const setUp = () => {
   const failNext = (count: number) => {
     failuresLeft = count;
   };
+  const recordTo = (commitLsn: bigint) => {
+    recordedTo = commitLsn;
+  };
+  /** What was inserted, a reset by its resource and place. */
+  const shown = () =>
+    inserted
+      .flat()
+      .map(({ type, resource: of, commitLsn, index, xid }) =>
+        type === 'feed.reset' ? `${of} ${commitLsn}/${index} ${xid}` : type,
+      );
   return {
     record,
+    recordTo,
+    shown,
+    recordFor: (accounts: readonly string[], partitionCount: number) =>
+      createRecordBatch(partitionCount, { ...deps, listAccounts: async () => accounts }),
     recordAgain: () => createRecordBatch(PARTITIONS, { ...deps, chains: createAccountChains() }),
     inserted,
     days,
@@ -189,19 +213,66 @@ test('after an insert of unknown outcome everybody is told to look', async () =>
   expect(unsureCount()).toBe(1);
 });
 
+const ACCOUNTS_OF_3 = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3);
+const resetsAt = (lsn: number) =>
+  [`invoices ${lsn}/0 0`, `notes ${lsn}/1 0`].flatMap((each) => Array(ACCOUNTS_OF_3.length).fill(each));
+const lost = (commitLsn: bigint): ReadChange => ({
+  offset: '9',
+  value: Buffer.alloc(0),
+  account: undefined,
+  link: undefined,
+  isAfterGap: true,
+  lost: { lsn: commitLsn, commitLsn, committedAtMicros: 1_767_571_200_000_000n },
+});
+
 test('records that are missing in the topic are told to each account of the partition, ahead of what follows', async () => {
-  const { record, inserted, messages } = setUp();
-  await record(
+  const { record, shown, messages } = setUp();
+  const isTold = await record(
     3,
     messages(['insert acc_1 2026-01-05', 'gap insert acc_1 2026-01-05', 'insert acc_1 2026-01-05']),
   );
-  const accountCount = ACCOUNTS.filter((account) => accountPartition(account, PARTITIONS) === 3).length;
-  const resets = ['invoices 99/0 0', 'notes 99/1 0'].flatMap((each) => Array(accountCount).fill(each));
-  expect(
-    inserted
-      .flat()
-      .map(({ type, resource: of, commitLsn, index, xid }) =>
-        type === 'feed.reset' ? `${of} ${commitLsn}/${index} ${xid}` : type,
-      ),
-  ).toEqual(['invoice.created', ...resets, 'invoice.created', 'invoice.created']);
+  expect(isTold).toBe(true);
+  expect(shown()).toEqual(['invoice.created', ...resetsAt(99), 'invoice.created', 'invoice.created']);
+});
+
+test('records that are missing amid a transaction are told behind it, where nobody has read yet', async () => {
+  const { record, recordTo, shown, failNext, messages } = setUp();
+  recordTo(100n);
+  const amid = messages(['gap insert acc_1 2026-01-05 100', 'insert acc_1 2026-01-05 100']);
+  expect(await record(3, amid)).toBe(false);
+  const next = messages(['insert acc_1 2026-01-05 100', 'insert acc_1 2026-01-05 108']);
+  failNext(1);
+  await expect(record(3, next)).rejects.toThrow('lost');
+  expect(await record(3, next)).toBe(true);
+  const tried = ['invoice.created', ...resetsAt(107), 'invoice.created'];
+  expect(shown()).toEqual(['invoice.created', 'invoice.created', ...tried, ...tried]);
+});
+
+test('a loss behind which nothing comes is told once capture is past the transaction that it was amid', async () => {
+  const { record, recordTo, shown } = setUp();
+  recordTo(100n);
+  expect(await record(3, [lost(100n)])).toBe(false);
+  expect(await record(3, [lost(101n)])).toBe(false);
+  expect(await record(3, [lost(102n)])).toBe(true);
+  expect(shown()).toEqual(resetsAt(101));
+});
+
+test('where the log is recorded to is asked once for a loss, so that a repeat tells it in the same place', async () => {
+  const { record, recordTo, shown, failNext, messages } = setUp();
+  const changes = messages(['gap insert acc_1 2026-01-05 100']);
+  failNext(1);
+  await expect(record(3, changes)).rejects.toThrow('lost');
+  recordTo(100n);
+  expect(await record(3, changes)).toBe(true);
+  const told = [...resetsAt(99), 'invoice.created'];
+  expect(shown()).toEqual([...told, ...told]);
+});
+
+test('resets of however many accounts go in statements within the limit', async () => {
+  const { messages, inserted, recordFor } = setUp();
+  const accounts = Array.from({ length: 2_300 }, (_, n) => `acc_${n}`);
+  await recordFor(accounts, 1)(0, messages(['gap insert acc_1 2026-01-05', 'truncate * 2026-01-05']));
+  // Two resources, the change itself, and a truncation.
+  expect(inserted.flat()).toHaveLength(2 * 2_300 + 1 + 2_300);
+  expect(Math.max(...inserted.map(({ length }) => length))).toBe(1_000);
 });

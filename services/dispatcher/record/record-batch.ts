@@ -1,5 +1,7 @@
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { DecodedChange } from '../../../shared/domain/change.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
@@ -9,8 +11,9 @@ import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents } from './insert-events.ts';
-import { lostEvents } from './lost-changes.ts';
+import { type ChangePlace, lostEvents, placeOfLoss } from './lost-changes.ts';
 import type { RecordedEvent } from './recorded-event.ts';
+import type { EventRenderer } from './render-event.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
 const MAX_EVENTS = 1_000;
@@ -31,6 +34,8 @@ export interface RecordDeps {
   readonly chains: AccountChains;
   /** What is told as lost when records of a partition are missing. */
   readonly resources: readonly Resource[];
+  /** The commit LSN of the last change of these accounts (`source_id`) that is in the log. */
+  readonly recordedTo: (accounts: readonly string[]) => Promise<Lsn>;
   readonly onRecorded: (run: EventRun) => void;
   /** Something may have been recorded that `onRecorded` was not told of. */
   readonly onUnsure: () => void;
@@ -40,37 +45,43 @@ export interface RecordDeps {
 /**
  * Records the events of changes of one partition, in the order in which they are given, in as few statements as the limits allow.
  *
+ * @returns whether all that was lost is told. A loss that was noticed inside of a transaction is told behind that, before the next
+ * one: until then it is known to nobody but this process, and changes have to be given in the order of the partition.
  * @throws when one could not be recorded; those before it are. Repeating the whole batch is safe.
  */
-export type RecordBatch = (partition: number, changes: readonly ReadChange[]) => Promise<void>;
+export type RecordBatch = (partition: number, changes: readonly ReadChange[]) => Promise<boolean>;
 
 export function createRecordBatch(partitionCount: number, deps: RecordDeps): RecordBatch {
   const daysMade = new Set<string>();
   let isUnsure = false;
 
+  /** Of the changes that records are missing before, up to where the log was recorded when they first came: also for a repeat. */
+  const recordedBefore = new WeakMap<ReadChange, Lsn>();
+  /** Up to where the log is recorded, while a loss is to be told behind that. */
+  let untoldAfter: Lsn | undefined;
+
+  const accountsOf = async (partition: number): Promise<readonly string[]> =>
+    (await deps.listAccounts()).filter((account) => accountPartition(account, partitionCount) === partition);
+
   /** A truncation is told to every account that this partition speaks for: to others it would come out of order. */
-  const renderAll = async (partition: number, value: Buffer): Promise<RecordedEvent[]> => {
+  const renderAll = async (partition: number, value: Buffer): Promise<Iterable<RecordedEvent>> => {
     const read = deps.readerOf(value);
     const { decode, renderer } = read instanceof Promise ? await read : read;
     if (renderer === undefined) return [];
     const change = decode(value);
     if (change.op !== 'truncate') return [renderer.render(change)];
-    const known = await deps.listAccounts();
-    const accounts = isOfOne(change.account) ? known.filter((account) => account === change.account) : known;
-    return accounts
-      .filter((account) => accountPartition(account, partitionCount) === partition)
-      .map((account) => renderer.renderReset(change, account));
+    const accounts = await accountsOf(partition);
+    const told = isOfOne(change.account)
+      ? accounts.filter((account) => account === change.account)
+      : accounts;
+    return renderResets(renderer, change, told);
   };
 
-  /** Records of the partition are missing before this one, or were the last. */
-  const renderLost = async (partition: number, { value, lost }: ReadChange): Promise<RecordedEvent[]> => {
-    const accounts = (await deps.listAccounts()).filter(
-      (account) => accountPartition(account, partitionCount) === partition,
-    );
-    if (lost !== undefined) return lostEvents(deps.resources, accounts, lost);
+  const placeOf = async ({ value, lost }: ReadChange): Promise<ChangePlace> => {
+    if (lost !== undefined) return lost;
     const read = deps.readerOf(value);
     const { decode } = read instanceof Promise ? await read : read;
-    return lostEvents(deps.resources, accounts, decode(value).source);
+    return decode(value).source;
   };
 
   const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
@@ -124,32 +135,66 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     deps.log.debug('events.recorded', { count, read: kept.length });
   };
 
+  const readRecordedTo = async (partition: number, change: ReadChange): Promise<Lsn> => {
+    const known = recordedBefore.get(change);
+    if (known !== undefined) return known;
+    const recordedTo = await deps.recordedTo(await accountsOf(partition));
+    recordedBefore.set(change, recordedTo);
+    return recordedTo;
+  };
+
   return async (partition, changes) => {
     let events: RecordedEvent[] = [];
     let characters = 0;
-    for (const [index, change] of changes.entries()) {
-      const { offset, value } = change;
-      if (change.isAfterGap) {
-        const lost = await renderLost(partition, change);
-        deps.log.error('changes.lost', {
-          partition,
-          offset,
-          effect: `${lost.length} feed.reset: each account of the partition needs a new export`,
-          remedy: 'see "Kafka lost records" in deploy/README.md',
-        });
-        events.push(...lost);
-      }
-      for (const event of change.lost === undefined ? await renderAll(partition, value) : []) {
-        events.push(event);
-        characters += event.payloadHead.length + event.payloadTail.length;
-      }
-      const isFull = events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS;
-      if (!isFull && index < changes.length - 1) continue;
-      await insert(events);
+    let untold = untoldAfter;
+    const flush = async (): Promise<void> => {
+      if (events.length > 0) await insert(events);
       events = [];
       characters = 0;
+    };
+    const add = async (added: Iterable<RecordedEvent>): Promise<void> => {
+      for (const event of added) {
+        events.push(event);
+        characters += event.payloadHead.length + event.payloadTail.length;
+        if (events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS) await flush();
+      }
+    };
+    /** Tells what is missing before this change, or is to be told since an earlier one, where no reader has been yet. */
+    const tellLoss = async (change: ReadChange): Promise<void> => {
+      const { offset, isAfterGap } = change;
+      if (isAfterGap) {
+        await flush();
+        untold = await readRecordedTo(partition, change);
+      }
+      if (untold === undefined) return;
+      const place = placeOfLoss(await placeOf(change), untold);
+      if (place === undefined) {
+        if (isAfterGap) deps.log.warn('changes.loss_held', { partition, offset, behind: formatLsn(untold) });
+        return;
+      }
+      untold = undefined;
+      const accounts = await accountsOf(partition);
+      deps.log.error('changes.lost', {
+        partition,
+        offset,
+        effect: `feed.reset of ${deps.resources.length} resources to ${accounts.length} accounts: each needs a new export`,
+        remedy: 'see "Kafka lost records" in deploy/README.md',
+      });
+      await add(lostEvents(deps.resources, accounts, place));
+    };
+
+    for (const change of changes) {
+      if (change.isAfterGap || untold !== undefined) await tellLoss(change);
+      if (change.lost === undefined) await add(await renderAll(partition, change.value));
     }
+    await flush();
+    untoldAfter = untold;
+    return untold === undefined;
   };
+}
+
+function* renderResets(renderer: EventRenderer, change: DecodedChange, accounts: readonly string[]) {
+  for (const account of accounts) yield renderer.renderReset(change, account);
 }
 
 /** `*`, or nothing in what earlier versions wrote, means every account. */

@@ -52,6 +52,7 @@ const setUp = async () => {
     createRecord: () => async (_partition, changes) => {
       if (isHeld) await new Promise<void>((resolve) => void statements.push(resolve));
       recorded.push(...changes.map(({ offset }) => Number(offset)));
+      return true;
     },
     recordedChain: {
       begin: async () => undefined,

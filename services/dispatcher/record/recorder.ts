@@ -38,7 +38,7 @@ export interface Recorder extends Worker {
   /** The partitions that this process records. */
   ownPartitions(): ReadonlySet<number>;
   /** As `PartitionRecorder` does it. */
-  loseTail(partition: number, ...lost: Parameters<PartitionRecorder['loseTail']>): Promise<void>;
+  loseTail(partition: number, ...lost: Parameters<PartitionRecorder['loseTail']>): Promise<boolean>;
 }
 
 /**
@@ -77,7 +77,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     ready: ready.promise,
     ownPartitions: () => own,
     async loseTail(partition, ...lost) {
-      if (own.has(partition)) await recorderOf?.(partition).loseTail(...lost);
+      if (recorderOf === undefined || !own.has(partition)) return false;
+      return recorderOf(partition).loseTail(...lost);
     },
     async run(signal) {
       await consumer.connect();

@@ -15,7 +15,7 @@ interface Behind {
   readonly partition: number;
   readonly recorded: ChainLink;
   readonly published: ChainLink;
-  /** Everything published is at or before it, `X/Y`. */
+  /** Everything published is at or before it, `X/Y`, unless a transaction was published in part. */
   readonly passedLsn: string;
 }
 
@@ -44,7 +44,7 @@ where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.s
  * Notices that the last changes of a partition were lost, behind which none comes that would show it by its number: what capture
  * says that it has published is not recorded, and there is nothing left to read of it.
  */
-export function createLostTailWatch(deps: LostTailDeps): Worker {
+export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS): Worker {
   const { db, bounds, log } = deps;
   let suspects = new Map<number, Suspect>();
 
@@ -95,22 +95,19 @@ export function createLostTailWatch(deps: LostTailDeps): Worker {
   }
 
   /** In a place that is ahead of all that is published from now on, since capture had come so far. */
-  function tellLost({ partition, passedLsn, recorded, published, end }: Suspect): Promise<void> {
-    log.error('changes.lost_at_end', { partition, recorded, published });
+  async function tellLost({ partition, passedLsn, recorded, published, end }: Suspect): Promise<void> {
     const commitLsn = parseLsn(passedLsn);
     const committedAtMicros = BigInt(deps.now()) * 1_000n;
-    return deps.recorder.loseTail(partition, published, end, {
-      lsn: commitLsn,
-      commitLsn,
-      committedAtMicros,
-    });
+    const place = { lsn: commitLsn, commitLsn, committedAtMicros };
+    const isLost = await deps.recorder.loseTail(partition, published, end, place);
+    if (isLost) log.error('changes.lost_at_end', { partition, recorded, published });
   }
 
   return {
     name: 'lost-tail-watch',
     async run(signal) {
       while (!signal.aborted) {
-        await sleep(LOOK_MS, signal);
+        await sleep(lookMs, signal);
         if (signal.aborted) return;
         try {
           await look();

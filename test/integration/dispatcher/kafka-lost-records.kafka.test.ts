@@ -107,6 +107,33 @@ test('records that were deleted behind the recorder are told as lost, in their p
   expect(await told()).toEqual([...created(first), ...LOST, ...created(last)]);
 });
 
+test('records lost amid a transaction are told behind it, where no reader has been, also after a restart', async () => {
+  lsn += 10;
+  const amid = lsn;
+  const publishPart = (index: number) => {
+    const change = invoiceChange({ account, lsn: amid, id: index });
+    return bed.publish([{ ...change, source: { ...change.source, index } }], chain);
+  };
+  {
+    await using _dispatcher = await bed.start();
+    await publishPart(0);
+    await untilTold(1);
+  }
+  await publishPart(1);
+  await admin.fetchTopicOffsets(topic);
+  const partition = accountPartition(account, PARTITION_COUNT);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  await publishPart(2);
+  {
+    await using _dispatcher = await bed.start();
+    await untilTold(2);
+  }
+  await using _dispatcher = await bed.start();
+  const next = await publish();
+  await untilTold(6);
+  expect(await told()).toEqual([...created(amid, amid), ...LOST, ...created(next)]);
+});
+
 /** An account of a partition of which nothing was ever published. */
 async function useNewPartition(): Promise<number> {
   const { rows } = await bed.pool.query<{ partition: number }>(
