@@ -9,8 +9,8 @@ import {
   type UnsettledChunk,
 } from '../../shared/control/bulk/end-job.ts';
 import { pauseForFeed, resumeCaughtUp, resumeRested } from '../../shared/control/bulk/pause-job.ts';
+import { resumeRefilled, startJobs } from '../../shared/control/bulk/queue-jobs.ts';
 import { reportChunk } from '../../shared/control/bulk/report-chunk.ts';
-import { resumeRefilled, startJobs } from '../../shared/control/bulk/start-jobs.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { runRounds } from '../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';

@@ -11,7 +11,7 @@ import { buildWriter } from '../../services/writer/build.ts';
 import { readWriterConfig } from '../../services/writer/config.ts';
 import { createScratch } from '../../services/writer/files/scratch.ts';
 import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
-import type { ExportFile } from '../../shared/control/exports/complete-export.ts';
+import type { ExportFile } from '../../shared/control/exports/assembly.ts';
 import { migrate } from '../../shared/control/migrate.ts';
 import { newId } from '../../shared/domain/ids.ts';
 import type { RowShape } from '../../shared/domain/row-shape.ts';

@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { chunkItemsOf } from '../../../shared/control/bulk/bulk-chunks.ts';
-import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/create-job.ts';
+import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';

@@ -1,5 +1,5 @@
 import type { RecentError } from '../../../shared/bulk/ledger.ts';
-import { isEnded } from '../../../shared/control/bulk/lock-job.ts';
+import { isEnded } from '../../../shared/control/bulk/pause-job.ts';
 import type { BulkRequest, BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from '../http/paging.ts';

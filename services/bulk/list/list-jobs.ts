@@ -5,6 +5,7 @@ import { findOperation } from '../../../shared/bulk/operation.ts';
 import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
+import { LEASE_SECONDS } from '../../../shared/control/bulk/claim-chunk.ts';
 import {
   type ClaimedListing,
   claimListing,
@@ -13,7 +14,6 @@ import {
   renewListing,
 } from '../../../shared/control/bulk/claim-listing.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
-import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
 import { type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';

@@ -10,11 +10,11 @@ import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import {
   beginItems,
   type ClaimedChunk,
+  LEASE_SECONDS,
   releaseChunk,
   renewChunk,
 } from '../../../shared/control/bulk/claim-chunk.ts';
 import { pauseForQuota } from '../../../shared/control/bulk/end-job.ts';
-import { LEASE_SECONDS } from '../../../shared/control/bulk/lease.ts';
 import { pauseForHandler } from '../../../shared/control/bulk/pause-job.ts';
 import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';

@@ -9,7 +9,13 @@ import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { countedFailure, JobFailedError, type JobFailure, repeatedFailure, SourceQueryError } from '../job-failures.ts';
+import {
+  countedFailure,
+  JobFailedError,
+  type JobFailure,
+  repeatedFailure,
+  SourceQueryError,
+} from '../job-failures.ts';
 import type { Throttle } from '../throttle.ts';
 import { createHandlerConcurrency, type HandlerSlot } from './handler-concurrency.ts';
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';

@@ -1,4 +1,4 @@
-import type { EndpointRow } from '../../../shared/control/webhooks/endpoint-row.ts';
+import type { EndpointRow } from '../../../shared/control/webhooks/lease-endpoints.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

@@ -1,11 +1,13 @@
 import type { Pool } from 'pg';
-import { finishChunks, releaseChunks, renewChunks } from '../../../shared/control/chunks/chunk-run.ts';
 import {
   type ChunkBatch,
   type ClaimedChunk,
   claimChunks,
+  finishChunks,
+  releaseChunks,
+  renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
-import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
+import { LEASE_SECONDS } from '../../../shared/control/exports/claim-export.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

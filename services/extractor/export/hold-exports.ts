@@ -1,11 +1,11 @@
-import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
+import { sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
 import {
   type ClaimedExport,
   claimExport,
   type ExportLimits,
+  LEASE_SECONDS,
 } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
-import { sweepKeys } from '../../../shared/control/exports/export-keys.ts';
 import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

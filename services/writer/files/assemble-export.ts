@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts';
-import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
-import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
-import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+import type {
+  ClaimedAssembly,
+  ExportFile,
+  ResourceFileFacts,
+  ResourceParts,
+} from '../../../shared/control/exports/assembly.ts';
+import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
-import { listParts } from '../../../shared/control/chunks/list-parts.ts';
-import { LEASE_SECONDS } from '../../../shared/control/export-lease.ts';
 import {
   type ClaimedAssembly,
   claimAssembly,
+  completeExport,
+  listParts,
   readLatestStart,
   releaseAssembly,
   renewAssembly,
-} from '../../../shared/control/exports/claim-assembly.ts';
-import { completeExport } from '../../../shared/control/exports/complete-export.ts';
-import { readDeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+} from '../../../shared/control/exports/assembly.ts';
+import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
+import { LEASE_SECONDS } from '../../../shared/control/exports/claim-export.ts';
 import { failByAssembly } from '../../../shared/control/exports/fail-export.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';

@@ -1,5 +1,8 @@
-import type { ClaimedAssembly } from '../../../shared/control/exports/claim-assembly.ts';
-import type { ExportFile, ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
+import type {
+  ClaimedAssembly,
+  ExportFile,
+  ResourceFileFacts,
+} from '../../../shared/control/exports/assembly.ts';
 import type { ExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ResourceParts } from '../../../shared/control/chunks/list-parts.ts';
-import type { ResourceFileFacts } from '../../../shared/control/exports/complete-export.ts';
-import type { DeletedKeys } from '../../../shared/control/exports/deleted-keys.ts';
+import type { ResourceFileFacts, ResourceParts } from '../../../shared/control/exports/assembly.ts';
+import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';

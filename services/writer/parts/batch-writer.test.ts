@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
-import type { WrittenPart } from '../../../shared/control/chunks/record-chunk-written.ts';
+import {
+  type ChunkAttempt,
+  chunkAttemptKey,
+  type WrittenPart,
+} from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';

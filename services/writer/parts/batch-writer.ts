@@ -1,6 +1,9 @@
 import type { IHeaders } from 'kafkajs';
-import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
-import type { CurrentChunk } from '../../../shared/control/chunks/find-chunk.ts';
+import {
+  type ChunkAttempt,
+  type CurrentChunk,
+  chunkAttemptKey,
+} from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-place.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

@@ -1,11 +1,12 @@
 import type { Pool } from 'pg';
-import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
-import { type CurrentChunk, findOpenChunks } from '../../../shared/control/chunks/find-chunk.ts';
 import {
+  type ChunkAttempt,
+  type CurrentChunk,
+  findOpenChunks,
   recordChunksWritten,
   recordProgress,
   type WrittenPart,
-} from '../../../shared/control/chunks/record-chunk-written.ts';
+} from '../../../shared/control/chunks/chunk-attempts.ts';
 import { failByChunk, type WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

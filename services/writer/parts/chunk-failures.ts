@@ -1,4 +1,4 @@
-import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 
 // The customer and the operator read these messages: what happened, and what to do.

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempt.ts';
+import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { Staging } from '../../../shared/formats/format.ts';
 import { partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { FileWriter, Storage } from '../../../shared/storage/storage.ts';

@@ -1,7 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
-import { chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
-import { findCurrentChunks } from '../../../shared/control/chunks/find-chunk.ts';
+import { chunkAttemptKey, findCurrentChunks } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';

@@ -1,7 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
-import { chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempt.ts';
-import { findUnwrittenChunks } from '../../../shared/control/chunks/find-chunk.ts';
+import { chunkAttemptKey, findUnwrittenChunks } from '../../../shared/control/chunks/chunk-attempts.ts';
 import { failByChunk } from '../../../shared/control/exports/fail-export.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

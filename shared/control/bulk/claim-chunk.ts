@@ -5,7 +5,12 @@ import { parseExactJson } from '../../domain/exact-json.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { LeaseLostError, type Renewal } from '../../runtime/lease-renewer.ts';
-import { LEASE_SECONDS } from './lease.ts';
+
+/**
+ * How long a claim lasts without renewal, by the control store's clock. Longer than a chunk's statement may take, so
+ * that a claim is never lost to one slow statement; a dead worker's chunk is taken over after this.
+ */
+export const LEASE_SECONDS = 15;
 
 /** A chunk that this process is to work on, with what it needs of its job. */
 export interface ClaimedChunk {

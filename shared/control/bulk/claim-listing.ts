@@ -2,9 +2,9 @@ import type { Pool } from 'pg';
 import type { BulkRequest } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { enqueueOutbox } from '../enqueue-outbox.ts';
-import { LEASE_SECONDS } from './lease.ts';
-import { jobStarted } from './start-jobs.ts';
+import { enqueueOutbox } from '../outbox.ts';
+import { LEASE_SECONDS } from './claim-chunk.ts';
+import { jobStarted } from './queue-jobs.ts';
 
 /** A job whose items are to be listed by this process. */
 export interface ClaimedListing {

@@ -2,9 +2,9 @@ import type { Pool } from 'pg';
 import type { BulkStatus, ListedItem } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { enqueueOutbox, type OutboxEntry } from '../enqueue-outbox.ts';
+import { enqueueOutbox, type OutboxEntry } from '../outbox.ts';
 import { moveQuota } from './bulk-quota.ts';
-import { type Asked, isEnded, lockJob } from './lock-job.ts';
+import { type Asked, isEnded, lockJob } from './pause-job.ts';
 
 /** A chunk of a job that is to end, which somebody began and did not finish; its counts are to be brought up to date. */
 export interface UnsettledChunk {

@@ -1,9 +1,14 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { ADVISORY_LOCKS } from '../advisory-locks.ts';
-import { enqueueOutbox } from '../enqueue-outbox.ts';
-import { LEASE_SECONDS } from '../export-lease.ts';
+import { enqueueOutbox } from '../outbox.ts';
 import { failExport } from './end-export.ts';
+
+/**
+ * How long a claim lasts without renewal, by the control store's clock. Long enough for a pause of the process or
+ * a failover of the store, short enough that work of a dead process is taken over within seconds.
+ */
+export const LEASE_SECONDS = 10;
 
 /** An export that this process is to run, from a new snapshot on. */
 export interface ClaimedExport {

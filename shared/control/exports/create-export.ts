@@ -1,6 +1,6 @@
 import type { ExportRequest } from '../../domain/export-request.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { enqueueOutbox } from '../enqueue-outbox.ts';
+import { enqueueOutbox } from '../outbox.ts';
 
 export interface NewExport {
   readonly id: string;

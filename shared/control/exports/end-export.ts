@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { enqueueOutbox } from '../enqueue-outbox.ts';
+import { enqueueOutbox } from '../outbox.ts';
 import type { ExportStatus } from '../state-machines.ts';
 
 /** Why an export failed: `code` for programs, `message` for the customer, without anything of the records. */

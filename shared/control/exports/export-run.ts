@@ -1,7 +1,6 @@
 import type { TableForm } from '../../catalog/table-form.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { LEASE_SECONDS } from '../export-lease.ts';
-import type { ClaimedExport } from './claim-export.ts';
+import { type ClaimedExport, LEASE_SECONDS } from './claim-export.ts';
 
 /** How an export stands, as its holder sees it. */
 export type RunStatus =

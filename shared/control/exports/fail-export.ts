@@ -1,8 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../../postgres/transaction.ts';
-import type { ChunkAttempt } from '../chunks/chunk-attempt.ts';
-import { enqueueOutbox } from '../enqueue-outbox.ts';
-import type { ClaimedAssembly } from './claim-assembly.ts';
+import type { ChunkAttempt } from '../chunks/chunk-attempts.ts';
+import { enqueueOutbox } from '../outbox.ts';
+import type { ClaimedAssembly } from './assembly.ts';
 
 /** Why a writer gives an export up: `code` for programs, as part of the API; `message` for the customer. */
 export interface WriterFailure {

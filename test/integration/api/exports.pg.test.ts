@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { finishChunks, releaseChunks } from '../../../shared/control/chunks/chunk-run.ts';
-import { claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
-import { recordChunksWritten } from '../../../shared/control/chunks/record-chunk-written.ts';
+import { recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
+import { claimChunks, finishChunks, releaseChunks } from '../../../shared/control/chunks/claim-chunk.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
 

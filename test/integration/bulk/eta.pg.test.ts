@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ClaimedChunk, claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
+import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
-import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 
 let world: BulkWorld;

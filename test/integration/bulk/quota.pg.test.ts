@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { recordResults } from '../../../shared/bulk/ledger.ts';
 import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
-import { startJobs } from '../../../shared/control/bulk/start-jobs.ts';
+import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';

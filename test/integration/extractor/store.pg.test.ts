@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { finishChunks, releaseChunks, renewChunks } from '../../../shared/control/chunks/chunk-run.ts';
-import { type ClaimedChunk, claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import {
+  type ClaimedChunk,
+  claimChunks,
+  finishChunks,
+  releaseChunks,
+  renewChunks,
+} from '../../../shared/control/chunks/claim-chunk.ts';
 import { type ClaimedExport, claimExport } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { ExportFile } from '../../../shared/control/exports/complete-export.ts';
+import type { ExportFile } from '../../../shared/control/exports/assembly.ts';
 import { quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { queryDuckdb } from '../../support/duckdb-reader.ts';
 import { findPython } from '../../support/python.ts';

@@ -1,5 +1,8 @@
+import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { LEASE_SECONDS } from '../export-lease.ts';
+import { inTransaction } from '../../postgres/transaction.ts';
+import { enqueueOutbox } from '../outbox.ts';
+import { LEASE_SECONDS } from './claim-export.ts';
 
 /** An export whose parts this writer is to put together. */
 export interface ClaimedAssembly {
@@ -112,4 +115,109 @@ export async function readLatestStart(db: Queryable): Promise<{ agoMs: number } 
   });
   const agoMs = rows[0]?.ago_ms ?? null;
   return agoMs === null ? undefined : { agoMs };
+}
+
+/** What the chunks of one resource say of themselves, and where their rows are. */
+export interface ResourceParts {
+  readonly resource: string;
+  readonly rowsPlanned: number;
+  readonly rowsExtracted: number;
+  readonly rowsWritten: number;
+  /** In order of chunk, and so of key. */
+  readonly parts: readonly { readonly path: string; readonly rows: number; readonly bytes: number }[];
+  /** The schemas that the rows were encoded with; one, unless the table changed. */
+  readonly schemaIds: readonly number[];
+}
+
+interface ChunkRow {
+  resource: string;
+  part_name: string;
+  rows_planned: string;
+  rows_extracted: string;
+  rows_written: string;
+  bytes_written: string;
+  schema_id: number | null;
+}
+
+/** The chunks of an export whose chunks are all written, by resource. A resource without rows has no entry. */
+export async function listParts(db: Queryable, exportId: string): Promise<Map<string, ResourceParts>> {
+  const { rows } = await db.query<ChunkRow>(
+    `select resource, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
+     from export_chunks where export_id = $1 order by resource, chunk`,
+    [exportId],
+  );
+  const byResource = Map.groupBy(rows, ({ resource }) => resource);
+  return new Map([...byResource].map(([resource, chunks]) => [resource, toResourceParts(resource, chunks)]));
+}
+
+function toResourceParts(resource: string, chunks: readonly ChunkRow[]): ResourceParts {
+  const sum = (column: 'rows_planned' | 'rows_extracted' | 'rows_written') =>
+    chunks.reduce((total, chunk) => total + Number(chunk[column]), 0);
+  const schemaIds = new Set(chunks.map(({ schema_id: id }) => id).filter((id) => id !== null));
+  return {
+    resource,
+    rowsPlanned: sum('rows_planned'),
+    rowsExtracted: sum('rows_extracted'),
+    rowsWritten: sum('rows_written'),
+    parts: chunks.map((chunk) => ({
+      path: chunk.part_name,
+      rows: Number(chunk.rows_written),
+      bytes: Number(chunk.bytes_written),
+    })),
+    schemaIds: [...schemaIds],
+  };
+}
+
+/** The rows of one resource, as a file or as a member of an archive. */
+export interface ResourceFileFacts {
+  readonly name: string;
+  readonly resource: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** In hexadecimal, of the file's bytes as they are downloaded or unpacked. */
+  readonly sha256: string;
+}
+
+/** One published file, as `exports.files` and the manifest name it. */
+export interface ExportFile extends Omit<ResourceFileFacts, 'resource'> {
+  /** Null: an archive of all resources. */
+  readonly resource: string | null;
+  /** Where it is in storage. */
+  readonly path: string;
+  /** What is in an archive; its rows are theirs together. */
+  readonly members?: readonly ResourceFileFacts[];
+}
+
+/**
+ * Publishes an export: from this commit on its files are promised, so they and the manifest must be durable before.
+ *
+ * @returns false when the claim was over, and nothing is changed: a final state is never moved
+ */
+export function completeExport(
+  pool: Pool,
+  { exportId, runAttempt, owner }: ClaimedAssembly,
+  files: readonly ExportFile[],
+  retentionDays: number,
+): Promise<boolean> {
+  const rowCount = files.reduce((sum, file) => sum + file.rows, 0);
+  return inTransaction(pool, async (client) => {
+    const completed = await client.query(
+      `update exports
+       set status = 'completed', phase = 'done', files = $4, rows_extracted = $5, rows_written = $5,
+         completed_at = now(), expires_at = now() + $6 * interval '1 day',
+         lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
+       where id = $1 and run_attempt = $2 and assembly_owner = $3 and status = 'running'`,
+      [exportId, runAttempt, owner, JSON.stringify(files), rowCount, retentionDays],
+    );
+    if (completed.rowCount !== 1) return false;
+    await enqueueOutbox(client, [
+      {
+        topic: 'jobs',
+        key: exportId,
+        type: 'JobCompleted',
+        payload: { job_id: exportId, kind: 'export', rows: rowCount },
+      },
+    ]);
+    return true;
+  });
 }
