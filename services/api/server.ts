@@ -17,6 +17,7 @@ import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
+import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 
@@ -28,7 +29,7 @@ export interface AppDeps {
   readonly http: MountDeps;
   readonly exports: ExportDeps & ExportFileDeps;
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
-  readonly webhooks: WebhookDeps & DeliveryDeps;
+  readonly webhooks: WebhookDeps & DeliveryDeps & AttemptDeps;
   readonly events: EventDeps & FeedDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
 }
@@ -41,6 +42,7 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
     ...chunkRoutes(exports),
     ...webhookRoutes(webhooks),
     ...deliveryRoutes(webhooks),
+    ...attemptRoutes(webhooks),
     ...eventRoutes(events),
     ...feedRoutes(events),
     ...bulkRoutes(bulk),

@@ -224,6 +224,24 @@ export function describeSender(
       expect(await post(sender(), url)).toMatchObject({ status: 503, retryAfter: '3', excerpt: 'busy' });
     });
 
+    test('headers of an answer are kept within limits, without secrets', async () => {
+      const many = Array.from({ length: 50 }, (_, n) => `x-${n}: ${'v'.repeat(250)}\r\n`).join('');
+      const { url } = await serve((socket) =>
+        socket.write(
+          `HTTP/1.1 200 OK\r\nX-Trace: \xf0\x9f\r\nset-cookie: a=1\r\n${many}content-length: 2\r\n\r\nok`,
+          'latin1',
+        ),
+      );
+      const outcome = await post(sender(), url);
+      if (outcome.kind === 'failed') throw new Error(outcome.message);
+      const { headers, omittedCount } = outcome.headers;
+      expect(headers['set-cookie']).toBe('[hidden]');
+      expect(headers['x-0']).toBe(`${'v'.repeat(200)}…`);
+      expect(omittedCount).toBeGreaterThan(30);
+      expect(JSON.stringify(headers).length).toBeLessThan(3_000);
+      expect(outcome.isCut).toBe(false);
+    });
+
     test('an answer without an end is cut off, and its status counts', async () => {
       const { url } = await serve((socket) => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
@@ -236,6 +254,7 @@ export function describeSender(
       const outcome = await post(sender(), url);
       expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
       expect(outcome.kind === 'answered' && outcome.excerpt.length).toBe(EXCERPT_BYTES);
+      expect(outcome).toMatchObject({ isCut: true });
     });
 
     test('a compressed answer is not unpacked', async () => {

@@ -55,6 +55,39 @@ async function inTurns<Row>(rows: readonly Row[], present: (row: Row) => unknown
   return presented;
 }
 
+/** Longest search of one request past rows that do not match. */
+const SEARCH_MS = 2_000;
+
+/**
+ * Responds with one page of a list whose rows are searched: `read` examines a limited number of rows, so it may return
+ * fewer than asked for, with a place where it continues. After two seconds the page is what was found, even nothing;
+ * `has_more` then says that the search is not at its end.
+ */
+export async function searchResponse<Row, Place>(
+  signer: Signer,
+  list: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  read: (
+    after: Place | undefined,
+    limit: number,
+  ) => Promise<{ rows: readonly Row[]; next: Place | undefined }>,
+  present: (row: Row) => unknown,
+): Promise<TextResponse> {
+  const untilMs = performance.now() + SEARCH_MS;
+  const rows: Row[] = [];
+  let next = cursor === undefined ? undefined : readCursor<Place>(signer, list, cursor);
+  do {
+    const page = await read(next, limit - rows.length);
+    rows.push(...page.rows);
+    next = page.next;
+  } while (next !== undefined && rows.length < limit && performance.now() < untilMs);
+  return jsonResponse(200, {
+    data: await inTurns(rows, present),
+    has_more: next !== undefined,
+    next_cursor: next === undefined ? null : writeCursor(signer, list, next),
+  });
+}
+
 /**
  * Writes a cursor that clients can neither interpret nor alter. `list` names the list, its account and its
  * filter, so that a cursor of one list is not valid in another.

@@ -6,7 +6,7 @@ import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import { count, timestamp } from '../http/schema.ts';
 import type { DeadRow } from './delivery-store.ts';
 import { batchSchema, orderSchema } from './request.ts';
-import type { AttemptRow, WebhookRow } from './store.ts';
+import type { WebhookRow } from './store.ts';
 
 export const webhookSchema = z
   .strictObject({
@@ -39,23 +39,6 @@ export const webhookSchema = z
 export const webhookWithSecretSchema = webhookSchema
   .extend({ secret: z.string().meta({ description: 'The secret (whsec_…). Shown only in this response.' }) })
   .meta({ id: 'WebhookWithSecret' });
-
-export const attemptSchema = z
-  .strictObject({
-    id: z.string(),
-    event_id: z.string().meta({ description: 'ID of the event, or of the first event of the batch.' }),
-    batch: z
-      .strictObject({ id: z.string(), event_count: count, last_event_id: z.string() })
-      .nullable()
-      .meta({ description: 'Null: the request held one event.' }),
-    attempt: z.int(),
-    started_at: timestamp,
-    duration_ms: count,
-    status: z.int().nullable(),
-    outcome: z.string(),
-    excerpt: z.string().nullable(),
-  })
-  .meta({ id: 'Attempt' });
 
 export const webhookTestSchema = z
   .strictObject({
@@ -159,19 +142,5 @@ export function presentDeadLetter(row: DeadRow): z.input<typeof deadLetterSchema
     // As in the list of attempts: a response without success is `failed`, any other error has a class.
     outcome: status === undefined ? (errorClass ?? 'unknown') : 'failed',
     excerpt: excerpt ?? message ?? null,
-  };
-}
-
-export function presentAttempt(row: AttemptRow): z.input<typeof attemptSchema> {
-  return {
-    id: row.id,
-    event_id: row.event_id,
-    batch: row.batch,
-    attempt: row.attempt,
-    started_at: row.started_at.toISOString(),
-    duration_ms: row.duration_ms,
-    status: row.status,
-    outcome: row.outcome,
-    excerpt: row.excerpt,
   };
 }

@@ -13,25 +13,18 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, oneAccount } from '../http/caller.ts';
-import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf } from '../http/schema.ts';
 import { webhookBodySchema, webhookPatchSchema } from './request.ts';
-import {
-  attemptSchema,
-  presentAttempt,
-  presentWebhook,
-  webhookSchema,
-  webhookWithSecretSchema,
-} from './response.ts';
+import { presentWebhook, webhookSchema, webhookWithSecretSchema } from './response.ts';
 import {
   addSecret,
   awaitApplied,
   deleteWebhook,
   findWebhook,
   insertWebhook,
-  listAttempts,
   listWebhooks,
   lockAndCountWebhooks,
   pauseWebhook,
@@ -248,28 +241,6 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         // A receiver may switch to the new secret with the response, and drop the old one.
         await awaitApplied(pool, param('id'));
         return response;
-      },
-    }),
-    defineRoute({
-      ...read,
-      method: 'GET',
-      path: '/webhooks/{id}/attempts',
-      summary: 'List the latest delivery attempts',
-      query: z.strictObject(PAGE_QUERY),
-      responses: { 200: { description: 'Attempts, newest first.', schema: listOf(attemptSchema) } },
-      async handle({ param, query, accountId }) {
-        const { id } = known(await findWebhook(pool, accountId, param('id')), param('id'));
-        const list = `attempts:${id}`;
-        const before =
-          query.cursor === undefined ? undefined : readCursor<string>(cursorSigner, list, query.cursor);
-        const rows = await listAttempts(pool, id, before, query.limit + 1);
-        const page = rows.slice(0, query.limit);
-        const hasMore = rows.length > query.limit;
-        return jsonResponse(200, {
-          data: page.map(presentAttempt),
-          has_more: hasMore,
-          next_cursor: hasMore ? writeCursor(cursorSigner, list, page.at(-1)?.id) : null,
-        });
       },
     }),
   ];

@@ -271,33 +271,6 @@ export async function addSecret(
   return rows[0];
 }
 
-export interface AttemptRow {
-  id: string;
-  event_id: string;
-  batch: { id: string; event_count: number; last_event_id: string } | null;
-  attempt: number;
-  started_at: Date;
-  duration_ms: number;
-  status: number | null;
-  outcome: string;
-  excerpt: string | null;
-}
-
-/** Newest first. */
-export async function listAttempts(
-  db: Queryable,
-  webhookId: string,
-  beforeId: string | undefined,
-  limit: number,
-): Promise<AttemptRow[]> {
-  const { rows } = await db.query<AttemptRow>(
-    `select id::text, event_id, batch, attempt, started_at, duration_ms, status, outcome, excerpt from webhook_attempts
-     where webhook_id = $1 and ($2::bigint is null or id < $2) order by webhook_attempts.id desc limit $3`,
-    [webhookId, beforeId ?? null, limit],
-  );
-  return rows;
-}
-
 /** By then a dispatcher that does not react has lost its endpoints. */
 const LIMIT_MS = 10_000;
 const POLL_MS = 25;

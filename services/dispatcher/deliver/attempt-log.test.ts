@@ -17,6 +17,8 @@ const attempt = (n: number): Attempt => ({
   status: 200,
   outcome: 'delivered',
   excerpt: undefined,
+  request: undefined,
+  response: undefined,
 });
 
 test('attempts are written together', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
+import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
 import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
@@ -9,6 +10,8 @@ import { createDeliveryBatch } from './delivery-batch.ts';
 
 const delivered: SendOutcome = {
   kind: 'answered',
+  isCut: false,
+  headers: NO_HEADERS,
   status: 200,
   retryAfter: undefined,
   excerpt: '',
@@ -143,7 +146,7 @@ test('a batch has the events that are still asked for, and an ID that says which
   expect(sent[0]?.body.toString()).toBe(`{"id":"${ids[0]}","type":"batch","events":[{"n":1},{"n":3}]}`);
   expect(noted[0]).toMatchObject({
     eventId: 'evt_00000000000000010000000000',
-    batch: { id: ids[0], eventCount: 2, lastEventId: 'evt_00000000000000030000000000' },
+    batch: { id: ids[0], eventIds: ['evt_00000000000000010000000000', 'evt_00000000000000030000000000'] },
     attempt: 1,
   });
 });

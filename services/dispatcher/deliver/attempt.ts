@@ -1,13 +1,14 @@
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
+import { type Message, toBatch } from '../../../shared/protocol/webhook-message.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
-import type { Send, SendOutcome } from '../send/send.ts';
+import type { Send, SendOutcome, SendRequest } from '../send/send.ts';
 import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './classify-outcome.ts';
 import type { DeliveryBatch } from './delivery-batch.ts';
-import { describeEvents, type Message, toBatch } from './message.ts';
-import { toRequest } from './to-request.ts';
+import { describeEvents } from './message.ts';
+import { describeRequest, toRequest } from './to-request.ts';
 
 export interface AttemptDeps {
   readonly send: Send;
@@ -62,14 +63,20 @@ export function createAttempt(
     return checked.problem;
   };
 
-  const send = async (message: Message, nowMs: number): Promise<SendOutcome> => {
+  /** `request` is undefined when nothing may be sent to the URL. */
+  const send = async (
+    message: Message,
+    nowMs: number,
+  ): Promise<{ outcome: SendOutcome; request: SendRequest | undefined }> => {
     const problem = findProblem(settings().url);
     if (problem !== undefined) {
-      return { kind: 'failed', errorClass: 'invalid_url', message: `the URL ${problem}`, durationMs: 0 };
+      const refused = { kind: 'failed', errorClass: 'invalid_url', durationMs: 0 } as const;
+      return { outcome: { ...refused, message: `the URL ${problem}` }, request: undefined };
     }
     deps.onSending(1);
     try {
-      return await deps.send(toRequest(settings(), message.id, message.body, nowMs, signal));
+      const request = toRequest(settings(), message.id, message.body, nowMs, signal);
+      return { outcome: await deps.send(request), request };
     } finally {
       deps.onSending(-1);
     }
@@ -101,7 +108,7 @@ export function createAttempt(
     const isBatch = settings().batching !== undefined;
     const message = isBatch ? toBatch([first, ...others]) : { id: first.id, body: first.text };
     const startedAtMs = deps.now();
-    const outcome = await send(message, startedAtMs);
+    const { outcome, request } = await send(message, startedAtMs);
     if (!signal.aborted) {
       deps.noteAttempt({
         endpointId: settings().id,
@@ -110,6 +117,7 @@ export function createAttempt(
         startedAtMs,
         durationMs: outcome.durationMs,
         committedAtMs: Date.parse(first.committedAt),
+        request: request && describeRequest(request),
         ...describeAttempt(outcome),
       });
     }

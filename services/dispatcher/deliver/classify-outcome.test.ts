@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import { MAX_RETRY_AFTER_MS, retryAfterMs } from '../../../shared/domain/retry-after.ts';
+import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome } from '../send/send.ts';
 import { classifyOutcome } from './classify-outcome.ts';
 
 const answered = (status: number, retryAfter?: string): SendOutcome => ({
   kind: 'answered',
+  isCut: false,
+  headers: NO_HEADERS,
   status,
   retryAfter,
   excerpt: '',

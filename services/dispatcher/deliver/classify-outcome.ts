@@ -35,11 +35,23 @@ export function describeFailure(outcome: SendOutcome, nowMs: number): Readonly<R
     : { at, class: outcome.errorClass, message: outcome.message };
 }
 
-export function describeAttempt(outcome: SendOutcome): Pick<Attempt, 'status' | 'outcome' | 'excerpt'> {
+export function describeAttempt(
+  outcome: SendOutcome,
+): Pick<Attempt, 'status' | 'outcome' | 'excerpt' | 'response'> {
   if (outcome.kind === 'failed') {
-    return { status: undefined, outcome: outcome.errorClass, excerpt: outcome.message };
+    return {
+      status: undefined,
+      outcome: outcome.errorClass,
+      excerpt: outcome.message,
+      response: undefined,
+    };
   }
-  const { status } = outcome;
+  const { status, headers, isCut: isBodyCut } = outcome;
   const isDelivered = status >= 200 && status < 300;
-  return { status, outcome: isDelivered ? 'delivered' : 'failed', excerpt: printable(outcome.excerpt) };
+  return {
+    status,
+    outcome: isDelivered ? 'delivered' : 'failed',
+    excerpt: printable(outcome.excerpt),
+    response: { ...headers, isBodyCut },
+  };
 }

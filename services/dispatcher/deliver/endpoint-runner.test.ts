@@ -5,6 +5,7 @@ import { silentLog } from '../../../shared/runtime/log.ts';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
+import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome } from '../send/send.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { createEndpointRunner, type EndpointRunner } from './endpoint-runner.ts';
@@ -29,6 +30,8 @@ let runner: EndpointRunner | undefined;
 
 const answer = (status: number, retryAfter?: string): SendOutcome => ({
   kind: 'answered',
+  isCut: false,
+  headers: NO_HEADERS,
   status,
   retryAfter,
   excerpt: '',

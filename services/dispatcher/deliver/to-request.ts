@@ -1,8 +1,8 @@
+import { deliveryHeaders, deliveryTimestamp } from '../../../shared/protocol/webhook-message.ts';
 import { sign } from '../../../shared/runtime/signature.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { SendRequest } from '../send/send.ts';
-
-const USER_AGENT = 'Tandem-Webhooks/1.0';
+import type { Attempt } from '../store/record-attempts.ts';
 
 /** The owner's headers may not stand in for ours, whatever was let in when they were set. */
 const OUR_HEADER = /^(webhook-|content-|host$|connection$|transfer-encoding$|expect$|user-agent$)/i;
@@ -16,20 +16,28 @@ export function toRequest(
   signal: AbortSignal,
 ): SendRequest {
   const body = Buffer.from(payload, 'utf8');
-  const timestamp = Math.floor(nowMs / 1_000);
+  const timestamp = deliveryTimestamp(nowMs);
   const keys = settings.keys.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map(({ key }) => key);
   const own = Object.entries(settings.headers).filter(([name]) => !OUR_HEADER.test(name));
   return {
     url: settings.url,
     headers: {
       ...Object.fromEntries(own),
-      'user-agent': USER_AGENT,
-      'content-type': 'application/json',
-      'webhook-id': id,
-      'webhook-timestamp': String(timestamp),
-      'webhook-signature': sign(keys, id, timestamp, body),
+      ...deliveryHeaders(id, timestamp, sign(keys, id, timestamp, body)),
     },
     body,
     signal,
+  };
+}
+
+/**
+ * What is kept of a request. The owner's own headers are sealed where they are stored, so only their names are kept. All
+ * else follows from the events and the time.
+ */
+export function describeRequest({ headers }: SendRequest): NonNullable<Attempt['request']> {
+  const ours = new Set(Object.keys(deliveryHeaders('', 0, '')));
+  return {
+    signature: headers['webhook-signature'] ?? '',
+    ownHeaders: Object.keys(headers).filter((name) => !ours.has(name)),
   };
 }

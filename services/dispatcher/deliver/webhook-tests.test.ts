@@ -3,6 +3,7 @@ import type { WebhookTestResult } from '../../../shared/control/webhooks/test-de
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { secretToKey } from '../../../shared/runtime/signature.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
+import { NO_HEADERS } from '../send/kept-headers.ts';
 import { createWebhookTests, type WebhookTest, type WebhookTestDeps } from './webhook-tests.ts';
 
 const settings: EndpointSettings = {
@@ -35,7 +36,15 @@ async function run(tests: WebhookTest[], part: Partial<WebhookTestDeps> = {}) {
     saveResult: async (_test, result) => void results.push(result),
     send: async ({ headers }) => {
       sent.push(headers['webhook-id'] ?? '');
-      return { kind: 'answered', status: 503, retryAfter: '60', excerpt: 'later', durationMs: 1.5 };
+      return {
+        kind: 'answered',
+        status: 503,
+        retryAfter: '60',
+        excerpt: 'later',
+        durationMs: 1.5,
+        isCut: false,
+        headers: NO_HEADERS,
+      };
     },
     findUrlProblem: () => undefined,
     noteAttempt: () => undefined,

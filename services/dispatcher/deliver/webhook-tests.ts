@@ -1,13 +1,13 @@
 import type { WebhookTestResult } from '../../../shared/control/webhooks/test-deliveries.ts';
+import { toBatch } from '../../../shared/protocol/webhook-message.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
-import type { Send, SendOutcome } from '../send/send.ts';
+import type { Send, SendOutcome, SendRequest } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './classify-outcome.ts';
-import { toBatch } from './message.ts';
-import { toRequest } from './to-request.ts';
+import { describeRequest, toRequest } from './to-request.ts';
 
 /** The api notifies through the control store; this only bounds how long a lost notification can matter. */
 const ROUND_MS = 1_000;
@@ -49,35 +49,40 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
   const notifier = createNotifier();
   const underWay = new Set<Promise<void>>();
 
-  const trySend = async ({ settings, eventId, payload }: WebhookTest): Promise<SendOutcome> => {
+  /** Undefined when it may not be sent, or can't be signed. */
+  const requestOf = ({ settings, eventId, payload }: WebhookTest, nowMs: number): SendRequest | undefined => {
+    if (deps.findUrlProblem(settings.url) !== undefined || settings.keys.length === 0) return undefined;
+    // As its events come, so that what takes them apart is tried too.
+    const batch = settings.batching && toBatch([{ id: eventId, text: payload }]);
+    return toRequest(settings, batch?.id ?? eventId, batch?.body ?? payload, nowMs, NEVER);
+  };
+
+  const refusalOf = ({ settings }: WebhookTest): SendOutcome => {
     const urlProblem = deps.findUrlProblem(settings.url);
     const refused = { kind: 'failed', errorClass: 'invalid_url', durationMs: 0 } as const;
     if (urlProblem !== undefined) return { ...refused, message: `the URL ${urlProblem}` };
-    if (settings.keys.length === 0) {
-      return { ...refused, errorClass: 'aborted', message: 'no signing secret could be opened' };
-    }
-    // As its events come, so that what takes them apart is tried too.
-    const batch = settings.batching && toBatch([{ id: eventId, text: payload }]);
-    return deps.send(toRequest(settings, batch?.id ?? eventId, batch?.body ?? payload, deps.now(), NEVER));
+    return { ...refused, errorClass: 'aborted', message: 'no signing secret could be opened' };
   };
 
   const run = async (test: WebhookTest): Promise<void> => {
     const startedAtMs = deps.now();
-    const outcome = await trySend(test);
+    const request = requestOf(test, startedAtMs);
+    const outcome = request === undefined ? refusalOf(test) : await deps.send(request);
     const { settings, eventId } = test;
     const { durationMs } = outcome;
-    const { status, outcome: verdict, excerpt } = describeAttempt(outcome);
+    const described = describeAttempt(outcome);
+    const { status, outcome: verdict, excerpt } = described;
+    const isBatch = request !== undefined && settings.batching !== undefined;
     deps.noteAttempt({
       endpointId: settings.id,
       eventId,
-      batch: undefined,
+      batch: isBatch ? { id: request.headers['webhook-id'] ?? '', eventIds: [eventId] } : undefined,
       attempt: 1,
       startedAtMs,
       durationMs,
       committedAtMs: undefined,
-      status,
-      outcome: verdict,
-      excerpt,
+      request: request && describeRequest(request),
+      ...described,
     });
     log.info('webhook_test.sent', { endpointId: settings.id, eventId, status, outcome: verdict, durationMs });
     await deps.saveResult(test, {

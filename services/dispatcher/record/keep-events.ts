@@ -11,7 +11,7 @@ const ROUND_MS = 60 * 60 * 1_000;
 /** Made ahead, so that midnight is a time like any other, also after a weekend's outage of this worker. */
 const DAYS_AHEAD = 3;
 
-/** Attempts serve to see what went wrong lately; the events themselves stay longer. */
+/** Attempts and their statistics serve to see what went wrong lately; the events themselves stay longer. */
 const ATTEMPTS_KEPT_DAYS = 7;
 const SWEPT_ROWS_AT_ONCE = 5_000;
 
@@ -27,6 +27,8 @@ export function keptSince(nowMs: number, { eventRetentionDays }: RetentionConfig
 const SWEEP_ATTEMPTS = `
   delete from webhook_attempts where id in
     (select id from webhook_attempts where started_at < $1 order by started_at limit ${SWEPT_ROWS_AT_ONCE})`;
+
+const SWEEP_STATS = `delete from webhook_stats where bucket < $1`;
 
 /** A parked event whose text is gone can be neither retried nor redelivered. */
 const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
@@ -55,6 +57,7 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
     for (let swept = SWEPT_ROWS_AT_ONCE; swept === SWEPT_ROWS_AT_ONCE; ) {
       swept = (await pool.query(SWEEP_ATTEMPTS, [oldest])).rowCount ?? 0;
     }
+    await pool.query(SWEEP_STATS, [oldest]);
   };
   return {
     name: 'event-keeper',

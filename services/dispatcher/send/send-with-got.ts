@@ -3,6 +3,7 @@ import { createCheckedAgents } from './checked-agents.ts';
 import type { ConnectionCheck } from './connection-check.ts';
 import { type StopDeadline, startDeadline } from './deadline.ts';
 import { errorClassOf, toFailure } from './error-class.ts';
+import { keepHeaders } from './kept-headers.ts';
 import { repeatWhenStale, type Try } from './repeat-when-stale.ts';
 import {
   EXCERPT_BYTES,
@@ -56,6 +57,8 @@ export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCh
               status: stream.response?.statusCode ?? 0,
               retryAfter: stream.response?.headers['retry-after'],
               excerpt: Buffer.concat(chunks).subarray(0, EXCERPT_BYTES).toString('utf8'),
+              isCut: byteCount > EXCERPT_BYTES,
+              headers: keepHeaders(stream.response?.headers ?? {}),
               durationMs: durationMs(),
             },
             isStale: false,

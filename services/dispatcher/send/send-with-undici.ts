@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { ConnectionCheck } from './connection-check.ts';
 import { type StopDeadline, startDeadline } from './deadline.ts';
 import { errorClassOf, toFailure } from './error-class.ts';
+import { type KeptHeaders, keepHeaders, NO_HEADERS } from './kept-headers.ts';
 import { type Connection, createOriginConnections, type OriginConnections } from './origin-connections.ts';
 import { repeatWhenStale, type Try } from './repeat-when-stale.ts';
 import {
@@ -49,6 +50,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #byteCount = 0;
   #status = 0;
   #retryAfter: string | undefined;
+  #headers: KeptHeaders = NO_HEADERS;
   #isSettled = false;
 
   constructor(
@@ -104,6 +106,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     // An interim answer; the real one follows.
     if (status < 200) return;
     this.#status = status;
+    this.#headers = keepHeaders(headers);
     const retryAfter = headers['retry-after'];
     this.#retryAfter = Array.isArray(retryAfter) ? retryAfter[0] : retryAfter;
   }
@@ -139,6 +142,8 @@ class Exchange implements Dispatcher.DispatchHandler {
         status: this.#status,
         retryAfter: this.#retryAfter,
         excerpt: Buffer.concat(this.#chunks).subarray(0, EXCERPT_BYTES).toString('utf8'),
+        isCut: this.#byteCount > EXCERPT_BYTES,
+        headers: this.#headers,
         durationMs: this.#durationMs(),
       },
       isStale: false,

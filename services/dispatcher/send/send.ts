@@ -1,3 +1,5 @@
+import type { KeptHeaders } from './kept-headers.ts';
+
 /** One POST, ready to go: what is in `body` is what was signed. */
 export interface SendRequest {
   readonly url: string;
@@ -28,6 +30,9 @@ export type SendOutcome =
       readonly retryAfter: string | undefined;
       /** The first bytes of the answer as text, at most `EXCERPT_BYTES` of them. */
       readonly excerpt: string;
+      /** The body is longer than the excerpt. */
+      readonly isCut: boolean;
+      readonly headers: KeptHeaders;
       readonly durationMs: number;
     }
   | {

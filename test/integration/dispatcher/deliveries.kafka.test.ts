@@ -86,6 +86,82 @@ test('a test arrives at once, signed, and its outcome is the answer', async () =
   expect(attempts[0]).toMatchObject({ event_id: json.event_id, attempt: 1, status: 201 });
 });
 
+const attemptsOf = (id: string, query: string, count: number) =>
+  waitFor(`${count} attempts to be noted`, async () => {
+    const { json } = await call('GET', `/webhooks/${id}/attempts?${query}`);
+    return json.data.length >= count ? (json.data as { id: string; event_id: string }[]) : undefined;
+  });
+
+test('an attempt shows what was sent and returned, without what must stay secret', async () => {
+  const { id, secret } = await subscribe({ headers: { authorization: 'Bearer abcdef', 'x-team': 'blue' } });
+  receiver.answer = (_request, response) => {
+    response.writeHead(422, { 'x-reason': 'r'.repeat(300), 'set-cookie': 'session=abcdef' });
+    response.end(`no ${'!'.repeat(2_000)}`);
+    return undefined;
+  };
+  await bed.addEvents([{ accountId: account.id, lsn: 10 }]);
+  const [attempt] = await attemptsOf(id, `event_id=${idOf(10)}&outcome=failed`, 2);
+  const { text, json } = await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`);
+  const sent = receiver.received[1];
+  expect(json).toMatchObject({ event_ids: [idOf(10)], attempt: 2, status: 422 });
+  expect(json.request).toEqual({
+    method: 'POST',
+    headers: {
+      authorization: '[hidden]',
+      'x-team': '[hidden]',
+      'user-agent': sent?.headers['user-agent'],
+      'content-type': 'application/json',
+      'webhook-id': sent?.id,
+      'webhook-timestamp': sent?.headers['webhook-timestamp'],
+      'webhook-signature': sent?.headers['webhook-signature'],
+    },
+    body: sent?.body,
+    body_bytes: sent?.body.length,
+    is_body_cut: false,
+  });
+  verify(secret, { ...json.request, id: '', path: '', atMs: 0 });
+  expect(json.response).toMatchObject({
+    status: 422,
+    headers: { 'x-reason': `${'r'.repeat(200)}…`, 'set-cookie': '[hidden]' },
+    headers_omitted: 0,
+    body: `no ${'!'.repeat(1_021)}`,
+    is_body_cut: true,
+  });
+  const { rows } = await bed.pool.query(
+    'select row_to_json(a)::text as row from webhook_attempts a where webhook_id = $1',
+    [id],
+  );
+  for (const kept of [text, JSON.stringify(rows)]) {
+    expect(kept).not.toContain('abcdef');
+    expect(kept).not.toContain(secret.slice('whsec_'.length));
+  }
+  // Its event is gone, and with it the body.
+  await bed.pool.query('delete from events where account_id = $1', [account.id]);
+  const { json: later } = await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`);
+  expect(later.request).toMatchObject({ body: null, body_bytes: null, headers: json.request.headers });
+  account = await api.account();
+  expect((await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`)).status).toBe(404);
+});
+
+test('the body of a batch is shown as it was sent, and its attempts are found by each of its events', async () => {
+  const { id } = await subscribe({ batch: { max_events: 3, max_wait_ms: 0 } });
+  await call('POST', `/webhooks/${id}/pause`);
+  await bed.addEvents([10, 20, 30].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  await call('POST', `/webhooks/${id}/resume`);
+  await untilCursor(bed, id, 30);
+  for (const lsn of [10, 20, 30]) {
+    const [attempt] = await attemptsOf(id, `event_id=${idOf(lsn)}`, 1);
+    const { json } = await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`);
+    const sent = receiver.received.find((request) => request.id === json.request.headers['webhook-id']);
+    expect(json.event_ids).toContain(idOf(lsn));
+    expect(json.request.body).toBe(sent?.body);
+  }
+  const { json: tried } = await call('POST', `/webhooks/${id}/test`);
+  const [attempt] = await attemptsOf(id, `event_id=${tried.event_id}`, 1);
+  const { json } = await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`);
+  expect(json.request.body).toBe(receiver.received.at(-1)?.body);
+});
+
 test('a test that fails says so, is not repeated, and leaves the endpoint as it is, paused or not', async () => {
   const { id } = await subscribe();
   await call('POST', `/webhooks/${id}/pause`);
