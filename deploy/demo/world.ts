@@ -82,6 +82,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     SECRET_KEY: randomBytes(32).toString('base64url'),
     DELIVERY_ALLOW_NETWORKS: '127.0.0.0/8',
     DELIVERY_ALLOW_HTTP: 'true',
+    // One customer's key asks as fast as the API responds: demo, checks and benchmarks wait for conditions.
+    API_REQUESTS_PER_MINUTE: '0',
     ...options.env,
   };
   const services = stack.use(

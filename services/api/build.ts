@@ -85,6 +85,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     'urlLifetimeSeconds',
     'maxBodyBytes',
     'requestsPerSecond',
+    'requestsPerMinute',
     'maxOpenRequests',
     'maxDownloads',
     'maxQueuedExports',
@@ -162,6 +163,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const cursorSigner = createSigner(secretKey, 'cursors', previousKeys);
   const limiter = createAccountLimiter({
     requestsPerSecond: config.requestsPerSecond,
+    requestsPerMinute: config.requestsPerMinute,
     maxOpen: config.maxOpenRequests,
     maxRunning: MAX_RUNNING_REQUESTS,
     maxDownloads: config.maxDownloads,

@@ -30,6 +30,8 @@ export interface ApiConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
   readonly requestsPerSecond: number;
+  /** 0: unlimited. */
+  readonly requestsPerMinute: number;
   readonly maxOpenRequests: number;
   readonly maxDownloads: number;
   readonly maxQueuedExports: number;
@@ -75,6 +77,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
       max: 64 * 1_024 * 1_024,
     }),
     requestsPerSecond: read.integer('API_REQUESTS_PER_SECOND', { default: 300, min: 1, max: 100_000 }),
+    requestsPerMinute: read.integer('API_REQUESTS_PER_MINUTE', { default: 6_000, min: 0, max: 1_000_000 }),
     maxOpenRequests: read.integer('API_MAX_OPEN_REQUESTS', { default: 50, min: 1, max: 4_000 }),
     maxDownloads: read.integer('API_MAX_DOWNLOADS', { default: 16, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),

@@ -129,6 +129,11 @@ export const SETTINGS = {
     group: 'api',
     means: 'Requests of one account to one api process in a second. More get 429.',
   },
+  API_REQUESTS_PER_MINUTE: {
+    group: 'api',
+    means:
+      'Requests of one key to one api process in a minute, without downloads. More get 429. 0: unlimited.',
+  },
   API_MAX_OPEN_REQUESTS: {
     group: 'api',
     means: 'Requests of one account open at once in one api process. More get 429.',

@@ -85,7 +85,7 @@ export interface ApiOverrides
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
   readonly doorPool?: AppDeps['admin']['reservedPool'];
-  readonly accountLimits?: AccountRequestLimits;
+  readonly accountLimits?: Partial<AccountRequestLimits>;
   /** Of the pool that changes the source, and how long one is waited for. */
   readonly connections?: { readonly source: number; readonly waitMs: number };
 }
@@ -140,6 +140,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     cursorSigner: createSigner(SECRET_KEY, 'cursors'),
     limiter: createAccountLimiter({
       requestsPerSecond: 100_000,
+      requestsPerMinute: 0,
       maxOpen: 1_000,
       maxRunning: 8,
       maxDownloads: 16,

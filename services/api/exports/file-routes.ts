@@ -48,6 +48,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       summary: 'Download a file by a redirect to a new presigned URL',
       access: 'exports:read',
       account: 'any',
+      isDownload: true,
       responses: { 302: { description: 'Redirect to the file.', headers: { Location: 'A presigned URL.' } } },
       async handle({ param, accountId, caller }) {
         const row = await findExport(deps.pool, accountId, param('id'));

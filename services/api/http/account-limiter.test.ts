@@ -5,6 +5,7 @@ import { latenessMs } from './late-refusal.ts';
 test('an account has a rate of its own, which limits neither other accounts nor the operator', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 3,
+    requestsPerMinute: 0,
     maxOpen: 100,
     maxRunning: 100,
     maxDownloads: 2,
@@ -19,6 +20,7 @@ test('a key over its rate is not looked up', async () => {
   let lookups = 0;
   const keys = createAccountLimiter({
     requestsPerSecond: 2,
+    requestsPerMinute: 0,
     maxOpen: 1,
     maxRunning: 1,
     maxDownloads: 2,
@@ -38,6 +40,7 @@ test('a key over its rate is not looked up', async () => {
 test('some requests of an account run, some wait, and further ones are refused', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1_000,
+    requestsPerMinute: 0,
     maxOpen: 3,
     maxRunning: 1,
     maxDownloads: 2,
@@ -61,6 +64,7 @@ test('some requests of an account run, some wait, and further ones are refused',
 test('an account has a limit of body bytes, for any number of bodies, and other accounts have theirs', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1_000,
+    requestsPerMinute: 0,
     maxOpen: 1,
     maxRunning: 1,
     maxDownloads: 1,
@@ -79,6 +83,7 @@ test('an account has a limit of body bytes, for any number of bodies, and other 
 test('an account downloads a limited number of files at once, and other accounts theirs', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1_000,
+    requestsPerMinute: 0,
     maxOpen: 1,
     maxRunning: 1,
     maxDownloads: 2,
@@ -96,6 +101,7 @@ test('an account downloads a limited number of files at once, and other accounts
 test('a key over its rate is refused unread until the rate allows more, other keys are not', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 1,
+    requestsPerMinute: 0,
     maxOpen: 9,
     maxRunning: 9,
     maxDownloads: 2,
@@ -116,6 +122,7 @@ test('a key over its rate is refused unread until the rate allows more, other ke
 test('a key that sent too many bytes is refused large bodies unread, and small ones are admitted', async () => {
   const limiter = createAccountLimiter({
     requestsPerSecond: 9,
+    requestsPerMinute: 0,
     maxOpen: 9,
     maxRunning: 9,
     maxDownloads: 2,
@@ -125,6 +132,31 @@ test('a key that sent too many bytes is refused large bodies unread, and small o
   await expect(limiter.chargeBody('a', large, 'k')).rejects.toMatchObject({ code: 'too_many' });
   expect(limiter.refusalOf('k', large)).toMatchObject({ count: 1 });
   expect(limiter.refusalOf('k', 1_000)).toBeUndefined();
+});
+
+test('a key has a number of requests in a minute, apart from other keys of its account, and the operator has none', async () => {
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 9,
+    requestsPerMinute: 2,
+    maxOpen: 9,
+    maxRunning: 9,
+    maxDownloads: 2,
+  });
+  expect(await limiter.rateLimitOf('a', 'k')).toMatchObject({
+    ratelimit: '"default";r=2;t=60, "burst";r=9;t=1',
+  });
+  await limiter.countKey('a', 'k');
+  (await limiter.admit('a', 'k'))();
+  await limiter.countKey('a', 'k');
+  expect(limiter.refusalOf('k', 0)).toBeUndefined();
+  expect(await limiter.rateLimitOf('a', 'k')).toMatchObject({
+    ratelimit: expect.stringMatching(/^"default";r=0;t=\d+, "burst";r=\d;t=1$/),
+  });
+  await expect(limiter.countKey('a', 'k')).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 60 });
+  expect(limiter.refusalOf('k', 0)).toMatchObject({ sparesDownloads: true, count: 1 });
+  await limiter.countKey('a', 'other');
+  for (let n = 0; n < 5; n++) await limiter.countKey(undefined, 'operator');
+  expect(await limiter.rateLimitOf(undefined, 'operator')).toEqual({});
 });
 
 test('the more requests of a key are refused in a second, the later is the response, up to a limit', () => {

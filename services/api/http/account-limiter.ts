@@ -2,11 +2,20 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { KeyStore } from './caller.ts';
 import { createConcurrencyLimiter, type Release } from './concurrency-limiter.ts';
+import {
+  RateExceededError,
+  type RatePolicy,
+  type RateState,
+  rateLimitFields,
+  WINDOW_SECONDS,
+} from './rate-limit-fields.ts';
 
 /** What one account may ask of one process, so that other accounts hardly notice. */
 export interface AccountRequestLimits {
   /** Of one key, and of all keys of an account together. */
   readonly requestsPerSecond: number;
+  /** Of one key. Downloads do not count. 0: unlimited. */
+  readonly requestsPerMinute: number;
   /** Requests that are read, wait or run. More are refused. */
   readonly maxOpen: number;
   /** Requests that run: fewer than the control store has connections. The others wait for one of these to end. */
@@ -18,12 +27,15 @@ export interface AccountRequestLimits {
 /** A request that is refused by its key alone. */
 export interface Refusal {
   readonly error: AppError;
+  /** Downloads of the key are not refused. */
+  readonly sparesDownloads: boolean;
   /** Counts the refusals of this key since its limit was exceeded, from 1. */
   readonly count: number;
 }
 
 /**
- * The limits of each account: requests per second, bytes of bodies per second, and concurrent requests and downloads.
+ * The limits of each account: requests per second and minute, bytes of bodies per second, and concurrent requests and
+ * downloads.
  *
  * Every method takes the account of the request. Undefined is the operator, who is not limited. Requests without a key are
  * not limited either: probes are answered whatever customers do.
@@ -36,6 +48,10 @@ export interface AccountLimiter {
   refusalOf(keyPrint: string, bytes: number): Refusal | undefined;
   /** Counts requests by their key before the key is looked up, so that those over the rate cost no query. */
   limitKeys(keys: KeyStore): KeyStore;
+  /** Counts a request that is no download among those of its key in a minute. @throws AppError `too_many` */
+  countKey(accountId: string | undefined, keyPrint: string): Promise<void>;
+  /** Headers that tell a client what its rates still allow; none for the operator. */
+  rateLimitOf(accountId: string | undefined, keyPrint: string): Promise<Readonly<Record<string, string>>>;
   /** Counts a request and lets it in. @throws AppError `too_many` */
   admit(accountId: string | undefined, keyPrint?: string): Promise<Release>;
   /** Charges a body before it is read: its declared length, or 1 without one. @throws AppError `too_many` */
@@ -64,11 +80,16 @@ const nothing: Release = () => undefined;
 
 export function createAccountLimiter({
   requestsPerSecond,
+  requestsPerMinute,
   maxOpen,
   maxRunning,
   maxDownloads,
 }: AccountRequestLimits): AccountLimiter {
-  const rates = new RateLimiterMemory({ points: requestsPerSecond, duration: 1 });
+  const burst: RatePolicy = { name: 'burst', quota: requestsPerSecond, per: 'second' };
+  const lasting: RatePolicy = { name: 'default', quota: requestsPerMinute, per: 'minute' };
+  const policies = requestsPerMinute === 0 ? [burst] : [lasting, burst];
+  const rates = toLimiter(burst);
+  const minutes = requestsPerMinute === 0 ? undefined : toLimiter(lasting);
   const bodies = new RateLimiterMemory(BODY_BYTES);
   const open = createConcurrencyLimiter({ perAccount: maxOpen }, () =>
     tooMany(`more than ${maxOpen} requests at once`, 1),
@@ -79,30 +100,34 @@ export function createAccountLimiter({
   const downloads = createConcurrencyLimiter({ perAccount: maxDownloads }, () =>
     tooMany(`more than ${maxDownloads} files at once`, DOWNLOAD_RETRY_SECONDS),
   );
-  const overRate = createRefusedKeys();
-  const overBytes = createRefusedKeys();
+  const overRate = createRefusedKeys(false);
+  const overBytes = createRefusedKeys(false);
+  const overMinute = createRefusedKeys(true);
   /** When the limit is exceeded, `refused` refuses the key for as long as the limiter would. */
   const consume = async (
     limiter: RateLimiterMemory,
     key: string,
     points: number,
-    exceeded: string,
+    refusal: (ms: number) => AppError,
     [refused, keyPrint]: readonly [RefusedKeys, string | undefined],
   ) => {
     try {
       await limiter.consume(key, points);
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
-      const refusal = tooMany(exceeded, Math.ceil(error.msBeforeNext / 1_000));
       if (keyPrint !== undefined) refused.add(keyPrint, refusal, error.msBeforeNext);
-      throw refusal;
+      throw refusal(error.msBeforeNext);
     }
   };
+  const exceeds = (whose: string, policy: RatePolicy) => (ms: number) =>
+    new RateExceededError(whose, policies, { policy, remaining: 0, resetsInMs: ms });
   const count = (key: string, keyPrint: string | undefined) =>
-    consume(rates, key, 1, `more than ${requestsPerSecond} requests per second`, [overRate, keyPrint]);
+    consume(rates, key, 1, exceeds('This account', burst), [overRate, keyPrint]);
   return {
     refusalOf: (keyPrint, bytes) =>
-      overRate.next(keyPrint) ?? (bytes > LARGE_BODY_BYTES ? overBytes.next(keyPrint) : undefined),
+      overRate.next(keyPrint) ??
+      (bytes > LARGE_BODY_BYTES ? overBytes.next(keyPrint) : undefined) ??
+      overMinute.next(keyPrint),
     limitKeys: (keys) => ({
       async findKey(keyHash) {
         const keyPrint = keyHash.toString('base64');
@@ -110,6 +135,18 @@ export function createAccountLimiter({
         return keys.findKey(keyHash);
       },
     }),
+    async countKey(accountId, keyPrint) {
+      if (accountId === undefined || minutes === undefined) return;
+      await consume(minutes, keyPrint, 1, exceeds('This key', lasting), [overMinute, keyPrint]);
+    },
+    async rateLimitOf(accountId, keyPrint) {
+      if (accountId === undefined) return {};
+      const states = [
+        ...(minutes === undefined ? [] : [stateOf(lasting, await minutes.get(keyPrint))]),
+        stateOf(burst, await rates.get(`account:${accountId}`)),
+      ];
+      return rateLimitFields(policies, states);
+    },
     async admit(accountId, keyPrint) {
       if (accountId === undefined) return nothing;
       await count(`account:${accountId}`, keyPrint);
@@ -118,7 +155,8 @@ export function createAccountLimiter({
     async chargeBody(accountId, bytes, keyPrint) {
       if (accountId === undefined || bytes === 0) return;
       const rate = BODY_BYTES.points / BODY_BYTES.duration;
-      const exceeded = `bodies of more than ${rate} bytes per second`;
+      const exceeded = (ms: number) =>
+        tooMany(`bodies of more than ${rate} bytes per second`, Math.ceil(ms / 1_000));
       // A body that is allowed to be larger than the rate takes all of it, rather than never getting through.
       await consume(bodies, accountId, Math.min(bytes, BODY_BYTES.points), exceeded, [overBytes, keyPrint]);
     },
@@ -130,25 +168,43 @@ export function createAccountLimiter({
   };
 }
 
+function toLimiter({ quota, per }: RatePolicy): RateLimiterMemory {
+  return new RateLimiterMemory({ points: quota, duration: WINDOW_SECONDS[per] });
+}
+
+/** @param found null before the first request of a window */
+function stateOf(policy: RatePolicy, found: RateLimiterRes | null): RateState {
+  return {
+    policy,
+    remaining: found?.remainingPoints ?? policy.quota,
+    resetsInMs: found?.msBeforeNext ?? WINDOW_SECONDS[policy.per] * 1_000,
+  };
+}
+
 /** Keys that have exceeded a limit, for as long as it does not allow more. */
 interface RefusedKeys {
-  add(keyPrint: string, error: AppError, ms: number): void;
+  /** @param refusal makes the error, with the time that is left */
+  add(keyPrint: string, refusal: (ms: number) => AppError, ms: number): void;
   next(keyPrint: string): Refusal | undefined;
 }
 
-function createRefusedKeys(): RefusedKeys {
-  const refused = new Map<string, { readonly error: AppError; count: number }>();
+function createRefusedKeys(sparesDownloads: boolean): RefusedKeys {
+  const refused = new Map<
+    string,
+    { readonly refusal: (ms: number) => AppError; readonly untilMs: number; count: number }
+  >();
   return {
-    add(keyPrint, error, ms) {
+    add(keyPrint, refusal, ms) {
       if (refused.has(keyPrint)) return;
-      refused.set(keyPrint, { error, count: 0 });
+      refused.set(keyPrint, { refusal, untilMs: performance.now() + ms, count: 0 });
       setTimeout(() => refused.delete(keyPrint), ms).unref();
     },
     next(keyPrint) {
       const known = refused.get(keyPrint);
       if (known === undefined) return undefined;
       known.count += 1;
-      return { error: known.error, count: known.count };
+      const error = known.refusal(known.untilMs - performance.now());
+      return { error, sparesDownloads, count: known.count };
     },
   };
 }

@@ -35,7 +35,7 @@ const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 /** Wraps every request: assigns its ID, turns an error into a problem document, and writes one log line. */
 export function errorHandler(
   log: Log,
-  routes: Pick<Mounted, 'allowedMethods' | 'isPublic'>,
+  routes: Pick<Mounted, 'allowedMethods' | 'find'>,
   isStoreUp: () => Promise<boolean>,
   pathPrefix: () => string,
   refusalMs: number,
@@ -44,7 +44,7 @@ export function errorHandler(
   const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
   return async (ctx, next) => {
     const refusal = refusalOf(ctx, limiter);
-    if (refusal !== undefined && !isPublic(ctx, pathPrefix(), routes)) {
+    if (refusal !== undefined && isRefused(ctx, refusal, pathPrefix(), routes)) {
       ctx.respond = false;
       await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count));
       refusals.leaveOut();
@@ -81,12 +81,18 @@ function refusalOf({ req }: Context, limiter: Pick<AccountLimiter, 'refusalOf'>)
   return limiter.refusalOf(hashKey(key).toString('base64'), Number(req.headers['content-length'] ?? 0));
 }
 
-/** Probes and presigned links are served whatever key they carry. */
-function isPublic({ req }: Context, prefix: string, routes: Pick<Mounted, 'isPublic'>): boolean {
+/** Probes and presigned links are served whatever key they carry, and downloads whatever other requests it has sent. */
+function isRefused(
+  { req }: Context,
+  { sparesDownloads }: Refusal,
+  prefix: string,
+  routes: Pick<Mounted, 'find'>,
+): boolean {
   try {
-    return routes.isPublic(req.method ?? '', readTarget(req.url ?? '', prefix).path);
+    const route = routes.find(req.method ?? '', readTarget(req.url ?? '', prefix).path);
+    return route?.access !== 'public' && !(sparesDownloads && route?.isDownload === true);
   } catch {
-    return false;
+    return true;
   }
 }
 

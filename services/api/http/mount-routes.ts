@@ -74,14 +74,16 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
   const router = new Router();
   const { limiter } = deps;
   const keys = limiter.limitKeys(deps.keys);
-  const publicLayers = new Set<unknown>();
+  const layers = new Map<unknown, Route>();
   for (const route of routes) {
     const { query, body } = schemasOf(route);
     const layer = router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
       const caller = await callerOf(ctx, route, { ...deps, keys });
       const limitedAccountId = limitedAccountOf(caller);
+      if (route.isDownload !== true) await limiter.countKey(limitedAccountId, caller.keyPrint);
       const release = await limiter.admit(limitedAccountId, caller.keyPrint);
       try {
+        ctx.set(await limiter.rateLimitOf(limitedAccountId, caller.keyPrint));
         const hasLength = header(ctx, 'transfer-encoding') === undefined;
         if (body !== undefined)
           await limiter.chargeBody(
@@ -105,13 +107,13 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
         release();
       }
     });
-    if (route.access === 'public') publicLayers.add(layer);
+    layers.set(layer, route);
   }
   return {
     middleware: router.routes() as Middleware,
     allowedMethods: (path) => [...new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods))],
-    isPublic: (method, path) =>
-      router.match(path, method).pathAndMethod.some((layer) => publicLayers.has(layer)),
+    find: (method, path) =>
+      router.match(path, method).pathAndMethod.flatMap((layer) => layers.get(layer) ?? [])[0],
   };
 }
 
@@ -119,8 +121,8 @@ export interface Mounted {
   readonly middleware: Middleware;
   /** Methods that a path can be asked with; none when there is no such path. */
   allowedMethods(path: string): string[];
-  /** Whether everyone may send such a request, so that its key is not looked at. */
-  isPublic(method: string, path: string): boolean;
+  /** The route that serves such a request. */
+  find(method: string, path: string): Route | undefined;
 }
 
 async function readRequest(

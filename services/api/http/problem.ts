@@ -1,4 +1,5 @@
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
+import { RateExceededError } from './rate-limit-fields.ts';
 
 /** The only place where an error's code becomes a status. */
 const STATUS: Record<AppErrorCode, number> = {
@@ -93,6 +94,7 @@ export function problemHeaders(error: unknown): Record<string, string> {
   if (!(error instanceof AppError)) return {};
   return {
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
+    ...(error instanceof RateExceededError ? error.fields : {}),
     ...(error instanceof RangeNotSatisfiableError ? { 'content-range': `bytes */${error.bytes}` } : {}),
     // The rest of the request may still arrive, and would be read as the next request.
     ...(error.code === 'timed_out' ? { connection: 'close' } : {}),

@@ -63,6 +63,8 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly rawBody?: string;
   /** Rules across fields. They see the body before it is parsed by the schema. */
   readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
+  /** Leads to a file. Limited by files at once, and not by requests per minute. */
+  readonly isDownload?: boolean;
   /** A POST that creates something, with an Idempotency-Key. */
   readonly creates?: boolean;
   /** Successful responses; problems are the same everywhere. */

@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { REQUEST_LIMITS } from '../../../services/api/http/request-limits.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
-import { openTestApi, type TestApi } from '../../support/api-server.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -174,6 +174,50 @@ test('who is refused for asking too much, or is not known, has its answer late, 
   const good = await Promise.all(Array.from({ length: 5 }, () => timed('/exports', key)));
   // A busy machine may be late with some of them.
   expect(good).toContainEqual({ status: 200, isLate: false });
+});
+
+test('a key is told its rates, and is refused over a minute’s, but for probes, files and other keys', async () => {
+  const perMinute = 5;
+  await using limited = await openTestApi({
+    accountLimits: { requestsPerSecond: 100, requestsPerMinute: perMinute },
+  });
+  const { key, id: accountId } = await limited.account();
+  const policy = `"default";q=${perMinute};w=60, "burst";q=100;w=1`;
+  const created = await limited.call('POST', '/exports', { key, body: { resource: 'invoices' } });
+  expect(created.headers.get('ratelimit-policy')).toBe(policy);
+  expect(created.headers.get('ratelimit')).toMatch(/^"default";r=4;t=\d+, "burst";r=\d+;t=1$/);
+  await completeExport(limited, created.json.id, 'x');
+  const shown = await limited.call('GET', `/exports/${created.json.id}`, { key });
+  const [{ url, content_url: contentUrl }] = shown.json.files;
+  // Files do not count, whether with a key or by a link; what fails does.
+  for (let n = 0; n < 9; n++) expect((await limited.call('GET', contentUrl, { key })).status).toBe(302);
+  for (const path of ['/exports/exp_none', '/exports?nothing=1', '/exports']) {
+    const { headers } = await limited.call('GET', path, { key });
+    expect(headers.get('ratelimit')).toContain('"default";r=');
+  }
+  // The first refusal is made by the count, the second before the request is looked at.
+  for (const path of ['/exports', '/nowhere']) {
+    const { status, headers, json } = await limited.call('GET', path, { key });
+    expect({ status, code: json.code }).toEqual({ status: 429, code: 'too_many' });
+    expect(json.detail).toContain(`more than ${perMinute} requests per minute`);
+    const seconds = Number(headers.get('retry-after'));
+    expect(seconds).toBeGreaterThan(1);
+    expect(seconds).toBeLessThanOrEqual(60);
+    expect(headers.get('ratelimit-policy')).toBe(policy);
+    expect(headers.get('ratelimit')).toBe(`"default";r=0;t=${seconds}`);
+  }
+  expect((await limited.call('GET', '/healthz', { key })).status).toBe(200);
+  expect((await limited.call('GET', url)).status).toBe(200);
+  expect((await limited.call('GET', contentUrl, { key })).status).toBe(302);
+  const another = await limited.call('POST', `/admin/accounts/${accountId}/keys`, {
+    key: ADMIN_KEY,
+    body: {},
+  });
+  expect((await limited.call('GET', '/exports', { key: another.json.key })).status).toBe(200);
+  for (let n = 0; n < 9; n++) {
+    const { status, headers } = await limited.call('GET', '/exports', { key: ADMIN_KEY });
+    expect({ status, field: headers.get('ratelimit') }).toEqual({ status: 200, field: null });
+  }
 });
 
 test('a key over its rate is refused before its request is looked at, and few lines are written of it', async () => {
