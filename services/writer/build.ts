@@ -57,7 +57,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
 
   await openHealth(context, config);
 
-  const assemblyNotifier = createNotifier();
+  const assemblyNotifiers = Array.from({ length: config.maxAssemblies }, createNotifier);
   const sweepNotifier = createNotifier();
   const partitionStates = new PartitionStates(log);
   const parts = new PartStore(storage);
@@ -70,7 +70,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     openChunkCount: () => partitionStates.openChunkCount,
     onWritten({ exportId, resource, chunk, attempt }, rows) {
       rowsWritten.add(rows);
-      assemblyNotifier.notify();
+      for (const notifier of assemblyNotifiers) notifier.notify();
       announcer.announce(topics.jobs, 'ChunkWritten', exportId, {
         job_id: exportId,
         resource,
@@ -99,7 +99,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
       log,
     }),
     createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepNotifier.notify(), log }),
-    ...Array.from({ length: config.maxAssemblies }, (_, index) =>
+    ...assemblyNotifiers.map((notifier, index) =>
       createAssembler({
         name: `assembler-${index}`,
         pool,
@@ -109,7 +109,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         chooseFormat,
         keyOf: (resource) => findResource(catalog, resource)?.key,
         retentionDays,
-        notifier: assemblyNotifier,
+        notifier,
         onEnded: () => sweepNotifier.notify(),
         log,
       }),

@@ -1,10 +1,10 @@
 /**
  * A wake-up without a message: it says only "look again". Notifications while nobody waits are kept as one, so one
- * between a look and a wait is never lost. One waiter at a time.
+ * between a look and a wait is never lost. One waiter at a time: loops that look for the same work have one each.
  */
 export interface Notifier {
   notify(): void;
-  /** Resolves at the next notification, after `timeoutMs`, or when the signal aborts; never rejects. */
+  /** Resolves at the next notification, after `timeoutMs`, or when the signal aborts. @throws for a second waiter, which is a bug */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -17,6 +17,7 @@ export function createNotifier(): Notifier {
       wake?.();
     },
     async wait(timeoutMs, signal) {
+      if (wake !== undefined) throw new Error('a notifier has one waiter at a time');
       if (!isNotified && signal?.aborted !== true) {
         await new Promise<void>((resolve) => {
           const done = () => {

@@ -49,6 +49,8 @@ test('a notification before the wait is not lost, and is used up by it', async (
   await notifier.wait(60_000);
   const stop = new AbortController();
   const waiting = notifier.wait(60_000, stop.signal);
+  // The first one would be woken by nothing but its time.
+  await expect(notifier.wait(60_000)).rejects.toThrow('one waiter');
   stop.abort();
   await waiting;
 });
