@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { Catalog } from '../shared/domain/catalog.ts';
 import { isMessageType } from '../shared/kafka/messages.ts';
 import { topicsOf } from '../shared/kafka/topics.ts';
-import { toKafkaHeaders } from '../shared/protocol/row-headers.ts';
+import { toKafkaHeaders } from '../shared/protocol/headers.ts';
 import { changeSchema } from '../shared/values/change-schema.ts';
 
 const ref = z.strictObject({ $ref: z.string() });

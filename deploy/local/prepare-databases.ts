@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { migrate } from '../../shared/control/migrate.ts';
-import { ConnectionPool } from '../../shared/postgres/connection-pool.ts';
+import { ConnectionPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { prepareSource } from '../cli/prepare-source.ts';
 import { withSource } from '../cli/source-settings.ts';

@@ -1,5 +1,5 @@
 import { type Env, envReader, type Secret } from '../../shared/runtime/env.ts';
-import { isTooShort } from '../../shared/runtime/secret-keys.ts';
+import { isTooShort } from '../../shared/runtime/secret-box.ts';
 import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
 
 const BASE = [

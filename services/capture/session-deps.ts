@@ -7,7 +7,7 @@ import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
-import type { Subjects } from '../../shared/protocol/subjects.ts';
+import type { Subjects } from '../../shared/protocol/names.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { MisfitTimes } from './aside/misfits.ts';

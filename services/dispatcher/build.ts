@@ -17,7 +17,7 @@ import { formatPosition } from '../../shared/domain/position.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
-import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/consumer-groups.ts';
+import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/names.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';

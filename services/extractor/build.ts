@@ -9,7 +9,7 @@ import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
-import { commandsGroup, recorderGroup } from '../../shared/protocol/consumer-groups.ts';
+import { commandsGroup, recorderGroup } from '../../shared/protocol/names.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';

@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { MessageType } from '../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS, runConsumer } from '../../shared/kafka/run-consumer.ts';
-import { readTypeHeader } from '../../shared/protocol/message-type.ts';
+import { readTypeHeader } from '../../shared/protocol/headers.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import type { Notifiers } from './notifiers.ts';
 

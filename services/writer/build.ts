@@ -3,7 +3,7 @@ import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/format.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
-import { rowsGroup } from '../../shared/protocol/consumer-groups.ts';
+import { rowsGroup } from '../../shared/protocol/names.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';

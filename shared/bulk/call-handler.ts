@@ -1,6 +1,6 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { retryAfterMs } from '../domain/retry-after.ts';
-import { sign } from '../runtime/signature.ts';
+import { sign } from '../runtime/signing.ts';
 
 export interface HandlerCall {
   readonly url: string;

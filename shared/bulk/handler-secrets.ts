@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type EnvReader, Secret } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
-import { secretToKey } from '../runtime/signature.ts';
+import { secretToKey } from '../runtime/signing.ts';
 
 /** As Standard Webhooks asks for. */
 const LEAST_BYTES = 24;

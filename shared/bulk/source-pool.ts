@@ -1,7 +1,6 @@
 import type pg from 'pg';
-import { ConnectionPool } from '../postgres/connection-pool.ts';
-import { seeExtensionOperators } from '../postgres/extension-operators.ts';
-import { rawTypes, TEXT_SESSION_OPTIONS } from '../postgres/text-session.ts';
+import { ConnectionPool } from '../postgres/pool.ts';
+import { rawTypes, seeExtensionOperators, TEXT_SESSION_OPTIONS } from '../postgres/text-session.ts';
 import type { Secret } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
 

@@ -3,6 +3,7 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent } from '../postgres/quote.ts';
 import { type AccountForm, accountForm } from '../values/account-form.ts';
 import { type ColumnFacts, readColumnFacts } from './column-facts.ts';
+import type { Finding } from './finding.ts';
 
 /** The account column of one resource, as far as it decides which texts mean the same account. */
 export interface AccountColumn {
@@ -61,4 +62,24 @@ function refusalOf(facts: ColumnFacts): string | undefined {
   if (!isDeterministic) return 'has a nondeterministic collation, by which texts are equal that differ';
   if (kind === 'e' || (schema === 'pg_catalog' && KNOWN_TYPES.has(name))) return undefined;
   return `is ${typeName}, whose equal values may have different texts`;
+}
+
+/**
+ * Refuses account columns whose values no text stands for: exports would find an account's rows by PostgreSQL's `=`, and the
+ * feed, which has texts, would miss some of them without a word.
+ */
+export function checkAccounts(columns: readonly AccountColumn[]): Finding[] {
+  return columns.flatMap(({ resource, refusal }) =>
+    refusal === undefined
+      ? []
+      : [
+          {
+            code: 'account_type',
+            resource: resource.name,
+            message:
+              `${resource.account} (account) ${refusal}, so that the feed could miss rows which exports have. ` +
+              'Name a column of type text, varchar, char, citext, uuid, integer, numeric or an enum, with a deterministic collation.',
+          } as const,
+        ],
+  );
 }

@@ -1,8 +1,7 @@
 import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { retryWhileLocked } from '../postgres/short-lock-waits.ts';
-import { readAccountColumns } from './account-columns.ts';
-import { checkAccounts } from './check-accounts.ts';
+import { checkAccounts, readAccountColumns } from './account-columns.ts';
 import { checkTable } from './check-table.ts';
 import { checkWhere } from './check-where.ts';
 import {

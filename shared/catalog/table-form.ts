@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { leaves, type Resource } from '../domain/catalog.ts';
-import type { ResetReason } from '../domain/reset-reason.ts';
+import type { ResetReason } from '../domain/change.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
 import { identityNeeds } from './replica-identity.ts';
 import { type ColumnFact, type FileFact, neededColumns, type TableFacts } from './table-facts.ts';

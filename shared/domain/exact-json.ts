@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { endOfString } from './json-strings.ts';
 
 /** What Node's JSON has and the compiler's library does not name yet: a text that `stringify` writes as it is. */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
@@ -113,4 +112,17 @@ function partsOf(numeral: string): { sign: string; significant: string; power: n
     significant: all.slice(start, end),
     power: Number(exponent) - fraction.length + (all.length - end),
   };
+}
+
+const QUOTE = '"'.charCodeAt(0);
+const BACKSLASH = '\\'.charCodeAt(0);
+
+/** @returns where the JSON string that begins at `start` is over, just behind its quote; the text's end if it never is */
+export function endOfString(text: string, start: number): number {
+  for (let index = start + 1; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === BACKSLASH) index += 1;
+    else if (code === QUOTE) return index + 1;
+  }
+  return text.length;
 }

@@ -5,7 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 import { describeFormat, encodeContext } from '../../test/contract/describe-format.ts';
 import type { Column, RowTexts } from '../domain/row-shape.ts';
-import { createParquet, NoColumnsError } from './parquet.ts';
+import { createGate, createParquet, decimalType, NoColumnsError } from './parquet.ts';
 
 const parquet = createParquet({ memoryMb: 512 });
 
@@ -118,4 +118,61 @@ test('a failure says nothing of the values', async () => {
 
 test('without columns there is no file', async () => {
   await expect(write([], [])).rejects.toThrow(NoColumnsError);
+});
+
+const never = new AbortController().signal;
+
+test('work goes one at a time, in its order, also after a failure', async () => {
+  const gate = createGate();
+  const seen: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const results = [
+    gate.pass(never, () => first.promise.then(() => seen.push('first'))),
+    gate.pass(never, async () => {
+      seen.push('second');
+      throw new Error('no');
+    }),
+    gate.pass(never, async () => seen.push('third')),
+  ];
+  expect(seen).toEqual([]);
+  first.resolve();
+  expect((await Promise.allSettled(results)).map(({ status }) => status)).toEqual([
+    'fulfilled',
+    'rejected',
+    'fulfilled',
+  ]);
+  expect(seen).toEqual(['first', 'second', 'third']);
+});
+
+test('who gives up while waiting leaves the order as it is', async () => {
+  const gate = createGate();
+  const first = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const running = gate.pass(never, () => first.promise);
+  const waiting = gate.pass(stop.signal, async () => 'too late');
+  let isThirdDone = false;
+  const third = gate.pass(never, async () => {
+    isThirdDone = true;
+  });
+  const reason = new Error('cancelled');
+  stop.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  expect(isThirdDone).toBe(false);
+  first.resolve();
+  await Promise.all([running, third]);
+  expect(isThirdDone).toBe(true);
+});
+
+test.each([
+  ['numeric(10,4)', 'DECIMAL(10,4)'],
+  ['numeric(38,10)', 'DECIMAL(38,10)'],
+  ['numeric(1,0)', 'DECIMAL(1,0)'],
+  ['numeric(3,-2)', 'DECIMAL(5,0)'],
+  ['numeric(3,5)', 'DECIMAL(5,5)'],
+  ['numeric(39,0)', undefined],
+  ['numeric(38,-1)', undefined],
+  ['numeric', undefined],
+  ['public.numeric(10,4)', undefined],
+])('%s is %s', (pgName, type) => {
+  expect(decimalType(pgName)).toBe(type);
 });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IHeaders } from 'kafkajs';
-import { readTypeHeader, toTypeHeader } from '../protocol/message-type.ts';
-import type { Subjects } from '../protocol/subjects.ts';
+import { readTypeHeader, toTypeHeader } from '../protocol/headers.ts';
+import type { Subjects } from '../protocol/names.ts';
 import type { AvroSchemaJson, Registry } from './registry.ts';
 
 /** Every command and job event with its fields; the Avro schemas of the same names are in `schemas/avro/`. */

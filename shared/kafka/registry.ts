@@ -1,6 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import { type Secret, SecretUrl } from '../runtime/env.ts';
-import { createLimit } from '../runtime/limit.ts';
 import { sleep } from '../runtime/sleep.ts';
 
 /** An Avro schema as JSON. */
@@ -196,4 +195,22 @@ function remember<K, V>(cache: Map<K, Promise<V>>, key: K, make: () => Promise<V
   cache.set(key, made);
   made.catch(() => cache.delete(key));
   return made;
+}
+
+/** Runs work with at most `max` at once, in the order of the calls. */
+export function createLimit(max: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (running < max) running += 1;
+    // Whoever leaves hands its place on.
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
 }

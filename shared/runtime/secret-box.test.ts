@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createSecretBox } from './secret-box.ts';
+import { createSecretBox, openHeaders, sealHeaders } from './secret-box.ts';
 
 const KEY = 'a key of thirty-two characters!!';
 
@@ -32,4 +32,16 @@ test('what an earlier key sealed opens, is told apart, and what is sealed now ne
   expect(both.isCurrent(again)).toBe(true);
   expect(createSecretBox(`${KEY}2`, 'test').open(again)).toBe('secret');
   expect(() => old.open(again)).toThrow('does not open');
+});
+
+const box = createSecretBox('a key of thirty-two characters, or more', 'test');
+
+test('headers open as they were sealed, and nothing of them is to be read in between', () => {
+  const sealed = sealHeaders({ authorization: 'Bearer hush' }, box);
+  expect(sealed).not.toContain('hush');
+  expect(openHeaders(sealed, box)).toEqual({ authorization: 'Bearer hush' });
+});
+
+test('headers that an earlier version kept in clear are taken as they are', () => {
+  expect(openHeaders({ 'x-a': '1' }, box)).toEqual({ 'x-a': '1' });
 });

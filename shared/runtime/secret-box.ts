@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { reveal, type Secret } from './env.ts';
+import { type EnvReader, reveal, Secret } from './env.ts';
 
 /** Encrypts what is kept at rest. A text sealed for one purpose can't be opened for another. */
 export interface SecretBox {
@@ -66,3 +66,52 @@ function tryOpen(key: Buffer, sealed: string): string | undefined {
 
 /** The purpose of endpoint secrets: sealed by the api, opened by the dispatcher. */
 export const WEBHOOK_SECRETS = 'webhook-secrets';
+
+/**
+ * An endpoint's own headers as the control store keeps them: one sealed text, since they often hold a token of the receiver. An
+ * object is what earlier versions kept, in clear; the api seals those at its start.
+ */
+export type StoredHeaders = string | Readonly<Record<string, string>>;
+
+export function sealHeaders(headers: Readonly<Record<string, string>>, box: Pick<SecretBox, 'seal'>): string {
+  return box.seal(JSON.stringify(headers));
+}
+
+/** @throws Error when the text was altered, or sealed with a key that is not known */
+export function openHeaders(
+  stored: StoredHeaders,
+  box: Pick<SecretBox, 'open'>,
+): Readonly<Record<string, string>> {
+  return typeof stored === 'string' ? JSON.parse(box.open(stored)) : stored;
+}
+
+/** The key that seals and signs from now on, and those before it, which still open and verify. */
+export interface SecretKeys {
+  readonly current: Secret;
+  readonly previous: readonly Secret[];
+}
+
+const LEAST_CHARACTERS = 32;
+
+/** Each is tried in turn, and none should be needed for long. */
+const MAX_PREVIOUS = 4;
+
+/** Reads `SECRET_KEY`, and `SECRET_KEY_PREVIOUS`, a list, while one key takes over from another. */
+export function readSecretKeys(read: EnvReader): SecretKeys {
+  const current = read.secret('SECRET_KEY');
+  const previous = read.list('SECRET_KEY_PREVIOUS', []).map((key) => new Secret(key));
+  const advice = `must have at least ${LEAST_CHARACTERS} characters; make one with: openssl rand -hex 32`;
+  if (isTooShort(current, LEAST_CHARACTERS)) read.refuse(`SECRET_KEY ${advice}`);
+  if (previous.some((key) => isTooShort(key, LEAST_CHARACTERS))) {
+    read.refuse(`SECRET_KEY_PREVIOUS: each key in it ${advice}`);
+  }
+  if (previous.length > MAX_PREVIOUS)
+    read.refuse(`SECRET_KEY_PREVIOUS may list at most ${MAX_PREVIOUS} keys`);
+  return { current, previous };
+}
+
+/** Of one that is set; an empty one is reported as missing. */
+export function isTooShort(key: Secret, leastCharacters: number): boolean {
+  const { length } = key.reveal();
+  return length > 0 && length < leastCharacters;
+}

@@ -4,7 +4,7 @@ import { readControlMigrations } from '../control/migrate.ts';
 import { type Cidr, parseCidr } from '../domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';
 import { type EnvReader, Secret } from '../runtime/env.ts';
-import { readSecretKeys } from '../runtime/secret-keys.ts';
+import { readSecretKeys } from '../runtime/secret-box.ts';
 
 /** Every setting that more than one service reads, under the name that it has in all of them. */
 const READERS = {

@@ -9,7 +9,7 @@ import { createKafka } from '../kafka/client.ts';
 import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
 import { createRegistry, type Registry } from '../kafka/registry.ts';
 import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
-import { type Subjects, subjectsOf } from '../protocol/subjects.ts';
+import { type Subjects, subjectsOf } from '../protocol/names.ts';
 import { openHealthServer } from '../runtime/health.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';

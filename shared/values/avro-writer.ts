@@ -1,5 +1,5 @@
 import { type ByteWriter, SHORT_TEXT_LENGTH } from './byte-writer.ts';
-import { byteaHex } from './scalar-text.ts';
+import { byteaHex } from './scalar-types.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 // Avro's binary encoding; see "Binary Encoding" in the Avro specification.

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import type { RowShape } from '../domain/row-shape.ts';
-import { changeRecordNames, rowRecordNames } from './avro-name.ts';
-import { ForeignSchemaError, type RowSchema, readRowSchema, rowSchema } from './row-schema.ts';
+import {
+  changeRecordNames,
+  ForeignSchemaError,
+  type RowSchema,
+  readRowSchema,
+  rowRecordNames,
+  rowSchema,
+} from './row-schema.ts';
 
 /** The schema as plain JSON; not an interface, so that it is assignable to a general JSON object. */
 export type ChangeSchema = {

@@ -5,7 +5,7 @@ import type { ByteWriter } from './byte-writer.ts';
 import { isLineSeparator } from './json-writer.ts';
 import type { PgRow } from './pg-row.ts';
 import { UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
-import { jsonToWire, timestamptzToWire } from './scalar-text.ts';
+import { jsonToWire, timestamptzToWire } from './scalar-types.ts';
 
 /**
  * Writes rows as `RowBody.write` does, from their bytes. Values that are nearly always ASCII or stay as they are go from bytes

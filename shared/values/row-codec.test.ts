@@ -5,10 +5,10 @@ import { dataRow } from '../../test/support/data-row.ts';
 import type { RowShape, ValueType } from '../domain/row-shape.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { createRowJson, toWireTexts } from './json-text.ts';
 import { PgRow } from './pg-row.ts';
 import { UnencodableRowError } from './row-body.ts';
 import { createRowCodec } from './row-codec.ts';
-import { createRowJson, toWireTexts } from './row-json.ts';
 import { scalarType } from './scalar-types.ts';
 import { readRegistryId, WIRE_HEADER_BYTES } from './wire-format.ts';
 

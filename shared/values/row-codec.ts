@@ -1,12 +1,11 @@
 import type { RowShape, RowTexts } from '../domain/row-shape.ts';
-import type { RecordNames } from './avro-name.ts';
 import { AvroReader } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { createRowJson } from './json-text.ts';
 import type { PgRow } from './pg-row.ts';
 import { createPgRowWriter } from './pg-row-writer.ts';
 import { createRowBody } from './row-body.ts';
-import { createRowJson } from './row-json.ts';
-import { type RowSchema, rowSchema } from './row-schema.ts';
+import { type RecordNames, type RowSchema, rowSchema } from './row-schema.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
 
 /**

@@ -1,9 +1,6 @@
 import type { ValueType } from '../domain/row-shape.ts';
-import { arrayToJson } from './array-text.ts';
-import { hstoreToJson } from './hstore-text.ts';
-import { jsonString } from './json-string.ts';
-import { pgToJson } from './json-text.ts';
-import { parseRecordText } from './record-text.ts';
+import { jsonString, pgToJson } from './json-text.ts';
+import { arrayToJson, hstoreToJson, parseRecordText } from './nested-text.ts';
 import { scalarType } from './scalar-types.ts';
 
 /** The types of one database at one time. */

@@ -10,7 +10,7 @@ import {
   type Messages,
 } from '../../shared/kafka/messages.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
-import { subjectsOf } from '../../shared/protocol/subjects.ts';
+import { subjectsOf } from '../../shared/protocol/names.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { type ChangeDecoder, createChangeDecoder } from '../../shared/values/change-codec.ts';
 import { readRegistryId } from '../../shared/values/wire-format.ts';

@@ -10,7 +10,7 @@ import { migrate } from '../../shared/control/migrate.ts';
 import { newId } from '../../shared/domain/ids.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
-import { type RowHeaders, readRowHeaders } from '../../shared/protocol/row-headers.ts';
+import { type RowHeaders, readRowHeaders } from '../../shared/protocol/headers.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { guardTransitions } from './guard-transitions.ts';

@@ -18,7 +18,7 @@ import type { RowShape } from '../../shared/domain/row-shape.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
-import { type RowHeaders, toKafkaHeaders } from '../../shared/protocol/row-headers.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../shared/protocol/headers.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';

@@ -8,7 +8,7 @@ import { createUncommittedAdmin } from '../../../shared/kafka/internals/uncommit
 import { createRecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
-import { recorderGroup } from '../../../shared/protocol/consumer-groups.ts';
+import { recorderGroup } from '../../../shared/protocol/names.ts';
 import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { describeError, SetupError } from '../../../shared/runtime/errors.ts';
 import { findRunningTandem } from '../../local/running-tandem.ts';

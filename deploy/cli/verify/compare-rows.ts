@@ -3,7 +3,7 @@ import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import { createRowJson, toWireTexts } from '../../../shared/values/row-json.ts';
+import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
 import { membersOf } from './json-members.ts';
 
 export interface ComparedRecord {

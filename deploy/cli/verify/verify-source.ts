@@ -1,11 +1,14 @@
 import type pg from 'pg';
 import type { TableName } from '../../../shared/domain/catalog.ts';
-import { seeExtensionOperators } from '../../../shared/postgres/extension-operators.ts';
 import { createLockWatch, type WantedLock } from '../../../shared/postgres/lock-watch.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { isLockTimeout, SHORT_LOCK_WAITS } from '../../../shared/postgres/short-lock-waits.ts';
-import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import {
+  rawTypes,
+  seeExtensionOperators,
+  TEXT_SESSION_OPTIONS,
+} from '../../../shared/postgres/text-session.ts';
 import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';

@@ -1,8 +1,7 @@
 import { DatabaseError, type Pool } from 'pg';
-import { formatAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { formatAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';

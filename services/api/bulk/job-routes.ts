@@ -8,7 +8,7 @@ import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/expo
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { contentTypeOf } from '../../../shared/storage/content-type.ts';
+import { contentTypeOf } from '../../../shared/storage/storage.ts';
 import type { AccountLimiter } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, limitedAccountOf } from '../http/caller.ts';

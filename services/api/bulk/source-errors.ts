@@ -1,7 +1,7 @@
 import pg, { type Pool } from 'pg';
 import { NotOursError } from '../../../shared/bulk/apply-items.ts';
 import { classifySourceError } from '../../../shared/bulk/classify-source-error.ts';
-import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
+import { PoolBusyError } from '../../../shared/postgres/pool.ts';
 import { AppError, SetupError } from '../../../shared/runtime/errors.ts';
 import { classifyTransient } from '../../../shared/runtime/transient.ts';
 

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { newId } from '../../../shared/domain/ids.ts';
-import { PoolBusyError } from '../../../shared/postgres/connection-pool.ts';
+import { PoolBusyError } from '../../../shared/postgres/pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';

@@ -1,4 +1,4 @@
-import { endOfString } from '../../../shared/domain/json-strings.ts';
+import { endOfString } from '../../../shared/domain/exact-json.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from './validate.ts';
 

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
-import { openHeaders, type StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
-import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { openHeaders, type SecretBox, type StoredHeaders } from '../../../shared/runtime/secret-box.ts';
 import { count, timestamp } from '../http/schema.ts';
 import type { DeadRow } from './delivery-store.ts';
 import { batchSchema, orderSchema } from './request.ts';

@@ -2,8 +2,12 @@ import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
-import { openHeaders, type StoredHeaders, sealHeaders } from '../../../shared/runtime/sealed-headers.ts';
-import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
+import {
+  openHeaders,
+  type SecretBox,
+  type StoredHeaders,
+  sealHeaders,
+} from '../../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { SealedSecret } from './store.ts';
 

@@ -3,7 +3,7 @@ import { pauseEndpoint, resumeEndpoint } from '../../../shared/control/webhooks/
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { StoredHeaders } from '../../../shared/runtime/sealed-headers.ts';
+import type { StoredHeaders } from '../../../shared/runtime/secret-box.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Place } from '../http/paging.ts';
 

@@ -1,5 +1,5 @@
+import type { ResetReason } from '../../../shared/domain/change.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
-import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 

@@ -1,7 +1,7 @@
 import type { Message } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Change } from '../../../shared/domain/change.ts';
-import { toChangeHeaders } from '../../../shared/protocol/change-headers.ts';
+import { toChangeHeaders } from '../../../shared/protocol/headers.ts';
 import { UnencodableRowError } from '../../../shared/values/row-body.ts';
 import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
 import type { EncodableTable } from './tables.ts';

@@ -1,6 +1,5 @@
-import { readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { readAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Misfits } from '../aside/misfits.ts';
 import { readAsideMessage, type SetAside, type SetAsides } from '../aside/set-asides.ts';

@@ -1,5 +1,4 @@
-import type { Change } from '../../../shared/domain/change.ts';
-import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { Change, ResetReason } from '../../../shared/domain/change.ts';
 import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 

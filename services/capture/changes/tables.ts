@@ -4,7 +4,7 @@ import type { Change } from '../../../shared/domain/change.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { Subjects } from '../../../shared/protocol/subjects.ts';
+import type { Subjects } from '../../../shared/protocol/names.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';

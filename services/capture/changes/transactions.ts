@@ -1,8 +1,7 @@
-import { readAccountReset } from '../../../shared/domain/account-reset.ts';
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { isId } from '../../../shared/domain/ids.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
-import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { readAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { type AsideNews, readAsideMessage } from '../aside/set-asides.ts';
 import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
 import { type AnnouncedReset, readResets } from '../replication/reset-message.ts';

@@ -2,7 +2,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { Subjects } from '../../../shared/protocol/subjects.ts';
+import type { Subjects } from '../../../shared/protocol/names.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { changeMessages } from '../changes/change-messages.ts';
 import { createBatch } from '../changes/collect-changes.ts';

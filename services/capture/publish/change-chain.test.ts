@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readChainLink } from '../../../shared/protocol/chain-link.ts';
+import { readChainLink } from '../../../shared/protocol/headers.ts';
 import { createChangeChain } from './change-chain.ts';
 
 const change = (partition: number) => ({

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/chain-link.ts';
+import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 
 /** How far each partition's changes are counted; see `ChainLink`. */

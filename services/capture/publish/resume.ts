@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
-import { toTypeHeader } from '../../../shared/protocol/message-type.ts';
+import { toTypeHeader } from '../../../shared/protocol/headers.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import type { ProducerPool } from './producer-pool.ts';
 

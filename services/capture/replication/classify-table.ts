@@ -2,7 +2,7 @@ import { classifyFormChange } from '../../../shared/catalog/classify-form-change
 import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
 import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { ResetReason } from '../../../shared/domain/change.ts';
 import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { GONE } from './reset-message.ts';

@@ -1,7 +1,7 @@
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
-import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
+import type { ResetReason } from '../../../shared/domain/change.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';

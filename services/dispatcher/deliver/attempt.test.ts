@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { secretToKey } from '../../../shared/runtime/signature.ts';
+import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 import { comparePositions } from '../../../shared/domain/position.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { secretToKey } from '../../../shared/runtime/signature.ts';
+import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';

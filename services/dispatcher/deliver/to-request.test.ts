@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { secretToKey } from '../../../shared/runtime/signature.ts';
+import { secretToKey } from '../../../shared/runtime/signing.ts';
 import { toRequest } from './to-request.ts';
 
 const secret = `whsec_${Buffer.from('the current one').toString('base64')}`;

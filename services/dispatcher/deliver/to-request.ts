@@ -1,5 +1,5 @@
 import { deliveryHeaders, deliveryTimestamp } from '../../../shared/protocol/webhook-message.ts';
-import { sign } from '../../../shared/runtime/signature.ts';
+import { sign } from '../../../shared/runtime/signing.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { SendRequest } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { Session } from '../../../shared/postgres/session.ts';
-import { EVENTS_CHANNEL, WEBHOOKS_CHANNEL } from '../../../shared/protocol/notify-channels.ts';
+import { EVENTS_CHANNEL, WEBHOOKS_CHANNEL } from '../../../shared/protocol/names.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

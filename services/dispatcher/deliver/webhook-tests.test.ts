@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { WebhookTestResult } from '../../../shared/control/webhooks/test-deliveries.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { secretToKey } from '../../../shared/runtime/signature.ts';
+import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import { createWebhookTests, type WebhookTest, type WebhookTestDeps } from './webhook-tests.ts';

@@ -2,9 +2,8 @@ import type { EndpointRow } from '../../../shared/control/webhooks/lease-endpoin
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { openHeaders } from '../../../shared/runtime/sealed-headers.ts';
-import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
-import { secretToKey } from '../../../shared/runtime/signature.ts';
+import { openHeaders, type SecretBox } from '../../../shared/runtime/secret-box.ts';
+import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { Endpoint, SigningKey } from './endpoint.ts';
 import { HEALTHY, isOpen } from './endpoint-health.ts';
 

@@ -1,4 +1,4 @@
-import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
+import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { ChangePlace } from './lost-changes.ts';
 
 /** A change as it was read, until it is recorded. */

@@ -1,7 +1,7 @@
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import { createRowJson } from '../../../shared/values/json-text.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
-import { createRowJson } from '../../../shared/values/row-json.ts';
 
 /** What a customer's event says of a change. Every text but the record key's is a JSON object. */
 export interface EventJson {

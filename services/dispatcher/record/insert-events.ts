@@ -1,6 +1,6 @@
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { EVENTS_CHANNEL } from '../../../shared/protocol/notify-channels.ts';
+import { EVENTS_CHANNEL } from '../../../shared/protocol/names.ts';
 import type { RecordedEvent } from './recorded-event.ts';
 
 /** PostgreSQL takes 8,000 bytes as a notification; a longer list of accounts becomes "all". */

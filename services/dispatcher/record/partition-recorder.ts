@@ -1,4 +1,4 @@
-import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/protocol/chain-link.ts';
+import { CHAIN_HEADER, type ChainLink, formatChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createBacklog, type ReadChange, type Recorded } from './backlog.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
+import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import { createReadChanges } from './read-changes.ts';
 
 const setUp = (stored: ChainLink | null = null) => {

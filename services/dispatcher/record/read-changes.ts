@@ -1,6 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import { type ChainLink, readChainLink } from '../../../shared/protocol/chain-link.ts';
-import { readChangeAccount } from '../../../shared/protocol/change-headers.ts';
+import { type ChainLink, readChainLink, readChangeAccount } from '../../../shared/protocol/headers.ts';
 import type { ReadChange } from './backlog.ts';
 import { classifyLink } from './recorded-chain.ts';
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
+import type { ChainLink } from '../../../shared/protocol/headers.ts';
 
 /** `next`: nothing is between it and what was recorded. `repeat`: it was recorded before. `gap`: records are missing before it. */
 export type ChainVerdict = 'next' | 'repeat' | 'gap';

@@ -1,6 +1,6 @@
 import type { Consumer } from 'kafkajs';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
-import type { ChainLink } from '../../../shared/protocol/chain-link.ts';
+import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';

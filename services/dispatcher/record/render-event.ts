@@ -1,7 +1,6 @@
 import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
-import type { DecodedChange } from '../../../shared/domain/change.ts';
+import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
-import type { ResetReason } from '../../../shared/domain/reset-reason.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
 import { createEventJson } from './event-json.ts';
 import { createJsonNulls } from './json-nulls.ts';

@@ -8,12 +8,12 @@ import {
 import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
-import { rowsSubject } from '../../../shared/protocol/subjects.ts';
+import { rowsSubject } from '../../../shared/protocol/names.ts';
 import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
-import { rowRecordNames } from '../../../shared/values/avro-name.ts';
 import { loadTypes } from '../../../shared/values/load-types.ts';
 import { createRecordKey, type RecordKey } from '../../../shared/values/record-key.ts';
 import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
+import { rowRecordNames } from '../../../shared/values/row-schema.ts';
 import type { Types } from '../../../shared/values/types-of-database.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';

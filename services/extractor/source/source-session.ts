@@ -1,8 +1,11 @@
 import pg from 'pg';
-import { seeExtensionOperators } from '../../../shared/postgres/extension-operators.ts';
 import type { LockWatch } from '../../../shared/postgres/lock-watch.ts';
 import { Session } from '../../../shared/postgres/session.ts';
-import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import {
+  rawTypes,
+  seeExtensionOperators,
+  TEXT_SESSION_OPTIONS,
+} from '../../../shared/postgres/text-session.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { ExportFailedError, SourceSessionLostError, TableWantedError } from '../extraction-errors.ts';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
+import { UnreadableLineError } from '../../../shared/formats/csv.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
-import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
 import {
   StorageFullError,
   StorageNotFoundError,

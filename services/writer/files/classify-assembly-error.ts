@@ -1,9 +1,9 @@
 import { UnreadableRequestError } from '../../../shared/control/exports/export-request.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
+import { UnreadableLineError } from '../../../shared/formats/csv.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
-import { UnreadableLineError } from '../../../shared/formats/whole-lines.ts';
 import {
   StorageFullError,
   StorageNotFoundError,

@@ -6,9 +6,9 @@ import type { Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
-import { rowsSubject } from '../../../shared/protocol/subjects.ts';
+import { rowsSubject } from '../../../shared/protocol/names.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
-import { createRowJson } from '../../../shared/values/row-json.ts';
+import { createRowJson } from '../../../shared/values/json-text.ts';
 import { readRowSchema } from '../../../shared/values/row-schema.ts';
 
 /** The row counts of an export must all agree; a difference fails the export, so that no file lacks rows. */

@@ -10,7 +10,7 @@ import {
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
-import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/row-headers.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/headers.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { type Storage, StorageFullError } from '../../../shared/storage/storage.ts';

@@ -1,5 +1,5 @@
 import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempts.ts';
-import type { RowHeaders } from '../../../shared/protocol/row-headers.ts';
+import type { RowHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Part } from './part.ts';
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../postgres/queryable.ts';
-import type { StoredHeaders } from '../../runtime/sealed-headers.ts';
+import type { StoredHeaders } from '../../runtime/secret-box.ts';
 
 /** Columns of `webhooks w` that make an endpoint. */
 export const ENDPOINT_COLUMNS = `

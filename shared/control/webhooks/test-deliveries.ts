@@ -1,5 +1,5 @@
 import type { Queryable } from '../../postgres/queryable.ts';
-import { WEBHOOKS_CHANNEL } from '../../protocol/notify-channels.ts';
+import { WEBHOOKS_CHANNEL } from '../../protocol/names.ts';
 import { ENDPOINT_COLUMNS, type EndpointRow } from './lease-endpoints.ts';
 
 /** Whoever asked has given up by then: a test that comes out of the blue tells nobody anything. */

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
-import { FetchedRecord } from './fetched-record.ts';
+import { FetchedRecord } from './decode-records.ts';
 import { makeClientLean } from './lean-client.ts';
 
 const require = createRequire(import.meta.url);

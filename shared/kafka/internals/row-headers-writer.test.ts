@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type RowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
+import { type RowHeaders, toKafkaHeaders } from '../../protocol/headers.ts';
 import { writeInteger, writeString } from '../../values/avro-writer.ts';
 import { ByteWriter } from '../../values/byte-writer.ts';
 import { RowHeadersWriter } from './row-headers-writer.ts';

@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import { ROW_HEADERS, type RowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
+import { ROW_HEADERS, type RowHeaders, toKafkaHeaders } from '../../protocol/headers.ts';
 import { writeInteger, writeString } from '../../values/avro-writer.ts';
 import { ByteWriter } from '../../values/byte-writer.ts';
 import { writeJsonInteger } from '../../values/json-writer.ts';

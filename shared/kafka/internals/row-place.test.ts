@@ -1,9 +1,8 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readRowHeaders, toKafkaHeaders } from '../../protocol/row-headers.ts';
-import { decodeRecords } from './decode-records.ts';
-import type { FetchedRecord } from './fetched-record.ts';
+import { readRowHeaders, toKafkaHeaders } from '../../protocol/headers.ts';
+import { decodeRecords, type FetchedRecord } from './decode-records.ts';
 import { RowPlaceReader } from './row-place.ts';
 
 const require = createRequire(import.meta.url);

@@ -1,7 +1,6 @@
 import type { IHeaders } from 'kafkajs';
-import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../protocol/row-headers.ts';
-import { FetchedRecord } from './fetched-record.ts';
-import { VarintCursor } from './varint-cursor.ts';
+import { ROW_HEADERS, type RowHeaders, readRowHeaders } from '../../protocol/headers.ts';
+import { FetchedRecord, VarintCursor } from './decode-records.ts';
 
 /** The headers of a row that the writer needs. */
 export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type pg from 'pg';
 
 const DATA_ROW = 0x44;
 const TYPE_BYTES = 1;
@@ -100,4 +101,21 @@ export function tapDataRows(
       for (const listener of others) listener(rest);
     },
   };
+}
+
+/** As `DataRowQuery` of the extractor: the rows of a query where their bytes stand, before the library makes objects of them. */
+export function tapQuery(
+  client: pg.Client,
+  { text, values }: { readonly text: string; readonly values: readonly unknown[] },
+  onRow: (bytes: Buffer, start: number, end: number) => void,
+) {
+  const tap = tapDataRows(client.connection.stream, onRow);
+  const done = client.query(text, [...values]).then(
+    () => tap.release(),
+    (error: unknown) => {
+      tap.release();
+      throw error;
+    },
+  );
+  return { done, pause: tap.pause, resume: tap.resume, close: tap.close };
 }

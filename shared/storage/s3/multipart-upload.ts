@@ -10,7 +10,6 @@ import {
 } from '@aws-sdk/client-s3';
 import type { FilledPart } from './part-buffer.ts';
 import { isMissing } from './s3-errors.ts';
-import type { UploadSlots } from './upload-slots.ts';
 
 /** Of one file: enough that the next part is filled while one is on its way. */
 const MAX_PARTS_IN_FLIGHT = 2;
@@ -137,5 +136,30 @@ export class MultipartUpload {
     );
     const digest = createHash('sha256').update(Buffer.concat(this.#digests)).digest('base64');
     return found.ChecksumSHA256 === `${digest}-${this.#digests.length}`;
+  }
+}
+
+/**
+ * Lets a limited number of uploads run at once, first come first served. Each holds its part in memory while it
+ * runs, so this is what bounds that memory over all the files being written.
+ */
+export class UploadSlots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** @returns what gives the slot back; to be called once, whatever came of the upload */
+  async take(): Promise<() => void> {
+    if (this.#free > 0) this.#free -= 1;
+    // Whoever gives a slot back hands it to the one that waits longest, so it is never free in between.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return () => {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free += 1;
+      else next();
+    };
   }
 }

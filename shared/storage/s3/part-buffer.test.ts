@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PartBuffer } from './part-buffer.ts';
-import { MAX_PARTS, partBytes } from './part-plan.ts';
+import { MAX_PARTS, partBytes } from './s3-writer.ts';
 
 test('what is added in pieces comes out in parts, each with the digest of its bytes', () => {
   const pieces = fc

@@ -1,13 +1,18 @@
 import { Readable } from 'node:stream';
-import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { contentTypeOf } from '../content-type.ts';
-import { pathSegments, type Storage, type StoredFile } from '../storage.ts';
-import { deleteBelow } from './s3-delete.ts';
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { contentTypeOf, pathSegments, type Storage, type StoredFile } from '../storage.ts';
+import { UploadSlots } from './multipart-upload.ts';
 import { failingAs, isMissing, s3Code } from './s3-errors.ts';
 import { createS3Links } from './s3-links.ts';
-import { type Bucket, listNamesBelow, listObjects } from './s3-listing.ts';
+import { type Bucket, listNamesBelow, listObjects, listUploads } from './s3-listing.ts';
 import { createS3Writer } from './s3-writer.ts';
-import { UploadSlots } from './upload-slots.ts';
 
 /** Over all files being written, so that parts on their way hold 64 MiB at most; larger ones come only after 39 GiB. */
 const UPLOADS_AT_ONCE = 8;
@@ -95,4 +100,63 @@ export function createS3Storage({ client, signingClient, bucket, prefix, now }: 
 
     listNames: (folder) => listNamesBelow(place, folderKeyOf(folder)),
   };
+}
+
+/** S3 deletes no more at once. */
+const DELETED_AT_ONCE = 1_000;
+
+/** A part that was on its way during an abort can bring its upload back, or stay in it; a further abort removes it. */
+const MAX_ABORT_ROUNDS = 5;
+
+/**
+ * Deletes every object below the prefix, and aborts every upload: before the objects, because an upload that is
+ * completed meanwhile becomes one.
+ *
+ * @throws Error when uploads keep coming back, because somebody goes on writing; the objects are left for the next try
+ */
+async function deleteBelow(bucket: Bucket, prefix: string): Promise<void> {
+  for (let round = 1; (await abortUploads(bucket, prefix)) > 0; round += 1) {
+    if (round === MAX_ABORT_ROUNDS) throw new Error(`uploads below ${prefix} were aborted, and came back`);
+  }
+  let keys: string[] = [];
+  for await (const { key } of listObjects(bucket, prefix)) {
+    keys.push(key);
+    if (keys.length < DELETED_AT_ONCE) continue;
+    await deleteObjects(bucket, keys);
+    keys = [];
+  }
+  if (keys.length > 0) await deleteObjects(bucket, keys);
+}
+
+/** @returns how many uploads there were */
+async function abortUploads(bucket: Bucket, prefix: string): Promise<number> {
+  let count = 0;
+  for await (const { key, uploadId } of listUploads(bucket, prefix)) {
+    await abortUpload(bucket, key, uploadId);
+    count += 1;
+  }
+  return count;
+}
+
+async function abortUpload({ client, bucket }: Bucket, key: string, uploadId: string): Promise<void> {
+  try {
+    await client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId }));
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+async function deleteObjects({ client, bucket }: Bucket, keys: readonly string[]): Promise<void> {
+  const { Errors: refused = [] } = await client.send(
+    new DeleteObjectsCommand({
+      Bucket: bucket,
+      Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
+    }),
+  );
+  const first = refused.find(({ Code }) => Code !== 'NoSuchKey');
+  if (first !== undefined) {
+    throw new Error(
+      `${refused.length} objects were not deleted; ${first.Key}: ${first.Code} ${first.Message}`,
+    );
+  }
 }

@@ -9,7 +9,7 @@ import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { createMessageCodec, type Message } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
-import { subjectsOf } from '../../../shared/protocol/subjects.ts';
+import { subjectsOf } from '../../../shared/protocol/names.ts';
 import { envReader } from '../../../shared/runtime/env.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
 import { runService } from '../../../shared/runtime/run-service.ts';

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { formatAccountReset } from '../../../shared/domain/account-reset.ts';
-import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { formatAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import type { ReadChange } from '../../support/change-reader.ts';
 import { waitFor } from '../../support/wait-for.ts';

@@ -5,7 +5,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createMessageCodec, type SetAsideMessage } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
-import { subjectsOf } from '../../../shared/protocol/subjects.ts';
+import { subjectsOf } from '../../../shared/protocol/names.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';

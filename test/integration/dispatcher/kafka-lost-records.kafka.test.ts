@@ -5,7 +5,7 @@ import { createOffsetCommits } from '../../../services/dispatcher/record/offset-
 import { classifyLink, createRecordedChain } from '../../../services/dispatcher/record/recorded-chain.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import { createKafka } from '../../../shared/kafka/client.ts';
-import { recorderGroup } from '../../../shared/protocol/consumer-groups.ts';
+import { recorderGroup } from '../../../shared/protocol/names.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
 import { KAFKA_CLIENT } from '../../support/kafka-client.ts';

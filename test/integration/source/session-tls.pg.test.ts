@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ConnectionPool } from '../../../shared/postgres/connection-pool.ts';
+import { ConnectionPool } from '../../../shared/postgres/pool.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { type Certificates, makeCertificates } from '../../support/certificates.ts';

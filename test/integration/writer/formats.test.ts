@@ -10,7 +10,7 @@ import type { Column, RowShape, RowTexts, ValueType } from '../../../shared/doma
 import { createChooseFormat } from '../../../shared/formats/choose-format.ts';
 import type { EncodeContext } from '../../../shared/formats/format.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
-import { createRowJson } from '../../../shared/values/row-json.ts';
+import { createRowJson } from '../../../shared/values/json-text.ts';
 import { queryDuckdb } from '../../support/duckdb-reader.ts';
 import { findPython, type Python } from '../../support/python.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { UploadSlots } from './upload-slots.ts';
+import { UploadSlots } from './multipart-upload.ts';
 
 test('no more run at once than there are slots, and those who wait come in their order', async () => {
   const slots = new UploadSlots(2);

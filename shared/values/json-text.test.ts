@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteWriter } from './byte-writer.ts';
-import { jsonString } from './json-string.ts';
+import { jsonString } from './json-text.ts';
 import { writeJsonString } from './json-writer.ts';
-import { jsonToWire } from './scalar-text.ts';
+import { jsonToWire } from './scalar-types.ts';
 
 /** Texts with the characters that matter: quotes, controls, line separators, their neighbours, and whatever else. */
 const texts = fc

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { SecretUrl } from '../runtime/env.ts';
 import { openRegistry } from '../service/open-parts.ts';
-import { rowsSubject } from './subjects.ts';
+import { rowsSubject } from './names.ts';
 
 const openWith = (topicPrefix: string) =>
   openRegistry({ schemaRegistryUrl: new SecretUrl('http://127.0.0.1:1'), topicPrefix }).subjects;

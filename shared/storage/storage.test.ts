@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { contentTypeOf } from './content-type.ts';
+import { contentTypeOf } from './storage.ts';
 
 test.each([
   ['invoices.jsonl', 'application/jsonl'],

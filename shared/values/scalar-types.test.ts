@@ -8,7 +8,7 @@ import {
   moneyToWire,
   timestampToWire,
   timestamptzToWire,
-} from './scalar-text.ts';
+} from './scalar-types.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 test('a timestamp with time zone is RFC 3339 in UTC with the fraction as stored', () => {

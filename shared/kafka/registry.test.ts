@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createLimit } from './limit.ts';
+import { createLimit } from './registry.ts';
 
 test('no more run at once than allowed, in order, also after failures', async () => {
   const limit = createLimit(2);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { arrayToJson } from './array-text.ts';
+import { arrayToJson, hstoreToJson, parseRecordText } from './nested-text.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 const ofTexts = (pgText: string) => arrayToJson(pgText, ',', (text) => JSON.stringify(text));
@@ -52,6 +52,56 @@ test('any nested array of texts comes through whole', () => {
   fc.assert(
     fc.property(nested, (array) => {
       expect(JSON.parse(ofTexts(print(array)))).toEqual(array);
+    }),
+  );
+});
+
+test('pairs become members in their order, with nulls and escapes', () => {
+  expect(hstoreToJson('"a"=>"1", "b"=>NULL, "c\\"d"=>"NULL", ""=>"\\\\, \\"x\\"=>"')).toBe(
+    '{"a":"1","b":null,"c\\"d":"NULL","":"\\\\, \\"x\\"=>"}',
+  );
+});
+
+test('an empty hstore is an empty object', () => {
+  expect(hstoreToJson('')).toBe('{}');
+});
+
+test.each(['a=>1', '"a"', '"a"=>', '"a"=>null', '"a"=>"1",', '"a"=>"1", ', '"a"=>"1"x'])(
+  '%j is refused',
+  (text) => {
+    expect(() => hstoreToJson(text)).toThrow(UnreadableTextError);
+  },
+);
+
+test('nothing is a null and two quotes are an empty text', () => {
+  expect(parseRecordText('(,"",x)', 3)).toEqual([null, '', 'x']);
+  expect(parseRecordText('()', 1)).toEqual([null]);
+  expect(parseRecordText('()', 0)).toEqual([]);
+  expect(parseRecordText('(,)', 2)).toEqual([null, null]);
+});
+
+test('doubled quotes and backslashes are one', () => {
+  expect(parseRecordText('(1,"x,""y","a\\\\b")', 3)).toEqual(['1', 'x,"y', 'a\\b']);
+});
+
+test.each(['', '(', '(1', '(1,2', '(1,2)', '(1)x', '("a)', '("a"b)', '("\\x")'])(
+  '%j is no single attribute',
+  (text) => {
+    expect(() => parseRecordText(text, 1)).toThrow(UnreadableTextError);
+  },
+);
+
+test('attributes that were added to the type after the value was printed are null', () => {
+  expect(parseRecordText('(1)', 3)).toEqual(['1', null, null]);
+  expect(parseRecordText('(1,"a")', 3)).toEqual(['1', 'a', null]);
+});
+
+test('any attributes come through whole', () => {
+  const attributes = fc.array(fc.option(fc.string({ unit: 'grapheme' })), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(attributes, (texts) => {
+      const printed = texts.map((text) => (text === null ? '' : `"${text.replace(/["\\]/g, '$&$&')}"`));
+      expect(parseRecordText(`(${printed.join(',')})`, texts.length)).toEqual(texts);
     }),
   );
 });
