@@ -34,8 +34,9 @@ export interface AppDeps {
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
 }
 
-/** The whole API as a Koa application, which does not listen yet. */
-export function createApp({ log, version, http, exports, bulk, webhooks, events, admin }: AppDeps): Koa {
+/** Every route, with those of the documents about them. */
+export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
+  const { version, http, exports, bulk, webhooks, events, admin } = deps;
   const routes: Route[] = [
     ...exportRoutes(exports),
     ...exportFileRoutes(exports),
@@ -54,8 +55,13 @@ export function createApp({ log, version, http, exports, bulk, webhooks, events,
     ...metricsRoutes(admin),
     ...healthRoutes(admin),
   ];
-  const documents = docsRoutes(routes, { version, urls: http.urls });
-  const mounted = mountRoutes([...routes, ...documents], http);
+  return [...routes, ...docsRoutes(routes, { version, urls: http.urls, catalog: exports.catalog })];
+}
+
+/** The whole API as a Koa application, which does not listen yet. */
+export function createApp(deps: AppDeps): Koa {
+  const { log, http, admin } = deps;
+  const mounted = mountRoutes(routesOf(deps), http);
   const app = new Koa();
   // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {

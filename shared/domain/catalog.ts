@@ -61,6 +61,11 @@ export function listedColumns({ expose, hide }: Pick<Resource, 'expose' | 'hide'
   return expose ?? hide;
 }
 
+/** The name of the resource that examples are about. */
+export function firstResource({ resources: [first] }: Catalog): string {
+  return first?.name ?? 'records';
+}
+
 export function findResource(catalog: Catalog, name: string): Resource | undefined {
   return catalog.resources.find((resource) => resource.name === name);
 }

@@ -6,13 +6,16 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { hashKey, newKey, SCOPES } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import {
   accountLimitsSchema,
   accountSchema,
+  EXAMPLE_ACCOUNT,
+  EXAMPLE_KEY,
   keySchema,
   newKeySchema,
   presentAccount,
@@ -43,7 +46,15 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'POST',
       path: '/admin/accounts',
+      operationId: 'createAccount',
+      tag: 'operator',
       summary: 'Create an account',
+      description:
+        'One account for each value of the account columns. Its first export waits until the feed covers it.',
+      example: { body: { name: 'Acme', source_id: 'a0ee', limits: { max_running_exports: 3 } } },
+      problems: {
+        conflict: 'An account with this `source_id` exists.',
+      },
       creates: true,
       body: z.strictObject({
         name,
@@ -58,7 +69,14 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           }),
         limits: accountLimitsSchema.optional(),
       }),
-      responses: { 201: { description: 'The account.', schema: accountSchema } },
+      responses: {
+        201: {
+          description: 'The account.',
+          schema: accountSchema,
+          example: EXAMPLE_ACCOUNT,
+          headers: ['Location'],
+        },
+      },
       handle: ({ body, once }) =>
         once(async (db) => {
           const sourceId = await source.accountText(body.source_id);
@@ -85,9 +103,19 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'GET',
       path: '/admin/accounts',
+      operationId: 'listAccounts',
+      tag: 'operator',
       summary: 'List accounts',
+      description: 'Newest first.',
+      example: { query: { limit: 10 } },
       query: z.strictObject(PAGE_QUERY),
-      responses: { 200: { description: 'Accounts, newest first.', schema: listOf(accountSchema) } },
+      responses: {
+        200: {
+          description: 'Accounts, newest first.',
+          schema: listOf(accountSchema),
+          example: pageOf(EXAMPLE_ACCOUNT),
+        },
+      },
       handle: ({ query }) =>
         pageResponse(
           cursorSigner,
@@ -101,8 +129,15 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'GET',
       path: '/admin/accounts/{id}',
+      operationId: 'getAccountAsOperator',
+      tag: 'operator',
       summary: 'Show an account',
-      responses: { 200: { description: 'The account.', schema: accountSchema } },
+      description: 'Shows the name, the `source_id` and the limits.',
+      params: { id: 'ID of the account.' },
+      example: { params: { id: EXAMPLE.account } },
+      responses: {
+        200: { description: 'The account.', schema: accountSchema, example: EXAMPLE_ACCOUNT },
+      },
       handle: async ({ param }) => {
         const row = await findAccount(pool, param('id'));
         if (row === undefined) throw noAccount(param('id'));
@@ -113,9 +148,19 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'PATCH',
       path: '/admin/accounts/{id}',
+      operationId: 'updateAccount',
+      tag: 'operator',
       summary: "Change an account's name and limits",
+      description: 'Changes the fields that the body has. Limits take effect for the next job.',
+      params: { id: 'ID of the account.' },
+      example: {
+        params: { id: EXAMPLE.account },
+        body: { limits: { bulk_quota: { items: 100_000, period: 'month' } } },
+      },
       body: z.strictObject({ name: name.optional(), limits: accountLimitsSchema.optional() }),
-      responses: { 200: { description: 'The account.', schema: accountSchema } },
+      responses: {
+        200: { description: 'The account.', schema: accountSchema, example: EXAMPLE_ACCOUNT },
+      },
       handle: async ({ param, body }) => {
         const row = await inTransaction(pool, async (db) => {
           const changed = await updateAccount(db, param('id'), { name: body.name, ...toLimits(body.limits) });
@@ -138,14 +183,29 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'POST',
       path: '/admin/accounts/{id}/keys',
+      operationId: 'createKey',
+      tag: 'operator',
       summary: 'Create a key',
+      description: 'Without `scopes`, the key has all of them. Only its hash is stored.',
+      params: { id: 'ID of the account.' },
+      example: {
+        params: { id: EXAMPLE.account },
+        body: { name: 'Warehouse', scopes: ['exports:read', 'exports:write'] },
+      },
+      problems: {
+        conflict: 'The account has as many keys as it may have. Revoke one that is not in use.',
+      },
       creates: true,
       body: z.strictObject({
         name: name.optional(),
         scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
       }),
       responses: {
-        201: { description: 'The key. It is shown only in this response.', schema: newKeySchema },
+        201: {
+          description: 'The key. It is shown only in this response.',
+          schema: newKeySchema,
+          example: { ...EXAMPLE_KEY, key: 'tk_3q2-7wEXAMPLEonlyEXAMPLEonlyEXAMPLEonly0Q' },
+        },
       },
       handle: ({ param, body, once }) =>
         once(async (db) => {
@@ -181,8 +241,19 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'GET',
       path: '/admin/accounts/{id}/keys',
+      operationId: 'listKeys',
+      tag: 'operator',
       summary: "List an account's keys without their secrets",
-      responses: { 200: { description: 'Keys, newest first.', schema: listOf(keySchema) } },
+      description: 'Revoked keys are listed too.',
+      params: { id: 'ID of the account.' },
+      example: { params: { id: EXAMPLE.account } },
+      responses: {
+        200: {
+          description: 'Keys, newest first.',
+          schema: listOf(keySchema),
+          example: pageOf(EXAMPLE_KEY),
+        },
+      },
       handle: async ({ param }) => {
         if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
         const rows = await listKeys(pool, param('id'));
@@ -193,7 +264,12 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       ...operator,
       method: 'DELETE',
       path: '/admin/accounts/{id}/keys/{key_id}',
+      operationId: 'revokeKey',
+      tag: 'operator',
       summary: 'Revoke a key',
+      description: 'The next request with the key is refused.',
+      params: { id: 'ID of the account.', key_id: 'ID of the key.' },
+      example: { params: { id: EXAMPLE.account, key_id: EXAMPLE.key } },
       responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
       handle: async ({ param }) => {
         const [accountId, subjectId] = [param('id'), param('key_id')];

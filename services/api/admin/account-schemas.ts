@@ -4,6 +4,7 @@ import {
   MIN_PERIOD_SECONDS,
   type QuotaPeriod,
 } from '../../../shared/domain/quota-period.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema, parseInstant } from '../http/instant.ts';
 import { timestamp } from '../http/schema.ts';
 import type { AccountLimits, AccountRow } from './accounts.ts';
@@ -50,6 +51,27 @@ export const keySchema = z
 export const newKeySchema = keySchema
   .extend({ key: z.string().meta({ description: 'Shown only in this response.' }) })
   .meta({ id: 'NewKey' });
+
+export const EXAMPLE_ACCOUNT: z.input<typeof accountSchema> = {
+  id: EXAMPLE.account,
+  name: 'Acme',
+  source_id: 'a0ee',
+  limits: {
+    max_running_exports: 3,
+    max_running_bulk_operations: 3,
+    bulk_quota: { items: null, period: 'month' },
+  },
+  created_at: EXAMPLE.at,
+};
+
+export const EXAMPLE_KEY: z.input<typeof keySchema> = {
+  id: EXAMPLE.key,
+  account_id: EXAMPLE.account,
+  name: 'Warehouse',
+  scopes: ['exports:read', 'exports:write'],
+  created_at: EXAMPLE.at,
+  revoked_at: null,
+};
 
 export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
   return {

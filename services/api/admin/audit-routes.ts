@@ -3,9 +3,10 @@ import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
 import { oneAccount } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf, timestamp } from '../http/schema.ts';
+import { listOf, pageOf, timestamp } from '../http/schema.ts';
 
 export interface AuditDeps {
   readonly pool: Pool;
@@ -14,7 +15,7 @@ export interface AuditDeps {
 
 const AUDIT_QUERY = z.strictObject({
   ...PAGE_QUERY,
-  action: z.enum(AUDIT_ACTIONS).optional(),
+  action: z.enum(AUDIT_ACTIONS).optional().meta({ description: 'Only entries of this action.' }),
   subject_id: z
     .string()
     .max(100)
@@ -40,14 +41,24 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
   const shared = {
     method: 'GET',
     query: AUDIT_QUERY,
-    responses: { 200: { description: 'Entries, newest first.', schema: listOf(auditSchema) } },
+    responses: {
+      200: {
+        description: 'Entries, newest first.',
+        schema: listOf(auditSchema),
+        example: pageOf(EXAMPLE_ENTRY),
+      },
+    },
   } as const;
   return [
     defineRoute({
       ...shared,
       path: '/admin/audit',
+      operationId: 'listAuditEntries',
+      tag: 'operator',
       summary:
         'List audit entries: creation and use of exports, bulk jobs, webhook endpoints, files and keys',
+      description: 'Who did what, and when. Newest first.',
+      example: { query: { action: 'account.created', limit: 10 } },
       access: 'operator',
       account: 'any',
       handle: ({ query, accountId }) => page(accountId, query),
@@ -55,7 +66,12 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
     defineRoute({
       ...shared,
       path: '/audit',
+      operationId: 'listAccountAuditEntries',
+      tag: 'account',
       summary: "List the account's audit entries: who created, changed and downloaded what",
+      description:
+        'Who did what, and when. Newest first. It is about everything of the account, so the key needs every scope to read.',
+      example: { query: { limit: 10 } },
       access: AUDIT_SCOPES,
       account: 'one',
       handle: ({ query, accountId }) => page(oneAccount(accountId), query),
@@ -76,6 +92,16 @@ const auditSchema = z
     details: z.record(z.string(), z.unknown()),
   })
   .meta({ id: 'AuditEntry' });
+
+const EXAMPLE_ENTRY: z.input<typeof auditSchema> = {
+  id: '42',
+  at: EXAMPLE.at,
+  account_id: EXAMPLE.account,
+  actor: 'operator',
+  action: 'account.created',
+  subject_id: EXAMPLE.account,
+  details: {},
+};
 
 export function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
   const { id, at, account_id, actor, action, subject_id, details } = row;

@@ -17,14 +17,22 @@ export interface HealthDeps {
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
 }
 
-const statusSchema = z.strictObject({ status: z.string() });
-const readySchema = z.strictObject({
-  status: z.string(),
-  checks: z.record(z.string(), z.boolean()),
-  warnings: z
-    .array(z.string())
-    .meta({ description: 'Conditions that need an operator. Requests are still served.' }),
-});
+const statusSchema = z.strictObject({ status: z.string() }).meta({ id: 'Health' });
+const readySchema = z
+  .strictObject({
+    status: z.string(),
+    checks: z.record(z.string(), z.boolean()),
+    warnings: z
+      .array(z.string())
+      .meta({ description: 'Conditions that need an operator. Requests are still served.' }),
+  })
+  .meta({ id: 'Readiness' });
+
+const EXAMPLE_READY: z.input<typeof readySchema> = {
+  status: 'ok',
+  checks: { control_store: true, outbox_relay: true },
+  warnings: [],
+};
 
 export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
@@ -40,16 +48,24 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
     defineRoute({
       ...open,
       path: '/healthz',
+      operationId: 'getHealth',
+      tag: 'operator',
       summary: 'Liveness probe',
-      responses: { 200: { description: 'The process is up.', schema: statusSchema } },
+      description: 'Responds for as long as the process lives. Restart it when it does not.',
+      responses: {
+        200: { description: 'The process is up.', schema: statusSchema, example: { status: 'ok' } },
+      },
       handle: async () => jsonResponse(200, { status: 'ok' }),
     }),
     defineRoute({
       ...open,
       path: '/readyz',
+      operationId: 'getReadiness',
+      tag: 'operator',
       summary: 'Readiness probe',
+      description: 'Whether the process serves requests now. Send it none while it does not.',
       responses: {
-        200: { description: 'The process serves requests.', schema: readySchema },
+        200: { description: 'The process serves requests.', schema: readySchema, example: EXAMPLE_READY },
         503: {
           description: 'The process cannot serve requests. checks shows the reason.',
           schema: readySchema,

@@ -12,10 +12,13 @@ export function metricsRoutes({ metrics }: MetricsDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/metrics',
+      operationId: 'getMetrics',
+      tag: 'operator',
       summary: 'Metrics for Prometheus',
+      description: 'Of this process, and the depths of all queues.',
       access: 'operator',
       account: 'none',
-      responses: { 200: { description: 'Metrics in the text format 0.0.4.', contentType: 'text/plain' } },
+      responses: { 200: { description: 'Metrics in the text format 0.0.4.', types: ['text/plain'] } },
       async handle() {
         return { status: 200, headers: { 'content-type': METRICS_CONTENT_TYPE }, body: await metrics.text() };
       },

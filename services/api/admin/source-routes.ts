@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
 import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { findFeedAge, readFeedStatus } from './feed-status.ts';
@@ -16,53 +17,72 @@ export interface SourceDeps {
 
 const bytes = z.number().min(0).nullable();
 
-const sourceSchema = z.strictObject({
-  slot: z.string(),
-  state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
-    description: 'refuse: new exports and bulk jobs get status 503. unknown: the source does not respond.',
-  }),
-  reasons: z.array(z.string()),
-  exists: z.boolean().nullable(),
-  active: z.boolean().nullable(),
-  wal_status: z.string().nullable(),
-  lag_bytes: bytes.meta({ description: 'WAL that the feed has not processed.' }),
-  retained_bytes: bytes.meta({ description: 'WAL that the source retains on disk for the slot.' }),
-  safe_wal_bytes: z.number().nullable().meta({
-    description:
-      'WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.',
-  }),
-  feed_age_seconds: z
-    .number()
-    .nullable()
-    .meta({ description: 'Time since the feed last moved. At most about 10 on an idle feed.' }),
-  stalled: z
-    .strictObject({ reason: z.string(), detail: z.string(), since: z.string() })
-    .nullable()
-    .meta({ description: 'Reason of a feed stall and what to check. Null while the feed moves.' }),
-  set_aside: z
-    .array(
-      z.strictObject({ resource: z.string(), reason: z.string(), detail: z.string(), since: z.string() }),
-    )
-    .meta({
-      description:
-        'Resources whose changes are skipped, with the reason and the remedy. A resource resumes without a restart, with a feed.reset.',
+const sourceSchema = z
+  .strictObject({
+    slot: z.string(),
+    state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
+      description: 'refuse: new exports and bulk jobs get status 503. unknown: the source does not respond.',
     }),
-  open_transactions: z
-    .array(
-      z.strictObject({
-        pid: z.number().nullable().meta({ description: 'Null for a prepared transaction.' }),
-        age_seconds: z.number(),
-        application: z.string(),
-        state: z.string(),
+    reasons: z.array(z.string()),
+    exists: z.boolean().nullable(),
+    active: z.boolean().nullable(),
+    wal_status: z.string().nullable(),
+    lag_bytes: bytes.meta({ description: 'WAL that the feed has not processed.' }),
+    retained_bytes: bytes.meta({ description: 'WAL that the source retains on disk for the slot.' }),
+    safe_wal_bytes: z.number().nullable().meta({
+      description:
+        'WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.',
+    }),
+    feed_age_seconds: z
+      .number()
+      .nullable()
+      .meta({ description: 'Time since the feed last moved. At most about 10 on an idle feed.' }),
+    stalled: z
+      .strictObject({ reason: z.string(), detail: z.string(), since: z.string() })
+      .nullable()
+      .meta({ description: 'Reason of a feed stall and what to check. Null while the feed moves.' }),
+    set_aside: z
+      .array(
+        z.strictObject({ resource: z.string(), reason: z.string(), detail: z.string(), since: z.string() }),
+      )
+      .meta({
+        description:
+          'Resources whose changes are skipped, with the reason and the remedy. A resource resumes without a restart, with a feed.reset.',
       }),
-    )
-    .nullable()
-    .meta({
-      description:
-        'Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.',
-    }),
-  seen_at: z.string().nullable(),
-});
+    open_transactions: z
+      .array(
+        z.strictObject({
+          pid: z.number().nullable().meta({ description: 'Null for a prepared transaction.' }),
+          age_seconds: z.number(),
+          application: z.string(),
+          state: z.string(),
+        }),
+      )
+      .nullable()
+      .meta({
+        description:
+          'Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.',
+      }),
+    seen_at: z.string().nullable(),
+  })
+  .meta({ id: 'Source' });
+
+const EXAMPLE_SOURCE: z.input<typeof sourceSchema> = {
+  slot: 'tandem',
+  state: 'ok',
+  reasons: [],
+  exists: true,
+  active: true,
+  wal_status: 'reserved',
+  lag_bytes: 1_024,
+  retained_bytes: 16_777_216,
+  safe_wal_bytes: null,
+  feed_age_seconds: 1.5,
+  stalled: null,
+  set_aside: [],
+  open_transactions: [],
+  seen_at: EXAMPLE.at,
+};
 
 /** Younger transactions are normal, and nothing waits long for them. */
 const OLD_SECONDS = 1;
@@ -73,11 +93,19 @@ export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: So
     defineRoute({
       method: 'GET',
       path: '/admin/source',
+      operationId: 'getSource',
+      tag: 'operator',
       summary: 'Show the lag of the feed and the WAL that the source retains for it',
+      description:
+        'Whether the replication slot is healthy, what the feed skips and why, and which transactions hold up new exports.',
       access: 'operator',
       account: 'none',
       responses: {
-        200: { description: 'Status of the replication slot and of the feed.', schema: sourceSchema },
+        200: {
+          description: 'Status of the replication slot and of the feed.',
+          schema: sourceSchema,
+          example: EXAMPLE_SOURCE,
+        },
       },
       async handle() {
         const sight = slotWatch.latest();

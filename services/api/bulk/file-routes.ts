@@ -17,6 +17,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
 import { countIds, type IdCount } from './count-ids.ts';
+import { EXAMPLE_FILE } from './examples.ts';
 import { beginBulkFile, completeBulkFile, forgetBulkFile } from './file-store.ts';
 import { readUpload } from './read-upload.ts';
 import { bulkFileSchema } from './response.ts';
@@ -55,7 +56,16 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
     defineRoute({
       method: 'POST',
       path: '/bulk/files',
+      operationId: 'createBulkFile',
+      tag: 'bulk',
       summary: 'Upload the item IDs of a bulk job: UTF-8, one ID per line or CSV with one column',
+      description:
+        "For more IDs than a request may list: up to 256 MiB, one ID per line, or CSV with one column and the key column's name as the header. The response counts the lines that are not IDs. Send `file_id` with `POST /bulk/operations` within seven days.",
+      example: { body: '1001\n1002\n1003\n' },
+      problems: {
+        invalid: 'The file has no line that is an ID, or a parameter is wrong.',
+        too_many: 'Too many uploads run at once, or a limit of the account is reached.',
+      },
       access: 'bulk:write',
       account: 'one',
       creates: true,
@@ -66,7 +76,13 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
           .optional()
           .meta({ description: 'Checks each line as an ID of this resource.' }),
       }),
-      responses: { 201: { description: 'The file. It expires after seven days.', schema: bulkFileSchema } },
+      responses: {
+        201: {
+          description: 'The file. It expires after seven days.',
+          schema: bulkFileSchema,
+          example: EXAMPLE_FILE,
+        },
+      },
       async handle({ accountId: named, query, incoming, once }) {
         const accountId = oneAccount(named);
         requireUtf8(incoming.headers);

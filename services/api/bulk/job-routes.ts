@@ -4,6 +4,7 @@ import { readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { cancelBulkJob } from '../../../shared/control/bulk/end-job.ts';
 import { type Asked, isEnded, pauseBulkJob, resumeBulkJob } from '../../../shared/control/bulk/pause-job.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
@@ -12,11 +13,13 @@ import { contentTypeOf } from '../../../shared/storage/storage.ts';
 import type { AccountLimiter } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, limitedAccountOf } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
+import { EXAMPLE_RESULT, exampleJob } from './examples.ts';
 import {
   bulkJobSchema,
   bulkStatusSchema,
@@ -31,6 +34,7 @@ import { type BulkJobRow, finalUntil, findBulkJob, listBulkJobs } from './store.
 
 /** What the routes of bulk jobs need. */
 export interface BulkJobDeps {
+  readonly catalog: Catalog;
   readonly pool: Pool;
   /** Holds the ledger. */
   readonly source: Pool;
@@ -59,7 +63,7 @@ const RESULTS_QUERY = z.strictObject({
     .max(MAX_RESULTS)
     .optional()
     .meta({ description: `Results per page. Default: ${DEFAULT_RESULTS}.` }),
-  status: itemStatusSchema.optional(),
+  status: itemStatusSchema.optional().meta({ description: 'Only results with this status.' }),
   format: z
     .enum(EXPORT_FORMATS)
     .optional()
@@ -109,9 +113,22 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations',
+      operationId: 'listBulkOperations',
+      tag: 'bulk',
       summary: 'List bulk jobs',
-      query: z.strictObject({ ...PAGE_QUERY, status: bulkStatusSchema.optional() }),
-      responses: { 200: { description: 'Bulk jobs, newest first.', schema: listOf(bulkJobSchema) } },
+      description: 'Newest first.',
+      example: { query: { limit: 10 } },
+      query: z.strictObject({
+        ...PAGE_QUERY,
+        status: bulkStatusSchema.optional().meta({ description: 'Only bulk jobs with this status.' }),
+      }),
+      responses: {
+        200: {
+          description: 'Bulk jobs, newest first.',
+          schema: listOf(bulkJobSchema),
+          example: pageOf(exampleJob(deps.catalog, 'pending')),
+        },
+      },
       async handle({ query, accountId }) {
         const quotas = quotaReader(pool, deps.now());
         const list = `bulk:${accountId ?? '*'}:${query.status ?? ''}`;
@@ -131,8 +148,20 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations/{id}',
+      operationId: 'getBulkOperation',
+      tag: 'bulk',
       summary: 'Show a bulk job',
-      responses: { 200: { description: 'The bulk job.', schema: bulkJobSchema } },
+      description:
+        'Shows status, counts, the latest errors and the quota of the account. `processed` is always `succeeded` + `failed` + `skipped`.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      responses: {
+        200: {
+          description: 'The bulk job.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'pending'),
+        },
+      },
       handle: async ({ param, accountId }) =>
         jsonResponse(200, await present(await requireJob(accountId, param('id')))),
     }),
@@ -140,14 +169,27 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/bulk/operations/{id}/results',
+      operationId: 'listBulkResults',
+      tag: 'bulk',
       summary: 'List item results in the order of the job, or download all of them as a file with format',
+      description:
+        'Pages follow the order of the job and can be read while it runs: a page ends where results are final. With `format`, the response is one file of all results, once the job has ended.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job }, query: { limit: 10 } },
+      problems: {
+        malformed:
+          'The cursor is not one of these results: use the same job and `status`. Or the request is not well-formed.',
+        conflict: 'The job has not ended, so there is no file yet. `job_status` is its status.',
+        too_many: 'Other result files are being written, or a limit of the account is reached.',
+      },
       query: RESULTS_QUERY,
       responses: {
         200: {
           description:
             'A page of results. It may hold fewer results than limit, or none, while has_more is true. With format: the file, once the job has ended.',
           schema: listOf(itemResultSchema),
-          otherTypes: FILE_TYPES,
+          example: pageOf(EXAMPLE_RESULT),
+          types: FILE_TYPES,
         },
       },
       handle: ({ param, accountId, caller, query }) =>
@@ -165,12 +207,22 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/cancel',
+      operationId: 'cancelBulkOperation',
+      tag: 'bulk',
       summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
+      description: 'Stops the job. Items that are finished stay changed.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
       responses: {
         202: {
           description:
             'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
           schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'cancelled'),
+          headers: ['Retry-After'],
         },
       },
       async handle({ param, accountId, caller }) {
@@ -196,8 +248,23 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/pause',
+      operationId: 'pauseBulkOperation',
+      tag: 'bulk',
       summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
-      responses: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      description: 'Stops the job until it is resumed. Chunks that workers have claimed still finish.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
+      responses: {
+        202: {
+          description: 'The bulk job.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'paused'),
+          headers: ['Retry-After'],
+        },
+      },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
@@ -210,8 +277,24 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/bulk/operations/{id}/resume',
+      operationId: 'resumeBulkOperation',
+      tag: 'bulk',
       summary: 'Resume a paused bulk job; safe to repeat',
-      responses: { 202: { description: 'The bulk job.', schema: bulkJobSchema } },
+      description:
+        'Continues a job that a request has paused. A job that waits for its quota, its handler or the feed continues by itself.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
+      responses: {
+        202: {
+          description: 'The bulk job.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'pending'),
+          headers: ['Retry-After'],
+        },
+      },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);

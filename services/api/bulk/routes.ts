@@ -21,6 +21,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { askNow } from './ask-now.ts';
 import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
 import { estimateItems, firstItems, showSample } from './estimate-items.ts';
+import { EXAMPLE_ACCEPTED, exampleDone, exampleRequest } from './examples.ts';
 import { type BulkFileRow, findBulkFile } from './file-store.ts';
 import type { RunNow } from './number-items.ts';
 import {
@@ -83,7 +84,19 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
     defineRoute({
       method: 'POST',
       path: '/bulk/operations',
+      operationId: 'createBulkOperation',
+      tag: 'bulk',
       summary: 'Run an operation on many records, synchronously or as a bulk job with async: true',
+      description:
+        'Applies an operation of the catalog to the records that `ids`, `filter` or `file_id` selects. Each item takes effect once, also when the request is repeated with its Idempotency-Key.\n\nWithout `async`, the response has the result of each item; the number of items is limited by resource. With `async: true`, the response is a bulk job. With `dry_run: true`, nothing is changed.',
+      example: exampleRequest(catalog),
+      problems: {
+        not_found: 'There is no file `file_id`, or it has expired.',
+        too_many:
+          'The quota does not cover the items, the queue of bulk jobs is full (`active_jobs` lists them), or a limit of the account is reached.',
+        feed_behind:
+          'The change feed is too far behind to accept more work. Wait for the time of `Retry-After`.',
+      },
       access: 'bulk:write',
       account: 'one',
       creates: true,
@@ -96,12 +109,14 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       responses: {
         200: {
           description: 'The result of each item. With dry_run: estimate of items and duration.',
-          schema: z.union([bulkDoneSchema, bulkDryRunSchema]),
+          schema: z.union([bulkDoneSchema, bulkDryRunSchema]).meta({ id: 'BulkResponse' }),
+          example: exampleDone(catalog),
         },
         202: {
           description: 'The bulk job.',
           schema: bulkAcceptedSchema,
-          headers: { Location: 'Path of the job.' },
+          example: EXAMPLE_ACCEPTED,
+          headers: ['Location', 'Retry-After'],
         },
       },
       handle: ({ body, accountId: named, caller, once, kept, header }) =>

@@ -14,12 +14,12 @@ export function docsPageOf(document: Json, urls: Pick<PublicUrls, 'path'>): stri
   const { info, paths, components } = document as {
     info: { title: string; version: string; description: string };
     paths: Record<string, Record<string, Operation>>;
-    components: { schemas: Record<string, Json> };
+    components: { schemas: Record<string, Json>; responses: Operation['responses'] };
   };
   const groups = Map.groupBy(Object.entries(paths), ([path]) => path.split('/')[1] ?? '');
   const sections = [...groups].map(
     ([group, entries]) =>
-      `<h2>${escapeHtml(group)}</h2>${entries.map(([path, item]) => operationsHtml(path, item)).join('')}`,
+      `<h2>${escapeHtml(group)}</h2>${entries.map(([path, item]) => operationsHtml(path, item, components.responses)).join('')}`,
   );
   const schemas = Object.entries(components.schemas).map(
     ([name, schema]) =>

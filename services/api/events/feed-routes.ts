@@ -10,15 +10,17 @@ export interface FeedDeps {
 
 const why = z.string().meta({ description: 'The data.reason of feed.stalled or feed.reset.' });
 
-const feedSchema = z.strictObject({
-  stalled: z
-    .strictObject({ reason: why, since: z.string() })
-    .nullable()
-    .meta({ description: 'Set while the feed delivers no changes of any resource, else null.' }),
-  set_aside: z.array(z.strictObject({ resource: z.string(), reason: why, since: z.string() })).meta({
-    description: 'Resources whose changes are not delivered. A feed.reset announces the end.',
-  }),
-});
+const feedSchema = z
+  .strictObject({
+    stalled: z
+      .strictObject({ reason: why, since: z.string() })
+      .nullable()
+      .meta({ description: 'Set while the feed delivers no changes of any resource, else null.' }),
+    set_aside: z.array(z.strictObject({ resource: z.string(), reason: why, since: z.string() })).meta({
+      description: 'Resources whose changes are not delivered. A feed.reset announces the end.',
+    }),
+  })
+  .meta({ id: 'FeedStatus' });
 
 /**
  * The state of the feed for customers that poll: an empty page alone does not show whether the feed moves. It
@@ -30,10 +32,20 @@ export function feedRoutes({ pool }: FeedDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/feed',
+      operationId: 'getFeed',
+      tag: 'feed',
       summary: 'Show whether the feed delivers changes',
+      description:
+        'An empty page of events does not show whether the feed moves. This does: whether it stands still, and which resources are left out at present. It is the same for every account.',
       access: 'events:read',
       account: 'none',
-      responses: { 200: { description: 'Status of the feed.', schema: feedSchema } },
+      responses: {
+        200: {
+          description: 'Status of the feed.',
+          schema: feedSchema,
+          example: { stalled: null, set_aside: [] },
+        },
+      },
       async handle() {
         const { setAside, stall } = await readFeedStatus(pool);
         const shown: z.input<typeof feedSchema> = {

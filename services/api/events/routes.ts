@@ -17,11 +17,13 @@ import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } fro
 import { findExport } from '../exports/store.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, oneAccount } from '../http/caller.ts';
+import { EXAMPLE, EXAMPLE_CURSOR } from '../http/example-values.ts';
 import { readCursor, writeCursor } from '../http/paging.ts';
 import { jsonTextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf, timestamp } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
+import { eventSchema, exampleEvent } from './event-schemas.ts';
 
 export interface EventDeps {
   readonly pool: Pool;
@@ -69,7 +71,17 @@ export function eventRoutes(deps: EventDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/events',
+      operationId: 'listEvents',
+      tag: 'feed',
       summary: 'Read the feed after a cursor, an event, a position or an export',
+      description:
+        'The feed by polling: the same events in the same order as by webhook. Start with `after_export` to follow an export, then send each `next_cursor` as `after`. At the end of the feed `has_more` is false: wait a second and read on with the same cursor.',
+      example: { query: { limit: 100 } },
+      problems: {
+        not_found: 'There is no export `after_export`.',
+        conflict: 'The export `after_export` has not completed.',
+        gone: 'Events after this position are no longer retained. Create a new export and continue from it.',
+      },
       access: 'events:read',
       account: 'one',
       query: z.strictObject({
@@ -85,14 +97,24 @@ export function eventRoutes(deps: EventDeps): Route[] {
           .max(100)
           .optional()
           .meta({ description: 'Start exactly where this export’s snapshot ends.' }),
-        resource: z.enum(names, { error: `must be a resource: ${names.join(', ')}` }).optional(),
-        limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
+        resource: z
+          .enum(names, { error: `must be a resource: ${names.join(', ')}` })
+          .optional()
+          .meta({ description: 'Only events of this resource.' }),
+        limit: z.coerce
+          .number()
+          .int()
+          .min(1)
+          .max(MAX_LIMIT)
+          .default(100)
+          .meta({ description: 'Size of the page.' }),
       }),
       responses: {
         200: {
           description:
             'Events, oldest first. A page may be empty while has_more is true. next_cursor is always set: use it to read later events.',
           schema: listOf(eventSchema),
+          example: { ...pageOf(exampleEvent(catalog)), next_cursor: EXAMPLE_CURSOR },
         },
       },
       async handle({ query, accountId, caller }) {
@@ -123,10 +145,17 @@ export function eventRoutes(deps: EventDeps): Route[] {
     defineRoute({
       method: 'GET',
       path: '/events/{id}',
+      operationId: 'getEvent',
+      tag: 'feed',
       summary: 'Show an event',
+      description: 'The event as it was delivered, for as long as it is retained.',
+      params: { id: 'ID of the event.' },
+      example: { params: { id: EXAMPLE.event } },
       access: 'events:read',
       account: 'one',
-      responses: { 200: { description: 'The event.', schema: eventSchema } },
+      responses: {
+        200: { description: 'The event.', schema: eventSchema, example: exampleEvent(catalog) },
+      },
       async handle({ param, accountId, caller }) {
         await recordRead(oneAccount(accountId), caller);
         const position = parseEventId(param('id'));
@@ -214,19 +243,3 @@ function eventsGone(): AppError {
     'The events after this position are no longer retained. Create a new export and continue from it.',
   );
 }
-
-export const eventSchema = z
-  .looseObject({
-    id: z.string(),
-    type: z.string(),
-    timestamp: timestamp,
-    account_id: z.string(),
-    position: z.string().nullable().meta({
-      description:
-        'Position in the feed. Null for account events, which are not part of the feed: export.*, bulk.*, webhook.*.',
-    }),
-    resource: z.string(),
-    key: z.unknown(),
-    data: z.unknown(),
-  })
-  .meta({ id: 'Event' });

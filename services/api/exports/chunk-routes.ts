@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { firstResource } from '../../../shared/domain/catalog.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -7,7 +9,7 @@ import { CHUNK_STATES, type ChunkPlace, type ChunkRow, countChunks, listChunks }
 import { type ExportDeps, noExport } from './routes.ts';
 import { findExport } from './store.ts';
 
-export type ChunkDeps = Pick<ExportDeps, 'pool' | 'cursorSigner'>;
+export type ChunkDeps = Pick<ExportDeps, 'pool' | 'cursorSigner' | 'catalog'>;
 
 const stateSchema = z.enum(CHUNK_STATES).meta({
   description:
@@ -46,21 +48,31 @@ const chunkPageSchema = listOf(chunkSchema)
  * The chunks of an export: thousands for tens of millions of rows, so they are a list of their own. An export that starts
  * again, with a new snapshot, has new chunks.
  */
-export function chunkRoutes({ pool, cursorSigner }: ChunkDeps): Route[] {
+export function chunkRoutes({ pool, cursorSigner, catalog }: ChunkDeps): Route[] {
   return [
     defineRoute({
       method: 'GET',
       path: '/exports/{id}/chunks',
+      operationId: 'listExportChunks',
+      tag: 'exports',
       summary: 'List the chunks of an export and their progress',
+      description:
+        'An export is read in chunks of each resource, several at once. An export that starts again with a new snapshot has new chunks.',
+      params: { id: 'ID of the export.' },
+      example: { params: { id: EXAMPLE.export }, query: { limit: 10 } },
       access: 'exports:read',
       account: 'any',
       query: z.strictObject({
         ...PAGE_QUERY,
-        resource: z.string().max(100).optional(),
+        resource: z.string().max(100).optional().meta({ description: 'Only chunks of this resource.' }),
         state: stateSchema.optional(),
       }),
       responses: {
-        200: { description: 'Chunks in the order of resource and number.', schema: chunkPageSchema },
+        200: {
+          description: 'Chunks in the order of resource and number.',
+          schema: chunkPageSchema,
+          example: exampleChunks(firstResource(catalog)),
+        },
       },
       async handle({ param, accountId, query }) {
         const { limit, cursor, resource, state } = query;
@@ -84,6 +96,26 @@ export function chunkRoutes({ pool, cursorSigner }: ChunkDeps): Route[] {
       },
     }),
   ];
+}
+
+function exampleChunks(resource: string): z.input<typeof chunkPageSchema> {
+  const chunk = {
+    resource,
+    chunk: 0,
+    state: 'written' as const,
+    rows: { planned: 1_234, extracted: 1_234, written: 1_234 },
+    attempts: 1,
+    started_at: EXAMPLE.at,
+    extracted_at: EXAMPLE.later,
+    written_at: EXAMPLE.later,
+  };
+  return {
+    data: [chunk],
+    has_more: false,
+    next_cursor: null,
+    counts: { planned: 0, reading: 0, extracted: 0, written: 1 },
+    is_planned: true,
+  };
 }
 
 function presentChunk(row: ChunkRow): z.input<typeof chunkSchema> {

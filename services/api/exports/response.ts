@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { exportFilePath, MANIFEST } from '../../../shared/protocol/storage-paths.ts';
 import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/storage.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import type { PublicUrls } from '../http/public-urls.ts';
 import { count, timestamp } from '../http/schema.ts';
 import { progressOf } from './progress.ts';
@@ -78,6 +79,71 @@ export const estimateSchema = z
     estimated_duration_seconds: count.nullable(),
   })
   .meta({ id: 'ExportEstimate' });
+
+/** Of the document's examples. Only what differs by status differs here. */
+export function exampleExport(
+  resource: string,
+  status: 'pending' | 'completed' | 'cancelled',
+): z.input<typeof exportSchema> {
+  const isCompleted = status === 'completed';
+  const name = `${resource}.csv.gz`;
+  const link = (file: string) =>
+    `https://tandem.example.com/files/exports/${EXAMPLE.export}/${file}?expires=1772443800&signature=x`;
+  return {
+    id: EXAMPLE.export,
+    account_id: EXAMPLE.account,
+    status,
+    phase: status === 'pending' ? 'queued' : 'done',
+    resources: [resource],
+    format: 'csv',
+    compression: 'gzip',
+    archive: null,
+    csv_safe: false,
+    include_deleted: false,
+    include_related: false,
+    date_range: null,
+    fields: null,
+    changes_since: null,
+    as_of: null,
+    max_rows_per_second: null,
+    rows: { estimated: 1_200, extracted: isCompleted ? 1_234 : 0, written: isCompleted ? 1_234 : 0 },
+    progress: isCompleted ? 1 : 0,
+    eta_seconds: isCompleted ? 0 : null,
+    ...(status === 'pending' ? { queue_position: 1 } : {}),
+    created_at: EXAMPLE.at,
+    started_at: isCompleted ? EXAMPLE.at : null,
+    completed_at: isCompleted ? EXAMPLE.later : null,
+    expires_at: isCompleted ? EXAMPLE.muchLater : null,
+    snapshot: isCompleted
+      ? { taken_at: EXAMPLE.at, lsn: '0/16B3748', xmin: '7431', xmax: '7433', xip: ['7431'] }
+      : null,
+    files: isCompleted
+      ? [
+          {
+            name,
+            resource,
+            rows: 1_234,
+            bytes: 45_678,
+            sha256: EXAMPLE.sha256,
+            content_url: `https://tandem.example.com/exports/${EXAMPLE.export}/files/${name}`,
+            url: link(name),
+            url_expires_at: EXAMPLE.later,
+          },
+        ]
+      : [],
+    manifest_url: isCompleted ? link('manifest.json') : null,
+  };
+}
+
+export function exampleEstimate(resource: string): z.input<typeof estimateSchema> {
+  return {
+    dry_run: true,
+    resources: [resource],
+    estimated_rows: 1_200,
+    estimated_bytes: 480_000,
+    estimated_duration_seconds: 3,
+  };
+}
 
 export interface LinkDeps {
   readonly links: DownloadLinks;

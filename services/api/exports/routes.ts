@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { insertExport, lockActiveExports } from '../../../shared/control/exports/create-export.ts';
 import { cancelExport } from '../../../shared/control/exports/end-export.ts';
 import { expireExport } from '../../../shared/control/exports/export-retention.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
@@ -14,14 +14,22 @@ import type { FeedGuard } from '../admin/feed-guard.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import type { Retention } from './feed-start.ts';
 import { estimateChanges, requireRecordedChanges } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
-import { estimateSchema, exportSchema, type LinkDeps, presentExport } from './response.ts';
+import {
+  estimateSchema,
+  exampleEstimate,
+  exampleExport,
+  exportSchema,
+  type LinkDeps,
+  presentExport,
+} from './response.ts';
 import { type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
 export interface ExportDeps extends LinkDeps {
@@ -56,6 +64,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
   const { pool, catalog, cursorSigner, source } = deps;
   const read = { access: 'exports:read', account: 'any' } as const;
   const write = { access: 'exports:write', account: 'any' } as const;
+  const first = firstResource(catalog);
   const requireExport = async (accountId: string | null, id: string): Promise<ExportRow> => {
     const row = await findExport(pool, accountId, id);
     if (row === undefined) throw noExport(id);
@@ -66,7 +75,20 @@ export function exportRoutes(deps: ExportDeps): Route[] {
     defineRoute({
       method: 'POST',
       path: '/exports',
+      operationId: 'createExport',
+      tag: 'exports',
       summary: 'Start an export, or estimate it with dry_run',
+      description:
+        'Takes one consistent snapshot of the resources and writes it to files. Poll the export until its status is `completed`, or wait for `export.completed` by webhook. Then download the files, and follow the feed with `after_export`: it starts exactly where the snapshot ends.\n\nExports of an account run a few at a time. The others wait in a queue of limited length.',
+      example: { body: { resource: first, format: 'csv', compression: 'gzip' } },
+      problems: {
+        not_found: 'There is no export `changes_since`.',
+        conflict: 'The export `changes_since` has not completed.',
+        too_many:
+          'The queue of exports is full (`active_jobs` lists them), or a limit of the account is reached.',
+        feed_behind:
+          'The change feed is too far behind to accept more work. Wait for the time of `Retry-After`.',
+      },
       access: 'exports:write',
       account: 'one_or_all',
       creates: true,
@@ -76,9 +98,14 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         202: {
           description: 'The new export, pending.',
           schema: exportSchema,
-          headers: { Location: 'Path of the export.' },
+          example: exampleExport(first, 'pending'),
+          headers: ['Location', 'Retry-After'],
         },
-        200: { description: 'With dry_run: estimate of rows and duration.', schema: estimateSchema },
+        200: {
+          description: 'With dry_run: estimate of rows and duration.',
+          schema: estimateSchema,
+          example: exampleEstimate(first),
+        },
       },
       async handle({ body, accountId, caller, once }) {
         const response = await once(async (db) => {
@@ -121,9 +148,22 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/exports',
+      operationId: 'listExports',
+      tag: 'exports',
       summary: 'List exports',
-      query: z.strictObject({ ...PAGE_QUERY, status: exportSchema.shape.status.optional() }),
-      responses: { 200: { description: 'Exports, newest first.', schema: listOf(exportSchema) } },
+      description: 'Newest first. Links to files are new in each response.',
+      example: { query: { status: 'pending', limit: 10 } },
+      query: z.strictObject({
+        ...PAGE_QUERY,
+        status: exportSchema.shape.status.optional().meta({ description: 'Only exports with this status.' }),
+      }),
+      responses: {
+        200: {
+          description: 'Exports, newest first.',
+          schema: listOf(exportSchema),
+          example: pageOf(exampleExport(first, 'pending')),
+        },
+      },
       handle: ({ query, accountId }) =>
         pageResponse(
           cursorSigner,
@@ -137,8 +177,20 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/exports/{id}',
+      operationId: 'getExport',
+      tag: 'exports',
       summary: 'Show an export',
-      responses: { 200: { description: 'The export.', schema: exportSchema } },
+      description:
+        'Shows status, progress and, once it is completed, the files with links that need no key. An export never changes after it is completed.',
+      params: { id: 'ID of the export.' },
+      example: { params: { id: EXAMPLE.export } },
+      responses: {
+        200: {
+          description: 'The export.',
+          schema: exportSchema,
+          example: exampleExport(first, 'completed'),
+        },
+      },
       handle: async ({ param, accountId }) =>
         jsonResponse(200, await presentExport(await requireExport(accountId, param('id')), deps)),
     }),
@@ -146,8 +198,24 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/exports/{id}/cancel',
+      operationId: 'cancelExport',
+      tag: 'exports',
       summary: 'Cancel an export; safe to repeat',
-      responses: { 202: { description: 'The export: cancelled or cancelling.', schema: exportSchema } },
+      description:
+        'Stops a pending or running export within seconds and removes what it wrote. A cancelled export is returned again.',
+      params: { id: 'ID of the export.' },
+      example: { params: { id: EXAMPLE.export } },
+      problems: {
+        conflict: 'The export has ended. `export_status` is its status.',
+      },
+      responses: {
+        202: {
+          description: 'The export: cancelled or cancelling.',
+          schema: exportSchema,
+          example: exampleExport(first, 'cancelled'),
+          headers: ['Location', 'Retry-After'],
+        },
+      },
       async handle({ param, accountId, caller }) {
         const id = param('id');
         const status = await cancelExport(pool, accountId, id);
@@ -173,7 +241,16 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       ...write,
       method: 'DELETE',
       path: '/exports/{id}',
+      operationId: 'deleteExport',
+      tag: 'exports',
       summary: "Delete an export's files immediately; safe to repeat",
+      description:
+        'Removes the files at once instead of at the end of their retention. The export becomes `expired`, and its links get 410. A feed can still start after it.',
+      params: { id: 'ID of the export.' },
+      example: { params: { id: EXAMPLE.export } },
+      problems: {
+        conflict: 'The export has not ended: cancel it first. `export_status` is its status.',
+      },
       responses: { 204: { description: 'The files are deleted. The export is expired.' } },
       async handle({ param, accountId, caller }) {
         const row = await requireExport(accountId, param('id'));

@@ -15,8 +15,12 @@ const MAX_LIMIT = 200;
 
 /** Query parameters of every list. */
 export const PAGE_QUERY = {
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(50),
-  cursor: z.string().max(2_000).optional(),
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(50).meta({ description: 'Size of the page.' }),
+  cursor: z
+    .string()
+    .max(2_000)
+    .optional()
+    .meta({ description: 'next_cursor of the page before. It belongs to one list with one filter.' }),
 };
 
 /** Reads one page, newest first, and one row more to know whether another follows. */

@@ -1,26 +1,76 @@
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
 import { RateExceededError } from './rate-limit-fields.ts';
 
-/** The only place where an error's code becomes a status. */
-const STATUS: Record<AppErrorCode, number> = {
-  malformed: 400,
-  unauthorized: 401,
-  forbidden: 403,
-  not_found: 404,
-  timed_out: 408,
-  conflict: 409,
-  gone: 410,
-  precondition_failed: 412,
-  too_large: 413,
-  unsupported_media_type: 415,
-  range_not_satisfiable: 416,
-  invalid: 422,
-  too_many: 429,
-  unavailable: 503,
-  feed_behind: 503,
+/** Every `code` of a problem document. */
+export type ProblemCode = AppErrorCode | 'method_not_allowed' | 'headers_too_large' | 'internal';
+
+export interface ProblemKind {
+  readonly status: number;
+  /** What happened, and what the caller can do. */
+  readonly meaning: string;
+}
+
+/** The only place where a code becomes a status. The OpenAPI document and the pages describe codes by this table. */
+export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = {
+  malformed: {
+    status: 400,
+    meaning: 'The request is not well-formed: its target, its headers or its JSON. Correct it.',
+  },
+  unauthorized: { status: 401, meaning: 'The key is missing, unknown or revoked. Send a valid key.' },
+  forbidden: {
+    status: 403,
+    meaning: 'The key may not send this request. `scope` names the scope that it lacks, if it lacks one.',
+  },
+  not_found: {
+    status: 404,
+    meaning: 'There is no such object, or it belongs to another account.',
+  },
+  method_not_allowed: {
+    status: 405,
+    meaning: 'The path exists, but not with this method. `Allow` lists the methods.',
+  },
+  timed_out: { status: 408, meaning: 'The request did not arrive in time. Send it again.' },
+  conflict: {
+    status: 409,
+    meaning: 'The state of the object does not allow the request. `detail` says what to do first.',
+  },
+  gone: { status: 410, meaning: 'The data is no longer retained.' },
+  precondition_failed: { status: 412, meaning: 'The file does not match `If-Match`.' },
+  too_large: { status: 413, meaning: 'The body has more bytes than the limit that `detail` names.' },
+  unsupported_media_type: {
+    status: 415,
+    meaning: 'The body has another media type, encoding or compression than the operation reads.',
+  },
+  range_not_satisfiable: {
+    status: 416,
+    meaning: 'The file has no such range. `Content-Range` has its length.',
+  },
+  invalid: {
+    status: 422,
+    meaning: 'A parameter or a field is wrong. `errors` lists each fault with its place.',
+  },
+  too_many: {
+    status: 429,
+    meaning:
+      'A limit of the account is reached. Wait for the time of `Retry-After` and send the request again.',
+  },
+  headers_too_large: { status: 431, meaning: 'The headers of the request are too large.' },
+  internal: {
+    status: 500,
+    meaning: 'The fault is on our side. Try again. If the error persists, report the `request_id`.',
+  },
+  unavailable: {
+    status: 503,
+    meaning:
+      'A part that the request needs does not respond. Wait for the time of `Retry-After` and try again.',
+  },
+  feed_behind: {
+    status: 503,
+    meaning: 'The change feed is too far behind to accept more work. Wait for the time of `Retry-After`.',
+  },
 };
 
-const TITLE: Record<number, string> = {
+const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
   401: 'Not authenticated',
   403: 'Not allowed',
@@ -39,6 +89,11 @@ const TITLE: Record<number, string> = {
   500: 'Internal error',
   503: 'Unavailable',
 };
+
+/** The short name of a code, by its status. */
+export function titleOf(code: ProblemCode): string {
+  return TITLES[PROBLEMS[code].status] ?? 'Error';
+}
 
 /** Its response has the length of the file in `Content-Range`. */
 export class RangeNotSatisfiableError extends AppError {
@@ -65,9 +120,9 @@ export interface Problem {
 export function toProblem(error: unknown, requestId: string): Problem {
   if (!(error instanceof AppError)) {
     const detail = 'An internal error occurred. Try again. If the error persists, report the request_id.';
-    return describe(500, 'internal', detail, requestId);
+    return describe('internal', detail, requestId);
   }
-  return describe(STATUS[error.code], error.code, error.message, requestId, {
+  return describe(error.code, error.message, requestId, {
     ...(error.errors.length === 0 ? {} : { errors: error.errors }),
     ...error.extra,
   });
@@ -75,7 +130,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
 
 export function methodNotAllowed(method: string, allowed: readonly string[], requestId: string): Problem {
   const detail = `The path does not support ${method}. Allowed: ${allowed.join(', ')}`;
-  return describe(405, 'method_not_allowed', detail, requestId);
+  return describe('method_not_allowed', detail, requestId);
 }
 
 /** The problem of a request that Node could not read; `code` is Node's. */
@@ -84,7 +139,7 @@ export function unreadableRequest(code: string | undefined, requestId: string): 
     return toProblem(new AppError('timed_out', 'The request did not arrive in time.'), requestId);
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return describe(431, 'headers_too_large', 'The headers are too large.', requestId);
+    return describe('headers_too_large', 'The headers are too large.', requestId);
   }
   return toProblem(new AppError('malformed', 'The request is not valid HTTP.'), requestId);
 }
@@ -102,14 +157,22 @@ export function problemHeaders(error: unknown): Record<string, string> {
   };
 }
 
-function describe(
-  status: number,
-  code: string,
+/** The document of a code. */
+export function describe(
+  code: ProblemCode,
   detail: string,
   requestId: string,
   extra: Readonly<Record<string, unknown>> = {},
 ): Problem {
-  const title = TITLE[status] ?? 'Error';
+  const { status } = PROBLEMS[code];
   // `about:blank` would mean that the status says everything. Programs branch on the code.
-  return { type: `urn:tandem:problem:${code}`, title, status, detail, code, request_id: requestId, ...extra };
+  return {
+    type: `urn:tandem:problem:${code}`,
+    title: titleOf(code),
+    status,
+    detail,
+    code,
+    request_id: requestId,
+    ...extra,
+  };
 }

@@ -4,7 +4,9 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import type { Access, AccountRule, Caller } from './caller.ts';
 import type { FirstResponse } from './idempotency.ts';
+import type { ProblemCode } from './problem.ts';
 import type { ApiResponse, TextResponse } from './response.ts';
+import type { ResponseHeader } from './response-headers.ts';
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
@@ -31,22 +33,51 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
   kept(): Promise<TextResponse | undefined>;
 }
 
-/** A response in the OpenAPI document. */
+/** A successful response in the OpenAPI document. */
 export interface ResponseSpec {
   readonly description: string;
+  /** The JSON body. */
   readonly schema?: z.ZodType;
-  /** For a body that is not JSON. */
-  readonly contentType?: string;
-  /** Other media types that the query can ask for. */
-  readonly otherTypes?: readonly string[];
-  readonly headers?: Readonly<Record<string, string>>;
+  /** What the request of the route's example really gets: a test sends it. For a JSON body. */
+  readonly example?: unknown;
+  /** Media types of a body that is not JSON. */
+  readonly types?: readonly string[];
+  readonly headers?: readonly ResponseHeader[];
+}
+
+/** Section of the documents: what a caller is about to do. */
+export type Tag = 'exports' | 'feed' | 'webhooks' | 'bulk' | 'account' | 'operator';
+
+/**
+ * The request of an operation's example, which a test sends as it is except for IDs: those of the example stand
+ * for the ID of an object that the test makes.
+ */
+export interface RequestExample {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string | number | boolean>>;
+  /** JSON, or the text of a body that is not JSON. */
+  readonly body?: unknown;
 }
 
 export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> {
   readonly method: Method;
   /** With parameters in braces, as in OpenAPI: `/exports/{id}`. */
   readonly path: string;
+  /** The name of the operation in clients, a verb first: `createExport`. It never changes. */
+  readonly operationId: string;
+  readonly tag: Tag;
+  /** One line: what the operation does. */
   readonly summary: string;
+  /** What a caller must know besides: when to use it, what happens then, limits. Markdown. */
+  readonly description: string;
+  /** What each parameter of the path is. */
+  readonly params?: Readonly<Record<string, string>>;
+  readonly example?: RequestExample;
+  /**
+   * Codes of problems beyond those that follow from what the route is (`codesOf`), each with its reason. It may
+   * give a code of those its own reason.
+   */
+  readonly problems?: Readonly<Partial<Record<ProblemCode, string>>>;
   readonly access: Access;
   readonly account: AccountRule;
   readonly query?: Query;
@@ -59,7 +90,7 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly maxBodyValues?: number;
   /** Members of the body whose numbers keep their digits, as `ExactNumber` where a double would change them. */
   readonly exactMembers?: readonly string[];
-  /** The media type of a body that the route reads itself. */
+  /** The media type of a body that the route reads itself, and what it is. */
   readonly rawBody?: string;
   /** Rules across fields. They see the body before it is parsed by the schema. */
   readonly bodyRules?: (body: Readonly<Record<string, unknown>>) => readonly FieldError[];
@@ -67,7 +98,7 @@ export interface RouteSpec<Query extends z.ZodObject, Body extends z.ZodObject> 
   readonly isDownload?: boolean;
   /** A POST that creates something, with an Idempotency-Key. */
   readonly creates?: boolean;
-  /** Successful responses; problems are the same everywhere. */
+  /** Successful responses, by status. */
   readonly responses: Readonly<Record<number, ResponseSpec>>;
   handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<ApiResponse>;
 }

@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { parseEventId } from '../../../shared/domain/position.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema } from '../http/instant.ts';
 import { PAGE_QUERY, searchResponse } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import {
   attemptDetailsSchema,
   attemptSchema,
@@ -23,6 +24,7 @@ import {
   listAttempts,
   rebuildBody,
 } from './attempt-store.ts';
+import { EXAMPLE_ATTEMPT, EXAMPLE_ATTEMPT_DETAILS } from './examples.ts';
 import { known } from './routes.ts';
 import { findWebhook } from './store.ts';
 
@@ -46,7 +48,12 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
     defineRoute({
       ...read,
       path: '/webhooks/{id}/attempts',
+      operationId: 'listWebhookAttempts',
+      tag: 'webhooks',
       summary: 'List delivery attempts',
+      description: 'One entry for each request that was sent, also for failed ones.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook }, query: { limit: 10 } },
       query: z.strictObject({
         ...PAGE_QUERY,
         outcome: outcomeSchema.optional(),
@@ -59,6 +66,7 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
           description:
             'Attempts of the last 7 days, newest first. A page may have fewer than `limit` attempts, even none, while has_more is true: the search then continues at next_cursor.',
           schema: listOf(attemptSchema),
+          example: pageOf(EXAMPLE_ATTEMPT),
         },
       },
       async handle({ param, query, accountId }) {
@@ -77,8 +85,19 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
     defineRoute({
       ...read,
       path: '/webhooks/{id}/attempts/{attempt_id}',
+      operationId: 'getWebhookAttempt',
+      tag: 'webhooks',
       summary: 'Show a delivery attempt with its request and response',
-      responses: { 200: { description: 'The attempt.', schema: attemptDetailsSchema } },
+      description: 'What was sent and what the receiver returned, for 7 days. Secret values are hidden.',
+      params: { id: 'ID of the webhook endpoint.', attempt_id: 'ID of the attempt.' },
+      example: { params: { id: EXAMPLE.webhook, attempt_id: EXAMPLE_ATTEMPT.id } },
+      responses: {
+        200: {
+          description: 'The attempt.',
+          schema: attemptDetailsSchema,
+          example: EXAMPLE_ATTEMPT_DETAILS,
+        },
+      },
       async handle({ param, accountId }) {
         const webhook = known(await findWebhook(pool, accountId, param('id')), param('id'));
         const attempt = await findAttempt(pool, webhook.id, param('attempt_id'));

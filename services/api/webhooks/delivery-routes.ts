@@ -20,11 +20,13 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
 import { findStoredEvent, listDead } from './delivery-store.ts';
+import { EXAMPLE_DEAD_LETTER, EXAMPLE_TEST, EXAMPLE_WEBHOOK } from './examples.ts';
 import {
   deadLetterSchema,
   presentDeadLetter,
@@ -66,16 +68,27 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/test',
+      operationId: 'testWebhook',
+      tag: 'webhooks',
       summary:
         'Send one signed webhook.test event now, regardless of the status and filters of the webhook endpoint',
+      description:
+        'Sends one `webhook.test` event and returns the response of the receiver. It is sent to a paused or disabled webhook endpoint too.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
+      problems: {
+        conflict: 'Another test of this webhook endpoint is running.',
+      },
       responses: {
         200: {
           description: 'The response of the webhook endpoint, also after a failure.',
           schema: webhookTestSchema,
+          example: EXAMPLE_TEST,
         },
         202: {
           description: 'The test is still running. Its result appears in the list of attempts.',
           schema: webhookTestSchema,
+          headers: ['Retry-After'],
         },
       },
       async handle({ param, accountId }) {
@@ -99,7 +112,17 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/replay',
+      operationId: 'replayWebhook',
+      tag: 'webhooks',
       summary: 'Deliver all events after a position again, also those that were given up',
+      description:
+        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.at } },
+      problems: {
+        not_found: 'There is no such webhook endpoint, or no export `after_export`.',
+        conflict: 'The export `after_export` has not completed.',
+      },
       body: z.strictObject({
         since: REPLAY_PLACE.meta({ description: 'A timestamp with a zone, an event ID or a position.' }),
         after_export: REPLAY_PLACE.meta({ description: 'Start exactly where this export’s snapshot ends.' }),
@@ -109,7 +132,11 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           ? [{ pointer: '/since', detail: 'give exactly one of since and after_export' }]
           : [],
       responses: {
-        200: { description: 'The webhook endpoint with its new position.', schema: webhookSchema },
+        200: {
+          description: 'The webhook endpoint with its new position.',
+          schema: webhookSchema,
+          example: EXAMPLE_WEBHOOK,
+        },
       },
       async handle({ param, body, accountId, caller }) {
         const webhook = await requireWebhook(accountId, param('id'));
@@ -138,12 +165,18 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       account: 'any',
       method: 'GET',
       path: '/webhooks/{id}/dead-letters',
+      operationId: 'listDeadLetters',
+      tag: 'webhooks',
       summary: 'List dead letters: deliveries that were given up',
+      description: 'Newest first.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook }, query: { limit: 10 } },
       query: z.strictObject(PAGE_QUERY),
       responses: {
         200: {
           description: 'Dead letters, newest event first. POST /events/{id}/redeliver sends one again.',
           schema: listOf(deadLetterSchema),
+          example: pageOf(EXAMPLE_DEAD_LETTER),
         },
       },
       async handle({ param, query, accountId }) {
@@ -174,13 +207,23 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/events/{id}/redeliver',
+      operationId: 'redeliverEvent',
+      tag: 'webhooks',
       summary: 'Deliver an event to a webhook endpoint again with the same webhook-id, also a dead letter',
+      description: 'Sends one event again, also a dead letter, without moving the webhook endpoint.',
+      params: { id: 'ID of the event.' },
+      example: { params: { id: EXAMPLE.event }, body: { webhook_id: EXAMPLE.webhook } },
+      problems: {
+        not_found: 'There is no such event, or no such webhook endpoint.',
+        conflict: 'The webhook endpoint does not subscribe to events of this type.',
+      },
       body: z.strictObject({ webhook_id: z.string().min(1).max(100) }),
       responses: {
         202: {
           description:
             'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery.',
           schema: redeliverySchema,
+          example: { event_id: EXAMPLE.event, webhook_id: EXAMPLE.webhook, state: 'queued' },
         },
       },
       async handle({ param, body, accountId, caller }) {

@@ -12,10 +12,12 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller, oneAccount } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
-import { listOf } from '../http/schema.ts';
+import { listOf, pageOf } from '../http/schema.ts';
+import { EXAMPLE_SECRET, EXAMPLE_WEBHOOK } from './examples.ts';
 import { webhookBodySchema, webhookPatchSchema } from './request.ts';
 import { presentWebhook, webhookSchema, webhookWithSecretSchema } from './response.ts';
 import {
@@ -54,13 +56,25 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const write = { access: 'webhooks:write', account: 'any' } as const;
   const show = (row: WebhookRow | undefined, id: string) =>
     jsonResponse(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
-  const shown = { 200: { description: 'The webhook endpoint.', schema: webhookSchema } };
+  const shown = (example: typeof EXAMPLE_WEBHOOK) => ({
+    200: { description: 'The webhook endpoint.', schema: webhookSchema, example },
+  });
 
   return [
     defineRoute({
       method: 'POST',
       path: '/webhooks',
+      operationId: 'createWebhook',
+      tag: 'webhooks',
       summary: 'Create a webhook endpoint',
+      description:
+        "Events that match `events` are sent to the URL, signed with the secret. `start` says which event is the first: with `after_export`, exactly those that the export's snapshot does not hold.",
+      example: { body: { url: 'https://example.com/hooks/tandem', events: ['*'], start: 'now' } },
+      problems: {
+        not_found: 'There is no export `after_export`.',
+        conflict:
+          'The export `after_export` has not completed, or the account has as many webhook endpoints as it may have.',
+      },
       access: 'webhooks:write',
       account: 'one',
       creates: true,
@@ -69,6 +83,8 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         201: {
           description: 'The webhook endpoint. Its secret is shown only in this response.',
           schema: webhookWithSecretSchema,
+          example: { ...EXAMPLE_WEBHOOK, secret: EXAMPLE_SECRET },
+          headers: ['Location'],
         },
       },
       handle: ({ body, accountId, caller, once }) =>
@@ -113,9 +129,19 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/webhooks',
+      operationId: 'listWebhooks',
+      tag: 'webhooks',
       summary: 'List webhook endpoints',
+      description: 'Newest first.',
+      example: { query: { limit: 10 } },
       query: z.strictObject(PAGE_QUERY),
-      responses: { 200: { description: 'Webhook endpoints, newest first.', schema: listOf(webhookSchema) } },
+      responses: {
+        200: {
+          description: 'Webhook endpoints, newest first.',
+          schema: listOf(webhookSchema),
+          example: pageOf(EXAMPLE_WEBHOOK),
+        },
+      },
       handle: ({ query, accountId }) =>
         pageResponse(
           cursorSigner,
@@ -129,8 +155,13 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...read,
       method: 'GET',
       path: '/webhooks/{id}',
+      operationId: 'getWebhook',
+      tag: 'webhooks',
       summary: 'Show a webhook endpoint',
-      responses: shown,
+      description: 'Shows settings, status and health. The secret is not shown.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
+      responses: shown(EXAMPLE_WEBHOOK),
       handle: async ({ param, accountId }) =>
         show(await findWebhook(pool, accountId, param('id')), param('id')),
     }),
@@ -138,9 +169,15 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'PATCH',
       path: '/webhooks/{id}',
+      operationId: 'updateWebhook',
+      tag: 'webhooks',
       summary: 'Change a webhook endpoint',
+      description:
+        'Changes the fields that the body has, from the next delivery on. `headers` and `events` are replaced as a whole.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook }, body: { description: 'Production', max_in_flight: 20 } },
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
-      responses: shown,
+      responses: shown({ ...EXAMPLE_WEBHOOK, description: 'Production', max_in_flight: 20 }),
       async handle({ param, body, accountId, caller }) {
         const { url, events, description, batch, order } = body;
         const headers = body.headers === undefined ? undefined : sealHeaders(body.headers, deps.secretBox);
@@ -162,7 +199,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'DELETE',
       path: '/webhooks/{id}',
+      operationId: 'deleteWebhook',
+      tag: 'webhooks',
       summary: 'Delete a webhook endpoint and its pending deliveries',
+      description: 'Nothing is sent after the response. Pending deliveries and dead letters are removed.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
       responses: { 204: { description: 'Deleted.' } },
       async handle({ param, accountId, caller }) {
         // Pauses the endpoint first, so that nothing is sent to it after the response.
@@ -178,8 +220,13 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/pause',
+      operationId: 'pauseWebhook',
+      tag: 'webhooks',
       summary: 'Pause deliveries; events are retained',
-      responses: shown,
+      description: 'Nothing is sent after the response. Events are kept for as long as any event.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
+      responses: shown({ ...EXAMPLE_WEBHOOK, status: 'paused' }),
       async handle({ param, accountId, caller }) {
         const row = await inTransaction(pool, async (db) => {
           const paused = known(await pauseWebhook(db, accountId, param('id')), param('id'));
@@ -194,8 +241,18 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/resume',
+      operationId: 'resumeWebhook',
+      tag: 'webhooks',
       summary: 'Resume deliveries where they stopped',
-      responses: shown,
+      description:
+        'Continues a paused or disabled webhook endpoint with the event after the last one delivered.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
+      problems: {
+        conflict:
+          'Undelivered events are no longer retained. Replay from a later position or after a new export first.',
+      },
+      responses: shown(EXAMPLE_WEBHOOK),
       async handle({ param, accountId, caller }) {
         const { missed_events: hasMissed } = known(
           await findWebhook(pool, accountId, param('id')),
@@ -219,12 +276,19 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       ...write,
       method: 'POST',
       path: '/webhooks/{id}/rotate-secret',
+      operationId: 'rotateWebhookSecret',
+      tag: 'webhooks',
       summary: `Rotate the secret; the old secret also signs for ${GRACE_HOURS} more hours`,
+      description:
+        'Requests are signed with both secrets for a day, so that the receiver can switch without a break.',
+      params: { id: 'ID of the webhook endpoint.' },
+      example: { params: { id: EXAMPLE.webhook } },
       creates: true,
       responses: {
         200: {
           description: 'The webhook endpoint. Its new secret is shown only in this response.',
           schema: webhookWithSecretSchema,
+          example: { ...EXAMPLE_WEBHOOK, secret_count: 2, secret: EXAMPLE_SECRET },
         },
       },
       async handle({ param, accountId, caller, once }) {
