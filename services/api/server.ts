@@ -20,6 +20,7 @@ import type { Route } from './http/route.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
+import { type StatsDeps, statsRoutes } from './webhooks/stats-routes.ts';
 
 /** The needs of each feature. No feature gets another's. */
 export interface AppDeps {
@@ -29,7 +30,7 @@ export interface AppDeps {
   readonly http: MountDeps;
   readonly exports: ExportDeps & ExportFileDeps;
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
-  readonly webhooks: WebhookDeps & DeliveryDeps & AttemptDeps;
+  readonly webhooks: WebhookDeps & DeliveryDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
 }
@@ -44,6 +45,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...webhookRoutes(webhooks),
     ...deliveryRoutes(webhooks),
     ...attemptRoutes(webhooks),
+    ...statsRoutes(webhooks),
     ...eventRoutes(events),
     ...feedRoutes(events),
     ...bulkRoutes(bulk),

@@ -44,8 +44,11 @@ export interface AttemptPage {
   readonly next: AttemptPlace | undefined;
 }
 
-/** Attempts that one statement examines: some ten milliseconds. */
+/** Attempts that one statement examines for few that match: some ten milliseconds. */
 const MAX_EXAMINED = 10_000;
+
+/** The same where most match. */
+const MAX_EXAMINED_DELIVERED = 1_000;
 
 const LAST_ID = '9223372036854775807';
 
@@ -113,6 +116,9 @@ async function readWalk(
   limit: number,
 ): Promise<AttemptPage> {
   const { where, by, first, isWanted } = WALKS[name];
+  const isFiltered = name === 'batches' || (outcome !== undefined && outcome !== 'failed');
+  const many = outcome === 'delivered' ? MAX_EXAMINED_DELIVERED : MAX_EXAMINED;
+  const examine = isFiltered ? many : limit + 1;
   // The index of failures serves every class of them.
   const ofFailures = outcome === undefined || outcome === 'delivered' ? '' : `and outcome <> 'delivered'`;
   const { rows } = await db.query<WalkRow>(
@@ -120,7 +126,7 @@ async function readWalk(
        select id, outcome, event_id, event_ids, batch, started_at from webhook_attempts
         where webhook_id = $1 and ${where} ${ofFailures}
           and started_at >= coalesce($4::timestamptz, '-infinity') and started_at < coalesce($5::timestamptz, 'infinity')
-        order by ${by} desc, id desc limit ${MAX_EXAMINED}
+        order by ${by} desc, id desc limit $9
      ), wanted as (
        select id from examined where ($7::text is null or outcome = $7) and ${isWanted}
         order by ${by} desc, id desc limit $8 + 1
@@ -139,6 +145,7 @@ async function readWalk(
       eventId ?? null,
       outcome === 'failed' ? null : (outcome ?? null),
       limit,
+      examine,
     ],
   );
   const found = rows.filter((row): row is WalkRow & AttemptRow & { key: string } => row.key !== null);
@@ -148,7 +155,7 @@ async function readWalk(
     return { rows: page, next: { walk: name, id: lastShown.id, key: lastShown.key } };
   }
   const [any] = rows;
-  const isCut = any !== undefined && any.examined === MAX_EXAMINED;
+  const isCut = any !== undefined && isFiltered && any.examined === examine;
   return { rows: page, next: isCut ? { walk: name, id: any.last_id, key: any.last_key } : undefined };
 }
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { EXAMPLE } from '../http/example-values.ts';
 import type { attemptDetailsSchema, attemptSchema } from './attempt-response.ts';
 import type { deadLetterSchema, webhookSchema, webhookTestSchema } from './response.ts';
+import type { statsSchema } from './stats-routes.ts';
 
 export const EXAMPLE_WEBHOOK: z.input<typeof webhookSchema> = {
   id: EXAMPLE.webhook,
@@ -85,4 +86,22 @@ export const EXAMPLE_DEAD_LETTER: z.input<typeof deadLetterSchema> = {
   status: 500,
   outcome: 'failed',
   excerpt: 'Internal Server Error',
+};
+
+const EXAMPLE_FIGURES = {
+  attempts: { delivered: 118, failed: 2 },
+  events: { delivered: 118, failed: 2 },
+  duration_ms: { p50: 38, p95: 121 },
+};
+
+export const EXAMPLE_STATS: z.input<typeof statsSchema> = {
+  webhook_id: EXAMPLE.webhook,
+  from: '2026-02-28T09:30:00.000Z',
+  to: '2026-03-01T09:35:00.000Z',
+  ...EXAMPLE_FIGURES,
+  behind_by: { events: 3, is_exact: true, seconds: 2 },
+  retrying: 1,
+  dead_letters: 0,
+  bucket_seconds: 300,
+  buckets: [{ at: EXAMPLE.at, ...EXAMPLE_FIGURES }],
 };

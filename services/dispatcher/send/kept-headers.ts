@@ -8,7 +8,7 @@ const MAX_CHARACTERS = 2_048;
 const SECRET_NAME =
   /auth|cookie|token|secret|password|credential|session|signature|(^|-)(api|access)?-?key$/i;
 
-export const MASK = '[hidden]';
+const MASK = '[hidden]';
 
 /** What is kept of a response's headers, to be shown to the endpoint's owner. */
 export interface KeptHeaders {

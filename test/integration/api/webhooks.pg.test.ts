@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { resealSecrets } from '../../../services/api/webhooks/secret-resealer.ts';
-import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import { formatPosition } from '../../../shared/domain/position.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../../shared/runtime/secret-box.ts';
 import { ADMIN_KEY, SECRET_KEY, type TestApi } from '../../support/api-server.ts';
@@ -302,93 +302,6 @@ test('secrets sealed with an earlier key are sealed anew, and those that open wi
   // As it was, for the tests that follow.
   const back = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS, [newKey]);
   await resealSecrets({ pool: api.pool, box: back, log: silentLog });
-});
-
-test('attempts are listed newest first, a page at a time', async () => {
-  const { json } = await subscribe({});
-  await api.pool.query(
-    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt)
-     select $1, 'evt_' || n, n, now(), 5, 500, 'failed', 'oops' from generate_series(8, 12) n`,
-    [json.id],
-  );
-  const attempts: number[] = [];
-  let path = `/webhooks/${json.id}/attempts?limit=2`;
-  for (;;) {
-    const page = await api.call('GET', path, { key: account.key });
-    attempts.push(...page.json.data.map(({ attempt }: { attempt: number }) => attempt));
-    if (!page.json.has_more) break;
-    path = `/webhooks/${json.id}/attempts?limit=2&cursor=${page.json.next_cursor}`;
-  }
-  expect(attempts).toEqual([12, 11, 10, 9, 8]);
-});
-
-test('attempts are found by outcome, event and time along an index, a page at a time', async () => {
-  const { json } = await subscribe({});
-  const eventAt = (n: number) => eventId({ commitLsn: BigInt(n), index: 0 });
-  // 30,000 attempts, one a second, of which one in ten failed; every 1,000th timed out.
-  await api.pool.query(
-    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome)
-     select $1, 'evt_' || lpad(upper(to_hex(n)), 16, '0') || '0000000000', 1, '2026-01-05T00:00:00Z'::timestamptz + n * interval '1 second', 5,
-            case when n % 1000 = 0 then null else 200 end,
-            case when n % 1000 = 0 then 'timeout' when n % 10 = 0 then 'failed' else 'delivered' end
-       from generate_series(1, 30000) n`,
-    [json.id],
-  );
-  // A batch of the events 100 to 200, later than all of them.
-  await api.pool.query(
-    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, batch, event_ids)
-     values ($1, $2, 1, '2026-01-06T00:00:00Z', 5, 500, 'failed', $3, $4)`,
-    [
-      json.id,
-      eventAt(100),
-      { id: 'bat_1', event_count: 101, last_event_id: eventAt(200) },
-      Array.from({ length: 101 }, (_, n) => eventAt(100 + n)),
-    ],
-  );
-  await api.pool.query('analyze webhook_attempts');
-  const page = async (query: string) =>
-    (await api.call('GET', `/webhooks/${json.id}/attempts?${query}`, { key: account.key })).json;
-  const all = async (query: string) => {
-    const list: { event_id: string; outcome: string; started_at: string }[] = [];
-    let cursor = '';
-    for (;;) {
-      const { data, has_more, next_cursor } = await page(`${query}&limit=20${cursor}`);
-      list.push(...data);
-      if (!has_more) return list;
-      cursor = `&cursor=${next_cursor}`;
-    }
-  };
-  const timeouts = await all('outcome=timeout');
-  expect(timeouts.map(({ event_id }) => event_id)).toEqual(
-    Array.from({ length: 30 }, (_, n) => eventAt(30_000 - 1_000 * n)),
-  );
-  const failed = await all('outcome=failed&from=2026-01-05T00:05:00Z&to=2026-01-05T00:10:00Z');
-  expect(failed.map(({ event_id }) => event_id)).toEqual(
-    Array.from({ length: 30 }, (_, n) => eventAt(590 - 10 * n)),
-  );
-  expect((await page('outcome=delivered&to=2026-01-05T00:00:03Z')).data).toHaveLength(2);
-  // Sent alone and in the batch; of another, only alone; outside the batch.
-  for (const [n, count] of [
-    [100, 2],
-    [150, 2],
-    [200, 2],
-    [201, 1],
-    [99, 1],
-    [40_000, 0],
-  ] as const) {
-    const found = await all(`event_id=${eventAt(n)}`);
-    expect([n, found.length]).toEqual([n, count]);
-  }
-  expect(await all(`event_id=${eventAt(150)}&outcome=delivered`)).toEqual([]);
-  const one = await page(`event_id=${eventAt(150)}&limit=1`);
-  expect(one).toMatchObject({ has_more: true, data: [{ event_id: eventAt(150), batch: null }] });
-  const next = await page(`event_id=${eventAt(150)}&limit=1&cursor=${one.next_cursor}`);
-  expect(next).toMatchObject({ has_more: false, data: [{ batch: { event_count: 101 } }] });
-  // A cursor belongs to its filter.
-  const foreign = await api.call('GET', `/webhooks/${json.id}/attempts?cursor=${one.next_cursor}`, {
-    key: account.key,
-  });
-  expect(foreign.status).toBe(422);
 });
 
 test('who paused, resumed, replayed and redelivered is on record', async () => {

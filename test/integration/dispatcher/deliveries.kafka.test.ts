@@ -143,6 +143,54 @@ test('an attempt shows what was sent and returned, without what must stay secret
   expect((await call('GET', `/webhooks/${id}/attempts/${attempt?.id}`)).status).toBe(404);
 });
 
+const statsOf = async (id: string) => (await call('GET', `/webhooks/${id}/stats`)).json;
+
+test('attempts are counted by outcome and duration, without tests, and what waits is told', async () => {
+  const { id } = await subscribe();
+  receiver.answer = (request, response) => {
+    if (request.id !== idOf(20)) setTimeout(() => response.writeHead(200).end(), 100);
+    return request.id === idOf(20) ? 500 : undefined;
+  };
+  await call('POST', `/webhooks/${id}/test`);
+  await bed.addEvents([10, 20, 30].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  const stats = await waitFor('four attempts to be counted', async () => {
+    const json = await statsOf(id);
+    return json.attempts.delivered + json.attempts.failed === 4 ? json : undefined;
+  });
+  expect(stats).toMatchObject({
+    webhook_id: id,
+    attempts: { delivered: 2, failed: 2 },
+    events: { delivered: 2, failed: 2 },
+    behind_by: { events: 0, is_exact: true, seconds: 0 },
+    retrying: 0,
+    dead_letters: 1,
+    bucket_seconds: 300,
+  });
+  expect(stats.duration_ms.p95).toBeGreaterThan(80);
+  expect(stats.buckets.length).toBeGreaterThan(0);
+  const byBucket = stats.buckets.map(
+    ({ attempts }: { attempts: { delivered: number } }) => attempts.delivered,
+  );
+  expect(byBucket.reduce((sum: number, value: number) => sum + value)).toBe(2);
+});
+
+test('a batch counts its events', async () => {
+  const { id } = await subscribe({ batch: { max_events: 10, max_wait_ms: 0 } });
+  await call('POST', `/webhooks/${id}/pause`);
+  await bed.addEvents([10, 20, 30].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  expect(await statsOf(id)).toMatchObject({
+    attempts: { delivered: 0, failed: 0 },
+    duration_ms: null,
+    behind_by: { events: 3, is_exact: true },
+    buckets: [],
+  });
+  await call('POST', `/webhooks/${id}/resume`);
+  await waitFor('all to be counted', async () => {
+    const { attempts, events } = await statsOf(id);
+    return attempts.delivered === 1 && events.delivered === 3;
+  });
+});
+
 test('the body of a batch is shown as it was sent, and its attempts are found by each of its events', async () => {
   const { id } = await subscribe({ batch: { max_events: 3, max_wait_ms: 0 } });
   await call('POST', `/webhooks/${id}/pause`);
