@@ -231,6 +231,15 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       now: Date.now,
     },
     events: { pool, catalog, retention, cursorSigner, now: Date.now },
+    account: {
+      pool,
+      limiter,
+      maxQueuedExports: config.maxQueuedExports,
+      maxQueuedBulk: config.maxQueuedBulk,
+      maxBodyBytes: config.maxBodyBytes,
+      retention,
+      now: Date.now,
+    },
     admin: {
       pool,
       reservedPool,

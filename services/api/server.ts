@@ -1,5 +1,6 @@
 import Koa from 'koa';
 import type { Log } from '../../shared/runtime/log.ts';
+import { type AccountOverviewDeps, accountOverviewRoutes } from './account/routes.ts';
 import { type AccountDeps, accountRoutes } from './admin/account-routes.ts';
 import { type AuditDeps, auditRoutes } from './admin/audit-routes.ts';
 import { type HealthDeps, healthRoutes, isStoreUp } from './admin/health-routes.ts';
@@ -32,12 +33,13 @@ export interface AppDeps {
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
   readonly webhooks: WebhookDeps & DeliveryDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
+  readonly account: AccountOverviewDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
 }
 
 /** Every route, with those of the documents about them. */
 export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
-  const { version, http, exports, bulk, webhooks, events, admin } = deps;
+  const { version, http, exports, bulk, webhooks, events, account, admin } = deps;
   const routes: Route[] = [
     ...exportRoutes(exports),
     ...exportFileRoutes(exports),
@@ -51,6 +53,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...bulkRoutes(bulk),
     ...bulkJobRoutes(bulk),
     ...bulkFileRoutes(bulk),
+    ...accountOverviewRoutes(account),
     ...accountRoutes(admin),
     ...auditRoutes(admin),
     ...sourceRoutes(admin),

@@ -151,6 +151,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     retention: () => ({ nowMs: now(), eventRetentionDays: 30 }),
     now,
   };
+  const { maxBodyBytes = 10_000, maxQueuedExports = 3, maxQueuedBulk = 3 } = overrides;
   const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
   const log = overrides.log ?? silentLog;
   const app = createApp({
@@ -162,7 +163,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       keys: overrides.keys ?? createKeyStore(doorPool),
       accountExists: overrides.accountExists ?? (async (id) => (await findAccount(pool, id)) !== undefined),
       responseBox: overrides.responseBox ?? createSecretBox(SECRET_KEY, 'idempotent-answers'),
-      maxBodyBytes: overrides.maxBodyBytes ?? 10_000,
+      maxBodyBytes,
       requestLimits,
       readerLimits: overrides.readerLimits ?? READER_LIMITS,
       urls,
@@ -170,7 +171,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     exports: {
       ...shared,
       source: sourceFacts,
-      maxQueuedExports: overrides.maxQueuedExports ?? 3,
+      maxQueuedExports,
       presigner,
       links: presigner,
       urlLifetimeMs: 24 * 60 * 60 * 1_000,
@@ -179,7 +180,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     bulk: {
       ...shared,
       source: bulkSource,
-      maxQueuedBulk: overrides.maxQueuedBulk ?? 3,
+      maxQueuedBulk,
       syncHandlerMs: overrides.syncHandlerMs ?? 2_000,
       handlerKeys: overrides.handlerKeys ?? [],
       syncApplyMs: overrides.syncApplyMs ?? 20_000,
@@ -193,6 +194,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       secretBox: overrides.secretBox ?? box,
     },
     events: shared,
+    account: { ...shared, maxQueuedExports, maxQueuedBulk, maxBodyBytes },
     admin: {
       ...shared,
       reservedPool: overrides.doorPool ?? doorPool,

@@ -10,6 +10,10 @@ import { timestamp } from '../http/schema.ts';
 import type { AccountLimits, AccountRow } from './accounts.ts';
 import type { KeyRow } from './api-keys.ts';
 
+export const quotaPeriodSchema = z
+  .union([z.enum(['month', 'week', 'day']), z.strictObject({ seconds: z.int(), starting_at: timestamp })])
+  .meta({ description: 'A calendar period in UTC, or periods of a fixed length counted from a start.' });
+
 export const accountSchema = z
   .strictObject({
     id: z.string(),
@@ -23,14 +27,7 @@ export const accountSchema = z
           .int()
           .nullable()
           .meta({ description: 'Items that may be processed per period. Null: unlimited.' }),
-        period: z
-          .union([
-            z.enum(['month', 'week', 'day']),
-            z.strictObject({ seconds: z.int(), starting_at: timestamp }),
-          ])
-          .meta({
-            description: 'A calendar period in UTC, or periods of a fixed length counted from a start.',
-          }),
+        period: quotaPeriodSchema,
       }),
     }),
     created_at: timestamp,
@@ -90,7 +87,7 @@ export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
   };
 }
 
-function presentPeriod(period: QuotaPeriod) {
+export function presentPeriod(period: QuotaPeriod) {
   if (typeof period === 'string') return period;
   return { seconds: period.seconds, starting_at: new Date(period.startMs).toISOString() };
 }

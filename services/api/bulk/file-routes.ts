@@ -33,7 +33,7 @@ export interface BulkFileDeps {
 }
 
 /** About seven million UUIDs. */
-const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
+export const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
 /** Uploads that run at once: each holds a connection and a file until its client has sent everything. */
 const UPLOAD_LIMITS = { max: 64, perAccount: 4 };

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { readFeedStatus } from '../admin/feed-status.ts';
+import { type FeedStatus, readFeedStatus } from '../admin/feed-status.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 
@@ -10,7 +10,7 @@ export interface FeedDeps {
 
 const why = z.string().meta({ description: 'The data.reason of feed.stalled or feed.reset.' });
 
-const feedSchema = z
+export const feedSchema = z
   .strictObject({
     stalled: z
       .strictObject({ reason: why, since: z.string() })
@@ -47,17 +47,19 @@ export function feedRoutes({ pool }: FeedDeps): Route[] {
         },
       },
       async handle() {
-        const { setAside, stall } = await readFeedStatus(pool);
-        const shown: z.input<typeof feedSchema> = {
-          stalled: stall === undefined ? null : { reason: stall.reason, since: stall.since.toISOString() },
-          set_aside: setAside.map(({ resource, reason, since_at: since }) => ({
-            resource,
-            reason,
-            since: since.toISOString(),
-          })),
-        };
-        return jsonResponse(200, shown);
+        return jsonResponse(200, presentFeedStatus(await readFeedStatus(pool)));
       },
     }),
   ];
+}
+
+export function presentFeedStatus({ setAside, stall }: FeedStatus): z.input<typeof feedSchema> {
+  return {
+    stalled: stall === undefined ? null : { reason: stall.reason, since: stall.since.toISOString() },
+    set_aside: setAside.map(({ resource, reason, since_at: since }) => ({
+      resource,
+      reason,
+      since: since.toISOString(),
+    })),
+  };
 }

@@ -41,6 +41,7 @@ export interface Refusal {
  * not limited either: probes are answered whatever customers do.
  */
 export interface AccountLimiter {
+  readonly limits: AccountRequestLimits;
   /**
    * Why a request of this key is refused unread: the key has exceeded a rate, which does not allow more yet. `bytes` is the
    * declared length of the body. Undefined while the key may send.
@@ -78,13 +79,8 @@ const DOWNLOAD_RETRY_SECONDS = 5;
 
 const nothing: Release = () => undefined;
 
-export function createAccountLimiter({
-  requestsPerSecond,
-  requestsPerMinute,
-  maxOpen,
-  maxRunning,
-  maxDownloads,
-}: AccountRequestLimits): AccountLimiter {
+export function createAccountLimiter(limits: AccountRequestLimits): AccountLimiter {
+  const { requestsPerSecond, requestsPerMinute, maxOpen, maxRunning, maxDownloads } = limits;
   const burst: RatePolicy = { name: 'burst', quota: requestsPerSecond, per: 'second' };
   const lasting: RatePolicy = { name: 'default', quota: requestsPerMinute, per: 'minute' };
   const policies = requestsPerMinute === 0 ? [burst] : [lasting, burst];
@@ -124,6 +120,7 @@ export function createAccountLimiter({
   const count = (key: string, keyPrint: string | undefined) =>
     consume(rates, key, 1, exceeds('This account', burst), [overRate, keyPrint]);
   return {
+    limits,
     refusalOf: (keyPrint, bytes) =>
       overRate.next(keyPrint) ??
       (bytes > LARGE_BODY_BYTES ? overBytes.next(keyPrint) : undefined) ??

@@ -26,12 +26,12 @@ export const RESPONSE_HEADERS = {
   'RateLimit-Policy': {
     description: 'How many requests the key may send, and in how many seconds. Absent for the operator.',
     type: 'string',
-    example: '"second";q=50;w=1, "minute";q=1000;w=60',
+    example: '"default";q=6000;w=60, "burst";q=300;w=1',
   },
   RateLimit: {
     description: 'How many requests are left, and for how many seconds. Absent for the operator.',
     type: 'string',
-    example: '"minute";r=997;t=42',
+    example: '"default";r=5987;t=42, "burst";r=299;t=1',
   },
   ETag: {
     description: 'Names the bytes of the file. They never change.',

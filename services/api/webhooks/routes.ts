@@ -45,7 +45,7 @@ export interface WebhookDeps {
 }
 
 /** Webhook endpoints that an account may have: each reads the account's events. */
-const MAX_WEBHOOKS = 50;
+export const MAX_WEBHOOKS = 50;
 
 /** How long a rotated secret still signs. */
 const GRACE_HOURS = 24;

@@ -1,0 +1,89 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+
+/** A job that has not ended. */
+export interface ActiveJobRow {
+  id: string;
+  status: string;
+  /** From 1; null for a job that has its turn. */
+  queue_position: number | null;
+  created_at: Date;
+}
+
+/** Jobs of an account that have not ended. The counts cover all of them. */
+export interface ActiveJobs {
+  readonly running: number;
+  readonly queued: number;
+  readonly paused: number;
+  readonly jobs: readonly ActiveJobRow[];
+}
+
+/** Jobs that a response shows: those that have their turn, then the queue in its order. */
+export const MAX_SHOWN_JOBS = 100;
+
+/** `active` selects id, status, created_at and whether the job is queued. */
+const activeJobs = (active: string) => `
+with active as (${active}), placed as (
+  select id, status, created_at, is_queued,
+    case when is_queued then row_number() over (partition by is_queued order by created_at, id)::int end as queue_position,
+    count(*) filter (where is_queued) over ()::int as queued,
+    count(*) filter (where status = 'paused') over ()::int as paused,
+    count(*) filter (where not is_queued and status <> 'paused') over ()::int as running
+  from active
+)
+select id, status, created_at, queue_position, queued, paused, running from placed
+order by is_queued, created_at, id limit ${MAX_SHOWN_JOBS}`;
+
+const ACTIVE_EXPORTS = activeJobs(`
+  select id, status, created_at, status = 'pending' as is_queued from exports
+  where account_id = $1 and status in ('pending', 'running', 'cancelling')`);
+
+/** A job whose items are being listed is pending and has its turn. */
+const ACTIVE_BULK_JOBS = activeJobs(`
+  select id, status, created_at, status = 'pending' and admitted_at is null as is_queued from bulk_jobs
+  where account_id = $1 and status in ('pending', 'running', 'paused')`);
+
+export function findActiveExports(db: Queryable, accountId: string): Promise<ActiveJobs> {
+  return readActiveJobs(db, 'active_exports', ACTIVE_EXPORTS, accountId);
+}
+
+export function findActiveBulkJobs(db: Queryable, accountId: string): Promise<ActiveJobs> {
+  return readActiveJobs(db, 'active_bulk_jobs', ACTIVE_BULK_JOBS, accountId);
+}
+
+async function readActiveJobs(
+  db: Queryable,
+  name: string,
+  text: string,
+  accountId: string,
+): Promise<ActiveJobs> {
+  const { rows } = await db.query<ActiveJobRow & { queued: number; paused: number; running: number }>({
+    name,
+    text,
+    values: [accountId],
+  });
+  const { running = 0, queued = 0, paused = 0 } = rows[0] ?? {};
+  return { running, queued, paused, jobs: rows };
+}
+
+/** Webhook endpoints of an account by status. */
+export async function countWebhooks(
+  db: Queryable,
+  accountId: string,
+): Promise<{ active: number; paused: number; disabled: number }> {
+  const { rows } = await db.query<{ status: string; count: number }>(
+    'select status, count(*)::int as count from webhooks where account_id = $1 group by status',
+    [accountId],
+  );
+  return {
+    ...{ active: 0, paused: 0, disabled: 0 },
+    ...Object.fromEntries(rows.map(({ status, count }) => [status, count])),
+  };
+}
+
+/** The name that the operator gave to a key. */
+export async function findKeyName(db: Queryable, keyId: string): Promise<string | null> {
+  const { rows } = await db.query<{ name: string | null }>('select name from api_keys where id = $1', [
+    keyId,
+  ]);
+  return rows[0]?.name ?? null;
+}
