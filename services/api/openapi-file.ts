@@ -25,7 +25,15 @@ function withoutParts(catalog: Catalog): AppDeps {
     syncApplyLimits: limits,
     slotName: 'tandem',
   };
-  const features = { http: facts, exports: facts, bulk: facts, webhooks: facts, events: facts, account: facts, admin: facts };
+  const features = {
+    http: facts,
+    exports: facts,
+    bulk: facts,
+    webhooks: facts,
+    events: facts,
+    account: facts,
+    admin: facts,
+  };
   return { version: NEUTRAL.version, ...features } as unknown as AppDeps;
 }
 

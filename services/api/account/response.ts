@@ -8,11 +8,9 @@ import { type ActiveJobs, MAX_SHOWN_JOBS } from './store.ts';
 const jobSchema = z.strictObject({
   id: z.string(),
   status: z.string(),
-  queue_position: count
-    .optional()
-    .meta({
-      description: 'Position in the queue of the account: 1 starts next. Absent for a job that has its turn.',
-    }),
+  queue_position: count.optional().meta({
+    description: 'Position in the queue of the account: 1 starts next. Absent for a job that has its turn.',
+  }),
   created_at: timestamp,
 });
 
