@@ -65,3 +65,26 @@ test('no file imports itself through others', () => {
   for (const path of imports.keys()) visit(path, []);
   expect(cycles).toEqual([]);
 });
+
+test('the folders of the shared code import what their README says, and nothing else', () => {
+  const rows = [
+    ...readFileSync(join(ROOT, 'shared/README.md'), 'utf8').matchAll(
+      /^\| `(\w+)\/` \|[^|]*\| ([^|]*) \|[^|]*\|$/gm,
+    ),
+  ].map(([, folder = '', imports = '']) => ({ folder, imports }));
+  const base = ['domain', 'runtime', 'protocol'];
+  const declared = rows.flatMap(({ folder, imports }) => {
+    const named = imports === 'all' ? rows.map((row) => row.folder) : (imports.match(/\w+(?=\/)/g) ?? []);
+    return [...named, ...(base.includes(folder) ? [] : base)].map((to) => `${folder} imports ${to}`);
+  });
+  const found = IMPORTS.filter(
+    ({ from, to }) => from.startsWith('shared/') && folderOf(from) !== folderOf(to),
+  ).map(({ from, to }) => `${from.split('/')[1]} imports ${to.split('/')[1]}`);
+  expect(found.length).toBeGreaterThan(50);
+  expect([...new Set(found)].filter((each) => !declared.includes(each))).toEqual([]);
+  // What is allowed and not needed is no rule.
+  const needless = declared.filter((each) => !found.includes(each));
+  expect(
+    needless.filter((each) => !base.some((name) => each.endsWith(` ${name}`)) && !each.startsWith('service')),
+  ).toEqual([]);
+});

@@ -5,7 +5,7 @@ import { type ChildRecord, listRunFiles, readRunFile, removeRunFile } from './ru
 const POLL_MS = 50;
 
 /** How long an orphan may take to stop by itself. PostgreSQL's fast shutdown writes a checkpoint in this time. */
-export const ORPHAN_GRACE_MS = 10_000;
+const ORPHAN_GRACE_MS = 10_000;
 
 /**
  * Signals a process that leads its own group, with whatever it has started in turn. Servers that give

@@ -130,7 +130,7 @@ function seqBounds(items: readonly NumberedItem[]): [number, number] {
 }
 
 /** Why a row that is there is left as it is; null when it is to be changed. */
-export function skipCodeSql({ table, operation, liveFilter }: Application, binder: Binder): string {
+function skipCodeSql({ table, operation, liveFilter }: Application, binder: Binder): string {
   const { softDelete } = table.resource;
   // A record that is soft-deleted is gone as far as the customer sees; deleting it again is no mistake.
   const deletedCode = operation.kind === 'delete' ? 'already_deleted' : 'not_found';

@@ -166,10 +166,7 @@ function callOf(
 }
 
 /** A signal that aborts `delayMs` after `first`; disposing it cancels the delay. */
-export function abortAfter(
-  first: AbortSignal,
-  delayMs: number,
-): Disposable & { readonly signal: AbortSignal } {
+function abortAfter(first: AbortSignal, delayMs: number): Disposable & { readonly signal: AbortSignal } {
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const start = () => {

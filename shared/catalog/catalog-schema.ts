@@ -67,8 +67,6 @@ export const operationSchema = z
     { error: 'must do exactly one thing: set columns (set, set_from_params), delete (soft) or call (http)' },
   );
 
-export type OperationEntry = z.infer<typeof operationSchema>;
-
 export const resourceSchema = z.strictObject({
   table: z.string({ error: 'must be a table with its schema, like public.invoices' }),
   event: apiName,

@@ -99,7 +99,7 @@ export function planIdentity(
 }
 
 /** The statements that make an index for an identity, and use it; undefined where the table can have none made unasked. */
-export function newIndexSteps(table: TableDescription, columns: readonly string[]): string[] | undefined {
+function newIndexSteps(table: TableDescription, columns: readonly string[]): string[] | undefined {
   const relation = table.relations[0];
   if (relation === undefined || table.relations.length > 1 || !mayBeIndexed(table, columns)) return undefined;
   const name = indexName(table, columns);

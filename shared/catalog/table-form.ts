@@ -47,7 +47,7 @@ export type FormChange =
     };
 
 /** A record of OIDs and file numbers is some 14 bytes each. */
-export const FEW_FILES = 20;
+const FEW_FILES = 20;
 
 /** @param maxFiles up to how many tables with rows are noted one by one */
 export function toTableForm(resource: Resource, facts: TableFacts, maxFiles = FEW_FILES): TableForm {

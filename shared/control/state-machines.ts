@@ -30,7 +30,7 @@ export type ExportEvent = 'claim' | 'complete' | 'fail' | 'cancel' | 'let_go' | 
 
 const EXPORT_OVER = { claim: null, complete: null, fail: null, cancel: null, let_go: null, expire: null };
 
-export const EXPORT_STATUS: StateMachine<ExportStatus, ExportEvent> = {
+const EXPORT_STATUS: StateMachine<ExportStatus, ExportEvent> = {
   pending: { ...EXPORT_OVER, claim: 'running', cancel: 'cancelled' },
   running: { ...EXPORT_OVER, claim: 'running', complete: 'completed', fail: 'failed', cancel: 'cancelling' },
   cancelling: { ...EXPORT_OVER, cancel: 'cancelling', let_go: 'cancelled' },
@@ -51,7 +51,7 @@ export type ExportPhase = 'queued' | 'waiting_for_feed' | 'extracting' | 'assemb
  */
 export type ExportStep = 'start_run' | 'take_snapshot' | 'assemble' | 'end';
 
-export const EXPORT_PHASE: StateMachine<ExportPhase, ExportStep> = {
+const EXPORT_PHASE: StateMachine<ExportPhase, ExportStep> = {
   queued: { start_run: 'waiting_for_feed', take_snapshot: null, assemble: null, end: 'done' },
   waiting_for_feed: {
     start_run: 'waiting_for_feed',
@@ -74,7 +74,7 @@ export type ExportChunkState = 'planned' | 'reading' | 'extracted';
  */
 export type ExportChunkEvent = 'claim' | 'release' | 'finish';
 
-export const EXPORT_CHUNK_STATE: StateMachine<ExportChunkState, ExportChunkEvent> = {
+const EXPORT_CHUNK_STATE: StateMachine<ExportChunkState, ExportChunkEvent> = {
   planned: { claim: 'reading', release: null, finish: null },
   reading: { claim: 'reading', release: 'planned', finish: 'extracted' },
   extracted: { claim: null, release: null, finish: null },
@@ -102,7 +102,7 @@ const BULK_OVER = {
   cancel: null,
 };
 
-export const BULK_JOB_STATUS: StateMachine<BulkJobStatus, BulkJobEvent> = {
+const BULK_JOB_STATUS: StateMachine<BulkJobStatus, BulkJobEvent> = {
   pending: { ...BULK_OVER, ...BULK_END, start: 'running', pause: 'paused' },
   running: { ...BULK_OVER, ...BULK_END, pause: 'paused' },
   paused: { ...BULK_OVER, ...BULK_END, pause: 'paused', resume: 'running', requeue: 'pending' },
@@ -121,7 +121,7 @@ export type BulkChunkState = 'waiting' | 'working' | 'done';
  */
 export type BulkChunkEvent = 'claim' | 'release' | 'finish';
 
-export const BULK_CHUNK_STATE: StateMachine<BulkChunkState, BulkChunkEvent> = {
+const BULK_CHUNK_STATE: StateMachine<BulkChunkState, BulkChunkEvent> = {
   waiting: { claim: 'working', release: 'waiting', finish: 'done' },
   working: { claim: 'working', release: 'waiting', finish: 'done' },
   done: { claim: null, release: null, finish: null },
@@ -136,7 +136,7 @@ export type WebhookStatus = 'active' | 'paused' | 'disabled';
  */
 export type WebhookEvent = 'pause' | 'resume' | 'disable';
 
-export const WEBHOOK_STATUS: StateMachine<WebhookStatus, WebhookEvent> = {
+const WEBHOOK_STATUS: StateMachine<WebhookStatus, WebhookEvent> = {
   active: { pause: 'paused', resume: 'active', disable: 'disabled' },
   paused: { pause: 'paused', resume: 'active', disable: 'disabled' },
   disabled: { pause: 'disabled', resume: 'active', disable: 'disabled' },
@@ -148,7 +148,7 @@ export type FailedDeliveryState = 'waiting' | 'dead';
 /** `give_up`: its retries are used up. `redeliver`: the customer asks for it again. `retry`: another attempt failed. */
 export type FailedDeliveryEvent = 'retry' | 'give_up' | 'redeliver';
 
-export const FAILED_DELIVERY_STATE: StateMachine<FailedDeliveryState, FailedDeliveryEvent> = {
+const FAILED_DELIVERY_STATE: StateMachine<FailedDeliveryState, FailedDeliveryEvent> = {
   waiting: { retry: 'waiting', give_up: 'dead', redeliver: 'waiting' },
   dead: { retry: null, give_up: null, redeliver: 'waiting' },
 };

@@ -12,7 +12,7 @@ const BATCH_ID_CHARACTERS = 26;
  * The ID of a batch is made of the IDs of its events: two batches with the same ID hold the same events, so that a
  * receiver which skips a known ID never misses an event of a batch that was cut in another way.
  */
-export function batchId(eventIds: readonly string[]): string {
+function batchId(eventIds: readonly string[]): string {
   const hash = createHash('sha256').update(eventIds.join(' '));
   return `bat_${hash.digest('hex').slice(0, BATCH_ID_CHARACTERS)}`;
 }

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 /** What a receiver does with each request, by the path that it is asked at. `hang` answers nothing at all. */
-export const ATTACKS = {
+const ATTACKS = {
   hang: undefined,
   interim: { head: '', again: 'HTTP/1.1 103 Early Hints\r\n\r\n' },
   headers: { head: 'HTTP/1.1 200 OK\r\n', again: 'a: b\r\n' },

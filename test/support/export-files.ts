@@ -16,7 +16,7 @@ export async function takeExport(
   return { id, files: await readFiles(customer, id) };
 }
 
-export async function readFiles(customer: Customer, exportId: string): Promise<Map<string, JsonObject[]>> {
+async function readFiles(customer: Customer, exportId: string): Promise<Map<string, JsonObject[]>> {
   const view = await customer.client.completedExport(exportId, EXPORT_LIMIT_MS);
   const files = new Map<string, JsonObject[]>();
   for (const file of view.files ?? []) {

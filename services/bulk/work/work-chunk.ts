@@ -289,7 +289,7 @@ const REPORT_MS = 1_000;
  * Does the work and reports progress during it, one report at a time: a report saved after a newer one would make counts go
  * down. A failed report is skipped, because the report at the end has everything.
  */
-export async function whileReporting<T>(work: () => Promise<T>, report: () => Promise<unknown>): Promise<T> {
+async function whileReporting<T>(work: () => Promise<T>, report: () => Promise<unknown>): Promise<T> {
   const over = new AbortController();
   const loop = async () => {
     while (!over.signal.aborted) {

@@ -6,7 +6,7 @@ import type { CapturedTable } from './captured-table.ts';
 export type RowChange = Omit<Change, 'resource' | 'source'>;
 
 /** The account of what concerns every account. No account column holds it: an account's own `*` would be told as such. */
-export const EVERY_ACCOUNT = '*';
+const EVERY_ACCOUNT = '*';
 
 /** The subscribers of a resource have to load it again, because of changes that no row event tells. */
 export function resetFor(resetReason: ResetReason): RowChange {

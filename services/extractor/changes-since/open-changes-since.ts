@@ -73,7 +73,7 @@ export interface ChangedKeys {
  * Looks the changed keys up under the snapshot and cuts those that are there into chunks, counted by what the snapshot
  * has. Keys that are in no chunk in the end are those of deleted records. A chunk's keys are assigned before it is given out.
  */
-export async function* planChangedKeys(
+async function* planChangedKeys(
   session: SourceSession,
   selection: RowSelection,
   columns: readonly KeyColumn[],

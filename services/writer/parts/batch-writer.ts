@@ -278,7 +278,7 @@ export class BatchWriter {
 const MAX_KEPT = 20_000;
 
 /** Attempts whose rows are dropped. An attempt that is no longer current never becomes current again. */
-export class StaleAttempts {
+class StaleAttempts {
   readonly #keys = new Set<string>();
 
   add(chunkAttempt: ChunkAttempt): void {
@@ -304,10 +304,7 @@ const HEARTBEAT_EVERY_MS = 1_500;
  * while a batch is processed. A failed heartbeat is not thrown here, where it would hide that the work was done: the next
  * heartbeat fails the same way.
  */
-export async function whileHeartbeating<T>(
-  heartbeat: () => Promise<void>,
-  work: () => Promise<T>,
-): Promise<T> {
+async function whileHeartbeating<T>(heartbeat: () => Promise<void>, work: () => Promise<T>): Promise<T> {
   const timer = setInterval(() => {
     heartbeat().catch(() => undefined);
   }, HEARTBEAT_EVERY_MS);

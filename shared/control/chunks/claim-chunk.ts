@@ -37,7 +37,7 @@ export interface BatchLimits {
 }
 
 /** What a pass costs beside its rows (a session, a transaction, a request) is shared by so many; they are locked and leased together. */
-export const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
+const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
 
 /**
  * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in

@@ -52,7 +52,7 @@ const RIGHTS =
   's3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads';
 
 /** What is wrong and what to do, by what trying out failed with. */
-export function probeFinding({ bucket, endpoint }: S3Location, error: unknown): string {
+function probeFinding({ bucket, endpoint }: S3Location, error: unknown): string {
   const code = s3Code(error);
   const at = endpoint === undefined ? '' : ` at ${endpoint}`;
   switch (code) {
