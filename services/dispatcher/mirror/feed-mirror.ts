@@ -30,8 +30,9 @@ export function createFeedMirror(
   log: Log,
 ): Worker {
   const ready = Promise.withResolvers<void>();
-  const storeSetAsides = createSetAsideStore(db);
-  const storeCatalog = createCatalogStore(db);
+  const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
+  /** Since the last join: before it others may have stored something else than what these stored last. */
+  let stores = createStores();
   return {
     name: 'feed-mirror',
     ready: ready.promise,
@@ -47,6 +48,7 @@ export function createFeedMirror(
           partitionsConsumedConcurrently: 2,
           eachBatch: async ({ batch, heartbeat }) => {
             // Positions only grow, so of several states in a batch the last says it all.
+            const { setAsides, catalog } = stores;
             let latest: (CaptureStateMessage & { at: number }) | undefined;
             for (const message of batch.messages) {
               const type = readTypeHeader(message.headers);
@@ -55,9 +57,9 @@ export function createFeedMirror(
               const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);
               if (decoded?.type === 'CaptureState') {
                 latest = decoded.value;
-                const store = () => storeSetAsides(decoded.value);
+                const store = () => setAsides(decoded.value);
                 await keepTrying('storing what is set aside', store, log, signal, heartbeat);
-                const say = () => storeCatalog(decoded.value);
+                const say = () => catalog(decoded.value);
                 await keepTrying('storing the catalog of the feed', say, log, signal, heartbeat);
               }
               if (decoded?.type === 'FeedSealed') {
@@ -82,6 +84,7 @@ export function createFeedMirror(
         leaveAfterFlush(commits, signal),
         () => {
           commits.forgetAll();
+          stores = createStores();
           ready.resolve();
         },
       );

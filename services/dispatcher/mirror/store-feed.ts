@@ -4,7 +4,8 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 /**
  * Positions of one database system only grow here, whatever comes late or twice; another system starts anew, because
- * its WAL positions say nothing about the first one's.
+ * its WAL positions say nothing about the first one's. Capture's count goes by its chain, and of one chain only grows as well: the
+ * clocks of two instances of capture say nothing of which one came later.
  */
 const STORE_FEED_STATE = `
   insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
@@ -15,9 +16,15 @@ const STORE_FEED_STATE = `
     passed_lsn  = case when f.system_id = excluded.system_id
                        then greatest(f.passed_lsn, excluded.passed_lsn) else excluded.passed_lsn end,
     system_id   = excluded.system_id,
-    timeline    = excluded.timeline,
-    chain_id    = case when excluded.updated_at >= f.updated_at then excluded.chain_id else f.chain_id end,
-    chain_seqs  = case when excluded.updated_at >= f.updated_at then excluded.chain_seqs else f.chain_seqs end,
+    timeline    = case when f.system_id = excluded.system_id and excluded.passed_lsn < f.passed_lsn
+                       then f.timeline else excluded.timeline end,
+    chain_id    = greatest(f.chain_id collate "C", excluded.chain_id),
+    chain_seqs  = case when f.chain_id = excluded.chain_id
+                       then (select array_agg(greatest(known, said, 0) order by partition)
+                               from unnest(f.chain_seqs, excluded.chain_seqs)
+                                    with ordinality as each (known, said, partition))
+                       when excluded.chain_id is null or excluded.chain_id collate "C" < f.chain_id
+                       then f.chain_seqs else excluded.chain_seqs end,
     updated_at  = greatest(f.updated_at, excluded.updated_at)
   where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at`;
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { storeFeedState } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { createMessageCodec, type SetAsideMessage } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
 import { subjectsOf } from '../../../shared/protocol/names.ts';
@@ -195,6 +196,18 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
   });
   await waitFor('the next state', async () => (await mirrored())?.passed_lsn === '0/25');
   expect(await asides()).toEqual(['invoices 0/22 ', 'customers 0/23 0/24']);
+  // Another dispatcher has the partition for a while, and stores something else.
+  await (await bed.start()).stop();
+  await bed.pool.query(
+    `insert into feed_set_aside (resource, since_lsn, since_at, reason, detail)
+     values ('documents', '0/26', now(), 'row_unencodable', 'd')`,
+  );
+  await producer.send({
+    topic: `${bed.prefix}.capture`,
+    messages: [await state(16, 0x27, '7', [aside('invoices', 0x22)])],
+  });
+  await waitFor('the state behind it', async () => (await mirrored())?.passed_lsn === '0/27');
+  expect(await asides()).toEqual(['invoices 0/22 ', 'customers 0/23 0/24', 'documents 0/26 0/27']);
   // By what catalog changes are written, and since when.
   const { rows: entries } = await bed.pool.query('select resource, fingerprint, since_lsn from feed_catalog');
   expect(entries).toEqual([{ resource: 'invoices', fingerprint: 'present', since_lsn: '0/24' }]);
@@ -207,6 +220,26 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
   await waitFor('the other system', async () => (await mirrored())?.system_id === '8');
   expect(await mirrored()).toEqual({ settled_lsn: '0/3', passed_lsn: '0/4', system_id: '8' });
   await dispatcher.stop();
+});
+
+test('of two instances of capture the later chain counts, whatever their clocks say, and no number goes back', async () => {
+  const stored = async (at: number, passedLsn: number, chain: { id: string; seqs: number[] } | null) => {
+    const { passed_lsn, settled_lsn } = { passed_lsn: passedLsn, settled_lsn: 1 };
+    const base = { slot: 's', system_id: '7', timeline: 1, last_commit_lsn: 1, last_index: 0, snapshot: '' };
+    const rest = { unsettled: [], unsettled_xmin: null, passed_lsn, settled_lsn, chain };
+    await storeFeedState(bed.pool, { ...base, ...rest, at });
+    const { rows } = await bed.pool.query(
+      `select chain_id || ' ' || array_to_string(chain_seqs, ',') as chain from feed_state`,
+    );
+    return rows[0]?.chain;
+  };
+  expect(await stored(5_000, 10, { id: 'a', seqs: [3, 1] })).toBe('a 3,1');
+  // Amid a transaction only the numbers move on; a partition that is counted for the first time lengthens the list.
+  expect(await stored(4_000, 10, { id: 'a', seqs: [4, 1, 1] })).toBe('a 4,1,1');
+  expect(await stored(6_000, 10, { id: 'a', seqs: [3, 2] })).toBe('a 4,2,1');
+  expect(await stored(3_000, 11, { id: 'b', seqs: [1] })).toBe('b 1');
+  expect(await stored(7_000, 10, { id: 'a', seqs: [9, 9] })).toBe('b 1');
+  expect(await stored(8_000, 12, null)).toBe('b 1');
 });
 
 test('killed with requests under way, nothing is lost and no more is repeated than its window', async () => {
