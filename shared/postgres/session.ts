@@ -64,6 +64,16 @@ export class Session extends pg.Client {
     return undefined;
   }
 
+  override end(): Promise<void>;
+  override end(callback: (error: Error) => void): void;
+  override end(callback?: (error: Error) => void): Promise<void> | undefined {
+    const hangUp = setTimeout(() => this.connection.stream.destroy(), END_LIMIT_MS).unref();
+    this.connection.once('end', () => clearTimeout(hangUp));
+    if (callback === undefined) return super.end();
+    super.end(callback);
+    return undefined;
+  }
+
   async #open(): Promise<this> {
     if (this.#isTlsOptional) await this.#settleTls();
     let major = 0;
@@ -102,6 +112,9 @@ interface ServerParameter {
 }
 
 const CONNECT_LIMIT_MS = 10_000;
+
+/** A server closes a connection at once when it is told to. Over a network that has fallen silent it never hears of it. */
+const END_LIMIT_MS = 2_000;
 
 /** What a server offers changes with a restart of it at most. */
 const ANSWER_KEPT_MS = 60_000;

@@ -25,7 +25,13 @@ export interface WakeUps extends Worker {
  * Listens on a connection of its own for what other processes committed. Notifications carry no truth, only the hint
  * to look; what was missed while the connection was down is made up by looking at everything once it is back.
  */
-export function createWakeUps(controlUrl: Secret, self: string, targets: WakeUpTargets, log: Log): WakeUps {
+export function createWakeUps(
+  controlUrl: Secret,
+  self: string,
+  targets: WakeUpTargets,
+  log: Log,
+  checkMs: number = CHECK_MS,
+): WakeUps {
   let isUp = false;
 
   const onNotification = ({ channel, payload = '' }: pg.Notification) => {
@@ -44,11 +50,13 @@ export function createWakeUps(controlUrl: Secret, self: string, targets: WakeUpT
       connectionString: controlUrl.reveal(),
       application_name: 'tandem dispatcher wake-ups',
       keepAlive: true,
+      connectionTimeoutMillis: checkMs,
+      query_timeout: checkMs,
     });
-    const ended = new Promise<void>((resolve) => {
-      client.on('end', () => resolve());
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const ended = Promise.withResolvers<void>();
+    const end = () => ended.resolve();
+    client.on('end', end);
+    signal.addEventListener('abort', end, { once: true });
     client.on('notification', onNotification);
     try {
       await client.connect();
@@ -59,10 +67,11 @@ export function createWakeUps(controlUrl: Secret, self: string, targets: WakeUpT
       targets.onWebhooks();
       const check = setInterval(() => {
         client.query('select 1').catch(() => client.end().catch(() => undefined));
-      }, CHECK_MS);
-      await ended.finally(() => clearInterval(check));
+      }, checkMs);
+      await ended.promise.finally(() => clearInterval(check));
     } finally {
       isUp = false;
+      signal.removeEventListener('abort', end);
       await client.end().catch(() => undefined);
     }
   };
@@ -78,7 +87,7 @@ export function createWakeUps(controlUrl: Secret, self: string, targets: WakeUpT
         } catch (error) {
           log.warn('wake_ups.lost', { error });
         }
-        if (performance.now() - startedAtMs > CHECK_MS) failures = 0;
+        if (performance.now() - startedAtMs > checkMs) failures = 0;
         if (!signal.aborted) await sleep(backoffMs(failures, { initialMs: 100, maxMs: 5_000 }), signal);
       }
     },

@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createChangeChain } from '../../../services/capture/publish/change-chain.ts';
+import { createWakeUps } from '../../../services/dispatcher/deliver/wake-ups.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import { Secret } from '../../../shared/runtime/env.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import {
   type DispatcherBed,
   invoiceChange,
@@ -215,6 +218,32 @@ test('with the control store away for 30 s, nothing is lost and only what was un
   await waitFor('all', () => new Set(receiver.received.map(({ id }) => id)).size === 400);
   expect(receiver.received.length).toBeLessThanOrEqual(400 + windowSize);
   expectOrder(receiver.received.map((request) => ({ id: request.id, record: recordOf(request) })));
+});
+
+test('a connection for wake-ups that falls silent is made again, and leaves nothing behind', async () => {
+  const direct = new URL(bed.env.CONTROL_DATABASE_URL ?? '');
+  const proxy = cleanup.use(await openSilentProxy(direct.hostname, Number(direct.port)));
+  const proxied = new URL(direct);
+  proxied.host = `127.0.0.1:${proxy.port}`;
+  let looks = 0;
+  const onEvents = () => {
+    looks += 1;
+  };
+  const targets = { onEvents, onWebhooks: () => undefined };
+  const wakeUps = createWakeUps(new Secret(proxied.href), 'self', targets, silentLog, 1_000);
+  const stop = new AbortController();
+  const running = wakeUps.run(stop.signal);
+  cleanup.defer(() => {
+    stop.abort();
+    return running;
+  });
+  const listeners: number[] = [];
+  for (let made = 1; made <= 3; made++) {
+    await waitFor(`connection ${made}`, () => looks === made && wakeUps.isListening());
+    listeners.push(getEventListeners(stop.signal, 'abort').length);
+    proxy.silence();
+  }
+  expect(new Set(listeners).size).toBe(1);
 });
 
 test('a log of attempts that can not be written makes no delivery come again', async () => {
