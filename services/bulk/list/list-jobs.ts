@@ -5,7 +5,6 @@ import { findOperation } from '../../../shared/bulk/operation.ts';
 import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
-import { LEASE_SECONDS } from '../../../shared/control/bulk/claim-chunk.ts';
 import {
   type ClaimedListing,
   claimListing,
@@ -14,6 +13,7 @@ import {
   renewListing,
 } from '../../../shared/control/bulk/claim-listing.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
+import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
@@ -114,7 +114,7 @@ async function listJob(
   const { maxFailures } = claim.request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
   await using lease = renewLease({
-    leaseSeconds: LEASE_SECONDS,
+    leaseSeconds: BULK_LEASE_SECONDS,
     renew: async () =>
       (await renewListing(control, claim)) ? 'held' : new LeaseLostError('the list is another worker’s'),
     stopping,

@@ -10,13 +10,13 @@ import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import {
   beginItems,
   type ClaimedChunk,
-  LEASE_SECONDS,
   releaseChunk,
   renewChunk,
 } from '../../../shared/control/bulk/claim-chunk.ts';
 import { pauseForQuota } from '../../../shared/control/bulk/end-job.ts';
 import { pauseForHandler } from '../../../shared/control/bulk/pause-job.ts';
 import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
+import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
@@ -83,7 +83,7 @@ export async function workChunk(
     return reportChunk(control, { jobId, chunk, attempt, counts, ...how }, deps.now());
   };
   await using lease = renewLease({
-    leaseSeconds: LEASE_SECONDS,
+    leaseSeconds: BULK_LEASE_SECONDS,
     renew: () => renewChunk(control, claim),
     stopping,
   });

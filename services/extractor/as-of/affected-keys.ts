@@ -6,6 +6,7 @@ import type { RowTexts } from '../../../shared/domain/row-shape.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
+import type { ChunkImage } from './as-of-queries.ts';
 import type { StoredEvent } from './event-row.ts';
 import type { PlacedKey } from './plan-as-of.ts';
 
@@ -226,13 +227,6 @@ export async function assignAffected(
     [id, runAttempt, resource, chunk, keys.map(({ place }) => place), keys.map(({ isIn }) => isIn)],
   );
   if (rowCount !== keys.length) throw new Error(`the keys of chunk ${chunk} of ${resource} are gone`);
-}
-
-/** An affected key of a chunk. */
-export interface ChunkImage {
-  readonly recordKey: string;
-  /** Wire texts; null for a key that the chunk holds no record of. */
-  readonly image: RowTexts | null;
 }
 
 /** The affected keys of a chunk, in any order. */

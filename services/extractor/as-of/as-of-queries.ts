@@ -1,8 +1,16 @@
-import { quoteTable } from '../../../shared/postgres/quote.ts';
-import type { KeyBounds, SqlQuery } from '../plan/chunk-queries.ts';
-import { boundConditions } from '../plan/chunk-queries.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import {
+  type KeyColumn,
+  keyValueSql,
+  parseRecordKey,
+  readKeyColumns,
+  sameValueSql,
+} from '../changes-since/keyed-queries.ts';
+import { boundConditions, type KeyBounds, type SqlQuery } from '../plan/chunk-queries.ts';
 import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';
-import { sameKeySql, type TypedKeyColumn, typedValueSql } from './typed-key.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /**
  * A resource at the cut is its table under the snapshot, without the affected keys, and the records that those had then. The
@@ -105,5 +113,84 @@ union all
 select ${ofKey.join(', ')}, a.place from a where a.is_in
 order by ${order.join(', ')}`,
     values,
+  };
+}
+
+/** A key column whose values, made from texts, have their place among those of the table. */
+export interface TypedKeyColumn extends KeyColumn {
+  /** `"schema"."name"` of what puts the column's texts in order; null for a type without. */
+  readonly collation: string | null;
+}
+
+const READ_COLLATIONS = `
+select a.attname as name, n.nspname as schema, c.collname as collation
+from pg_attribute a
+join pg_collation c on c.oid = a.attcollation
+join pg_namespace n on n.oid = c.collnamespace
+where a.attrelid = $1::regclass and a.attname = any($2::text[])`;
+
+/** @throws ExportFailedError for a key that can't be read back from its text */
+export async function readTypedKey(session: SourceSession, resource: Resource): Promise<TypedKeyColumn[]> {
+  const columns = await readKeyColumns(session, resource);
+  const { rows } = await session.query(READ_COLLATIONS, [quoteTable(resource.table), resource.key]);
+  const collations = new Map(
+    rows.map(({ name, schema, collation }) => [
+      name,
+      `${quoteIdent(schema ?? '')}.${quoteIdent(collation ?? '')}`,
+    ]),
+  );
+  return columns.map((column) => ({ ...column, collation: collations.get(column.name) ?? null }));
+}
+
+/** The column's value in SQL, from an expression for its wire text. It compares and sorts as the column does. */
+function typedValueSql(column: TypedKeyColumn, wireText: string): string {
+  const value = keyValueSql(column, wireText);
+  return column.collation === null ? value : `(${value}) collate ${column.collation}`;
+}
+
+/** That the selected row has the key of an affected one, whose values `affected` gives. */
+function sameKeySql(
+  key: readonly TypedKeyColumn[],
+  affected: (column: TypedKeyColumn, at: number) => string,
+): string {
+  return key
+    .map((column, at) => sameValueSql(column, columnOf(SELECTED, column.name), affected(column, at)))
+    .join(' and ');
+}
+
+/** An affected key of a chunk. */
+export interface ChunkImage {
+  readonly recordKey: string;
+  /** Wire texts; null for a key that the chunk holds no record of. */
+  readonly image: RowTexts | null;
+}
+
+/** A chunk's rows as they were at the cut, in key order: most from the table, the others from events. */
+export interface AsOfRows {
+  /** Has the columns, and one more: null behind a row of the table, otherwise the place of an image. */
+  readonly query: SqlQuery;
+  /** The record's wire texts. */
+  imageAt(place: string): RowTexts;
+}
+
+export async function readAsOfRows(
+  session: SourceSession,
+  selection: RowSelection,
+  columns: readonly string[],
+  bounds: KeyBounds,
+  images: readonly ChunkImage[],
+): Promise<AsOfRows> {
+  const key = await readTypedKey(session, selection.resource);
+  const keys = images.map(({ recordKey, image }) => ({
+    texts: parseRecordKey(recordKey, key.length),
+    isIn: image !== null,
+  }));
+  return {
+    query: rowsAsOfQuery(selection, columns, bounds, key, keys),
+    imageAt(place) {
+      const image = images[Number(place) - 1]?.image;
+      if (image == null) throw new Error(`there is no record at place ${place} of a chunk of the past`);
+      return image;
+    },
   };
 }

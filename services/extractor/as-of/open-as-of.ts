@@ -17,12 +17,11 @@ import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
-import { createKeyTableSql, fillKeyTableSql } from './as-of-queries.ts';
+import { createKeyTableSql, fillKeyTableSql, readTypedKey } from './as-of-queries.ts';
 import { collectImages } from './collect-images.ts';
 import { assertCovered, findCut } from './find-cut.ts';
 import { planAsOf } from './plan-as-of.ts';
 import { assertUnchangedSince, readTime } from './table-history.ts';
-import { readTypedKey } from './typed-key.ts';
 
 /** The source as it was at a past moment. */
 export interface AsOf {

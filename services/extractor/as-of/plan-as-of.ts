@@ -1,8 +1,7 @@
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { affectedKeysQuery, chunkBoundsQuery } from './as-of-queries.ts';
-import type { TypedKeyColumn } from './typed-key.ts';
+import { affectedKeysQuery, chunkBoundsQuery, type TypedKeyColumn } from './as-of-queries.ts';
 
 /** An affected key: its place among the run's keys, and whether the export holds its record. */
 export interface PlacedKey {

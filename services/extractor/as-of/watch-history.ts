@@ -5,7 +5,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { OpenSourceSession } from '../source/source-session.ts';
-import { findUnrecordedAccounts, saveRecordingStart } from '../store/recorded-from.ts';
+import { findUnrecordedAccounts, saveRecordingStart } from '../store/feed-state.ts';
 import { readTime, recordTables } from './table-history.ts';
 
 export interface WatchHistoryDeps {

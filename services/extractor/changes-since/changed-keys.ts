@@ -5,7 +5,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { BaseExport } from './find-base.ts';
-import { type KeyColumn, keyOrderSql } from './key-columns.ts';
+import { type KeyColumn, keyOrderSql } from './keyed-queries.ts';
 
 /** Sorting the keys of a very busy account takes longer than any other statement of the control store. */
 const FILL_TIMEOUT = '10min';

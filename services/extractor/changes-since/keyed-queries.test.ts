@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import type { RowSelection } from '../plan/row-selection.ts';
-import { keyedRowsQuery, presentKeysQuery } from './keyed-queries.ts';
+import {
+  keyedRowsQuery,
+  keyOrderSql,
+  keyValueSql,
+  parseRecordKey,
+  presentKeysQuery,
+} from './keyed-queries.ts';
 
 const SELECTION: RowSelection = {
   resource: {
@@ -56,4 +62,21 @@ test('rows come in the order of their keys', () => {
   expect(keyedRowsQuery(SELECTION, ['code', 'body'], KEY, KEYS).text).toBe(
     `select t."code", t."body" ${FROM}`,
   );
+});
+
+test('a key is read back as its column’s type', () => {
+  expect(keyValueSql({ name: 'id', sqlType: 'bigint', kind: 'long' }, 'k.c0')).toBe('k.c0::bigint');
+  expect(keyValueSql({ name: 'id', sqlType: 'bytea', kind: 'bytes' }, 'k.c0')).toBe("decode(k.c0, 'base64')");
+});
+
+test('numbers are in order of size and texts in order of their characters', () => {
+  expect(keyOrderSql({ name: 'id', sqlType: 'integer', kind: 'int' }, 'x')).toBe('x::numeric');
+  expect(keyOrderSql({ name: 'id', sqlType: 'numeric(10,2)', kind: 'string' }, 'x')).toBe('x::numeric');
+  expect(keyOrderSql({ name: 'id', sqlType: 'uuid', kind: 'string' }, 'x')).toBe('x collate "C"');
+});
+
+test('a record key has one text for each column', () => {
+  expect(parseRecordKey('["7","a"]', 2)).toEqual(['7', 'a']);
+  for (const text of ['[]', '["7"]', '["7",null]', '{"a":1}'])
+    expect(() => parseRecordKey(text, 2)).toThrow();
 });

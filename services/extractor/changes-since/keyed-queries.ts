@@ -1,7 +1,12 @@
+import { describeTables, findTable } from '../../../shared/catalog/describe-table.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { ValueType } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import { loadTypes } from '../../../shared/values/load-types.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { SqlQuery } from '../plan/chunk-queries.ts';
 import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';
-import { type KeyColumn, keyValueSql, sameValueSql } from './key-columns.ts';
+import type { SourceSession } from '../source/source-session.ts';
 
 /** Wire texts of the key columns, in key order. */
 export type RecordKeyTexts = readonly string[];
@@ -50,4 +55,70 @@ function keyedQuery(
       `${conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`} order by k.place`,
     values,
   };
+}
+
+/** A key column, and how its wire text, which is what events and Kafka keys have, becomes a value again. */
+export interface KeyColumn {
+  readonly name: string;
+  /** As `format_type` writes it, to be used in a cast. */
+  readonly sqlType: string;
+  readonly kind: ValueType['kind'];
+}
+
+/** @throws ExportFailedError for a key that can't be read back from its text */
+export async function readKeyColumns(session: SourceSession, resource: Resource): Promise<KeyColumn[]> {
+  const table = findTable(await describeTables(session.client, [resource.table]), resource.table);
+  const types = await loadTypes(session.client);
+  return resource.key.map((name) => {
+    const column = table?.columns.find((each) => each.name === name);
+    if (column === undefined) {
+      throw new ExportFailedError('table_changed', `${resource.name} has lost its key column ${name}.`);
+    }
+    const { kind } = types.valueType(column.typeOid, column.typeModifier);
+    if (kind === 'json') {
+      throw new ExportFailedError(
+        'invalid_request',
+        `${resource.name} has the structured column ${name} in its key, so only exports of its present state are possible.`,
+      );
+    }
+    return { name, sqlType: column.typeName, kind };
+  });
+}
+
+/** The column's value in SQL, from an expression for its wire text. */
+export function keyValueSql({ sqlType, kind }: KeyColumn, wireText: string): string {
+  return kind === 'bytes' ? `decode(${wireText}, 'base64')` : `${wireText}::${sqlType}`;
+}
+
+/** Types whose equal values always have one text. All others may print equal values differently, or be compared by a collation. */
+const ONE_TEXT_KINDS: ReadonlySet<KeyColumn['kind']> = new Set(['int', 'long', 'boolean', 'bytes']);
+
+/**
+ * That a column has this very value: equal, so that its index finds it, and printed alike. A record is its key's text, as files
+ * and events show it: `Ann` is not found as `ANN`, though citext takes the two as equal.
+ */
+export function sameValueSql({ kind, sqlType }: KeyColumn, place: string, value: string): string {
+  if (ONE_TEXT_KINDS.has(kind) || sqlType === 'uuid') return `${place} = ${value}`;
+  // `concat` prints as files do, where a cast to text would take the padding from char(n).
+  const printed = (expression: string) => `pg_catalog.concat(${expression}) collate "C"`;
+  return `${place} = ${value} and ${printed(place)} = ${printed(value)}`;
+}
+
+/** What puts wire texts in the order of their values: numbers by size, anything else by its characters. */
+export function keyOrderSql({ sqlType, kind }: KeyColumn, wireText: string): string {
+  const isNumber = kind === 'int' || kind === 'long' || sqlType.startsWith('numeric');
+  return isNumber ? `${wireText}::numeric` : `${wireText} collate "C"`;
+}
+
+/** @throws Error when the text is not a record key of so many columns: it was written by ourselves */
+export function parseRecordKey(text: string, columnCount: number): string[] {
+  const parts: unknown = JSON.parse(text);
+  if (
+    Array.isArray(parts) &&
+    parts.length === columnCount &&
+    parts.every((part) => typeof part === 'string')
+  ) {
+    return parts;
+  }
+  throw new Error(`a record key is not an array of ${columnCount} texts`);
 }

@@ -9,8 +9,7 @@ import { awaitChainRecorded, awaitRecorded, keptAlive, type RecordingDeps } from
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './changed-keys.ts';
 import { assertNotSetAside, assertSameCatalog, assertSameTables } from './completeness.ts';
 import type { BaseExport } from './find-base.ts';
-import { type KeyColumn, parseRecordKey, readKeyColumns } from './key-columns.ts';
-import { presentKeysQuery } from './keyed-queries.ts';
+import { type KeyColumn, parseRecordKey, presentKeysQuery, readKeyColumns } from './keyed-queries.ts';
 
 /** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
 const MAX_KEYS_PER_CHUNK = 5_000;

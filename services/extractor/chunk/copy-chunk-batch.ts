@@ -1,17 +1,21 @@
 import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { Catalog, TableName } from '../../../shared/domain/catalog.ts';
+import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
-import { readRequest, resourceOf } from '../plan/export-request.ts';
+import { ExportFailedError, SnapshotGoneError, TableWantedError } from '../extraction-errors.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
-import type { OpenSourceSession } from '../source/source-session.ts';
+import { readRequest, resourceOf } from '../plan/row-selection.ts';
+import {
+  isSqlState,
+  LOCK_NOT_AVAILABLE,
+  type OpenSourceSession,
+  type SourceSession,
+} from '../source/source-session.ts';
 import { createBatchSender } from './batch-sender.ts';
 import { type ChunkSources, copyChunk } from './copy-chunk.ts';
-import { assertNotRewritten, enterSnapshot } from './enter-snapshot.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
-import type { RowProducer } from './row-producers.ts';
-import type { RowBatch, RowRecord } from './row-record.ts';
+import type { RowBatch, RowProducer, RowRecord } from './row-producers.ts';
 
 export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;
@@ -120,5 +124,68 @@ function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount:
     'row_count_mismatch',
     `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its content: ` +
       'an index of the table may be damaged. Nothing was published.',
+  );
+}
+
+const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
+
+/**
+ * Imports the export's snapshot into a session. It locks the tables first. Until then the holder's lock, which exists
+ * as long as the snapshot can be imported, prevents that anyone truncates or rewrites them.
+ *
+ * @throws TableWantedError when another session waits for a table
+ * @throws SnapshotGoneError when the holder has released the snapshot
+ * @throws ExportFailedError when the session does not see exactly the export's snapshot
+ */
+export async function enterSnapshot(
+  session: SourceSession,
+  tables: readonly TableName[],
+  { snapshotName, snapshot }: { snapshotName: string; snapshot: string },
+): Promise<void> {
+  await session.query('begin isolation level repeatable read, read only');
+  try {
+    await session.query(`lock table ${tables.map(quoteTable).join(', ')} in access share mode`);
+  } catch (cause) {
+    if (isSqlState(cause, LOCK_NOT_AVAILABLE)) throw new TableWantedError('chunk', { cause });
+    throw cause;
+  }
+  try {
+    await session.query(`set transaction snapshot ${quoteLiteral(snapshotName)}`);
+  } catch (cause) {
+    if (isSqlState(cause, ...INVALID_SNAPSHOT_CODES)) throw new SnapshotGoneError(snapshotName, { cause });
+    throw cause;
+  }
+  const { rows } = await session.query('select pg_current_snapshot()::text as snapshot');
+  if (rows[0]?.snapshot === snapshot) return;
+  throw new ExportFailedError(
+    'snapshot_mismatch',
+    `A reader got the snapshot ${rows[0]?.snapshot} instead of ${snapshot}. Nothing was published.`,
+  );
+}
+
+/**
+ * Compares the catalogs under the snapshot with `pg_relation_filenode`, which knows the present. If they differ for a
+ * table or a partition, its rows have moved to new files, and a read misses the old ones.
+ *
+ * @throws ExportFailedError
+ */
+export async function assertNotRewritten(
+  session: SourceSession,
+  tables: readonly TableName[],
+): Promise<void> {
+  const { rows } = await session.query(
+    `select c.relname from pg_class c
+     where c.relkind = 'r' and c.relfilenode is distinct from pg_relation_filenode(c.oid)
+       and c.oid in (
+         select w.oid from unnest($1::regclass[]) as w(oid)
+         union select p.relid from unnest($1::regclass[]) as w(oid), pg_partition_tree(w.oid) p)
+     limit 1`,
+    [tables.map(quoteTable)],
+  );
+  const name = rows[0]?.relname;
+  if (name === undefined) return;
+  throw new ExportFailedError(
+    'table_changed',
+    `The table ${name} was truncated or rewritten during the export: start the export again.`,
   );
 }

@@ -1,17 +1,15 @@
 import type { ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers-writer.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
-import type { ChunkImage } from '../as-of/affected-keys.ts';
-import { type AsOfRows, readAsOfRows } from '../as-of/as-of-rows.ts';
-import { parseRecordKey, readKeyColumns } from '../changes-since/key-columns.ts';
-import { keyedRowsQuery } from '../changes-since/keyed-queries.ts';
+import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-queries.ts';
+import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';
 import { rowsQuery, type SqlQuery } from '../plan/chunk-queries.ts';
 import type { ResourceRows } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import type { BatchSender } from './batch-sender.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
-import type { RecordTarget, RowRecord } from './row-record.ts';
+import type { RecordTarget, RowRecord } from './row-producers.ts';
 
 /** What a chunk has beside the source. */
 export interface ChunkSources {

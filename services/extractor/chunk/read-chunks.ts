@@ -7,8 +7,8 @@ import {
   releaseChunks,
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
-import { LEASE_SECONDS } from '../../../shared/control/exports/claim-export.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
+import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
@@ -75,7 +75,7 @@ async function readChunkBatch(
   stopping.addEventListener('abort', stop, { once: true });
   const rowsRead = batch.map(() => 0);
   const lease = renewLease({
-    leaseSeconds: LEASE_SECONDS,
+    leaseSeconds: EXPORT_LEASE_SECONDS,
     renew: async () => ((await renewChunks(control, batch, rowsRead)) ? 'held' : lostError()),
     onMissed: (error) => log.warn('chunk.renewal_missed', { error }),
   });

@@ -3,8 +3,7 @@ import { tapQuery } from '../../../shared/postgres/internals/data-row-tap.ts';
 import { PgRow } from '../../../shared/values/pg-row.ts';
 import { SourceSessionLostError } from '../extraction-errors.ts';
 import type { SqlQuery } from '../plan/chunk-queries.ts';
-import type { RunDataRowQuery } from './data-row-query.ts';
-import { fetchQuery } from './fetched-query.ts';
+import { fetchQuery, type RunDataRowQuery } from './fetched-query.ts';
 
 export interface RowReading {
   /**

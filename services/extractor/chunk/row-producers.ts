@@ -1,10 +1,75 @@
-import type { Kafka, Producer } from 'kafkajs';
+import type { IHeaders, Kafka, Message, Producer, TopicMessages } from 'kafkajs';
 import { assertWritten } from '../../../shared/kafka/assert-written.ts';
 import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
-import { MultiPartitionBatch } from '../../../shared/kafka/internals/multi-partition-batch.ts';
+import { MultiPartitionBatch } from '../../../shared/kafka/internals/record-batch.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { PlainRowBatch } from './plain-row-batch.ts';
-import type { RowBatch } from './row-record.ts';
+import type { ByteWriter } from '../../../shared/values/byte-writer.ts';
+import type { Batch } from './batch-sender.ts';
+
+/** Records of a chunk share one object. Those of another chunk may have another for the same partition. */
+export interface RecordTarget {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A row on its way to Kafka. Everything of it is read before `add` returns. */
+export interface RowRecord {
+  readonly key: string;
+  readonly value: Readonly<Pick<ByteWriter, 'bytes' | 'length'>>;
+  /** The same headers in two forms: for kafkajs, or written as a record has them. */
+  readonly headers: { toHeaders(): IHeaders; write(out: ByteWriter): void };
+  readonly target: RecordTarget;
+}
+
+/** Records of several partitions and topics, sent in one request. */
+export interface RowBatch extends Batch<RowRecord> {
+  readonly recordCount: number;
+  /** The partitions that have records. */
+  targets(): readonly RecordTarget[];
+  /** For `producer.sendBatch`. Good until the next call of `add` or `reset`. */
+  toTopicMessages(): TopicMessages[];
+}
+
+/** What a record takes beside its key and value, roughly: its headers and the lengths of everything. */
+const OVERHEAD_BYTES = 96;
+
+/** Rows as plain messages, which kafkajs groups and encodes itself. */
+class PlainRowBatch implements RowBatch {
+  readonly #messages = new Map<RecordTarget, Message[]>();
+  byteCount = 0;
+  recordCount = 0;
+
+  add({ key, value, headers, target }: RowRecord): void {
+    const messages = this.#messages.get(target) ?? [];
+    this.#messages.set(target, messages);
+    messages.push({
+      key,
+      // A copy: the bytes are written over by the next row.
+      value: Buffer.from(value.bytes.subarray(0, value.length)),
+      headers: headers.toHeaders(),
+      partition: target.partition,
+    });
+    this.byteCount += key.length + value.length + OVERHEAD_BYTES;
+    this.recordCount += 1;
+  }
+
+  reset(): void {
+    this.#messages.clear();
+    this.byteCount = 0;
+    this.recordCount = 0;
+  }
+
+  targets(): RecordTarget[] {
+    return [...this.#messages.keys()];
+  }
+
+  toTopicMessages(): TopicMessages[] {
+    return [...Map.groupBy(this.#messages, ([{ topic }]) => topic)].map(([topic, parts]) => ({
+      topic,
+      messages: parts.flatMap(([, messages]) => messages),
+    }));
+  }
+}
 
 /** Sends the rows of one batch of chunks, in order. */
 export interface RowProducer {

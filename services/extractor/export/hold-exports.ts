@@ -3,10 +3,10 @@ import {
   type ClaimedExport,
   claimExport,
   type ExportLimits,
-  LEASE_SECONDS,
 } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
+import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
@@ -62,7 +62,7 @@ async function hold(
   stopping.addEventListener('abort', stop, { once: true });
   const deadline = setTimeout(() => abort(timeoutError(config.exportTimeoutMs)), config.exportTimeoutMs);
   const lease = renewLease({
-    leaseSeconds: LEASE_SECONDS,
+    leaseSeconds: EXPORT_LEASE_SECONDS,
     renew: async () => ((await renewExport(control, claim)) ? 'held' : whyOver(deps, claim)),
     onMissed: (error) => log.warn('export.renewal_missed', { error }),
   });

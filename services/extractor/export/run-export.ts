@@ -21,9 +21,10 @@ import { findBase } from '../changes-since/find-base.ts';
 import { openChangesSince } from '../changes-since/open-changes-since.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
-import { readRequest, resourceOf } from '../plan/export-request.ts';
+import { planByKeys, planResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import { readRequest, resourceOf } from '../plan/row-selection.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
@@ -35,9 +36,14 @@ import {
   MAX_POLL_MS,
   pollIntervalMs,
 } from './await-feed.ts';
-import { planByKeys, planResources } from './plan-resources.ts';
-import { assertSameServer, newSealToken, readInsertLsn, sendSeal } from './sealing-session.ts';
-import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
+import {
+  assertSameServer,
+  type HeldSnapshot,
+  newSealToken,
+  readInsertLsn,
+  sendSeal,
+  takeSnapshot,
+} from './take-snapshot.ts';
 
 export interface RunExportDeps {
   readonly control: Pool;

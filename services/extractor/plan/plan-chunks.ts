@@ -1,3 +1,6 @@
+import type { PlannedChunk } from '../../../shared/control/exports/export-run.ts';
+import type { TableName } from '../../../shared/domain/catalog.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { countsQuery, type KeyBounds, keysQuery } from './chunk-queries.ts';
 import type { RowSelection } from './row-selection.ts';
@@ -65,5 +68,122 @@ export async function planSmall(
     const rowCount = Number(rows[0]?.[`n${index}`]);
     if (rowCount > rowsPerChunk) return undefined;
     return rowCount === 0 ? [] : [{ chunk: 0, lowerKey: null, upperKey: null, rows: rowCount }];
+  });
+}
+
+/** Size and row count of a table with its partitions and TOAST, as of its last ANALYZE. */
+export interface TableSize {
+  readonly bytes: number;
+  /** Negative when the table was never analyzed. */
+  readonly rowCount: number;
+}
+
+/** Below this, opening a session for a chunk would count. Of a table that is mostly air, each row only seems wide. */
+const MIN_ROWS = 1_000;
+/** Of rows so wide that a thousand of them would be far more than a chunk. */
+const MIN_WIDE_ROWS = 100;
+const MAX_BYTES_OF_MIN_ROWS = 50_000_000;
+const MAX_ROWS = 50_000;
+
+/** Of a table that was never analyzed; a guess on the high side, which makes chunks smaller. */
+const UNKNOWN_ROW_BYTES = 500;
+
+/**
+ * Rows in a chunk of about `chunkBytes`: small enough that little is read twice when a reader dies and that several
+ * extractors share a table, large enough that opening a session for it does not count.
+ */
+export function rowsPerChunk({ bytes, rowCount }: TableSize, chunkBytes: number): number {
+  const rowBytes = rowCount > 0 && bytes > 0 ? bytes / rowCount : UNKNOWN_ROW_BYTES;
+  const minRows = Math.min(MIN_ROWS, Math.max(MIN_WIDE_ROWS, Math.round(MAX_BYTES_OF_MIN_ROWS / rowBytes)));
+  return Math.min(MAX_ROWS, Math.max(minRows, Math.round(chunkBytes / rowBytes)));
+}
+
+/** The sizes of several tables in one statement, in their order. */
+async function readTableSizes(
+  session: SourceSession,
+  tables: readonly TableName[],
+): Promise<readonly TableSize[]> {
+  const { rows } = await session.query(
+    `select coalesce(sum(pg_table_size(c.oid)), 0)::text as bytes, coalesce(sum(c.reltuples)::bigint, -1)::text as row_count
+     from unnest($1::regclass[]) with ordinality as w(oid, place)
+     left join lateral (
+       select w.oid as relid union select p.relid from pg_partition_tree(w.oid) p
+     ) part on true
+     left join pg_class c on c.oid = part.relid and c.relkind = 'r'
+     group by w.place order by w.place`,
+    [tables.map(quoteTable)],
+  );
+  return rows.map(({ bytes, row_count: rowCount }) => ({ bytes: Number(bytes), rowCount: Number(rowCount) }));
+}
+
+/** Resources counted by one statement. They are read while the next group is counted. */
+const GROUP_RESOURCES = 50;
+
+/** Chunks that were planned together. */
+export interface PlannedGroup {
+  readonly chunks: readonly PlannedChunk[];
+  /** Each chunk is its whole resource, so planning ahead creates at most one chunk per resource. */
+  readonly areWhole: boolean;
+}
+
+/** Plans a changes-since or as-of export by the keys of events. */
+export interface KeyPlanner {
+  plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
+}
+
+/**
+ * Plans all resources of an export: small tables, of at most one chunk, in groups, the others one by one and only as
+ * far as the caller consumes. Resources without rows have no chunks. Needs exclusive use of the session.
+ */
+export async function* planResources(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+): AsyncGenerator<PlannedGroup> {
+  const planned = await sizeResources(session, selections, chunkBytes);
+  const large: PlannedResource[] = planned.filter(({ bytes }) => bytes > chunkBytes);
+  const small = planned.filter(({ bytes }) => bytes <= chunkBytes);
+  for (let from = 0; from < small.length; from += GROUP_RESOURCES) {
+    const group = small.slice(from, from + GROUP_RESOURCES);
+    const plans = await planSmall(session, group);
+    const chunks = group.flatMap(({ selection }, index) =>
+      (plans[index] ?? []).map((plan) => ({ resource: selection.resource.name, ...plan })),
+    );
+    large.push(...group.filter((_, index) => plans[index] === undefined));
+    if (chunks.length > 0) yield { chunks, areWhole: true };
+  }
+  for (const { selection, rowsPerChunk: perChunk } of large) {
+    for await (const plan of planChunks(session, selection, perChunk)) {
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+    }
+  }
+}
+
+/** Plans the resources one by one, only as far as the caller consumes. */
+export async function* planByKeys(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+  planner: KeyPlanner,
+): AsyncGenerator<PlannedGroup> {
+  for (const { selection, rowsPerChunk: perChunk } of await sizeResources(session, selections, chunkBytes)) {
+    for await (const plan of planner.plan(selection, perChunk)) {
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+    }
+  }
+}
+
+async function sizeResources(
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  chunkBytes: number,
+): Promise<readonly (PlannedResource & { readonly bytes: number })[]> {
+  const sizes = await readTableSizes(
+    session,
+    selections.map(({ resource }) => resource.table),
+  );
+  return selections.map((selection, index) => {
+    const size = sizes[index] ?? { bytes: 0, rowCount: -1 };
+    return { selection, bytes: size.bytes, rowsPerChunk: rowsPerChunk(size, chunkBytes) };
   });
 }

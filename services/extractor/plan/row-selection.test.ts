@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { Reference } from './references.ts';
-import { type RowSelection, selectionConditions } from './row-selection.ts';
+import { type RowSelection, readRequest, resourceOf, selectionConditions } from './row-selection.ts';
 
 function resource(name: string, more: Partial<Resource> = {}): Resource {
   return {
@@ -113,4 +114,9 @@ test('no row leaves that the resource keeps back, neither by itself nor as what 
     `t."account" = $1 and ${kept} and (t."gone" is null or exists (select from "shop"."invoices" t1 where ` +
       't1."customers_id" = t."id" and t1."account" = $3 and t1."gone" is null))',
   );
+});
+
+test('a request that can not be read, or a resource that has left the catalog, fails the export', () => {
+  expect(() => readRequest({})).toThrow(ExportFailedError);
+  expect(() => resourceOf({ name: 'shop', resources: [] }, 'orders')).toThrow(ExportFailedError);
 });

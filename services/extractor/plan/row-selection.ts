@@ -1,9 +1,14 @@
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
-import type { RowRequest } from '../../../shared/control/exports/export-request.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import {
+  type ExportRequest,
+  parseExportRequest,
+  type RowRequest,
+  UnreadableRequestError,
+} from '../../../shared/control/exports/export-request.ts';
+import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
-import { type ReferenceGraph, referenceGraph } from './reference-graph.ts';
-import type { Reference } from './references.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import { type Reference, type ReferenceGraph, referenceGraph } from './references.ts';
 
 /** Which rows of a resource an export holds. `accountSourceId` null: those of all accounts. */
 export interface RowSelection {
@@ -119,4 +124,26 @@ function joined({ columns }: Reference, fromAlias: string, toAlias: string): str
 
 function rangeField({ range }: Resource, { dateRange }: RowRequest): string | undefined {
   return dateRange === undefined ? undefined : (dateRange.field ?? range);
+}
+
+/** @throws ExportFailedError when this version can't read the request */
+export function readRequest(stored: unknown): ExportRequest {
+  try {
+    return parseExportRequest(stored);
+  } catch (cause) {
+    if (!(cause instanceof UnreadableRequestError)) throw cause;
+    throw new ExportFailedError('invalid_request', 'This version cannot read the stored request.', { cause });
+  }
+}
+
+/** @throws ExportFailedError for a resource that has left the catalog since the export was asked for */
+export function resourceOf(catalog: Catalog, name: string): Resource {
+  const resource = findResource(catalog, name);
+  if (resource === undefined) {
+    throw new ExportFailedError(
+      'invalid_request',
+      `The resource ${name} is not in the catalog: restore it, or create an export without it.`,
+    );
+  }
+  return resource;
 }

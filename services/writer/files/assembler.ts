@@ -10,8 +10,8 @@ import {
   renewAssembly,
 } from '../../../shared/control/exports/assembly.ts';
 import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
-import { LEASE_SECONDS } from '../../../shared/control/exports/claim-export.ts';
 import { failByAssembly } from '../../../shared/control/exports/fail-export.ts';
+import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -57,7 +57,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       deletedKeys: (resource: string) => readDeletedKeys(pool, claim, resource),
     };
     await using lease = renewLease({
-      leaseSeconds: LEASE_SECONDS,
+      leaseSeconds: EXPORT_LEASE_SECONDS,
       renew: async () =>
         (await renewAssembly(pool, claim)) ? 'held' : new LeaseLostError('the claim is over'),
       stopping: stop,

@@ -5,12 +5,7 @@ import { parseExactJson } from '../../domain/exact-json.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { LeaseLostError, type Renewal } from '../../runtime/lease-renewer.ts';
-
-/**
- * How long a claim lasts without renewal, by the control store's clock. Longer than a chunk's statement may take, so
- * that a claim is never lost to one slow statement; a dead worker's chunk is taken over after this.
- */
-export const LEASE_SECONDS = 15;
+import { BULK_LEASE_SECONDS } from '../leases.ts';
 
 /** A chunk that this process is to work on, with what it needs of its job. */
 export interface ClaimedChunk {
@@ -159,7 +154,7 @@ export async function claimChunk(
 
 async function claimOf(db: Queryable, jobId: string, owner: string): Promise<ClaimedChunk | undefined> {
   if ((await db.query(LOCK_JOB, [jobId])).rowCount === 0) return undefined;
-  const { rows } = await db.query<ChunkRow>(CLAIM, [jobId, owner, LEASE_SECONDS]);
+  const { rows } = await db.query<ChunkRow>(CLAIM, [jobId, owner, BULK_LEASE_SECONDS]);
   const row = rows[0];
   if (row === undefined) return undefined;
   return {
@@ -191,7 +186,7 @@ export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Re
            where c.job_id = $1 and c.chunk = $2 and c.attempt = $3 and c.lease_owner = $4 and c.state = 'working'
              and j.id = c.job_id
            returning j.ending is not null or j.status = 'paused' as is_called_off`,
-    values: [claim.jobId, claim.chunk, claim.attempt, claim.owner, LEASE_SECONDS],
+    values: [claim.jobId, claim.chunk, claim.attempt, claim.owner, BULK_LEASE_SECONDS],
   });
   const [row] = rows;
   if (row === undefined) return new LeaseLostError('the chunk is another worker’s');

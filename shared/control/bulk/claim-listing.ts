@@ -2,8 +2,8 @@ import type { Pool } from 'pg';
 import type { BulkRequest } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { BULK_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
-import { LEASE_SECONDS } from './claim-chunk.ts';
 import { jobStarted } from './queue-jobs.ts';
 
 /** A job whose items are to be listed by this process. */
@@ -59,7 +59,7 @@ interface ListingRow {
  */
 export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing | undefined> {
   return inTransaction(pool, async (db) => {
-    const { rows } = await db.query<ListingRow>(CLAIM, [owner, LEASE_SECONDS]);
+    const { rows } = await db.query<ListingRow>(CLAIM, [owner, BULK_LEASE_SECONDS]);
     const row = rows[0];
     if (row === undefined) return undefined;
     await db.query('delete from bulk_chunks where job_id = $1 and chunk >= $2', [row.id, row.listed_chunks]);
@@ -87,7 +87,7 @@ const fence = ({ jobId, owner, listCount }: ClaimedListing) => [jobId, owner, li
 export async function renewListing(db: Queryable, claim: ClaimedListing): Promise<boolean> {
   const { rowCount } = await db.query(
     `update bulk_jobs set lease_expires_at = now() + $4 * interval '1 second' where ${HELD}`,
-    [...fence(claim), LEASE_SECONDS],
+    [...fence(claim), BULK_LEASE_SECONDS],
   );
   return rowCount === 1;
 }

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { LEASE_SECONDS } from '../exports/claim-export.ts';
+import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
 /** A chunk that this process is to read, with what it needs of its export. */
 export interface ClaimedChunk {
@@ -128,7 +128,7 @@ export async function claimChunks(
     const { rows } = await db.query<ClaimRow>({
       name: 'claim_chunks',
       text: CLAIM_CHUNKS,
-      values: [owner, LEASE_SECONDS, maxChunks, maxRows],
+      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows],
     });
     const [first, ...others] = rows.flatMap((row) =>
       row.export_id === null ? [] : [toChunk(row, row.export_id, owner)],
@@ -206,7 +206,7 @@ export async function renewChunks(
   const renewed = await db.query({
     name: 'renew_chunks',
     text: RENEW,
-    values: [...fence(batch), rowCounts, LEASE_SECONDS],
+    values: [...fence(batch), rowCounts, EXPORT_LEASE_SECONDS],
   });
   if (renewed.rowCount !== batch.length) return false;
   await db.query({ name: 'sum_extracted', text: SUM_EXTRACTED, values: [batch[0].exportId] });

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
-import { LEASE_SECONDS } from './claim-export.ts';
 
 /** An export whose parts this writer is to put together. */
 export interface ClaimedAssembly {
@@ -62,7 +62,7 @@ export async function claimAssembly(db: Queryable, owner: string): Promise<Claim
   const { rows } = await db.query<ClaimRow>({
     name: 'claim_assembly',
     text: CLAIM,
-    values: [owner, LEASE_SECONDS],
+    values: [owner, EXPORT_LEASE_SECONDS],
   });
   const row = rows[0];
   if (row === undefined) return undefined;
@@ -86,7 +86,7 @@ export async function renewAssembly(db: Queryable, { exportId, owner }: ClaimedA
     name: 'renew_assembly',
     text: `update exports set assembly_lease_expires_at = now() + $3 * interval '1 second'
            where id = $1 and assembly_owner = $2 and status = 'running'`,
-    values: [exportId, owner, LEASE_SECONDS],
+    values: [exportId, owner, EXPORT_LEASE_SECONDS],
   });
   return rowCount === 1;
 }

@@ -1,14 +1,9 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { ADVISORY_LOCKS } from '../advisory-locks.ts';
+import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
 import { failExport } from './end-export.ts';
-
-/**
- * How long a claim lasts without renewal, by the control store's clock. Long enough for a pause of the process or
- * a failover of the store, short enough that work of a dead process is taken over within seconds.
- */
-export const LEASE_SECONDS = 10;
 
 /** An export that this process is to run, from a new snapshot on. */
 export interface ClaimedExport {
@@ -102,7 +97,7 @@ export function claimExport(
     const candidate = await db.query<{ id: string }>(CANDIDATE, [limits.maxRunningOfAllAccounts]);
     const id = candidate.rows[0]?.id;
     if (id === undefined) return undefined;
-    const started = await db.query<StartedRow>(START_RUN, [id, owner, LEASE_SECONDS]);
+    const started = await db.query<StartedRow>(START_RUN, [id, owner, EXPORT_LEASE_SECONDS]);
     const row = started.rows[0];
     if (row === undefined) return undefined;
     await db.query('delete from export_chunks where export_id = $1', [id]);

@@ -1,6 +1,7 @@
 import type { TableForm } from '../../catalog/table-form.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { type ClaimedExport, LEASE_SECONDS } from './claim-export.ts';
+import { EXPORT_LEASE_SECONDS } from '../leases.ts';
+import type { ClaimedExport } from './claim-export.ts';
 
 /** How an export stands, as its holder sees it. */
 export type RunStatus =
@@ -37,7 +38,7 @@ export async function renewExport(db: Queryable, claim: ClaimedExport): Promise<
   const { rowCount } = await db.query({
     name: 'renew_export',
     text: `update exports set lease_expires_at = now() + $4 * interval '1 second' where ${HELD}`,
-    values: [...fence(claim), LEASE_SECONDS],
+    values: [...fence(claim), EXPORT_LEASE_SECONDS],
   });
   return rowCount === 1;
 }

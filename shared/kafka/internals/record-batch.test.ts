@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { writeInteger, writeString } from '../../values/avro-writer.ts';
-import { MultiPartitionBatch } from './multi-partition-batch.ts';
-import { type KafkaRecord, RecordBatch, toMessages } from './record-batch.ts';
+import { type KafkaRecord, MultiPartitionBatch, RecordBatch, toMessages } from './record-batch.ts';
 
 type Encode = { encode(): Promise<{ buffer: Buffer }> };
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/enter-snapshot.ts';
+import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/copy-chunk-batch.ts';
 import { createReadRows, type ReadRows } from '../../../services/extractor/chunk/read-rows.ts';
 import { takeSnapshot } from '../../../services/extractor/export/take-snapshot.ts';
 import {

@@ -2,10 +2,13 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSourceFacts } from '../../../services/api/admin/source-facts.ts';
-import { rowsAsOfQuery } from '../../../services/extractor/as-of/as-of-queries.ts';
-import { readTypedKey } from '../../../services/extractor/as-of/typed-key.ts';
-import { parseRecordKey, readKeyColumns } from '../../../services/extractor/changes-since/key-columns.ts';
-import { keyedRowsQuery, presentKeysQuery } from '../../../services/extractor/changes-since/keyed-queries.ts';
+import { readTypedKey, rowsAsOfQuery } from '../../../services/extractor/as-of/as-of-queries.ts';
+import {
+  keyedRowsQuery,
+  parseRecordKey,
+  presentKeysQuery,
+  readKeyColumns,
+} from '../../../services/extractor/changes-since/keyed-queries.ts';
 import type { SourceSession } from '../../../services/extractor/source/source-session.ts';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { runDelayMs } from '../export/hold-exports.ts';
-import { rowsPerChunk } from './chunk-size.ts';
+import { rowsPerChunk } from './plan-chunks.ts';
 
 const CHUNK_BYTES = 12_000_000;
 
