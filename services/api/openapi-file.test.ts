@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { lint, loadConfig } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
 import type { oas31 } from 'zod-openapi';
 import type { OpenApiDocument } from './docs/openapi.ts';
@@ -9,6 +10,12 @@ type ResponseObject = oas31.ResponseObject;
 
 test('schemas/openapi.yaml is what the code describes: run npm run openapi after a change', async () => {
   expect(await readFile('schemas/openapi.yaml', 'utf8')).toBe(await openApiFile());
+});
+
+test('Redocly has nothing to say against the document', async () => {
+  const config = await loadConfig({ configPath: 'schemas/redocly.yaml' });
+  const problems = await lint({ ref: 'schemas/openapi.yaml', config });
+  expect(problems.map(({ ruleId, message }) => `${ruleId}: ${message}`)).toEqual([]);
 });
 
 test('no component refers to itself alone, and every reference leads somewhere', async () => {
@@ -33,6 +40,7 @@ test('every operation has a name of its own, texts, described parameters, and an
     names.add(operationId);
     if (summary === '' || description === '') faults.push(`${at}: texts`);
     if (tags.length !== 1) faults.push(`${at}: tags`);
+    if (!Object.keys(responses).some((status) => /^[23]/.test(status))) faults.push(`${at}: responses`);
     for (const parameter of operation.parameters ?? []) {
       if ('name' in parameter && (parameter.description ?? '') === '')
         faults.push(`${at}: ${parameter.name}`);
