@@ -118,7 +118,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       description:
         'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs.',
       params: { id: 'ID of the webhook endpoint.' },
-      example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.at } },
+      example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.event } },
       problems: {
         not_found: 'There is no such webhook endpoint, or no export `after_export`.',
         conflict: 'The export `after_export` has not completed.',

@@ -31,7 +31,7 @@ export const EXAMPLE_WEBHOOK: z.input<typeof webhookSchema> = {
 export const EXAMPLE_SECRET = 'whsec_RXhhbXBsZUV4YW1wbGVFeGFtcGxlRXhhbXBsZTAxMjM=';
 
 export const EXAMPLE_ATTEMPT: z.input<typeof attemptSchema> = {
-  id: '42',
+  id: EXAMPLE.attempt,
   event_id: EXAMPLE.event,
   batch: null,
   attempt: 1,

@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findAccount } from '../../../services/api/admin/accounts.ts';
+import { EXAMPLE } from '../../../services/api/http/example-values.ts';
+import { createKeyStore } from '../../../services/api/http/key-lookup.ts';
+import { parseCidr } from '../../../shared/domain/address-rules.ts';
+import { eventId } from '../../../shared/domain/position.ts';
+import { createSecretBox, WEBHOOK_SECRETS } from '../../../shared/runtime/secret-box.ts';
+import { type ApiDocument, type DocumentedOperation, readApiDocument } from '../../support/api-document.ts';
+import { ADMIN_KEY } from '../../support/api-server.ts';
+import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+import { completeExport } from '../../support/complete-export.ts';
+import {
+  type DispatcherBed,
+  invoiceChange,
+  openDispatcherBed,
+  type RunningDispatcher,
+} from '../../support/dispatcher.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+
+let bed: DispatcherBed;
+let dispatcher: RunningDispatcher;
+let receiver: WebhookReceiver;
+let world: BulkWorld;
+let document: ApiDocument;
+let account: { id: string; key: string; sourceId: string; ids: string[] };
+
+beforeAll(async () => {
+  bed = await openDispatcherBed({ RETRY_SCHEDULE_SECONDS: '0.1' });
+  dispatcher = await bed.start();
+  receiver = await openWebhookReceiver((_request, response) => {
+    response.writeHead(500).end('no');
+    return undefined;
+  });
+  const { pool, env } = bed;
+  world = await openBulkWorld({
+    pool,
+    doorPool: pool,
+    secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
+    keys: createKeyStore(pool),
+    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
+    deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
+    maxQueuedExports: 1_000,
+    maxQueuedBulk: 1_000,
+  });
+  document = await readApiDocument(world.api);
+  account = await world.account(3);
+});
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  await dispatcher?.stop();
+  await bed?.[Symbol.asyncDispose]();
+  await receiver?.[Symbol.asyncDispose]();
+});
+
+const call = async (method: string, path: string, body?: unknown, key = account.key) => {
+  const reply = await world.api.call(method, path, { key, ...(body === undefined ? {} : { body }) });
+  expect(reply.status, `${method} ${path}: ${reply.text}`).toBeLessThan(300);
+  return reply.json;
+};
+const newExport = async () => (await call('POST', '/exports', { resource: 'invoices' })).id as string;
+const newJob = async () =>
+  (
+    await call('POST', '/bulk/operations', {
+      resource: 'invoices',
+      operation: 'void',
+      ids: account.ids,
+      async: true,
+    })
+  ).job_id as string;
+const newWebhook = async (events = ['invoice.updated']) =>
+  (await call('POST', '/webhooks', { url: receiver.url, events })).id as string;
+const completed = async () => {
+  const id = await newExport();
+  await completeExport({ ...world.api, pool: bed.pool }, id, '{}\n');
+  return id;
+};
+
+/** Objects that the examples are about, by the IDs that they have there. */
+async function arrange(): Promise<Record<string, string>> {
+  const webhook = await newWebhook();
+  const change = { account: account.sourceId, lsn: 16, op: 'update' } as const;
+  await bed.publish([invoiceChange({ ...change, before: ['1', account.sourceId, 'old', null] })]);
+  const deadLetters = () => call('GET', `/webhooks/${webhook}/dead-letters`);
+  await waitFor('the event to be given up', async () => (await deadLetters()).data.length > 0);
+  const attempts = () => call('GET', `/webhooks/${webhook}/attempts`);
+  await waitFor('the attempts to be recorded', async () => (await attempts()).data.length > 1);
+  const keys = await call('GET', `/admin/accounts/${account.id}/keys`, undefined, ADMIN_KEY);
+  return {
+    [EXAMPLE.account]: account.id,
+    [EXAMPLE.key]: keys.data[0].id,
+    [EXAMPLE.export]: await completed(),
+    [EXAMPLE.webhook]: webhook,
+    [EXAMPLE.job]: await newJob(),
+    [EXAMPLE.event]: eventId({ commitLsn: 16n, index: 0 }),
+    [EXAMPLE.attempt]: (await attempts()).data[0].id,
+    1001: account.ids[0] ?? '',
+  };
+}
+
+/** Objects of their own for operations that end what they are about. */
+const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
+  cancelExport: async () => ({ [EXAMPLE.export]: await newExport() }),
+  deleteExport: async () => ({ [EXAMPLE.export]: await completed() }),
+  deleteWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
+  cancelBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
+  pauseBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
+  resumeBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
+  testWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
+  revokeKey: async () => {
+    const key = await call('POST', `/admin/accounts/${account.id}/keys`, {}, ADMIN_KEY);
+    return { [EXAMPLE.key]: key.id };
+  },
+};
+
+function requestOf(operation: DocumentedOperation, ids: Readonly<Record<string, string>>) {
+  const real = (text: string) =>
+    Object.entries(ids).reduce((whole, [example, id]) => whole.replaceAll(example, id), text);
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const example = operation.parameters.find((parameter) => parameter.name === name)?.example;
+    expect(example, `${operation.operationId}: an example of ${name}`).toBeDefined();
+    return encodeURIComponent(real(String(example)));
+  });
+  const query = new URLSearchParams(
+    operation.parameters
+      .filter((parameter) => parameter.in === 'query' && parameter.example !== undefined)
+      .map(({ name, example }): [string, string] => [name, real(String(example))]),
+  );
+  const isOperator = operation.security.some((scheme) => 'operatorKey' in scheme);
+  const { body } = operation;
+  const text = typeof body?.example === 'string' ? body.example : JSON.stringify(body?.example);
+  return {
+    path: `${path}${query.size === 0 ? '' : `?${query}`}`,
+    options: {
+      ...(operation.security.length === 0 ? {} : { key: isOperator ? ADMIN_KEY : account.key }),
+      ...(body === undefined ? {} : { body: real(text), headers: { 'content-type': body.type } }),
+    },
+  };
+}
+
+test('the example of every operation is a request that gets the response that is shown', async () => {
+  const ids = await arrange();
+  const faults: string[] = [];
+  for (const operation of document.operations) {
+    const { operationId, method, responses } = operation;
+    const own = (await OWN[operationId]?.()) ?? {};
+    const request = requestOf(operation, { ...ids, ...own });
+    if (operationId === 'downloadExportFile') {
+      const { manifest_url: url } = await call('GET', `/exports/${ids[EXAMPLE.export]}`);
+      request.path = url;
+    }
+    const reply = await world.api.call(method, request.path, request.options);
+    const told = (fault: string) => `${operationId}: ${fault}`;
+    faults.push(...document.faultsOf(operation, reply).map(told));
+    if (reply.status >= 400) faults.push(told(`${reply.status} ${reply.text.slice(0, 300)}`));
+    const shown = responses[String(reply.status)]?.content?.['application/json']?.example;
+    if (shown !== undefined) faults.push(...differences(shown, reply.json, '').map(told));
+    else if (reply.json !== undefined && !/OpenApi$|File$/.test(operationId)) faults.push(told('no example'));
+  }
+  expect(faults).toEqual([]);
+});
+
+/** What single records and audit entries have differs from case to case. */
+const FREE: ReadonlySet<string> = new Set(['data', 'key', 'previous', 'details', 'headers']);
+
+/** Members that only one of the two has, and values of another type. Null and empty stand for anything. */
+function differences(shown: unknown, real: unknown, at: string): string[] {
+  if (shown === null || real === null) return [];
+  if (Array.isArray(shown) && Array.isArray(real)) {
+    return shown.length === 0 || real.length === 0 ? [] : differences(shown[0], real[0], `${at}/0`);
+  }
+  if (typeof shown !== typeof real) return [`${at}: ${typeof shown} is shown, ${typeof real} is got`];
+  if (typeof shown !== 'object' || typeof real !== 'object') return [];
+  const [left, right] = [shown as Record<string, unknown>, real as Record<string, unknown>];
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].flatMap((name) => {
+    const place = `${at}/${name}`;
+    if (!(name in left)) return [`${place} is not shown`];
+    if (!(name in right)) return [`${place} is shown, and not got`];
+    return FREE.has(name) && !Array.isArray(left[name]) ? [] : differences(left[name], right[name], place);
+  });
+}
