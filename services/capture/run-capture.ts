@@ -1,6 +1,6 @@
 import { formatLsn } from '../../shared/domain/lsn.ts';
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { causesOf, classifyTransient } from '../../shared/runtime/transient.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';

@@ -2,8 +2,14 @@ import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
 import type { TableIdentities } from '../replication/reset-message.ts';
-import type { ChainState } from './change-chain.ts';
 import type { SettledState } from './settled.ts';
+
+/** How far each partition's changes are counted; see `ChainLink`. */
+export interface ChainState {
+  readonly id: string;
+  /** By partition, the last number given out; one that is not there has none yet. */
+  readonly seqs: readonly number[];
+}
 
 /** The position of capture; a CaptureState record with wide numbers. */
 export interface CaptureProgress extends ResumePoint, SettledState {

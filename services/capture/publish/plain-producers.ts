@@ -1,6 +1,6 @@
 import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
 import { assertWritten } from '../../../shared/kafka/assert-written.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
 /** A transactional producer that commits one transaction after the other. */

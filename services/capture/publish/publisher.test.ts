@@ -1,12 +1,12 @@
 import type { TopicMessages } from 'kafkajs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { readChainLink } from '../../../shared/protocol/headers.ts';
 import type { ChangeMessage } from '../changes/change-messages.ts';
 import { createBatch } from '../changes/collect-changes.ts';
 import type { CaptureProgress } from './capture-progress.ts';
-import { createChangeChain } from './change-chain.ts';
-import { createPublisher } from './publisher.ts';
+import { createChangeChain, createPublisher } from './publisher.ts';
 
 const PROGRESS: CaptureProgress = {
   systemId: '7',
@@ -86,4 +86,28 @@ test('more than the topic takes at once goes in several requests of one transact
     requests.flatMap((request) => request.flatMap(({ messages }) => messages.map(({ key }) => key))),
   ).toEqual(['a', 'b', 'c', 's']);
   expect(requests.length).toBe(3);
+});
+
+describe('change chain', () => {
+  const change = (partition: number) => ({
+    key: 'k',
+    value: Buffer.alloc(1),
+    partition,
+    headers: { op: 'insert' },
+  });
+
+  test('each partition is counted from 1, and goes on from the state that was stored', () => {
+    const chain = createChangeChain(undefined, 1_700_000_000_000);
+    const { id } = chain.state();
+    const seqs = (of: ReturnType<typeof createChangeChain>, ...partitions: number[]) =>
+      of.link(partitions.map(change)).map(({ headers }) => readChainLink(headers)?.seq);
+    expect(seqs(chain, 3, 3, 0)).toEqual([1, 2, 1]);
+    const state = chain.state();
+    expect(state.seqs).toEqual([1, 0, 0, 2]);
+    expect(seqs(chain, 3)).toEqual([3]);
+    const again = createChangeChain(state, 0);
+    expect(again.state().id).toBe(id);
+    expect(seqs(again, 3, 1)).toEqual([3, 1]);
+    expect(createChangeChain(undefined, 1_700_000_000_001).state().id > id).toBe(true);
+  });
 });

@@ -1,12 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import type { TopicMessages } from 'kafkajs';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
+import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
 import { type ChangeMessage, changeBytes, requestLimitBytes } from '../changes/change-messages.ts';
 import type { Batch } from '../changes/collect-changes.ts';
-import { type CaptureProgress, toCaptureState } from './capture-progress.ts';
-import type { ChangeChain } from './change-chain.ts';
+import { type CaptureProgress, type ChainState, toCaptureState } from './capture-progress.ts';
 import type { ProducerPool } from './producer-pool.ts';
 
 export interface Publisher {
@@ -78,4 +79,26 @@ function splitByBytes(changes: readonly ChangeMessage[], limitBytes: number): Ch
     runBytes += bytes;
   }
   return runs;
+}
+
+export interface ChangeChain {
+  /** The changes with their numbers. Each change is to be linked once, in the order in which they are sent. */
+  link(changes: readonly ChangeMessage[]): ChangeMessage[];
+  /** To be published in the same transaction. */
+  state(): ChainState;
+}
+
+/** Goes on with a chain whose state was stored, so that a batch that was not committed has its numbers given out again. */
+export function createChangeChain(stored: ChainState | undefined, nowMs: number): ChangeChain {
+  const chain = stored?.id ?? `${nowMs.toString(36).padStart(9, '0')}${randomBytes(3).toString('hex')}`;
+  const seqs = [...(stored?.seqs ?? [])];
+  return {
+    link: (changes) =>
+      changes.map((change) => {
+        const seq = (seqs[change.partition] ?? 0) + 1;
+        seqs[change.partition] = seq;
+        return { ...change, headers: { ...change.headers, [CHAIN_HEADER]: formatChainLink({ chain, seq }) } };
+      }),
+    state: () => ({ id: chain, seqs: Array.from(seqs, (seq) => seq ?? 0) }),
+  };
 }

@@ -1,7 +1,7 @@
 import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
 /** A streamed commit usually becomes visible within milliseconds, so faster polling gains little. */
