@@ -17,8 +17,7 @@ import {
   runProgram,
   wholeNumber,
 } from './command.ts';
-import { completionCommand } from './commands/completion.ts';
-import { completionScript, SHELLS } from './completion.ts';
+import { completionCommand, completionScript, SHELLS } from './commands/completion.ts';
 import { onStopRequest } from './stop-request.ts';
 
 const contextOf = (): CommandContext => ({

@@ -1,5 +1,3 @@
-import { latencyLine } from './latency-line.ts';
-
 /** An event that comes this soon after its commit did not wait behind others: the receiver has caught up. */
 const CAUGHT_UP_MS = 1_000;
 
@@ -32,4 +30,11 @@ export function createDelayWatch(startedAtMs: number): DelayWatch {
       return `caught up in ${seconds} s; after that, commit to webhook ${latencyLine(delaysMs)}`;
     },
   };
+}
+
+/** `p50 8.1 ms, p90 …, p99 …, longest …` of durations in milliseconds. */
+export function latencyLine(durationsMs: readonly number[]): string {
+  const sorted = durationsMs.toSorted((a, b) => a - b);
+  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(1);
+  return `p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms, longest ${(sorted.at(-1) ?? 0).toFixed(1)} ms`;
 }

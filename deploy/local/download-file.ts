@@ -3,11 +3,11 @@ import { createReadStream, existsSync, renameSync, rmSync, statSync } from 'node
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { type Dispatcher, request } from 'undici';
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { LockedFile } from './jar-lock.ts';
-import type { MavenRepository } from './maven-repository.ts';
+import type { MavenRepository } from './maven.ts';
 
 /** A connection without a byte for so long is broken off, and the download goes on over another. */
 const SILENCE_LIMIT_MS = 30_000;

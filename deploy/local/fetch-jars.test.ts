@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { downloadAll, fetchJars } from './fetch-jars.ts';
 import { parseJarLock, readJarLock, toRepositoryPath } from './jar-lock.ts';
-import { findMirror, mirrorOfCentral, readRepository } from './maven-repository.ts';
+import { findMirror, mirrorOfCentral, readRepository } from './maven.ts';
 
 const CONTENT = Buffer.from(Array.from({ length: 40_000 }, (_, index) => index % 251));
 

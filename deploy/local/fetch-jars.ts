@@ -7,12 +7,11 @@ import { promisify } from 'node:util';
 import { EnvHttpProxyAgent, interceptors } from 'undici';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { copyWithMaven } from './copy-with-maven.ts';
 import { downloadFile, requireDigest } from './download-file.ts';
 import { type LockedFile, readJarLock } from './jar-lock.ts';
 import { findJava, findMaven, MissingToolError } from './java.ts';
 import { lockWithin } from './lock.ts';
-import { findMirror, type MavenRepository, readRepository } from './maven-repository.ts';
+import { copyWithMaven, findMirror, type MavenRepository, readRepository } from './maven.ts';
 
 const run = promisify(execFile);
 

@@ -2,8 +2,8 @@
  * A process of its own that outlives the one that started it, even by SIGKILL. It holds a pipe from its
  * owner; when the pipe closes, it ends whatever the owner's run file still lists, and itself.
  */
-import { endProcesses } from './end-processes.ts';
-import { readRunFile, removeRunFile } from './run-file.ts';
+
+import { endProcesses, readRunFile, removeRunFile } from './run-processes.ts';
 
 const path = process.argv[2];
 if (path === undefined) throw new Error('usage: node reaper.ts <run file>');

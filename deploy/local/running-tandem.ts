@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { identifyProcess, isSameProcess } from './process-identity.ts';
+import { identifyProcess, isSameProcess } from './run-processes.ts';
 
 const runningTandem = z.object({
   owner: z.object({ pid: z.int(), startedAt: z.string() }),

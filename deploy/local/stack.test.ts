@@ -5,15 +5,20 @@ import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { downloadedFile } from './copy-with-maven.ts';
+import { boundLogFile, tailLogFile } from './child-group.ts';
 import { javaMajorVersion, pickJava } from './java.ts';
 import { kafkaProperties } from './kafka.ts';
 import { tryLock } from './lock.ts';
-import { boundLogFile, tailLogFile } from './log-file.ts';
+import { downloadedFile } from './maven.ts';
 import { choosePort, isPortFree, requirePort } from './ports.ts';
 import { pickPostgresUser, removeDataOfDeletedHomes } from './postgres-user.ts';
-import { identifyProcess, isSameProcess, startTimeFromStat } from './process-identity.ts';
-import { readRunFile, writeRunFile } from './run-file.ts';
+import {
+  identifyProcess,
+  isSameProcess,
+  readRunFile,
+  startTimeFromStat,
+  writeRunFile,
+} from './run-processes.ts';
 import { serviceEnv } from './service-env.ts';
 import { stackVariables, startStack } from './stack.ts';
 

@@ -4,13 +4,13 @@ import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { type Child, type ChildExit, createChildGroup } from './child-group.ts';
-import { endLeftovers } from './end-processes.ts';
 import { fetchJars } from './fetch-jars.ts';
 import { findJava } from './java.ts';
 import { startKafka } from './kafka.ts';
 import { tryLock } from './lock.ts';
 import { startPostgres } from './postgres.ts';
 import { startRegistry } from './registry.ts';
+import { endLeftovers } from './run-processes.ts';
 
 export type StackPart = 'postgres' | 'kafka' | 'registry';
 

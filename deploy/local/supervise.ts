@@ -1,10 +1,10 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
+import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { type Child, type ChildGroup, createChildGroup } from './child-group.ts';
 import { choosePort } from './ports.ts';

@@ -1,7 +1,6 @@
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
-import type { Child, ChildExit } from './child-group.ts';
-import { tailLogFile } from './log-file.ts';
+import { type Child, type ChildExit, tailLogFile } from './child-group.ts';
 
 const POLL_MS = 150;
 

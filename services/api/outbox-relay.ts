@@ -8,10 +8,10 @@ import {
   type MessageType,
 } from '../../shared/kafka/messages.ts';
 import { inTransaction } from '../../shared/postgres/transaction.ts';
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
+import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 

@@ -3,8 +3,8 @@ import { classifySourceError, isOutage } from '../../shared/bulk/classify-source
 import { IdFileError } from '../../shared/bulk/decode-id-file.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { FilterError } from '../../shared/domain/bulk-filter.ts';
-import { backoffMs } from '../../shared/runtime/backoff.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { backoffMs } from '../../shared/runtime/retry.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../shared/storage/storage.ts';
 
 /** No worker can continue the job. The customer reads the message. */

@@ -1,5 +1,5 @@
 import type { Consumer, ConsumerRunConfig } from 'kafkajs';
-import { backoffMs } from '../runtime/backoff.ts';
+import { backoffMs } from '../runtime/retry.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { classifyTransient } from '../runtime/transient.ts';
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { backoffMs } from './backoff.ts';
 import { envReader } from './env.ts';
 import { describeError, SetupError } from './errors.ts';
 import { createLog, silentLog } from './log.ts';
 import { createNotifier } from './notifier.ts';
+import { backoffMs } from './retry.ts';
 import { runService } from './run-service.ts';
 import { runUntilFirstFailure } from './worker.ts';
 

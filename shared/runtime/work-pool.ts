@@ -1,6 +1,6 @@
-import { backoffMs } from './backoff.ts';
 import type { Log } from './log.ts';
 import type { Notifier } from './notifier.ts';
+import { backoffMs } from './retry.ts';
 import type { Worker } from './worker.ts';
 
 export interface WorkPoolOptions<T> {

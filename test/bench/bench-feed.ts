@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { latencyLine } from '../../deploy/demo/latency-line.ts';
+import { latencyLine } from '../../deploy/demo/delay-watch.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { startServices } from '../../deploy/local/supervise.ts';
 import { benchBatches } from './bench-batches.ts';

@@ -1,6 +1,6 @@
 import { Kafka, logLevel } from 'kafkajs';
 import pg from 'pg';
-import { latencyLine } from '../../deploy/demo/latency-line.ts';
+import { latencyLine } from '../../deploy/demo/delay-watch.ts';
 import type { World } from '../../deploy/demo/world.ts';
 import type { BenchReceiver } from './bench-receiver.ts';
 import { commitPaced } from './feed-load.ts';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel, type Producer } from 'kafkajs';
 import type { Pool } from 'pg';
-import type { ChangeChain } from '../../services/capture/publish/change-chain.ts';
+import type { ChangeChain } from '../../services/capture/publish/publisher.ts';
 import { buildDispatcher } from '../../services/dispatcher/build.ts';
 import { readDispatcherConfig } from '../../services/dispatcher/config.ts';
 import { ensurePartitions } from '../../services/dispatcher/record/event-partitions.ts';

@@ -1,6 +1,9 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Env } from '../../../shared/runtime/env.ts';
 import { maskUrl } from '../../../shared/runtime/redact.ts';
-import { sampleAccountKey } from '../../demo/sample-key.ts';
+import { createApiClient } from '../../demo/api-client.ts';
+import { keepSecret } from '../../local/kept-secret.ts';
 import { startTandem, type Tandem } from '../../local/start-tandem.ts';
 import { type Command, type CommandContext, wholeNumber } from '../command.ts';
 import { untilAborted } from '../stop-request.ts';
@@ -61,4 +64,39 @@ async function announce(tandem: Tandem, home: string, env: Env, say: (line: stri
     say(`export TANDEM_KEY=${key}`);
   }
   say(`\ntandem ready ${apiUrl}`);
+}
+
+/** The sample data's main account. */
+const SAMPLE_SOURCE_ID = 'acc_001';
+
+/**
+ * A key of the sample data's main account, made at the first start and the same at every later one.
+ * A kept key that the API does not know any more, because the control store is another, is replaced.
+ */
+async function sampleAccountKey(home: string, apiUrl: string, adminKey: string): Promise<string> {
+  const path = join(home, 'demo-key');
+  if (existsSync(path)) {
+    const kept = readFileSync(path, 'utf8').trim();
+    const response = await fetch(`${apiUrl}/exports?limit=1`, {
+      headers: { authorization: `Bearer ${kept}` },
+    });
+    await response.arrayBuffer();
+    if (response.ok) return kept;
+  }
+  const operator = createApiClient(apiUrl, adminKey);
+  const { data } = await operator.call<{ data: { id: string; source_id: string }[] }>(
+    'GET',
+    '/admin/accounts?limit=100',
+  );
+  const account =
+    data.find(({ source_id }) => source_id === SAMPLE_SOURCE_ID) ??
+    (await operator.call<{ id: string }>('POST', '/admin/accounts', {
+      name: 'Sample',
+      source_id: SAMPLE_SOURCE_ID,
+    }));
+  const { key } = await operator.call<{ key: string }>('POST', `/admin/accounts/${account.id}/keys`, {
+    name: 'sample',
+  });
+  keepSecret(path, key);
+  return key;
 }

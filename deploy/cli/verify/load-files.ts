@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Violation } from './apply-event.ts';
 import { keyOf } from './compare-rows.ts';

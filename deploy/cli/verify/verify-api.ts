@@ -1,5 +1,5 @@
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { CouldNotTellError } from './could-not-tell-error.ts';
 

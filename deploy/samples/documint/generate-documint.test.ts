@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { planRows } from './plan-rows.ts';
+import { planRows } from './generate-documint.ts';
 
 test('with one account everything is the main account’s', () => {
   expect(planRows({ rows: 1_000_000, accounts: 1 })).toEqual({

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { Session } from '../../../shared/postgres/session.ts';
 import { EVENTS_CHANNEL, WEBHOOKS_CHANNEL } from '../../../shared/protocol/names.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 

@@ -1,4 +1,4 @@
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 
 /**
  * The circuit breaker of one endpoint, as a value. While it is closed, a failed event is parked and others go on;

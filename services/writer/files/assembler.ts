@@ -12,10 +12,10 @@ import {
 import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
 import { failByAssembly } from '../../../shared/control/exports/fail-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
-import { backoffMs } from '../../../shared/runtime/backoff.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { BulkStatus } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { backoffMs } from '../../runtime/backoff.ts';
+import { backoffMs } from '../../runtime/retry.ts';
 
 /** What asking a job for something came to: its status after it, or undefined when there is no such job. */
 export type Asked = BulkStatus | undefined;

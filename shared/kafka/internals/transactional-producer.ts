@@ -1,5 +1,5 @@
 import kafkajs, { type Kafka, type Message, type RecordMetadata, type TopicMessages } from 'kafkajs';
-import { backoffMs } from '../../runtime/backoff.ts';
+import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
 import { type Broker, type Cluster, createCluster, type Producer, type TopicPartitions } from './cluster.ts';
 import { encodeProduce, type PartitionRecords, PRODUCE_RESPONSE } from './produce-request.ts';

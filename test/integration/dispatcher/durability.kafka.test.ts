@@ -3,7 +3,7 @@ import { getEventListeners, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createChangeChain } from '../../../services/capture/publish/change-chain.ts';
+import { createChangeChain } from '../../../services/capture/publish/publisher.ts';
 import { createWakeUps } from '../../../services/dispatcher/deliver/wake-ups.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import { Secret } from '../../../shared/runtime/env.ts';

@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createChangeChain } from '../../../services/capture/publish/change-chain.ts';
+import { createChangeChain } from '../../../services/capture/publish/publisher.ts';
 import { createOffsetCommits } from '../../../services/dispatcher/record/offset-commits.ts';
 import { classifyLink, createRecordedChain } from '../../../services/dispatcher/record/recorded-chain.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';

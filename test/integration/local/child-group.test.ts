@@ -6,9 +6,12 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { createChildGroup } from '../../../deploy/local/child-group.ts';
-import { endLeftovers } from '../../../deploy/local/end-processes.ts';
-import { identifyProcess } from '../../../deploy/local/process-identity.ts';
-import { listRunFiles, writeRunFile } from '../../../deploy/local/run-file.ts';
+import {
+  endLeftovers,
+  identifyProcess,
+  listRunFiles,
+  writeRunFile,
+} from '../../../deploy/local/run-processes.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { waitFor } from '../../support/wait-for.ts';
 

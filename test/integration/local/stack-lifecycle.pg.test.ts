@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { identifyProcess } from '../../../deploy/local/process-identity.ts';
+import { identifyProcess } from '../../../deploy/local/run-processes.ts';
 import { startStack } from '../../../deploy/local/stack.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';

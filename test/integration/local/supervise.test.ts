@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { identifyProcess } from '../../../deploy/local/process-identity.ts';
+import { identifyProcess } from '../../../deploy/local/run-processes.ts';
 import { startServices } from '../../../deploy/local/supervise.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
