@@ -8,6 +8,7 @@ import { createProgress, type ProgressState } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { createCatchUp } from './catch-up.ts';
 import { createLedger } from './ledger.ts';
+import { orderingKey } from './ordering-key.ts';
 import { createOrderingQueues } from './ordering-queues.ts';
 import { createReadAhead } from './read-ahead.ts';
 
@@ -47,6 +48,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   const readAhead = createReadAhead({
     ...deps,
     inFlight: () => 5_000,
+    parkBehind: (delivery) => park(delivery),
     readEvents: async (_account, after, limit) =>
       log.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit),
   });
@@ -82,6 +84,10 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     if (delivery.pending !== undefined) progress.finish(delivery.pending);
     delivery.pending = undefined;
   };
+  const park = (delivery: Delivery) => {
+    ledger.park(delivery, 'waiting', undefined, undefined);
+    finish(delivery);
+  };
   const save = () => {
     const { parked, unparked } = ledger.take();
     for (const row of parked) stored.rows.set(formatPosition(row.position), row);
@@ -97,8 +103,8 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     },
     overflow: (limit: number, ofRecord: number) => {
       const { parked, passed } = queues.overflow(limit, ofRecord);
-      for (const delivery of parked) ledger.park(delivery, 'waiting', undefined, undefined);
-      for (const delivery of [...parked, ...passed]) finish(delivery);
+      for (const delivery of parked) park(delivery);
+      for (const delivery of passed) finish(delivery);
     },
     /** With something that happens while the log is read. */
     catchUp: async (during: () => Promise<unknown> = async () => undefined) => {
@@ -146,7 +152,8 @@ const STEPS = [
 test('whatever fails, waits or crashes: no event of a record is lost, overtaken or sent again after it was saved', async () => {
   const step = fc.record({
     kind: fc.constantFrom(...STEPS),
-    records: fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 6 }),
+    // The database may take the first two as one.
+    records: fc.array(fc.constantFrom('a', 'A', 'b'), { minLength: 1, maxLength: 6 }),
     limit: fc.integer({ min: 1, max: 4 }),
   });
   await fc.assert(
@@ -167,7 +174,8 @@ test('whatever fails, waits or crashes: no event of a record is lost, overtaken 
         const n = endpoint.attempt(nowMs, () => fails);
         if (n === undefined) return;
         expect(saved.has(n) || unsaved.has(n)).toBe(false);
-        const earlier = log.slice(0, n - 1).filter(({ recordKey }) => recordKey === log[n - 1]?.recordKey);
+        const keyOf = ({ recordKey = '' }: Partial<LoggedEvent> = {}) => orderingKey(`invoices/${recordKey}`);
+        const earlier = log.slice(0, n - 1).filter((other) => keyOf(other) === keyOf(log[n - 1]));
         expect(earlier.every((other) => delivered.has(numberOf(other)))).toBe(true);
         delivered.add(n);
         unsaved.add(n);

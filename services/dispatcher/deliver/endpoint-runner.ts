@@ -86,6 +86,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     ...deps,
     settings: () => settings,
     inFlight: () => window.inFlight,
+    parkBehind: window.parkBehind,
     progress,
     queues,
   });

@@ -26,8 +26,13 @@ export interface Overflow {
  * go one by one; new ones too, or in batches, which may hold several of a queue.
  */
 export interface OrderingQueues {
-  /** Adds a new event behind all others of its record. */
-  enqueue(delivery: Delivery): void;
+  /**
+   * Adds a new event behind all others of its record. It is parked at once while later events of another record in its queue are
+   * left to the log: those are found by their positions among what is parked, and would get ahead of what is queued.
+   *
+   * @returns whether it is queued, and not parked
+   */
+  enqueue(delivery: Delivery): boolean;
   /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
   addParked(delivery: Delivery): void;
   /** Whether `take` may find something. */
@@ -169,38 +174,45 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return queue;
   };
 
+  const addParked = (delivery: Delivery) => {
+    const queue = queueOf(delivery);
+    const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
+    const known = queue.parked.find(isSame) ?? queue.queued.find(isSame);
+    if (known !== undefined) {
+      const isAskedAgain = delivery.nextAttemptAtMs !== known.nextAttemptAtMs;
+      if (queue.isBusy && known === queue.parked[0] && isAskedAgain) known.askedAgain = delivery;
+      if (!waiting.has(queue) || known !== queue.parked[0]) return;
+      known.nextAttemptAtMs = delivery.nextAttemptAtMs;
+      known.attemptCount = delivery.attemptCount;
+      waiting.delete(queue);
+      place(queue);
+      return;
+    }
+    if (queue.isReady && queue.parked.length === 0) {
+      fresh.remove(queue);
+      queue.isReady = false;
+    }
+    // Under way now is the first; nothing may come before it.
+    const from = queue.isBusy && queue.parked.length > 0 ? 1 : 0;
+    insertParked(queue, delivery, from);
+    waiting.delete(queue);
+    place(queue);
+  };
+
   return {
     enqueue(delivery) {
       const queue = queueOf(delivery);
+      if (queue.parked.some(({ hasMore }) => hasMore === true)) {
+        addParked(delivery);
+        return false;
+      }
       queue.queued.push(delivery);
       queuedCharacters += delivery.inlineCharacters;
       if (queue.isReady && queue.parked.length === 0) fresh.grow(delivery);
       place(queue);
+      return true;
     },
-    addParked(delivery) {
-      const queue = queueOf(delivery);
-      const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
-      const known = queue.parked.find(isSame) ?? queue.queued.find(isSame);
-      if (known !== undefined) {
-        const isAskedAgain = delivery.nextAttemptAtMs !== known.nextAttemptAtMs;
-        if (queue.isBusy && known === queue.parked[0] && isAskedAgain) known.askedAgain = delivery;
-        if (!waiting.has(queue) || known !== queue.parked[0]) return;
-        known.nextAttemptAtMs = delivery.nextAttemptAtMs;
-        known.attemptCount = delivery.attemptCount;
-        waiting.delete(queue);
-        place(queue);
-        return;
-      }
-      if (queue.isReady && queue.parked.length === 0) {
-        fresh.remove(queue);
-        queue.isReady = false;
-      }
-      // Under way now is the first; nothing may come before it.
-      const from = queue.isBusy && queue.parked.length > 0 ? 1 : 0;
-      insertParked(queue, delivery, from);
-      waiting.delete(queue);
-      place(queue);
-    },
+    addParked,
     hasReady(nowMs) {
       scanWaiting(nowMs);
       return readyCount() > 0;

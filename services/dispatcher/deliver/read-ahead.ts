@@ -1,7 +1,7 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { isEventWanted } from '../endpoints/event-filter.ts';
-import type { Progress } from '../store/progress.ts';
+import type { Delivery, Progress } from '../store/progress.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { OrderingQueues, Overflow } from './ordering-queues.ts';
 import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
@@ -37,6 +37,8 @@ export interface ReadAheadDeps {
     limit: number,
     patterns: readonly string[],
   ) => Promise<LoggedEvent[]>;
+  /** It is parked by the queues, where it waits for others. */
+  readonly parkBehind: (delivery: Delivery) => void;
   /** Name that the types of a resource's events start with. */
   readonly singularOf: (resource: string) => string | undefined;
   readonly now: () => number;
@@ -70,6 +72,7 @@ export function createReadAhead({
   progress,
   queues,
   readEvents,
+  parkBehind,
   singularOf,
   now,
 }: ReadAheadDeps): ReadAhead {
@@ -106,7 +109,7 @@ export function createReadAhead({
       progress.finish(progress.admit(event.position));
       return;
     }
-    queues.enqueue({
+    const delivery: Delivery = {
       position: event.position,
       committedAt: event.committedAt,
       type: event.type,
@@ -118,7 +121,8 @@ export function createReadAhead({
       inlineCharacters: event.payload?.length ?? 0,
       pending: progress.admit(event.position),
       nextAttemptAtMs: 0,
-    });
+    };
+    if (!queues.enqueue(delivery)) parkBehind(delivery);
   };
 
   return {
