@@ -20,6 +20,7 @@ import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
+import { type ReplayDeps, replayRoutes } from './webhooks/replay-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 import { type StatsDeps, statsRoutes } from './webhooks/stats-routes.ts';
 
@@ -31,7 +32,7 @@ export interface AppDeps {
   readonly http: MountDeps;
   readonly exports: ExportDeps & ExportFileDeps;
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
-  readonly webhooks: WebhookDeps & DeliveryDeps & AttemptDeps & StatsDeps;
+  readonly webhooks: WebhookDeps & DeliveryDeps & ReplayDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
   readonly account: AccountOverviewDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
@@ -46,6 +47,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...chunkRoutes(exports),
     ...webhookRoutes(webhooks),
     ...deliveryRoutes(webhooks),
+    ...replayRoutes(webhooks),
     ...attemptRoutes(webhooks),
     ...statsRoutes(webhooks),
     ...eventRoutes(events),

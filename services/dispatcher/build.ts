@@ -35,6 +35,7 @@ import { createAttemptLog } from './deliver/attempt-log.ts';
 import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
+import { createFailedReplays } from './deliver/failed-replays.ts';
 import { createProgressSaver } from './deliver/progress-saver.ts';
 import { createRequestLimiter } from './deliver/request-limiter.ts';
 import { createStartTurns } from './deliver/start-turns.ts';
@@ -180,8 +181,10 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     log,
   });
   const accountEvents = createAccountEvents(pool, log);
+  const failedReplays = createFailedReplays(pool, log);
   const onWebhooks = () => {
     accountEvents.look();
+    failedReplays.look();
     leases.look();
     tests.look();
   };
@@ -239,6 +242,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     createEventKeeper(config, pool, log),
     wakeUps,
     accountEvents,
+    failedReplays,
     tests,
     leases,
   ];

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { moveCursor, parkAgain } from '../../../shared/control/webhooks/deliver-again.ts';
+import { parkAgain } from '../../../shared/control/webhooks/deliver-again.ts';
 import {
   findTest,
   type RequestedTest,
@@ -12,12 +12,9 @@ import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatPosition, parseEventId, parsePosition } from '../../../shared/domain/position.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import type { SecretBox } from '../../../shared/runtime/secret-box.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
@@ -26,24 +23,15 @@ import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { findStoredEvent, listDead } from './delivery-store.ts';
-import { EXAMPLE_DEAD_LETTER, EXAMPLE_TEST, EXAMPLE_WEBHOOK } from './examples.ts';
-import {
-  deadLetterSchema,
-  presentDeadLetter,
-  presentWebhook,
-  redeliverySchema,
-  webhookSchema,
-  webhookTestSchema,
-} from './response.ts';
+import { EXAMPLE_DEAD_LETTER, EXAMPLE_TEST } from './examples.ts';
+import { deadLetterSchema, presentDeadLetter, redeliverySchema, webhookTestSchema } from './response.ts';
 import { known } from './routes.ts';
-import { awaitApplied, findWebhook, type WebhookRow } from './store.ts';
+import { findWebhook, type WebhookRow } from './store.ts';
 
 export interface DeliveryDeps {
   readonly pool: Pool;
   readonly catalog: Catalog;
   readonly cursorSigner: Signer;
-  readonly retention: () => Retention;
-  readonly secretBox: Pick<SecretBox, 'open'>;
   readonly now: () => number;
 }
 
@@ -54,9 +42,7 @@ const CLAIM_LIMIT_MS = 5_000;
 const RESULT_LIMIT_MS = 20_000;
 const RESULT_POLL_MS = 50;
 
-const REPLAY_PLACE = z.string().min(1).max(100).optional();
-
-/** Single deliveries of a webhook endpoint: test, replay, redelivery and dead letters. */
+/** Single deliveries of a webhook endpoint: test, redelivery and dead letters. */
 export function deliveryRoutes(deps: DeliveryDeps): Route[] {
   const { pool, catalog, cursorSigner } = deps;
   const write = { access: 'webhooks:write', account: 'any' } as const;
@@ -106,58 +92,6 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           return jsonResponse(202, { ...facts, outcome: 'under_way' }, { 'retry-after': '1' });
         }
         return jsonResponse(200, { ...facts, ...test.result });
-      },
-    }),
-    defineRoute({
-      ...write,
-      method: 'POST',
-      path: '/webhooks/{id}/replay',
-      operationId: 'replayWebhook',
-      tag: 'webhooks',
-      summary: 'Deliver all events after a position again, also those that were given up',
-      description:
-        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs.',
-      params: { id: 'ID of the webhook endpoint.' },
-      example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.event } },
-      problems: {
-        not_found: 'There is no such webhook endpoint, or no export `after_export`.',
-        conflict: 'The export `after_export` has not completed.',
-      },
-      body: z.strictObject({
-        since: REPLAY_PLACE.meta({ description: 'A timestamp with a zone, an event ID or a position.' }),
-        after_export: REPLAY_PLACE.meta({ description: 'Start exactly where this export’s snapshot ends.' }),
-      }),
-      bodyRules: ({ since, after_export }) =>
-        (since === undefined) === (after_export === undefined)
-          ? [{ pointer: '/since', detail: 'give exactly one of since and after_export' }]
-          : [],
-      responses: {
-        200: {
-          description: 'The webhook endpoint with its new position.',
-          schema: webhookSchema,
-          example: EXAMPLE_WEBHOOK,
-        },
-      },
-      async handle({ param, body, accountId, caller }) {
-        const webhook = await requireWebhook(accountId, param('id'));
-        const start =
-          body.after_export === undefined ? { since: body.since ?? '' } : { after_export: body.after_export };
-        await inTransaction(pool, async (db) => {
-          const place = await resolveStart(db, webhook.account_id, start, '', deps.retention());
-          await moveCursor(db, webhook.id, place);
-          await recordAudit(db, {
-            accountId: webhook.account_id,
-            actor: actorOf(caller),
-            action: 'webhook.replayed',
-            subjectId: webhook.id,
-            details: start,
-          });
-        });
-        await awaitApplied(pool, webhook.id);
-        return jsonResponse(
-          200,
-          presentWebhook(await requireWebhook(accountId, webhook.id), deps.now(), deps.secretBox),
-        );
       },
     }),
     defineRoute({

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { EXAMPLE } from '../http/example-values.ts';
 import type { attemptDetailsSchema, attemptSchema } from './attempt-response.ts';
-import type { deadLetterSchema, webhookSchema, webhookTestSchema } from './response.ts';
-import type { statsSchema } from './stats-routes.ts';
+import type { deadLetterSchema, failedReplaySchema, webhookSchema, webhookTestSchema } from './response.ts';
+import type { statsSchema } from './stats-response.ts';
 
 export const EXAMPLE_WEBHOOK: z.input<typeof webhookSchema> = {
   id: EXAMPLE.webhook,
@@ -102,6 +102,13 @@ export const EXAMPLE_STATS: z.input<typeof statsSchema> = {
   behind_by: { events: 3, is_exact: true, seconds: 2 },
   retrying: 1,
   dead_letters: 0,
+  failed_replay: null,
   bucket_seconds: 300,
   buckets: [{ at: EXAMPLE.at, ...EXAMPLE_FIGURES }],
+};
+
+export const EXAMPLE_FAILED_REPLAY: z.input<typeof failedReplaySchema> = {
+  from: EXAMPLE.at,
+  to: EXAMPLE.later,
+  requested_at: EXAMPLE.later,
 };

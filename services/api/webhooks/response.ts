@@ -80,6 +80,14 @@ export const redeliverySchema = z
   })
   .meta({ id: 'Redelivery' });
 
+export const failedReplaySchema = z
+  .strictObject({
+    from: timestamp,
+    to: timestamp,
+    requested_at: timestamp,
+  })
+  .meta({ id: 'FailedReplay', description: 'Events whose last attempt failed in this time are scheduled.' });
+
 export function presentWebhook(
   row: WebhookRow,
   nowMs: number,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type AttemptFilter, listAttempts } from '../../../services/api/webhooks/attempt-store.ts';
 import { readBacklog } from '../../../services/api/webhooks/stats-store.ts';
+import { stepFailedReplay } from '../../../shared/control/webhooks/replay-failed.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { TestApi } from '../../support/api-server.ts';
 import { explaining } from '../../support/explain.ts';
@@ -211,4 +212,58 @@ test('statistics have a range of at most seven days', async () => {
   }
   account = await api.account();
   expect((await stats('')).status).toBe(404);
+});
+
+test('a replay of failures schedules a bounded number at a time, in order, and loses nothing with a crash', async () => {
+  for (let lsn = 1; lsn <= 7; lsn++) await feed.record({ lsn });
+  const { json } = await subscribe({});
+  await api.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, last_error, state)
+     select $1, e.commit_lsn, 0, e.committed_at, 'invoices/["1"]', 3, json_build_object('at', now() - interval '1 minute'), 'dead'
+       from events e where account_id = $2`,
+    [json.id, account.id],
+  );
+  // One of no event that is kept, and one that failed before.
+  await api.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, last_error, state)
+     values ($1, '0/3', 1, now(), 'invoices/["1"]', 3, json_build_object('at', now()), 'dead')`,
+    [json.id],
+  );
+  await api.pool.query(
+    `update webhook_parked set last_error = json_build_object('at', now() - interval '1 day') where webhook_id = $1 and commit_lsn = '0/2'`,
+    [json.id],
+  );
+  const body = { only: 'failed', since: new Date(Date.now() - 3_600_000).toISOString() };
+  const ask = () => api.call('POST', `/webhooks/${json.id}/replay`, { key: account.key, body });
+  expect((await ask()).status).toBe(202);
+  expect((await ask()).status).toBe(409);
+  const waiting = async () => {
+    const { rows } = await api.pool.query<{ lsn: string }>(
+      `select commit_lsn::text as lsn from webhook_parked where webhook_id = $1 and state = 'waiting' order by commit_lsn`,
+      [json.id],
+    );
+    return rows.map(({ lsn }) => lsn);
+  };
+  const limits = { page: 3, maxWaiting: 4 };
+  // A dispatcher that dies in mid-step leaves everything as it was.
+  const client = await api.pool.connect();
+  await client.query('begin');
+  await stepFailedReplay(client, limits);
+  // Meanwhile no other takes it up.
+  expect(await stepFailedReplay(api.pool, limits)).toBeUndefined();
+  await client.query('rollback');
+  client.release();
+  expect(await waiting()).toEqual([]);
+
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: false });
+  expect(await waiting()).toEqual(['0/1', '0/3']);
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: false });
+  expect(await waiting()).toEqual(['0/1', '0/3', '0/4', '0/5']);
+  expect(await stepFailedReplay(api.pool, limits)).toBeUndefined();
+  await api.pool.query(`delete from webhook_parked where webhook_id = $1 and commit_lsn <= '0/4'`, [json.id]);
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: true });
+  expect(await waiting()).toEqual(['0/5', '0/6', '0/7']);
+  expect((await ask()).status).toBe(202);
+  account = await api.account();
+  expect((await ask()).status).toBe(404);
 });

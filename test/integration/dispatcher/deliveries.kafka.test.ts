@@ -300,6 +300,37 @@ test('what is asked for again while its retry is under way comes once more', asy
   expect(idsReceived()).toEqual([idOf(10), idOf(10), idOf(10)]);
 });
 
+test('a replay of what failed sends what was given up since, once, and nothing that was delivered meanwhile', async () => {
+  const { id } = await subscribe();
+  receiver.answer = ({ id: event }) => (event === idOf(40) ? 200 : 500);
+  const dead = async () => (await statsOf(id)).dead_letters;
+  await bed.addEvents([10, 20].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  await waitFor('two to be given up', async () => (await dead()) === 2);
+  const from = new Date().toISOString();
+  await bed.addEvents([30, 40, 50].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  await waitFor('four to be given up', async () => (await dead()) === 4);
+  const to = new Date().toISOString();
+  receiver.answer = () => 200;
+  await call('POST', `/events/${idOf(50)}/redeliver`, { webhook_id: id });
+  await waitFor('one to be delivered', async () => (await dead()) === 3);
+  const before = receiver.received.length;
+  const answer = await call('POST', `/webhooks/${id}/replay`, { only: 'failed', from, to });
+  expect(answer).toMatchObject({ status: 202, json: { from, to } });
+  await waitFor('it to end', async () => (await statsOf(id)).failed_replay === null);
+  await waitFor('nothing to wait', async () => (await statsOf(id)).behind_by.events === 0);
+  expect(idsReceived().slice(before)).toEqual([idOf(30)]);
+  // All that is left, by a moment.
+  const since = new Date(Date.now() - 3_600_000).toISOString();
+  expect((await call('POST', `/webhooks/${id}/replay`, { only: 'failed', since })).status).toBe(202);
+  await receiver.until('the others', (list) => list.length === before + 3);
+  expect(
+    idsReceived()
+      .slice(before + 1)
+      .sort(),
+  ).toEqual([idOf(10), idOf(20)]);
+  await waitFor('nothing to be parked', async () => (await parkedCount(id)) === 0);
+});
+
 test('in strict order an event that fails holds back the whole feed, and is named', async () => {
   const { id } = await subscribe();
   const show = async () => (await call('GET', `/webhooks/${id}`)).json;
@@ -327,6 +358,12 @@ test('a replay from before what is kept, or from nowhere, is refused and moves n
   expect(await pointers({ since: 'yesterday' })).toEqual(['/since']);
   expect(await pointers({})).toEqual(['/since']);
   expect(await pointers({ since: idOf(1), after_export: 'exp_1' })).toEqual(['/since']);
+  const now = new Date().toISOString();
+  expect(await pointers({ since: idOf(1), from: now })).toEqual(['/from']);
+  expect(await pointers({ only: 'failed' })).toEqual(['/from']);
+  expect(await pointers({ only: 'failed', since: idOf(1) })).toEqual(['/since']);
+  expect(await pointers({ only: 'failed', from: now, to: now })).toEqual(['/from']);
+  expect(await pointers({ only: 'failed', from: now, after_export: 'exp_1' })).toEqual(['/after_export']);
   expect((await bed.endpoint(id)).cursor_epoch).toBe(0);
 });
 

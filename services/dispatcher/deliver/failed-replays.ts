@@ -1,0 +1,46 @@
+import type { Pool } from 'pg';
+import { stepFailedReplay } from '../../../shared/control/webhooks/replay-failed.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
+
+/** The api notifies. A replay that waits for room goes on within this time. */
+const ROUND_MS = 1_000;
+
+export interface FailedReplays extends Worker {
+  /** A replay may have been asked for. */
+  look(): void;
+}
+
+/**
+ * Brings failed events back to where retries wait, as their owners ask, some at a time. From there on they are sent, retried
+ * and given up like any other. Several dispatchers may do so at once.
+ */
+export function createFailedReplays(pool: Pool, log: Log): FailedReplays {
+  const notifier = createNotifier();
+  const stepAll = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      const step = await stepFailedReplay(pool);
+      if (step === undefined) return;
+      log.info('failed_replay.stepped', {
+        endpointId: step.webhook_id,
+        scheduled: step.scheduled,
+        isOver: step.is_over,
+      });
+    }
+  };
+  return {
+    name: 'failed-replays',
+    look: () => notifier.notify(),
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await stepAll(signal);
+        } catch (error) {
+          log.warn('failed_replay.not_recorded', { error });
+        }
+        await notifier.wait(ROUND_MS, signal);
+      }
+    },
+  };
+}
