@@ -25,8 +25,8 @@ function realParts(name: string): TestProjectConfiguration {
       execArgv: ['--disable-warning=TimeoutNegativeWarning'],
       maxWorkers: 3,
       sequence: { groupOrder: 1 },
-      testTimeout: 120_000,
-      hookTimeout: 120_000,
+      testTimeout: 240_000,
+      hookTimeout: 240_000,
     },
   };
 }

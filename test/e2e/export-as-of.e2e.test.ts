@@ -48,7 +48,7 @@ beforeAll(async () => {
   other = await world.createCustomer(world.generated.accounts[1] ?? '');
   resources = world.catalog.resources.map(({ name }) => name);
   await historyBegun();
-}, 120_000);
+});
 
 afterAll(async () => {
   await source?.end();
@@ -203,7 +203,7 @@ test('a moment amid the traffic is the earlier export and the feed up to it', as
       expect(rows.map((row) => JSON.stringify(row))).toEqual(expected.map(([, text]) => text));
     }
   }
-}, 120_000);
+});
 
 async function readEvents(exportId: string): Promise<(FeedEvent & { timestamp: string })[]> {
   const events: (FeedEvent & { timestamp: string })[] = [];

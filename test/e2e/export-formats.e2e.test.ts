@@ -24,7 +24,7 @@ interface FileView {
   members?: { name: string; resource: string; rows: number }[];
 }
 
-const EXPORT_LIMIT_MS = 60_000;
+const EXPORT_LIMIT_MS = 120_000;
 
 let world: World;
 let customer: Customer;
@@ -39,7 +39,7 @@ beforeAll(async () => {
     log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
-}, 120_000);
+});
 
 afterAll(() => world?.[Symbol.asyncDispose](), 60_000);
 

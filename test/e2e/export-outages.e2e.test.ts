@@ -47,7 +47,7 @@ beforeAll(async () => {
     }),
   );
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
-}, 120_000);
+});
 afterAll(() => cleanup.disposeAsync(), 60_000);
 
 const view = (id: string) => customer.client.call<ExportView>('GET', `/exports/${id}`);

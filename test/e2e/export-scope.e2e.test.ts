@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   resources = world.catalog.resources.map(({ name }) => name);
-}, 120_000);
+});
 
 afterAll(() => world?.[Symbol.asyncDispose](), 60_000);
 
@@ -142,7 +142,7 @@ test('a file has the fields that were asked for, and the key', async () => {
 test('fields and changes come in every format', async () => {
   const completed = async (body: object) => {
     const { id } = await customer.client.call<ExportView>('POST', '/exports', body);
-    return customer.client.completedExport(id, 60_000);
+    return customer.client.completedExport(id, 120_000);
   };
   const csv = await completed({ resource: 'invoices', fields: ['status', 'total'], format: 'csv' });
   const text = await (await fetch(csv.files?.[0]?.url ?? '')).text();

@@ -35,7 +35,7 @@ beforeAll(async () => {
   // open, and the account's first export with it. The schedules wait for exports while theirs are open.
   await loadExport(world, customer, (await createExport(world, customer)).id);
   sessions = await Promise.all(Array.from({ length: SESSIONS }, () => openSession(world.sourceUrl)));
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all((sessions ?? []).map((session) => session.end()));

@@ -92,7 +92,7 @@ test('files, feed, changes since and the past all hold the rows that leave, and 
   );
   const moment = rows[0]?.now ?? '';
   const then = await createExport(world, customer);
-  const thenHashes = hashes(await customer.client.completedExport(then.id, 60_000));
+  const thenHashes = hashes(await customer.client.completedExport(then.id, 120_000));
   const second = await takeExport(customer, { resources, changes_since: first });
   expect(applyChanges(world, second.files, refreshed)).toEqual([]);
 

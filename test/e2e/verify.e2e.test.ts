@@ -95,7 +95,7 @@ async function eventOf(id: string, condition: string): Promise<string> {
 
 test('file and feed are the source while the product writes, for a new export and for an older one', async () => {
   const { id } = await createExport(world, customer);
-  await customer.client.completedExport(id, 60_000);
+  await customer.client.completedExport(id, 120_000);
   const commits = traffic.counts.commits;
   await waitFor('changes after the export', () => traffic.counts.commits > commits + 200);
 
@@ -115,7 +115,7 @@ test('file and feed are the source while the product writes, for a new export an
 test('one event that is lost, doubled or altered is found, and by the key of its record', async () => {
   await traffic.stop();
   const { id } = await createExport(world, customer);
-  await customer.client.completedExport(id, 60_000);
+  await customer.client.completedExport(id, 120_000);
   const invoice = await someInvoice();
   const key = `invoices {"id":${invoice}}`;
   await source.query(`update documint.invoices set memo = 'first mark' where id = $1`, [invoice]);
@@ -168,7 +168,7 @@ test('one event that is lost, doubled or altered is found, and by the key of its
 
 test('one row of a file that is lost, doubled or altered is found', async () => {
   const { id } = await createExport(world, customer);
-  await customer.client.completedExport(id, 60_000);
+  await customer.client.completedExport(id, 120_000);
   const path = join(fileURLToPath(world.env.STORAGE_URL ?? ''), 'exports', id, 'invoices.jsonl');
   const whole = readFileSync(path, 'utf8');
   const lines = whole.split('\n');
@@ -201,7 +201,7 @@ test('one row of a file that is lost, doubled or altered is found', async () => 
 
 test('what can not be told is not taken for equal, nor for a difference', async () => {
   const { id } = await createExport(world, customer);
-  await customer.client.completedExport(id, 60_000);
+  await customer.client.completedExport(id, 120_000);
   expect((await verify('--export', 'exp_none')).code).toBe(2);
   expect((await verify('--resource', 'invoyces')).code).toBe(2);
   await using resumed = new AsyncDisposableStack();

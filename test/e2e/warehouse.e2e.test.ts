@@ -76,8 +76,8 @@ test.skipIf(python === undefined)(
       world.operator.call<ExportView>('POST', '/exports', { ...body, include_deleted: true, resources });
     const all = await start({ account_id: '*' });
     const own = await start({ account_id: customer.id });
-    const ofAll = await world.operator.completedExport(all.id, 60_000);
-    const ofOne = await world.operator.completedExport(own.id, 60_000);
+    const ofAll = await world.operator.completedExport(all.id, 120_000);
+    const ofOne = await world.operator.completedExport(own.id, 120_000);
     await spanning.commit();
     const commits = traffic.counts.commits;
     await waitFor('changes after the export', () => traffic.counts.commits > commits + 100);

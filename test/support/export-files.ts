@@ -5,7 +5,7 @@ import type { Customer, World } from '../../deploy/demo/world.ts';
 
 type JsonObject = Record<string, unknown>;
 
-const EXPORT_LIMIT_MS = 60_000;
+const EXPORT_LIMIT_MS = 120_000;
 
 /** Starts an export with this body, waits for its end, and reads its files: name → lines as exact JSON. */
 export async function takeExport(

@@ -5,7 +5,7 @@ import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
 import type { Customer, World } from '../../deploy/demo/world.ts';
 
-const EXPORT_LIMIT_MS = 60_000;
+const EXPORT_LIMIT_MS = 120_000;
 
 /** Loads a completed export's files through their links into a new replica, counts checked against the manifest's. */
 export async function loadExport(world: World, customer: Customer, exportId: string): Promise<Replica> {

@@ -177,4 +177,4 @@ test(`DDL at random is told, or changes nothing (seed ${SEED})`, async () => {
     }
     expect(world.reader.states.at(-1)?.set_aside ?? []).toEqual([]);
   }
-}, 120_000);
+});

@@ -74,7 +74,7 @@ beforeAll(async () => {
   acme = await fixture.addAccount('acme');
   // Chunks of the smallest size, a thousand rows.
   await fixture.startExtractor({ EXTRACTOR_CHUNK_BYTES: '1' });
-}, 120_000);
+});
 
 afterAll(() => fixture?.[Symbol.asyncDispose]());
 

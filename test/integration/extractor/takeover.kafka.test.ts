@@ -37,7 +37,7 @@ let acme: string;
 beforeAll(async () => {
   fixture = await createExtractorFixture(CATALOG, TABLES);
   acme = await fixture.addAccount('acme');
-}, 120_000);
+});
 
 afterAll(() => fixture?.[Symbol.asyncDispose]());
 
@@ -97,7 +97,7 @@ test('two extractors read chunks of one export under one snapshot', async () => 
   expect(owners.size).toBe(2);
   await expectEveryRowOnce(id);
   for (const end of ends) await end();
-}, 120_000);
+});
 
 test('a reader that is killed in the middle of a chunk is replaced by a higher attempt under the same snapshot', async () => {
   const endHolder = await fixture.startExtractor(HOLDER_ONLY);
