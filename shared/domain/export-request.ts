@@ -5,46 +5,48 @@ export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 export const MIN_ROWS_PER_SECOND = 1_000;
 export const MAX_ROWS_PER_SECOND = 10_000_000;
 
-/** How an export's files are to be written. Values of a later version may be among them. */
-export interface OutputRequest {
-  readonly format: string;
-  readonly compression: string;
-  /** Null: a file for each resource. */
-  readonly archive: string | null;
-  readonly isCsvSafe: boolean;
-}
-
-/** An export as it was asked for, with everything relative or defaulted resolved; kept in `exports.request`. */
+/**
+ * A requested export, with defaults and relative times resolved. Its members are those of `exports.request`, which
+ * `shared/control/exports/export-request.ts` reads.
+ */
 export interface ExportRequest {
-  /** Resources asked for by name. What came along by `include_related` stands in `exports.resources` with them. */
+  /** Resources requested by name. `exports.resources` also has those that `include_related` adds. */
   readonly resources: readonly string[];
-  readonly format: (typeof EXPORT_FORMATS)[number];
-  /** Of each file, before it comes to an archive. Parquet is compressed inside, and has `none`. */
-  readonly compression: (typeof EXPORT_COMPRESSIONS)[number];
-  /** Null: a file for each resource. */
-  readonly archive: 'zip' | null;
-  /** In CSV, an apostrophe before each cell that a spreadsheet would take for a formula. */
+  /** One of EXPORT_FORMATS, or a later version's. */
+  readonly format: string;
+  /** Of each file inside an archive. One of EXPORT_COMPRESSIONS, or a later version's. Parquet has `none`. */
+  readonly compression: string;
+  /** `zip`, or a later version's. Null: one file per resource. */
+  readonly archive: string | null;
+  /** CSV: adds an apostrophe before each cell that a spreadsheet would read as a formula. */
   readonly csv_safe: boolean;
   readonly include_deleted: boolean;
   readonly include_related: boolean;
   readonly date_range: ExportDateRange | null;
-  /** Columns that the files have, in column order and with the key; null for all. Of exports of one resource only. */
+  /** Columns of the files, in column order, the key included. Null: all. Only for an export of one resource. */
   readonly fields: readonly string[] | null;
-  /** The earlier export of which this one holds the changes since then; null for an export of everything. */
+  /** The earlier export whose later changes this one holds. Null: a full export. */
   readonly changes_since: string | null;
-  /** The past moment whose state it holds, RFC 3339 in UTC; null for the state while it is made. */
+  /** Time of the exported state, RFC 3339 in UTC. Null: the time of the snapshot. */
   readonly as_of: string | null;
-  /** How fast its rows are read from the source at most, on average over some seconds; null for as fast as they come. */
+  /** Maximum rate at which rows are read from the source, averaged over some seconds. Null: unlimited. */
   readonly max_rows_per_second: number | null;
 }
 
+/** What of a request decides which rows an export holds. */
+export type RowRequest = Omit<ExportRequest, keyof OutputRequest | 'fields'>;
+
+/** How files are written. */
+export type OutputRequest = Pick<ExportRequest, 'format' | 'compression' | 'archive' | 'csv_safe'>;
+
 /**
- * From inclusive, to exclusive; RFC 3339 in UTC. Related resources that only came along follow what they refer to: of
- * those whose table has a foreign key to a resource in the range, the records that belong to it; of others, all.
+ * From inclusive, to exclusive; RFC 3339 in UTC. A resource that `include_related` adds has no range of its own: if its
+ * table has a foreign key to a resource in the range, the export holds the rows that refer to exported rows, otherwise
+ * all rows.
  */
 export interface ExportDateRange {
   readonly from: string;
   readonly to: string;
-  /** Null: each resource's own column. */
+  /** Null: the range column of each resource. */
   readonly field: string | null;
 }

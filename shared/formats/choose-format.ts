@@ -32,7 +32,7 @@ export function createChooseFormat(config: { readonly parquetMemoryMb: number })
   const safeCsv = createCsv({ isSafe: true });
   const parquet = createParquet({ memoryMb: config.parquetMemoryMb });
   const formats: Record<(typeof EXPORT_FORMATS)[number], Format> = { jsonl, csv, parquet };
-  return ({ format: formatName, compression: compressionName, archive, isCsvSafe }) => {
+  return ({ format: formatName, compression: compressionName, archive, csv_safe: isCsvSafe }) => {
     const format = isCsvSafe && formatName === 'csv' ? safeCsv : entryOf(formats, formatName);
     const compression = entryOf(COMPRESSIONS, compressionName);
     const isKnown = archive === null || archive === 'zip';

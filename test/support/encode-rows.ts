@@ -57,7 +57,7 @@ try {
     format,
     compression: 'none',
     archive: 'zip',
-    isCsvSafe: false,
+    csv_safe: false,
   });
   const context = {
     signal: new AbortController().signal,

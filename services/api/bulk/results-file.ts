@@ -84,7 +84,7 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
       format: request.format,
       compression: request.compression,
       archive: null,
-      isCsvSafe: request.csvSafe,
+      csv_safe: request.csvSafe,
     });
     const endDownload = await limiter.download(limitedAccountId);
     const endFile = await files.acquire(job.account_id).catch((error: unknown) => {

@@ -170,9 +170,9 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     include_related: request.include_related,
     date_range: request.date_range,
     fields: request.fields === null ? null : [...request.fields],
-    changes_since: request.changes_since ?? null,
-    as_of: request.as_of ?? null,
-    max_rows_per_second: request.max_rows_per_second ?? null,
+    changes_since: request.changes_since,
+    as_of: request.as_of,
+    max_rows_per_second: request.max_rows_per_second,
     rows: {
       estimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
       extracted: Number(row.rows_extracted),

@@ -1,3 +1,4 @@
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -47,6 +48,13 @@ export interface ExportRow {
   expires_at: Date | null;
 }
 
+type StoredExportRow = Omit<ExportRow, 'request'> & { readonly request: unknown };
+
+const withRequest = (row: StoredExportRow): ExportRow => ({
+  ...row,
+  request: parseExportRequest(row.request),
+});
+
 /** `$1` is the account in each statement. Null finds exports of every account, and those of all accounts at once. */
 const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
@@ -68,12 +76,12 @@ export async function findExport(
   accountId: string | null,
   id: string,
 ): Promise<ExportRow | undefined> {
-  const { rows } = await db.query<ExportRow>({
+  const { rows } = await db.query<StoredExportRow>({
     name: 'find_export',
     text: `select ${COLUMNS} from exports e where ${OF_ACCOUNT} and e.id = $2`,
     values: [accountId, id],
   });
-  return rows[0];
+  return rows[0] && withRequest(rows[0]);
 }
 
 /** Newest first. */
@@ -84,14 +92,14 @@ export async function listExports(
   after: Place | undefined,
   limit: number,
 ): Promise<ExportRow[]> {
-  const { rows } = await db.query<ExportRow>(
+  const { rows } = await db.query<StoredExportRow>(
     `select ${COLUMNS} from exports e
      where ${OF_ACCOUNT} and ($2::text is null or e.status = $2)
        and ($3::text is null or (e.created_at, e.id) < ($3::timestamptz, $4::text))
      order by e.created_at desc, e.id desc limit $5`,
     [accountId, status ?? null, after?.at ?? null, after?.id ?? null, limit],
   );
-  return rows;
+  return rows.map(withRequest);
 }
 
 /** Rows per second of the last completed exports, over all accounts; null when there is none. */

@@ -24,17 +24,17 @@ export function createKeyTableSql(table: string): string {
   return `create temp table ${table} (place bigint, is_in boolean, key text[])`;
 }
 
-/** `$1` to `$3`: places, whether a record was there, and record keys. `$4`: the values that the date range is about. */
-export function fillKeyTableSql(
-  table: string,
-  range: { readonly sqlType: string; readonly bounds: readonly ('from' | 'to')[] } | undefined,
-): string {
-  const compare = { from: '>=', to: '<' };
-  const inRange = (range?.bounds ?? []).map(
-    (bound, at) => ` and u.value::${range?.sqlType} ${compare[bound]} $${5 + at}::timestamptz`,
-  );
+/**
+ * Parameters: places, whether a record was there, record keys, values of the range column, and with a range its two ends.
+ *
+ * @param rangeType the SQL type of the range column; undefined without a range
+ */
+export function fillKeyTableSql(table: string, rangeType: string | undefined): string {
+  const value = `u.value::${rangeType}`;
+  const inRange =
+    rangeType === undefined ? '' : ` and ${value} >= $5::timestamptz and ${value} < $6::timestamptz`;
   return `insert into pg_temp.${table} (place, is_in, key)
-select u.place, coalesce(u.is_in${inRange.join('')}, false), array(select jsonb_array_elements_text(u.key::jsonb))
+select u.place, coalesce(u.is_in${inRange}, false), array(select jsonb_array_elements_text(u.key::jsonb))
 from unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) as u(place, is_in, key, value)`;
 }
 

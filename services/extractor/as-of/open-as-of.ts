@@ -13,7 +13,7 @@ import { assertNotSetAside, assertSameCatalog } from '../changes-since/completen
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
-import type { RowSelection } from '../plan/row-selection.ts';
+import { type RowSelection, rangeField } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
@@ -92,12 +92,9 @@ async function fillKeyTable(
   keyCount: number,
   { control, holder, waitWhile }: AsOfDeps,
 ): Promise<void> {
-  const { softDeletePlace, rangePlace, bounds, boundValues } = conditionsOf(selection, shape);
-  const range =
-    rangePlace < 0
-      ? undefined
-      : { sqlType: await typeOfColumn(selection, shape, rangePlace, holder), bounds };
-  const fill = fillKeyTableSql(table, range);
+  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, shape);
+  const rangeType = rangePlace < 0 ? undefined : await typeOfColumn(selection, shape, rangePlace, holder);
+  const fill = fillKeyTableSql(table, rangeType);
   let gathered: { place: number; recordKey: string; isIn: boolean; value: string | null }[] = [];
   const send = async () => {
     await holder.query(fill, [
@@ -105,7 +102,7 @@ async function fillKeyTable(
       gathered.map(({ isIn }) => isIn),
       gathered.map(({ recordKey }) => recordKey),
       gathered.map(({ value }) => value),
-      ...boundValues,
+      ...rangeValues,
     ]);
     gathered = [];
   };
@@ -125,18 +122,12 @@ async function fillKeyTable(
 
 /** What the selection asks of a record beside its account: -1 for nothing. */
 function conditionsOf({ resource, request }: RowSelection, shape: RowShape) {
-  const { softDelete, range } = resource;
-  const field = request.dateRange === undefined ? undefined : (request.dateRange.field ?? range);
-  const { from = null, to = null } = request.dateRange ?? {};
-  const bounds =
-    field === undefined
-      ? []
-      : [...(from === null ? [] : (['from'] as const)), ...(to === null ? [] : (['to'] as const))];
+  const { date_range: range } = request;
+  const rangePlace = placeOf(shape, rangeField(resource, request));
   return {
-    softDeletePlace: request.includeDeleted ? -1 : placeOf(shape, softDelete),
-    rangePlace: placeOf(shape, field),
-    bounds,
-    boundValues: bounds.map((bound) => (bound === 'from' ? from : to)),
+    softDeletePlace: request.include_deleted ? -1 : placeOf(shape, resource.softDelete),
+    rangePlace,
+    rangeValues: range === null || rangePlace < 0 ? [] : [range.from, range.to],
   };
 }
 

@@ -67,9 +67,9 @@ export async function copyChunkBatch(
   const run = `${first.exportId}/${first.runAttempt}`;
   const rowsOf = await deps.resourceRows.ofAll(run, resources, session, family);
   await assertNotRewritten(session, tables);
-  const references = request.includeRelated ? await readReferences(session, family) : [];
+  const references = request.include_related ? await readReferences(session, family) : [];
 
-  const { maxRowsPerSecond } = request;
+  const { max_rows_per_second: maxRowsPerSecond } = request;
   const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
   let reading: RowReading | undefined;
   const sender = createBatchSender<RowRecord, RowBatch>({

@@ -46,12 +46,12 @@ export async function copyChunk(
   const isOfAllAccounts = chunk.accountSourceId === null;
   const wanted = isOfAllAccounts ? [...columns, selection.resource.account] : columns;
   const asOfRows: AsOfRows | undefined =
-    request.asOf === null
+    request.as_of === null
       ? undefined
       : await readAsOfRows(session, selection, wanted, chunk, await sources.readImages(chunk));
   const query =
     asOfRows?.query ??
-    (request.changesSince === null
+    (request.changes_since === null
       ? rowsQuery(selection, columns, chunk, {
           keyCasts,
           ...(isOfAllAccounts ? { lastColumn: accountSql } : {}),

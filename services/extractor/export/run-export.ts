@@ -120,7 +120,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     return session;
   };
   const sealing = await open(`seal ${claim.id}`);
-  const { changesSince, asOf } = request;
+  const { changes_since: changesSince, as_of: asOf } = request;
   const base =
     changesSince === null
       ? undefined
@@ -191,7 +191,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   };
   const changes = base && (await openChangesSince(claim, base, byEvents));
   const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
-  const references = request.includeRelated ? await readReferences(holder, resources) : [];
+  const references = request.include_related ? await readReferences(holder, resources) : [];
   const selections = resources.map((resource) => ({
     resource,
     request,

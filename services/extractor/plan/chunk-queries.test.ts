@@ -22,12 +22,12 @@ function selection(request: Partial<RowSelection['request']> = {}): RowSelection
     resource: LINES,
     request: {
       resources: ['lines'],
-      includeDeleted: false,
-      includeRelated: false,
-      dateRange: undefined,
-      changesSince: null,
-      asOf: null,
-      maxRowsPerSecond: null,
+      include_deleted: false,
+      include_related: false,
+      date_range: null,
+      changes_since: null,
+      as_of: null,
+      max_rows_per_second: null,
       ...request,
     },
     accountSourceId: "a'cme",
@@ -45,14 +45,14 @@ test('keys are those of the account’s rows that are not deleted, in key order'
 });
 
 test('all accounts with deleted rows is the whole table', () => {
-  const all = { ...selection({ includeDeleted: true }), accountSourceId: null };
+  const all = { ...selection({ include_deleted: true }), accountSourceId: null };
   expect(keysQuery(all).text).toBe(
     'select t."order_code", t."position" from "shop"."Lines" t order by t."order_code", t."position"',
   );
 });
 
 test('a chunk has its bounds as parameters, the lower exclusive and the upper inclusive', () => {
-  const query = rowsQuery(selection({ includeDeleted: true }), ['body'], {
+  const query = rowsQuery(selection({ include_deleted: true }), ['body'], {
     lowerKey: ['a', '1'],
     upperKey: ['b', '2'],
   });
@@ -67,24 +67,26 @@ test('a chunk has its bounds as parameters, the lower exclusive and the upper in
 test('bounds of a key of a composite type are told their type', () => {
   const bounds = { lowerKey: null, upperKey: ['(1,a)', '2'] };
   const keyCasts = ['::shop.place', ''];
-  expect(rowsQuery(selection({ includeDeleted: true }), ['body'], bounds, { keyCasts }).text).toContain(
+  expect(rowsQuery(selection({ include_deleted: true }), ['body'], bounds, { keyCasts }).text).toContain(
     '(t."order_code", t."position") <= ($2::shop.place, $3)',
   );
 });
 
 test('a date range is by the named column, or by the resource’s own', () => {
   const range = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
-  expect(keysQuery(selection({ dateRange: range })).text).toContain(
+  expect(keysQuery(selection({ date_range: range })).text).toContain(
     't."created_at" >= $2::timestamptz and t."created_at" < $3::timestamptz',
   );
-  const named = { ...range, to: null, field: 'updated_at' };
-  const query = keysQuery(selection({ dateRange: named }));
-  expect(query.text).toContain('t."updated_at" >= $2::timestamptz order');
-  expect(query.values).toEqual(["a'cme", '2026-01-01T00:00:00Z']);
+  const named = { ...range, field: 'updated_at' };
+  const query = keysQuery(selection({ date_range: named }));
+  expect(query.text).toContain(
+    't."updated_at" >= $2::timestamptz and t."updated_at" < $3::timestamptz order',
+  );
+  expect(query.values).toEqual(["a'cme", '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']);
 });
 
 test('several resources are counted by one statement, each up to its limit and with its own parameters', () => {
-  const mine = selection({ includeDeleted: true });
+  const mine = selection({ include_deleted: true });
   expect(
     countsQuery([
       { selection: mine, limit: 11 },

@@ -31,7 +31,7 @@ function reference(from: Resource, to: Resource): Reference {
 }
 
 const REFERENCES = [reference(invoices, customers), reference(lines, invoices)];
-const RANGE = { from: '2026-01-01T00:00:00Z', to: null, field: null };
+const RANGE = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
 
 function conditionsOf(
   of: Resource,
@@ -42,12 +42,12 @@ function conditionsOf(
     resource: of,
     request: {
       resources: ['invoices'],
-      includeDeleted: false,
-      includeRelated: true,
-      dateRange: undefined,
-      changesSince: null,
-      asOf: null,
-      maxRowsPerSecond: null,
+      include_deleted: false,
+      include_related: true,
+      date_range: null,
+      changes_since: null,
+      as_of: null,
+      max_rows_per_second: null,
       ...request,
     },
     accountSourceId: 'acme',
@@ -69,25 +69,25 @@ test('a deleted row is selected when a selected row refers to it, over any numbe
 });
 
 test('a resource that only came along follows the date range of what it refers to', () => {
-  expect(conditionsOf(lines, { includeDeleted: true, dateRange: RANGE })).toBe(
+  expect(conditionsOf(lines, { include_deleted: true, date_range: RANGE })).toBe(
     't."account" = $1 and (t."invoices_id" is null or exists (select from "shop"."invoices" t1 where ' +
-      't."invoices_id" = t1."id" and t1."at" >= $2::timestamptz))',
+      't."invoices_id" = t1."id" and t1."at" >= $2::timestamptz and t1."at" < $3::timestamptz))',
   );
 });
 
 test('a resource that only came along and refers to none that is cut is taken whole', () => {
-  expect(conditionsOf(customers, { includeDeleted: true, dateRange: RANGE })).toBe('t."account" = $1');
+  expect(conditionsOf(customers, { include_deleted: true, date_range: RANGE })).toBe('t."account" = $1');
 });
 
 test('with deleted rows and no date range everything of the account is selected', () => {
   for (const each of [customers, invoices, lines]) {
-    expect(conditionsOf(each, { includeDeleted: true })).toBe('t."account" = $1');
+    expect(conditionsOf(each, { include_deleted: true })).toBe('t."account" = $1');
   }
 });
 
 test('tables in a circle, or with a reference to themselves, are taken whole', () => {
   const circle = [...REFERENCES, reference(customers, invoices)];
-  expect(conditionsOf(invoices, { dateRange: RANGE }, circle)).toBe('t."account" = $1');
+  expect(conditionsOf(invoices, { date_range: RANGE }, circle)).toBe('t."account" = $1');
   expect(conditionsOf(customers, {}, [reference(customers, customers)])).toBe('t."account" = $1');
   expect(conditionsOf(lines, {}, circle)).toBe('t."account" = $1 and t."gone" is null');
 });

@@ -1,11 +1,10 @@
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import {
-  type ExportRequest,
   parseExportRequest,
-  type RowRequest,
   UnreadableRequestError,
 } from '../../../shared/control/exports/export-request.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import type { ExportRequest, RowRequest } from '../../../shared/domain/export-request.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type Reference, type ReferenceGraph, referenceGraph } from './references.ts';
@@ -64,13 +63,13 @@ function createSelect(
   ];
 
   const notDeleted = ({ softDelete }: Resource, alias: string): string[] =>
-    request.includeDeleted || softDelete === undefined ? [] : [`${columnOf(alias, softDelete)} is null`];
+    request.include_deleted || softDelete === undefined ? [] : [`${columnOf(alias, softDelete)} is null`];
 
   const exists = (resource: Resource, inner: string, conditions: readonly string[]): string =>
     `exists (select from ${quoteTable(resource.table)} ${inner} where ${conditions.join(' and ')})`;
 
   const inRange = (resource: Resource, alias: string): string[] => {
-    if (request.dateRange === undefined) return [];
+    if (request.date_range === null) return [];
     if (request.resources.includes(resource.name)) return ownRange(resource, alias);
     return graph.from(resource).flatMap((reference) => {
       if (!isCut(reference.to, graph)) return [];
@@ -90,15 +89,12 @@ function createSelect(
 
   const ownRange = (resource: Resource, alias: string): string[] => {
     const field = rangeField(resource, request);
-    if (field === undefined || request.dateRange === undefined) return [];
-    const { from, to } = request.dateRange;
+    if (field === undefined || request.date_range === null) return [];
+    const { from, to } = request.date_range;
     const column = columnOf(alias, field);
     // PostgreSQL compares the column with a moment, in UTC. A date counts as its midnight: as a date, a moment would lose its time,
     // and `from` would take in a day that began before it, `to` leave out one that did.
-    return [
-      ...(from === null ? [] : [`${column} >= ${addValue(from)}::timestamptz`]),
-      ...(to === null ? [] : [`${column} < ${addValue(to)}::timestamptz`]),
-    ];
+    return [`${column} >= ${addValue(from)}::timestamptz`, `${column} < ${addValue(to)}::timestamptz`];
   };
 
   const selected = (resource: Resource, alias: string): string[] => {
@@ -122,8 +118,8 @@ function joined({ columns }: Reference, fromAlias: string, toAlias: string): str
   return columns.map(({ from, to }) => `${columnOf(fromAlias, from)} = ${columnOf(toAlias, to)}`);
 }
 
-function rangeField({ range }: Resource, { dateRange }: RowRequest): string | undefined {
-  return dateRange === undefined ? undefined : (dateRange.field ?? range);
+export function rangeField({ range }: Resource, { date_range: asked }: RowRequest): string | undefined {
+  return asked === null ? undefined : (asked.field ?? range);
 }
 
 /** @throws ExportFailedError when this version can't read the request */

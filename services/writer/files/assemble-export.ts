@@ -50,7 +50,7 @@ export async function assembleExport(
   const { storage, scratch, listParts, shapeOf } = deps;
   const { exportId } = claim;
   const request = parseExportRequest(claim.request);
-  const output = deps.chooseFormat(request.output);
+  const output = deps.chooseFormat(request);
   const partsByResource = await listParts(exportId);
   await markAssembly(storage, exportId);
   await using folder = scratch.open(exportId);
@@ -68,12 +68,12 @@ export async function assembleExport(
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
     const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), request.fields);
-    const title = request.changesSince === null ? resource : `${resource}.changed`;
+    const title = request.changes_since === null ? resource : `${resource}.changed`;
     const lines = readParts(storage, parts, signal);
     const file = createResourceFile(title, lines, parts, shape, output, context);
     yield { ...file, resource, shape };
     described.set(resource, { shape, columnsAsText: file.columnsAsText() });
-    if (request.changesSince !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
+    if (request.changes_since !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
   }
 
   async function* makeAllFiles(): AsyncGenerator<Making> {

@@ -3,7 +3,7 @@ import type {
   ExportFile,
   ResourceFileFacts,
 } from '../../../shared/control/exports/assembly.ts';
-import type { ExportRequest } from '../../../shared/control/exports/export-request.ts';
+import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 
@@ -32,7 +32,7 @@ const JSON_TYPES: Record<ValueType['kind'], string> = {
  */
 export function manifestText(
   claim: ClaimedAssembly,
-  { changesSince, asOf }: Pick<ExportRequest, 'changesSince' | 'asOf'>,
+  { changes_since: changesSince, as_of: asOf }: Pick<ExportRequest, 'changes_since' | 'as_of'>,
   output: Output,
   files: readonly ExportFile[],
   resources: ReadonlyMap<string, DescribedResource>,

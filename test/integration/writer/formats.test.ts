@@ -79,7 +79,7 @@ async function encode(request: Partial<OutputRequest>, directory: string): Promi
     format: 'jsonl',
     compression: 'none',
     archive: null,
-    isCsvSafe: false,
+    csv_safe: false,
     ...request,
   });
   const { toJson } = createRowJson(shape);
