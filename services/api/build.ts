@@ -155,7 +155,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const { current: secretKey, previous: previousKeys } = config.secretKeys;
   const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
   let listensAt = '';
-  const urls = createPublicUrls(() => config.publicUrl ?? listensAt);
+  const urls = createPublicUrls(() => config.publicUrl ?? listensAt, config.publicUrl !== undefined);
   const presigner = createPresigner(createSigner(secretKey, 'downloads', previousKeys), () =>
     urls.absolute('/files'),
   );
@@ -254,7 +254,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   });
 
   const listener = stack.adopt(
-    await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS),
+    await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS, { urls }),
     (open) => open.close(),
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;

@@ -9,6 +9,7 @@ import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
 import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
 import { type BulkJobDeps, bulkJobRoutes } from './bulk/job-routes.ts';
 import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
+import { docsPageRoutes } from './docs/page-routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
 import { type EventDeps, eventRoutes } from './events/routes.ts';
@@ -18,6 +19,7 @@ import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
+import { createAssets } from './pages/assets.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type ReplayDeps, replayRoutes } from './webhooks/replay-routes.ts';
@@ -67,8 +69,11 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
 
 /** The whole API as a Koa application, which does not listen yet. */
 export function createApp(deps: AppDeps): Koa {
-  const { log, http, admin } = deps;
-  const mounted = mountRoutes(routesOf(deps), http);
+  const { log, version, http, exports, admin } = deps;
+  const assets = createAssets();
+  const routes = routesOf(deps);
+  const pages = docsPageRoutes(routes, { version, urls: http.urls, catalog: exports.catalog, assets });
+  const mounted = mountRoutes([...routes, ...pages, assets.route], http);
   const app = new Koa();
   // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {
@@ -80,7 +85,7 @@ export function createApp(deps: AppDeps): Koa {
       log,
       mounted,
       () => isStoreUp(admin.reservedPool),
-      () => http.urls.prefix(),
+      http.urls,
       http.requestLimits.refusalMs,
       http.limiter,
     ),

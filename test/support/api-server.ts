@@ -207,7 +207,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     },
   });
   const listener = stack.adopt(
-    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits),
+    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls }),
     (open) => open.close(),
   );
   url = `http://127.0.0.1:${listener.port}`;

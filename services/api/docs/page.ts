@@ -1,36 +1,135 @@
-import type { PublicUrls } from '../http/public-urls.ts';
-import { escapeHtml, jsonHtml, type Operation, operationsHtml } from './operation-html.ts';
+import { type Content, flag, type Html, html, trusted } from '../pages/html.ts';
+import type { Heading } from './markdown.ts';
 
-type Json = Record<string, unknown>;
+/** What every page of the documentation needs to know of the others. */
+export interface Site {
+  readonly version: string;
+  /** The menu: sections of pages by task. */
+  readonly sections: readonly MenuSection[];
+  /** A path of this API, with the public prefix in front. */
+  href(path: string): string;
+  /** The path of a style, module or picture. */
+  asset(name: string): string;
+}
 
-const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1f}
-h2{margin-top:2.5rem;border-bottom:1px solid #ccc}summary{cursor:pointer;padding:.3rem 0}code,pre{font:13px ui-monospace,monospace}
-pre{background:#f4f4f6;padding:.8rem;overflow:auto;border-radius:6px}.m{display:inline-block;width:4.5rem;font-weight:600}
-table{border-collapse:collapse}td{padding:.15rem .8rem .15rem 0;vertical-align:top}.t{color:#555}
-@media(prefers-color-scheme:dark){body{background:#17171a;color:#e6e6ea}pre{background:#232328}.t{color:#aaa}}`;
+export interface MenuSection {
+  readonly title: string;
+  readonly entries: readonly MenuEntry[];
+}
 
-/** The OpenAPI document as one page for people. It loads nothing and runs no script. */
-export function docsPageOf(document: Json, urls: Pick<PublicUrls, 'path'>): string {
-  const { info, paths, components } = document as {
-    info: { title: string; version: string; description: string };
-    paths: Record<string, Record<string, Operation>>;
-    components: { schemas: Record<string, Json>; responses: Operation['responses'] };
-  };
-  const groups = Map.groupBy(Object.entries(paths), ([path]) => path.split('/')[1] ?? '');
-  const sections = [...groups].map(
-    ([group, entries]) =>
-      `<h2>${escapeHtml(group)}</h2>${entries.map(([path, item]) => operationsHtml(path, item, components.responses)).join('')}`,
-  );
-  const schemas = Object.entries(components.schemas).map(
-    ([name, schema]) =>
-      `<details id="${escapeHtml(name)}"><summary>${escapeHtml(name)}</summary>${jsonHtml(schema)}</details>`,
-  );
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(info.title)} API</title>
-<meta name="viewport" content="width=device-width,initial-scale=1"><style>${STYLE}</style>
-<h1>${escapeHtml(info.title)} API <small class="t">${escapeHtml(info.version)}</small></h1>
-<p>${escapeHtml(info.description)}</p>
-<p>Send <code>Authorization: Bearer &lt;key&gt;</code>. Errors are problem documents (RFC 9457) with a
-<code>code</code> for programs and a <code>request_id</code> for support. The same document as JSON:
-<a href="${escapeHtml(urls.path('/openapi.json'))}">openapi.json</a>.</p>
-${sections.join('\n')}<h2>schemas</h2>${schemas.join('\n')}</html>`;
+export interface MenuEntry {
+  /** Under `/docs`: `''` for the first page, `api/exports`. */
+  readonly name: string;
+  readonly title: string;
+  /** Parts of the page, shown in the menu while it is open. */
+  readonly parts?: readonly { readonly id: string; readonly title: string }[];
+}
+
+export interface PageText {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly body: Html;
+  /** Of a page of text: shown beside it. A page without them has the whole width. */
+  readonly headings?: readonly Heading[];
+}
+
+/** The path of a page of the documentation, without the public prefix. */
+export function docsPath(name: string): string {
+  return name === '' ? '/docs' : `/docs/${name}`;
+}
+
+/** A whole page: header, menu, text, and the way to the pages before and after. */
+export function docsPage(site: Site, page: PageText): Html {
+  const asset = (name: string) => site.href(site.asset(name));
+  return html`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${page.name === '' ? 'Tandem documentation' : `${page.title} · Tandem`}</title>
+<meta name="description" content="${page.description}">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="${asset('icon.svg')}" type="image/svg+xml">
+<link rel="stylesheet" href="${asset('base.css')}">
+<link rel="stylesheet" href="${asset('docs.css')}">
+<script src="${asset('theme.js')}"></script>
+<script type="module" src="${asset('docs.js')}"></script>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+${header(site)}
+<div class="frame">
+${menu(site, page.name)}
+<main id="content" tabindex="-1">
+${page.headings === undefined ? page.body : withContents(page.body, page.headings)}
+${pager(site, page.name)}
+</main>
+</div>
+</body>
+</html>
+`;
+}
+
+const HALF_MOON = trusted(
+  '<svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true"><circle cx="12" cy="12" r="9"/><path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor"/></svg>',
+);
+const THREE_LINES = trusted(
+  '<svg width="20" height="20" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true"><path d="M4 7h16M4 12h16M4 17h16"/></svg>',
+);
+
+function header(site: Site): Html {
+  return html`<header class="top">
+<button type="button" class="icon-button menu-button" popovertarget="menu" aria-label="Menu">${THREE_LINES}</button>
+<a class="brand" href="${site.href('/docs')}"><img src="${site.href(site.asset('icon.svg'))}" width="26" height="26" alt="">Tandem <span>docs</span></a>
+<div class="top-links">
+<a href="${site.href(docsPath('quickstart'))}">Quickstart</a>
+<a href="${site.href('/openapi.json')}">OpenAPI</a>
+<span class="badge">${site.version}</span>
+<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="Dark theme">${HALF_MOON}</button>
+</div>
+</header>`;
+}
+
+function menu(site: Site, current: string): Html {
+  return html`<nav class="menu" id="menu" popover aria-label="Documentation">
+${site.sections.map(
+  ({ title, entries }) => html`<h2>${title}</h2>
+<ul>${entries.map((entry) => menuEntry(site, entry, current))}</ul>
+`,
+)}</nav>`;
+}
+
+function menuEntry(site: Site, { name, title, parts = [] }: MenuEntry, current: string): Html {
+  const path = site.href(docsPath(name));
+  const isHere = name === current;
+  // A problem's page belongs to the list of them.
+  const isAbove = name !== '' && current.startsWith(`${name}/`);
+  const inner: Content =
+    isHere && parts.length > 0
+      ? html`<ul>${parts.map((part) => html`<li><a href="#${part.id}">${part.title}</a></li>`)}</ul>`
+      : null;
+  return html`<li><a href="${path}"${flag('aria-current="page"', isHere)}${flag('aria-current="true"', isAbove)}>${title}</a>${inner}</li>
+`;
+}
+
+function withContents(body: Html, headings: readonly Heading[]): Html {
+  const shown = headings.filter(({ depth }) => depth === 2);
+  return html`<div class="text">
+<article>${body}</article>
+${
+  shown.length < 2
+    ? null
+    : html`<nav class="toc" aria-label="On this page"><div><h2>On this page</h2>
+<ul>${shown.map(({ id, text }) => html`<li><a href="#${id}">${text}</a></li>`)}</ul></div></nav>`
+}</div>`;
+}
+
+function pager(site: Site, current: string): Html | null {
+  const entries = site.sections.flatMap((section) => section.entries);
+  const place = entries.findIndex(({ name }) => name === current);
+  if (place === -1) return null;
+  const [before, after] = [entries[place - 1], entries[place + 1]];
+  const link = (entry: MenuEntry, rel: 'prev' | 'next') =>
+    html`<a class="${rel}" rel="${rel}" href="${site.href(docsPath(entry.name))}"><small>${rel === 'prev' ? 'Previous' : 'Next'}</small>${entry.title}</a>`;
+  return html`<nav class="pager" aria-label="Pages">${before && link(before, 'prev')}${after && link(after, 'next')}</nav>`;
 }

@@ -4,7 +4,6 @@ import type { PublicUrls } from '../http/public-urls.ts';
 import { jsonTextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { openApiOf, type Reader } from './openapi.ts';
-import { docsPageOf } from './page.ts';
 
 export interface DocsDeps {
   readonly version: string;
@@ -18,17 +17,18 @@ export interface DocsDeps {
  * routes.
  */
 export function docsRoutes(routes: readonly Route[], { version, urls, catalog }: DocsDeps): Route[] {
-  const open = { method: 'GET', access: 'public', account: 'none' } as const;
   const own: Route[] = [
     defineRoute({
-      ...open,
+      method: 'GET',
+      access: 'public',
+      account: 'none',
       path: '/openapi.json',
       operationId: 'getOpenApi',
       tag: 'account',
       summary: 'This API as an OpenAPI 3.1 document',
       description: 'The document that this API is described by, as customers see it.',
       responses: { 200: { description: 'The document.', schema: openApiSchema } },
-      handle: async () => jsonTextResponse(200, made('customer').text),
+      handle: async () => jsonTextResponse(200, textFor('customer')),
     }),
     defineRoute({
       method: 'GET',
@@ -40,34 +40,19 @@ export function docsRoutes(routes: readonly Route[], { version, urls, catalog }:
       summary: 'This API as an OpenAPI 3.1 document, including operator requests',
       description: 'The document with `account_id` on every request of a customer.',
       responses: { 200: { description: 'The document.', schema: openApiSchema } },
-      handle: async () => jsonTextResponse(200, made('operator').text),
-    }),
-    defineRoute({
-      ...open,
-      path: '/docs',
-      operationId: 'getDocs',
-      tag: 'account',
-      summary: 'This API as an HTML page',
-      description: 'The document for people. It runs no script.',
-      responses: { 200: { description: 'The page.', types: ['text/html'] } },
-      handle: async () => ({ status: 200, headers: PAGE_HEADERS, body: made('customer').page }),
+      handle: async () => jsonTextResponse(200, textFor('operator')),
     }),
   ];
-  const documents = new Map<Reader, { text: string; page: string }>();
-  const made = (reader: Reader) => {
-    const known = documents.get(reader);
+  const texts = new Map<Reader, string>();
+  const textFor = (reader: Reader): string => {
+    const known = texts.get(reader);
     if (known !== undefined) return known;
     const document = openApiOf([...routes, ...own], { version, server: urls.absolute(''), reader, catalog });
-    const fresh = { text: JSON.stringify(document), page: docsPageOf({ ...document }, urls) };
-    documents.set(reader, fresh);
-    return fresh;
+    const text = JSON.stringify(document);
+    texts.set(reader, text);
+    return text;
   };
   return own;
 }
 
 const openApiSchema = z.looseObject({ openapi: z.string() }).meta({ id: 'OpenApiDocument' });
-
-const PAGE_HEADERS = {
-  'content-type': 'text/html; charset=utf-8',
-  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
-};

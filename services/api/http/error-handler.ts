@@ -9,7 +9,8 @@ import type { AccountLimiter, Refusal } from './account-limiter.ts';
 import { hashKey, keyOf } from './caller.ts';
 import { latenessMs, refuseLate } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
-import { methodNotAllowed, type Problem, problemHeaders, toProblem } from './problem.ts';
+import { methodNotAllowed, type Problem, problemHeaders, problemText, toProblem } from './problem.ts';
+import type { PublicUrls } from './public-urls.ts';
 import { readTarget } from './request-target.ts';
 
 /** Request IDs that a client may send. Any other is replaced, so that it cannot break a log line. */
@@ -37,16 +38,16 @@ export function errorHandler(
   log: Log,
   routes: Pick<Mounted, 'allowedMethods' | 'find'>,
   isStoreUp: () => Promise<boolean>,
-  pathPrefix: () => string,
+  urls: Pick<PublicUrls, 'prefix' | 'reference'>,
   refusalMs: number,
   limiter: Pick<AccountLimiter, 'refusalOf'>,
 ): Middleware {
   const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
   return async (ctx, next) => {
     const refusal = refusalOf(ctx, limiter);
-    if (refusal !== undefined && isRefused(ctx, refusal, pathPrefix(), routes)) {
+    if (refusal !== undefined && isRefused(ctx, refusal, urls.prefix(), routes)) {
       ctx.respond = false;
-      await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count));
+      await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count), urls);
       refusals.leaveOut();
       return;
     }
@@ -57,13 +58,13 @@ export function errorHandler(
     ctx.set('x-request-id', requestId);
     let failure: unknown;
     try {
-      takeTarget(ctx, pathPrefix());
+      takeTarget(ctx, urls.prefix());
       await next();
-      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, routes.allowedMethods(ctx.path));
+      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, routes.allowedMethods(ctx.path), urls);
     } catch (error) {
       failure = error;
       const shownError = await errorForCaller(error, isStoreUp);
-      sendProblem(ctx, toProblem(shownError, requestId), problemHeaders(shownError));
+      sendProblem(ctx, toProblem(shownError, requestId), problemHeaders(shownError), urls);
     }
     if (!LATE_STATUSES.has(ctx.status)) {
       writeLine(log, ctx, startedAtMs, failure, 0);
@@ -165,17 +166,23 @@ function storeAway(cause: unknown): AppError {
   });
 }
 
-function refuseUnknown(ctx: Context, allowed: string[]): void {
+function refuseUnknown(ctx: Context, allowed: string[], urls: Pick<PublicUrls, 'reference'>): void {
   const { requestId } = ctx.state as { requestId: string };
   if (allowed.length === 0) {
-    sendProblem(ctx, toProblem(new AppError('not_found', `There is nothing at ${ctx.path}.`), requestId), {});
+    const unknown = new AppError('not_found', `There is nothing at ${ctx.path}.`);
+    sendProblem(ctx, toProblem(unknown, requestId), {}, urls);
     return;
   }
-  sendProblem(ctx, methodNotAllowed(ctx.method, allowed, requestId), { allow: allowed.join(', ') });
+  sendProblem(ctx, methodNotAllowed(ctx.method, allowed, requestId), { allow: allowed.join(', ') }, urls);
 }
 
-function sendProblem(ctx: Context, problem: Problem, headers: Record<string, string>): void {
-  ctx.body = JSON.stringify(problem);
+function sendProblem(
+  ctx: Context,
+  problem: Problem,
+  headers: Record<string, string>,
+  urls: Pick<PublicUrls, 'reference'>,
+): void {
+  ctx.body = problemText(problem, urls);
   ctx.status = problem.status;
   ctx.set({ ...headers, 'content-type': 'application/problem+json; charset=utf-8' });
   ctx.state.problemCode = problem.code;

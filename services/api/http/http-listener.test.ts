@@ -3,6 +3,7 @@ import type { RequestListener } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { openHttpListener } from './http-listener.ts';
+import { createPublicUrls } from './public-urls.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 
 const MAX = 5;
@@ -15,8 +16,10 @@ afterEach(async () => {
 
 async function listen(handle: RequestListener) {
   const limits = { ...REQUEST_LIMITS, drainMs: 0 };
-  const listener = stack.adopt(await openHttpListener(handle, 0, '127.0.0.1', limits, MAX), (open) =>
-    open.close(),
+  const urls = createPublicUrls(() => 'https://api.example.com/v1');
+  const listener = stack.adopt(
+    await openHttpListener(handle, 0, '127.0.0.1', limits, { urls, maxConnections: MAX }),
+    (open) => open.close(),
   );
   return async (): Promise<Socket> => {
     const socket = connect(listener.port, '127.0.0.1');

@@ -11,7 +11,8 @@ import type { Duplex } from 'node:stream';
 import { newId } from '../../../shared/domain/ids.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { unreadableRequest } from './problem.ts';
+import { problemText, unreadableRequest } from './problem.ts';
+import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
 
 /**
@@ -36,7 +37,10 @@ export async function openHttpListener(
   port: number,
   host: string,
   limits: RequestLimits,
-  maxConnections = MAX_CONNECTIONS,
+  {
+    urls,
+    maxConnections = MAX_CONNECTIONS,
+  }: { readonly urls: Pick<PublicUrls, 'reference'>; readonly maxConnections?: number },
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
   const server = createServer(
     {
@@ -57,7 +61,7 @@ export async function openHttpListener(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // A response that has begun cannot be followed by another.
     if (responding.has(socket) || !socket.writable) socket.destroy();
-    else refuse(socket, error.code);
+    else refuse(socket, error.code, urls);
   });
   limitConnections(server, maxConnections);
   await new Promise<void>((resolve, reject) => {
@@ -126,9 +130,9 @@ function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lin
   });
 }
 
-function refuse(socket: Duplex, code: string | undefined): void {
+function refuse(socket: Duplex, code: string | undefined, urls: Pick<PublicUrls, 'reference'>): void {
   const problem = unreadableRequest(code, newId('req'));
-  const body = JSON.stringify(problem);
+  const body = problemText(problem, urls);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     'Content-Type: application/problem+json; charset=utf-8',

@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
-import { problemHeaders, toProblem } from './problem.ts';
+import { problemHeaders, problemText, toProblem } from './problem.ts';
+import type { PublicUrls } from './public-urls.ts';
 
 /** Refusals of one key in a second. Each further group of this size is delayed by one step more. */
 const REFUSALS_PER_STEP = 50;
@@ -24,12 +25,13 @@ export async function refuseLate(
   response: ServerResponse,
   error: AppError,
   waitMs: number,
+  urls: Pick<PublicUrls, 'reference'>,
 ): Promise<void> {
   if (waitMs > 0) await delay(waitMs);
   if (response.destroyed) return;
   const requestId = newId('req');
   const problem = toProblem(error, requestId);
-  const body = JSON.stringify(problem);
+  const body = problemText(problem, urls);
   response.writeHead(problem.status, {
     ...problemHeaders(error),
     'content-type': 'application/problem+json; charset=utf-8',

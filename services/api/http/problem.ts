@@ -1,4 +1,5 @@
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
+import type { PublicUrls } from './public-urls.ts';
 import { RateExceededError } from './rate-limit-fields.ts';
 
 /** Every `code` of a problem document. */
@@ -157,7 +158,17 @@ export function problemHeaders(error: unknown): Record<string, string> {
   };
 }
 
-/** The document of a code. */
+/** The path of the page that describes a code. */
+export function problemPath(code: ProblemCode): string {
+  return `/docs/problems/${code}`;
+}
+
+/** The document as it is sent: its type leads to the page of the code. */
+export function problemText(problem: Problem, urls: Pick<PublicUrls, 'reference'>): string {
+  return JSON.stringify({ ...problem, type: urls.reference(problem.type) });
+}
+
+/** The document of a code. Its type is a path of this API. */
 export function describe(
   code: ProblemCode,
   detail: string,
@@ -167,7 +178,7 @@ export function describe(
   const { status } = PROBLEMS[code];
   // `about:blank` would mean that the status says everything. Programs branch on the code.
   return {
-    type: `urn:tandem:problem:${code}`,
+    type: problemPath(code),
     title: titleOf(code),
     status,
     detail,

@@ -6,14 +6,21 @@ export interface PublicUrls {
   absolute(path: string): string;
   /** A path of this API for `Location` and links: correct behind any host name. */
   path(path: string): string;
+  /** A path of this API as an identifier: absolute where `PUBLIC_URL` is set, else a relative reference. */
+  reference(path: string): string;
 }
 
-/** `publicUrl` is called each time, because the port may be known only once the api listens. */
-export function createPublicUrls(publicUrl: () => string): PublicUrls {
+/**
+ * `publicUrl` is called each time, because the port may be known only once the api listens. An address that is
+ * only where the api listens, and not set as its public one, identifies nothing: `isSet` is false then.
+ */
+export function createPublicUrls(publicUrl: () => string, isSet = true): PublicUrls {
   const base = () => publicUrl().replace(/\/+$/, '');
   const prefix = () => {
     const url = base();
     return url === '' ? '' : new URL(url).pathname.replace(/\/+$/, '');
   };
-  return { prefix, absolute: (path) => `${base()}${path}`, path: (path) => `${prefix()}${path}` };
+  const absolute = (path: string) => `${base()}${path}`;
+  const path = (own: string) => `${prefix()}${own}`;
+  return { prefix, absolute, path, reference: isSet ? absolute : path };
 }
