@@ -2,7 +2,7 @@ import { describeShape } from '../../shared/catalog/describe-table.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
-import { loadTypes } from '../../shared/values/load-types.ts';
+import { loadTypes } from '../../shared/values/database-types.ts';
 import { type ComparedRecords, compareRows, type Difference } from '../cli/verify/compare-rows.ts';
 import { parseExactJson } from './exact-json.ts';
 import type { Replica } from './replica.ts';

@@ -1,5 +1,5 @@
 import { CRONPING, DOCUMINT, FLAGBIT, WEBHOOKVAULT } from '../samples/products.ts';
-import type { SampleProduct } from '../samples/sample-product.ts';
+import type { SampleProduct } from '../samples/sample-plan.ts';
 import {
   CRONPING_WORK,
   DOCUMINT_WORK,

@@ -10,7 +10,7 @@ import { prepareSource } from '../cli/prepare-source.ts';
 import { createScratchDatabase } from '../local/scratch-database.ts';
 import { type ServiceName, type Services, startServices } from '../local/supervise.ts';
 import { DOCUMINT } from '../samples/products.ts';
-import type { GeneratedSample, SampleProduct } from '../samples/sample-product.ts';
+import type { GeneratedSample, SampleProduct } from '../samples/sample-plan.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 
 export interface WorldOptions {

@@ -6,7 +6,7 @@ import { ConnectionPool } from '../../shared/postgres/pool.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { prepareSource } from '../cli/prepare-source.ts';
 import { withSource } from '../cli/source-settings.ts';
-import type { SampleProduct } from '../samples/sample-product.ts';
+import type { SampleProduct } from '../samples/sample-plan.ts';
 
 interface Sample {
   readonly product: SampleProduct;

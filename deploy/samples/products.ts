@@ -4,8 +4,7 @@ import { insertCronping } from './cronping/insert-cronping.ts';
 import { createDocumint, DOCUMINT_SCHEMA, generateDocumint } from './documint/generate-documint.ts';
 import { insertFlagbit } from './flagbit/insert-flagbit.ts';
 import { createSchema, hasRows, loadSample, type SampleSchema } from './load-sample.ts';
-import { accountNames, planSample, type SamplePlan } from './sample-plan.ts';
-import type { SampleProduct } from './sample-product.ts';
+import { accountNames, planSample, type SamplePlan, type SampleProduct } from './sample-plan.ts';
 import { insertWebhookvault } from './webhookvault/insert-webhookvault.ts';
 
 export const DOCUMINT: SampleProduct = {

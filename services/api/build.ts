@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
-import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-watch.ts';
+import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { ConnectionPool } from '../../shared/postgres/pool.ts';

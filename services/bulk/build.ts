@@ -2,7 +2,7 @@ import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { handlerOperations } from '../../shared/bulk/operation.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
-import { createSlotWatch } from '../../shared/catalog/slot-watch.ts';
+import { createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { classifySourceError, isOutage } from '../../shared/bulk/classify-source-error.ts';
-import { IdFileError } from '../../shared/bulk/decode-id-file.ts';
+import { IdFileError } from '../../shared/bulk/id-file.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { FilterError } from '../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';

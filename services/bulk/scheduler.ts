@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { countResults, type LedgerCounts, recordResults } from '../../shared/bulk/ledger.ts';
-import type { SlotWatch } from '../../shared/catalog/slot-watch.ts';
+import type { SlotWatch } from '../../shared/catalog/slot-health.ts';
 import {
   endJob,
   findEndingJobs,

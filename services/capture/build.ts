@@ -2,7 +2,7 @@ import kafkajs, { type Admin } from 'kafkajs';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
-import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-watch.ts';
+import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';

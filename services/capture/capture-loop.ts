@@ -5,7 +5,7 @@ import { widenXid } from '../../shared/domain/snapshot.ts';
 import { WAL_MESSAGES } from '../../shared/protocol/wal-messages.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
-import { loadTypes } from '../../shared/values/load-types.ts';
+import { loadTypes } from '../../shared/values/database-types.ts';
 import { createMisfits } from './aside/misfits.ts';
 import { createSetAsides, type SetAside, sendAsideMessage } from './aside/set-asides.ts';
 import { createAccountSpellings } from './changes/captured-table.ts';

@@ -24,7 +24,7 @@ import {
   openKafka,
   openRegistry,
 } from '../../shared/service/open-parts.ts';
-import { createHistoryWatch } from './as-of/watch-history.ts';
+import { createHistoryWatch } from './as-of/table-history.ts';
 import { createChunkReader } from './chunk/read-chunks.ts';
 import { createReadRows } from './chunk/read-rows.ts';
 import { createRowProducers } from './chunk/row-producers.ts';

@@ -1,3 +1,13 @@
+import pg from 'pg';
+import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
+import {
+  causesOf,
+  classifySqlState,
+  classifyTransient,
+  type TransientKind,
+} from '../../shared/runtime/transient.ts';
+import { UnencodableRowError } from '../../shared/values/row-body.ts';
+
 /**
  * What can go wrong with an export, as facts. `classify-extraction-error.ts` decides what follows from each; nothing branches on
  * message texts. Messages of those that fail an export are read by the customer, and say what to do.
@@ -72,4 +82,121 @@ export class ExportFailedError extends Error {
     super(message, options);
     this.code = code;
   }
+}
+
+/**
+ * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` releases the work without
+ * counting an attempt, `abandon` leaves work that another process has taken over.
+ */
+export type FailureAction =
+  | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
+  /** Outages are retried as long as the export may run; an unforeseen error counts as a failed attempt. */
+  | { readonly kind: 'retry'; readonly isForeseen: boolean }
+  /** Another session needs the table: retried a few times, then failed with `failure`. */
+  | { readonly kind: 'give-way'; readonly failure: Extract<FailureAction, { kind: 'fail' }> }
+  | { readonly kind: 'let-go' }
+  | { readonly kind: 'abandon' };
+
+/** Outlasts a migration of several steps; a longer one fails the export. */
+export const MAX_GIVE_WAYS = 3;
+
+const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
+  kind: 'fail',
+  code: 'table_locked',
+  message:
+    'Another session needs a table, probably for an ALTER TABLE, and an export must not block it: ' +
+    'start the export again once it is done.',
+};
+
+const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
+
+/** @param what the resources that were read, for the message of a failure */
+export function classifyExtractionError(error: unknown, what: readonly string[] = []): FailureAction {
+  if (error instanceof LeaseLostError) return { kind: 'abandon' };
+  if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
+  if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
+  if (error instanceof ExportFailedError) return fail(error.code, error.message);
+  if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
+  if (error instanceof UnencodableRowError) {
+    return fail(
+      'row_unencodable',
+      `A value in the column ${error.column} of ${error.resource} cannot be written. ` +
+        'Correct the value, or hide the column in the catalog.',
+    );
+  }
+  if (error instanceof pg.DatabaseError) return classifyBySqlState(error.code ?? '', what);
+  return classifyByErrorCode(error) ?? retryOf(classifyTransient(error));
+}
+
+function retryOf(transient: TransientKind | undefined): FailureAction {
+  return { kind: 'retry', isForeseen: transient !== undefined };
+}
+
+function fail(code: FailureCode, message: string): FailureAction {
+  return { kind: 'fail', code, message };
+}
+
+/** See "PostgreSQL Error Codes" in its manual; the first two characters are the class. */
+function classifyBySqlState(sqlState: string, what: readonly string[]): FailureAction {
+  switch (sqlState) {
+    case '42P01':
+    case '42703':
+    case '3F000':
+    case '0A000':
+      return fail(
+        'table_changed',
+        'A table was altered during the export. Start the export again. Services may need a restart to see the new table.',
+      );
+    case '22021':
+    case '22P05':
+      return fail(
+        'row_unencodable',
+        `${what.length === 0 ? 'A table' : what.join(', ')} holds text that is not UTF-8 (the database's encoding lets it in), or the ` +
+          'account’s source ID has characters that the database has not. Correct the values; with encoding SQL_ASCII, find them: ' +
+          "SELECT … WHERE convert_from(convert_to(<column>, 'SQL_ASCII'), 'UTF8') IS NULL fails at the first.",
+      );
+    case '42501':
+      return fail(
+        'permission_denied',
+        'The source refuses to read its tables: grant SELECT to the role in DATABASE_URL.',
+      );
+    case 'XX001':
+    case 'XX002':
+      return fail(
+        'source_corrupted',
+        'The source reports corrupted data. Nothing was published; check the database.',
+      );
+  }
+  if (sqlState.startsWith('22')) {
+    return fail(
+      'source_refused',
+      'The source refuses a value of the request, for example the account’s source ID.',
+    );
+  }
+  return retryOf(classifySqlState(sqlState));
+}
+
+const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';
+
+const TOO_LARGE_TYPES = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+
+/** Errors of libraries without exported classes, by their codes, outermost first. */
+function classifyByErrorCode(error: unknown): FailureAction | undefined {
+  for (const link of causesOf(error)) {
+    const { type, status } = link as { type?: unknown; status?: unknown };
+    if (typeof type === 'string' && TOO_LARGE_TYPES.has(type)) {
+      return fail(
+        'row_too_large',
+        'A record is larger than Kafka accepts: raise max.message.bytes of the rows topic, or hide its largest column.',
+      );
+    }
+    if ((link.name === 'ResponseError' && status === 409) || link.name === REGISTRY_INCOMPATIBLE) {
+      return fail(
+        'schema_incompatible',
+        'The table’s columns no longer fit the schema in the registry: delete the subject of the rows topic, ' +
+          'or set its compatibility, and start the export again.',
+      );
+    }
+  }
+  return undefined;
 }

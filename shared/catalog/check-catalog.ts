@@ -12,10 +12,9 @@ import {
 } from './describe-source.ts';
 import { describeTables, findTable } from './describe-table.ts';
 import type { Finding } from './finding.ts';
-import { resolveWishes } from './identity-wish.ts';
 import { showTable } from './parse-table-name.ts';
 import { hasRightOptions, planPublication, publishes } from './publication-plan.ts';
-import type { IdentityWish } from './replica-identity.ts';
+import { type IdentityWish, resolveWishes } from './replica-identity.ts';
 
 /** Publications have had column lists, row filters and whole schemas, which must be seen to be refused, since 15. */
 const MIN_VERSION_NUMBER = 150_000;

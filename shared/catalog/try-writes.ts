@@ -4,10 +4,9 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { describeServer } from './describe-source.ts';
 import { describeTables, findTable, type TableDescription } from './describe-table.ts';
-import { resolveWishes } from './identity-wish.ts';
 import { showTable } from './parse-table-name.ts';
 import { PUBLICATION_OPTIONS } from './publication-plan.ts';
-import { type IdentityTarget, type IdentityWish, planIdentity } from './replica-identity.ts';
+import { type IdentityTarget, type IdentityWish, planIdentity, resolveWishes } from './replica-identity.ts';
 
 /** What came of trying the product's own writes. */
 export interface WriteTrials {

@@ -1,5 +1,5 @@
 import { readHandlerSecrets } from '../bulk/handler-secrets.ts';
-import { readSlotThresholds } from '../catalog/slot-watch.ts';
+import { readSlotThresholds } from '../catalog/slot-health.ts';
 import { readControlMigrations } from '../control/migrate.ts';
 import { type Cidr, parseCidr } from '../domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';

@@ -2,10 +2,9 @@ import type { Column, RowShape, RowTexts, ValueType } from '../domain/row-shape.
 import type { AvroReader } from './avro-reader.ts';
 import { writeBytea, writeDouble, writeFloat, writeIntegerText, writeString } from './avro-writer.ts';
 import type { ByteWriter } from './byte-writer.ts';
-import { doubleText, floatText } from './float-text.ts';
 import { jsonString, wireToJson } from './json-text.ts';
 import { writeJsonInteger, writeJsonRaw, writeJsonString } from './json-writer.ts';
-import { booleanToWire, parseFloatText } from './scalar-types.ts';
+import { booleanToWire, doubleText, floatText, parseFloatText } from './scalar-types.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 /** A row's Avro body, without the wire format's header: what row messages and change messages share. */

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openWorld } from '../../deploy/demo/world.ts';
-import type { SampleProduct } from '../../deploy/samples/sample-product.ts';
+import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
 import type { BenchOptions } from './bench-exports.ts';
 import { timedExport } from './bench-small-exports.ts';
 import { machineLoad } from './machine-load.ts';

@@ -9,8 +9,12 @@ import { showFinding } from '../../../shared/catalog/finding.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { showTable } from '../../../shared/catalog/parse-table-name.ts';
 import { publishes } from '../../../shared/catalog/publication-plan.ts';
-import { readSlotHealth, type SlotHealth, showBytes } from '../../../shared/catalog/slot-health.ts';
-import { readSlotThresholds } from '../../../shared/catalog/slot-watch.ts';
+import {
+  readSlotHealth,
+  readSlotThresholds,
+  type SlotHealth,
+  showBytes,
+} from '../../../shared/catalog/slot-health.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';

@@ -9,7 +9,7 @@ import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { applyEvent, type Violation } from './apply-event.ts';
 import { awaitRecorded, type RecordedDeps } from './await-recorded.ts';
 import { compareRows, type Difference } from './compare-rows.ts';

@@ -1,8 +1,7 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { createSchema, loadSample, type SampleSchema } from '../load-sample.ts';
 import { accountOf, createPick, oneOf, type PickNumber } from '../row-sql.ts';
-import { accountNames, between, planSample } from '../sample-plan.ts';
-import type { SampleOptions } from '../sample-product.ts';
+import { accountNames, between, planSample, type SampleOptions } from '../sample-plan.ts';
 
 export interface GeneratedDocumint {
   readonly customers: number;

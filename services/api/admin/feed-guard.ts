@@ -1,4 +1,4 @@
-import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import type { SlotWatch } from '../../../shared/catalog/slot-health.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 
 /** Refuses new work while the WAL of the source piles up. */

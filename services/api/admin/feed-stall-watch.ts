@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
-import { isSlotLost } from '../../../shared/catalog/slot-health.ts';
-import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import { isSlotLost, type SlotWatch } from '../../../shared/catalog/slot-health.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import type { SlotWatch } from '../../../shared/catalog/slot-health.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';

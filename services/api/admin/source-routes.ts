@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
-import type { SlotWatch } from '../../../shared/catalog/slot-watch.ts';
+import type { SlotWatch } from '../../../shared/catalog/slot-health.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';

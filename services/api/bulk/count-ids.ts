@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { type IdLine, readIdLines } from '../../../shared/bulk/id-file.ts';
 import { readItemId } from '../../../shared/bulk/item-ids.ts';
-import { type IdLine, readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type bulkFileSchema, MAX_BAD_LINES } from './response.ts';
 

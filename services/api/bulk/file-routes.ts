@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
-import { IdFileError } from '../../../shared/bulk/decode-id-file.ts';
+import { IdFileError } from '../../../shared/bulk/id-file.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { bulkFilePath } from '../../../shared/protocol/storage-paths.ts';

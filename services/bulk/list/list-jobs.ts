@@ -1,8 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
+import { readIdLines } from '../../../shared/bulk/id-file.ts';
 import { badItem, duplicateOf, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
-import { readIdLines } from '../../../shared/bulk/read-id-lines.ts';
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
 import {

@@ -7,9 +7,8 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../../shared/protocol/names.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes, type Types, UnknownTypeError } from '../../../shared/values/database-types.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
-import { type Types, UnknownTypeError } from '../../../shared/values/types-of-database.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import {
   type AccountSpellings,

@@ -9,7 +9,7 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import type { AsideMessage, SetAside } from '../aside/set-asides.ts';
 import { changeMessages, describeFlaw, isRowFlaw, requireFits } from './change-messages.ts';
 

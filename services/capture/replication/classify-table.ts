@@ -1,6 +1,10 @@
-import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import type { TableFacts } from '../../../shared/catalog/table-facts.ts';
-import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import {
+  classifyFormChange,
+  parseTableForm,
+  type TableForm,
+  toTableForm,
+} from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ResetReason } from '../../../shared/domain/change.ts';
 import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';

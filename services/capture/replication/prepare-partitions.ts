@@ -1,6 +1,5 @@
-import { holdRows } from '../../../shared/catalog/classify-form-change.ts';
 import type { FileFact, TableFacts } from '../../../shared/catalog/table-facts.ts';
-import { insufficientFiles } from '../../../shared/catalog/table-form.ts';
+import { holdRows, insufficientFiles } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';

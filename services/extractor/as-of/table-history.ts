@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
+import type { Pool } from 'pg';
+import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
 import { parseTableForm } from '../../../shared/catalog/table-form.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, formOf, isSameTable } from '../plan/table-forms.ts';
-import type { SourceSession } from '../source/source-session.ts';
+import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
+import { findUnrecordedAccounts, saveRecordingStart } from '../store/feed-state.ts';
 
 /** What the tables of some resources are like at a moment of the source's clock. */
 export interface TablesSeen {
@@ -109,4 +115,65 @@ export async function assertUnchangedSince(
     `The present form of the table of ${found.resource} is known only since ${found.seen_from ?? 'now'}: ` +
       'use a later as_of.',
   );
+}
+
+export interface WatchHistoryDeps {
+  readonly control: Pool;
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly publicationName: string;
+  readonly log: Log;
+}
+
+/** A new account's past begins when it is first seen, so it is looked for often; the look is one small query. */
+const ACCOUNTS_MS = 1_000;
+
+/** After an ALTER TABLE, exports of moments within such a time before and after it are refused. */
+const TABLES_MS = 30_000;
+
+/** The source or the store may be away for a while. */
+const REST_MS = 5_000;
+
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+/**
+ * Notes what nobody could find out later: from when on an account's changes are recorded, and since when the tables have
+ * been what they are. Exports of a past moment rest on both.
+ */
+export function createHistoryWatch({
+  control,
+  openSession,
+  catalog,
+  publicationName,
+  log,
+}: WatchHistoryDeps): Worker {
+  const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
+  let nextTablesAtMs = 0;
+
+  async function check(): Promise<void> {
+    const accountIds = await findUnrecordedAccounts(control);
+    const isTimeForTables = Date.now() >= nextTablesAtMs;
+    if (accountIds.length === 0 && !isTimeForTables) return;
+    await using session = await openSession({
+      purpose: 'history',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      onLost: () => undefined,
+    });
+    if (accountIds.length > 0) await saveRecordingStart(control, session, accountIds);
+    if (!isTimeForTables) return;
+    const facts = await readTableFacts(session.client, catalog.resources, publicationName);
+    await recordTables(control, session, catalog.resources, { seenAt: await readTime(session), facts });
+    nextTablesAtMs = Date.now() + TABLES_MS;
+  }
+
+  return {
+    name: 'history-watch',
+    ready,
+    run(signal) {
+      // What is noted later is only known from later on; nothing else depends on it.
+      const onFailed = (error: unknown) => log.warn('history.not_recorded', { error, restMs: REST_MS });
+      const rounds = { restMs: ACCOUNTS_MS, retryMs: REST_MS, onFailed };
+      return runRounds(() => check().finally(markReady), rounds, signal);
+    },
+  };
 }

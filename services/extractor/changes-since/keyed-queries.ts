@@ -2,7 +2,7 @@ import { describeTables, findTable } from '../../../shared/catalog/describe-tabl
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ValueType } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SqlQuery } from '../plan/chunk-queries.ts';
 import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';

@@ -1,5 +1,5 @@
 import type { ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
-import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers-writer.ts';
+import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-queries.ts';
 import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';

@@ -15,8 +15,12 @@ import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { readChunkImages } from '../as-of/affected-keys.ts';
 import { readChunkKeys } from '../changes-since/changed-keys.ts';
-import { classifyExtractionError, type FailureAction, MAX_GIVE_WAYS } from '../classify-extraction-error.ts';
-import { StoppingError } from '../extraction-errors.ts';
+import {
+  classifyExtractionError,
+  type FailureAction,
+  MAX_GIVE_WAYS,
+  StoppingError,
+} from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk-batch.ts';
 import type { RowProducers } from './row-producers.ts';

@@ -11,8 +11,13 @@ import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewe
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { classifyExtractionError, MAX_GIVE_WAYS } from '../classify-extraction-error.ts';
-import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
+import {
+  classifyExtractionError,
+  ExportCancelledError,
+  ExportFailedError,
+  MAX_GIVE_WAYS,
+  StoppingError,
+} from '../extraction-errors.ts';
 import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {

@@ -1,6 +1,6 @@
-import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import {
+  classifyFormChange,
   hasSameColumns,
   parseTableForm,
   type TableForm,

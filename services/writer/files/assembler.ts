@@ -10,7 +10,7 @@ import {
   renewAssembly,
 } from '../../../shared/control/exports/assembly.ts';
 import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
-import { failByAssembly } from '../../../shared/control/exports/fail-export.ts';
+import { failByAssembly } from '../../../shared/control/exports/end-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

@@ -8,7 +8,7 @@ import {
   chunkAttemptKey,
   type WrittenPart,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
-import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
+import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/headers.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';

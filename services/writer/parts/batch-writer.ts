@@ -4,8 +4,8 @@ import {
   type CurrentChunk,
   chunkAttemptKey,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
-import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
-import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-place.ts';
+import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
+import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import {
   StorageFullError,

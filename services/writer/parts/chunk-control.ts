@@ -7,7 +7,7 @@ import {
   recordProgress,
   type WrittenPart,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
-import { failByChunk, type WriterFailure } from '../../../shared/control/exports/fail-export.ts';
+import { failByChunk, type WriterFailure } from '../../../shared/control/exports/end-export.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { retryQuery } from '../retry-query.ts';

@@ -1,5 +1,5 @@
 import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempts.ts';
-import type { WriterFailure } from '../../../shared/control/exports/fail-export.ts';
+import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
 
 // The customer and the operator read these messages: what happened, and what to do.
 

@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
 import { chunkAttemptKey, findUnwrittenChunks } from '../../../shared/control/chunks/chunk-attempts.ts';
-import { failByChunk } from '../../../shared/control/exports/fail-export.ts';
+import { failByChunk } from '../../../shared/control/exports/end-export.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';

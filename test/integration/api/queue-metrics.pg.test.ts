@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { addQueueMetrics } from '../../../services/api/admin/metrics-routes.ts';
-import { addSlotMetrics } from '../../../shared/catalog/slot-watch.ts';
+import { addSlotMetrics } from '../../../shared/catalog/slot-health.ts';
 import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { openTestApi } from '../../support/api-server.ts';
 

@@ -10,7 +10,7 @@ import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { type Log, silentLog } from '../../../shared/runtime/log.ts';
 import { accountForm, accountText } from '../../../shared/values/account-form.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { openProductPool } from '../../support/product-pool.ts';
 

@@ -9,8 +9,8 @@ import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
 import { createDatabase } from '../../support/stack.ts';
 
 const CATALOG = join(import.meta.dirname, '../../../schemas/catalogs/documint.yaml');

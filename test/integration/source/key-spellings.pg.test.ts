@@ -16,7 +16,7 @@ import { describeShape, describeTables } from '../../../shared/catalog/describe-
 import { describeKeyLimits } from '../../../shared/catalog/key-limits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { openProductPool } from '../../support/product-pool.ts';
 import { resource as resourceOf } from '../../support/resource.ts';

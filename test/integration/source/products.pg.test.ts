@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { CRONPING, DOCUMINT, FLAGBIT, WEBHOOKVAULT } from '../../../deploy/samples/products.ts';
-import type { SampleProduct } from '../../../deploy/samples/sample-product.ts';
+import type { SampleProduct } from '../../../deploy/samples/sample-plan.ts';
 import { LEDGER_DDL } from '../../../shared/bulk/ledger.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';

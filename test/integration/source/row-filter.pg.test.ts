@@ -8,8 +8,8 @@ import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { filterFamily, isOrdered } from '../../../shared/values/filter-values.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
 import { resource } from '../../support/resource.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 

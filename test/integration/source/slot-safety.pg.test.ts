@@ -7,7 +7,7 @@ import { sourceStatusCommand } from '../../../deploy/cli/commands/source-status.
 import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { createDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { createSlotWatch, type SlotReading } from '../../../shared/catalog/slot-watch.ts';
+import { createSlotWatch, type SlotReading } from '../../../shared/catalog/slot-health.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';

@@ -1,9 +1,13 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { classifyFormChange } from '../../../shared/catalog/classify-form-change.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
-import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import {
+  classifyFormChange,
+  parseTableForm,
+  type TableForm,
+  toTableForm,
+} from '../../../shared/catalog/table-form.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 
 const CATALOG = parseCatalog(

@@ -7,12 +7,10 @@ import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
-import { doubleText } from '../../../shared/values/float-text.ts';
+import { loadTypes, UnknownTypeError } from '../../../shared/values/database-types.ts';
 import { toWireTexts } from '../../../shared/values/json-text.ts';
-import { loadTypes } from '../../../shared/values/load-types.ts';
 import { createRowCodec } from '../../../shared/values/row-codec.ts';
-import { floatToWire } from '../../../shared/values/scalar-types.ts';
-import { UnknownTypeError } from '../../../shared/values/types-of-database.ts';
+import { doubleText, floatToWire } from '../../../shared/values/scalar-types.ts';
 import { WIRE_HEADER_BYTES } from '../../../shared/values/wire-format.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 

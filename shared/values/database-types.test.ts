@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { createTypes, type TypeRow, UnknownTypeError } from './database-types.ts';
 import { pgToJson } from './json-text.ts';
-import { createTypes, type TypeRow, UnknownTypeError } from './types-of-database.ts';
 
 function typeRow(row: Partial<TypeRow> & Pick<TypeRow, 'oid' | 'name'>): TypeRow {
   return {

@@ -2,8 +2,8 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
-import { classifyExtractionError } from './classify-extraction-error.ts';
 import {
+  classifyExtractionError,
   ExportCancelledError,
   ExportFailedError,
   SnapshotGoneError,

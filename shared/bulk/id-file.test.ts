@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type IdLine, readIdLines } from './read-id-lines.ts';
+import { type IdLine, readIdLines } from './id-file.ts';
 
 async function linesOf(chunks: readonly Buffer[], names: readonly string[] = []): Promise<IdLine[]> {
   async function* source() {
