@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
-import { openApiOf } from './docs/openapi.ts';
+import { openApiOf, type Reader } from './docs/openapi.ts';
 import { type AppDeps, routesOf } from './server.ts';
 
 /** The catalog of the checked-in document: the one of the examples in the README. */
@@ -10,10 +10,10 @@ const CATALOG = 'schemas/catalogs/documint.yaml';
 /** What differs between servers, so that the file changes with the contract alone. */
 const NEUTRAL = { version: '0.0.0', server: 'https://tandem.example.com' };
 
-/** The document that is checked in as `schemas/openapi.yaml`: customers', of the DocuMint catalog. */
-export async function neutralDocument() {
+/** The document that is checked in as `schemas/openapi.yaml`: customers', of the DocuMint catalog. The clients are made from the operator's. */
+export async function neutralDocument(reader: Reader = 'customer') {
   const catalog = await loadCatalog(CATALOG);
-  return openApiOf(routesOf(withoutParts(catalog)), { ...NEUTRAL, reader: 'customer', catalog });
+  return openApiOf(routesOf(withoutParts(catalog)), { ...NEUTRAL, reader, catalog });
 }
 
 /** What routes are made from, without the parts that only their handlers use: no handler runs. */

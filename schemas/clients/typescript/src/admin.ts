@@ -1,0 +1,87 @@
+import type { Api, ItemOf, ResponseOf } from './api.ts';
+import type { Pages } from './pages.ts';
+import type { CallOptions } from './transport.ts';
+import type { Body, Query } from './types.ts';
+
+/** Accounts, as the operator sees them. */
+export class AdminAccounts {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  create(request: Body<'createAccount'>, options: CallOptions = {}): Promise<ResponseOf<'createAccount'>> {
+    return this.#api.call('createAccount', { body: request }, options);
+  }
+
+  list(query: Query<'listAccounts'> = {}, options: CallOptions = {}): Pages<ItemOf<'listAccounts'>> {
+    return this.#api.pages('listAccounts', { query }, options);
+  }
+
+  get(id: string, options: CallOptions = {}): Promise<ResponseOf<'getAccountAsOperator'>> {
+    return this.#api.call('getAccountAsOperator', { params: { id } }, options);
+  }
+
+  update(
+    id: string,
+    change: Body<'updateAccount'>,
+    options: CallOptions = {},
+  ): Promise<ResponseOf<'updateAccount'>> {
+    return this.#api.call('updateAccount', { params: { id }, body: change }, options);
+  }
+}
+
+/** The keys of an account. */
+export class AdminKeys {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  /** Creates a key. It is shown only now. */
+  create(
+    accountId: string,
+    request: Body<'createKey'> = {},
+    options: CallOptions = {},
+  ): Promise<ResponseOf<'createKey'>> {
+    return this.#api.call('createKey', { params: { id: accountId }, body: request }, options);
+  }
+
+  list(accountId: string, options: CallOptions = {}): Pages<ItemOf<'listKeys'>> {
+    return this.#api.pages('listKeys', { params: { id: accountId } }, options);
+  }
+
+  async revoke(accountId: string, keyId: string, options: CallOptions = {}): Promise<void> {
+    await this.#api.call('revokeKey', { params: { id: accountId, key_id: keyId } }, options);
+  }
+}
+
+/** What only the operator may call. */
+export class Admin {
+  readonly accounts: AdminAccounts;
+  readonly keys: AdminKeys;
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.accounts = new AdminAccounts(api);
+    this.keys = new AdminKeys(api);
+    this.#api = api;
+  }
+
+  /** Who did what, newest first. */
+  audit(query: Query<'listAuditEntries'> = {}, options: CallOptions = {}): Pages<ItemOf<'listAuditEntries'>> {
+    return this.#api.pages('listAuditEntries', { query }, options);
+  }
+
+  /** Lag of the feed, and the WAL that the source retains for it. */
+  source(options: CallOptions = {}): Promise<ResponseOf<'getSource'>> {
+    return this.#api.call('getSource', {}, options);
+  }
+
+  /** Metrics of the API process in the text format of Prometheus. */
+  metrics(options: CallOptions = {}): Promise<string> {
+    return this.#api.text('getMetrics', {}, options);
+  }
+}

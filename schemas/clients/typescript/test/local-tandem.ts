@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { json, openLocalServer } from './local-server.ts';
+
+export interface LocalEvent {
+  readonly type: string;
+  readonly resource?: string;
+  /** JSON texts. */
+  readonly key?: string;
+  readonly data: string;
+  readonly more?: string;
+}
+
+/** The part of the API that a replica uses, with the records and events of a test. */
+export async function openLocalTandem() {
+  const world = {
+    /** JSON lines of the next export. */
+    lines: [] as string[],
+    events: [] as string[],
+    /** Of the next export. */
+    status: 'completed',
+    /** Whether the feed still reaches back. */
+    isKept: true,
+    pageEvents: 2,
+    exports: 0,
+    webhooks: [] as string[],
+  };
+  const keys = new Map<string, string>();
+  const exported = new Map<string, { text: string; start: number; status: string }>();
+  const server = await openLocalServer((request, response) => {
+    const url = new URL(request.url, 'http://x');
+    const [, collection, id = '', , name] = url.pathname.split('/');
+    if (request.method === 'DELETE') {
+      response.writeHead(204).end();
+      return;
+    }
+    if (collection === 'webhooks') {
+      world.webhooks.push(request.body);
+      json(response, 201, { id: `whk_${world.webhooks.length}`, secret: SECRET });
+      return;
+    }
+    if (collection === 'exports' && name === undefined) {
+      const key = String(request.headers['idempotency-key']);
+      let known = id === '' ? keys.get(key) : id;
+      if (known === undefined) {
+        world.exports += 1;
+        known = `exp_${world.exports}`;
+        keys.set(key, known);
+        const text = world.lines.map((line) => `${line}\n`).join('');
+        exported.set(known, { text, start: world.events.length, status: world.status });
+      }
+      json(response, id === '' ? 202 : 200, describe(known));
+      return;
+    }
+    if (collection === 'exports') {
+      const schemas = { invoices: { columns: COLUMNS } };
+      json(response, 200, { schemas });
+      return;
+    }
+    if (collection === 'storage') {
+      response.writeHead(200).end(exported.get(id)?.text);
+      return;
+    }
+    if (!world.isKept) {
+      json(response, 410, { code: 'gone' });
+      return;
+    }
+    const after = url.searchParams.get('after');
+    const start =
+      after === null ? (exported.get(url.searchParams.get('after_export') ?? '')?.start ?? 0) : Number(after);
+    const end = Math.min(start + world.pageEvents, world.events.length);
+    const data = world.events.slice(start, end).join(',');
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(`{"data":[${data}],"has_more":${end < world.events.length},"next_cursor":"${end}"}`);
+  });
+  const describe = (id: string) => {
+    const { text, status } = exported.get(id) ?? { text: '', status: 'failed' };
+    const file = {
+      name: 'invoices.jsonl',
+      resource: 'invoices',
+      rows: text.split('\n').length - 1,
+      bytes: Buffer.byteLength(text),
+      sha256: createHash('sha256').update(text).digest('hex'),
+      url: `${server.url}/storage/${id}/`,
+    };
+    return { id, status, files: status === 'completed' ? [file] : [], error: { message: 'no disk' } };
+  };
+  let position = 0;
+  return {
+    world,
+    server,
+    url: server.url,
+    /** Adds an event to the feed. @returns its text */
+    add({ type, resource = 'invoices', key = 'null', data, more = '' }: LocalEvent): string {
+      position += 1;
+      const at = `0000000000000001-${String(position).padStart(10, '0')}`;
+      const text = `{"id":"evt_${position}","type":"${type}","timestamp":"2026-03-01T00:00:00.${String(position).padStart(6, '0')}Z","account_id":"acct_1","position":"${at}","resource":"${resource}","key":${key},"data":${data}${more}}`;
+      world.events.push(text);
+      return text;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+
+const COLUMNS = [
+  { name: 'id', type: 'int8', json: 'integer', key: true },
+  { name: 'total', type: 'numeric', json: 'string', key: false },
+  { name: 'memo', type: 'text', json: 'string', key: false },
+];

@@ -1,0 +1,318 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compareWithSource } from '../../deploy/demo/compare.ts';
+import { parseExactJson } from '../../deploy/demo/exact-json.ts';
+import { createReplica } from '../../deploy/demo/replica.ts';
+import { startTraffic } from '../../deploy/demo/traffic.ts';
+import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import { choosePort } from '../../deploy/local/ports.ts';
+import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { startCallProxy } from '../support/call-proxy.ts';
+import { examplesOf, installTypescriptClient } from '../support/packages.ts';
+import { openProductPool } from '../support/product-pool.ts';
+import { testStack } from '../support/stack.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+
+const EXAMPLE_LIMIT_MS = 60_000;
+
+let world: World;
+let customer: Customer;
+/** Where the packed TypeScript client is installed. */
+let javascript: string;
+
+beforeAll(async () => {
+  javascript = installTypescriptClient();
+  world = await openWorld({
+    stack: testStack(),
+    directory: tmpdir(),
+    rows: 1_000,
+    accounts: 2,
+    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
+    log: silentLog,
+  });
+  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+});
+
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  if (javascript !== undefined) rmSync(javascript, { recursive: true, force: true });
+});
+
+const settings = () => ({
+  PATH: process.env.PATH,
+  TANDEM_URL: world.apiUrl,
+  TANDEM_KEY: customer.key,
+});
+
+/** A program that runs until it is killed, and what it has printed. */
+function startProgram(command: string, args: readonly string[], cwd: string, env: Record<string, string>) {
+  const program = {
+    output: '',
+    child: undefined as ChildProcess | undefined,
+    start() {
+      const child = spawn(command, args, {
+        cwd,
+        env: { ...settings(), ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (data) => {
+          program.output += data;
+        });
+      }
+      program.child = child;
+    },
+    async kill() {
+      const { child } = program;
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+  program.start();
+  return program;
+}
+
+const NODE = ['--disable-warning=ExperimentalWarning'];
+
+test('the examples of the TypeScript client’s README run as printed, from its package', async () => {
+  const readme = readFileSync(path('schemas/clients/typescript/README.md'), 'utf8');
+  const examples = examplesOf(readme, 'ts');
+  expect([...examples.keys()]).toEqual([
+    'Onboarding',
+    'Keep a replica',
+    'Receive webhooks',
+    'Bulk jobs',
+    'Errors',
+  ]);
+  expect(examples.get('Onboarding')?.trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+  const write = (heading: string) => {
+    const file = join(javascript, `${heading.toLowerCase().replaceAll(' ', '-')}.ts`);
+    writeFileSync(file, examples.get(heading) ?? '');
+    return file;
+  };
+  const run = async (heading: string) => {
+    const options = { cwd: javascript, env: settings(), timeout: EXAMPLE_LIMIT_MS };
+    const { stdout } = await promisify(execFile)(process.execPath, [...NODE, write(heading)], options);
+    return stdout;
+  };
+  expect(await run('Onboarding')).toMatch(/^100 %$[\s\S]*^\d{3,} records in export.customers.jsonl/m);
+  expect(existsSync(join(javascript, 'export', 'manifest.json'))).toBe(true);
+  expect(await run('Keep a replica')).toMatch(/invoices: \d{2,}/);
+  expect(await run('Bulk jobs')).toMatch(/^\d+ invoices$/m);
+  expect(await run('Errors')).toContain('must be a resource');
+
+  const port = await choosePort(18_090);
+  const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
+  const { id, secret } = await client.webhooks.create({ url: `http://127.0.0.1:${port}/hook` });
+  const env = { PORT: String(port), TANDEM_SECRET: secret };
+  const receiver = startProgram(process.execPath, [...NODE, write('Receive webhooks')], javascript, env);
+  try {
+    await waitFor('the receiver', () => receiver.output.includes('listening'));
+    expect(await client.webhooks.test(id)).toMatchObject({ outcome: 'delivered', status: 204 });
+    expect(receiver.output).toContain('webhook.test');
+    await client.webhooks.rotateSecret(id);
+    expect(await client.webhooks.test(id)).toMatchObject({ outcome: 'delivered', status: 204 });
+    await client.webhooks.delete(id);
+  } finally {
+    await receiver.kill();
+  }
+});
+
+/** A process that keeps a replica in a file of SQLite. */
+interface ReplicaProcess {
+  readonly name: string;
+  readonly file: string;
+  readonly program: ReturnType<typeof startProgram>;
+}
+
+async function differencesOf({ file }: ReplicaProcess): Promise<readonly string[]> {
+  if (!existsSync(file)) return ['there is no file'];
+  using db = new DatabaseSync(file, { readOnly: true });
+  const replica = createReplica();
+  const exact = (json: unknown) => JSON.stringify(parseExactJson(String(json)));
+  const rows = db
+    .prepare(
+      `select resource, key, data from tandem_records
+         where load = (select shown from tandem_state) and data is not null`,
+    )
+    .all();
+  for (const { resource, key, data } of rows) {
+    (replica.records(String(resource)) as Map<string, string>).set(exact(key), exact(data));
+  }
+  const found = await compareWithSource(world.sourceUrl, world.catalog, customer.sourceId, replica);
+  return found.differences;
+}
+
+/** The state that the replica has stored; undefined before its first. */
+function stateOf({
+  file,
+}: ReplicaProcess): { shown?: number; exportId?: string; webhook?: { exportId: string } } | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    using db = new DatabaseSync(file, { readOnly: true });
+    const row = db.prepare('select state from tandem_state').get();
+    return row === undefined ? undefined : JSON.parse(String(row.state));
+  } catch {
+    // The process has not made its tables yet.
+    return undefined;
+  }
+}
+
+async function untilEqual(replicas: readonly ReplicaProcess[]): Promise<void> {
+  for (const replica of replicas) {
+    let last: readonly string[] = [];
+    await waitFor(
+      `${replica.name} to be the source`,
+      async () => {
+        last = await differencesOf(replica);
+        return last.length === 0;
+      },
+      60_000,
+    ).catch((cause: unknown) => {
+      throw new Error(`${replica.name}: ${last.slice(0, 5).join('\n')}\n${replica.program.output}`, {
+        cause,
+      });
+    });
+  }
+}
+
+const PULLING = `
+import { Replica, Tandem } from '@tandem/client';
+import { SqliteStore } from '@tandem/client/sqlite';
+const { TANDEM_URL, TANDEM_KEY, REPLICA } = process.env;
+const client = new Tandem({ baseUrl: TANDEM_URL, key: TANDEM_KEY });
+const replica = new Replica({ client, store: new SqliteStore(REPLICA), resources: process.argv.slice(2) });
+await replica.follow({ pollMs: 50, onReset: (reason) => console.log('reset: ' + reason) });
+`;
+
+test('replicas by pulling and by webhooks are the source, through SIGKILL and a reset', async () => {
+  await using cleanup = new AsyncDisposableStack();
+  const resources = world.catalog.resources.map(({ name }) => name);
+  const replicas: ReplicaProcess[] = [];
+  const keep = (name: string, command: string, args: readonly string[], cwd: string, env = {}) => {
+    const file = join(cwd, `${name}.db`);
+    const program = startProgram(command, [...args, ...resources], cwd, { ...env, REPLICA: file });
+    cleanup.defer(() => program.kill());
+    replicas.push({ name, file, program });
+  };
+  const traffic = await startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: world.generated.accounts,
+    perSecond: 50,
+    connections: 4,
+    seed: 5,
+  });
+  cleanup.defer(async () => void (await traffic.stop()));
+
+  writeFileSync(join(javascript, 'pulling.mjs'), PULLING);
+  copyFileSync(path('deploy/examples/keep-a-replica/replica.mjs'), join(javascript, 'replica.mjs'));
+  const receiver = async () => {
+    const port = String(await choosePort(18_190));
+    return { PORT: port, PUBLIC_URL: `http://127.0.0.1:${port}/hook` };
+  };
+  keep('js-pull', process.execPath, [...NODE, 'pulling.mjs'], javascript);
+  const push = async (name: string, command: string, args: readonly string[], cwd: string) => {
+    const killer = await startKiller(() => replicas.find((each) => each.name === name)?.program.kill());
+    cleanup.use(killer);
+    keep(name, command, args, cwd, { ...(await receiver()), TANDEM_URL: killer.url });
+    return { name, killer };
+  };
+  const pushing = [await push('js-push', process.execPath, [...NODE, 'replica.mjs'], javascript)];
+
+  // The first kill comes while they load, the others while they follow.
+  await waitFor('states', () => replicas.every((replica) => stateOf(replica) !== undefined), 60_000);
+  for (const commits of [0, 150, 300]) {
+    await waitFor('changes', () => traffic.counts.commits > commits, 60_000);
+    for (const { program } of replicas) await program.kill();
+    for (const { program } of replicas) program.start();
+    await waitFor('loads', () => replicas.every((replica) => (stateOf(replica)?.shown ?? 0) > 0), 60_000);
+  }
+  const loads = replicas.map((replica) => stateOf(replica)?.shown);
+  await waitFor('more changes', () => traffic.counts.commits > 400, 60_000);
+  await traffic.stop();
+  await untilEqual(replicas);
+  expect(replicas.map((replica) => stateOf(replica)?.shown)).toEqual(loads);
+  const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
+  expect(await client.webhooks.list().toArray()).toHaveLength(pushing.length);
+
+  const pool = openProductPool({ connectionString: world.sourceUrl, max: 1 });
+  cleanup.defer(() => pool.end());
+  for (const { killer } of pushing) killer.at = { call: 'POST /exports', when: 'after' };
+  await pool.query('truncate documint.line_items');
+  await waitFor(
+    'resets',
+    () => replicas.every(({ program }) => program.output.includes('reset: table_truncated')),
+    60_000,
+  );
+  for (const { name, killer } of pushing) {
+    const { program } = replicas.find((each) => each.name === name) ?? {};
+    for (const next of [
+      { call: 'DELETE /webhooks/', when: 'before' },
+      { call: 'DELETE /webhooks/', when: 'after' },
+      { call: 'POST /webhooks', when: 'after' },
+      undefined,
+    ] as const) {
+      await waitFor(
+        'the kill',
+        () => killer.at === undefined && program?.child?.signalCode === 'SIGKILL',
+        60_000,
+      );
+      killer.at = next;
+      program?.start();
+    }
+  }
+  await waitFor('endpoints', () => pushing.every(({ name }) => isFollowing(replicas, name)), 60_000);
+  await untilEqual(replicas);
+
+  // An endpoint that is gone while its process does not run.
+  const endpoints = await client.webhooks.list().toArray();
+  expect(endpoints).toHaveLength(pushing.length);
+  for (const { program } of replicas) await program.kill();
+  for (const { id } of endpoints) await client.webhooks.delete(id);
+  const before = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
+  for (const { program } of replicas) program.start();
+  await pool.query("update documint.invoices set memo = 'after the endpoints are gone'");
+  await waitFor(
+    'new loads',
+    () =>
+      pushing.every(({ name }) => {
+        const index = replicas.findIndex((each) => each.name === name);
+        return (stateOf(replicas[index] as ReplicaProcess)?.shown ?? 0) > (before[index] ?? 0);
+      }),
+    60_000,
+  );
+  await untilEqual(replicas);
+});
+
+/** Whether the replica has an endpoint that follows the export that it shows. */
+function isFollowing(replicas: readonly ReplicaProcess[], name: string): boolean {
+  const replica = replicas.find((each) => each.name === name);
+  const state = replica && stateOf(replica);
+  return state?.webhook !== undefined && state.webhook.exportId === state.exportId;
+}
+
+/** Stands before the API, and kills a process at one of its calls: before the API has it, or before the response is back. */
+async function startKiller(kill: () => Promise<void> | undefined) {
+  const killer = {
+    at: undefined as { readonly call: string; readonly when: 'before' | 'after' } | undefined,
+  };
+  const proxy = await startCallProxy(world.apiUrl, async (call, forward) => {
+    const found = killer.at !== undefined && call.startsWith(killer.at.call) ? killer.at : undefined;
+    if (found?.when !== 'before') await forward();
+    if (found === undefined) return;
+    killer.at = undefined;
+    await kill();
+  });
+  return Object.assign(killer, proxy);
+}
