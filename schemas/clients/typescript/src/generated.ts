@@ -75,16 +75,22 @@ export type UpdateWebhookRequest = {
   /** For the operator only: the account of the request. */
   readonly account_id?: string | undefined;
 };
-export type ReplayWebhookRequest = {
-  /** A timestamp with a zone, an event ID or a position. */
-  readonly since?: string | undefined;
-  /** Start exactly where this export’s snapshot ends. */
-  readonly after_export?: string | undefined;
+export type RedeliverEventRequest = {
+  readonly webhook_id: string;
   /** For the operator only: the account of the request. */
   readonly account_id?: string | undefined;
 };
-export type RedeliverEventRequest = {
-  readonly webhook_id: string;
+export type ReplayWebhookRequest = {
+  /** A timestamp with a zone, an event ID or a position. With `only`, a timestamp: the same as `from`. */
+  readonly since?: string | undefined;
+  /** Start exactly where this export’s snapshot ends. */
+  readonly after_export?: string | undefined;
+  /** Only events whose last attempt failed, given up or waiting for a retry. The position of the webhook endpoint stays. */
+  readonly only?: "failed" | undefined;
+  /** With `only`: the last attempt failed at this time or later. */
+  readonly from?: string | undefined;
+  /** With `only`: the last attempt failed before this time. Default, and at most: now. */
+  readonly to?: string | undefined;
   /** For the operator only: the account of the request. */
   readonly account_id?: string | undefined;
 };
@@ -391,6 +397,12 @@ export type Redelivery = {
   readonly webhook_id: string;
   readonly state: "queued" | "upcoming";
 };
+/** Events whose last attempt failed in this time are scheduled. */
+export type FailedReplay = {
+  readonly from: string;
+  readonly to: string;
+  readonly requested_at: string;
+};
 export type AttemptList = {
   readonly data: readonly (Attempt)[];
   /** Whether another page follows. */
@@ -498,6 +510,8 @@ export type WebhookStats = {
   readonly retrying: number;
   /** Events that were given up and can be delivered again, now. At most 10,000 are counted. */
   readonly dead_letters: number;
+  /** The replay of failed events that is running. Null: none is. */
+  readonly failed_replay: FailedReplay | null;
   readonly bucket_seconds: 300;
   /** By the start of the attempts. Buckets without an attempt are left out. */
   readonly buckets: readonly ({
@@ -1038,13 +1052,6 @@ export interface Operations {
     body: undefined;
     response: WebhookTest;
   };
-  /** Deliver all events after a position again, also those that were given up */
-  replayWebhook: {
-    params: { id: string };
-    query: undefined;
-    body: ReplayWebhookRequest;
-    response: Webhook;
-  };
   /** List dead letters: deliveries that were given up */
   listDeadLetters: {
     params: { id: string };
@@ -1063,6 +1070,13 @@ export interface Operations {
     query: undefined;
     body: RedeliverEventRequest;
     response: Redelivery;
+  };
+  /** Deliver all events after a position again, or those that failed */
+  replayWebhook: {
+    params: { id: string };
+    query: undefined;
+    body: ReplayWebhookRequest;
+    response: Webhook | FailedReplay;
   };
   /** List delivery attempts */
   listWebhookAttempts: {
@@ -1377,9 +1391,9 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   resumeWebhook: {"method":"POST","path":"/webhooks/{id}/resume","bodyType":null,"creates":false,"takesAccount":true},
   rotateWebhookSecret: {"method":"POST","path":"/webhooks/{id}/rotate-secret","bodyType":null,"creates":true,"takesAccount":true},
   testWebhook: {"method":"POST","path":"/webhooks/{id}/test","bodyType":null,"creates":false,"takesAccount":true},
-  replayWebhook: {"method":"POST","path":"/webhooks/{id}/replay","bodyType":"application/json","creates":false,"takesAccount":true},
   listDeadLetters: {"method":"GET","path":"/webhooks/{id}/dead-letters","bodyType":null,"creates":false,"takesAccount":true},
   redeliverEvent: {"method":"POST","path":"/events/{id}/redeliver","bodyType":"application/json","creates":false,"takesAccount":true},
+  replayWebhook: {"method":"POST","path":"/webhooks/{id}/replay","bodyType":"application/json","creates":false,"takesAccount":true},
   listWebhookAttempts: {"method":"GET","path":"/webhooks/{id}/attempts","bodyType":null,"creates":false,"takesAccount":true},
   getWebhookAttempt: {"method":"GET","path":"/webhooks/{id}/attempts/{attempt_id}","bodyType":null,"creates":false,"takesAccount":true},
   getWebhookStats: {"method":"GET","path":"/webhooks/{id}/stats","bodyType":null,"creates":false,"takesAccount":true},
