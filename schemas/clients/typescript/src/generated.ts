@@ -1363,13 +1363,6 @@ export interface Operations {
     body: undefined;
     response: unknown;
   };
-  /** This API as an HTML page */
-  getDocs: {
-    params: undefined;
-    query: undefined;
-    body: undefined;
-    response: undefined;
-  };
 }
 export type OperationId = keyof Operations;
 /** Where each operation is, and what its request carries. */
@@ -1424,7 +1417,6 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   getReadiness: {"method":"GET","path":"/readyz","bodyType":null,"creates":false,"takesAccount":false},
   getOpenApi: {"method":"GET","path":"/openapi.json","bodyType":null,"creates":false,"takesAccount":false},
   getOperatorOpenApi: {"method":"GET","path":"/admin/openapi.json","bodyType":null,"creates":false,"takesAccount":false},
-  getDocs: {"method":"GET","path":"/docs","bodyType":null,"creates":false,"takesAccount":false},
 };
 export interface OperationFacts {
   readonly method: string;
