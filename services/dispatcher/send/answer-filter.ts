@@ -1,3 +1,5 @@
+import { EXCERPT_BYTES } from './send.ts';
+
 /** Status lines and headers of an answer, with all interim answers before it. HTTP clients commonly take 16 KiB a head. */
 const MAX_HEAD_BYTES = 32 * 1_024;
 
@@ -12,6 +14,12 @@ const MAX_INTERIM_ANSWERS = 16;
  * body, so that a body which is merely long is cut off by its own limit.
  */
 const MAX_BODY_BYTES = 32 * 1_024;
+
+/**
+ * What the parser sees of an answer that is longer: enough for what is kept of it. Where a receiver pours it out the limit is reached
+ * with the first piece, and to parse the rest would cost more than all else that an attempt does.
+ */
+const MAX_PARSED_OF_LONG = 2 * EXCERPT_BYTES;
 
 /** Pieces in which an answer comes. Each wakes the process up, so one that drips costs more than its bytes do. */
 const MAX_READS = 1_000;
@@ -146,10 +154,11 @@ export function createAnswerFilter(): AnswerFilter {
       if (error !== undefined) return NOTHING;
       const headLength = phase === 'head' ? countHead(rest) : 0;
       if (error !== undefined) return NOTHING;
-      const bodyLength = Math.min(rest.length - headLength, MAX_BODY_BYTES - bodyBytes);
-      bodyBytes += bodyLength;
-      if (headLength + bodyLength < rest.length) refuse('bytes');
-      return rest.subarray(0, headLength + bodyLength);
+      const parsedBefore = bodyBytes;
+      bodyBytes += rest.length - headLength;
+      if (bodyBytes <= MAX_BODY_BYTES) return rest;
+      refuse('bytes');
+      return rest.subarray(0, headLength + Math.max(0, MAX_PARSED_OF_LONG - parsedBefore));
     },
     release() {
       const released = held;
