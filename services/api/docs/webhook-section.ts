@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { oas31, ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { eventExamples } from '../events/event-examples.ts';
 import { batchSchema, eventSchemas } from '../events/event-schemas.ts';
 
 /** What each event type reports; types of records say it by their last part. */
@@ -25,19 +26,27 @@ the work later. Any other status is a failure, also a redirect, and the event is
 
 /** The requests that Tandem sends to webhook endpoints, by event type, and `batch`. */
 export function webhooksOf(catalog: Catalog): ZodOpenApiPathsObject {
+  const examples = eventExamples(catalog);
+  const operation = (type: string, meaning: string, schema: z.ZodType) => ({
+    post: deliveryOf(type, meaning, { schema, example: examples.get(type) }),
+  });
   const single = [...eventSchemas(catalog)].map(([type, schema]) => [
     type,
-    { post: deliveryOf(type, meaningOf(type), schema) },
+    operation(type, meaningOf(type), schema),
   ]);
   const batch = 'Events of an endpoint with `batch`. `webhook-id` is the ID of the batch.';
-  return { ...Object.fromEntries(single), batch: { post: deliveryOf('batch', batch, batchSchema) } };
+  return { ...Object.fromEntries(single), batch: operation('batch', batch, batchSchema) };
 }
 
 function meaningOf(type: string): string {
   return MEANINGS[type] ?? MEANINGS[type.split('.').at(-1) ?? ''] ?? type;
 }
 
-function deliveryOf(type: string, meaning: string, schema: z.ZodType): ZodOpenApiOperationObject {
+function deliveryOf(
+  type: string,
+  meaning: string,
+  body: { readonly schema: z.ZodType; readonly example: unknown },
+): ZodOpenApiOperationObject {
   return {
     operationId: `on${type.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
     tags: ['webhooks'],
@@ -45,7 +54,7 @@ function deliveryOf(type: string, meaning: string, schema: z.ZodType): ZodOpenAp
     description: `${meaning}\n\n${DELIVERY}`,
     security: [],
     parameters: Object.keys(SIGNATURE_HEADERS).map((name) => ({ $ref: `#/components/parameters/${name}` })),
-    requestBody: { required: true, content: { 'application/json': { schema } } },
+    requestBody: { required: true, content: { 'application/json': body } },
     responses: Object.fromEntries(
       Object.entries(STATUSES).map(([status, name]) => [status, { $ref: `#/components/responses/${name}` }]),
     ),

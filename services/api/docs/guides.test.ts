@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
+
+const FOLDER = new URL('./guides/', import.meta.url);
+
+/** All code of the guides, with where it stands. */
+const BLOCKS = readdirSync(FOLDER).flatMap((file) => {
+  const text = readFileSync(new URL(file, FOLDER), 'utf8');
+  return [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language = '', code = ''], index) => ({
+    at: `${file}, block ${index + 1}`,
+    language,
+    code,
+  }));
+});
+
+const codesIn = (language: string) => BLOCKS.filter((block) => block.language === language);
+
+const run = promisify(execFile);
+
+test('the code of the guides can be read by what it is written for', async () => {
+  expect(BLOCKS.length).toBeGreaterThan(30);
+  for (const { at, code } of codesIn('json')) expect(() => JSON.parse(code), at).not.toThrow();
+  for (const { at, code } of codesIn('typescript')) {
+    // A guide may leave out what a function around it would declare.
+    expect(
+      () => stripTypeScriptTypes(`async () => {${code.replace(/^import .*$|^export /gm, '')}}`),
+      at,
+    ).not.toThrow();
+  }
+  for (const { at, code } of codesIn('bash')) {
+    await expect(run('bash', ['-n', '-c', code]), at).resolves.toMatchObject({ stderr: '' });
+  }
+  const compile = 'import json, sys\nfor at, code in json.loads(sys.argv[1]): compile(code, at, "exec")';
+  const blocks = codesIn('python').map(({ at, code }) => [at, code]);
+  expect(blocks.length).toBeGreaterThan(5);
+  await expect(run('python3', ['-c', compile, JSON.stringify(blocks)])).resolves.toBeDefined();
+});
+
+test('the visibility filter in Python decides as Tandem does', async () => {
+  const guide = codesIn('python').find(({ code }) => code.includes('def is_visible'))?.code ?? '';
+  const body = /def is_visible[\s\S]*?\n\n\n/.exec(guide)?.[0] ?? '';
+  const snapshot: Snapshot = { xmin: 10n, xmax: 20n, xip: [12n, 15n] };
+  const xids = Array.from({ length: 25 }, (_, index) => index);
+  // As an export shows its snapshot.
+  const shown = { xmin: '10', xmax: '20', xip: ['12', '15'] };
+  const script = `import json, sys\n${body}
+xids, snapshot = json.loads(sys.argv[1])
+print(json.dumps([is_visible(xid, snapshot) for xid in xids]))`;
+  const { stdout } = await run('python3', ['-c', script, JSON.stringify([xids, shown])]);
+  expect(JSON.parse(stdout)).toEqual(xids.map((xid) => isVisible(BigInt(xid), snapshot)));
+});
