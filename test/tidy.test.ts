@@ -75,7 +75,7 @@ test('what reaches into a client stands in its room of internals, and few may us
     'services/extractor/build.ts',
     'services/capture/publish/producer-pool.ts',
     'services/extractor/chunk/copy-chunk.ts',
-    'services/extractor/chunk/row-producers.ts',
+    'services/extractor/chunk/send-rows.ts',
     'services/extractor/chunk/read-rows.ts',
     'services/writer/parts/batch-writer.ts',
   ];

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 
+// What Maven brings: by Maven itself, or from the repository that it is set to.
+
 /** A Maven repository that is asked without Maven. */
 export interface MavenRepository {
   /** Without a login and without a slash at the end. */

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { sleep } from '../../shared/runtime/sleep.ts';
 
+// The processes that a run has started: recorded in a file, told from others of the same PID, and ended.
+
 const identity = z.object({ pid: z.int().positive(), startedAt: z.string() });
 
 const runFile = z.object({

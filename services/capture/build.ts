@@ -25,8 +25,7 @@ import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
 import { readSlot } from './replication/slot.ts';
 import { createSourceQueries } from './replication/source-queries.ts';
-import { createCaptureWorker } from './run-capture.ts';
-import { runSession } from './session.ts';
+import { createCaptureWorker, runSession } from './session.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { ConfigResourceTypes } = kafkajs;

@@ -27,7 +27,7 @@ import {
 import { createHistoryWatch } from './as-of/table-history.ts';
 import { createChunkReader } from './chunk/read-chunks.ts';
 import { createReadRows } from './chunk/read-rows.ts';
-import { createRowProducers } from './chunk/row-producers.ts';
+import { createRowProducers } from './chunk/send-rows.ts';
 import { createSchemaWarmer } from './chunk/warm-schemas.ts';
 import type { ExtractorConfig } from './config.ts';
 import { createExportHolder } from './export/hold-exports.ts';

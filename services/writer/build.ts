@@ -26,8 +26,7 @@ import { createRowConsumer } from './parts/consume-rows.ts';
 import { PartStore } from './parts/part.ts';
 import { PartitionStates } from './parts/partition-states.ts';
 import { createRowCodecs } from './parts/row-codecs.ts';
-import { createChunkWatch } from './parts/watch-chunks.ts';
-import { createLostChunkWatch } from './parts/watch-lost-chunks.ts';
+import { createChunkWatch, createLostChunkWatch } from './parts/watch-chunks.ts';
 
 /** The composition root: rows become parts, parts become files. */
 export async function buildWriter(config: WriterConfig, context: ServiceContext): Promise<Worker[]> {

@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { MAX_ID_CHARACTERS } from './item-ids.ts';
 
+// A file of IDs: decoded, and read as lines.
+
 /** A file that can't be read as a list of IDs, whatever they are IDs of. The text is for who sent it. */
 export class IdFileError extends Error {
   override readonly name = 'IdFileError';

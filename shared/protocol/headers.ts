@@ -1,5 +1,7 @@
 import type { IHeaders } from 'kafkajs';
 
+// Headers of Kafka records: of rows, of changes, and the type of every other message.
+
 /** Names of the headers of a row. */
 export const ROW_HEADERS = {
   export: 'export',

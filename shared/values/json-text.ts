@@ -1,5 +1,7 @@
 import type { RowShape, RowTexts, ValueType } from '../domain/row-shape.ts';
 
+// Wire texts as JSON: of a string, a value, and a row.
+
 /** One value's JSON text from its wire text. */
 export function wireToJson(kind: ValueType['kind'], wireText: string): string {
   switch (kind) {

@@ -1,6 +1,8 @@
 import { jsonString } from './json-text.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
+// The texts of PostgreSQL's nested values: arrays, hstores and composites.
+
 interface Cursor {
   readonly text: string;
   readonly delimiter: string;

@@ -2,6 +2,8 @@ import type { ValueType } from '../domain/row-shape.ts';
 import { escapeLineSeparators } from './json-text.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
+// Scalar types: how each travels, and its wire text from PostgreSQL's.
+
 /**
  * PostgreSQL's own types that are more than a text. Every other type travels as the text PostgreSQL prints: numeric
  * and the wide ranges of date and interval have no Avro or JSON type that holds all of their values.

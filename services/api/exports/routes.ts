@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { insertExport, lockActiveExports } from '../../../shared/control/exports/create-export.ts';
 import { cancelExport } from '../../../shared/control/exports/end-export.ts';
 import { expireExport } from '../../../shared/control/exports/export-retention.ts';
+import { insertExport, lockActiveExports } from '../../../shared/control/exports/queue-exports.ts';
 import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';

@@ -5,6 +5,8 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
+// Messages without content that move the source's WAL: past a position, or on while it is quiet.
+
 /** More than a standby is behind in any ordinary failover; it is written within some ten seconds. */
 const MAX_FILL_BYTES = 1_024n * 1_024n * 1_024n;
 const MESSAGE_BYTES = 1_024 * 1_024;

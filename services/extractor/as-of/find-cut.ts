@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { ADVISORY_LOCKS } from '../../../shared/control/advisory-locks.ts';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowShape } from '../../../shared/domain/row-shape.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';

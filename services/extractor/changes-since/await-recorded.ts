@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { announceKeys } from '../../../shared/control/exports/changed-keys.ts';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';

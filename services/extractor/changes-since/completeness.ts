@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, type FormsByResource, isSameTable } from '../plan/table-forms.ts';

@@ -12,10 +12,9 @@ import {
   type OpenSourceSession,
   type SourceSession,
 } from '../source/source-session.ts';
-import { createBatchSender } from './batch-sender.ts';
 import { type ChunkSources, copyChunk } from './copy-chunk.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
-import type { RowBatch, RowProducer, RowRecord } from './row-producers.ts';
+import { createBatchSender, type RowBatch, type RowProducer, type RowRecord } from './send-rows.ts';
 
 export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;

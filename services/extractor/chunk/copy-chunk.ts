@@ -7,9 +7,8 @@ import { rowsQuery, type SqlQuery } from '../plan/chunk-queries.ts';
 import type { ResourceRows } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import type { BatchSender } from './batch-sender.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
-import type { RecordTarget, RowRecord } from './row-producers.ts';
+import type { BatchSender, RecordTarget, RowRecord } from './send-rows.ts';
 
 /** What a chunk has beside the source. */
 export interface ChunkSources {

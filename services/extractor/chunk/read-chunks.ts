@@ -23,7 +23,7 @@ import {
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk-batch.ts';
-import type { RowProducers } from './row-producers.ts';
+import type { RowProducers } from './send-rows.ts';
 
 export interface ReadChunksConfig {
   /** Batches of chunks that this process reads at once. */

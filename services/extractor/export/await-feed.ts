@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';

@@ -1,11 +1,11 @@
 import { sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
+import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
+import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import {
   type ClaimedExport,
   claimExport,
   type ExportLimits,
-} from '../../../shared/control/exports/claim-export.ts';
-import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
-import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
+} from '../../../shared/control/exports/queue-exports.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

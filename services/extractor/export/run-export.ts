@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
 import {
   addChunks,
   finishPlanning,
@@ -8,6 +7,7 @@ import {
   type RunStatus,
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';

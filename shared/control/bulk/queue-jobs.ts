@@ -8,6 +8,8 @@ import { enqueueOutbox, type OutboxEntry } from '../outbox.ts';
 import { cutChunks, insertChunks } from './bulk-chunks.ts';
 import { toRange } from './bulk-quota.ts';
 
+// The queue of bulk jobs: a job is inserted at its end, and started when its account has room and quota.
+
 export interface NewBulkJob {
   readonly id: string;
   readonly accountId: string;

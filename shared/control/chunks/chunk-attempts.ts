@@ -1,5 +1,7 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 
+// Attempts at chunks, as the writer finds and records them.
+
 /** One try at one chunk: what a row's headers name, and what the control store fences writes by. */
 export interface ChunkAttempt {
   readonly exportId: string;

@@ -3,6 +3,8 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
+// A reader's hold of chunks: claimed, renewed, and finished or released.
+
 /** A chunk that this process is to read, with what it needs of its export. */
 export interface ClaimedChunk {
   readonly exportId: string;

@@ -4,6 +4,8 @@ import { inTransaction } from '../../postgres/transaction.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
 
+// The assembly of an export: claimed, its parts listed, and completed.
+
 /** An export whose parts this writer is to put together. */
 export interface ClaimedAssembly {
   readonly exportId: string;

@@ -1,6 +1,8 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 import type { ClaimedAssembly } from './assembly.ts';
 
+// The keys that a changes-since export stores in `export_keys`: which are deleted records, and how they are swept.
+
 /**
  * The keys that an export of changes tells of, of one resource. Those in no chunk are deleted; but for those that the earlier
  * export did not have either.

@@ -1,7 +1,7 @@
 import type { TableForm } from '../../catalog/table-form.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
-import type { ClaimedExport } from './claim-export.ts';
+import type { ClaimedExport } from './queue-exports.ts';
 
 /** How an export stands, as its holder sees it. */
 export type RunStatus =

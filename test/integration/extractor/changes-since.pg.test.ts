@@ -17,7 +17,7 @@ import { findBase } from '../../../services/extractor/changes-since/find-base.ts
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { readDeletedKeys, sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
-import type { ClaimedExport } from '../../../shared/control/exports/claim-export.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';

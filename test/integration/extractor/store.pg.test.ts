@@ -6,7 +6,6 @@ import {
   releaseChunks,
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
-import { type ClaimedExport, claimExport } from '../../../shared/control/exports/claim-export.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {
   addChunks,
@@ -16,6 +15,7 @@ import {
   releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
+import { type ClaimedExport, claimExport } from '../../../shared/control/exports/queue-exports.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Batch, createBatchSender } from './batch-sender.ts';
+import { type Batch, createBatchSender } from './send-rows.ts';
 
 type Item = readonly [item: number, bytes: number];
 

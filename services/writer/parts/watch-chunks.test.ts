@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { LogEnds } from './log-ends.ts';
-import { findBehind } from './watch-lost-chunks.ts';
+import { findBehind, LogEnds } from './watch-chunks.ts';
 
 function setUp() {
   const topic = { low: 0, high: 10 };

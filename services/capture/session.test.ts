@@ -6,7 +6,7 @@ import { createLog, silentLog } from '../../shared/runtime/log.ts';
 import { GapPossibleError } from './publish/start-point.ts';
 import { SlotHeldError } from './replication/slot.ts';
 import { StreamLostError } from './replication/stream.ts';
-import { classifySessionError, createCaptureWorker } from './run-capture.ts';
+import { classifySessionError, createCaptureWorker } from './session.ts';
 
 test('an instance that finds the slot held is ready, and stands by until told to stop', async () => {
   const stop = new AbortController();
