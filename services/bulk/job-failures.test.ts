@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
+import { UnreadableRequestError } from '../../shared/control/stored-request.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { StorageNotFoundError, StorageRefusedError } from '../../shared/storage/storage.ts';
 import {
@@ -30,6 +31,7 @@ test('a value that a database refuses, a state that it does not leave and a bug 
     expect(countedFailure(new SourceQueryError(database(code)))).toBe(code);
   }
   expect(countedFailure(new TypeError('inside'))).toBe('TypeError');
+  expect(countedFailure(new UnreadableRequestError('stored'))).toBe('UnreadableRequestError');
 });
 
 test('the same failure ends a job when it has come often enough, with a code that says which', () => {

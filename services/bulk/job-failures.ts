@@ -2,6 +2,7 @@ import pg from 'pg';
 import { classifySourceError, isOutage } from '../../shared/bulk/classify-source-error.ts';
 import { IdFileError } from '../../shared/bulk/id-file.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
+import { UnreadableRequestError } from '../../shared/control/stored-request.ts';
 import { FilterError } from '../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { backoffMs } from '../../shared/runtime/retry.ts';
@@ -45,7 +46,7 @@ export function retryDelayMs(failureCount: number): number {
 const ABOUT_VALUES = /^(22|54)/;
 
 /** Errors that no outage causes. */
-const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
+const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError, UnreadableRequestError];
 
 /**
  * The name under which a failure counts; undefined when it does not count. Servers, storage and connections come back, and a

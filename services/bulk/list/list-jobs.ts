@@ -5,6 +5,7 @@ import { badItem, duplicateOf, readItemId } from '../../../shared/bulk/item-ids.
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
+import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
 import {
   type ClaimedListing,
   claimListing,
@@ -14,7 +15,7 @@ import {
 } from '../../../shared/control/bulk/claim-listing.ts';
 import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
-import { type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
+import { type BulkRequest, type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
@@ -103,15 +104,16 @@ async function listJob(
   stopping: AbortSignal,
 ): Promise<number | undefined> {
   const { control, source, catalog } = deps;
-  const resource = findResource(catalog, claim.request.resource);
-  const operation = resource && findOperation(resource, claim.request.operation);
+  const request = parseBulkRequest(claim.request);
+  const resource = findResource(catalog, request.resource);
+  const operation = resource && findOperation(resource, request.operation);
   if (resource === undefined || operation === undefined) {
     throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
   }
   const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
     throw new SourceQueryError(cause);
   });
-  const { maxFailures } = claim.request;
+  const { maxFailures } = request;
   const chunkItems = chunkItemsOf({ isHttp: operation.kind === 'http', maxFailures }, deps.chunkItems);
   await using lease = renewLease({
     leaseSeconds: BULK_LEASE_SECONDS,
@@ -122,7 +124,7 @@ async function listJob(
   const fence = { owner: claim.owner, listCount: claim.listCount };
   const write = async (client: PoolClient): Promise<number | undefined> => {
     const next = { chunk: claim.listedChunks, seq: claim.listedItems };
-    for await (const items of await pagesOf(client, claim, table, deps)) {
+    for await (const items of await pagesOf(client, claim, request, table, deps)) {
       if (lease.signal.aborted) return undefined;
       const chunks = cutChunks(items, chunkItems, next);
       if (!(await insertChunks(control, claim.jobId, chunks, fence))) return undefined;
@@ -148,15 +150,16 @@ async function listJob(
 
 async function pagesOf(
   client: PoolClient,
-  { jobId, request, filePath, sourceId, round }: ClaimedListing,
+  { jobId, filePath, sourceId, round }: ClaimedListing,
+  { filter: filterInput }: BulkRequest,
   table: Awaited<ReturnType<typeof loadBulkTable>>,
   { storage }: ListDeps,
 ) {
   if (filePath !== null) return listFile(client, () => storage.openRead(filePath), table);
-  if (request.filter === null) {
+  if (filterInput === null) {
     throw new JobFailedError('file_gone', 'The file of IDs was deleted before the job started.');
   }
-  const filter = parseFilter(request.filter);
+  const filter = parseFilter(filterInput);
   return listFilter(
     client,
     round === 0 ? selectItems(table, filter, sourceId) : selectNewItems(table, filter, sourceId, jobId),

@@ -7,6 +7,7 @@ import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
+import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
 import {
   beginItems,
   type ClaimedChunk,
@@ -266,7 +267,13 @@ async function changeRows(
 }
 
 async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps): Promise<Application> {
-  const { resource: resourceName, operation: operationName, params, filter, semantics } = claim.request;
+  const {
+    resource: resourceName,
+    operation: operationName,
+    params,
+    filter,
+    semantics,
+  } = parseBulkRequest(claim.request);
   const resource = findResource(catalog, resourceName);
   const operation = resource && findOperation(resource, operationName);
   if (resource === undefined || operation === undefined) {

@@ -1,8 +1,6 @@
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
-import {
-  parseExportRequest,
-  UnreadableRequestError,
-} from '../../../shared/control/exports/export-request.ts';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
+import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest, RowRequest } from '../../../shared/domain/export-request.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';

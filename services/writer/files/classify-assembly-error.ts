@@ -1,5 +1,5 @@
 import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
-import { UnreadableRequestError } from '../../../shared/control/exports/export-request.ts';
+import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { UnreadableLineError } from '../../../shared/formats/csv.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';

@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
 import type { NamedOperation } from '../../bulk/operation.ts';
-import type { BulkRequest, ListedItem } from '../../domain/bulk.ts';
-import { parseExactJson } from '../../domain/exact-json.ts';
+import type { ListedItem } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { LeaseLostError, type Renewal } from '../../runtime/lease-renewer.ts';
@@ -27,7 +26,8 @@ export interface ClaimedChunk {
   readonly isHandlerAway: boolean;
   /** Few items of its job are left, of which the handler has answered for others. */
   readonly isRestOfJob: boolean;
-  readonly request: BulkRequest;
+  /** As stored, for `parseBulkRequest`: a request that cannot be read fails the job, not the claim. */
+  readonly request: string;
   readonly accountId: string;
   /** The account column's value in the source. */
   readonly sourceId: string;
@@ -170,8 +170,7 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     heldBeforeMs: Number(row.held_ms),
     isHandlerAway: row.handler_away,
     isRestOfJob: row.rest_of_job ?? false,
-    // Its parameters may hold numbers that a double would change.
-    request: parseExactJson(row.request) as BulkRequest,
+    request: row.request,
     accountId: row.account_id,
     sourceId: row.source_id,
   };

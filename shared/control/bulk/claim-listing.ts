@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import type { BulkRequest } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { BULK_LEASE_SECONDS } from '../leases.ts';
@@ -14,7 +13,8 @@ export interface ClaimedListing {
   readonly listCount: number;
   /** It runs already: this is a further round of live semantics. */
   readonly isStarted: boolean;
-  readonly request: BulkRequest;
+  /** As stored, for `parseBulkRequest`: a request that cannot be read fails the job, not the claim. */
+  readonly request: string;
   /** The storage path of the file of IDs, where the items come from one. */
   readonly filePath: string | null;
   readonly sourceId: string;
@@ -35,14 +35,14 @@ where j.id = (
   where (status = 'running' or status = 'pending' and admitted_at is not null) and ending is null and listed_at is null
     and (lease_expires_at is null or lease_expires_at < now())
   order by created_at, id limit 1 for update skip locked)
-returning j.id, j.list_count, j.request, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.failure, j.failure_count, j.started_at is not null as started,
+returning j.id, j.list_count, j.request::text, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.failure, j.failure_count, j.started_at is not null as started,
   (select path from bulk_files f where f.id = j.file_id) as path,
   (select source_id from accounts a where a.id = j.account_id) as source_id`;
 
 interface ListingRow {
   id: string;
   list_count: number;
-  request: BulkRequest;
+  request: string;
   path: string | null;
   source_id: string;
   list_round: number;

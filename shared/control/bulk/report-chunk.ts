@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type LedgerCounts, MAX_RECENT_ERRORS, type RecentError } from '../../bulk/ledger.ts';
-import { type BulkRequest, costsQuota } from '../../domain/bulk.ts';
+import { costsQuota } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { moveQuota } from './bulk-quota.ts';
@@ -33,7 +33,7 @@ interface HeldChunk {
 
 interface HeldJob {
   account_id: string;
-  request: BulkRequest;
+  max_failures: number | null;
   status: string;
   ending: string | null;
   failed: string;
@@ -55,7 +55,8 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
   return inTransaction(pool, async (db) => {
     // The job first, as everyone takes them, so that no two reports wait for each other.
     const jobs = await db.query<HeldJob>(
-      `select account_id, request, status, ending, failed, processed, error_counts, recent_errors, rate, rate_at, rate_processed
+      `select account_id, (request ->> 'maxFailures')::int as max_failures, status, ending, failed, processed, error_counts,
+         recent_errors, rate, rate_at, rate_processed
        from bulk_jobs where id = $1 for no key update`,
       [report.jobId],
     );
@@ -151,7 +152,7 @@ async function saveJob(
     nowMs,
     processed,
   );
-  const { maxFailures } = job.request;
+  const { max_failures: maxFailures } = job;
   const hasFailed = maxFailures !== null && failed >= maxFailures && job.ending === null && added.failed > 0;
   const error = {
     code: 'max_failures',

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseExportRequest, UnreadableRequestError } from './export-request.ts';
+import { UnreadableRequestError } from '../stored-request.ts';
+import { parseExportRequest } from './export-request.ts';
 
 test('a stored request has every member, also one that an earlier version stored without them', () => {
   expect(parseExportRequest({ resources: ['orders'], date_range: null })).toEqual({

@@ -1,10 +1,6 @@
 import { z } from 'zod';
 import type { ExportRequest } from '../../domain/export-request.ts';
-
-/** A stored request that this version cannot read. */
-export class UnreadableRequestError extends Error {
-  override readonly name = 'UnreadableRequestError';
-}
+import { readStored } from '../stored-request.ts';
 
 const text = z.string().nullable().default(null);
 
@@ -30,7 +26,5 @@ const STORED: z.ZodType<ExportRequest> = z.object({
  * @throws UnreadableRequestError
  */
 export function parseExportRequest(stored: unknown): ExportRequest {
-  const { data, error } = STORED.safeParse(stored);
-  if (data !== undefined) return data;
-  throw new UnreadableRequestError('this version cannot read the stored request', { cause: error });
+  return readStored(STORED, stored);
 }

@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { UnreadableRequestError } from '../stored-request.ts';
+import { parseBulkRequest } from './bulk-request.ts';
+
+const STORED =
+  '{"resource":"invoices","operation":"void","params":{"a":[9007199254740993,1.10]},"filter":null,' +
+  '"semantics":"live","maxFailures":5}';
+
+test('a stored request is read as it was stored, digit for digit', () => {
+  expect(JSON.stringify(parseBulkRequest(STORED))).toBe(STORED);
+  const filtered = STORED.replace('"filter":null', '"filter":{"status":{"eq":"draft"}}');
+  expect(JSON.stringify(parseBulkRequest(filtered))).toBe(filtered);
+});
+
+test('what is no request is unreadable', () => {
+  for (const stored of ['{}', 'null', STORED.replace('live', 'later'), STORED.replace(':5', ':-1')]) {
+    expect(() => parseBulkRequest(stored)).toThrow(UnreadableRequestError);
+  }
+});
