@@ -22,6 +22,7 @@ import type { Route } from './http/route.ts';
 import { createAssets } from './pages/assets.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
+import { type EventDeliveryDeps, eventDeliveryRoutes } from './webhooks/event-delivery-routes.ts';
 import { type ReplayDeps, replayRoutes } from './webhooks/replay-routes.ts';
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts';
 import { type StatsDeps, statsRoutes } from './webhooks/stats-routes.ts';
@@ -34,7 +35,7 @@ export interface AppDeps {
   readonly http: MountDeps;
   readonly exports: ExportDeps & ExportFileDeps;
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
-  readonly webhooks: WebhookDeps & DeliveryDeps & ReplayDeps & AttemptDeps & StatsDeps;
+  readonly webhooks: WebhookDeps & DeliveryDeps & EventDeliveryDeps & ReplayDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
   readonly account: AccountOverviewDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
@@ -49,6 +50,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...chunkRoutes(exports),
     ...webhookRoutes(webhooks),
     ...deliveryRoutes(webhooks),
+    ...eventDeliveryRoutes(webhooks),
     ...replayRoutes(webhooks),
     ...attemptRoutes(webhooks),
     ...statsRoutes(webhooks),

@@ -15,8 +15,7 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { findEventPayload, readEvents } from '../admin/feed-store.ts';
 import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../exports/feed-start.ts';
 import { findExport } from '../exports/store.ts';
-import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller, oneAccount } from '../http/caller.ts';
+import { oneAccount } from '../http/caller.ts';
 import { EXAMPLE, EXAMPLE_CURSOR } from '../http/example-values.ts';
 import { readCursor, writeCursor } from '../http/paging.ts';
 import { jsonTextResponse } from '../http/response.ts';
@@ -24,6 +23,8 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
 import { eventSchema, exampleEvent } from './event-schemas.ts';
+import { createReadRecorder } from './record-read.ts';
+import { searchRoutes } from './search-routes.ts';
 
 export interface EventDeps {
   readonly pool: Pool;
@@ -142,6 +143,8 @@ export function eventRoutes(deps: EventDeps): Route[] {
         );
       },
     }),
+    // Before the event of an ID, whose path has the same form.
+    ...searchRoutes(deps, recordRead),
     defineRoute({
       method: 'GET',
       path: '/events/{id}',
@@ -165,22 +168,6 @@ export function eventRoutes(deps: EventDeps): Route[] {
       },
     }),
   ];
-}
-
-/** Readers poll every second, so the audit log gets one entry per key, hour and process. */
-const RECORD_EVERY_MS = 3_600_000;
-const MAX_RECORDED_READERS = 10_000;
-
-function createReadRecorder({ pool, now }: EventDeps): (accountId: string, caller: Caller) => Promise<void> {
-  const recordedAtMs = new Map<string, number>();
-  return async (accountId, caller) => {
-    const actor = actorOf(caller);
-    const reader = `${accountId} ${actor}`;
-    if (now() - (recordedAtMs.get(reader) ?? Number.NEGATIVE_INFINITY) < RECORD_EVERY_MS) return;
-    await recordAudit(pool, { accountId, actor, action: 'events.read', subjectId: accountId });
-    if (recordedAtMs.size >= MAX_RECORDED_READERS) recordedAtMs.clear();
-    recordedAtMs.set(reader, now());
-  };
 }
 
 /** A cursor is valid in the account's feed with any filter. */

@@ -62,6 +62,33 @@ async function inTurns<Row>(rows: readonly Row[], present: (row: Row) => unknown
 /** Longest search of one request past rows that do not match. */
 const SEARCH_MS = 2_000;
 
+/** Some rows of a search, and where it continues. Undefined: it is at its end. */
+export interface Found<Row, Place> {
+  readonly rows: readonly Row[];
+  readonly next: Place | undefined;
+}
+
+/**
+ * Reads until there are `limit` rows, the search is at its end, `isFull` says so, or two seconds have passed. `read`
+ * examines a limited number of rows.
+ */
+export async function searchRows<Row, Place, Read extends Found<Row, Place>>(
+  read: (after: Place | undefined, limit: number) => Promise<Read>,
+  from: Place | undefined,
+  limit: number,
+  isFull: (page: Read) => boolean = () => false,
+): Promise<{ rows: Row[]; next: Place | undefined }> {
+  const untilMs = performance.now() + SEARCH_MS;
+  const rows: Row[] = [];
+  for (let after = from; ; ) {
+    const page = await read(after, limit - rows.length);
+    rows.push(...page.rows);
+    after = page.next;
+    const isOver = after === undefined || rows.length >= limit || isFull(page);
+    if (isOver || performance.now() >= untilMs) return { rows, next: after };
+  }
+}
+
 /**
  * Responds with one page of a list whose rows are searched: `read` examines a limited number of rows, so it may return
  * fewer than asked for, with a place where it continues. After two seconds the page is what was found, even nothing;
@@ -77,14 +104,8 @@ export async function searchResponse<Row, Place>(
   ) => Promise<{ rows: readonly Row[]; next: Place | undefined }>,
   present: (row: Row) => unknown,
 ): Promise<TextResponse> {
-  const untilMs = performance.now() + SEARCH_MS;
-  const rows: Row[] = [];
-  let next = cursor === undefined ? undefined : readCursor<Place>(signer, list, cursor);
-  do {
-    const page = await read(next, limit - rows.length);
-    rows.push(...page.rows);
-    next = page.next;
-  } while (next !== undefined && rows.length < limit && performance.now() < untilMs);
+  const after = cursor === undefined ? undefined : readCursor<Place>(signer, list, cursor);
+  const { rows, next } = await searchRows<Row, Place, Found<Row, Place>>(read, after, limit);
   return jsonResponse(200, {
     data: await inTurns(rows, present),
     has_more: next !== undefined,

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { EXAMPLE } from '../http/example-values.ts';
 import type { attemptDetailsSchema, attemptSchema } from './attempt-response.ts';
+import type { eventDeliverySchema } from './event-delivery-response.ts';
 import type { deadLetterSchema, failedReplaySchema, webhookSchema, webhookTestSchema } from './response.ts';
 import type { statsSchema } from './stats-response.ts';
 
@@ -111,4 +112,13 @@ export const EXAMPLE_FAILED_REPLAY: z.input<typeof failedReplaySchema> = {
   from: EXAMPLE.at,
   to: EXAMPLE.later,
   requested_at: EXAMPLE.later,
+};
+
+export const EXAMPLE_EVENT_DELIVERY: z.input<typeof eventDeliverySchema> = {
+  webhook_id: EXAMPLE.webhook,
+  url: EXAMPLE_WEBHOOK.url,
+  state: 'delivered',
+  failed_attempts: 0,
+  next_attempt_at: null,
+  last_attempt: EXAMPLE_ATTEMPT,
 };
