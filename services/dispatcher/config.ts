@@ -1,6 +1,6 @@
 import { type Env, type EnvReader, envReader } from '../../shared/runtime/env.ts';
 import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
-import { RETRY_DELAYS_MS } from './deliver/retry-policy.ts';
+import { RETRY_DELAYS_MS } from './deliver/classify-outcome.ts';
 
 const BASE = [
   'controlUrl',

@@ -7,8 +7,7 @@ import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './classify-outcome.ts';
 import type { DeliveryBatch } from './delivery-batch.ts';
-import { describeEvents } from './message.ts';
-import { describeRequest, toRequest } from './to-request.ts';
+import { describeEvents, describeRequest, toRequest } from './to-request.ts';
 
 export interface AttemptDeps {
   readonly send: Send;

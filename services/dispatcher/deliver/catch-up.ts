@@ -1,8 +1,7 @@
 import type { Position } from '../../../shared/domain/position.ts';
-import type { EndpointSettings } from '../endpoints/endpoint.ts';
-import { isEventWanted } from '../endpoints/event-filter.ts';
+import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
-import type { RecordEvents } from '../store/read-record-events.ts';
+import type { RecordEvents } from '../store/read-events.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
 import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { MAX_RETRY_AFTER_MS, retryAfterMs } from '../../../shared/domain/retry-after.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome } from '../send/send.ts';
-import { classifyOutcome } from './classify-outcome.ts';
+import { classifyOutcome, nextAttemptAtMs, RETRY_DELAYS_MS } from './classify-outcome.ts';
 
 const answered = (status: number, retryAfter?: string): SendOutcome => ({
   kind: 'answered',
@@ -68,4 +68,19 @@ test('a Retry-After that makes no sense counts as none', () => {
   for (const text of [undefined, '', '0', '-5', '1.5', 'soon', 'Sun, 01 Mar 2020 10:00:00 GMT']) {
     expect(retryAfterMs(text, Date.parse('2026-03-01T10:00:00Z'))).toBeUndefined();
   }
+});
+
+test('the schedule is the published one', () => {
+  const seconds = RETRY_DELAYS_MS.map((_, n) => Number(nextAttemptAtMs(n + 1, 0, () => 0)) / 1_000);
+  expect(seconds).toEqual([5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+});
+
+test('jitter only ever makes a wait longer, by a fifth at most', () => {
+  expect(nextAttemptAtMs(1, 1_000, () => 0)).toBe(6_000);
+  expect(nextAttemptAtMs(1, 1_000, () => 0.999)).toBeLessThanOrEqual(7_000);
+});
+
+test('the tenth failure is the last', () => {
+  expect(nextAttemptAtMs(9, 0)).toBeDefined();
+  expect(nextAttemptAtMs(10, 0)).toBeUndefined();
 });

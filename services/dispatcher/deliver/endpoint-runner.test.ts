@@ -8,10 +8,10 @@ import { HEALTHY } from '../endpoints/endpoint-health.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome } from '../send/send.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
+import { RETRY_DELAYS_MS } from './classify-outcome.ts';
 import { createEndpointRunner, type EndpointRunner } from './endpoint-runner.ts';
 import { createProgressSaver } from './progress-saver.ts';
-import { RETRY_DELAYS_MS } from './retry-policy.ts';
-import { createStartTurns } from './start-turns.ts';
+import { createStartTurns } from './request-starts.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;

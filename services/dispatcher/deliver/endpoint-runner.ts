@@ -2,8 +2,7 @@ import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Endpoint, EndpointSettings } from '../endpoints/endpoint.ts';
 import { isOpen } from '../endpoints/endpoint-health.ts';
-import type { Delivery } from '../store/progress.ts';
-import { createProgress } from '../store/progress.ts';
+import { createProgress, type Delivery } from '../store/progress.ts';
 import type { EventRun } from '../store/read-events.ts';
 import { type AttemptDeps, createAttempt } from './attempt.ts';
 import { createCatchUp, type ReadRecordEvents } from './catch-up.ts';
@@ -11,10 +10,9 @@ import type { DeliveryBatch } from './delivery-batch.ts';
 import { createLedger } from './ledger.ts';
 import { createOrderingQueues } from './ordering-queues.ts';
 import type { ProgressSaver, Savable } from './progress-saver.ts';
-import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
+import { createRateLimit, type RateLimit, type StartTurns } from './request-starts.ts';
 import { createSettlement } from './settlement.ts';
-import type { StartTurns } from './start-turns.ts';
 
 /** Events that are not wanted move the cursor too; that alone is saved at most this often. */
 const IDLE_SAVE_MS = 2_000;

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FEED_LIMIT } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
-import { createDeliveryBatch, type DeliveryBatch, halve } from './delivery-batch.ts';
-import { MAX_BATCH_BYTES } from './fresh-queues.ts';
+import { createDeliveryBatch, type DeliveryBatch, halve, MAX_BATCH_BYTES } from './delivery-batch.ts';
 import { createOrderingQueues, type OrderingQueues } from './ordering-queues.ts';
 
 const delivery = (n: number, record: string, part: Partial<Delivery> = {}): Delivery => ({

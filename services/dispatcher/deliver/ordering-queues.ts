@@ -1,8 +1,13 @@
 import { comparePositions, FEED_LIMIT, type Position } from '../../../shared/domain/position.ts';
 import type { Batching, DeliveryOrder } from '../endpoints/endpoint.ts';
 import type { Delivery } from '../store/progress.ts';
-import { createDeliveryBatch, type DeliveryBatch } from './delivery-batch.ts';
-import { createGathering, createTurns, type OrderingQueue } from './fresh-queues.ts';
+import {
+  createDeliveryBatch,
+  createGathering,
+  createTurns,
+  type DeliveryBatch,
+  type OrderingQueue,
+} from './delivery-batch.ts';
 import { orderingKey } from './ordering-key.ts';
 import { createRecordsBehind } from './records-behind.ts';
 

@@ -1,6 +1,5 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
-import type { EndpointSettings } from '../endpoints/endpoint.ts';
-import { isEventWanted } from '../endpoints/event-filter.ts';
+import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { OrderingQueues, Overflow } from './ordering-queues.ts';

@@ -11,11 +11,10 @@ import {
 } from '../endpoints/endpoint-health.ts';
 import type { SendOutcome } from '../send/send.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
-import { classifyOutcome, describeFailure, type Verdict } from './classify-outcome.ts';
+import { classifyOutcome, describeFailure, nextAttemptAtMs, type Verdict } from './classify-outcome.ts';
 import { type DeliveryBatch, halve } from './delivery-batch.ts';
 import type { Ledger } from './ledger.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
-import { nextAttemptAtMs } from './retry-policy.ts';
 
 /** A batch answered with "not now" so often is taken for the cause of it. */
 const MAX_RETURNS = 3;
@@ -29,7 +28,7 @@ export interface SettlementDeps {
   readonly onDirty: () => void;
   readonly now: () => number;
   readonly random: () => number;
-  /** See `retry-policy.ts`. */
+  /** See `classify-outcome.ts`. */
   readonly retryDelaysMs: readonly number[];
   readonly log: Log;
 }

@@ -41,3 +41,11 @@ export function describeRequest({ headers }: SendRequest): NonNullable<Attempt['
     ownHeaders: Object.keys(headers).filter((name) => !ours.has(name)),
   };
 }
+
+/** The events of a request, as they are noted with its outcome. */
+export function describeEvents(
+  ids: readonly [string, ...string[]],
+  batchId: string | undefined,
+): Pick<Attempt, 'eventId' | 'batch'> {
+  return { eventId: ids[0], batch: batchId === undefined ? undefined : { id: batchId, eventIds: ids } };
+}

@@ -8,9 +8,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createOffsetCommits, leaveAfterFlush } from '../record/offset-commits.ts';
-import { createCatalogStore } from './store-catalog.ts';
-import { sealExport, storeFeedState } from './store-feed.ts';
-import { createSetAsideStore } from './store-set-asides.ts';
+import { createCatalogStore, createSetAsideStore, sealExport, storeFeedState } from './store-feed.ts';
 
 /**
  * Capture tells its state with every Kafka transaction, hundreds a second. So often nobody looks, and each store is a

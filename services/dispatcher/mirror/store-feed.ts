@@ -62,3 +62,79 @@ export async function sealExport(
     values: [seal.job_id, seal.token, formatLsn(BigInt(seal.commit_lsn))],
   });
 }
+
+/** What is said of an earlier position than one that is known already changes nothing. */
+const STORE_SET_ASIDES = `
+  with stated as (
+    select * from unnest($1::text[], $2::pg_lsn[], $3::timestamptz[], $4::text[], $5::text[])
+      as s (resource, since_lsn, since_at, reason, detail)
+     where not exists (select from feed_state f where f.system_id = $7 and f.passed_lsn > $6::pg_lsn)
+  ), ended as (
+    update feed_set_aside a set until_lsn = $6::pg_lsn, until_at = now()
+     where a.until_lsn is null
+       and not exists (select from feed_state f where f.system_id = $7 and f.passed_lsn > $6::pg_lsn)
+       and not exists (select from stated s where s.resource = a.resource and s.since_lsn = a.since_lsn)
+  )
+  insert into feed_set_aside (resource, since_lsn, since_at, reason, detail)
+  select resource, since_lsn, since_at, reason, detail from stated
+  on conflict (resource, since_lsn) do nothing`;
+
+/** Stores which resources are set aside whenever that differs from what was stored last. States have to come in their order. */
+export function createSetAsideStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
+  let stored: string | undefined;
+  return async ({ set_aside: asides = [], passed_lsn: passedLsn, system_id: systemId }) => {
+    const said = JSON.stringify(asides.map(({ resource, commit_lsn: lsn }) => [resource, lsn]));
+    if (said === stored) return;
+    await db.query({
+      name: 'store_set_asides',
+      text: STORE_SET_ASIDES,
+      values: [
+        asides.map(({ resource }) => resource),
+        asides.map(({ commit_lsn: lsn }) => formatLsn(BigInt(lsn))),
+        asides.map(({ since }) => new Date(since).toISOString()),
+        asides.map(({ reason }) => reason),
+        asides.map(({ detail }) => detail),
+        formatLsn(BigInt(passedLsn)),
+        systemId,
+      ],
+    });
+    stored = said;
+  };
+}
+
+/** What is said of an earlier position than one that is known already changes nothing. */
+const STORE_CATALOG = `
+  with stated as (
+    select * from unnest($1::text[], $2::text[]) as s (resource, fingerprint)
+     where not exists (select from feed_state f where f.system_id = $4 and f.passed_lsn > $3::pg_lsn)
+  ), gone as (
+    delete from feed_catalog c
+     where exists (select from stated) and not exists (select from stated s where s.resource = c.resource)
+  )
+  insert into feed_catalog as c (resource, fingerprint, since_lsn)
+  select resource, fingerprint, case when exists (select from feed_catalog) then $3::pg_lsn else '0/0' end
+  from stated
+  on conflict (resource) do update set fingerprint = excluded.fingerprint, since_lsn = excluded.since_lsn
+  where c.fingerprint <> excluded.fingerprint`;
+
+/** Stores by what catalog capture writes whenever that differs from what was stored last. States have to come in their order. */
+export function createCatalogStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
+  let stored: string | undefined;
+  return async ({ catalog, passed_lsn: passedLsn, system_id: systemId }) => {
+    // A capture of an earlier version does not say.
+    if (catalog === undefined || catalog.length === 0) return;
+    const said = JSON.stringify(catalog);
+    if (said === stored) return;
+    await db.query({
+      name: 'store_catalog',
+      text: STORE_CATALOG,
+      values: [
+        catalog.map(({ resource }) => resource),
+        catalog.map(({ fingerprint }) => fingerprint),
+        formatLsn(BigInt(passedLsn)),
+        systemId,
+      ],
+    });
+    stored = said;
+  };
+}

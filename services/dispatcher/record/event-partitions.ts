@@ -1,6 +1,10 @@
 import type { Pool } from 'pg';
 import { ADVISORY_LOCKS } from '../../../shared/control/advisory-locks.ts';
+import { markMissed } from '../../../shared/control/webhooks/endpoint-status.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import { runRounds } from '../../../shared/runtime/run-rounds.ts';
+import type { Worker } from '../../../shared/runtime/worker.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
@@ -60,4 +64,69 @@ export async function dropPartitionsBefore(pool: Pool, keptSince: string): Promi
     });
   }
   return days;
+}
+
+const ROUND_MS = 60 * 60 * 1_000;
+
+/** Made ahead, so that midnight is a time like any other, also after a weekend's outage of this worker. */
+const DAYS_AHEAD = 3;
+
+/** Attempts and their statistics serve to see what went wrong lately; the events themselves stay longer. */
+const ATTEMPTS_KEPT_DAYS = 7;
+const SWEPT_ROWS_AT_ONCE = 5_000;
+
+export interface RetentionConfig {
+  readonly eventRetentionDays: number;
+}
+
+/** The first day whose events are still kept. */
+export function keptSince(nowMs: number, { eventRetentionDays }: RetentionConfig): string {
+  return dayAt(nowMs - eventRetentionDays * DAY_MS);
+}
+
+const SWEEP_ATTEMPTS = `
+  delete from webhook_attempts where id in
+    (select id from webhook_attempts where started_at < $1 order by started_at limit ${SWEPT_ROWS_AT_ONCE})`;
+
+const SWEEP_STATS = `delete from webhook_stats where bucket < $1`;
+
+/** A parked event whose text is gone can be neither retried nor redelivered. */
+const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
+
+const SWEEP_ACCOUNT_EVENTS = `delete from account_events where occurred_at < $1`;
+
+const SWEEP_SET_ASIDE = `delete from feed_set_aside where until_at < $1`;
+
+const SWEEP_DISPATCHERS = `delete from dispatchers where expires_at < now() - interval '1 hour'`;
+
+/** Makes the coming days' partitions and drops what is past its time. Several dispatchers may do so at once. */
+export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log): Worker {
+  const ready = Promise.withResolvers<void>();
+  const tend = async (nowMs: number) => {
+    const ahead = Array.from({ length: DAYS_AHEAD + 1 }, (_, n) => dayAt(nowMs + n * DAY_MS));
+    await ensurePartitions(pool, ahead);
+    const missed = await markMissed(pool, keptSince(nowMs, config));
+    if (missed.length > 0) log.warn('endpoints.missed_events', { endpointIds: missed });
+    const dropped = await dropPartitionsBefore(pool, keptSince(nowMs, config));
+    if (dropped.length > 0) log.info('events.expired', { days: dropped });
+    await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_ACCOUNT_EVENTS, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_SET_ASIDE, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_DISPATCHERS);
+    const oldest = new Date(nowMs - ATTEMPTS_KEPT_DAYS * DAY_MS);
+    for (let swept = SWEPT_ROWS_AT_ONCE; swept === SWEPT_ROWS_AT_ONCE; ) {
+      swept = (await pool.query(SWEEP_ATTEMPTS, [oldest])).rowCount ?? 0;
+    }
+    await pool.query(SWEEP_STATS, [oldest]);
+  };
+  return {
+    name: 'event-keeper',
+    ready: ready.promise,
+    run(signal) {
+      const round = () => tend(Date.now()).finally(ready.resolve);
+      // Nothing depends on a round: partitions are made on demand too, and the next round drops more.
+      const onFailed = (error: unknown) => log.warn('events.not_tended', { error });
+      return runRounds(round, { restMs: ROUND_MS, onFailed }, signal);
+    },
+  };
 }

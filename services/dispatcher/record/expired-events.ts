@@ -1,6 +1,6 @@
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { RecordedEvent } from './recorded-event.ts';
+import type { RecordedEvent } from './insert-events.ts';
 import { toExpiredReset } from './render-event.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
 import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import type { RecordedEvent } from './recorded-event.ts';
+import type { RecordedEvent } from './insert-events.ts';
 import { createResetRenderer } from './render-event.ts';
 
 /** Where a change stands, or what comes after lost ones would, as far as it is known. */

@@ -4,10 +4,9 @@ import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { EventRun } from '../store/read-events.ts';
-import { createAccountChains } from './account-chains.ts';
 import type { ReadChange } from './backlog.ts';
-import { createRecordBatch, type RecordDeps } from './record-batch.ts';
-import type { RecordedEvent } from './recorded-event.ts';
+import type { RecordedEvent } from './insert-events.ts';
+import { createAccountChains, createRecordBatch, type RecordDeps } from './record-batch.ts';
 import { toExpiredReset } from './render-event.ts';
 
 const PARTITIONS = 12;
@@ -275,4 +274,28 @@ test('resets of however many accounts go in statements within the limit', async 
   // Two resources, the change itself, and a truncation.
   expect(inserted.flat()).toHaveLength(2 * 2_300 + 1 + 2_300);
   expect(Math.max(...inserted.map(({ length }) => length))).toBe(1_000);
+});
+
+const at = (lsn: number) => ({ commitLsn: BigInt(lsn), index: 0 });
+
+test('events follow those of the same account, and nothing is known of the first ones', () => {
+  const chains = createAccountChains();
+  expect(chains.extend('a', at(10))).toBeUndefined();
+  expect(chains.extend('b', at(11))).toBeUndefined();
+  expect(chains.extend('a', at(12))).toEqual(at(10));
+  expect(chains.extend('a', at(13))).toEqual(at(12));
+});
+
+test('events that come a second time leave the end where it was', () => {
+  const chains = createAccountChains();
+  chains.extend('a', at(10));
+  expect(chains.extend('a', at(5))).toEqual(at(10));
+  expect(chains.extend('a', at(20))).toEqual(at(10));
+});
+
+test('too many accounts are forgotten rather than kept', () => {
+  const chains = createAccountChains(2);
+  for (const account of ['a', 'b', 'c']) chains.extend(account, at(10));
+  expect(chains.extend('a', at(20))).toBeUndefined();
+  expect(chains.extend('c', at(20))).toEqual(at(10));
 });

@@ -2,18 +2,15 @@ import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
-import { comparePositions } from '../../../shared/domain/position.ts';
+import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
-import type { AccountChains } from './account-chains.ts';
 import type { ReadChange } from './backlog.ts';
-import type { ChangeReader } from './change-readers.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
-import type { InsertedEvents } from './insert-events.ts';
+import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
 import { type ChangePlace, lostEvents, placeOfLoss } from './lost-changes.ts';
-import type { RecordedEvent } from './recorded-event.ts';
-import type { EventRenderer } from './render-event.ts';
+import type { ChangeReader, EventRenderer } from './render-event.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
 const MAX_EVENTS = 1_000;
@@ -208,4 +205,30 @@ function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {
   const isInline = payloadHead.length + accountId.length + payloadTail.length <= MAX_INLINE_CHARACTERS;
   const payload = isInline ? payloadHead + accountId + payloadTail : undefined;
   return { position: { commitLsn, index }, xid, type, resource, recordKey, committedAt, payload };
+}
+
+/** Accounts remembered for a partition; beyond this all are forgotten, which costs each one look into the log. */
+const MAX_ACCOUNTS = 10_000;
+
+/**
+ * Remembers which event of each account was recorded last, and so between which events there are no others. That
+ * holds only while this process reads the accounts' partition without a break: an account's events all come through one
+ * partition, so what was not read here in between was not recorded by anyone else either.
+ */
+export interface AccountChains {
+  /** @returns the last event of the account before those up to `last`, or undefined when it is not known */
+  extend(account: string, last: Position): Position | undefined;
+}
+
+export function createAccountChains(maxAccounts: number = MAX_ACCOUNTS): AccountChains {
+  const chains = new Map<string, Position>();
+  return {
+    extend(account, last) {
+      const before = chains.get(account);
+      if (before === undefined && chains.size >= maxAccounts) chains.clear();
+      // What comes a second time does not take the end of the chain back.
+      if (before === undefined || comparePositions(last, before) > 0) chains.set(account, last);
+      return before;
+    },
+  };
 }

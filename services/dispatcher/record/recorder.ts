@@ -6,9 +6,8 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createFairReads } from '../store/fair-reads.ts';
 import { createOffsetCommits, leaveAfterFlush } from './offset-commits.ts';
-import { createPartitionRecorder, type PartitionRecorder } from './partition-recorder.ts';
+import { createPartitionRecorder, createReadChanges, type PartitionRecorder } from './partition-recorder.ts';
 import type { ReadBounds } from './read-bounds.ts';
-import { createReadChanges } from './read-changes.ts';
 import type { RecordBatch } from './record-batch.ts';
 import type { RecordedChain } from './recorded-chain.ts';
 

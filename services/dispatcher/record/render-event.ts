@@ -1,10 +1,55 @@
-import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource, leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
-import { createEventJson } from './event-json.ts';
-import { createJsonNulls } from './json-nulls.ts';
-import type { RecordedEvent } from './recorded-event.ts';
+import type { Registry } from '../../../shared/kafka/registry.ts';
+import { createChangeDecoder } from '../../../shared/values/change-codec.ts';
+import { createRowJson } from '../../../shared/values/json-text.ts';
+import { createRecordKey } from '../../../shared/values/record-key.ts';
+import { readRegistryId } from '../../../shared/values/wire-format.ts';
+import type { RecordedEvent } from './insert-events.ts';
+
+/** Reads and renders the changes of one schema version of one resource. */
+export interface ChangeReader {
+  readonly decode: (message: Buffer) => DecodedChange;
+  /** Undefined for a resource that the catalog no longer has. */
+  readonly renderer: EventRenderer | undefined;
+}
+
+/**
+ * Finds how to read a message by the schema ID in it, without the source database. Readers are kept: there is one per
+ * version of a table's columns, and their number is bounded by the registry.
+ *
+ * @throws when the registry can't be reached, or the message is not one of ours
+ */
+export function createChangeReaders(
+  catalog: Catalog,
+  registry: Pick<Registry, 'fetch'>,
+): (message: Buffer) => ChangeReader | Promise<ChangeReader> {
+  const readers = new Map<number, ChangeReader>();
+  const load = async (id: number): Promise<ChangeReader> => {
+    const schema = await registry.fetch(id);
+    const { shape, decode } = createChangeDecoder(schema);
+    const resource = findResource(catalog, shape.resource);
+    const reader: ChangeReader = {
+      decode,
+      renderer: resource === undefined ? undefined : rendererOf(resource, shape),
+    };
+    readers.set(id, reader);
+    return reader;
+  };
+  return (message) => {
+    const id = readRegistryId(message);
+    return readers.get(id) ?? load(id);
+  };
+}
+
+function rendererOf(resource: Resource, shape: RowShape): EventRenderer {
+  const names = shape.columns.map(({ name }) => name);
+  return resource.key.every((name) => names.includes(name))
+    ? createEventRenderer(resource, shape)
+    : createResetRenderer(resource);
+}
 
 /** Told to an account when there are changes that no event tells, as of a table that was emptied at once: it needs a new export. */
 export const FEED_RESET = 'feed.reset';
@@ -138,4 +183,78 @@ function formatMicros(micros: bigint): string {
   const millis = micros / 1_000n;
   const rest = micros % 1_000n;
   return `${new Date(Number(millis)).toISOString().slice(0, -1)}${String(rest).padStart(3, '0')}Z`;
+}
+
+/** What a customer's event says of a change. Every text but the record key's is a JSON object. */
+export interface EventJson {
+  /**
+   * The row after the change, or the deleted row, byte for byte as an export has it. A column whose value is not
+   * known (`unchanged` or `missing`) is left out, so that it is never taken for null.
+   */
+  dataJson(change: DecodedChange): string;
+  /**
+   * The former values of the columns that an update changed, `{}` when it changed none. Undefined when there is
+   * nothing to compare: no update, or a replica identity that carries only a part of the old row.
+   */
+  previousJson(change: DecodedChange): string | undefined;
+  /** The key columns with their values, in column order. */
+  keyJson(change: DecodedChange): string;
+  recordKey(change: DecodedChange): string;
+}
+
+/** A truncation has no row: it becomes a `feed.reset`, and asking for its data is a bug. */
+function rowOf(change: DecodedChange): RowTexts {
+  const row = change.after ?? change.before;
+  if (row === null) throw new RangeError(`a ${change.op} of ${change.resource} has no row`);
+  return row;
+}
+
+/** @param withheld columns that are left out, because they no longer leave: a change may have been written while they did */
+export function createEventJson(
+  shape: RowShape,
+  keyColumns: readonly string[],
+  withheld: readonly string[] = [],
+): EventJson {
+  const { toJson } = createRowJson(shape);
+  const { ofWireTexts } = createRecordKey(shape, keyColumns);
+  const names = shape.columns.map((column) => column.name);
+  const notKey = new Set(names.filter((name) => !keyColumns.includes(name)));
+
+  return {
+    dataJson(change) {
+      const unknown = change.after === null ? change.missing : change.unchanged;
+      return toJson(rowOf(change), new Set([...unknown, ...withheld]));
+    },
+
+    previousJson({ op, before, after, unchanged, missing }) {
+      if (op !== 'update' || before === null || after === null || missing.length > 0) return undefined;
+      // A value that was not sent again did not change.
+      const same = names.filter((name, index) => unchanged.includes(name) || before[index] === after[index]);
+      return toJson(before, new Set([...same, ...withheld]));
+    },
+
+    keyJson: (change) => toJson(rowOf(change), notKey),
+    recordKey: (change) => ofWireTexts(rowOf(change)),
+  };
+}
+
+const JSON_NULL = 'null';
+const NONE = '{}';
+
+/**
+ * Names the columns whose value is a JSON null. In a payload it looks like SQL NULL; whoever makes a row of an event has to
+ * tell the two apart.
+ */
+export function createJsonNulls({ columns }: RowShape): (change: DecodedChange) => string {
+  const places = columns.flatMap(({ type }, place) => (type.kind === 'json' ? [place] : []));
+  const nullsOf = (row: RowTexts | null) =>
+    row === null
+      ? []
+      : places.filter((place) => row[place] === JSON_NULL).map((place) => columns[place]?.name);
+  return ({ before, after }) => {
+    if (places.length === 0) return NONE;
+    const data = nullsOf(after ?? before);
+    const previous = after === null ? [] : nullsOf(before);
+    return data.length + previous.length === 0 ? NONE : JSON.stringify({ data, previous });
+  };
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MAX_PARKED_OF_RECORD } from '../../../services/dispatcher/deliver/records-behind.ts';
-import { readRecordEvents } from '../../../services/dispatcher/store/read-record-events.ts';
+import { readRecordEvents } from '../../../services/dispatcher/store/read-events.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import {
   type DispatcherBed,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createCatalogStore } from '../../../services/dispatcher/mirror/store-catalog.ts';
+import { createCatalogStore } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-recorded.ts';
 import {
   assertNoReset,

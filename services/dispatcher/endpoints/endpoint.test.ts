@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
-import { isInExport } from './event-filter.ts';
+import { isInExport } from './endpoint.ts';
 
 test('up to the seal, what the snapshot sees is in the files, whatever its position', () => {
   const handOff = { snapshot: parseSnapshot('100:110:104'), untilLsn: 500n };

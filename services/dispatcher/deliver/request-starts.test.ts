@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createStartTurns } from './start-turns.ts';
+import { createRateLimit, createRequestLimiter, createStartTurns } from './request-starts.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -69,4 +69,65 @@ test('a thousand requests of endpoints that hang are spread over seconds, and ho
   expect(started.length).toBeLessThan(200);
   await vi.advanceTimersByTimeAsync(7_000);
   expect(started).toHaveLength(1_008);
+});
+
+const ENDPOINT_BUSY = 5;
+
+/** Takes what the account may have. */
+function fill(limiter: ReturnType<typeof createRequestLimiter>, account: string): number {
+  let count = 0;
+  for (; limiter.mayBegin(account, ENDPOINT_BUSY); count += 1) limiter.note(account, 1);
+  return count;
+}
+
+test('an account by itself takes half of the room, and leaves some however many come', () => {
+  const limiter = createRequestLimiter(1_000);
+  expect(fill(limiter, 'a')).toBe(500);
+  expect(fill(limiter, 'b')).toBe(250);
+  expect(fill(limiter, 'c')).toBe(125);
+});
+
+test('what an account takes beyond its share goes to others as its requests end', () => {
+  const limiter = createRequestLimiter(900);
+  fill(limiter, 'a');
+  fill(limiter, 'b');
+  for (let n = 0; n < 450; n += 1) {
+    limiter.note('a', -1);
+    while (limiter.mayBegin('b', ENDPOINT_BUSY)) limiter.note('b', 1);
+    while (limiter.mayBegin('a', ENDPOINT_BUSY)) limiter.note('a', 1);
+  }
+  expect(fill(limiter, 'c')).toBeGreaterThan(100);
+});
+
+test('an endpoint with nothing under way always gets one request through', () => {
+  const limiter = createRequestLimiter(2);
+  for (const account of ['a', 'b', 'c']) limiter.note(account, 1);
+  expect(limiter.mayBegin('a', 0)).toBe(true);
+  expect(limiter.mayBegin('a', 1)).toBe(false);
+});
+
+const countStarted = (perSecond: number | undefined, forMs: number) => {
+  const limit = createRateLimit(perSecond);
+  let count = 0;
+  for (let nowMs = 1_000_000; nowMs < 1_000_000 + forMs; nowMs++) {
+    while (limit.nextAtMs <= nowMs && count < 10_000) {
+      limit.take(nowMs);
+      count += 1;
+    }
+  }
+  return count;
+};
+
+test('in ten seconds no more start than ten times the rate and one small burst', () => {
+  expect(countStarted(50, 10_000)).toBeLessThanOrEqual(505);
+  expect(countStarted(50, 10_000)).toBeGreaterThanOrEqual(499);
+});
+
+test('nothing is saved up for a larger burst', () => {
+  expect(countStarted(50, 1)).toBe(5);
+  expect(countStarted(1, 1)).toBe(1);
+});
+
+test('without a limit nothing waits', () => {
+  expect(countStarted(undefined, 1)).toBe(10_000);
 });

@@ -99,3 +99,57 @@ function createTurns(
     return false;
   };
 }
+
+/** The room for requests of one process, and who takes it. */
+export interface RequestLimiter {
+  /** Whether an endpoint of the account, with so many requests under way, may begin another. */
+  mayBegin(accountId: string, endpointInFlight: number): boolean;
+  note(accountId: string, change: 1 | -1): void;
+}
+
+/**
+ * Shares the room by dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
+ * switches", 1998): an account may take as much as is left free. One by itself gets half of it, two get a third each, so that
+ * however many slow endpoints an account has, there is room for the next account. And each endpoint may always have one
+ * request under way, so that many accounts together can't stop another.
+ */
+export function createRequestLimiter(size: number): RequestLimiter {
+  const taken = new Map<string, number>();
+  let total = 0;
+  return {
+    mayBegin: (accountId, endpointInFlight) =>
+      endpointInFlight === 0 || (taken.get(accountId) ?? 0) < size - total,
+    note(accountId, change) {
+      total += change;
+      const count = (taken.get(accountId) ?? 0) + change;
+      if (count === 0) taken.delete(accountId);
+      else taken.set(accountId, count);
+    },
+  };
+}
+
+/** How much of its second an endpoint may use at once. */
+const BURST_MS = 100;
+
+/** Spaces requests of one endpoint: at most `perSecond` of them, and no more than a tenth of that in one go. */
+export interface RateLimit {
+  /** When the next may start, in epoch milliseconds; now or earlier means at once. */
+  readonly nextAtMs: number;
+  take(nowMs: number): void;
+}
+
+export function createRateLimit(perSecond: number | undefined): RateLimit {
+  if (perSecond === undefined) return { nextAtMs: 0, take: () => undefined };
+  const intervalMs = 1_000 / perSecond;
+  const burstMs = Math.max(BURST_MS, intervalMs) - intervalMs;
+  /** When a sender that never paused would have used up what it has taken. */
+  let usedUpAtMs = 0;
+  return {
+    get nextAtMs() {
+      return usedUpAtMs - burstMs;
+    },
+    take(nowMs) {
+      usedUpAtMs = Math.max(nowMs, usedUpAtMs) + intervalMs;
+    },
+  };
+}
