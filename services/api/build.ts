@@ -240,6 +240,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       retention,
       now: Date.now,
     },
+    catalog: { catalog, source: sourceFacts, cursorSigner, now: Date.now },
     admin: {
       pool,
       reservedPool,

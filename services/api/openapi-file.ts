@@ -32,6 +32,7 @@ function withoutParts(catalog: Catalog): AppDeps {
     webhooks: facts,
     events: facts,
     account: facts,
+    catalog: facts,
     admin: facts,
   };
   return { version: NEUTRAL.version, ...features } as unknown as AppDeps;

@@ -9,6 +9,7 @@ import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
 import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
 import { type BulkJobDeps, bulkJobRoutes } from './bulk/job-routes.ts';
 import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
+import { type CatalogDeps, catalogRoutes } from './catalog/routes.ts';
 import { docsPageRoutes } from './docs/page-routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
@@ -38,12 +39,13 @@ export interface AppDeps {
   readonly webhooks: WebhookDeps & DeliveryDeps & EventDeliveryDeps & ReplayDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
   readonly account: AccountOverviewDeps;
+  readonly catalog: CatalogDeps;
   readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
 }
 
 /** Every route, with those of the documents about them. */
 export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
-  const { version, http, exports, bulk, webhooks, events, account, admin } = deps;
+  const { version, http, exports, bulk, webhooks, events, account, catalog, admin } = deps;
   const routes: Route[] = [
     ...exportRoutes(exports),
     ...exportFileRoutes(exports),
@@ -60,6 +62,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...bulkJobRoutes(bulk),
     ...bulkFileRoutes(bulk),
     ...accountOverviewRoutes(account),
+    ...catalogRoutes(catalog),
     ...accountRoutes(admin),
     ...auditRoutes(admin),
     ...sourceRoutes(admin),

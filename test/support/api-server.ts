@@ -195,6 +195,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     },
     events: shared,
     account: { ...shared, maxQueuedExports, maxQueuedBulk, maxBodyBytes },
+    catalog: { ...shared, source: sourceFacts },
     admin: {
       ...shared,
       reservedPool: overrides.doorPool ?? doorPool,

@@ -108,12 +108,9 @@ export const EXAMPLE_OVERVIEW: z.input<typeof accountOverviewSchema> = {
     period: 'month',
   },
   exports: {
-    running: 1,
+    running: 0,
     queued: 1,
-    jobs: [
-      { id: EXAMPLE.earlierExport, status: 'running', created_at: EXAMPLE.at },
-      { id: EXAMPLE.export, status: 'pending', queue_position: 1, created_at: EXAMPLE.later },
-    ],
+    jobs: [{ id: EXAMPLE.export, status: 'pending', queue_position: 1, created_at: EXAMPLE.at }],
   },
   bulk_operations: null,
   webhooks: null,

@@ -61,6 +61,12 @@ export interface SourceFacts {
    */
   requireFindableKeys(resources: readonly string[], pointer: string): Promise<void>;
   /**
+   * Reads something else from the source.
+   *
+   * @throws AppError `unavailable` when the source does not respond
+   */
+  read<T>(what: string, question: (source: Queryable) => Promise<T>): Promise<T>;
+  /**
    * The account's one text, as PostgreSQL writes the value in the account columns.
    *
    * @throws AppError `invalid` for a value that does not fit all account columns; `unavailable` when the
@@ -72,7 +78,8 @@ export interface SourceFacts {
 /** After a failure the source is not asked for this long, so that requests do not queue up behind its timeout. */
 const REST_MS = 10_000;
 
-const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
+/** OIDs of the types that `date_range` is possible on: date, timestamp, timestamptz. */
+export const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
 
 /** `{"name":` around each value, and a comma. */
 const JSON_BYTES_PER_COLUMN = 4;
@@ -179,6 +186,12 @@ export function createSourceFacts(
       const detail = `is not possible for ${faults.join('; ')}: export its present state instead, or omit it`;
       throw invalid([{ pointer, detail }]);
     },
+    async read(what, question) {
+      // An answer of its own, because `undefined` says that the source gave none.
+      const answer = await ask(async () => ({ value: await question(deps.source) }));
+      if (answer === undefined) throw notResponding(what, 'read');
+      return answer.value;
+    },
     async accountText(sourceId) {
       const spelling = await ask(async () =>
         spellAccount(deps.source, await readAccountTypes(deps.source, catalog), sourceId),
@@ -190,8 +203,8 @@ export function createSourceFacts(
   };
 }
 
-function notResponding(what: string): AppError {
-  return new AppError('unavailable', `The source database does not respond, so ${what} cannot be checked.`, {
+function notResponding(what: string, verb: 'checked' | 'read' = 'checked'): AppError {
+  return new AppError('unavailable', `The source database does not respond, so ${what} cannot be ${verb}.`, {
     retryAfterSeconds: REST_MS / 1_000,
   });
 }

@@ -2,24 +2,8 @@ import type { z } from 'zod';
 import type { oas31, ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { eventExamples } from '../events/event-examples.ts';
+import { meaningOf } from '../events/event-meanings.ts';
 import { batchSchema, eventSchemas } from '../events/event-schemas.ts';
-
-/** What each event type reports; types of records say it by their last part. */
-const MEANINGS: Readonly<Record<string, string>> = {
-  created: 'A record was created, or became visible to the account again.',
-  updated: 'A record was changed.',
-  deleted: 'A record was deleted, soft-deleted, or is no longer visible to the account.',
-  'feed.reset': 'Changes that no event reports: the resources in `data.resources` need a new export.',
-  'feed.stalled': 'The feed stands still. `GET /feed` shows the reason.',
-  'feed.resumed': 'The feed moves again.',
-  'export.completed': 'An export has completed: its files are ready.',
-  'export.failed': 'An export has failed.',
-  'export.expiring': 'The files of an export will be removed soon.',
-  'bulk.completed': 'A bulk job has completed.',
-  'bulk.failed': 'A bulk job has failed.',
-  'webhook.disabled': 'Another webhook endpoint of the account was disabled after days of failures.',
-  'webhook.test': 'The test that `POST /webhooks/{id}/test` sends.',
-};
 
 const DELIVERY = `Delivered at least once, with the same \`webhook-id\` each time. Respond with 2xx within 15 seconds, and do
 the work later. Any other status is a failure, also a redirect, and the event is sent again.`;
@@ -36,10 +20,6 @@ export function webhooksOf(catalog: Catalog): ZodOpenApiPathsObject {
   ]);
   const batch = 'Events of an endpoint with `batch`. `webhook-id` is the ID of the batch.';
   return { ...Object.fromEntries(single), batch: operation('batch', batch, batchSchema) };
-}
-
-function meaningOf(type: string): string {
-  return MEANINGS[type] ?? MEANINGS[type.split('.').at(-1) ?? ''] ?? type;
 }
 
 function deliveryOf(

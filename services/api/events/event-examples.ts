@@ -69,7 +69,7 @@ function resetExample({ resources: [first] }: Catalog): Json {
 function accountExamples({ resources: [first] }: Catalog): Readonly<Record<string, Json>> {
   const resource = first?.name ?? 'records';
   const account = (type: string, about: string, subject: string, data: Json): Json => ({
-    id: 'evt_8000000000000002A0000000000',
+    id: 'evt_800000000000002A0000000000',
     type,
     timestamp: AT,
     account_id: EXAMPLE.account,

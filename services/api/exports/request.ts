@@ -147,8 +147,12 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
  * number of steps.
  */
 export function resourcesOf(request: ExportRequest, catalog: Catalog): string[] {
-  const all = new Set(request.resources);
-  if (!request.include_related) return [...all];
+  return request.include_related ? relatedOf(request.resources, catalog) : [...new Set(request.resources)];
+}
+
+/** The resources and what they refer to, over any number of steps. */
+export function relatedOf(resources: readonly string[], catalog: Catalog): string[] {
+  const all = new Set(resources);
   // A loop over a set also visits elements that the loop adds.
   for (const name of all) {
     for (const related of findResource(catalog, name)?.related ?? []) all.add(related);

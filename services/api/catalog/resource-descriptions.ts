@@ -1,0 +1,183 @@
+import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
+import { findOperation } from '../../../shared/bulk/operation.ts';
+import {
+  type ColumnDescription,
+  describeTables,
+  findTable,
+  shapeOf,
+  type TableDescription,
+  visibleColumns,
+} from '../../../shared/catalog/describe-table.ts';
+import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
+import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
+import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
+import { relatedOf } from '../exports/request.ts';
+import { exampleRow } from './example-row.ts';
+import {
+  filterOperatorsOf,
+  jsonTypeOf,
+  maxLengthOf,
+  readTypeTraits,
+  type TypeTraits,
+} from './field-types.ts';
+import type { ShownField, ShownOperation, ShownResource } from './schemas.ts';
+
+/** A resource as customers see it, and the shape of its rows. */
+export interface ResourceDescription {
+  readonly shown: ShownResource;
+  readonly shape: RowShape;
+}
+
+/**
+ * Describes resources from the catalog and the live tables.
+ *
+ * @throws AppError `unavailable` when the source does not respond
+ */
+export type DescribeResources = (resources: readonly Resource[]) => Promise<readonly ResourceDescription[]>;
+
+/** How long a description is kept: pages that build several forms ask once, and an altered table shows soon. */
+const KEPT_MS = 10_000;
+
+export function createResourceDescriber(
+  catalog: Catalog,
+  { source, now }: { source: Pick<SourceFacts, 'read'>; now: () => number },
+): DescribeResources {
+  const known = new Map<string, { readonly atMs: number; readonly description: ResourceDescription }>();
+  const isFresh = ({ name }: Resource) =>
+    now() - (known.get(name)?.atMs ?? Number.NEGATIVE_INFINITY) < KEPT_MS;
+  return async (resources) => {
+    const missing = resources.filter((resource) => !isFresh(resource));
+    if (missing.length > 0) {
+      const facts = await readFacts(source, missing);
+      for (const resource of missing) {
+        known.set(resource.name, { atMs: now(), description: describe(resource, facts, catalog) });
+      }
+    }
+    return resources.flatMap(({ name }) => known.get(name)?.description ?? []);
+  };
+}
+
+interface Facts {
+  readonly tables: readonly TableDescription[];
+  readonly types: Types;
+  readonly traits: ReadonlyMap<number, TypeTraits>;
+}
+
+function readFacts(source: Pick<SourceFacts, 'read'>, resources: readonly Resource[]): Promise<Facts> {
+  return source.read('the tables of the resources', async (db) => {
+    const tables = await describeTables(
+      db,
+      resources.map(({ table }) => table),
+    );
+    const typeOids = tables.flatMap(({ columns }) => columns.map(({ baseTypeOid }) => baseTypeOid));
+    return { tables, types: await loadTypes(db), traits: await readTypeTraits(db, typeOids) };
+  });
+}
+
+/** A table that is gone has no columns: its resource is still there. */
+const NO_TABLE = { columns: [], relations: [] } as unknown as TableDescription;
+
+function describe(
+  resource: Resource,
+  { tables, types, traits }: Facts,
+  catalog: Catalog,
+): ResourceDescription {
+  const table = findTable(tables, resource.table) ?? NO_TABLE;
+  const columns = visibleColumns(table, resource);
+  const shape = shapeOf(table, resource, types);
+  const describeColumn = (column: ColumnDescription) => describeField(column, resource, types, traits);
+  const hintsOf = (name: string) => {
+    const column = columns.find((candidate) => candidate.name === name);
+    return {
+      labels: (column && traits.get(column.baseTypeOid)?.labels) ?? null,
+      maxLength: column === undefined ? null : maxLengthOf(column),
+    };
+  };
+  const nulls = new Set(resource.softDelete === undefined ? [] : [resource.softDelete]);
+  const { name, event, key, softDelete, related, syncLimit } = resource;
+  return {
+    shape,
+    shown: {
+      name,
+      key: [...key],
+      soft_delete:
+        softDelete !== undefined && columns.some((column) => column.name === softDelete) ? softDelete : null,
+      fields: columns.map(describeColumn),
+      related: [...related],
+      exports: describeExports(resource, table, columns, catalog),
+      operations: Object.keys(resource.operations).map((operation) =>
+        describeOperation(operation, resource, table, describeColumn),
+      ),
+      selectable_by_ids: key.length > 0 && canBeNamed(columns.filter((column) => key.includes(column.name))),
+      max_sync_items: syncLimit,
+      event_types: ['created', 'updated', 'deleted'].map((verb) => `${event}.${verb}`),
+      example: exampleRow(shape, hintsOf, nulls),
+    },
+  };
+}
+
+function describeField(
+  column: ColumnDescription,
+  resource: Resource,
+  types: Types,
+  traits: ReadonlyMap<number, TypeTraits>,
+): ShownField {
+  const { name, typeName, typeOid, typeModifier, baseTypeOid, isNotNull } = column;
+  const { jsonType, format } = jsonTypeOf(types.valueType(typeOid, typeModifier));
+  const isKey = resource.key.includes(name);
+  const traitsOfType = traits.get(baseTypeOid);
+  return {
+    name,
+    type: typeName,
+    json_type: jsonType,
+    format,
+    nullable: !isNotNull && !isKey,
+    is_key: isKey,
+    values: traitsOfType?.labels == null ? null : [...traitsOfType.labels],
+    max_length: maxLengthOf(column),
+    filters: filterOperatorsOf(column, jsonType, traitsOfType),
+  };
+}
+
+function describeExports(
+  resource: Resource,
+  table: TableDescription,
+  columns: readonly ColumnDescription[],
+  catalog: Catalog,
+): ShownResource['exports'] {
+  const isFindable = structuredKeyColumns(resource, table).length === 0;
+  const dates = columns.filter(({ baseTypeOid }) => DATE_TYPES.has(baseTypeOid)).map(({ name }) => name);
+  return {
+    formats: [...EXPORT_FORMATS],
+    compressions: [...EXPORT_COMPRESSIONS],
+    include_deleted: resource.softDelete !== undefined,
+    include_related: relatedOf([resource.name], catalog).filter((name) => name !== resource.name),
+    changes_since: isFindable,
+    as_of: isFindable && columns.length > 0 && tellsOldRows(resource, table),
+    date_range: { default_field: resource.range ?? null, fields: dates },
+  };
+}
+
+const KINDS = { set: 'update', delete: 'delete', http: 'handler' } as const;
+
+function describeOperation(
+  name: string,
+  resource: Resource,
+  table: TableDescription,
+  describeColumn: (column: ColumnDescription) => ShownField,
+): ShownOperation {
+  const operation = findOperation(resource, name);
+  const kind = operation?.kind ?? 'set';
+  const names = operation?.kind === 'set' ? operation.fromParams : [];
+  const params = names.flatMap((param) => {
+    const column = table.columns.find((candidate) => candidate.name === param);
+    if (column === undefined) return [];
+    const { type, json_type, format, nullable, values, max_length } = describeColumn(column);
+    return [{ name: param, type, json_type, format, nullable, values, max_length }];
+  });
+  return { name, kind: KINDS[kind], params, takes_any_params: kind === 'http' };
+}
