@@ -9,7 +9,7 @@ import {
   MIN_ROWS_PER_SECOND,
 } from '../../../shared/domain/export-request.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
-import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
+import { instantSchema, parseInstant, toUtc } from '../http/instant.ts';
 import { invalid } from '../http/validate.ts';
 
 function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
@@ -137,7 +137,7 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
-    as_of: body.as_of === undefined ? null : formatInstant(parseInstant(body.as_of) ?? 0n),
+    as_of: body.as_of === undefined ? null : toUtc(body.as_of),
     max_rows_per_second: body.max_rows_per_second,
   };
 }
@@ -177,10 +177,9 @@ function resolveRange(
   }
   const columns = new Set(resources.map(({ range }) => field ?? range));
   const [column] = columns;
-  const utc = (text: string) => formatInstant(parseInstant(text) ?? 0n);
   return {
-    from: utc(from),
-    to: utc(to ?? new Date(nowMs).toISOString()),
+    from: toUtc(from),
+    to: toUtc(to ?? new Date(nowMs).toISOString()),
     field: columns.size === 1 ? (column ?? null) : null,
   };
 }

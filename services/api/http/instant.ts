@@ -2,10 +2,14 @@ import { z } from 'zod';
 
 const INSTANT = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?([Zz]|[+-]\d{2}:\d{2})$/;
 
+/** Years 1 to 9999 in UTC: RFC 3339 writes no others, and PostgreSQL has no year 0. */
+const FIRST = BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1_000n;
+const LAST = BigInt(Date.parse('9999-12-31T23:59:59.999Z')) * 1_000n + 999n;
+
 /**
  * Parses a time of RFC 3339 with a zone to microseconds since 1970.
  *
- * @returns undefined for any other text
+ * @returns undefined for any other text, and for a time that is not in the years 1 to 9999 of UTC
  */
 export function parseInstant(text: string): bigint | undefined {
   const match = INSTANT.exec(text);
@@ -26,7 +30,8 @@ export function parseInstant(text: string): bigint | undefined {
   // A day that the month does not have rolls over into the next month.
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   const fraction = BigInt((match[7] ?? '').padEnd(6, '0'));
-  return BigInt(date.getTime() - zoneMinutes * 60_000) * 1_000n + fraction;
+  const micros = BigInt(date.getTime() - zoneMinutes * 60_000) * 1_000n + fraction;
+  return micros < FIRST || micros > LAST ? undefined : micros;
 }
 
 /** RFC 3339 in UTC, with as many digits of the fraction as needed. */
@@ -35,6 +40,11 @@ export function formatInstant(micros: bigint): string {
   const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString().slice(0, 19);
   const digits = String(fraction).padStart(6, '0').replace(/0+$/, '');
   return `${whole}${digits === '' ? '' : `.${digits}`}Z`;
+}
+
+/** The same time in UTC, for an instant that was validated: PostgreSQL does not know every zone. */
+export function toUtc(instant: string): string {
+  return formatInstant(parseInstant(instant) ?? 0n);
 }
 
 function parseZone(text: string): number | undefined {

@@ -118,6 +118,11 @@ test('attempts are found by outcome, event and time along an index, a page at a 
   expect(await rowsFor({})).toBeLessThan(50);
   expect(await rowsFor({ outcome: 'failed' })).toBeLessThan(50);
   expect(await rowsFor({ outcome: 'delivered' })).toBeLessThan(1_100);
+  // PostgreSQL does not know every zone of RFC 3339, nor the year 0.
+  for (const from of ['2026-01-05t00:00:00z', '2026-01-05T00:00:00+23:59', '9999-12-31T23:59:59Z']) {
+    expect(await page(`from=${encodeURIComponent(from)}`)).toHaveProperty('data');
+  }
+  expect((await page('from=0000-01-01T00:00:00Z')).status).toBe(422);
   // A cursor belongs to its filter.
   const foreign = await api.call('GET', `/webhooks/${json.id}/attempts?cursor=${one.next_cursor}`, {
     key: account.key,
