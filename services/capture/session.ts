@@ -14,7 +14,13 @@ import type { CaptureProgress } from './publish/capture-progress.ts';
 import { openProducerPool, type ProducerPool } from './publish/producer-pool.ts';
 import { createChangeChain, createPublisher } from './publish/publisher.ts';
 import { readLastState } from './publish/resume.ts';
-import { classifyStart, GapPossibleError, type SourcePosition, startAnew } from './publish/start-point.ts';
+import {
+  classifyStart,
+  GapPossibleError,
+  publishedTo,
+  type SourcePosition,
+  startAnew,
+} from './publish/start-point.ts';
 import { passWal } from './replication/advance-wal.ts';
 import { readNextXid } from './replication/poll-snapshots.ts';
 import { checkSlotKind, readSlot, SlotHeldError } from './replication/slot.ts';
@@ -181,8 +187,8 @@ async function startFeed(
   if (start.kind === 'resume') return start.stored;
   let from = found.confirmedFlushLsn;
   // Positions only grow, even across servers: everything after the gap has to follow everything published before.
-  if (start.kind === 'after_gap' && from <= start.stored.passedLsn) {
-    from = await passWal(source, start.stored.passedLsn, signal);
+  if (start.kind === 'after_gap' && from <= publishedTo(start.stored)) {
+    from = await passWal(source, publishedTo(start.stored), signal);
   }
   const progress = startAnew(stored, found, from, await readNextXid(source));
   return start.kind === 'first' ? progress : announceGap(progress, publisher, deps);

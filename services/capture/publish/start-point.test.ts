@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type CaptureProgress, fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { classifyStart, GapPossibleError, startAnew } from './start-point.ts';
+import { classifyStart, GapPossibleError, publishedTo, startAnew } from './start-point.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',
@@ -53,6 +53,11 @@ test.for(Object.entries(GAPS))('%s is a gap, until the stored position is accept
 
 test('a position that was accepted once is no gap any more', () => {
   expect(classifyStart('s', STORED, SOURCE, 1_000n).kind).toBe('resume');
+});
+
+test('a gap amid a transaction that was published in part is told behind that part', () => {
+  expect(publishedTo(STORED)).toBe(1_000n);
+  expect(publishedTo({ ...STORED, lastCommitLsn: 1_200n })).toBe(1_201n);
 });
 
 test('a feed that begins anew settles nothing that was running then', () => {

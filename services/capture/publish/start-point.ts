@@ -87,6 +87,17 @@ function findGap(
 }
 
 /**
+ * Past everything that was published, also the first changes of a transaction whose end was not. A commit is longer than a byte, so
+ * nothing else commits right behind its beginning.
+ */
+export function publishedTo({
+  passedLsn,
+  lastCommitLsn,
+}: Pick<CaptureProgress, 'passedLsn' | 'lastCommitLsn'>): Lsn {
+  return lastCommitLsn < passedLsn ? passedLsn : lastCommitLsn + 1n;
+}
+
+/**
  * The state of a feed that begins at `passedLsn`. Nothing is settled before every transaction that has an ID at that
  * moment has ended: a transaction that committed before `passedLsn` is not in the feed, and might not be visible yet.
  *
