@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { DOCUMINT_WORK, type ProductWork } from './product-work.ts';
+import { DOCUMINT_WORK, type ProductWork } from './product-stories.ts';
 import { seededRandom } from './random.ts';
 
 export interface TrafficOptions {

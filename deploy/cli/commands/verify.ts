@@ -15,10 +15,9 @@ import { findRunningTandem } from '../../local/running-tandem.ts';
 import { SAMPLE_CATALOG } from '../../local/service-env.ts';
 import { type Command, type CommandContext, collect, wholeNumber } from '../command.ts';
 import { readSourceSettings } from '../source-settings.ts';
-import { CouldNotTellError } from '../verify/could-not-tell-error.ts';
 import { createJsonReport, createReport, type Report } from '../verify/report.ts';
 import { runVerify } from '../verify/run-verify.ts';
-import { createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
+import { CouldNotTellError, createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
 
 const COULD_NOT_TELL = 2;
 

@@ -4,9 +4,9 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { parsePosition } from '../../../shared/domain/position.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { applyEvent } from './apply-event.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
 import type { PulledEvent } from './feed-pages.ts';
 import { openRecordStore, type RecordStore } from './record-store.ts';
+import { CouldNotTellError } from './verify-api.ts';
 
 const CATALOG: Catalog = {
   name: 'test',

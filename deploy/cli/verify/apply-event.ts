@@ -1,9 +1,9 @@
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type ComparedRecord, keyOf } from './compare-rows.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
 import type { PulledEvent } from './feed-pages.ts';
 import { membersOf } from './json-members.ts';
 import type { RecordStore } from './record-store.ts';
+import { CouldNotTellError } from './verify-api.ts';
 
 /** Something in the files or the feed that a correct one can't contain. Holds no values but the key. */
 export interface Violation {

@@ -1,9 +1,8 @@
-import type { Lsn } from '../../../shared/domain/lsn.ts';
-import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
+import { CouldNotTellError } from './verify-api.ts';
 
 export interface RecordedDeps {
   /** The control store. */

@@ -1,7 +1,6 @@
 import { type Position, parsePosition } from '../../../shared/domain/position.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
 import { elementsOf, membersOf } from './json-members.ts';
-import type { VerifyApi } from './verify-api.ts';
+import { CouldNotTellError, type VerifyApi } from './verify-api.ts';
 
 /** An event of the pulled feed. JSON values are the texts that came. */
 export interface PulledEvent {

@@ -6,11 +6,11 @@ import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Violation } from './apply-event.ts';
 import { keyOf } from './compare-rows.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
 import { readJsonLines } from './json-lines.ts';
 import { membersOf } from './json-members.ts';
 import type { RecordStore } from './record-store.ts';
 import type { ExportFile, VerifiedExport } from './verified-export.ts';
+import { CouldNotTellError } from './verify-api.ts';
 
 export interface LoadOptions {
   readonly records: RecordStore;

@@ -13,12 +13,11 @@ import { loadTypes } from '../../../shared/values/database-types.ts';
 import { applyEvent, type Violation } from './apply-event.ts';
 import { awaitRecorded, type RecordedDeps } from './await-recorded.ts';
 import { compareRows, type Difference } from './compare-rows.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
 import { type PulledEvent, readFeedPage } from './feed-pages.ts';
 import { loadFiles } from './load-files.ts';
 import { openRecordStore, type RecordStore } from './record-store.ts';
 import { findExport, takeExport, type VerifiedExport } from './verified-export.ts';
-import type { VerifyApi } from './verify-api.ts';
+import { CouldNotTellError, type VerifyApi } from './verify-api.ts';
 import { beginWithTables, openVerifySource } from './verify-source.ts';
 
 /** Somebody may be waiting for an interrupted command to end. */

@@ -4,8 +4,7 @@ import { type Catalog, findResource, leaves } from '../../../shared/domain/catal
 import { MAX_ROWS_PER_SECOND, MIN_ROWS_PER_SECOND } from '../../../shared/domain/export-request.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
-import type { VerifyApi } from './verify-api.ts';
+import { CouldNotTellError, type VerifyApi } from './verify-api.ts';
 
 const file = z.object({
   name: z.string(),

@@ -1,7 +1,11 @@
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
+
+/** The comparison can't be made, which says nothing of whether the copy is right. Its text says what to do. */
+export class CouldNotTellError extends Error {
+  override readonly name = 'CouldNotTellError';
+}
 
 /** The API as one who verifies uses it. Whatever passes (no connection, 429, 5xx) is tried again, for some minutes. */
 export interface VerifyApi {

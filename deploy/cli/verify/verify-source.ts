@@ -12,7 +12,7 @@ import {
 import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { CouldNotTellError } from './could-not-tell-error.ts';
+import { CouldNotTellError } from './verify-api.ts';
 
 /** The session that the source is read in. It is ended when the product waits for a table that it has locked. */
 export interface VerifySource extends AsyncDisposable {

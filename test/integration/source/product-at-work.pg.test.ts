@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adviseIdentities } from '../../../deploy/cli/identity-advice.ts';
 import { prepareSource, reviewPreparation } from '../../../deploy/cli/prepare-source.ts';
 import { withSource } from '../../../deploy/cli/source-settings.ts';
-import { CouldNotTellError } from '../../../deploy/cli/verify/could-not-tell-error.ts';
+import { CouldNotTellError } from '../../../deploy/cli/verify/verify-api.ts';
 import { beginWithTables, openVerifySource } from '../../../deploy/cli/verify/verify-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { withSource } from '../../../deploy/cli/source-settings.ts';
-import { CouldNotTellError } from '../../../deploy/cli/verify/could-not-tell-error.ts';
+import { CouldNotTellError } from '../../../deploy/cli/verify/verify-api.ts';
 import { beginWithTables, openVerifySource } from '../../../deploy/cli/verify/verify-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';

@@ -9,7 +9,7 @@ import {
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { openStorage } from '../../../shared/storage/open-storage.ts';
-import { createS3Links } from '../../../shared/storage/s3/s3-links.ts';
+import { createS3Links } from '../../../shared/storage/s3/s3-storage.ts';
 import { type Storage, StorageNotFoundError } from '../../../shared/storage/storage.ts';
 import { describeStorage } from '../../contract/describe-storage.ts';
 import { openS3Proxy } from '../../support/s3-proxy.ts';

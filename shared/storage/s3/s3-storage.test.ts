@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { createS3Links } from './s3-links.ts';
+import { createS3Links } from './s3-storage.ts';
 
 const NOW_MS = 1_700_000_000_900;
 
