@@ -56,10 +56,10 @@ export async function withSource<T>(
     const { host, port } = client;
     throw new SetupError(`the source at ${host}:${port} can't be reached: ${(cause as Error).message}`);
   }
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => client.end());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => client.end());
   let wanted: WantedLock | undefined;
-  const lockWatch = stack.use(
+  const lockWatch = cleanup.use(
     createLockWatch({
       databaseUrl: new Secret(databaseUrl),
       applicationName: 'tandem command lock watch',

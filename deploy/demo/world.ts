@@ -57,14 +57,14 @@ export interface World extends AsyncDisposable {
 }
 
 export async function openWorld(options: WorldOptions): Promise<World> {
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const controlServerUrl = options.controlServerUrl ?? options.stack.databaseUrl;
   const prefix = `w_${randomBytes(4).toString('hex')}`;
-  const source = stack.use(await createScratchDatabase(options.stack.databaseUrl, 'product'));
-  const control = stack.use(await createScratchDatabase(controlServerUrl, 'tandem'));
+  const source = cleanup.use(await createScratchDatabase(options.stack.databaseUrl, 'product'));
+  const control = cleanup.use(await createScratchDatabase(controlServerUrl, 'tandem'));
   const directory = join(options.directory, prefix);
   await mkdir(directory, { recursive: true });
-  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   const product = options.product ?? DOCUMINT;
   const catalog = await loadCatalog(product.catalog);
   const generated = await prepareProduct(source.url, product, catalog, prefix, options);
@@ -86,13 +86,13 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     API_REQUESTS_PER_MINUTE: '0',
     ...options.env,
   };
-  const services = stack.use(
+  const services = cleanup.use(
     await startServices({ env, services: options.services, log: options.log, home: directory }),
   );
   await services.untilReady();
   const apiUrl = services.url('api');
   const operator = createApiClient(apiUrl, env.ADMIN_KEY);
-  const resources = stack.move();
+  const resources = cleanup.move();
   return {
     catalog,
     sourceUrl: source.url,

@@ -75,7 +75,7 @@ const SYNC_APPLY_MS = 20_000;
 const SOURCE_TIMEOUT_MS = 1_500;
 
 export async function buildApi(config: ApiConfig, context: ServiceContext): Promise<Worker[]> {
-  const { stack, log, health } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, [
     'port',
     'publicUrl',
@@ -99,15 +99,15 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     max: MAX_RESERVED_CONNECTIONS,
     statementTimeoutMs: RESERVED_STATEMENT_MS,
   });
-  const source = stack.adopt(createSourcePool(config, log), (connections) => connections.end());
-  const bulkSource = stack.adopt(
+  const source = cleanup.adopt(createSourcePool(config, log), (connections) => connections.end());
+  const bulkSource = cleanup.adopt(
     createBulkSourcePool(config.sourceUrl, log, {
       applicationName: applicationOf('api', 'bulk'),
       max: MAX_BULK_CONNECTIONS,
     }),
     (connections) => connections.end(),
   );
-  const lockWatch = stack.use(
+  const lockWatch = cleanup.use(
     createLockWatch({
       databaseUrl: config.sourceUrl,
       applicationName: applicationOf('api', 'lock watch'),
@@ -117,7 +117,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   for (const each of [source, bulkSource]) guardPool(each, lockWatch);
 
   const kafka = openKafka(context, config, 'api');
-  const producer = stack.adopt(
+  const producer = cleanup.adopt(
     kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
@@ -254,7 +254,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     },
   });
 
-  const listener = stack.adopt(
+  const listener = cleanup.adopt(
     await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS, { urls }),
     (open) => open.close(),
   );

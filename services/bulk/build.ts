@@ -32,7 +32,7 @@ export async function buildBulk(
   context: ServiceContext,
   now: () => number = Date.now,
 ): Promise<Worker[]> {
-  const { stack, log, health } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, [
     'maxChunks',
     'maxHttpChunks',
@@ -48,7 +48,7 @@ export async function buildBulk(
     // A chunk renews its claim while it works; the lister and the job scheduler have one each.
     max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
   });
-  const source = stack.adopt(
+  const source = cleanup.adopt(
     createSourcePool(config.sourceUrl, log, {
       applicationName: applicationOf('bulk'),
       // And the throttle and the watch of the slot poll now and then.
@@ -58,7 +58,7 @@ export async function buildBulk(
   );
   guardPool(
     source,
-    stack.use(
+    cleanup.use(
       createLockWatch({
         databaseUrl: config.sourceUrl,
         applicationName: applicationOf('bulk', 'lock watch'),

@@ -41,12 +41,12 @@ const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
 /** The one service that needs no control store: what it knows, it keeps in the topics. */
 export async function buildCapture(config: CaptureConfig, context: ServiceContext): Promise<Worker[]> {
-  const { stack, log, health } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, ['acceptedGapAfter', 'misfitGraceMs']);
   const topics = topicsOf(config.topicPrefix, catalog);
 
   // One connection each for snapshots, heartbeats, and what is read of the catalog.
-  const pool = stack.adopt(
+  const pool = cleanup.adopt(
     new ConnectionPool({
       connectionString: config.sourceUrl.reveal(),
       max: 3,
@@ -62,7 +62,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
   guardPool(
     pool,
-    stack.use(
+    cleanup.use(
       createLockWatch({
         databaseUrl: config.sourceUrl,
         applicationName: applicationOf('capture', 'lock watch'),

@@ -135,11 +135,11 @@ export async function runSession(
   signal: AbortSignal,
 ): Promise<void> {
   const { source, log } = deps;
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const notifier = createNotifier();
 
   const openPoolForReading = async () => {
-    const producers = stack.adopt(
+    const producers = cleanup.adopt(
       await openProducerPool(deps.kafka, config.transactionalId, config.kafkaClient),
       (each) => each.close(),
     );
@@ -155,7 +155,7 @@ export async function runSession(
   }
   checkSlotKind(config.slotName, slot);
   if (slot.activePid !== null) throw new SlotHeldError(config.slotName, slot.activePid);
-  const stream = stack.adopt(await openWalStream(config, notifier.notify), (each) => each.close());
+  const stream = cleanup.adopt(await openWalStream(config, notifier.notify), (each) => each.close());
 
   const { producers, stored } = await openPoolForReading();
   if (stored === undefined && deps.findings.length > 0) {

@@ -68,7 +68,7 @@ const MAX_CONNECTIONS = 28;
 const NEVER = new AbortController().signal;
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
-  const { stack, log } = context;
+  const { cleanup, log } = context;
   const catalog = await beginService(context, config, [
     'sender',
     'deliveryTimeoutMs',
@@ -92,7 +92,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     { timeoutMs: config.deliveryTimeoutMs },
     createConnectionCheck(config.allowNetworks),
   );
-  stack.defer(() => sender.close());
+  cleanup.defer(() => sender.close());
   await openHealth(context, config);
 
   const { current, previous } = config.secretKeys;
@@ -117,7 +117,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     deliveryMetrics.attempted(batch);
     return recordAttempts(pool, batch);
   }, log);
-  stack.defer(() => attempts.flush());
+  cleanup.defer(() => attempts.flush());
 
   const reads = createFairReads();
   const requests = createRequestLimiter(config.maxInFlight);
@@ -186,7 +186,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const wakeUps = createWakeUps(config.controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
   const group = recorderGroup(config.topicPrefix);
-  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  const ends = cleanup.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
   await ends.connect();
   const bounds = createReadBounds(ends, topics.changes, group);
   const recordedChain = createRecordedChain(pool, async () => new Set((await bounds.committed()).keys()));

@@ -41,7 +41,7 @@ const MAX_RUNS = 5;
 
 /** The extractor: takes snapshots, plans chunks and reads them into Kafka. Runs any number of times beside each other. */
 export async function buildExtractor(config: ExtractorConfig, context: ServiceContext): Promise<Worker[]> {
-  const { stack, log, health } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, [
     'maxExports',
     'maxChunks',
@@ -58,18 +58,18 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
 
   const kafka = openKafka(context, config, 'extractor');
   const topics = topicsOf(config.topicPrefix, catalog);
-  const admin = stack.adopt(kafka.admin(), (client) => client.disconnect());
+  const admin = cleanup.adopt(kafka.admin(), (client) => client.disconnect());
   await admin.connect();
   const partitions = await ensureTopics(admin, topics.declarations);
-  const ends = stack.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  const ends = cleanup.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
   await ends.connect();
-  const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
-  await doorbells.connect();
+  const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  await producer.connect();
 
   const { registry, codec } = openRegistry(config);
-  const announcer = createAnnouncer(doorbells, codec, log);
-  const producers = stack.use(createRowProducers(kafka, config.kafka.client, log));
-  const lockWatch = stack.use(
+  const announcer = createAnnouncer(producer, codec, log);
+  const producers = cleanup.use(createRowProducers(kafka, config.kafka.client, log));
+  const lockWatch = cleanup.use(
     createLockWatch({
       databaseUrl: config.sourceUrl,
       applicationName: applicationOf('extractor', 'lock watch'),

@@ -30,7 +30,7 @@ import { createChunkWatch, createLostChunkWatch } from './parts/watch-chunks.ts'
 
 /** The composition root: rows become parts, parts become files. */
 export async function buildWriter(config: WriterConfig, context: ServiceContext): Promise<Worker[]> {
-  const { stack, log, health } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, [
     'maxOpenChunks',
     'maxAssemblies',
@@ -46,13 +46,13 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const pool = await openControlStore(context, config, 'writer');
   const kafka = openKafka(context, config, 'writer');
   const admin = kafka.admin();
-  stack.defer(() => admin.disconnect());
+  cleanup.defer(() => admin.disconnect());
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
   const { registry, codec } = openRegistry(config);
-  const doorbells = stack.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
-  await doorbells.connect();
-  const announcer = createAnnouncer(doorbells, codec, log);
+  const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  await producer.connect();
+  const announcer = createAnnouncer(producer, codec, log);
 
   await openHealth(context, config);
 

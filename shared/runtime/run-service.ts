@@ -8,7 +8,7 @@ import { runUntilFirstFailure, type Worker } from './worker.ts';
 
 /** What a composition root gets: where to register clean-up (disposed newest first), what to log to, and the health it reports. */
 export interface ServiceContext {
-  readonly stack: AsyncDisposableStack;
+  readonly cleanup: AsyncDisposableStack;
   readonly log: Log;
   readonly health: Health;
 }
@@ -21,8 +21,8 @@ export async function runService(build: Build, log: Log, signal: AbortSignal): P
   health.metrics.gauge('tandem_ready', '1 when every worker of the process runs.', () => [
     { value: health.ready ? 1 : 0 },
   ]);
-  await using stack = new AsyncDisposableStack();
-  const workers = await build({ stack, log, health });
+  await using cleanup = new AsyncDisposableStack();
+  const workers = await build({ cleanup, log, health });
   const allReady = Promise.all(workers.map((worker) => worker.ready)).then(() => {
     health.ready = true;
     log.info('service.ready');

@@ -84,9 +84,9 @@ test('a worker that ends before it is told to is a failure', async () => {
 test('a service closes what it opened newest first, also when it fails', async () => {
   const closed: string[] = [];
   const run = runService(
-    async ({ stack }) => {
-      stack.defer(() => void closed.push('first'));
-      stack.defer(() => void closed.push('second'));
+    async ({ cleanup }) => {
+      cleanup.defer(() => void closed.push('first'));
+      cleanup.defer(() => void closed.push('second'));
       return [{ name: 'bad', run: () => Promise.reject(new Error('no')) }];
     },
     silentLog,

@@ -35,13 +35,13 @@ export function beginService<Config extends BaseConfig<'catalogPath'>>(
 
 /** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */
 export function openControlPool(
-  { stack, log }: ServiceContext,
+  { cleanup, log }: ServiceContext,
   { controlUrl }: BaseConfig<'controlUrl'>,
   service: ServiceName,
   { purpose, ...options }: Omit<PoolOptions, 'applicationName'> & { readonly purpose?: string } = {},
 ): pg.Pool {
   const applicationName = purpose === undefined ? applicationOf(service) : applicationOf(service, purpose);
-  return stack.adopt(createControlPool(controlUrl, log, { ...options, applicationName }), (pool) =>
+  return cleanup.adopt(createControlPool(controlUrl, log, { ...options, applicationName }), (pool) =>
     pool.end(),
   );
 }
@@ -90,10 +90,12 @@ export function openRegistry({
 
 /** Serves probes and metrics until the service ends. */
 export async function openHealth(
-  { stack, log, health }: ServiceContext,
+  { cleanup, log, health }: ServiceContext,
   { host, healthPort }: BaseConfig<'host' | 'healthPort'>,
 ): Promise<void> {
-  const { port } = stack.adopt(await openHealthServer(health, healthPort, host), (server) => server.close());
+  const { port } = cleanup.adopt(await openHealthServer(health, healthPort, host), (server) =>
+    server.close(),
+  );
   log.info('service.listening', { host, port });
 }
 

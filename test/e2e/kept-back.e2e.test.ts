@@ -67,15 +67,15 @@ async function moveOver(source: pg.Client, modulus: number): Promise<void> {
 const hashes = ({ files }: ExportView) => files?.map(({ name, rows, sha256 }) => ({ name, rows, sha256 }));
 
 test('files, feed, changes since and the past all hold the rows that leave, and no others', async () => {
-  await using stack = new AsyncDisposableStack();
-  const world = stack.use(await openWorldOf(join(temporaryDirectory(), 'documint.yaml')));
+  await using cleanup = new AsyncDisposableStack();
+  const world = cleanup.use(await openWorldOf(join(temporaryDirectory(), 'documint.yaml')));
   const source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();
-  stack.defer(() => source.end());
+  cleanup.defer(() => source.end());
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   // On an idle database the feed moves by its heartbeat only, every ten seconds.
   const others = await traffic(world, world.generated.accounts.slice(1), 3);
-  stack.defer(async () => void (await others.stop()));
+  cleanup.defer(async () => void (await others.stop()));
   const resources = world.catalog.resources.map(({ name }) => name);
   const writes = await traffic(world, world.generated.accounts, 1);
   await moveOver(source, 5);

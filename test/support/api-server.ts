@@ -92,9 +92,9 @@ export interface ApiOverrides
 
 /** The api over a database of its own, without Kafka: what it would send stays in the outbox. */
 export async function openTestApi({ connections, ...overrides }: ApiOverrides = {}): Promise<TestApi> {
-  const stack = new AsyncDisposableStack();
-  const database = stack.use(await createDatabase('api'));
-  const pool = stack.adopt(
+  const cleanup = new AsyncDisposableStack();
+  const database = cleanup.use(await createDatabase('api'));
+  const pool = cleanup.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test' }),
     async (control) => {
       if (!control.ended) await control.end();
@@ -102,16 +102,16 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   );
   await migrate(pool);
   await guardTransitions(pool);
-  const doorPool = stack.adopt(
+  const doorPool = cleanup.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test reserved', max: 2 }),
     async (reserved) => {
       if (!reserved.ended) await reserved.end();
     },
   );
-  const source = stack.adopt(openProductPool({ connectionString: database.url, max: 2 }), (open) =>
+  const source = cleanup.adopt(openProductPool({ connectionString: database.url, max: 2 }), (open) =>
     open.end(),
   );
-  const bulkSource = stack.adopt(
+  const bulkSource = cleanup.adopt(
     createSourcePool(new Secret(database.url), silentLog, {
       applicationName: 'test bulk',
       max: connections?.source ?? 3,
@@ -119,7 +119,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     }),
     (open) => open.end(),
   );
-  const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
+  const root = cleanup.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
     rm(path, { recursive: true }),
   );
   const storage = createFileStorage(root);
@@ -207,7 +207,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       metrics: createMetrics(),
     },
   });
-  const listener = stack.adopt(
+  const listener = cleanup.adopt(
     await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls }),
     (open) => open.close(),
   );
@@ -258,7 +258,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       });
       return { id: made.json.id, key: key.json.key, sourceId };
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }
 

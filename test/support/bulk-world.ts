@@ -41,8 +41,8 @@ export async function openBulkWorld({
   handlerMs = 300,
   ...overrides
 }: ApiOverrides & { handlerUrl?: string; handlerMs?: number } = {}): Promise<BulkWorld> {
-  const stack = new AsyncDisposableStack();
-  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-bulk-')), (path) =>
+  const cleanup = new AsyncDisposableStack();
+  const folder = cleanup.adopt(await mkdtemp(join(tmpdir(), 'tandem-bulk-')), (path) =>
     rm(path, { recursive: true }),
   );
   const catalogPath = join(folder, 'catalog.yaml');
@@ -57,7 +57,7 @@ export async function openBulkWorld({
   const catalog = await loadCatalog(
     handlerUrl === undefined ? 'schemas/catalogs/documint.yaml' : catalogPath,
   );
-  const api = stack.use(await openTestApi({ catalog, ...overrides }));
+  const api = cleanup.use(await openTestApi({ catalog, ...overrides }));
   await createDocumint(api.pool);
   for (const statement of LEDGER_DDL) await api.pool.query(statement);
   await api.pool.query(
@@ -115,7 +115,7 @@ export async function openBulkWorld({
         await running;
       };
       await Promise.race([ready, running]);
-      stack.defer(end);
+      cleanup.defer(end);
       return end;
     },
     submit: (key, body, headers = {}) => api.call('POST', '/bulk/operations', { key, body, headers }),
@@ -156,6 +156,6 @@ export async function openBulkWorld({
       );
       return rows.map(({ id }) => id);
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }

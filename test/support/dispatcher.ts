@@ -101,9 +101,9 @@ export function invoiceChange(part: Partial<Change> & { account: string; lsn: nu
 }
 
 export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherBed> {
-  const stack = new AsyncDisposableStack();
+  const cleanup = new AsyncDisposableStack();
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
-  const database = stack.use(await createDatabase('dispatcher'));
+  const database = cleanup.use(await createDatabase('dispatcher'));
   const prefix = topicPrefix();
   const env: Env = {
     CONTROL_DATABASE_URL: database.url,
@@ -119,7 +119,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
     ...settings,
   };
   const pool = createControlPool(database.url, silentLog, { applicationName: 'test' });
-  stack.defer(() => pool.end());
+  cleanup.defer(() => pool.end());
   await migrate(pool);
   await guardTransitions(pool);
   await ensurePartitions(pool, [new Date().toISOString().slice(0, 10)]);
@@ -128,7 +128,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
 
   const kafka = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
-  stack.defer(async () => {
+  cleanup.defer(async () => {
     await admin.connect();
     const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}.`));
     if (topics.length > 0) await admin.deleteTopics({ topics });
@@ -147,7 +147,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
       const health: Health = { live: true, ready: false, metrics: createMetrics() };
       const own = new AsyncDisposableStack();
       const workers = await buildDispatcher(readDispatcherConfig({ ...env, ...settings }), {
-        stack: own,
+        cleanup: own,
         log,
         health,
       });
@@ -212,7 +212,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
         producer = kafka.producer({ idempotent: true });
         await producer.connect();
         const connected = producer;
-        stack.defer(() => connected.disconnect());
+        cleanup.defer(() => connected.disconnect());
       }
       const id = await registry.register(`${prefix}.invoices.Change`, codec.schema);
       const { partitions } = (await admin.fetchTopicMetadata({ topics: [`${prefix}.changes`] }))
@@ -232,7 +232,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
       const { rows } = await pool.query('select * from webhooks where id = $1', [id]);
       return rows[0] ?? {};
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }
 

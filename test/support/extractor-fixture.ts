@@ -76,11 +76,11 @@ export async function createExtractorFixture(
   sql: string,
   place?: { readonly url: string; readonly prefix: string },
 ): Promise<ExtractorFixture> {
-  const stack = new AsyncDisposableStack();
-  const url = place?.url ?? stack.use(await createDatabase('extractor')).url;
+  const cleanup = new AsyncDisposableStack();
+  const url = place?.url ?? cleanup.use(await createDatabase('extractor')).url;
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
   const folder = await mkdtemp(join(tmpdir(), 'tandem-extractor-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  cleanup.defer(() => rm(folder, { recursive: true, force: true }));
   await writeFile(join(folder, 'catalog.yaml'), catalog);
   const env: Record<string, string> = {
     DATABASE_URL: url,
@@ -90,7 +90,7 @@ export async function createExtractorFixture(
     CATALOG: join(folder, 'catalog.yaml'),
     TOPIC_PREFIX: place?.prefix ?? topicPrefix(),
   };
-  const db = stack.adopt(createControlPool(url, silentLog, { applicationName: 'test' }), (pool) =>
+  const db = cleanup.adopt(createControlPool(url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );
   await migrate(db);
@@ -104,9 +104,9 @@ export async function createExtractorFixture(
   );
 
   const sent: SentRow[] = [];
-  const extractors = stack.use(new AsyncDisposableStack());
+  const extractors = cleanup.use(new AsyncDisposableStack());
   let consumer: Consumer | undefined;
-  stack.defer(async () => consumer?.disconnect());
+  cleanup.defer(async () => consumer?.disconnect());
 
   async function startConsumer(): Promise<void> {
     if (consumer !== undefined) return;
@@ -222,6 +222,6 @@ export async function createExtractorFixture(
     },
     listen: startConsumer,
     sentRows: () => sent,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }

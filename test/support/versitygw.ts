@@ -52,12 +52,12 @@ export function hasVersitygw(): boolean {
 
 export async function startVersitygw(): Promise<Versitygw> {
   const binary = await buildOnce((line) => console.log(line));
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const home = mkdtempSync(join(tmpdir(), 'tandem-s3-'));
-  stack.defer(() => rmSync(home, { recursive: true, force: true }));
+  cleanup.defer(() => rmSync(home, { recursive: true, force: true }));
   const [data, metadata] = [join(home, 'data'), join(home, 'metadata')];
   for (const directory of [data, metadata]) mkdirSync(directory);
-  const group = stack.use(createChildGroup(join(home, 'run')));
+  const group = cleanup.use(createChildGroup(join(home, 'run')));
   const endpoint = `http://127.0.0.1:${await choosePort(PREFERRED_PORT)}`;
   const accessKeyId = 'tandem-test';
   const secretAccessKey = randomBytes(20).toString('hex');
@@ -82,8 +82,8 @@ export async function startVersitygw(): Promise<Versitygw> {
     forcePathStyle: true,
     credentials: { accessKeyId, secretAccessKey },
   });
-  stack.defer(() => client.destroy());
-  const resources = stack.move();
+  cleanup.defer(() => client.destroy());
+  const resources = cleanup.move();
   return {
     endpoint,
     credentials: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },

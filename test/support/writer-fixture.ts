@@ -136,11 +136,11 @@ export async function createWriterFixture(
   settings: Readonly<Record<string, string>> = {},
   givenStorage?: Storage,
 ): Promise<WriterFixture> {
-  const stack = new AsyncDisposableStack();
-  const database = stack.use(await createDatabase('writer'));
+  const cleanup = new AsyncDisposableStack();
+  const database = cleanup.use(await createDatabase('writer'));
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
   const folder = await mkdtemp(join(tmpdir(), 'tandem-writer-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  cleanup.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   await writeFile(join(folder, 'catalog.yaml'), CATALOG);
   const prefix = topicPrefix();
   const env: Record<string, string> = {
@@ -156,7 +156,7 @@ export async function createWriterFixture(
   };
   const storageRoot = join(folder, 'storage');
   const storage = givenStorage ?? createFileStorage(storageRoot);
-  const db = stack.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
+  const db = cleanup.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );
   await migrate(db);
@@ -164,10 +164,10 @@ export async function createWriterFixture(
 
   const topics = topicsOf(prefix, parseCatalog(CATALOG, 'catalog.yaml'));
   const kafka = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
-  const admin = stack.adopt(kafka.admin(), (each) => each.disconnect());
+  const admin = cleanup.adopt(kafka.admin(), (each) => each.disconnect());
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
-  const producer = stack.adopt(
+  const producer = cleanup.adopt(
     kafka.producer({ idempotent: true, createPartitioner: Partitioners.DefaultPartitioner }),
     (each) => each.disconnect(),
   );
@@ -182,7 +182,7 @@ export async function createWriterFixture(
   const partitionCount =
     topics.declarations.find(({ name }) => name === topics.rows('orders'))?.partitions ?? 1;
 
-  const writers = stack.use(new AsyncDisposableStack());
+  const writers = cleanup.use(new AsyncDisposableStack());
   const read = async (id: string): Promise<ExportState> => {
     const { rows } = await db.query<ExportState>('select * from exports where id = $1', [id]);
     if (rows[0] === undefined) throw new Error(`no export ${id}`);
@@ -314,6 +314,6 @@ export async function createWriterFixture(
       });
       return child;
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }

@@ -80,8 +80,8 @@ async function withControlStore<T>(env: Env, home: string, work: (pool: pg.Pool)
       'CONTROL_DATABASE_URL is not set: it names the control store, postgres://user:password@host:5432/database',
     );
   }
-  await using stack = new AsyncDisposableStack();
-  const pool = stack.adopt(
+  await using cleanup = new AsyncDisposableStack();
+  const pool = cleanup.adopt(
     createControlPool(url, silentLog, { applicationName: 'tandem command', max: 1 }),
     (one) => one.end(),
   );

@@ -8,22 +8,22 @@ import { REQUEST_LIMITS } from './request-limits.ts';
 
 const MAX = 5;
 
-let stack = new AsyncDisposableStack();
+let cleanup = new AsyncDisposableStack();
 afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
+  await cleanup.disposeAsync();
+  cleanup = new AsyncDisposableStack();
 });
 
 async function listen(handle: RequestListener) {
   const limits = { ...REQUEST_LIMITS, drainMs: 0 };
   const urls = createPublicUrls(() => 'https://api.example.com/v1');
-  const listener = stack.adopt(
+  const listener = cleanup.adopt(
     await openHttpListener(handle, 0, '127.0.0.1', limits, { urls, maxConnections: MAX }),
     (open) => open.close(),
   );
   return async (): Promise<Socket> => {
     const socket = connect(listener.port, '127.0.0.1');
-    stack.defer(() => void socket.destroy());
+    cleanup.defer(() => void socket.destroy());
     socket.on('error', () => undefined);
     await once(socket, 'connect');
     return socket;

@@ -7,10 +7,10 @@ import { dropSlowReader } from './slow-reader.ts';
 
 const LIMITS = { leastBytesPerSecond: 50_000_000, windowMs: 300, checkEveryMs: 20 };
 
-let stack = new AsyncDisposableStack();
+let cleanup = new AsyncDisposableStack();
 afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
+  await cleanup.disposeAsync();
+  cleanup = new AsyncDisposableStack();
 });
 
 /** Opens a download of `body`, which the test reads. */
@@ -21,11 +21,11 @@ async function download(body: () => Readable): Promise<{ client: Socket; respons
     body().pipe(response);
     responding.resolve(response);
   });
-  stack.defer(() => void server.close());
+  cleanup.defer(() => void server.close());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  stack.defer(() => void client.destroy());
+  cleanup.defer(() => void client.destroy());
   client.on('error', () => undefined);
   client.write('GET / HTTP/1.0\r\n\r\n');
   return { client, response: await responding.promise };
@@ -49,7 +49,7 @@ test('a client that drips loses its connection', async () => {
     client.pause();
   });
   const drip = setInterval(() => client.resume(), 10);
-  stack.defer(() => clearInterval(drip));
+  cleanup.defer(() => clearInterval(drip));
   await once(response, 'close');
   expect(response.writableFinished).toBe(false);
   expect(taken).toBeGreaterThan(0);
@@ -81,7 +81,7 @@ test('a client that left before the response began is not watched', async () => 
   const server = createServer(
     (_request, response) => void response.once('close', () => left.resolve(response)),
   );
-  stack.defer(() => void server.close());
+  cleanup.defer(() => void server.close());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');

@@ -106,14 +106,14 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
   const startedAtMs = Date.now();
 
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const open = async (purpose: string) => {
     const session = await deps.openSession({
       purpose,
       statementTimeoutMs: config.planTimeoutMs,
       onLost: run.abort,
     });
-    stack.use(session);
+    cleanup.use(session);
     // Does not wait for a running statement, which may sort a whole table.
     signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
     signal.throwIfAborted();
@@ -127,7 +127,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
       : await findBase(control, changesSince, claim.accountId, sealing.identity);
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
   const notifier = createNotifier();
-  stack.defer(deps.notifiers.onChange(notifier.notify));
+  cleanup.defer(deps.notifiers.onChange(notifier.notify));
 
   const startLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, {
     settleTimeoutMs: config.settleTimeoutMs,

@@ -19,9 +19,9 @@ import { createDatabase, testStack, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 test('an accepted export’s command reaches Kafka once, in order, by the whole service', async () => {
-  await using stack = new AsyncDisposableStack();
-  const database = stack.use(await createDatabase('api_relay'));
-  const root = stack.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
+  await using cleanup = new AsyncDisposableStack();
+  const database = cleanup.use(await createDatabase('api_relay'));
+  const root = cleanup.adopt(await mkdtemp(join(tmpdir(), 'tandem-api-')), (path) =>
     rm(path, { recursive: true }),
   );
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
@@ -43,7 +43,7 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
   const stop = new AbortController();
   const running = runService((context) => buildApi(config, context), log, stop.signal);
   running.catch(() => undefined);
-  stack.defer(async () => {
+  cleanup.defer(async () => {
     stop.abort();
     await running;
   });
@@ -81,7 +81,7 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
     return topics.includes(`${prefix}.commands`) && topics.includes(`${prefix}.jobs`);
   });
   const consumer = kafka.consumer({ groupId: `${prefix}.test`, ...GROUP_SETTINGS });
-  stack.defer(() => consumer.disconnect());
+  cleanup.defer(() => consumer.disconnect());
   await consumer.connect();
   await consumer.subscribe({ topics: [`${prefix}.commands`, `${prefix}.jobs`], fromBeginning: true });
   const messages: Message[] = [];

@@ -22,8 +22,8 @@ test('a job that is cancelled keeps what is done, and its counts and results agr
   const { key, id, sourceId } = await world.account(300);
   await world.api.pool.query('update accounts set bulk_quota = 100 where id = $1', [id]);
   const { json } = await world.submit(key, voidAll);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   await world.until(key, json.job_id, 'paused');
   const cancel = () => world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });
   expect(await cancel()).toMatchObject({
@@ -61,8 +61,8 @@ test('a job is paused and resumed by request', async () => {
     status: 202,
     json: { status: 'paused', pause_reason: 'requested' },
   });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const other = await world.submit(key, { ...voidAll, filter: { id: { eq: 0 } } });
   await world.until(key, other.json.job_id);
   expect(await world.status(key, json.job_id)).toMatchObject({ status: 'paused', processed: 0 });
@@ -80,8 +80,8 @@ test('as many failures as max_failures end the job: work stops early, and what i
     headers: { 'content-type': 'text/plain' },
   });
   const workers = 2;
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_MAX_CHUNKS: String(workers), BULK_CHUNK_ITEMS: '1000' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker({ BULK_MAX_CHUNKS: String(workers), BULK_CHUNK_ITEMS: '1000' }));
   for (const which of [byIds, { file_id: upload.json.file_id }]) {
     const { json } = await world.submit(key, {
       resource: 'invoices',

@@ -49,8 +49,8 @@ async function told(key: string, jobId: string) {
 }
 
 test('after a cancel no item is begun, and answers that were on their way are results', async () => {
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const { key, jobId, effects, held } = await start({ items: 60, answered: 0 });
   await waitFor('both chunks have all their requests under way', () => held.length === 20);
   const cancelling = ask(key, jobId, 'cancel');
@@ -71,8 +71,8 @@ test('after a cancel no item is begun, and answers that were on their way are re
 });
 
 test('an item whose handler had no answer when a cancel was over is a failed one that may have been done', async () => {
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const { key, jobId, effects, held } = await start({ items: 40, answered: 5 });
   await waitFor('ten requests are held', () => held.length === 10);
   await ask(key, jobId, 'cancel');
@@ -91,8 +91,8 @@ test('an item whose handler had no answer when a cancel was over is a failed one
 });
 
 test('after a pause no item is begun, and what had no answer is asked for again under its key', async () => {
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const { key, ids, jobId, effects, held } = await start({ items: 40, answered: 5 });
   await waitFor('ten requests are held', () => held.length === 10);
   await ask(key, jobId, 'pause');
@@ -111,8 +111,8 @@ test('after a pause no item is begun, and what had no answer is asked for again 
 });
 
 test('a pause that is followed by a cancel tells of what it broke off', async () => {
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const { key, jobId, effects, held } = await start({ items: 40, answered: 5 });
   await waitFor('ten requests are held', () => held.length === 10);
   await ask(key, jobId, 'pause');
@@ -137,8 +137,8 @@ test('what a worker had begun when it was killed is told when its job is cancell
   }
   const cancelling = ask(key, jobId, 'cancel');
   await world.api.pool.query('update bulk_chunks set lease_expires_at = now() where job_id = $1', [jobId]);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   await cancelling;
   const { status, itemIds } = await told(key, jobId);
   expect(status).toMatchObject({ status: 'cancelled', succeeded: 5, failed: 10 });

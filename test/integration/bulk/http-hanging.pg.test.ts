@@ -47,8 +47,8 @@ test('a handler that never answers holds up neither rows to change nor another a
   const healthy = await world.account(120);
   const voiding = await world.account(200);
   const { held, cancelAll } = hangFor(hanging.ids);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const first = await submit(hanging.key, 'render', hanging.ids);
   await waitFor('the handler hangs for two chunks', () => held.length >= 20);
   const second = await submit(voiding.key, 'void', voiding.ids);
@@ -65,8 +65,8 @@ test('an account whose fifty jobs all hang leaves room for another’s', async (
   const healthy = await world.account(60);
   await world.api.pool.query('update accounts set max_running_bulk = 10 where id = $1', [hanging.id]);
   const { held, cancelAll } = hangFor(hanging.ids);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const jobs: string[] = [];
   for (let first = 0; first < 300; first += 60) {
     const jobId = await submit(hanging.key, 'render', hanging.ids.slice(first, first + 60));
@@ -103,8 +103,8 @@ test('a try whose results can not be written is over before the next one asks', 
     response.on('close', () => open.splice(open.indexOf(one.key), 1));
     if (one.itemId !== hanging || times > 1) answerWith(response, 200);
   };
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '2' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '2' }));
   const before = handler.asked.length;
   const jobId = await submit(key, 'render', ids);
   expect(await world.until(key, jobId)).toMatchObject({ status: 'completed', succeeded: 6 });
@@ -124,8 +124,8 @@ test('an item that stops matching while others hold up its turn is not asked for
     if (late.includes(one.itemId)) answerWith(response, 200);
     else held.push(response);
   };
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const { json } = await world.submit(key, {
     resource: 'invoices',
     operation: 'render',
@@ -180,8 +180,8 @@ test('when the time of a synchronous operation is over, each item says whether i
 
 test('while its handler is away a job pauses and says so; it goes on by itself, and no item fails for it', async () => {
   const { key, ids } = await world.account(70);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   let isAway = true;
   let asked = 0;
   handler.answer = (_one, _times, response) => {
@@ -214,8 +214,8 @@ test('while its handler is away a job pauses and says so; it goes on by itself, 
 
 test('an item for which the handler always fails does not hide that it is back, and fails alone', async () => {
   const { key, ids } = await world.account(12);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   let isAway = true;
   handler.answer = (one, _times, response) =>
     answerWith(response, isAway || one.itemId === ids[0] ? 503 : 200);
@@ -234,8 +234,8 @@ test('an item for which the handler always fails does not hide that it is back, 
 
 test('the last item of a job, for which the handler is away time and again, fails alone', async () => {
   const { key, ids } = await world.account(2);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '1' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker({ BULK_HTTP_CONCURRENCY: '1' }));
   handler.answer = (one, _times, response) => answerWith(response, one.itemId === ids[1] ? 503 : 200);
   const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
   expect(await world.until(key, json.job_id, 'paused')).toMatchObject({ pause_reason: 'handler' });
@@ -251,8 +251,8 @@ test('the last item of a job, for which the handler is away time and again, fail
 
 test('a handler that stays away ends its job after a time that is a setting', async () => {
   const { key, ids } = await world.account(2);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   handler.answer = (_one, _times, response) => answerWith(response, 503);
   const { json } = await world.submit(key, { resource: 'invoices', operation: 'render', async: true, ids });
   await world.until(key, json.job_id, 'paused');
@@ -283,8 +283,8 @@ test('a handler has its whole time again when nobody asked it for a while', asyn
     [json.job_id],
   );
   const before = handler.asked.length;
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   await waitFor('the handler is asked again', () => handler.asked.length > before);
   await world.until(key, json.job_id, 'paused');
   isAway = false;

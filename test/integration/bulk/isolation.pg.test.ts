@@ -4,11 +4,11 @@ import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-let stack: AsyncDisposableStack;
+let cleanup: AsyncDisposableStack;
 beforeEach(() => {
-  stack = new AsyncDisposableStack();
+  cleanup = new AsyncDisposableStack();
 });
-afterEach(() => stack.disposeAsync());
+afterEach(() => cleanup.disposeAsync());
 
 const voidOf = (ids: readonly (string | undefined)[]) => ({ resource: 'invoices', operation: 'void', ids });
 
@@ -20,7 +20,7 @@ const hold = async (
 ): Promise<() => Promise<void>> => {
   const session = new Client({ connectionString: world.api.databaseUrl });
   await session.connect();
-  stack.defer(() => session.end());
+  cleanup.defer(() => session.end());
   await session.query('begin');
   await session.query(`select from documint.${table} where id = any ($1::bigint[]) for update`, [ids]);
   return async () => {
@@ -29,7 +29,9 @@ const hold = async (
 };
 
 test('many synchronous requests of one account that find its rows locked hold up nobody else', async () => {
-  const world = stack.use(await openBulkWorld({ syncApplyLimits: { max: 3, perAccount: 2, waitMs: 1_000 } }));
+  const world = cleanup.use(
+    await openBulkWorld({ syncApplyLimits: { max: 3, perAccount: 2, waitMs: 1_000 } }),
+  );
   const mine = await world.account(1);
   const other = await world.account(1);
   const letGo = await hold(world, 'invoices', mine.ids);
@@ -51,7 +53,7 @@ test('many synchronous requests of one account that find its rows locked hold up
 });
 
 test('while every connection for requests is taken, probes, metrics and keys are answered', async () => {
-  const world = stack.use(await openBulkWorld());
+  const world = cleanup.use(await openBulkWorld());
   const { pool } = world.api;
   const taken = await Promise.all(Array.from({ length: 10 }, () => pool.connect()));
   try {
@@ -72,7 +74,7 @@ test('while every connection for requests is taken, probes, metrics and keys are
 });
 
 test('when all places are taken by others, a request is told to come again', async () => {
-  const world = stack.use(await openBulkWorld({ syncApplyLimits: { max: 1, perAccount: 1, waitMs: 100 } }));
+  const world = cleanup.use(await openBulkWorld({ syncApplyLimits: { max: 1, perAccount: 1, waitMs: 100 } }));
   const mine = await world.account(1);
   const other = await world.account(1);
   const letGo = await hold(world, 'invoices', mine.ids);
@@ -93,7 +95,7 @@ test('when all places are taken by others, a request is told to come again', asy
 
 test('a request that finds the connections to the source taken is told to come again', async () => {
   const connections = { source: 1, waitMs: 300 };
-  const world = stack.use(await openBulkWorld({ connections }));
+  const world = cleanup.use(await openBulkWorld({ connections }));
   const mine = await world.account(1);
   const other = await world.account(1);
   // The product's own trigger waits for a row that a session of the product holds.

@@ -29,8 +29,8 @@ test('with async, even one item is a job, which ends completed with its results'
   expect(headers.get('location')).toBe(`/bulk/operations/${json.job_id}`);
   const pending = await world.status(key, json.job_id);
   expect(pending).toMatchObject({ status: 'pending', queue_position: 1, total: 1, eta_seconds: null });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({
     status: 'completed',
@@ -86,8 +86,8 @@ test('a file of IDs becomes items in its order, with bad ones and repetitions to
   expect((await world.submit(other.key, body)).status).toBe(404);
   const { json } = await world.submit(key, body);
   expect(json.estimated_items).toBe(124);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({ status: 'completed', total: 124, succeeded: 120, failed: 3, skipped: 1 });
   expect(done.error_summary).toEqual([{ code: 'invalid_id', count: 3 }]);
@@ -111,11 +111,11 @@ test('a job without quota pauses, and goes on by itself in the next month, each 
   const { json } = await world.submit(key, { ...voidAll, filter: { account_id: { eq: sourceId } } });
   const november = Date.UTC(2026, 10, 15);
   world.api.clock.nowMs = november;
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => {
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => {
     world.api.clock.nowMs = undefined;
   });
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   const paused = await world.until(key, json.job_id, 'paused');
   expect(paused).toMatchObject({
     status: 'paused',
@@ -142,8 +142,8 @@ test('jobs over the limit of an account wait in order', async () => {
   await world.api.pool.query('update accounts set max_running_bulk = 10, bulk_quota = 0 where id = $1', [id]);
   const jobs: string[] = [];
   for (let index = 0; index < 12; index += 1) jobs.push((await world.submit(key, voidAll)).json.job_id);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   for (const job of jobs.slice(0, 10)) await world.until(key, job, 'paused');
   expect(await world.status(key, jobs[10] ?? '')).toMatchObject({ status: 'pending', queue_position: 1 });
   expect(await world.status(key, jobs[11] ?? '')).toMatchObject({ status: 'pending', queue_position: 2 });
@@ -159,8 +159,8 @@ test('jobs over the limit of an account wait in order', async () => {
 test('a small job of one account is not held up by a large one of another', async () => {
   const [large, small] = [await world.account(3_000), await world.account(5)];
   const first = await world.submit(large.key, voidAll);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '20' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '20' }));
   await waitFor('the large job is under way', async () => {
     return (await world.status(large.key, first.json.job_id)).processed > 0;
   });
@@ -180,8 +180,8 @@ test('an ID that comes again in a list is done once, and told as a duplicate whe
   const sent = [a, b, a, `0${b}`, c, Number(a)];
   const body = { resource: 'invoices', operation: 'void', async: true, ids: sent };
   const { json } = await world.submit(key, body);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, json.job_id)).toMatchObject({
     status: 'completed',
     total: 6,
@@ -210,8 +210,8 @@ test('a trigger that refuses one record by a code of its own fails that item, an
     create trigger refuse_one before update on documint.invoices for each row
       when (new.id = ${ids[30]}) execute function documint.refuse_one()`);
   const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({ status: 'completed', succeeded: 59, failed: 1 });
   const told = { item_id: ids[30], code: 'rejected', message: `invoice ${ids[30]} is under audit` };
@@ -227,8 +227,8 @@ test('a key lives as long as its job waits, however long that is, and a week lon
   const submit = (name: string, body: unknown = voidAll) =>
     world.submit(key, body as typeof voidAll, { 'idempotency-key': name });
   const { json } = await submit('long');
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   await world.until(key, json.job_id, 'paused');
   /** As if so many days had passed; and any key that is kept sweeps those that have expired. */
   const later = async (days: number) => {
@@ -257,8 +257,8 @@ test('a cursor of results is bound to its job and filter, and a page is the same
   const submit = async () =>
     (await world.submit(key, { resource: 'invoices', operation: 'void', async: true, ids })).json.job_id;
   const [first, second] = [await submit(), await submit()];
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   await world.until(key, first);
   await world.until(key, second);
   const page = (job: string, query: string) =>
@@ -286,8 +286,8 @@ test('workers that share a job, and one that is stopped in the middle, repeat no
   const { json } = await world.submit(key, voidAll);
   const settings = { BULK_CHUNK_ITEMS: '20' };
   const stopFirst = await world.startWorker(settings);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker(settings));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker(settings));
   await waitFor('some are done', async () => (await world.status(key, json.job_id)).processed > 100);
   await stopFirst();
   let last = 0;
@@ -313,8 +313,8 @@ test('a slot that falls behind makes a job go slower, which the log says with it
   const run = async () => {
     const body = { ...voidAll, operation: 'update', params: { memo: 'm' } };
     const { json } = await world.submit(key, body);
-    await using stack = new AsyncDisposableStack();
-    stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '100', BULK_MAX_SLOT_LAG_MB: '1' }, log));
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '100', BULK_MAX_SLOT_LAG_MB: '1' }, log));
     expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 400 });
   };
   await run();

@@ -25,9 +25,9 @@ test('a job is pending until its items are fixed, holds its place meanwhile, and
   const first = (await world.submit(key, voidAll)).json.job_id;
   const second = (await world.submit(key, voidAll)).json.job_id;
   const blocker = await world.api.pool.connect();
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => blocker.release());
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => blocker.release());
+  cleanup.defer(await world.startWorker());
   await world.until(key, first, 'paused');
   await world.api.call('POST', `/bulk/operations/${first}/cancel`, { key });
   // The job whose turn it is now finds the table locked, as a busy lister would find it later.
@@ -58,10 +58,10 @@ test('a job that is paused while its items are listed gives its place up, and li
   await world.api.pool.query('update accounts set max_running_bulk = 1 where id = $1', [id]);
   const first = (await world.submit(key, voidAll)).json.job_id;
   const blocker = await world.api.pool.connect();
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => blocker.release());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => blocker.release());
   await blocker.query('begin; lock table documint.invoices');
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   await waitFor('the lister waits for the table', isAnyoneWaiting);
   const ask = (action: string) => world.api.call('POST', `/bulk/operations/${first}/${action}`, { key });
   expect((await ask('pause')).json).toMatchObject({ status: 'paused', started_at: null });
@@ -82,9 +82,9 @@ test('while the source is away the items are listed later, however often that fa
   away.host = `127.0.0.1:${proxy.port}`;
   const lines: { event: string; listCount?: number }[] = [];
   const log = createLog('warn', {}, (line) => lines.push(JSON.parse(line)));
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const settings = { DATABASE_URL: away.href, CONTROL_DATABASE_URL: source.href };
-  stack.defer(await world.startWorker(settings, log));
+  cleanup.defer(await world.startWorker(settings, log));
   proxy.cut(1);
   const { json } = await world.submit(key, voidAll);
   const attempts = 20;
@@ -124,8 +124,8 @@ test('a job whose file of IDs is gone from storage fails by that, and the next o
     upload.json.file_id,
   ]);
   await world.api.storage.delete(rows[0]?.path ?? '');
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, first)).toMatchObject({
     status: 'failed',
     started_at: null,
@@ -142,8 +142,8 @@ test('the list is fixed at the start; live semantics leave out what matches no l
     await world.api.pool.query('update accounts set bulk_quota = 0 where id = $1', [id]);
     await world.api.pool.query(`update documint.invoices set status = 'paid' where id = $1`, [ids[2]]);
     const { json } = await world.submit(key, { ...voidAll, semantics });
-    await using stack = new AsyncDisposableStack();
-    stack.defer(await world.startWorker());
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(await world.startWorker());
     expect(await world.until(key, json.job_id, 'paused')).toMatchObject({
       status: 'paused',
       total: 2,
@@ -180,8 +180,8 @@ test('a job whose own changes make its items match again ends', async () => {
     filter: { status: { eq: 'open' } },
     params: { status: 'open' },
   });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, json.job_id)).toMatchObject({
     status: 'completed',
     succeeded: 60,
@@ -205,8 +205,8 @@ test('live semantics take in what comes to match while the job runs, round after
     create trigger open_next after update on documint.invoices for each row
       when (new.status = 'void' and old.status = 'open' and new.account_id = '${sourceId}') execute function documint.open_next()`);
   const { json } = await world.submit(key, { ...voidAll, semantics: 'live' });
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const done = await world.until(key, json.job_id);
   expect(done).toMatchObject({ status: 'completed', total: 15, succeeded: 15, skipped: 0 });
   const wanted = [...ids.slice(0, 5), ...ids.slice(10, 15), ...ids.slice(20, 25)];

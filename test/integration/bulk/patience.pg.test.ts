@@ -30,13 +30,13 @@ test('what one row raises is the failure of its item alone, whatever code it rai
   const raise = bad.map(
     ([id, code]) => `when ${id} then raise exception 'not % now', 'so' using errcode = '${code}';`,
   );
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   // The last one is raised by PostgreSQL itself, in a function that has no case for the row.
-  stack.defer(
+  cleanup.defer(
     await onUpdate(`case new.id ${raise.join(' ')} else null; end case;
       case when new.id <> ${ids[59]} then null; end case;`),
   );
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   const jobId = await submitVoid(key, ids);
   const done = await world.until(key, jobId);
   expect(done).toMatchObject({ status: 'completed', failed: bad.length + 1, succeeded: 60 - bad.length - 1 });
@@ -58,8 +58,8 @@ test('a right that is gone ends the job, since every item would meet it; a role 
   await world.api.pool.query(`
     create role ${role} login superuser password '${role}';
     alter role ${role} in database ${database} set default_transaction_read_only = on`);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(async () => {
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => {
     await world.api.pool.query(`drop owned by ${role}; drop role ${role}`);
   });
   const settings = { DATABASE_URL: url.href, CONTROL_DATABASE_URL: world.api.databaseUrl };
@@ -84,15 +84,15 @@ test('a record whose children are being inserted is changed at once, and one tha
   const { key, ids } = await world.account(40);
   const [parent, held] = ids;
   const session = await world.api.pool.connect();
-  await using stack = new AsyncDisposableStack();
-  stack.defer(async () => {
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => {
     await session.query('rollback');
     session.release();
   });
   await session.query('begin');
   await session.query('select from documint.invoices where id = $1 for key share', [parent]);
   await session.query('select from documint.invoices where id = $1 for update', [held]);
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   const jobId = await submitVoid(key, ids);
   await waitFor('all others are done and the held one is come back to', async () => {
     const { rows } = await world.api.pool.query('select attempt from bulk_chunks where job_id = $1', [jobId]);
@@ -108,14 +108,14 @@ test('a record whose children are being inserted is changed at once, and one tha
 test('a record that stays held fails once its time is over', async () => {
   const { key, ids } = await world.account(2);
   const session = await world.api.pool.connect();
-  await using stack = new AsyncDisposableStack();
-  stack.defer(async () => {
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => {
     await session.query('rollback');
     session.release();
   });
   await session.query('begin');
   await session.query('select from documint.invoices where id = $1 for update', [ids[0]]);
-  stack.defer(await world.startWorker({ BULK_HELD_ROW_SECONDS: '1' }));
+  cleanup.defer(await world.startWorker({ BULK_HELD_ROW_SECONDS: '1' }));
   const jobId = await submitVoid(key, ids);
   const done = await world.until(key, jobId);
   expect(done).toMatchObject({ status: 'completed', succeeded: 1, failed: 1 });
@@ -124,9 +124,9 @@ test('a record that stays held fails once its time is over', async () => {
 
 test('counts move and the end can be foreseen while a chunk of slow items is worked on', async () => {
   const { key, ids } = await world.account(150);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await onUpdate('perform pg_sleep(0.025);'));
-  stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '1000', BULK_MAX_CHUNKS: '1' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await onUpdate('perform pg_sleep(0.025);'));
+  cleanup.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '1000', BULK_MAX_CHUNKS: '1' }));
   const jobId = await submitVoid(key, ids);
   const seen = new Map<number, number | null>();
   await waitFor('the job has ended', async () => {
@@ -141,7 +141,7 @@ test('counts move and the end can be foreseen while a chunk of slow items is wor
 
 test('an ID that no store can hold fails as an item, and a failure that repeats ends its job', async () => {
   const { key, ids } = await world.account(2);
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   // As an older version has listed it, before such IDs were refused where they come in.
   const listed = await submitVoid(key, ids);
   // It has failed so some times already.
@@ -152,7 +152,7 @@ test('an ID that no store can hold fails as an item, and a failure that repeats 
       JSON.stringify([{ id: 'a\0b', code: 'invalid_id', message: 'is not a bigint' }, { key: [ids[1]] }]),
     ],
   );
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   const done = await world.until(key, listed);
   expect(done).toMatchObject({ status: 'failed', error: { code: 'processing_failed' } });
   expect(done.error.message).toContain('22021');
@@ -163,19 +163,19 @@ test('a running job pauses while the source keeps too much WAL for the feed, and
   const { pool } = world.api;
   const slot = `bulk_${randomBytes(4).toString('hex')}`;
   await pool.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
-  await using stack = new AsyncDisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const drop = async () => {
     await pool.query(
       'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1',
       [slot],
     );
   };
-  stack.defer(drop);
+  cleanup.defer(drop);
   // A row that others hold keeps the job from its end.
-  const holder = stack.adopt(await pool.connect(), (client) => client.release(true));
+  const holder = cleanup.adopt(await pool.connect(), (client) => client.release(true));
   await holder.query('begin');
   await holder.query('select from documint.invoices where id = $1 for update', [ids[55]]);
-  stack.defer(
+  cleanup.defer(
     await world.startWorker({ SLOT_NAME: slot, SLOT_WARN_BYTES: '0', SLOT_REFUSE_BYTES: '50000000' }),
   );
   const jobId = await submitVoid(key, ids);

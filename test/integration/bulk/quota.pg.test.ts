@@ -48,8 +48,8 @@ test('with a quota of a second a job pauses and goes on by itself, period after 
   const { key, id, ids } = await world.account(35);
   await setQuota(id, { items: 10, period: { seconds: 1 } });
   const { json } = await world.submit(key, voidAll);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '4' }));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '4' }));
   const done = await waitFor('the job has ended', async () => {
     expect((await quotaUse(id)).filter(({ used, reserved }) => used + reserved > 10)).toEqual([]);
     const status = await world.status(key, json.job_id);
@@ -68,11 +68,11 @@ test('a job that waits for quota says when its period ends, and resumes at that 
   await setQuota(id, { items: 3, period: 'week' });
   const { json } = await world.submit(key, voidAll);
   world.api.clock.nowMs = Date.UTC(2026, 10, 26, 12);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => {
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => {
     world.api.clock.nowMs = undefined;
   });
-  stack.defer(await world.startWorker());
+  cleanup.defer(await world.startWorker());
   const resetsAt = '2026-11-30T00:00:00.000Z';
   expect(await world.until(key, json.job_id, 'paused')).toMatchObject({
     status: 'paused',
@@ -91,8 +91,8 @@ test('another limit and another kind of period take effect on a job that is paus
   const { key, id } = await world.account(9);
   await setQuota(id, { items: 3 });
   const { json } = await world.submit(key, voidAll);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const pausedAfter = (processed: number) =>
     waitFor(`the job is paused after ${processed}`, async () => {
       const status = await world.status(key, json.job_id);
@@ -120,8 +120,8 @@ test('IDs that are malformed or come again cost nothing, at once and as a job', 
   expect(await quotaUse(id)).toEqual([{ used: 10, reserved: 0 }]);
   const later = { ...body, async: true, ids: [...ids.slice(10), ...malformed, ids[10]] };
   const { json } = await world.submit(key, later);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, json.job_id)).toMatchObject({
     status: 'completed',
     succeeded: 10,
@@ -165,8 +165,8 @@ test('what a worker did before it died stays covered by what it had set aside, s
   expect(await other.reserve()).toEqual({ kind: 'wait' });
   await expire(first);
   await expire(second);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, first)).toMatchObject({ status: 'completed', succeeded: 10 });
   expect(await world.until(key, second, 'paused')).toMatchObject({ status: 'paused', processed: 0 });
   expect(await quotaUse(id)).toEqual([{ used: 10, reserved: 0 }]);

@@ -42,8 +42,8 @@ test('what an upload left that its process did not survive is removed, with what
 
 test('a job is kept with its results for its retention, and then removed with them', async () => {
   const { key, ids } = await world.account(3);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   const body = { resource: 'invoices', operation: 'void', ids, async: true };
   const { json } = await world.submit(key, body);
   await world.until(key, json.job_id);
@@ -80,8 +80,8 @@ test('a file of IDs is removed once it has expired, but not before the job that 
   ]);
   await sweep();
   expect(await world.api.storage.stat(path)).toBeDefined();
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   expect(await world.until(key, json.job_id)).toMatchObject({ status: 'completed', succeeded: 2 });
   await sweep();
   expect(await world.api.storage.stat(path)).toBeUndefined();
@@ -91,8 +91,8 @@ test('a job or a file that can not be removed is told, and in the way of no othe
   const jobIds: string[] = [];
   const fileIds: string[] = [];
   const { key, ids } = await world.account(1);
-  await using stack = new AsyncDisposableStack();
-  stack.defer(await world.startWorker());
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
   for (let count = 0; count < 3; count += 1) {
     const { json } = await world.submit(key, { resource: 'invoices', operation: 'void', ids, async: true });
     await world.api.call('POST', `/bulk/operations/${json.job_id}/cancel`, { key });

@@ -157,8 +157,8 @@ test('the commands show what is missing and apply it', async () => {
 test('services whose role may not change the schema start with CONTROL_MIGRATIONS=check', async () => {
   await startAfresh();
   await pool.query(`create role ${ROLE} login password 'service'`);
-  await using stack = new AsyncDisposableStack();
-  const service = stack.adopt(poolOf(ROLE), (own) => own.end());
+  await using cleanup = new AsyncDisposableStack();
+  const service = cleanup.adopt(poolOf(ROLE), (own) => own.end());
   await expect(prepareControlStore(service, 'check')).rejects.toThrow(
     new RegExp(`run \`tandem migrate apply\`[\\s\\S]*${FIRST}`),
   );
@@ -184,8 +184,8 @@ test('a role that owns the schema migrates it, and need not be allowed to create
   await pool.query(
     `create role ${OWNER} login password 'service'; create schema tandem authorization ${OWNER}`,
   );
-  await using stack = new AsyncDisposableStack();
-  const owner = stack.adopt(poolOf(OWNER), (own) => own.end());
+  await using cleanup = new AsyncDisposableStack();
+  const owner = cleanup.adopt(poolOf(OWNER), (own) => own.end());
   expect(await migrate(owner)).toContain(FIRST);
   await expect(owner.query('create schema another')).rejects.toThrow(/permission denied/);
 });
