@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
 import {
@@ -55,6 +56,8 @@ export function createResourceDescriber(
       const facts = await readFacts(source, missing);
       for (const resource of missing) {
         known.set(resource.name, { atMs: now(), description: describe(resource, facts, catalog) });
+        // Other requests run between: a catalog may have hundreds of resources.
+        await setImmediate();
       }
     }
     return resources.flatMap(({ name }) => known.get(name)?.description ?? []);
@@ -67,12 +70,16 @@ interface Facts {
   readonly traits: ReadonlyMap<number, TypeTraits>;
 }
 
+/** Tables per query: on a busy machine, too, it takes less than the API waits for the source. */
+const TABLES_PER_QUERY = 25;
+
 function readFacts(source: Pick<SourceFacts, 'read'>, resources: readonly Resource[]): Promise<Facts> {
   return source.read('the tables of the resources', async (db) => {
-    const tables = await describeTables(
-      db,
-      resources.map(({ table }) => table),
-    );
+    const wanted = resources.map(({ table }) => table);
+    const tables: TableDescription[] = [];
+    for (let start = 0; start < wanted.length; start += TABLES_PER_QUERY) {
+      tables.push(...(await describeTables(db, wanted.slice(start, start + TABLES_PER_QUERY))));
+    }
     const typeOids = tables.flatMap(({ columns }) => columns.map(({ baseTypeOid }) => baseTypeOid));
     return { tables, types: await loadTypes(db), traits: await readTypeTraits(db, typeOids) };
   });
