@@ -43,7 +43,7 @@ const PYTHON_STYLE: Style = {
 const STYLES = { json: JSON_STYLE, typescript: TYPESCRIPT_STYLE, python: PYTHON_STYLE } as const;
 
 /** A longer array or object has a line for each member. */
-const MAX_LINE = 64;
+const MAX_LINE = 56;
 
 /** A JSON value as a literal of a language, as people write it: what is short stays on one line. */
 export function literalOf(value: unknown, language: keyof typeof STYLES = 'json'): string {

@@ -10,7 +10,7 @@ import {
 } from './document.ts';
 import { codeTabs, jsonBlock } from './highlight.ts';
 import { literalOf } from './literal.ts';
-import { anchorLink, renderMarkdown } from './markdown.ts';
+import { anchorLink, renderInline, renderMarkdown } from './markdown.ts';
 import { membersHtml, parametersHtml, type Reference, typeHtml } from './schema-html.ts';
 import { snippetsOf } from './snippets.ts';
 
@@ -111,7 +111,7 @@ function successHtml(reference: Reference, status: string, response: Response): 
     ...resolve(reference.document, header),
     name,
   }));
-  return html`<li>${statusBadge(status)} ${renderMarkdown(description, reference.toHref).html}
+  return html`<li>${statusBadge(status)} ${renderInline(description, reference.toHref)}
 ${Object.entries(content).map(([type, media]) => contentHtml(reference, type, media))}
 ${
   named.length === 0
@@ -127,23 +127,16 @@ function contentHtml(reference: Reference, type: string, { schema }: Media): Htm
   }</p>${schema === undefined || isNamed ? null : membersHtml(reference, schema)}`;
 }
 
-/** A status of problems, with a link to the page of each code. */
+/** The codes of a status, each with a link to its page and with its reason. Examples are named by their codes. */
 function problemHtml(reference: Reference, status: string, response: Response): Html {
-  const codes = codesOf(response);
-  return html`<li>${statusBadge(status)} ${renderMarkdown(response.description, reference.toHref).html}
-${
-  codes.length === 0
-    ? null
-    : html`<ul class="codes">${codes.map(
-        (code) =>
-          html`<li><a href="${reference.toHref(`docs:problems/${code}`)}"><code>${code}</code></a></li>`,
-      )}</ul>`
-}</li>`;
-}
-
-/** The examples of a problem response are named by their codes. */
-function codesOf({ content = {} }: Response): string[] {
-  return [...new Set(Object.values(content).flatMap(({ examples = {} }) => Object.keys(examples)))];
+  const { document, toHref } = reference;
+  const examples = Object.values(response.content ?? {}).flatMap((media) =>
+    Object.entries(media.examples ?? {}),
+  );
+  return html`${examples.map(([code, example]) => {
+    const { detail = '' } = resolve(document, example).value as { readonly detail?: string };
+    return html`<li>${statusBadge(status)} <a href="${toHref(`docs:problems/${code}`)}"><code>${code}</code></a> ${renderInline(detail, toHref)}</li>`;
+  })}`;
 }
 
 export function statusBadge(status: string): Html {

@@ -137,7 +137,7 @@ function innerHtml(reference: Reference, schema: Schema, depth: number): Html | 
   const members = membersHtml(reference, object, depth + 1);
   if (members === null) return null;
   const names = Object.keys(object.properties ?? {});
-  return html`<details><summary>${object === item ? 'Each has' : 'It has'} ${names.slice(0, 4).join(', ')}${
+  return html`<details><summary>${object === item ? 'Members of each: ' : 'Members: '}${names.slice(0, 4).join(', ')}${
     names.length > 4 ? ' …' : null
   }</summary>${members}</details>`;
 }
