@@ -8,6 +8,8 @@ import { promisify } from 'node:util';
 export interface Python {
   /** Runs a script, by its path from `test/support`, and gives what it printed as JSON. */
   read(script: string, ...args: readonly string[]): Promise<unknown>;
+  /** Runs a module of the package in a folder. Gives its exit code and what it printed. */
+  run(module: string, folder: string, args: readonly string[]): Promise<{ code: number; output: string }>;
 }
 
 /** A distribution with all it needs, at a fixed version. */
@@ -22,6 +24,12 @@ const PYARROW: PythonPackage = { requirement: 'pyarrow==26.0.1', hasDependencies
 /** The client that most of those who read the topics in Python have. */
 export const CONFLUENT_KAFKA: PythonPackage = {
   requirement: 'confluent-kafka[avro,schemaregistry]==2.16.0',
+  hasDependencies: true,
+};
+
+/** Requests made from an OpenAPI document, and checks of what they get. */
+export const SCHEMATHESIS: PythonPackage = {
+  requirement: 'schemathesis==4.32.5',
   hasDependencies: true,
 };
 
@@ -51,6 +59,20 @@ export function findPython(wanted: PythonPackage = PYARROW): Python | undefined 
         maxBuffer: MAX_OUTPUT_BYTES,
       });
       return JSON.parse(stdout);
+    },
+    async run(module, folder, args) {
+      const ended = await promisify(execFile)('python3', ['-m', module, ...args], {
+        cwd: folder,
+        env: { PATH: process.env.PATH, PYTHONPATH: packages, PYTHONUTF8: '1' },
+        maxBuffer: MAX_OUTPUT_BYTES,
+      }).then(
+        ({ stdout }) => ({ code: 0, stdout }),
+        (failed: { code?: unknown; stdout?: string }) => {
+          if (typeof failed.code !== 'number') throw failed;
+          return { code: failed.code, stdout: failed.stdout ?? '' };
+        },
+      );
+      return { code: ended.code, output: ended.stdout };
     },
   };
 }

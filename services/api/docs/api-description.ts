@@ -7,8 +7,8 @@ const INTRODUCTION = `Bulk export and change feed, in tandem: the feed starts ex
 send every request, and names the account with \`account_id\`.
 
 **Problems.** Errors are problem documents (RFC 9457, \`application/problem+json\`) with a \`code\` for programs and a
-\`request_id\` for support. A path that does not exist gets \`not_found\`, another method \`method_not_allowed\`
-(405 with \`Allow\`), and headers that are too large \`headers_too_large\` (431).
+\`request_id\` for support. A path that does not exist gets \`not_found\`, and another method
+\`method_not_allowed\` (405 with \`Allow\`).
 
 **Repeating requests.** Send an \`Idempotency-Key\` with each request that creates something, and repeat the request
 with the same key after a time-out, a 429 or a 503. Wait for the time of \`Retry-After\` first.

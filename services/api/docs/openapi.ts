@@ -71,7 +71,7 @@ export function openApiOf(
       headers: Object.fromEntries(
         Object.entries(RESPONSE_HEADERS).map(([name, { description, type, example }]) => [
           name,
-          { description, schema: { type }, example },
+          { description, schema: { type }, example, ...(name === 'X-Request-Id' ? { required: true } : {}) },
         ]),
       ),
     },

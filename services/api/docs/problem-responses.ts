@@ -9,11 +9,13 @@ export function codesOf(route: Route): ProblemCode[] {
   const readsBody = route.body !== undefined || route.rawBody !== undefined;
   const codes: ProblemCode[] = [
     'malformed',
+    'timed_out',
+    'headers_too_large',
     'internal',
     ...(route.readsQuery === true ? [] : (['invalid'] as const)),
     ...(route.access === 'public' ? [] : (['unauthorized', 'forbidden', 'too_many', 'unavailable'] as const)),
     ...(route.path.includes('{') ? (['not_found'] as const) : []),
-    ...(readsBody ? (['timed_out', 'too_large', 'unsupported_media_type'] as const) : []),
+    ...(readsBody ? (['too_large', 'unsupported_media_type'] as const) : []),
     ...(route.creates === true ? (['conflict'] as const) : []),
     ...(Object.keys(route.problems ?? {}) as ProblemCode[]),
   ];

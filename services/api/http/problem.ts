@@ -1,3 +1,4 @@
+import { maxHeaderSize } from 'node:http';
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { RateExceededError } from './rate-limit-fields.ts';
@@ -55,7 +56,10 @@ export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = {
     meaning:
       'A limit of the account is reached. Wait for the time of `Retry-After` and send the request again.',
   },
-  headers_too_large: { status: 431, meaning: 'The headers of the request are too large.' },
+  headers_too_large: {
+    status: 431,
+    meaning: 'The path, the query and the headers of the request are too large together.',
+  },
   internal: {
     status: 500,
     meaning: 'The fault is on our side. Try again. If the error persists, report the `request_id`.',
@@ -140,7 +144,11 @@ export function unreadableRequest(code: string | undefined, requestId: string): 
     return toProblem(new AppError('timed_out', 'The request did not arrive in time.'), requestId);
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return describe('headers_too_large', 'The headers are too large.', requestId);
+    return describe(
+      'headers_too_large',
+      `The path, the query and the headers may have at most ${maxHeaderSize} bytes together.`,
+      requestId,
+    );
   }
   return toProblem(new AppError('malformed', 'The request is not valid HTTP.'), requestId);
 }

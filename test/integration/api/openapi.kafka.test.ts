@@ -1,9 +1,13 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findAccount } from '../../../services/api/admin/accounts.ts';
 import { EXAMPLE } from '../../../services/api/http/example-values.ts';
 import { createKeyStore } from '../../../services/api/http/key-lookup.ts';
 import { parseCidr } from '../../../shared/domain/address-rules.ts';
 import { eventId } from '../../../shared/domain/position.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../../shared/runtime/secret-box.ts';
 import { type ApiDocument, type DocumentedOperation, readApiDocument } from '../../support/api-document.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
@@ -15,6 +19,8 @@ import {
   openDispatcherBed,
   type RunningDispatcher,
 } from '../../support/dispatcher.ts';
+import { findPython, SCHEMATHESIS } from '../../support/python.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
 
@@ -23,6 +29,8 @@ let dispatcher: RunningDispatcher;
 let receiver: WebhookReceiver;
 let world: BulkWorld;
 let document: ApiDocument;
+/** What the api logged of its own failures. */
+const failures: string[] = [];
 let account: { id: string; key: string; sourceId: string; ids: string[] };
 
 beforeAll(async () => {
@@ -42,6 +50,7 @@ beforeAll(async () => {
     deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
     maxQueuedExports: 1_000,
     maxQueuedBulk: 1_000,
+    log: { ...silentLog, error: (event, { error } = {}) => void failures.push(`${event} ${String(error)}`) },
   });
   document = await readApiDocument(world.api);
   account = await world.account(3);
@@ -58,6 +67,11 @@ const call = async (method: string, path: string, body?: unknown, key = account.
   expect(reply.status, `${method} ${path}: ${reply.text}`).toBeLessThan(300);
   return reply.json;
 };
+const newKey = (scopes = ['exports:read']) =>
+  call('POST', `/admin/accounts/${account.id}/keys`, { scopes }, ADMIN_KEY) as Promise<{
+    id: string;
+    key: string;
+  }>;
 const newExport = async () => (await call('POST', '/exports', { resource: 'invoices' })).id as string;
 const newJob = async () =>
   (
@@ -85,10 +99,9 @@ async function arrange(): Promise<Record<string, string>> {
   await waitFor('the event to be given up', async () => (await deadLetters()).data.length > 0);
   const attempts = () => call('GET', `/webhooks/${webhook}/attempts`);
   await waitFor('the attempts to be recorded', async () => (await attempts()).data.length > 1);
-  const keys = await call('GET', `/admin/accounts/${account.id}/keys`, undefined, ADMIN_KEY);
   return {
     [EXAMPLE.account]: account.id,
-    [EXAMPLE.key]: keys.data[0].id,
+    [EXAMPLE.key]: (await newKey()).id,
     [EXAMPLE.export]: await completed(),
     [EXAMPLE.webhook]: webhook,
     [EXAMPLE.job]: await newJob(),
@@ -107,15 +120,16 @@ const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   pauseBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
   resumeBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
   testWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
-  revokeKey: async () => {
-    const key = await call('POST', `/admin/accounts/${account.id}/keys`, {}, ADMIN_KEY);
-    return { [EXAMPLE.key]: key.id };
-  },
+  revokeKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
 };
 
+/** A text of the document with real IDs in place of the examples'. */
+function withIds(text: string, ids: Readonly<Record<string, string>>): string {
+  return Object.entries(ids).reduce((whole, [example, id]) => whole.replaceAll(example, id), text);
+}
+
 function requestOf(operation: DocumentedOperation, ids: Readonly<Record<string, string>>) {
-  const real = (text: string) =>
-    Object.entries(ids).reduce((whole, [example, id]) => whole.replaceAll(example, id), text);
+  const real = (text: string) => withIds(text, ids);
   const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const example = operation.parameters.find((parameter) => parameter.name === name)?.example;
     expect(example, `${operation.operationId}: an example of ${name}`).toBeDefined();
@@ -160,8 +174,16 @@ test('the example of every operation is a request that gets the response that is
   expect(faults).toEqual([]);
 });
 
-/** What single records and audit entries have differs from case to case. */
-const FREE: ReadonlySet<string> = new Set(['data', 'key', 'previous', 'details', 'headers', 'example']);
+/** What single records, jobs and audit entries have differs from case to case. */
+const FREE: ReadonlySet<string> = new Set([
+  'data',
+  'key',
+  'previous',
+  'details',
+  'headers',
+  'jobs',
+  'example',
+]);
 
 /** Members that only one of the two has, and values of another type. Null and empty stand for anything. */
 function differences(shown: unknown, real: unknown, at: string): string[] {
@@ -179,3 +201,36 @@ function differences(shown: unknown, real: unknown, at: string): string[] {
     return FREE.has(name) && !Array.isArray(left[name]) ? [] : differences(left[name], right[name], place);
   });
 }
+
+const SETTINGS = fileURLToPath(new URL('../../support/schemathesis.toml', import.meta.url));
+
+/** Cases for each operation. `npm run test:api` makes many more. */
+const MAX_EXAMPLES = process.env.SCHEMATHESIS_EXAMPLES ?? '5';
+
+/** Requests that only the operator may send are tried with the operator's key, and with all others by the walk below. */
+test.each([
+  { who: 'an account', options: ['--exclude-tag', 'operator'] },
+  { who: 'an account, with one scope', options: ['--phases', 'examples,fuzzing'] },
+  { who: 'the operator', options: [] },
+])(
+  'Schemathesis finds no undocumented response with the key of $who',
+  async ({ who, options }) => {
+    const python = findPython(SCHEMATHESIS);
+    if (python === undefined) return;
+    const ids = await arrange();
+    const accountKey = who.includes('scope') ? (await newKey()).key : account.key;
+    const key = who === 'the operator' ? ADMIN_KEY : accountKey;
+    const { text } = await world.api.call('GET', '/admin/openapi.json', { key: ADMIN_KEY });
+    const folder = temporaryDirectory();
+    const path = join(folder, 'openapi.json');
+    await writeFile(path, withIds(text, ids));
+    const { code, output } = await python.run('schemathesis.cli', folder, [
+      ...['--config-file', SETTINGS, '--no-color', 'run', path],
+      ...['--url', world.api.url, '--header', `Authorization: Bearer ${key}`],
+      ...['--max-examples', MAX_EXAMPLES, ...options],
+    ]);
+    const lines = output.split('\n').map((line) => line.slice(0, 500));
+    expect(code, [...failures, ...lines].join('\n')).toBe(0);
+  },
+  600_000,
+);
