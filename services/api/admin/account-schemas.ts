@@ -6,7 +6,7 @@ import {
 } from '../../../shared/domain/quota-period.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema, parseInstant } from '../http/instant.ts';
-import { timestamp } from '../http/schema.ts';
+import { secretFields, timestamp } from '../http/schema.ts';
 import type { AccountLimits, AccountRow } from './accounts.ts';
 import type { KeyRow } from './api-keys.ts';
 
@@ -46,7 +46,7 @@ export const keySchema = z
   .meta({ id: 'Key' });
 
 export const newKeySchema = keySchema
-  .extend({ key: z.string().meta({ description: 'Shown only in this response.' }) })
+  .extend(secretFields('key', 'Shown only in this response.'))
   .meta({ id: 'NewKey' });
 
 export const EXAMPLE_ACCOUNT: z.input<typeof accountSchema> = {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatInstant, parseInstant } from './instant.ts';
+import { formatInstant, instantSchema, parseInstant } from './instant.ts';
 
 test.each([
   ['2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z'],
@@ -24,6 +24,9 @@ test.each([
   '2024-01-01T00:00:60Z',
   '2024-01-01T00:00:00',
   '2024-01-01T00:00:00+24:00',
+  '0000-06-01T00:00:00Z',
+  '0001-01-01T00:00:00+00:01',
+  '9999-12-31T23:59:59-00:01',
   '2024-01-01T00:00:00.1234567Z',
   '2024-01-01',
   '01/02/2024',
@@ -33,4 +36,8 @@ test.each([
   '',
 ])('%j is not a moment', (text) => {
   expect(parseInstant(text)).toBeUndefined();
+});
+
+test('a time in a request becomes UTC, since PostgreSQL refuses zones that RFC 3339 allows', () => {
+  expect(instantSchema.parse('2026-06-23T02:28:29.886862+20:00')).toBe('2026-06-22T06:28:29.886862Z');
 });

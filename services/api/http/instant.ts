@@ -54,11 +54,15 @@ function parseZone(text: string): number | undefined {
   return (text.startsWith('-') ? -1 : 1) * (hours * 60 + minutes);
 }
 
-/** A time in a request. */
+/** A time in a request, which becomes UTC: PostgreSQL knows fewer zones than RFC 3339. */
 export const instantSchema = z
   .string()
   .refine((text) => parseInstant(text) !== undefined, {
     error:
       'must be an RFC 3339 timestamp with a zone, for example 2026-01-31T00:00:00Z, with at most 6 decimals',
+  })
+  .overwrite((text) => {
+    const micros = parseInstant(text);
+    return micros === undefined ? text : formatInstant(micros);
   })
   .meta({ format: 'date-time' });

@@ -4,6 +4,16 @@ export const timestamp = z.string().meta({ format: 'date-time' });
 
 export const count = z.int().min(0);
 
+/** A secret in the response that creates it. A repeat with another API key gets `secret_withheld` in its place. */
+export function secretFields<const Name extends string>(name: Name, description: string) {
+  return {
+    [name]: z.string().optional().meta({ description }),
+    secret_withheld: z.string().optional().meta({
+      description: 'Why the secret is not shown: another API key has repeated the request.',
+    }),
+  } as Readonly<Record<Name | 'secret_withheld', z.ZodOptional<z.ZodString>>>;
+}
+
 /** One page of a list. The list of a component is a component too: of `Export`, `ExportList`. */
 export function listOf<Item extends z.ZodType>(item: Item) {
   const known = lists.get(item);

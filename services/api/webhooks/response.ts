@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import { openHeaders, type SecretBox, type StoredHeaders } from '../../../shared/runtime/secret-box.ts';
-import { count, timestamp } from '../http/schema.ts';
+import { count, secretFields, timestamp } from '../http/schema.ts';
 import type { DeadRow } from './delivery-store.ts';
 import { batchSchema, orderSchema } from './request.ts';
 import type { WebhookRow } from './store.ts';
@@ -36,7 +36,7 @@ export const webhookSchema = z
   .meta({ id: 'Webhook' });
 
 export const webhookWithSecretSchema = webhookSchema
-  .extend({ secret: z.string().meta({ description: 'The secret (whsec_…). Shown only in this response.' }) })
+  .extend(secretFields('secret', 'The secret (whsec_…). Shown only in this response.'))
   .meta({ id: 'WebhookWithSecret' });
 
 export const webhookTestSchema = z

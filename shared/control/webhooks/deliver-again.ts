@@ -55,6 +55,8 @@ export async function parkAgain(
          join deliverable_events e on e.account_id = w.account_id
         where w.account_id = $1 and w.id = $2 and e.commit_lsn = $3 and e.idx = $4
           and (not e.is_in_feed or (e.commit_lsn, e.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done))
+        -- An event that came again too late has a reset at its place, of another time.
+        order by e.committed_at desc limit 1
         for no key update of w
      ), parked as (
        insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
