@@ -91,7 +91,7 @@ export class SourceQueryError extends Error {
   }
 }
 
-/** Each takes as long as a statement may (list-filter.ts), so a query that is still too slow is the job's own fault. */
+/** Each takes as long as a statement may (list/list-jobs.ts), so a query that is still too slow is the job's own fault. */
 const MAX_SLOW_ATTEMPTS = 3;
 
 /**

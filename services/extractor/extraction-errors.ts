@@ -9,7 +9,7 @@ import {
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 
 /**
- * What can go wrong with an export, as facts. `classify-extraction-error.ts` decides what follows from each; nothing branches on
+ * What can go wrong with an export, as facts. `classifyExtractionError` decides what follows from each; nothing branches on
  * message texts. Messages of those that fail an export are read by the customer, and say what to do.
  */
 

@@ -9,7 +9,7 @@ import type { Queryable } from './queryable.ts';
  * the connection (`NEWER_SETTINGS` of `session.ts` holds the others).
  *
  * Not here: `search_path`. Types and operators of extensions are found by the role's own, and no name of ours depends on it;
- * `extension-operators.ts` adds what it lacks.
+ * `seeExtensionOperators` adds what it lacks.
  */
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   client_encoding: 'UTF8',
