@@ -188,6 +188,13 @@ test('a running job pauses while the source keeps too much WAL for the feed, and
     (await pool.query<{ at: Date }>('select resumes_at as at from bulk_jobs where id = $1', [jobId])).rows[0]
       ?.at;
   const first = await restsUntil();
+  // Until its worker has called it off, the chunk in hand would end the job as soon as it gets the row.
+  await waitFor('the chunk to be called off', async () => {
+    const { rowCount } = await pool.query(`select from bulk_chunks where job_id = $1 and state = 'working'`, [
+      jobId,
+    ]);
+    return rowCount === 0;
+  });
   await holder.query('rollback');
   await waitFor('the pause lasts', async () => Number(await restsUntil()) > Number(first));
   expect(await world.status(key, jobId)).toMatchObject({ status: 'paused', pause_reason: 'feed' });
