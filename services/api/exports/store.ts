@@ -67,7 +67,10 @@ const COLUMNS = `
   ) end as rows_planned,
   case when e.status = 'pending' then (
     select count(*)::int from exports q
-    where q.status = 'pending' and q.account_id is not distinct from e.account_id
+    where q.status = 'pending' and q.account_id = e.account_id and (q.created_at, q.id) <= (e.created_at, e.id)
+  ) + (
+    select count(*)::int from exports q
+    where e.account_id is null and q.status = 'pending' and q.account_id is null
       and (q.created_at, q.id) <= (e.created_at, e.id)
   ) end as queue_position`;
 

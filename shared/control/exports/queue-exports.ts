@@ -46,7 +46,7 @@ export async function lockActiveExports(
   ]);
   const { rows } = await db.query<{ id: string; status: string }>(
     `select id, status from exports
-     where account_id is not distinct from $1 and status in ('pending', 'running', 'cancelling')
+     where (account_id = $1 or $1::text is null and account_id is null) and status in ('pending', 'running', 'cancelling')
      order by created_at, id`,
     [accountId],
   );

@@ -116,7 +116,7 @@ test('thousands of jobs are counted, some are shown, and an index leads to them'
   const { id: busyId } = await api.account();
   await api.pool.query(
     `insert into exports (id, account_id, request, resources, status, phase, created_at)
-     select 'exp_' || n, case when n <= 300 or n > 27000 then $1 else $2 end, '{}', '{invoices}',
+     select 'exp_' || n, case when n <= 300 or n > 27000 then $1 else $2 end, '{"fields": null}', '{invoices}',
        case when n <= 6000 then 'pending' else 'completed' end, case when n <= 6000 then 'queued' else 'done' end,
        now() + n * interval '1 ms' from generate_series(1, 30000) n`,
     [id, busyId],
@@ -126,6 +126,8 @@ test('thousands of jobs are counted, some are shown, and an index leads to them'
   expect(exports).toMatchObject({ running: 0, queued: 300 });
   expect(exports.jobs).toHaveLength(MAX_SHOWN_JOBS);
   expect(exports.jobs.at(-1)).toMatchObject({ id: 'exp_100', queue_position: 100 });
+  const pending = await api.call('GET', '/exports?status=pending&limit=1', { key });
+  expect(pending.json.data).toMatchObject([{ id: 'exp_300', queue_position: 300 }]);
   const { rows } = await api.pool.query<{ 'QUERY PLAN': string }>(
     `explain select from exports where account_id = $1 and status in ('pending', 'running', 'cancelling')`,
     [id],

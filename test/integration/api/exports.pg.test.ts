@@ -145,6 +145,7 @@ test('another account’s export is as one that never was', async () => {
 test('the operator exports all accounts at once, which no account sees', async () => {
   const { key } = await api.account();
   const { status, json } = await post(ADMIN_KEY, { resource: 'invoices', account_id: '*' });
+  expect(json.queue_position).toBe(1);
   expect(status).toBe(202);
   expect(json.account_id).toBeNull();
   expect((await api.call('GET', `/exports/${json.id}`, { key })).status).toBe(404);
