@@ -1,4 +1,4 @@
-import { describeShape } from '../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../shared/catalog/describe-table.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
@@ -43,12 +43,12 @@ export async function compareWithSource(
     };
     const records = comparedRecords(replica, catalog);
     for (const resource of catalog.resources) {
-      const shape = await describeShape(client, resource, types);
+      const rowType = await describeRowType(client, resource, types);
       const form = (json: string) => JSON.stringify(parseExactJson(json));
       result.rows += await compareRows({
         source: client,
         resource,
-        shape,
+        rowType,
         accountSourceId,
         records,
         form,

@@ -17,7 +17,7 @@ import {
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { WriterConfig } from './config.ts';
 import { createAssembler } from './files/assembler.ts';
-import { createShapeSource } from './files/resource-file.ts';
+import { createRowTypeSource } from './files/resource-file.ts';
 import { createScratch } from './files/scratch.ts';
 import { createStagingSweeper } from './files/staging-sweeper.ts';
 import { BatchWriter } from './parts/batch-writer.ts';
@@ -82,7 +82,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     log,
   });
   const rows = createRowConsumer({ kafka, groupId, topics, resources, partitionStates, writer, log });
-  const shapeOf = createShapeSource(registry, topics);
+  const rowTypeOf = createRowTypeSource(registry, topics);
   const chooseFormat = createChooseFormat(config);
   const scratch = createScratch(config.scratchDirectory);
   const { retentionDays } = config;
@@ -104,7 +104,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         pool,
         storage,
         scratch,
-        shapeOf,
+        rowTypeOf,
         chooseFormat,
         keyOf: (resource) => findResource(catalog, resource)?.key,
         retentionDays,

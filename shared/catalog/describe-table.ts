@@ -1,5 +1,5 @@
 import { leaves, type Resource, type TableName } from '../domain/catalog.ts';
-import type { RowShape, ValueType } from '../domain/row-shape.ts';
+import type { RowType, ValueType } from '../domain/row-type.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { showTable } from './parse-table-name.ts';
@@ -210,20 +210,24 @@ export interface ValueTypes {
 }
 
 /**
- * The shape of a resource's rows as they leave: not hidden, in column order. Generated columns are left out, in files
+ * The row type of a resource: not hidden, in column order. Generated columns are left out, in files
  * and feed alike: logical decoding does not carry them before PostgreSQL 18, and an export row must equal the event's.
  * @throws SetupError when the table is not there
  */
-export async function describeShape(db: Queryable, resource: Resource, types: ValueTypes): Promise<RowShape> {
-  return shapeOf(findTable(await describeTables(db, [resource.table]), resource.table), resource, types);
+export async function describeRowType(
+  db: Queryable,
+  resource: Resource,
+  types: ValueTypes,
+): Promise<RowType> {
+  return rowTypeOf(findTable(await describeTables(db, [resource.table]), resource.table), resource, types);
 }
 
-/** As `describeShape` has it, of a table that was described. @throws SetupError when there is none */
-export function shapeOf(
+/** As `describeRowType` has it, of a table that was described. @throws SetupError when there is none */
+export function rowTypeOf(
   table: TableDescription | undefined,
   resource: Resource,
   types: ValueTypes,
-): RowShape {
+): RowType {
   if (table === undefined) {
     throw new SetupError(
       `the table ${showTable(resource.table)} of the resource ${resource.name} does not exist`,

@@ -1,5 +1,5 @@
 import type { Lsn } from './lsn.ts';
-import type { RowTexts } from './row-shape.ts';
+import type { RowTexts } from './row-type.ts';
 
 export type ChangeOp = 'insert' | 'update' | 'delete' | 'truncate';
 

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { describeFormat, encodeContext } from '../../test/contract/describe-format.ts';
-import type { Column, RowTexts } from '../domain/row-shape.ts';
+import type { Column, RowTexts } from '../domain/row-type.ts';
 import { ByteWriter } from '../values/byte-writer.ts';
 import { writeJsonString } from '../values/json-writer.ts';
 import { createCsv, UnreadableLineError, writeCsvRecord } from './csv.ts';
@@ -56,8 +56,8 @@ async function write(
   async function* lines() {
     for (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
   }
-  const shape = { resource: 'invoices', columns };
-  const { bytes } = createCsv({ isSafe }).encode(lines(), shape, await encodeContext());
+  const rowType = { resource: 'invoices', columns };
+  const { bytes } = createCsv({ isSafe }).encode(lines(), rowType, await encodeContext());
   return (await buffer(bytes)).toString();
 }
 
@@ -123,11 +123,11 @@ test.each([['{"a":1}\n'], ['[1,"b"]'], ['["a","b","c"]\n'], ['nonsense\n']])(
     async function* lines() {
       yield Buffer.from(line);
     }
-    const shape = {
+    const rowType = {
       resource: 'invoices',
       columns: [column('a', 'long', 'int8'), column('b', 'long', 'int8')],
     };
-    const { bytes } = createCsv({ isSafe: false }).encode(lines(), shape, await encodeContext());
+    const { bytes } = createCsv({ isSafe: false }).encode(lines(), rowType, await encodeContext());
     await expect(buffer(bytes)).rejects.toThrow(UnreadableLineError);
   },
 );

@@ -1,4 +1,4 @@
-import type { Column } from '../domain/row-shape.ts';
+import type { Column } from '../domain/row-type.ts';
 import { ByteWriter } from '../values/byte-writer.ts';
 import type { Bytes, Format } from './format.ts';
 

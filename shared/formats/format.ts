@@ -1,4 +1,4 @@
-import type { RowShape } from '../domain/row-shape.ts';
+import type { RowType } from '../domain/row-type.ts';
 
 /** Bytes in order; the pieces may be cut anywhere. */
 export type Bytes = AsyncIterable<Buffer>;
@@ -30,8 +30,8 @@ export interface EncodedFile {
 export interface Format {
   /** What follows the resource's name in the file's, with its dot. */
   readonly suffix: string;
-  /** `lines` are rows of `shape` as `stagingOf` says, each with a line feed. No lines still make a valid file. */
-  encode(lines: Bytes, shape: RowShape, context: EncodeContext): EncodedFile;
+  /** `lines` are rows of `rowType` as `stagingOf` says, each with a line feed. No lines still make a valid file. */
+  encode(lines: Bytes, rowType: RowType, context: EncodeContext): EncodedFile;
 }
 
 /** What is done to a file's bytes afterwards. The same promise: streaming, and the same bytes for the same bytes. */

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 import { describeFormat, encodeContext } from '../../test/contract/describe-format.ts';
-import type { Column, RowTexts } from '../domain/row-shape.ts';
+import type { Column, RowTexts } from '../domain/row-type.ts';
 import { createGate, createParquet, decimalType, NoColumnsError } from './parquet.ts';
 
 const parquet = createParquet({ memoryMb: 512 });
@@ -105,8 +105,8 @@ test('an aborted file ends with the reason and leaves nothing behind', async () 
     for (let id = 0; id < 1_000; id += 1) yield Buffer.from(`["${id}"]\n`);
     stop.abort(reason);
   }
-  const shape = { resource: 'invoices', columns: [column('id', 'long', 'int8')] };
-  await expect(buffer(parquet.encode(lines(), shape, context).bytes)).rejects.toThrow();
+  const rowType = { resource: 'invoices', columns: [column('id', 'long', 'int8')] };
+  await expect(buffer(parquet.encode(lines(), rowType, context).bytes)).rejects.toThrow();
   expect(await readdir(context.folder)).toEqual([]);
 });
 

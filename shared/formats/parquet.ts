@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
-import type { Column, RowShape } from '../domain/row-shape.ts';
+import type { Column, RowType } from '../domain/row-type.ts';
 import { quoteIdent, quoteLiteral } from '../postgres/quote.ts';
 import { DuckdbError, type DuckdbSession, openDuckdb } from './duckdb-session.ts';
 import type { Format } from './format.ts';
@@ -32,12 +32,12 @@ export function createParquet({ memoryMb }: { readonly memoryMb: number }): Form
   const gate = createGate();
   return {
     suffix: '.parquet',
-    encode(lines, shape, context) {
+    encode(lines, rowType, context) {
       let rowCount = 0;
       let columnsAsText: readonly string[] = [];
       async function* file(): AsyncGenerator<Buffer> {
-        if (shape.columns.length === 0) {
-          throw new NoColumnsError(`the columns of ${shape.resource} are not known`);
+        if (rowType.columns.length === 0) {
+          throw new NoColumnsError(`the columns of ${rowType.resource} are not known`);
         }
         const folder = await context.scratchPath('parquet');
         try {
@@ -46,7 +46,7 @@ export function createParquet({ memoryMb }: { readonly memoryMb: number }): Form
           const target = `${folder}/rows.parquet`;
           const longest = await spoolLines(lines, spool, context.signal);
           const written = await gate.pass(context.signal, () =>
-            convert({ spool, target, longest, folder, memoryMb }, shape, context.signal),
+            convert({ spool, target, longest, folder, memoryMb }, rowType, context.signal),
           );
           await rm(spool);
           yield* readSpooled(target, context.signal);
@@ -71,7 +71,7 @@ interface Conversion {
 
 async function convert(
   { spool, target, longest, folder, memoryMb }: Conversion,
-  shape: RowShape,
+  rowType: RowType,
   signal: AbortSignal,
 ): Promise<{ rowCount: number; columnsAsText: readonly string[] }> {
   const lineLimit = Math.max(longest + 1, MIN_LINE_LIMIT_BYTES);
@@ -82,13 +82,13 @@ async function convert(
     `columns = {texts: 'VARCHAR[]'}, maximum_object_size = ${lineLimit})`;
   let asText: ReadonlySet<string> = new Set();
   try {
-    await session.run(copySql(rows, target, shape, asText));
+    await session.run(copySql(rows, target, rowType, asText));
   } catch (error) {
     if (!(error instanceof DuckdbError) || error.isOutOfMemory) throw error;
     // Values that do not fit are rare, and looking for them takes as long again: so it is done after the fact.
-    asText = await findUnfitColumns(session, rows, shape);
+    asText = await findUnfitColumns(session, rows, rowType);
     if (asText.size === 0) throw error;
-    await session.run(copySql(rows, target, shape, asText));
+    await session.run(copySql(rows, target, rowType, asText));
   }
   const [counted] = await session.run(
     `SELECT CAST(num_rows AS VARCHAR) FROM parquet_file_metadata(${quoteLiteral(target)})`,
@@ -98,8 +98,8 @@ async function convert(
 
 const textOf = (index: number): string => `texts[${index + 1}]`;
 
-function copySql(rows: string, target: string, shape: RowShape, asText: ReadonlySet<string>): string {
-  const columns = parquetColumns(shape, asText).map(
+function copySql(rows: string, target: string, rowType: RowType, asText: ReadonlySet<string>): string {
+  const columns = parquetColumns(rowType, asText).map(
     ({ name, typed }, index) => `${typed(textOf(index))} AS ${quoteIdent(name)}`,
   );
   return (
@@ -111,9 +111,9 @@ function copySql(rows: string, target: string, shape: RowShape, asText: Readonly
 async function findUnfitColumns(
   session: DuckdbSession,
   rows: string,
-  shape: RowShape,
+  rowType: RowType,
 ): Promise<ReadonlySet<string>> {
-  const columns = parquetColumns(shape, new Set());
+  const columns = parquetColumns(rowType, new Set());
   const checks = columns.map(({ fits }, index) => {
     const text = textOf(index);
     return fits === null ? 'FALSE' : `coalesce(bool_or(${text} IS NOT NULL AND NOT (${fits(text)})), FALSE)`;
@@ -212,7 +212,7 @@ const KINDS: Record<Exclude<Column['type']['kind'], 'string'>, Mapping> = {
 };
 
 /** The columns of a resource's Parquet file; those named in `asText` hold their wire text instead of a typed value. */
-function parquetColumns({ columns }: RowShape, asText: ReadonlySet<string>): ParquetColumn[] {
+function parquetColumns({ columns }: RowType, asText: ReadonlySet<string>): ParquetColumn[] {
   return columns.map(({ name, type }) => {
     if (asText.has(name)) return { name, ...TEXT };
     if (type.kind !== 'string') return { name, ...KINDS[type.kind] };

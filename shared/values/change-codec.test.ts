@@ -1,7 +1,7 @@
 import avro from 'avsc';
 import { expect, test } from 'vitest';
 import type { EncodableChange } from '../domain/change.ts';
-import type { RowShape } from '../domain/row-shape.ts';
+import type { RowType } from '../domain/row-type.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
 import { createChangeCodec, createChangeDecoder } from './change-codec.ts';
 import { readChangeSchema } from './change-schema.ts';
@@ -9,7 +9,7 @@ import { ForeignSchemaError } from './row-schema.ts';
 import { scalarType } from './scalar-types.ts';
 import { readRegistryId, WIRE_HEADER_BYTES } from './wire-format.ts';
 
-const shape: RowShape = {
+const rowType: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: scalarType('int8', -1), isKey: true },
@@ -17,7 +17,7 @@ const shape: RowShape = {
     { name: 'body', type: scalarType('text', -1), isKey: false },
   ],
 };
-const codec = createChangeCodec(shape, { namespace: 'tandem' });
+const codec = createChangeCodec(rowType, { namespace: 'tandem' });
 
 function change(part: Partial<EncodableChange> = {}): EncodableChange {
   return {
@@ -109,15 +109,15 @@ test('a reader of the new schema finds neither in what was written with the earl
   expect(found).toMatchObject({ source: { bulk_job_id: null }, reset_reason: null });
 });
 
-test('the shape of the rows can be read back from the schema', () => {
+test('the rowType of the rows can be read back from the schema', () => {
   const read = readChangeSchema(JSON.parse(JSON.stringify(codec.schema)));
   expect(read).toMatchObject({ hasBulkJobId: true, hasResetReason: true });
-  expect(read.shape.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
+  expect(read.rowType.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
     ['id', true, 'long'],
     ['paid', false, 'boolean'],
     ['body', false, 'string'],
   ]);
-  expect(read.shape.resource).toBe('invoices');
+  expect(read.rowType.resource).toBe('invoices');
   expect(() => readChangeSchema({ type: 'record', name: 'Change', fields: [] })).toThrow(ForeignSchemaError);
 });
 

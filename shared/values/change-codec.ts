@@ -1,5 +1,5 @@
 import type { ChangeOp, DecodedChange, EncodableChange } from '../domain/change.ts';
-import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import type { RowTexts, RowType } from '../domain/row-type.ts';
 import { AvroReader, UnreadableMessageError } from './avro-reader.ts';
 import { writeInteger, writeLong, writeString } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -23,7 +23,7 @@ export interface ChangeCodec {
 
 /** Reads the changes that were written with one schema of the registry. */
 export interface ChangeDecoder {
-  readonly shape: RowShape;
+  readonly rowType: RowType;
   /** @throws UnreadableMessageError */
   decode(message: Buffer): DecodedChange;
 }
@@ -40,11 +40,11 @@ const VALUE_BRANCH = 2;
 /** PostgreSQL has no more columns in a table; a message that claims more names is damaged. */
 const MAX_COLUMN_NAMES = 1_600;
 
-export function createChangeCodec(shape: RowShape, names: { readonly namespace: string }): ChangeCodec {
-  const body = createRowBody(shape);
+export function createChangeCodec(rowType: RowType, names: { readonly namespace: string }): ChangeCodec {
+  const body = createRowBody(rowType);
   const scratch = new ByteWriter();
   return {
-    schema: changeSchema(shape, names.namespace),
+    schema: changeSchema(rowType, names.namespace),
 
     encode(change, registryId) {
       scratch.reset();
@@ -73,8 +73,8 @@ export function createChangeCodec(shape: RowShape, names: { readonly namespace: 
 /** @throws ForeignSchemaError when the schema was not made by `changeSchema` */
 export function createChangeDecoder(schema: unknown): ChangeDecoder {
   const form = readChangeSchema(schema);
-  const body = createRowBody(form.shape);
-  return { shape: form.shape, decode: (message) => decode(message, body, form) };
+  const body = createRowBody(form.rowType);
+  return { rowType: form.rowType, decode: (message) => decode(message, body, form) };
 }
 
 function decode(message: Buffer, body: RowBody, form: EnvelopeForm): DecodedChange {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RowShape } from '../domain/row-shape.ts';
+import type { RowType } from '../domain/row-type.ts';
 import {
   changeRecordNames,
   ForeignSchemaError,
@@ -22,9 +22,9 @@ const BEFORE_FIELD = 3;
 const SOURCE_FIELD = 7;
 
 /** The envelope of one resource's changes. The order of the fields is the order in which the codec writes them. */
-export function changeSchema(shape: RowShape, namespace: string): ChangeSchema {
-  const { record, namespace: recordNamespace } = changeRecordNames(namespace, shape.resource);
-  const row: RowSchema = rowSchema(shape, rowRecordNames(namespace, shape.resource));
+export function changeSchema(rowType: RowType, namespace: string): ChangeSchema {
+  const { record, namespace: recordNamespace } = changeRecordNames(namespace, rowType.resource);
+  const row: RowSchema = rowSchema(rowType, rowRecordNames(namespace, rowType.resource));
   return {
     type: 'record',
     name: record,
@@ -69,7 +69,7 @@ const sourceForm = z.object({ fields: z.array(z.object({ name: z.string() })) })
 /** What a consumer has to know of the schema that a change was written with. */
 export interface ChangeForm {
   /** Of the rows. It serves to decode and print, not to encode. */
-  readonly shape: RowShape;
+  readonly rowType: RowType;
   /** Whether `source` ends with the bulk operation; changes written by an earlier version end before it. */
   readonly hasBulkJobId: boolean;
   /** Whether the message ends with the reason of a reset. */
@@ -92,7 +92,7 @@ export function readChangeSchema(schema: unknown): ChangeForm {
     });
   }
   return {
-    shape: readRowSchema(before.type[1]),
+    rowType: readRowSchema(before.type[1]),
     hasBulkJobId: source.data.fields.some(({ name }) => name === 'bulk_job_id'),
     hasResetReason: parsed.data?.fields.some(({ name }) => name === 'reset_reason') ?? false,
   };

@@ -1,4 +1,4 @@
-import type { ValueType } from '../domain/row-shape.ts';
+import type { ValueType } from '../domain/row-type.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { jsonString, pgToJson } from './json-text.ts';
 import { arrayToJson, hstoreToJson, parseRecordText } from './nested-text.ts';

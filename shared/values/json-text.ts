@@ -1,4 +1,4 @@
-import type { RowShape, RowTexts, ValueType } from '../domain/row-shape.ts';
+import type { RowTexts, RowType, ValueType } from '../domain/row-type.ts';
 
 // Wire texts as JSON: of a string, a value, and a row.
 
@@ -61,8 +61,8 @@ export interface RowJson {
   toJson(wireTexts: RowTexts, omit?: ReadonlySet<string>): string;
 }
 
-export function createRowJson(shape: RowShape): RowJson {
-  const members = shape.columns.map(({ name, type }) => ({
+export function createRowJson(rowType: RowType): RowJson {
+  const members = rowType.columns.map(({ name, type }) => ({
     name,
     kind: type.kind,
     prefix: `${jsonString(name)}:`,
@@ -81,8 +81,8 @@ export function createRowJson(shape: RowShape): RowJson {
 }
 
 /** A row's wire texts from PostgreSQL's. */
-export function toWireTexts(shape: RowShape, pgTexts: RowTexts): RowTexts {
-  return shape.columns.map(({ type }, index) => {
+export function toWireTexts(rowType: RowType, pgTexts: RowTexts): RowTexts {
+  return rowType.columns.map(({ type }, index) => {
     const text = pgTexts[index] ?? null;
     return text === null ? null : toWireText(type, text);
   });

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { RowShape, ValueType } from '../domain/row-shape.ts';
+import type { RowType, ValueType } from '../domain/row-type.ts';
 import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { isLineSeparator } from './json-writer.ts';
@@ -13,7 +13,7 @@ import { jsonToWire, timestamptzToWire } from './scalar-types.ts';
  */
 export interface PgRowWriter {
   /**
-   * Columns of the row beyond the shape's are left out.
+   * Columns of the row beyond the row type's are left out.
    *
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
@@ -23,7 +23,7 @@ export interface PgRowWriter {
 /** Writes a value if it is of the usual form. @returns false when nothing was written and the text has to be looked at */
 type WriteUsual = (out: ByteWriter, bytes: Buffer, start: number, length: number) => boolean;
 
-export function createPgRowWriter({ resource, columns }: RowShape): PgRowWriter {
+export function createPgRowWriter({ resource, columns }: RowType): PgRowWriter {
   const writers = columns.map((column) => ({ column, writeUsual: usualWriter(column.type) }));
   return {
     write(out, row) {

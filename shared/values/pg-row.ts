@@ -1,4 +1,4 @@
-import type { RowTexts } from '../domain/row-shape.ts';
+import type { RowTexts } from '../domain/row-type.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
 const COUNT_BYTES = 2;

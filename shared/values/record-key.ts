@@ -1,4 +1,4 @@
-import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import type { RowTexts, RowType } from '../domain/row-type.ts';
 import { toWireText } from './json-text.ts';
 import type { PgRow } from './pg-row.ts';
 
@@ -12,13 +12,13 @@ export interface RecordKey {
   ofWireTexts(row: RowTexts): string;
 }
 
-/** @throws RangeError when the shape has no such column */
-export function createRecordKey(shape: RowShape, keyColumns: readonly string[]): RecordKey {
+/** @throws RangeError when the row type has no such column */
+export function createRecordKey(rowType: RowType, keyColumns: readonly string[]): RecordKey {
   const key = keyColumns.map((name) => {
-    const index = shape.columns.findIndex((column) => column.name === name);
-    const column = shape.columns[index];
+    const index = rowType.columns.findIndex((column) => column.name === name);
+    const column = rowType.columns[index];
     if (column === undefined)
-      throw new RangeError(`${shape.resource} has no key column ${JSON.stringify(name)}`);
+      throw new RangeError(`${rowType.resource} has no key column ${JSON.stringify(name)}`);
     return { index, type: column.type };
   });
   const [only] = key;

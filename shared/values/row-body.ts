@@ -1,4 +1,4 @@
-import type { Column, RowShape, RowTexts, ValueType } from '../domain/row-shape.ts';
+import type { Column, RowTexts, RowType, ValueType } from '../domain/row-type.ts';
 import type { AvroReader } from './avro-reader.ts';
 import { writeBytea, writeDouble, writeFloat, writeIntegerText, writeString } from './avro-writer.ts';
 import type { ByteWriter } from './byte-writer.ts';
@@ -52,7 +52,7 @@ const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
 const QUOTE = 0x22;
 
-export function createRowBody({ resource, columns }: RowShape): RowBody {
+export function createRowBody({ resource, columns }: RowType): RowBody {
   const jsonPrefixes = columns.map(({ name }) => Buffer.from(`${jsonString(name)}:`));
 
   function writeRow(out: ByteWriter, texts: RowTexts, writeText: typeof writeValue): void {

@@ -2,7 +2,7 @@ import avro from 'avsc';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { dataRow } from '../../test/support/data-row.ts';
-import type { RowShape, ValueType } from '../domain/row-shape.ts';
+import type { RowType, ValueType } from '../domain/row-type.ts';
 import { UnreadableMessageError } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { createRowJson, toWireTexts } from './json-text.ts';
@@ -26,15 +26,15 @@ const TYPES = [
   'numeric',
 ];
 
-function shapeOf(...types: ValueType[]): RowShape {
+function rowTypeOf(...types: ValueType[]): RowType {
   return {
     resource: 'samples',
     columns: types.map((type, index) => ({ name: `${type.pgName} ${index}`, type, isKey: index === 0 })),
   };
 }
 
-const sampleShape = shapeOf(scalarType('int8', -1), ...TYPES.map((name) => scalarType(name, -1)));
-const sampleCodec = createRowCodec(sampleShape, names);
+const sampleRowType = rowTypeOf(scalarType('int8', -1), ...TYPES.map((name) => scalarType(name, -1)));
+const sampleCodec = createRowCodec(sampleRowType, names);
 
 const longText = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String);
 /** Lengths around each size of the length's own varint, with characters of one to four bytes. */
@@ -68,7 +68,7 @@ const sampleRow = fc.tuple(longText, ...TYPES.map((name) => fc.option(pgTextOf[n
 test('a decoded row has the wire texts of the encoded one', () => {
   fc.assert(
     fc.property(sampleRow, (row) => {
-      expect(sampleCodec.decode(sampleCodec.encode(row, 7))).toEqual(toWireTexts(sampleShape, row));
+      expect(sampleCodec.decode(sampleCodec.encode(row, 7))).toEqual(toWireTexts(sampleRowType, row));
     }),
   );
 });
@@ -79,7 +79,7 @@ test('the short way to JSON gives the same text as the long one, and it is JSON'
       const message = sampleCodec.encode(row, 7);
       const json = sampleCodec.decodeToJson(message);
       expect(json).toBe(sampleCodec.toJson(sampleCodec.decode(message)));
-      expect(Object.keys(JSON.parse(json))).toHaveLength(sampleShape.columns.length);
+      expect(Object.keys(JSON.parse(json))).toHaveLength(sampleRowType.columns.length);
     }),
   );
 });
@@ -117,12 +117,12 @@ test.each([
   ['text', 'é'.repeat(21)],
   ['varchar', 'x'.repeat(100_000)],
 ])('%s %j is the same from bytes as from text', (name, text) => {
-  const shape = shapeOf(scalarType('int8', -1), scalarType(name, -1));
-  const codec = createRowCodec(shape, names);
+  const rowType = rowTypeOf(scalarType('int8', -1), scalarType(name, -1));
+  const codec = createRowCodec(rowType, names);
   expect(codec.encodeRow(pgRow(['1', text]), 7).toBuffer()).toEqual(codec.encode(['1', text], 7));
 });
 
-test('columns beyond the shape are left out, and too few are refused', () => {
+test('columns beyond the rowType are left out, and too few are refused', () => {
   const texts = ['1', ...TYPES.map(() => null)];
   expect(sampleCodec.encodeRow(pgRow([...texts, 'acc_1']), 7).toBuffer()).toEqual(
     sampleCodec.encode(texts, 7),
@@ -139,13 +139,13 @@ test.each([
   ['float8', ''],
   ['bytea', 'abc'],
 ])('%s %j is refused from bytes as from text', (name, text) => {
-  const codec = createRowCodec(shapeOf(scalarType('int8', -1), scalarType(name, -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType('int8', -1), scalarType(name, -1)), names);
   expect(() => codec.encode(['1', text], 7)).toThrow(UnencodableRowError);
   expect(() => codec.encodeRow(pgRow(['1', text]), 7)).toThrow(UnencodableRowError);
 });
 
 test('a null key is refused, and bytes that are not UTF-8 are replaced as everywhere', () => {
-  const codec = createRowCodec(shapeOf(scalarType('int8', -1), scalarType('text', -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType('int8', -1), scalarType('text', -1)), names);
   expect(() => codec.encodeRow(pgRow([null, 'x']), 7)).toThrow(UnencodableRowError);
   for (const count of [1, 100]) {
     const bytes = Buffer.concat([Buffer.from('a'), Buffer.alloc(count, 0xff)]);
@@ -156,18 +156,21 @@ test('a null key is refused, and bytes that are not UTF-8 are replaced as everyw
 });
 
 test('a selection of columns is the row without the others', () => {
-  const selection = fc.subarray(sampleShape.columns.map(({ name }) => name));
+  const selection = fc.subarray(sampleRowType.columns.map(({ name }) => name));
   fc.assert(
     fc.property(sampleRow, selection, (row, selected) => {
       const message = sampleCodec.encode(row, 1);
       const only = new Set(selected);
-      const shape = { ...sampleShape, columns: sampleShape.columns.filter(({ name }) => only.has(name)) };
+      const rowType = {
+        ...sampleRowType,
+        columns: sampleRowType.columns.filter(({ name }) => only.has(name)),
+      };
       const texts = sampleCodec
         .decode(message)
-        .filter((_, at) => only.has(sampleShape.columns[at]?.name ?? ''));
+        .filter((_, at) => only.has(sampleRowType.columns[at]?.name ?? ''));
       const json = new ByteWriter();
       sampleCodec.appendJson(message, json, only);
-      expect(json.toText()).toBe(createRowJson(shape).toJson(texts));
+      expect(json.toText()).toBe(createRowJson(rowType).toJson(texts));
       const array = new ByteWriter();
       sampleCodec.appendTexts(message, array, only);
       expect(JSON.parse(array.toText())).toEqual(texts);
@@ -184,8 +187,8 @@ test('another Avro library reads the same values', () => {
     fc.property(sampleRow, (row) => {
       const body = sampleCodec.encode(row, 7).subarray(WIRE_HEADER_BYTES);
       const values = Object.values(type.fromBuffer(body) as Record<string, unknown>);
-      const wire = toWireTexts(sampleShape, row);
-      const expected = sampleShape.columns.map(({ type: { kind } }, index) =>
+      const wire = toWireTexts(sampleRowType, row);
+      const expected = sampleRowType.columns.map(({ type: { kind } }, index) =>
         avroValue(kind, wire[index] ?? null),
       );
       expect(values).toEqual(expected);
@@ -216,20 +219,20 @@ function avroValue(kind: ValueType['kind'], wire: string | null): unknown {
 }
 
 test('integers keep all their digits and floats have one form', () => {
-  const shape = shapeOf(scalarType('int8', -1), scalarType('float8', -1), scalarType('float4', -1));
-  const codec = createRowCodec(shape, names);
+  const rowType = rowTypeOf(scalarType('int8', -1), scalarType('float8', -1), scalarType('float4', -1));
+  const codec = createRowCodec(rowType, names);
   const json = codec.decodeToJson(codec.encode(['9223372036854775807', '-0', 'NaN'], 1));
   expect(json).toBe('{"int8 0":9223372036854775807,"float8 1":-0,"float4 2":"NaN"}');
 });
 
 test('a row of no columns is an empty object', () => {
-  const codec = createRowCodec(shapeOf(), names);
+  const codec = createRowCodec(rowTypeOf(), names);
   expect(codec.decodeToJson(codec.encode([], 1))).toBe('{}');
   expect(codec.toJson([])).toBe('{}');
 });
 
 test('a message says which schema it was written with', () => {
-  const codec = createRowCodec(shapeOf(scalarType('int4', -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType('int4', -1)), names);
   expect(readRegistryId(codec.encode(['1'], 4_000_000_000))).toBe(4_000_000_000);
   expect(() => readRegistryId(Buffer.from('{"id":1}'))).toThrow(UnreadableMessageError);
 });
@@ -243,13 +246,13 @@ test.each([
   ['float8', 'x'],
   ['bytea', '\\x0'],
 ])('a text that is not of its type %s is refused with the column’s name: %j', (name, text) => {
-  const codec = createRowCodec(shapeOf(scalarType(name, -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType(name, -1)), names);
   expect(() => codec.encode([text], 1)).toThrow(UnencodableRowError);
   expect(() => codec.encode([text], 1)).toThrow(`column "${name} 0"`);
 });
 
 test('a null key and a row of another width are refused', () => {
-  const codec = createRowCodec(shapeOf(scalarType('int8', -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType('int8', -1)), names);
   expect(() => codec.encode([null], 1)).toThrow(UnencodableRowError);
   expect(() => codec.encode(['1', '2'], 1)).toThrow(RangeError);
 });
@@ -277,7 +280,7 @@ test('damage of any kind ends in an error or in a row, never in a crash', () => 
 });
 
 test('a huge row does not keep its memory and does not disturb the next', () => {
-  const codec = createRowCodec(shapeOf(scalarType('text', -1)), names);
+  const codec = createRowCodec(rowTypeOf(scalarType('text', -1)), names);
   const huge = '€'.repeat(3_000_000);
   expect(codec.decode(codec.encode([huge], 1))).toEqual([huge]);
   expect(codec.decodeToJson(codec.encode(['small'], 1))).toBe('{"text 0":"small"}');

@@ -1,4 +1,4 @@
-import type { RowShape, RowTexts } from '../domain/row-shape.ts';
+import type { RowTexts, RowType } from '../domain/row-type.ts';
 import { AvroReader } from './avro-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { createRowJson } from './json-text.ts';
@@ -23,7 +23,7 @@ export interface RowCodec {
    */
   encode(pgTexts: RowTexts, registryId: number): Buffer;
   /**
-   * `encode` of the row's texts, several times faster; columns beyond the shape's are left out. What it returns is written anew
+   * `encode` of the row's texts, several times faster; columns beyond the row type's are left out. What it returns is written anew
    * by the next call.
    *
    * @throws UnencodableRowError
@@ -46,10 +46,10 @@ export interface RowCodec {
   toJson(wireTexts: RowTexts): string;
 }
 
-export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
-  const body = createRowBody(shape);
-  const rows = createPgRowWriter(shape);
-  const { toJson } = createRowJson(shape);
+export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
+  const body = createRowBody(rowType);
+  const rows = createPgRowWriter(rowType);
+  const { toJson } = createRowJson(rowType);
   const scratch = new ByteWriter();
 
   function appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void {
@@ -59,7 +59,7 @@ export function createRowCodec(shape: RowShape, names: RecordNames): RowCodec {
   }
 
   return {
-    schema: rowSchema(shape, names),
+    schema: rowSchema(rowType, names),
     encode(pgTexts, registryId) {
       scratch.reset();
       writeWireHeader(scratch, registryId);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { RowShape } from '../domain/row-shape.ts';
+import type { RowType } from '../domain/row-type.ts';
 import {
   avroFieldNames,
   avroName,
@@ -11,7 +11,7 @@ import {
   rowSchema,
 } from './row-schema.ts';
 
-const shape: RowShape = {
+const rowType: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -22,7 +22,7 @@ const shape: RowShape = {
 const names = { namespace: 'tandem.invoices', record: 'Row' };
 
 test('only keys are never null, and every other field has a default', () => {
-  expect(rowSchema(shape, names)).toEqual({
+  expect(rowSchema(rowType, names)).toEqual({
     type: 'record',
     name: 'Row',
     namespace: 'tandem.invoices',
@@ -47,8 +47,8 @@ test('only keys are never null, and every other field has a default', () => {
   });
 });
 
-test('the shape can be read back from the schema', () => {
-  expect(readRowSchema(JSON.parse(JSON.stringify(rowSchema(shape, names))))).toEqual(shape);
+test('the rowType can be read back from the schema', () => {
+  expect(readRowSchema(JSON.parse(JSON.stringify(rowSchema(rowType, names))))).toEqual(rowType);
 });
 
 test('a schema of another making is refused', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Column, RowShape, ValueType } from '../domain/row-shape.ts';
+import type { Column, RowType, ValueType } from '../domain/row-type.ts';
 
 /** A field of a row. Every property beside Avro's own is ours, and other readers pass over it. */
 export interface RowField {
@@ -26,14 +26,14 @@ export type RowSchema = {
 
 const JSON_CONTENT = 'application/json';
 
-export function rowSchema(shape: RowShape, names: RecordNames): RowSchema {
-  const fieldNames = avroFieldNames(shape.columns.map((column) => column.name));
+export function rowSchema(rowType: RowType, names: RecordNames): RowSchema {
+  const fieldNames = avroFieldNames(rowType.columns.map((column) => column.name));
   return {
     type: 'record',
     name: names.record,
     namespace: names.namespace,
-    resource: shape.resource,
-    fields: shape.columns.map((column, index) => rowField(column, fieldNames[index] ?? column.name)),
+    resource: rowType.resource,
+    fields: rowType.columns.map((column, index) => rowField(column, fieldNames[index] ?? column.name)),
   };
 }
 
@@ -70,12 +70,12 @@ export class ForeignSchemaError extends Error {
 }
 
 /**
- * The shape that a row schema was made from: a reader needs it for messages written before the table changed.
+ * The row type that a row schema was made from: a reader needs it for messages written before the table changed.
  * Its types have no `toWire`, so that it serves to decode and print, not to encode.
  *
  * @throws ForeignSchemaError when the schema was not made by `rowSchema`
  */
-export function readRowSchema(schema: unknown): RowShape {
+export function readRowSchema(schema: unknown): RowType {
   const parsed = rowSchemaForm.safeParse(schema);
   if (!parsed.success) {
     throw new ForeignSchemaError('the schema is not of a row of a resource', { cause: parsed.error });

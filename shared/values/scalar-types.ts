@@ -1,4 +1,4 @@
-import type { ValueType } from '../domain/row-shape.ts';
+import type { ValueType } from '../domain/row-type.ts';
 import { escapeLineSeparators } from './json-text.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { RowShape } from '../../shared/domain/row-shape.ts';
+import type { RowType } from '../../shared/domain/row-type.ts';
 import { type EncodeContext, type Format, stagingOf } from '../../shared/formats/format.ts';
 
-const SHAPE: RowShape = {
+const ROW_TYPE: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -55,7 +55,7 @@ export function describeFormat(
     const encode = async (rows: readonly Row[], pieceLength: number) => {
       const lines = Buffer.from(rows.map(toLine).join(''));
       const context = await encodeContext();
-      const encoded = format.encode(cut(lines, pieceLength), SHAPE, context);
+      const encoded = format.encode(cut(lines, pieceLength), ROW_TYPE, context);
       const file = await buffer(encoded.bytes);
       expect(encoded.rowCount()).toBe(rows.length);
       expect(encoded.columnsAsText()).toEqual([]);
@@ -82,7 +82,7 @@ export function describeFormat(
         throw new Error('the part is gone');
       }
       const context = await encodeContext();
-      const encoded = format.encode(failing(), SHAPE, context);
+      const encoded = format.encode(failing(), ROW_TYPE, context);
       await expect(buffer(encoded.bytes)).rejects.toThrow('the part is gone');
       expect(await readdir(context.folder)).toEqual([]);
     });

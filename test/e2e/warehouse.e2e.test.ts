@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { openWorld, type World } from '../../deploy/demo/world.ts';
-import { describeShape } from '../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../shared/catalog/describe-table.ts';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { quoteTable } from '../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
@@ -169,9 +169,9 @@ async function feedHasPassed(): Promise<void> {
 async function readTable(name: string, account: string | null): Promise<Table> {
   const resource = world.catalog.resources.find((each) => each.name === name);
   if (resource === undefined) throw new Error(`no resource ${name}`);
-  const shape = await describeShape(source, resource, await loadTypes(source));
-  const recordKey = createRecordKey(shape, resource.key);
-  const names = shape.columns.map((column) => column.name);
+  const rowType = await describeRowType(source, resource, await loadTypes(source));
+  const recordKey = createRecordKey(rowType, resource.key);
+  const names = rowType.columns.map((column) => column.name);
   const { rows } = await source.query<(string | null)[]>({
     text: `select ${names.join(', ')} from ${quoteTable(resource.table)} where $1::text is null or ${resource.account}::text = $1`,
     values: [account],
@@ -179,7 +179,7 @@ async function readTable(name: string, account: string | null): Promise<Table> {
   });
   return Object.fromEntries(
     rows.map((row) => {
-      const texts = toWireTexts(shape, row);
+      const texts = toWireTexts(rowType, row);
       return [
         recordKey.ofWireTexts(texts),
         Object.fromEntries(names.map((column, index) => [column, texts[index] ?? null])),

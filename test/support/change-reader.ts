@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer, KafkaMessage } from 'kafkajs';
 import type { DecodedChange } from '../../shared/domain/change.ts';
-import type { RowShape } from '../../shared/domain/row-shape.ts';
+import type { RowType } from '../../shared/domain/row-type.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import {
   type CaptureStateMessage,
@@ -68,9 +68,9 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
   const keepChange = async (partition: number, message: KafkaMessage) => {
     const value = message.value ?? Buffer.alloc(0);
     const schemaId = readRegistryId(value);
-    const { shape, decode } = await decoderOf(schemaId);
+    const { rowType, decode } = await decoderOf(schemaId);
     const place = { key: message.key?.toString() ?? '', partition, offset: message.offset, schemaId };
-    changes.push({ ...toReadChange(shape, decode(value)), ...place });
+    changes.push({ ...toReadChange(rowType, decode(value)), ...place });
   };
 
   const keepMessage = (decoded: Message | undefined) => {
@@ -96,13 +96,13 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
 }
 
 function toReadChange(
-  shape: RowShape,
+  rowType: RowType,
   change: DecodedChange,
 ): Omit<ReadChange, 'key' | 'partition' | 'offset' | 'schemaId'> {
   const toObject = (row: readonly (string | null)[] | null) =>
     row === null
       ? null
-      : Object.fromEntries(shape.columns.map(({ name }, place) => [name, row[place] ?? null]));
+      : Object.fromEntries(rowType.columns.map(({ name }, place) => [name, row[place] ?? null]));
   const { op, account, resource, before, after, unchanged, missing, source } = change;
   return {
     op,

@@ -11,7 +11,7 @@ import type { Change } from '../../shared/domain/change.ts';
 import { newId } from '../../shared/domain/ids.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { eventId } from '../../shared/domain/position.ts';
-import type { RowShape, ValueType } from '../../shared/domain/row-shape.ts';
+import type { RowType, ValueType } from '../../shared/domain/row-type.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import type { Env } from '../../shared/runtime/env.ts';
@@ -30,7 +30,7 @@ const SECRET_KEY = 'a key that only tests use, of some length';
 export const WEBHOOK_SECRET = `whsec_${Buffer.from('a signing key of a test endpoint').toString('base64')}`;
 
 const text: ValueType = { kind: 'string', pgName: 'text' };
-const INVOICES: RowShape = {
+const INVOICES: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },

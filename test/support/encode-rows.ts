@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zip } from '../../services/writer/files/zip.ts';
-import type { Column } from '../../shared/domain/row-shape.ts';
+import type { Column } from '../../shared/domain/row-type.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 
 /**

@@ -14,7 +14,7 @@ import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { ExportFile } from '../../shared/control/exports/assembly.ts';
 import { migrate } from '../../shared/control/migrate.ts';
 import { newId } from '../../shared/domain/ids.ts';
-import type { RowShape } from '../../shared/domain/row-shape.ts';
+import type { RowType } from '../../shared/domain/row-type.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
@@ -44,7 +44,7 @@ resources:
     account: account_id
 `;
 
-const shapeOf = (resource: string): RowShape => ({
+const rowTypeOf = (resource: string): RowType => ({
   resource,
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -175,7 +175,10 @@ export async function createWriterFixture(
   const registry = createRegistry(schemaRegistryUrl);
   const encoders = new Map<string, (chunk: number, seq: number) => Buffer>();
   for (const resource of ['orders', 'lines']) {
-    const codec = createRowCodec(shapeOf(resource), { namespace: `tandem.shop.${resource}`, record: 'Row' });
+    const codec = createRowCodec(rowTypeOf(resource), {
+      namespace: `tandem.shop.${resource}`,
+      record: 'Row',
+    });
     const id = await registry.register(`${topics.rows(resource)}-value`, codec.schema);
     encoders.set(resource, (chunk, seq) => codec.encode([String(idOf(chunk, seq)), memoOf(chunk, seq)], id));
   }
@@ -213,7 +216,7 @@ export async function createWriterFixture(
       return id;
     },
     async registerRows(resource) {
-      const { schema } = createRowCodec(shapeOf(resource), {
+      const { schema } = createRowCodec(rowTypeOf(resource), {
         namespace: `tandem.shop.${resource}`,
         record: 'Row',
       });

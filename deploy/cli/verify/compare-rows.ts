@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
 import { membersOf } from './json-members.ts';
@@ -39,7 +39,7 @@ export interface RowComparison {
   /** A session in a transaction under the snapshot that is compared with; it reads raw texts. */
   readonly source: Client;
   readonly resource: Resource;
-  readonly shape: RowShape;
+  readonly rowType: RowType;
   readonly accountSourceId: string;
   readonly records: ComparedRecords;
   /** Brings the source's rows and keys to the form that the records have; by default they are the same text. */
@@ -60,12 +60,12 @@ const CURSOR = 'tandem_compare';
  * @returns the number of rows in the source
  */
 export async function compareRows(comparison: RowComparison): Promise<number> {
-  const { source, resource, shape, records, form = (json) => json, onDifference, onBatch } = comparison;
-  const { toJson } = createRowJson(shape);
+  const { source, resource, rowType, records, form = (json) => json, onDifference, onBatch } = comparison;
+  const { toJson } = createRowJson(rowType);
   const notKey = new Set(
-    shape.columns.map(({ name }) => name).filter((name) => !resource.key.includes(name)),
+    rowType.columns.map(({ name }) => name).filter((name) => !resource.key.includes(name)),
   );
-  const { text, values } = selectLivingRows(resource, shape, comparison.accountSourceId);
+  const { text, values } = selectLivingRows(resource, rowType, comparison.accountSourceId);
   await source.query(`declare ${CURSOR} no scroll cursor without hold for ${text}`, values);
   let rowCount = 0;
   for (;;) {
@@ -74,7 +74,7 @@ export async function compareRows(comparison: RowComparison): Promise<number> {
       rowMode: 'array',
     });
     for (const row of rows) {
-      const texts = toWireTexts(shape, row);
+      const texts = toWireTexts(rowType, row);
       const key = form(keyOf(resource, membersOf(toJson(texts, notKey))));
       const json = form(toJson(texts));
       const record = records.take(resource.name, key);
@@ -103,7 +103,7 @@ export function keyOf({ key }: Resource, members: ReadonlyMap<string, string>): 
   return `{${parts.join(',')}}`;
 }
 
-function selectLivingRows(resource: Resource, { columns }: RowShape, accountSourceId: string) {
+function selectLivingRows(resource: Resource, { columns }: RowType, accountSourceId: string) {
   const { table, account, softDelete } = resource;
   const values = [accountSourceId];
   const conditions = [

@@ -1,10 +1,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { retryWhileLocked } from '../../../shared/postgres/short-lock-waits.ts';
@@ -96,7 +96,7 @@ async function verifyAgainst(
   await using cleanup = new AsyncDisposableStack();
   const before =
     request.exportId === undefined
-      ? await readShapes(retryWhileLocked(source), catalog, request.resources)
+      ? await readRowTypes(retryWhileLocked(source), catalog, request.resources)
       : undefined;
   const view =
     request.exportId === undefined
@@ -125,7 +125,7 @@ async function verifyAgainst(
 
 async function compareExport(
   view: VerifiedExport,
-  before: Shapes | undefined,
+  before: RowTypes | undefined,
   records: RecordStore,
   source: pg.Client,
   deps: VerifyDeps,
@@ -156,8 +156,8 @@ async function compareExport(
     signal,
   );
   const { snapshot, lsn } = await takeSnapshot(source);
-  const shapes = await readShapes(source, catalog, view.resources);
-  if (before !== undefined && JSON.stringify(shapes) !== JSON.stringify(before)) {
+  const rowTypes = await readRowTypes(source, catalog, view.resources);
+  if (before !== undefined && JSON.stringify(rowTypes) !== JSON.stringify(before)) {
     throw new CouldNotTellError(
       'a table was altered during the comparison, which changes rows without an event: verify again',
     );
@@ -168,11 +168,11 @@ async function compareExport(
 
   let rows = 0;
   const reading = createPace(deps.rowsPerSecond, signal);
-  for (const { resource, shape } of shapes) {
+  for (const { resource, rowType } of rowTypes) {
     await compareRows({
       source,
       resource,
-      shape,
+      rowType,
       accountSourceId,
       records,
       onDifference,
@@ -190,15 +190,19 @@ async function compareExport(
   return { rows, events: feed.count, comparedAt: formatLsn(lsn) };
 }
 
-type Shapes = readonly { readonly resource: Resource; readonly shape: RowShape }[];
+type RowTypes = readonly { readonly resource: Resource; readonly rowType: RowType }[];
 
-async function readShapes(source: Queryable, catalog: Catalog, names: readonly string[]): Promise<Shapes> {
+async function readRowTypes(
+  source: Queryable,
+  catalog: Catalog,
+  names: readonly string[],
+): Promise<RowTypes> {
   const types = await loadTypes(source);
   const resources = catalog.resources.filter(({ name }) => names.includes(name));
-  const shapes: { resource: Resource; shape: RowShape }[] = [];
+  const rowTypes: { resource: Resource; rowType: RowType }[] = [];
   for (const resource of resources)
-    shapes.push({ resource, shape: await describeShape(source, resource, types) });
-  return shapes;
+    rowTypes.push({ resource, rowType: await describeRowType(source, resource, types) });
+  return rowTypes;
 }
 
 /** The place is read after the snapshot was taken, so every transaction that is visible committed before it. */

@@ -6,7 +6,7 @@ import type { Pool } from 'pg';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import type { ItemResult, ItemStatus } from '../../../shared/domain/bulk.ts';
 import type { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
-import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { ChooseFormat } from '../../../shared/formats/choose-format.ts';
 import { type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
@@ -48,7 +48,7 @@ const column = (name: string, kind: Column['type']['kind'], pgName: string): Col
   isKey: name === 'item_id',
 });
 
-const RESULT_ROW: RowShape = {
+const RESULT_ROW: RowType = {
   resource: 'results',
   columns: [
     column('item_id', 'string', 'text'),

@@ -1,4 +1,4 @@
-import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
 import { bareName } from './field-types.ts';
 
@@ -49,14 +49,14 @@ export interface ColumnHints {
 
 /** A row made from the types of its columns, as the files and events write one. Columns without an example are null. */
 export function exampleRow(
-  shape: RowShape,
+  rowType: RowType,
   hintsOf: (column: string) => ColumnHints,
   nulls: ReadonlySet<string>,
 ): Record<string, unknown> {
-  const texts = shape.columns.map((column) =>
+  const texts = rowType.columns.map((column) =>
     nulls.has(column.name) ? null : exampleText(column.type.pgName, hintsOf(column.name)),
   );
-  return JSON.parse(createRowJson(shape).toJson(toWireTexts(shape, texts))) as Record<string, unknown>;
+  return JSON.parse(createRowJson(rowType).toJson(toWireTexts(rowType, texts))) as Record<string, unknown>;
 }
 
 /** Another value of the column, as an earlier one; undefined where the type has a single example. */

@@ -1,5 +1,5 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import type { ValueType } from '../../../shared/domain/row-shape.ts';
+import type { ValueType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 export const JSON_TYPES = ['integer', 'number', 'string', 'boolean', 'array', 'object', 'any'] as const;

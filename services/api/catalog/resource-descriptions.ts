@@ -5,7 +5,7 @@ import {
   type ColumnDescription,
   describeTables,
   findTable,
-  shapeOf,
+  rowTypeOf,
   type TableDescription,
   visibleColumns,
 } from '../../../shared/catalog/describe-table.ts';
@@ -13,7 +13,7 @@ import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
 import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
 import { relatedOf } from '../exports/request.ts';
@@ -27,10 +27,10 @@ import {
 } from './field-types.ts';
 import type { ShownField, ShownOperation, ShownResource } from './schemas.ts';
 
-/** A resource as customers see it, and the shape of its rows. */
+/** A resource as customers see it, and its row type. */
 export interface ResourceDescription {
   readonly shown: ShownResource;
-  readonly shape: RowShape;
+  readonly rowType: RowType;
 }
 
 /**
@@ -95,7 +95,7 @@ function describe(
 ): ResourceDescription {
   const table = findTable(tables, resource.table) ?? NO_TABLE;
   const columns = visibleColumns(table, resource);
-  const shape = shapeOf(table, resource, types);
+  const rowType = rowTypeOf(table, resource, types);
   const describeColumn = (column: ColumnDescription) => describeField(column, resource, types, traits);
   const hintsOf = (name: string) => {
     const column = columns.find((candidate) => candidate.name === name);
@@ -107,7 +107,7 @@ function describe(
   const nulls = new Set(resource.softDelete === undefined ? [] : [resource.softDelete]);
   const { name, event, key, softDelete, related, syncLimit } = resource;
   return {
-    shape,
+    rowType,
     shown: {
       name,
       key: [...key],
@@ -122,7 +122,7 @@ function describe(
       selectable_by_ids: key.length > 0 && canBeNamed(columns.filter((column) => key.includes(column.name))),
       max_sync_items: syncLimit,
       event_types: ['created', 'updated', 'deleted'].map((verb) => `${event}.${verb}`),
-      example: exampleRow(shape, hintsOf, nulls),
+      example: exampleRow(rowType, hintsOf, nulls),
     },
   };
 }

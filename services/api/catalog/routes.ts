@@ -182,6 +182,6 @@ function exampleOf(
 ): Readonly<Record<string, unknown>> | null {
   if (resource === undefined) return body;
   const description = described.find(({ shown }) => shown.name === resource.name);
-  if (description === undefined || description.shape.columns.length === 0) return null;
+  if (description === undefined || description.rowType.columns.length === 0) return null;
   return recordEventExample(body, description);
 }

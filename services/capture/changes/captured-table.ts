@@ -1,5 +1,5 @@
 import { leaves, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
-import type { Column, RowShape } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText, accountTextSql } from '../../../shared/values/account-form.ts';
@@ -7,16 +7,16 @@ import { filterFamily } from '../../../shared/values/filter-values.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
-/** How the tuples of one version of a resource's table become rows of its shape. Places are in the shape's columns. */
+/** How the tuples of one version of a resource's table become rows of its row type. Places are column indexes of the row type. */
 export interface CapturedTable {
-  readonly shape: RowShape;
-  /** For each column of the shape its place in the tuple. */
+  readonly rowType: RowType;
+  /** For each column of the row type, its place in the tuple. */
   readonly tuplePlaces: readonly number[];
   readonly keyPlaces: readonly number[];
   readonly accountPlace: number;
   /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
   readonly accountText: (pgText: string) => string | undefined;
-  /** For each column of the shape, whether the old version of a row carries it when only its identity is sent. */
+  /** For each column of the row type, whether the old version of a row carries it when only its identity is sent. */
   readonly isInIdentity: readonly boolean[];
   /** The identity carries the key, the account and the columns of `where`, so that a delete finds its way. */
   readonly isIdentitySufficient: boolean;
@@ -40,7 +40,7 @@ export interface ValueTypes {
 
 /**
  * Fits a table, as the stream describes it from here on, to its resource. pgoutput leaves generated and dropped columns out,
- * and keeps the rest in column order, so the shape equals the one an extractor makes from the database.
+ * and keeps the rest in column order, so the row type equals the one an extractor makes from the database.
  *
  * @throws SetupError when the table has lost a column that the catalog needs
  */
@@ -76,7 +76,7 @@ export function captureTable(
   const deletedPlace = relation.columns.findIndex(({ name }) => name === resource.softDelete);
   const form = accountForm(columns[accountPlace]?.type.pgName ?? '');
   return {
-    shape: { resource: resource.name, columns },
+    rowType: { resource: resource.name, columns },
     tuplePlaces: visible.map(({ tuplePlace }) => tuplePlace),
     keyPlaces,
     accountPlace,

@@ -117,7 +117,7 @@ export function createMessageCompleter({
   const fill = async (message: UpdateMessage): Promise<UpdateMessage> => {
     const table = tables.find(message.relationId);
     if (table === undefined) return message;
-    const resource = resourceOf(table.shape.resource);
+    const resource = resourceOf(table.rowType.resource);
     return resource === undefined || setAsides.find(resource.name) !== undefined
       ? message
       : fillUnchanged(deps.source, resource, table, message);

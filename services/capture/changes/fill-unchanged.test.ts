@@ -11,7 +11,7 @@ const column = (name: string, isKey: boolean) =>
   ({ name, isKey, type: { kind: 'string', pgName: 'text' } }) as const;
 /** In the tuple a hidden column comes first. */
 const TABLE: CapturedTable = {
-  shape: {
+  rowType: {
     resource: 'lines',
     columns: [column('account_id', true), column('id', true), column('bi"g', false)],
   },

@@ -36,7 +36,7 @@ export async function fillUnchanged(
   const places = table.tuplePlaces.flatMap((tuplePlace, place) =>
     message.after[tuplePlace] === undefined && table.isInIdentity[place] !== true ? [place] : [],
   );
-  const nameOf = (place: number) => quoteIdent(table.shape.columns[place]?.name ?? '');
+  const nameOf = (place: number) => quoteIdent(table.rowType.columns[place]?.name ?? '');
   if (places.length === 0) return message;
   const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
   // What has become another account's since, or is kept back now, must not show what it has there.

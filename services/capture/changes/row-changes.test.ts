@@ -30,8 +30,8 @@ const update = (
 
 const UNKNOWN = resetFor('record_unknown');
 
-test('the shape has the visible columns in order, with the key marked', () => {
-  expect(FULL.shape.columns.map(({ name, isKey }) => [name, isKey])).toEqual([
+test('the rowType has the visible columns in order, with the key marked', () => {
+  expect(FULL.rowType.columns.map(({ name, isKey }) => [name, isKey])).toEqual([
     ['id', true],
     ['account_id', false],
     ['body', false],

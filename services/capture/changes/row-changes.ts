@@ -138,7 +138,7 @@ function isRecordKnown(table: CapturedTable, before: OldTuple): boolean {
 }
 
 function nameOf(table: CapturedTable, place: number): string {
-  return table.shape.columns[place]?.name ?? '';
+  return table.rowType.columns[place]?.name ?? '';
 }
 
 type Values = readonly (string | null)[];
@@ -159,7 +159,7 @@ function accountOf(table: CapturedTable, values: Values): string {
   const pgText = values[table.accountPlace] ?? '';
   const account = table.accountText(pgText);
   if (account === undefined)
-    throw new Error(`the account of a row of ${table.shape.resource} was not learned`);
+    throw new Error(`the account of a row of ${table.rowType.resource} was not learned`);
   return account;
 }
 

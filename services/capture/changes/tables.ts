@@ -1,7 +1,7 @@
-import { type ColumnDescription, describeShape } from '../../../shared/catalog/describe-table.ts';
+import { type ColumnDescription, describeRowType } from '../../../shared/catalog/describe-table.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Change } from '../../../shared/domain/change.ts';
-import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../../shared/protocol/names.ts';
@@ -87,7 +87,7 @@ export function createTables(deps: TablesDeps): Tables {
         }
       };
       const table = captureTable(resource, relation, { valueType }, deps.spellings);
-      const codec = createChangeCodec(table.shape, { namespace: `tandem.${catalog.name}` });
+      const codec = createChangeCodec(table.rowType, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
       const subject = subjects.ofRecord(schema);
       const schemaId = await register(subject, schema);
@@ -101,11 +101,11 @@ export function createTables(deps: TablesDeps): Tables {
       tables.set(relation.id, {
         ...table,
         encode: (change) => codec.encode(change, schemaId),
-        recordKey: createRecordKey(table.shape, resource.key).ofPgTexts,
+        recordKey: createRecordKey(table.rowType, resource.key).ofPgTexts,
       });
       log.info('table.learned', {
         resource: resource.name,
-        columnCount: table.shape.columns.length,
+        columnCount: table.rowType.columns.length,
         schemaId,
       });
     },
@@ -134,7 +134,7 @@ export async function describeForReset(
   { source, register, subjects, catalogName }: ResetTableDeps,
   only?: ReadonlySet<string>,
 ): Promise<ResetTable> {
-  const described = await describeShape(source, resource, await loadTypes(source));
+  const described = await describeRowType(source, resource, await loadTypes(source));
   const columns = described.columns.filter(({ name }) => only === undefined || only.has(name));
   return resetTableOf({ ...described, columns }, { register, subjects, catalogName });
 }
@@ -148,10 +148,10 @@ export function describeWithoutColumns(
 }
 
 async function resetTableOf(
-  shape: RowShape,
+  rowType: RowType,
   { register, subjects, catalogName }: Omit<ResetTableDeps, 'source'>,
 ): Promise<ResetTable> {
-  const codec = createChangeCodec(shape, { namespace: `tandem.${catalogName}` });
+  const codec = createChangeCodec(rowType, { namespace: `tandem.${catalogName}` });
   const subject = subjects.ofRecord(codec.schema);
   const schemaId = await register(subject, codec.schema);
   return { encode: (change) => codec.encode(change, schemaId), recordKey: () => '[]' };

@@ -10,7 +10,7 @@ import {
 } from './transactions.ts';
 
 const TABLE: CapturedTable = {
-  shape: {
+  rowType: {
     resource: 'items',
     columns: ['id', 'account_id'].map((name) => ({
       name,

@@ -107,7 +107,7 @@ export function createTransactions<Table extends CapturedTable>(
   const emit = (table: Table, change: RowChange, lsn: Lsn, flaw?: string) => {
     const source = nextPlace(lsn);
     if (source === undefined) return;
-    handler.onChange({ ...change, resource: table.shape.resource, source }, table, flaw);
+    handler.onChange({ ...change, resource: table.rowType.resource, source }, table, flaw);
   };
 
   /** The table whose changes are to be told; a message of any other of the catalog's takes its one place here. */
@@ -218,12 +218,15 @@ export function createTransactions<Table extends CapturedTable>(
 }
 
 /** What keeps a row from being told, if a value that would leave can't be read. Hidden ones may be as they like. */
-function findFlaw({ shape, tuplePlaces }: CapturedTable, unreadable?: UnreadableValues): string | undefined {
+function findFlaw(
+  { rowType, tuplePlaces }: CapturedTable,
+  unreadable?: UnreadableValues,
+): string | undefined {
   if (unreadable === undefined) return undefined;
   const place = tuplePlaces.findIndex((tuplePlace) => unreadable.places.includes(tuplePlace));
   return place === -1
     ? undefined
-    : `a value in the column ${shape.columns[place]?.name ?? ''} can't be read: ${unreadable.reason}`;
+    : `a value in the column ${rowType.columns[place]?.name ?? ''} can't be read: ${unreadable.reason}`;
 }
 
 /** Anyone who may write to the database may send such a message, so one that is not a seal is passed over. */

@@ -1,6 +1,6 @@
 import { DatabaseError } from 'pg';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -118,8 +118,8 @@ async function findFlawedRow(
   { source, catalog, limitBytes }: MendDeps,
 ): Promise<string | undefined> {
   try {
-    const shape = await describeShape(source, resource, await loadTypes(source));
-    const columns = shape.columns.map(({ name }, at) => `${quoteIdent(name)} as v${at}`);
+    const rowType = await describeRowType(source, resource, await loadTypes(source));
+    const columns = rowType.columns.map(({ name }, at) => `${quoteIdent(name)} as v${at}`);
     const key = resource.key.map((name, at) => `${quoteIdent(name)} = $${at + 1}`);
     const { rows } = await source.query<Record<string, string | null>>(
       `select ${columns.join(', ')} from ${quoteTable(resource.table)} where ${key.join(' and ')}`,
@@ -127,8 +127,8 @@ async function findFlawedRow(
     );
     const [row] = rows;
     if (row === undefined) return undefined;
-    const codec = createChangeCodec(shape, { namespace: `tandem.${catalog.name}` });
-    const after = shape.columns.map((_, at) => row[`v${at}`] ?? null);
+    const codec = createChangeCodec(rowType, { namespace: `tandem.${catalog.name}` });
+    const after = rowType.columns.map((_, at) => row[`v${at}`] ?? null);
     const source_ = { lsn: 0n, commitLsn: 0n, xid: 0n, index: 0, committedAtMicros: 0n, bulkJobId: null };
     const change = {
       op: 'insert' as const,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
-import type { RowShape, RowTexts, ValueType } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts, RowType, ValueType } from '../../../shared/domain/row-type.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { scalarType } from '../../../shared/values/scalar-types.ts';
 import {
@@ -12,7 +12,7 @@ import {
 } from './render-event.ts';
 
 const text: ValueType = { kind: 'string', pgName: 'text' };
-const shape: RowShape = {
+const rowType: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -33,7 +33,7 @@ const resource: Resource = {
   operations: {},
   syncLimit: 100,
 };
-const renderer = createEventRenderer(resource, shape);
+const renderer = createEventRenderer(resource, rowType);
 
 const change = (part: Partial<DecodedChange>): DecodedChange => ({
   op: 'update',
@@ -138,13 +138,13 @@ test('a change without the columns of the key is told as a reset of its resource
 test('a column that left when its change was written, and does no longer, is in no part of an event', () => {
   const full = change({ before: ['7', 'a', '2026-01-01'], after: ['7', 'b', null], unchanged: ['memo'] });
   for (const withheld of [{ hide: ['memo'] }, { expose: ['id', 'deleted_at'] }]) {
-    const { payloadTail } = createEventRenderer({ ...resource, ...withheld }, shape).render(full);
+    const { payloadTail } = createEventRenderer({ ...resource, ...withheld }, rowType).render(full);
     expect(payloadTail).toContain('"data":{"id":7,"deleted_at":null}');
     expect(payloadTail).not.toContain('memo');
   }
 });
 
-const rowShape: RowShape = {
+const zonedRowType: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'region', type: scalarType('text', -1), isKey: true },
@@ -153,7 +153,7 @@ const rowShape: RowShape = {
     { name: 'body', type: scalarType('text', -1), isKey: false },
   ],
 };
-const event = createEventJson(rowShape, ['at', 'region']);
+const event = createEventJson(zonedRowType, ['at', 'region']);
 const AT = '2026-01-02T03:04:05Z';
 
 function changeOf(part: Partial<DecodedChange>): DecodedChange {
@@ -209,7 +209,7 @@ test('the key is an object, and the record key a list in key order', () => {
 });
 
 test('a record has one key, whichever texts it is made from', () => {
-  const key = createRecordKey(rowShape, ['at', 'region']);
+  const key = createRecordKey(zonedRowType, ['at', 'region']);
   expect(key.ofPgTexts(['eu', '2026-01-02 03:04:05+00', null, null])).toBe(
     key.ofWireTexts(['eu', AT, '5', 'x']),
   );
@@ -217,7 +217,7 @@ test('a record has one key, whichever texts it is made from', () => {
 
 test('what has no row, or no such key column, is refused', () => {
   expect(() => event.dataJson(changeOf({ op: 'truncate' }))).toThrow(RangeError);
-  expect(() => createRecordKey(rowShape, ['id'])).toThrow('no key column "id"');
+  expect(() => createRecordKey(zonedRowType, ['id'])).toThrow('no key column "id"');
 });
 
 const jsonNulls = createJsonNulls({

@@ -1,7 +1,7 @@
 import { type Catalog, findResource, leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
-import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { createChangeDecoder } from '../../../shared/values/change-codec.ts';
 import { createRowJson } from '../../../shared/values/json-text.ts';
@@ -29,11 +29,11 @@ export function createChangeReaders(
   const readers = new Map<number, ChangeReader>();
   const load = async (id: number): Promise<ChangeReader> => {
     const schema = await registry.fetch(id);
-    const { shape, decode } = createChangeDecoder(schema);
-    const resource = findResource(catalog, shape.resource);
+    const { rowType, decode } = createChangeDecoder(schema);
+    const resource = findResource(catalog, rowType.resource);
     const reader: ChangeReader = {
       decode,
-      renderer: resource === undefined ? undefined : rendererOf(resource, shape),
+      renderer: resource === undefined ? undefined : rendererOf(resource, rowType),
     };
     readers.set(id, reader);
     return reader;
@@ -44,10 +44,10 @@ export function createChangeReaders(
   };
 }
 
-function rendererOf(resource: Resource, shape: RowShape): EventRenderer {
-  const names = shape.columns.map(({ name }) => name);
+function rendererOf(resource: Resource, rowType: RowType): EventRenderer {
+  const names = rowType.columns.map(({ name }) => name);
   return resource.key.every((name) => names.includes(name))
-    ? createEventRenderer(resource, shape)
+    ? createEventRenderer(resource, rowType)
     : createResetRenderer(resource);
 }
 
@@ -90,12 +90,12 @@ export function createResetRenderer(resource: Resource): EventRenderer {
   return { renderReset, render: (change) => renderReset(change, change.account) };
 }
 
-/** @throws RangeError when the shape lacks a column of the resource's key */
-export function createEventRenderer(resource: Resource, shape: RowShape): EventRenderer {
-  const withheld = shape.columns.map(({ name }) => name).filter((name) => !leaves(resource, name));
-  const json = createEventJson(shape, resource.key, withheld);
-  const jsonNulls = createJsonNulls(shape);
-  const softDeleteIndex = shape.columns.findIndex((column) => column.name === resource.softDelete);
+/** @throws RangeError when the row type lacks a column of the resource's key */
+export function createEventRenderer(resource: Resource, rowType: RowType): EventRenderer {
+  const withheld = rowType.columns.map(({ name }) => name).filter((name) => !leaves(resource, name));
+  const json = createEventJson(rowType, resource.key, withheld);
+  const jsonNulls = createJsonNulls(rowType);
+  const softDeleteIndex = rowType.columns.findIndex((column) => column.name === resource.softDelete);
   const isDeleted = (row: RowTexts | null) =>
     softDeleteIndex >= 0 && (row?.[softDeleteIndex] ?? null) !== null;
 
@@ -211,13 +211,13 @@ function rowOf(change: DecodedChange): RowTexts {
 
 /** @param withheld columns that are left out, because they no longer leave: a change may have been written while they did */
 export function createEventJson(
-  shape: RowShape,
+  rowType: RowType,
   keyColumns: readonly string[],
   withheld: readonly string[] = [],
 ): EventJson {
-  const { toJson } = createRowJson(shape);
-  const { ofWireTexts } = createRecordKey(shape, keyColumns);
-  const names = shape.columns.map((column) => column.name);
+  const { toJson } = createRowJson(rowType);
+  const { ofWireTexts } = createRecordKey(rowType, keyColumns);
+  const names = rowType.columns.map((column) => column.name);
   const notKey = new Set(names.filter((name) => !keyColumns.includes(name)));
 
   return {
@@ -245,7 +245,7 @@ const NONE = '{}';
  * Names the columns whose value is a JSON null. In a payload it looks like SQL NULL; whoever makes a row of an event has to
  * tell the two apart.
  */
-export function createJsonNulls({ columns }: RowShape): (change: DecodedChange) => string {
+export function createJsonNulls({ columns }: RowType): (change: DecodedChange) => string {
   const places = columns.flatMap(({ type }, place) => (type.kind === 'json' ? [place] : []));
   const nullsOf = (row: RowTexts | null) =>
     row === null

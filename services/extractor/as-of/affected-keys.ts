@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import QueryStream from 'pg-query-stream';
 import { announceKeys } from '../../../shared/control/exports/changed-keys.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { ExportFailedError } from '../extraction-errors.ts';

@@ -1,5 +1,5 @@
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts } from '../../../shared/domain/row-type.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import {
   type KeyColumn,

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import {
   collectAffected,
@@ -29,11 +29,11 @@ export async function collectImages(
   claim: ClaimedExport,
   snapshot: string,
   resource: Resource,
-  shape: RowShape,
+  rowType: RowType,
 ): Promise<number> {
   const { name } = resource;
   const keyCount = await collectAffected(pool, claim, snapshot, name);
-  const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(shape, event) ?? raiseTooOld(name);
+  const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(rowType, event) ?? raiseTooOld(name);
   let knownCount = 0;
   let images: KeyImage[] = [];
   const save = async () => {
@@ -44,7 +44,7 @@ export async function collectImages(
 
   for (let fromPlace = 0; fromPlace < keyCount; fromPlace += PAGE_KEYS) {
     for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_KEYS)) {
-      const fold = createRecordFold(shape);
+      const fold = createRecordFold(rowType);
       fold.add(event.isBehind, () => rowOf(event));
       images.push(...imageOf(event.place, fold));
     }
@@ -53,13 +53,13 @@ export async function collectImages(
   if (knownCount === keyCount) return keyCount;
 
   let place = -1;
-  let fold = createRecordFold(shape);
+  let fold = createRecordFold(rowType);
   const finish = () => images.push(...(place < 0 ? [] : imageOf(place, fold)));
   await readAllEvents(pool, claim, name, async (event) => {
     if (event.place !== place) {
       finish();
       place = event.place;
-      fold = createRecordFold(shape);
+      fold = createRecordFold(rowType);
       if (images.length >= PAGE_KEYS) await save();
     }
     fold.add(event.isBehind, () => rowOf(event));

@@ -1,4 +1,4 @@
-import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
+import type { RowType, ValueType } from '../../../shared/domain/row-type.ts';
 import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
 
 /** Values of some columns, as wire texts; null is SQL NULL. */
@@ -24,18 +24,21 @@ export interface StoredEvent {
 }
 
 /**
- * Reads an event back. Columns of another shape are passed over; who asks makes sure that the shape has not changed.
+ * Reads an event back. Columns of another row type are skipped; the caller makes sure that the row type has not changed.
  *
  * @returns undefined for an event that was recorded by a version which did not keep what is needed
  * @throws UnreadableTextError when the payload is not of these columns
  */
-export function readEventRow(shape: RowShape, { op, jsonNulls, payload }: StoredEvent): EventRow | undefined {
+export function readEventRow(
+  rowType: RowType,
+  { op, jsonNulls, payload }: StoredEvent,
+): EventRow | undefined {
   if (jsonNulls === null || (op !== 'insert' && op !== 'update' && op !== 'delete')) return undefined;
   const members = readJsonMembers(payload);
   const values = (json: string, nulls: readonly string[] = []): KnownValues => {
     const texts = readJsonMembers(json);
     const known = new Map<string, string | null>();
-    for (const { name, type } of shape.columns) {
+    for (const { name, type } of rowType.columns) {
       const text = texts.get(name);
       if (text === undefined) continue;
       const isSqlNull = text === 'null' && !nulls.includes(name);

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import {
   awaitChainRecorded,
@@ -70,13 +70,18 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;
-      const { shape } = await resourceRows.of(`${claim.id}/${claim.runAttempt}`, resource, holder, resources);
+      const { rowType } = await resourceRows.of(
+        `${claim.id}/${claim.runAttempt}`,
+        resource,
+        holder,
+        resources,
+      );
       const key = await readTypedKey(holder, resource);
-      const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, shape), deps);
+      const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, rowType), deps);
       // Old events may have been dropped while they were read.
       await assertCovered(control, claim, asOf);
       const table = keyTableOf(resources.indexOf(resource));
-      await fillKeyTable(claim, selection, shape, table, keyCount, deps);
+      await fillKeyTable(claim, selection, rowType, table, keyCount, deps);
       yield* planAsOf(holder, selection, key, table, rowsPerChunk, (chunk, keys) =>
         assignAffected(control, claim, resource.name, chunk, keys),
       );
@@ -87,13 +92,13 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
 async function fillKeyTable(
   claim: ClaimedExport,
   selection: RowSelection,
-  shape: RowShape,
+  rowType: RowType,
   table: string,
   keyCount: number,
   { control, holder, waitWhile }: AsOfDeps,
 ): Promise<void> {
-  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, shape);
-  const rangeType = rangePlace < 0 ? undefined : await typeOfColumn(selection, shape, rangePlace, holder);
+  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, rowType);
+  const rangeType = rangePlace < 0 ? undefined : await typeOfColumn(selection, rowType, rangePlace, holder);
   const fill = fillKeyTableSql(table, rangeType);
   let gathered: { place: number; recordKey: string; isIn: boolean; value: string | null }[] = [];
   const send = async () => {
@@ -121,17 +126,17 @@ async function fillKeyTable(
 }
 
 /** What the selection asks of a record beside its account: -1 for nothing. */
-function conditionsOf({ resource, request }: RowSelection, shape: RowShape) {
+function conditionsOf({ resource, request }: RowSelection, rowType: RowType) {
   const { date_range: range } = request;
-  const rangePlace = placeOf(shape, rangeField(resource, request));
+  const rangePlace = placeOf(rowType, rangeField(resource, request));
   return {
-    softDeletePlace: request.include_deleted ? -1 : placeOf(shape, resource.softDelete),
+    softDeletePlace: request.include_deleted ? -1 : placeOf(rowType, resource.softDelete),
     rangePlace,
     rangeValues: range === null || rangePlace < 0 ? [] : [range.from, range.to],
   };
 }
 
-function placeOf({ resource, columns }: RowShape, name: string | undefined): number {
+function placeOf({ resource, columns }: RowType, name: string | undefined): number {
   if (name === undefined) return -1;
   const place = columns.findIndex((column) => column.name === name);
   if (place >= 0) return place;
@@ -144,7 +149,7 @@ function placeOf({ resource, columns }: RowShape, name: string | undefined): num
 
 async function typeOfColumn(
   { resource }: RowSelection,
-  { columns }: RowShape,
+  { columns }: RowType,
   place: number,
   holder: SourceSession,
 ): Promise<string> {

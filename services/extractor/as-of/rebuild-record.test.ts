@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { type EventRow, readEventRow } from './event-row.ts';
 import { createRecordFold } from './rebuild-record.ts';
 
-const shape: RowShape = {
+const rowType: RowType = {
   resource: 'notes',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -19,13 +19,13 @@ interface Told {
 }
 
 function event(op: EventRow['op'], told: Told, jsonNulls: object = {}): EventRow {
-  const row = readEventRow(shape, { op, jsonNulls, payload: JSON.stringify({ id: 'evt_1', ...told }) });
+  const row = readEventRow(rowType, { op, jsonNulls, payload: JSON.stringify({ id: 'evt_1', ...told }) });
   if (row === undefined) throw new Error('not readable');
   return row;
 }
 
 function rebuild(before: EventRow[], after: EventRow[]) {
-  const fold = createRecordFold(shape);
+  const fold = createRecordFold(rowType);
   for (const each of before) fold.add(false, () => each);
   for (const each of after) fold.add(true, () => each);
   return fold.state();
@@ -86,7 +86,7 @@ test('a record that was there before does not speak for its successor', () => {
 });
 
 test('events that can tell nothing more are not read', () => {
-  const fold = createRecordFold(shape);
+  const fold = createRecordFold(rowType);
   fold.add(true, () => event('update', { data: whole('b'), previous: { title: 'a' } }));
   fold.add(true, () => {
     throw new Error('was read');
@@ -96,5 +96,5 @@ test('events that can tell nothing more are not read', () => {
 
 test('an event of a version that kept less is not read', () => {
   const payload = JSON.stringify({ data: whole('a') });
-  expect(readEventRow(shape, { op: null, jsonNulls: null, payload })).toBeUndefined();
+  expect(readEventRow(rowType, { op: null, jsonNulls: null, payload })).toBeUndefined();
 });

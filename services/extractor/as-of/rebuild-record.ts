@@ -1,4 +1,4 @@
-import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import type { EventRow } from './event-row.ts';
 
 /** A record at the cut. */
@@ -20,7 +20,7 @@ export interface RecordFold {
  * went ahead, as it was after the last. Either may leave out a column: the old version of a row has only what the replica
  * identity carries, and a value stored apart is not sent again. A column that a change left alone is looked for one event on.
  */
-export function createRecordFold({ columns }: RowShape): RecordFold {
+export function createRecordFold({ columns }: RowType): RecordFold {
   const names = columns.map(({ name }) => name);
   let isThere: boolean | undefined;
   let isAnyBehind = false;

@@ -1,6 +1,6 @@
 import { describeTables, findTable } from '../../../shared/catalog/describe-table.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { ValueType } from '../../../shared/domain/row-shape.ts';
+import type { ValueType } from '../../../shared/domain/row-type.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import { ExportFailedError } from '../extraction-errors.ts';

@@ -2,11 +2,11 @@ import {
   type ColumnDescription,
   describeTables,
   findTable,
-  shapeOf,
+  rowTypeOf,
   type TableDescription,
 } from '../../../shared/catalog/describe-table.ts';
 import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { rowsSubject } from '../../../shared/protocol/names.ts';
 import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
@@ -21,7 +21,7 @@ import { columnOf, SELECTED } from './row-selection.ts';
 /** How one resource's rows are encoded in one run of an export. */
 export interface ResourceRows {
   readonly columns: readonly string[];
-  readonly shape: RowShape;
+  readonly rowType: RowType;
   readonly codec: RowCodec;
   readonly recordKey: RecordKey;
   /** For each key column what a text has to be cast with, `::public.point`; empty where the column says it well enough. */
@@ -89,17 +89,17 @@ export function createResourceRows(
         `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator must adapt the catalog.`,
       );
     }
-    const shape = shapeOf(table, resource, types);
-    const codec = createRowCodec(shape, rowRecordNames(namespace, resource.name));
+    const rowType = rowTypeOf(table, resource, types);
+    const codec = createRowCodec(rowType, rowRecordNames(namespace, resource.name));
     const schemaId = await registry.register(rowsSubject(topicOf(resource.name)), codec.schema);
     return {
-      columns: shape.columns.map(({ name }) => name),
-      shape,
+      columns: rowType.columns.map(({ name }) => name),
+      rowType,
       codec,
-      recordKey: createRecordKey(shape, resource.key),
+      recordKey: createRecordKey(rowType, resource.key),
       accountSql: accountTextSql(formOf(resource, columns, types), columnOf(SELECTED, resource.account)),
       keyCasts: resource.key.map((name) => {
-        const isStructured = shape.columns.find((column) => column.name === name)?.type.kind === 'json';
+        const isStructured = rowType.columns.find((column) => column.name === name)?.type.kind === 'json';
         return isStructured ? `::${columns.find((column) => column.name === name)?.typeName}` : '';
       }),
       schemaId,
@@ -148,7 +148,7 @@ export function createResourceRows(
   };
 }
 
-/** The account column may be a hidden one, which the shape does not have. */
+/** The account column may be a hidden one, which the row type does not have. */
 function formOf({ account }: Resource, columns: readonly ColumnDescription[], types: Types): AccountForm {
   const column = columns.find(({ name }) => name === account);
   return column === undefined

@@ -6,7 +6,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ClaimedAssembly, ResourceParts } from '../../../shared/control/exports/assembly.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { createChooseFormat, UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { StorageNotFoundError } from '../../../shared/storage/storage.ts';
@@ -14,7 +14,7 @@ import { assembleExport, inStages } from './assemble-export.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 import { createScratch } from './scratch.ts';
 
-const SHAPE: RowShape = {
+const ROW_TYPE: RowType = {
   resource: 'invoices',
   columns: [
     { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -43,7 +43,7 @@ const NO_KEYS: DeletedKeys = {
   async *pages() {},
 };
 
-async function setUp(contents: readonly string[], shape = SHAPE, deleted = NO_KEYS) {
+async function setUp(contents: readonly string[], rowType = ROW_TYPE, deleted = NO_KEYS) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-assembly-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const storage = createFileStorage(root);
@@ -77,7 +77,7 @@ async function setUp(contents: readonly string[], shape = SHAPE, deleted = NO_KE
           scratch: createScratch(join(root, 'scratch')),
           chooseFormat: createChooseFormat({ parquetMemoryMb: 512 }),
           listParts: async () => new Map(resource.parts.length > 0 ? [['invoices', resource]] : []),
-          shapeOf: async () => shape,
+          rowTypeOf: async () => rowType,
           keyOf: () => ['id'],
           deletedKeys: () => deleted,
         },
@@ -174,7 +174,7 @@ test('a zip archive has every file and a manifest of them, and names no export',
 });
 
 test('a Parquet file is counted, its text columns are named, and the local disk is left clean', async () => {
-  const shape: RowShape = {
+  const rowType: RowType = {
     resource: 'invoices',
     columns: [
       { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true },
@@ -183,7 +183,7 @@ test('a Parquet file is counted, its text columns are named, and the local disk 
   };
   const { assemble, read, readBytes, root } = await setUp(
     ['["1","2026-01-02"]\n', '["2","infinity"]\n'],
-    shape,
+    rowType,
   );
   const request = { resources: ['invoices'], format: 'parquet', compression: 'none' };
   const files = await assemble(claim({ request }));
@@ -228,7 +228,7 @@ test.each([
   },
   { format: 'csv', part: '["2","b"]\n', changed: 'id,memo\r\n2,b\r\n', deleted: 'id\r\n1\r\n9\r\n' },
 ])('an export of changes has two $format files, with rows and with keys', async (each) => {
-  const { assemble, read } = await setUp([each.part], SHAPE, deletedKeys(['["1"]', '["9"]'], 3));
+  const { assemble, read } = await setUp([each.part], ROW_TYPE, deletedKeys(['["1"]', '["9"]'], 3));
   const request = { resources: ['invoices'], format: each.format, changes_since: 'exp_0' };
   expect(await assemble(claim({ request }))).toMatchObject([
     { name: `invoices.changed.${each.format}`, resource: 'invoices', rows: 1 },
@@ -240,7 +240,7 @@ test.each([
 });
 
 test('an export of changes in which a key has neither a row nor a deletion is not published', async () => {
-  const { assemble } = await setUp(['{"id":2}\n'], SHAPE, deletedKeys(['["1"]'], 3));
+  const { assemble } = await setUp(['{"id":2}\n'], ROW_TYPE, deletedKeys(['["1"]'], 3));
   const claimed = claim({ request: { resources: ['invoices'], format: 'jsonl', changes_since: 'exp_0' } });
   await expect(assemble(claimed)).rejects.toThrow(RowCountMismatchError);
 });

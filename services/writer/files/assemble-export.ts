@@ -7,7 +7,7 @@ import type {
 } from '../../../shared/control/exports/assembly.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/formats/format.ts';
 import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
@@ -22,7 +22,7 @@ export interface AssembleDeps {
   readonly scratch: Pick<Scratch, 'open'>;
   readonly listParts: (exportId: string) => Promise<ReadonlyMap<string, ResourceParts>>;
   /** The row type of a resource, by the schema of its rows, or by the newest schema when there are no rows. */
-  readonly shapeOf: (resource: string, schemaId: number | undefined) => Promise<RowShape>;
+  readonly rowTypeOf: (resource: string, schemaId: number | undefined) => Promise<RowType>;
   readonly chooseFormat: ChooseFormat;
   /** Key columns of a resource in key order; undefined when the catalog no longer has it. */
   readonly keyOf: (resource: string) => readonly string[] | undefined;
@@ -34,7 +34,7 @@ const ARCHIVE_NAME = 'export.zip';
 const ARCHIVE_MANIFEST_NAME = 'manifest.json';
 
 /** One resource's file with its facts for the manifest. */
-type Making = ResourceFile & { readonly resource: string; readonly shape: RowShape };
+type Making = ResourceFile & { readonly resource: string; readonly rowType: RowType };
 
 /**
  * Writes an export's files and then its manifest; all are durable when this returns. After a crash, the next attempt writes
@@ -47,7 +47,7 @@ export async function assembleExport(
   deps: AssembleDeps,
   signal: AbortSignal,
 ): Promise<ExportFile[]> {
-  const { storage, scratch, listParts, shapeOf } = deps;
+  const { storage, scratch, listParts, rowTypeOf } = deps;
   const { exportId } = claim;
   const request = parseExportRequest(claim.request);
   const output = deps.chooseFormat(request);
@@ -67,13 +67,13 @@ export async function assembleExport(
   /** Files of one resource, one after the other; each has to be read before the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
-    const shape = selectColumns(await shapeOf(resource, parts.schemaIds[0]), request.fields);
+    const rowType = selectColumns(await rowTypeOf(resource, parts.schemaIds[0]), request.fields);
     const title = request.changes_since === null ? resource : `${resource}.changed`;
     const lines = readParts(storage, parts, signal);
-    const file = createResourceFile(title, lines, parts, shape, output, context);
-    yield { ...file, resource, shape };
-    described.set(resource, { shape, columnsAsText: file.columnsAsText() });
-    if (request.changes_since !== null) yield await makeDeletedFile(parts, shape, output, context, deps);
+    const file = createResourceFile(title, lines, parts, rowType, output, context);
+    yield { ...file, resource, rowType };
+    described.set(resource, { rowType, columnsAsText: file.columnsAsText() });
+    if (request.changes_since !== null) yield await makeDeletedFile(parts, rowType, output, context, deps);
   }
 
   async function* makeAllFiles(): AsyncGenerator<Making> {
@@ -104,7 +104,7 @@ export async function assembleExport(
 /** The keys of the records that are gone, in the form that the format's rows have. */
 async function makeDeletedFile(
   changed: ResourceParts,
-  shape: RowShape,
+  rowType: RowType,
   output: Output,
   context: EncodeContext,
   { keyOf, deletedKeys }: AssembleDeps,
@@ -118,10 +118,16 @@ async function makeDeletedFile(
     rowsExtracted: deletedCount,
     rowsWritten: deletedCount,
   };
-  const keyShape = { resource, columns: shape.columns.filter(({ isKey }) => isKey) };
-  const lines = keyLines(keys, keyOf(resource) ?? [], keyShape, stagingOf(output.formatName), context.signal);
-  const file = createResourceFile(`${resource}.deleted`, lines, parts, keyShape, output, context);
-  return { ...file, resource, shape: keyShape };
+  const keyRowType = { resource, columns: rowType.columns.filter(({ isKey }) => isKey) };
+  const lines = keyLines(
+    keys,
+    keyOf(resource) ?? [],
+    keyRowType,
+    stagingOf(output.formatName),
+    context.signal,
+  );
+  const file = createResourceFile(`${resource}.deleted`, lines, parts, keyRowType, output, context);
+  return { ...file, resource, rowType: keyRowType };
 }
 
 /** The archive's last member is a manifest of the others. */

@@ -33,7 +33,7 @@ export interface AssemblerDeps {
   readonly pool: Pool;
   readonly storage: AssembleDeps['storage'];
   readonly scratch: AssembleDeps['scratch'];
-  readonly shapeOf: AssembleDeps['shapeOf'];
+  readonly rowTypeOf: AssembleDeps['rowTypeOf'];
   readonly chooseFormat: AssembleDeps['chooseFormat'];
   readonly keyOf: AssembleDeps['keyOf'];
   readonly retentionDays: number;

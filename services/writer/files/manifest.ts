@@ -4,12 +4,12 @@ import type {
   ResourceFileFacts,
 } from '../../../shared/control/exports/assembly.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
-import type { RowShape, ValueType } from '../../../shared/domain/row-shape.ts';
+import type { RowType, ValueType } from '../../../shared/domain/row-type.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 
 /** Facts of a resource's file for the manifest. */
 export interface DescribedResource {
-  readonly shape: RowShape;
+  readonly rowType: RowType;
   /** Columns that the file has as text, though the format has their type. */
   readonly columnsAsText: readonly string[];
 }
@@ -93,7 +93,7 @@ function describeSchemas(resources: ReadonlyMap<string, DescribedResource>) {
   );
 }
 
-function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource) {
+function describeSchema({ rowType: { columns }, columnsAsText }: DescribedResource) {
   return {
     columns: columns.map(({ name, type, isKey }) => ({
       name,
@@ -105,7 +105,7 @@ function describeSchema({ shape: { columns }, columnsAsText }: DescribedResource
   };
 }
 
-export function selectColumns(shape: RowShape, fields: readonly string[] | null): RowShape {
-  if (fields === null) return shape;
-  return { ...shape, columns: shape.columns.filter(({ name }) => fields.includes(name)) };
+export function selectColumns(rowType: RowType, fields: readonly string[] | null): RowType {
+  if (fields === null) return rowType;
+  return { ...rowType, columns: rowType.columns.filter(({ name }) => fields.includes(name)) };
 }

@@ -1,10 +1,10 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { keyLines } from './resource-file.ts';
 
 /** The table has its columns in another order than the key. */
-const SHAPE: RowShape = {
+const ROW_TYPE: RowType = {
   resource: 'lines',
   columns: [
     { name: 'position', type: { kind: 'int', pgName: 'int4' }, isKey: true },
@@ -22,19 +22,19 @@ const KEYS = {
 const UNLIMITED = new AbortController().signal;
 
 test('a deleted key is an object with its columns in column order', async () => {
-  expect(await text(keyLines(KEYS, ['code', 'position'], SHAPE, 'json', UNLIMITED))).toBe(
+  expect(await text(keyLines(KEYS, ['code', 'position'], ROW_TYPE, 'json', UNLIMITED))).toBe(
     '{"position":1,"code":"a\\"b"}\n{"position":9007199254740993,"code":"c"}\n{"position":3,"code":"d"}\n',
   );
 });
 
 test('for formats of columns it is the texts in column order', async () => {
-  expect(await text(keyLines(KEYS, ['code', 'position'], SHAPE, 'texts', UNLIMITED))).toBe(
+  expect(await text(keyLines(KEYS, ['code', 'position'], ROW_TYPE, 'texts', UNLIMITED))).toBe(
     '["1","a\\"b"]\n["9007199254740993","c"]\n["3","d"]\n',
   );
 });
 
 test('keys of other columns are refused', async () => {
-  await expect(text(keyLines(KEYS, ['code'], SHAPE, 'json', UNLIMITED))).rejects.toThrow(
+  await expect(text(keyLines(KEYS, ['code'], ROW_TYPE, 'json', UNLIMITED))).rejects.toThrow(
     'not that of its rows',
   );
 });

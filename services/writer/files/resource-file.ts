@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ResourceFileFacts, ResourceParts } from '../../../shared/control/exports/assembly.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import type { Output } from '../../../shared/formats/choose-format.ts';
 import { type Bytes, type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';
 import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
@@ -50,7 +50,7 @@ export function createResourceFile(
   title: string,
   lines: Bytes,
   parts: ResourceParts,
-  shape: RowShape,
+  rowType: RowType,
   { format, formatName, compression }: Output,
   context: EncodeContext,
 ): ResourceFile {
@@ -58,7 +58,7 @@ export function createResourceFile(
   const name = `${title}${format.suffix}${compression.suffix}`;
   const hash = createHash('sha256');
   let byteCount = 0;
-  const encoded = format.encode(lines, shape, context);
+  const encoded = format.encode(lines, rowType, context);
 
   async function* counted(): AsyncGenerator<Buffer> {
     if (stagingOf(formatName) === 'texts' && parts.schemaIds.length > 1) {
@@ -104,7 +104,7 @@ export async function* readParts(
 }
 
 /**
- * Record keys as staged lines, as if they were rows of `shape`, which has the key columns in column order. `keyColumns` has
+ * Record keys as staged lines, as if they were rows of `rowType`, which has the key columns in column order. `keyColumns` has
  * their names in key order.
  *
  * @throws Error for a record key with other columns; the signal's reason once it aborts
@@ -112,21 +112,21 @@ export async function* readParts(
 export async function* keyLines(
   keys: Pick<DeletedKeys, 'pages'>,
   keyColumns: readonly string[],
-  shape: RowShape,
+  rowType: RowType,
   staging: Staging,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const places = shape.columns.map(({ name }) => keyColumns.indexOf(name));
+  const places = rowType.columns.map(({ name }) => keyColumns.indexOf(name));
   if (places.length !== keyColumns.length || places.includes(-1)) {
-    throw new Error(`the key of ${shape.resource} in the catalog is not that of its rows`);
+    throw new Error(`the key of ${rowType.resource} in the catalog is not that of its rows`);
   }
-  const { toJson } = createRowJson(shape);
+  const { toJson } = createRowJson(rowType);
   for await (const page of keys.pages()) {
     signal.throwIfAborted();
     const lines = page.map((recordKey) => {
       const key = JSON.parse(recordKey) as string[];
       if (key.length !== places.length)
-        throw new Error(`a key of ${shape.resource} has ${key.length} columns`);
+        throw new Error(`a key of ${rowType.resource} has ${key.length} columns`);
       const texts = places.map((place) => key[place] ?? null);
       return `${staging === 'json' ? toJson(texts) : JSON.stringify(texts)}\n`;
     });
@@ -143,8 +143,8 @@ interface SchemaSource {
  * The row type of a resource in an export: from the schema of its rows, or without rows from the newest schema of their
  * topic. A table from which no row was ever read has no schema; its row type has no columns.
  */
-export function createShapeSource(registry: SchemaSource, topics: Topics) {
-  return async (resource: string, schemaId: number | undefined): Promise<RowShape> => {
+export function createRowTypeSource(registry: SchemaSource, topics: Topics) {
+  return async (resource: string, schemaId: number | undefined): Promise<RowType> => {
     const schema =
       schemaId === undefined
         ? await registry.latest(rowsSubject(topics.rows(resource)))

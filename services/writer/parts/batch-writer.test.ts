@@ -9,7 +9,7 @@ import {
   type WrittenPart,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
-import type { RowShape } from '../../../shared/domain/row-shape.ts';
+import type { RowType } from '../../../shared/domain/row-type.ts';
 import { type RowHeaders, toKafkaHeaders } from '../../../shared/protocol/headers.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
@@ -20,12 +20,12 @@ import { PartStore } from './part.ts';
 import { createPartitionState } from './partition-states.ts';
 import { createRowCodecs } from './row-codecs.ts';
 
-const SHAPE: RowShape = {
+const ROW_TYPE: RowType = {
   resource: 'invoices',
   columns: [{ name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true }],
 };
 const SCHEMA_ID = 7;
-const CODEC = createRowCodec(SHAPE, { namespace: 'tandem.test', record: 'Row' });
+const CODEC = createRowCodec(ROW_TYPE, { namespace: 'tandem.test', record: 'Row' });
 
 function row(headers: Partial<RowHeaders>): Omit<RowMessage, 'offset'> {
   const seq = headers.seq ?? 0;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventSchemas } from '../../../services/api/events/event-schemas.ts';
 import { createEventRenderer } from '../../../services/dispatcher/record/render-event.ts';
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../../shared/domain/catalog.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
@@ -274,12 +274,12 @@ test('an endpoint can subscribe to each event type and pattern, and gets bodies 
   // What the dispatcher makes of a change.
   const resource = findResource(CATALOG, 'things');
   if (resource === undefined) throw new Error('no resource');
-  const shape = await describeShape(api.pool, resource, await loadTypes(api.pool));
-  const row = shape.columns.map(({ name }) => (name === 'id' ? '7' : name === 'line' ? '1' : null));
-  const before = shape.columns.map(({ name }, index) => (name === 'flag' ? 'false' : (row[index] ?? null)));
+  const rowType = await describeRowType(api.pool, resource, await loadTypes(api.pool));
+  const row = rowType.columns.map(({ name }) => (name === 'id' ? '7' : name === 'line' ? '1' : null));
+  const before = rowType.columns.map(({ name }, index) => (name === 'flag' ? 'false' : (row[index] ?? null)));
   const source = { lsn: 1n, commitLsn: 1n, xid: 9n, index: 0, committedAtMicros: 0n, bulkJobId: null };
   const change = { account: 'a', resource: 'things', unchanged: [], missing: [], source };
-  const renderer = createEventRenderer(resource, shape);
+  const renderer = createEventRenderer(resource, rowType);
   for (const [type, rendered] of [
     ['thing.created', renderer.render({ ...change, op: 'insert', before: null, after: row })],
     ['thing.updated', renderer.render({ ...change, op: 'update', before, after: row })],

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { planPreparation, prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
@@ -291,7 +291,7 @@ test('a role without rights is told what to run, and row security that hides row
   }
 });
 
-test('a shape has the visible columns in column order, also after columns were dropped and added', async () => {
+test('a rowType has the visible columns in column order, also after columns were dropped and added', async () => {
   await db.query(`
     CREATE TABLE shop.orders (secret text, gone int, account_id text NOT NULL, id bigint PRIMARY KEY,
       total numeric(12,2), doubled numeric GENERATED ALWAYS AS (total * 2) STORED, deleted_at timestamptz);
@@ -300,7 +300,7 @@ test('a shape has the visible columns in column order, also after columns were d
   const types = {
     valueType: (oid: number, modifier: number) => ({ kind: 'string' as const, pgName: `${oid}/${modifier}` }),
   };
-  const { columns } = await describeShape(db, resource, types);
+  const { columns } = await describeRowType(db, resource, types);
   expect(columns.map(({ name, type, isKey }) => [name, type.pgName, isKey])).toEqual([
     ['account_id', '25/-1', false],
     ['id', '20/-1', true],
@@ -309,5 +309,5 @@ test('a shape has the visible columns in column order, also after columns were d
     ['gone', '25/-1', false],
   ]);
   await db.query('DROP TABLE shop.orders');
-  await expect(describeShape(db, resource, types)).rejects.toThrow(SetupError);
+  await expect(describeRowType(db, resource, types)).rejects.toThrow(SetupError);
 });

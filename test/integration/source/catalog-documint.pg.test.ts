@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { generateDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { describeShape } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../../shared/domain/catalog.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
@@ -124,15 +124,15 @@ test('an invoice is a line of about 320 bytes, read through the session that exp
   });
   await raw.connect();
   onTestFinished(() => raw.end());
-  const shape = await describeShape(raw, invoices, await loadTypes(raw));
-  expect(shape.columns.map(({ name }) => name)).not.toContain('internal_notes');
-  const columns = shape.columns.map(({ name }) => quoteIdent(name)).join(', ');
+  const rowType = await describeRowType(raw, invoices, await loadTypes(raw));
+  expect(rowType.columns.map(({ name }) => name)).not.toContain('internal_notes');
+  const columns = rowType.columns.map(({ name }) => quoteIdent(name)).join(', ');
   const { rows } = await raw.query<(string | null)[]>({
     text: `SELECT ${columns} FROM documint.invoices ORDER BY id`,
     rowMode: 'array',
   });
-  const json = createRowJson(shape);
-  const lines = rows.map((row) => json.toJson(toWireTexts(shape, row)));
+  const json = createRowJson(rowType);
+  const lines = rows.map((row) => json.toJson(toWireTexts(rowType, row)));
   expect(lines[0]).toBe(FIRST_INVOICE);
   const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0) / lines.length;
   expect(bytes).toBeGreaterThan(310);

@@ -12,7 +12,7 @@ import {
 import type { SourceSession } from '../../../services/extractor/source/source-session.ts';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { describeShape, describeTables } from '../../../shared/catalog/describe-table.ts';
+import { describeRowType, describeTables } from '../../../shared/catalog/describe-table.ts';
 import { describeKeyLimits } from '../../../shared/catalog/key-limits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
@@ -90,8 +90,8 @@ test.each(Object.entries(TYPES))(
       },
     } as unknown as SourceSession;
     try {
-      const shape = await describeShape(client, RESOURCE, await loadTypes(client));
-      const { ofPgTexts } = createRecordKey(shape, ['id']);
+      const rowType = await describeRowType(client, RESOURCE, await loadTypes(client));
+      const { ofPgTexts } = createRecordKey(rowType, ['id']);
       const keyColumns = await readKeyColumns(session, RESOURCE);
       const typedKey = await readTypedKey(session, RESOURCE);
       /** What a full export has, by the text of the key. */

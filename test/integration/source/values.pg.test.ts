@@ -3,7 +3,7 @@ import avro from 'avsc';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonToWireText, readJsonMembers } from '../../../services/extractor/as-of/event-row.ts';
-import type { RowShape, RowTexts } from '../../../shared/domain/row-shape.ts';
+import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { Session } from '../../../shared/postgres/session.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
@@ -95,8 +95,8 @@ function columnName(index: number): string {
   return index % 2 === 0 ? `c.${index} "é"` : `c${index}`;
 }
 
-/** The row as an export reads it, with the shape that the catalog of PostgreSQL gives it. */
-async function readTable(): Promise<{ shape: RowShape; row: RowTexts }> {
+/** The row as an export reads it, with the row type that the catalog of PostgreSQL gives it. */
+async function readTable(): Promise<{ rowType: RowType; row: RowTexts }> {
   const types = await loadTypes(session);
   const { rows: attributes } = await session.query<Record<'name' | 'oid' | 'typmod', string>>(
     `select attname as name, atttypid as oid, atttypmod as typmod from pg_attribute
@@ -111,17 +111,17 @@ async function readTable(): Promise<{ shape: RowShape; row: RowTexts }> {
     type: types.valueType(Number(oid), Number(typmod)),
     isKey: index === 0,
   }));
-  return { shape: { resource: 'values', columns }, row: rows[0] ?? [] };
+  return { rowType: { resource: 'values', columns }, row: rows[0] ?? [] };
 }
 
 test('every type has the text, the Avro value and the JSON of the golden table', async () => {
-  const { shape, row } = await readTable();
-  const codec = createRowCodec(shape, GOLDEN_NAMES);
-  const wire = toWireTexts(shape, row);
+  const { rowType, row } = await readTable();
+  const codec = createRowCodec(rowType, GOLDEN_NAMES);
+  const wire = toWireTexts(rowType, row);
   const message = codec.encode(row, 1);
 
   const actual = golden.map(({ type, literal }, index): GoldenValue => {
-    const column = shape.columns[index + 1];
+    const column = rowType.columns[index + 1];
     const value = wire[index + 1] ?? null;
     const single = createRowCodec(
       { resource: 'values', columns: column === undefined ? [] : [column] },
@@ -147,15 +147,15 @@ test('every type has the text, the Avro value and the JSON of the golden table',
   const plain = JSON.parse(JSON.stringify(codec.schema));
   const values = avro.Type.forSchema(plain, { registry: { long: LONG_AS_BIGINT }, wrapUnions: false });
   const read = Object.values(values.fromBuffer(message.subarray(WIRE_HEADER_BYTES)) as object);
-  expect(read.map(wireOfAvro)).toEqual(wire.map((text, index) => wireOfNumber(shape, text, index)));
+  expect(read.map(wireOfAvro)).toEqual(wire.map((text, index) => wireOfNumber(rowType, text, index)));
 });
 
 test('what an event tells of a row leads back to the same message as the row itself', async () => {
-  const { shape, row } = await readTable();
-  const codec = createRowCodec(shape, GOLDEN_NAMES);
-  const wire = toWireTexts(shape, row);
+  const { rowType, row } = await readTable();
+  const codec = createRowCodec(rowType, GOLDEN_NAMES);
+  const wire = toWireTexts(rowType, row);
   const members = readJsonMembers(codec.toJson(wire));
-  const back = shape.columns.map(({ name, type }, index) =>
+  const back = rowType.columns.map(({ name, type }, index) =>
     wire[index] === null ? null : jsonToWireText(type.kind, members.get(name) ?? ''),
   );
   expect(back).toEqual(wire);
@@ -182,8 +182,8 @@ function wireOfAvro(value: unknown): string | null {
 }
 
 /** The other library gives a float4 as the double of the same value, with all of that double's digits. */
-function wireOfNumber(shape: RowShape, text: string | null, index: number): string | null {
-  const isFloat = shape.columns[index]?.type.kind === 'float';
+function wireOfNumber(rowType: RowType, text: string | null, index: number): string | null {
+  const isFloat = rowType.columns[index]?.type.kind === 'float';
   return isFloat && text !== null ? doubleText(Math.fround(Number(text))) : text;
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import type { OutputRequest } from '../../../shared/domain/export-request.ts';
-import type { Column, RowShape, RowTexts, ValueType } from '../../../shared/domain/row-shape.ts';
+import type { Column, RowTexts, RowType, ValueType } from '../../../shared/domain/row-type.ts';
 import { createChooseFormat } from '../../../shared/formats/choose-format.ts';
 import type { EncodeContext } from '../../../shared/formats/format.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
@@ -49,7 +49,7 @@ const KEY: Column = { name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey:
 
 let python: Python | undefined;
 let values: { pgType: string; kind: ValueType['kind']; wire: string }[];
-let shape: RowShape;
+let rowType: RowType;
 /** Every value once, then SQL NULL everywhere. */
 let rows: RowTexts[];
 
@@ -65,7 +65,7 @@ beforeAll(async () => {
   const columns = values.map(({ pgType, kind }, index): Column => {
     return { name: `c${index} "é", ${pgType}`, type: { kind, pgName: pgType }, isKey: false };
   });
-  shape = { resource: 'values', columns: [KEY, ...columns] };
+  rowType = { resource: 'values', columns: [KEY, ...columns] };
   rows = [
     ['1', ...values.map(({ wire }) => wire)],
     ['2', ...values.map(() => null)],
@@ -82,7 +82,7 @@ async function encode(request: Partial<OutputRequest>, directory: string): Promi
     csv_safe: false,
     ...request,
   });
-  const { toJson } = createRowJson(shape);
+  const { toJson } = createRowJson(rowType);
   async function* lines() {
     for (const row of rows) {
       yield Buffer.from(`${formatName === 'jsonl' ? toJson(row) : JSON.stringify(row)}\n`);
@@ -92,7 +92,7 @@ async function encode(request: Partial<OutputRequest>, directory: string): Promi
     signal: new AbortController().signal,
     scratchPath: async (name) => join(directory, name),
   };
-  const encoded = format.encode(lines(), shape, context);
+  const encoded = format.encode(lines(), rowType, context);
   const file = await buffer(encoded.bytes);
   expect(encoded.rowCount()).toBe(rows.length);
   return file;
@@ -129,7 +129,7 @@ async function readByDuckdb(path: string): Promise<{ type: string; values: (stri
   const file = quoteLiteral(path);
   const described = await queryDuckdb(`select column_type from (describe select * from ${file})`);
   const types = described.map(([type]) => type ?? '');
-  const columns = shape.columns.map(({ name }, index) => {
+  const columns = rowType.columns.map(({ name }, index) => {
     const column = quoteIdent(name);
     const type = types[index] ?? '';
     const text = type.startsWith('TIMESTAMP')
@@ -165,7 +165,7 @@ async function readByPyarrow(
     type: string;
     values: (string | null)[];
   }[];
-  expect(columns.map(({ name }) => name)).toEqual(shape.columns.map(({ name }) => name));
+  expect(columns.map(({ name }) => name)).toEqual(rowType.columns.map(({ name }) => name));
   return columns.map(({ type, values: found }) => ({
     type,
     values: found.map((text) =>
@@ -188,16 +188,16 @@ test('every type has the value of the golden table in every format, for DuckDB a
   await writeFile(csvPath, csv);
   const records = (await python.read('read_csv.py', csvPath)) as string[][];
   expect(records).toEqual([
-    shape.columns.map(({ name }) => name),
+    rowType.columns.map(({ name }) => name),
     ...rows.map((row) => row.map((text) => text ?? '')),
   ]);
   // Python's reader does not tell null from an empty string, so the text itself is asked.
   expect(csv.endsWith(`\r\n2${','.repeat(values.length)}\r\n`)).toBe(true);
   expect(JSON.parse(jsonl[1] ?? '')).toEqual(
-    Object.fromEntries(shape.columns.map(({ name }) => [name, name === 'id' ? 2 : null])),
+    Object.fromEntries(rowType.columns.map(({ name }) => [name, name === 'id' ? 2 : null])),
   );
 
-  const { toJson } = createRowJson(shape);
+  const { toJson } = createRowJson(rowType);
   expect(jsonl[0]).toBe(toJson(rows[0] ?? []));
   const actual = values.map(({ pgType, kind, wire }, index): GoldenFormats => {
     const single = {

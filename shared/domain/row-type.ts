@@ -21,13 +21,13 @@ export interface Column {
 }
 
 /**
- * The shape of a resource's rows as they leave: its visible columns in column order.
- * Two services that see the same table build the same shape, and so the same schema and the same JSON.
+ * The row type of a resource: its visible columns, in column order. Two services that see the same table build the same
+ * row type, and so the same schema and the same JSON.
  */
-export interface RowShape {
+export interface RowType {
   readonly resource: string;
   readonly columns: readonly Column[];
 }
 
-/** One row, as PostgreSQL texts or as wire texts, in the order of the shape's columns. `null` is SQL NULL. */
+/** One row, as PostgreSQL texts or as wire texts, in the order of the row type. `null` is SQL NULL. */
 export type RowTexts = readonly (string | null)[];
