@@ -82,7 +82,7 @@ export function parseTableForm(text: string): TableForm | undefined {
 }
 
 /** What has become of the table since `before`, as far as rows may show other values, or have come or gone, without an event. */
-export function compareForm(before: TableForm, resource: Resource, facts: TableFacts): FormChange {
+function compareForm(before: TableForm, resource: Resource, facts: TableFacts): FormChange {
   const now = toTableForm(resource, facts);
   const snapshot = parseSnapshot(before.snapshot);
   const see = (xid: number) => isVisible(widenBelow(xid, parseSnapshot(facts.snapshot)), snapshot);

@@ -42,7 +42,7 @@ const RECORD_FORM = `
 update table_history set form = $3 where resource = $1 and fingerprint = $2 and form is distinct from $3`;
 
 /** Notes what the tables are like. @returns the fingerprint of each, the same as long as rows say the same */
-export async function recordTables(
+async function recordTables(
   db: Queryable,
   session: SourceSession,
   resources: readonly Resource[],

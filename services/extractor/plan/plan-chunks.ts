@@ -56,7 +56,7 @@ export interface PlannedResource {
  * Plans several resources whose rows probably are one chunk each, in one statement: round trips are what small resources cost.
  * No rows make no chunks. Of a resource that has more than one chunk of rows the plan is undefined, and nothing was cut.
  */
-export async function planSmall(
+async function planSmall(
   session: SourceSession,
   planned: readonly PlannedResource[],
 ): Promise<readonly (readonly ChunkPlan[] | undefined)[]> {
