@@ -113,13 +113,17 @@ test('jobs are counted, and shown in the order of their queue; others’ and end
 
 test('thousands of jobs are counted, some are shown, and an index leads to them', async () => {
   const { id, key } = await api.account();
-  const { id: busyId } = await api.account();
+  const { id: busyId, key: busyKey } = await api.account();
+  const { json: job } = await api.call('POST', '/exports', { key: busyKey, body: { resource: 'invoices' } });
+  const stored = await api.pool.query<{ request: unknown }>('select request from exports where id = $1', [
+    job.id,
+  ]);
   await api.pool.query(
     `insert into exports (id, account_id, request, resources, status, phase, created_at)
-     select 'exp_' || n, case when n <= 300 or n > 27000 then $1 else $2 end, '{"fields": null}', '{invoices}',
+     select 'exp_' || n, case when n <= 300 or n > 27000 then $1 else $2 end, $3, '{invoices}',
        case when n <= 6000 then 'pending' else 'completed' end, case when n <= 6000 then 'queued' else 'done' end,
        now() + n * interval '1 ms' from generate_series(1, 30000) n`,
-    [id, busyId],
+    [id, busyId, stored.rows[0]?.request],
   );
   await api.pool.query('analyze exports');
   const { exports } = (await overview(key)).json;
