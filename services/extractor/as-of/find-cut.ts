@@ -7,7 +7,7 @@ import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** The partition of the oldest day that is kept; when it is the moment's day or an earlier one, every event since is there. */
+/** The oldest day that the event log keeps. If it is not later than the day of the as-of time, no later event was deleted. */
 const READ_COVERAGE = `
 select a.recorded_from_at is not null and a.recorded_from_at <= $2::timestamptz as is_recorded,
   a.recorded_from_at::text as recorded_from,
@@ -18,9 +18,9 @@ select a.recorded_from_at is not null and a.recorded_from_at <= $2::timestamptz 
 from accounts a where a.id = $1`;
 
 /**
- * Every change of the account that was committed after the moment has to be in the event log, and be there still.
+ * Checks that the event log still holds every change of the account since the as-of time.
  *
- * @throws ExportFailedError when it is not so
+ * @throws ExportFailedError when it does not
  */
 export async function assertCovered(
   db: Queryable,
@@ -46,9 +46,9 @@ export async function assertCovered(
 }
 
 /**
- * The first commit later than the moment is where the cut is; without one it is where the WAL was once the snapshot had been
- * taken, which was later than the moment too. What was found for this moment or a later one stays so: a commit that got
- * its time before the moment, and its place in the WAL only after the first export had looked, must not come in later.
+ * The cut is the first commit later than the as-of time or, without one, the WAL position read after the snapshot. It is
+ * never past the cut of another export with the same or a later as-of time. Otherwise a commit whose timestamp is before the
+ * as-of time, but which reached the WAL after the other export looked, would be in this export only.
  */
 const FIND_CUT = `
 update exports e set cut_lsn = least(
@@ -64,8 +64,8 @@ where e.id = $1 and e.run_attempt = $2
 returning cut_lsn::text`;
 
 /**
- * Cuts the account's feed at the moment: what is at or after the returned LSN (`X/Y`) is later. All that is before it is a
- * prefix in commit order, and so a state that the source had. The same for whoever asks again.
+ * Cuts the account's feed at the as-of time. Changes at or after the returned LSN (`X/Y`) are later. Changes before it are
+ * a prefix in commit order, so they make a state that the source had. Later exports get the same cut.
  */
 export function findCut(pool: Pool, { id, runAttempt, accountId }: ClaimedExport, asOf: string) {
   return inTransaction(pool, async (db) => {
@@ -79,14 +79,14 @@ export function findCut(pool: Pool, { id, runAttempt, accountId }: ClaimedExport
   });
 }
 
-/** Clocks of two machines may differ by this much without anybody noticing. */
+/** A usual difference between the clocks of two machines. */
 const MAX_AHEAD_SECONDS = 60;
 
 /**
- * Waits until the moment is past by the source's clock, which is the one that commits are dated by: a snapshot taken then is
- * later than the moment.
+ * Waits until the source's clock, which dates the commits, has passed the as-of time. A snapshot taken after that is later
+ * than the as-of time.
  *
- * @throws ExportFailedError when that would take long
+ * @throws ExportFailedError when the wait would be long
  */
 export async function awaitAsOf(
   session: SourceSession,

@@ -3,24 +3,24 @@ import { columnOf, type RowSelection, SELECTED, selectionConditions } from './ro
 
 export interface SqlQuery {
   readonly text: string;
-  /** Texts, and arrays of texts. */
+  /** Texts or arrays of texts. */
   readonly values: readonly (string | readonly string[])[];
 }
 
-/** A slice of the key order: `lowerKey` exclusive, `upperKey` inclusive, null for open. */
+/** A range of keys: `lowerKey` exclusive, `upperKey` inclusive. Null: unbounded. */
 export interface KeyBounds {
   readonly lowerKey: readonly string[] | null;
   readonly upperKey: readonly string[] | null;
 }
 
-/** The keys of all selected rows in key order: what is counted and cut into chunks. */
+/** Selects the keys of all selected rows in key order, to count them and cut them into chunks. */
 export function keysQuery(selection: RowSelection): SqlQuery {
   const { key } = selection.resource;
   const { conditions, values } = selectionConditions(selection);
   return { text: query(selection, list(key), conditions), values };
 }
 
-/** How many rows each of several resources has, counted up to its limit; the columns are `n0`, `n1`, … */
+/** Counts the rows of several resources, each up to its limit. The columns are `n0`, `n1`, … */
 export function countsQuery(
   counted: readonly { readonly selection: RowSelection; readonly limit: number }[],
 ): SqlQuery {
@@ -33,15 +33,15 @@ export function countsQuery(
   return { text: `select ${columns.join(', ')}`, values };
 }
 
-/** What a chunk's query has beside its columns. */
+/** Options of a chunk's query. */
 export interface RowsQueryOptions {
-  /** Stand behind the bounds: a parameter that is compared with a composite type has to be told which, `::public.point`. */
+  /** Casts after the bounds: a parameter compared with a composite type needs its type, such as `::public.point`. */
   readonly keyCasts?: readonly string[];
   /** A last column, in SQL. */
   readonly lastColumn?: string;
 }
 
-/** The rows of one chunk in key order, with the columns in the given order. */
+/** Selects the rows of one chunk in key order, with the columns in the given order. */
 export function rowsQuery(
   selection: RowSelection,
   columns: readonly string[],
@@ -55,13 +55,13 @@ export function rowsQuery(
   return { text: query(selection, selected, conditions), values };
 }
 
-/** That a row lies within the bounds. `addValue` takes a parameter, and the key column's place in the key, and returns `$3`. */
+/** The conditions for a key within the bounds. `addValue` takes a value and its index in the key, and returns `$3`. */
 export function boundConditions(
   key: readonly string[],
   { lowerKey, upperKey }: KeyBounds,
   addValue: (text: string, at: number) => string,
 ): string[] {
-  // Parameters take the key columns' own types and collations, so that the bounds mean what the cursor's order meant.
+  // Parameters get the types and collations of the key columns, so the bounds compare as the cursor's order does.
   const compare = (operator: '>' | '<=', bound: readonly string[] | null) =>
     bound === null
       ? []

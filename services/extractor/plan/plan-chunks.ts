@@ -5,7 +5,7 @@ import type { SourceSession } from '../source/source-session.ts';
 import { countsQuery, type KeyBounds, keysQuery } from './chunk-queries.ts';
 import type { RowSelection } from './row-selection.ts';
 
-/** A slice of one resource's rows, counted by the snapshot's own cursor. Slices are in key order and leave nothing out. */
+/** A range of one resource's rows, counted by a cursor under the snapshot. Chunks are in key order and complete. */
 export interface ChunkPlan extends KeyBounds {
   /** From 0. */
   readonly chunk: number;
@@ -13,9 +13,9 @@ export interface ChunkPlan extends KeyBounds {
 }
 
 /**
- * Cuts the selected rows into chunks of `rowsPerChunk`. The cursor walks the keys inside the server and gives out one
- * key a chunk, so that a count and exact bounds cost no transfer, whatever the key's type, collation or skew; it reads
- * ahead no further than it is asked. No rows make no chunks. Needs the session for itself while it is consumed.
+ * Cuts the selected rows into chunks of `rowsPerChunk`. The cursor walks the keys inside the server and returns one key per
+ * chunk. So exact counts and bounds need no transfer, for any type, collation or skew of the key. It reads only as far as the
+ * caller consumes. Without rows there are no chunks. Needs exclusive use of the session.
  */
 export async function* planChunks(
   session: SourceSession,
@@ -46,15 +46,15 @@ export async function* planChunks(
   await session.query('close tandem_keys');
 }
 
-/** What is planned of one resource, and with how many rows in a chunk. */
+/** A resource to plan, and the number of rows per chunk. */
 export interface PlannedResource {
   readonly selection: RowSelection;
   readonly rowsPerChunk: number;
 }
 
 /**
- * Plans several resources whose rows probably are one chunk each, in one statement: round trips are what small resources cost.
- * No rows make no chunks. Of a resource that has more than one chunk of rows the plan is undefined, and nothing was cut.
+ * Plans several resources that probably have one chunk each, in one statement, because round trips dominate the cost of small
+ * resources. Without rows there are no chunks. The plan of a resource with more than one chunk of rows is undefined.
  */
 async function planSmall(
   session: SourceSession,
@@ -74,23 +74,23 @@ async function planSmall(
 /** Size and row count of a table with its partitions and TOAST, as of its last ANALYZE. */
 export interface TableSize {
   readonly bytes: number;
-  /** Negative when the table was never analyzed. */
+  /** Negative if the table was never analyzed. */
   readonly rowCount: number;
 }
 
-/** Below this, opening a session for a chunk would count. Of a table that is mostly air, each row only seems wide. */
+/** With fewer rows the cost of a session per chunk would show. The rows of a bloated table seem wider than they are. */
 const MIN_ROWS = 1_000;
-/** Of rows so wide that a thousand of them would be far more than a chunk. */
+/** For rows so wide that a thousand of them are far more than a chunk. */
 const MIN_WIDE_ROWS = 100;
 const MAX_BYTES_OF_MIN_ROWS = 50_000_000;
 const MAX_ROWS = 50_000;
 
-/** Of a table that was never analyzed; a guess on the high side, which makes chunks smaller. */
+/** For a table that was never analyzed. A high guess, which makes chunks smaller. */
 const UNKNOWN_ROW_BYTES = 500;
 
 /**
- * Rows in a chunk of about `chunkBytes`: small enough that little is read twice when a reader dies and that several
- * extractors share a table, large enough that opening a session for it does not count.
+ * Rows per chunk of about `chunkBytes`. Small chunks repeat little when a reader dies, and let several extractors share a
+ * table. Large chunks need fewer sessions.
  */
 export function rowsPerChunk({ bytes, rowCount }: TableSize, chunkBytes: number): number {
   const rowBytes = rowCount > 0 && bytes > 0 ? bytes / rowCount : UNKNOWN_ROW_BYTES;

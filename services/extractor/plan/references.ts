@@ -8,7 +8,7 @@ export interface Reference {
   readonly columns: readonly { readonly from: string; readonly to: string }[];
 }
 
-/** Of a partitioned table's keys those of the whole are looked at, which its partitions only repeat. */
+/** Reads the foreign keys of a partitioned table's root only: its partitions repeat them. */
 const READ_REFERENCES = `
 with wanted as (
   select c.oid, w.schema, w.name
@@ -37,8 +37,8 @@ interface FoundKey {
 }
 
 /**
- * The foreign keys between tables. Read under the export's snapshot they are the same for its holder and for every reader,
- * so that all of them select the same rows.
+ * The foreign keys between tables. The holder and all readers read them under the export's snapshot, so all select the same
+ * rows.
  */
 export async function readReferences(
   session: Pick<SourceSession, 'query'>,
@@ -57,14 +57,14 @@ export async function readReferences(
 
 /** Which exported tables refer to which. */
 export interface ReferenceGraph {
-  /** The foreign keys of a table, and those that lead to it. Empty for a table that is taken whole. */
+  /** Foreign keys of a table, and foreign keys to it. Empty for a table of which all rows are exported. */
   from(resource: Resource): readonly Reference[];
   to(resource: Resource): readonly Reference[];
-  /** Whether all rows are taken, since which of them are referred to can't be told by a query of a sensible size. */
+  /** Whether all rows are exported, because a query that selects only the referenced ones would be too large. */
   isWhole(resource: Resource): boolean;
 }
 
-/** Nested queries for one table; the planner's work grows with them. */
+/** Maximum of nested queries for one table. Planning time grows with their number. */
 const MAX_NESTED = 100;
 
 export function referenceGraph(references: readonly Reference[]): ReferenceGraph {
@@ -73,13 +73,13 @@ export function referenceGraph(references: readonly Reference[]): ReferenceGraph
 
   const isInCircle = (name: string): boolean => {
     const reached = new Set(from(name).map((reference) => reference.to.name));
-    // A set that grows while it is walked is walked to its end.
+    // A loop over a set also visits elements that the loop adds.
     for (const each of reached) for (const reference of from(each)) reached.add(reference.to.name);
     return reached.has(name);
   };
 
   const sizes = new Map<string, number>();
-  /** Nested queries that ask for the rows which refer to a table; infinite for one that is taken whole. */
+  /** Number of nested queries that find the rows which refer to a table. Infinite if all of its rows are exported. */
   const sizeOf = (name: string): number => {
     const known = sizes.get(name);
     if (known !== undefined) return known;

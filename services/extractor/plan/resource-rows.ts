@@ -24,19 +24,20 @@ export interface ResourceRows {
   readonly rowType: RowType;
   readonly codec: RowCodec;
   readonly recordKey: RecordKey;
-  /** For each key column what a text has to be cast with, `::public.point`; empty where the column says it well enough. */
+  /** For each key column the cast that a text parameter needs, such as `::public.point`; empty if none. */
   readonly keyCasts: readonly string[];
-  /** The account's one text, in SQL: what the row's changes have as their account. */
+  /** SQL of the account's canonical text, the same that changes of the row carry. */
   readonly accountSql: string;
   readonly schemaId: number;
 }
 
 export interface ResourceRowsSource {
   /**
-   * The session must be under the run's snapshot, so that the columns are those the snapshot has.
+   * The session must be under the run's snapshot, so the columns are those of the snapshot.
    *
-   * @param family all resources of the run, which are described together
-   * @throws ExportFailedError when a hidden column is not there, because under another name it would leave; or an exposed one, which would be missing
+   * @param family all resources of the run, described together
+   * @throws ExportFailedError when the table lacks a hidden column, because it would be exported under its new name, or an
+   *   exposed column
    */
   of(
     run: string,
@@ -44,7 +45,7 @@ export interface ResourceRowsSource {
     session: SourceSession,
     family?: readonly Resource[],
   ): Promise<ResourceRows>;
-  /** The same for several resources, by name; their schemas are registered side by side. */
+  /** The same for several resources, by name. Their schemas are registered concurrently. */
   ofAll(
     run: string,
     resources: readonly Resource[],
@@ -53,17 +54,17 @@ export interface ResourceRowsSource {
   ): Promise<ReadonlyMap<string, ResourceRows>>;
 }
 
-/** A run's chunks come close together, and there are few runs at once. */
+/** The chunks of a run follow each other closely, and few runs are active at once. */
 const MAX_RUNS = 16;
 
-/** What one run needs of the source's catalog: all under one snapshot, so it is read once. */
+/** What one run needs of the source's catalog. Read once, because the whole run is under one snapshot. */
 interface RunTables {
   readonly tables: readonly TableDescription[];
   readonly types: Types;
   readonly rows: Map<string, Promise<ResourceRows>>;
 }
 
-/** Describes a run's tables together, and registers the schema of each when it is asked for. */
+/** Describes a run's tables together, and registers the schema of each on first use. */
 export function createResourceRows(
   registry: Registry,
   namespace: string,
@@ -148,7 +149,7 @@ export function createResourceRows(
   };
 }
 
-/** The account column may be a hidden one, which the row type does not have. */
+/** The account column may be hidden, so the row type may lack it. */
 function formOf({ account }: Resource, columns: readonly ColumnDescription[], types: Types): AccountForm {
   const column = columns.find(({ name }) => name === account);
   return column === undefined

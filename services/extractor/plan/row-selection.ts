@@ -7,35 +7,35 @@ import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type Reference, type ReferenceGraph, referenceGraph } from './references.ts';
 
-/** Which rows of a resource an export holds. `accountSourceId` null: those of all accounts. */
+/** Which rows of a resource an export holds. `accountSourceId` null: rows of all accounts. */
 export interface RowSelection {
   readonly resource: Resource;
   readonly request: RowRequest;
   readonly accountSourceId: string | null;
-  /** Foreign keys between the exported tables; empty unless the export holds related resources. */
+  /** Foreign keys between the exported tables. Empty without `include_related`. */
   readonly references: readonly Reference[];
 }
 
-/** The alias that the selected table has in a query. */
+/** Alias of the selected table in every query. */
 export const SELECTED = 't';
 
 export const columnOf = (alias: string, name: string): string => `${alias}.${quoteIdent(name)}`;
 
 /**
- * What a row has to fulfil, joined by `and`; the values are the parameters `$1`, `$2`, …
+ * The conditions that select a resource's rows, to be joined by `and`. The values are the parameters `$1`, `$2`, …
  *
- * Without references a row is selected by what it is: its account, whether it is soft-deleted, and the date range.
- * With them the export is closed, so that every foreign key resolves inside it:
+ * Without references, the account, soft deletion and the date range select a row. With references the export is closed:
+ * every foreign key resolves inside it.
  *
- *   - A resource that only came along is cut by the date range through what it refers to: lines of the invoices in the
- *     range. It is taken whole when it refers to none that is cut.
- *   - A row that a selected row refers to is selected, also when it is soft-deleted or outside of the range.
- *   - Tables that refer to each other in a circle, or to themselves, are taken whole.
+ *   - The date range limits a related resource through its foreign keys: line items of the invoices in the range. If no
+ *     referenced resource is limited, all of its rows are exported.
+ *   - A row that a selected row refers to is selected too, even if it is soft-deleted or outside the range.
+ *   - Of tables that refer to each other in a cycle, or to themselves, all rows are exported.
  *
- * The account bounds all of it, and so does the resource's `where`: a reference to another account's row stays open, and so does
- * one to a row that does not leave.
+ * The account and the resource's `where` always apply. So a reference to another account's row, or to a row that `where`
+ * excludes, does not resolve.
  *
- * @param values parameters that the statement has already
+ * @param values parameters that the statement already has
  */
 export function selectionConditions(
   selection: RowSelection,
@@ -78,7 +78,7 @@ function createSelect(
     });
   };
 
-  /** Whether the date range leaves out any of a resource's rows. */
+  /** Whether the date range excludes rows of a resource. */
   const isCut = (resource: Resource, { isWhole, from }: ReferenceGraph): boolean =>
     !isWhole(resource) &&
     (request.resources.includes(resource.name)
@@ -90,8 +90,8 @@ function createSelect(
     if (field === undefined || request.date_range === null) return [];
     const { from, to } = request.date_range;
     const column = columnOf(alias, field);
-    // PostgreSQL compares the column with a moment, in UTC. A date counts as its midnight: as a date, a moment would lose its time,
-    // and `from` would take in a day that began before it, `to` leave out one that did.
+    // PostgreSQL compares the column with a timestamptz, in UTC, so a date counts as its midnight. Compared as dates, `from`
+    // would include a day that began before it, and `to` would exclude one.
     return [`${column} >= ${addValue(from)}::timestamptz`, `${column} < ${addValue(to)}::timestamptz`];
   };
 
@@ -130,7 +130,7 @@ export function readRequest(stored: unknown): ExportRequest {
   }
 }
 
-/** @throws ExportFailedError for a resource that has left the catalog since the export was asked for */
+/** @throws ExportFailedError when the catalog no longer has the resource */
 export function resourceOf(catalog: Catalog, name: string): Resource {
   const resource = findResource(catalog, name);
   if (resource === undefined) {

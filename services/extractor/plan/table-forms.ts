@@ -15,9 +15,9 @@ export type FactsByResource = ReadonlyMap<string, TableFacts>;
 export type FormsByResource = Readonly<Record<string, TableForm>>;
 
 /**
- * What the tables of an export are like under its snapshot.
+ * Reads the forms of an export's tables under its snapshot.
  *
- * @throws ExportFailedError when rows would be read that no change ever tells of
+ * @throws ExportFailedError when a table has rows whose changes the feed never gets
  */
 export async function readRunFacts(
   session: SourceSession,
@@ -35,7 +35,7 @@ export async function readRunFacts(
   return facts;
 }
 
-/** To be kept with an export. There is room for every file. */
+/** The forms as stored with an export, with every file. */
 export function formsOf(resources: readonly Resource[], facts: FactsByResource): FormsByResource {
   return Object.fromEntries(
     resources.flatMap((resource) => {
@@ -48,7 +48,7 @@ export function formsOf(resources: readonly Resource[], facts: FactsByResource):
 export const formOf = (resource: Resource, facts: TableFacts): TableForm =>
   toTableForm(resource, facts, Number.POSITIVE_INFINITY);
 
-/** Forms as they were kept. */
+/** Reads stored forms. */
 export function readForms(kept: unknown): FormsByResource {
   if (typeof kept !== 'object' || kept === null) return {};
   return Object.fromEntries(
@@ -59,7 +59,7 @@ export function readForms(kept: unknown): FormsByResource {
   );
 }
 
-/** @returns whether rows are the same but for what changes in the WAL tell; columns are so by name and type */
+/** @returns whether rows differ only by changes in the WAL. Columns are compared by name and type */
 export async function isSameTable(
   session: SourceSession,
   before: TableForm,
@@ -71,8 +71,8 @@ export async function isSameTable(
 }
 
 /**
- * Labels of an enum and attributes of a composite type are printed as they are at the moment of reading, whatever the snapshot,
- * and no lock keeps them.
+ * Checks labels of enums and attributes of composite types. PostgreSQL prints their current names under any snapshot, and no
+ * lock protects them.
  *
  * @throws ExportFailedError when they have changed since the snapshot
  */
