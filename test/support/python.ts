@@ -33,6 +33,9 @@ export const SCHEMATHESIS: PythonPackage = {
   hasDependencies: true,
 };
 
+/** The HTTP client that the examples of the documentation use. */
+export const REQUESTS: PythonPackage = { requirement: 'requests==2.34.2', hasDependencies: true };
+
 const FETCH_LIMIT_MS = 300_000;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 

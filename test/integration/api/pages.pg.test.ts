@@ -20,10 +20,10 @@ import {
   type TestBrowser,
   watchFaults,
 } from '../../support/browser.ts';
-import { findPython } from '../../support/python.ts';
+import { findPython, REQUESTS } from '../../support/python.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
-const python = findPython({ requirement: 'requests==2.34.2', hasDependencies: true });
+const python = findPython(REQUESTS);
 
 /** Where `npm run screenshots` puts its pictures; git ignores them. */
 const SCREENSHOTS =
