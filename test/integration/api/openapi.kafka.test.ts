@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findAccount } from '../../../services/api/admin/accounts.ts';
+import { SCOPES } from '../../../services/api/http/caller.ts';
 import { EXAMPLE } from '../../../services/api/http/example-values.ts';
 import { createKeyStore } from '../../../services/api/http/key-lookup.ts';
 import { parseCidr } from '../../../shared/domain/address-rules.ts';
@@ -67,7 +68,7 @@ const call = async (method: string, path: string, body?: unknown, key = account.
   expect(reply.status, `${method} ${path}: ${reply.text}`).toBeLessThan(300);
   return reply.json;
 };
-const newKey = (scopes = ['exports:read']) =>
+const newKey = (scopes: readonly string[] = ['exports:read']) =>
   call('POST', `/admin/accounts/${account.id}/keys`, { scopes }, ADMIN_KEY) as Promise<{
     id: string;
     key: string;
@@ -203,6 +204,50 @@ function differences(shown: unknown, real: unknown, at: string): string[] {
     return FREE.has(name) && !isPage ? [] : differences(left[name], right[name], place);
   });
 }
+
+test('no operation is for a missing, unknown, revoked or reduced key, and none shows what is another account’s', async () => {
+  const ids = await arrange();
+  const own = Object.values(ids).filter((id) => id.includes('_'));
+  const other = await world.account(1);
+  const revoked = await newKey([...SCOPES]);
+  await call('DELETE', `/admin/accounts/${account.id}/keys/${revoked.id}`, undefined, ADMIN_KEY);
+  const faults: string[] = [];
+  for (const operation of document.operations) {
+    const { operationId, method, security } = operation;
+    if (security.length === 0) continue;
+    const request = requestOf(operation, ids);
+    const send = async (key: string | undefined, expected: readonly number[]) => {
+      const { key: _key, ...options } = request.options;
+      const reply = await world.api.call(method, request.path, {
+        ...options,
+        ...(key === undefined ? {} : { key }),
+      });
+      const told = `${operationId} with ${key === undefined ? 'no key' : key.slice(0, 6)}: ${reply.status} ${reply.text.slice(0, 200)}`;
+      if (!expected.includes(reply.status)) faults.push(told);
+      faults.push(...document.faultsOf(operation, reply).map((fault) => `${operationId}: ${fault}`));
+      return { reply, told };
+    };
+    for (const key of [undefined, 'tk_unknown', revoked.key]) await send(key, [401]);
+    const isOperators = security.some((scheme) => 'operatorKey' in scheme);
+    const needed = security.flatMap((scheme) => scheme.key ?? []);
+    for (const scope of needed) {
+      const reduced = await newKey(SCOPES.filter((each) => each !== scope));
+      const { reply, told } = await send(reduced.key, [403]);
+      if (reply.json?.scope !== scope) faults.push(`${told} (lacks ${scope})`);
+    }
+    if (isOperators) await send(account.key, [403]);
+    else {
+      // A request that names an object gets the same as for one that never was.
+      const isNamed = own.some((id) => request.path.includes(id));
+      const { reply, told } = await send(other.key, isNamed ? [404] : [200, 201, 202, 422]);
+      // The URL is what was asked for.
+      const seen = own.filter((id) => reply.text.includes(id));
+      if (seen.some((id) => !request.path.includes(id) && !String(request.options.body).includes(id)))
+        faults.push(`${told} shows ${seen.join()}`);
+    }
+  }
+  expect(faults).toEqual([]);
+}, 300_000);
 
 const SETTINGS = fileURLToPath(new URL('../../support/schemathesis.toml', import.meta.url));
 
