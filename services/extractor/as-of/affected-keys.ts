@@ -10,19 +10,19 @@ import type { ChunkImage } from './as-of-queries.ts';
 import type { StoredEvent } from './event-row.ts';
 import type { PlacedKey } from './plan-as-of.ts';
 
-/** Sorting the events of a very busy account takes longer than any other statement of the control store. */
+/** Sorting the events of a busy account takes longer than any other statement in the control store. */
 const LONG_TIMEOUT = '10min';
 
 /**
- * Events of the run's account that could make its state at the cut another than the snapshot's: all from the cut on, and all
- * that the snapshot may have been too early for. Its seal has come, so that those in it are recorded.
+ * Events of the run's account that can make the state at the cut differ from the snapshot: all at or after the cut, and all
+ * that the snapshot may not see. The run's seal has arrived, so all events of the snapshot are recorded.
  */
 const AROUND_CUT = `
   from exports e join events v on v.account_id = e.account_id
   where e.id = $1 and e.run_attempt = $2
     and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.commit_lsn <= e.sealed_lsn`;
 
-/** That changes were lost is told where it is noticed, which may be behind the seal though what was lost was ahead of it. */
+/** A loss is announced where it is noticed. That can be after the seal although the lost changes were before it. */
 const FIND_RESET = `
 select v.resource, v.committed_at::text ${AROUND_CUT} and v.type = 'feed.reset' and v.resource = any($3)
 union all
@@ -31,7 +31,7 @@ where e.id = $1 and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.xid = 0 
   and v.resource = any($3)
 limit 1`;
 
-/** @throws ExportFailedError when a table was emptied since the cut, or changes may have been lost: no event tells of single rows then */
+/** @throws ExportFailedError when a table was truncated since the cut or changes may be lost, so rows have no events */
 export async function assertNoResetSince(db: Queryable, { id, runAttempt, resources }: ClaimedExport) {
   const { rows } = await db.query<{ resource: string; committed_at: string }>(FIND_RESET, [
     id,
@@ -47,8 +47,8 @@ export async function assertNoResetSince(db: Queryable, { id, runAttempt, resour
 }
 
 /**
- * A key is affected when one of its events is on one side of the cut and on the other of the snapshot. Of each the event next
- * to the cut is noted: the first behind it, or else the last before it.
+ * A key is affected if one of its events is after the cut and in the snapshot, or before the cut and not in the snapshot. The
+ * event nearest to the cut is stored for each key: the first after it, otherwise the last before it.
  */
 const COLLECT = `
 insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
@@ -67,7 +67,7 @@ from (
     a.commit_lsn desc, a.idx desc
 ) k`;
 
-/** Collects the keys of one resource that were not at the cut what the snapshot has. @returns how many there are */
+/** Collects the affected keys of one resource. @returns their number */
 export async function collectAffected(
   pool: Pool,
   { id, runAttempt }: ClaimedExport,
@@ -86,7 +86,7 @@ export async function collectAffected(
 export interface KeyEvent {
   readonly place: number;
   readonly recordKey: string;
-  /** At or behind the cut. */
+  /** At or after the cut. */
   readonly isBehind: boolean;
   readonly event: StoredEvent;
 }
@@ -112,7 +112,7 @@ function toKeyEvent(row: KeyEventRow): KeyEvent {
   };
 }
 
-/** In memory at once; an event holds a whole record. */
+/** Events in memory at once. Each holds a whole record. */
 const EVENTS_AT_ONCE = 200;
 
 const READ_ALL = `
@@ -124,7 +124,7 @@ join events v on v.account_id = e.account_id and v.resource = k.resource and v.r
 where e.id = $1 and e.run_attempt = $2 and k.resource = $3
 order by k.place, v.commit_lsn, v.idx`;
 
-/** The noted events of the keys from a place on, in order of place. An event that was dropped meanwhile is missing. */
+/** The stored events of the keys from a place on, in order of place, without events that have expired since. */
 export async function readNextEvents(
   db: Queryable,
   { id, runAttempt }: ClaimedExport,
@@ -146,8 +146,8 @@ export async function readNextEvents(
 }
 
 /**
- * Hands over all kept events of the keys that one event did not tell enough of, in order of place, each key's in commit order.
- * One pass over the account's events, since nothing finds those of a key.
+ * Yields all events of the keys for which one event is not enough: in order of place, and in commit order within a key. One
+ * scan of the account's events, because no index finds the events of a key.
  */
 export async function readAllEvents(
   pool: Pool,
@@ -164,7 +164,7 @@ export async function readAllEvents(
   });
 }
 
-/** What a record was at the cut: wire texts in column order, or null for one that was not there. */
+/** A record at the cut: wire texts in column order, or null if it did not exist. */
 export interface KeyImage {
   readonly place: number;
   readonly image: RowTexts | null;
@@ -211,7 +211,7 @@ export async function readImagePage(
   }));
 }
 
-/** Says that these keys lie in the chunk, and which of them it holds rows of. */
+/** Assigns these keys to the chunk, and says for which of them it has rows. */
 export async function assignAffected(
   db: Queryable,
   { id, runAttempt }: ClaimedExport,

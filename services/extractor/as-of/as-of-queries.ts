@@ -13,8 +13,8 @@ import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../p
 import type { SourceSession } from '../source/source-session.ts';
 
 /**
- * A resource at the cut is its table under the snapshot, without the affected keys, and the records that those had then. The
- * server puts the two together, because nobody else knows the order of its keys.
+ * A resource at the cut is its table under the snapshot without the affected keys, plus the records of these keys at the cut.
+ * The server merges the two, because only it knows the order of the keys.
  */
 
 const keyName = (at: number) => `k${at}`;
@@ -70,7 +70,7 @@ export function chunkBoundsQuery(
   };
 }
 
-/** The affected keys in key order. Of keys that are equal, and told apart by their text, both queries have one order. */
+/** The affected keys in key order. Both queries order equal keys with different texts alike. */
 export function affectedKeysQuery(key: readonly TypedKeyColumn[], table: string): SqlQuery {
   const order = key.map((column, at) => typedValueSql(column, `a.key[${at + 1}]`)).join(', ');
   return { text: `select a.place, a.is_in from pg_temp.${table} a order by ${order}, a.place`, values: [] };
@@ -116,7 +116,7 @@ order by ${order.join(', ')}`,
   };
 }
 
-/** A key column whose values, made from texts, have their place among those of the table. */
+/** A key column whose values, parsed from texts, sort among those of the table. */
 export interface TypedKeyColumn extends KeyColumn {
   /** `"schema"."name"` of what puts the column's texts in order; null for a type without. */
   readonly collation: string | null;
@@ -129,7 +129,7 @@ join pg_collation c on c.oid = a.attcollation
 join pg_namespace n on n.oid = c.collnamespace
 where a.attrelid = $1::regclass and a.attname = any($2::text[])`;
 
-/** @throws ExportFailedError for a key that can't be read back from its text */
+/** @throws ExportFailedError for a key type whose values cannot be parsed from their text */
 export async function readTypedKey(session: SourceSession, resource: Resource): Promise<TypedKeyColumn[]> {
   const columns = await readKeyColumns(session, resource);
   const { rows } = await session.query(READ_COLLATIONS, [quoteTable(resource.table), resource.key]);
@@ -148,7 +148,7 @@ function typedValueSql(column: TypedKeyColumn, wireText: string): string {
   return column.collation === null ? value : `(${value}) collate ${column.collation}`;
 }
 
-/** That the selected row has the key of an affected one, whose values `affected` gives. */
+/** The condition that the selected row has the key whose values `affected` gives. */
 function sameKeySql(
   key: readonly TypedKeyColumn[],
   affected: (column: TypedKeyColumn, at: number) => string,
@@ -165,7 +165,7 @@ export interface ChunkImage {
   readonly image: RowTexts | null;
 }
 
-/** A chunk's rows as they were at the cut, in key order: most from the table, the others from events. */
+/** A chunk's rows at the cut, in key order, from the table or from events. */
 export interface AsOfRows {
   /** Has the columns, and one more: null behind a row of the table, otherwise the place of an image. */
   readonly query: SqlQuery;

@@ -18,11 +18,11 @@ import { createRecordFold, type RecordFold } from './rebuild-record.ts';
 const PAGE_KEYS = 500;
 
 /**
- * Finds the records of one resource that were at the cut what the snapshot does not have, and makes each as it was. First from
- * the one event next to the cut, which is enough where the replica identity is FULL; for the others from all of their events.
+ * Rebuilds the records of one resource that differ between the cut and the snapshot. The event nearest to the cut is enough if
+ * the replica identity is FULL. The other records need all of their events.
  *
  * @returns the number of keys
- * @throws ExportFailedError when the events do not tell a record
+ * @throws ExportFailedError when the events do not determine a record
  */
 export async function collectImages(
   pool: Pool,
@@ -74,7 +74,7 @@ export async function collectImages(
   );
 }
 
-/** None for a record that the events do not tell. */
+/** Undefined if the events do not determine the record. */
 function imageOf(place: number, fold: RecordFold): KeyImage[] {
   const state = fold.state();
   if (state.kind === 'unknown') return [];

@@ -4,21 +4,21 @@ import { UnreadableTextError } from '../../../shared/values/unreadable-text-erro
 /** Values of some columns, as wire texts; null is SQL NULL. */
 export type KnownValues = ReadonlyMap<string, string | null>;
 
-/** What one event says of its record. */
+/** The values that one event has of its record. */
 export interface EventRow {
   readonly op: 'insert' | 'update' | 'delete';
   /** The row after the change, or the deleted row, as far as it is known. */
   readonly data: KnownValues;
-  /** What an update changed, as it was before; undefined when that is not known. */
+  /** The values before an update, of the columns that it changed. Undefined if unknown. */
   readonly previous: KnownValues | undefined;
-  /** Columns that the change left as they were, and whose value it does not tell. */
+  /** Columns that the change did not alter and whose value the event does not have. */
   readonly unchanged: readonly string[];
 }
 
 /** An event as the log has it. */
 export interface StoredEvent {
   readonly op: string | null;
-  /** Columns whose `null` is a JSON null; null when that was not kept. */
+  /** Columns whose `null` is a JSON null. Null if that was not recorded. */
   readonly jsonNulls: { readonly data?: readonly string[]; readonly previous?: readonly string[] } | null;
   readonly payload: string;
 }
@@ -26,7 +26,7 @@ export interface StoredEvent {
 /**
  * Reads an event back. Columns of another row type are skipped; the caller makes sure that the row type has not changed.
  *
- * @returns undefined for an event that was recorded by a version which did not keep what is needed
+ * @returns undefined for an event of an earlier version that did not record enough
  * @throws UnreadableTextError when the payload is not of these columns
  */
 export function readEventRow(
@@ -56,8 +56,8 @@ export function readEventRow(
 }
 
 /**
- * The way back from `wireToJson`: a value's wire text from its JSON text, byte for byte. SQL NULL and a JSON null have the
- * same JSON, so `null` is not for this function to judge.
+ * Inverse of `wireToJson`: a value's wire text from its JSON text, byte for byte. The caller decides about `null`, because SQL
+ * NULL and a JSON null have the same JSON.
  *
  * @throws UnreadableTextError when the JSON is not of that kind
  */
@@ -88,8 +88,8 @@ function readString(json: string): string {
 }
 
 /**
- * The members of a JSON object's text, each value as the text that it is: no number is rounded and no nested value is
- * printed anew. For texts of our own making, which have no space between tokens of the outermost level.
+ * The members of a JSON object's text, each value as its own text, so no number is rounded. Only for texts that Tandem wrote,
+ * which have no space between tokens of the outermost level.
  *
  * @throws UnreadableTextError when the text is no such object
  */

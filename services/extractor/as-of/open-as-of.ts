@@ -23,7 +23,7 @@ import { assertCovered, findCut } from './find-cut.ts';
 import { planAsOf } from './plan-as-of.ts';
 import { assertUnchangedSince, readTime } from './table-history.ts';
 
-/** The source as it was at a past moment. */
+/** The source at an as-of time. */
 export interface AsOf {
   plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
 }
@@ -45,16 +45,16 @@ const IMAGES_AT_ONCE = 500;
 
 const keyTableOf = (index: number) => `tandem_as_of_${index}`;
 
-/** Makes room for the affected keys of so many resources. To be called ahead of the snapshot: behind it, nothing can be made. */
+/** Creates the key tables of the resources. Call it before the snapshot: the snapshot's transaction is read-only. */
 export async function makeKeyTables(holder: SourceSession, count: number): Promise<void> {
   for (let index = 0; index < count; index += 1) await holder.query(createKeyTableSql(keyTableOf(index)));
 }
 
 /**
- * The state at a moment is the snapshot's, but for the records with a commit between the two. What those were like is in the
- * events around the cut. Call it once the feed has passed the snapshot's seal.
+ * The state at an as-of time is the snapshot, except for records with a commit between the two. Events around the cut have
+ * those. Call it once the feed has passed the snapshot's seal.
  *
- * @throws ExportFailedError when the moment is not covered, or what it was like can't be told exactly
+ * @throws ExportFailedError when the events do not cover the as-of time or do not determine a record
  */
 export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDeps): Promise<AsOf> {
   const { control, holder, snapshot, resourceRows, resources, facts } = deps;
@@ -78,7 +78,7 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
       );
       const key = await readTypedKey(holder, resource);
       const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, rowType), deps);
-      // Old events may have been dropped while they were read.
+      // Old events can expire during the read.
       await assertCovered(control, claim, asOf);
       const table = keyTableOf(resources.indexOf(resource));
       await fillKeyTable(claim, selection, rowType, table, keyCount, deps);
@@ -125,7 +125,7 @@ async function fillKeyTable(
   await holder.query(`analyze pg_temp.${table}`);
 }
 
-/** What the selection asks of a record beside its account: -1 for nothing. */
+/** The selection's conditions on a record besides its account, as column indexes. -1: no condition. */
 function conditionsOf({ resource, request }: RowSelection, rowType: RowType) {
   const { date_range: range } = request;
   const rangePlace = placeOf(rowType, rangeField(resource, request));

@@ -3,17 +3,17 @@ import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { affectedKeysQuery, chunkBoundsQuery, type TypedKeyColumn } from './as-of-queries.ts';
 
-/** An affected key: its place among the run's keys, and whether the export holds its record. */
+/** An affected key: its place among the run's keys, and whether the export has its record. */
 export interface PlacedKey {
   readonly place: string;
   readonly isIn: boolean;
 }
 
 /**
- * Cuts the resource as it was at the cut into chunks, counted by the server. Two cursors walk in step: one over rows and
- * affected keys together gives bounds and counts, the other the affected keys in the same order. A slice has at most
- * `rowsPerChunk` of both, so that neither rows nor keys that are left out make a chunk large. A chunk's keys are assigned before it
- * is given out. Needs the session for itself while it is consumed.
+ * Cuts the resource's state at the cut into chunks, counted by the server. Two cursors walk in step: one over rows and affected
+ * keys gives bounds and counts, the other gives the affected keys in the same order. A chunk has at most `rowsPerChunk` rows
+ * and keys together, keys without a record included. Its keys are assigned before it is returned. Needs exclusive use of the
+ * session.
  */
 export async function* planAsOf(
   session: SourceSession,
@@ -61,7 +61,7 @@ export async function* planAsOf(
 }
 
 async function fetchKeys(session: Pick<SourceSession, 'query'>, count: number): Promise<PlacedKey[]> {
-  // `fetch 0` would ask for the present row again, which a cursor that only goes forward refuses.
+  // `fetch 0` would return the current row again, which a forward-only cursor refuses.
   if (count === 0) return [];
   const { rows } = await session.query(`fetch ${count} from tandem_affected`);
   return rows.map(({ place, is_in: isIn }) => ({ place: place ?? '', isIn: isIn === 't' }));

@@ -5,28 +5,29 @@ import type { EventRow } from './event-row.ts';
 export type RecordState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'present'; readonly row: RowTexts }
-  /** The events do not tell the values of these columns. */
+  /** Columns whose values the events do not have. */
   | { readonly kind: 'unknown'; readonly columns: readonly string[] };
 
-/** Takes one record's events around a cut, in commit order. What it keeps is one record, however many events there are. */
+/** Takes one record's events around a cut, in commit order. Keeps one record for any number of events. */
 export interface RecordFold {
-  /** `isBehind`: not in the state at the cut. The event is asked for only if it can tell anything still. */
+  /** `isBehind`: after the cut. The event is read only if it can still add a value. */
   add(isBehind: boolean, read: () => EventRow): void;
   state(): RecordState;
 }
 
 /**
- * A record as it was at the cut, from the events next to it. What followed tells it as it was before the first change; what
- * went ahead, as it was after the last. Either may leave out a column: the old version of a row has only what the replica
- * identity carries, and a value stored apart is not sent again. A column that a change left alone is looked for one event on.
+ * Rebuilds a record at the cut from the events around it. The first event after the cut has the values before its change, the
+ * last event before the cut those after its change. Either can lack a column: an old row has only the columns of the replica
+ * identity, and an unchanged TOAST value is not sent again. A column that a change did not alter is searched one event
+ * further.
  */
 export function createRecordFold({ columns }: RowType): RecordFold {
   const names = columns.map(({ name }) => name);
   let isThere: boolean | undefined;
   let isAnyBehind = false;
-  /** As the events before the cut left the record. */
+  /** The record after the events before the cut. */
   let left = new Map<string, string | null>();
-  /** As those behind it found it, and what they have not told yet. */
+  /** The record before the events after the cut, and the columns still unknown. */
   const found = new Map<string, string | null>();
   let pending = names;
 

@@ -26,8 +26,8 @@ export async function keptAlive<T>(
 }
 
 /**
- * Waits until the events of everything that the held snapshot has are in the event log. Call it once the feed has passed the
- * snapshot's seal: their changes are in the topic then, before its end.
+ * Waits until the event log has all events of the held snapshot. Call it once the feed has passed the snapshot's seal: the
+ * changes are in the topic then.
  *
  * @throws ExportFailedError when recording stands still
  */
@@ -55,13 +55,13 @@ export async function awaitRecorded({
   });
 }
 
-/** Null while what is mirrored of the feed is from before the export's seal. */
+/** Null while the mirrored state of the feed is older than the export's seal. */
 const READ_TARGET = `
 select f.chain_id, f.chain_seqs from feed_state f join exports e on e.id = $1 where f.passed_lsn >= e.sealed_lsn`;
 
 /**
- * Partitions of which less is recorded than was published. One that is not there is left to the offsets: an earlier version, which
- * did not count, recorded it.
+ * Partitions of which less is recorded than was published. Offsets decide about a partition without counts, which an earlier
+ * version recorded.
  */
 const FIND_BEHIND = `
 select r.partition || ':' || r.chain || ':' || r.seq as behind
@@ -70,8 +70,8 @@ where (r.chain, r.seq) < ($1::text collate "C", p.seq) and (r.seq > 0 or p.seq >
 order by r.partition`;
 
 /**
- * Waits until all that was published before the export's seal is recorded, by capture's own count: offsets pass over records that
- * the topic has lost.
+ * Waits until everything published before the export's seal is recorded. Uses capture's counts, because offsets skip records
+ * that the topic has lost.
  *
  * @throws ExportFailedError when records are missing
  */

@@ -7,12 +7,12 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import type { BaseExport } from './find-base.ts';
 import { type KeyColumn, keyOrderSql } from './keyed-queries.ts';
 
-/** Sorting the keys of a very busy account takes longer than any other statement of the control store. */
+/** Sorting the keys of a busy account takes longer than any other statement in the control store. */
 const FILL_TIMEOUT = '10min';
 
 /**
- * Events of the run's account since the base: not in its snapshot (`$4`, asked up to its seal `$5`), and in the present
- * one (`$6`), whose seal has come. A reset of unknown origin (xid 0) counts whatever a snapshot says.
+ * Events of the run's account since the base: not in the base's snapshot (`$4`, compared up to its seal `$5`), and in the
+ * current one (`$6`), whose seal has arrived. A reset of unknown origin (xid 0) always counts.
  */
 const SINCE_BASE = `
   from exports e join events v on v.account_id = e.account_id
@@ -31,7 +31,7 @@ const since = ({ id, runAttempt }: ClaimedExport, base: BaseExport, snapshot: st
   snapshot,
 ];
 
-/** That changes were lost is told where it is noticed, which may be behind the seal though what was lost was ahead of it. */
+/** A loss is announced where it is noticed. That can be after the seal although the lost changes were before it. */
 const FIND_RESET = `
 select v.resource ${SINCE_BASE} and v.type = 'feed.reset' and v.resource = any($7)
 union all
@@ -39,7 +39,7 @@ select v.resource from exports e join events v on v.account_id = e.account_id
 where e.id = $1 and v.commit_lsn > $3::pg_lsn and v.xid = 0 and v.type = 'feed.reset' and v.resource = any($7)
 limit 1`;
 
-/** @throws ExportFailedError when a table was emptied, or changes may have been lost: no event tells of single rows then */
+/** @throws ExportFailedError when a table was truncated or changes may be lost, so rows have no events */
 export async function assertNoReset(
   db: Queryable,
   claim: ClaimedExport,
@@ -60,10 +60,10 @@ export async function assertNoReset(
 }
 
 /**
- * Collects the keys of one resource's changed records, in order. They are this run's own. A record whose first change since the
- * base is its insert was not in the base: if it is gone again there is nothing to tell of it.
+ * Collects the keys of one resource's changed records, in order, for this run only. A record whose first change since the base
+ * is its insert was not in the base, so its deletion is not reported.
  *
- * @returns how many there are
+ * @returns their number
  */
 export async function collectKeys(
   pool: Pool,
@@ -106,7 +106,7 @@ export async function readKeyPage(
   return rows.map((row) => row.record_key);
 }
 
-/** Says that the rows of these places are in the chunk. */
+/** Assigns the keys at these places to the chunk. */
 export async function assignKeys(
   db: Queryable,
   { id, runAttempt }: ClaimedExport,

@@ -6,7 +6,7 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, type FormsByResource, isSameTable } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** Without a position (`$4`) everything since the cut or the start counts, whichever is earlier. */
+/** Without a position (`$4`), everything since the cut or the start counts, whichever is earlier. */
 const FIND_OTHER = `
 select w.resource, c.fingerprint is not distinct from w.fingerprint as is_same_now
 from unnest($2::text[], $3::text[]) as w (resource, fingerprint)
@@ -19,12 +19,12 @@ order by is_same_now, w.resource limit 1`;
 const IS_SAID = 'select exists (select from feed_catalog) as is_said';
 
 /**
- * Events say what changed as the catalog of capture has it: with another `where` they leave out other records than this process
- * reads, and a restart of one service comes before that of the other. What capture said up to the export's seal is known once
- * `awaitChainRecorded` has returned. A capture of an earlier version says nothing.
+ * Events follow the catalog of capture. With a different `where` they lack other records than this process reads, and services
+ * do not restart at the same time. The catalogs of capture up to the export's seal are known once `awaitChainRecorded` has
+ * returned. A capture of an earlier version does not report its catalog.
  *
  * @param sinceLsn `X/Y`; null: since the export's cut
- * @throws ExportFailedError when capture has, or at any moment since then had, another entry for a resource of the export
+ * @throws ExportFailedError when capture has or had a different catalog entry for a resource of the export since then
  */
 export async function assertSameCatalog(
   control: Pool,
@@ -55,7 +55,7 @@ export async function assertSameCatalog(
   );
 }
 
-/** Without a position (`$3`) everything since the cut or the start counts, whichever is earlier. */
+/** Without a position (`$3`), everything since the cut or the start counts, whichever is earlier. */
 const FIND_SET_ASIDE = `
 select a.resource, a.since_at::text, a.until_lsn is null as is_lasting
 from feed_set_aside a join exports e on e.id = $1
@@ -64,13 +64,12 @@ where a.resource = any($2) and a.since_lsn <= e.sealed_lsn
 order by a.since_lsn desc limit 1`;
 
 /**
- * Changes that were passed over while their resource was set aside are in no event. A reset tells so at both ends, yet between
- * them, and under snapshots that see a later transaction and not the one at fault, only the span itself does.
- *
- * What is set aside is known up to the export's seal once `awaitChainRecorded` has returned.
+ * Changes of a resource that is set aside have no events. A reset marks both ends of the span. A snapshot within the span, or one
+ * that sees a later transaction but not the faulty one, needs the span itself. Spans up to the export's seal are known once
+ * `awaitChainRecorded` has returned.
  *
  * @param sinceLsn `X/Y`; null: since the export's cut
- * @throws ExportFailedError when a resource of the export was set aside at any moment since then
+ * @throws ExportFailedError when a resource of the export was set aside at any time since then
  */
 export async function assertNotSetAside(
   control: Pool,
@@ -94,10 +93,10 @@ export async function assertNotSetAside(
 }
 
 /**
- * What the events tell is all that has changed only while the table is what it was: an ALTER TABLE changes rows without an event for
- * any of them, and so does a partition that goes. Capture tells of it a moment later; the catalogs tell it at once.
+ * Events are complete only while the table keeps its form: an ALTER TABLE or a detached partition changes rows without events.
+ * Capture announces that a moment later, so the forms under both snapshots are compared.
  *
- * @throws ExportFailedError when a table is another one than under the earlier snapshot, or it is not known what it was like
+ * @throws ExportFailedError when the form of a table differs from that under the earlier snapshot, or that is unknown
  */
 export async function assertSameTables(
   session: SourceSession,

@@ -9,11 +9,11 @@ export interface BaseExport {
   readonly exportId: string;
   /** `xmin:xmax:xip,…` */
   readonly snapshot: string;
-  /** Everything at or before it is in the snapshot; `X/Y`. */
+  /** Everything at or before this position is in the snapshot; `X/Y`. */
   readonly startLsn: string;
-  /** Past it nothing is in the snapshot; `X/Y`. */
+  /** Nothing after this position is in the snapshot; `X/Y`. */
   readonly sealedLsn: string;
-  /** What its tables were like under the snapshot. */
+  /** The forms of its tables under the snapshot. */
   readonly tableForms: FormsByResource;
 }
 
@@ -28,8 +28,8 @@ interface BaseRow {
 }
 
 /**
- * Partitions of events are made ahead and dropped when they are past their time: while the one of the snapshot's day is
- * there, so is every event since.
+ * Partitions of events are created ahead and dropped after their retention. While the partition of the snapshot's day exists,
+ * all later events exist.
  */
 const FIND_BASE = `
 select snapshot, start_lsn::text, sealed_lsn::text, system_id, timeline, table_forms,
@@ -38,9 +38,9 @@ select snapshot, start_lsn::text, sealed_lsn::text, system_id, timeline, table_f
 from exports where id = $1 and account_id = $2 and status in ('completed', 'expired')`;
 
 /**
- * The earlier export of the same account, which the api has checked; what may have changed since then is checked again.
+ * Finds the earlier export of the same account. The API has checked it; what can have changed since then is checked again.
  *
- * @throws ExportFailedError when the changes since then can't be told any more
+ * @throws ExportFailedError when the changes since then are no longer complete
  */
 export async function findBase(
   db: Queryable,

@@ -65,7 +65,7 @@ export interface KeyColumn {
   readonly kind: ValueType['kind'];
 }
 
-/** @throws ExportFailedError for a key that can't be read back from its text */
+/** @throws ExportFailedError for a key type whose values cannot be parsed from their text */
 export async function readKeyColumns(session: SourceSession, resource: Resource): Promise<KeyColumn[]> {
   const table = findTable(await describeTables(session.client, [resource.table]), resource.table);
   const types = await loadTypes(session.client);
@@ -90,12 +90,12 @@ export function keyValueSql({ sqlType, kind }: KeyColumn, wireText: string): str
   return kind === 'bytes' ? `decode(${wireText}, 'base64')` : `${wireText}::${sqlType}`;
 }
 
-/** Types whose equal values always have one text. All others may print equal values differently, or be compared by a collation. */
+/** Types whose equal values always have one text. Other types can print equal values differently, or compare by a collation. */
 const ONE_TEXT_KINDS: ReadonlySet<KeyColumn['kind']> = new Set(['int', 'long', 'boolean', 'bytes']);
 
 /**
- * That a column has this very value: equal, so that its index finds it, and printed alike. A record is its key's text, as files
- * and events show it: `Ann` is not found as `ANN`, though citext takes the two as equal.
+ * The condition that a column has exactly this value: equal, so an index finds it, and printed alike. A record is its key's
+ * text, as in files and events: `Ann` is not `ANN`, although citext treats them as equal.
  */
 export function sameValueSql({ kind, sqlType }: KeyColumn, place: string, value: string): string {
   if (ONE_TEXT_KINDS.has(kind) || sqlType === 'uuid') return `${place} = ${value}`;

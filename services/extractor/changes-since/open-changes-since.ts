@@ -14,7 +14,7 @@ import { type KeyColumn, parseRecordKey, presentKeysQuery, readKeyColumns } from
 /** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
 const MAX_KEYS_PER_CHUNK = 5_000;
 
-/** What has changed between an earlier export's snapshot and the one that is held now. */
+/** The changes between an earlier export's snapshot and the held one. */
 export interface ChangesSince {
   plan(selection: RowSelection, rowsPerChunk: number): AsyncGenerator<ChunkPlan>;
 }
@@ -30,11 +30,11 @@ export interface ChangesSinceDeps extends RecordingDeps {
 }
 
 /**
- * Which records have changed is what the recorded events say: those not in the earlier snapshot and in the present one.
- * Call it once the feed has passed the present snapshot's seal. The events of everything that the snapshot holds are in the
- * changes topic then, before its end; and once the recorder has come that far, they are in the event log.
+ * Finds the changed records by their events: those that the held snapshot sees and the earlier one does not. Call it once the
+ * feed has passed the held snapshot's seal. The changes are in the topic then, and in the event log once the recorder has read
+ * that far.
  *
- * @throws ExportFailedError when recording stands still, or the events do not tell everything
+ * @throws ExportFailedError when recording stands still or events are missing
  */
 export async function openChangesSince(
   claim: ClaimedExport,
@@ -69,8 +69,8 @@ export interface ChangedKeys {
 }
 
 /**
- * Looks the changed keys up under the snapshot and cuts those that are there into chunks, counted by what the snapshot
- * has. Keys that are in no chunk in the end are those of deleted records. A chunk's keys are assigned before it is given out.
+ * Looks up the changed keys under the snapshot and cuts the ones found into chunks. Keys in no chunk belong to deleted records. A
+ * chunk's keys are assigned before the chunk is returned.
  */
 async function* planChangedKeys(
   session: SourceSession,
