@@ -66,6 +66,17 @@ test('attempts are found by outcome, event and time along an index, a page at a 
       Array.from({ length: 101 }, (_, n) => eventAt(100 + n)),
     ],
   );
+  // Another begins and ends around the event 150 without it.
+  await api.pool.query(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, batch, event_ids)
+     values ($1, $2, 1, '2026-01-06T00:00:00Z', 5, 200, 'delivered', $3, $4)`,
+    [
+      json.id,
+      eventAt(140),
+      { id: 'bat_2', event_count: 2, last_event_id: eventAt(160) },
+      [eventAt(140), eventAt(160)],
+    ],
+  );
   await api.pool.query('analyze webhook_attempts');
   const page = async (query: string) =>
     (await api.call('GET', `/webhooks/${json.id}/attempts?${query}`, { key: account.key })).json;
@@ -220,7 +231,7 @@ test('statistics have a range of at most seven days', async () => {
 });
 
 test('a replay of failures schedules a bounded number at a time, in order, and loses nothing with a crash', async () => {
-  for (let lsn = 1; lsn <= 7; lsn++) await feed.record({ lsn });
+  for (let lsn = 1; lsn <= 8; lsn++) await feed.record({ lsn });
   const { json } = await subscribe({});
   await api.pool.query(
     `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, last_error, state)
@@ -228,7 +239,7 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
        from events e where account_id = $2`,
     [json.id, account.id],
   );
-  // One of no event that is kept, and one that failed before.
+  // One of no event that is kept, one that failed before, and one that failed after.
   await api.pool.query(
     `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, last_error, state)
      values ($1, '0/3', 1, now(), 'invoices/["1"]', 3, json_build_object('at', now()), 'dead')`,
@@ -238,7 +249,12 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
     `update webhook_parked set last_error = json_build_object('at', now() - interval '1 day') where webhook_id = $1 and commit_lsn = '0/2'`,
     [json.id],
   );
-  const body = { only: 'failed', since: new Date(Date.now() - 3_600_000).toISOString() };
+  await api.pool.query(
+    `update webhook_parked set last_error = json_build_object('at', now()) where webhook_id = $1 and commit_lsn = '0/8'`,
+    [json.id],
+  );
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+  const body = { only: 'failed', from: ago(3_600_000), to: ago(30_000) };
   const ask = () => api.call('POST', `/webhooks/${json.id}/replay`, { key: account.key, body });
   expect((await ask()).status).toBe(202);
   expect((await ask()).status).toBe(409);
@@ -266,8 +282,10 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
   expect(await waiting()).toEqual(['0/1', '0/3', '0/4', '0/5']);
   expect(await stepFailedReplay(api.pool, limits)).toBeUndefined();
   await api.pool.query(`delete from webhook_parked where webhook_id = $1 and commit_lsn <= '0/4'`, [json.id]);
-  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: true });
-  expect(await waiting()).toEqual(['0/5', '0/6', '0/7']);
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: false });
+  await api.pool.query(`delete from webhook_parked where webhook_id = $1 and commit_lsn = '0/5'`, [json.id]);
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 0, is_over: true });
+  expect(await waiting()).toEqual(['0/6', '0/7']);
   expect((await ask()).status).toBe(202);
   account = await api.account();
   expect((await ask()).status).toBe(404);

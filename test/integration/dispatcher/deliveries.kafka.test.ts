@@ -312,7 +312,7 @@ test('a replay of what failed sends what was given up since, once, and nothing t
   const to = new Date().toISOString();
   receiver.answer = () => 200;
   await call('POST', `/events/${idOf(50)}/redeliver`, { webhook_id: id });
-  await waitFor('one to be delivered', async () => (await dead()) === 3);
+  await waitFor('one to be delivered', async () => (await parkedCount(id)) === 3);
   const before = receiver.received.length;
   const answer = await call('POST', `/webhooks/${id}/replay`, { only: 'failed', from, to });
   expect(answer).toMatchObject({ status: 202, json: { from, to } });
