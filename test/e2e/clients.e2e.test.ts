@@ -16,7 +16,7 @@ import { choosePort } from '../../deploy/local/ports.ts';
 import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { startCallProxy } from '../support/call-proxy.ts';
-import { examplesOf, installTypescriptClient } from '../support/packages.ts';
+import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -27,11 +27,13 @@ const EXAMPLE_LIMIT_MS = 60_000;
 
 let world: World;
 let customer: Customer;
-/** Where the packed TypeScript client is installed. */
+/** Where the packed clients are installed. */
 let javascript: string;
+let python: string | undefined;
 
 beforeAll(async () => {
   javascript = installTypescriptClient();
+  python = installPythonClient();
   world = await openWorld({
     stack: testStack(),
     directory: tmpdir(),
@@ -45,7 +47,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
-  if (javascript !== undefined) rmSync(javascript, { recursive: true, force: true });
+  for (const folder of [javascript, python]) {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 const settings = () => ({
@@ -85,41 +89,53 @@ function startProgram(command: string, args: readonly string[], cwd: string, env
 
 const NODE = ['--disable-warning=ExperimentalWarning'];
 
-test('the examples of the TypeScript client’s README run as printed, from its package', async () => {
-  const readme = readFileSync(path('schemas/clients/typescript/README.md'), 'utf8');
-  const examples = examplesOf(readme, 'ts');
-  expect([...examples.keys()]).toEqual([
-    'Onboarding',
-    'Keep a replica',
-    'Receive webhooks',
-    'Bulk jobs',
-    'Errors',
-  ]);
+/** A client as a customer has it, with the examples of its README. */
+interface Installed {
+  readonly readme: string;
+  readonly language: string;
+  readonly extension: string;
+  readonly command: readonly [string, ...string[]];
+  readonly folder: string;
+}
+
+/** Runs the examples of a client's README, each as a program of its own. */
+async function runExamples({ readme, language, extension, command, folder }: Installed): Promise<void> {
+  const examples = examplesOf(readFileSync(path(readme), 'utf8'), language);
   expect(examples.get('Onboarding')?.trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+  const [program, ...options] = command;
   const write = (heading: string) => {
-    const file = join(javascript, `${heading.toLowerCase().replaceAll(' ', '-')}.ts`);
-    writeFileSync(file, examples.get(heading) ?? '');
+    const file = join(folder, `${heading.toLowerCase().replaceAll(' ', '_')}.${extension}`);
+    const code = examples.get(heading);
+    if (code === undefined) throw new Error(`${readme} has no example in ${heading}`);
+    writeFileSync(file, code);
     return file;
   };
   const run = async (heading: string) => {
-    const options = { cwd: javascript, env: settings(), timeout: EXAMPLE_LIMIT_MS };
-    const { stdout } = await promisify(execFile)(process.execPath, [...NODE, write(heading)], options);
+    const { stdout } = await promisify(execFile)(program, [...options, write(heading)], {
+      cwd: folder,
+      env: { ...settings(), PYTHONPATH: folder },
+      timeout: EXAMPLE_LIMIT_MS,
+    });
     return stdout;
   };
-  expect(await run('Onboarding')).toMatch(/^100 %$[\s\S]*^\d{3,} records in export.customers.jsonl/m);
-  expect(existsSync(join(javascript, 'export', 'manifest.json'))).toBe(true);
-  expect(await run('Keep a replica')).toMatch(/invoices: \d{2,}/);
+  expect(await run('Onboarding')).toMatch(/^100 ?%$[\s\S]*^\d{3,} records in export.customers.jsonl/m);
+  expect(existsSync(join(folder, 'export', 'manifest.json'))).toBe(true);
+  expect(await run('Keep a replica')).toMatch(/\d{2,} invoices|invoices: \d{2,}/);
   expect(await run('Bulk jobs')).toMatch(/^\d+ invoices$/m);
   expect(await run('Errors')).toContain('must be a resource');
 
   const port = await choosePort(18_090);
   const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
   const { id, secret } = await client.webhooks.create({ url: `http://127.0.0.1:${port}/hook` });
-  const env = { PORT: String(port), TANDEM_SECRET: secret };
-  const receiver = startProgram(process.execPath, [...NODE, write('Receive webhooks')], javascript, env);
+  const receiver = startProgram(program, [...options, write('Receive webhooks')], folder, {
+    PORT: String(port),
+    TANDEM_SECRET: secret,
+    PYTHONPATH: folder,
+  });
   try {
     await waitFor('the receiver', () => receiver.output.includes('listening'));
-    expect(await client.webhooks.test(id)).toMatchObject({ outcome: 'delivered', status: 204 });
+    // It listens a moment after it says so.
+    await waitFor('the delivery', async () => (await client.webhooks.test(id)).outcome === 'delivered');
     expect(receiver.output).toContain('webhook.test');
     await client.webhooks.rotateSecret(id);
     expect(await client.webhooks.test(id)).toMatchObject({ outcome: 'delivered', status: 204 });
@@ -127,6 +143,27 @@ test('the examples of the TypeScript client’s README run as printed, from its 
   } finally {
     await receiver.kill();
   }
+}
+
+test('the examples of the TypeScript client’s README run as printed, from its package', async () => {
+  await runExamples({
+    readme: 'schemas/clients/typescript/README.md',
+    language: 'ts',
+    extension: 'ts',
+    command: [process.execPath, ...NODE],
+    folder: javascript,
+  });
+});
+
+test('the examples of the Python client’s README run as printed, from its wheel', async () => {
+  if (python === undefined) return;
+  await runExamples({
+    readme: 'schemas/clients/python/README.md',
+    language: 'python',
+    extension: 'py',
+    command: ['python3'],
+    folder: python,
+  });
 });
 
 /** A process that keeps a replica in a file of SQLite. */
@@ -196,13 +233,27 @@ const replica = new Replica({ client, store: new SqliteStore(REPLICA), resources
 await replica.follow({ pollMs: 50, onReset: (reason) => console.log('reset: ' + reason) });
 `;
 
+const PULLING_IN_PYTHON = `
+import os
+import sys
+from tandem_client import Replica, SqliteStore, Tandem
+client = Tandem(os.environ["TANDEM_URL"], os.environ["TANDEM_KEY"])
+replica = Replica(client, SqliteStore(os.environ["REPLICA"]), sys.argv[1:])
+replica.follow(poll_seconds=0.05, on_reset=lambda reason: print("reset:", reason, flush=True))
+`;
+
 test('replicas by pulling and by webhooks are the source, through SIGKILL and a reset', async () => {
   await using cleanup = new AsyncDisposableStack();
   const resources = world.catalog.resources.map(({ name }) => name);
   const replicas: ReplicaProcess[] = [];
   const keep = (name: string, command: string, args: readonly string[], cwd: string, env = {}) => {
     const file = join(cwd, `${name}.db`);
-    const program = startProgram(command, [...args, ...resources], cwd, { ...env, REPLICA: file });
+    const program = startProgram(command, [...args, ...resources], cwd, {
+      RESOURCES: resources.join(' '),
+      PYTHONPATH: cwd,
+      ...env,
+      REPLICA: file,
+    });
     cleanup.defer(() => program.kill());
     replicas.push({ name, file, program });
   };
@@ -218,7 +269,8 @@ test('replicas by pulling and by webhooks are the source, through SIGKILL and a 
   writeFileSync(join(javascript, 'pulling.mjs'), PULLING);
   copyFileSync(path('deploy/examples/keep-a-replica/replica.mjs'), join(javascript, 'replica.mjs'));
   const receiver = async () => {
-    const port = String(await choosePort(18_190));
+    // The one before may not listen yet.
+    const port = String(await choosePort(18_190 + 10 * replicas.length));
     return { PORT: port, PUBLIC_URL: `http://127.0.0.1:${port}/hook` };
   };
   keep('js-pull', process.execPath, [...NODE, 'pulling.mjs'], javascript);
@@ -229,6 +281,14 @@ test('replicas by pulling and by webhooks are the source, through SIGKILL and a 
     return { name, killer };
   };
   const pushing = [await push('js-push', process.execPath, [...NODE, 'replica.mjs'], javascript)];
+  if (python !== undefined) {
+    const readme = readFileSync(path('schemas/clients/python/README.md'), 'utf8');
+    const byWebhooks = examplesOf(readme, 'python').get('Keep a replica by webhooks');
+    writeFileSync(join(python, 'pulling.py'), PULLING_IN_PYTHON);
+    writeFileSync(join(python, 'pushing.py'), byWebhooks ?? '');
+    keep('py-pull', 'python3', ['pulling.py'], python);
+    pushing.push(await push('py-push', 'python3', ['pushing.py'], python));
+  }
 
   // The first kill comes while they load, the others while they follow.
   await waitFor('states', () => replicas.every((replica) => stateOf(replica) !== undefined), 60_000);

@@ -6,6 +6,8 @@ import { promisify } from 'node:util';
 
 /** Another language's readers of what an export publishes: its own csv and zipfile, and pyarrow for Parquet. */
 export interface Python {
+  /** The folder of the package, for `PYTHONPATH`. */
+  readonly packages: string;
   /** Runs a script, by its path from `test/support`, and gives what it printed as JSON. */
   read(script: string, ...args: readonly string[]): Promise<unknown>;
   /** Runs a module of the package in a folder. Gives its exit code and what it printed. */
@@ -55,6 +57,7 @@ export function findPython(wanted: PythonPackage = PYARROW): Python | undefined 
     return undefined;
   }
   return {
+    packages,
     async read(script, ...args) {
       const path = fileURLToPath(new URL(script, import.meta.url));
       const { stdout } = await promisify(execFile)('python3', [path, ...args], {

@@ -1,0 +1,149 @@
+"""What the client raises. Every error of the package is a TandemError."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+
+class TandemError(Exception):
+    """Any error of this package."""
+
+
+class ApiError(TandemError):
+    """A response that is not 2xx. Its subclasses are named after the ``code`` of the problem."""
+
+    def __init__(
+        self, status: int, problem: Mapping[str, Any], retry_after: float | None = None
+    ) -> None:
+        super().__init__(_describe(status, problem))
+        self.status = status
+        #: What programs branch on: ``not_found``, ``invalid``, ``too_many``, …
+        self.code: str = problem.get("code") or f"http_{status}"
+        #: The fields of the request that are wrong: ``pointer`` and ``detail`` of each.
+        self.errors: list[dict[str, str]] = list(problem.get("errors") or [])
+        #: Names the request in the server's log. Give it to support.
+        self.request_id: str | None = problem.get("request_id")
+        #: Seconds.
+        self.retry_after = retry_after
+        #: How often the request was sent.
+        self.attempts = 1
+        #: The whole document, with the members of its own kind, such as ``active_jobs``.
+        self.problem = dict(problem)
+
+
+def _describe(status: int, problem: Mapping[str, Any]) -> str:
+    text = problem.get("detail") or problem.get("title") or f"The server returned {status}."
+    faults = "; ".join(
+        f"{fault.get('pointer') or 'the request'} {fault.get('detail')}"
+        for fault in problem.get("errors") or []
+    )
+    request_id = problem.get("request_id")
+    return " ".join(
+        part for part in (text, faults, f"(request {request_id})" if request_id else "") if part
+    )
+
+
+class MalformedError(ApiError):
+    """400 ``malformed``: the request cannot be read."""
+
+
+class UnauthorizedError(ApiError):
+    """401 ``unauthorized``: the key is missing, unknown or revoked."""
+
+
+class ForbiddenError(ApiError):
+    """403 ``forbidden``: the key lacks the scope, or a link has expired."""
+
+
+class NotFoundError(ApiError):
+    """404 ``not_found``: there is no such object in this account."""
+
+
+class ConflictError(ApiError):
+    """409 ``conflict``: the state of the object does not allow the request."""
+
+
+class GoneError(ApiError):
+    """410 ``gone``: files or events that are no longer retained."""
+
+
+class TooLargeError(ApiError):
+    """413 ``too_large``: the body is larger than the API accepts."""
+
+
+class InvalidError(ApiError):
+    """422 ``invalid``: ``errors`` names each field and what it must be."""
+
+
+class TooManyError(ApiError):
+    """429 ``too_many``: a limit of the account, still reached after all retries."""
+
+
+class InternalError(ApiError):
+    """500 ``internal``: a fault of the server."""
+
+
+class UnavailableError(ApiError):
+    """503 ``unavailable`` or ``feed_behind``: still so after all retries."""
+
+
+_BY_CODE: dict[str, type[ApiError]] = {
+    "malformed": MalformedError,
+    "unauthorized": UnauthorizedError,
+    "forbidden": ForbiddenError,
+    "not_found": NotFoundError,
+    "conflict": ConflictError,
+    "gone": GoneError,
+    "too_large": TooLargeError,
+    "invalid": InvalidError,
+    "too_many": TooManyError,
+    "internal": InternalError,
+    "unavailable": UnavailableError,
+    "feed_behind": UnavailableError,
+}
+
+
+def to_api_error(
+    status: int, problem: Mapping[str, Any], retry_after: float | None
+) -> ApiError:
+    """The error of a response, by the problem's code. Codes of later releases are an ApiError."""
+    return _BY_CODE.get(str(problem.get("code")), ApiError)(status, problem, retry_after)
+
+
+class ConnectionFailed(TandemError):
+    """No response: the network failed, timed out, or the server closed the connection."""
+
+
+class ChecksumError(TandemError):
+    """A downloaded file does not have the size or SHA-256 of the manifest."""
+
+
+class SignatureError(TandemError):
+    """A webhook request that must not be trusted: respond 401.
+
+    ``reason`` is ``missing_header``, ``old_timestamp``, ``wrong_signature`` or ``malformed_body``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class JobError(TandemError):
+    """An export or a bulk job ended without being completed, as ``job`` shows."""
+
+    def __init__(self, message: str, job: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class WaitTimeout(TandemError):
+    """A job has not ended within the time that the caller waits."""
+
+
+class Stopped(TandemError):
+    """The caller's ``stop`` event was set."""
+
+
+class ReplicaError(TandemError):
+    """A replica cannot continue."""

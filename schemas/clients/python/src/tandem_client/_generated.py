@@ -1,0 +1,1396 @@
+# Written by `npm run clients` from the OpenAPI document. Do not edit.
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
+
+CreateExportRequestDateRange = TypedDict(
+    "CreateExportRequestDateRange",
+    {
+        "from": "str",
+        "to": "NotRequired[str]",
+        "field": "NotRequired[str]",
+    },
+)
+
+
+class CreateExportRequest(TypedDict):
+    resource: NotRequired[str]
+    resources: NotRequired[list[str]]
+    format: NotRequired[Literal["jsonl", "csv", "parquet"]]
+    #: Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.
+    compression: NotRequired[Literal["none", "gzip", "zstd"]]
+    #: Packs all files and their manifest into one archive.
+    archive: NotRequired[Literal["zip"] | None]
+    #: For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.
+    csv_safe: NotRequired[bool]
+    date_range: NotRequired[CreateExportRequestDateRange]
+    include_deleted: NotRequired[bool]
+    include_related: NotRequired[bool]
+    #: Columns of the file besides the key columns. For an export of one resource.
+    fields: NotRequired[list[str]]
+    #: ID of an earlier export. The files hold the records changed or deleted since its snapshot.
+    changes_since: NotRequired[str]
+    #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
+    as_of: NotRequired[str]
+    #: Limits the read rate on the source database. A slower export holds its snapshot longer.
+    max_rows_per_second: NotRequired[int | None]
+    #: Estimates rows and duration. Creates no export.
+    dry_run: NotRequired[bool]
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+
+class CreateWebhookRequestStart2(TypedDict):
+    after_export: str
+
+
+class CreateWebhookRequestStart3(TypedDict):
+    since: str
+
+
+class CreateWebhookRequestBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class CreateWebhookRequest(TypedDict):
+    url: str
+    events: NotRequired[list[str]]
+    start: NotRequired[Literal["now"] | CreateWebhookRequestStart2 | CreateWebhookRequestStart3]
+    description: NotRequired[str | None]
+    headers: NotRequired[dict[str, str]]
+    max_in_flight: NotRequired[int]
+    #: Requests per second. Null: unlimited.
+    rate_limit: NotRequired[int | None]
+    #: Limits of a batch request. Null: one event per request.
+    batch: NotRequired[CreateWebhookRequestBatch | None]
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: NotRequired[Literal["record", "strict"]]
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+
+class UpdateWebhookRequestBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class UpdateWebhookRequest(TypedDict):
+    url: NotRequired[str]
+    events: NotRequired[list[str]]
+    description: NotRequired[str | None]
+    headers: NotRequired[dict[str, str]]
+    max_in_flight: NotRequired[int]
+    #: Requests per second. Null: unlimited.
+    rate_limit: NotRequired[int | None]
+    #: Limits of a batch request. Null: one event per request.
+    batch: NotRequired[UpdateWebhookRequestBatch | None]
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: NotRequired[Literal["record", "strict"]]
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+
+class RedeliverEventRequest(TypedDict):
+    webhook_id: str
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+ReplayWebhookRequest = TypedDict(
+    "ReplayWebhookRequest",
+    {
+        "since": "NotRequired[str]",
+        "after_export": "NotRequired[str]",
+        "only": "NotRequired[Literal[\"failed\"]]",
+        "from": "NotRequired[str]",
+        "to": "NotRequired[str]",
+        "account_id": "NotRequired[str]",
+    },
+)
+
+CreateBulkOperationRequest = TypedDict(
+    "CreateBulkOperationRequest",
+    {
+        "resource": "str",
+        "operation": "str",
+        "ids": "NotRequired[list[str | int | list[str | int]]]",
+        "filter": "NotRequired[dict[str, Any]]",
+        "file_id": "NotRequired[str]",
+        "params": "NotRequired[dict[str, Any]]",
+        "async": "NotRequired[bool]",
+        "semantics": "NotRequired[Literal[\"snapshot\", \"live\"]]",
+        "all": "NotRequired[bool]",
+        "dry_run": "NotRequired[bool]",
+        "max_failures": "NotRequired[int]",
+        "account_id": "NotRequired[str]",
+    },
+)
+
+
+class CreateAccountRequestLimitsBulkQuotaPeriod(TypedDict):
+    """Periods of a fixed length."""
+
+    seconds: int
+    #: Start of one period. The other periods follow and precede it without a gap.
+    starting_at: NotRequired[str]
+
+
+class CreateAccountRequestLimitsBulkQuota(TypedDict):
+    """Items of bulk jobs that may be processed per period. An omitted member keeps its value."""
+
+    #: Null: unlimited.
+    items: NotRequired[int | None]
+    #: Period after which the quota is full again: a calendar month, week (Monday to Sunday) or day in UTC, or a fixed length.
+    period: NotRequired[Literal["month", "week", "day"] | CreateAccountRequestLimitsBulkQuotaPeriod]
+
+
+class CreateAccountRequestLimits(TypedDict):
+    max_running_exports: NotRequired[int]
+    max_running_bulk_operations: NotRequired[int]
+    #: Items of bulk jobs that may be processed per period. An omitted member keeps its value.
+    bulk_quota: NotRequired[CreateAccountRequestLimitsBulkQuota]
+    #: Short form of bulk_quota with this number of items and the period "month".
+    bulk_items_per_month: NotRequired[int | None]
+
+
+class CreateAccountRequest(TypedDict):
+    name: str
+    #: Value of the account columns, in any spelling that PostgreSQL accepts. The response has the canonical text: `a0ee…` for `A0EE…` of a uuid, `77` for `77.0` of a numeric.
+    source_id: str
+    limits: NotRequired[CreateAccountRequestLimits]
+
+
+class UpdateAccountRequestLimitsBulkQuotaPeriod(TypedDict):
+    """Periods of a fixed length."""
+
+    seconds: int
+    #: Start of one period. The other periods follow and precede it without a gap.
+    starting_at: NotRequired[str]
+
+
+class UpdateAccountRequestLimitsBulkQuota(TypedDict):
+    """Items of bulk jobs that may be processed per period. An omitted member keeps its value."""
+
+    #: Null: unlimited.
+    items: NotRequired[int | None]
+    #: Period after which the quota is full again: a calendar month, week (Monday to Sunday) or day in UTC, or a fixed length.
+    period: NotRequired[Literal["month", "week", "day"] | UpdateAccountRequestLimitsBulkQuotaPeriod]
+
+
+class UpdateAccountRequestLimits(TypedDict):
+    max_running_exports: NotRequired[int]
+    max_running_bulk_operations: NotRequired[int]
+    #: Items of bulk jobs that may be processed per period. An omitted member keeps its value.
+    bulk_quota: NotRequired[UpdateAccountRequestLimitsBulkQuota]
+    #: Short form of bulk_quota with this number of items and the period "month".
+    bulk_items_per_month: NotRequired[int | None]
+
+
+class UpdateAccountRequest(TypedDict):
+    name: NotRequired[str]
+    limits: NotRequired[UpdateAccountRequestLimits]
+
+
+class CreateKeyRequest(TypedDict):
+    name: NotRequired[str]
+    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write"]]]
+
+
+class ExportEstimate(TypedDict):
+    dry_run: Literal[True]
+    resources: list[str]
+    estimated_rows: int | None
+    estimated_bytes: int | None
+    estimated_duration_seconds: int | None
+
+ExportDateRange = TypedDict(
+    "ExportDateRange",
+    {
+        "from": "str",
+        "to": "str",
+        "field": "str | None",
+    },
+)
+
+
+class ExportRows(TypedDict):
+    estimated: int | None
+    extracted: int
+    written: int
+
+
+class ExportSnapshot(TypedDict):
+    taken_at: str
+    lsn: str
+    xmin: str
+    xmax: str
+    xip: list[str]
+
+
+class ExportError(TypedDict):
+    code: str
+    message: str
+
+
+class Export(TypedDict):
+    id: str
+    #: Null: all accounts at once.
+    account_id: str | None
+    status: Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]
+    phase: Literal["queued", "waiting_for_feed", "extracting", "assembling", "done"]
+    resources: list[str]
+    format: str
+    compression: str
+    archive: str | None
+    csv_safe: bool
+    include_deleted: bool
+    include_related: bool
+    date_range: ExportDateRange | None
+    fields: list[str] | None
+    changes_since: str | None
+    #: Time of the exported state. Null: the time of the snapshot.
+    as_of: str | None
+    #: Null: unlimited.
+    max_rows_per_second: int | None
+    rows: ExportRows
+    progress: float
+    #: Null until a rate is known.
+    eta_seconds: int | None
+    #: Position in the queue of the account while pending: 1 starts next.
+    queue_position: NotRequired[int]
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    expires_at: str | None
+    snapshot: ExportSnapshot | None
+    #: Only a completed export has files.
+    files: list[ExportFile]
+    manifest_url: str | None
+    error: NotRequired[ExportError]
+
+
+class ExportFile(TypedDict):
+    name: str
+    #: Null: archive of all resources.
+    resource: str | None
+    rows: int
+    bytes: int
+    sha256: str
+    #: Requires the key. Redirects to a new presigned URL.
+    content_url: str
+    #: Presigned URL. Requires no key. Valid until url_expires_at.
+    url: str
+    url_expires_at: str
+    #: Files of the archive.
+    members: NotRequired[list[ArchiveMember]]
+
+
+class ArchiveMember(TypedDict):
+    name: str
+    resource: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ExportList(TypedDict):
+    data: list[Export]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class ExportChunkPageCounts(TypedDict):
+    """Chunks of the whole export by state, whatever the page and the filter."""
+
+    planned: int
+    reading: int
+    extracted: int
+    written: int
+
+
+class ExportChunkPage(TypedDict):
+    data: list[ExportChunk]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+    #: Chunks of the whole export by state, whatever the page and the filter.
+    counts: ExportChunkPageCounts
+    #: Whether all chunks are known. Until then their number grows.
+    is_planned: bool
+
+
+class ExportChunkRows(TypedDict):
+    #: Rows of the chunk in the snapshot.
+    planned: int
+    extracted: int
+    written: int
+
+
+class ExportChunk(TypedDict):
+    resource: str
+    #: Number within the resource, in key order.
+    chunk: int
+    #: planned: waits for a reader. reading: an extractor reads its rows. extracted: all rows are read. written: all rows are stored.
+    state: Literal["planned", "reading", "extracted", "written"]
+    rows: ExportChunkRows
+    #: Times that an extractor has begun to read it.
+    attempts: int
+    #: Start of the latest attempt.
+    started_at: str | None
+    extracted_at: str | None
+    written_at: str | None
+
+
+class WebhookWithSecretBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class WebhookWithSecret(TypedDict):
+    id: str
+    account_id: str
+    url: str
+    events: list[str]
+    description: str | None
+    headers: dict[str, str]
+    max_in_flight: int
+    #: Requests per second.
+    rate_limit: int | None
+    #: Limits of a batch request. Null: one event per request.
+    batch: WebhookWithSecretBatch | None
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: Literal["record", "strict"]
+    #: With order strict: ID of the failed event that is retried. All later events wait for it.
+    held_by: str | None
+    status: Literal["active", "paused", "disabled"]
+    status_reason: str | None
+    start: Any
+    #: All events up to this position are delivered or given up.
+    position: str
+    failures_in_row: int
+    failing_since: str | None
+    resting_until: str | None
+    #: Number of secrets that sign. More than one after a rotation.
+    secret_count: int
+    created_at: str
+    updated_at: str
+    #: The secret (whsec_…). Shown only in this response.
+    secret: str
+
+
+class WebhookList(TypedDict):
+    data: list[Webhook]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class WebhookBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class Webhook(TypedDict):
+    id: str
+    account_id: str
+    url: str
+    events: list[str]
+    description: str | None
+    headers: dict[str, str]
+    max_in_flight: int
+    #: Requests per second.
+    rate_limit: int | None
+    #: Limits of a batch request. Null: one event per request.
+    batch: WebhookBatch | None
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: Literal["record", "strict"]
+    #: With order strict: ID of the failed event that is retried. All later events wait for it.
+    held_by: str | None
+    status: Literal["active", "paused", "disabled"]
+    status_reason: str | None
+    start: Any
+    #: All events up to this position are delivered or given up.
+    position: str
+    failures_in_row: int
+    failing_since: str | None
+    resting_until: str | None
+    #: Number of secrets that sign. More than one after a rotation.
+    secret_count: int
+    created_at: str
+    updated_at: str
+
+
+class WebhookTest(TypedDict):
+    event_id: str
+    webhook_id: str
+    started_at: NotRequired[str]
+    duration_ms: NotRequired[int]
+    #: HTTP status of the response. Null without a response.
+    status: NotRequired[int | None]
+    #: delivered, failed, an error class, or under_way.
+    outcome: str
+    excerpt: NotRequired[str | None]
+
+
+class DeadLetterList(TypedDict):
+    data: list[DeadLetter]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class DeadLetter(TypedDict):
+    event_id: str
+    #: Null once the event is no longer retained.
+    type: str | None
+    position: str
+    #: The record of the event: <resource>/<key>.
+    record: str
+    attempts: int
+    last_attempt_at: str | None
+    #: HTTP status of the last response. Null without a response.
+    status: int | None
+    #: failed, or an error class.
+    outcome: str
+    excerpt: str | None
+
+
+class Redelivery(TypedDict):
+    event_id: str
+    webhook_id: str
+    state: Literal["queued", "upcoming"]
+
+FailedReplay = TypedDict(
+    "FailedReplay",
+    {
+        "from": "str",
+        "to": "str",
+        "requested_at": "str",
+    },
+)
+
+
+class AttemptList(TypedDict):
+    data: list[Attempt]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class AttemptBatch(TypedDict):
+    id: str
+    event_count: int
+    last_event_id: str
+
+
+class Attempt(TypedDict):
+    id: str
+    #: ID of the event, or of the first event of the batch.
+    event_id: str
+    #: Null: the request held one event.
+    batch: AttemptBatch | None
+    attempt: int
+    started_at: str
+    duration_ms: int
+    #: HTTP status of the response. Null without a response.
+    status: int | None
+    #: delivered, failed (a response without success), or the class of an error: invalid_url, address_refused, dns, refused, unreachable, reset, tls, timeout, protocol, oversized, aborted.
+    outcome: str
+    #: The first 1,024 bytes of the response body, or the text of the error.
+    excerpt: str | None
+
+
+class AttemptDetailsBatch(TypedDict):
+    id: str
+    event_count: int
+    last_event_id: str
+
+
+class AttemptDetailsRequest(TypedDict):
+    method: Literal["POST"]
+    #: Headers that you configured have their values hidden. The signing secret is in none.
+    headers: dict[str, str]
+    #: The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained.
+    body: str | None
+    #: Length of the whole body.
+    body_bytes: int | None
+    #: Only the beginning of the body is shown.
+    is_body_cut: bool
+
+
+class AttemptDetailsResponse(TypedDict):
+    status: int
+    #: In lower case. Values of more than 200 characters are shortened, those of secret headers hidden.
+    headers: dict[str, str]
+    #: Headers that are not shown, because there were too many.
+    headers_omitted: int
+    #: The first 1,024 bytes.
+    body: str
+    #: The body was longer.
+    is_body_cut: bool
+
+
+class AttemptDetails(TypedDict):
+    id: str
+    #: ID of the event, or of the first event of the batch.
+    event_id: str
+    #: Null: the request held one event.
+    batch: AttemptDetailsBatch | None
+    attempt: int
+    started_at: str
+    duration_ms: int
+    #: HTTP status of the response. Null without a response.
+    status: int | None
+    #: delivered, failed (a response without success), or the class of an error: invalid_url, address_refused, dns, refused, unreachable, reset, tls, timeout, protocol, oversized, aborted.
+    outcome: str
+    #: The first 1,024 bytes of the response body, or the text of the error.
+    excerpt: str | None
+    #: The events of the request, in its order.
+    event_ids: list[str]
+    #: Null when no request was sent, or the attempt is older than this record.
+    request: AttemptDetailsRequest | None
+    #: Null without a response, or when the attempt is older than this record.
+    response: AttemptDetailsResponse | None
+
+
+class WebhookStatsAttempts(TypedDict):
+    """Requests, without tests."""
+
+    delivered: int
+    failed: int
+
+
+class WebhookStatsEvents(TypedDict):
+    """Events of those requests. An event counts as failed once for each attempt that failed."""
+
+    delivered: int
+    failed: int
+
+
+class WebhookStatsDurationMs(TypedDict):
+    p50: int
+    p95: int
+
+
+class WebhookStatsBehindBy(TypedDict):
+    """Now, whatever the range is."""
+
+    #: Events that are recorded for the endpoint and not delivered yet.
+    events: int
+    #: False: at least that many. At most 10,000 events after the position are examined.
+    is_exact: bool
+    #: Age of the oldest of them, 0 when there is none. Null when none is among the examined events and more follow.
+    seconds: int | None
+
+
+class WebhookStatsBucketsItemAttempts(TypedDict):
+    """Requests, without tests."""
+
+    delivered: int
+    failed: int
+
+
+class WebhookStatsBucketsItemEvents(TypedDict):
+    """Events of those requests. An event counts as failed once for each attempt that failed."""
+
+    delivered: int
+    failed: int
+
+
+class WebhookStatsBucketsItemDurationMs(TypedDict):
+    p50: int
+    p95: int
+
+
+class WebhookStatsBucketsItem(TypedDict):
+    #: The start of the bucket.
+    at: str
+    #: Requests, without tests.
+    attempts: WebhookStatsBucketsItemAttempts
+    #: Events of those requests. An event counts as failed once for each attempt that failed.
+    events: WebhookStatsBucketsItemEvents
+    #: Time of an attempt, at most a fifth off. Null without attempts.
+    duration_ms: WebhookStatsBucketsItemDurationMs | None
+
+WebhookStats = TypedDict(
+    "WebhookStats",
+    {
+        "webhook_id": "str",
+        "from": "str",
+        "to": "str",
+        "attempts": "WebhookStatsAttempts",
+        "events": "WebhookStatsEvents",
+        "duration_ms": "WebhookStatsDurationMs | None",
+        "behind_by": "WebhookStatsBehindBy",
+        "retrying": "int",
+        "dead_letters": "int",
+        "failed_replay": "FailedReplay | None",
+        "bucket_seconds": "Literal[300]",
+        "buckets": "list[WebhookStatsBucketsItem]",
+    },
+)
+
+
+class EventList(TypedDict):
+    data: list[Any]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class FeedStatusStalled(TypedDict):
+    #: The data.reason of feed.stalled or feed.reset.
+    reason: str
+    since: str
+
+
+class FeedStatusSetAsideItem(TypedDict):
+    resource: str
+    #: The data.reason of feed.stalled or feed.reset.
+    reason: str
+    since: str
+
+
+class FeedStatus(TypedDict):
+    #: Set while the feed delivers no changes of any resource, else null.
+    stalled: FeedStatusStalled | None
+    #: Resources whose changes are not delivered. A feed.reset announces the end.
+    set_aside: list[FeedStatusSetAsideItem]
+
+BulkResponse: TypeAlias = "BulkDone | BulkDryRun"
+
+
+class BulkDone(TypedDict):
+    resource: str
+    operation: str
+    status: Literal["completed"]
+    processed: int
+    succeeded: int
+    failed: int
+    skipped: int
+    total: int
+    #: In the order of the request.
+    results: list[BulkItemResult]
+
+
+class BulkItemResult(TypedDict):
+    item_id: str
+    status: Literal["succeeded", "failed", "skipped"]
+    code: NotRequired[str]
+    message: NotRequired[str]
+    #: Line in the file of IDs.
+    line: NotRequired[int]
+    at: str
+
+
+class BulkDryRunSampleItem(TypedDict):
+    item_id: str
+
+
+class BulkDryRun(TypedDict):
+    dry_run: Literal[True]
+    resource: str
+    operation: str
+    estimated_items: int
+    estimated_duration_seconds: int
+    sample: list[BulkDryRunSampleItem]
+
+
+class BulkAccepted(TypedDict):
+    job_id: str
+    status: Literal["pending", "running", "paused", "cancelled", "completed", "failed"]
+    estimated_items: int
+    estimated_duration_seconds: int
+
+
+class BulkOperationList(TypedDict):
+    data: list[BulkOperation]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class BulkOperationQuota(TypedDict):
+    #: Items per period of the account. Null: unlimited.
+    limit: int | None
+    used: int
+    remaining: int | None
+    resets_at: str
+
+
+class BulkOperationRecentErrorsItem(TypedDict):
+    item_id: str
+    code: str
+    message: str
+    at: str
+
+
+class BulkOperationErrorSummaryItem(TypedDict):
+    code: str
+    count: int
+
+
+class BulkOperationError(TypedDict):
+    code: str
+    message: str
+
+
+class BulkOperation(TypedDict):
+    job_id: str
+    account_id: str
+    resource: str
+    operation: str
+    semantics: Literal["snapshot", "live"]
+    status: Literal["pending", "running", "paused", "cancelled", "completed", "failed"]
+    #: Always succeeded + failed + skipped.
+    processed: int
+    succeeded: int
+    failed: int
+    skipped: int
+    #: An estimate until the items are listed.
+    total: int
+    created_at: str
+    #: Time at which the item list was complete. The job is pending before and running after.
+    started_at: str | None
+    last_updated_at: str
+    ended_at: str | None
+    #: Null while paused and until a rate is known.
+    eta_seconds: int | None
+    quota: BulkOperationQuota
+    recent_errors: list[BulkOperationRecentErrorsItem]
+    error_summary: list[BulkOperationErrorSummaryItem]
+    #: Position in the queue of the account: 1 starts next. Absent while the items are listed.
+    queue_position: NotRequired[int]
+    #: `handler`: the handler is unavailable. `feed`: the change feed is too far behind. `quota`: the quota is used up. These three end without a request. `requested`: ends with a resume.
+    pause_reason: NotRequired[Literal["requested", "quota", "handler", "feed"]]
+    #: Time at which the job resumes, if it waits for its quota or its handler.
+    resumes_at: NotRequired[str]
+    error: NotRequired[BulkOperationError]
+
+
+class BulkItemResultList(TypedDict):
+    data: list[BulkItemResult]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class BulkFileBadLinesItem(TypedDict):
+    line: int
+    code: Literal["too_long", "quotes", "columns", "invalid_id"]
+    detail: str
+
+
+class BulkFile(TypedDict):
+    file_id: str
+    #: Non-blank lines without the header.
+    items: int
+    #: Lines that are valid IDs, of `resource` where the upload gives it. Other lines become failed items.
+    ids: int
+    #: The first 20 lines that are not valid IDs.
+    bad_lines: list[BulkFileBadLinesItem]
+    #: The first line, if it is the name of a key column.
+    header: NotRequired[str]
+    bytes: int
+    created_at: str
+    expires_at: str
+
+
+class AccountOverviewKey(TypedDict):
+    id: str
+    name: str | None
+    scopes: list[str]
+
+
+class AccountOverviewLimits(TypedDict):
+    max_running_exports: int
+    max_queued_exports: int
+    #: Running and paused bulk jobs.
+    max_running_bulk_operations: int
+    max_queued_bulk_operations: int
+    #: IDs in one request. A file of IDs may hold more.
+    max_bulk_ids: int
+    max_bulk_file_bytes: int
+    max_webhooks: int
+    max_body_bytes: int
+    #: Of the account.
+    requests_per_second: int
+    #: Of each key, without downloads. Null: unlimited.
+    requests_per_minute: int | None
+    max_open_requests: int
+    #: Files that are sent at once.
+    max_downloads: int
+    #: How long events can be read and replayed.
+    event_retention_days: int
+
+
+class AccountOverviewBulkQuotaPeriod(TypedDict):
+    seconds: int
+    starting_at: str
+
+
+class AccountOverviewBulkQuota(TypedDict):
+    """Items of bulk jobs and synchronous operations in the present period."""
+
+    #: Items per period. Null: unlimited.
+    limit: int | None
+    used: int
+    remaining: int | None
+    resets_at: str
+    #: A calendar period in UTC, or periods of a fixed length counted from a start.
+    period: Literal["month", "week", "day"] | AccountOverviewBulkQuotaPeriod
+
+
+class AccountOverviewExportsJobsItem(TypedDict):
+    id: str
+    status: str
+    #: Position in the queue of the account: 1 starts next. Absent for a job that has its turn.
+    queue_position: NotRequired[int]
+    created_at: str
+
+
+class AccountOverviewExports(TypedDict):
+    running: int
+    queued: int
+    #: Running jobs, then the queue in its order, 100 at most.
+    jobs: list[AccountOverviewExportsJobsItem]
+
+
+class AccountOverviewBulkOperationsJobsItem(TypedDict):
+    id: str
+    status: str
+    #: Position in the queue of the account: 1 starts next. Absent for a job that has its turn.
+    queue_position: NotRequired[int]
+    created_at: str
+
+
+class AccountOverviewBulkOperations(TypedDict):
+    running: int
+    queued: int
+    paused: int
+    #: Running jobs, then the queue in its order, 100 at most.
+    jobs: list[AccountOverviewBulkOperationsJobsItem]
+
+
+class AccountOverviewWebhooks(TypedDict):
+    active: int
+    paused: int
+    disabled: int
+
+
+class AccountOverviewFeedStalled(TypedDict):
+    #: The data.reason of feed.stalled or feed.reset.
+    reason: str
+    since: str
+
+
+class AccountOverviewFeedSetAsideItem(TypedDict):
+    resource: str
+    #: The data.reason of feed.stalled or feed.reset.
+    reason: str
+    since: str
+
+
+class AccountOverviewFeed(TypedDict):
+    #: Set while the feed delivers no changes of any resource, else null.
+    stalled: AccountOverviewFeedStalled | None
+    #: Resources whose changes are not delivered. A feed.reset announces the end.
+    set_aside: list[AccountOverviewFeedSetAsideItem]
+    #: Position of the newest event of the account. Null: there is none.
+    position: str | None
+    #: Seconds since the feed last moved, about ten at most on an idle source. Null: it has not started.
+    age_seconds: float | None
+
+
+class AccountOverview(TypedDict):
+    id: str
+    name: str
+    created_at: str
+    #: The key of this request. Null: the key of the operator.
+    key: AccountOverviewKey | None
+    limits: AccountOverviewLimits
+    #: Items of bulk jobs and synchronous operations in the present period.
+    bulk_quota: AccountOverviewBulkQuota
+    #: Null: the key lacks the scope exports:read.
+    exports: AccountOverviewExports | None
+    #: Null: the key lacks the scope bulk:read.
+    bulk_operations: AccountOverviewBulkOperations | None
+    #: Null: the key lacks the scope webhooks:read.
+    webhooks: AccountOverviewWebhooks | None
+    #: Null: the key lacks the scope events:read.
+    feed: AccountOverviewFeed | None
+
+
+class AccountLimitsBulkQuotaPeriod(TypedDict):
+    seconds: int
+    starting_at: str
+
+
+class AccountLimitsBulkQuota(TypedDict):
+    #: Items that may be processed per period. Null: unlimited.
+    items: int | None
+    #: A calendar period in UTC, or periods of a fixed length counted from a start.
+    period: Literal["month", "week", "day"] | AccountLimitsBulkQuotaPeriod
+
+
+class AccountLimits(TypedDict):
+    max_running_exports: int
+    max_running_bulk_operations: int
+    bulk_quota: AccountLimitsBulkQuota
+
+
+class Account(TypedDict):
+    id: str
+    name: str
+    #: Value of the account column in its PostgreSQL text form.
+    source_id: str
+    limits: AccountLimits
+    created_at: str
+
+
+class AccountList(TypedDict):
+    data: list[Account]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class NewKey(TypedDict):
+    id: str
+    account_id: str
+    name: str | None
+    scopes: list[str]
+    created_at: str
+    revoked_at: str | None
+    #: Shown only in this response.
+    key: str
+
+
+class KeyList(TypedDict):
+    data: list[Key]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class Key(TypedDict):
+    id: str
+    account_id: str
+    name: str | None
+    scopes: list[str]
+    created_at: str
+    revoked_at: str | None
+
+
+class AuditEntryList(TypedDict):
+    data: list[AuditEntry]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class AuditEntry(TypedDict):
+    id: str
+    at: str
+    #: Null: all accounts at once.
+    account_id: str | None
+    #: operator, the ID of a key, or link: a request with a presigned URL.
+    actor: str
+    action: str
+    subject_id: str
+    details: dict[str, Any]
+
+
+class SourceStalled(TypedDict):
+    reason: str
+    detail: str
+    since: str
+
+
+class SourceSetAsideItem(TypedDict):
+    resource: str
+    reason: str
+    detail: str
+    since: str
+
+
+class SourceOpenTransactionsItem(TypedDict):
+    #: Null for a prepared transaction.
+    pid: float | None
+    age_seconds: float
+    application: str
+    state: str
+
+
+class Source(TypedDict):
+    slot: str
+    #: refuse: new exports and bulk jobs get status 503. unknown: the source does not respond.
+    state: Literal["ok", "warn", "refuse", "unknown"]
+    reasons: list[str]
+    exists: bool | None
+    active: bool | None
+    wal_status: str | None
+    #: WAL that the feed has not processed.
+    lag_bytes: float | None
+    #: WAL that the source retains on disk for the slot.
+    retained_bytes: float | None
+    #: WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.
+    safe_wal_bytes: float | None
+    #: Time since the feed last moved. At most about 10 on an idle feed.
+    feed_age_seconds: float | None
+    #: Reason of a feed stall and what to check. Null while the feed moves.
+    stalled: SourceStalled | None
+    #: Resources whose changes are skipped, with the reason and the remedy. A resource resumes without a restart, with a feed.reset.
+    set_aside: list[SourceSetAsideItem]
+    #: Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.
+    open_transactions: list[SourceOpenTransactionsItem] | None
+    seen_at: str | None
+
+
+class Health(TypedDict):
+    status: str
+
+
+class Readiness(TypedDict):
+    status: str
+    checks: dict[str, bool]
+    #: Conditions that need an operator. Requests are still served.
+    warnings: list[str]
+
+
+class ProblemErrorsItem(TypedDict):
+    #: JSON pointer into the body (RFC 6901), or the name of a parameter.
+    pointer: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """A problem document (RFC 9457). Some codes have further members."""
+
+    #: Names the code.
+    type: str
+    title: str
+    #: The HTTP status.
+    status: int
+    #: What went wrong, for people.
+    detail: str
+    #: What went wrong, for programs.
+    code: str
+    #: Each fault of the request.
+    errors: NotRequired[list[ProblemErrorsItem]]
+    #: The same as X-Request-Id. Name it to support.
+    request_id: str
+
+ExportRequestDateRange = TypedDict(
+    "ExportRequestDateRange",
+    {
+        "from": "str",
+        "to": "NotRequired[str]",
+        "field": "NotRequired[str]",
+    },
+)
+
+
+class ExportRequest(TypedDict):
+    resource: NotRequired[str]
+    resources: NotRequired[list[str]]
+    format: NotRequired[Literal["jsonl", "csv", "parquet"]]
+    #: Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.
+    compression: NotRequired[Literal["none", "gzip", "zstd"]]
+    #: Packs all files and their manifest into one archive.
+    archive: NotRequired[Literal["zip"] | None]
+    #: For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.
+    csv_safe: NotRequired[bool]
+    date_range: NotRequired[ExportRequestDateRange]
+    include_deleted: NotRequired[bool]
+    include_related: NotRequired[bool]
+    #: Columns of the file besides the key columns. For an export of one resource.
+    fields: NotRequired[list[str]]
+    #: ID of an earlier export. The files hold the records changed or deleted since its snapshot.
+    changes_since: NotRequired[str]
+    #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
+    as_of: NotRequired[str]
+    #: Limits the read rate on the source database. A slower export holds its snapshot longer.
+    max_rows_per_second: NotRequired[int | None]
+
+
+class BulkRequest(TypedDict):
+    resource: str
+    operation: str
+    ids: NotRequired[list[str | int | list[str | int]]]
+    #: {field: {eq, ne, in, gt, gte, lt, lte, is_null, prefix}}, combined by "and" and "or" with lists of filters. Limits: 100 conditions, 5 levels, 10000 values in all lists of "in". Values have the same text form as in export files.
+    filter: NotRequired[dict[str, Any]]
+    file_id: NotRequired[str]
+    #: Parameters of the operation. Numbers keep all their digits. At most 200 members and 65536 bytes of JSON.
+    params: NotRequired[dict[str, Any]]
+    semantics: NotRequired[Literal["snapshot", "live"]]
+    #: Confirms a filter that matches every record.
+    all: NotRequired[bool]
+    #: Fails the job once this many items have failed. Chunks already claimed still finish, so up to max(max_failures, 20) more items per worker may run.
+    max_failures: NotRequired[int]
+
+
+class WebhookRequestStart2(TypedDict):
+    after_export: str
+
+
+class WebhookRequestStart3(TypedDict):
+    since: str
+
+
+class WebhookRequestBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class WebhookRequest(TypedDict):
+    url: str
+    events: NotRequired[list[str]]
+    start: NotRequired[Literal["now"] | WebhookRequestStart2 | WebhookRequestStart3]
+    description: NotRequired[str | None]
+    headers: NotRequired[dict[str, str]]
+    max_in_flight: NotRequired[int]
+    #: Requests per second. Null: unlimited.
+    rate_limit: NotRequired[int | None]
+    #: Limits of a batch request. Null: one event per request.
+    batch: NotRequired[WebhookRequestBatch | None]
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: NotRequired[Literal["record", "strict"]]
+
+
+class WebhookChangeBatch(TypedDict):
+    max_events: int
+    #: Maximum time that an event waits for further events of its batch.
+    max_wait_ms: int
+
+
+class WebhookChange(TypedDict):
+    url: NotRequired[str]
+    events: NotRequired[list[str]]
+    description: NotRequired[str | None]
+    headers: NotRequired[dict[str, str]]
+    max_in_flight: NotRequired[int]
+    #: Requests per second. Null: unlimited.
+    rate_limit: NotRequired[int | None]
+    #: Limits of a batch request. Null: one event per request.
+    batch: NotRequired[WebhookChangeBatch | None]
+    #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
+    order: NotRequired[Literal["record", "strict"]]
+
+ReplayRequest = TypedDict(
+    "ReplayRequest",
+    {
+        "since": "NotRequired[str]",
+        "after_export": "NotRequired[str]",
+        "only": "NotRequired[Literal[\"failed\"]]",
+        "from": "NotRequired[str]",
+        "to": "NotRequired[str]",
+    },
+)
+
+
+class ListExportsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only exports with this status.
+    status: NotRequired[Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]]
+
+
+class ListExportChunksQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only chunks of this resource.
+    resource: NotRequired[str]
+    #: planned: waits for a reader. reading: an extractor reads its rows. extracted: all rows are read. written: all rows are stored.
+    state: NotRequired[Literal["planned", "reading", "extracted", "written"]]
+
+
+class ListWebhooksQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
+class ListDeadLettersQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+ListWebhookAttemptsQuery = TypedDict(
+    "ListWebhookAttemptsQuery",
+    {
+        "limit": "NotRequired[int]",
+        "cursor": "NotRequired[str]",
+        "outcome": "NotRequired[Literal[\"delivered\", \"failed\", \"invalid_url\", \"address_refused\", \"dns\", \"refused\", \"unreachable\", \"reset\", \"tls\", \"timeout\", \"protocol\", \"oversized\"]]",
+        "event_id": "NotRequired[str]",
+        "from": "NotRequired[str]",
+        "to": "NotRequired[str]",
+    },
+)
+
+GetWebhookStatsQuery = TypedDict(
+    "GetWebhookStatsQuery",
+    {
+        "from": "NotRequired[str]",
+        "to": "NotRequired[str]",
+    },
+)
+
+
+class ListEventsQuery(TypedDict):
+    #: next_cursor, an event ID or a position.
+    after: NotRequired[str]
+    #: Start exactly where this export’s snapshot ends.
+    after_export: NotRequired[str]
+    #: Only events of this resource.
+    resource: NotRequired[str]
+    #: Size of the page.
+    limit: NotRequired[int]
+
+
+class ListBulkOperationsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only bulk jobs with this status.
+    status: NotRequired[Literal["pending", "running", "paused", "cancelled", "completed", "failed"]]
+
+
+class ListBulkResultsQuery(TypedDict):
+    #: Results per page. Default: 100.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only results with this status.
+    status: NotRequired[Literal["succeeded", "failed", "skipped"]]
+    #: Returns all results as one file in this format.
+    format: NotRequired[Literal["jsonl", "csv", "parquet"]]
+    #: Compression of a jsonl or csv file.
+    compression: NotRequired[Literal["none", "gzip", "zstd"]]
+    #: For csv: puts an apostrophe before cells that a spreadsheet would evaluate.
+    csv_safe: NotRequired[Literal["true", "false"]]
+
+
+class CreateBulkFileQuery(TypedDict):
+    #: Checks each line as an ID of this resource.
+    resource: NotRequired[str]
+
+
+class ListAccountsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
+class ListAuditEntriesQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only entries of this action.
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked"]]
+    #: ID of an export, a bulk job, a webhook endpoint or a key.
+    subject_id: NotRequired[str]
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+
+class ListAccountAuditEntriesQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Only entries of this action.
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked"]]
+    #: ID of an export, a bulk job, a webhook endpoint or a key.
+    subject_id: NotRequired[str]
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str
+    body_type: str | None
+    #: It takes an Idempotency-Key.
+    creates: bool
+    #: The operator names the account in the query.
+    takes_account: bool
+
+
+#: Where each operation is, and what its request carries.
+OPERATIONS: dict[str, Operation] = {
+    "createExport": Operation("POST", "/exports", "application/json", True, True),
+    "listExports": Operation("GET", "/exports", None, False, True),
+    "getExport": Operation("GET", "/exports/{id}", None, False, True),
+    "deleteExport": Operation("DELETE", "/exports/{id}", None, False, True),
+    "cancelExport": Operation("POST", "/exports/{id}/cancel", None, False, True),
+    "getExportFile": Operation("GET", "/exports/{id}/files/{name}", None, False, True),
+    "downloadExportFile": Operation("GET", "/files/exports/{id}/{name}", None, False, False),
+    "listExportChunks": Operation("GET", "/exports/{id}/chunks", None, False, True),
+    "createWebhook": Operation("POST", "/webhooks", "application/json", True, True),
+    "listWebhooks": Operation("GET", "/webhooks", None, False, True),
+    "getWebhook": Operation("GET", "/webhooks/{id}", None, False, True),
+    "updateWebhook": Operation("PATCH", "/webhooks/{id}", "application/json", False, True),
+    "deleteWebhook": Operation("DELETE", "/webhooks/{id}", None, False, True),
+    "pauseWebhook": Operation("POST", "/webhooks/{id}/pause", None, False, True),
+    "resumeWebhook": Operation("POST", "/webhooks/{id}/resume", None, False, True),
+    "rotateWebhookSecret": Operation("POST", "/webhooks/{id}/rotate-secret", None, True, True),
+    "testWebhook": Operation("POST", "/webhooks/{id}/test", None, False, True),
+    "listDeadLetters": Operation("GET", "/webhooks/{id}/dead-letters", None, False, True),
+    "redeliverEvent": Operation("POST", "/events/{id}/redeliver", "application/json", False, True),
+    "replayWebhook": Operation("POST", "/webhooks/{id}/replay", "application/json", False, True),
+    "listWebhookAttempts": Operation("GET", "/webhooks/{id}/attempts", None, False, True),
+    "getWebhookAttempt": Operation("GET", "/webhooks/{id}/attempts/{attempt_id}", None, False, True),
+    "getWebhookStats": Operation("GET", "/webhooks/{id}/stats", None, False, True),
+    "listEvents": Operation("GET", "/events", None, False, True),
+    "getEvent": Operation("GET", "/events/{id}", None, False, True),
+    "getFeed": Operation("GET", "/feed", None, False, False),
+    "createBulkOperation": Operation("POST", "/bulk/operations", "application/json", True, True),
+    "listBulkOperations": Operation("GET", "/bulk/operations", None, False, True),
+    "getBulkOperation": Operation("GET", "/bulk/operations/{id}", None, False, True),
+    "listBulkResults": Operation("GET", "/bulk/operations/{id}/results", None, False, True),
+    "cancelBulkOperation": Operation("POST", "/bulk/operations/{id}/cancel", None, False, True),
+    "pauseBulkOperation": Operation("POST", "/bulk/operations/{id}/pause", None, False, True),
+    "resumeBulkOperation": Operation("POST", "/bulk/operations/{id}/resume", None, False, True),
+    "createBulkFile": Operation("POST", "/bulk/files", "text/plain", True, True),
+    "getAccount": Operation("GET", "/account", None, False, True),
+    "createAccount": Operation("POST", "/admin/accounts", "application/json", True, False),
+    "listAccounts": Operation("GET", "/admin/accounts", None, False, False),
+    "getAccountAsOperator": Operation("GET", "/admin/accounts/{id}", None, False, False),
+    "updateAccount": Operation("PATCH", "/admin/accounts/{id}", "application/json", False, False),
+    "createKey": Operation("POST", "/admin/accounts/{id}/keys", "application/json", True, False),
+    "listKeys": Operation("GET", "/admin/accounts/{id}/keys", None, False, False),
+    "revokeKey": Operation("DELETE", "/admin/accounts/{id}/keys/{key_id}", None, False, False),
+    "listAuditEntries": Operation("GET", "/admin/audit", None, False, False),
+    "listAccountAuditEntries": Operation("GET", "/audit", None, False, True),
+    "getSource": Operation("GET", "/admin/source", None, False, False),
+    "getMetrics": Operation("GET", "/metrics", None, False, False),
+    "getHealth": Operation("GET", "/healthz", None, False, False),
+    "getReadiness": Operation("GET", "/readyz", None, False, False),
+    "getOpenApi": Operation("GET", "/openapi.json", None, False, False),
+    "getOperatorOpenApi": Operation("GET", "/admin/openapi.json", None, False, False),
+}

@@ -1,0 +1,75 @@
+"""What only the operator may call."""
+
+from __future__ import annotations
+
+from typing import Unpack, cast
+
+from ._api import Api
+from ._generated import (
+    Account,
+    AuditEntry,
+    CreateAccountRequest,
+    CreateKeyRequest,
+    Key,
+    ListAccountsQuery,
+    ListAuditEntriesQuery,
+    NewKey,
+    Source,
+    UpdateAccountRequest,
+)
+from ._pages import Pages
+
+
+class AdminAccounts:
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def create(self, **request: Unpack[CreateAccountRequest]) -> Account:
+        return cast(Account, self._api.call("createAccount", body=request))
+
+    def list(self, **query: Unpack[ListAccountsQuery]) -> Pages[Account]:
+        return self._api.pages("listAccounts", query=query)
+
+    def get(self, account_id: str) -> Account:
+        return cast(Account, self._api.call("getAccountAsOperator", params={"id": account_id}))
+
+    def update(self, account_id: str, **change: Unpack[UpdateAccountRequest]) -> Account:
+        params = {"id": account_id}
+        return cast(Account, self._api.call("updateAccount", params=params, body=change))
+
+
+class AdminKeys:
+    """The keys of an account."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def create(self, account_id: str, **request: Unpack[CreateKeyRequest]) -> NewKey:
+        """Creates a key. It is shown only now."""
+        params = {"id": account_id}
+        return cast(NewKey, self._api.call("createKey", params=params, body=request))
+
+    def list(self, account_id: str) -> Pages[Key]:
+        return self._api.pages("listKeys", params={"id": account_id})
+
+    def revoke(self, account_id: str, key_id: str) -> None:
+        self._api.call("revokeKey", params={"id": account_id, "key_id": key_id})
+
+
+class Admin:
+    def __init__(self, api: Api) -> None:
+        self.accounts = AdminAccounts(api)
+        self.keys = AdminKeys(api)
+        self._api = api
+
+    def audit(self, **query: Unpack[ListAuditEntriesQuery]) -> Pages[AuditEntry]:
+        """Who did what, newest first."""
+        return self._api.pages("listAuditEntries", query=query)
+
+    def source(self) -> Source:
+        """Lag of the feed, and the WAL that the source retains for it."""
+        return cast(Source, self._api.call("getSource"))
+
+    def metrics(self) -> str:
+        """Metrics of the API process in the text format of Prometheus."""
+        return self._api.text("getMetrics")
