@@ -129,7 +129,7 @@ async function runExamples({ readme, language, extension, command, folder }: Ins
   const { id, secret } = await client.webhooks.create({ url: `http://127.0.0.1:${port}/hook` });
   const receiver = startProgram(program, [...options, write('Receive webhooks')], folder, {
     PORT: String(port),
-    TANDEM_SECRET: secret,
+    TANDEM_SECRET: secret ?? '',
     PYTHONPATH: folder,
   });
   try {

@@ -6,7 +6,6 @@ const REQUESTS: Readonly<Record<string, { readonly of: string; readonly without:
   BulkRequest: { of: 'CreateBulkOperationRequest', without: ['async', 'dry_run', 'account_id'] },
   WebhookRequest: { of: 'CreateWebhookRequest', without: ['account_id'] },
   WebhookChange: { of: 'UpdateWebhookRequest', without: ['account_id'] },
-  ReplayRequest: { of: 'ReplayWebhookRequest', without: ['account_id'] },
 };
 
 /** The types and operations of the Python client, as source text. */
@@ -17,7 +16,7 @@ export function pythonOf(model: ClientModel): string {
     writer.declare(name, withoutMembers(model.schemas.get(of) ?? {}, without));
   }
   for (const { id, query } of model.operations) {
-    if (query !== undefined) writer.declare(`${pascal(id)}Query`, query);
+    if (query !== undefined) writer.declare(`${pascal(id)}Query`, asArguments(query));
   }
   const table = model.operations.map(
     (operation) => `    ${JSON.stringify(operation.id)}: ${factsOf(operation)},`,
@@ -60,6 +59,14 @@ function boolean(value: boolean): string {
 function withoutMembers(schema: Schema, without: readonly string[]): Schema {
   const properties = Object.entries(schema.properties ?? {}).filter(([name]) => !without.includes(name));
   return { ...schema, properties: Object.fromEntries(properties) };
+}
+
+/** A keyword cannot name an argument: `from` becomes `from_`. */
+function asArguments(query: Schema): Schema {
+  const properties = Object.entries(query.properties ?? {}).map(
+    ([name, schema]) => [KEYWORDS.has(name) ? `${name}_` : name, schema] as const,
+  );
+  return { ...query, properties: Object.fromEntries(properties) };
 }
 
 /** Python names every object, so those inside others get names of their own. */

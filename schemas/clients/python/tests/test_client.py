@@ -160,6 +160,8 @@ class Requests(WithServer):
         ids = [export["id"] for export in client.exports.list(status="completed", limit=2)]
         self.assertEqual(ids, [f"exp_{page}{half}" for page in (1, 2, 3) for half in "ab"])
         self.assertEqual(self.requests[-1].path, "/exports?status=completed&limit=2&cursor=3")
+        client.events.search(from_="2026-03-01").page()
+        self.assertEqual(self.requests[-1].path, "/events/search?from=2026-03-01")
 
     def test_wait_reports_progress_and_a_failure(self) -> None:
         def respond(handler: Handler, count: int) -> None:

@@ -39,6 +39,8 @@ export class Tandem {
   readonly webhooks: Webhooks;
   readonly bulk: Bulk;
   readonly account: Account;
+  readonly resources: Resources;
+  readonly eventTypes: EventTypes;
   readonly feed: Feed;
   readonly admin: Admin;
   readonly health: Health;
@@ -65,6 +67,8 @@ export class Tandem {
     this.webhooks = new Webhooks(api);
     this.bulk = new Bulk(api);
     this.account = new Account(api);
+    this.resources = new Resources(api);
+    this.eventTypes = new EventTypes(api);
     this.feed = new Feed(api);
     this.admin = new Admin(api);
     this.health = new Health(api);
@@ -109,6 +113,36 @@ export class Account {
     options: CallOptions = {},
   ): Pages<ItemOf<'listAccountAuditEntries'>> {
     return this.#api.pages('listAccountAuditEntries', { query }, options);
+  }
+}
+
+/** What can be exported and followed. */
+export class Resources {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  list(query: Query<'listResources'> = {}, options: CallOptions = {}): Pages<ItemOf<'listResources'>> {
+    return this.#api.pages('listResources', { query }, options);
+  }
+
+  get(name: string, options: CallOptions = {}): Promise<ResponseOf<'getResource'>> {
+    return this.#api.call('getResource', { params: { name } }, options);
+  }
+}
+
+/** The types of events that webhooks can ask for. */
+export class EventTypes {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  list(query: Query<'listEventTypes'> = {}, options: CallOptions = {}): Pages<ItemOf<'listEventTypes'>> {
+    return this.#api.pages('listEventTypes', { query }, options);
   }
 }
 

@@ -28,10 +28,15 @@ export class Events {
   }
 
   /** The feed up to now. To continue later, use `pull` or `follow` and keep the cursor. */
-  list(query: Query<'listEvents'> = {}, options: CallOptions = {}): Pages<ItemOf<'listEvents'>> {
+  list(query: Query<'listEvents'> = {}, options: CallOptions = {}): Pages<Event> {
     return new Pages((cursor) =>
       this.pull(cursor === undefined ? query : { ...query, after_export: undefined, after: cursor }, options),
     );
+  }
+
+  /** Events by type, record and time, newest first. */
+  search(query: Query<'searchEvents'> = {}, options: CallOptions = {}): Pages<Event> {
+    return this.#api.pages('searchEvents', { query }, options) as Pages<Event>;
   }
 
   /**
@@ -55,6 +60,11 @@ export class Events {
 
   get(id: string, options: CallOptions = {}): Promise<Event> {
     return this.#api.call('getEvent', { params: { id } }, options) as Promise<Event>;
+  }
+
+  /** Where an event is delivered, and how far that is, endpoint by endpoint. */
+  deliveries(id: string, options: CallOptions = {}): Pages<ItemOf<'listEventDeliveries'>> {
+    return this.#api.pages('listEventDeliveries', { params: { id } }, options);
   }
 
   /** Delivers one event to an endpoint again. */

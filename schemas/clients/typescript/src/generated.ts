@@ -317,7 +317,9 @@ export type WebhookWithSecret = {
   readonly created_at: string;
   readonly updated_at: string;
   /** The secret (whsec_…). Shown only in this response. */
-  readonly secret: string;
+  readonly secret?: string | undefined;
+  /** Why the secret is not shown: another API key has repeated the request. */
+  readonly secret_withheld?: string | undefined;
 };
 export type WebhookList = {
   readonly data: readonly (Webhook)[];
@@ -397,18 +399,23 @@ export type Redelivery = {
   readonly webhook_id: string;
   readonly state: "queued" | "upcoming";
 };
-/** Events whose last attempt failed in this time are scheduled. */
-export type FailedReplay = {
-  readonly from: string;
-  readonly to: string;
-  readonly requested_at: string;
-};
-export type AttemptList = {
-  readonly data: readonly (Attempt)[];
+export type EventDeliveryList = {
+  readonly data: readonly (EventDelivery)[];
   /** Whether another page follows. */
   readonly has_more: boolean;
   /** Send it as `cursor` to get the next page. Null: there is none. */
   readonly next_cursor: string | null;
+};
+export type EventDelivery = {
+  readonly webhook_id: string;
+  readonly url: string;
+  /** delivered: a response accepted it. retrying: an attempt failed, and the next is scheduled. waiting: earlier events of its record come first. dead: it was given up. upcoming: the endpoint has not reached it. in_export: the endpoint starts after an export that holds it. not_subscribed: the endpoint does not subscribe to its type. passed: the position is past it and no attempt is retained. */
+  readonly state: "delivered" | "retrying" | "waiting" | "dead" | "upcoming" | "in_export" | "not_subscribed" | "passed";
+  /** Attempts that failed since the event was first scheduled. */
+  readonly failed_attempts: number;
+  readonly next_attempt_at: string | null;
+  /** The latest attempt that is retained. */
+  readonly last_attempt: Attempt | null;
 };
 export type Attempt = {
   readonly id: string;
@@ -429,6 +436,19 @@ export type Attempt = {
   readonly outcome: string;
   /** The first 1,024 bytes of the response body, or the text of the error. */
   readonly excerpt: string | null;
+};
+/** Events whose last attempt failed in this time are scheduled. */
+export type FailedReplay = {
+  readonly from: string;
+  readonly to: string;
+  readonly requested_at: string;
+};
+export type AttemptList = {
+  readonly data: readonly (Attempt)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
 };
 export type AttemptDetails = {
   readonly id: string;
@@ -773,6 +793,109 @@ export type AccountOverview = {
     readonly age_seconds: number | null;
   } | null;
 };
+export type ResourceList = {
+  readonly data: readonly (Resource)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type Resource = {
+  readonly name: string;
+  /** Fields that identify a record, in this order. */
+  readonly key: readonly (string)[];
+  /** The field that has the time of a soft deletion. Null: there is none, or it is not shown. */
+  readonly soft_delete: string | null;
+  /** In the order of files and events. */
+  readonly fields: readonly (ResourceField)[];
+  /** Resources that records of this one refer to, or are referred by. */
+  readonly related: readonly (string)[];
+  readonly exports: {
+    readonly formats: readonly ("jsonl" | "csv" | "parquet")[];
+    /** Of jsonl and csv. */
+    readonly compressions: readonly ("none" | "gzip" | "zstd")[];
+    /** Whether there are soft-deleted records to include. */
+    readonly include_deleted: boolean;
+    /** Resources that `include_related` adds, over any number of steps. */
+    readonly include_related: readonly (string)[];
+    readonly changes_since: boolean;
+    readonly as_of: boolean;
+    readonly date_range: {
+      /** Null: a request gives `field`. */
+      readonly default_field: string | null;
+      /** Fields that `date_range.field` may name. */
+      readonly fields: readonly (string)[];
+    };
+  };
+  /** What bulk jobs can do with records. */
+  readonly operations: readonly (ResourceOperation)[];
+  /** Whether a bulk job may select records by `ids` or a file. Else: by `filter`. */
+  readonly selectable_by_ids: boolean;
+  /** Items of a request without `async`. */
+  readonly max_sync_items: number;
+  readonly event_types: readonly (string)[];
+  /** A record made from the types of the fields, not from anybody’s data. */
+  readonly example: Readonly<Record<string, unknown>>;
+};
+export type ResourceField = {
+  readonly name: string;
+  /** The type in PostgreSQL, such as `numeric(10,2)`. For people. */
+  readonly type: string;
+  /** The type in JSON. An integer may have more digits than a double. A number may also be `"NaN"`, `"Infinity"` or `"-Infinity"`. */
+  readonly json_type: "integer" | "number" | "string" | "boolean" | "array" | "object" | "any";
+  /** The form of a string. `date-time` has a zone, `local-date-time` has none, and both may be `infinity` or `-infinity`. */
+  readonly format: "date-time" | "local-date-time" | "date" | "time" | "decimal" | "uuid" | "base64" | null;
+  readonly nullable: boolean;
+  /** All values of an enum, or of the elements of an array, in their order. Null: any. */
+  readonly values: readonly (string)[] | null;
+  /** Characters of a string. Null: unlimited. */
+  readonly max_length: number | null;
+  readonly is_key: boolean;
+  /** Conditions that a filter of a bulk job may have on the field. */
+  readonly filters: readonly ("eq" | "ne" | "in" | "gt" | "gte" | "lt" | "lte" | "prefix" | "is_null")[];
+};
+export type ResourceOperation = {
+  readonly name: string;
+  /** update: sets fields. delete: deletes the record, softly if the resource has soft_delete. handler: calls a service. */
+  readonly kind: "update" | "delete" | "handler";
+  /** Parameters. A request gives at least one of them, if there are any. */
+  readonly params: readonly ({
+    readonly name: string;
+    /** The type in PostgreSQL, such as `numeric(10,2)`. For people. */
+    readonly type: string;
+    /** The type in JSON. An integer may have more digits than a double. A number may also be `"NaN"`, `"Infinity"` or `"-Infinity"`. */
+    readonly json_type: "integer" | "number" | "string" | "boolean" | "array" | "object" | "any";
+    /** The form of a string. `date-time` has a zone, `local-date-time` has none, and both may be `infinity` or `-infinity`. */
+    readonly format: "date-time" | "local-date-time" | "date" | "time" | "decimal" | "uuid" | "base64" | null;
+    readonly nullable: boolean;
+    /** All values of an enum, or of the elements of an array, in their order. Null: any. */
+    readonly values: readonly (string)[] | null;
+    /** Characters of a string. Null: unlimited. */
+    readonly max_length: number | null;
+  })[];
+  /** The handler checks the parameters, which are not listed. */
+  readonly takes_any_params: boolean;
+};
+export type EventTypeList = {
+  readonly data: readonly (EventType)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type EventType = {
+  readonly type: string;
+  /** Subscribes to all types of this group. */
+  readonly pattern: string;
+  /** The resource of record events, else null. */
+  readonly resource: string | null;
+  /** Whether `GET /events` lists such events. Others reach only webhook endpoints. */
+  readonly is_in_feed: boolean;
+  /** Markdown. */
+  readonly description: string;
+  /** A body. Null: the fields are not known, because the source database does not respond or has no such table. */
+  readonly example: Readonly<Record<string, unknown>> | null;
+};
 export type Account = {
   readonly id: string;
   readonly name: string;
@@ -808,7 +931,9 @@ export type NewKey = {
   readonly created_at: string;
   readonly revoked_at: string | null;
   /** Shown only in this response. */
-  readonly key: string;
+  readonly key?: string | undefined;
+  /** Why the secret is not shown: another API key has repeated the request. */
+  readonly secret_withheld?: string | undefined;
 };
 export type KeyList = {
   readonly data: readonly (Key)[];
@@ -1071,6 +1196,13 @@ export interface Operations {
     body: RedeliverEventRequest;
     response: Redelivery;
   };
+  /** Show what became of an event at each webhook endpoint */
+  listEventDeliveries: {
+    params: { id: string };
+    query: undefined;
+    body: undefined;
+    response: EventDeliveryList;
+  };
   /** Deliver all events after a position again, or those that failed */
   replayWebhook: {
     params: { id: string };
@@ -1129,6 +1261,28 @@ export interface Operations {
       readonly resource?: string | undefined;
       /** Size of the page. */
       readonly limit?: number | undefined;
+    };
+    body: undefined;
+    response: EventList;
+  };
+  /** Search events by type, record and time, newest first */
+  searchEvents: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+      /** Event types, separated by commas, such as `invoice.created,customer.*`. */
+      readonly type?: string | undefined;
+      /** Only events of this resource. */
+      readonly resource?: string | undefined;
+      /** With `resource`: only events of the record with this key. A key of several columns is a JSON array of their values. */
+      readonly key?: string | undefined;
+      /** Committed at this time or later. */
+      readonly from?: string | undefined;
+      /** Committed before this time. */
+      readonly to?: string | undefined;
     };
     body: undefined;
     response: EventList;
@@ -1232,6 +1386,37 @@ export interface Operations {
     query: undefined;
     body: undefined;
     response: AccountOverview;
+  };
+  /** List the resources with their fields, operations and possibilities */
+  listResources: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: ResourceList;
+  };
+  /** Show a resource */
+  getResource: {
+    params: { name: string };
+    query: undefined;
+    body: undefined;
+    response: Resource;
+  };
+  /** List the event types that a webhook endpoint can subscribe to */
+  listEventTypes: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: EventTypeList;
   };
   /** Create an account */
   createAccount: {
@@ -1386,11 +1571,13 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   testWebhook: {"method":"POST","path":"/webhooks/{id}/test","bodyType":null,"creates":false,"takesAccount":true},
   listDeadLetters: {"method":"GET","path":"/webhooks/{id}/dead-letters","bodyType":null,"creates":false,"takesAccount":true},
   redeliverEvent: {"method":"POST","path":"/events/{id}/redeliver","bodyType":"application/json","creates":false,"takesAccount":true},
+  listEventDeliveries: {"method":"GET","path":"/events/{id}/deliveries","bodyType":null,"creates":false,"takesAccount":true},
   replayWebhook: {"method":"POST","path":"/webhooks/{id}/replay","bodyType":"application/json","creates":false,"takesAccount":true},
   listWebhookAttempts: {"method":"GET","path":"/webhooks/{id}/attempts","bodyType":null,"creates":false,"takesAccount":true},
   getWebhookAttempt: {"method":"GET","path":"/webhooks/{id}/attempts/{attempt_id}","bodyType":null,"creates":false,"takesAccount":true},
   getWebhookStats: {"method":"GET","path":"/webhooks/{id}/stats","bodyType":null,"creates":false,"takesAccount":true},
   listEvents: {"method":"GET","path":"/events","bodyType":null,"creates":false,"takesAccount":true},
+  searchEvents: {"method":"GET","path":"/events/search","bodyType":null,"creates":false,"takesAccount":true},
   getEvent: {"method":"GET","path":"/events/{id}","bodyType":null,"creates":false,"takesAccount":true},
   getFeed: {"method":"GET","path":"/feed","bodyType":null,"creates":false,"takesAccount":false},
   createBulkOperation: {"method":"POST","path":"/bulk/operations","bodyType":"application/json","creates":true,"takesAccount":true},
@@ -1402,6 +1589,9 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   resumeBulkOperation: {"method":"POST","path":"/bulk/operations/{id}/resume","bodyType":null,"creates":false,"takesAccount":true},
   createBulkFile: {"method":"POST","path":"/bulk/files","bodyType":"text/plain","creates":true,"takesAccount":true},
   getAccount: {"method":"GET","path":"/account","bodyType":null,"creates":false,"takesAccount":true},
+  listResources: {"method":"GET","path":"/resources","bodyType":null,"creates":false,"takesAccount":true},
+  getResource: {"method":"GET","path":"/resources/{name}","bodyType":null,"creates":false,"takesAccount":true},
+  listEventTypes: {"method":"GET","path":"/event-types","bodyType":null,"creates":false,"takesAccount":true},
   createAccount: {"method":"POST","path":"/admin/accounts","bodyType":"application/json","creates":true,"takesAccount":false},
   listAccounts: {"method":"GET","path":"/admin/accounts","bodyType":null,"creates":false,"takesAccount":false},
   getAccountAsOperator: {"method":"GET","path":"/admin/accounts/{id}","bodyType":null,"creates":false,"takesAccount":false},

@@ -1,5 +1,5 @@
 import type { Tandem } from './client.ts';
-import { NotFoundError } from './errors.ts';
+import { NotFoundError, ReplicaError } from './errors.ts';
 import type { Change } from './replica-load.ts';
 import type { Subscription } from './replica-state.ts';
 import type { Body } from './types.ts';
@@ -34,6 +34,7 @@ export async function subscribe(
   const { id } = created;
   // The response to a key is given again without the secret, if it was another API key that asked first.
   const secret = created.secret ?? (await client.webhooks.rotateSecret(id, { signal })).secret;
+  if (secret === undefined) throw new ReplicaError(`The API shows no secret of ${id}.`);
   await change((_, now) => now && { ...now, webhook: { id, url: webhook.url, secrets: [secret], exportId } });
   return true;
 }

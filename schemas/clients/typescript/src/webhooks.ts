@@ -1,7 +1,7 @@
 import type { Api, ItemOf, ResponseOf } from './api.ts';
 import type { Pages } from './pages.ts';
 import type { CallOptions } from './transport.ts';
-import type { Body, Query, Webhook, WebhookTest, WebhookWithSecret } from './types.ts';
+import type { Body, FailedReplay, Query, Webhook, WebhookTest, WebhookWithSecret } from './types.ts';
 import { type Delivery, type RequestHeaders, type VerifyOptions, verifyWebhook } from './verify.ts';
 
 /** Endpoints that get the feed. */
@@ -56,8 +56,22 @@ export class Webhooks {
   }
 
   /** Delivers the events after a place again. */
-  replay(id: string, from: Body<'replayWebhook'>, options: CallOptions = {}): Promise<Webhook> {
+  replay(
+    id: string,
+    from: { readonly since: string } | { readonly after_export: string },
+    options: CallOptions = {},
+  ): Promise<Webhook> {
     return this.#api.call('replayWebhook', { params: { id }, body: from }, options) as Promise<Webhook>;
+  }
+
+  /** Delivers again what failed within a time, and only that. */
+  replayFailed(
+    id: string,
+    range: { readonly from: string; readonly to?: string | undefined },
+    options: CallOptions = {},
+  ): Promise<FailedReplay> {
+    const body = { only: 'failed', ...range };
+    return this.#api.call('replayWebhook', { params: { id }, body }, options) as Promise<FailedReplay>;
   }
 
   /** The latest delivery attempts, newest first. */

@@ -103,8 +103,9 @@ class Api:
 
 
 def _query_text(query: Mapping[str, Any]) -> str:
+    # A keyword cannot name an argument: `from_` is `from`.
     given = {
-        name: str(value).lower() if isinstance(value, bool) else value
+        name.rstrip("_"): str(value).lower() if isinstance(value, bool) else value
         for name, value in query.items()
         if value is not None
     }

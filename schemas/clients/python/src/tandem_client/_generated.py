@@ -381,7 +381,9 @@ class WebhookWithSecret(TypedDict):
     created_at: str
     updated_at: str
     #: The secret (whsec_…). Shown only in this response.
-    secret: str
+    secret: NotRequired[str]
+    #: Why the secret is not shown: another API key has repeated the request.
+    secret_withheld: NotRequired[str]
 
 
 class WebhookList(TypedDict):
@@ -469,22 +471,25 @@ class Redelivery(TypedDict):
     webhook_id: str
     state: Literal["queued", "upcoming"]
 
-FailedReplay = TypedDict(
-    "FailedReplay",
-    {
-        "from": "str",
-        "to": "str",
-        "requested_at": "str",
-    },
-)
 
-
-class AttemptList(TypedDict):
-    data: list[Attempt]
+class EventDeliveryList(TypedDict):
+    data: list[EventDelivery]
     #: Whether another page follows.
     has_more: bool
     #: Send it as `cursor` to get the next page. Null: there is none.
     next_cursor: str | None
+
+
+class EventDelivery(TypedDict):
+    webhook_id: str
+    url: str
+    #: delivered: a response accepted it. retrying: an attempt failed, and the next is scheduled. waiting: earlier events of its record come first. dead: it was given up. upcoming: the endpoint has not reached it. in_export: the endpoint starts after an export that holds it. not_subscribed: the endpoint does not subscribe to its type. passed: the position is past it and no attempt is retained.
+    state: Literal["delivered", "retrying", "waiting", "dead", "upcoming", "in_export", "not_subscribed", "passed"]
+    #: Attempts that failed since the event was first scheduled.
+    failed_attempts: int
+    next_attempt_at: str | None
+    #: The latest attempt that is retained.
+    last_attempt: Attempt | None
 
 
 class AttemptBatch(TypedDict):
@@ -508,6 +513,23 @@ class Attempt(TypedDict):
     outcome: str
     #: The first 1,024 bytes of the response body, or the text of the error.
     excerpt: str | None
+
+FailedReplay = TypedDict(
+    "FailedReplay",
+    {
+        "from": "str",
+        "to": "str",
+        "requested_at": "str",
+    },
+)
+
+
+class AttemptList(TypedDict):
+    data: list[Attempt]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
 
 
 class AttemptDetailsBatch(TypedDict):
@@ -934,6 +956,121 @@ class AccountOverview(TypedDict):
     feed: AccountOverviewFeed | None
 
 
+class ResourceList(TypedDict):
+    data: list[Resource]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class ResourceExportsDateRange(TypedDict):
+    #: Null: a request gives `field`.
+    default_field: str | None
+    #: Fields that `date_range.field` may name.
+    fields: list[str]
+
+
+class ResourceExports(TypedDict):
+    formats: list[Literal["jsonl", "csv", "parquet"]]
+    #: Of jsonl and csv.
+    compressions: list[Literal["none", "gzip", "zstd"]]
+    #: Whether there are soft-deleted records to include.
+    include_deleted: bool
+    #: Resources that `include_related` adds, over any number of steps.
+    include_related: list[str]
+    changes_since: bool
+    as_of: bool
+    date_range: ResourceExportsDateRange
+
+
+class Resource(TypedDict):
+    name: str
+    #: Fields that identify a record, in this order.
+    key: list[str]
+    #: The field that has the time of a soft deletion. Null: there is none, or it is not shown.
+    soft_delete: str | None
+    #: In the order of files and events.
+    fields: list[ResourceField]
+    #: Resources that records of this one refer to, or are referred by.
+    related: list[str]
+    exports: ResourceExports
+    #: What bulk jobs can do with records.
+    operations: list[ResourceOperation]
+    #: Whether a bulk job may select records by `ids` or a file. Else: by `filter`.
+    selectable_by_ids: bool
+    #: Items of a request without `async`.
+    max_sync_items: int
+    event_types: list[str]
+    #: A record made from the types of the fields, not from anybody’s data.
+    example: dict[str, Any]
+
+
+class ResourceField(TypedDict):
+    name: str
+    #: The type in PostgreSQL, such as `numeric(10,2)`. For people.
+    type: str
+    #: The type in JSON. An integer may have more digits than a double. A number may also be `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    json_type: Literal["integer", "number", "string", "boolean", "array", "object", "any"]
+    #: The form of a string. `date-time` has a zone, `local-date-time` has none, and both may be `infinity` or `-infinity`.
+    format: Literal["date-time", "local-date-time", "date", "time", "decimal", "uuid", "base64"] | None
+    nullable: bool
+    #: All values of an enum, or of the elements of an array, in their order. Null: any.
+    values: list[str] | None
+    #: Characters of a string. Null: unlimited.
+    max_length: int | None
+    is_key: bool
+    #: Conditions that a filter of a bulk job may have on the field.
+    filters: list[Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "prefix", "is_null"]]
+
+
+class ResourceOperationParamsItem(TypedDict):
+    name: str
+    #: The type in PostgreSQL, such as `numeric(10,2)`. For people.
+    type: str
+    #: The type in JSON. An integer may have more digits than a double. A number may also be `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    json_type: Literal["integer", "number", "string", "boolean", "array", "object", "any"]
+    #: The form of a string. `date-time` has a zone, `local-date-time` has none, and both may be `infinity` or `-infinity`.
+    format: Literal["date-time", "local-date-time", "date", "time", "decimal", "uuid", "base64"] | None
+    nullable: bool
+    #: All values of an enum, or of the elements of an array, in their order. Null: any.
+    values: list[str] | None
+    #: Characters of a string. Null: unlimited.
+    max_length: int | None
+
+
+class ResourceOperation(TypedDict):
+    name: str
+    #: update: sets fields. delete: deletes the record, softly if the resource has soft_delete. handler: calls a service.
+    kind: Literal["update", "delete", "handler"]
+    #: Parameters. A request gives at least one of them, if there are any.
+    params: list[ResourceOperationParamsItem]
+    #: The handler checks the parameters, which are not listed.
+    takes_any_params: bool
+
+
+class EventTypeList(TypedDict):
+    data: list[EventType]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class EventType(TypedDict):
+    type: str
+    #: Subscribes to all types of this group.
+    pattern: str
+    #: The resource of record events, else null.
+    resource: str | None
+    #: Whether `GET /events` lists such events. Others reach only webhook endpoints.
+    is_in_feed: bool
+    #: Markdown.
+    description: str
+    #: A body. Null: the fields are not known, because the source database does not respond or has no such table.
+    example: dict[str, Any] | None
+
+
 class AccountLimitsBulkQuotaPeriod(TypedDict):
     seconds: int
     starting_at: str
@@ -977,7 +1114,9 @@ class NewKey(TypedDict):
     created_at: str
     revoked_at: str | None
     #: Shown only in this response.
-    key: str
+    key: NotRequired[str]
+    #: Why the secret is not shown: another API key has repeated the request.
+    secret_withheld: NotRequired[str]
 
 
 class KeyList(TypedDict):
@@ -1194,17 +1333,6 @@ class WebhookChange(TypedDict):
     #: record: events of one record are delivered in order, and a failing event delays only its own record. strict: the whole feed is delivered in order, one request at a time, and a failing event delays all later events until it is delivered or given up.
     order: NotRequired[Literal["record", "strict"]]
 
-ReplayRequest = TypedDict(
-    "ReplayRequest",
-    {
-        "since": "NotRequired[str]",
-        "after_export": "NotRequired[str]",
-        "only": "NotRequired[Literal[\"failed\"]]",
-        "from": "NotRequired[str]",
-        "to": "NotRequired[str]",
-    },
-)
-
 
 class ListExportsQuery(TypedDict):
     #: Size of the page.
@@ -1239,25 +1367,27 @@ class ListDeadLettersQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
 
-ListWebhookAttemptsQuery = TypedDict(
-    "ListWebhookAttemptsQuery",
-    {
-        "limit": "NotRequired[int]",
-        "cursor": "NotRequired[str]",
-        "outcome": "NotRequired[Literal[\"delivered\", \"failed\", \"invalid_url\", \"address_refused\", \"dns\", \"refused\", \"unreachable\", \"reset\", \"tls\", \"timeout\", \"protocol\", \"oversized\"]]",
-        "event_id": "NotRequired[str]",
-        "from": "NotRequired[str]",
-        "to": "NotRequired[str]",
-    },
-)
 
-GetWebhookStatsQuery = TypedDict(
-    "GetWebhookStatsQuery",
-    {
-        "from": "NotRequired[str]",
-        "to": "NotRequired[str]",
-    },
-)
+class ListWebhookAttemptsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: delivered: a 2xx response. failed: anything else. Or the class of an error that left the attempt without a response.
+    outcome: NotRequired[Literal["delivered", "failed", "invalid_url", "address_refused", "dns", "refused", "unreachable", "reset", "tls", "timeout", "protocol", "oversized"]]
+    #: Only attempts that sent this event, alone or in a batch.
+    event_id: NotRequired[str]
+    #: Started at this time or later.
+    from_: NotRequired[str]
+    #: Started before this time.
+    to: NotRequired[str]
+
+
+class GetWebhookStatsQuery(TypedDict):
+    #: Default: a day before `to`.
+    from_: NotRequired[str]
+    #: Default: now. At most 7 days after `from`: older statistics are removed.
+    to: NotRequired[str]
 
 
 class ListEventsQuery(TypedDict):
@@ -1269,6 +1399,23 @@ class ListEventsQuery(TypedDict):
     resource: NotRequired[str]
     #: Size of the page.
     limit: NotRequired[int]
+
+
+class SearchEventsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+    #: Event types, separated by commas, such as `invoice.created,customer.*`.
+    type: NotRequired[str]
+    #: Only events of this resource.
+    resource: NotRequired[str]
+    #: With `resource`: only events of the record with this key. A key of several columns is a JSON array of their values.
+    key: NotRequired[str]
+    #: Committed at this time or later.
+    from_: NotRequired[str]
+    #: Committed before this time.
+    to: NotRequired[str]
 
 
 class ListBulkOperationsQuery(TypedDict):
@@ -1298,6 +1445,20 @@ class ListBulkResultsQuery(TypedDict):
 class CreateBulkFileQuery(TypedDict):
     #: Checks each line as an ID of this resource.
     resource: NotRequired[str]
+
+
+class ListResourcesQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
+class ListEventTypesQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
 
 
 class ListAccountsQuery(TypedDict):
@@ -1362,11 +1523,13 @@ OPERATIONS: dict[str, Operation] = {
     "testWebhook": Operation("POST", "/webhooks/{id}/test", None, False, True),
     "listDeadLetters": Operation("GET", "/webhooks/{id}/dead-letters", None, False, True),
     "redeliverEvent": Operation("POST", "/events/{id}/redeliver", "application/json", False, True),
+    "listEventDeliveries": Operation("GET", "/events/{id}/deliveries", None, False, True),
     "replayWebhook": Operation("POST", "/webhooks/{id}/replay", "application/json", False, True),
     "listWebhookAttempts": Operation("GET", "/webhooks/{id}/attempts", None, False, True),
     "getWebhookAttempt": Operation("GET", "/webhooks/{id}/attempts/{attempt_id}", None, False, True),
     "getWebhookStats": Operation("GET", "/webhooks/{id}/stats", None, False, True),
     "listEvents": Operation("GET", "/events", None, False, True),
+    "searchEvents": Operation("GET", "/events/search", None, False, True),
     "getEvent": Operation("GET", "/events/{id}", None, False, True),
     "getFeed": Operation("GET", "/feed", None, False, False),
     "createBulkOperation": Operation("POST", "/bulk/operations", "application/json", True, True),
@@ -1378,6 +1541,9 @@ OPERATIONS: dict[str, Operation] = {
     "resumeBulkOperation": Operation("POST", "/bulk/operations/{id}/resume", None, False, True),
     "createBulkFile": Operation("POST", "/bulk/files", "text/plain", True, True),
     "getAccount": Operation("GET", "/account", None, False, True),
+    "listResources": Operation("GET", "/resources", None, False, True),
+    "getResource": Operation("GET", "/resources/{name}", None, False, True),
+    "listEventTypes": Operation("GET", "/event-types", None, False, True),
     "createAccount": Operation("POST", "/admin/accounts", "application/json", True, False),
     "listAccounts": Operation("GET", "/admin/accounts", None, False, False),
     "getAccountAsOperator": Operation("GET", "/admin/accounts/{id}", None, False, False),

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 from typing import cast
 
-from ._errors import NotFoundError
+from ._errors import NotFoundError, ReplicaError
 from ._generated import WebhookRequest
 from ._replica_load import Change
 from ._replica_state import State, StoreTransaction, Subscription
@@ -49,7 +49,9 @@ def subscribe(
     created = client.webhooks.create(idempotency_key=f"{attempt}-webhook", **request)
     webhook_id = created["id"]
     # The response to a key comes without the secret, if it was another API key that asked first.
-    secret = created.get("secret") or client.webhooks.rotate_secret(webhook_id)["secret"]
+    secret = created.get("secret") or client.webhooks.rotate_secret(webhook_id).get("secret")
+    if not secret:
+        raise ReplicaError(f"The API shows no secret of {webhook_id}.")
     subscription = Subscription(
         id=webhook_id, url=webhook["url"], secrets=[secret], export_id=export_id
     )

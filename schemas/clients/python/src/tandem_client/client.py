@@ -9,10 +9,14 @@ from ._generated import (
     OPERATIONS,
     AccountOverview,
     AuditEntry,
+    EventType,
     FeedStatus,
     Health as HealthStatus,
     ListAccountAuditEntriesQuery,
+    ListEventTypesQuery,
+    ListResourcesQuery,
     Readiness,
+    Resource,
 )
 from ._pages import Pages
 from ._transport import CallOptions, Transport
@@ -62,6 +66,8 @@ class Tandem:
         self.webhooks = Webhooks(api)
         self.bulk = Bulk(api)
         self.account = Account(api)
+        self.resources = Resources(api)
+        self.event_types = EventTypes(api)
         self.feed = Feed(api)
         self.admin = Admin(api)
         self.health = Health(api)
@@ -109,6 +115,29 @@ class Account:
         return self._api.pages("listAccountAuditEntries", query=query)
 
 
+class Resources:
+    """What can be exported and followed."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def list(self, **query: Unpack[ListResourcesQuery]) -> Pages[Resource]:
+        return self._api.pages("listResources", query=query)
+
+    def get(self, name: str) -> Resource:
+        return cast(Resource, self._api.call("getResource", params={"name": name}))
+
+
+class EventTypes:
+    """The types of events that webhooks can ask for."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def list(self, **query: Unpack[ListEventTypesQuery]) -> Pages[EventType]:
+        return self._api.pages("listEventTypes", query=query)
+
+
 class Feed:
     """Whether the feed delivers changes."""
 
@@ -138,4 +167,4 @@ class Health:
         return cast("dict[str, Any]", self._api.call("getOpenApi"))
 
 
-__all__ = ["OPERATIONS", "Account", "Feed", "Health", "Tandem", "__version__"]
+__all__ = ["OPERATIONS", "Account", "EventTypes", "Feed", "Health", "Resources", "Tandem", "__version__"]

@@ -6,7 +6,7 @@ import threading
 from typing import Iterator, Unpack, cast
 
 from ._api import Api
-from ._generated import ListEventsQuery, Redelivery
+from ._generated import EventDelivery, ListEventsQuery, Redelivery, SearchEventsQuery
 from ._pages import Pages
 from ._retry import pause
 from ._transport import CallOptions
@@ -51,6 +51,14 @@ class Events:
 
     def get(self, event_id: str) -> Event:
         return cast(Event, self._api.call("getEvent", params={"id": event_id}))
+
+    def search(self, **query: Unpack[SearchEventsQuery]) -> Pages[Event]:
+        """Events by type, record and time, newest first."""
+        return self._api.pages("searchEvents", query=query)
+
+    def deliveries(self, event_id: str) -> Pages[EventDelivery]:
+        """Where an event is delivered, and how far that is, endpoint by endpoint."""
+        return self._api.pages("listEventDeliveries", params={"id": event_id})
 
     def redeliver(self, event_id: str, webhook_id: str) -> Redelivery:
         """Delivers one event to an endpoint again."""

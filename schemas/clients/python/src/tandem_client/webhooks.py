@@ -9,11 +9,11 @@ from ._generated import (
     Attempt,
     AttemptDetails,
     DeadLetter,
+    FailedReplay,
     GetWebhookStatsQuery,
     ListDeadLettersQuery,
     ListWebhookAttemptsQuery,
     ListWebhooksQuery,
-    ReplayRequest,
     Webhook,
     WebhookChange,
     WebhookRequest,
@@ -71,10 +71,24 @@ class Webhooks:
         """Sends one signed ``webhook.test`` now, and returns what the endpoint responded."""
         return cast(WebhookTest, self._api.call("testWebhook", params={"id": webhook_id}))
 
-    def replay(self, webhook_id: str, **request: Unpack[ReplayRequest]) -> Webhook:
-        """Delivers the events after a place again, or those that failed."""
+    def replay(
+        self, webhook_id: str, *, since: str | None = None, after_export: str | None = None
+    ) -> Webhook:
+        """Delivers the events after a place again: give one of the two."""
+        given = {"since": since, "after_export": after_export}
+        body = {name: value for name, value in given.items() if value is not None}
         params = {"id": webhook_id}
-        return cast(Webhook, self._api.call("replayWebhook", params=params, body=request))
+        return cast(Webhook, self._api.call("replayWebhook", params=params, body=body))
+
+    def replay_failed(
+        self, webhook_id: str, *, from_: str, to: str | None = None
+    ) -> FailedReplay:
+        """Delivers again what failed within a time, and only that."""
+        body = {"only": "failed", "from": from_}
+        if to is not None:
+            body["to"] = to
+        params = {"id": webhook_id}
+        return cast(FailedReplay, self._api.call("replayWebhook", params=params, body=body))
 
     def attempts(
         self, webhook_id: str, **query: Unpack[ListWebhookAttemptsQuery]
