@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Attack } from './pour-responses.ts';
+import type { Attack, ReceiverPorts } from './pour-responses.ts';
 
-export type { Attack };
+/** `answer`: as a receiver should, for comparison. */
+export type Behaviour = Attack | 'answer';
 
 export interface HostileReceiver extends AsyncDisposable {
-  urlOf(attack: Attack, name: string): string;
+  urlOf(behaviour: Behaviour, name: string): string;
 }
 
 /**
@@ -14,9 +15,10 @@ export interface HostileReceiver extends AsyncDisposable {
  */
 export async function openHostileReceiver(): Promise<HostileReceiver> {
   const worker = new Worker(new URL('./pour-responses.ts', import.meta.url));
-  const [port] = (await once(worker, 'message')) as [number];
+  const [{ hostile, answering }] = (await once(worker, 'message')) as [ReceiverPorts];
   return {
-    urlOf: (attack, name) => `http://127.0.0.1:${port}/${attack}/${name}`,
+    urlOf: (behaviour, name) =>
+      `http://127.0.0.1:${behaviour === 'answer' ? answering : hostile}/${behaviour}/${name}`,
     async [Symbol.asyncDispose]() {
       await worker.terminate();
     },

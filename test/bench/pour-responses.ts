@@ -1,4 +1,6 @@
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { parentPort } from 'node:worker_threads';
 
 /** What a receiver does with each request, by the path that it is asked at. `hang` answers nothing at all. */
@@ -11,6 +13,11 @@ const ATTACKS = {
 
 export type Attack = keyof typeof ATTACKS;
 
+export interface ReceiverPorts {
+  readonly hostile: number;
+  readonly answering: number;
+}
+
 /** Poured out at once, so that the attacker is never the slower side. */
 const TIMES = 1_000;
 
@@ -22,9 +29,18 @@ const server = createServer((socket) => {
     if (attack !== undefined) pour(socket, attack.head, attack.again.repeat(TIMES));
   });
 });
-server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () =>
-  parentPort?.postMessage((server.address() as AddressInfo).port),
-);
+/** What a receiver costs that does as it should. */
+const answering = createHttpServer((request, response) => {
+  request.resume().on('end', () => response.writeHead(204).end());
+});
+
+const listen = async (each: Server): Promise<number> => {
+  each.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
+  await once(each, 'listening');
+  return (each.address() as AddressInfo).port;
+};
+const ports: ReceiverPorts = { hostile: await listen(server), answering: await listen(answering) };
+parentPort?.postMessage(ports);
 
 function pour(socket: Socket, head: string, text: string): void {
   socket.write(head);
