@@ -37,7 +37,9 @@ const INSERT_ONE_EACH = `insert into documint.customers (account_id, name, email
  * end. Each commit makes one event of each account.
  */
 export async function benchNeighbours({ say, ...options }: BenchOptions): Promise<void> {
-  const hostileAccounts = Math.max(...RUNS.map(({ endpoints }) => endpoints)) / ENDPOINTS_PER_ACCOUNT;
+  const hostileAccounts = Math.ceil(
+    Math.max(...RUNS.map(({ endpoints }) => endpoints)) / ENDPOINTS_PER_ACCOUNT,
+  );
   await using world = await openWorld({
     stack: options.stack,
     directory: options.directory,
