@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<string, string>> = {
   c: 'a composite type',
 };
 
-/** What of the server a table's checks depend on. `role` is who reads the source; the remedies name it. */
+/** Facts of the server that the checks of a table need. `role` reads the source, and the remedies name it. */
 export interface CheckedServer {
   readonly role: string;
   /** 150004 for 15.4. */
@@ -163,7 +163,7 @@ function checkColumns(resource: Resource, table: TableDescription): Finding[] {
   return findings;
 }
 
-/** Every column that the catalog names, with the field that does so; a column of several fields under the first. */
+/** Every column that the catalog names, with the first field that names it. */
 function namedColumns(resource: Resource): Map<string, string> {
   const named = new Map<string, string>();
   const add = (use: string, columns: readonly string[]) => {

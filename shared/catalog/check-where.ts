@@ -9,8 +9,8 @@ import type { Finding } from './finding.ts';
 import { whereSql } from './where-sql.ts';
 
 /**
- * Refuses row filters that files and feed could answer in two ways: PostgreSQL decides which rows are in a file, and capture which
- * changes are in the feed. A filter that is let through is tried in PostgreSQL too, which knows labels, dates and ranges.
+ * Refuses row filters that files and feed could evaluate differently: PostgreSQL filters the rows of a file, and capture the
+ * changes of the feed. An accepted filter is also tried in PostgreSQL, which knows labels, dates and ranges.
  */
 export async function checkWhere(db: Queryable, { resources }: Catalog): Promise<Finding[]> {
   const wanted = resources.flatMap(({ name, table, where }) =>
@@ -30,7 +30,7 @@ export async function checkWhere(db: Queryable, { resources }: Catalog): Promise
     if (resource.where === undefined) continue;
     const ofColumn = (name: string) =>
       facts.find((one) => one.resource === resource.name && one.column === name);
-    // A column that is not there is told by another check.
+    // Another check reports a missing column.
     if (filterColumns(resource.where).some((name) => ofColumn(name) === undefined)) continue;
     const faults = [...faultsOf(resource.where, (name) => ofColumn(name) as ColumnFacts)];
     const message = faults.length > 0 ? faults.join('; ') : await refusal(db, resource);
@@ -96,7 +96,7 @@ async function refusal(db: Queryable, resource: Resource): Promise<string | unde
     return undefined;
   } catch (error) {
     if (!(error instanceof DatabaseError) || !FILTER_SQLSTATE.test(error.code ?? '')) throw error;
-    // What the role may not read is told by another check.
+    // Another check reports missing rights.
     return error.code === '42501' ? undefined : error.message;
   }
 }

@@ -12,12 +12,12 @@ export interface ServerDescription {
 
 export interface PublicationDescription {
   readonly isForAllTables: boolean;
-  /** `insert`, `update`, `delete`, `truncate`: those that are published. */
+  /** The published operations: `insert`, `update`, `delete`, `truncate`. */
   readonly operations: readonly string[];
   readonly isViaRoot: boolean;
-  /** Since 18: generated columns come with the others, which our files do not have. */
+  /** From PostgreSQL 18: publishes generated columns, which files lack. */
   readonly publishesGenerated: boolean;
-  /** Published as whole schemas, whatever tables come to be in them. */
+  /** Schemas published as a whole, with future tables. */
   readonly schemas: readonly string[];
   readonly tables: readonly PublishedTable[];
 }
@@ -25,7 +25,7 @@ export interface PublicationDescription {
 export interface PublishedTable {
   readonly schema: string;
   readonly name: string;
-  /** A row filter or a column list: some of its changes, or parts of them, would never be seen. */
+  /** Has a row filter or a column list, which hide changes or parts of them. */
   readonly isPartial: boolean;
 }
 
@@ -97,7 +97,7 @@ export async function describeSlot(db: Queryable, name: string): Promise<SlotDes
   return readFacts(db, DESCRIBE_SLOT, [name]);
 }
 
-/** The facts come as one JSON text, for the reason told in `describe-table.ts`. */
+/** One JSON text, for the reason given in `describe-table.ts`. */
 async function readFacts<T>(db: Queryable, sql: string, values: string[]): Promise<T | undefined> {
   const { rows } = await db.query<{ facts: string }>(sql, values);
   return rows[0] === undefined ? undefined : (JSON.parse(rows[0].facts) as T);

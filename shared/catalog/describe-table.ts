@@ -4,23 +4,23 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { showTable } from './parse-table-name.ts';
 
-/** What the catalog's checks need to know of a table. Letters are those of PostgreSQL's `pg_class`. */
+/** Facts of a table for the checks of the catalog. Letters are those of PostgreSQL's `pg_class`. */
 export interface TableDescription {
   readonly schema: string;
   readonly name: string;
   /** `relkind`: r table, p partitioned table, v view, m materialized view, f foreign table, … */
   readonly kind: string;
   readonly isPartition: boolean;
-  /** Other tables inherit from it in the old way, without partitioning. */
+  /** Other tables inherit from it without partitioning. */
   readonly hasChildren: boolean;
   /** Policies would hide rows from this session. */
   readonly isRowSecurityActive: boolean;
   readonly canSelect: boolean;
   readonly columns: readonly ColumnDescription[];
   readonly uniqueIndexes: readonly UniqueIndex[];
-  /** Names of those whose build was broken off. */
+  /** Names of indexes whose build was interrupted. */
   readonly invalidIndexes: readonly string[];
-  /** The table itself and, if it is partitioned, every leaf: where rows live and what is written to the WAL of them. */
+  /** The table itself and every leaf partition: each has rows and a replica identity of its own. */
   readonly relations: readonly Relation[];
 }
 
@@ -35,20 +35,20 @@ export interface ColumnDescription {
   readonly baseTypeOid: number;
   readonly isNotNull: boolean;
   readonly isGenerated: boolean;
-  /** Why equal values may not be told by their texts in a row and in an event: see `key-limits.ts`. */
+  /** Why the texts of equal values can differ between a row and an event: see `key-limits.ts`. */
   readonly equality?: 'structure' | 'collation' | null;
 }
 
-/** A unique index that holds for every row at every moment: valid, over plain columns, neither partial nor deferrable. */
+/** A unique index that always holds for every row: valid, over plain columns, neither partial nor deferrable. */
 export interface UniqueIndex {
   readonly columns: readonly string[];
   readonly isPrimary: boolean;
 }
 
-/** An index that PostgreSQL takes for a replica identity: unique at every moment, of plain columns that are never null. */
+/** An index that PostgreSQL accepts as a replica identity: always unique, over plain columns that are never null. */
 export interface IdentityIndex {
   readonly name: string;
-  /** Without those that it only includes, which no identity carries. */
+  /** Without INCLUDE columns, which no identity carries. */
   readonly columns: readonly string[];
 }
 
@@ -66,9 +66,8 @@ export interface Relation {
 }
 
 /**
- * One statement for all tables, which waits for no table that somebody has locked: functions such as `pg_partition_tree` would.
- * Its only result is a JSON text, so that it reads the same on a session with node-pg's parsers and on one that takes every
- * value as raw text.
+ * One statement for all tables. It waits for no locked table, as functions such as `pg_partition_tree` would. Its only result is
+ * a JSON text, so sessions with and without node-pg's parsers read it alike.
  */
 const DESCRIBE_TABLES = `
 SELECT coalesce(json_agg(json_build_object(
@@ -177,7 +176,7 @@ FROM json_to_recordset($1::json) AS wanted("schema" text, "name" text)
 JOIN pg_namespace n ON n.nspname = wanted."schema"
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted."name"`;
 
-/** Describes the tables that exist; one that does not is left out. */
+/** Describes the tables that exist, and omits the others. */
 export async function describeTables(
   db: Queryable,
   tables: readonly TableName[],
@@ -194,7 +193,7 @@ export function findTable(
   return tables.find((table) => table.schema === schema && table.name === name);
 }
 
-/** The columns of a resource's table in column order, hidden ones too, without generated ones. None when there is no table. */
+/** The columns of a resource's table in column order, with hidden and without generated ones. Empty without a table. */
 export async function describeColumns(
   db: Queryable,
   { table }: Resource,
@@ -203,9 +202,9 @@ export async function describeColumns(
   return found?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
 }
 
-/** What knows each PostgreSQL type's way into files, events and topics. */
+/** Maps PostgreSQL types to their form in files, events and topics. */
 export interface ValueTypes {
-  /** @throws when the type is not known or can't travel */
+  /** @throws when the type is unknown or cannot be exported */
   valueType(oid: number, typeModifier: number): ValueType;
 }
 
@@ -243,7 +242,7 @@ export function rowTypeOf(
   };
 }
 
-/** The columns of a table that leave, in column order. */
+/** The exposed columns of a table, in column order. */
 export function visibleColumns(table: TableDescription, resource: Resource): readonly ColumnDescription[] {
   return table.columns.filter(({ name, isGenerated }) => !isGenerated && leaves(resource, name));
 }

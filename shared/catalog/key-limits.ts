@@ -9,8 +9,8 @@ import {
 } from './describe-table.ts';
 
 /**
- * Key columns that hold structures: json, jsonb, arrays, composite types, hstore. Events show them as JSON, from which PostgreSQL's
- * value can't be made again, so no row is found by what the feed says of it.
+ * Key columns with structured values: json, jsonb, arrays, composite types, hstore. Events show them as JSON, from which the
+ * PostgreSQL value cannot be restored, so no row can be found by its event.
  */
 export function structuredKeyColumns(
   resource: Resource,
@@ -19,7 +19,7 @@ export function structuredKeyColumns(
   return keyColumns(resource, table).filter(({ equality }) => equality === 'structure');
 }
 
-/** What the keys of a catalog's tables do not allow, which is no fault: everything else works. Not in a transaction. */
+/** Lists what the keys of a catalog's tables rule out. Everything else works. Not to be called in a transaction. */
 export async function readKeyLimits(db: Queryable, { resources }: Catalog): Promise<string[]> {
   const tables = await describeTables(
     retryWhileLocked(db),
@@ -31,7 +31,7 @@ export async function readKeyLimits(db: Queryable, { resources }: Catalog): Prom
   });
 }
 
-/** What a resource's key does not allow, one line each; none for nearly every table. */
+/** What a resource's key rules out, one line each. Empty for nearly every table. */
 export function describeKeyLimits(resource: Resource, table: TableDescription): string[] {
   const structured = structuredKeyColumns(resource, table).map(
     ({ name, typeName }) => `${name} is ${typeName}`,

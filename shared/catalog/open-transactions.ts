@@ -1,6 +1,6 @@
-/** A transaction of the source that may have changed something and is not over. */
+/** An open transaction of the source that may have changed something. */
 export interface OpenTransaction {
-  /** Of its session; null for a prepared one, which has none. */
+  /** Of its session. Null for a prepared transaction. */
   readonly pid: number | null;
   readonly ageSeconds: number;
   /** Its `application_name`, or the name of a prepared one. */
@@ -23,8 +23,8 @@ select * from (
 ) open order by age_seconds::int desc nulls last limit 5`;
 
 /**
- * The five oldest transactions that the feed, and so an account's first export, waits for. Those of other roles are seen only with
- * `pg_monitor`.
+ * The five oldest transactions that the feed, and so an account's first export, waits for. Transactions of other roles are
+ * visible only with `pg_monitor`.
  */
 export async function findOpenTransactions(
   ask: (sql: string) => Promise<{ rows: readonly unknown[] }>,

@@ -8,7 +8,7 @@ const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
 // between partitions arrives as a delete and an insert in one transaction.
 export const PUBLICATION_OPTIONS = `(publish = '${OPERATIONS.join(', ')}', publish_via_partition_root = true)`;
 
-/** Does this publication stream every change of the table, whole and under its own name? */
+/** Whether the publication streams every change of the table, whole and under the table's own name. */
 export function publishes(publication: PublicationDescription, table: TableName): boolean {
   return publication.tables.some((one) => isSame(one, table) && !one.isPartial);
 }
@@ -21,7 +21,7 @@ export function hasRightOptions({
   return isViaRoot && !publishesGenerated && OPERATIONS.every((operation) => operations.includes(operation));
 }
 
-/** The statements after which the publication holds exactly these tables; none when it does already. */
+/** The statements that make the publication hold exactly these tables. Empty if it does. */
 export function planPublication(
   name: string,
   current: PublicationDescription | undefined,

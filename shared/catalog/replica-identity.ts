@@ -14,28 +14,28 @@ export type IdentityWish = 'auto' | 'index' | 'full';
 /** What it comes to for one resource. Those with `rather` leave alone what is enough for the feed, and say what it becomes else. */
 export type ResourceWish = Exclude<IdentityWish, 'auto'> | 'rather_index' | 'rather_full';
 
-/** Since then an UPDATE or DELETE is refused whose replica identity has a generated column that is not published. */
+/** From this version, UPDATE and DELETE fail if the replica identity has a generated column that is not published. */
 const REFUSES_GENERATED_SINCE = 180_000;
 
 export type IdentityTarget = 'full' | readonly string[];
 
-/** What is wrong with one relation's identity, and the statements that put it right; none where a person has to decide. */
+/** A fault of one relation's replica identity, and the statements that correct it. Empty if an operator has to decide. */
 export interface IdentityProblem {
   readonly relation: Relation;
   readonly reason: string;
   readonly steps: readonly string[];
-  /** What the identity is once the steps are done: whole rows, or these columns. */
+  /** The identity after the steps: whole rows, or these columns. */
   readonly target: IdentityTarget;
-  /** For a person: what to do where no statement is safe to run unasked. */
+  /** For the operator: what to do if no statement is safe to run automatically. */
   readonly advice?: string;
 }
 
 /**
- * A delete, and an update that changes its account or its key, must say in the WAL what the row was before: whose it was.
- * Partitions are asked one by one, since each writes its own WAL. Once one of them is FULL all must be: what is sent through
- * the root is marked as the root says, so a full old row and one of key columns alone could not be told apart.
+ * The WAL must have the old row's key and account for a delete and for an update that changes either. Each partition writes its
+ * own WAL, so each is checked. If one is FULL, all must be: changes sent through the root carry the root's mark, so a full old
+ * row and one with key columns only would look alike.
  *
- * Nothing that is proposed makes the product's own writes fail.
+ * No proposed statement makes the product's own writes fail.
  */
 export function planIdentity(
   resource: Resource,
@@ -46,7 +46,7 @@ export function planIdentity(
   const relations = table.relations.filter(({ kind }) => kind !== 'f');
   const needed = identityNeeds(resource);
   const generated = table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name);
-  // Refused already on older servers, which would take it until the day of their upgrade.
+  // Refused on older servers too: they accept it, but writes would fail after their upgrade.
   const mayBeFull = generated.length === 0;
   const isAnyFull = relations.some(isFull);
   const reasonOf = (relation: Relation): string | undefined => {
@@ -79,7 +79,7 @@ export function planIdentity(
   const prefersFull = mayBeFull && (wish === 'full' || wish === 'rather_full');
   const columns = prefersFull ? undefined : sharedIndex(relations, needed, generated);
   if (columns !== undefined && !goesOnFull) {
-    // All of them, so that every partition and its root say the same.
+    // All of them, so every partition has the identity of its root.
     const reasons = new Map(faulty.map(({ relation, reason }) => [relation, reason]));
     return relations
       .filter((relation) => reasons.has(relation) || !isSame(relation.identityColumns, columns))
@@ -99,14 +99,14 @@ export function planIdentity(
   return [byNewIndex(table, needed, generated, faulty[0])];
 }
 
-/** The statements that make an index for an identity, and use it; undefined where the table can have none made unasked. */
+/** The statements that create and use an index for an identity. Undefined if the table cannot get one automatically. */
 function newIndexSteps(table: TableDescription, columns: readonly string[]): string[] | undefined {
   const relation = table.relations[0];
   if (relation === undefined || table.relations.length > 1 || !mayBeIndexed(table, columns)) return undefined;
   const name = indexName(table, columns);
   const index = quoteTable({ schema: table.schema, name });
   return [
-    // What a build that was broken off has left, which is of no use.
+    // Left by an interrupted build, and useless.
     ...(table.invalidIndexes.includes(name) ? [`DROP INDEX CONCURRENTLY ${index}`] : []),
     `CREATE UNIQUE INDEX CONCURRENTLY ${quoteIdent(name)} ON ${quoteTable(table)} (${columns.map(quoteIdent).join(', ')})`,
     useIndex(relation, name),
@@ -138,17 +138,17 @@ function byNewIndex(
   return { relation, reason, steps: [], target: needed, advice };
 }
 
-/** Whether past moments can be told: for those the WAL has to say of each update what the row was before. */
+/** Whether as-of exports are possible: they need the old row of each update in the WAL. */
 export function tellsOldRows({ asOf }: Resource, table: TableDescription): boolean {
   return asOf !== false && table.relations.filter(({ kind }) => kind !== 'f').every(isFull);
 }
 
-/** What a replica identity has to carry: whose a row was, which it was, and whether it was there for its account at all. */
+/** Columns that a replica identity must carry: account, key, and those that decide whether the account sees the row. */
 export function identityNeeds(resource: Resource): string[] {
   return [...new Set([...resource.key, resource.account, ...whereColumns(resource)])];
 }
 
-/** Of tables that are FULL, or about to be, though an index would do. */
+/** For tables that are or become FULL although an index would be enough. */
 export function findCheaperIdentity(
   resource: Resource,
   table: TableDescription,
@@ -161,7 +161,7 @@ export function findCheaperIdentity(
   return table.relations.map((relation) => useIndex(relation, indexOver(relation, columns)?.name ?? ''));
 }
 
-/** The columns of the narrowest index that every relation of the table has, and that can carry its identity. */
+/** The columns of the narrowest index that can be the identity and that every relation of the table has. */
 function sharedIndex(
   relations: readonly Relation[],
   needed: readonly string[],
@@ -187,7 +187,7 @@ function mayBeIndexed(table: TableDescription, columns: readonly string[]): bool
   );
 }
 
-/** The same for the same table and columns, so that a second run finds what the first has left. */
+/** Always the same for the same table and columns, so a second run finds the index of the first. */
 function indexName({ schema, name }: TableName, columns: readonly string[]): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([schema, name, columns]))
@@ -214,21 +214,21 @@ export function showIdentityProblem({ relation, reason, advice }: IdentityProble
 }
 
 /**
- * Up to about this width PostgreSQL writes the whole new row at each update, so that the old one beside it doubles the WAL at
- * most. Values of wider rows are stored apart (TOAST), and only FULL writes them again at an update that leaves them alone.
+ * Up to about this width PostgreSQL writes the whole new row at each update, so FULL at most doubles the WAL. Wider rows have
+ * TOAST values, which only FULL writes again at an update that does not change them.
  */
 const WIDE_ROW_BYTES = 2_048;
 
-/** As much of a table's last page as may be empty; a table of one page is narrow whatever is in it. */
+/** Tolerance for a partly empty last page. A table of one page always counts as narrow. */
 const PAGE_BYTES = 8_192;
 
 interface Measure {
   readonly schema: string;
   readonly name: string;
   readonly bytes: number;
-  /** Stored apart. */
+  /** Size of the TOAST table. */
   readonly toastBytes: number;
-  /** From the density at the last ANALYZE, as the planner has it; 0 when it is not known. */
+  /** From the density at the last ANALYZE, as the planner computes it. 0: unknown. */
   readonly rows: number;
 }
 
@@ -249,8 +249,8 @@ CROSS JOIN LATERAL (
 ) size`;
 
 /**
- * What each resource's replica identity is to be where it has to change. The catalog's `as_of` comes first, then what was asked
- * for, then the width of the rows.
+ * Decides the new replica identity of each resource that needs one: by the catalog's `as_of`, then by the requested identity, then by
+ * the width of the rows.
  */
 export async function resolveWishes(
   db: Queryable,

@@ -5,7 +5,7 @@ import type { Metrics } from '../runtime/metrics.ts';
 import { runRounds } from '../runtime/run-rounds.ts';
 import type { Worker } from '../runtime/worker.ts';
 
-/** The state of a logical slot, and what it costs the source. Bytes are WAL. */
+/** The state of a logical slot. Bytes are WAL. */
 export interface SlotHealth {
   readonly plugin: string | null;
   readonly isOfThisDatabase: boolean;
@@ -13,13 +13,13 @@ export interface SlotHealth {
   readonly isActive: boolean;
   /** `reserved`, `extended`, `unreserved`, `lost`; null where nothing is known yet. */
   readonly walStatus: string | null;
-  /** Since 16, why a slot can't be used any more. */
+  /** From PostgreSQL 16: why the slot is unusable. */
   readonly invalidationReason: string | null;
-  /** Written since the position up to which capture has confirmed everything: how far the feed is behind. */
+  /** WAL written since the position that capture has confirmed: how far the feed is behind. */
   readonly lagBytes: number;
-  /** Kept on the server's disk for this slot. At least the lag; more while an old transaction is open. */
+  /** WAL retained on the server's disk for this slot. At least the lag; more while an old transaction is open. */
   readonly retainedBytes: number;
-  /** What may still be written before the slot is in danger of losing WAL; null without `max_slot_wal_keep_size`. */
+  /** WAL that can be written before the slot loses WAL. Null without `max_slot_wal_keep_size`. */
   readonly safeWalBytes: number | null;
 }
 
@@ -54,7 +54,7 @@ from pg_replication_slots s,
      (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn) here
 where slot_name = $1`;
 
-/** @returns undefined when there is no such slot */
+/** @returns undefined if the slot does not exist */
 export async function readSlotHealth(db: Queryable, slotName: string): Promise<SlotHealth | undefined> {
   const { rows } = await db.query<{ facts: string }>(READ_SLOT_HEALTH, [slotName]);
   if (rows[0] === undefined) return undefined;
@@ -67,14 +67,14 @@ export function isSlotLost({ walStatus, invalidationReason }: SlotHealth): boole
   return walStatus === 'lost' || invalidationReason !== null;
 }
 
-/** Of the WAL that a limited slot may keep, this share must be free; below the smaller one it may soon be lost. */
+/** Shares of `max_slot_wal_keep_size` that must be free. Below the smaller one the slot can soon be lost. */
 const WARN_SAFE_SHARE = 0.5;
 const REFUSE_SAFE_SHARE = 0.1;
 
 /**
- * How dangerous the WAL is that the source keeps for the slot: to its disk (what is retained, against the thresholds), and to
- * the slot itself (what `max_slot_wal_keep_size` leaves). A threshold of 0 is none. A slot that is gone or lost endangers no
- * disk, and nothing that is refused could save it: it is a warning here, and *gap possible* in capture.
+ * Classifies the WAL retained for the slot: by the thresholds, which protect the source's disk, and by what
+ * `max_slot_wal_keep_size` leaves, which protects the slot. A threshold of 0 is off. A missing or lost slot is a warning here,
+ * because refusing requests cannot help; capture reports *gap possible*.
  */
 export function classifySlot(slot: SlotHealth | undefined, thresholds: SlotThresholds): SlotClass {
   if (slot === undefined) return { state: 'warn', reasons: ['the slot does not exist'] };
@@ -112,14 +112,14 @@ export function showBytes(bytes: number): string {
 
 /** The state of the slot at the last poll that the source answered. */
 export interface SlotReading extends SlotClass {
-  /** Undefined when there is no such slot. */
+  /** Undefined if the slot does not exist. */
   readonly slot: SlotHealth | undefined;
   readonly seenAtMs: number;
 }
 
 /** Polls the slot while a service runs. */
 export interface SlotWatch extends Worker {
-  /** Undefined before the first poll, and once the last one is older than a minute. */
+  /** Undefined before the first poll, and when the last one is older than a minute. */
   latest(): SlotReading | undefined;
 }
 

@@ -19,7 +19,7 @@ const formSchema = z.object({
   oid: z.number(),
   publication: z.string().nullable(),
   snapshot: z.string(),
-  /** Columns with a higher place were added since. */
+  /** Columns with a higher number were added since. */
   columnCount: z.number(),
   columns: z.string(),
   /** Who last wrote the columns' descriptions; counts only when rows were moved to a new file. */
@@ -37,10 +37,10 @@ const formSchema = z.object({
 /** What follows from two forms of one resource. */
 export type FormChange =
   | { readonly kind: 'none' }
-  /** Nothing that a row shows; the newer form takes the place of the older one. */
+  /** Rows look the same: the newer form replaces the older one. */
   | { readonly kind: 'harmless' }
   | { readonly kind: 'reset'; readonly reason: ResetReason }
-  /** It depends on the rows of these tables, which only a look at them can tell. */
+  /** Depends on the rows of these tables, which have to be read. */
   | {
       readonly kind: 'unsure';
       readonly attached: readonly FileFact[];
@@ -50,7 +50,7 @@ export type FormChange =
 /** A record of OIDs and file numbers is some 14 bytes each. */
 const FEW_FILES = 20;
 
-/** @param maxFiles up to how many tables with rows are noted one by one */
+/** @param maxFiles maximum number of tables with rows that are listed one by one */
 export function toTableForm(resource: Resource, facts: TableFacts, maxFiles = FEW_FILES): TableForm {
   const { oid, publication, snapshot, columnCount, files } = facts;
   const columns = watchedColumns(resource, facts);
@@ -72,7 +72,7 @@ export function toTableForm(resource: Resource, facts: TableFacts, maxFiles = FE
   };
 }
 
-/** @returns undefined for what is no form, such as that of an earlier version */
+/** @returns undefined for an unreadable form, such as one of an earlier version */
 export function parseTableForm(text: string): TableForm | undefined {
   try {
     return formSchema.safeParse(JSON.parse(text)).data;
@@ -101,7 +101,7 @@ function compareForm(before: TableForm, resource: Resource, facts: TableFacts): 
   if (columnsHash(resource, oldColumns) !== before.columns)
     return reset(isMoved ? 'table_rewritten' : 'columns_changed');
   const added = columns.filter(({ place }) => place > before.columnCount);
-  // A default that is no constant is written into each row, and so into a new file.
+  // A default that is not constant is written to each row, and so to a new file.
   if (added.some(({ hasMissing }) => hasMissing || isMoved)) return reset('column_added_with_default');
   if (membersHash(oldFiles) !== before.members) return reset('partition_changed');
   if (isMoved && hash(oldColumns.map(({ version }) => version)) !== before.versions)
@@ -110,21 +110,21 @@ function compareForm(before: TableForm, resource: Resource, facts: TableFacts): 
     return reset('record_unknown');
 
   const attached = facts.files.filter((file) => !oldFiles.includes(file) && !isBornInside(file));
-  // The TRUNCATE of a table of its own is in the WAL, that of a partition is not.
+  // The WAL has the TRUNCATE of a plain table, but not that of a partition.
   const rewritten = facts.kind === 'p' && isMoved ? movedFiles(before, oldFiles) : [];
   if (rewritten === undefined) return reset('partition_changed');
   if (attached.length + rewritten.length > 0) return { kind: 'unsure', attached, rewritten };
   return isSameTableForm(before, now) ? { kind: 'none' } : { kind: 'harmless' };
 }
 
-/** Whether two forms say the same of a table, at whatever moments. */
+/** Whether two forms are equal, regardless of their times. */
 export function isSameTableForm(a: TableForm, b: TableForm): boolean {
   const { fileOf: _, ...one } = a;
   const { fileOf: __, ...other } = b;
   return JSON.stringify({ ...one, snapshot: '' }) === JSON.stringify({ ...other, snapshot: '' });
 }
 
-/** Whether the columns that leave have the same names and types, as exports of changes promise. */
+/** Whether the exposed columns have the same names and types, as changes-since exports need. */
 export function hasSameColumns(before: TableForm, resource: Resource, facts: TableFacts): boolean {
   return columnsHash(resource, watchedColumns(resource, facts)) === before.columns;
 }
@@ -152,7 +152,7 @@ function watchedColumns(resource: Resource, { columns }: TableFacts): readonly C
   );
 }
 
-/** `varchar` is shown as `text` is. */
+/** `varchar` values are shown as `text` values. */
 const VARCHAR_OID = 1_043;
 const TEXT_OID = 25;
 
@@ -171,7 +171,7 @@ function columnsHash(resource: Resource, columns: readonly ColumnFact[]): string
       needed.includes(name) ? collation : 0,
       leaves(resource, name),
     ]),
-    // With another filter, rows come and go that no change tells.
+    // With another filter, rows appear and disappear without a change.
     ...whereSql(resource, (column) => column, JSON.stringify),
   ]);
 }
@@ -186,7 +186,7 @@ function isBornInside({ links, persistence, kind }: FileFact): boolean {
   return kind === 'r' && persistence === 'p' && links.every(({ isCreation }) => isCreation);
 }
 
-/** @returns undefined when it is not known which files were there before */
+/** @returns undefined if the earlier files are unknown */
 function movedFiles({ fileOf }: TableForm, files: readonly FileFact[]): readonly FileFact[] | undefined {
   return fileOf && files.filter(({ oid, file }) => fileOf[oid] !== file);
 }
@@ -198,7 +198,7 @@ function widenBelow(xid: number, { xmax }: Snapshot): bigint {
   return candidate < xmax ? candidate : candidate - span;
 }
 
-/** Eight characters tell any two apart that a table will ever have. */
+/** Eight characters distinguish all forms that a table will ever have. */
 function hash(facts: unknown): string {
   return createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 8);
 }

@@ -8,23 +8,23 @@ import { showTable } from './parse-table-name.ts';
 import { PUBLICATION_OPTIONS } from './publication-plan.ts';
 import { type IdentityTarget, type IdentityWish, planIdentity, resolveWishes } from './replica-identity.ts';
 
-/** What came of trying the product's own writes. */
+/** Result of trying the product's writes. */
 export interface WriteTrials {
   /** Tables whose UPDATE or DELETE the server refuses, with its reason. */
   readonly refused: readonly string[];
-  /** Tables on which this role may not try. */
+  /** Tables on which this role has no right to try. */
   readonly untried: readonly string[];
 }
 
-/** Nobody is to wait behind a trial. */
+/** No product statement should wait for a trial. */
 const LOCK_TIMEOUT_MS = 500;
 
 /** insufficient_privilege, lock_not_available */
 const NOT_TRIED: readonly string[] = ['42501', '55P03'];
 
 /**
- * Tries on each table as it is whether the product may still update and delete. The server checks a replica identity as a
- * statement begins, and EXPLAIN begins it without running it: no row, trigger or sequence is touched.
+ * Tries for each table whether UPDATE and DELETE work. The server checks the replica identity when a statement starts, and EXPLAIN
+ * starts it without running it. No row, trigger or sequence is touched.
  */
 export async function tryWrites(db: Queryable, catalog: Catalog): Promise<WriteTrials> {
   return tryEach(catalog, async (resource) => {
@@ -38,8 +38,8 @@ export async function tryWrites(db: Queryable, catalog: Catalog): Promise<WriteT
 }
 
 /**
- * Tries the same on a copy of each table's definition, with the replica identity that it is about to get and in a publication
- * like ours. All is rolled back; of the table itself only its definition is read.
+ * Tries the same on a copy of each table's definition, with the planned replica identity and in an equal publication. Everything is
+ * rolled back. Of the table itself only the definition is read.
  */
 export async function tryPlannedIdentities(
   db: Queryable,
@@ -66,7 +66,7 @@ function currentTarget({ relations }: TableDescription): IdentityTarget {
   return relations[0]?.replicaIdentity === 'f' ? 'full' : (relations[0]?.identityColumns ?? []);
 }
 
-/** Ends every trial: what was made in it is gone then, also if the server would have taken it. */
+/** Ends every trial with an error, so its objects are always rolled back. */
 const UNDO = '22012';
 
 async function tryOnCopy(db: Queryable, { table, account }: Resource, target: IdentityTarget): Promise<void> {
@@ -80,7 +80,7 @@ async function tryOnCopy(db: Queryable, { table, account }: Resource, target: Id
           `ALTER TABLE ${copy} REPLICA IDENTITY USING INDEX trial`,
         ];
   const column = quoteIdent(account);
-  // One message is one transaction on one connection, also through a pool; its last statement fails, and undoes the others.
+  // One message is one transaction on one connection, also through a pool. Its last statement fails and undoes the others.
   const statements = [
     `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,
     `CREATE SCHEMA ${quoteIdent(name)}`,
@@ -110,7 +110,7 @@ async function tryEach(
       await attempt(resource);
     } catch (error) {
       const state = sqlState(error);
-      // Without a code it is no answer of the server.
+      // An error without a code does not come from the server.
       if (state === undefined) throw error;
       if (NOT_TRIED.includes(state)) untried.push(name);
       else {

@@ -4,11 +4,11 @@ import type { Resource } from '../domain/catalog.ts';
 const OPERATORS: Record<Comparison, string> = { eq: '=', ne: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=' };
 
 /**
- * The resource's `where` in SQL: a list of one condition, or of none. Parameters take their columns' types, so that no value is
- * cut or rounded by a cast. Equal to `compileRowFilter`, which decides the same of a change in the feed.
+ * The resource's `where` in SQL, as a list of at most one condition. Parameters have their columns' types, so no cast truncates or
+ * rounds a value. `compileRowFilter` decides the same for a change in the feed.
  *
- * @param columnSql the column under its table's alias
- * @param addValue takes a parameter and returns its place, `$3`
+ * @param columnSql the column with its table's alias
+ * @param addValue takes a value and returns its parameter, such as `$3`
  */
 export function whereSql(
   { where }: Pick<Resource, 'where'>,
