@@ -155,7 +155,8 @@ test('attempts are counted by outcome and duration, without tests, and what wait
   await bed.addEvents([10, 20, 30].map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
   const stats = await waitFor('four attempts to be counted', async () => {
     const json = await statsOf(id);
-    return json.attempts.delivered + json.attempts.failed === 4 ? json : undefined;
+    const isSettled = json.dead_letters === 1 && json.behind_by.events === 0;
+    return isSettled && json.attempts.delivered + json.attempts.failed === 4 ? json : undefined;
   });
   expect(stats).toMatchObject({
     webhook_id: id,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ensurePartitions } from '../../../services/dispatcher/record/event-partitions.ts';
+import { createEventKeeper, ensurePartitions } from '../../../services/dispatcher/record/event-partitions.ts';
 import { markMissed } from '../../../shared/control/webhooks/endpoint-status.ts';
 import { eventId } from '../../../shared/domain/position.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
 
 const OLD = '2026-01-01';
@@ -79,4 +80,28 @@ test('a delivery that still waits to be retried counts as one it has yet to get'
   expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
   await park('waiting');
   expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([id]);
+});
+
+test('attempts and their statistics are kept for a week', async () => {
+  const id = await subscribe(['*']);
+  await api.pool.query(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, outcome)
+     select $1, 'evt_1', days, now() - days * interval '1 day', 5, 'delivered' from unnest(array[6, 8]) days`,
+    [id],
+  );
+  await api.pool.query(
+    `insert into webhook_stats (webhook_id, bucket, delivered, failed, delivered_events, failed_events, durations)
+     select webhook_id, started_at, 1, 0, 1, 0, '{1}' from webhook_attempts where webhook_id = $1`,
+    [id],
+  );
+  const stop = new AbortController();
+  const keeper = createEventKeeper({ eventRetentionDays: 30 }, api.pool, silentLog);
+  const running = keeper.run(stop.signal);
+  await keeper.ready;
+  stop.abort();
+  await running;
+  const countOf = async (table: string) =>
+    (await api.pool.query(`select count(*)::int as count from ${table} where webhook_id = $1`, [id])).rows[0]
+      .count;
+  expect([await countOf('webhook_attempts'), await countOf('webhook_stats')]).toEqual([1, 1]);
 });
