@@ -1,6 +1,6 @@
 /**
- * How the values of one account column become the account's one text, so that two values have the same text exactly when
- * PostgreSQL's `=` holds for them:
+ * How the values of an account column become the account's canonical text. Two values have the same text exactly if they are
+ * equal by PostgreSQL's `=`:
  *
  * - `as_printed`: equal values are printed alike (integers, uuid, text, enums).
  * - `without_scale`: numeric, where 77 and 77.00 are equal.
@@ -9,7 +9,7 @@
  */
 export type AccountForm = 'as_printed' | 'without_scale' | 'without_padding' | 'lower_case';
 
-/** The form of a column's type by its `pgName`; a domain counts as its base. Types that have none are refused by `catalog check`. */
+/** The form of a column's type by its `pgName`; a domain counts as its base. `catalog check` refuses types without a form. */
 export function accountForm(pgName: string): AccountForm {
   if (/^numeric(\(|$)/.test(pgName)) return 'without_scale';
   if (pgName === 'bpchar') return 'without_padding';
@@ -17,13 +17,13 @@ export function accountForm(pgName: string): AccountForm {
   return pgName.endsWith('.citext') ? 'lower_case' : 'as_printed';
 }
 
-/** What `lower` leaves alone in every locale. */
+/** Texts that `lower` does not change in any locale. */
 const WITHOUT_CASE = /^[^A-Z\u0080-\uffff]*$/;
 
 /**
  * The account's text, from the text that PostgreSQL prints for the column's value.
  *
- * @returns undefined when only PostgreSQL can tell
+ * @returns undefined if only PostgreSQL can decide
  */
 export function accountText(form: AccountForm, pgText: string): string | undefined {
   switch (form) {
@@ -42,7 +42,7 @@ export function accountText(form: AccountForm, pgText: string): string | undefin
 export function accountTextSql(form: AccountForm, value: string): string {
   switch (form) {
     case 'as_printed':
-    // A cast of char(n) to text takes the padding away.
+    // A cast of char(n) to text removes the padding.
     case 'without_padding':
       return `(${value})::text`;
     case 'without_scale':

@@ -17,7 +17,7 @@ export interface ChangeCodec {
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
   encode(change: EncodableChange, registryId: number): Buffer;
-  /** Reads what `encode` wrote; what another version wrote is read by `createChangeDecoder`. @throws UnreadableMessageError */
+  /** Reads messages of `encode`. For those of another schema use `createChangeDecoder`. @throws UnreadableMessageError */
   decode(message: Buffer): DecodedChange;
 }
 
@@ -29,7 +29,7 @@ export interface ChangeDecoder {
 }
 
 const OPS: ReadonlySet<string> = new Set<ChangeOp>(['insert', 'update', 'delete', 'truncate']);
-/** Which of the fields that came later a message has. */
+/** Which later fields a message's schema has. */
 type EnvelopeForm = Pick<ChangeForm, 'hasBulkJobId' | 'hasResetReason'>;
 
 const CURRENT_FORM: EnvelopeForm = { hasBulkJobId: true, hasResetReason: true };
@@ -37,7 +37,7 @@ const CURRENT_FORM: EnvelopeForm = { hasBulkJobId: true, hasResetReason: true };
 const NULL_BRANCH = 0;
 /** The second branch of a union, as Avro writes the number 1. */
 const VALUE_BRANCH = 2;
-/** PostgreSQL has no more columns in a table; a message that claims more names is damaged. */
+/** PostgreSQL's maximum of columns in a table. A message with more names is damaged. */
 const MAX_COLUMN_NAMES = 1_600;
 
 export function createChangeCodec(rowType: RowType, names: { readonly namespace: string }): ChangeCodec {

@@ -1,6 +1,6 @@
 /**
- * Types whose values a row filter compares outside of PostgreSQL exactly as PostgreSQL does. `padded` is char(n), where blanks at
- * the end do not count; `label` an enum's; `local` a timestamp without zone, `moment` one with.
+ * Types whose values a row filter compares exactly as PostgreSQL does. `padded`: char(n), where trailing blanks do not count.
+ * `label`: an enum. `local`: timestamp without time zone. `moment`: timestamp with time zone.
  */
 export type FilterFamily =
   | 'boolean'
@@ -32,21 +32,21 @@ const FAMILIES: ReadonlyMap<string, FilterFamily> = new Map([
 /**
  * By a `pgName` of `ValueType`. Of types outside of `pg_catalog` only enums can be compared, and `catalog check` lets no others through.
  *
- * @returns undefined for a type that no filter can be on
+ * @returns undefined for a type without filters
  */
 export function filterFamily(pgName: string): FilterFamily | undefined {
   if (pgName.startsWith('numeric(')) return 'decimal';
   return FAMILIES.get(pgName) ?? (/^[^[\]]*\.[^[\]]*$/.test(pgName) ? 'label' : undefined);
 }
 
-/** Where a collation would decide the order, nothing but equality is compared. */
+/** Types whose order depends on a collation allow equality only. */
 const ORDERED: ReadonlySet<FilterFamily> = new Set(['integer', 'decimal', 'date', 'local', 'moment']);
 
 export function isOrdered(family: FilterFamily): boolean {
   return ORDERED.has(family);
 }
 
-/** How a filter's values are written: in one way, whatever else PostgreSQL would read. */
+/** The one notation of a filter's values. PostgreSQL also reads others. */
 const LITERALS: Readonly<Record<FilterFamily, { readonly pattern?: RegExp; readonly mustBe: string }>> = {
   boolean: { pattern: /^(true|false)$/, mustBe: 'must be true or false' },
   integer: { pattern: /^-?\d{1,19}$/, mustBe: 'must be a whole number' },
@@ -66,10 +66,10 @@ const LITERALS: Readonly<Record<FilterFamily, { readonly pattern?: RegExp; reado
   },
 };
 
-/** @returns what is wrong with a value of a filter; PostgreSQL has the last word on what this lets through */
+/** @returns the fault of a filter's value. PostgreSQL checks accepted values again */
 export function literalFault(family: FilterFamily, text: string): string | undefined {
   const { pattern, mustBe } = LITERALS[family];
-  // Half of a surrogate pair is no text.
+  // A lone surrogate is not a text.
   return (pattern?.test(text) ?? true) && text.isWellFormed() ? undefined : mustBe;
 }
 

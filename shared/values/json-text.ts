@@ -35,14 +35,14 @@ function isFiniteText(wireText: string): boolean {
 }
 
 /**
- * Characters that some readers take for the end of a line: NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR. JSON allows them inside
+ * Characters that some readers treat as the end of a line: NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR. JSON allows them inside
  * strings, and nowhere else. Node's `readline` and Python's `splitlines` split at them, so a line of JSON Lines must not hold them.
  */
 const LINE_SEPARATORS = /[\u0085\u2028\u2029]/g;
 
 /** JSON text with those characters escaped, which changes no value. The text must be JSON already. */
 export function escapeLineSeparators(json: string): string {
-  // Nearly no text has one, and a search is cheaper than a replacement that finds nothing.
+  // Hardly any text has one, and a search is cheaper than a replacement without a match.
   return json.search(LINE_SEPARATORS) === -1 ? json : json.replace(LINE_SEPARATORS, escapeCharacter);
 }
 

@@ -52,7 +52,7 @@ function readItem(cursor: Cursor): string {
   if (first === '{') return readArray(cursor);
   if (first === '"') return cursor.elementToJson(readQuoted(cursor));
   const text = readPlain(cursor);
-  // Only the bare word is the null; the text `NULL` is printed in quotes.
+  // Only the bare word is null. PostgreSQL quotes the text `NULL`.
   return text === 'NULL' ? 'null' : cursor.elementToJson(text);
 }
 
@@ -75,7 +75,7 @@ function notAnArray(): UnreadableTextError {
   return new UnreadableTextError('an array');
 }
 
-/** A quoted text that starts at a place in a longer one: its value, and the place after its closing quote. */
+/** A quoted text within a longer one: its value, and the index after its closing quote. */
 export interface Quoted {
   readonly value: string;
   readonly end: number;
@@ -84,7 +84,7 @@ export interface Quoted {
 /**
  * Reads what array and hstore texts put in double quotes: any character may be escaped by a backslash.
  *
- * @returns undefined when no quoted text that ends starts there
+ * @returns undefined if no complete quoted text starts there
  */
 function readBackslashQuoted(text: string, start: number): Quoted | undefined {
   if (text[start] !== '"') return undefined;

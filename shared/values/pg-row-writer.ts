@@ -8,19 +8,19 @@ import { UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts'
 import { jsonToWire, timestamptzToWire } from './scalar-types.ts';
 
 /**
- * Writes rows as `RowBody.write` does, from their bytes. Values that are nearly always ASCII or stay as they are go from bytes
- * to bytes; the others, and whatever is unusual, become the text that `RowBody` takes.
+ * Writes rows as `RowBody.write` does, from their bytes. Common values are copied from bytes to bytes. Other values become the
+ * text that `RowBody` takes.
  */
 export interface PgRowWriter {
   /**
-   * Columns of the row beyond the row type's are left out.
+   * Ignores columns beyond those of the row type.
    *
    * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
    */
   write(out: ByteWriter, row: PgRow): void;
 }
 
-/** Writes a value if it is of the usual form. @returns false when nothing was written and the text has to be looked at */
+/** Writes a value of the usual form. @returns false if nothing was written and the text has to be parsed */
 type WriteUsual = (out: ByteWriter, bytes: Buffer, start: number, length: number) => boolean;
 
 export function createPgRowWriter({ resource, columns }: RowType): PgRowWriter {
@@ -94,8 +94,8 @@ const writeBoolean: WriteUsual = (out, bytes, start, length) => {
 const MAX_LOOPED_LENGTH = 150;
 
 /**
- * A server whose own encoding is SQL_ASCII sends what it was given, so text is looked at: what is not UTF-8 must not come into a
- * file that says it is.
+ * A server with the encoding SQL_ASCII sends bytes of any encoding, so text is checked: a file that declares UTF-8 must hold
+ * nothing else.
  */
 const writeUtf8: WriteUsual = (out, bytes, start, length) => {
   const before = out.length;

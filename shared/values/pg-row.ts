@@ -5,8 +5,8 @@ const COUNT_BYTES = 2;
 const LENGTH_BYTES = 4;
 
 /**
- * One row as PostgreSQL sends it (the body of a DataRow message): its values' texts where they stand in the bytes that came,
- * so that a value which stays as it is never becomes a string. One object serves for all rows of a result.
+ * One row as PostgreSQL sends it (the body of a DataRow message), as offsets of its values' texts in the received bytes, so an
+ * unconverted value never becomes a string. One object is reused for all rows of a result.
  */
 export class PgRow {
   bytes: Buffer = Buffer.alloc(0);

@@ -4,7 +4,7 @@ import type { PgRow } from './pg-row.ts';
 
 /**
  * Identifies a record within its resource: a JSON array of the key columns' wire texts, `["42"]`, in key order. Part
- * of Kafka keys, and the lane in which a record's events keep their order. All forms give the same text for a row.
+ * of Kafka keys, and of the ordering of a record's events. All forms give the same text for a row.
  */
 export interface RecordKey {
   ofPgTexts(row: RowTexts): string;
@@ -22,7 +22,7 @@ export function createRecordKey(rowType: RowType, keyColumns: readonly string[])
     return { index, type: column.type };
   });
   const [only] = key;
-  // Digits have nothing to escape, and nearly every table has such a key.
+  // Nearly every table has such a key, and digits need no escapes.
   const digitsAt =
     key.length === 1 && (only?.type.kind === 'int' || only?.type.kind === 'long') ? only.index : undefined;
   const ofTexts = (textAt: (index: number) => string | null) => {

@@ -29,7 +29,7 @@ export interface RowBody {
   writeTexts(reader: AvroReader, out: ByteWriter, only?: ReadonlySet<string>): void;
 }
 
-/** A row that can't be encoded. The facts say where; the value itself is a customer's and stays out of it. */
+/** A row that cannot be encoded. The facts name its place, but not the value, which is a customer's. */
 export class UnencodableRowError extends Error {
   override readonly name = 'UnencodableRowError';
   readonly resource: string;

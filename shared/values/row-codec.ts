@@ -9,9 +9,8 @@ import { type RecordNames, type RowSchema, rowSchema } from './row-schema.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
 
 /**
- * A resource's rows as Avro messages and as JSON. Of our own making because of the numbers of rows: it goes from
- * PostgreSQL's texts to bytes and from bytes to JSON without an object or a number between, where a general codec
- * would build both. Any Avro reader can read what it writes.
+ * A resource's rows as Avro messages and as JSON. Own code for speed: it converts PostgreSQL's texts to bytes, and bytes to JSON,
+ * without the objects and numbers that a general codec creates. Any Avro reader can read its messages.
  */
 export interface RowCodec {
   /** The Avro schema, for the registry. */
@@ -23,8 +22,8 @@ export interface RowCodec {
    */
   encode(pgTexts: RowTexts, registryId: number): Buffer;
   /**
-   * `encode` of the row's texts, several times faster; columns beyond the row type's are left out. What it returns is written anew
-   * by the next call.
+   * Like `encode` of the row's texts, several times faster. Ignores further columns. The next call overwrites the returned
+   * bytes.
    *
    * @throws UnencodableRowError
    */
@@ -42,7 +41,7 @@ export interface RowCodec {
    * JSON null (`"null"`), and has no number that a reader could round. @throws UnreadableMessageError
    */
   appendTexts(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
-  /** The one serializer: an export row and an event's data for the same row version are the same text. */
+  /** The only serializer, so an export row and an event's data have the same text for one row version. */
   toJson(wireTexts: RowTexts): string;
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Column, RowType, ValueType } from '../domain/row-type.ts';
 
-/** A field of a row. Every property beside Avro's own is ours, and other readers pass over it. */
+/** A field of a row. Other readers ignore the properties that are not Avro's. */
 export interface RowField {
   readonly name: string;
   /** Only key columns are never null: adding or dropping NOT NULL in the source must not break a reader. */
@@ -9,7 +9,7 @@ export interface RowField {
   readonly default?: null;
   /** The type's name in PostgreSQL. */
   readonly pg_type: string;
-  /** The column's name, where Avro does not allow it as a field's. */
+  /** The column's name if Avro does not allow it as a field name. */
   readonly column?: string;
   /** The string holds JSON text. */
   readonly content?: typeof JSON_CONTENT;
@@ -64,14 +64,14 @@ const rowSchemaForm = z.object({
   ),
 });
 
-/** A schema in the registry that is not one of ours. */
+/** A schema in the registry that Tandem did not write. */
 export class ForeignSchemaError extends Error {
   override readonly name = 'ForeignSchemaError';
 }
 
 /**
  * The row type that a row schema was made from: a reader needs it for messages written before the table changed.
- * Its types have no `toWire`, so that it serves to decode and print, not to encode.
+ * Its types have no `toWire`, so it can decode and print, but not encode.
  *
  * @throws ForeignSchemaError when the schema was not made by `rowSchema`
  */
@@ -99,7 +99,7 @@ export interface RecordNames {
 
 /**
  * A name that Avro allows: the name itself, or with every other character as its code point, `total.€` as
- * `total_x2e__x20ac_`. The result depends on the name alone, so that it stays when columns come and go.
+ * `total_x2e__x20ac_`. It depends on the name alone, so adding or dropping other columns does not change it.
  */
 export function avroName(name: string): string {
   if (AVRO_NAME.test(name)) return name;
@@ -110,7 +110,7 @@ export function avroName(name: string): string {
   return AVRO_NAME.test(allowed) ? allowed : `_${allowed}`;
 }
 
-/** Field names of columns, in their order. Two that would fall together are told apart by a number. */
+/** Field names of columns, in their order. A number makes equal names unique. */
 export function avroFieldNames(columns: readonly string[]): string[] {
   const taken = new Set(columns.filter((column) => AVRO_NAME.test(column)));
   return columns.map((column) => {

@@ -2,11 +2,12 @@ import type { ValueType } from '../domain/row-type.ts';
 import { escapeLineSeparators } from './json-text.ts';
 import { UnreadableTextError } from './unreadable-text-error.ts';
 
-// Scalar types: how each travels, and its wire text from PostgreSQL's.
+// Scalar types: the Avro kind of each, and its wire text from PostgreSQL's.
 
 /**
- * PostgreSQL's own types that are more than a text. Every other type travels as the text PostgreSQL prints: numeric
- * and the wide ranges of date and interval have no Avro or JSON type that holds all of their values.
+ * PostgreSQL's own types that have another kind than `string`, or another wire text than PostgreSQL's. Every other type is sent as
+ * the text that PostgreSQL prints: numeric and the wide ranges of date and interval have no Avro or JSON type that holds all
+ * of their values.
  */
 const SCALAR_TYPES: ReadonlyMap<string, Omit<ValueType, 'pgName'>> = new Map([
   ['int2', { kind: 'int' }],
@@ -48,7 +49,7 @@ export function booleanToWire(pgText: string): string {
   throw new UnreadableTextError('a boolean (t or f)');
 }
 
-/** PostgreSQL and JavaScript print the same float8 differently (`1e+20`); one of the two forms has to be the form. */
+/** PostgreSQL and JavaScript print some float8 values differently (`1e+20`). The wire text has JavaScript's form. */
 export function doubleToWire(pgText: string): string {
   return doubleText(parseFloatText(pgText));
 }
@@ -70,7 +71,7 @@ export function parseFloatText(pgText: string): number {
 export function byteaToWire(pgText: string): string {
   const hex = byteaHex(pgText);
   const bytes = Buffer.from(hex, 'hex');
-  // `Buffer.from` stops in silence at the first character that is not hexadecimal.
+  // `Buffer.from` silently stops at the first character that is not hexadecimal.
   if (bytes.length * 2 !== hex.length) throw new UnreadableTextError('a bytea in hex form');
   return bytes.toString('base64');
 }
