@@ -1,4 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { openApiFile } from './openapi-file.ts';
 
-await writeFile('schemas/openapi.yaml', await openApiFile());
+// With --release, later changes are compared with the document as it is now.
+const names = process.argv.includes('--release') ? ['openapi', 'openapi.released'] : ['openapi'];
+for (const name of names) await writeFile(`schemas/${name}.yaml`, await openApiFile());
