@@ -203,7 +203,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       return inserted;
     },
     keptSince: () => keptSince(Date.now(), config),
-    expired: createExpiredEvents(pool),
+    expired: createExpiredEvents(pool, Date.now),
     resources: catalog.resources,
     recordedTo: (accounts) => readRecordedTo(pool, accounts),
     onRecorded: leases.offer,

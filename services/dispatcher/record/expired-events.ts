@@ -14,7 +14,10 @@ const ACCOUNTS_WITHOUT = `
    where not exists (select from events l
                       where l.account_id = a.id and (l.commit_lsn, l.idx) >= (e.commit_lsn, e.idx))`;
 
-/** Tells accounts of events that came later than events are kept, once for each of their resources and process. */
+/** Places remembered; beyond this all are forgotten, and told once more. */
+const MAX_TOLD = 100_000;
+
+/** Tells accounts of events that came later than events are kept, once for each of their resources and process, until they miss others. */
 export interface ExpiredEvents {
   /** The resets that take the place of these events, at the first kept day `keptSince` (`2026-01-02`). */
   resetsFor(events: readonly RecordedEvent[], keptSince: string): Promise<RecordedEvent[]>;
@@ -22,15 +25,22 @@ export interface ExpiredEvents {
   noteTold(resets: readonly RecordedEvent[]): void;
 }
 
-export function createExpiredEvents(db: Queryable): ExpiredEvents {
-  /** Whoever was told needs a new export, which holds whatever else comes too late. */
-  const told = new Set<string>();
+export function createExpiredEvents(
+  db: Queryable,
+  now: () => number,
+  maxTold: number = MAX_TOLD,
+): ExpiredEvents {
+  /** When. Whoever was told needs a new export, which holds whatever was committed before that and comes too late. */
+  const toldAtMs = new Map<string, number>();
+  const isTold = (place: string, { committedAt }: RecordedEvent) =>
+    Date.parse(committedAt) < (toldAtMs.get(place) ?? Number.NEGATIVE_INFINITY);
   const placeOf = ({ account, resource }: RecordedEvent) => JSON.stringify([account, resource]);
   return {
     async resetsFor(events, keptSince) {
-      const firsts = [...Map.groupBy(events, placeOf)].flatMap(([place, [first]]) =>
-        first === undefined || told.has(place) ? [] : [first],
-      );
+      const firsts = [...Map.groupBy(events, placeOf)].flatMap(([place, ofPlace]) => {
+        const first = ofPlace.find((event) => !isTold(place, event));
+        return first === undefined ? [] : [first];
+      });
       if (firsts.length === 0) return [];
       const { rows } = await db.query<{ account: string }>(ACCOUNTS_WITHOUT, [
         firsts.map(({ account }) => account),
@@ -44,7 +54,8 @@ export function createExpiredEvents(db: Queryable): ExpiredEvents {
         .map((first) => toExpiredReset(first, `${keptSince}T00:00:00.000000Z`));
     },
     noteTold(resets) {
-      for (const reset of resets) told.add(placeOf(reset));
+      if (toldAtMs.size + resets.length > maxTold) toldAtMs.clear();
+      for (const reset of resets) toldAtMs.set(placeOf(reset), now());
     },
   };
 }
