@@ -39,11 +39,14 @@ interface Bucket {
 const BUCKET_MS = 5 * 60_000;
 
 /**
- * The join drops what belongs to an endpoint that was deleted meanwhile, which would fail the rest with it. IDs are given in
- * the order of the attempts. The statistics are added to in one order, so that no two dispatchers wait for each other.
+ * The join drops what belongs to a deleted endpoint, which would fail the rest with it. Endpoints are locked first, as a
+ * deletion does, so that it and this statement never wait for each other. IDs are given in the order of the attempts. The
+ * statistics are added to in one order, for the same reason between dispatchers.
  */
 const RECORD_ATTEMPTS = `
-  with noted as (
+  with endpoints as materialized (
+    select id from webhooks where id = any($1) order by id for key share
+  ), noted as (
     insert into webhook_attempts
       (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt, batch, request, response, event_ids)
     select a.webhook_id, a.event_id, a.attempt, a.started_at, a.duration_ms, a.status, a.outcome, a.excerpt, a.batch,
@@ -52,7 +55,7 @@ const RECORD_ATTEMPTS = `
                   $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::text[]) with ordinality
            as a (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, excerpt, batch, request,
                  response, event_ids, place)
-      join webhooks w on w.id = a.webhook_id
+      join endpoints w on w.id = a.webhook_id
      order by a.place
   )
   insert into webhook_stats as s
@@ -60,7 +63,7 @@ const RECORD_ATTEMPTS = `
   select b.webhook_id, b.bucket, b.delivered, b.failed, b.delivered_events, b.failed_events, b.durations::int[]
     from unnest($13::text[], $14::timestamptz[], $15::int[], $16::int[], $17::bigint[], $18::bigint[], $19::text[])
          as b (webhook_id, bucket, delivered, failed, delivered_events, failed_events, durations)
-    join webhooks w on w.id = b.webhook_id
+    join endpoints w on w.id = b.webhook_id
    order by b.webhook_id, b.bucket
   on conflict (webhook_id, bucket) do update set
     delivered = s.delivered + excluded.delivered, failed = s.failed + excluded.failed,

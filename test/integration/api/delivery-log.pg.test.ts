@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type AttemptFilter, listAttempts } from '../../../services/api/webhooks/attempt-store.ts';
 import { readBacklog } from '../../../services/api/webhooks/stats-store.ts';
+import { type Attempt, recordAttempts } from '../../../services/dispatcher/store/record-attempts.ts';
 import { stepFailedReplay } from '../../../shared/control/webhooks/replay-failed.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import type { TestApi } from '../../support/api-server.ts';
 import { explaining } from '../../support/explain.ts';
 import { type FeedFixture, openFeedFixture } from '../../support/feed-fixture.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let feed: FeedFixture;
 let api: TestApi;
@@ -289,4 +291,45 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
   expect((await ask()).status).toBe(202);
   account = await api.account();
   expect((await ask()).status).toBe(404);
+});
+
+test('attempts of an endpoint that is being deleted are dropped, and stand in nobody’s way', async () => {
+  const [gone, stays] = [(await subscribe({})).json.id, (await subscribe({})).json.id];
+  const attempt = (endpointId: string): Attempt => ({
+    endpointId,
+    eventId: eventId({ commitLsn: 1n, index: 0 }),
+    batch: undefined,
+    attempt: 1,
+    startedAtMs: Date.parse('2026-01-05T00:00:01Z'),
+    durationMs: 5,
+    committedAtMs: 0,
+    status: 200,
+    outcome: 'delivered',
+    excerpt: undefined,
+    request: undefined,
+    response: undefined,
+  });
+  const both = [attempt(gone), attempt(stays)];
+  await recordAttempts(api.pool, both);
+  const client = await api.pool.connect();
+  await client.query('begin');
+  await client.query('select from webhooks where id = $1 for update', [gone]);
+  const recorded = recordAttempts(api.pool, both);
+  await waitFor('the attempts to wait for the deletion', async () => {
+    const { rows } = await api.pool.query(
+      'select from pg_stat_activity where datname = current_database() and wait_event_type = $1 and query like $2',
+      ['Lock', '%insert into webhook_attempts%'],
+    );
+    return rows.length === 1;
+  });
+  await client.query('delete from webhook_stats where webhook_id = $1', [gone]);
+  await client.query('delete from webhooks where id = $1', [gone]);
+  await client.query('commit');
+  client.release();
+  await recorded;
+  const { rows } = await api.pool.query(
+    'select webhook_id, delivered from webhook_stats where webhook_id = any($1)',
+    [[gone, stays]],
+  );
+  expect(rows).toEqual([{ webhook_id: stays, delivered: 2 }]);
 });
