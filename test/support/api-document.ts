@@ -18,6 +18,10 @@ export interface ApiDocument {
   readonly operations: readonly DocumentedOperation[];
   /** What is wrong with a response, by the document; empty when it is as described. */
   faultsOf(operation: DocumentedOperation, reply: ApiReply): string[];
+  /** Names of the webhooks: event types, and `batch`. */
+  readonly eventTypes: readonly string[];
+  /** What is wrong with the body of a webhook, by the document. */
+  eventFaultsOf(body: { readonly type: string }): string[];
 }
 
 /** The operator's document as the api serves it: every operation. */
@@ -54,6 +58,17 @@ export async function readApiDocument(api: TestApi): Promise<ApiDocument> {
 
   return {
     operations,
+    eventTypes: Object.keys(document.webhooks ?? {}),
+    eventFaultsOf(body) {
+      const delivery = document.webhooks?.[body.type]?.post?.requestBody as
+        | oas31.RequestBodyObject
+        | undefined;
+      const schema = delivery?.content['application/json']?.schema;
+      if (schema === undefined) return [`${body.type} is not documented`];
+      const validate = ajv.compile(inDocument(schema));
+      const { type } = body;
+      return validate(body) ? [] : [`${type}: ${ajv.errorsText(validate.errors)}`];
+    },
     faultsOf({ responses }, { status, headers, text, json: body }) {
       const response = responses[String(status)];
       if (response === undefined) return [`status ${status} is not documented: ${text.slice(0, 300)}`];

@@ -9,7 +9,7 @@ import {
   MIN_ROWS_PER_SECOND,
 } from '../../../shared/domain/export-request.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
-import { instantSchema, parseInstant, toUtc } from '../http/instant.ts';
+import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
 import { invalid } from '../http/validate.ts';
 
 function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
@@ -137,7 +137,7 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
-    as_of: body.as_of === undefined ? null : toUtc(body.as_of),
+    as_of: body.as_of ?? null,
     max_rows_per_second: body.max_rows_per_second,
   };
 }
@@ -178,8 +178,8 @@ function resolveRange(
   const columns = new Set(resources.map(({ range }) => field ?? range));
   const [column] = columns;
   return {
-    from: toUtc(from),
-    to: toUtc(to ?? new Date(nowMs).toISOString()),
+    from,
+    to: to ?? formatInstant(BigInt(nowMs) * 1_000n),
     field: columns.size === 1 ? (column ?? null) : null,
   };
 }

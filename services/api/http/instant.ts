@@ -42,11 +42,6 @@ export function formatInstant(micros: bigint): string {
   return `${whole}${digits === '' ? '' : `.${digits}`}Z`;
 }
 
-/** The same time in UTC, for an instant that was validated: PostgreSQL does not know every zone. */
-export function toUtc(instant: string): string {
-  return formatInstant(parseInstant(instant) ?? 0n);
-}
-
 function parseZone(text: string): number | undefined {
   if (text.toUpperCase() === 'Z') return 0;
   const [hours = 99, minutes = 99] = text.slice(1).split(':').map(Number);

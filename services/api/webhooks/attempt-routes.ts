@@ -4,7 +4,7 @@ import { parseEventId } from '../../../shared/domain/position.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { EXAMPLE } from '../http/example-values.ts';
-import { instantSchema, toUtc } from '../http/instant.ts';
+import { instantSchema } from '../http/instant.ts';
 import { PAGE_QUERY, searchResponse } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -71,9 +71,7 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
       },
       async handle({ param, query, accountId }) {
         const { id: webhookId } = known(await findWebhook(pool, accountId, param('id')), param('id'));
-        const { outcome, event_id: eventId } = query;
-        const from = query.from && toUtc(query.from);
-        const to = query.to && toUtc(query.to);
+        const { outcome, event_id: eventId, from, to } = query;
         const filter = { webhookId, outcome, eventId, from, to };
         return searchResponse<AttemptRow, AttemptPlace>(
           cursorSigner,

@@ -205,6 +205,61 @@ function differences(shown: unknown, real: unknown, at: string): string[] {
   });
 }
 
+test('every kind of event that a webhook endpoint gets is as described, alone and in a batch', async () => {
+  await using accepting = await openWebhookReceiver();
+  const { id: accountId, key, sourceId } = await world.account(1);
+  const own = (method: string, path: string, body?: unknown) => call(method, path, body, key);
+  const subscribe = async (fields: Record<string, unknown>) =>
+    (await own('POST', '/webhooks', { url: accepting.url, ...fields })).id as string;
+  const webhook = await subscribe({ events: ['*'] });
+  const disabled = await subscribe({ events: ['bulk.failed'] });
+  await own('POST', `/webhooks/${webhook}/test`);
+  await own('POST', `/webhooks/${await subscribe({ batch: { max_events: 2, max_wait_ms: 0 } })}/test`);
+  const row = (memo: string) => ['1', sourceId, memo, null];
+  const changes = [
+    { op: 'insert', after: row('new') },
+    { op: 'update', before: row('new'), after: row('newer') },
+    { op: 'delete', before: row('newer'), after: null },
+  ] as const;
+  await bed.publish(
+    changes.map((change, index) => invoiceChange({ account: sourceId, lsn: 1_000 + index, ...change })),
+  );
+  await bed.publish([invoiceChange({ account: sourceId, lsn: 2_000, op: 'truncate', after: null })]);
+  const arranged = (text: string, values: readonly unknown[] = []) =>
+    bed.pool.query(`/* arranged */ ${text}`, [...values]);
+  const started = async (table: 'exports' | 'bulk_jobs', id: string) => {
+    await arranged(`update ${table} set status = 'running' where id = $1`, [id]);
+    return id;
+  };
+  const error = JSON.stringify({ code: 'row_count_mismatch', message: '2 are not 3' });
+  const exportOf = async () => (await own('POST', '/exports', { resource: 'invoices' })).id as string;
+  const done = await started('exports', await exportOf());
+  await completeExport({ ...world.api, pool: bed.pool }, done, '{}\n');
+  await arranged('update exports set expiry_told_at = now() where id = $1', [done]);
+  const end = `set status = 'failed', error = $2`;
+  await arranged(`update exports ${end} where id = $1`, [await started('exports', await exportOf()), error]);
+  const jobOf = async () => {
+    const request = { resource: 'invoices', operation: 'void', ids: ['1'], async: true };
+    return started('bulk_jobs', (await own('POST', '/bulk/operations', request)).job_id);
+  };
+  await arranged(`update bulk_jobs ${end}, ended_at = now() where id = $1`, [await jobOf(), error]);
+  await arranged(`update bulk_jobs set status = 'completed', ended_at = now() where id = $1`, [
+    await jobOf(),
+  ]);
+  await arranged(`update webhooks set status = 'disabled', status_reason = 'x' where id = $1`, [disabled]);
+  await arranged(`update feed_stall set reason = 'slot_lost', detail = 'x', since = now()`);
+  await arranged('update feed_stall set since = null');
+
+  const bodies = () =>
+    accepting.received.map(({ body }) => JSON.parse(body) as { type: string; account_id: string });
+  const types = document.eventTypes.filter((type) => !/^(customer|line_item)\./.test(type));
+  const missing = () => types.filter((type) => !bodies().some((body) => body.type === type));
+  await waitFor('an event of every type', async () => missing().length === 0).catch(() => undefined);
+  expect(missing()).toEqual([]);
+  expect(bodies().flatMap((body) => document.eventFaultsOf(body))).toEqual([]);
+  expect(bodies().find(({ type }) => type === 'feed.stalled')?.account_id).toBe(accountId);
+});
+
 test('no operation is for a missing, unknown, revoked or reduced key, and none shows what is another account’s', async () => {
   const ids = await arrange();
   const own = Object.values(ids).filter((id) => id.includes('_'));
