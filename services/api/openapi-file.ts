@@ -11,8 +11,8 @@ const CATALOG = 'schemas/catalogs/documint.yaml';
 const NEUTRAL = { version: '0.0.0', server: 'https://tandem.example.com' };
 
 /** The document that is checked in as `schemas/openapi.yaml`: customers', of the DocuMint catalog. The clients are made from the operator's. */
-export async function neutralDocument(reader: Reader = 'customer') {
-  const catalog = await loadCatalog(CATALOG);
+export async function neutralDocument(reader: Reader = 'customer', path = CATALOG) {
+  const catalog = await loadCatalog(path);
   return openApiOf(routesOf(withoutParts(catalog)), { ...NEUTRAL, reader, catalog });
 }
 
