@@ -311,7 +311,7 @@ const WORDS: Readonly<Record<string, string>> = {
   'pulses?': 'heartbeat',
   'lanes?': 'ordering queue or partition',
   'parcels?': 'delivery batch',
-  parked: 'scheduled for retry',
+  '(un)?park(s|ed|ing)?': 'scheduled for retry',
   'spill(s|ed)?': 'overflow',
   'judge[sd]?': 'classify',
   'steward|keeper': 'job scheduler',

@@ -58,7 +58,7 @@ import { createConnectionCheck } from './send/connection-check.ts';
 import { createGotSender } from './send/send-with-got.ts';
 import { createUndiciSender } from './send/send-with-undici.ts';
 import { createFairReads } from './store/fair-reads.ts';
-import { readEvents, readParked, readPayload, readRecordEvents } from './store/read-events.ts';
+import { readEvents, readPayload, readRecordEvents, readRetries } from './store/read-events.ts';
 import { recordAttempts } from './store/record-attempts.ts';
 
 /** More than all that uses them at once: 8 reads, 4 saves, 4 partitions recorded, and each worker's own look. */
@@ -132,7 +132,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       noteApplied: (versions) => noteApplied(pool, versions),
       heldIds: () => readHeldIds(pool, self),
       release: (ids) => releaseEndpoints(pool, self, ids),
-      parked: (ids) => readParked(pool, ids),
+      retries: (ids) => readRetries(pool, ids),
     },
     (endpoint) =>
       createEndpointRunner(endpoint, {

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { parkAgain } from '../../../shared/control/webhooks/deliver-again.ts';
+import { scheduleRedelivery } from '../../../shared/control/webhooks/deliver-again.ts';
 import {
   findTest,
   type RequestedTest,
@@ -175,7 +175,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
             `The webhook endpoint does not subscribe to ${event.type}. Change its events first.`,
           );
         }
-        const isParked = await parkAgain(pool, webhook.account_id, webhook.id, position);
+        const isScheduled = await scheduleRedelivery(pool, webhook.account_id, webhook.id, position);
         await recordAudit(pool, {
           accountId: webhook.account_id,
           actor: actorOf(caller),
@@ -186,7 +186,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
         return jsonResponse(202, {
           event_id: param('id'),
           webhook_id: webhook.id,
-          state: isParked ? 'queued' : 'upcoming',
+          state: isScheduled ? 'queued' : 'upcoming',
         });
       },
     }),

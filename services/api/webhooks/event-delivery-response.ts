@@ -49,8 +49,8 @@ export function presentEventDelivery(
 }
 
 function stateOf(row: EventDeliveryRow, isWanted: boolean): State {
-  if (row.parked_state === 'dead') return 'dead';
-  if (row.parked_state === 'waiting') return (row.attempt_count ?? 0) > 0 ? 'retrying' : 'waiting';
+  if (row.retry_state === 'dead') return 'dead';
+  if (row.retry_state === 'waiting') return (row.attempt_count ?? 0) > 0 ? 'retrying' : 'waiting';
   if (row.is_behind) return 'waiting';
   if (row.is_delivered) return 'delivered';
   if (row.is_in_export) return 'in_export';

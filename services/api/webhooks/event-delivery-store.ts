@@ -34,8 +34,8 @@ export interface EventDeliveryRow {
   webhook_id: string;
   url: string;
   events: string[];
-  /** Null when the event is not parked. */
-  parked_state: 'waiting' | 'dead' | null;
+  /** Null when no retry of the event is stored. */
+  retry_state: 'waiting' | 'dead' | null;
   attempt_count: number | null;
   next_attempt_at: Date | null;
   /** Earlier events of its record wait, and it is read from the log after them. */
@@ -53,7 +53,7 @@ const MAX_ALONE = 100;
 const MAX_BATCHES = 1_000;
 
 const READ_DELIVERIES = `
-  select w.id as webhook_id, w.url, w.events, k.state as parked_state, k.attempt_count, k.next_attempt_at,
+  select w.id as webhook_id, w.url, w.events, k.state as retry_state, k.attempt_count, k.next_attempt_at,
          exists (select from webhook_parked b
                   where b.webhook_id = w.id and b.record_key = $4 and b.has_more and b.state = 'waiting'
                     and (b.commit_lsn, b.idx) < ($2::pg_lsn, $3::int)) as is_behind,

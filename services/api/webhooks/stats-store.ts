@@ -45,7 +45,7 @@ interface BacklogRow {
   waiting: number;
   retrying: number;
   oldest_waiting_at: Date | null;
-  /** More events of a record wait than are parked. */
+  /** More events of a record wait than are scheduled for retry. */
   has_more: boolean;
   dead: number;
 }

@@ -198,7 +198,7 @@ export async function updateWebhook(
   return rows[0];
 }
 
-/** What was parked and attempted goes with it. */
+/** Its retries and attempts go with it. */
 export async function deleteWebhook(db: Queryable, accountId: string | null, id: string): Promise<boolean> {
   const { rowCount } = await db.query(`delete from webhooks where ${OF_ACCOUNT} and id = $2`, [
     accountId,

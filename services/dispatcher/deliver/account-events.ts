@@ -2,8 +2,8 @@ import type { Pool } from 'pg';
 import {
   claimAccountEvent,
   listListeners,
-  noteParked,
-  parkAccountEvent,
+  noteScheduled,
+  scheduleAccountEvent,
 } from '../../../shared/control/webhooks/account-events.ts';
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
@@ -20,7 +20,7 @@ export interface AccountEvents extends Worker {
 }
 
 /**
- * Brings what happened to accounts to their endpoints: an event is parked for each that asks for it, as if its first try
+ * Brings what happened to accounts to their endpoints: an event is scheduled for each that asks for it, as if its first try
  * had failed, and from there on is retried, given up and sent again like any other, while the cursor stands where it
  * is. These are few, so that a row for each endpoint does no harm.
  */
@@ -28,7 +28,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
   const notifier = createNotifier();
 
   /** @returns whether there was one */
-  const parkOne = (): Promise<boolean> =>
+  const scheduleOne = (): Promise<boolean> =>
     inTransaction(pool, async (db) => {
       const event = await claimAccountEvent(db);
       if (event === undefined) return false;
@@ -37,9 +37,9 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
       );
       // Each in a transaction of its own, so that no two endpoints' rows are ever locked at once, which others do in
       // another order. What a crash leaves half done is done again: the same event, by the same ID.
-      for (const { id } of listeners) await parkAccountEvent(pool, id, event);
-      await noteParked(db, event);
-      log.info('account_event.parked', {
+      for (const { id } of listeners) await scheduleAccountEvent(pool, id, event);
+      await noteScheduled(db, event);
+      log.info('account_event.scheduled', {
         accountId: event.account_id,
         type: event.type,
         subject: event.subject_id,
@@ -54,7 +54,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
     async run(signal) {
       while (!signal.aborted) {
         try {
-          while (!signal.aborted && (await parkOne()));
+          while (!signal.aborted && (await scheduleOne()));
         } catch (error) {
           log.warn('account_events.not_parked', { error });
         }

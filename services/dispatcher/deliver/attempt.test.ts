@@ -88,10 +88,10 @@ test('a text that is not at hand is looked up, and kept for the next try', async
   const { attempt, sent } = setUp({
     readPayload: async () => ({ payload: '{"n":2}', type: 'invoice.created' }),
   });
-  const parked = delivery({ payload: undefined, type: undefined });
-  await attempt(createDeliveryBatch(parked));
+  const retry = delivery({ payload: undefined, type: undefined });
+  await attempt(createDeliveryBatch(retry));
   expect(sent[0]?.body.toString()).toBe('{"n":2}');
-  expect(parked.payload).toBe('{"n":2}');
+  expect(retry.payload).toBe('{"n":2}');
 });
 
 test('nothing is sent when the text is gone, the type is not asked for any more, or it may not be sent now', async () => {

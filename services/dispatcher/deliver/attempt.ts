@@ -94,7 +94,7 @@ export function createAttempt(
     isTypeWanted(settings().selection.patterns, type ?? '', deps.singularOf(resource));
 
   return async ({ deliveries }) => {
-    // Of a batch all texts are at hand: long and parked events go alone.
+    // Of a batch all texts are at hand: long events and retries go alone.
     if (!(await fetchText(deliveries[0]))) return { kind: 'expired' };
     const [first, ...others] = deliveries.flatMap((delivery): Sendable[] => {
       const { position, payload: text, attemptCount, committedAt } = delivery;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ParkedDelivery } from '../../../shared/control/webhooks/save-progress.ts';
+import type { ScheduledRetry } from '../../../shared/control/webhooks/save-progress.ts';
 import { comparePositions, formatPosition, type Position } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Delivery } from '../store/progress.ts';
@@ -35,7 +35,7 @@ const event = (n: number, record: string): LoggedEvent => ({
 /** What a crash leaves. */
 interface Stored {
   state: ProgressState;
-  readonly rows: Map<string, ParkedDelivery>;
+  readonly rows: Map<string, ScheduledRetry>;
 }
 
 /** An endpoint as it is after a start from what is stored, over a log that grows. */
@@ -48,7 +48,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   const readAhead = createReadAhead({
     ...deps,
     inFlight: () => 5_000,
-    parkBehind: (delivery) => park(delivery),
+    overflowToRetry: (delivery) => scheduleRetry(delivery),
     readEvents: async (_account, after, limit) =>
       log.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit),
   });
@@ -69,7 +69,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   });
   const rows = [...stored.rows.values()].toSorted((a, b) => comparePositions(a.position, b.position));
   for (const row of rows) {
-    queues.addParked({
+    queues.addRetry({
       ...row,
       resource: 'invoices',
       type: undefined,
@@ -84,14 +84,14 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
     if (delivery.pending !== undefined) progress.finish(delivery.pending);
     delivery.pending = undefined;
   };
-  const park = (delivery: Delivery) => {
-    ledger.park(delivery, 'waiting', undefined, undefined);
+  const scheduleRetry = (delivery: Delivery) => {
+    ledger.scheduleRetry(delivery, 'waiting', undefined, undefined);
     finish(delivery);
   };
   const save = () => {
-    const { parked, unparked } = ledger.take();
-    for (const row of parked) stored.rows.set(formatPosition(row.position), row);
-    for (const row of unparked) stored.rows.delete(formatPosition(row.position));
+    const { retries, endedRetries } = ledger.take();
+    for (const row of retries) stored.rows.set(formatPosition(row.position), row);
+    for (const row of endedRetries) stored.rows.delete(formatPosition(row.position));
     stored.state = progress.state();
   };
   return {
@@ -102,15 +102,15 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
       await readAhead.read();
     },
     overflow: (limit: number, ofRecord: number) => {
-      const { parked, passed } = queues.overflow(limit, ofRecord);
-      for (const delivery of parked) park(delivery);
+      const { retries, passed } = queues.overflow(limit, ofRecord);
+      for (const delivery of retries) scheduleRetry(delivery);
       for (const delivery of passed) finish(delivery);
     },
     /** With something that happens while the log is read. */
     catchUp: async (during: () => Promise<unknown> = async () => undefined) => {
       beforeAnswer = during;
       for (const delivery of await catchUp.read()) {
-        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs || undefined, undefined);
+        ledger.scheduleRetry(delivery, 'waiting', delivery.nextAttemptAtMs || undefined, undefined);
       }
       beforeAnswer = async () => undefined;
     },
@@ -121,12 +121,12 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
       const [delivery] = batch.deliveries;
       if (fails(delivery)) {
         delivery.nextAttemptAtMs = nowMs + 100;
-        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
+        ledger.scheduleRetry(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
         finish(delivery);
-        queues.park(delivery);
+        queues.scheduleRetry(delivery);
         return undefined;
       }
-      if (delivery.pending === undefined) ledger.unpark(delivery);
+      if (delivery.pending === undefined) ledger.endRetry(delivery);
       finish(delivery);
       queues.complete(batch);
       return numberOf(delivery);

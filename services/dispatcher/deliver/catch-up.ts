@@ -3,7 +3,7 @@ import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
 import type { RecordEvents } from '../store/read-events.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
-import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
+import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
 
 /** Reads at most `limit` events of a record after a position, up to another. */
 export type ReadRecordEvents = (
@@ -26,7 +26,7 @@ export interface CatchUpDeps {
 export interface CatchUp {
   /** Whether a record waits for it, and none is being read. */
   isDue(): boolean;
-  /** Reads on for one record. @returns deliveries whose parking is to be saved. @throws when the log can't be read */
+  /** Reads on for one record. @returns retries to save. @throws when the log can't be read */
   read(): Promise<Delivery[]>;
 }
 
@@ -42,7 +42,7 @@ export function createCatchUp({
   const readOn = async (last: Delivery): Promise<Delivery[]> => {
     const { accountId } = settings();
     const upTo = progress.finishedTo;
-    const limit = queues.parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
+    const limit = queues.retryCount < MAX_RETRIES_OF_ENDPOINT / 2 ? MAX_RETRIES_OF_RECORD : 1;
     let after = last.position;
     for (;;) {
       const { events, readTo } = await readRecordEvents(accountId, last.record, after, upTo, limit);

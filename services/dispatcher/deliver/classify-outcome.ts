@@ -27,7 +27,7 @@ export function classifyOutcome(outcome: SendOutcome, nowMs: number): Verdict {
 /** PostgreSQL's texts hold no NUL. */
 const printable = (text: string) => text.replaceAll('\0', '\u{fffd}');
 
-/** What is kept of the last failure of a parked delivery, to be shown to the endpoint's owner. */
+/** What is kept of the last failure of a retry, to be shown to the endpoint's owner. */
 export function describeFailure(outcome: SendOutcome, nowMs: number): Readonly<Record<string, unknown>> {
   const at = new Date(nowMs).toISOString();
   return outcome.kind === 'answered'

@@ -50,7 +50,7 @@ export const MAX_BATCH_BYTES = 512 * 1_024;
 export interface OrderingQueue {
   readonly key: string;
   /** All of them before what is queued. */
-  parked: Delivery[];
+  retries: Delivery[];
   queued: Delivery[];
   /** Some of it is in a batch that was taken. */
   isBusy: boolean;
@@ -65,7 +65,7 @@ export interface FreshQueues {
   add(queue: OrderingQueue): void;
   /** A delivery was queued in a queue that is in here. */
   grow(delivery: Delivery): void;
-  /** Something was parked in a queue that is in here, and goes before what is queued. */
+  /** A retry was added to a queue that is in here, and goes before what is queued. */
   remove(queue: OrderingQueue): void;
   /** What goes next, in the order of positions; its queues leave. Empty when there is nothing, or when more is waited for. */
   take(nowMs: number): Delivery[];

@@ -23,7 +23,7 @@ export interface LeaseStore {
   readonly noteApplied: (versions: ReadonlyMap<string, number>) => Promise<void>;
   readonly heldIds: () => Promise<ReadonlySet<string>>;
   readonly release: (ids: readonly string[]) => Promise<void>;
-  readonly parked: (ids: readonly string[]) => Promise<ReadonlyMap<string, readonly Delivery[]>>;
+  readonly retries: (ids: readonly string[]) => Promise<ReadonlyMap<string, readonly Delivery[]>>;
 }
 
 export interface EndpointLeases extends Worker {
@@ -76,14 +76,14 @@ export function createEndpointLeases(
 
   const startAll = async (endpoints: readonly Endpoint[]): Promise<void> => {
     if (endpoints.length === 0) return;
-    const parked = await store.parked(endpoints.map(({ settings }) => settings.id));
+    const retries = await store.retries(endpoints.map(({ settings }) => settings.id));
     for (const endpoint of endpoints) {
       const { id, accountId } = endpoint.settings;
       const runner = createRunner(endpoint);
       runners.set(id, runner);
       byAccount.set(accountId, (byAccount.get(accountId) ?? new Set()).add(runner));
-      // Before anything is read, so that no later event of a record overtakes a parked one.
-      runner.addParked(parked.get(id) ?? []);
+      // Before anything is read, so that no later event of a record overtakes a retry.
+      runner.addRetries(retries.get(id) ?? []);
       runner.wake();
     }
   };
@@ -133,9 +133,9 @@ export function createEndpointLeases(
       applied.set(settings.id, settings.settingsVersion);
     }
     if (applied.size > 0) await store.noteApplied(applied);
-    // A redelivery is a parked row that somebody else has put there.
-    const parked = await store.parked(kept.map(({ settings }) => settings.id));
-    for (const runner of kept) runner.addParked(parked.get(runner.settings.id) ?? []);
+    // A redelivery is a retry that another process stored.
+    const retries = await store.retries(kept.map(({ settings }) => settings.id));
+    for (const runner of kept) runner.addRetries(retries.get(runner.settings.id) ?? []);
     await startAll(moved);
   };
 

@@ -102,8 +102,8 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
       saver: createProgressSaver(async (batch) => {
         await after(2);
         saved.push(batch);
-        for (const { position } of batch.parked) rows.add(String(position.commitLsn));
-        for (const { position } of batch.unparked) rows.delete(String(position.commitLsn));
+        for (const { position } of batch.retries) rows.add(String(position.commitLsn));
+        for (const { position } of batch.endedRetries) rows.delete(String(position.commitLsn));
         return new Set(batch.endpoints.map(({ endpointId }) => endpointId));
       }),
       turns: createStartTurns(1_000, 15_000),
@@ -139,7 +139,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
     record,
     sent,
     saved,
-    /** Rows of parked deliveries in the control store. */
+    /** Rows of retries in the control store. */
     rows,
     log,
     answerBy: (answerOf: (body: string) => SendOutcome) => {

@@ -53,8 +53,8 @@ export interface EndpointRunner {
    * its own, and how events are put together and ordered: for other batches or another order it takes another runner.
    */
   apply(endpoint: Endpoint): void;
-  /** Takes up deliveries as they are parked in the control store now; those under way are left as they are. */
-  addParked(deliveries: readonly Delivery[]): void;
+  /** Takes up retries as the control store has them now; those under way are left as they are. */
+  addRetries(deliveries: readonly Delivery[]): void;
   /** Starts nothing any more; resolves when everything under way is finished and saved. */
   drain(): Promise<void>;
   /** Breaks off at once and saves nothing: somebody else delivers now. */
@@ -84,7 +84,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     ...deps,
     settings: () => settings,
     inFlight: () => window.inFlight,
-    parkBehind: window.parkBehind,
+    overflowToRetry: window.overflowToRetry,
     progress,
     queues,
   });
@@ -111,14 +111,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     collect() {
       if (isOver || !ledger.isDirty) return undefined;
       isSaving = true;
-      const { parked, unparked, releases } = ledger.take();
+      const { retries, endedRetries, releases } = ledger.take();
       saving = releases;
       const { health } = window;
       const { id: endpointId, cursorEpoch } = settings;
       const disabledBy = isGivingUpTold ? undefined : window.disabledBy;
       isGivingUpTold ||= disabledBy !== undefined;
       const saved = { endpointId, cursorEpoch, ...progress.state(), health, disabledBy };
-      return { endpoints: [saved], parked, unparked };
+      return { endpoints: [saved], retries, endedRetries };
     },
     onSaved(isHeld) {
       isSaving = false;
@@ -207,8 +207,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
 
   const readBehind = async (): Promise<void> => {
     try {
-      const parked = await catchUp.read();
-      if (!isOver && !isDraining) window.notePlaces(parked);
+      const retries = await catchUp.read();
+      if (!isOver && !isDraining) window.notePlaces(retries);
     } catch (error) {
       window.restUntil(deps.now() + STORE_RETRY_MS);
       log.warn('events.not_read', { error });
@@ -216,11 +216,11 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     pump();
   };
 
-  /** The read-ahead is full: what waits in it for a parked delivery is parked too, and the cursor goes on. */
+  /** The read-ahead is full: what waits in it for a retry overflows to retry, and the cursor moves on. */
   const overflow = () => {
     if (isOpen(window.health)) return;
-    const { parked, passed } = readAhead.overflow();
-    for (const delivery of parked) window.parkBehind(delivery);
+    const { retries, passed } = readAhead.overflow();
+    for (const delivery of retries) window.overflowToRetry(delivery);
     for (const delivery of passed) window.pass(delivery);
   };
 
@@ -311,8 +311,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       readAhead.wake();
       pump();
     },
-    addParked(deliveries) {
-      for (const delivery of deliveries) queues.addParked(delivery);
+    addRetries(deliveries) {
+      for (const delivery of deliveries) queues.addRetry(delivery);
       pump();
     },
     drain: () =>

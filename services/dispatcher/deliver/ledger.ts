@@ -1,18 +1,18 @@
-import type { ParkedDelivery, UnparkedDelivery } from '../../../shared/control/webhooks/save-progress.ts';
+import type { EndedRetry, ScheduledRetry } from '../../../shared/control/webhooks/save-progress.ts';
 import { formatPosition } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
 
 /** What one save takes along. */
 export interface LedgerPage {
-  readonly parked: readonly ParkedDelivery[];
-  readonly unparked: readonly UnparkedDelivery[];
+  readonly retries: readonly ScheduledRetry[];
+  readonly endedRetries: readonly EndedRetry[];
   /** Called once the page is saved: each gives one place in the window back. */
   readonly releases: readonly (() => void)[];
 }
 
 /**
  * What became of an endpoint's deliveries and is not saved yet. Of what is said twice about one delivery the last
- * counts, so that a page never parks and unparks the same.
+ * counts, so that a page never schedules and ends the same retry.
  */
 export interface Ledger {
   /** Whether there is anything to save, also when it is only the cursor or the health. */
@@ -20,21 +20,21 @@ export interface Ledger {
   touch(): void;
   /** A delivery is seen to; its place is given back by `release` once that is saved. */
   close(release: () => void): void;
-  park(
+  scheduleRetry(
     delivery: Delivery,
-    state: ParkedDelivery['state'],
+    state: ScheduledRetry['state'],
     nextAttemptAtMs: number | undefined,
-    lastError: ParkedDelivery['lastError'],
+    lastError: ScheduledRetry['lastError'],
   ): void;
-  unpark(delivery: Delivery): void;
+  endRetry(delivery: Delivery): void;
   /** Turns the page: what comes later is for the next save. */
   take(): LedgerPage;
 }
 
 export function createLedger(endpointId: string): Ledger {
   let releases: (() => void)[] = [];
-  let parked = new Map<string, ParkedDelivery>();
-  let unparked = new Map<string, UnparkedDelivery>();
+  let retries = new Map<string, ScheduledRetry>();
+  let endedRetries = new Map<string, EndedRetry>();
   let isDirty = false;
   return {
     get isDirty() {
@@ -47,15 +47,15 @@ export function createLedger(endpointId: string): Ledger {
       releases.push(release);
       isDirty = true;
     },
-    park(
+    scheduleRetry(
       { position, committedAt, record, attemptCount, hasMore = false },
       state,
       nextAttemptAtMs,
       lastError,
     ) {
       const key = formatPosition(position);
-      unparked.delete(key);
-      parked.set(key, {
+      endedRetries.delete(key);
+      retries.set(key, {
         endpointId,
         position,
         committedAt,
@@ -68,17 +68,17 @@ export function createLedger(endpointId: string): Ledger {
       });
       isDirty = true;
     },
-    unpark({ position, nextAttemptAtMs }) {
+    endRetry({ position, nextAttemptAtMs }) {
       const key = formatPosition(position);
-      parked.delete(key);
-      unparked.set(key, { endpointId, position, nextAttemptAtMs });
+      retries.delete(key);
+      endedRetries.set(key, { endpointId, position, nextAttemptAtMs });
       isDirty = true;
     },
     take() {
-      const page = { parked: [...parked.values()], unparked: [...unparked.values()], releases };
+      const page = { retries: [...retries.values()], endedRetries: [...endedRetries.values()], releases };
       releases = [];
-      parked = new Map();
-      unparked = new Map();
+      retries = new Map();
+      endedRetries = new Map();
       isDirty = false;
       return page;
     },

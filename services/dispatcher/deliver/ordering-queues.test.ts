@@ -54,12 +54,12 @@ test('records whose keys may be equal to the database keep their order among eac
   expect(queues.take(0)).toBeUndefined();
   const [gone] = one.deliveries;
   gone.nextAttemptAtMs = 5_000;
-  queues.park(gone);
+  queues.scheduleRetry(gone);
   // None of the two is left to the log, where only one of them would be looked for.
   expect(queues.take(100)).toBeUndefined();
   queues.enqueue(delivery(4, 'people/["Ann"]'));
-  const { parked, passed } = queues.overflow(10, 1);
-  expect([parked.map(numberOf), passed]).toEqual([[2], []]);
+  const { retries, passed } = queues.overflow(10, 1);
+  expect([retries.map(numberOf), passed]).toEqual([[2], []]);
   expect(numbersOf(queues.take(6_000))).toEqual([1]);
 });
 
@@ -72,7 +72,7 @@ test('a batch that failed is halved with records whose keys may be equal in one 
   expect(halve(createDeliveryBatch(...deliveries))?.map(numbersOf)).toEqual([[1, 3], [2]]);
 });
 
-test('a parked delivery holds back its own record only, until its time has come', () => {
+test('a retry holds back its own record only, until its time has come', () => {
   const queues = createOrderingQueues();
   for (const [n, queue] of [
     [1, 'a'],
@@ -82,24 +82,24 @@ test('a parked delivery holds back its own record only, until its time has come'
     queues.enqueue(delivery(n, queue));
   const [one] = take(queues).deliveries;
   one.nextAttemptAtMs = 5_000;
-  queues.park(one);
+  queues.scheduleRetry(one);
   expect(queues.nextDueAtMs(0)).toBeLessThanOrEqual(5_000);
   expect(numbersOf(queues.take(100))).toEqual([3]);
   expect(queues.take(4_999)).toBeUndefined();
   const again = take(queues, 5_000);
   expect(again.deliveries).toEqual([one]);
   queues.complete(again);
-  expect(queues.parkedCount).toBe(0);
+  expect(queues.retryCount).toBe(0);
   expect(numbersOf(queues.take(5_000))).toEqual([2]);
 });
 
-test('what overflows behind a parked one follows it at once when that is done', () => {
+test('what overflows to retry behind another follows it at once when that is done', () => {
   const queues = createOrderingQueues();
-  queues.addParked(delivery(1, 'a', { nextAttemptAtMs: 1_000 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 1_000 }));
   for (const n of [2, 3, 4]) queues.enqueue(delivery(n, 'a'));
   queues.enqueue(delivery(5, 'b'));
-  expect(queues.overflow(2, 50).parked.map(numberOf)).toEqual([2, 3]);
-  expect(queues.parkedCount).toBe(3);
+  expect(queues.overflow(2, 50).retries.map(numberOf)).toEqual([2, 3]);
+  expect(queues.retryCount).toBe(3);
   const order: number[] = [];
   for (let batch = queues.take(1_000); batch !== undefined; batch = queues.take(1_000)) {
     order.push(...batch.deliveries.map(numberOf));
@@ -123,40 +123,40 @@ test('a delivery given back lets other records go first', () => {
 
 test('an event asked for again comes before the later ones of its record, and never twice', () => {
   const queues = createOrderingQueues();
-  queues.addParked(delivery(5, 'a', { nextAttemptAtMs: 9_000 }));
-  queues.addParked(delivery(3, 'a'));
-  queues.addParked(delivery(3, 'a'));
-  expect(queues.parkedCount).toBe(2);
+  queues.addRetry(delivery(5, 'a', { nextAttemptAtMs: 9_000 }));
+  queues.addRetry(delivery(3, 'a'));
+  queues.addRetry(delivery(3, 'a'));
+  expect(queues.retryCount).toBe(2);
   const three = take(queues);
   expect(numbersOf(three)).toEqual([3]);
   queues.complete(three);
   expect(queues.take(0)).toBeUndefined();
 });
 
-test('a parked event asked for again need not wait for its time', () => {
+test('a retry asked for again need not wait for its time', () => {
   const queues = createOrderingQueues();
-  queues.addParked(delivery(5, 'a', { nextAttemptAtMs: 9_000, attemptCount: 3 }));
+  queues.addRetry(delivery(5, 'a', { nextAttemptAtMs: 9_000, attemptCount: 3 }));
   expect(queues.take(100)).toBeUndefined();
-  queues.addParked(delivery(5, 'a', { nextAttemptAtMs: 100 }));
+  queues.addRetry(delivery(5, 'a', { nextAttemptAtMs: 100 }));
   expect(take(queues, 200).deliveries[0]).toMatchObject({ attemptCount: 0 });
-  expect(queues.parkedCount).toBe(1);
+  expect(queues.retryCount).toBe(1);
 });
 
 test('an event asked for again while it is under way goes once more', () => {
   const queues = createOrderingQueues();
-  queues.addParked(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
   queues.enqueue(delivery(2, 'a'));
   const under = take(queues, 60);
   // As it was read while nobody had asked.
-  queues.addParked(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
   expect(under.deliveries[0].askedAgain).toBeUndefined();
-  queues.addParked(delivery(1, 'a', { nextAttemptAtMs: 55 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 55 }));
   queues.complete(under);
   const again = take(queues, 60);
   expect(again.deliveries[0]).toMatchObject({ position: { commitLsn: 1n }, attemptCount: 0 });
   queues.complete(again);
   expect(numbersOf(queues.take(60))).toEqual([2]);
-  expect(queues.parkedCount).toBe(0);
+  expect(queues.retryCount).toBe(0);
 });
 
 test('a batch holds what may go in the order of positions, a record whole or in its first part', () => {
@@ -191,16 +191,16 @@ test('a batch is bounded in bytes too, and a text that is not at hand goes alone
   expect([1, 2, 3, 4].map(() => numbersOf(queues.take(0)))).toEqual([[1, 2, 3, 4], [5], [6], [7]]);
 });
 
-test('what is parked in a record keeps its later events out of a batch', () => {
+test('a retry of a record keeps its later events out of a batch', () => {
   const queues = createOrderingQueues({ maxEvents: 10, maxWaitMs: 0 });
   for (const [n, queue] of ['a', 'b'].entries()) queues.enqueue(delivery(n + 2, queue));
-  queues.addParked(delivery(1, 'a', { nextAttemptAtMs: 50 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50 }));
   queues.enqueue(delivery(4, 'a'));
   expect(numbersOf(queues.take(0))).toEqual([3]);
   expect(queues.take(0)).toBeUndefined();
-  const parked = take(queues, 60);
-  expect(numbersOf(parked)).toEqual([1]);
-  queues.complete(parked);
+  const retry = take(queues, 60);
+  expect(numbersOf(retry)).toEqual([1]);
+  queues.complete(retry);
   expect(numbersOf(queues.take(60))).toEqual([2, 4]);
 });
 
@@ -221,11 +221,11 @@ test('in strict order a failing event holds back all records, but not what happe
   const first = take(queues);
   expect(queues.take(0)).toBeUndefined();
   first.deliveries[0].nextAttemptAtMs = 100;
-  queues.park(first.deliveries[0]);
-  expect(queues.overflow(10, 1)).toEqual({ parked: [], passed: [] });
+  queues.scheduleRetry(first.deliveries[0]);
+  expect(queues.overflow(10, 1)).toEqual({ retries: [], passed: [] });
   expect(queues.take(50)).toBeUndefined();
   const told = delivery(0, 'webhook/whk_1', { position: FEED_LIMIT, nextAttemptAtMs: 20 });
-  queues.addParked(told);
+  queues.addRetry(told);
   expect(take(queues, 50).deliveries[0]).toBe(told);
   const again = take(queues, 100);
   expect(numbersOf(again)).toEqual([1]);
@@ -260,13 +260,13 @@ test.each(modes)(
           if (roll === 9) queues.overflow(2, 50);
           const batch = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
           if (batch === undefined) {
-            if (taken === undefined && queues.parkedCount === 0 && queues.readyCount === 0) break;
+            if (taken === undefined && queues.retryCount === 0 && queues.readyCount === 0) break;
           } else if (roll === 7) {
             const halves = halve(batch, order);
             for (const half of halves ?? []) queues.giveBack(half);
             if (halves !== undefined) continue;
             batch.deliveries[0].nextAttemptAtMs = nowMs + 100;
-            queues.park(batch.deliveries[0]);
+            queues.scheduleRetry(batch.deliveries[0]);
           } else if (roll === 8) {
             queues.giveBack(batch);
           } else {
@@ -290,7 +290,7 @@ test.each(modes)(
 test('ten thousand that wait for minutes are looked through once a second, a few as often as one of them is due', () => {
   const nextLookMs = (count: number) => {
     const queues = createOrderingQueues();
-    for (let n = 1; n <= count; n++) queues.addParked(delivery(n, `${n}`, { nextAttemptAtMs: n * 60 }));
+    for (let n = 1; n <= count; n++) queues.addRetry(delivery(n, `${n}`, { nextAttemptAtMs: n * 60 }));
     expect(queues.hasReady(60)).toBe(true);
     return queues.nextDueAtMs(60) - 60;
   };

@@ -12,34 +12,35 @@ import { orderingKey } from './ordering-key.ts';
 import { createRecordsBehind } from './records-behind.ts';
 
 /**
- * Parked deliveries whose time has come are looked for at most this often, and the more of them wait the more rarely: ten thousand
+ * Retries whose time has come are looked for at most this often, and the more of them wait the more rarely: ten thousand
  * of an endpoint, whose times are minutes away, once a second.
  */
 const DUE_SCAN_INTERVAL_MS = 50;
 const WAITING_PER_SCAN_MS = 10;
 
-/** What was queued and waits behind parked ones, and is queued no more. */
+/** What was queued behind retries, and is queued no more: it overflows to retry. */
 export interface Overflow {
-  readonly parked: readonly Delivery[];
-  /** Left to the log, because enough of their record is parked. */
+  readonly retries: readonly Delivery[];
+  /** Left to the log, because enough of their record is scheduled for retry. */
   readonly passed: readonly Delivery[];
 }
 
 /**
  * The deliveries of one endpoint, in a queue per record: of a queue only the first may start, and only when none of it
- * is under way. A queue whose first is parked waits for that one's time, while all other queues go on. Parked deliveries
+ * is under way. A queue whose first is a retry waits for that one's time, while all other queues go on. Retries
  * go one by one; new ones too, or in batches, which may hold several of a queue.
  */
 export interface OrderingQueues {
   /**
-   * Adds a new event behind all others of its record. It is parked at once while later events of another record in its queue are
-   * left to the log: those are found by their positions among what is parked, and would get ahead of what is queued.
+   * Adds a new event behind all others of its record. It overflows to retry at once while later events of another record
+   * in its queue are left to the log: those are found by their positions among the retries, and would get ahead of what
+   * is queued.
    *
-   * @returns whether it is queued, and not parked
+   * @returns whether it is queued, and did not overflow to retry
    */
   enqueue(delivery: Delivery): boolean;
-  /** Adds an event that was parked before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
-  addParked(delivery: Delivery): void;
+  /** Adds an event that was scheduled for retry before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
+  addRetry(delivery: Delivery): void;
   /** Whether `take` may find something. */
   hasReady(nowMs: number): boolean;
   /** The next batch that may go; its queues are busy from then on. Retries, new events and what was given back take turns. */
@@ -47,24 +48,24 @@ export interface OrderingQueues {
   /** The batch that was taken is over: its queues go on. */
   complete(batch: DeliveryBatch): void;
   /** The delivery, taken alone, has failed and waits for `nextAttemptAtMs`, and its queue with it. */
-  park(delivery: Delivery): void;
+  scheduleRetry(delivery: Delivery): void;
   /** The batch that was taken is to be tried again as it is, behind all others that may go; its queues stay busy. */
   giveBack(batch: DeliveryBatch): void;
   /**
-   * Turns queued deliveries that wait behind a parked one into parked ones, at most `limit`. A record that has
+   * Turns queued deliveries that wait behind a retry into retries, at most `limit`. A record that has
    * `limitOfRecord` of them is behind from then on: what more of it is queued is dropped.
    */
   overflow(limit: number, limitOfRecord: number): Overflow;
   /** Whether the record is behind, so that this event, which was not enqueued, is left to the log. */
   pass(record: string, position: Position): boolean;
-  /** The last parked of a record that is behind, when it is its turn: first the events after it have to be read. */
+  /** The last retry of a record that is behind, when it is its turn: first the events after it have to be read. */
   readonly nextBehind: Delivery | undefined;
-  /** Parks what follows `last` in the log; see `RecordsBehind`. */
+  /** Schedules what follows `last` in the log for retry; see `RecordsBehind`. */
   catchUp(last: Delivery, following: readonly Delivery[], upTo: Position | undefined): Delivery[];
   /** Queues and batches that could start now. */
   readonly readyCount: number;
-  readonly parkedCount: number;
-  /** Text of the deliveries that are not parked, in characters. */
+  readonly retryCount: number;
+  /** Text of the deliveries that are no retries, in characters. */
   readonly queuedCharacters: number;
   /** When the next delivery may start that waits for a time, in epoch milliseconds; Infinity when none does. */
   nextDueAtMs(nowMs: number): number;
@@ -76,17 +77,17 @@ const STRICT_KEY = '';
 /** Without `batching` each event is a request. In strict order all events of the feed are in one queue. */
 export function createOrderingQueues(batching?: Batching, order: DeliveryOrder = 'record'): OrderingQueues {
   const queues = new Map<string, OrderingQueue>();
-  /** Queues whose first is a queued one, queues whose first is parked and due, and batches that were given back. */
+  /** Queues whose first is a queued one, queues whose first is a retry that is due, and batches that were given back. */
   const fresh = batching === undefined ? createTurns() : createGathering(batching);
   const due: OrderingQueue[] = [];
   const returned: DeliveryBatch[] = [];
-  /** Queues whose first is parked and not due. */
+  /** Queues whose first is a retry that is not due. */
   const waiting = new Set<OrderingQueue>();
   /** Queues whose first may go only when what follows it was read from the log. */
   const unread = new Set<OrderingQueue>();
   const behind = createRecordsBehind();
   let scanAtMs = 0;
-  let parkedCount = 0;
+  let retryCount = 0;
   let queuedCharacters = 0;
   let turn = 0;
 
@@ -98,7 +99,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     const key = keyOf(delivery);
     const known = queues.get(key);
     if (known !== undefined) return known;
-    const queue: OrderingQueue = { key, parked: [], queued: [], isBusy: false, isReady: false };
+    const queue: OrderingQueue = { key, retries: [], queued: [], isBusy: false, isReady: false };
     queues.set(key, queue);
     return queue;
   };
@@ -106,7 +107,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   /** Puts a queue where its first delivery belongs. */
   const place = (queue: OrderingQueue) => {
     if (queue.isBusy || queue.isReady) return;
-    const [head] = queue.parked;
+    const [head] = queue.retries;
     unread.delete(queue);
     if (head?.hasMore === true) {
       unread.add(queue);
@@ -130,7 +131,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     if (nowMs < scanAtMs) return;
     let next = Number.POSITIVE_INFINITY;
     for (const queue of waiting) {
-      const at = queue.parked[0]?.nextAttemptAtMs ?? 0;
+      const at = queue.retries[0]?.nextAttemptAtMs ?? 0;
       if (at > nowMs) {
         next = Math.min(next, at);
         continue;
@@ -143,7 +144,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   };
 
   const takeDue = (): DeliveryBatch | undefined => {
-    const delivery = due.shift()?.parked[0];
+    const delivery = due.shift()?.retries[0];
     return delivery === undefined ? undefined : createDeliveryBatch(delivery);
   };
 
@@ -153,12 +154,12 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   };
 
   /** At its place among those from `from` on. */
-  const insertParked = (queue: OrderingQueue, delivery: Delivery, from: number) => {
-    const after = queue.parked.findIndex(
+  const insertRetry = (queue: OrderingQueue, delivery: Delivery, from: number) => {
+    const after = queue.retries.findIndex(
       (other, index) => index >= from && comparePositions(other.position, delivery.position) > 0,
     );
-    queue.parked.splice(after === -1 ? queue.parked.length : after, 0, delivery);
-    parkedCount += 1;
+    queue.retries.splice(after === -1 ? queue.retries.length : after, 0, delivery);
+    retryCount += 1;
     if (delivery.hasMore === true) behind.add(delivery);
   };
 
@@ -169,9 +170,9 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   const release = (delivery: Delivery): OrderingQueue => {
     const queue = queueOf(delivery);
     queue.isBusy = false;
-    if (queue.parked[0] === delivery) {
-      queue.parked.shift();
-      parkedCount -= 1;
+    if (queue.retries[0] === delivery) {
+      queue.retries.shift();
+      retryCount -= 1;
     } else if (queue.queued[0] === delivery) {
       queue.queued.shift();
       queuedCharacters -= delivery.inlineCharacters;
@@ -179,27 +180,27 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return queue;
   };
 
-  const addParked = (delivery: Delivery) => {
+  const addRetry = (delivery: Delivery) => {
     const queue = queueOf(delivery);
     const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
-    const known = queue.parked.find(isSame) ?? queue.queued.find(isSame);
+    const known = queue.retries.find(isSame) ?? queue.queued.find(isSame);
     if (known !== undefined) {
       const isAskedAgain = delivery.nextAttemptAtMs !== known.nextAttemptAtMs;
-      if (queue.isBusy && known === queue.parked[0] && isAskedAgain) known.askedAgain = delivery;
-      if (!waiting.has(queue) || known !== queue.parked[0]) return;
+      if (queue.isBusy && known === queue.retries[0] && isAskedAgain) known.askedAgain = delivery;
+      if (!waiting.has(queue) || known !== queue.retries[0]) return;
       known.nextAttemptAtMs = delivery.nextAttemptAtMs;
       known.attemptCount = delivery.attemptCount;
       waiting.delete(queue);
       place(queue);
       return;
     }
-    if (queue.isReady && queue.parked.length === 0) {
+    if (queue.isReady && queue.retries.length === 0) {
       fresh.remove(queue);
       queue.isReady = false;
     }
     // Under way now is the first; nothing may come before it.
-    const from = queue.isBusy && queue.parked.length > 0 ? 1 : 0;
-    insertParked(queue, delivery, from);
+    const from = queue.isBusy && queue.retries.length > 0 ? 1 : 0;
+    insertRetry(queue, delivery, from);
     waiting.delete(queue);
     place(queue);
   };
@@ -207,17 +208,17 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   return {
     enqueue(delivery) {
       const queue = queueOf(delivery);
-      if (queue.parked.some(({ hasMore }) => hasMore === true)) {
-        addParked(delivery);
+      if (queue.retries.some(({ hasMore }) => hasMore === true)) {
+        addRetry(delivery);
         return false;
       }
       queue.queued.push(delivery);
       queuedCharacters += delivery.inlineCharacters;
-      if (queue.isReady && queue.parked.length === 0) fresh.grow(delivery);
+      if (queue.isReady && queue.retries.length === 0) fresh.grow(delivery);
       place(queue);
       return true;
     },
-    addParked,
+    addRetry,
     hasReady(nowMs) {
       scanWaiting(nowMs);
       return readyCount() > 0;
@@ -240,17 +241,17 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     complete({ deliveries }) {
       for (const delivery of deliveries) {
         const queue = release(delivery);
-        if (delivery.askedAgain !== undefined) insertParked(queue, delivery.askedAgain, 0);
+        if (delivery.askedAgain !== undefined) insertRetry(queue, delivery.askedAgain, 0);
       }
       for (const delivery of deliveries) {
         const queue = queues.get(keyOf(delivery));
         if (queue !== undefined) place(queue);
       }
     },
-    park(delivery) {
+    scheduleRetry(delivery) {
       const queue = release(delivery);
       delete delivery.askedAgain;
-      insertParked(queue, delivery, 0);
+      insertRetry(queue, delivery, 0);
       place(queue);
     },
     giveBack(batch) {
@@ -259,29 +260,29 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
       turn = 0;
     },
     overflow(limit, limitOfRecord) {
-      // Of the whole feed all would be parked: it waits in the log, behind the cursor.
-      if (order === 'strict') return { parked: [], passed: [] };
-      const parked: Delivery[] = [];
+      // Of the whole feed all would overflow to retry: it waits in the log, behind the cursor.
+      if (order === 'strict') return { retries: [], passed: [] };
+      const retries: Delivery[] = [];
       const passed: Delivery[] = [];
       for (const queue of waiting) {
-        if (parked.length >= limit) break;
+        if (retries.length >= limit) break;
         if (queue.queued.length === 0) continue;
         // At least one of those queued: what was asked for again has later events that were delivered long ago.
-        const room = Math.max(1, limitOfRecord - queue.parked.length);
-        const moved = queue.queued.splice(0, Math.min(room, limit - parked.length));
-        queue.parked.push(...moved);
-        parked.push(...moved);
+        const room = Math.max(1, limitOfRecord - queue.retries.length);
+        const moved = queue.queued.splice(0, Math.min(room, limit - retries.length));
+        queue.retries.push(...moved);
+        retries.push(...moved);
         const last = moved.at(-1);
         if (last === undefined || moved.length < room) continue;
         // What is left to the log is read again by its one key.
-        if (![...queue.parked, ...queue.queued].every((each) => each.record === last.record)) continue;
+        if (![...queue.retries, ...queue.queued].every((each) => each.record === last.record)) continue;
         behind.add(last);
         for (const delivery of queue.queued) behind.pass(last.record, delivery.position);
         passed.push(...queue.queued.splice(0));
       }
-      parkedCount += parked.length;
-      for (const { inlineCharacters } of [...parked, ...passed]) queuedCharacters -= inlineCharacters;
-      return { parked, passed };
+      retryCount += retries.length;
+      for (const { inlineCharacters } of [...retries, ...passed]) queuedCharacters -= inlineCharacters;
+      return { retries, passed };
     },
     pass(record, position) {
       if (!behind.has(record)) return false;
@@ -290,17 +291,17 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     },
     get nextBehind() {
       const [queue] = unread;
-      return queue?.parked[0];
+      return queue?.retries[0];
     },
     catchUp(last, following, upTo) {
       const queue = queueOf(last);
-      const parked = following.map((delivery) => {
+      const retries = following.map((delivery) => {
         const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
-        const known = queue.parked.find(isSame);
-        if (known === undefined) insertParked(queue, delivery, 0);
+        const known = queue.retries.find(isSame);
+        if (known === undefined) insertRetry(queue, delivery, 0);
         return known ?? delivery;
       });
-      const changed = behind.catchUp(last, parked, upTo);
+      const changed = behind.catchUp(last, retries, upTo);
       // In turn, when more than one is to be read.
       unread.delete(queue);
       place(queue);
@@ -309,8 +310,8 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     get readyCount() {
       return readyCount();
     },
-    get parkedCount() {
-      return parkedCount;
+    get retryCount() {
+      return retryCount;
     },
     get queuedCharacters() {
       return queuedCharacters;

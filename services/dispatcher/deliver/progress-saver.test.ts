@@ -4,7 +4,7 @@ import { FEED_START } from '../../../shared/domain/position.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
 import { createProgressSaver, type Savable } from './progress-saver.ts';
 
-const EMPTY: ProgressBatch = { endpoints: [], parked: [], unparked: [] };
+const EMPTY: ProgressBatch = { endpoints: [], retries: [], endedRetries: [] };
 const ENDPOINTS = ['a', 'b'];
 
 /** Lets all that needs no more than the event loop come to rest. */

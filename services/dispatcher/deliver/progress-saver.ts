@@ -50,8 +50,8 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
   const saveNow = async (collected: readonly Collected[]): Promise<void> => {
     const held = await save({
       endpoints: collected.flatMap(({ batch }) => batch.endpoints),
-      parked: collected.flatMap(({ batch }) => batch.parked),
-      unparked: collected.flatMap(({ batch }) => batch.unparked),
+      retries: collected.flatMap(({ batch }) => batch.retries),
+      endedRetries: collected.flatMap(({ batch }) => batch.endedRetries),
     });
     for (const { endpoint } of collected) busy.delete(endpoint.accountId);
     for (const { endpoint } of collected) endpoint.onSaved(held.has(endpoint.id));
@@ -115,7 +115,7 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
 function weightOf(collected: readonly Collected[]): number {
   let weight = 0;
   for (const { batch } of collected) {
-    weight += batch.parked.length + batch.unparked.length;
+    weight += batch.retries.length + batch.endedRetries.length;
     for (const { done } of batch.endpoints) weight += done.length;
   }
   return weight;

@@ -34,7 +34,7 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   const readAhead = createReadAhead({
     settings: () => settings,
     inFlight: () => inFlight,
-    parkBehind: () => undefined,
+    overflowToRetry: () => undefined,
     progress,
     queues,
     readEvents: async (_account, after, limit) => {

@@ -3,7 +3,7 @@ import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
 import type { Delivery, Progress } from '../store/progress.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { OrderingQueues, Overflow } from './ordering-queues.ts';
-import { MAX_PARKED, MAX_PARKED_OF_RECORD } from './records-behind.ts';
+import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
 
 /** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
 const MAX_AHEAD = 1_000;
@@ -14,7 +14,7 @@ const BATCHES_AHEAD = 4;
 /** Text of the events read ahead of a cursor. */
 const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
 
-/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a parked one. */
+/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a retry. */
 const OVERFLOW_COUNT = 500;
 
 /** Deliveries that could start, for each request under way: enough while the next page is read. */
@@ -36,8 +36,8 @@ export interface ReadAheadDeps {
     limit: number,
     patterns: readonly string[],
   ) => Promise<LoggedEvent[]>;
-  /** It is parked by the queues, where it waits for others. */
-  readonly parkBehind: (delivery: Delivery) => void;
+  /** The queues overflow it to retry, where it waits for others. */
+  readonly overflowToRetry: (delivery: Delivery) => void;
   /** Name that the types of a resource's events start with. */
   readonly singularOf: (resource: string) => string | undefined;
   readonly now: () => number;
@@ -59,7 +59,7 @@ export interface ReadAhead {
   /** Takes events that were just recorded, if they follow what was read last and there is room for them. */
   take(run: EventRun): boolean;
   /**
-   * When the read-ahead is full, turns those events in it that wait for a parked one into parked ones, or leaves them to
+   * When the read-ahead is full, turns those events in it that wait for a retry into retries, or leaves them to
    * the log when their record has enough of those, so that the cursor can go on.
    */
   overflow(): Overflow;
@@ -71,7 +71,7 @@ export function createReadAhead({
   progress,
   queues,
   readEvents,
-  parkBehind,
+  overflowToRetry,
   singularOf,
   now,
 }: ReadAheadDeps): ReadAhead {
@@ -87,7 +87,7 @@ export function createReadAhead({
 
   const hasRoom = () =>
     !isFull() &&
-    queues.parkedCount < MAX_PARKED &&
+    queues.retryCount < MAX_RETRIES_OF_ENDPOINT &&
     (settings().batching !== undefined || queues.readyCount < wantedReady());
 
   /** Five hundred endpoints whose requests hang come to the end of their pages together. */
@@ -121,7 +121,7 @@ export function createReadAhead({
       pending: progress.admit(event.position),
       nextAttemptAtMs: 0,
     };
-    if (!queues.enqueue(delivery)) parkBehind(delivery);
+    if (!queues.enqueue(delivery)) overflowToRetry(delivery);
   };
 
   return {
@@ -165,10 +165,10 @@ export function createReadAhead({
       return true;
     },
     overflow() {
-      if (!isFull()) return { parked: [], passed: [] };
-      const { parkedCount } = queues;
-      const ofRecord = parkedCount < MAX_PARKED / 2 ? MAX_PARKED_OF_RECORD : 1;
-      return queues.overflow(Math.min(OVERFLOW_COUNT, MAX_PARKED - parkedCount), ofRecord);
+      if (!isFull()) return { retries: [], passed: [] };
+      const { retryCount } = queues;
+      const ofRecord = retryCount < MAX_RETRIES_OF_ENDPOINT / 2 ? MAX_RETRIES_OF_RECORD : 1;
+      return queues.overflow(Math.min(OVERFLOW_COUNT, MAX_RETRIES_OF_ENDPOINT - retryCount), ofRecord);
     },
   };
 }

@@ -1,25 +1,25 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
 
-/** Parked deliveries of an endpoint; beyond this its cursor waits until some of them are through. */
-export const MAX_PARKED = 10_000;
+/** Retries of an endpoint; beyond this its cursor waits until some of them are through. */
+export const MAX_RETRIES_OF_ENDPOINT = 10_000;
 
 /**
- * Parked deliveries of one record: some, so that each look into the log serves many. When an endpoint has half of what it may
+ * Retries of one record: some, so that each look into the log serves many. When an endpoint has half of what it may
  * have, a record gets one, so that it takes thousands of records that fail to stop the cursor.
  */
-export const MAX_PARKED_OF_RECORD = 50;
+export const MAX_RETRIES_OF_RECORD = 50;
 
 interface Behind {
-  /** The last parked of what was read of the record; it says so by `hasMore`. */
+  /** The last retry of what was read of the record; it says so by `hasMore`. */
   last: Delivery;
   /** The latest event the cursor has passed here; undefined when none since the start. */
   passedTo: Position | undefined;
 }
 
 /**
- * Records of an endpoint of which more events wait than are parked. The cursor passes their later events, which are read
- * from the log by record when those parked are done. However many wait, a record costs a bounded number of rows.
+ * Records of an endpoint of which more events wait than are scheduled for retry. The cursor passes their later events,
+ * which are read from the log by record when those retries are done. However many wait, a record costs a bounded number of rows.
  */
 export interface RecordsBehind {
   has(record: string): boolean;
@@ -28,10 +28,10 @@ export interface RecordsBehind {
   /** The cursor has passed an event of a record that is behind. */
   pass(record: string, position: Position): void;
   /**
-   * The events that follow `last` were read from the log; `deliveries` are those as they are parked now.
+   * The events that follow `last` were read from the log; `deliveries` are those as they are scheduled for retry now.
    *
    * @param upTo how far the log was read when these are all; undefined when there may be more
-   * @returns those whose parking is to be saved
+   * @returns the retries to save
    */
   catchUp(last: Delivery, deliveries: readonly Delivery[], upTo: Position | undefined): Delivery[];
 }

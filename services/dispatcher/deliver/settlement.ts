@@ -52,11 +52,11 @@ export interface Settlement {
   giveBack(batch: DeliveryBatch): void;
   /** It is not tried again by itself. */
   bury(batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>): void;
-  /** Its text is forgotten, and its record waits for those parked before it. Takes no place in the window. */
-  parkBehind(delivery: Delivery): void;
-  /** Its record has enough parked: it is read from the log again when those are through. */
+  /** Its text is forgotten, and its record waits for the retries before it. Takes no place in the window. */
+  overflowToRetry(delivery: Delivery): void;
+  /** Its record has enough retries: it is read from the log again when those are through. */
   pass(delivery: Delivery): void;
-  /** These are parked now, or otherwise than before. They take no place in the window. */
+  /** These are scheduled for retry now, or otherwise than before. They take no place in the window. */
   notePlaces(deliveries: readonly Delivery[]): void;
   /** No request starts before this time. */
   restUntil(atMs: number): void;
@@ -86,8 +86,8 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
 
   const close = (batch: DeliveryBatch) => {
     for (const delivery of batch.deliveries) {
-      // What was asked for again stays parked, as it was put there.
-      if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.unpark(delivery);
+      // What was asked for again stays scheduled, as it was put there.
+      if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.endRetry(delivery);
     }
     finish(batch.deliveries, () => queues.complete(batch));
   };
@@ -104,12 +104,12 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
         attempts: delivery.attemptCount,
         cause: lastError.class,
       });
-      ledger.park(delivery, 'dead', undefined, lastError);
+      ledger.scheduleRetry(delivery, 'dead', undefined, lastError);
     }
     finish(batch.deliveries, () => queues.complete(batch));
   };
 
-  const parkOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
+  const scheduleRetryOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
     const [delivery] = batch.deliveries;
     const isAskedAgain = delivery.askedAgain !== undefined;
     delivery.attemptCount = isAskedAgain ? 1 : delivery.attemptCount + 1;
@@ -122,15 +122,15 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       return;
     }
     delivery.nextAttemptAtMs = nextAtMs;
-    ledger.park(delivery, 'waiting', nextAtMs, lastError);
-    finish(batch.deliveries, () => queues.park(delivery));
+    ledger.scheduleRetry(delivery, 'waiting', nextAtMs, lastError);
+    finish(batch.deliveries, () => queues.scheduleRetry(delivery));
   };
 
   /** Of many events one may be at fault: smaller batches find it, and the others get through. */
-  const splitOrPark = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
+  const splitOrScheduleRetry = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
     const halves = halve(batch, settings().order);
     if (halves === undefined) {
-      parkOrBury(batch, lastError);
+      scheduleRetryOrBury(batch, lastError);
       return;
     }
     for (const half of halves) queues.giveBack(half);
@@ -186,18 +186,18 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
             giveBack(batch);
             onDirty();
           } else {
-            splitOrPark(batch, describeFailure(outcome, nowMs));
+            splitOrScheduleRetry(batch, describeFailure(outcome, nowMs));
           }
           break;
         case 'failed': {
           health = afterFailure(health, nowMs, random);
-          const wasParked = batch.deliveries[0].pending === undefined;
+          const wasRetry = batch.deliveries[0].pending === undefined;
           // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
-          if (isOpen(health) && !wasParked) {
+          if (isOpen(health) && !wasRetry) {
             giveBack(batch);
             onDirty();
           } else {
-            splitOrPark(batch, describeFailure(outcome, nowMs));
+            splitOrScheduleRetry(batch, describeFailure(outcome, nowMs));
           }
         }
       }
@@ -207,15 +207,15 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     close,
     giveBack,
     bury,
-    parkBehind(delivery) {
+    overflowToRetry(delivery) {
       delivery.payload = undefined;
-      ledger.park(delivery, 'waiting', undefined, undefined);
+      ledger.scheduleRetry(delivery, 'waiting', undefined, undefined);
       passOver(delivery);
     },
     pass: passOver,
     notePlaces(deliveries) {
       for (const delivery of deliveries) {
-        ledger.park(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
+        ledger.scheduleRetry(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
       }
       if (deliveries.length > 0) onDirty();
     },

@@ -1,7 +1,7 @@
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 
 /**
- * The circuit breaker of one endpoint, as a value. While it is closed, a failed event is parked and others go on;
+ * The circuit breaker of one endpoint, as a value. While it is closed, a failed event is scheduled for retry and others go on;
  * after `OPEN_AFTER` failures with no success between, it opens: the endpoint rests, then gets one probe at a
  * time, each of another record, and its cursor stands still, so that an outage costs no row per event. One success
  * closes it, and the number of requests at once grows from one again, so that it catches up without a burst.

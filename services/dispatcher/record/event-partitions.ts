@@ -90,8 +90,8 @@ const SWEEP_ATTEMPTS = `
 
 const SWEEP_STATS = `delete from webhook_stats where bucket < $1`;
 
-/** A parked event whose text is gone can be neither retried nor redelivered. */
-const SWEEP_PARKED = `delete from webhook_parked where committed_at < $1`;
+/** A retry whose text is gone can be neither retried nor redelivered. */
+const SWEEP_RETRIES = `delete from webhook_parked where committed_at < $1`;
 
 const SWEEP_ACCOUNT_EVENTS = `delete from account_events where occurred_at < $1`;
 
@@ -109,7 +109,7 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
     if (missed.length > 0) log.warn('endpoints.missed_events', { endpointIds: missed });
     const dropped = await dropPartitionsBefore(pool, keptSince(nowMs, config));
     if (dropped.length > 0) log.info('events.expired', { days: dropped });
-    await pool.query(SWEEP_PARKED, [keptSince(nowMs, config)]);
+    await pool.query(SWEEP_RETRIES, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_ACCOUNT_EVENTS, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_SET_ASIDE, [keptSince(nowMs, config)]);
     await pool.query(SWEEP_DISPATCHERS);

@@ -171,7 +171,7 @@ export async function readRecordEvents(
   return { events, readTo: { commitLsn: parseLsn(first.end_lsn), index: first.end_idx } };
 }
 
-interface ParkedRow {
+interface RetryRow {
   webhook_id: string;
   commit_lsn: string;
   idx: number;
@@ -182,13 +182,13 @@ interface ParkedRow {
   has_more: boolean;
 }
 
-/** Parked deliveries of these endpoints that are still to be made, by endpoint, in the order of their positions. */
-export async function readParked(
+/** Retries of these endpoints that are still to be made, by endpoint, in the order of their positions. */
+export async function readRetries(
   db: Queryable,
   endpointIds: readonly string[],
 ): Promise<Map<string, Delivery[]>> {
-  const { rows } = await db.query<ParkedRow>({
-    name: 'read_parked',
+  const { rows } = await db.query<RetryRow>({
+    name: 'read_retries',
     text: `select webhook_id, commit_lsn, idx, committed_at::text, record_key, attempt_count, next_attempt_at, has_more
              from webhook_parked where webhook_id = any($1) and state = 'waiting'
             order by webhook_id, commit_lsn, idx`,

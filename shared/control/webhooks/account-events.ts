@@ -9,7 +9,7 @@ export interface AccountEventRow {
   occurred_at: string;
 }
 
-/** The oldest that is not parked yet, locked until the transaction ends; those that others are at are passed over. */
+/** The oldest that is not scheduled yet, locked until the transaction ends; those that others are at are passed over. */
 export async function claimAccountEvent(db: Queryable): Promise<AccountEventRow | undefined> {
   const { rows } = await db.query<AccountEventRow>({
     name: 'claim_account_event',
@@ -33,30 +33,30 @@ export async function listListeners(
   return rows;
 }
 
-/** Parks the event for one endpoint, and tells its holder to look. Safe to repeat. */
-export async function parkAccountEvent(
+/** Schedules the event for one endpoint, and tells its holder to look. Safe to repeat. */
+export async function scheduleAccountEvent(
   db: Queryable,
   webhookId: string,
   event: AccountEventRow,
 ): Promise<void> {
   await db.query({
-    name: 'park_account_event',
-    // The endpoint's row is locked before its parked ones, which is the order in which its holder takes them.
+    name: 'schedule_account_event',
+    // The endpoint's row is locked before its retries, which is the order in which its holder takes them.
     text: `with endpoint as (
              select id from webhooks where id = $1 for no key update
-           ), parked as (
+           ), retries as (
              insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
              select id, $2, 0, $3, $4, now(), 'waiting' from endpoint
              on conflict do nothing returning webhook_id
            )
-           update webhooks w set updated_at = clock_timestamp() from parked where w.id = parked.webhook_id`,
+           update webhooks w set updated_at = clock_timestamp() from retries where w.id = retries.webhook_id`,
     values: [webhookId, event.commit_lsn, event.occurred_at, `${event.resource}/${event.subject_id}`],
   });
 }
 
-export async function noteParked(db: Queryable, { commit_lsn }: AccountEventRow): Promise<void> {
+export async function noteScheduled(db: Queryable, { commit_lsn }: AccountEventRow): Promise<void> {
   await db.query({
-    name: 'note_account_event_parked',
+    name: 'note_account_event_scheduled',
     text: 'update account_events set parked_at = now() where commit_lsn = $1',
     values: [commit_lsn],
   });

@@ -11,8 +11,8 @@ export interface NewCursor {
 
 /**
  * Puts an endpoint's cursor elsewhere. Whoever delivers for it now starts anew from there: the new epoch makes what it
- * knew void. What was parked of the feed after the place is dropped, since the cursor comes by it again; what was
- * parked before stays, and its record waits for it as ever.
+ * knew void. What is scheduled of the feed after the place is dropped, since the cursor comes by it again; what was
+ * before it stays, and its record waits for it as ever.
  */
 export async function moveCursor(
   db: Queryable,
@@ -20,7 +20,7 @@ export async function moveCursor(
   { cursor, handOff }: NewCursor,
 ): Promise<void> {
   const place = [webhookId, formatLsn(cursor.commitLsn), cursor.index];
-  // The endpoint first: from here on until the commit its holder can't park anything.
+  // The endpoint first: from here on until the commit its holder can't schedule a retry.
   await db.query(
     `update webhooks set cursor_lsn = $2, cursor_idx = $3, done = '{}', cursor_epoch = cursor_epoch + 1,
        handoff_snapshot = $4, handoff_until_lsn = $5, missed_events = false, updated_at = now()
@@ -35,14 +35,14 @@ export async function moveCursor(
 }
 
 /**
- * Parks an event to be delivered at once, with all its attempts before it again, also when it was given up. One that
+ * Schedules an event to be delivered at once, with all its attempts before it again, also when it was given up. One that
  * the endpoint has yet to come to is left alone: sent now, it would overtake earlier ones of its record.
  *
- * The endpoint's row is locked before its parked ones, which is the order in which its holder takes them.
+ * The endpoint's row is locked before its retries, which is the order in which its holder takes them.
  *
- * @returns whether it was parked
+ * @returns whether it was scheduled
  */
-export async function parkAgain(
+export async function scheduleRedelivery(
   db: Queryable,
   accountId: string,
   webhookId: string,
@@ -58,14 +58,14 @@ export async function parkAgain(
         -- An event that came again too late has a reset at its place, of another time.
         order by e.committed_at desc limit 1
         for no key update of w
-     ), parked as (
+     ), retries as (
        insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
        select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting' from place
        on conflict (webhook_id, commit_lsn, idx) do update
          set attempt_count = 0, next_attempt_at = excluded.next_attempt_at, state = 'waiting'
        returning webhook_id
      )
-     update webhooks w set updated_at = now() from parked where w.id = parked.webhook_id`,
+     update webhooks w set updated_at = now() from retries where w.id = retries.webhook_id`,
     [accountId, webhookId, formatLsn(position.commitLsn), position.index, formatPosition(position)],
   );
   return rowCount === 1;

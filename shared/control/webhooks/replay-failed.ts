@@ -44,7 +44,7 @@ const PAGE = 1_000;
 const MAX_WAITING = 5_000;
 
 /**
- * The endpoint's row is locked before its parked ones, which is the order in which its holder takes them. Whatever another
+ * The endpoint's row is locked before its retries, which is the order in which its holder takes them. Whatever another
  * has delivered or replayed until a row is locked, its new state decides. Progress is saved with what it stands for.
  */
 const STEP = `
@@ -97,7 +97,7 @@ export interface ReplayStep {
 
 /**
  * Schedules some failed events of one replay: those that were given up, and those that wait for a retry. What was delivered
- * since its failure is not parked any more, so it is left out. A crash between two steps repeats and loses nothing.
+ * since it is not scheduled for retry any more, so it is left out. A crash between two steps repeats and loses nothing.
  *
  * @returns undefined when no replay has anything to do now
  */

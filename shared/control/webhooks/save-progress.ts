@@ -18,7 +18,7 @@ export interface EndpointProgress {
   readonly disabledBy: string | undefined;
 }
 
-export interface ParkedDelivery {
+export interface ScheduledRetry {
   readonly endpointId: string;
   readonly position: Position;
   readonly committedAt: string;
@@ -28,22 +28,22 @@ export interface ParkedDelivery {
   readonly nextAttemptAtMs: number | undefined;
   readonly lastError: Readonly<Record<string, unknown>> | undefined;
   readonly state: 'waiting' | 'dead';
-  /** Later events of its record are not parked, though the cursor has passed them. */
+  /** Later events of its record are not scheduled for retry, though the cursor has passed them. */
   readonly hasMore: boolean;
 }
 
-export interface UnparkedDelivery {
+export interface EndedRetry {
   readonly endpointId: string;
   readonly position: Position;
-  /** As it was parked; 0 while it only waited for its predecessor. One that has another time now was asked for again. */
+  /** As it was scheduled; 0 while it only waited for its predecessor. One that has another time now was asked for again. */
   readonly nextAttemptAtMs: number;
 }
 
 /** Everything that several endpoints have come to know since the last save. */
 export interface ProgressBatch {
   readonly endpoints: readonly EndpointProgress[];
-  readonly parked: readonly ParkedDelivery[];
-  readonly unparked: readonly UnparkedDelivery[];
+  readonly retries: readonly ScheduledRetry[];
+  readonly endedRetries: readonly EndedRetry[];
 }
 
 const HELD = `
@@ -63,8 +63,11 @@ const HELD = `
 
 const SAVE_PROGRESS = `${HELD} select id from held`;
 
-/** One statement, so that the cursor never passes an event whose parking is not saved with it. */
-const SAVE_WITH_PARKED = `${HELD}, parked as (
+/**
+ * One statement, so that the cursor never passes an event whose retry is not saved with it. `webhook_parked` holds what is
+ * scheduled for retry, what overflowed to retry behind it, and what was given up (`dead`).
+ */
+const SAVE_WITH_RETRIES = `${HELD}, retries as (
     insert into webhook_parked as k
       (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, last_error, state,
        has_more)
@@ -78,7 +81,7 @@ const SAVE_WITH_PARKED = `${HELD}, parked as (
     on conflict (webhook_id, commit_lsn, idx) do update set
       attempt_count = excluded.attempt_count, next_attempt_at = excluded.next_attempt_at,
       last_error = excluded.last_error, state = excluded.state, has_more = excluded.has_more
-  ), unparked as (
+  ), ended as (
     delete from webhook_parked k
      using unnest($20::text[], $21::pg_lsn[], $22::int[], $23::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
            held
@@ -91,7 +94,7 @@ const SAVE_WITH_PARKED = `${HELD}, parked as (
 const toDate = (ms: number | undefined) => (ms === undefined || ms === 0 ? null : new Date(ms));
 
 /**
- * Saves progress, parked and unparked deliveries of several endpoints at once, each only if `owner` still holds it
+ * Saves progress, scheduled and ended retries of several endpoints at once, each only if `owner` still holds it
  * and nobody moved its cursor. Saving the same again changes nothing.
  *
  * @returns the IDs of the endpoints that were saved; the others are no longer ours
@@ -99,7 +102,7 @@ const toDate = (ms: number | undefined) => (ms === undefined || ms === 0 ? null 
 export async function saveProgress(
   db: Queryable,
   owner: string,
-  { endpoints, parked, unparked }: ProgressBatch,
+  { endpoints, retries, endedRetries }: ProgressBatch,
 ): Promise<Set<string>> {
   const values: unknown[] = [
     owner,
@@ -113,28 +116,28 @@ export async function saveProgress(
     endpoints.map((item) => toDate(item.health.restUntilMs)),
     endpoints.map((item) => item.disabledBy ?? null),
   ];
-  const hasParked = parked.length > 0 || unparked.length > 0;
-  if (hasParked) {
+  const hasRetries = retries.length > 0 || endedRetries.length > 0;
+  if (hasRetries) {
     values.push(
-      parked.map((item) => item.endpointId),
-      parked.map((item) => formatLsn(item.position.commitLsn)),
-      parked.map((item) => item.position.index),
-      parked.map((item) => item.committedAt),
-      parked.map((item) => item.record),
-      parked.map((item) => item.attemptCount),
-      parked.map((item) => toDate(item.nextAttemptAtMs)),
-      parked.map((item) => (item.lastError === undefined ? null : JSON.stringify(item.lastError))),
-      parked.map((item) => item.state),
-      unparked.map((item) => item.endpointId),
-      unparked.map((item) => formatLsn(item.position.commitLsn)),
-      unparked.map((item) => item.position.index),
-      unparked.map((item) => toDate(item.nextAttemptAtMs)),
-      parked.map((item) => item.hasMore),
+      retries.map((item) => item.endpointId),
+      retries.map((item) => formatLsn(item.position.commitLsn)),
+      retries.map((item) => item.position.index),
+      retries.map((item) => item.committedAt),
+      retries.map((item) => item.record),
+      retries.map((item) => item.attemptCount),
+      retries.map((item) => toDate(item.nextAttemptAtMs)),
+      retries.map((item) => (item.lastError === undefined ? null : JSON.stringify(item.lastError))),
+      retries.map((item) => item.state),
+      endedRetries.map((item) => item.endpointId),
+      endedRetries.map((item) => formatLsn(item.position.commitLsn)),
+      endedRetries.map((item) => item.position.index),
+      endedRetries.map((item) => toDate(item.nextAttemptAtMs)),
+      retries.map((item) => item.hasMore),
     );
   }
   const { rows } = await db.query<{ id: string }>({
-    name: hasParked ? 'save_progress_with_parked' : 'save_progress',
-    text: hasParked ? SAVE_WITH_PARKED : SAVE_PROGRESS,
+    name: hasRetries ? 'save_progress_with_retries' : 'save_progress',
+    text: hasRetries ? SAVE_WITH_RETRIES : SAVE_PROGRESS,
     values,
   });
   return new Set(rows.map((row) => row.id));

@@ -149,7 +149,7 @@ test('an event shows what became of it at each endpoint', async () => {
     ]);
     return json.id as string;
   };
-  const park = (webhookId: string, lsn: string, state: string, attempts: number, hasMore = false) =>
+  const scheduleRetry = (webhookId: string, lsn: string, state: string, attempts: number, hasMore = false) =>
     api.pool.query(
       `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, state, has_more)
        values ($1, $2, 0, now(), 'invoices/["1"]', $4, now(), $3, $5)`,
@@ -181,13 +181,13 @@ test('an event shows what became of it at each endpoint', async () => {
   await tried(other, idOf(0x20), 'delivered', [idOf(0x20), idOf(0x50)]);
   expectState(other, 'passed');
   const retrying = await subscribe({}, '0/40');
-  await park(retrying, '0/30', 'waiting', 2);
+  await scheduleRetry(retrying, '0/30', 'waiting', 2);
   expectState(retrying, 'retrying');
   const waiting = await subscribe({}, '0/40');
-  await park(waiting, '0/20', 'waiting', 2, true);
+  await scheduleRetry(waiting, '0/20', 'waiting', 2, true);
   expectState(waiting, 'waiting');
   const dead = await subscribe({}, '0/40');
-  await park(dead, '0/30', 'dead', 10);
+  await scheduleRetry(dead, '0/30', 'dead', 10);
   expectState(dead, 'dead');
   expectState(await subscribe({}, '0/20'), 'upcoming');
   expectState(await subscribe({}, '0/20', [formatPosition({ commitLsn: 0x30n, index: 0 })]), 'passed');

@@ -179,7 +179,7 @@ test('an endpoint that is disabled is told to the others, and not to itself', as
     key: { id: lost },
     data: { id: lost, status: 'disabled', status_reason: expect.stringContaining('410') },
   });
-  await waitFor('it to be parked for nobody else', async () => {
+  await waitFor('it to be scheduled for nobody else', async () => {
     const { rows } = await bed.pool.query('select 1 from account_events where parked_at is null');
     return rows.length === 0;
   });

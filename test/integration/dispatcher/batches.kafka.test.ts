@@ -69,7 +69,7 @@ const answerBy = (statusOf: (events: readonly Event[]) => number) => {
   };
   return delivered;
 };
-const parkedCount = async (id: string) =>
+const retryCount = async (id: string) =>
   (await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id])).rowCount ?? 0;
 
 test('events come together, signed, in order, and their request is noted once', async () => {
@@ -141,10 +141,10 @@ test('an endpoint that is down costs a few rows, and gets every event once it is
   await addEvents(range(1_500), (lsn) => lsn % 100);
   await waitFor('the breaker to open', async () => Number((await bed.endpoint(id)).failures_in_row) >= 11);
   expect(receiver.received.length).toBeLessThan(80);
-  expect(await parkedCount(id)).toBeLessThan(10);
+  expect(await retryCount(id)).toBeLessThan(10);
   isUp = true;
   await untilCursor(bed, id, 1_500);
-  await waitFor('the parked ones', async () => (await parkedCount(id)) === 0);
+  await waitFor('the retries', async () => (await retryCount(id)) === 0);
   expect(delivered.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(1_500));
   for (const record of range(100, 0)) {
     const numbers = delivered.filter((event) => event.record === record).map(({ n }) => n);
@@ -159,7 +159,7 @@ test('one in five requests fails: every event comes, each record’s in order', 
   const delivered = answerBy((events) => (++count % 5 === 0 && events.length > 1 ? 500 : 200));
   await addEvents(range(2_000), (lsn) => lsn % 50);
   await untilCursor(bed, id, 2_000);
-  await waitFor('the parked ones', async () => (await parkedCount(id)) === 0);
+  await waitFor('the retries', async () => (await retryCount(id)) === 0);
   expect(delivered).toHaveLength(2_000);
   for (const record of range(50, 0)) {
     const numbers = delivered.filter((event) => event.record === record).map(({ n }) => n);

@@ -53,7 +53,7 @@ const idOf = (lsn: number) => eventId({ commitLsn: BigInt(lsn), index: 0 });
 const idsReceived = () => receiver.received.map(({ id }) => id);
 const verify = (secret: string, request: ReceivedRequest | undefined) =>
   new Webhook(secret).verify(request?.body ?? '', request?.headers as Record<string, string>);
-const parkedCount = async (id: string) => {
+const retryCount = async (id: string) => {
   const { rows } = await bed.pool.query<{ count: number }>(
     'select count(*)::int as count from webhook_parked where webhook_id = $1',
     [id],
@@ -297,7 +297,7 @@ test('what is asked for again while its retry is under way comes once more', asy
   };
   await bed.addEvents([{ accountId: account.id, lsn: 10 }]);
   await receiver.until('it to come once more', (list) => list.length === 3);
-  await waitFor('nothing to be parked', async () => (await parkedCount(id)) === 0);
+  await waitFor('no retry to be left', async () => (await retryCount(id)) === 0);
   expect(idsReceived()).toEqual([idOf(10), idOf(10), idOf(10)]);
 });
 
@@ -313,7 +313,7 @@ test('a replay of what failed sends what was given up since, once, and nothing t
   const to = new Date().toISOString();
   receiver.answer = () => 200;
   await call('POST', `/events/${idOf(50)}/redeliver`, { webhook_id: id });
-  await waitFor('one to be delivered', async () => (await parkedCount(id)) === 3);
+  await waitFor('one to be delivered', async () => (await retryCount(id)) === 3);
   const before = receiver.received.length;
   const answer = await call('POST', `/webhooks/${id}/replay`, { only: 'failed', from, to });
   expect(answer).toMatchObject({ status: 202, json: { from, to } });
@@ -329,7 +329,7 @@ test('a replay of what failed sends what was given up since, once, and nothing t
       .slice(before + 1)
       .sort(),
   ).toEqual([idOf(10), idOf(20)]);
-  await waitFor('nothing to be parked', async () => (await parkedCount(id)) === 0);
+  await waitFor('no retry to be left', async () => (await retryCount(id)) === 0);
 });
 
 test('in strict order an event that fails holds back the whole feed, and is named', async () => {
@@ -396,7 +396,7 @@ test('what was given up is listed with its last failure, and is delivered once i
   receiver.answer = () => 200;
   const again = await call('POST', `/events/${idOf(10)}/redeliver`, { webhook_id: id });
   expect(again).toMatchObject({ status: 202, json: { state: 'queued', webhook_id: id } });
-  await waitFor('it to be delivered', async () => (await parkedCount(id)) === 0);
+  await waitFor('it to be delivered', async () => (await retryCount(id)) === 0);
   expect(idsReceived().filter((received) => received === idOf(10))).toHaveLength(3);
   expect((await call('GET', `/webhooks/${id}/dead-letters`)).json.data).toEqual([]);
 });
@@ -439,14 +439,14 @@ test('a type taken off the endpoint while a retry waits is not sent', async () =
   receiver.answer = () => 500;
   await bed.addEvents([{ accountId: account.id, lsn: 10, type: 'invoice.deleted' }]);
   // Longer than the schedule, so that the retry still waits when the type goes.
-  await waitFor('the failure to be parked', async () => (await parkedCount(id)) === 1);
+  await waitFor('the failure to be scheduled for retry', async () => (await retryCount(id)) === 1);
   await call('POST', `/webhooks/${id}/pause`);
   const tried = receiver.received.length;
   receiver.answer = () => 200;
   await bed.pool.query(`/* arranged */ update webhook_parked set state = 'waiting', next_attempt_at = now()`);
   await call('PATCH', `/webhooks/${id}`, { events: ['invoice.created'] });
   await call('POST', `/webhooks/${id}/resume`);
-  await waitFor('the retry to be dropped', async () => (await parkedCount(id)) === 0);
+  await waitFor('the retry to be dropped', async () => (await retryCount(id)) === 0);
   expect(receiver.received).toHaveLength(tried);
 });
 

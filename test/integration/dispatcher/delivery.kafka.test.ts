@@ -209,7 +209,7 @@ test('an endpoint that is down costs a few rows, is probed now and then, and cat
   receiver.answer = () => 200;
   await retryNow(id);
   await untilCursor(bed, id, 2_000);
-  await waitFor('the parked ones', async () => {
+  await waitFor('the retries', async () => {
     const left = await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id]);
     return left.rows.length === 0;
   });
@@ -275,7 +275,7 @@ test('a dead delivery that is asked for again is sent again', async () => {
   receiver.answer = () => 400;
   const id = await bed.addEndpoint({ accountId, url: receiver.url });
   await bed.addEvents([{ accountId, lsn: 5 }]);
-  await waitFor('the failure to be parked', async () => {
+  await waitFor('the failure to be scheduled for retry', async () => {
     const { rows } = await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id]);
     return rows.length === 1;
   });
@@ -287,7 +287,7 @@ test('a dead delivery that is asked for again is sent again', async () => {
   await bed.pool.query('update webhooks set updated_at = clock_timestamp() where id = $1', [id]);
   await receiver.until('the redelivery', (list) => list.length === 2);
   expect(receiver.received.map((request) => request.id)).toEqual([idOf(5), idOf(5)]);
-  await waitFor('the parked row to go', async () => {
+  await waitFor('the retry to go', async () => {
     const { rows } = await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id]);
     return rows.length === 0;
   });

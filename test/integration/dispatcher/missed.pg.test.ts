@@ -69,16 +69,16 @@ test('a delivery that still waits to be retried counts as one it has yet to get'
   const id = await subscribe(['*']);
   await setCursor(id, 50);
   await record(10, 'invoice.created', OLD);
-  const park = (state: string) =>
+  const scheduleRetry = (state: string) =>
     api.pool.query(
       `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state)
        values ($1, '0/A', 0, $2::date + time '12:00', 'invoices/["1"]', $3)
        on conflict (webhook_id, commit_lsn, idx) do update set state = excluded.state`,
       [id, OLD, state],
     );
-  await park('dead');
+  await scheduleRetry('dead');
   expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([]);
-  await park('waiting');
+  await scheduleRetry('waiting');
   expect(await markMissed(api.pool, KEPT_SINCE)).toEqual([id]);
 });
 

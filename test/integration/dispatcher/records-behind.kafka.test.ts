@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MAX_PARKED_OF_RECORD } from '../../../services/dispatcher/deliver/records-behind.ts';
+import { MAX_RETRIES_OF_RECORD } from '../../../services/dispatcher/deliver/records-behind.ts';
 import { readRecordEvents } from '../../../services/dispatcher/store/read-events.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import {
@@ -41,14 +41,14 @@ test('more events behind a failing one than are read ahead cost a few rows, and 
     'select commit_lsn, has_more from webhook_parked where webhook_id = $1 and record_key = $2 order by commit_lsn',
     [id, 'invoices/["1"]'],
   );
-  expect(rows.length).toBeLessThanOrEqual(MAX_PARKED_OF_RECORD);
+  expect(rows.length).toBeLessThanOrEqual(MAX_RETRIES_OF_RECORD);
   expect(rows.map(({ has_more }) => has_more)).toEqual([...Array(rows.length - 1).fill(false), true]);
   await dispatcher.stop();
   dispatcher = await bed.start();
   receiver.answer = () => 200;
   await bed.pool.query('update webhook_parked set next_attempt_at = now() where next_attempt_at > now()');
   await bed.pool.query('update webhooks set updated_at = clock_timestamp()');
-  await waitFor('nothing to be parked', async () => {
+  await waitFor('no retry to be left', async () => {
     const { rowCount } = await bed.pool.query('select from webhook_parked where webhook_id = $1', [id]);
     return rowCount === 0;
   });
