@@ -24,7 +24,8 @@ const contextOf = (): CommandContext => ({
   env: {},
   home: '/nowhere',
   say: () => undefined,
-  during: (_what, step) => step(),
+  note: () => undefined,
+  during: (_what, step) => step(() => undefined),
   log: silentLog,
   signal: new AbortController().signal,
 });
@@ -96,6 +97,28 @@ test('help and version are no mistakes', async () => {
   });
   expect(await run('--version')).toMatchObject({ exitCode: 0, output: '1.2.3\n' });
   expect(await run()).toMatchObject({ exitCode: 2, output: expect.stringContaining('does start') });
+});
+
+test('the list of commands has those of customers apart, and a command shows its examples', async () => {
+  const examples = ['tandem exports create --follow'];
+  const customers: Command = {
+    name: 'exports create',
+    summary: 'starts one',
+    users: 'customers',
+    examples,
+    declare: () => undefined,
+  };
+  const program = createProgram(
+    { commands: [customers, completionCommand], version: '1', createContext: contextOf },
+    () => undefined,
+  );
+  expect(program.helpInformation()).toMatch(
+    /For customers[^:]*:\n {2}exports .*\n\nFor operators:\n {2}completion/,
+  );
+  expect((await run('start', '--help')).output).not.toContain('Examples');
+  const shown: string[] = [];
+  program.commands[0]?.commands[0]?.configureOutput({ writeOut: (text) => shown.push(text) }).outputHelp();
+  expect(shown.join('')).toContain(`Examples:\n  ${examples[0]}`);
 });
 
 test.each(SHELLS)('the completion of %s knows every command and option', (shell) => {

@@ -13,6 +13,8 @@ export interface CommandContext {
   readonly home: string;
   /** For a person: one line on standard output. */
   readonly say: (line: string) => void;
+  /** For a person: one line on standard error, which leaves standard output to results. */
+  readonly note: (line: string) => void;
   /** Around a step that may take longer than two seconds. */
   readonly during: During;
   /** For a machine: JSON lines on standard error. */
@@ -20,6 +22,8 @@ export interface CommandContext {
   /** Aborts on Ctrl-C and SIGTERM; a command then stops what it has started and returns. */
   readonly signal: AbortSignal;
 }
+
+export type Users = 'customers' | 'operators';
 
 /** Runs a command's work with its context. The number is the exit code. */
 export type Perform = (work: (context: CommandContext) => Promise<number>) => Promise<void>;
@@ -30,6 +34,10 @@ export interface Command {
   readonly name: string;
   /** What it does, in one line of the list of commands. */
   readonly summary: string;
+  /** Customers have an API key; operators have the database too. Default: operators. */
+  readonly users?: Users;
+  /** Command lines to copy, shown below its options. */
+  readonly examples?: readonly string[];
   /** What else a person needs to know, shown below its options. */
   readonly notes?: string;
   /**
@@ -43,9 +51,17 @@ const USAGE_EXIT_CODE = 2;
 
 /** What groups of commands are about, by their first word. */
 const GROUPS: Readonly<Record<string, string>> = {
+  exports: 'create, follow and download exports',
+  events: 'read the feed of changes',
+  replica: "keep a copy of the account's records",
   catalog: 'draft and check a catalog',
   source: 'prepare and check the source database',
   migrate: 'migrate the control store',
+};
+
+const HEADINGS: Readonly<Record<Users, string>> = {
+  customers: 'For customers, with an API key:',
+  operators: 'For operators:',
 };
 
 export interface ProgramOptions {
@@ -66,8 +82,13 @@ export function createProgram(
     .helpCommand(false);
   for (const command of commands) {
     const words = command.name.split(' ');
-    const parent = words.length === 1 ? root : groupOf(root, words[0] ?? '');
+    const heading = HEADINGS[command.users ?? 'operators'];
+    const parent = words.length === 1 ? root : groupOf(root, words[0] ?? '', heading);
     const program = quiet(parent.command(words.at(-1) ?? '')).description(command.summary);
+    if (parent === root) program.helpGroup(heading);
+    if (command.examples !== undefined) {
+      program.addHelpText('after', `\nExamples:\n${command.examples.map((line) => `  ${line}`).join('\n')}`);
+    }
     if (command.notes !== undefined) program.addHelpText('after', `\n${command.notes.trimEnd()}`);
     command.declare(program, async (work) => {
       setExitCode(await runReported(command.name, createContext, work));
@@ -106,12 +127,13 @@ export function collect(text: string, earlier: readonly string[]): string[] {
   return [...earlier, text];
 }
 
-function groupOf(root: Program, word: string): Program {
+function groupOf(root: Program, word: string, heading: string): Program {
   const known = root.commands.find((one) => one.name() === word);
   return (
     known ??
     quiet(root.command(word))
       .description(GROUPS[word] ?? word)
+      .helpGroup(heading)
       .helpCommand(false)
   );
 }

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createDuring } from './during.ts';
 
 function streamOf(isTTY: boolean): { stream: NodeJS.WriteStream; output: () => string } {
@@ -21,6 +21,20 @@ test('where nobody watches, a step is one plain line', async () => {
   expect(await createDuring((line) => lines.push(line), stream)('starting', async () => 7)).toBe(7);
   expect(lines).toEqual(['starting']);
   expect(output()).toBe('');
+});
+
+test('where nobody watches, reports are lines, and not too many of them', async () => {
+  const lines: string[] = [];
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const during = createDuring((line) => lines.push(line), streamOf(false).stream);
+  await during('export', async (report) => {
+    report('1 %');
+    vi.advanceTimersByTime(5_000);
+    report('50 %');
+    report('51 %');
+  });
+  expect(lines).toEqual(['export', 'export 50 %']);
 });
 
 test('a terminal shows how a step ended', async () => {

@@ -18,11 +18,21 @@ import { sourceStatusCommand } from './commands/source-status.ts';
 import { stackCommand } from './commands/stack.ts';
 import { startCommand } from './commands/start.ts';
 import { verifyCommand } from './commands/verify.ts';
+import { eventsTailCommand } from './customer/events-tail.ts';
+import { exportCommands } from './customer/exports.ts';
+import { loginCommand, logoutCommand, whoamiCommand } from './customer/login.ts';
+import { replicaSyncCommand } from './customer/replica-sync.ts';
 import { createDuring } from './during.ts';
 import { onStopRequest } from './stop-request.ts';
 
 /** A command is added by its import and its place here. */
 const COMMANDS: readonly Command[] = [
+  loginCommand,
+  logoutCommand,
+  whoamiCommand,
+  ...exportCommands,
+  eventsTailCommand,
+  replicaSyncCommand,
   startCommand,
   demoCommand,
   catalogInitCommand,
@@ -50,6 +60,7 @@ function createContext(): CommandContext {
     env,
     home: resolve(env.TANDEM_HOME || '.tandem'),
     say,
+    note: (line) => console.error(redact(line)),
     during: createDuring(say),
     log: createLog(level, { service: 'tandem' }),
     signal: onStopRequest(env),

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -166,6 +166,80 @@ test('the examples of the Python client’s README run as printed, from its whee
   });
 });
 
+const TANDEM = [...NODE, path('deploy/cli/tandem.ts')];
+
+test('a customer exports, follows the feed and keeps a replica from the command line', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'tandem-cli-'));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => rmSync(home, { recursive: true, force: true }));
+  const env = { PATH: process.env.PATH, XDG_CONFIG_HOME: home, XDG_STATE_HOME: home };
+  const tandem = async (...words: string[]) => {
+    const options = { cwd: home, env, timeout: EXAMPLE_LIMIT_MS };
+    const { stdout } = await promisify(execFile)(process.execPath, [...TANDEM, ...words], options);
+    return stdout.trimEnd().split('\n');
+  };
+  const login = startProgram(process.execPath, [...TANDEM, 'login', '--url', world.apiUrl], home, {
+    XDG_CONFIG_HOME: home,
+  });
+  await once(login.child as ChildProcess, 'exit');
+  expect(login.output).toContain(`(${customer.id}), profile default`);
+  expect(login.output).not.toContain(customer.key);
+
+  const words = ['exports', 'create', '--resources', 'customers,invoices', '--out', 'files', '--json'];
+  const [created = ''] = await tandem(...words);
+  const { id, rows, paths } = JSON.parse(created) as {
+    id: string;
+    rows: { written: number };
+    paths: string[];
+  };
+  expect(paths).toEqual(['files/customers.jsonl', 'files/invoices.jsonl', 'files/manifest.json']);
+  const lines = paths
+    .filter((name) => name.endsWith('.jsonl'))
+    .flatMap((name) => readFileSync(join(home, name), 'utf8').trimEnd().split('\n'));
+  expect(lines).toHaveLength(rows.written);
+  // As if the connection was cut in the middle of a file.
+  const whole = readFileSync(join(home, 'files/invoices.jsonl'));
+  rmSync(join(home, 'files/invoices.jsonl'));
+  writeFileSync(join(home, 'files/invoices.jsonl.part'), whole.subarray(0, whole.length / 2));
+  await tandem('exports', 'download', id, '--out', 'files');
+  expect(readFileSync(join(home, 'files/invoices.jsonl')).equals(whole)).toBe(true);
+
+  const pool = openProductPool({ connectionString: world.sourceUrl, max: 1 });
+  cleanup.defer(() => pool.end());
+  const change = (memo: string) =>
+    pool.query('update documint.invoices set memo = $1 where account_id = $2 and id in (1, 2)', [
+      memo,
+      customer.sourceId,
+    ]);
+  await change('by the command line');
+  const changes = await waitFor('the events', async () => {
+    const found = await tandem('events', 'tail', '--after-export', id, '--once', '--json');
+    return found.length >= 2 && found;
+  });
+  expect(changes.map((line) => JSON.parse(line))).toMatchObject([
+    { type: 'invoice.updated', key: { id: 1 }, data: { memo: 'by the command line' } },
+    { type: 'invoice.updated', key: { id: 2 }, data: { memo: 'by the command line' } },
+  ]);
+
+  const sync = () => tandem('replica', 'sync', 'sqlite:replica.db', '--once');
+  const replica = { file: join(home, 'replica.db') };
+  await sync();
+  expect(await differencesOf(replica)).toEqual([]);
+  await change('after the first sync');
+  expect(await differencesOf(replica)).not.toEqual([]);
+  await waitFor('the replica to be the source', async () => {
+    await sync();
+    return (await differencesOf(replica)).length === 0;
+  });
+
+  await expect(tandem('exports', 'get', 'exp_0')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /There is no export exp_0\.\n {2}code not_found, request req_\w+\n {2}http/,
+    ),
+  });
+});
+
 /** A process that keeps a replica in a file of SQLite. */
 interface ReplicaProcess {
   readonly name: string;
@@ -173,7 +247,7 @@ interface ReplicaProcess {
   readonly program: ReturnType<typeof startProgram>;
 }
 
-async function differencesOf({ file }: ReplicaProcess): Promise<readonly string[]> {
+async function differencesOf({ file }: Pick<ReplicaProcess, 'file'>): Promise<readonly string[]> {
   if (!existsSync(file)) return ['there is no file'];
   using db = new DatabaseSync(file, { readOnly: true });
   const replica = createReplica();

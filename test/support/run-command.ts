@@ -17,8 +17,9 @@ export async function runCommand(
   const program = new Program().exitOverride();
   command.declare(program, async (work) => {
     const say = (line: string) => lines.push(line);
-    const during: During = (_what, step) => step();
-    code = await work({ signal: new AbortController().signal, ...context, say, during, log: silentLog });
+    const during: During = (_what, step) => step(() => undefined);
+    const signal = new AbortController().signal;
+    code = await work({ signal, ...context, say, note: say, during, log: silentLog });
   });
   await program.parseAsync([...words], { from: 'user' });
   return { code, lines };

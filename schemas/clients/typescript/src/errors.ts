@@ -170,3 +170,13 @@ export class JobError<Job = unknown> extends TandemError {
 export class ReplicaError extends TandemError {
   override readonly name = 'ReplicaError';
 }
+
+/** Whether the same call may succeed later: there was no response, or the server has no time or a limit is reached. */
+export function isPassing(error: unknown): error is TandemError {
+  return (
+    error instanceof ConnectionError ||
+    error instanceof TimeoutError ||
+    error instanceof UnavailableError ||
+    error instanceof TooManyError
+  );
+}

@@ -1,16 +1,6 @@
 import { eventsOfBody, type RawEvent, readPage } from './apply-event.ts';
 import type { Tandem } from './client.ts';
-import {
-  ConnectionError,
-  GoneError,
-  InvalidError,
-  NotFoundError,
-  ReplicaError,
-  SignatureError,
-  TimeoutError,
-  TooManyError,
-  UnavailableError,
-} from './errors.ts';
+import { GoneError, InvalidError, isPassing, NotFoundError, ReplicaError, SignatureError } from './errors.ts';
 import { applyEvents } from './replica-feed.ts';
 import { type LoadOptions, type LoadProgress, runLoad } from './replica-load.ts';
 import { beginLoad, type ReplicaState, readState } from './replica-state.ts';
@@ -297,12 +287,3 @@ export class Replica {
 }
 
 export type { LoadProgress };
-
-function isPassing(error: unknown): error is Error {
-  return (
-    error instanceof ConnectionError ||
-    error instanceof TimeoutError ||
-    error instanceof UnavailableError ||
-    error instanceof TooManyError
-  );
-}

@@ -1,0 +1,93 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { runCommand } from '../../../test/support/run-command.ts';
+import { customerCommand } from './customer-command.ts';
+import { toRequest } from './exports.ts';
+import { eventLine } from './follow-feed.ts';
+import { loginCommand } from './login.ts';
+import { commaList, jsonObject } from './options.ts';
+
+/** A server that refuses everything with this response. */
+async function refuse(status: number, body: unknown): Promise<string> {
+  const server = createServer((_, response) => {
+    response.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const problem = {
+  type: '/docs/problems/invalid',
+  title: 'Invalid',
+  status: 422,
+  detail: 'The request is invalid.',
+  code: 'invalid',
+  errors: [{ pointer: '/resource', detail: 'must be a \u001b[31mresource' }],
+  request_id: 'req_1',
+};
+
+const whoami = customerCommand<unknown>({
+  name: 'show',
+  summary: 'shows',
+  examples: [],
+  async run({ client, print }) {
+    print(await client().account.get(), ['a line']);
+    return 0;
+  },
+});
+
+test('a refusal ends with 1 and shows the detail, the fields, the code, the request and the page', async () => {
+  const TANDEM_URL = await refuse(422, problem);
+  const context = { env: { TANDEM_URL, TANDEM_API_KEY: 'tk_1' }, home: '/nowhere' };
+  const { code, lines } = await runCommand(whoami, [], context);
+  expect(code).toBe(1);
+  expect(lines.join('\n').split('\n')).toEqual([
+    'tandem show: The request is invalid.',
+    '  /resource must be a \\u001b[31mresource',
+    '  code invalid, request req_1',
+    `  ${TANDEM_URL}/docs/problems/invalid`,
+  ]);
+  const json = await runCommand(whoami, ['--json'], context);
+  expect([json.code, json.lines.map((line) => JSON.parse(line))]).toEqual([1, [problem]]);
+});
+
+test('a server that is not there and a URL that is none are no faults of ours', async () => {
+  const env = { TANDEM_URL: 'http://127.0.0.1:1', TANDEM_API_KEY: 'tk_1', XDG_CONFIG_HOME: '/nowhere' };
+  const { code, lines } = await runCommand(loginCommand, [], { env, home: '/nowhere' });
+  expect([code, lines]).toEqual([
+    1,
+    [expect.stringMatching(/^tandem login: No response from http:\/\/127.0.0.1:1/)],
+  ]);
+  const wrong = { env: { ...env, TANDEM_URL: 'tandem.example.com' }, home: '/nowhere' };
+  await expect(runCommand(loginCommand, [], wrong)).rejects.toThrow('must be an absolute http or https URL');
+});
+
+test('options become a request without what is not given', () => {
+  expect(toRequest({ resources: ['a'], dryRun: false, follow: false })).toEqual({ resources: ['a'] });
+  expect(
+    toRequest({
+      resources: ['a'],
+      format: 'csv',
+      from: '2026-01-01',
+      csvSafe: true,
+      dryRun: false,
+      follow: true,
+    }),
+  ).toEqual({ resources: ['a'], format: 'csv', date_range: { from: '2026-01-01' }, csv_safe: true });
+  expect(commaList('a, b,')).toEqual(['a', 'b']);
+  expect(() => commaList(' , ')).toThrow('a list such as a,b');
+  expect(jsonObject('{"status": {"eq": "draft"}}')).toEqual({ status: { eq: 'draft' } });
+  for (const text of ['[]', 'null', '{', '7']) expect(() => jsonObject(text)).toThrow('a JSON object');
+});
+
+test('an event is a line: of a record what changed, of the feed its data', () => {
+  const event = { id: 'evt_1', timestamp: '2026-01-01T00:00:00Z', type: 'invoice.updated', key: { id: 5 } };
+  expect(eventLine(JSON.stringify({ ...event, data: { memo: 'x' }, previous: { memo: '' } }))).toBe(
+    '2026-01-01T00:00:00Z  invoice.updated  {"id":5}  memo',
+  );
+  expect(
+    eventLine(JSON.stringify({ ...event, type: 'feed.reset', key: null, data: { reason: 'gap' } })),
+  ).toBe('2026-01-01T00:00:00Z  feed.reset  {"reason":"gap"}');
+});
