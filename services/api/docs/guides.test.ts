@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { promisify } from 'node:util';
@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 
 const FOLDER = new URL('./guides/', import.meta.url);
+const ROOT = new URL('../../../', import.meta.url);
 
 /** All code of the guides, with where it stands. */
 const BLOCKS = readdirSync(FOLDER).flatMap((file) => {
@@ -53,3 +54,33 @@ print(json.dumps([is_visible(xid, snapshot) for xid in xids]))`;
   const { stdout } = await run('python3', ['-c', script, JSON.stringify([xids, shown])]);
   expect(JSON.parse(stdout)).toEqual(xids.map((xid) => isVisible(BigInt(xid), snapshot)));
 });
+
+test('the guides name every code, reason and scope that customers meet', () => {
+  const named: Readonly<Record<string, readonly string[]>> = {
+    'exports.md': [
+      ...namesOf('type FailureCode =', /type FailureCode =[^;]*;/),
+      ...namesOf('interface WriterFailure', /interface WriterFailure[^;]*;/),
+    ],
+    'events.md': namesOf('type ResetReason =', /type ResetReason =[^;]*;/),
+    'authentication.md': namesOf('const SCOPES =', /const SCOPES = [^;]*;/),
+  };
+  for (const [guide, names] of Object.entries(named)) {
+    expect(names.length, guide).toBeGreaterThan(6);
+    const text = readFileSync(new URL(guide, FOLDER), 'utf8');
+    expect(
+      names.filter((name) => !text.includes(`\`${name}\``)),
+      guide,
+    ).toEqual([]);
+  }
+});
+
+/** The texts that a declaration lists, wherever it is. */
+function namesOf(declaration: string, whole: RegExp): string[] {
+  const found = execFileSync('git', ['grep', '-l', declaration, '--', 'services', 'shared', ':!*.test.ts'], {
+    cwd: ROOT,
+  });
+  const paths = found.toString().trim().split('\n');
+  const text = paths.map((path) => readFileSync(new URL(path, ROOT), 'utf8')).join('\n');
+  const [list = ''] = whole.exec(text.replaceAll(/\/\*[\s\S]*?\*\//g, '')) ?? [];
+  return [...list.matchAll(/'([a-z_:]+)'/g)].map(([, name = '']) => name);
+}

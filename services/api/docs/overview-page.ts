@@ -16,6 +16,11 @@ const TASKS: readonly Card[] = [
     text: 'A complete copy of your records, and every later change, joined without a gap.',
   },
   {
+    target: 'exports.md',
+    title: 'Choose an export',
+    text: 'Formats, ranges and options by what you need it for, and why one fails.',
+  },
+  {
     target: 'replica.md',
     title: 'Keep a replica',
     text: 'Apply the feed to your own copy, through crashes, repeats and resets.',

@@ -18,6 +18,7 @@ const START = {
   conventions: 'Requests and errors',
 };
 const GUIDES = {
+  exports: 'Choose an export',
   replica: 'Keep a replica',
   warehouse: 'Sync a warehouse',
   receivers: 'Harden a receiver',
