@@ -2,17 +2,14 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
-import { cancelBulkJob } from '../../../shared/control/bulk/end-job.ts';
-import { type Asked, isEnded, pauseBulkJob, resumeBulkJob } from '../../../shared/control/bulk/pause-job.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { isEnded } from '../../../shared/control/bulk/pause-job.ts';
 import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import { contentTypeOf } from '../../../shared/storage/storage.ts';
 import type { AccountLimiter } from '../http/account-limiter.ts';
 import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller, limitedAccountOf } from '../http/caller.ts';
+import { actorOf, limitedAccountOf } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
@@ -20,6 +17,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
 import { EXAMPLE_RESULT, exampleJob } from './examples.ts';
+import { type JobCommandDeps, jobCommandRoutes } from './job-commands.ts';
 import {
   bulkJobSchema,
   bulkStatusSchema,
@@ -30,19 +28,14 @@ import {
 } from './response.ts';
 import { createResultsFiles, type ResultsRequest } from './results-file.ts';
 import { whenSourceResponds } from './source-errors.ts';
-import { type BulkJobRow, finalUntil, findBulkJob, listBulkJobs } from './store.ts';
+import { type BulkJobRow, finalUntil, listBulkJobs, requireBulkJob } from './store.ts';
 
 /** What the routes of bulk jobs need. */
-export interface BulkJobDeps {
-  readonly catalog: Catalog;
-  readonly pool: Pool;
+export interface BulkJobDeps extends JobCommandDeps {
   /** Holds the ledger. */
   readonly source: Pool;
   readonly cursorSigner: Signer;
   readonly limiter: Pick<AccountLimiter, 'download'>;
-  /** Call it after a commit that left messages in the outbox. */
-  readonly notifyRelay: () => void;
-  readonly now: () => number;
 }
 
 const MAX_RESULTS = 1_000;
@@ -83,28 +76,11 @@ type ResultsQuery = z.output<typeof RESULTS_QUERY>;
 /** Content types of a file of results. */
 const FILE_TYPES = ['x.jsonl', 'x.csv', 'x.parquet', 'x.gz', 'x.zst'].map(contentTypeOf);
 
-/** Longest wait for a cancel to take effect. After it the job reaches its end a moment later. */
-const CANCEL_WAIT_MS = 5_000;
-const CANCEL_POLL_MS = 50;
-
-const JOB_HEADERS = { 'retry-after': '1' };
-
 /** Status, results, pause, resume and cancel of bulk jobs. */
 export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
   const { pool, cursorSigner } = deps;
   const openResultsFile = createResultsFiles(deps.source, deps.limiter);
   const read = { access: 'bulk:read', account: 'any' } as const;
-  const write = { access: 'bulk:write', account: 'any' } as const;
-  const requireJob = async (accountId: string | null, id: string): Promise<BulkJobRow> => {
-    const row = await findBulkJob(pool, accountId, id);
-    if (row === undefined) throw noJob(id);
-    return row;
-  };
-  const record = (
-    caller: Caller,
-    { id, account_id: accountId }: BulkJobRow,
-    action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled' | 'bulk.downloaded',
-  ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
   const present = async (row: BulkJobRow) =>
     presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));
 
@@ -163,7 +139,7 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
         },
       },
       handle: async ({ param, accountId }) =>
-        jsonResponse(200, await present(await requireJob(accountId, param('id')))),
+        jsonResponse(200, await present(await requireBulkJob(pool, accountId, param('id')))),
     }),
     defineRoute({
       ...read,
@@ -194,130 +170,22 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       },
       handle: ({ param, accountId, caller, query }) =>
         whenSourceResponds(async () => {
-          const job = await requireJob(accountId, param('id'));
+          const job = await requireBulkJob(pool, accountId, param('id'));
           const fileRequest = fileRequestOf(query);
           if (fileRequest === undefined) return resultsPage(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
           // Before the file is opened, because a failure after that would leave the file open.
-          await record(caller, job, 'bulk.downloaded');
+          await recordAudit(pool, {
+            accountId: job.account_id,
+            actor: actorOf(caller),
+            action: 'bulk.downloaded',
+            subjectId: job.id,
+          });
           return openResultsFile(job, fileRequest, limitedAccountOf(caller));
         }),
     }),
-    defineRoute({
-      ...write,
-      method: 'POST',
-      path: '/bulk/operations/{id}/cancel',
-      operationId: 'cancelBulkOperation',
-      tag: 'bulk',
-      summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
-      description: 'Stops the job. Items that are finished stay changed.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description:
-            'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'cancelled'),
-          headers: ['Retry-After'],
-        },
-      },
-      async handle({ param, accountId, caller }) {
-        const id = param('id');
-        requireStatus(id, await cancelBulkJob(pool, accountId, id), [
-          'cancelled',
-          'pending',
-          'running',
-          'paused',
-        ]);
-        deps.notifyRelay();
-        const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
-        let row = await requireJob(accountId, id);
-        await record(caller, row, 'bulk.cancelled');
-        while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
-          await sleep(CANCEL_POLL_MS);
-          row = await requireJob(accountId, id);
-        }
-        return jsonResponse(202, await present(row), JOB_HEADERS);
-      },
-    }),
-    defineRoute({
-      ...write,
-      method: 'POST',
-      path: '/bulk/operations/{id}/pause',
-      operationId: 'pauseBulkOperation',
-      tag: 'bulk',
-      summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
-      description: 'Stops the job until it is resumed. Chunks that workers have claimed still finish.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description: 'The bulk job.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'paused'),
-          headers: ['Retry-After'],
-        },
-      },
-      async handle({ param, accountId, caller }) {
-        const id = param('id');
-        requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
-        const row = await requireJob(accountId, id);
-        await record(caller, row, 'bulk.paused');
-        return jsonResponse(202, await present(row), JOB_HEADERS);
-      },
-    }),
-    defineRoute({
-      ...write,
-      method: 'POST',
-      path: '/bulk/operations/{id}/resume',
-      operationId: 'resumeBulkOperation',
-      tag: 'bulk',
-      summary: 'Resume a paused bulk job; safe to repeat',
-      description:
-        'Continues a job that a request has paused. A job that waits for its quota, its handler or the feed continues by itself.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description: 'The bulk job.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'pending'),
-          headers: ['Retry-After'],
-        },
-      },
-      async handle({ param, accountId, caller }) {
-        const id = param('id');
-        requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
-        const row = await requireJob(accountId, id);
-        await record(caller, row, 'bulk.resumed');
-        return jsonResponse(202, await present(row), JOB_HEADERS);
-      },
-    }),
+    ...jobCommandRoutes(deps),
   ];
-}
-
-function noJob(id: string): AppError {
-  return new AppError('not_found', `There is no bulk job ${id}.`);
-}
-
-/** @throws AppError `not_found`, or `conflict` for a job that has ended or is about to */
-function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
-  if (status === undefined) throw noJob(id);
-  if (allowed.includes(status)) return;
-  const why = isEnded(status) ? `is ${status}, so its status is final` : 'is about to end';
-  throw new AppError('conflict', `The bulk job ${why}.`, {
-    extra: { job_status: status },
-  });
 }
 
 /** Most jobs of a page belong to one account, whose quota is read once. */

@@ -5,9 +5,8 @@ import type { RecordedResult } from '../../../shared/bulk/ledger.ts';
 import { type ItemResult, showItemId } from '../../../shared/domain/bulk.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
-import type { CheckedRequest } from './check-request.ts';
 import { firstItems } from './estimate-items.ts';
-import type { BulkBody } from './request.ts';
+import type { BulkBody, CheckedRequest } from './request.ts';
 
 /** A synchronous request that is checked. */
 export interface RunNow {

@@ -19,7 +19,6 @@ import { readIdempotencyKey } from '../http/idempotency.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { askNow } from './ask-now.ts';
-import { type CheckedRequest, checkBulkRequest } from './check-request.ts';
 import { estimateItems, firstItems, showSample } from './estimate-items.ts';
 import { EXAMPLE_ACCEPTED, exampleDone, exampleRequest } from './examples.ts';
 import { type BulkFileRow, findBulkFile } from './file-store.ts';
@@ -28,6 +27,8 @@ import {
   type BulkBody,
   bulkBodyRules,
   bulkBodySchema,
+  type CheckedRequest,
+  checkBulkRequest,
   MAX_BULK_BODY_BYTES,
   MAX_BULK_BODY_VALUES,
 } from './request.ts';

@@ -2,6 +2,7 @@ import type { RecentError } from '../../../shared/bulk/ledger.ts';
 import { isEnded } from '../../../shared/control/bulk/pause-job.ts';
 import type { BulkRequest, BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Place } from '../http/paging.ts';
 
 /** 64-bit numbers are texts. */
@@ -45,17 +46,24 @@ const COLUMNS = `
     where q.status = 'pending' and q.admitted_at is null and q.account_id = j.account_id and (q.created_at, q.id) <= (j.created_at, j.id)
   ) end as queue_position`;
 
-export async function findBulkJob(
+/** @throws AppError `not_found` */
+export async function requireBulkJob(
   db: Queryable,
   accountId: string | null,
   id: string,
-): Promise<BulkJobRow | undefined> {
+): Promise<BulkJobRow> {
   const { rows } = await db.query<BulkJobRow>({
     name: 'find_bulk_job',
     text: `select ${COLUMNS} from bulk_jobs j where ${OF_ACCOUNT} and j.id = $2`,
     values: [accountId, id],
   });
-  return rows[0];
+  const [row] = rows;
+  if (row === undefined) throw noBulkJob(id);
+  return row;
+}
+
+export function noBulkJob(id: string): AppError {
+  return new AppError('not_found', `There is no bulk job ${id}.`);
 }
 
 /** Newest first. */

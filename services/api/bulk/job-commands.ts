@@ -1,0 +1,156 @@
+import type { Pool } from 'pg';
+import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
+import { cancelBulkJob } from '../../../shared/control/bulk/end-job.ts';
+import { type Asked, isEnded, pauseBulkJob, resumeBulkJob } from '../../../shared/control/bulk/pause-job.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { actorOf, type Caller } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
+import { jsonResponse } from '../http/response.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { exampleJob } from './examples.ts';
+import { bulkJobSchema, presentBulkJob } from './response.ts';
+import { type BulkJobRow, noBulkJob, requireBulkJob } from './store.ts';
+
+/** What the routes need that change a bulk job's status. */
+export interface JobCommandDeps {
+  readonly catalog: Catalog;
+  readonly pool: Pool;
+  /** Call it after a commit that left messages in the outbox. */
+  readonly notifyRelay: () => void;
+  readonly now: () => number;
+}
+
+/** Longest wait for a cancel to take effect. After it the job reaches its end a moment later. */
+const CANCEL_WAIT_MS = 5_000;
+const CANCEL_POLL_MS = 50;
+
+const JOB_HEADERS = { 'retry-after': '1' };
+
+/** Cancel, pause and resume of a bulk job. */
+export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
+  const { pool } = deps;
+  const write = { access: 'bulk:write', account: 'any' } as const;
+  const record = (
+    caller: Caller,
+    { id, account_id: accountId }: BulkJobRow,
+    action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled',
+  ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
+  const present = async (row: BulkJobRow) =>
+    presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));
+
+  return [
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/cancel',
+      operationId: 'cancelBulkOperation',
+      tag: 'bulk',
+      summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
+      description: 'Stops the job. Items that are finished stay changed.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
+      responses: {
+        202: {
+          description:
+            'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'cancelled'),
+          headers: ['Retry-After'],
+        },
+      },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await cancelBulkJob(pool, accountId, id), [
+          'cancelled',
+          'pending',
+          'running',
+          'paused',
+        ]);
+        deps.notifyRelay();
+        const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
+        let row = await requireBulkJob(pool, accountId, id);
+        await record(caller, row, 'bulk.cancelled');
+        while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
+          await sleep(CANCEL_POLL_MS);
+          row = await requireBulkJob(pool, accountId, id);
+        }
+        return jsonResponse(202, await present(row), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/pause',
+      operationId: 'pauseBulkOperation',
+      tag: 'bulk',
+      summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
+      description: 'Stops the job until it is resumed. Chunks that workers have claimed still finish.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
+      responses: {
+        202: {
+          description: 'The bulk job.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'paused'),
+          headers: ['Retry-After'],
+        },
+      },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
+        const row = await requireBulkJob(pool, accountId, id);
+        await record(caller, row, 'bulk.paused');
+        return jsonResponse(202, await present(row), JOB_HEADERS);
+      },
+    }),
+    defineRoute({
+      ...write,
+      method: 'POST',
+      path: '/bulk/operations/{id}/resume',
+      operationId: 'resumeBulkOperation',
+      tag: 'bulk',
+      summary: 'Resume a paused bulk job; safe to repeat',
+      description:
+        'Continues a job that a request has paused. A job that waits for its quota, its handler or the feed continues by itself.',
+      params: { id: 'ID of the bulk job.' },
+      example: { params: { id: EXAMPLE.job } },
+      problems: {
+        conflict: 'The job has ended or is about to. `job_status` is its status.',
+      },
+      responses: {
+        202: {
+          description: 'The bulk job.',
+          schema: bulkJobSchema,
+          example: exampleJob(deps.catalog, 'pending'),
+          headers: ['Retry-After'],
+        },
+      },
+      async handle({ param, accountId, caller }) {
+        const id = param('id');
+        requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
+        const row = await requireBulkJob(pool, accountId, id);
+        await record(caller, row, 'bulk.resumed');
+        return jsonResponse(202, await present(row), JOB_HEADERS);
+      },
+    }),
+  ];
+}
+
+/** @throws AppError `not_found`, or `conflict` for a job that has ended or is about to */
+function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
+  if (status === undefined) throw noBulkJob(id);
+  if (allowed.includes(status)) return;
+  const why = isEnded(status) ? `is ${status}, so its status is final` : 'is about to end';
+  throw new AppError('conflict', `The bulk job ${why}.`, {
+    extra: { job_status: status },
+  });
+}
