@@ -85,6 +85,7 @@ function markedFor(toHref: ToHref): Marked {
     renderer: {
       html: ({ text }: Tokens.HTML | Tokens.Tag) => escapeHtml(text),
       image: ({ text }: Tokens.Image) => escapeHtml(text),
+      codespan: ({ text }: Tokens.Codespan) => html`<code>${breakable(text)}</code>`.text,
       code: ({ text, lang = '' }: Tokens.Code) => codeBlock(text, lang).text,
       heading(token) {
         const { id, depth } = headingOf(token);
@@ -118,6 +119,13 @@ export function table(headCells: Html, rows: Html | readonly Html[]): Html {
   return html`<div class="table" tabindex="0" role="group" aria-label="Table"><table>
 <thead><tr>${headCells}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }
+
+/** A name that may be broken behind each underscore, so that a column of names leaves room beside it. */
+export function breakable(name: string): Html {
+  return html`${name.split(/(?<=_)(?=\w)/).map((part, index) => [index === 0 ? null : BREAK, part])}`;
+}
+
+const BREAK = trusted('<wbr>');
 
 export function anchorLink(id: string): Html {
   return html`<a class="anchor" href="#${id}" aria-label="Link to this section">#</a>`;

@@ -3,7 +3,7 @@ import { RESPONSE_HEADERS } from '../http/response-headers.ts';
 import { type Html, html } from '../pages/html.ts';
 import { operationsOf, resolve } from './document.ts';
 import { jsonBlock } from './highlight.ts';
-import { renderInline, renderMarkdown, table } from './markdown.ts';
+import { breakable, renderInline, renderMarkdown, table } from './markdown.ts';
 import { methodBadge, statusBadge } from './operation-html.ts';
 import type { PageText } from './page.ts';
 import { PROBLEM_TEXTS } from './problem-texts.ts';
@@ -14,7 +14,9 @@ export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 /** The list of codes, by status. */
 export function problemsPage({ toHref }: Reference): PageText {
   const rows = PROBLEM_CODES.map(
-    (code) => html`<tr><td><a href="${toHref(`docs:problems/${code}`)}"><code>${code}</code></a></td>
+    (
+      code,
+    ) => html`<tr><td><a href="${toHref(`docs:problems/${code}`)}"><code>${breakable(code)}</code></a></td>
 <td>${statusBadge(String(PROBLEMS[code].status))}</td><td>${renderInline(PROBLEMS[code].meaning, toHref)}</td></tr>
 `,
   );
