@@ -1,6 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -15,6 +23,8 @@ import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts
 import { choosePort } from '../../deploy/local/ports.ts';
 import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { secretToKey, sign } from '../../shared/runtime/signing.ts';
+import { openBrowser } from '../support/browser.ts';
 import { startCallProxy } from '../support/call-proxy.ts';
 import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
@@ -240,6 +250,51 @@ test('a customer exports, follows the feed and keeps a replica from the command 
   });
 });
 
+/** What a page does with the client, on the origin of the API. */
+const PAGE = `<!doctype html><script type="module">
+import { Replica, Tandem, verifyWebhook } from '/client/index.js';
+const say = async () => {
+  const { key, webhook } = await (await fetch('/settings')).json();
+  const client = new Tandem({ baseUrl: location.origin, key });
+  const exported = await client.exports.create({ resource: 'invoices' }).wait();
+  const text = await new Response(await client.exports.stream(exported)).text();
+  const lines = text.trimEnd().split('\\n').length;
+  const listed = await client.exports.list().toArray(1);
+  const { events } = await verifyWebhook(webhook.headers, webhook.body, webhook.secret);
+  return [exported.rows.written - lines, listed.length, events[0].id, typeof Replica];
+};
+say().then((said) => (document.title = JSON.stringify(said)), (error) => (document.title = String(error)));
+</script>`;
+
+test('the packed client works in a browser', async () => {
+  await using browser = await openBrowser();
+  if (browser === undefined) return;
+  const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+  const timestamp = Math.floor(Date.now() / 1_000);
+  const body = '{"id":"evt_1","type":"invoice.created"}';
+  const headers = {
+    'webhook-id': 'evt_1',
+    'webhook-timestamp': String(timestamp),
+    'webhook-signature': sign([secretToKey(secret)], 'evt_1', timestamp, Buffer.from(body)),
+  };
+  const served = { key: customer.key, webhook: { headers, body, secret } };
+  const context = await browser.open();
+  const page = await context.newPage();
+  // The API sends no CORS headers: a page uses it from its own origin.
+  await page.route(`${world.apiUrl}/client/*`, (route) => {
+    const name = new URL(route.request().url()).pathname.split('/').at(-1) ?? '';
+    const file = join(javascript, 'node_modules/@tandem/client/dist', name);
+    return route.fulfill({ body: readFileSync(file, 'utf8'), contentType: 'text/javascript' });
+  });
+  await page.route(`${world.apiUrl}/settings`, (route) => route.fulfill({ json: served }));
+  await page.route(`${world.apiUrl}/page`, (route) =>
+    route.fulfill({ body: PAGE, contentType: 'text/html' }),
+  );
+  await page.goto(`${world.apiUrl}/page`);
+  await page.waitForFunction('document.title !== ""', undefined, { timeout: EXAMPLE_LIMIT_MS });
+  expect(await page.title()).toBe(JSON.stringify([0, 1, 'evt_1', 'function']));
+});
+
 /** A process that keeps a replica in a file of SQLite. */
 interface ReplicaProcess {
   readonly name: string;
@@ -289,7 +344,7 @@ async function untilEqual(replicas: readonly ReplicaProcess[]): Promise<void> {
         last = await differencesOf(replica);
         return last.length === 0;
       },
-      60_000,
+      100_000,
     ).catch((cause: unknown) => {
       throw new Error(`${replica.name}: ${last.slice(0, 5).join('\n')}\n${replica.program.output}`, {
         cause,
@@ -414,6 +469,9 @@ test('replicas by pulling and by webhooks are the source, through SIGKILL and a 
   expect(endpoints).toHaveLength(pushing.length);
   for (const { program } of replicas) await program.kill();
   for (const { id } of endpoints) await client.webhooks.delete(id);
+  // Each language continues the other's file.
+  const pulled = replicas.filter(({ name }) => name.endsWith('-pull'));
+  if (pulled.length === 2) exchangeFiles(pulled.map(({ file }) => file));
   const before = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
   for (const { program } of replicas) program.start();
   await pool.query("update documint.invoices set memo = 'after the endpoints are gone'");
@@ -427,7 +485,23 @@ test('replicas by pulling and by webhooks are the source, through SIGKILL and a 
     60_000,
   );
   await untilEqual(replicas);
+  const after = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
+  for (const replica of pulled) {
+    const index = replicas.indexOf(replica);
+    expect(after[index], `${replica.name} continues without a new export`).toBe(before[index]);
+  }
 });
+
+/** A database of SQLite that was killed is three files. */
+function exchangeFiles(files: readonly string[]): void {
+  const [first = '', second = ''] = files;
+  for (const part of ['', '-wal', '-shm']) {
+    const isThere = [first, second].map((file) => existsSync(file + part));
+    if (isThere[0]) renameSync(first + part, `${first}${part}.moved`);
+    if (isThere[1]) renameSync(second + part, first + part);
+    if (isThere[0]) renameSync(`${first}${part}.moved`, second + part);
+  }
+}
 
 /** Whether the replica has an endpoint that follows the export that it shows. */
 function isFollowing(replicas: readonly ReplicaProcess[], name: string): boolean {

@@ -59,13 +59,15 @@ class Handler(BaseHTTPRequestHandler):
 
 class WithServer(unittest.TestCase):
     def serve(self, respond: Respond) -> str:
-        self.server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.respond, self.server.requests = respond, []
-        self.server.lock = threading.Lock()
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
-        return f"http://127.0.0.1:{self.server.server_port}"
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        facts = {"respond": respond, "requests": [], "lock": threading.Lock()}
+        for name, value in facts.items():
+            setattr(server, name, value)
+        self.server: Any = server
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
 
     @property
     def requests(self) -> list[Handler]:
@@ -162,6 +164,24 @@ class Requests(WithServer):
         self.assertEqual(self.requests[-1].path, "/exports?status=completed&limit=2&cursor=3")
         client.events.search(from_="2026-03-01").page()
         self.assertEqual(self.requests[-1].path, "/events/search?from=2026-03-01")
+
+    def test_the_feed_ends_where_nothing_more_can_be_read(self) -> None:
+        def respond(handler: Handler, _: int) -> None:
+            first = "after_export=exp_1" in handler.path
+            cursor = "c1" if first else "c2"
+            page = {"data": [{"id": "evt"}], "has_more": first, "next_cursor": cursor}
+            handler.json(200, page)
+
+        client = Tandem(self.serve(respond), KEY)
+        self.assertEqual(len(list(client.events.list(after_export="exp_1", limit=1))), 2)
+        paths = [request.path for request in self.requests]
+        self.assertEqual(paths, ["/events?after_export=exp_1&limit=1", "/events?limit=1&after=c1"])
+        pages: list[str] = []
+        for page in client.events.follow(after_export="exp_1", poll_seconds=0.001):
+            pages.append(page["next_cursor"])
+            if len(pages) == 3:
+                break
+        self.assertEqual(pages, ["c1", "c2", "c2"])
 
     def test_wait_reports_progress_and_a_failure(self) -> None:
         def respond(handler: Handler, count: int) -> None:

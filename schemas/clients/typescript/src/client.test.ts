@@ -149,6 +149,28 @@ test('a list is read page by page, with its filter, and only as far as it is use
   expect(server.requests).toHaveLength(4);
 });
 
+test('the feed ends where nothing more can be read, though it has a cursor to continue later', async () => {
+  await using server = await openLocalServer(({ url }, response) => {
+    const isFirst = url.includes('after_export=exp_1');
+    json(response, 200, { data: [{ id: 'evt' }], has_more: isFirst, next_cursor: isFirst ? 'c1' : 'c2' });
+  });
+  const client = new Tandem({ baseUrl: server.url, key: KEY });
+  expect(await client.events.list({ after_export: 'exp_1', limit: 1 }).toArray()).toHaveLength(2);
+  expect(server.requests.map(({ url }) => url)).toEqual([
+    '/events?after_export=exp_1&limit=1',
+    '/events?limit=1&after=c1',
+  ]);
+  const ended = new AbortController();
+  const pages: string[] = [];
+  for await (const { next_cursor: cursor } of client.events.follow(
+    { after_export: 'exp_1' },
+    { pollMs: 1, signal: ended.signal },
+  )) {
+    if (pages.push(cursor) === 3) break;
+  }
+  expect(pages).toEqual(['c1', 'c2', 'c2']);
+});
+
 test('wait() reports progress and ends with the completed job, or with the error of a failed one', async () => {
   let status = 'completed';
   await using server = await openLocalServer(({ method }, response, count) => {

@@ -55,7 +55,8 @@ async function openStorage({ breaks = [], names = ['a.jsonl'], ...behaviour }: B
       return;
     }
     downloads += 1;
-    const isExpired = behaviour.expires === 'always' || (behaviour.expires === 'once' && downloads === 1);
+    const isExpired =
+      behaviour.expires === 'always' || (behaviour.expires === 'once' && url.endsWith('link=1'));
     if (isExpired) {
       json(response, 403, { code: 'forbidden', detail: 'The link has expired.' });
       return;
@@ -112,6 +113,7 @@ test('a server that ignores ranges is read from the beginning, and what is there
   await using storage = await openStorage({ breaks: [100_000], ignoresRange: true });
   await downloadExport(storage.client, 'exp_1', folder);
   expect(readFileSync(join(folder, 'a.jsonl')).equals(CONTENT)).toBe(true);
+  expect(storage.ranges()).toHaveLength(2);
 });
 
 test('a part of something else is downloaded again, and a file that does not fit the manifest is no file', async () => {

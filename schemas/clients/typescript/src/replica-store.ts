@@ -36,7 +36,7 @@ export interface StoreTransaction {
 
 /**
  * Where a replica is kept. All that happens in `work` is durable when the promise is fulfilled, or nothing of it is,
- * also after a crash. The replica runs one transaction at a time.
+ * also after a crash. Calls may overlap: they take effect one after the other.
  */
 export interface ReplicaStore {
   transaction<T>(work: (transaction: StoreTransaction) => Promise<T>): Promise<T>;

@@ -1,5 +1,5 @@
 import type { Tandem } from './client.ts';
-import { NotFoundError, ReplicaError } from './errors.ts';
+import { ConflictError, NotFoundError, ReplicaError } from './errors.ts';
 import type { Change } from './replica-load.ts';
 import type { Subscription } from './replica-state.ts';
 import type { Body } from './types.ts';
@@ -48,11 +48,20 @@ async function resubscribe(
 ): Promise<boolean> {
   const found = await client.webhooks.get(id, { signal }).catch(unlessMissing);
   if (found === undefined || found.status === 'disabled') return false;
+  // The event failed while this process did not run, and its retry may be hours away. All others wait for it.
+  if (found.held_by !== null) {
+    await client.events.redeliver(found.held_by, id, { signal }).catch(unlessSettled);
+  }
   if (url !== webhook.url) {
     await client.webhooks.update(id, webhook, { signal });
     await change((_, now) => now && { ...now, webhook: now.webhook && { ...now.webhook, url: webhook.url } });
   }
   return true;
+}
+
+/** It was delivered, or has expired, since. */
+function unlessSettled(error: unknown): void {
+  if (!(error instanceof NotFoundError || error instanceof ConflictError)) throw error;
 }
 
 function unlessMissing(error: unknown): undefined {

@@ -93,7 +93,9 @@ test('a reset loads a new export beside the old records, and takes the old ones 
   await world.replica.sync();
   expect(world.world.exports).toBe(1);
   world.add({ type: 'feed.reset', data: '{"reason":"table_truncated","resources":["invoices"]}' });
-  world.add(updated('1', row('1', '9.00')));
+  // The export holds what is later than these.
+  world.add(updated('1', row('1', '7.00')));
+  world.add(updated('1', row('1', '8.00')));
   world.world.lines = [row('1', '9.00')];
   const reasons: string[] = [];
   const seen: unknown[] = [];
@@ -195,6 +197,7 @@ test('whatever transaction a process dies in, the next one ends with the same re
     world.world.lines = [row('3', '3.50'), row('5', '5.00')];
     await world.create().sync();
     expect(world.records()).toEqual([row('3', '3.50'), row('5', '5.00')]);
+    expect(world.world.exports).toBe(2);
     if (first === 'ended') {
       expect(dies).toBeGreaterThan(10);
       return;
@@ -223,14 +226,14 @@ test('webhooks: each request is verified and applied once, in batches, through r
     signal: ended.signal,
     webhook: { url: 'https://example.com/hook' },
   });
-  await until(() => world.world.webhooks.length === 1);
+  await waitUntil(() => world.world.webhooks.length === 1);
   expect(JSON.parse(world.world.webhooks[0] ?? '')).toMatchObject({
     url: 'https://example.com/hook',
     events: ['*'],
     order: 'strict',
     start: { after_export: 'exp_1' },
   });
-  await until(async () => (await world.replica.status()).webhookId === 'whk_1');
+  await waitUntil(async () => (await world.replica.status()).webhookId === 'whk_1');
   expect(await post(first, `whsec_${Buffer.alloc(32, 9).toString('base64')}`)).toBe(401);
   const second = world.add(updated('1', row('1', '1.20')));
   const third = world.add({ type: 'invoice.deleted', key: '{"id":1}', data: row('1', '1.20') });
@@ -246,13 +249,37 @@ test('webhooks: each request is verified and applied once, in batches, through r
   world.world.lines = [row('7', '7.00')];
   const reset = world.add({ type: 'feed.reset', data: '{"reason":"changes_lost","resources":["invoices"]}' });
   expect(await post(reset)).toBe(204);
-  await until(async () => (await world.replica.status()).webhookId === 'whk_2');
+  await waitUntil(async () => (await world.replica.status()).webhookId === 'whk_2');
   expect(world.records()).toEqual([row('7', '7.00')]);
   expect(
     world.server.requests.some(({ method, url }) => method === 'DELETE' && url === '/webhooks/whk_1'),
   ).toBe(true);
   ended.abort();
   await following;
+  // What the endpoint of a former export still brings may be in the new one.
+  await world.replica.reload();
+  expect(await post(first)).toBe(503);
+});
+
+test('a process that starts again asks for the event that all others wait for, and for a new export when its endpoint is disabled', async () => {
+  await using world = await openReplica();
+  const follow = async (until: () => Promise<boolean> | boolean) => {
+    const ended = new AbortController();
+    const following = world
+      .create()
+      .follow({ signal: ended.signal, webhook: { url: 'https://example.com/hook' } });
+    await waitUntil(until);
+    ended.abort();
+    await following;
+  };
+  await follow(async () => (await world.replica.status()).webhookId === 'whk_1');
+  world.world.heldBy = 'evt_9';
+  await follow(() => world.world.redelivered.length > 0);
+  expect(world.world.redelivered).toEqual(['evt_9']);
+  expect(world.world.exports).toBe(1);
+  world.world.webhookStatus = 'disabled';
+  await follow(async () => (await world.replica.status()).webhookId === 'whk_2');
+  expect(world.world.exports).toBe(2);
 });
 
 test('deleted records are remembered for their days, and then removed', async () => {
@@ -276,7 +303,7 @@ test('deleted records are remembered for their days, and then removed', async ()
   expect(deleted).toContain('2026-03-01');
 });
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+async function waitUntil(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = Date.now() + 10_000;
   while (!(await condition())) {
     if (Date.now() > deadlineMs) throw new Error('waited in vain');

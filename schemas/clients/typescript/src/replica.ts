@@ -48,7 +48,7 @@ const DEFAULT_KEEP_DELETED_DAYS = 45;
 const PAGE_EVENTS = 1_000;
 const DROP_ROWS = 5_000;
 /** Time between two checks of the endpoint. */
-const CHECK_MS = 60_000;
+const CHECK_MS = 30_000;
 
 /**
  * The account's records in a store of yours: the files of one export, then every change from exactly where the export
@@ -59,8 +59,6 @@ export class Replica {
   readonly #store: ReplicaStore;
   readonly #resources: readonly string[];
   readonly #keepDeletedDays: number;
-  /** One transaction after the other. */
-  #last: Promise<unknown> = Promise.resolve();
   /** Wakes `follow` when a webhook has brought a reset. */
   readonly #woken = new Set<() => void>();
 
@@ -271,18 +269,14 @@ export class Replica {
       state: ReplicaState | undefined,
     ) => Promise<ReplicaState | undefined> | ReplicaState | undefined,
   ): Promise<ReplicaState | undefined> {
-    const turn = this.#last.then(() =>
-      this.#store.transaction(async (transaction) => {
-        const text = await transaction.readState();
-        const state = text === undefined ? undefined : readState(text);
-        const next = await work(transaction, state);
-        if (next === undefined || next === state) return state;
-        await transaction.writeState(JSON.stringify(next));
-        return next;
-      }),
-    );
-    this.#last = turn.catch(() => undefined);
-    return turn;
+    return this.#store.transaction(async (transaction) => {
+      const text = await transaction.readState();
+      const state = text === undefined ? undefined : readState(text);
+      const next = await work(transaction, state);
+      if (next === undefined || next === state) return state;
+      await transaction.writeState(JSON.stringify(next));
+      return next;
+    });
   }
 }
 

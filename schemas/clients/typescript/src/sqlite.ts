@@ -12,6 +12,8 @@ const BUSY_MS = 30_000;
 export class SqliteStore implements ReplicaStore, Disposable {
   readonly database: DatabaseSync;
   readonly #transaction: StoreTransaction;
+  /** A connection has one transaction at a time. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @param path of the file, which is created if it is not there */
   constructor(path: string) {
@@ -33,7 +35,13 @@ export class SqliteStore implements ReplicaStore, Disposable {
     this.#transaction = transactionOf(this.database);
   }
 
-  async transaction<T>(work: (transaction: StoreTransaction) => Promise<T>): Promise<T> {
+  transaction<T>(work: (transaction: StoreTransaction) => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => this.#run(work));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #run<T>(work: (transaction: StoreTransaction) => Promise<T>): Promise<T> {
     this.database.exec('begin immediate');
     try {
       const result = await work(this.#transaction);

@@ -23,6 +23,9 @@ export async function openLocalTandem() {
     pageEvents: 2,
     exports: 0,
     webhooks: [] as string[],
+    webhookStatus: 'active',
+    heldBy: null as string | null,
+    redelivered: [] as string[],
   };
   const keys = new Map<string, string>();
   const exported = new Map<string, { text: string; start: number; status: string }>();
@@ -31,6 +34,15 @@ export async function openLocalTandem() {
     const [, collection, id = '', , name] = url.pathname.split('/');
     if (request.method === 'DELETE') {
       response.writeHead(204).end();
+      return;
+    }
+    if (collection === 'events' && request.method === 'POST') {
+      world.redelivered.push(id);
+      json(response, 202, { state: 'queued' });
+      return;
+    }
+    if (collection === 'webhooks' && request.method === 'GET') {
+      json(response, 200, { id, status: world.webhookStatus, held_by: world.heldBy });
       return;
     }
     if (collection === 'webhooks') {

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 from typing import cast
 
-from ._errors import NotFoundError, ReplicaError
+from ._errors import ConflictError, NotFoundError, ReplicaError
 from ._generated import WebhookRequest
 from ._replica_load import Change
 from ._replica_state import State, StoreTransaction, Subscription
@@ -68,6 +68,14 @@ def _resubscribe(
         return False
     if found["status"] == "disabled":
         return False
+    # The event failed while this process did not run, and its retry may be hours away. All others
+    # wait for it.
+    if found["held_by"] is not None:
+        try:
+            client.events.redeliver(found["held_by"], known.id)
+        except (NotFoundError, ConflictError):
+            # It was delivered, or has expired, since.
+            pass
     if known.url != webhook["url"]:
         client.webhooks.update(known.id, url=webhook["url"])
         _store(change, replace(known, url=webhook["url"]))

@@ -40,7 +40,7 @@ from .client import Tandem
 _PAGE_EVENTS = 1_000
 _DROP_ROWS = 5_000
 #: Seconds between two checks of the endpoint.
-_CHECK_SECONDS = 60.0
+_CHECK_SECONDS = 30.0
 
 
 class ReplicaStore(Protocol):
@@ -49,7 +49,7 @@ class ReplicaStore(Protocol):
     def transaction(self) -> ContextManager[StoreTransaction]:
         """A transaction: all of it is durable after the block, or nothing if it raises.
 
-        The replica opens one at a time.
+        Calls from several threads may overlap: they take effect one after the other.
         """
 
 
@@ -85,8 +85,6 @@ class Replica:
         self._store = store
         self._resources = sorted(set(resources))
         self._keep_deleted = timedelta(days=keep_deleted_days)
-        # One transaction after the other.
-        self._lock = threading.RLock()
         # A webhook has brought a reset.
         self._woken = threading.Event()
         if not self._resources:
@@ -361,7 +359,7 @@ class Replica:
 
     def _change(self, work: Work) -> State | None:
         """Changes state and records in one transaction; ``work`` returns the state, or None to leave it."""
-        with self._lock, self._store.transaction() as transaction:
+        with self._store.transaction() as transaction:
             text = transaction.read_state()
             state = None if text is None else read_state(text)
             following = work(transaction, state)

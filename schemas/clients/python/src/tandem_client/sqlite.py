@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from contextlib import contextmanager
 from typing import Iterator, Mapping, Sequence
 
@@ -24,7 +25,9 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        #: The replica uses it from any thread, one at a time.
+        # A connection has one transaction at a time.
+        self._lock = threading.Lock()
+        #: The replica uses it from any thread.
         self.connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -50,13 +53,14 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[StoreTransaction]:
-        self.connection.execute("begin immediate")
-        try:
-            yield self._transaction
-        except BaseException:
-            self.connection.execute("rollback")
-            raise
-        self.connection.execute("commit")
+        with self._lock:
+            self.connection.execute("begin immediate")
+            try:
+                yield self._transaction
+            except BaseException:
+                self.connection.execute("rollback")
+                raise
+            self.connection.execute("commit")
 
     def close(self) -> None:
         self.connection.close()
