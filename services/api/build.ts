@@ -30,7 +30,7 @@ import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
 import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
-import { createPresigner } from './exports/presign.ts';
+import { createPresigner } from './exports/download.ts';
 import { createRetentionSweeper } from './exports/retention-sweeper.ts';
 import { createAccountLimiter } from './http/account-limiter.ts';
 import { openHttpListener } from './http/http-listener.ts';

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { findAccount } from '../../services/api/admin/accounts.ts';
 import { createFeedGuard } from '../../services/api/admin/feed-guard.ts';
 import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
-import { createPresigner } from '../../services/api/exports/presign.ts';
+import { createPresigner } from '../../services/api/exports/download.ts';
 import { type AccountRequestLimits, createAccountLimiter } from '../../services/api/http/account-limiter.ts';
 import { openHttpListener } from '../../services/api/http/http-listener.ts';
 import { createKeyStore } from '../../services/api/http/key-lookup.ts';

@@ -115,3 +115,31 @@ export async function recentExportRate(db: Queryable): Promise<number | null> {
   );
   return rows[0]?.rate ?? null;
 }
+
+/** @returns undefined for an unknown export; `accountId` is null for an export of all accounts */
+export type ExportOwners = (exportId: string) => Promise<{ readonly accountId: string | null } | undefined>;
+
+/** Cached exports. The oldest is dropped first. */
+const MAX_REMEMBERED = 10_000;
+
+/**
+ * Caches the account of an export, which never changes. A link that is used often costs no query before its
+ * account's limits apply.
+ */
+export function createExportOwners(db: Queryable): ExportOwners {
+  const remembered = new Map<string, { accountId: string | null }>();
+  return async (exportId) => {
+    const known = remembered.get(exportId);
+    if (known !== undefined) return known;
+    const { rows } = await db.query<{ accountId: string | null }>(
+      'select account_id as "accountId" from exports where id = $1',
+      [exportId],
+    );
+    const [owner] = rows;
+    if (owner === undefined) return undefined;
+    const [oldest] = remembered.keys();
+    if (oldest !== undefined && remembered.size >= MAX_REMEMBERED) remembered.delete(oldest);
+    remembered.set(exportId, owner);
+    return owner;
+  };
+}
