@@ -142,6 +142,25 @@ test('a retry asked for again need not wait for its time', () => {
   expect(queues.retryCount).toBe(1);
 });
 
+test('a retry asked for again that is due and not begun goes once, as it was asked for', () => {
+  const queues = createOrderingQueues();
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 3 }));
+  expect(queues.hasReady(60)).toBe(true);
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 55 }));
+  expect(take(queues, 60).deliveries[0]).toMatchObject({ nextAttemptAtMs: 55, attemptCount: 0 });
+  expect(queues.retryCount).toBe(1);
+});
+
+test('a retry asked for again behind another of its record follows that at once', () => {
+  const queues = createOrderingQueues();
+  queues.addRetry(delivery(2, 'a', { nextAttemptAtMs: 9_000, attemptCount: 3 }));
+  for (const n of [1, 2]) queues.addRetry(delivery(n, 'a', { nextAttemptAtMs: 100 }));
+  const first = take(queues, 100);
+  expect(numbersOf(first)).toEqual([1]);
+  queues.complete(first);
+  expect(take(queues, 200).deliveries[0]).toMatchObject({ nextAttemptAtMs: 100, attemptCount: 0 });
+});
+
 test('an event asked for again while it is under way goes once more', () => {
   const queues = createOrderingQueues();
   queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
@@ -238,7 +257,7 @@ const ORDERS = ['record', 'strict'] as const;
 const modes = BATCHES.flatMap((batching) => ORDERS.map((order) => ({ batching, order })));
 
 test.each(modes)(
-  'whatever fails and whenever: each is delivered once, and in order %o',
+  'whatever fails or is asked for again, and whenever: each is delivered in order, and none stays scheduled %o',
   ({ batching, order }) => {
     const events = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 30 });
     fc.assert(
@@ -248,6 +267,12 @@ test.each(modes)(
         const delivered = new Map<string, number[]>();
         const inTurn: number[] = [];
         const underWay: DeliveryBatch[] = [];
+        /** As the control store has the retries: of each event, for when it is scheduled. */
+        const scheduled = new Map<number, number>();
+        const askAgain = (n: number) => {
+          scheduled.set(n, nowMs);
+          queues.addRetry(delivery(n, records[n - 1] ?? '', { nextAttemptAtMs: nowMs }));
+        };
         let nowMs = 0;
         for (let step = 0; step < 5_000; step++) {
           const roll = step < 1_000 ? (dice[step % dice.length] ?? 0) : 0;
@@ -257,7 +282,8 @@ test.each(modes)(
           const queueOf = ({ record }: Delivery) => (order === 'strict' ? 'all' : record);
           const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(queueOf))]);
           expect(busy).toHaveLength(new Set(busy).size);
-          if (roll === 9) queues.overflow(2, 50);
+          if (roll === 9) for (const item of queues.overflow(2, 50).retries) scheduled.set(numberOf(item), 0);
+          if (roll === 6) for (const n of scheduled.keys()) askAgain(n);
           const batch = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
           if (batch === undefined) {
             if (taken === undefined && queues.retryCount === 0 && queues.readyCount === 0) break;
@@ -265,14 +291,22 @@ test.each(modes)(
             const halves = halve(batch, order);
             for (const half of halves ?? []) queues.giveBack(half);
             if (halves !== undefined) continue;
-            batch.deliveries[0].nextAttemptAtMs = nowMs + 100;
-            queues.scheduleRetry(batch.deliveries[0]);
+            const [failed] = batch.deliveries;
+            failed.nextAttemptAtMs = nowMs + 100;
+            scheduled.set(numberOf(failed), failed.nextAttemptAtMs);
+            queues.scheduleRetry(failed);
           } else if (roll === 8) {
             queues.giveBack(batch);
           } else {
             for (const item of batch.deliveries) {
-              inTurn.push(numberOf(item));
-              delivered.set(item.record, [...(delivered.get(item.record) ?? []), numberOf(item)]);
+              const n = numberOf(item);
+              if (item.askedAgain === undefined && scheduled.get(n) === item.nextAttemptAtMs)
+                scheduled.delete(n);
+              // Asked for again while it was under way it comes twice, and still before all later ones.
+              if (inTurn.at(-1) !== n) inTurn.push(n);
+              const ofRecord = delivered.get(item.record) ?? [];
+              if (ofRecord.at(-1) !== n) ofRecord.push(n);
+              delivered.set(item.record, ofRecord);
             }
             queues.complete(batch);
           }
@@ -282,6 +316,7 @@ test.each(modes)(
           expect(delivered.get(record)).toEqual(expected);
         }
         if (order === 'strict') expect(inTurn).toEqual(records.map((_, n) => n + 1));
+        expect([...scheduled.keys()]).toEqual([]);
       }),
     );
   },

@@ -183,17 +183,20 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   const addRetry = (delivery: Delivery) => {
     const queue = queueOf(delivery);
     const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
-    const known = queue.retries.find(isSame) ?? queue.queued.find(isSame);
+    const known = queue.retries.find(isSame);
     if (known !== undefined) {
-      const isAskedAgain = delivery.nextAttemptAtMs !== known.nextAttemptAtMs;
-      if (queue.isBusy && known === queue.retries[0] && isAskedAgain) known.askedAgain = delivery;
-      if (!waiting.has(queue) || known !== queue.retries[0]) return;
+      const isHead = known === queue.retries[0];
+      if (queue.isBusy && isHead) {
+        if (delivery.nextAttemptAtMs !== known.nextAttemptAtMs) known.askedAgain = delivery;
+        return;
+      }
+      // Wherever it waits: its row is found again by its time only.
       known.nextAttemptAtMs = delivery.nextAttemptAtMs;
       known.attemptCount = delivery.attemptCount;
-      waiting.delete(queue);
-      place(queue);
+      if (isHead && waiting.delete(queue)) place(queue);
       return;
     }
+    if (queue.queued.some(isSame)) return;
     if (queue.isReady && queue.retries.length === 0) {
       fresh.remove(queue);
       queue.isReady = false;
