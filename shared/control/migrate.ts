@@ -4,11 +4,26 @@ import type { Pool, PoolClient } from 'pg';
 import type { Queryable } from '../postgres/queryable.ts';
 import type { EnvReader } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
+import { type Log, silentLog } from '../runtime/log.ts';
+import { retry } from '../runtime/retry.ts';
+import { sleep } from '../runtime/sleep.ts';
+import { classifyTransient } from '../runtime/transient.ts';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
 
 const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** A statement that waits for a lock stops every later one on its table, so it gives up and comes again. */
+const LOCK_TIMEOUT = '2s';
+const LOCK_ATTEMPTS = 60;
+const LOCK_BACKOFF = { initialMs: 100, maxMs: 3_000 };
+
+/** How often a process looks whether another has finished its migrations. */
+const POLL_MS = 100;
+
+/** The first line of a file whose statements run one by one, each outside a transaction. */
+const NO_TRANSACTION = '-- no transaction';
 
 export const MIGRATE_COMMAND = 'tandem migrate apply';
 
@@ -19,7 +34,12 @@ export function readControlMigrations(read: EnvReader): ControlMigrations {
   return read.oneOf('CONTROL_MIGRATIONS', ['apply', 'check'], 'apply');
 }
 
-/** A file of `migrations/`. Once it is applied somewhere it never changes; a change of the schema is another file. */
+/**
+ * A file of `migrations/`. Once it is applied somewhere it never changes; a change of the schema is another file.
+ *
+ * It is one transaction. A file that begins with `-- no transaction` is not, for `create index concurrently`: its
+ * statements end with a semicolon at the end of a line, and are repeated after a crash, so each must be repeatable.
+ */
 export interface Migration {
   readonly name: string;
   readonly sql: string;
@@ -42,16 +62,22 @@ interface AppliedMigration {
 
 /**
  * Brings the control store's schema `tandem` up to date. Every service may call it at start: one migrates under an
- * advisory lock, the others wait and find nothing left. Each file is one transaction.
+ * advisory lock, the others wait and find nothing left. A statement may take as long as it needs, but waits for a lock for
+ * seconds only, and is then tried again for minutes.
  *
  * @returns the names of the files that were applied now
  * @throws SetupError when an applied file was changed since, when a version before 0.1.0 made the control store, or when
  *   the role may not create the schema
  */
-export async function migrate(pool: Pool, migrations?: readonly Migration[]): Promise<readonly string[]> {
+export async function migrate(
+  pool: Pool,
+  migrations?: readonly Migration[],
+  log: Log = silentLog,
+): Promise<readonly string[]> {
   const files = migrations ?? (await readMigrations());
   return withControlStore(pool, async (client) => {
-    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.migrate]);
+    await client.query('set statement_timeout = 0; set search_path to tandem');
+    await lockMigrations(client, log);
     const { pending } = compare(files, await readApplied(client));
     if (pending.length === 0) return [];
     // "if not exists" asks for the right to create schemas in any case, which the owner of an existing one need not have.
@@ -64,7 +90,11 @@ export async function migrate(pool: Pool, migrations?: readonly Migration[]): Pr
     await client.query(
       `comment on table tandem.migrations is 'Applied files of shared/control/migrations, each with its checksum.'`,
     );
-    for (const file of files) if (pending.includes(file.name)) await apply(client, file);
+    for (const file of files) {
+      if (!pending.includes(file.name)) continue;
+      log.info('migration.started', { name: file.name });
+      await apply(client, file, log);
+    }
     return pending;
   });
 }
@@ -87,9 +117,9 @@ export async function readMigrationStatus(
  *
  * @throws SetupError as `migrate`; with `check` also when migrations are missing
  */
-export async function prepareControlStore(pool: Pool, mode: ControlMigrations): Promise<void> {
+export async function prepareControlStore(pool: Pool, mode: ControlMigrations, log?: Log): Promise<void> {
   if (mode === 'apply') {
-    await migrate(pool);
+    await migrate(pool, undefined, log);
     return;
   }
   const { pending } = await readMigrationStatus(pool);
@@ -178,18 +208,62 @@ function checksum({ sql }: Migration): string {
   return createHash('sha256').update(sql.replaceAll('\r\n', '\n')).digest('hex');
 }
 
-async function apply(client: PoolClient, file: Migration): Promise<void> {
+/** Not a statement that waits: its snapshot would hold up `create index concurrently` in the process that it waits for. */
+async function lockMigrations(client: PoolClient, log: Log): Promise<void> {
+  for (let polls = 0; ; polls += 1) {
+    const { rows } = await client.query<{ is_locked: boolean }>(
+      'select pg_try_advisory_lock($1) as is_locked',
+      [ADVISORY_LOCKS.migrate],
+    );
+    if (rows[0]?.is_locked === true) return;
+    if (polls === 0) log.info('migrations.awaited', {});
+    await sleep(POLL_MS);
+  }
+}
+
+async function apply(client: PoolClient, file: Migration, log: Log): Promise<void> {
+  const what = `applying the migration ${file.name}`;
+  try {
+    await retry(
+      {
+        what,
+        backoff: LOCK_BACKOFF,
+        maxAttempts: LOCK_ATTEMPTS,
+        isRetryable: (error) => ['lock', 'conflict'].includes(classifyTransient(error) ?? ''),
+        log,
+      },
+      () => (file.sql.startsWith(NO_TRANSACTION) ? applyOneByOne(client, file) : applyAtOnce(client, file)),
+    );
+  } catch (cause) {
+    if (classifyTransient(cause) !== 'lock') throw new Error(what, { cause });
+    throw new SetupError(
+      `${what}: a long transaction holds a lock that it needs; look for it in pg_stat_activity, then try again`,
+    );
+  }
+}
+
+async function applyAtOnce(client: PoolClient, file: Migration): Promise<void> {
   try {
     await client.query('begin');
-    await client.query('set local search_path to tandem');
+    await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
     await client.query(file.sql);
-    await client.query('insert into tandem.migrations (name, sha256) values ($1, $2)', [
-      file.name,
-      checksum(file),
-    ]);
+    await noteApplied(client, file);
     await client.query('commit');
-  } catch (cause) {
+  } catch (error) {
     await client.query('rollback');
-    throw new Error(`applying the migration ${file.name}`, { cause });
+    throw error;
   }
+}
+
+/** Without a limit of waits for locks: what may run so locks out no reader and no writer. */
+async function applyOneByOne(client: PoolClient, file: Migration): Promise<void> {
+  for (const statement of file.sql.split(/;[ \t]*$/m)) await client.query(statement);
+  await noteApplied(client, file);
+}
+
+async function noteApplied(client: PoolClient, file: Migration): Promise<void> {
+  await client.query('insert into tandem.migrations (name, sha256) values ($1, $2)', [
+    file.name,
+    checksum(file),
+  ]);
 }

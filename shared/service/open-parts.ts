@@ -54,7 +54,7 @@ export async function openControlStore(
   options: Omit<PoolOptions, 'applicationName'> = {},
 ): Promise<pg.Pool> {
   const pool = openControlPool(context, config, service, options);
-  await prepareControlStore(pool, config.controlMigrations);
+  await prepareControlStore(pool, config.controlMigrations, context.log);
   return pool;
 }
 

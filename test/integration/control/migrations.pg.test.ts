@@ -107,6 +107,58 @@ test('a file that fails leaves nothing of itself, and its successors are not app
   expect((await pool.query(`select to_regclass('tandem.two') as two`)).rows).toEqual([{ two: null }]);
 });
 
+test('a statement may take longer than those of services, and processes that wait for it start after it', async () => {
+  await startAfresh();
+  await using cleanup = new AsyncDisposableStack();
+  const service = cleanup.adopt(
+    createControlPool(database.url, silentLog, { applicationName: 'test service', statementTimeoutMs: 200 }),
+    (own) => own.end(),
+  );
+  const files: Migration[] = [{ name: '1.sql', sql: 'create table one (); select pg_sleep(1)' }];
+  const applied = await Promise.all([migrate(service, files), migrate(service, files)]);
+  expect(applied.flat()).toEqual(['1.sql']);
+});
+
+test('a migration that waits for a lock lets readers pass, and is applied when the lock is free', async () => {
+  await startAfresh();
+  const files: Migration[] = [
+    { name: '1.sql', sql: 'create table one ()' },
+    { name: '2.sql', sql: 'alter table one add column two text' },
+  ];
+  await migrate(pool, files.slice(0, 1));
+  await using cleanup = new AsyncDisposableStack();
+  const holder = cleanup.adopt(await pool.connect(), (client) => client.release(true));
+  await holder.query('begin; select from one');
+  const migrated = migrate(pool, files);
+  await expect
+    .poll(
+      async () =>
+        (await pool.query(`select 1 from pg_locks where not granted and relation = 'one'::regclass`))
+          .rowCount,
+      { timeout: 10_000 },
+    )
+    .toBe(1);
+  await pool.query(`set statement_timeout = '20s'; select from one`);
+  await holder.query('commit');
+  expect(await migrated).toEqual(['2.sql']);
+});
+
+test('an index is built beside readers and writers, also while other processes wait for it', async () => {
+  await startAfresh();
+  const files: Migration[] = [
+    { name: '1.sql', sql: 'create table one (two text); insert into one select generate_series(1, 10000)' },
+    {
+      name: '2.sql',
+      sql: '-- no transaction\n-- By two.\ndrop index concurrently if exists by_two;\ncreate index concurrently by_two on one (two);\n',
+    },
+  ];
+  const applied = await Promise.all([migrate(pool, files), migrate(pool, files), migrate(pool, files)]);
+  expect(applied.flat()).toEqual(['1.sql', '2.sql']);
+  expect(
+    (await pool.query(`select indisvalid from pg_index where indexrelid = 'by_two'::regclass`)).rows,
+  ).toEqual([{ indisvalid: true }]);
+});
+
 test('migrations of a newer release are shown, and are no error', async () => {
   await startAfresh();
   await migrate(pool);
