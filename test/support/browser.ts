@@ -66,7 +66,11 @@ export function watchFaults(page: Page, origin: string): string[] {
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== origin) faults.push(`${page.url()} asks ${request.url()}`);
   });
-  page.on('requestfailed', (request) => faults.push(`${page.url()} failed: ${request.url()}`));
+  page.on('requestfailed', (request) => {
+    const reason = request.failure()?.errorText ?? '';
+    // A page that is left while its icon loads gives that request up.
+    if (reason !== 'net::ERR_ABORTED') faults.push(`${page.url()} failed: ${request.url()} ${reason}`);
+  });
   page.on('response', (response) => {
     if (response.status() >= 400) faults.push(`${page.url()} ${response.status()}: ${response.url()}`);
   });
