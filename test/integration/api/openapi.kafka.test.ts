@@ -260,6 +260,24 @@ test('every kind of event that a webhook endpoint gets is as described, alone an
   expect(bodies().find(({ type }) => type === 'feed.stalled')?.account_id).toBe(accountId);
 });
 
+test('a path takes the methods that are documented and HEAD, and names them to any other', async () => {
+  const faults: string[] = [];
+  for (const [path, operations] of Map.groupBy(document.operations, (operation) => operation.path)) {
+    const methods = operations.map(({ method }) => method);
+    const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].sort();
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter(
+      (each) => !methods.includes(each),
+    )) {
+      const target = path.replace(/\{\w+\}/g, 'x');
+      const { status, headers, json } = await world.api.call(method, target, { key: account.key });
+      const told = headers.get('allow')?.split(', ').sort();
+      if (status !== 405 || json.code !== 'method_not_allowed' || told?.join() !== allowed.join())
+        faults.push(`${method} ${target}: ${status}, Allow: ${told}`);
+    }
+  }
+  expect(faults).toEqual([]);
+});
+
 test('no operation is for a missing, unknown, revoked or reduced key, and none shows what is another account’s', async () => {
   const ids = await arrange();
   const own = Object.values(ids).filter((id) => id.includes('_'));
