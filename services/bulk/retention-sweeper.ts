@@ -82,7 +82,7 @@ export async function sweepRound(
        order by id limit ${BATCH}`,
       [after],
     );
-    await eachAlone(
+    const { isCutShort } = await eachAlone(
       rows,
       {
         signal,
@@ -95,6 +95,6 @@ export async function sweepRound(
       },
     );
     after = rows.at(-1)?.id ?? '';
-    if (rows.length < BATCH) break;
+    if (isCutShort || rows.length < BATCH) break;
   }
 }

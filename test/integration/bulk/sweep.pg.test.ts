@@ -15,8 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-const sweep = (log = silentLog) => {
-  const { pool: control, storage } = world.api;
+const sweep = (log = silentLog, storage = world.api.storage) => {
+  const { pool: control } = world.api;
   const deps = { control, source: control, storage, log, retentionDays: 30, now: Date.now };
   return sweepRound(deps, new AbortController().signal);
 };
@@ -130,6 +130,25 @@ test('a job or a file that can not be removed is told, and in the way of no othe
   expect(lines).toContainEqual(expect.objectContaining({ event: 'bulk.job_not_swept', jobId: jobIds[0] }));
   expect(lines).toContainEqual(expect.objectContaining({ event: 'bulk.file_not_swept', fileId: fileIds[0] }));
   await pool.query('drop trigger keep on bulk_jobs; drop trigger keep on bulk_files');
+});
+
+test('while storage is away a round gives up after a few files, however many have expired', async () => {
+  const { id: accountId } = await world.account(1);
+  const { pool, storage } = world.api;
+  for (let count = 0; count < 25; count += 1) {
+    const id = newId('file');
+    await beginBulkFile(pool, { id, accountId, path: bulkFilePath(id) });
+  }
+  await pool.query('update bulk_files set expires_at = now() where account_id = $1', [accountId]);
+  const count = async () =>
+    (await pool.query('select from bulk_files where account_id = $1', [accountId])).rowCount;
+  const lines: { event: string }[] = [];
+  const log = createLog('warn', {}, (line) => lines.push(JSON.parse(line)));
+  await sweep(log, { ...storage, deleteFolder: () => Promise.reject(new Error('storage is away')) });
+  expect(lines.map(({ event }) => event)).toEqual(Array(3).fill('bulk.file_not_swept'));
+  expect(await count()).toBe(25);
+  await sweep();
+  expect(await count()).toBe(0);
 });
 
 test('rows that a lost answer has left are removed after a day', async () => {
