@@ -41,6 +41,16 @@ test('who takes a partition over asks once how far it is recorded', async () => 
   expect(asked()).toBe(1);
 });
 
+test('reads that wait together for how far it is recorded count on from each other', async () => {
+  const { take, asked } = setUpReading({ chain: 'aa', seq: 20 });
+  const both = Promise.all([take('aa:21', 'aa:22'), take('aa:22', 'aa:23')]);
+  expect(await both).toEqual([
+    ['next', 'next'],
+    ['again', 'next'],
+  ]);
+  expect(asked()).toBe(1);
+});
+
 test('a change is of the account that its headers name, unless it concerns all', async () => {
   const { read } = setUpReading();
   const headers = [

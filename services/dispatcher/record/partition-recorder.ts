@@ -29,6 +29,18 @@ export type ReadChanges = (messages: readonly ChangeMessage[]) => Promise<ReadCh
  */
 export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>): ReadChanges {
   let last: ChainLink | null | undefined;
+  let asking: Promise<ChainLink | null> | undefined;
+  /** Reads may wait for it together, and each goes on from where the one before it came to. */
+  const start = async (): Promise<void> => {
+    asking ??= lastRecorded();
+    try {
+      const stored = await asking;
+      if (last === undefined) last = stored;
+    } catch (error) {
+      asking = undefined;
+      throw error;
+    }
+  };
   return async (messages) => {
     const changes: ReadChange[] = [];
     for (const { offset, value, headers } of messages) {
@@ -37,8 +49,8 @@ export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>)
       let isAfterGap = false;
       let link: ChainLink | undefined;
       if (found !== undefined) {
-        last ??= await lastRecorded();
-        const verdict = classifyLink(last, found);
+        if (last === undefined) await start();
+        const verdict = classifyLink(last ?? null, found);
         isAfterGap = verdict === 'gap';
         if (verdict !== 'repeat') {
           link = found;
