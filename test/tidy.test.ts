@@ -73,7 +73,7 @@ test('what reaches into a client stands in its room of internals, and few may us
     'shared/kafka/client.ts',
     'services/dispatcher/build.ts',
     'services/extractor/build.ts',
-    'services/capture/publish/producer-pool.ts',
+    'services/capture/publish/publisher.ts',
     'services/extractor/chunk/copy-chunk.ts',
     'services/extractor/chunk/send-rows.ts',
     'services/extractor/chunk/read-rows.ts',

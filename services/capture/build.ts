@@ -23,8 +23,7 @@ import {
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
-import { readSlot } from './replication/slot.ts';
-import { createSourceQueries } from './replication/source-queries.ts';
+import { createSourceQueries, readSlot } from './replication/source-queries.ts';
 import { createCaptureWorker, runSession } from './session.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.

@@ -9,7 +9,6 @@ import { loadTypes } from '../../shared/values/database-types.ts';
 import { createMisfits } from './aside/misfits.ts';
 import { createSetAsides, type SetAside, sendAsideMessage } from './aside/set-asides.ts';
 import { createAccountSpellings } from './changes/captured-table.ts';
-import { requestLimitBytes } from './changes/change-messages.ts';
 import {
   addSeals,
   createBatch,
@@ -17,6 +16,7 @@ import {
   isEmpty,
   type LastBatch,
   lingerMs,
+  requestLimitBytes,
 } from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
@@ -26,8 +26,8 @@ import type { CaptureProgress } from './publish/capture-progress.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
 import { beat } from './replication/advance-wal.ts';
-import { pollSnapshots, readSnapshot } from './replication/poll-snapshots.ts';
 import { isAnnounced } from './replication/reset-message.ts';
+import { pollSnapshots, readSnapshot } from './replication/source-queries.ts';
 import type { WalStream } from './replication/stream.ts';
 import { createTableWatch, watchRelations } from './replication/watch-tables.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';

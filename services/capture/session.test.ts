@@ -3,8 +3,8 @@ import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { createLog, silentLog } from '../../shared/runtime/log.ts';
-import { GapPossibleError } from './publish/start-point.ts';
-import { SlotHeldError } from './replication/slot.ts';
+import { GapPossibleError } from './publish/resume.ts';
+import { SlotHeldError } from './replication/source-queries.ts';
 import { StreamLostError } from './replication/stream.ts';
 import { classifySessionError, createCaptureWorker } from './session.ts';
 

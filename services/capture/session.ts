@@ -13,25 +13,33 @@ import { causesOf, classifyTransient } from '../../shared/runtime/transient.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { TableMisfitError } from './aside/misfits.ts';
 import { type CaptureLoopDeps, runCaptureLoop } from './capture-loop.ts';
-import { changeMessages } from './changes/change-messages.ts';
-import { createBatch } from './changes/collect-changes.ts';
+import { changeMessages, createBatch } from './changes/collect-changes.ts';
 import { resetFor } from './changes/row-changes.ts';
 import { describeForReset } from './changes/tables.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
-import { openProducerPool, type ProducerPool } from './publish/producer-pool.ts';
-import { createChangeChain, createPublisher, type Publisher } from './publish/publisher.ts';
-import { readLastState } from './publish/resume.ts';
+import {
+  createChangeChain,
+  createPublisher,
+  openProducerPool,
+  type ProducerPool,
+  type Publisher,
+} from './publish/publisher.ts';
 import {
   classifyStart,
   GapPossibleError,
   publishedTo,
+  readLastState,
   type SourcePosition,
   startAnew,
-} from './publish/start-point.ts';
+} from './publish/resume.ts';
 import { passWal } from './replication/advance-wal.ts';
-import { readNextXid } from './replication/poll-snapshots.ts';
-import { checkSlotKind, readSlot, SlotHeldError } from './replication/slot.ts';
-import { SourceLostError } from './replication/source-queries.ts';
+import {
+  checkSlotKind,
+  readNextXid,
+  readSlot,
+  SlotHeldError,
+  SourceLostError,
+} from './replication/source-queries.ts';
 import { openWalStream, StreamLostError } from './replication/stream.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 

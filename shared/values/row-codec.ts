@@ -1,12 +1,177 @@
-import type { RowTexts, RowType } from '../domain/row-type.ts';
+import { isUtf8 } from 'node:buffer';
+import type { RowTexts, RowType, ValueType } from '../domain/row-type.ts';
 import { AvroReader } from './avro-reader.ts';
+import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { createRowJson } from './json-text.ts';
+import { isLineSeparator } from './json-writer.ts';
 import type { PgRow } from './pg-row.ts';
-import { createPgRowWriter } from './pg-row-writer.ts';
-import { createRowBody } from './row-body.ts';
+import { createRowBody, UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
 import { type RecordNames, type RowSchema, rowSchema } from './row-schema.ts';
+import { jsonToWire, timestamptzToWire } from './scalar-types.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
+
+/**
+ * Writes rows as `RowBody.write` does, from their bytes. Common values are copied from bytes to bytes. Other values become the
+ * text that `RowBody` takes.
+ */
+export interface PgRowWriter {
+  /**
+   * Ignores columns beyond those of the row type.
+   *
+   * @throws UnencodableRowError when a text is not of its column's type, or a key column is null
+   */
+  write(out: ByteWriter, row: PgRow): void;
+}
+
+/** Writes a value of the usual form. @returns false if nothing was written and the text has to be parsed */
+type WriteUsual = (out: ByteWriter, bytes: Buffer, start: number, length: number) => boolean;
+
+export function createPgRowWriter({ resource, columns }: RowType): PgRowWriter {
+  const writers = columns.map((column) => ({ column, writeUsual: usualWriter(column.type) }));
+  return {
+    write(out, row) {
+      if (row.columnCount < writers.length) {
+        throw new RangeError(
+          `a row of ${resource} has ${row.columnCount} texts for ${writers.length} columns`,
+        );
+      }
+      for (let index = 0; index < writers.length; index += 1) {
+        const { column, writeUsual } = writers[index] as (typeof writers)[number];
+        const length = row.lengths[index] as number;
+        if (length >= 0) {
+          const before = out.length;
+          if (!column.isKey) out.writeByte(VALUE_BRANCH);
+          if (writeUsual(out, row.bytes, row.starts[index] as number, length)) continue;
+          out.length = before;
+        }
+        try {
+          writePgColumn(out, column, row.text(index));
+        } catch (cause) {
+          throw new UnencodableRowError(resource, column.name, cause);
+        }
+      }
+    },
+  };
+}
+
+function usualWriter({ kind, toWire }: ValueType): WriteUsual {
+  if (kind === 'int' || kind === 'long') return writeDigits;
+  if (kind === 'boolean') return writeBoolean;
+  if (kind !== 'string' && kind !== 'json') return nothingUsual;
+  if (toWire === undefined) return writeUtf8;
+  if (toWire === timestamptzToWire) return writeTimestamptz;
+  return toWire === jsonToWire ? writeJsonOfOneLine : nothingUsual;
+}
+
+const nothingUsual: WriteUsual = () => false;
+
+const DIGIT_ZERO = 0x30;
+const HYPHEN = 0x2d;
+
+const writeDigits: WriteUsual = (out, bytes, start, length) => {
+  const isNegative = bytes[start] === HYPHEN;
+  const end = start + length;
+  let at = isNegative ? start + 1 : start;
+  if (at === end || end - at > MAX_EXACT_DIGITS) return false;
+  let value = 0;
+  for (; at < end; at += 1) {
+    const digit = (bytes[at] as number) - DIGIT_ZERO;
+    if (digit < 0 || digit > 9) return false;
+    value = value * 10 + digit;
+  }
+  writeInteger(out, isNegative ? -value : value);
+  return true;
+};
+
+const LETTER_T = 0x74;
+const LETTER_F = 0x66;
+
+const writeBoolean: WriteUsual = (out, bytes, start, length) => {
+  const letter = bytes[start];
+  if (length !== 1 || (letter !== LETTER_T && letter !== LETTER_F)) return false;
+  out.writeByte(letter === LETTER_T ? 1 : 0);
+  return true;
+};
+
+/** Up to about this length a loop is faster than copying and checking by calls into native code. */
+const MAX_LOOPED_LENGTH = 150;
+
+/**
+ * A server with the encoding SQL_ASCII sends bytes of any encoding, so text is checked: a file that declares UTF-8 must hold
+ * nothing else.
+ */
+const writeUtf8: WriteUsual = (out, bytes, start, length) => {
+  const before = out.length;
+  writeInteger(out, length);
+  out.reserve(length);
+  const { bytes: target } = out;
+  let isAscii = length <= MAX_LOOPED_LENGTH;
+  if (isAscii) {
+    let seen = 0;
+    let at = out.length;
+    for (let from = start; from < start + length; from += 1) {
+      const byte = bytes[from] as number;
+      seen |= byte;
+      target[at++] = byte;
+    }
+    isAscii = seen < 0x80;
+  } else {
+    bytes.copy(target, out.length, start, start + length);
+  }
+  if (!isAscii && !isUtf8(bytes.subarray(start, start + length))) {
+    out.length = before;
+    return false;
+  }
+  out.length += length;
+  return true;
+};
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const MAX_ASCII = 0x7f;
+
+const writeJsonOfOneLine: WriteUsual = (out, bytes, start, length) => {
+  for (let at = start; at < start + length; at += 1) {
+    const byte = bytes[at] as number;
+    if (byte === LINE_FEED || byte === CARRIAGE_RETURN) return false;
+    if (byte > MAX_ASCII && isLineSeparator(bytes, at, start + length)) return false;
+  }
+  return writeUtf8(out, bytes, start, length);
+};
+
+const SPACE = 0x20;
+const PLUS = 0x2b;
+const LETTER_UPPER_T = 0x54;
+const LETTER_UPPER_Z = 0x5a;
+/** `2026-01-02 03:04:05+00`, and with a fraction of up to six digits. */
+const MIN_TIME_LENGTH = 22;
+const MAX_TIME_LENGTH = 29;
+const YEAR_END = 4;
+const DATE_END = 10;
+const OFFSET_LENGTH = 3;
+
+const writeTimestamptz: WriteUsual = (out, bytes, start, length) => {
+  const offsetAt = start + length - OFFSET_LENGTH;
+  const isUsual =
+    length >= MIN_TIME_LENGTH &&
+    length <= MAX_TIME_LENGTH &&
+    bytes[start + YEAR_END] === HYPHEN &&
+    bytes[start + DATE_END] === SPACE &&
+    bytes[offsetAt] === PLUS &&
+    bytes[offsetAt + 1] === DIGIT_ZERO &&
+    bytes[offsetAt + 2] === DIGIT_ZERO;
+  if (!isUsual) return false;
+  writeInteger(out, length - OFFSET_LENGTH + 1);
+  out.reserve(length);
+  const { bytes: target } = out;
+  let at = out.length;
+  for (let from = start; from < offsetAt; from += 1) target[at++] = bytes[from] as number;
+  target[out.length + DATE_END] = LETTER_UPPER_T;
+  target[at++] = LETTER_UPPER_Z;
+  out.length = at;
+  return true;
+};
 
 /**
  * A resource's rows as Avro messages and as JSON. Own code for speed: it converts PostgreSQL's texts to bytes, and bytes to JSON,

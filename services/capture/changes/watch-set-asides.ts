@@ -11,7 +11,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import type { AsideMessage, SetAside } from '../aside/set-asides.ts';
-import { changeMessages, describeFlaw, isRowFlaw, requireFits } from './change-messages.ts';
+import { changeMessages, describeFlaw, isRowFlaw, requireFits } from './collect-changes.ts';
 
 export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];

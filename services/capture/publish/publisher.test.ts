@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
 import { readChainLink } from '../../../shared/protocol/headers.ts';
-import type { ChangeMessage } from '../changes/change-messages.ts';
+import type { ChangeMessage } from '../changes/collect-changes.ts';
 import { createBatch } from '../changes/collect-changes.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import { createChangeChain, createPublisher } from './publisher.ts';

@@ -1,14 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import type { TopicMessages } from 'kafkajs';
+import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { assertWritten } from '../../../shared/kafka/assert-written.ts';
+import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
+import { openTunedProducers } from '../../../shared/kafka/internals/transactional-producer.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
-import { type ChangeMessage, changeBytes, requestLimitBytes } from '../changes/change-messages.ts';
-import type { Batch } from '../changes/collect-changes.ts';
+import { backoffMs } from '../../../shared/runtime/retry.ts';
+import { sleep } from '../../../shared/runtime/sleep.ts';
+import {
+  type Batch,
+  type ChangeMessage,
+  changeBytes,
+  requestLimitBytes,
+} from '../changes/collect-changes.ts';
 import { type CaptureProgress, type ChainState, toCaptureState } from './capture-progress.ts';
-import type { ProducerPool } from './producer-pool.ts';
 
 export interface Publisher {
   /** Publishes a batch, each change of which fits into a request, and how far the feed has come with it; both or neither. */
@@ -101,4 +109,150 @@ export function createChangeChain(stored: ChainState | undefined, nowMs: number)
       }),
     state: () => ({ id: chain, seqs: Array.from(seqs, (seq) => seq ?? 0) }),
   };
+}
+
+/**
+ * A pool of transactional producers that commits Kafka transactions one after the other. A broker refuses a producer's
+ * next transaction until it has written the markers of the last one, some milliseconds after the commit's response. So
+ * transactions rotate over several producers. Each begins only after the last commit's response, which keeps the order
+ * in every partition: a reader waits at the first transaction without a marker.
+ */
+export interface ProducerPool {
+  readonly count: number;
+  /**
+   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the
+   * outcome is unknown until the pool is opened again.
+   *
+   * @returns the offsets of the last request's records
+   */
+  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
+  close(): Promise<void>;
+}
+
+/** A transaction takes three round trips, so with three producers each one's markers are written before its next turn. */
+const PRODUCER_COUNT = 3;
+
+/** Connects the producers, which fences every earlier producer of the same IDs, and ends what those had open. */
+export async function openProducerPool(
+  kafka: Kafka,
+  transactionalId: string,
+  client: KafkaClientKind,
+): Promise<ProducerPool> {
+  const open = client === 'tuned' ? openTunedProducers : openPlainProducers;
+  const ids = Array.from({ length: PRODUCER_COUNT }, (_, index) => `${transactionalId}.${index}`);
+  const { producers, close }: TransactionalProducers = await open(kafka, ids);
+  let turn = 0;
+  return {
+    count: PRODUCER_COUNT,
+    async publish(requests) {
+      const producer = producers[turn % PRODUCER_COUNT] as TransactionalProducer;
+      turn += 1;
+      return producer.publish(requests);
+    },
+    close,
+  };
+}
+
+/** A transactional producer that commits one transaction after the other. */
+export interface TransactionalProducer {
+  /**
+   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the outcome
+   * is unknown, and the producer is unusable.
+   *
+   * @returns the offsets of the last request's records
+   */
+  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
+}
+
+/**
+ * The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is
+ * ended.
+ */
+export interface TransactionalProducers {
+  readonly producers: readonly TransactionalProducer[];
+  close(): Promise<void>;
+}
+
+/** As long as the tuned producers have: after this the broker aborts what a dead instance left open. */
+const TRANSACTION_TIMEOUT_MS = 30_000;
+
+/** The markers of the transaction before are still being written: nothing was sent. In all some 10 s. */
+const MARKERS_RETRY = { initialMs: 2, maxMs: 1_000 };
+const MAX_ATTEMPTS = 18;
+
+/** Transactional producers of kafkajs's public interface alone. */
+async function openPlainProducers(
+  kafka: Kafka,
+  transactionalIds: readonly string[],
+): Promise<TransactionalProducers> {
+  const producers = transactionalIds.map((transactionalId) =>
+    kafka.producer({
+      transactionalId,
+      transactionTimeout: TRANSACTION_TIMEOUT_MS,
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+    }),
+  );
+  // What is broken already need not be closed.
+  const close = async () => {
+    await Promise.allSettled(producers.map((producer) => producer.disconnect()));
+  };
+  try {
+    // Connecting takes hold of the transactional ID.
+    for (const producer of producers) await producer.connect();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { producers: producers.map(toTransactional), close };
+}
+
+function toTransactional(producer: Producer): TransactionalProducer {
+  return {
+    async publish(requests) {
+      const transaction = await producer.transaction();
+      let written: RecordMetadata[] = [];
+      try {
+        for (const topicMessages of requests) {
+          written = await onceMarkersAreWritten(() =>
+            transaction.sendBatch({ topicMessages: inOrder(topicMessages) }),
+          );
+          assertWritten(partitionsOf(topicMessages), written);
+        }
+      } catch (error) {
+        await transaction.abort().catch(() => undefined);
+        throw error;
+      }
+      await transaction.commit();
+      return written;
+    },
+  };
+}
+
+/** Those that messages name; a message without one stands alone in its request, which kafkajs sends again whole. */
+function partitionsOf(request: readonly TopicMessages[]): { topic: string; partition: number }[] {
+  return request.flatMap(({ topic, messages }) =>
+    messages.flatMap(({ partition }) => (partition === undefined ? [] : [{ topic, partition }])),
+  );
+}
+
+/** kafkajs takes a topic's messages once. */
+function inOrder(request: readonly TopicMessages[]): TopicMessages[] {
+  return [...Map.groupBy(request, ({ topic }) => topic)].map(([topic, parts]) => ({
+    topic,
+    messages: parts.flatMap(({ messages }) => messages),
+  }));
+}
+
+async function onceMarkersAreWritten<T>(send: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await send();
+    } catch (error) {
+      const { type } = error as { type?: unknown };
+      if (type !== 'CONCURRENT_TRANSACTIONS' || attempt >= MAX_ATTEMPTS) throw error;
+      await sleep(backoffMs(attempt - 1, MARKERS_RETRY));
+    }
+  }
 }

@@ -1,3 +1,4 @@
+import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
@@ -5,7 +6,7 @@ import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
 import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
-import { type AttemptDeps, createAttempt } from './attempt.ts';
+import { type AttemptDeps, createAttempt, toRequest } from './attempt.ts';
 import { createDeliveryBatch } from './delivery-batch.ts';
 
 const delivered: SendOutcome = {
@@ -156,4 +157,44 @@ test('a batch of which nothing is asked for any more is not sent', async () => {
   const gone = delivery({ type: 'invoice.updated' });
   expect(await attempt(createDeliveryBatch(gone, gone))).toEqual({ kind: 'unwanted' });
   expect(sent).toEqual([]);
+});
+
+const secret = `whsec_${Buffer.from('the current one').toString('base64')}`;
+const older = `whsec_${Buffer.from('the one before').toString('base64')}`;
+const settings = (headers: Record<string, string> = {}) => ({
+  url: 'https://shop.example/hook',
+  headers,
+  keys: [
+    { key: secretToKey(secret), expiresAtMs: Number.POSITIVE_INFINITY },
+    { key: secretToKey(older), expiresAtMs: Date.now() + 60_000 },
+  ],
+});
+const never = new AbortController().signal;
+
+test('during a rotation both secrets verify, and afterwards only the new one', () => {
+  const during = toRequest(settings(), 'evt_1', '{}', Date.now(), never);
+  for (const each of [secret, older]) {
+    expect(() => new Webhook(each).verify(during.body, { ...during.headers })).not.toThrow();
+  }
+  const after = toRequest(settings(), 'evt_1', '{}', Date.now() + 120_000, never);
+  expect(after.headers['webhook-signature']?.split(' ')).toHaveLength(1);
+});
+
+test('headers of the owner never replace ours', () => {
+  const { headers } = toRequest(
+    settings({ 'X-Team': 'blue', 'Webhook-Id': 'forged', HOST: 'elsewhere', 'Content-Length': '1' }),
+    'evt_1',
+    '{}',
+    1_000_000,
+    never,
+  );
+  expect(Object.keys(headers).sort()).toEqual([
+    'X-Team',
+    'content-type',
+    'user-agent',
+    'webhook-id',
+    'webhook-signature',
+    'webhook-timestamp',
+  ]);
+  expect(headers).toMatchObject({ 'webhook-id': 'evt_1', 'webhook-timestamp': '1000' });
 });

@@ -6,8 +6,8 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome, SendRequest } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';
+import { describeRequest, toRequest } from './attempt.ts';
 import { describeAttempt } from './classify-outcome.ts';
-import { describeRequest, toRequest } from './to-request.ts';
 
 /** The api notifies through the control store; this only bounds how long a lost notification can matter. */
 const ROUND_MS = 1_000;

@@ -8,8 +8,15 @@ import {
   readKeyColumns,
   sameValueSql,
 } from '../changes-since/keyed-queries.ts';
-import { boundConditions, type KeyBounds, type SqlQuery } from '../plan/chunk-queries.ts';
-import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';
+import {
+  boundConditions,
+  columnOf,
+  type KeyBounds,
+  type RowSelection,
+  SELECTED,
+  type SqlQuery,
+  selectionConditions,
+} from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
 /**

@@ -4,7 +4,7 @@ import type { ValueType } from '../../../shared/domain/row-type.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SqlQuery } from '../plan/chunk-queries.ts';
+import type { SqlQuery } from '../plan/row-selection.ts';
 import { columnOf, type RowSelection, SELECTED, selectionConditions } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
 

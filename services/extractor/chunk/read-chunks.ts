@@ -22,7 +22,7 @@ import {
   StoppingError,
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
-import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk-batch.ts';
+import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
 import type { RowProducers } from './send-rows.ts';
 
 export interface ReadChunksConfig {

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { tapQuery } from '../../../shared/postgres/internals/data-row-tap.ts';
 import { PgRow } from '../../../shared/values/pg-row.ts';
 import { SourceSessionLostError } from '../extraction-errors.ts';
-import type { SqlQuery } from '../plan/chunk-queries.ts';
+import type { SqlQuery } from '../plan/row-selection.ts';
 
 export interface RowReading {
   /**

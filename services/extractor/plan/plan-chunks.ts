@@ -2,8 +2,8 @@ import type { PlannedChunk } from '../../../shared/control/exports/export-run.ts
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { countsQuery, type KeyBounds, keysQuery } from './chunk-queries.ts';
 import type { RowSelection } from './row-selection.ts';
+import { countsQuery, type KeyBounds, keysQuery } from './row-selection.ts';
 
 /** A range of one resource's rows, counted by a cursor under the snapshot. Chunks are in key order and complete. */
 export interface ChunkPlan extends KeyBounds {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keysQuery } from '../../../services/extractor/plan/chunk-queries.ts';
 import { type Reference, readReferences } from '../../../services/extractor/plan/references.ts';
+import { keysQuery } from '../../../services/extractor/plan/row-selection.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/copy-chunk-batch.ts';
+import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/copy-chunk.ts';
 import { createReadRows, type ReadRows } from '../../../services/extractor/chunk/read-rows.ts';
 import { takeSnapshot } from '../../../services/extractor/export/take-snapshot.ts';
 import {
@@ -7,9 +7,9 @@ import {
   SourceSessionLostError,
   TableWantedError,
 } from '../../../services/extractor/extraction-errors.ts';
-import { keysQuery, rowsQuery, type SqlQuery } from '../../../services/extractor/plan/chunk-queries.ts';
 import { type ChunkPlan, planChunks } from '../../../services/extractor/plan/plan-chunks.ts';
 import type { RowSelection } from '../../../services/extractor/plan/row-selection.ts';
+import { keysQuery, rowsQuery, type SqlQuery } from '../../../services/extractor/plan/row-selection.ts';
 import {
   createSourceSessions,
   isSqlState,

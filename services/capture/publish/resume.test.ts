@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type CaptureProgress, fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { classifyStart, GapPossibleError, publishedTo, startAnew } from './start-point.ts';
+import { classifyStart, GapPossibleError, publishedTo, startAnew } from './resume.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',
