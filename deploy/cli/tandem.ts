@@ -50,8 +50,9 @@ const COMMANDS: readonly Command[] = [
 
 function createContext(): CommandContext {
   if (existsSync('.env')) process.loadEnvFile('.env');
+  const { env: all } = process;
   // An empty variable counts as not set, as in the services.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value?.trim() !== ''));
+  const env = Object.fromEntries(Object.entries(all).filter(([, value]) => value?.trim() !== ''));
   hideSecretsOf(env);
   const read = envReader(env);
   const level = read.done(readLogLevel(read, 'warn'));

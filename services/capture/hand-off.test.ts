@@ -36,7 +36,8 @@ class Model {
   readonly open: (Transaction | null)[] = [null, null, null, null];
   #nextXid = 100n;
   #latestCompleted = 99n;
-  #lsn = 0n;
+  /** Where the next commit record begins, which is where the one before ends. */
+  #lsn = 1n;
   #settling: Settling = this.#startSettling(0n, [], null);
 
   /** Transactions that have not become visible or gone yet hold their row locks. */
@@ -76,7 +77,7 @@ class Model {
   commit(slot: number): void {
     const transaction = this.open[slot];
     if (transaction == null) return;
-    transaction.commitLsn = ++this.#lsn;
+    transaction.commitLsn = this.#lsn++;
     transaction.state = 'streamed';
     this.feed.push(transaction);
     this.#settling.add({ commitLsn: transaction.commitLsn, xid: transaction.xid });

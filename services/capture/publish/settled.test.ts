@@ -10,8 +10,8 @@ function settlingAt(snapshot: Snapshot, maxUnsettled?: number): Settling {
   return createSettling(FRESH, snapshot, maxUnsettled);
 }
 
-test('without transactions everything that has passed is settled', () => {
-  expect(settlingAt(NOTHING_VISIBLE).state(70n).settledLsn).toBe(70n);
+test('without transactions everything before the passed position is settled: a commit may begin right there', () => {
+  expect(settlingAt(NOTHING_VISIBLE).state(70n).settledLsn).toBe(69n);
 });
 
 test('a commit that is streamed and not visible yet holds the settled position before it', () => {
@@ -24,7 +24,7 @@ test('a commit that is streamed and not visible yet holds the settled position b
   settling.update(parseSnapshot('10:12:10'));
   expect(settling.state(160n).settledLsn).toBe(99n);
   settling.update(parseSnapshot('12:12:'));
-  expect(settling.state(160n)).toMatchObject({ settledLsn: 160n, unsettled: [], snapshot: '12:12:' });
+  expect(settling.state(160n)).toMatchObject({ settledLsn: 159n, unsettled: [], snapshot: '12:12:' });
 });
 
 test('a later transaction that is visible already waits for an earlier one that is not', () => {
@@ -41,7 +41,7 @@ test('a later transaction that is visible already waits for an earlier one that 
 test('a transaction that the latest snapshot has seen is settled when it comes', () => {
   const settling = settlingAt(parseSnapshot('20:20:'));
   settling.add({ commitLsn: 100n, xid: 19n });
-  expect(settling.state(150n).settledLsn).toBe(150n);
+  expect(settling.state(150n).settledLsn).toBe(149n);
   expect(settling.hasUnsettled).toBe(false);
 });
 
@@ -66,7 +66,7 @@ test('a list that grows too long is cut to one number, and settles once every sn
   settling.update(parseSnapshot('12:14:12'));
   expect(settling.state(130n).settledLsn).toBe(99n);
   settling.update(parseSnapshot('13:14:13'));
-  expect(settling.state(130n)).toMatchObject({ settledLsn: 130n, unsettledXmin: null });
+  expect(settling.state(130n)).toMatchObject({ settledLsn: 129n, unsettledXmin: null });
 });
 
 /**
@@ -91,7 +91,8 @@ test('whatever is settled is visible in the snapshot that settled it, for any or
         settling.add(transaction);
         const snapshot = snapshotAt(transactions, step);
         settling.update(snapshot);
-        const { settledLsn } = settling.state(transaction.commitLsn + 5n);
+        // The next commit record begins where this one ends.
+        const { settledLsn } = settling.state(transaction.commitLsn + 10n);
         for (const each of transactions) {
           if (each.commitLsn <= settledLsn) expect(isVisible(each.xid, snapshot)).toBe(true);
         }

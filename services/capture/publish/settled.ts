@@ -8,7 +8,7 @@ export interface Unsettled {
 }
 
 export interface SettledState {
-  /** Every transaction at or before it is visible to every snapshot taken after `snapshot`. */
+  /** Every transaction whose commit record begins at or before it is visible to every snapshot taken after `snapshot`. */
   readonly settledLsn: Lsn;
   /** The latest polled snapshot, as `xmin:xmax:xip`. */
   readonly snapshot: string;
@@ -31,7 +31,10 @@ export interface Settling {
   /** A transaction with changes has been streamed to its end. Must be called in commit order. */
   add(transaction: Unsettled): void;
   update(snapshot: Snapshot): void;
-  /** `passedLsn`: every transaction at or before it has been added. Never goes back. */
+  /**
+   * @param passedLsn every transaction whose commit record begins before it has been added. The next commit record may
+   *   begin exactly there. Never goes back
+   */
   state(passedLsn: Lsn): SettledState;
   readonly hasUnsettled: boolean;
   /** `xmax` of the latest snapshot, which xids are widened by. */
@@ -76,7 +79,7 @@ export function createSettling(
     },
     update,
     state(passedLsn) {
-      const reached = unsettled[0] === undefined ? passedLsn : unsettled[0].commitLsn - 1n;
+      const reached = (unsettled[0]?.commitLsn ?? passedLsn) - 1n;
       if (unsettledXmin === null && reached > settledLsn) settledLsn = reached;
       return { settledLsn, snapshot: latestText, unsettled, unsettledXmin };
     },

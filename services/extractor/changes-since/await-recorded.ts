@@ -57,7 +57,7 @@ export async function awaitRecorded({
 
 /** Null while the mirrored state of the feed is older than the export's seal. */
 const READ_TARGET = `
-select f.chain_id, f.chain_seqs from feed_state f join exports e on e.id = $1 where f.passed_lsn >= e.sealed_lsn`;
+select f.chain_id, f.chain_seqs from feed_state f join exports e on e.id = $1 where f.passed_lsn > e.sealed_lsn`;
 
 /**
  * Partitions of which less is recorded than was published. Offsets decide about a partition without counts, which an earlier

@@ -6,14 +6,17 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, type FormsByResource, isSameTable } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** Without a position (`$4`), everything since the cut or the start counts, whichever is earlier. */
+/**
+ * Without a position (`$4`), everything since the cut or the start counts, whichever is earlier. A commit at `since_lsn` is the
+ * first one by the catalog, and a base or cut needs the events of later positions.
+ */
 const FIND_OTHER = `
 select w.resource, c.fingerprint is not distinct from w.fingerprint as is_same_now
 from unnest($2::text[], $3::text[]) as w (resource, fingerprint)
 join exports e on e.id = $1
 left join feed_catalog c on c.resource = w.resource
 where c.fingerprint is distinct from w.fingerprint
-  or c.since_lsn > coalesce($4::pg_lsn, least(e.cut_lsn, e.start_lsn))
+  or c.since_lsn > coalesce($4::pg_lsn, least(e.cut_lsn, e.start_lsn)) + 1
 order by is_same_now, w.resource limit 1`;
 
 const IS_SAID = 'select exists (select from feed_catalog) as is_said';
@@ -55,12 +58,15 @@ export async function assertSameCatalog(
   );
 }
 
-/** Without a position (`$3`), everything since the cut or the start counts, whichever is earlier. */
+/**
+ * Without a position (`$3`), everything since the cut or the start counts, whichever is earlier. A commit at `until_lsn` is the
+ * first one that has events again.
+ */
 const FIND_SET_ASIDE = `
 select a.resource, a.since_at::text, a.until_lsn is null as is_lasting
 from feed_set_aside a join exports e on e.id = $1
 where a.resource = any($2) and a.since_lsn <= e.sealed_lsn
-  and (a.until_lsn is null or a.until_lsn > coalesce($3::pg_lsn, least(e.cut_lsn, e.start_lsn)))
+  and (a.until_lsn is null or a.until_lsn > coalesce($3::pg_lsn, least(e.cut_lsn, e.start_lsn)) + 1)
 order by a.since_lsn desc limit 1`;
 
 /**

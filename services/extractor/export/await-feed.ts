@@ -65,13 +65,16 @@ export function assertSameTimeline(state: FeedState | undefined, identity: Sourc
   );
 }
 
-/** Whether every snapshot taken from now on holds all transactions up to `lsn`, by the feed of this server. */
+/**
+ * Whether every snapshot taken from now on holds all transactions whose commit records begin before `lsn`, by the feed of
+ * this server.
+ */
 export function isSettledPast(state: FeedState | undefined, identity: SourceIdentity, lsn: Lsn): boolean {
   return (
     state !== undefined &&
     state.systemId === identity.systemId &&
     state.timeline === identity.timeline &&
-    state.settledLsn >= lsn
+    state.settledLsn >= lsn - 1n
   );
 }
 

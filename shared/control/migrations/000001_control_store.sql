@@ -238,7 +238,7 @@ create table feed_state (
   id          boolean primary key default true check (id),
   -- The settled prefix: every transaction at or before it is visible to every snapshot taken from now on.
   settled_lsn pg_lsn not null,
-  -- Every transaction at or before it is in the changes topic.
+  -- Every transaction whose commit record begins before it is in the changes topic.
   passed_lsn  pg_lsn not null,
   system_id   text not null,
   timeline    integer not null,
