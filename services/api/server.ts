@@ -13,6 +13,7 @@ import { type CatalogDeps, catalogRoutes } from './catalog/routes.ts';
 import { docsPageRoutes } from './docs/page-routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
+import { createReadRecorder } from './events/record-read.ts';
 import { type EventDeps, eventRoutes } from './events/routes.ts';
 import { chunkRoutes } from './exports/chunk-routes.ts';
 import type { ExportFileDeps } from './exports/download.ts';
@@ -47,6 +48,7 @@ export interface AppDeps {
 /** Every route, with those of the documents about them. */
 export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
   const { version, http, exports, bulk, webhooks, events, account, catalog, admin } = deps;
+  const recordRead = createReadRecorder(events);
   const routes: Route[] = [
     ...exportRoutes(exports),
     ...exportFileRoutes(exports),
@@ -55,9 +57,9 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...deliveryRoutes(webhooks),
     ...eventDeliveryRoutes(webhooks),
     ...replayRoutes(webhooks),
-    ...attemptRoutes(webhooks),
+    ...attemptRoutes(webhooks, recordRead),
     ...statsRoutes(webhooks),
-    ...eventRoutes(events),
+    ...eventRoutes(events, recordRead),
     ...feedRoutes(events),
     ...bulkRoutes(bulk),
     ...bulkJobRoutes(bulk),

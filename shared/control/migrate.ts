@@ -237,7 +237,7 @@ async function apply(client: PoolClient, file: Migration, log: Log): Promise<voi
   } catch (cause) {
     if (classifyTransient(cause) !== 'lock') throw new Error(what, { cause });
     throw new SetupError(
-      `${what}: a long transaction holds a lock that it needs; look for it in pg_stat_activity, then try again`,
+      `${what}: a long transaction holds a lock that it needs; find it in pg_stat_activity, then try again`,
     );
   }
 }

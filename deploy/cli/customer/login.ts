@@ -74,7 +74,10 @@ function accountLines(account: AccountOverview, url: string, source: string): st
     key: key === null ? 'the operator’s' : `${printable(key.name ?? key.id)}: ${key.scopes.join(', ')}`,
     exports: jobs(exports),
     'bulk jobs': jobs(bulk),
-    'bulk items': `${formatCount(quota.used)} of ${quota.limit === null ? 'any number' : formatCount(quota.limit)} until ${quota.resets_at}`,
+    'bulk items':
+      quota === null
+        ? undefined
+        : `${formatCount(quota.used)} of ${quota.limit === null ? 'any number' : formatCount(quota.limit)} until ${quota.resets_at}`,
     requests:
       limits.requests_per_minute === null
         ? 'unlimited'

@@ -54,7 +54,11 @@ export const accountOverviewSchema = z
         resets_at: timestamp,
         period: quotaPeriodSchema,
       })
-      .meta({ description: 'Items of bulk jobs and synchronous operations in the present period.' }),
+      .nullable()
+      .meta({
+        description:
+          'Items of bulk jobs and synchronous operations in the present period. Null: the key lacks the scope bulk:read.',
+      }),
     exports: z.strictObject({ running: count, queued: count, jobs }).nullable().meta(lacks('exports:read')),
     bulk_operations: z
       .strictObject({ running: count, queued: count, paused: count, jobs })
@@ -84,7 +88,7 @@ export const EXAMPLE_OVERVIEW: z.input<typeof accountOverviewSchema> = {
   id: EXAMPLE.account,
   name: 'Acme',
   created_at: EXAMPLE.at,
-  key: { id: EXAMPLE.key, name: 'Warehouse', scopes: ['exports:read', 'exports:write', 'events:read'] },
+  key: { id: EXAMPLE.key, name: 'Warehouse', scopes: ['exports:read', 'bulk:read', 'events:read'] },
   limits: {
     max_running_exports: 3,
     max_queued_exports: 20,
@@ -112,7 +116,7 @@ export const EXAMPLE_OVERVIEW: z.input<typeof accountOverviewSchema> = {
     queued: 1,
     jobs: [{ id: EXAMPLE.export, status: 'pending', queue_position: 1, created_at: EXAMPLE.at }],
   },
-  bulk_operations: null,
+  bulk_operations: { running: 0, queued: 0, paused: 0, jobs: [] },
   webhooks: null,
   feed: { position: EXAMPLE.position, age_seconds: 0.4, stalled: null, set_aside: [] },
 };

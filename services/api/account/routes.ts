@@ -74,10 +74,7 @@ async function presentOverview(
         ? { id: caller.keyId, name: await findKeyName(pool, caller.keyId), scopes: [...caller.scopes] }
         : null,
     limits: limitsOf(account, deps),
-    bulk_quota: {
-      ...presentQuota(await readQuota(pool, account.id, deps.now())),
-      period: presentPeriod(account.bulk_quota_period),
-    },
+    bulk_quota: hasScope(caller, 'bulk:read') ? await quotaOf(account, deps) : null,
     exports: hasScope(caller, 'exports:read') ? await exportsOf(pool, account.id) : null,
     bulk_operations: hasScope(caller, 'bulk:read') ? await bulkOf(pool, account.id) : null,
     webhooks: hasScope(caller, 'webhooks:read') ? await countWebhooks(pool, account.id) : null,
@@ -101,6 +98,16 @@ function limitsOf(account: AccountRow, deps: AccountOverviewDeps): Overview['lim
     max_open_requests: maxOpen,
     max_downloads: maxDownloads,
     event_retention_days: deps.retention().eventRetentionDays,
+  };
+}
+
+async function quotaOf(
+  account: AccountRow,
+  { pool, now }: AccountOverviewDeps,
+): Promise<Overview['bulk_quota']> {
+  return {
+    ...presentQuota(await readQuota(pool, account.id, now())),
+    period: presentPeriod(account.bulk_quota_period),
   };
 }
 

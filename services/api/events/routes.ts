@@ -23,7 +23,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { invalid } from '../http/validate.ts';
 import { eventSchema, exampleEvent } from './event-schemas.ts';
-import { createReadRecorder } from './record-read.ts';
+import type { RecordRead } from './record-read.ts';
 import { searchRoutes } from './search-routes.ts';
 
 export interface EventDeps {
@@ -64,10 +64,9 @@ interface EventsQuery {
 }
 
 /** The feed by polling: the same events in the same order, with the same hand-off as by webhook. */
-export function eventRoutes(deps: EventDeps): Route[] {
+export function eventRoutes(deps: EventDeps, recordRead: RecordRead): Route[] {
   const { pool, catalog } = deps;
   const names = catalog.resources.map(({ name }) => name);
-  const recordRead = createReadRecorder(deps);
   return [
     defineRoute({
       method: 'GET',

@@ -23,7 +23,7 @@ import { readQuery } from './request-target.ts';
 import type { ApiResponse } from './response.ts';
 import type { ApiRequest, Route } from './route.ts';
 import { dropSlowReader, type ReaderLimits } from './slow-reader.ts';
-import { validate } from './validate.ts';
+import { invalid, validate } from './validate.ts';
 
 export interface MountDeps {
   readonly pool: Pool;
@@ -193,12 +193,14 @@ async function callerOf(ctx: Context, route: Route, deps: MountDeps): Promise<Ca
   return caller;
 }
 
+/** @throws AppError `invalid` when the query and the body name two accounts */
 function namedAccount(query: Record<string, unknown>, body: Record<string, unknown>) {
   const accountId = body.account_id ?? query.account_id;
-  return {
-    pointer: body.account_id === undefined ? 'account_id' : '/account_id',
-    accountId: accountId === undefined ? undefined : String(accountId),
-  };
+  const pointer = body.account_id === undefined ? 'account_id' : '/account_id';
+  if (query.account_id !== undefined && query.account_id !== accountId) {
+    throw invalid([{ pointer, detail: 'must be the account that the query names' }]);
+  }
+  return { pointer, accountId: accountId === undefined ? undefined : String(accountId) };
 }
 
 function header(ctx: Context, name: string): string | undefined {

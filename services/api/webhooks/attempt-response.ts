@@ -58,9 +58,9 @@ export const attemptDetailsSchema = attemptSchema
         }),
         body: z.string().nullable().meta({
           description:
-            'The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained.',
+            'The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained, or when the key lacks the scope events:read.',
         }),
-        body_bytes: count.nullable().meta({ description: 'Length of the whole body.' }),
+        body_bytes: count.nullable().meta({ description: 'Length of the whole body. Null without `body`.' }),
         is_body_cut: z.boolean().meta({ description: 'Only the beginning of the body is shown.' }),
       })
       .nullable()

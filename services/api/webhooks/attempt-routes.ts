@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { parseEventId } from '../../../shared/domain/position.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
+import type { RecordRead } from '../events/record-read.ts';
+import { hasScope } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema } from '../http/instant.ts';
 import { PAGE_QUERY, searchResponse } from '../http/paging.ts';
@@ -42,7 +44,7 @@ const eventIdSchema = z
   .meta({ description: 'Only attempts that sent this event, alone or in a batch.' });
 
 /** What was sent to a webhook endpoint, and what it returned. */
-export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
+export function attemptRoutes({ pool, cursorSigner }: AttemptDeps, recordRead: RecordRead): Route[] {
   const read = { access: 'webhooks:read', account: 'any', method: 'GET' } as const;
   return [
     defineRoute({
@@ -88,7 +90,8 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
       operationId: 'getWebhookAttempt',
       tag: 'webhooks',
       summary: 'Show a delivery attempt with its request and response',
-      description: 'What was sent and what the receiver returned, for 7 days. Secret values are hidden.',
+      description:
+        'What was sent and what the receiver returned, for 7 days. Secret values are hidden. The body, which holds records, needs the scope events:read too.',
       params: { id: 'ID of the webhook endpoint.', attempt_id: 'ID of the attempt.' },
       example: { params: { id: EXAMPLE.webhook, attempt_id: EXAMPLE_ATTEMPT.id } },
       responses: {
@@ -98,7 +101,7 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
           example: EXAMPLE_ATTEMPT_DETAILS,
         },
       },
-      async handle({ param, accountId }) {
+      async handle({ param, accountId, caller }) {
         const webhook = known(await findWebhook(pool, accountId, param('id')), param('id'));
         const attempt = await findAttempt(pool, webhook.id, param('attempt_id'));
         if (attempt === undefined) {
@@ -107,6 +110,10 @@ export function attemptRoutes({ pool, cursorSigner }: AttemptDeps): Route[] {
             `There is no attempt ${param('attempt_id')}. Attempts are retained for 7 days.`,
           );
         }
+        if (!hasScope(caller, 'events:read')) {
+          return jsonResponse(200, presentAttemptDetails(attempt, undefined));
+        }
+        await recordRead(webhook.account_id, caller);
         const body = await rebuildBody(pool, webhook, attempt, MAX_BODY_CHARACTERS);
         return jsonResponse(200, presentAttemptDetails(attempt, body));
       },

@@ -143,13 +143,20 @@ test('a key sees the parts that its scopes allow, and the operator names an acco
   const { key } = await api.account(['exports:write']);
   expect((await overview(key)).json).toMatchObject({
     key: { scopes: ['exports:write'] },
+    bulk_quota: null,
     exports: null,
     bulk_operations: null,
     webhooks: null,
     feed: null,
   });
+  const bulkReader = await api.account(['bulk:read']);
+  expect((await overview(bulkReader.key)).json).toMatchObject({ bulk_quota: { used: 0 }, exports: null });
   const reader = await api.account(['events:read']);
-  expect((await overview(reader.key)).json).toMatchObject({ exports: null, feed: { stalled: null } });
+  expect((await overview(reader.key)).json).toMatchObject({
+    bulk_quota: null,
+    exports: null,
+    feed: { stalled: null },
+  });
   expect((await overview(reader.key, '?account_id=acct_other')).status).toBe(422);
   for (const query of ['', '?account_id=*', '?account_id=acct_none']) {
     expect((await overview(ADMIN_KEY, query)).status).toBe(422);

@@ -134,6 +134,15 @@ test('the operator names the account, and a customer can not', async () => {
   expect((await post({ url, account_id: account.id }, key)).status).toBe(422);
   const listed = await api.call('GET', `/webhooks?account_id=${account.id}`, { key: ADMIN_KEY });
   expect(listed.json.data).toHaveLength(1);
+  // Two accounts in one request: neither is guessed.
+  const other = await api.account();
+  const [named, both] = [`/webhooks?account_id=${other.id}`, `/webhooks?account_id=${account.id}`];
+  const contrary = await api.call('POST', named, { key: ADMIN_KEY, body: { url, account_id: account.id } });
+  expect(contrary.json.errors).toEqual([
+    { pointer: '/account_id', detail: 'must be the account that the query names' },
+  ]);
+  const agreed = await api.call('POST', both, { key: ADMIN_KEY, body: { url, account_id: account.id } });
+  expect(agreed.json.account_id).toBe(account.id);
 });
 
 test('one account is one source_id', async () => {

@@ -4,7 +4,7 @@ import { readBacklog } from '../../../services/api/webhooks/stats-store.ts';
 import { type Attempt, recordAttempts } from '../../../services/dispatcher/store/record-attempts.ts';
 import { stepFailedReplay } from '../../../shared/control/webhooks/replay-failed.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
-import type { TestApi } from '../../support/api-server.ts';
+import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
 import { explaining } from '../../support/explain.ts';
 import { type FeedFixture, openFeedFixture } from '../../support/feed-fixture.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -291,6 +291,32 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
   expect((await ask()).status).toBe(202);
   account = await api.account();
   expect((await ask()).status).toBe(404);
+});
+
+test('the body of an attempt holds records, so it needs events:read, and who read it is on record', async () => {
+  const id = await feed.record({ lsn: 0x30 });
+  const { json } = await subscribe({});
+  const { rows } = await api.pool.query<{ id: string }>(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome, request)
+     values ($1, $2, 1, now(), 5, 200, 'delivered', '{"signature":"v1,x","own_headers":[]}') returning id`,
+    [json.id, id],
+  );
+  const key = async (...scopes: string[]) =>
+    (await api.call('POST', `/admin/accounts/${account.id}/keys`, { key: ADMIN_KEY, body: { scopes } })).json;
+  const show = async (by: { key: string }) =>
+    (await api.call('GET', `/webhooks/${json.id}/attempts/${rows[0]?.id}`, { key: by.key })).json.request;
+  const reads = async () =>
+    (await api.call('GET', `/admin/audit?account_id=${account.id}&action=events.read`, { key: ADMIN_KEY }))
+      .json.data.length;
+  expect(await show(await key('webhooks:read'))).toMatchObject({
+    body: null,
+    body_bytes: null,
+    is_body_cut: false,
+    headers: { 'webhook-id': id },
+  });
+  expect(await reads()).toBe(0);
+  expect((await show(await key('webhooks:read', 'events:read'))).body).toContain(id);
+  expect(await reads()).toBe(1);
 });
 
 test('attempts of an endpoint that is being deleted are dropped, and stand in nobody’s way', async () => {

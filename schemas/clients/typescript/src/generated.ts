@@ -476,9 +476,9 @@ export type AttemptDetails = {
     readonly method: "POST";
     /** Headers that you configured have their values hidden. The signing secret is in none. */
     readonly headers: Readonly<Record<string, string>>;
-    /** The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained. */
+    /** The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained, or when the key lacks the scope events:read. */
     readonly body: string | null;
-    /** Length of the whole body. */
+    /** Length of the whole body. Null without `body`. */
     readonly body_bytes: number | null;
     /** Only the beginning of the body is shown. */
     readonly is_body_cut: boolean;
@@ -726,7 +726,7 @@ export type AccountOverview = {
     /** How long events can be read and replayed. */
     readonly event_retention_days: number;
   };
-  /** Items of bulk jobs and synchronous operations in the present period. */
+  /** Items of bulk jobs and synchronous operations in the present period. Null: the key lacks the scope bulk:read. */
   readonly bulk_quota: {
     /** Items per period. Null: unlimited. */
     readonly limit: number | null;
@@ -738,7 +738,7 @@ export type AccountOverview = {
       readonly seconds: number;
       readonly starting_at: string;
     };
-  };
+  } | null;
   /** Null: the key lacks the scope exports:read. */
   readonly exports: {
     readonly running: number;

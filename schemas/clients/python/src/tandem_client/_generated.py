@@ -542,9 +542,9 @@ class AttemptDetailsRequest(TypedDict):
     method: Literal["POST"]
     #: Headers that you configured have their values hidden. The signing secret is in none.
     headers: dict[str, str]
-    #: The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained.
+    #: The text that was signed and sent, rebuilt from the events. Null once one of them is no longer retained, or when the key lacks the scope events:read.
     body: str | None
-    #: Length of the whole body.
+    #: Length of the whole body. Null without `body`.
     body_bytes: int | None
     #: Only the beginning of the body is shown.
     is_body_cut: bool
@@ -865,8 +865,6 @@ class AccountOverviewBulkQuotaPeriod(TypedDict):
 
 
 class AccountOverviewBulkQuota(TypedDict):
-    """Items of bulk jobs and synchronous operations in the present period."""
-
     #: Items per period. Null: unlimited.
     limit: int | None
     used: int
@@ -944,8 +942,8 @@ class AccountOverview(TypedDict):
     #: The key of this request. Null: the key of the operator.
     key: AccountOverviewKey | None
     limits: AccountOverviewLimits
-    #: Items of bulk jobs and synchronous operations in the present period.
-    bulk_quota: AccountOverviewBulkQuota
+    #: Items of bulk jobs and synchronous operations in the present period. Null: the key lacks the scope bulk:read.
+    bulk_quota: AccountOverviewBulkQuota | None
     #: Null: the key lacks the scope exports:read.
     exports: AccountOverviewExports | None
     #: Null: the key lacks the scope bulk:read.
