@@ -21,7 +21,7 @@ export function installTypescriptClient(): string {
 }
 
 /** What builds the wheel. */
-const HATCHLING = { requirement: 'hatchling==1.33.0', hasDependencies: true };
+const HATCHLING = { requirement: 'hatchling==1.33.0', hasDependencies: true, minor: 11 };
 
 /**
  * Builds the wheel of the Python client, and installs it into an empty folder.

@@ -19,6 +19,8 @@ export interface PythonPackage {
   readonly requirement: string;
   /** Whether it needs others beside it. */
   readonly hasDependencies: boolean;
+  /** The oldest Python 3 that will do, by its minor version; any by default. */
+  readonly minor?: number;
 }
 
 const PYARROW: PythonPackage = { requirement: 'pyarrow==26.0.1', hasDependencies: false };
@@ -50,10 +52,12 @@ export function findPython(wanted: PythonPackage = PYARROW): Python | undefined 
     new URL(`../../node_modules/.cache/tandem/${wanted.requirement}`, import.meta.url),
   );
   try {
+    requireVersion(wanted.minor ?? 0);
     if (!existsSync(packages)) fetchPackages(wanted, packages);
   } catch (cause) {
-    if (process.env.CI === 'true') throw new Error('the tests in Python need python3 with pip', { cause });
-    console.warn(`skipping tests in Python: they need python3 with pip, for ${wanted.requirement}`);
+    const needed = `python3${wanted.minor === undefined ? '' : ` (3.${wanted.minor} or newer)`} with pip`;
+    if (process.env.CI === 'true') throw new Error(`the tests in Python need ${needed}`, { cause });
+    console.warn(`skipping tests in Python: they need ${needed}, for ${wanted.requirement}`);
     return undefined;
   }
   return {
@@ -93,6 +97,12 @@ export function hasPython(): boolean {
     console.warn('skipping tests in Python: they need python3');
     return false;
   }
+}
+
+function requireVersion(minor: number): void {
+  execFileSync('python3', ['-c', `import sys; sys.exit(sys.version_info < (3, ${minor}))`], {
+    stdio: 'pipe',
+  });
 }
 
 /** Put in place in one step, so that two runs at once, or one that is broken off, leave nothing half done. */

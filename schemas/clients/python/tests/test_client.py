@@ -205,14 +205,16 @@ CONTENT = bytes(range(256)) * 1_200
 class Downloads(WithServer):
     def storage(self, breaks: tuple[int, ...] = (), **behaviour: Any) -> Tandem:
         downloads: list[str | None] = []
+        links: list[str] = []
 
         def respond(handler: Handler, _: int) -> None:
             if handler.path == "/exports/exp_1":
+                links.append(handler.path)
                 file = {
                     "name": behaviour.get("name", "a.jsonl"),
                     "bytes": len(CONTENT),
                     "sha256": behaviour.get("sha256", hashlib.sha256(CONTENT).hexdigest()),
-                    "url": url + "/storage/a",
+                    "url": f"{url}/storage/a?link={len(links)}",
                 }
                 handler.json(200, {"id": "exp_1", "status": "completed", "files": [file]})
                 return
@@ -220,10 +222,11 @@ class Downloads(WithServer):
                 handler.send(200, b"{}")
                 return
             downloads.append(handler.headers["Range"])
-            if behaviour.get("expired", 0) >= len(downloads):
+            if behaviour.get("expired", 0) >= int(handler.path.rpartition("=")[2]):
                 handler.json(403, {"code": "forbidden"})
                 return
-            start = int((handler.headers["Range"] or "bytes=0-")[6:-1])
+            is_ignored = behaviour.get("ignores_range", False)
+            start = 0 if is_ignored else int((handler.headers["Range"] or "bytes=0-")[6:-1])
             if len(downloads) > len(breaks):
                 handler.send(206 if start else 200, CONTENT[start:])
                 return
@@ -250,6 +253,11 @@ class Downloads(WithServer):
         (self.folder / "a.jsonl.part").write_bytes(CONTENT[:1_234])
         client.exports.download("exp_1", self.folder)
         self.assertEqual([self.ranges[-1], path.read_bytes()], ["bytes=1234-", CONTENT])
+
+    def test_a_server_that_ignores_ranges_is_read_from_the_beginning(self) -> None:
+        client = self.storage(breaks=(100_000,), ignores_range=True)
+        [path] = client.exports.download("exp_1", self.folder)
+        self.assertEqual([path.read_bytes(), len(self.ranges)], [CONTENT, 2])
 
     def test_a_wrong_part_is_replaced_and_a_wrong_file_is_none(self) -> None:
         client = self.storage()

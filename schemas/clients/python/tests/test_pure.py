@@ -7,7 +7,8 @@ import json
 import threading
 import unittest
 
-from tandem_client import SignatureError, Stopped, verify_webhook
+from tandem_client import SignatureError, SqliteStore, Stopped, StoredRecord, verify_webhook
+from tandem_client._files import lines_of
 from tandem_client._raw_json import elements_of, members_of, object_of
 from tandem_client._retry import is_retried, pause, read_retry_after, retry_delay
 
@@ -100,6 +101,16 @@ class RawJson(unittest.TestCase):
                 members_of(text)
 
 
+class Lines(unittest.TestCase):
+    def test_only_a_line_feed_ends_a_line_wherever_the_bytes_are_cut(self) -> None:
+        lines = ["a\u2028b\rc", "", "ü", "end"]
+        text = "\n".join(lines).encode()
+        for size in range(1, len(text) + 1):
+            chunks = [text[at : at + size] for at in range(0, len(text), size)]
+            self.assertEqual(list(lines_of(chunks)), lines)
+        self.assertEqual(list(lines_of([b"a\n", b"b\n"])), ["a", "b"])
+
+
 class Retry(unittest.TestCase):
     def test_delays_double_up_to_a_limit_and_never_undercut_a_retry_after(self) -> None:
         self.assertEqual([retry_delay(n, None, lambda: 0.0) for n in (1, 2, 3)], [0.125, 0.25, 0.5])
@@ -121,3 +132,16 @@ class Retry(unittest.TestCase):
         threading.Timer(0.05, stop.set).start()
         with self.assertRaises(Stopped):
             pause(60, stop)
+
+
+class Store(unittest.TestCase):
+    def test_a_transaction_that_fails_leaves_nothing(self) -> None:
+        store = SqliteStore(":memory:")
+        self.addCleanup(store.close)
+        with self.assertRaises(ZeroDivisionError), store.transaction() as transaction:
+            transaction.write_state("first")
+            transaction.write(1, "invoices", "1", StoredRecord(data="{}"))
+            raise ZeroDivisionError
+        with store.transaction() as transaction:
+            self.assertIsNone(transaction.read_state())
+            self.assertIsNone(transaction.read(1, "invoices", "1"))
