@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from tandem_client import JobError, Replica, SqliteStore, StoreTransaction, Tandem
 
+from tandem_client._replica_state import StoredRecord
+
 from .test_client import Handler, WithServer
 
 SECRET = "whsec_" + base64.b64encode(bytes([7] * 32)).decode()
@@ -326,6 +328,37 @@ class Replicas(WithServer):
         self.webhook_status = "disabled"
         follow(lambda: self.replica.status().webhook_id == "whk_2")
         self.assertEqual(len(self._exports), 2)
+
+    def test_records_of_other_loads_are_looked_for_once_and_by_the_primary_key(self) -> None:
+        looks: list[str] = []
+        self.store.connection.set_trace_callback(
+            lambda text: looks.append(text) if "limit" in text else None
+        )
+        replica = self.create()
+        replica.sync()
+        found = len(looks)
+        self.assertGreater(found, 0)
+        for _ in range(3):
+            replica.sync()
+        self.assertEqual(len(looks), found)
+        replica.reload()
+        self.assertGreater(len(looks), found)
+        found = len(looks)
+        self.create().sync()
+        self.assertGreater(len(looks), found)
+        self.store.connection.set_trace_callback(None)
+        left = StoredRecord(data="{}", position=None, at=None)
+        with self.store.transaction() as transaction:
+            for load in range(1, 7):
+                for key in "ab":
+                    transaction.write(load, "customers", key, left)
+            drops = [transaction.drop_others([5, 2], 7) for _ in range(2)]
+        self.assertEqual(drops, [True, False])
+        loads = self.store.connection.execute("select distinct load from tandem_records")
+        self.assertEqual(sorted(loads), [(2,), (5,)])
+        for text in set(looks):
+            plan = self.store.connection.execute(f"explain query plan {text}").fetchall()
+            self.assertNotIn("SCAN tandem_records", str(plan))
 
     def test_deleted_records_are_remembered_for_their_days(self) -> None:
         self.lines = [row("1", "1.00")]

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { secretToKey, sign } from '../../../../shared/runtime/signing.ts';
 import { openLocalTandem, SECRET } from '../test/local-tandem.ts';
 import { JobError, Replica, Tandem } from './index.ts';
@@ -280,6 +281,46 @@ test('a process that starts again asks for the event that all others wait for, a
   world.world.webhookStatus = 'disabled';
   await follow(async () => (await world.replica.status()).webhookId === 'whk_2');
   expect(world.world.exports).toBe(2);
+});
+
+test('records of other loads are looked for once after opening and after each load, and by the primary key', async () => {
+  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare');
+  await using world = await openReplica();
+  const texts = prepare.mock.calls.map(([text]) => text).filter((text) => text.includes('tandem_records'));
+  prepare.mockRestore();
+  let looks = 0;
+  const counting: ReplicaStore = {
+    transaction: (work) =>
+      world.store.transaction((transaction) => {
+        const dropOthers = (loads: readonly number[], limit: number) => {
+          looks += 1;
+          return transaction.dropOthers(loads, limit);
+        };
+        return work({ ...transaction, dropOthers });
+      }),
+  };
+  const replica = world.create(counting);
+  for (let syncs = 0; syncs < 3; syncs += 1) await replica.sync();
+  expect(looks).toBe(1);
+  await replica.reload();
+  await replica.sync();
+  expect(looks).toBe(2);
+  await world.create(counting).sync();
+  expect(looks).toBe(3);
+  const left = { data: '{}', position: null, at: null };
+  await world.store.transaction(async ({ write, dropOthers }) => {
+    for (const load of [1, 2, 3, 4, 5, 6])
+      for (const key of ['a', 'b']) await write(load, 'customers', key, left);
+    expect(await dropOthers([5, 2], 7)).toBe(true);
+    expect(await dropOthers([5, 2], 7)).toBe(false);
+  });
+  const loads = 'select distinct load from tandem_records order by load';
+  expect(world.store.database.prepare(loads).all()).toEqual([{ load: 2 }, { load: 5 }]);
+  for (const text of texts) {
+    const plan = world.store.database.prepare(`explain query plan ${text}`).all();
+    expect(plan.map(({ detail }) => detail).join('; ')).not.toContain('SCAN tandem_records');
+  }
+  expect(texts.some((text) => text.includes('limit ?'))).toBe(true);
 });
 
 test('deleted records are remembered for their days, and then removed', async () => {

@@ -61,6 +61,8 @@ export class Replica {
   readonly #keepDeletedDays: number;
   /** Wakes `follow` when a webhook has brought a reset. */
   readonly #woken = new Set<() => void>();
+  /** Records of other loads may be left: by a load of this replica, or by a process that was killed. */
+  #mayHaveOldLoads = true;
 
   constructor({ client, store, resources, keepDeletedDays = DEFAULT_KEEP_DELETED_DAYS }: ReplicaOptions) {
     if (resources.length === 0) throw new ReplicaError('A replica needs the name of a resource.');
@@ -84,9 +86,11 @@ export class Replica {
   /** Loads an export, if none is loaded, a reset came, or the resources are others. Readers see the old records until it is done. */
   async load(options: LoadOptions = {}): Promise<void> {
     const state = await this.#change((_, now) => this.#withLoad(now));
-    if (state?.loading !== undefined)
+    if (state?.loading !== undefined) {
+      this.#mayHaveOldLoads = true;
       await runLoad(this.#client, (work) => this.#change(work), state, options);
-    await this.#dropOldLoads(options.signal);
+    }
+    if (this.#mayHaveOldLoads) await this.#dropOldLoads(options.signal);
   }
 
   /** Takes a new export, whatever is loaded. Readers see the old records until it is done. */
@@ -237,6 +241,7 @@ export class Replica {
         return undefined;
       });
     }
+    this.#mayHaveOldLoads = false;
   }
 
   #withLoad(state: ReplicaState | undefined): ReplicaState | undefined {

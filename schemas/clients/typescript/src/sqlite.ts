@@ -72,6 +72,10 @@ function transactionOf(database: DatabaseSync): StoreTransaction {
     'select data, position, at from tandem_records where load = ? and resource = ? and key = ?',
   );
   const write = database.prepare('insert or replace into tandem_records values (?, ?, ?, ?, ?, ?)');
+  const dropBetween = database.prepare(
+    `delete from tandem_records where (load, resource, key) in
+       (select load, resource, key from tandem_records where load > ? and load < ? limit ?)`,
+  );
   const dropDeleted = database.prepare(
     'delete from tandem_records where load = ? and data is null and at < ?',
   );
@@ -86,17 +90,19 @@ function transactionOf(database: DatabaseSync): StoreTransaction {
       for (const [resource, each] of Object.entries(columns)) database.exec(viewOf(resource, each));
     },
     dropOthers: (loads, limit) => {
-      const marks = loads.map(() => '?').join(', ');
-      const { changes } = database
-        .prepare(
-          `delete from tandem_records where (load, resource, key) in
-             (select load, resource, key from tandem_records where load not in (${marks}) limit ?)`,
-        )
-        .run(...loads, limit);
-      return Number(changes) === limit;
+      let left = limit;
+      for (const [above, below] of gapsBetween(loads))
+        left -= Number(dropBetween.run(above, below, left).changes);
+      return left === 0;
     },
     dropDeleted: (load, before) => void dropDeleted.run(load, before),
   };
+}
+
+/** The numbers around those that are kept, as ranges that the primary key finds: `not in` reads every record. */
+function gapsBetween(loads: readonly number[]): (readonly [above: number, below: number])[] {
+  const edges = [-1, ...loads.toSorted((a, b) => a - b), Number.MAX_SAFE_INTEGER];
+  return edges.slice(1).map((below, index) => [edges[index] ?? -1, below]);
 }
 
 /** Nested values are JSON texts, and true and false are 1 and 0, as SQLite has them. */

@@ -87,6 +87,8 @@ class Replica:
         self._keep_deleted = timedelta(days=keep_deleted_days)
         # A webhook has brought a reset.
         self._woken = threading.Event()
+        # Records of other loads may be left: by a load of this replica, or by a killed process.
+        self._may_have_old_loads = True
         if not self._resources:
             raise ReplicaError("A replica needs the name of a resource.")
 
@@ -112,8 +114,10 @@ class Replica:
         """
         state = self._change(lambda _, now: self._with_load(now))
         if state is not None and state.loading is not None:
+            self._may_have_old_loads = True
             run_load(self._client, self._change, state, on_progress=on_progress, stop=stop)
-        self._drop_old_loads(stop)
+        if self._may_have_old_loads:
+            self._drop_old_loads(stop)
 
     def reload(
         self,
@@ -330,6 +334,7 @@ class Replica:
         while has_more:
             require_running(stop)
             self._change(work)
+        self._may_have_old_loads = False
 
     def _with_load(self, state: State | None) -> State | None:
         is_same = state is not None and list(state.resources) == self._resources

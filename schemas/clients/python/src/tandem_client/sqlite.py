@@ -14,6 +14,8 @@ from ._types import ManifestColumn
 
 #: Seconds that a transaction waits for that of another process.
 _BUSY_SECONDS = 30.0
+#: Above the number of every load.
+_MAX_LOAD = 2**53
 
 
 class SqliteStore:
@@ -102,14 +104,18 @@ class _Transaction:
             self._connection.execute(_view_of(resource, each))
 
     def drop_others(self, loads: Sequence[int], limit: int) -> bool:
-        marks = ", ".join("?" for _ in loads)
-        dropped = self._connection.execute(
-            "delete from tandem_records where (load, resource, key) in"
-            " (select load, resource, key from tandem_records"
-            f" where load not in ({marks}) limit ?)",
-            (*loads, limit),
-        )
-        return dropped.rowcount == limit
+        # Ranges that the primary key finds: `not in` reads every record.
+        edges = [-1, *sorted(loads), _MAX_LOAD]
+        left = limit
+        for above, below in zip(edges, edges[1:]):
+            dropped = self._connection.execute(
+                "delete from tandem_records where (load, resource, key) in"
+                " (select load, resource, key from tandem_records"
+                " where load > ? and load < ? limit ?)",
+                (above, below, left),
+            )
+            left -= dropped.rowcount
+        return left == 0
 
     def drop_deleted(self, load: int, before: str) -> None:
         self._connection.execute(
