@@ -53,6 +53,8 @@ const USAGE_EXIT_CODE = 2;
 const GROUPS: Readonly<Record<string, string>> = {
   exports: 'create, follow and download exports',
   events: 'read the feed of changes',
+  webhooks: 'have every change delivered to your server',
+  bulk: 'change many records at once',
   replica: "keep a copy of the account's records",
   catalog: 'draft and check a catalog',
   source: 'prepare and check the source database',

@@ -6,47 +6,19 @@ import { createLog, readLogLevel } from '../../shared/runtime/log.ts';
 import { hideSecretsOf, redact } from '../../shared/runtime/redact.ts';
 import { productVersion } from '../../shared/runtime/version.ts';
 import { type Command, type CommandContext, runProgram } from './command.ts';
-import { benchCommand } from './commands/bench.ts';
-import { catalogCheckCommand } from './commands/catalog-check.ts';
-import { catalogInitCommand } from './commands/catalog-init.ts';
-import { completionCommand } from './commands/completion.ts';
-import { dataCommand } from './commands/data.ts';
-import { demoCommand } from './commands/demo.ts';
-import { migrateApplyCommand, migrateStatusCommand } from './commands/migrate.ts';
-import { sourcePrepareCommand } from './commands/source-prepare.ts';
-import { sourceStatusCommand } from './commands/source-status.ts';
-import { stackCommand } from './commands/stack.ts';
-import { startCommand } from './commands/start.ts';
-import { verifyCommand } from './commands/verify.ts';
-import { eventsTailCommand } from './customer/events-tail.ts';
-import { exportCommands } from './customer/exports.ts';
-import { loginCommand, logoutCommand, whoamiCommand } from './customer/login.ts';
-import { replicaSyncCommand } from './customer/replica-sync.ts';
+import { CUSTOMER_COMMANDS } from './customer/customer-commands.ts';
 import { createDuring } from './during.ts';
 import { onStopRequest } from './stop-request.ts';
 
-/** A command is added by its import and its place here. */
-const COMMANDS: readonly Command[] = [
-  loginCommand,
-  logoutCommand,
-  whoamiCommand,
-  ...exportCommands,
-  eventsTailCommand,
-  replicaSyncCommand,
-  startCommand,
-  demoCommand,
-  catalogInitCommand,
-  catalogCheckCommand,
-  sourcePrepareCommand,
-  sourceStatusCommand,
-  migrateStatusCommand,
-  migrateApplyCommand,
-  verifyCommand,
-  dataCommand,
-  benchCommand,
-  stackCommand,
-  completionCommand,
-];
+/**
+ * A customer's command starts without the code of the operator's, whose clients of databases and Kafka take longer to load
+ * than a request takes. Help and suggestions need all commands.
+ */
+async function loadCommands(firstWord: string | undefined): Promise<readonly Command[]> {
+  if (CUSTOMER_COMMANDS.some(({ name }) => name.split(' ')[0] === firstWord)) return CUSTOMER_COMMANDS;
+  const { OPERATOR_COMMANDS } = await import('./commands/operator-commands.ts');
+  return [...CUSTOMER_COMMANDS, ...OPERATOR_COMMANDS];
+}
 
 function createContext(): CommandContext {
   if (existsSync('.env')) process.loadEnvFile('.env');
@@ -80,6 +52,6 @@ process.on('warning', (warning) => {
     console.error(`${warning.name}: ${warning.message}`);
 });
 
-process.exit(
-  await runProgram({ commands: COMMANDS, version: productVersion(), createContext }, process.argv.slice(2)),
-);
+const words = process.argv.slice(2);
+const commands = await loadCommands(words[0]);
+process.exit(await runProgram({ commands, version: productVersion(), createContext }, words));

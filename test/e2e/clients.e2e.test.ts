@@ -9,12 +9,15 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CUSTOMER_COMMANDS } from '../../deploy/cli/customer/customer-commands.ts';
 import { compareWithSource } from '../../deploy/demo/compare.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { createReplica } from '../../deploy/demo/replica.ts';
@@ -28,6 +31,7 @@ import { openBrowser } from '../support/browser.ts';
 import { startCallProxy } from '../support/call-proxy.ts';
 import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
+import { runCommand } from '../support/run-command.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -242,6 +246,7 @@ test('a customer exports, follows the feed and keeps a replica from the command 
     return (await differencesOf(replica)).length === 0;
   });
 
+  await useWebhooks(home, (memo) => change(memo));
   await expect(tandem('exports', 'get', 'exp_0')).rejects.toMatchObject({
     code: 1,
     stderr: expect.stringMatching(
@@ -294,6 +299,84 @@ test('the packed client works in a browser', async () => {
   await page.waitForFunction('document.title !== ""', undefined, { timeout: EXAMPLE_LIMIT_MS });
   expect(await page.title()).toBe(JSON.stringify([0, 1, 'evt_1', 'function']));
 });
+
+/** Listens, verifies what it got, and uses endpoints and bulk jobs, by the commands in this process. */
+async function useWebhooks(home: string, change: (memo: string) => Promise<unknown>): Promise<void> {
+  const env = { TANDEM_URL: world.apiUrl, TANDEM_API_KEY: customer.key, XDG_STATE_HOME: home };
+  const run = async (name: string, ...words: string[]) => {
+    const command = CUSTOMER_COMMANDS.find((each) => each.name === name);
+    if (command === undefined) throw new Error(`there is no ${name}`);
+    const { code, lines } = await runCommand(command, [...words, '--json'], { env, home });
+    const results = lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+    return { code, results };
+  };
+  const requests: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
+  const server = createServer(async (request, response) => {
+    requests.push({ headers: request.headers, body: Buffer.concat(await request.toArray()) });
+    response.writeHead(requests.length === 1 ? 500 : 204).end();
+  });
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+
+  const { results } = await run('listen', '--forward', url, '--once');
+  const { secret } = results[0] as { secret: string };
+  const listenTo = async (memo: string) => {
+    await change(memo);
+    const delivered: { event: { data: { memo: string } } }[] = [];
+    await waitFor('the events', async () => {
+      delivered.push(...(await run('listen', '--forward', url, '--once')).results);
+      return delivered.length >= 2;
+    });
+    expect(delivered.map(({ event }) => event.data.memo)).toEqual([memo, memo]);
+  };
+  await listenTo('the first is refused once');
+  await listenTo('the next listen continues there');
+  // The first request failed, and was repeated before the second event was sent.
+  expect(requests.map(({ headers }) => headers['webhook-id'])).toHaveLength(5);
+  expect(requests[1]?.headers['webhook-id']).toBe(requests[0]?.headers['webhook-id']);
+  expect(new Set(requests.map(({ headers }) => headers['webhook-id'])).size).toBe(4);
+
+  const file = (name: string, text: string | Buffer) => {
+    writeFileSync(join(home, name), text);
+    return join(home, name);
+  };
+  const { headers, body = Buffer.of() } = requests[4] ?? {};
+  const given = [
+    '--headers',
+    file('headers.json', JSON.stringify(headers)),
+    '--secret-file',
+    file('secret', secret),
+  ];
+  expect(await run('verify-signature', ...given, '--body', file('body', body))).toMatchObject({
+    code: 0,
+    results: [{ valid: true, id: headers?.['webhook-id'] }],
+  });
+  expect(await run('verify-signature', ...given, '--body', file('body', `${body} `))).toMatchObject({
+    code: 1,
+    results: [{ valid: false, reason: 'wrong_signature' }],
+  });
+
+  const created = await run('webhooks create', '--url', url);
+  const { id } = created.results[0] as { id: string };
+  expect(await run('webhooks test', id)).toMatchObject({ code: 0, results: [{ outcome: 'delivered' }] });
+  expect(await run('webhooks pause', id)).toMatchObject({ results: [{ status: 'paused' }] });
+  // An attempt is recorded a moment after the response.
+  await waitFor('the attempt', async () =>
+    (await run('webhooks attempts', id)).results.some(({ event_id: event }) => event.startsWith('test_')),
+  );
+  expect(await run('webhooks delete', id)).toMatchObject({ code: 0 });
+
+  const ids = file('ids', '1\n2\nnone\n');
+  const job = ['--resource', 'invoices', '--operation', 'void', '--ids-file', ids, '--follow'];
+  const bulk = await run('bulk create', ...job);
+  expect(bulk).toMatchObject({ code: 1, results: [{ status: 'completed', failed: 1 }] });
+  const { job_id: jobId } = bulk.results[0] as { job_id: string };
+  expect((await run('bulk results', jobId, '--status', 'failed')).results).toMatchObject([
+    { item_id: 'none' },
+  ]);
+}
 
 /** A process that keeps a replica in a file of SQLite. */
 interface ReplicaProcess {

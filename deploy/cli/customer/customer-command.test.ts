@@ -6,7 +6,9 @@ import { customerCommand } from './customer-command.ts';
 import { toRequest } from './exports.ts';
 import { eventLine } from './follow-feed.ts';
 import { loginCommand } from './login.ts';
-import { commaList, jsonObject } from './options.ts';
+import { commaList, headersOf, jsonObject } from './options.ts';
+import { readHeaders } from './verify-signature.ts';
+import { toWebhook } from './webhooks.ts';
 
 /** A server that refuses everything with this response. */
 async function refuse(status: number, body: unknown): Promise<string> {
@@ -90,4 +92,31 @@ test('an event is a line: of a record what changed, of the feed its data', () =>
   expect(
     eventLine(JSON.stringify({ ...event, type: 'feed.reset', key: null, data: { reason: 'gap' } })),
   ).toBe('2026-01-01T00:00:00Z  feed.reset  {"reason":"gap"}');
+});
+
+test('an endpoint has what is given, and starts now, after an export, or at a time', () => {
+  const url = 'https://example.com/hook';
+  const none = { url, header: [], batchWait: 1_000 };
+  expect(toWebhook(none)).toEqual({ url });
+  expect(toWebhook({ ...none, header: ['X-Team: a: b'], batch: 10, afterExport: 'exp_1' })).toEqual({
+    url,
+    headers: { 'X-Team': 'a: b' },
+    batch: { max_events: 10, max_wait_ms: 1_000 },
+    start: { after_export: 'exp_1' },
+  });
+  expect(toWebhook({ ...none, since: '2026-01-01' })).toEqual({ url, start: { since: '2026-01-01' } });
+  // The line may hold a password.
+  expect(() => headersOf(['hunter2'])).toThrow(/^a --header must be "Name: value"$/);
+});
+
+test('headers are read from lines, from a dump of curl, and from JSON', () => {
+  const headers = { 'webhook-id': 'evt_1', 'webhook-signature': 'v1,a= v1,b=' };
+  expect(
+    readHeaders('POST /hook HTTP/1.1\r\nWebhook-Id: evt_1\r\nwebhook-signature:  v1,a= v1,b= \r\n'),
+  ).toEqual(headers);
+  expect(readHeaders('> webhook-id: evt_1\n> webhook-signature: v1,a= v1,b=')).toEqual(headers);
+  expect(readHeaders(JSON.stringify({ 'Webhook-Id': 'evt_1', 'webhook-signature': 'v1,a= v1,b=' }))).toEqual(
+    headers,
+  );
+  expect(() => readHeaders('{"a": ')).toThrow('neither lines of name: value nor a JSON object');
 });

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command as Program } from 'commander';
 import type { Page, Pages } from '../../../schemas/clients/typescript/src/index.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
 import { wholeNumber } from '../command.ts';
 import type { Customer } from './customer-command.ts';
 import { formatTable, printable } from './format.ts';
@@ -27,6 +28,18 @@ export function jsonObject(text: string): Record<string, unknown> {
     // Said below.
   }
   throw new InvalidArgumentError('It must be a JSON object, such as \'{"status": {"eq": "draft"}}\'.');
+}
+
+/** Headers of lines such as `X-Team: billing`. @throws SetupError */
+export function headersOf(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^([^\s:]+):\s*(.*)$/.exec(line) ?? [];
+      // The line may hold a password, and is not shown.
+      if (name === undefined || value === undefined) throw new SetupError('a --header must be "Name: value"');
+      return [name, value];
+    }),
+  );
 }
 
 /** The object without the members that are undefined, for a body whose members are optional. */
