@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { deliveryHeaders, deliveryTimestamp } from '../../../shared/protocol/webhook-message.ts';
 import { count, timestamp } from '../http/schema.ts';
 import type { AttemptDetails, AttemptRow, SentBody } from './attempt-store.ts';
+import { HIDDEN } from './request.ts';
 
 /** What an attempt can come to, besides `delivered` and a response that is no success. */
 const ERROR_CLASSES = [
@@ -82,9 +83,6 @@ export const attemptDetailsSchema = attemptSchema
       .meta({ description: 'Null without a response, or when the attempt is older than this record.' }),
   })
   .meta({ id: 'AttemptDetails' });
-
-/** Values of headers that only the receiver knows. */
-const HIDDEN = '[hidden]';
 
 /** Longer bodies are cut. */
 export const MAX_BODY_CHARACTERS = 65_536;

@@ -155,7 +155,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
       responses: {
         202: {
           description:
-            'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery.',
+            'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery. in_export: nothing is sent, because the export that the webhook endpoint starts after holds the change, and the event would replace later values.',
           schema: redeliverySchema,
           example: { event_id: EXAMPLE.event, webhook_id: EXAMPLE.webhook, state: 'queued' },
         },
@@ -175,18 +175,18 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
             `The webhook endpoint does not subscribe to ${event.type}. Change its events first.`,
           );
         }
-        const isScheduled = await scheduleRedelivery(pool, webhook.account_id, webhook.id, position);
+        const state = await scheduleRedelivery(pool, webhook.account_id, webhook.id, position);
         await recordAudit(pool, {
           accountId: webhook.account_id,
           actor: actorOf(caller),
           action: 'event.redelivered',
           subjectId: webhook.id,
-          details: { event: param('id') },
+          details: { event: param('id'), state },
         });
         return jsonResponse(202, {
           event_id: param('id'),
           webhook_id: webhook.id,
-          state: isScheduled ? 'queued' : 'upcoming',
+          state,
         });
       },
     }),

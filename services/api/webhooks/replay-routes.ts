@@ -60,7 +60,7 @@ export function replayRoutes(deps: ReplayDeps): Route[] {
     });
     await awaitApplied(pool, webhook.id);
     const moved = known(await findWebhook(pool, webhook.account_id, webhook.id), webhook.id);
-    return jsonResponse(200, presentWebhook(moved, deps.now(), deps.secretBox));
+    return jsonResponse(200, presentWebhook(moved, deps.now(), deps.secretBox, caller));
   };
 
   const replayFailed = async (webhook: WebhookRow, body: ReplayBody, caller: Caller) => {

@@ -46,6 +46,9 @@ function filterSchema(catalog: Catalog) {
   });
 }
 
+/** Shown in place of a header's value. */
+export const HIDDEN = '[hidden]';
+
 const headersSchema = z.record(z.string(), z.string()).superRefine((headers, context) => {
   const refuse = (name: string, message: string) =>
     context.addIssue({ code: 'custom', path: [name], message });
@@ -57,6 +60,7 @@ const headersSchema = z.record(z.string(), z.string()).superRefine((headers, con
     if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse(name, 'is not a header name');
     else if (FIXED_HEADER.test(name)) refuse(name, 'is set by Tandem');
     if (!/^[\t\x20-\x7e]*$/.test(value)) refuse(name, 'must be printable ASCII, without line breaks');
+    if (value === HIDDEN) refuse(name, 'is hidden from this key; give the value itself');
     if (value.length > MAX_HEADER_CHARACTERS)
       refuse(name, `may have at most ${MAX_HEADER_CHARACTERS} characters`);
   }

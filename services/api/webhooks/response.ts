@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import { openHeaders, type SecretBox, type StoredHeaders } from '../../../shared/runtime/secret-box.ts';
+import { type Caller, hasScope } from '../http/caller.ts';
 import { count, secretFields, timestamp } from '../http/schema.ts';
 import type { DeadRow } from './delivery-store.ts';
-import { batchSchema, orderSchema } from './request.ts';
+import { batchSchema, HIDDEN, orderSchema } from './request.ts';
 import type { WebhookRow } from './store.ts';
 
 export const webhookSchema = z
@@ -14,7 +15,9 @@ export const webhookSchema = z
     url: z.string(),
     events: z.array(z.string()),
     description: z.string().nullable(),
-    headers: z.record(z.string(), z.string()),
+    headers: z
+      .record(z.string(), z.string())
+      .meta({ description: `Values are ${HIDDEN} when the key lacks the scope webhooks:write.` }),
     max_in_flight: z.int(),
     rate_limit: z.int().nullable().meta({ description: 'Requests per second.' }),
     batch: batchSchema,
@@ -76,7 +79,7 @@ export const redeliverySchema = z
   .strictObject({
     event_id: z.string(),
     webhook_id: z.string(),
-    state: z.enum(['queued', 'upcoming']),
+    state: z.enum(['queued', 'upcoming', 'in_export']),
   })
   .meta({ id: 'Redelivery' });
 
@@ -92,6 +95,7 @@ export function presentWebhook(
   row: WebhookRow,
   nowMs: number,
   box: Pick<SecretBox, 'open'>,
+  caller: Caller,
 ): z.input<typeof webhookSchema> {
   const isInUse = ({ expires_at }: { expires_at: string | null }) =>
     expires_at === null || Date.parse(expires_at) > nowMs;
@@ -101,7 +105,7 @@ export function presentWebhook(
     url: row.url,
     events: row.events,
     description: row.description,
-    headers: shownHeaders(row.headers, box),
+    headers: shownHeaders(row.headers, box, hasScope(caller, 'webhooks:write')),
     max_in_flight: row.max_in_flight,
     rate_limit: row.rate_limit,
     batch: row.batch,
@@ -127,9 +131,14 @@ export function presentWebhook(
  * Empty when the headers do not open: an endpoint whose SECRET_KEY is lost can still be shown, changed and
  * deleted.
  */
-function shownHeaders(stored: StoredHeaders, box: Pick<SecretBox, 'open'>): Record<string, string> {
+function shownHeaders(
+  stored: StoredHeaders,
+  box: Pick<SecretBox, 'open'>,
+  withValues: boolean,
+): Record<string, string> {
   try {
-    return { ...openHeaders(stored, box) };
+    const opened = Object.entries(openHeaders(stored, box));
+    return Object.fromEntries(opened.map(([name, value]) => [name, withValues ? value : HIDDEN]));
   } catch {
     return {};
   }

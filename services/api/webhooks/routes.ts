@@ -54,8 +54,10 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
   const { pool, cursorSigner } = deps;
   const read = { access: 'webhooks:read', account: 'any' } as const;
   const write = { access: 'webhooks:write', account: 'any' } as const;
-  const show = (row: WebhookRow | undefined, id: string) =>
-    jsonResponse(200, presentWebhook(known(row, id), deps.now(), deps.secretBox));
+  const present = (row: WebhookRow, caller: Caller) =>
+    presentWebhook(row, deps.now(), deps.secretBox, caller);
+  const show = (row: WebhookRow | undefined, id: string, caller: Caller) =>
+    jsonResponse(200, present(known(row, id), caller));
   const shown = (example: typeof EXAMPLE_WEBHOOK) => ({
     200: { description: 'The webhook endpoint.', schema: webhookSchema, example },
   });
@@ -114,7 +116,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
             cursor,
             handOff,
           });
-          const webhook = presentWebhook(known(row, 'new'), deps.now(), deps.secretBox);
+          const webhook = present(known(row, 'new'), caller);
           await recordAudit(db, {
             accountId: account,
             actor: actorOf(caller),
@@ -142,13 +144,13 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           example: pageOf(EXAMPLE_WEBHOOK),
         },
       },
-      handle: ({ query, accountId }) =>
+      handle: ({ query, accountId, caller }) =>
         pageResponse(
           cursorSigner,
           `webhooks:${accountId ?? '*'}`,
           query,
           (after, limit) => listWebhooks(pool, accountId, after, limit),
-          (row) => presentWebhook(row, deps.now(), deps.secretBox),
+          (row) => present(row, caller),
         ),
     }),
     defineRoute({
@@ -158,12 +160,13 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       operationId: 'getWebhook',
       tag: 'webhooks',
       summary: 'Show a webhook endpoint',
-      description: 'Shows settings, status and health. The secret is not shown.',
+      description:
+        'Shows settings, status and health. The secret is not shown; values of `headers` need the scope webhooks:write.',
       params: { id: 'ID of the webhook endpoint.' },
       example: { params: { id: EXAMPLE.webhook } },
       responses: shown(EXAMPLE_WEBHOOK),
-      handle: async ({ param, accountId }) =>
-        show(await findWebhook(pool, accountId, param('id')), param('id')),
+      handle: async ({ param, accountId, caller }) =>
+        show(await findWebhook(pool, accountId, param('id')), param('id'), caller),
     }),
     defineRoute({
       ...write,
@@ -192,7 +195,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           return changed;
         });
         await awaitApplied(pool, row.id);
-        return show(row, row.id);
+        return show(row, row.id, caller);
       },
     }),
     defineRoute({
@@ -234,7 +237,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           return paused;
         });
         await awaitApplied(pool, row.id);
-        return show(row, row.id);
+        return show(row, row.id, caller);
       },
     }),
     defineRoute({
@@ -269,7 +272,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           await record(db, resumed, caller, 'webhook.resumed');
           return resumed;
         });
-        return show(row, row.id);
+        return show(row, row.id, caller);
       },
     }),
     defineRoute({
@@ -297,7 +300,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
           const row = await addSecret(db, accountId, param('id'), deps.secretBox.seal(secret), GRACE_HOURS);
           await record(db, known(row, param('id')), caller, 'webhook.secret_rotated');
           return jsonResponse(200, {
-            ...presentWebhook(known(row, param('id')), deps.now(), deps.secretBox),
+            ...present(known(row, param('id')), caller),
             secret,
           });
         });

@@ -9,10 +9,15 @@ export interface NewCursor {
   readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
 }
 
+/** Whether the event `e` is in the export that the endpoint `w` starts after. A reset, without a transaction, is in none. */
+const IS_IN_EXPORT = `coalesce(e.xid <> 0 and e.commit_lsn <= w.handoff_until_lsn
+  and pg_visible_in_snapshot(e.xid::text::xid8, w.handoff_snapshot::pg_snapshot), false)`;
+
 /**
  * Puts an endpoint's cursor elsewhere. Whoever delivers for it now starts anew from there: the new epoch makes what it
  * knew void. What is scheduled of the feed after the place is dropped, since the cursor comes by it again; what was
- * before it stays, and its record waits for it as ever.
+ * before it stays, and its record waits for it as ever. What the export holds, which the endpoint now starts after, is
+ * dropped: sent later, it would make the record older.
  */
 export async function moveCursor(
   db: Queryable,
@@ -32,41 +37,58 @@ export async function moveCursor(
      where webhook_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int) and commit_lsn < $4::pg_lsn`,
     [...place, formatLsn(FEED_LIMIT.commitLsn)],
   );
+  if (handOff === undefined) return;
+  await db.query(
+    `delete from webhook_parked k using webhooks w, events e
+      where k.webhook_id = $1 and w.id = $1 and e.account_id = w.account_id
+        and e.commit_lsn = k.commit_lsn and e.idx = k.idx and e.committed_at = k.committed_at and ${IS_IN_EXPORT}`,
+    [webhookId],
+  );
 }
+
+/** `upcoming`: the endpoint has yet to come to it. `in_export`: the export that it starts after holds it. */
+export type Redelivery = 'queued' | 'upcoming' | 'in_export';
 
 /**
  * Schedules an event to be delivered at once, with all its attempts before it again, also when it was given up. One that
- * the endpoint has yet to come to is left alone: sent now, it would overtake earlier ones of its record.
+ * the endpoint has yet to come to is left alone: sent now, it would overtake earlier ones of its record. So is one that the
+ * export holds which the endpoint starts after: sent now, it would make its record older.
  *
  * The endpoint's row is locked before its retries, which is the order in which its holder takes them.
  *
- * @returns whether it was scheduled
+ * @returns what becomes of it; `queued` when it was scheduled
  */
 export async function scheduleRedelivery(
   db: Queryable,
   accountId: string,
   webhookId: string,
   position: Position,
-): Promise<boolean> {
-  const { rowCount } = await db.query(
+): Promise<Redelivery> {
+  const { rows } = await db.query<{ state: Redelivery }>(
     `with place as (
-       select w.id as webhook_id, e.commit_lsn, e.idx, e.committed_at, e.resource || '/' || e.record_key as record_key
+       select w.id as webhook_id, d.commit_lsn, d.idx, d.committed_at, d.resource || '/' || d.record_key as record_key,
+              case when ${IS_IN_EXPORT} then 'in_export'
+                   when not d.is_in_feed or (d.commit_lsn, d.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done)
+                   then 'queued' else 'upcoming' end as state
          from webhooks w
-         join deliverable_events e on e.account_id = w.account_id
-        where w.account_id = $1 and w.id = $2 and e.commit_lsn = $3 and e.idx = $4
-          and (not e.is_in_feed or (e.commit_lsn, e.idx) <= (w.cursor_lsn, w.cursor_idx) or $5 = any(w.done))
+         join deliverable_events d on d.account_id = w.account_id
+         left join events e on e.account_id = d.account_id and e.commit_lsn = d.commit_lsn and e.idx = d.idx
+                           and e.committed_at = d.committed_at
+        where w.account_id = $1 and w.id = $2 and d.commit_lsn = $3 and d.idx = $4
         -- An event that came again too late has a reset at its place, of another time.
-        order by e.committed_at desc limit 1
+        order by d.committed_at desc limit 1
         for no key update of w
      ), retries as (
        insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
-       select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting' from place
+       select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting' from place where state = 'queued'
        on conflict (webhook_id, commit_lsn, idx) do update
          set attempt_count = 0, next_attempt_at = excluded.next_attempt_at, state = 'waiting'
        returning webhook_id
+     ), touched as (
+       update webhooks w set updated_at = now() from retries where w.id = retries.webhook_id
      )
-     update webhooks w set updated_at = now() from retries where w.id = retries.webhook_id`,
+     select state from place`,
     [accountId, webhookId, formatLsn(position.commitLsn), position.index, formatPosition(position)],
   );
-  return rowCount === 1;
+  return rows[0]?.state ?? 'upcoming';
 }

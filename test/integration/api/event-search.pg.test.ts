@@ -189,7 +189,8 @@ test('an event shows what became of it at each endpoint', async () => {
   const dead = await subscribe({}, '0/40');
   await scheduleRetry(dead, '0/30', 'dead', 10);
   expectState(dead, 'dead');
-  expectState(await subscribe({}, '0/20'), 'upcoming');
+  const upcoming = await subscribe({}, '0/20');
+  expectState(upcoming, 'upcoming');
   expectState(await subscribe({}, '0/20', [formatPosition({ commitLsn: 0x30n, index: 0 })]), 'passed');
   expectState(await subscribe({ events: ['customer.*'] }, '0/40'), 'not_subscribed');
   const held = await subscribe({}, '0/20');
@@ -198,6 +199,19 @@ test('an event shows what became of it at each endpoint', async () => {
     [held],
   );
   expectState(held, 'in_export');
+
+  // Sent again, it would be older than what the export gave.
+  const redeliver = async (webhookId: string) =>
+    (await api.call('POST', `/events/${id}/redeliver`, { key: account.key, body: { webhook_id: webhookId } }))
+      .json.state;
+  expect(await redeliver(held)).toBe('in_export');
+  await api.pool.query(`update webhooks set cursor_lsn = '0/50' where id = $1`, [held]);
+  expect(await redeliver(held)).toBe('in_export');
+  expect(await redeliver(upcoming)).toBe('upcoming');
+  const { rows: retries } = await api.pool.query('select from webhook_parked where webhook_id = any($1)', [
+    [held, upcoming],
+  ]);
+  expect(retries).toEqual([]);
 
   const { json } = await get(`/events/${id}/deliveries`);
   expect(

@@ -269,6 +269,21 @@ test('headers are kept sealed, and those that an earlier version kept in clear a
     body: { headers: { 'x-token': 'psst' } },
   });
   expect(patched.json.headers).toEqual({ 'x-token': 'psst' });
+  // A key that may only read sees their names, and what it sees is no value.
+  const reader = await api.call('POST', `/admin/accounts/${account.id}/keys`, {
+    key: ADMIN_KEY,
+    body: { scopes: ['webhooks:read'] },
+  });
+  const shown = await api.call('GET', `/webhooks/${json.id}`, { key: reader.json.key });
+  const listed = await api.call('GET', '/webhooks', { key: reader.json.key });
+  expect([shown.json, ...listed.json.data].map(({ headers }) => headers)).toEqual([
+    { 'x-token': '[hidden]' },
+    { 'x-token': '[hidden]' },
+  ]);
+  const masked = { key: account.key, body: { headers: shown.json.headers } };
+  expect((await api.call('PATCH', `/webhooks/${json.id}`, masked)).json.errors).toEqual([
+    { pointer: '/headers/x-token', detail: 'is hidden from this key; give the value itself' },
+  ]);
   expect(JSON.stringify(await stored())).not.toContain('psst');
   await api.pool.query('update webhooks set headers = $2 where id = $1', [json.id, { 'x-token': 'clear' }]);
   await resealSecrets({ pool: api.pool, box: api.box, log: silentLog });
@@ -302,6 +317,35 @@ test('secrets sealed with an earlier key are sealed anew, and those that open wi
   // As it was, for the tests that follow.
   const back = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS, [newKey]);
   await resealSecrets({ pool: api.pool, box: back, log: silentLog });
+});
+
+test('a replay after an export drops the retries of what the export holds', async () => {
+  const { json } = await subscribe({});
+  const exportId = await feed.completedExport();
+  await feed.settle(0x50);
+  // Held, told to export again, and not held by the snapshot.
+  for (const [lsn, xid] of [
+    [0x06, 100],
+    [0x07, 0],
+    [0x08, 150],
+  ] as const) {
+    await feed.record({ lsn, xid });
+    await api.pool.query(
+      `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, state)
+       select $1, commit_lsn, idx, committed_at, 'invoices/["1"]', 10, 'dead' from events where commit_lsn = $2`,
+      [json.id, `0/${lsn.toString(16)}`],
+    );
+  }
+  const replayed = await api.call('POST', `/webhooks/${json.id}/replay`, {
+    key: account.key,
+    body: { after_export: exportId },
+  });
+  expect(replayed.status).toBe(200);
+  const { rows } = await api.pool.query(
+    'select commit_lsn::text as lsn from webhook_parked where webhook_id = $1 order by 1',
+    [json.id],
+  );
+  expect(rows).toEqual([{ lsn: '0/7' }, { lsn: '0/8' }]);
 });
 
 test('who paused, resumed, replayed and redelivered is on record', async () => {

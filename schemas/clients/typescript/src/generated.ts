@@ -290,6 +290,7 @@ export type WebhookWithSecret = {
   readonly url: string;
   readonly events: readonly (string)[];
   readonly description: string | null;
+  /** Values are [hidden] when the key lacks the scope webhooks:write. */
   readonly headers: Readonly<Record<string, string>>;
   readonly max_in_flight: number;
   /** Requests per second. */
@@ -334,6 +335,7 @@ export type Webhook = {
   readonly url: string;
   readonly events: readonly (string)[];
   readonly description: string | null;
+  /** Values are [hidden] when the key lacks the scope webhooks:write. */
   readonly headers: Readonly<Record<string, string>>;
   readonly max_in_flight: number;
   /** Requests per second. */
@@ -397,7 +399,7 @@ export type DeadLetter = {
 export type Redelivery = {
   readonly event_id: string;
   readonly webhook_id: string;
-  readonly state: "queued" | "upcoming";
+  readonly state: "queued" | "upcoming" | "in_export";
 };
 export type EventDeliveryList = {
   readonly data: readonly (EventDelivery)[];

@@ -358,6 +358,7 @@ class WebhookWithSecret(TypedDict):
     url: str
     events: list[str]
     description: str | None
+    #: Values are [hidden] when the key lacks the scope webhooks:write.
     headers: dict[str, str]
     max_in_flight: int
     #: Requests per second.
@@ -406,6 +407,7 @@ class Webhook(TypedDict):
     url: str
     events: list[str]
     description: str | None
+    #: Values are [hidden] when the key lacks the scope webhooks:write.
     headers: dict[str, str]
     max_in_flight: int
     #: Requests per second.
@@ -469,7 +471,7 @@ class DeadLetter(TypedDict):
 class Redelivery(TypedDict):
     event_id: str
     webhook_id: str
-    state: Literal["queued", "upcoming"]
+    state: Literal["queued", "upcoming", "in_export"]
 
 
 class EventDeliveryList(TypedDict):
