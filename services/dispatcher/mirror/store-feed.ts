@@ -8,13 +8,15 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
  * clocks of two instances of capture say nothing of which one came later.
  */
 const STORE_FEED_STATE = `
-  insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs)
-  values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6, $7::bigint[])
+  insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs, last_commit_lsn)
+  values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6, $7::bigint[], $8)
   on conflict (id) do update set
     settled_lsn = case when f.system_id = excluded.system_id
                        then greatest(f.settled_lsn, excluded.settled_lsn) else excluded.settled_lsn end,
     passed_lsn  = case when f.system_id = excluded.system_id
                        then greatest(f.passed_lsn, excluded.passed_lsn) else excluded.passed_lsn end,
+    last_commit_lsn = case when f.system_id = excluded.system_id
+                       then greatest(f.last_commit_lsn, excluded.last_commit_lsn) else excluded.last_commit_lsn end,
     system_id   = excluded.system_id,
     timeline    = case when f.system_id = excluded.system_id and excluded.passed_lsn < f.passed_lsn
                        then f.timeline else excluded.timeline end,
@@ -43,6 +45,7 @@ export async function storeFeedState(
       state.at,
       state.chain?.id ?? null,
       state.chain?.seqs ?? null,
+      formatLsn(BigInt(state.last_commit_lsn)),
     ],
   });
 }

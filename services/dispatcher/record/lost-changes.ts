@@ -8,6 +8,14 @@ import { createResetRenderer } from './render-event.ts';
 /** Where a change stands, or what comes after lost ones would, as far as it is known. */
 export type ChangePlace = Pick<ChangeSource, 'lsn' | 'commitLsn' | 'committedAtMicros'>;
 
+/**
+ * The transaction, by its commit LSN, that lost changes may be a part of when they are missing before this one; 0 when it is the
+ * first of its own. A feed may begin right before that transaction: told there, the loss would be behind its start.
+ */
+export function lostAmid({ commitLsn, index }: Pick<ChangeSource, 'commitLsn' | 'index'>): Lsn {
+  return index > 0 ? commitLsn : 0n;
+}
+
 /** Accounts that one statement looks at: some ten milliseconds. */
 const ACCOUNTS_AT_ONCE = 1_000;
 
@@ -35,14 +43,14 @@ export async function readRecordedTo(db: Queryable, accounts: readonly string[])
 }
 
 /**
- * The place in which a loss is told before a change: the last byte before its commit, where no change can be. Undefined when the
- * log has something from there on. A reader may have passed it, and would miss the loss.
+ * The place in which a loss is told before a change: the last byte before its commit, where no change can be. Undefined when that
+ * is not behind `after`: a reader may have passed it, or begin behind it, and would miss the loss.
  *
- * @param recordedTo commit LSN of the last change that the log has
+ * @param after commit LSN of the last change that the log has, or of a transaction that lost changes may be a part of
  */
-export function placeOfLoss(before: ChangePlace, recordedTo: Lsn): ChangePlace | undefined {
+export function placeOfLoss(before: ChangePlace, after: Lsn): ChangePlace | undefined {
   const commitLsn = before.commitLsn - 1n;
-  return commitLsn > recordedTo ? { ...before, commitLsn } : undefined;
+  return commitLsn > after ? { ...before, commitLsn } : undefined;
 }
 
 /** Tells each account that changes of it were lost, nobody knows which: it needs a new export of every resource. */

@@ -12,7 +12,7 @@ import { toExpiredReset } from './render-event.ts';
 const PARTITIONS = 12;
 const ACCOUNTS = Array.from({ length: 40 }, (_, n) => `acc_${n}`);
 
-/** A message's text is `<op> <account> <day>`; how changes are encoded is not what is tried here. */
+/** A message's text is `<op> <account> <day> <commit LSN> <index>`; how changes are encoded is not what is tried here. */
 const setUp = () => {
   const inserted: RecordedEvent[][] = [];
   const days: string[] = [];
@@ -42,7 +42,7 @@ const setUp = () => {
   });
   const deps: RecordDeps = {
     readerOf: (message) => {
-      const [op = '', account = '', day = '', commitLsn = '100'] = message
+      const [op = '', account = '', day = '', commitLsn = '100', index = '0'] = message
         .toString()
         .replace('gap ', '')
         .split(' ');
@@ -52,7 +52,7 @@ const setUp = () => {
         source: {
           commitLsn: BigInt(commitLsn),
           xid: 5n,
-          index: 2,
+          index: Number(index),
           committedAtMicros: 1_767_571_200_000_000n,
         },
       } as unknown as DecodedChange;
@@ -245,6 +245,14 @@ test('records that are missing amid a transaction are told behind it, where nobo
   expect(await record(3, next)).toBe(true);
   const tried = ['invoice.created', ...resetsAt(107), 'invoice.created'];
   expect(shown()).toEqual(['invoice.created', 'invoice.created', ...tried, ...tried]);
+});
+
+test('a loss before a change amid its transaction is told behind that, though nothing of it is recorded', async () => {
+  const { record, shown, messages } = setUp();
+  expect(await record(3, messages(['gap insert acc_1 2026-01-05 100 4']))).toBe(false);
+  expect(await record(3, [lost(101n)])).toBe(false);
+  expect(await record(3, messages(['insert acc_1 2026-01-05 108']))).toBe(true);
+  expect(shown()).toEqual(['invoice.created', ...resetsAt(107), 'invoice.created']);
 });
 
 test('a loss behind which nothing comes is told once capture is past the transaction that it was amid', async () => {

@@ -9,7 +9,7 @@ import type { ReadChange } from './backlog.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
-import { type ChangePlace, lostEvents, placeOfLoss } from './lost-changes.ts';
+import { type ChangePlace, lostAmid, lostEvents, placeOfLoss } from './lost-changes.ts';
 import type { ChangeReader, EventRenderer } from './render-event.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
@@ -54,7 +54,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 
   /** Of the changes that records are missing before, up to where the log was recorded when they first came: also for a repeat. */
   const recordedBefore = new WeakMap<ReadChange, Lsn>();
-  /** Up to where the log is recorded, while a loss is to be told behind that. */
+  /** Behind this a loss is to be told: up to where the log is recorded, or the end of a transaction that it may be amid. */
   let untoldAfter: Lsn | undefined;
 
   const accountsOf = async (partition: number): Promise<readonly string[]> =>
@@ -74,11 +74,13 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     return renderResets(renderer, change, told);
   };
 
-  const placeOf = async ({ value, lost }: ReadChange): Promise<ChangePlace> => {
-    if (lost !== undefined) return lost;
+  /** Where it is, and what a loss before it may be amid. */
+  const placeOf = async ({ value, lost }: ReadChange): Promise<{ place: ChangePlace; amid: Lsn }> => {
+    if (lost !== undefined) return { place: lost, amid: 0n };
     const read = deps.readerOf(value);
     const { decode } = read instanceof Promise ? await read : read;
-    return decode(value).source;
+    const { source } = decode(value);
+    return { place: source, amid: lostAmid(source) };
   };
 
   const insert = async (events: readonly RecordedEvent[]): Promise<void> => {
@@ -159,12 +161,13 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     /** Tells what is missing before this change, or is to be told since an earlier one, where no reader has been yet. */
     const tellLoss = async (change: ReadChange): Promise<void> => {
       const { offset, isAfterGap } = change;
+      const { place: before, amid } = await placeOf(change);
       if (isAfterGap) {
         await flush();
-        untold = await readRecordedTo(partition, change);
+        untold = latest(untold ?? 0n, await readRecordedTo(partition, change), amid);
       }
       if (untold === undefined) return;
-      const place = placeOfLoss(await placeOf(change), untold);
+      const place = placeOfLoss(before, untold);
       if (place === undefined) {
         if (isAfterGap) deps.log.warn('changes.loss_held', { partition, offset, behind: formatLsn(untold) });
         return;
@@ -193,6 +196,8 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 function* renderResets(renderer: EventRenderer, change: DecodedChange, accounts: readonly string[]) {
   for (const account of accounts) yield renderer.renderReset(change, account);
 }
+
+const latest = (...lsns: readonly Lsn[]): Lsn => lsns.reduce((a, b) => (a > b ? a : b));
 
 /** `*`, or nothing in what earlier versions wrote, means every account. */
 const isOfOne = (account: string) => account !== '' && account !== '*';

@@ -1,4 +1,4 @@
-import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -15,10 +15,13 @@ interface Behind {
   readonly partition: number;
   readonly recorded: ChainLink;
   readonly published: ChainLink;
-  /** Everything published is at or before it, `X/Y`, unless a transaction was published in part. */
-  readonly passedLsn: string;
+  /** Everything published is at or before it, unless a transaction was published in part. */
+  readonly passedLsn: Lsn;
+  /** Commit LSN of the last published change, and so of that transaction. */
+  readonly lastCommitLsn: Lsn;
 }
 
+/** As it was first noticed, but for the place in which it is to be told: that comes to be behind all that was published then. */
 interface Suspect extends Behind {
   /** Of the partition, read after it was known what is published: all of that is before, if it is there at all. */
   readonly end: bigint;
@@ -34,7 +37,8 @@ export interface LostTailDeps {
 
 /** One that is not there is left to the offsets: an earlier version, which did not count, recorded it. */
 const FIND_BEHIND = `
-select r.partition, r.chain, r.seq::text, f.chain_id, p.seq::text as published, f.passed_lsn::text
+select r.partition, r.chain, r.seq::text, f.chain_id, p.seq::text as published, f.passed_lsn::text,
+  f.last_commit_lsn::text
 from feed_state f cross join recorded_chain r
 cross join lateral (select coalesce(f.chain_seqs[r.partition + 1], 0) as seq) p
 where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.seq)
@@ -56,15 +60,17 @@ export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS
       chain_id: string;
       published: string;
       passed_lsn: string;
+      last_commit_lsn: string | null;
     }>({ name: 'find_lost_tails', text: FIND_BEHIND });
     const own = deps.recorder.ownPartitions();
     return rows
       .filter(({ partition }) => own.has(partition))
-      .map(({ partition, chain, seq, chain_id, published, passed_lsn: passedLsn }) => ({
+      .map(({ partition, chain, seq, chain_id, published, passed_lsn, last_commit_lsn }) => ({
         partition,
         recorded: { chain, seq: Number(seq) },
         published: { chain: chain_id, seq: Number(published) },
-        passedLsn,
+        passedLsn: parseLsn(passed_lsn),
+        lastCommitLsn: last_commit_lsn === null ? 0n : parseLsn(last_commit_lsn),
       }));
   }
 
@@ -87,6 +93,11 @@ export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS
         suspects.set(partition, { ...each, end: high });
         continue;
       }
+      if (suspect.passedLsn <= suspect.lastCommitLsn) {
+        // A part of that transaction may be lost, and a feed may begin right before it.
+        suspects.set(partition, { ...suspect, passedLsn: each.passedLsn, end: high });
+        continue;
+      }
       const isRead = (committed.get(partition) ?? -1n) >= suspect.end;
       const isGone = low >= suspect.end || high < suspect.end;
       if (isRead || isGone) await tellLost(suspect);
@@ -96,9 +107,8 @@ export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS
 
   /** In a place that is ahead of all that is published from now on, since capture had come so far. */
   async function tellLost({ partition, passedLsn, recorded, published, end }: Suspect): Promise<void> {
-    const commitLsn = parseLsn(passedLsn);
     const committedAtMicros = BigInt(deps.now()) * 1_000n;
-    const place = { lsn: commitLsn, commitLsn, committedAtMicros };
+    const place = { lsn: passedLsn, commitLsn: passedLsn, committedAtMicros };
     const isLost = await deps.recorder.loseTail(partition, published, end, place);
     if (isLost) log.error('changes.lost_at_end', { partition, recorded, published });
   }

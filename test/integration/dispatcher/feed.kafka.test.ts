@@ -225,14 +225,23 @@ test('how far capture has come, and seals, are mirrored and never go back', asyn
 test('of two instances of capture the later chain counts, whatever their clocks say, and no number goes back', async () => {
   const stored = async (at: number, passedLsn: number, chain: { id: string; seqs: number[] } | null) => {
     const { passed_lsn, settled_lsn } = { passed_lsn: passedLsn, settled_lsn: 1 };
-    const base = { slot: 's', system_id: '7', timeline: 1, last_commit_lsn: 1, last_index: 0, snapshot: '' };
+    const base = {
+      slot: 's',
+      system_id: '7',
+      timeline: 1,
+      last_commit_lsn: passedLsn - 1,
+      last_index: 0,
+      snapshot: '',
+    };
     const rest = { unsettled: [], unsettled_xmin: null, passed_lsn, settled_lsn, chain };
     await storeFeedState(bed.pool, { ...base, ...rest, at });
     const { rows } = await bed.pool.query(
-      `select chain_id || ' ' || array_to_string(chain_seqs, ',') as chain from feed_state`,
+      `select last_commit_lsn::text as last, chain_id || ' ' || array_to_string(chain_seqs, ',') as chain from feed_state`,
     );
+    last = rows[0]?.last;
     return rows[0]?.chain;
   };
+  let last: string | undefined;
   expect(await stored(5_000, 10, { id: 'a', seqs: [3, 1] })).toBe('a 3,1');
   // Amid a transaction only the numbers move on; a partition that is counted for the first time lengthens the list.
   expect(await stored(4_000, 10, { id: 'a', seqs: [4, 1, 1] })).toBe('a 4,1,1');
@@ -240,6 +249,9 @@ test('of two instances of capture the later chain counts, whatever their clocks 
   expect(await stored(3_000, 11, { id: 'b', seqs: [1] })).toBe('b 1');
   expect(await stored(7_000, 10, { id: 'a', seqs: [9, 9] })).toBe('b 1');
   expect(await stored(8_000, 12, null)).toBe('b 1');
+  expect(last).toBe('0/B');
+  await stored(9_000, 10, null);
+  expect(last).toBe('0/B');
 });
 
 test('killed with requests under way, nothing is lost and no more is repeated than its window', async () => {
