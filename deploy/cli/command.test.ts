@@ -24,6 +24,7 @@ const contextOf = (): CommandContext => ({
   env: {},
   home: '/nowhere',
   say: () => undefined,
+  data: () => undefined,
   note: () => undefined,
   during: (_what, step) => step(() => undefined),
   log: silentLog,

@@ -13,6 +13,11 @@ export interface CommandContext {
   readonly home: string;
   /** For a person: one line on standard output. */
   readonly say: (line: string) => void;
+  /**
+   * For a program: one line of records on standard output, as it is. Secrets are not taken out: a text that is one by chance
+   * would be missing from a record.
+   */
+  readonly data: (line: string) => void;
   /** For a person: one line on standard error, which leaves standard output to results. */
   readonly note: (line: string) => void;
   /** Around a step that may take longer than two seconds. */

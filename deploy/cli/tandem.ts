@@ -33,6 +33,7 @@ function createContext(): CommandContext {
     env,
     home: resolve(env.TANDEM_HOME || '.tandem'),
     say,
+    data: (line) => console.log(line),
     note: (line) => console.error(redact(line)),
     during: createDuring(say),
     log: createLog(level, { service: 'tandem' }),

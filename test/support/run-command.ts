@@ -19,7 +19,7 @@ export async function runCommand(
     const say = (line: string) => lines.push(line);
     const during: During = (_what, step) => step(() => undefined);
     const signal = new AbortController().signal;
-    code = await work({ signal, ...context, say, note: say, during, log: silentLog });
+    code = await work({ signal, ...context, say, data: say, note: say, during, log: silentLog });
   });
   await program.parseAsync([...words], { from: 'user' });
   return { code, lines };

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { runCommand } from '../../../test/support/run-command.ts';
 import { customerCommand } from './customer-command.ts';
@@ -10,10 +13,12 @@ import { commaList, headersOf, jsonObject } from './options.ts';
 import { readHeaders } from './verify-signature.ts';
 import { toWebhook } from './webhooks.ts';
 
-/** A server that refuses everything with this response. */
-async function refuse(status: number, body: unknown): Promise<string> {
+/** A server that responds to everything with this. */
+async function respond(status: number, body: unknown, edit = (text: string) => text): Promise<string> {
   const server = createServer((_, response) => {
-    response.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify(body));
+    response
+      .writeHead(status, { 'content-type': 'application/problem+json' })
+      .end(edit(JSON.stringify(body)));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -41,7 +46,7 @@ const whoami = customerCommand<unknown>({
 });
 
 test('a refusal ends with 1 and shows the detail, the fields, the code, the request and the page', async () => {
-  const TANDEM_URL = await refuse(422, problem);
+  const TANDEM_URL = await respond(422, problem);
   const context = { env: { TANDEM_URL, TANDEM_API_KEY: 'tk_1' }, home: '/nowhere' };
   const { code, lines } = await runCommand(whoami, [], context);
   expect(code).toBe(1);
@@ -119,4 +124,17 @@ test('headers are read from lines, from a dump of curl, and from JSON', () => {
     headers,
   );
   expect(() => readHeaders('{"a": ')).toThrow('neither lines of name: value nor a JSON object');
+});
+
+test('a record is printed as it is, also where it has the text of a secret', async () => {
+  const event = '{"id":"evt_1","type":"invoice.created","data":{"total":12345678901234567890.10}}';
+  const url = await respond(200, { data: [], has_more: false, next_cursor: 'c_1' }, (text) =>
+    text.replace('[]', `[${event}]`),
+  );
+  const tandem = fileURLToPath(new URL('../tandem.ts', import.meta.url));
+  const words = ['events', 'tail', '--after', 'c_0', '--once', '--json'];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [tandem, ...words], {
+    env: { TANDEM_URL: url, TANDEM_API_KEY: 'tk_1', SHOP_API_KEY: 'invoice' },
+  });
+  expect([stdout, stderr]).toEqual([`${event}\n`, 'continue with: --after c_1\n']);
 });

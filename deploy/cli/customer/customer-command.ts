@@ -70,7 +70,7 @@ async function runReported(
   { json: isJson, profile }: CommonOptions,
   work: (customer: Customer) => Promise<number | undefined>,
 ): Promise<number> {
-  const { signal, note, say } = context;
+  const { signal, note, say, data } = context;
   const login = () => findLogin(context.env, profile);
   let url: string | undefined;
   const connect: Customer['connect'] = (to, maxRetries) => {
@@ -86,7 +86,7 @@ async function runReported(
     client: () => connect(login()),
     connect,
     print: (value, lines) => {
-      if (isJson) say(JSON.stringify(value));
+      if (isJson) data(JSON.stringify(value));
       else for (const line of lines) say(line);
     },
   };

@@ -23,12 +23,12 @@ have it. The last lines on standard error say where to continue.`,
       .option('--resource <name>', 'only events of this resource')
       .option('--once', 'end when everything is read', false),
   async run(customer, { after, afterExport, resource, once }) {
-    const { client, signal, say, note, isJson } = customer;
+    const { client, signal, data, note, isJson } = customer;
     let continuesAt: string | undefined;
     const start = await startQuery(client(), { after, afterExport }, signal);
     await untilStopped(signal, async () => {
       for await (const { texts, cursor } of followFeed(customer, { ...start, resource }, once)) {
-        for (const text of texts) say(isJson ? text : eventLine(text));
+        for (const text of texts) data(isJson ? text : eventLine(text));
         continuesAt = cursor;
         // The reader of our lines is gone, such as a pager.
         if (process.stdout.destroyed) return;

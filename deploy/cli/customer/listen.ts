@@ -73,7 +73,7 @@ async function forwardFeed(
   path: string,
   started: ListenState,
 ): Promise<void> {
-  const { signal, isJson, say, note } = customer;
+  const { signal, isJson, data, note } = customer;
   const key = secretToKey(started.secret);
   let state = started;
   for await (const { texts, cursor } of followFeed(customer, { ...started.from, resource }, once)) {
@@ -91,8 +91,8 @@ async function forwardFeed(
       state = { ...state, done: id };
       writeListenState(path, state);
       if (isJson)
-        say(`{"event":${text},"status":${status},"attempts":${attempts},"duration_ms":${durationMs}}`);
-      else say(`${eventLine(text)}  → ${status} in ${durationMs} ms`);
+        data(`{"event":${text},"status":${status},"attempts":${attempts},"duration_ms":${durationMs}}`);
+      else data(`${eventLine(text)}  → ${status} in ${durationMs} ms`);
     }
     const isMoved = texts.length > 0 || state === started;
     state = { secret: state.secret, from: { after: cursor } };

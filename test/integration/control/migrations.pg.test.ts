@@ -55,6 +55,7 @@ async function tandem(...words: string[]) {
         env: { CONTROL_DATABASE_URL: database.url },
         home: '/nowhere',
         say: (line) => lines.push(line),
+        data: (line) => lines.push(line),
         note: (line) => lines.push(line),
         during: (_what, step) => step(() => undefined),
         log: silentLog,
