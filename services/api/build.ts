@@ -80,6 +80,10 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     'port',
     'publicUrl',
     'adminKey',
+    'portalRefreshUrl',
+    'portalFrameAncestors',
+    'portalIdleSeconds',
+    'portalSessionSeconds',
     'feedStallSeconds',
     'urlLifetimeSeconds',
     'maxBodyBytes',
@@ -251,6 +255,16 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       isRelayRunning: () => relay.isRunning(),
       metrics: health.metrics,
       cursorSigner,
+      urls,
+      portalIdleSeconds: config.portalIdleSeconds,
+    },
+    dashboard: {
+      reservedPool,
+      idleSeconds: config.portalIdleSeconds,
+      lifetimeSeconds: config.portalSessionSeconds,
+      frameAncestors: config.portalFrameAncestors,
+      refreshUrl: config.portalRefreshUrl,
+      now: Date.now,
     },
   });
 

@@ -34,6 +34,8 @@ test.each([
   [{ ADMIN_KEY: 'a key with spaces in it' }, 'ADMIN_KEY'],
   [{ DELIVERY_ALLOW_NETWORKS: '127.0.0.0/8,nope' }, 'nope'],
   [{ PUBLIC_URL: 'api.example.com' }, 'PUBLIC_URL'],
+  [{ PORTAL_REFRESH_URL: '/portal' }, 'PORTAL_REFRESH_URL'],
+  [{ PORTAL_FRAME_ANCESTORS: "https://a.example,'self'" }, 'PORTAL_FRAME_ANCESTORS'],
   [{ DOWNLOAD_URL_SECONDS: '604801' }, 'DOWNLOAD_URL_SECONDS'],
   [{ KAFKA_BROKERS: '' }, 'KAFKA_BROKERS'],
 ])('%o is reported with its name', (change, named) => {

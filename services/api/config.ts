@@ -26,6 +26,12 @@ export interface ApiConfig extends BaseConfig<(typeof BASE)[number]> {
   /** Where clients reach this API; undefined: where it listens. */
   readonly publicUrl: string | undefined;
   readonly adminKey: Secret;
+  /** Where somebody whose dashboard session is over gets a new link. */
+  readonly portalRefreshUrl: string | undefined;
+  /** Origins that may show the dashboard in a frame. */
+  readonly portalFrameAncestors: readonly string[];
+  readonly portalIdleSeconds: number;
+  readonly portalSessionSeconds: number;
   readonly feedStallSeconds: number;
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
@@ -59,11 +65,31 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
   if (/[^\x21-\x7e]/.test(adminKey.reveal())) {
     read.refuse('ADMIN_KEY must be printable ASCII without spaces, since it travels in a header');
   }
+  const portalRefreshUrl = read.optional('PORTAL_REFRESH_URL');
+  if (portalRefreshUrl !== undefined && !/^https?:\/\/[^/\s]+\S*$/.test(portalRefreshUrl)) {
+    read.refuse(`PORTAL_REFRESH_URL must be an http or https URL, not "${portalRefreshUrl}"`);
+  }
+  const portalFrameAncestors = read.list('PORTAL_FRAME_ANCESTORS', []);
+  for (const origin of portalFrameAncestors) {
+    if (!/^https?:\/\/[\w.*-]+(:\d+)?$/.test(origin)) {
+      read.refuse(
+        `PORTAL_FRAME_ANCESTORS must list origins such as https://app.example.com, not "${origin}"`,
+      );
+    }
+  }
   return read.done({
     ...readBaseConfig(read, BASE),
     port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
     publicUrl,
     adminKey,
+    portalRefreshUrl,
+    portalFrameAncestors,
+    portalIdleSeconds: read.integer('PORTAL_IDLE_SECONDS', { default: 1_800, min: 60, max: DAY_SECONDS }),
+    portalSessionSeconds: read.integer('PORTAL_SESSION_SECONDS', {
+      default: 8 * 3_600,
+      min: 5 * MINUTE_SECONDS,
+      max: 30 * DAY_SECONDS,
+    }),
     feedStallSeconds: read.integer('FEED_STALL_SECONDS', { default: 120, min: 20, max: 86_400 }),
     // S3 signs no longer than seven days, and a link must not change its meaning with the storage.
     urlLifetimeSeconds: read.integer('DOWNLOAD_URL_SECONDS', {

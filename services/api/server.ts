@@ -5,11 +5,15 @@ import { type AccountDeps, accountRoutes } from './admin/account-routes.ts';
 import { type AuditDeps, auditRoutes } from './admin/audit-routes.ts';
 import { type HealthDeps, healthRoutes, isStoreUp } from './admin/health-routes.ts';
 import { type MetricsDeps, metricsRoutes } from './admin/metrics-routes.ts';
+import { type PortalDeps, portalRoutes } from './admin/portal-routes.ts';
 import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
 import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
 import { type BulkJobDeps, bulkJobRoutes } from './bulk/job-routes.ts';
 import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
 import { type CatalogDeps, catalogRoutes } from './catalog/routes.ts';
+import { type DashboardDeps, dashboardRoutes } from './dashboard/routes.ts';
+import { createSessionCookies } from './dashboard/session-cookie.ts';
+import { createSessions, type SessionDeps } from './dashboard/sessions.ts';
 import { docsPageRoutes } from './docs/page-routes.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { type FeedDeps, feedRoutes } from './events/feed-routes.ts';
@@ -19,10 +23,11 @@ import { chunkRoutes } from './exports/chunk-routes.ts';
 import type { ExportFileDeps } from './exports/download.ts';
 import { exportFileRoutes } from './exports/file-routes.ts';
 import { type ExportDeps, exportRoutes } from './exports/routes.ts';
+import { createOperationCaller } from './http/call-operation.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
-import { createAssets } from './pages/assets.ts';
+import { type Assets, createAssets } from './pages/assets.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type EventDeliveryDeps, eventDeliveryRoutes } from './webhooks/event-delivery-routes.ts';
@@ -42,11 +47,13 @@ export interface AppDeps {
   readonly events: EventDeps & FeedDeps;
   readonly account: AccountOverviewDeps;
   readonly catalog: CatalogDeps;
-  readonly admin: AccountDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
+  readonly admin: AccountDeps & PortalDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
+  readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'now'> &
+    Pick<SessionDeps, 'reservedPool' | 'idleSeconds' | 'lifetimeSeconds'>;
 }
 
 /** Every route, with those of the documents about them. */
-export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
+export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard'>): Route[] {
   const { version, http, exports, bulk, webhooks, events, account, catalog, admin } = deps;
   const recordRead = createReadRecorder(events);
   const routes: Route[] = [
@@ -67,6 +74,7 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
     ...accountOverviewRoutes(account),
     ...catalogRoutes(catalog),
     ...accountRoutes(admin),
+    ...portalRoutes(admin),
     ...auditRoutes(admin),
     ...sourceRoutes(admin),
     ...metricsRoutes(admin),
@@ -75,13 +83,32 @@ export function routesOf(deps: Omit<AppDeps, 'log'>): Route[] {
   return [...routes, ...docsRoutes(routes, { version, urls: http.urls, catalog: exports.catalog })];
 }
 
+/** The dashboard asks the routes of the API, with the rights of its sessions. */
+function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, assets: Assets): Route[] {
+  const { urls, pool, adminKey, keys, limiter } = http;
+  return dashboardRoutes({
+    ...dashboard,
+    adminKey,
+    keys,
+    limiter,
+    to: { href: urls.path, asset: assets.path },
+    callOperation: createOperationCaller(routes, http),
+    sessions: createSessions({ ...dashboard, pool }),
+    cookies: createSessionCookies(() => urls.absolute('').startsWith('https:')),
+    publicOrigin: () => new URL(urls.absolute('/')).origin,
+  });
+}
+
 /** The whole API as a Koa application, which does not listen yet. */
 export function createApp(deps: AppDeps): Koa {
   const { log, version, http, exports, admin } = deps;
   const assets = createAssets();
   const routes = routesOf(deps);
   const pages = docsPageRoutes(routes, { version, urls: http.urls, catalog: exports.catalog, assets });
-  const mounted = mountRoutes([...routes, ...pages, assets.route], http);
+  const mounted = mountRoutes(
+    [...routes, ...pages, ...dashboardOf(routes, deps, assets), assets.route],
+    http,
+  );
   const app = new Koa();
   // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {

@@ -110,6 +110,16 @@ export const SETTINGS = {
     means: 'Where clients reach the API. Links start with it.',
     defaultText: 'from `HOST` and `PORT`',
   },
+  PORTAL_REFRESH_URL: {
+    group: 'api',
+    means: 'Page of yours that makes a new portal link. The dashboard leads there when a session is over.',
+  },
+  PORTAL_FRAME_ANCESTORS: {
+    group: 'api',
+    means: 'Origins that may show the dashboard in a frame, separated by commas.',
+  },
+  PORTAL_IDLE_SECONDS: { group: 'api', means: 'A dashboard session ends this long after its last request.' },
+  PORTAL_SESSION_SECONDS: { group: 'api', means: 'Longest lifetime of a dashboard session.' },
   ADMIN_KEY: {
     group: 'api',
     means: 'The operator’s key, at least 16 characters. `openssl rand -hex 32` makes one.',

@@ -84,6 +84,7 @@ export interface ApiOverrides
     >,
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
+  readonly dashboard?: Partial<AppDeps['dashboard']>;
   readonly doorPool?: AppDeps['admin']['reservedPool'];
   readonly accountLimits?: Partial<AccountRequestLimits>;
   /** Of the pool that changes the source, and how long one is waited for. */
@@ -154,6 +155,15 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const { maxBodyBytes = 10_000, maxQueuedExports = 3, maxQueuedBulk = 3 } = overrides;
   const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
   const log = overrides.log ?? silentLog;
+  const dashboard = {
+    reservedPool: doorPool,
+    idleSeconds: 1_800,
+    lifetimeSeconds: 28_800,
+    frameAncestors: [],
+    refreshUrl: undefined,
+    now,
+    ...overrides.dashboard,
+  };
   const app = createApp({
     log,
     version: 'test',
@@ -205,7 +215,10 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       slotName: overrides.slotName ?? 'test',
       isRelayRunning: () => true,
       metrics: createMetrics(),
+      urls,
+      portalIdleSeconds: dashboard.idleSeconds,
     },
+    dashboard,
   });
   const listener = cleanup.adopt(
     await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls }),

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Result } from 'axe-core';
 import {
   type Browser,
@@ -75,6 +78,23 @@ export function watchFaults(page: Page, origin: string): string[] {
     if (response.status() >= 400) faults.push(`${page.url()} ${response.status()}: ${response.url()}`);
   });
   return faults;
+}
+
+/** Where `npm run screenshots` puts its pictures; git ignores them. */
+const SCREENSHOTS =
+  process.env.SCREENSHOTS === undefined
+    ? undefined
+    : fileURLToPath(new URL('../../.tandem/screenshots/', import.meta.url));
+
+/** Takes pictures of a page, light and dark, when they are asked for. */
+export async function takePictures(page: Page, name: string, size: string): Promise<void> {
+  if (SCREENSHOTS === undefined) return;
+  await mkdir(SCREENSHOTS, { recursive: true });
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`) });
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
 }
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

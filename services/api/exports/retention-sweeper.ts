@@ -10,6 +10,7 @@ import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { sweepPortal } from '../admin/portal-store.ts';
 import { sweepAudit } from '../http/audit-log.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -25,6 +26,9 @@ const MAX_FAILURES_IN_ROW = 3;
 const AUDIT_KEPT_DAYS = 400;
 const AUDIT_BATCH = 5_000;
 
+/** For as long a visitor of the dashboard learns that the session is over. */
+const PORTAL_KEPT_DAYS = 2;
+
 export interface RetentionSweeperDeps {
   readonly pool: Pool;
   readonly storage: { deleteFolder(folder: string): Promise<void> };
@@ -34,7 +38,7 @@ export interface RetentionSweeperDeps {
 
 /**
  * One round of retention: announces files that expire soon, expires exports, and deletes the files of expired
- * exports. The status changes first, then the files are deleted, then that is recorded. So no link leads to a
+ * exports. It also removes old entries of the audit log and what let people into the dashboard. The status changes first, then the files are deleted, then that is recorded. So no link leads to a
  * missing file, and the next round makes up for a crash at any line. Several processes may do so at once.
  *
  * @returns whether a further round has work to do now
@@ -48,10 +52,11 @@ export async function sweepExports(
   const expired = await expireOverdue(pool, at, BATCH);
   const removed = await removeFiles(pool, storage, at, log, signal);
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
+  const portal = await sweepPortal(pool, new Date(at.getTime() - PORTAL_KEPT_DAYS * DAY_MS), BATCH);
   if (announced + expired + removed > 0) {
     log.info('exports.tended', { announced, expired, removed });
   }
-  return Math.max(announced, expired) === BATCH || audit === AUDIT_BATCH;
+  return Math.max(announced, expired, portal) === BATCH || audit === AUDIT_BATCH;
 }
 
 /** In order of ID, and so of age. One whose files cannot be removed now is skipped until the next round. */

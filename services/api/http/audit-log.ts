@@ -26,12 +26,15 @@ export const AUDIT_ACTIONS = [
   'account.updated',
   'key.created',
   'key.revoked',
+  'portal_link.created',
+  'portal_session.opened',
+  'portal_session.revoked',
 ] as const;
 
 export interface AuditEntry {
   /** Null: all accounts at once. */
   readonly accountId: string | null;
-  /** `operator`, the ID of a key, or `link` for a presigned URL. */
+  /** `operator`, the ID of a key or of a session of the dashboard, or `link` for a presigned URL. */
   readonly actor: string;
   readonly action: (typeof AUDIT_ACTIONS)[number];
   readonly subjectId: string;

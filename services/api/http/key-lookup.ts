@@ -4,24 +4,29 @@ import type { FoundKey, KeyStore } from './caller.ts';
 /** Hashes per query. Further ones wait for the next query. */
 const MAX_KEYS = 1_000;
 
-interface Waiter {
+interface Waiter<Found> {
   readonly keyHash: Buffer;
-  resolve(found: FoundKey | undefined): void;
+  resolve(found: Found | undefined): void;
   reject(error: unknown): void;
 }
 
 /** Finds the keys in use among these hashes. */
-export type FindKeys = (
+export type FindKeys<Found> = (
   keyHashes: readonly Buffer[],
-) => Promise<readonly (FoundKey & { readonly keyHash: Buffer })[]>;
+) => Promise<readonly (Found & { readonly keyHash: Buffer })[]>;
+
+export interface KeyLookup<Found> {
+  /** @returns undefined for an unknown key */
+  findKey(keyHash: Buffer): Promise<Found | undefined>;
+}
 
 /**
  * Looks up all waiting keys in one query, one query at a time. So a flood of unknown keys costs the control
  * store no more queries than a few known keys, and no known key is refused for it. Nothing is cached: a
  * revoked key ends at once.
  */
-export function createKeyLookup(findKeys: FindKeys): KeyStore {
-  const waiting: Waiter[] = [];
+export function createKeyLookup<Found>(findKeys: FindKeys<Found>): KeyLookup<Found> {
+  const waiting: Waiter<Found>[] = [];
   let isAsking = false;
 
   async function askAll(): Promise<void> {
@@ -41,7 +46,7 @@ export function createKeyLookup(findKeys: FindKeys): KeyStore {
 
   return {
     findKey(keyHash) {
-      const { promise, resolve, reject } = Promise.withResolvers<FoundKey | undefined>();
+      const { promise, resolve, reject } = Promise.withResolvers<Found | undefined>();
       waiting.push({ keyHash, resolve, reject });
       void askAll();
       return promise;
@@ -51,7 +56,7 @@ export function createKeyLookup(findKeys: FindKeys): KeyStore {
 
 /** The keys of the control store. */
 export function createKeyStore(db: Queryable): KeyStore {
-  return createKeyLookup(async (keyHashes) => {
+  return createKeyLookup<FoundKey>(async (keyHashes) => {
     const { rows } = await db.query<FoundKey & { readonly keyHash: Buffer }>({
       name: 'find_keys_by_hash',
       text: `select id, account_id as "accountId", scopes, key_hash as "keyHash" from api_keys

@@ -15,7 +15,7 @@ import {
   type KeyStore,
   limitedAccountOf,
 } from './caller.ts';
-import { readIdempotencyKey, respondOnce, storedResponse } from './idempotency.ts';
+import { type RequestIdentity, readIdempotencyKey, respondOnce, storedResponse } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { readJsonBody } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -99,7 +99,9 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
         // An upload arrives at its client's pace, and has a limiter of its own.
         const end = route.rawBody === undefined ? await limiter.run(limitedAccountId) : () => undefined;
         try {
-          send(ctx, await route.handle(request), deps);
+          const response = await route.handle(request);
+          Object.assign(ctx.state, response.servedFor);
+          send(ctx, response, deps);
         } finally {
           end();
         }
@@ -167,9 +169,18 @@ async function readRequest(
     param: (name) => String(ctx.params[name] ?? ''),
     header: (name) => header(ctx, name),
     incoming: ctx.req,
-    once: (work, bodyIdentity = rawBody) =>
-      respondOnce(deps.pool, deps.responseBox, { ...identity, body: bodyIdentity }, work),
-    kept: () => storedResponse(deps.pool, deps.responseBox, identity),
+    ...onceOnly(deps, identity),
+  };
+}
+
+/** How a route runs creating work once per Idempotency-Key. */
+export function onceOnly(
+  { pool, responseBox }: Pick<MountDeps, 'pool' | 'responseBox'>,
+  identity: RequestIdentity,
+): Pick<ApiRequest, 'once' | 'kept'> {
+  return {
+    once: (work, body = identity.body) => respondOnce(pool, responseBox, { ...identity, body }, work),
+    kept: () => storedResponse(pool, responseBox, identity),
   };
 }
 

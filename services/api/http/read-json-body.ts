@@ -59,10 +59,15 @@ function requireJson({ headers }: IncomingMessage): void {
   requireUtf8(headers);
 }
 
-function readBytes(
+/**
+ * Reads a whole body. `scan` sees each part of it as it arrives and may refuse it.
+ *
+ * @throws AppError `too_large`, `timed_out`, `malformed`
+ */
+export function readBytes(
   request: IncomingMessage,
-  { maxBytes, jsonBodyMs }: BodyLimits,
-  scan: JsonScan,
+  { maxBytes, jsonBodyMs }: Pick<BodyLimits, 'maxBytes' | 'jsonBodyMs'>,
+  scan: Pick<JsonScan, 'push'>,
 ): Promise<Buffer> {
   const tooLarge = () => new AppError('too_large', `The body may have at most ${maxBytes} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());

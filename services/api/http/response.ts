@@ -5,6 +5,8 @@ export interface ApiResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Readable | undefined;
+  /** For the log, of a page: who is in its session. Other routes know by their key. */
+  readonly servedFor?: { readonly caller: string; readonly accountId: string };
 }
 
 /** A response that can be stored and sent again, byte for byte. */

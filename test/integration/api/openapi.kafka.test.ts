@@ -73,6 +73,14 @@ const newKey = (scopes: readonly string[] = ['exports:read']) =>
     id: string;
     key: string;
   }>;
+const newSession = async () => {
+  const { url } = await call('POST', `/admin/accounts/${account.id}/portal-links`, {}, ADMIN_KEY);
+  const { origin, hash } = new URL(url);
+  const headers = { origin, 'content-type': 'application/x-www-form-urlencoded' };
+  await world.api.call('POST', '/dashboard/enter', { headers, body: hash.slice(1) });
+  const sessions = await call('GET', `/admin/accounts/${account.id}/portal-sessions`, undefined, ADMIN_KEY);
+  return sessions.data[0].id as string;
+};
 const newExport = async () => (await call('POST', '/exports', { resource: 'invoices' })).id as string;
 const newJob = async () =>
   (
@@ -122,6 +130,8 @@ const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   pauseBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
   resumeBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
   testWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
+  listPortalSessions: async () => ({ [EXAMPLE.session]: await newSession() }),
+  revokePortalSession: async () => ({ [EXAMPLE.session]: await newSession() }),
   revokeKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
 };
 

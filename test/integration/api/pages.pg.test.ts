@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ApiDocument, operationsOf, type PlacedOperation } from '../../../services/api/docs/document.ts';
 import { snippetsOf } from '../../../services/api/docs/snippets.ts';
@@ -18,18 +16,13 @@ import {
   openBrowser,
   PHONE,
   type TestBrowser,
+  takePictures,
   watchFaults,
 } from '../../support/browser.ts';
 import { findPython, REQUESTS } from '../../support/python.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 const python = findPython(REQUESTS);
-
-/** Where `npm run screenshots` puts its pictures; git ignores them. */
-const SCREENSHOTS =
-  process.env.SCREENSHOTS === undefined
-    ? undefined
-    : fileURLToPath(new URL('../../../.tandem/screenshots/', import.meta.url));
 
 let api: TestApi;
 
@@ -262,7 +255,7 @@ test.skipIf(browser === undefined)(
         }
         const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
         if (Number(overflow) > 0) violations.push(`${size} ${path} is ${overflow} pixels too wide`);
-        await takePictures(page, path, size);
+        if (!isRepeated(path)) await takePictures(page, path.slice(1).replaceAll('/', '-'), size);
       }
       violations.push(...faults);
       await context.close();
@@ -271,17 +264,6 @@ test.skipIf(browser === undefined)(
   },
   300_000,
 );
-
-async function takePictures(page: Page, path: string, size: string): Promise<void> {
-  if (SCREENSHOTS === undefined || isRepeated(path)) return;
-  await mkdir(SCREENSHOTS, { recursive: true });
-  const name = path.slice(1).replaceAll('/', '-');
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`) });
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-}
 
 test.skipIf(browser === undefined)('without JavaScript tabs change and the menu opens', async () => {
   if (browser === undefined) return;

@@ -58,15 +58,53 @@ export class AdminKeys {
   }
 }
 
+/** Who may look at the dashboard of an account. */
+export class AdminPortal {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  /** Makes a link that opens the dashboard once. */
+  createLink(
+    accountId: string,
+    request: Body<'createPortalLink'> = {},
+    options: CallOptions = {},
+  ): Promise<ResponseOf<'createPortalLink'>> {
+    return this.#api.call('createPortalLink', { params: { id: accountId }, body: request }, options);
+  }
+
+  /** Sessions that have not ended. */
+  sessions(accountId: string, options: CallOptions = {}): Pages<ItemOf<'listPortalSessions'>> {
+    return this.#api.pages('listPortalSessions', { params: { id: accountId } }, options);
+  }
+
+  async revoke(accountId: string, sessionId: string, options: CallOptions = {}): Promise<void> {
+    await this.#api.call(
+      'revokePortalSession',
+      { params: { id: accountId, session_id: sessionId } },
+      options,
+    );
+  }
+
+  /** Ends all sessions of an account, and voids its links. */
+  async revokeAll(accountId: string, options: CallOptions = {}): Promise<void> {
+    await this.#api.call('revokePortalSessions', { params: { id: accountId } }, options);
+  }
+}
+
 /** What only the operator may call. */
 export class Admin {
   readonly accounts: AdminAccounts;
   readonly keys: AdminKeys;
+  readonly portal: AdminPortal;
   readonly #api: Api;
 
   constructor(api: Api) {
     this.accounts = new AdminAccounts(api);
     this.keys = new AdminKeys(api);
+    this.portal = new AdminPortal(api);
     this.#api = api;
   }
 

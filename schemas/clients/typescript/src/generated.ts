@@ -160,6 +160,20 @@ export type CreateKeyRequest = {
   readonly name?: string | undefined;
   readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write")[] | undefined;
 };
+export type CreatePortalLinkRequest = {
+  /** What the session may do. Without it: all scopes that end in `:read`. */
+  readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write")[] | undefined;
+  /** Seconds in which the link can be opened. */
+  readonly expires_in?: number | undefined;
+  /** The page that the link leads to. */
+  readonly next?: string | undefined;
+  /** Without it: as the browser prefers. */
+  readonly theme?: "light" | "dark" | undefined;
+  /** Of numbers and times. */
+  readonly locale?: "en-US" | "en-GB" | undefined;
+  /** Leaves out the header and the menu, for a frame within your own. */
+  readonly hide_navigation?: boolean | undefined;
+};
 export type ExportEstimate = {
   readonly dry_run: true;
   readonly resources: readonly (string)[];
@@ -952,6 +966,29 @@ export type Key = {
   readonly created_at: string;
   readonly revoked_at: string | null;
 };
+export type PortalLink = {
+  readonly id: string;
+  /** Opens the dashboard once. The code is in the fragment, which browsers send to no server. */
+  readonly url: string;
+  readonly expires_at: string;
+};
+export type PortalSessionList = {
+  readonly data: readonly (PortalSession)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type PortalSession = {
+  readonly id: string;
+  readonly scopes: readonly (string)[];
+  /** The key that opened it. Null: a portal link. */
+  readonly key_id: string | null;
+  readonly created_at: string;
+  readonly last_seen_at: string;
+  /** When it ends at the latest. */
+  readonly expires_at: string;
+};
 export type AuditEntryList = {
   readonly data: readonly (AuditEntry)[];
   /** Whether another page follows. */
@@ -1474,6 +1511,39 @@ export interface Operations {
     body: undefined;
     response: undefined;
   };
+  /** Make a link into the dashboard of an account */
+  createPortalLink: {
+    params: { id: string };
+    query: undefined;
+    body: CreatePortalLinkRequest;
+    response: PortalLink;
+  };
+  /** List who is in the dashboard of an account */
+  listPortalSessions: {
+    params: { id: string };
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: PortalSessionList;
+  };
+  /** End all dashboard sessions of an account */
+  revokePortalSessions: {
+    params: { id: string };
+    query: undefined;
+    body: undefined;
+    response: undefined;
+  };
+  /** End a dashboard session */
+  revokePortalSession: {
+    params: { id: string; session_id: string };
+    query: undefined;
+    body: undefined;
+    response: undefined;
+  };
   /** List audit entries: creation and use of exports, bulk jobs, webhook endpoints, files and keys */
   listAuditEntries: {
     params: undefined;
@@ -1483,7 +1553,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | undefined;
+      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
       /** For the operator only: the account of the request. */
@@ -1501,7 +1571,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | undefined;
+      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
     };
@@ -1601,6 +1671,10 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   createKey: {"method":"POST","path":"/admin/accounts/{id}/keys","bodyType":"application/json","creates":true,"takesAccount":false},
   listKeys: {"method":"GET","path":"/admin/accounts/{id}/keys","bodyType":null,"creates":false,"takesAccount":false},
   revokeKey: {"method":"DELETE","path":"/admin/accounts/{id}/keys/{key_id}","bodyType":null,"creates":false,"takesAccount":false},
+  createPortalLink: {"method":"POST","path":"/admin/accounts/{id}/portal-links","bodyType":"application/json","creates":true,"takesAccount":false},
+  listPortalSessions: {"method":"GET","path":"/admin/accounts/{id}/portal-sessions","bodyType":null,"creates":false,"takesAccount":false},
+  revokePortalSessions: {"method":"DELETE","path":"/admin/accounts/{id}/portal-sessions","bodyType":null,"creates":false,"takesAccount":false},
+  revokePortalSession: {"method":"DELETE","path":"/admin/accounts/{id}/portal-sessions/{session_id}","bodyType":null,"creates":false,"takesAccount":false},
   listAuditEntries: {"method":"GET","path":"/admin/audit","bodyType":null,"creates":false,"takesAccount":false},
   listAccountAuditEntries: {"method":"GET","path":"/audit","bodyType":null,"creates":false,"takesAccount":true},
   getSource: {"method":"GET","path":"/admin/source","bodyType":null,"creates":false,"takesAccount":false},

@@ -6,6 +6,8 @@
   } catch {
     // Without storage the page follows the system.
   }
-  if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;
-  document.documentElement.dataset.scripted = '';
+  const { dataset } = document.documentElement;
+  // A page that is made in one theme stays in it.
+  if (dataset.theme === undefined && (chosen === 'light' || chosen === 'dark')) dataset.theme = chosen;
+  dataset.scripted = '';
 })();

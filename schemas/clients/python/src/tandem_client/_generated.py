@@ -198,6 +198,21 @@ class CreateKeyRequest(TypedDict):
     scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write"]]]
 
 
+class CreatePortalLinkRequest(TypedDict):
+    #: What the session may do. Without it: all scopes that end in `:read`.
+    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write"]]]
+    #: Seconds in which the link can be opened.
+    expires_in: NotRequired[int]
+    #: The page that the link leads to.
+    next: NotRequired[str]
+    #: Without it: as the browser prefers.
+    theme: NotRequired[Literal["light", "dark"]]
+    #: Of numbers and times.
+    locale: NotRequired[Literal["en-US", "en-GB"]]
+    #: Leaves out the header and the menu, for a frame within your own.
+    hide_navigation: NotRequired[bool]
+
+
 class ExportEstimate(TypedDict):
     dry_run: Literal[True]
     resources: list[str]
@@ -1136,6 +1151,32 @@ class Key(TypedDict):
     revoked_at: str | None
 
 
+class PortalLink(TypedDict):
+    id: str
+    #: Opens the dashboard once. The code is in the fragment, which browsers send to no server.
+    url: str
+    expires_at: str
+
+
+class PortalSessionList(TypedDict):
+    data: list[PortalSession]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class PortalSession(TypedDict):
+    id: str
+    scopes: list[str]
+    #: The key that opened it. Null: a portal link.
+    key_id: str | None
+    created_at: str
+    last_seen_at: str
+    #: When it ends at the latest.
+    expires_at: str
+
+
 class AuditEntryList(TypedDict):
     data: list[AuditEntry]
     #: Whether another page follows.
@@ -1468,13 +1509,20 @@ class ListAccountsQuery(TypedDict):
     cursor: NotRequired[str]
 
 
+class ListPortalSessionsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
 class ListAuditEntriesQuery(TypedDict):
     #: Size of the page.
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked"]]
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
     #: For the operator only: the account of the request.
@@ -1487,7 +1535,7 @@ class ListAccountAuditEntriesQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked"]]
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
 
@@ -1551,6 +1599,10 @@ OPERATIONS: dict[str, Operation] = {
     "createKey": Operation("POST", "/admin/accounts/{id}/keys", "application/json", True, False),
     "listKeys": Operation("GET", "/admin/accounts/{id}/keys", None, False, False),
     "revokeKey": Operation("DELETE", "/admin/accounts/{id}/keys/{key_id}", None, False, False),
+    "createPortalLink": Operation("POST", "/admin/accounts/{id}/portal-links", "application/json", True, False),
+    "listPortalSessions": Operation("GET", "/admin/accounts/{id}/portal-sessions", None, False, False),
+    "revokePortalSessions": Operation("DELETE", "/admin/accounts/{id}/portal-sessions", None, False, False),
+    "revokePortalSession": Operation("DELETE", "/admin/accounts/{id}/portal-sessions/{session_id}", None, False, False),
     "listAuditEntries": Operation("GET", "/admin/audit", None, False, False),
     "listAccountAuditEntries": Operation("GET", "/audit", None, False, True),
     "getSource": Operation("GET", "/admin/source", None, False, False),

@@ -10,10 +10,14 @@ from ._generated import (
     AuditEntry,
     CreateAccountRequest,
     CreateKeyRequest,
+    CreatePortalLinkRequest,
     Key,
     ListAccountsQuery,
     ListAuditEntriesQuery,
+    ListPortalSessionsQuery,
     NewKey,
+    PortalLink,
+    PortalSession,
     Source,
     UpdateAccountRequest,
 )
@@ -56,10 +60,34 @@ class AdminKeys:
         self._api.call("revokeKey", params={"id": account_id, "key_id": key_id})
 
 
+class AdminPortal:
+    """Who may look at the dashboard of an account."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def create_link(self, account_id: str, **request: Unpack[CreatePortalLinkRequest]) -> PortalLink:
+        """Makes a link that opens the dashboard once."""
+        params = {"id": account_id}
+        return cast(PortalLink, self._api.call("createPortalLink", params=params, body=request))
+
+    def sessions(self, account_id: str, **query: Unpack[ListPortalSessionsQuery]) -> Pages[PortalSession]:
+        """Sessions that have not ended."""
+        return self._api.pages("listPortalSessions", params={"id": account_id}, query=query)
+
+    def revoke(self, account_id: str, session_id: str) -> None:
+        self._api.call("revokePortalSession", params={"id": account_id, "session_id": session_id})
+
+    def revoke_all(self, account_id: str) -> None:
+        """Ends all sessions of an account, and voids its links."""
+        self._api.call("revokePortalSessions", params={"id": account_id})
+
+
 class Admin:
     def __init__(self, api: Api) -> None:
         self.accounts = AdminAccounts(api)
         self.keys = AdminKeys(api)
+        self.portal = AdminPortal(api)
         self._api = api
 
     def audit(self, **query: Unpack[ListAuditEntriesQuery]) -> Pages[AuditEntry]:

@@ -1,0 +1,39 @@
+import type { z } from 'zod';
+import type { exportSchema } from '../exports/response.ts';
+import { type Html, html } from '../pages/html.ts';
+import type { Live } from './live.ts';
+import { MESSAGES } from './messages.ts';
+import { statusBadge, timeOf } from './parts.ts';
+import type { Visit } from './visit.ts';
+
+type Export = z.output<typeof exportSchema>;
+
+/** Names of resources that a row shows. */
+const MAX_RESOURCES = 3;
+
+/** The table of some exports. */
+export function exportRows(exports: readonly Export[], live: Live, visit: Visit): Html {
+  const { columns, none } = MESSAGES.exports;
+  if (exports.length === 0) return html`<p class="muted">${none}</p>`;
+  return html`<table class="list"><thead><tr><th scope="col">${columns.export}</th><th scope="col">${columns.status}</th><th scope="col" class="wide">${columns.format}</th><th scope="col" class="number">${columns.rows}</th></tr></thead>
+<tbody>${exports.map((each) => row(each, live, visit))}</tbody></table>`;
+}
+
+function row(each: Export, live: Live, visit: Visit): Html {
+  const { id, status, resources, format, rows, created_at: createdAt } = each;
+  const { number, percent } = visit.formats;
+  const isRunning = status === 'running';
+  return html`<tr>
+<th scope="row"><a href="${visit.href(`/dashboard/exports/${id}`)}">${resourceNames(resources, visit)}</a>
+<small><span class="wide">${id} · </span>${timeOf(live, visit, `created-${id}`, createdAt)}</small></th>
+<td>${statusBadge(status)}${isRunning ? html` ${live.text(`progress-${id}`, percent(each.progress))}` : null}</td>
+<td class="wide">${format}</td>
+<td class="number">${live.text(`rows-${id}`, number(rows.written))}</td>
+</tr>`;
+}
+
+export function resourceNames(resources: readonly string[], { formats }: Pick<Visit, 'formats'>): string {
+  const shown = resources.slice(0, MAX_RESOURCES).join(', ');
+  const rest = resources.length - MAX_RESOURCES;
+  return rest > 0 ? `${shown} ${MESSAGES.exports.more(formats.number(rest))}` : shown;
+}

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { html } from '../pages/html.ts';
+import { renderLive } from './live.ts';
+
+const page = (rows: string, share: number, files: readonly string[]) =>
+  renderLive(
+    (live) =>
+      html`<p>${live.text('rows', rows)}</p>${live.bar('share', { value: share, label: 'Rows' })}<ul>${files.map((file) => html`<li>${file}</li>`)}</ul>`,
+  );
+
+test('what is live is patched, and leaves the shape as it is', () => {
+  const [before, after] = [page('1 row', 0.1, []), page('<2 rows>', 0.2, [])];
+  expect(after.state).toEqual({
+    shape: before.state.shape,
+    texts: { rows: '<2 rows>' },
+    bars: { share: 0.2 },
+  });
+  expect(after.content.text).toContain('<span data-text="rows">&lt;2 rows&gt;</span>');
+});
+
+test('whatever else changes makes another shape', () => {
+  expect(page('1 row', 0.1, ['a.csv']).state.shape).not.toBe(page('1 row', 0.1, []).state.shape);
+});

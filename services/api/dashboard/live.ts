@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { type Content, type Html, html } from '../pages/html.ts';
+
+/** A progress bar, from 0 to 1. */
+export interface Bar {
+  readonly value: number;
+  /** What a screen reader names it by. */
+  readonly label: string;
+}
+
+/**
+ * What changes on a page while somebody looks. A page puts these pieces into its markup; a module asks for them again and
+ * patches their texts. Whatever else has changed, such as files that are there now, makes another shape, and the module
+ * loads the page again.
+ */
+export interface Live {
+  text(name: string, value: string): Html;
+  time(name: string, at: string, relative: string, utc: string): Html;
+  bar(name: string, bar: Bar): Html;
+}
+
+/** What the module gets. */
+export interface LiveState {
+  readonly shape: string;
+  readonly texts: Readonly<Record<string, string>>;
+  readonly bars: Readonly<Record<string, number>>;
+}
+
+/** Renders a page's content, and tells what of it is live. */
+export function renderLive(render: (live: Live) => Html): {
+  readonly content: Html;
+  readonly state: LiveState;
+} {
+  const texts: Record<string, string> = {};
+  const bars: Record<string, number> = {};
+  const content = render({
+    text(name, value) {
+      texts[name] = value;
+      return textHtml(name, value);
+    },
+    time(name, at, relative, utc) {
+      texts[name] = relative;
+      return html`<time data-text="${name}" datetime="${at}" title="${utc}">${relative}</time>`;
+    },
+    bar(name, bar) {
+      bars[name] = bar.value;
+      return barHtml(name, bar);
+    },
+  });
+  const still = render({
+    text: (name) => textHtml(name, ''),
+    time: (name, at, _relative, utc) =>
+      html`<time data-text="${name}" datetime="${at}" title="${utc}"></time>`,
+    bar: (name, { label }) => barHtml(name, { value: 0, label }),
+  });
+  const shape = createHash('sha256').update(still.text).digest('base64url').slice(0, 22);
+  return { content, state: { shape, texts, bars } };
+}
+
+function textHtml(name: string, value: Content): Html {
+  return html`<span data-text="${name}">${value}</span>`;
+}
+
+function barHtml(name: string, { value, label }: Bar): Html {
+  return html`<progress data-bar="${name}" max="1" value="${value}" aria-label="${label}"></progress>`;
+}

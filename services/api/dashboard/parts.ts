@@ -1,0 +1,26 @@
+import { type Html, html } from '../pages/html.ts';
+import type { Live } from './live.ts';
+import { MESSAGES } from './messages.ts';
+import type { Visit } from './visit.ts';
+
+const TONES: Readonly<Record<string, string>> = {
+  pending: 'amber',
+  running: 'blue',
+  cancelling: 'amber',
+  completed: 'green',
+  active: 'green',
+  paused: 'amber',
+  failed: 'red',
+  disabled: 'red',
+};
+
+/** The state of a job or an endpoint, in words and in a colour. */
+export function statusBadge(status: string): Html {
+  const words: Readonly<Record<string, string>> = MESSAGES.status;
+  return html`<span class="badge" data-tone="${TONES[status] ?? ''}">${words[status] ?? status}</span>`;
+}
+
+/** A time that goes on while somebody looks. */
+export function timeOf(live: Live, { formats }: Pick<Visit, 'formats'>, name: string, at: string): Html {
+  return live.time(name, at, formats.relative(at), formats.utc(at));
+}

@@ -1,0 +1,97 @@
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { AccountLimiter } from '../http/account-limiter.ts';
+import { authorize } from '../http/caller.ts';
+import type { ApiResponse } from '../http/response.ts';
+import type { ApiRequest, Route } from '../http/route.ts';
+import { defineForm, definePage } from '../pages/define-page.ts';
+import { type EntryDeps, entryRoutes, overResponse, signedOutResponse } from './entry-pages.ts';
+import { exportPages } from './export-pages.ts';
+import { MESSAGES } from './messages.ts';
+import { overviewPages } from './overview-page.ts';
+import { isCsrfToken, type Session } from './sessions.ts';
+import { createVisit, type DashboardPage, problemResponse, readForm, seeOther } from './visit.ts';
+
+export interface DashboardDeps extends EntryDeps {
+  readonly limiter: Pick<AccountLimiter, 'countKey' | 'admit' | 'run'>;
+}
+
+/** The pages for those who are in. */
+export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
+  return [...overviewPages(deps), ...exportPages(deps)];
+}
+
+/** All routes of the dashboard: the ways in, and each page behind the check of its session. */
+export function dashboardRoutes(deps: DashboardDeps): Route[] {
+  const signOut: DashboardPage = {
+    method: 'POST',
+    path: '/dashboard/logout',
+    needs: undefined,
+    async handle({ session }) {
+      await deps.sessions.end(session);
+      return signedOutResponse(session, deps);
+    },
+  };
+  return [
+    ...entryRoutes(deps),
+    ...[...dashboardPages(deps), signOut].map((page) => {
+      const handle = (request: ApiRequest) => serve(request, page, deps);
+      return page.method === 'GET' ? definePage(page.path, handle) : defineForm(page.path, handle);
+    }),
+  ];
+}
+
+async function serve(request: ApiRequest, page: DashboardPage, deps: DashboardDeps): Promise<ApiResponse> {
+  const token = deps.cookies.read(request.header('cookie'));
+  const session = token === undefined ? undefined : await deps.sessions.find(token);
+  if (session?.state !== 'active') return refuse(request, page, session, deps);
+  const servedFor = { caller: session.id, accountId: session.accountId };
+  try {
+    return { ...(await serveSession(request, page, session, deps)), servedFor };
+  } catch (error) {
+    if (!(error instanceof AppError) || page.isLive === true) throw error;
+    return { ...problemResponse(error, session, deps), servedFor };
+  }
+}
+
+/** Somebody without a session signs in first, and then gets the page that they asked for. */
+function refuse(
+  request: ApiRequest,
+  page: DashboardPage,
+  session: Session | undefined,
+  deps: DashboardDeps,
+): ApiResponse {
+  if (page.isLive === true) throw new AppError('unauthorized', 'The session is over. Load the page again.');
+  if (session !== undefined) return overResponse(session, deps);
+  const next = page.method === 'GET' && request.path !== '/dashboard' ? request.path : undefined;
+  return seeOther(`/dashboard/login${next === undefined ? '' : `?next=${encodeURIComponent(next)}`}`);
+}
+
+/** Within the limits of the account, as a request with a key. */
+async function serveSession(
+  request: ApiRequest,
+  page: DashboardPage,
+  session: Session,
+  deps: DashboardDeps,
+): Promise<ApiResponse> {
+  const { limiter, sessions } = deps;
+  const { accountId, caller } = session;
+  await limiter.countKey(accountId, caller.keyPrint);
+  const release = await limiter.admit(accountId, caller.keyPrint);
+  try {
+    const form =
+      page.method === 'POST' ? await readForm(request, deps.publicOrigin()) : new URLSearchParams();
+    if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
+      throw new AppError('forbidden', MESSAGES.problems.csrf);
+    }
+    if (page.needs !== undefined) authorize(caller, page.needs);
+    const end = await limiter.run(accountId);
+    try {
+      if (page.isLive !== true) await sessions.note(session);
+      return await page.handle(createVisit(request, session, form, deps));
+    } finally {
+      end();
+    }
+  } finally {
+    release();
+  }
+}

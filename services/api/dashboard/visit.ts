@@ -1,0 +1,152 @@
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { CallOperation, OperationCall } from '../http/call-operation.ts';
+import { hasScope, type Scope } from '../http/caller.ts';
+import { PROBLEMS } from '../http/problem.ts';
+import { readBytes } from '../http/read-json-body.ts';
+import type { ApiResponse } from '../http/response.ts';
+import type { ApiRequest } from '../http/route.ts';
+import { FORM_TYPE } from '../pages/define-page.ts';
+import type { Html } from '../pages/html.ts';
+import { html } from '../pages/html.ts';
+import { pageHeaders } from '../pages/page-response.ts';
+import { createFormats, type Formats } from './formats.ts';
+import { dashboardPage, type Hrefs, type PageText } from './layout.ts';
+import { type Live, renderLive } from './live.ts';
+import { MESSAGES } from './messages.ts';
+import type { Session } from './sessions.ts';
+
+/** A request of somebody who is in. */
+export interface Visit extends Hrefs {
+  readonly request: ApiRequest;
+  readonly session: Session;
+  readonly formats: Formats;
+  readonly query: URLSearchParams;
+  readonly form: URLSearchParams;
+  may(scope: Scope): boolean;
+  /** Asks an operation of the API with the rights of the session. @throws AppError what it would refuse with */
+  ask<Body>(operationId: string, call?: OperationCall): Promise<Body>;
+  send(operationId: string, call?: OperationCall): Promise<ApiResponse>;
+}
+
+/** A page of the dashboard, or what a form of it is sent to. */
+export interface DashboardPage {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** What the session must be allowed. Undefined: every session. The operations that it asks check their own. */
+  readonly needs: Scope | undefined;
+  /** Asked by the module of a page, again and again: it keeps no session alive, and gets problems as JSON. */
+  readonly isLive?: boolean;
+  handle(visit: Visit): Promise<ApiResponse>;
+}
+
+export interface VisitDeps {
+  readonly to: Hrefs;
+  readonly callOperation: CallOperation;
+  readonly frameAncestors: readonly string[];
+  readonly now: () => number;
+}
+
+export function createVisit(
+  request: ApiRequest,
+  session: Session,
+  form: URLSearchParams,
+  { to, callOperation, now }: VisitDeps,
+): Visit {
+  const { caller } = session;
+  const send: Visit['send'] = (operationId, call) => callOperation(operationId, request, caller, call);
+  return {
+    ...to,
+    request,
+    session,
+    form,
+    formats: createFormats(session.locale ?? 'en-US', now()),
+    query: new URLSearchParams(request.querystring),
+    may: (scope) => hasScope(caller, scope),
+    send,
+    async ask(operationId, call) {
+      const { body } = await send(operationId, call);
+      return JSON.parse(String(body));
+    },
+  };
+}
+
+/** How a page is sent: never kept, since it is for this session alone. */
+export function pageResponse(
+  page: Html,
+  { frameAncestors }: Pick<VisitDeps, 'frameAncestors'>,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return {
+    status,
+    headers: {
+      ...pageHeaders({
+        hasForms: true,
+        connects: true,
+        frameAncestors: frameAncestors.length === 0 ? "'none'" : frameAncestors.join(' '),
+      }),
+      'cache-control': 'no-store',
+      ...headers,
+    },
+    body: `<!doctype html>\n${page.text}`,
+  };
+}
+
+/** After a form: the browser asks for the page, so that loading it again does not send the form again. */
+export function seeOther(location: string, headers: Readonly<Record<string, string>> = {}): ApiResponse {
+  return {
+    status: 303,
+    headers: { location, 'cache-control': 'no-store', ...headers },
+    body: undefined,
+  };
+}
+
+export function liveResponse(render: (live: Live) => Html): ApiResponse {
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' },
+    body: JSON.stringify(renderLive(render).state),
+  };
+}
+
+/** A page that says what went wrong, in the words of the API. */
+export function problemResponse(
+  error: AppError,
+  session: Session,
+  deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
+): ApiResponse {
+  const page: PageText = {
+    title: MESSAGES.problems.title,
+    body: html`<h1>${MESSAGES.problems.title}</h1>
+<p class="lead">${error.message}</p>
+${error.errors.length < 2 ? null : html`<ul>${error.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
+<p><a class="button" href="${deps.to.href('/dashboard')}">${MESSAGES.problems.back}</a></p>`,
+  };
+  const { retryAfterSeconds } = error;
+  return pageResponse(dashboardPage(deps.to, session, page), deps, PROBLEMS[error.code].status, {
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+  });
+}
+
+/** A form has a few fields. */
+const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
+
+/**
+ * Reads a form that a page of this dashboard has sent. Browsers name the origin of a form by themselves, so no other site
+ * can send one.
+ *
+ * @throws AppError `forbidden` for another origin, and what is wrong with the body
+ */
+export async function readForm(request: ApiRequest, publicOrigin: string): Promise<URLSearchParams> {
+  const origin = request.header('origin');
+  const host = request.header('host');
+  // Behind a proxy the host may be another than the public one; without PUBLIC_URL it is what the browser was told.
+  const isOwn = origin !== undefined && (origin === publicOrigin || URL.parse(origin)?.host === host);
+  if (!isOwn) throw new AppError('forbidden', MESSAGES.problems.origin);
+  const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
+  if (type.trim() !== FORM_TYPE) {
+    throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
+  }
+  const bytes = await readBytes(request.incoming, FORM_LIMITS, { push: () => undefined });
+  return new URLSearchParams(bytes.toString('utf8'));
+}

@@ -1,0 +1,222 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SCOPES } from '../../../services/api/http/caller.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import {
+  DESKTOP,
+  findAxeViolations,
+  findContrastViolations,
+  openBrowser,
+  PHONE,
+  type TestBrowser,
+  takePictures,
+  watchFaults,
+} from '../../support/browser.ts';
+import { completeExport } from '../../support/complete-export.ts';
+
+const browser: TestBrowser | undefined = await openBrowser();
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await openTestApi({ dashboard: { refreshUrl: 'https://product.example/portal' } });
+});
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await api?.[Symbol.asyncDispose]();
+});
+
+type Account = Awaited<ReturnType<TestApi['account']>>;
+
+async function newLink(account: Account, request: unknown): Promise<string> {
+  const path = `/admin/accounts/${account.id}/portal-links`;
+  return (await api.call('POST', path, { key: ADMIN_KEY, body: request })).json.url;
+}
+
+async function newExport({ key }: Account): Promise<string> {
+  return (await api.call('POST', '/exports', { key, body: { resource: 'invoices' } })).json.id;
+}
+
+/** What an extractor and a writer would have done so far. */
+async function advance(id: string, written: number): Promise<void> {
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', started_at = coalesce(started_at, now()),
+       rows_estimated = 1000, rows_extracted = $2, rows_written = $2,
+       snapshot = coalesce(snapshot, jsonb_build_object('taken_at', now() - interval '20 seconds', 'lsn', '0/16B3748', 'xmin', '10',
+         'xmax', '12', 'xip', '[]'::jsonb))
+     where id = $1`,
+    [id, written],
+  );
+}
+
+/** An account with an export of each kind and two endpoints. */
+async function arrange(): Promise<{ account: Account; running: string; completed: string; failed: string }> {
+  const account = await api.account();
+  const failed = await newExport(account);
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'failed', phase = 'extracting', started_at = now(), completed_at = now(),
+       error = '{"code": "source_unavailable", "message": "The source database did not respond in time."}' where id = $1`,
+    [failed],
+  );
+  const completed = await newExport(account);
+  await completeExport(api, completed, '{"id":1}\n{"id":2}\n');
+  const running = await newExport(account);
+  await advance(running, 420);
+  await newExport(account);
+  for (const url of ['https://receiver.example/tandem', 'https://warehouse.example/hooks/changes']) {
+    await api.call('POST', '/webhooks', { key: account.key, body: { url, events: ['*'] } });
+  }
+  await api.pool.query(
+    `update webhooks set failing_since = now() - interval '4 minutes', failures_in_row = 3 where url like '%hooks%'`,
+  );
+  return { account, running, completed, failed };
+}
+
+test.skipIf(browser === undefined)(
+  'every page is accessible and without a complaint, light and dark, on a desktop and a phone',
+  async () => {
+    if (browser === undefined) return;
+    const { account, running, completed, failed } = await arrange();
+    const violations: string[] = [];
+    for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      const context = await browser.open({ ...options, colorScheme: 'light' });
+      const page = await context.newPage();
+      const faults = watchFaults(page, api.url);
+      const check = async (name: string) => {
+        violations.push(...(await findAxeViolations(page)));
+        await page.emulateMedia({ colorScheme: 'dark' });
+        violations.push(...(await findContrastViolations(page)));
+        await page.emulateMedia({ colorScheme: 'light' });
+        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        await takePictures(page, `dashboard-${name}`, size);
+      };
+      await page.goto(`${api.url}/dashboard`);
+      await check('login');
+      await page.goto(`${api.url}/dashboard/enter`);
+      await check('enter');
+      await page.goto(await newLink(account, { scopes: SCOPES }));
+      await page.waitForURL(`${api.url}/dashboard`);
+      await check('overview');
+      await page.goto(`${api.url}/dashboard/exports`);
+      await check('exports');
+      for (const [name, id] of Object.entries({ running, completed, failed })) {
+        await page.goto(`${api.url}/dashboard/exports/${id}`);
+        for (const summary of await page.locator('summary').all()) await summary.click();
+        await check(`export-${name}`);
+      }
+      violations.push(...faults);
+      await context.close();
+    }
+    expect(violations).toEqual([]);
+  },
+  240_000,
+);
+
+async function textOf(page: Page, name: string): Promise<string | null> {
+  return page.locator(`[data-text="${name}"]`).textContent();
+}
+
+test.skipIf(browser === undefined)(
+  'a link opens the dashboard once, an export moves while one looks, and a revoked session ends by itself',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    const id = await newExport(account);
+    const context = await browser.open(DESKTOP);
+    const page = await context.newPage();
+    const faults = watchFaults(page, api.url);
+    const url = await newLink(account, { next: `/dashboard/exports/${id}`, scopes: SCOPES });
+    await page.goto(url);
+    await page.waitForURL(`${api.url}/dashboard/exports/${id}`);
+    const steps = page.locator('.steps [data-state="current"]');
+    expect(await steps.textContent()).toContain('Queued');
+    expect(await page.evaluate('document.cookie')).toBe('');
+
+    await advance(id, 100);
+    await page.locator('[data-bar="progress"]').waitFor();
+    expect(await textOf(page, 'percent')).toBe('10%');
+    await page.evaluate('window.sameDocument = true');
+    await advance(id, 500);
+    await page.locator('[data-text="percent"]', { hasText: '50%' }).waitFor();
+    expect(await page.locator('[data-bar="progress"]').getAttribute('value')).toBe('0.5');
+    expect(await textOf(page, 'rows')).toBe('500 of about 1,000 rows');
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+    // A bar never runs backwards, as when an export starts again.
+    await advance(id, 400);
+    await page.locator('[data-text="percent"]', { hasText: '40%' }).waitFor();
+    expect(await page.locator('[data-bar="progress"]').getAttribute('value')).toBe('0.5');
+
+    const sha256 = await completeExport(api, id, '{"id":1}\n');
+    await page.getByText(sha256).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download invoices.jsonl' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('invoices.jsonl');
+    expect(faults.filter((fault) => !fault.includes('/files/'))).toEqual([]);
+
+    await api.call('DELETE', `/admin/accounts/${account.id}/portal-sessions`, { key: ADMIN_KEY });
+    await page.goto(`${api.url}/dashboard`);
+    await page.getByRole('heading', { name: 'Your session is over' }).waitFor();
+    expect(await page.getByRole('link', { name: 'Get a new link' }).getAttribute('href')).toBe(
+      'https://product.example/portal',
+    );
+    await page.goto(url);
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toContain('was used already');
+    await context.close();
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'a page that somebody looks at tells that its session was revoked',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    const id = await newExport(account);
+    await using context = await browser.open(DESKTOP);
+    const page = await context.newPage();
+    await page.goto(await newLink(account, { next: `/dashboard/exports/${id}` }));
+    await page.waitForURL(`${api.url}/dashboard/exports/${id}`);
+    expect(await page.getByText('Cancel the export').count()).toBe(0);
+    await api.call('DELETE', `/admin/accounts/${account.id}/portal-sessions`, { key: ADMIN_KEY });
+    await page.getByRole('heading', { name: 'Your session is over' }).waitFor();
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'without JavaScript, and by the keyboard alone, all of it works',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    const id = await newExport(account);
+    await using context = await browser.open({ ...PHONE, javaScriptEnabled: false });
+    const page = await context.newPage();
+    const faults = watchFaults(page, api.url);
+    await page.goto(`${api.url}/dashboard/exports/${id}`);
+    await page.getByLabel('API key').focus();
+    await page.keyboard.type(account.key);
+    await page.keyboard.press('Enter');
+    await page.locator('.states', { hasText: id }).waitFor();
+    await page.locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Yes, do it' }).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('.states .badge', { hasText: 'Cancelled' }).waitFor();
+    await page.getByRole('link', { name: 'Exports', exact: true }).click();
+    await page.getByRole('link', { name: 'Completed' }).click();
+    await page.getByText('No exports with this status.').waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+
+    const code = new URL(await newLink(account, {})).hash.slice('#code='.length);
+    await page.goto(`${api.url}/dashboard/enter`);
+    await page.getByLabel('Code of the link').fill(code);
+    await page.getByRole('button', { name: 'Open the dashboard' }).click();
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    expect(faults).toEqual([]);
+  },
+  60_000,
+);

@@ -1,0 +1,353 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
+import { SCOPES } from '../../../services/api/http/caller.ts';
+import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
+import { createLog } from '../../../shared/runtime/log.ts';
+import { ADMIN_KEY, type ApiReply, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { completeExport } from '../../support/complete-export.ts';
+
+const REFRESH_URL = 'https://product.example/portal';
+const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
+
+let api: TestApi;
+/** What the api logged. */
+let logged = '';
+
+beforeAll(async () => {
+  api = await openTestApi({
+    dashboard: { refreshUrl: REFRESH_URL, frameAncestors: ['https://product.example'] },
+    log: createLog('info', {}, (line) => {
+      logged += line;
+    }),
+  });
+});
+afterAll(() => api?.[Symbol.asyncDispose]());
+
+type Account = Awaited<ReturnType<TestApi['account']>>;
+
+const operator = (method: string, path: string, body?: unknown) =>
+  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
+
+/** Sends a form as a browser does on a page of this origin. */
+function send(
+  path: string,
+  fields: Readonly<Record<string, string>>,
+  { cookie = '', origin = api.url, ...headers }: Record<string, string> = {},
+): Promise<ApiReply> {
+  return api.call('POST', path, {
+    body: new URLSearchParams(fields).toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin, cookie, ...headers },
+  });
+}
+
+const show = (path: string, cookie: string) => api.call('GET', path, { headers: { cookie } });
+
+const cookieOf = ({ headers }: ApiReply) => (headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+
+const csrfOf = (text: string) => /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? '';
+
+async function newLink(account: Account, request: unknown = {}): Promise<{ code: string; url: string }> {
+  const { status, json } = await operator('POST', `/admin/accounts/${account.id}/portal-links`, request);
+  expect(status).toBe(201);
+  return { url: json.url, code: new URL(json.url).hash.replace('#code=', '') };
+}
+
+async function open(account: Account, request: unknown = {}): Promise<string> {
+  const { code } = await newLink(account, request);
+  const reply = await send('/dashboard/enter', { code });
+  expect(reply.status).toBe(303);
+  return cookieOf(reply);
+}
+
+async function newExport({ key }: Account): Promise<string> {
+  return (await api.call('POST', '/exports', { key, body: { resource: 'invoices' } })).json.id;
+}
+
+async function csrf(cookie: string): Promise<string> {
+  return csrfOf((await show('/dashboard', cookie)).text);
+}
+
+test('a portal link opens one session, and its code is in no log and no address that a server sees', async () => {
+  const account = await api.account();
+  const { code, url } = await newLink(account, { next: '/dashboard/exports' });
+  expect(url).toBe(`${api.url}/dashboard/enter#code=${code}`);
+  // Whatever looks at the link before the customer does, such as a preview, does not use it up.
+  expect((await api.call('GET', '/dashboard/enter')).status).toBe(200);
+  const replies = await Promise.all([send('/dashboard/enter', { code }), send('/dashboard/enter', { code })]);
+  expect(replies.map(({ status }) => status).sort()).toEqual([303, 401]);
+  const entered = replies.find(({ status }) => status === 303) as ApiReply;
+  expect(entered.headers.get('location')).toBe('/dashboard/exports');
+  expect(entered.headers.get('set-cookie')).toMatch(
+    /^tandem_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=28800$/,
+  );
+  const cookie = cookieOf(entered);
+  expect((await show('/dashboard/exports', cookie)).status).toBe(200);
+  expect(logged).toContain('/dashboard/enter');
+  expect(logged).toContain('"caller":"ses_');
+  expect(logged).not.toContain(code);
+  expect(logged).not.toContain(cookie.split('=')[1]);
+  const { rows } = await api.pool.query(`select to_jsonb(l)::text || to_jsonb(s)::text as text
+    from portal_links l, portal_sessions s`);
+  expect(rows.some(({ text }) => text.includes(code) || text.includes(cookie.split('=')[1]))).toBe(false);
+});
+
+test('a link that has expired opens nothing, and the page leads to a new one', async () => {
+  const { code } = await newLink(await api.account());
+  await api.pool.query('update portal_links set expires_at = now()');
+  const reply = await send('/dashboard/enter', { code });
+  expect([reply.status, reply.headers.get('set-cookie')]).toEqual([401, null]);
+  expect(reply.text).toContain(`href="${REFRESH_URL}"`);
+});
+
+test.each([
+  [{ next: 'https://evil.example' }],
+  [{ next: '//evil.example' }],
+  [{ next: '/exports' }],
+  [{ next: '/dashboard/../admin' }],
+  [{ expires_in: 0 }],
+  [{ scopes: [] }],
+  [{ theme: 'pink' }],
+])('a link is refused with %o', async (request) => {
+  const account = await api.account();
+  expect((await operator('POST', `/admin/accounts/${account.id}/portal-links`, request)).status).toBe(422);
+});
+
+test('links are for accounts that are there, and for the operator', async () => {
+  const { id, key } = await api.account();
+  expect((await operator('POST', '/admin/accounts/acct_none/portal-links', {})).status).toBe(404);
+  expect((await api.call('POST', `/admin/accounts/${id}/portal-links`, { key, body: {} })).status).toBe(403);
+});
+
+test('with a key one signs in to what the key may, until it is revoked', async () => {
+  const account = await api.account(['exports:read']);
+  const reply = await send('/dashboard/login', { key: account.key, next: '/dashboard/exports' });
+  expect([reply.status, reply.headers.get('location')]).toEqual([303, '/dashboard/exports']);
+  const cookie = cookieOf(reply);
+  const { text } = await show('/dashboard', cookie);
+  expect(text).toContain('Last exports');
+  expect(text).not.toContain('Webhook endpoints');
+  expect(text).not.toContain(account.key);
+  const keys = await operator('GET', `/admin/accounts/${account.id}/keys`);
+  await operator('DELETE', `/admin/accounts/${account.id}/keys/${keys.json.data[0].id}`);
+  const after = await show('/dashboard', cookie);
+  expect(after.status).toBe(401);
+  expect(after.text).toContain('Your session is over');
+});
+
+test.each([
+  ['', 401],
+  ['tk_unknown', 401],
+  ['a b', 401],
+  [ADMIN_KEY, 403],
+])('the key %j does not sign in', async (key, status) => {
+  const reply = await send('/dashboard/login', { key, next: 'https://evil.example' });
+  expect([reply.status, reply.headers.get('set-cookie')]).toEqual([status, null]);
+  expect(reply.text).toContain('role="alert"');
+  expect(reply.text).not.toContain('evil.example');
+});
+
+test('a form from elsewhere is refused, and one without the token of its session', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const id = await newExport(account);
+  const path = `/dashboard/exports/${id}/cancel`;
+  const token = await csrf(cookie);
+  const other = await csrf(await open(account, { scopes: SCOPES }));
+  const refused = [
+    await send(path, { csrf: token }, { cookie, origin: 'https://evil.example' }),
+    await send(path, { csrf: token }, { cookie, origin: 'null' }),
+    await api.call('POST', path, { headers: { cookie } }),
+    await send(path, {}, { cookie }),
+    await send(path, { csrf: other }, { cookie }),
+    await send('/dashboard/login', { key: account.key }, { origin: 'https://evil.example' }),
+    await send('/dashboard/enter', { code: 'x' }, { origin: 'https://evil.example' }),
+  ];
+  expect(refused.map(({ status }) => status)).toEqual(refused.map(() => 403));
+  expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json.status).toBe('pending');
+  expect((await send(path, { csrf: token }, { cookie })).status).toBe(303);
+  expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json.status).toBe('cancelled');
+  const audit = await operator('GET', `/admin/audit?account_id=${account.id}&action=export.cancelled`);
+  expect(audit.json.data[0].actor).toMatch(/^ses_/);
+});
+
+test('sessions are listed, and end at once: one, all with the open links, idle ones, old ones, and by signing out', async () => {
+  const account = await api.account();
+  const base = `/admin/accounts/${account.id}/portal-sessions`;
+  const status = async (cookie: string) => (await show('/dashboard', cookie)).status;
+  const [one, two, three] = [await open(account), await open(account), await open(account)];
+  const listed = await operator('GET', base);
+  expect(listed.json.data).toHaveLength(3);
+  expect(listed.json.data[0]).toMatchObject({
+    key_id: null,
+    scopes: SCOPES.filter((s) => s.endsWith(':read')),
+  });
+  const other = await api.account();
+  const id = listed.json.data[2].id;
+  expect((await operator('DELETE', `/admin/accounts/${other.id}/portal-sessions/${id}`)).status).toBe(404);
+  expect(await status(one)).toBe(200);
+  expect((await operator('DELETE', `${base}/${id}`)).status).toBe(204);
+  expect([await status(one), await status(two)]).toEqual([401, 200]);
+
+  const { code } = await newLink(account);
+  const foreign = await open(other);
+  expect((await operator('DELETE', base)).status).toBe(204);
+  expect([await status(two), await status(three), await status(foreign)]).toEqual([401, 401, 200]);
+  expect((await send('/dashboard/enter', { code })).status).toBe(401);
+  expect((await operator('GET', base)).json.data).toEqual([]);
+
+  const [idle, old, left] = [await open(account), await open(account), await open(account)];
+  const hashed = async (column: string, cookie: string) =>
+    api.pool.query(`update portal_sessions set ${column} where token_hash = sha256(convert_to($1, 'UTF8'))`, [
+      cookie.split('=')[1],
+    ]);
+  await hashed("last_seen_at = now() - interval '1800 seconds'", idle);
+  await hashed('expires_at = now()', old);
+  expect([await status(idle), await status(old), await status(left)]).toEqual([401, 401, 200]);
+  const out = await send('/dashboard/logout', { csrf: await csrf(left) }, { cookie: left });
+  expect(out.headers.get('set-cookie')).toContain('Max-Age=0');
+  expect(await status(left)).toBe(401);
+});
+
+test('what a page asks by itself keeps no idle session alive; what somebody does keeps it', async () => {
+  const account = await api.account();
+  const cookie = await open(account);
+  const seen = async () => {
+    const { rows } = await api.pool.query('select last_seen_at from portal_sessions where account_id = $1', [
+      account.id,
+    ]);
+    return rows[0].last_seen_at.getTime() as number;
+  };
+  await api.pool.query(
+    `update portal_sessions set last_seen_at = now() - interval '10 minutes' where account_id = $1`,
+    [account.id],
+  );
+  const before = await seen();
+  expect((await show('/dashboard/live', cookie)).status).toBe(200);
+  expect(await seen()).toBe(before);
+  await show('/dashboard', cookie);
+  expect(await seen()).toBeGreaterThan(before);
+});
+
+test('in a frame the cookie is for that frame alone, and only the named origins may frame the pages', async () => {
+  const { headers } = await show('/dashboard', await open(await api.account()));
+  const policy = headers.get('content-security-policy') ?? '';
+  expect(policy).toContain('frame-ancestors https://product.example');
+  expect(policy).toMatch(/default-src 'none'.*form-action 'self'.*require-trusted-types-for 'script'/);
+  expect(policy).not.toContain('unsafe');
+  expect(headers.get('cache-control')).toBe('no-store');
+  const url = 'https://tandem.example/v1';
+  await using secure = await openTestApi({ urls: createPublicUrls(() => url) });
+  const login = await secure.call('GET', '/v1/dashboard/login');
+  expect(login.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+  const { key } = await secure.account();
+  const signIn = (headers: Record<string, string>) =>
+    secure.call('POST', '/v1/dashboard/login', {
+      body: new URLSearchParams({ key }).toString(),
+      headers: {
+        origin: 'https://tandem.example',
+        'content-type': 'application/x-www-form-urlencoded',
+        ...headers,
+      },
+    });
+  const framed = await signIn({ 'sec-fetch-dest': 'iframe' });
+  expect(framed.headers.get('location')).toBe('/v1/dashboard');
+  expect(framed.headers.get('set-cookie')).toMatch(
+    /^__Host-tandem_session=.*; Path=\/; HttpOnly; Secure; SameSite=None; Partitioned; /,
+  );
+  expect((await signIn({})).headers.get('set-cookie')).toMatch(/; Secure; SameSite=Lax; /);
+});
+
+test('the look of a session is that of its link', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { theme: 'dark', hide_navigation: true, locale: 'en-GB' });
+  const { text } = await show('/dashboard', cookie);
+  expect(text).toContain('data-theme="dark"');
+  expect(text).not.toContain('Sign out');
+});
+
+test('texts of customers stay texts', async () => {
+  const made = await operator('POST', '/admin/accounts', { name: HOSTILE, source_id: HOSTILE });
+  const { json } = await operator('POST', `/admin/accounts/${made.json.id}/keys`, {});
+  const account = { id: made.json.id, key: json.key, sourceId: HOSTILE };
+  await api.call('POST', '/webhooks', {
+    key: account.key,
+    body: { url: 'https://receiver.example/', events: ['*'], description: HOSTILE },
+  });
+  const id = await newExport(account);
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'failed', phase = 'done', started_at = now(), completed_at = now(), error = $2 where id = $1`,
+    [id, JSON.stringify({ code: HOSTILE, message: HOSTILE })],
+  );
+  const cookie = await open(account);
+  for (const path of ['/dashboard', '/dashboard/exports', `/dashboard/exports/${id}`]) {
+    const { status, text } = await show(path, cookie);
+    expect(status, path).toBe(200);
+    expect(text, path).toContain('&lt;img src=x');
+    expect(text, path).not.toContain('<img src=x');
+  }
+  const odd = await show('/dashboard/exports?status=%3Cimg%20src%3Dx%3E&cursor=%22%3E', cookie);
+  expect(odd.status).toBe(422);
+  expect(odd.text).not.toContain('<img src=x');
+});
+
+/** Every page, with what a session needs for it. */
+const PAGES = dashboardPages({ frameAncestors: [] });
+const KINDS = ['none', 'read-only', 'full', 'expired', 'revoked', 'other account'] as const;
+
+describe('each page and each kind of session', () => {
+  let owner: Account;
+  const cookies: Record<string, string> = {};
+
+  beforeAll(async () => {
+    owner = await api.account();
+    const full = { scopes: SCOPES };
+    cookies.none = '';
+    cookies['read-only'] = await open(owner);
+    cookies.full = await open(owner, full);
+    cookies['other account'] = await open(await api.account(), full);
+    const ended = await api.account();
+    cookies.expired = await open(ended, full);
+    await api.pool.query('update portal_sessions set expires_at = now() where account_id = $1', [ended.id]);
+    const revoked = await api.account();
+    cookies.revoked = await open(revoked, full);
+    await operator('DELETE', `/admin/accounts/${revoked.id}/portal-sessions`);
+  });
+
+  test.each(PAGES.flatMap((page) => KINDS.map((kind) => [page.method, page.path, kind, page] as const)))(
+    '%s %s: %s',
+    async (method, template, kind, page) => {
+      const id = await newExport(owner);
+      const isOfFiles = /files|delete$/.test(template);
+      if (isOfFiles) await completeExport(api, id, '{}\n');
+      const path = template.replace('{id}', id).replace('{name}', 'invoices.jsonl');
+      const cookie = cookies[kind] ?? '';
+      const isIn = kind === 'read-only' || kind === 'full' || kind === 'other account';
+      const reply =
+        method === 'GET'
+          ? await show(path, cookie)
+          : await send(path, { csrf: isIn ? await csrf(cookie) : '' }, { cookie });
+      const isObject = template.includes('{id}');
+      const isRead = page.needs === undefined || page.needs.endsWith(':read');
+      const good = method === 'POST' ? 303 : template.includes('/files/') ? 302 : 200;
+      const expected = {
+        none: page.isLive === true ? 401 : 303,
+        expired: 401,
+        revoked: 401,
+        'read-only': isRead ? good : 403,
+        full: good,
+        'other account': isObject ? 404 : good,
+      }[kind];
+      expect(reply.status, reply.text.slice(0, 400)).toBe(expected);
+      if (kind === 'none' && page.isLive !== true) {
+        expect(reply.headers.get('location')).toMatch(/^\/dashboard\/login/);
+      }
+      // The response to another account repeats the ID that it asked for, and has nothing else of it.
+      const own = kind === 'other account' && isObject ? 'invoices' : id;
+      if (kind !== 'full' && kind !== 'read-only') expect(reply.text).not.toContain(own);
+      const { json } = await api.call('GET', `/exports/${id}`, { key: owner.key });
+      const isChanged = json.status === 'cancelled' || json.status === 'expired';
+      expect(isChanged).toBe(kind === 'full' && method === 'POST' && isObject);
+      if (!isChanged && !isOfFiles) await api.call('POST', `/exports/${id}/cancel`, { key: owner.key });
+    },
+  );
+});
