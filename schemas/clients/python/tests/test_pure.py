@@ -75,6 +75,18 @@ class Verify(unittest.TestCase):
                 verify_webhook(headers, body, SECRET, now=now)
             self.assertEqual(raised.exception.reason, reason)
 
+    def test_no_more_signatures_are_compared_than_a_rotation_needs(self) -> None:
+        headers = sign(BODY)
+        for count, is_accepted in ((9, True), (10, False)):
+            padded = " ".join(["v1,AAAA"] * count + [headers["webhook-signature"]])
+            given = {**headers, "webhook-signature": padded}
+            with self.subTest(count=count):
+                if is_accepted:
+                    verify_webhook(given, BODY, SECRET, now=now)
+                else:
+                    with self.assertRaises(SignatureError):
+                        verify_webhook(given, BODY, SECRET, now=now)
+
     def test_a_secret_that_is_none_is_an_error_of_the_settings(self) -> None:
         for secret in ("", "whsec_", "whsec_***"):
             with self.assertRaises(ValueError):

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { secretToKey, sign } from '../../../../shared/runtime/signing.ts';
+import { SignatureError } from './errors.ts';
 import { verifyWebhook } from './verify.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -67,6 +68,30 @@ test.each([
     name: 'SignatureError',
     reason,
   });
+});
+
+test('the body is signed once for each secret, and only for signatures that can be ones', async () => {
+  const sign = vi.spyOn(crypto.subtle, 'sign');
+  const verify = vi.spyOn(crypto.subtle, 'verify');
+  const count = () => sign.mock.calls.length + verify.mock.calls.length;
+  const wrong = `v1,${Buffer.alloc(32, 1).toString('base64')}`;
+  const right = headersOf(BODY)['webhook-signature'];
+  const post = (...signatures: string[]) =>
+    verifyWebhook({ ...headersOf(BODY), 'webhook-signature': signatures.join(' ') }, BODY, [OTHER, SECRET], {
+      now,
+    });
+  try {
+    await post(...Array<string>(9).fill(wrong), right);
+    expect(count()).toBe(2);
+    await expect(post(...Array<string>(1_000).fill(wrong), right)).rejects.toThrow(SignatureError);
+    expect(count()).toBe(4);
+    const short = `v1,${Buffer.alloc(31, 1).toString('base64')}`;
+    await expect(post(short, `${right.slice(0, -4)}AAAAAAAA`)).rejects.toThrow(SignatureError);
+    expect(count()).toBe(4);
+  } finally {
+    sign.mockRestore();
+    verify.mockRestore();
+  }
 });
 
 test('the tolerance is a setting, and a secret that is none is an error of the settings', async () => {

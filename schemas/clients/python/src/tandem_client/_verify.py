@@ -13,6 +13,10 @@ from ._errors import SignatureError
 from ._types import Event
 
 
+#: Tandem sends one, and two during a rotation.
+_MAX_SIGNATURES = 10
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A verified webhook request: one event, or a batch."""
@@ -42,7 +46,7 @@ def verify_webhook(
     """
     webhook_id = _required(headers, "webhook-id")
     timestamp = _required(headers, "webhook-timestamp")
-    signatures = _required(headers, "webhook-signature").split(" ")
+    signatures = _required(headers, "webhook-signature").split(" ")[:_MAX_SIGNATURES]
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise SignatureError("old_timestamp", "webhook-timestamp is not a number of seconds.")
     age = now() - int(timestamp)
