@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
-from tandem_client import JobError, Replica, SqliteStore, StoreTransaction, Tandem
+from tandem_client import ApiError, JobError, Replica, SqliteStore, StoreTransaction, Tandem
 
 from tandem_client._replica_state import StoredRecord
 
@@ -64,6 +64,9 @@ class Replicas(WithServer):
         self.webhooks: list[Any] = []
         self.webhook_status = "active"
         self.held_by: str | None = None
+        self.dead_letters: list[Any] = []
+        # Statuses of the next requests for events, without a problem document.
+        self.outage: list[int] = []
         self.redelivered: list[str] = []
         self._keys: dict[str, str] = {}
         self._exports: dict[str, dict[str, Any]] = {}
@@ -128,6 +131,8 @@ class Replicas(WithServer):
         elif collection == "events" and handler.command == "POST":
             self.redelivered.append(rest[0])
             handler.json(202, {"state": "queued"})
+        elif rest[-1:] == ["dead-letters"]:
+            handler.json(200, {"data": self.dead_letters, "has_more": False, "next_cursor": None})
         elif collection == "webhooks" and handler.command == "GET":
             handler.json(200, {"status": self.webhook_status, "held_by": self.held_by})
         elif collection == "webhooks":
@@ -149,6 +154,8 @@ class Replicas(WithServer):
             handler.json(200, {"schemas": {"invoices": {"columns": COLUMNS}}})
         elif collection == "storage":
             handler.send(200, self._exports[rest[0]]["text"])
+        elif self.outage:
+            handler.send(self.outage.pop(0), b"<html>no gateway</html>")
         elif not self.is_kept:
             handler.json(410, {"code": "gone"})
         else:
@@ -328,6 +335,24 @@ class Replicas(WithServer):
         self.webhook_status = "disabled"
         follow(lambda: self.replica.status().webhook_id == "whk_2")
         self.assertEqual(len(self._exports), 2)
+        self.webhook_status = "active"
+        self.dead_letters = [{"event_id": "evt_9"}]
+        follow(lambda: self.replica.status().webhook_id == "whk_3")
+        self.assertEqual(len(self._exports), 3)
+
+    def test_an_outage_does_not_end_follow_and_a_wrong_request_does(self) -> None:
+        client = Tandem(self.url, "tk_1", max_retries=0)
+        replica = Replica(client, self.store, ("invoices",))
+        self.outage = [502, 500, 429, 403]
+        seen: list[Any] = []
+        stop = threading.Event()
+        limit = threading.Timer(30, stop.set)
+        limit.start()
+        self.addCleanup(limit.cancel)
+        with self.assertRaises(ApiError) as raised:
+            replica.follow(poll_seconds=0.001, on_error=seen.append, stop=stop)
+        self.assertEqual(raised.exception.status, 403)
+        self.assertEqual([error.status for error in seen], [502, 500, 429])
 
     def test_records_of_other_loads_are_looked_for_once_and_by_the_primary_key(self) -> None:
         looks: list[str] = []

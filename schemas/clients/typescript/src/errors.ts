@@ -1,3 +1,5 @@
+import { isRetried } from './retry.ts';
+
 /** What the client throws. Every error of the package is one of these. */
 export class TandemError extends Error {
   override readonly name: string = 'TandemError';
@@ -171,12 +173,13 @@ export class ReplicaError extends TandemError {
   override readonly name = 'ReplicaError';
 }
 
-/** Whether the same call may succeed later: there was no response, or the server has no time or a limit is reached. */
+/**
+ * Whether the same call may succeed later: there was no response, the server or a gateway in front of it failed, or a
+ * limit is reached.
+ */
 export function isPassing(error: unknown): error is TandemError {
-  return (
-    error instanceof ConnectionError ||
-    error instanceof TimeoutError ||
-    error instanceof UnavailableError ||
-    error instanceof TooManyError
-  );
+  if (error instanceof ApiError) {
+    return error.status >= 500 || isRetried(error.status, error.retryAfterSeconds);
+  }
+  return error instanceof ConnectionError || error instanceof TimeoutError;
 }

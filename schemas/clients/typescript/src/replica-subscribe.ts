@@ -14,7 +14,7 @@ const DEFAULTS = { batch: { max_events: 500, max_wait_ms: 200 }, order: 'strict'
  * Creates the endpoint that follows the export of the replica, and deletes that of a former one; or continues with the
  * endpoint that is there.
  *
- * @returns false when the endpoint is gone or disabled, so that changes may be lost
+ * @returns false when the endpoint is gone or disabled, or has given up an event, so that changes may be lost
  * @throws ApiError, also when the events after the export are no longer retained
  */
 export async function subscribe(
@@ -48,6 +48,9 @@ async function resubscribe(
 ): Promise<boolean> {
   const found = await client.webhooks.get(id, { signal }).catch(unlessMissing);
   if (found === undefined || found.status === 'disabled') return false;
+  // An event that was given up is delivered no more by itself, and those behind it have been.
+  const [given] = (await client.webhooks.deadLetters(id, { limit: 1 }, { signal }).page()).data;
+  if (given !== undefined) return false;
   // The event failed while this process did not run, and its retry may be hours away. All others wait for it.
   if (found.held_by !== null) {
     await client.events.redeliver(found.held_by, id, { signal }).catch(unlessSettled);

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { secretToKey, sign } from '../../../../shared/runtime/signing.ts';
 import { openLocalTandem, SECRET } from '../test/local-tandem.ts';
-import { JobError, Replica, Tandem } from './index.ts';
+import { ApiError, JobError, Replica, Tandem } from './index.ts';
 import type { ReplicaStore } from './replica-store.ts';
 import { SqliteStore } from './sqlite.ts';
 
@@ -262,7 +262,7 @@ test('webhooks: each request is verified and applied once, in batches, through r
   expect(await post(first)).toBe(503);
 });
 
-test('a process that starts again asks for the event that all others wait for, and for a new export when its endpoint is disabled', async () => {
+test('a process that starts again asks for the event that all others wait for, and for a new export when its endpoint is disabled or has given up an event', async () => {
   await using world = await openReplica();
   const follow = async (until: () => Promise<boolean> | boolean) => {
     const ended = new AbortController();
@@ -281,6 +281,25 @@ test('a process that starts again asks for the event that all others wait for, a
   world.world.webhookStatus = 'disabled';
   await follow(async () => (await world.replica.status()).webhookId === 'whk_2');
   expect(world.world.exports).toBe(2);
+  world.world.webhookStatus = 'active';
+  world.world.deadLetters = ['evt_9'];
+  await follow(async () => (await world.replica.status()).webhookId === 'whk_3');
+  expect(world.world.exports).toBe(3);
+});
+
+test('an outage of the server or of a gateway in front of it does not end follow, and a wrong request does', async () => {
+  await using world = await openReplica();
+  const client = new Tandem({ baseUrl: world.url, key: 'tk_1', maxRetries: 0 });
+  const replica = new Replica({ client, store: world.store, resources: ['invoices'] });
+  world.world.outage = [502, 500, 429, 403];
+  const seen: unknown[] = [];
+  const following = replica.follow({
+    pollMs: 1,
+    onError: (error) => seen.push(error instanceof ApiError ? error.status : error),
+    signal: AbortSignal.timeout(30_000),
+  });
+  await expect(following).rejects.toMatchObject({ status: 403 });
+  expect(seen).toEqual([502, 500, 429]);
 });
 
 test('records of other loads are looked for once after opening and after each load, and by the primary key', async () => {

@@ -25,13 +25,18 @@ export async function openLocalTandem() {
     webhooks: [] as string[],
     webhookStatus: 'active',
     heldBy: null as string | null,
+    /** Events that the endpoint has given up. */
+    deadLetters: [] as string[],
+    /** Statuses of the next requests for events, without a problem document. */
+    outage: [] as number[],
     redelivered: [] as string[],
   };
   const keys = new Map<string, string>();
   const exported = new Map<string, { text: string; start: number; status: string }>();
   const server = await openLocalServer((request, response) => {
     const url = new URL(request.url, 'http://x');
-    const [, collection, id = '', , name] = url.pathname.split('/');
+    const [, collection, id = '', part, name = part === 'dead-letters' ? part : undefined] =
+      url.pathname.split('/');
     if (request.method === 'DELETE') {
       response.writeHead(204).end();
       return;
@@ -39,6 +44,10 @@ export async function openLocalTandem() {
     if (collection === 'events' && request.method === 'POST') {
       world.redelivered.push(id);
       json(response, 202, { state: 'queued' });
+      return;
+    }
+    if (collection === 'webhooks' && name === 'dead-letters') {
+      json(response, 200, { data: world.deadLetters.map((event_id) => ({ event_id })), has_more: false });
       return;
     }
     if (collection === 'webhooks' && request.method === 'GET') {
@@ -70,6 +79,11 @@ export async function openLocalTandem() {
     }
     if (collection === 'storage') {
       response.writeHead(200).end(exported.get(id)?.text);
+      return;
+    }
+    const failure = world.outage.shift();
+    if (failure !== undefined) {
+      response.writeHead(failure).end('<html>no gateway</html>');
       return;
     }
     if (!world.isKept) {

@@ -22,8 +22,8 @@ def subscribe(
 ) -> bool:
     """Creates the endpoint that follows the export of the replica, and deletes a former one.
 
-    Or continues with the endpoint that is there: False when it is gone or disabled, so that changes
-    may be lost.
+    Or continues with the endpoint that is there: False when it is gone or disabled, or has given up
+    an event, so that changes may be lost.
     """
     require_running(stop)
     state = change(lambda _, now: now)
@@ -67,6 +67,9 @@ def _resubscribe(
     except NotFoundError:
         return False
     if found["status"] == "disabled":
+        return False
+    # An event that was given up is delivered no more by itself, and those behind it have been.
+    if client.webhooks.dead_letters(known.id, limit=1).page()["data"]:
         return False
     # The event failed while this process did not run, and its retry may be hours away. All others
     # wait for it.

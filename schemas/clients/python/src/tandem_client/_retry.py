@@ -7,7 +7,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Callable
 
-from ._errors import Stopped
+from ._errors import ApiError, ConnectionFailed, Stopped, TandemError
 
 _FIRST_DELAY = 0.25
 _MAX_DELAY = 15.0
@@ -48,6 +48,16 @@ def is_retried(status: int, retry_after: float | None) -> bool:
     A conflict is, if it names a time: the first request with the same key is still running.
     """
     return status in _RETRIED or (status == 409 and retry_after is not None)
+
+
+def is_passing(error: TandemError) -> bool:
+    """Whether the same call may succeed later.
+
+    There was no response, the server or a gateway in front of it failed, or a limit is reached.
+    """
+    if isinstance(error, ApiError):
+        return error.status >= 500 or is_retried(error.status, error.retry_after)
+    return isinstance(error, ConnectionFailed)
 
 
 def pause(seconds: float, stop: threading.Event | None) -> None:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Callable, ContextManager, Iterable, Mapping, Protocol, Sequence, cast
 
 from ._errors import (
-    ConnectionFailed,
     GoneError,
     InvalidError,
     NotFoundError,
@@ -17,8 +16,6 @@ from ._errors import (
     SignatureError,
     Stopped,
     TandemError,
-    TooManyError,
-    UnavailableError,
 )
 from ._generated import WebhookRequest
 from ._replica_events import RawEvent, apply_event, events_of_body, read_page
@@ -32,7 +29,7 @@ from ._replica_state import (
     write_state,
 )
 from ._replica_subscribe import subscribe
-from ._retry import pause, require_running, retry_delay
+from ._retry import is_passing, pause, require_running, retry_delay
 from ._transport import CallOptions
 from ._verify import verify_webhook
 from .client import Tandem
@@ -172,7 +169,9 @@ class Replica:
                 failures = 0
             except Stopped:
                 return
-            except (ConnectionFailed, UnavailableError, TooManyError) as error:
+            except TandemError as error:
+                if not is_passing(error):
+                    raise
                 if on_error is not None:
                     on_error(error)
                 failures += 1
