@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 from tandem_client import (
+    ApiError,
     ChecksumError,
     ConnectionFailed,
     ForbiddenError,
     InvalidError,
     JobError,
+    NotFoundError,
     Tandem,
     TandemError,
     TooManyError,
@@ -134,6 +136,35 @@ class Requests(WithServer):
         Tandem(self.serve(respond), KEY).webhooks.delete("whk_1")
         self.assertEqual(len(self.requests), 2)
 
+    def test_a_delete_of_what_was_never_there_is_an_error(self) -> None:
+        status = 503
+
+        def respond(handler: Handler, count: int) -> None:
+            code = 404 if count % 2 == 0 else status
+            handler.json(code, {"code": "not_found" if code == 404 else "other"})
+
+        client = Tandem(self.serve(respond), KEY)
+        for status in (503, 429):
+            with self.subTest(status=status), self.assertRaises(NotFoundError):
+                client.webhooks.delete("whk_1")
+        for status in (500, 502):
+            client.webhooks.delete("whk_1")
+        self.assertEqual(len(self.requests), 8)
+
+    def test_a_delete_whose_response_broke_off_has_succeeded(self) -> None:
+        def respond(handler: Handler, count: int) -> None:
+            if count > 1:
+                handler.json(404, {"code": "not_found"})
+                return
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.wfile.write(b"{")
+            handler.close_connection = True
+
+        Tandem(self.serve(respond), KEY).webhooks.delete("whk_1")
+        self.assertEqual(len(self.requests), 2)
+
     def test_the_key_is_in_no_error_and_stays_with_its_host(self) -> None:
         other = self.serve(lambda handler, _: handler.json(200, {}))
         seen = self.requests
@@ -223,7 +254,8 @@ class Downloads(WithServer):
                 return
             downloads.append(handler.headers["Range"])
             if behaviour.get("expired", 0) >= int(handler.path.rpartition("=")[2]):
-                handler.json(403, {"code": "forbidden"})
+                status, body = behaviour.get("expiry", (403, b'{"code":"forbidden"}'))
+                handler.send(status, body)
                 return
             is_ignored = behaviour.get("ignores_range", False)
             start = 0 if is_ignored else int((handler.headers["Range"] or "bytes=0-")[6:-1])
@@ -272,8 +304,14 @@ class Downloads(WithServer):
             list(client.exports.stream("exp_1", "a.jsonl"))
 
     def test_an_expired_link_is_replaced_once(self) -> None:
-        client = self.storage(expired=1)
-        self.assertEqual(b"".join(client.exports.stream("exp_1", "a.jsonl")), CONTENT)
+        xml = b"<Error><Code>AccessDenied</Code></Error>"
+        for expiry in ((403, b'{"code":"forbidden"}'), (403, xml), (400, xml)):
+            with self.subTest(expiry=expiry):
+                client = self.storage(expired=1, expiry=expiry)
+                self.assertEqual(b"".join(client.exports.stream("exp_1", "a.jsonl")), CONTENT)
+                with self.assertRaises(ApiError) as raised:
+                    list(self.storage(expired=9, expiry=expiry).exports.stream("exp_1", "a.jsonl"))
+                self.assertEqual([raised.exception.status, len(self.ranges)], [expiry[0], 2])
         with self.assertRaises(ForbiddenError):
             list(self.storage(expired=9).exports.stream("exp_1", "a.jsonl"))
 

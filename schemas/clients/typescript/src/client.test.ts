@@ -1,11 +1,12 @@
 import { inspect } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { json, openLocalServer } from '../test/local-server.ts';
 import {
   ApiError,
   ConflictError,
   ConnectionError,
   InvalidError,
+  NotFoundError,
   Tandem,
   TimeoutError,
   TooManyError,
@@ -93,6 +94,31 @@ test('a delete whose first response was lost has succeeded when the object is go
   const client = new Tandem({ baseUrl: server.url, key: KEY });
   await client.webhooks.delete('whk_1');
   expect(server.requests).toHaveLength(2);
+});
+
+test('a delete has not succeeded when what came before says that nothing was done', async () => {
+  let status = 503;
+  await using server = await openLocalServer((_, response, count) =>
+    json(response, count % 2 === 0 ? 404 : status, { code: count % 2 === 0 ? 'not_found' : 'other' }),
+  );
+  const client = new Tandem({ baseUrl: server.url, key: KEY });
+  for (status of [503, 429]) await expect(client.webhooks.delete('whk_1')).rejects.toThrow(NotFoundError);
+  for (status of [500, 502]) await client.webhooks.delete('whk_1');
+  expect(server.requests).toHaveLength(8);
+});
+
+test('the time limit and the signal also end the body of a problem', async () => {
+  await using server = await openLocalServer((_, response) => {
+    response.writeHead(422, { 'content-type': 'application/json' });
+    response.write('{');
+  });
+  const client = new Tandem({ baseUrl: server.url, key: KEY, timeoutMs: 100 });
+  await expect(client.feed.get()).rejects.toMatchObject({ status: 422, code: 'http_422' });
+  const ended = new AbortController();
+  const call = client.feed.get({ signal: ended.signal, timeoutMs: 60_000 });
+  await vi.waitUntil(() => server.requests.length === 2);
+  ended.abort(new Error('enough'));
+  await expect(call).rejects.toThrow('enough');
 });
 
 test('a request has a time limit, also for its body, and ends with its signal', async () => {

@@ -1,4 +1,4 @@
-import { ChecksumError, ConnectionError, ForbiddenError, TandemError } from './errors.ts';
+import { ApiError, ChecksumError, ConnectionError, TandemError } from './errors.ts';
 import { retryDelayMs, sleep } from './retry.ts';
 import type { Transport } from './transport.ts';
 
@@ -39,6 +39,7 @@ export async function* readFile(
   let { url } = file;
   let at = offset;
   let failures = 0;
+  let isRenewed = false;
   while (at < file.bytes) {
     const before = at;
     try {
@@ -51,15 +52,25 @@ export async function* readFile(
         throw new ConnectionError(`${file.name} ended after ${at} of ${file.bytes} bytes.`);
     } catch (error) {
       signal?.throwIfAborted();
-      if (at > before) failures = 0;
+      if (at > before) {
+        failures = 0;
+        isRenewed = false;
+      }
+      if (isExpired(error) && !isRenewed) {
+        isRenewed = true;
+        ({ url } = await renew());
+        continue;
+      }
       failures += 1;
-      const isExpired = error instanceof ForbiddenError;
-      if (!(isExpired || error instanceof ConnectionError) || failures > (isExpired ? 1 : MAX_FAILURES))
-        throw error;
-      if (isExpired) ({ url } = await renew());
-      else await sleep(retryDelayMs(failures, undefined), signal);
+      if (!(error instanceof ConnectionError) || failures > MAX_FAILURES) throw error;
+      await sleep(retryDelayMs(failures, undefined), signal);
     }
   }
+}
+
+/** By the status: an object storage responds in XML, with 400 when the credentials that signed the link have expired. */
+function isExpired(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 403 || error.status === 400);
 }
 
 async function* readFrom(

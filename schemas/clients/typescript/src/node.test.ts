@@ -8,6 +8,9 @@ import { ChecksumError, ForbiddenError, Tandem } from './index.ts';
 import { type DownloadProgress, downloadExport } from './node.ts';
 
 const CONTENT = randomBytes(300_000);
+const FORBIDDEN = { status: 403, body: '{"code":"forbidden","detail":"The link has expired."}' };
+const S3_EXPIRED = { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' };
+const S3_CREDENTIALS_EXPIRED = { status: 400, body: '<Error><Code>ExpiredToken</Code></Error>' };
 const MANIFEST = '{"export":"exp_1"}\n';
 let folder: string;
 
@@ -26,6 +29,8 @@ interface Behaviour {
   readonly names?: readonly string[];
   readonly sha256?: string;
   readonly expires?: 'once' | 'always';
+  /** Of an expired link: of the API's own storage, or of one that speaks as S3 does. */
+  readonly expired?: { readonly status: number; readonly body: string };
 }
 
 /** A server with an export of files that all have the same content. */
@@ -58,7 +63,8 @@ async function openStorage({ breaks = [], names = ['a.jsonl'], ...behaviour }: B
     const isExpired =
       behaviour.expires === 'always' || (behaviour.expires === 'once' && url.endsWith('link=1'));
     if (isExpired) {
-      json(response, 403, { code: 'forbidden', detail: 'The link has expired.' });
+      const { status, body } = behaviour.expired ?? FORBIDDEN;
+      response.writeHead(status).end(body);
       return;
     }
     const start = behaviour.ignoresRange ? 0 : Number(/bytes=(\d+)-/.exec(headers.range ?? '')?.[1] ?? 0);
@@ -131,10 +137,18 @@ test('a part of something else is downloaded again, and a file that does not fit
   await expect(new Response(reader).arrayBuffer()).rejects.toThrow(ChecksumError);
 });
 
-test('an expired link is replaced by a new one, once', async () => {
-  await using storage = await openStorage({ expires: 'once' });
+test.each([
+  ['of the API', FORBIDDEN],
+  ['of an S3 storage', S3_EXPIRED],
+  ['whose credentials have expired', S3_CREDENTIALS_EXPIRED],
+])('an expired link %s is replaced by a new one, once', async (_, expired) => {
+  await using storage = await openStorage({ expires: 'once', expired });
   await downloadExport(storage.client, 'exp_1', folder);
   expect(readFileSync(join(folder, 'a.jsonl')).equals(CONTENT)).toBe(true);
+  await using refused = await openStorage({ expires: 'always', expired });
+  const failed = downloadExport(refused.client, 'exp_1', join(folder, 'refused'));
+  await expect(failed).rejects.toMatchObject({ status: expired.status });
+  expect(refused.ranges()).toHaveLength(2);
   await using closed = await openStorage({ expires: 'always' });
   await expect(downloadExport(closed.client, 'exp_1', join(folder, 'other'))).rejects.toThrow(ForbiddenError);
 });

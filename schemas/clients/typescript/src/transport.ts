@@ -32,8 +32,12 @@ export interface HttpRequest {
 }
 
 type Attempt<T> =
-  | { readonly response: Response; readonly read: T }
-  | { readonly problem: Response }
+  | { readonly read: T }
+  | {
+      readonly status: number;
+      readonly retryAfter: number | undefined;
+      readonly problem: ProblemDocument;
+    }
   | TandemError;
 
 /** Sends requests, repeats them, and turns problems into errors. The key appears in no error. */
@@ -78,25 +82,26 @@ export class Transport {
     const { retries } = this.#options;
     // A stream can be sent once.
     const maxRetries = request.body instanceof ReadableStream ? 0 : retries.maxRetries;
+    let mayBeDone = false;
     for (let retry = 1; ; retry += 1) {
       const outcome = await this.#attempt(request, signal, timeoutMs, read);
       if ('read' in outcome) return outcome.read;
       const isLast = retry > maxRetries;
       if (outcome instanceof TandemError) {
         if (isLast || !request.isRepeatable) throw outcome;
+        mayBeDone = true;
         await sleep(retryDelayMs(retry, undefined), signal);
         continue;
       }
-      const { status, headers } = outcome.problem;
-      const retryAfter = readRetryAfter(headers.get('retry-after'), Date.now());
+      const { status, retryAfter, problem } = outcome;
       // An earlier attempt deleted it, and its response was lost.
-      if (request.method === 'DELETE' && status === 404 && retry > 1) return read(new Response(null));
+      if (request.method === 'DELETE' && status === 404 && mayBeDone) return read(new Response(null));
       const isWorthIt =
         isRetried(status, retryAfter) &&
         (request.isRepeatable || status === 429 || status === 503) &&
         (retryAfter ?? 0) * 1_000 <= retries.maxWaitMs;
-      if (isLast || !isWorthIt) throw toApiError(status, await readProblem(outcome.problem), retryAfter);
-      await outcome.problem.body?.cancel().catch(() => undefined);
+      if (isLast || !isWorthIt) throw toApiError(status, problem, retryAfter);
+      mayBeDone ||= status >= 500 && status !== 503;
       await sleep(retryDelayMs(retry, retryAfter), signal);
     }
   }
@@ -117,7 +122,11 @@ export class Transport {
         ...(body === undefined ? {} : { body, duplex: 'half' }),
         signal: signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]),
       } as RequestInit);
-      return response.ok ? { response, read: await read(response) } : { problem: response };
+      if (response.ok) return { read: await read(response) };
+      const retryAfter = readRetryAfter(response.headers.get('retry-after'), Date.now());
+      const problem = await readProblem(response);
+      signal?.throwIfAborted();
+      return { status: response.status, retryAfter, problem };
     } catch (cause) {
       signal?.throwIfAborted();
       if (limit.signal.aborted) {
@@ -150,7 +159,7 @@ function reasonOf(cause: unknown): string {
   return cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
 }
 
-/** A proxy in between may respond with anything. */
+/** A proxy in between may respond with anything, or with a body that never ends: the time limit of the attempt ends it. */
 async function readProblem(response: Response): Promise<ProblemDocument> {
   const text = await response.text().catch(() => '');
   const requestId = response.headers.get('x-request-id');

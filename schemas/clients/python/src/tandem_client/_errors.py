@@ -25,8 +25,8 @@ class ApiError(TandemError):
         self.request_id: str | None = problem.get("request_id")
         #: Seconds.
         self.retry_after = retry_after
-        #: How often the request was sent.
-        self.attempts = 1
+        #: An earlier attempt may have had its effect: its response was lost.
+        self.may_be_done = False
         #: The whole document, with the members of its own kind, such as ``active_jobs``.
         self.problem = dict(problem)
 

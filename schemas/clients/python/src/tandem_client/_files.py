@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
 
-from ._errors import ChecksumError, ConnectionFailed, ForbiddenError, Stopped, TandemError
+from ._errors import ApiError, ChecksumError, ConnectionFailed, Stopped, TandemError
 from ._generated import ExportFile
 from ._retry import pause, require_running, retry_delay
 from ._transport import NETWORK_ERRORS, CallOptions, Request, Transport
@@ -35,6 +35,7 @@ def read_file(
     url = file["url"]
     at = offset
     failures = 0
+    is_renewed = False
     while at < file["bytes"]:
         before = at
         try:
@@ -47,15 +48,25 @@ def read_file(
                 raise ConnectionFailed(
                     f"{file['name']} ended after {at} of {file['bytes']} bytes."
                 )
-        except (ForbiddenError, ConnectionFailed) as error:
-            failures = 1 if at > before else failures + 1
-            is_expired = isinstance(error, ForbiddenError)
-            if failures > (1 if is_expired else _MAX_FAILURES):
-                raise
-            if is_expired:
+        except (ApiError, ConnectionFailed) as error:
+            if at > before:
+                failures, is_renewed = 0, False
+            if _is_expired(error) and not is_renewed:
+                is_renewed = True
                 url = renew()["url"]
-            else:
-                pause(retry_delay(failures, None), stop)
+                continue
+            failures += 1
+            if not isinstance(error, ConnectionFailed) or failures > _MAX_FAILURES:
+                raise
+            pause(retry_delay(failures, None), stop)
+
+
+def _is_expired(error: TandemError) -> bool:
+    """By the status: an object storage responds in XML.
+
+    With 400 when the credentials that signed the link have expired.
+    """
+    return isinstance(error, ApiError) and error.status in (400, 403)
 
 
 def _read_from(

@@ -90,18 +90,20 @@ class Transport:
     def text(self, request: Request, options: CallOptions = CallOptions()) -> str:
         """The text of the response. A body that breaks off repeats the request."""
         retry = 0
+        may_be_done = False
         while True:
             try:
                 response = self.open(request, options)
             except NotFoundError as error:
                 # An earlier attempt deleted it, and its response was lost.
-                if request.method == "DELETE" and error.attempts > 1:
+                if request.method == "DELETE" and (may_be_done or error.may_be_done):
                     return ""
                 raise
             try:
                 with response:
                     return response.read().decode()
             except NETWORK_ERRORS as error:
+                may_be_done = True
                 retry += 1
                 if retry > self._max_retries or not request.is_repeatable:
                     raise self._failed(request, error) from None
@@ -115,6 +117,7 @@ class Transport:
         # A stream can be sent once.
         max_retries = 0 if is_stream else self._max_retries
         retry = 0
+        may_be_done = False
         while True:
             require_running(options.stop)
             retry += 1
@@ -128,6 +131,7 @@ class Transport:
             except NETWORK_ERRORS as error:
                 if is_last or not request.is_repeatable:
                     raise self._failed(request, error) from None
+                may_be_done = True
                 pause(retry_delay(retry, None), options.stop)
                 continue
             is_worth_it = (
@@ -137,8 +141,9 @@ class Transport:
             )
             if is_last or not is_worth_it:
                 failure = to_api_error(status, problem, retry_after)
-                failure.attempts = retry
+                failure.may_be_done = may_be_done
                 raise failure
+            may_be_done = may_be_done or (status >= 500 and status != 503)
             pause(retry_delay(retry, retry_after), options.stop)
 
     def _send(self, request: Request, options: CallOptions) -> http.client.HTTPResponse:
