@@ -73,7 +73,7 @@ export function replayRoutes(deps: ReplayDeps): Route[] {
       if (!(await requestFailedReplay(db, webhook.id, from, to))) {
         throw new AppError(
           'conflict',
-          'A replay of failed events of this webhook endpoint is running. Its statistics show it as failed_replay.',
+          'A replay of failed events of this webhook endpoint is running. Its statistics show it as failed_replay. Pause the webhook endpoint to replace it.',
           { retryAfterSeconds: 5 },
         );
       }
@@ -96,7 +96,7 @@ export function replayRoutes(deps: ReplayDeps): Route[] {
       tag: 'webhooks',
       summary: 'Deliver all events after a position again, or those that failed',
       description:
-        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs, also those that were given up. With `only: failed` it stays where it is, and events whose last attempt failed between `from` and `to` are scheduled again, in the order of the feed. Those that were delivered since are left out.',
+        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs, also those that were given up. With `only: failed` it stays where it is, and events whose last attempt failed between `from` and `to` are scheduled again, in the order of the feed. Those that were delivered since are left out. At a webhook endpoint that is paused or disabled the replay waits until it is resumed, and another request replaces it.',
       params: { id: 'ID of the webhook endpoint.' },
       example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.event } },
       problems: {

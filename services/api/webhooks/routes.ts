@@ -24,6 +24,7 @@ import {
   addSecret,
   awaitApplied,
   deleteWebhook,
+  dropRetries,
   findWebhook,
   insertWebhook,
   listWebhooks,
@@ -205,7 +206,8 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       operationId: 'deleteWebhook',
       tag: 'webhooks',
       summary: 'Delete a webhook endpoint and its pending deliveries',
-      description: 'Nothing is sent after the response. Pending deliveries and dead letters are removed.',
+      description:
+        'Nothing is sent after the response. Pending deliveries and dead letters are removed at once, attempts within 7 days.',
       params: { id: 'ID of the webhook endpoint.' },
       example: { params: { id: EXAMPLE.webhook } },
       responses: { 204: { description: 'Deleted.' } },
@@ -213,6 +215,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         // Pauses the endpoint first, so that nothing is sent to it after the response.
         const row = known(await pauseWebhook(pool, accountId, param('id')), param('id'));
         await awaitApplied(pool, row.id);
+        await dropRetries(pool, row.id);
         await inTransaction(pool, async (db) => {
           if (await deleteWebhook(db, accountId, row.id)) await record(db, row, caller, 'webhook.deleted');
         });

@@ -198,7 +198,21 @@ export async function updateWebhook(
   return rows[0];
 }
 
-/** Its retries and attempts go with it. */
+const DROPPED_AT_ONCE = 10_000;
+
+/** Drops what waits or was given up, some at a time: there may be millions, more than one statement can delete in time. */
+export async function dropRetries(pool: Pool, id: string): Promise<void> {
+  for (let dropped = DROPPED_AT_ONCE; dropped === DROPPED_AT_ONCE; ) {
+    const { rowCount } = await pool.query(
+      `delete from webhook_parked where webhook_id = $1 and (commit_lsn, idx) in (
+         select commit_lsn, idx from webhook_parked where webhook_id = $1 order by commit_lsn, idx limit ${DROPPED_AT_ONCE})`,
+      [id],
+    );
+    dropped = rowCount ?? 0;
+  }
+}
+
+/** Its attempts are swept by their age. Call `dropRetries` before, on an endpoint that is paused. */
 export async function deleteWebhook(db: Queryable, accountId: string | null, id: string): Promise<boolean> {
   const { rowCount } = await db.query(`delete from webhooks where ${OF_ACCOUNT} and id = $2`, [
     accountId,

@@ -22,6 +22,7 @@ export function createFailedReplays(pool: Pool, log: Log): FailedReplays {
     while (!signal.aborted) {
       const step = await stepFailedReplay(pool);
       if (step === undefined) return;
+      if (step.is_full) continue;
       log.info('failed_replay.stepped', {
         endpointId: step.webhook_id,
         scheduled: step.scheduled,

@@ -9,7 +9,12 @@ export interface FailedReplay {
   requested_at: Date;
 }
 
-/** Asks the dispatchers to deliver failed events again. @returns false while an earlier request is not done */
+/**
+ * Asks the dispatchers to deliver failed events again. A request of an endpoint that is paused or disabled replaces an
+ * earlier one, which waits as long.
+ *
+ * @returns false while an earlier request is not done
+ */
 export async function requestFailedReplay(
   db: Queryable,
   webhookId: string,
@@ -19,7 +24,11 @@ export async function requestFailedReplay(
   const { rowCount } = await db.query(
     `with asked as (
        insert into webhook_replays (webhook_id, failed_from, failed_until) values ($1, $2, $3)
-       on conflict do nothing returning webhook_id)
+       on conflict (webhook_id) do update
+         set failed_from = excluded.failed_from, failed_until = excluded.failed_until, after_lsn = default,
+             after_idx = default, requested_at = default, look_at = default
+       where exists (select from webhooks w where w.id = excluded.webhook_id and w.status <> 'active')
+       returning webhook_id)
      select pg_notify('${WEBHOOKS_CHANNEL}', webhook_id) from asked`,
     [webhookId, failedFrom, failedUntil],
   );
@@ -43,22 +52,28 @@ const PAGE = 1_000;
  */
 const MAX_WAITING = 5_000;
 
+/** Until a replay that waits for deliveries has its next turn: each turn counts them. */
+const REST_SECONDS = 5;
+
 /**
- * The endpoint's row is locked before its retries, which is the order in which its holder takes them. Whatever another
+ * Replays take turns, those of active endpoints only. The endpoint's row is locked before its retries, which is the order in which its holder takes them. Whatever another
  * has delivered or replayed until a row is locked, its new state decides. Progress is saved with what it stands for.
  */
 const STEP = `
-  with replay as (
+  with due as (
     select r.*, w.account_id from webhook_replays r join webhooks w on w.id = r.webhook_id
-     where (select count(*) from (
-              select from webhook_parked k where k.webhook_id = r.webhook_id and k.state = 'waiting'
-               limit $2) waiting) < $2
-     order by r.requested_at, r.webhook_id limit 1
+     where r.look_at <= now() and w.status = 'active'
+     order by r.look_at, r.webhook_id limit 1
      for no key update of r, w skip locked
+  ), replay as materialized (
+    select due.*, (select count(*) from (
+             select from webhook_parked k where k.webhook_id = due.webhook_id and k.state = 'waiting'
+              limit $2) waiting) >= $2 as is_full
+      from due
   ), examined as materialized (
     select k.* from replay r cross join lateral (
       select webhook_id, commit_lsn, idx, committed_at, parked_at, last_error from webhook_parked
-       where webhook_id = r.webhook_id and (commit_lsn, idx) > (r.after_lsn, r.after_idx)
+       where not r.is_full and webhook_id = r.webhook_id and (commit_lsn, idx) > (r.after_lsn, r.after_idx)
        order by commit_lsn, idx limit $1
     ) k
   ), failed as (
@@ -75,21 +90,27 @@ const STEP = `
        and (k.state = 'dead' or k.attempt_count > 0)
     returning 1
   ), moved as (
-    update webhook_replays r set after_lsn = last.commit_lsn, after_idx = last.idx
-      from (select webhook_id, commit_lsn, idx from examined order by commit_lsn desc, idx desc limit 1) last
-     where r.webhook_id = last.webhook_id and (select count(*) from examined) = $1
+    update webhook_replays r
+       set after_lsn = coalesce(last.commit_lsn, r.after_lsn), after_idx = coalesce(last.idx, r.after_idx),
+           look_at = clock_timestamp() + case when replay.is_full then make_interval(secs => $3) else interval '0' end
+      from replay
+      left join (select commit_lsn, idx from examined order by commit_lsn desc, idx desc limit 1) last on true
+     where r.webhook_id = replay.webhook_id and (is_full or (select count(*) from examined) = $1)
   ), ended as (
     delete from webhook_replays r using replay
-     where r.webhook_id = replay.webhook_id and (select count(*) from examined) < $1
+     where r.webhook_id = replay.webhook_id and not is_full and (select count(*) from examined) < $1
   ), told as (
     update webhooks w set updated_at = now() from replay
      where w.id = replay.webhook_id and exists (select from again)
   )
-  select webhook_id, (select count(*)::int from again) as scheduled, (select count(*) from examined) < $1 as is_over
+  select webhook_id, is_full, (select count(*)::int from again) as scheduled,
+         not is_full and (select count(*) from examined) < $1 as is_over
     from replay`;
 
 export interface ReplayStep {
   webhook_id: string;
+  /** As many deliveries wait as may; the replay has its next turn later. */
+  is_full: boolean;
   /** Events that are to be delivered again. */
   scheduled: number;
   is_over: boolean;
@@ -103,12 +124,12 @@ export interface ReplayStep {
  */
 export async function stepFailedReplay(
   db: Queryable,
-  { page = PAGE, maxWaiting = MAX_WAITING } = {},
+  { page = PAGE, maxWaiting = MAX_WAITING, restSeconds = REST_SECONDS } = {},
 ): Promise<ReplayStep | undefined> {
   const { rows } = await db.query<ReplayStep>({
     name: 'step_failed_replay',
     text: STEP,
-    values: [page, maxWaiting],
+    values: [page, maxWaiting, restSeconds],
   });
   return rows[0];
 }

@@ -267,7 +267,7 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
     );
     return rows.map(({ lsn }) => lsn);
   };
-  const limits = { page: 3, maxWaiting: 4 };
+  const limits = { page: 3, maxWaiting: 4, restSeconds: 0 };
   // A dispatcher that dies in mid-step leaves everything as it was.
   const client = await api.pool.connect();
   await client.query('begin');
@@ -282,7 +282,11 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
   expect(await waiting()).toEqual(['0/1', '0/3']);
   expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: false });
   expect(await waiting()).toEqual(['0/1', '0/3', '0/4', '0/5']);
-  expect(await stepFailedReplay(api.pool, limits)).toBeUndefined();
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({
+    is_full: true,
+    scheduled: 0,
+    is_over: false,
+  });
   await api.pool.query(`delete from webhook_parked where webhook_id = $1 and commit_lsn <= '0/4'`, [json.id]);
   expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ scheduled: 2, is_over: false });
   await api.pool.query(`delete from webhook_parked where webhook_id = $1 and commit_lsn = '0/5'`, [json.id]);
@@ -291,6 +295,61 @@ test('a replay of failures schedules a bounded number at a time, in order, and l
   expect((await ask()).status).toBe(202);
   account = await api.account();
   expect((await ask()).status).toBe(404);
+});
+
+test('a replay that waits for room costs the others nothing, and one of a paused endpoint is replaced', async () => {
+  await api.pool.query('delete from webhook_replays');
+  const [full, free] = [(await subscribe({})).json.id, (await subscribe({})).json.id];
+  const replay = async (id: string, from: string) =>
+    (await api.call('POST', `/webhooks/${id}/replay`, { key: account.key, body: { only: 'failed', from } }))
+      .status;
+  await api.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, state)
+     select $1, '0/1', n, now(), 'invoices/["1"]', 1, 'waiting' from generate_series(1, 3) n`,
+    [full],
+  );
+  expect(await replay(full, '2026-01-05T00:00:00Z')).toBe(202);
+  const limits = { page: 3, maxWaiting: 3 };
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ webhook_id: full, is_full: true });
+  // Its turn comes later, so its deliveries are not counted again.
+  const { db, rowsRead } = explaining(api.pool);
+  expect(await stepFailedReplay(db, limits)).toBeUndefined();
+  expect(rowsRead('webhook_parked')).toBe(0);
+  expect(await replay(free, '2026-01-05T00:00:00Z')).toBe(202);
+  expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ webhook_id: free, is_over: true });
+
+  expect(await replay(full, '2026-01-06T00:00:00Z')).toBe(409);
+  await api.call('POST', `/webhooks/${full}/pause`, { key: account.key });
+  expect(await replay(full, '2026-01-06T00:00:00Z')).toBe(202);
+  expect(
+    (await api.call('GET', `/webhooks/${full}/stats`, { key: account.key })).json.failed_replay,
+  ).toMatchObject({ from: '2026-01-06T00:00:00.000Z' });
+  expect(await stepFailedReplay(api.pool)).toBeUndefined();
+  await api.call('POST', `/webhooks/${full}/resume`, { key: account.key });
+  expect(await stepFailedReplay(api.pool)).toMatchObject({ webhook_id: full, is_over: true });
+});
+
+test('an endpoint is deleted with its retries, and not one by one with its attempts', async () => {
+  const { json } = await subscribe({});
+  await api.pool.query(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, outcome)
+     select $1, 'evt_' || n, n, now(), 5, 'failed' from generate_series(1, 10) n`,
+    [json.id],
+  );
+  await api.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, state)
+     select $1, '0/1', n, now(), 'invoices/["1"]', 1, 'dead' from generate_series(1, 20001) n`,
+    [json.id],
+  );
+  expect((await api.call('DELETE', `/webhooks/${json.id}`, { key: account.key })).status).toBe(204);
+  const { rows } = await api.pool.query(
+    `select (select count(*)::int from webhook_parked where webhook_id = $1) as retries,
+            (select count(*)::int from webhook_attempts where webhook_id = $1) as attempts`,
+    [json.id],
+  );
+  // The sweep of old attempts takes them.
+  expect(rows).toEqual([{ retries: 0, attempts: 10 }]);
+  expect((await api.call('GET', `/webhooks/${json.id}/attempts`, { key: account.key })).status).toBe(404);
 });
 
 test('the body of an attempt holds records, so it needs events:read, and who read it is on record', async () => {
