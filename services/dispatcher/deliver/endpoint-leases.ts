@@ -132,10 +132,12 @@ export function createEndpointLeases(
       }
       applied.set(settings.id, settings.settingsVersion);
     }
+    // A redelivery is a retry that another process stored. Before the note, so that a read that fails is made again.
+    const reading = store.retries(kept.map(({ settings }) => settings.id));
+    const refresh = (runner: EndpointRunner) =>
+      runner.refreshRetries(reading.then((retries) => retries.get(runner.settings.id) ?? []));
+    await Promise.all([reading, ...kept.map(refresh)]);
     if (applied.size > 0) await store.noteApplied(applied);
-    // A redelivery is a retry that another process stored.
-    const retries = await store.retries(kept.map(({ settings }) => settings.id));
-    for (const runner of kept) runner.addRetries(retries.get(runner.settings.id) ?? []);
     await startAll(moved);
   };
 

@@ -53,8 +53,10 @@ export interface EndpointRunner {
    * its own, and how events are put together and ordered: for other batches or another order it takes another runner.
    */
   apply(endpoint: Endpoint): void;
-  /** Takes up retries as the control store has them now; those under way are left as they are. */
+  /** Takes up the retries that it starts with. */
   addRetries(deliveries: readonly Delivery[]): void;
+  /** Takes up retries as the control store has them, which are being read from now on; those under way are left as they are. */
+  refreshRetries(reading: Promise<readonly Delivery[]>): Promise<void>;
   /** Starts nothing any more; resolves when everything under way is finished and saved. */
   drain(): Promise<void>;
   /** Breaks off at once and saves nothing: somebody else delivers now. */
@@ -314,6 +316,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     addRetries(deliveries) {
       for (const delivery of deliveries) queues.addRetry(delivery);
       pump();
+    },
+    async refreshRetries(reading) {
+      queues.reads.begin();
+      try {
+        runner.addRetries(await reading);
+      } finally {
+        queues.reads.finish();
+      }
     },
     drain: () =>
       new Promise((resolve) => {

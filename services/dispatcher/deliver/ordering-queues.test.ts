@@ -161,6 +161,27 @@ test('a retry asked for again behind another of its record follows that at once'
   expect(take(queues, 200).deliveries[0]).toMatchObject({ nextAttemptAtMs: 100, attemptCount: 0 });
 });
 
+test('what was read before a retry ended is passed over, unless it was asked for again', () => {
+  const queues = createOrderingQueues();
+  const rows = () => [1, 2, 3].map((n) => delivery(n, `r${n}`, { nextAttemptAtMs: 50 }));
+  for (const row of rows()) queues.addRetry(row);
+  const [gone, later, asked] = [take(queues, 60), take(queues, 60), take(queues, 60)];
+  queues.reads.begin();
+  queues.complete(gone);
+  later.deliveries[0].nextAttemptAtMs = 9_000;
+  queues.scheduleRetry(later.deliveries[0]);
+  queues.complete(asked);
+  for (const row of rows().slice(0, 2)) queues.addRetry(row);
+  queues.addRetry(delivery(3, 'r3', { nextAttemptAtMs: 55 }));
+  queues.reads.finish();
+  expect(numbersOf(queues.take(70))).toEqual([3]);
+  expect(queues.take(70)).toBeUndefined();
+  expect(queues.retryCount).toBe(2);
+  // What is read from now on is as it is.
+  queues.addRetry(delivery(1, 'r1', { nextAttemptAtMs: 50 }));
+  expect(numbersOf(queues.take(80))).toEqual([1]);
+});
+
 test('an event asked for again while it is under way goes once more', () => {
   const queues = createOrderingQueues();
   queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));

@@ -10,6 +10,7 @@ import {
 } from './delivery-batch.ts';
 import { orderingKey } from './ordering-key.ts';
 import { createRecordsBehind } from './records-behind.ts';
+import { createRetryReads, type RetryReads } from './retry-reads.ts';
 
 /**
  * Retries whose time has come are looked for at most this often, and the more of them wait the more rarely: ten thousand
@@ -41,6 +42,8 @@ export interface OrderingQueues {
   enqueue(delivery: Delivery): boolean;
   /** Adds an event that was scheduled for retry before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
   addRetry(delivery: Delivery): void;
+  /** While retries are read, to be added here, what ends in the meantime is noted: a row from before is passed over. */
+  readonly reads: Pick<RetryReads, 'begin' | 'finish'>;
   /** Whether `take` may find something. */
   hasReady(nowMs: number): boolean;
   /** The next batch that may go; its queues are busy from then on. Retries, new events and what was given back take turns. */
@@ -86,6 +89,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   /** Queues whose first may go only when what follows it was read from the log. */
   const unread = new Set<OrderingQueue>();
   const behind = createRecordsBehind();
+  const reads = createRetryReads();
   let scanAtMs = 0;
   let retryCount = 0;
   let queuedCharacters = 0;
@@ -171,6 +175,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     const queue = queueOf(delivery);
     queue.isBusy = false;
     if (queue.retries[0] === delivery) {
+      reads.end(delivery);
       queue.retries.shift();
       retryCount -= 1;
     } else if (queue.queued[0] === delivery) {
@@ -181,6 +186,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   };
 
   const addRetry = (delivery: Delivery) => {
+    if (reads.isOutdated(delivery)) return;
     const queue = queueOf(delivery);
     const isSame = (other: Delivery) => comparePositions(other.position, delivery.position) === 0;
     const known = queue.retries.find(isSame);
@@ -222,6 +228,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
       return true;
     },
     addRetry,
+    reads,
     hasReady(nowMs) {
       scanWaiting(nowMs);
       return readyCount() > 0;
@@ -236,6 +243,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
           const queue = queueOf(delivery);
           queue.isBusy = true;
           queue.isReady = false;
+          if (queue.retries[0] === delivery) reads.start(delivery);
         }
         return batch;
       }
