@@ -121,6 +121,24 @@ test('the time limit and the signal also end the body of a problem', async () =>
   await expect(call).rejects.toThrow('enough');
 });
 
+test('a manifest that breaks off or stalls is requested again', async () => {
+  let manifests = 0;
+  await using server = await openLocalServer(({ url }, response) => {
+    if (!url.endsWith('manifest.json')) {
+      json(response, 200, { id: 'exp_1', status: 'completed' });
+      return;
+    }
+    manifests += 1;
+    response.writeHead(200, { 'content-type': 'application/json' });
+    if (manifests === 1) response.write('{', () => response.destroy());
+    else if (manifests === 2) response.write('{');
+    else response.end('{"export_id":"exp_1"}');
+  });
+  const client = new Tandem({ baseUrl: server.url, key: KEY, timeoutMs: 200 });
+  expect(await client.exports.manifest('exp_1')).toEqual({ export_id: 'exp_1' });
+  expect(manifests).toBe(3);
+});
+
 test('a request has a time limit, also for its body, and ends with its signal', async () => {
   await using server = await openLocalServer((_, response) => {
     response.writeHead(200, { 'content-type': 'application/json' });

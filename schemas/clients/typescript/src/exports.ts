@@ -66,10 +66,9 @@ export class Exports {
   }
 
   /** The manifest as it is stored. */
-  async manifestText(exported: Export | string, { signal }: CallOptions = {}): Promise<string> {
-    const { id } = await this.#completed(exported, signal);
-    const response = await this.file(id, 'manifest.json', { signal });
-    return response.text();
+  async manifestText(exported: Export | string, options: CallOptions = {}): Promise<string> {
+    const { id } = await this.#completed(exported, options.signal);
+    return this.#api.text('getExportFile', { params: { id, name: 'manifest.json' } }, options);
   }
 
   /** A file by its stable link, which redirects to storage: the response, with its body unread. */
