@@ -116,7 +116,7 @@ function facts(details: Export, live: Live, visit: Visit): Html {
     [text.deleted, details.include_deleted ? text.included : null],
     [text.created, utc(details.created_at)],
     [text.started, details.started_at && utc(details.started_at)],
-    [text.completed, details.completed_at && utc(details.completed_at)],
+    [text.ended, details.completed_at && utc(details.completed_at)],
     [
       text.expires,
       details.expires_at &&

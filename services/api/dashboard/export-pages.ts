@@ -155,7 +155,8 @@ function listBody(list: ExportList, live: Live, visit: Visit): Html {
   };
   const filtered: Record<string, string> = status === null ? {} : { status };
   const older = list.next_cursor;
-  return html`<h1>${text.title}</h1>
+  return html`<div class="title-row"><h1>${text.title}</h1>
+${visit.may('exports:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
 <nav class="filters" aria-label="${text.filter}"><ul>
 <li><a href="${path({})}"${flag('aria-current="true"', status === null)}>${text.all}</a></li>
 ${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${MESSAGES.status[each]}</a></li>`)}

@@ -103,6 +103,28 @@ export const MESSAGES = {
     more: (count: string) => `and ${count} more`,
   },
 
+  newExport: {
+    title: 'New export',
+    resources: 'Resources',
+    fields: (count: string) => `${count} fields`,
+    ofResource: (name: string) => `of ${name}`,
+    format: 'Format',
+    compression: 'Compression',
+    options: 'Options',
+    includeDeleted: 'Include deleted records',
+    includeRelated: 'Include related resources',
+    zip: 'Pack all files into one zip archive',
+    start: 'Start the export',
+    estimate: 'Estimate',
+    estimated: 'Estimate',
+    rows: 'Rows, about',
+    size: 'Size, about',
+    duration: 'Time, about',
+    unknown: 'unknown',
+    refused: 'The export cannot start.',
+    nothingChosen: 'Choose at least one resource.',
+  },
+
   export: {
     steps: 'Progress',
     step: {
@@ -138,7 +160,7 @@ export const MESSAGES = {
     compression: 'Compression',
     created: 'Created',
     started: 'Started',
-    completed: 'Completed',
+    ended: 'Ended',
     expires: 'Files kept until',
     changesSince: 'Changes since',
     asOf: 'As of',

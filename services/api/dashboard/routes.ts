@@ -7,6 +7,7 @@ import { defineForm, definePage } from '../pages/define-page.ts';
 import { type EntryDeps, entryRoutes, overResponse, signedOutResponse } from './entry-pages.ts';
 import { exportPages } from './export-pages.ts';
 import { MESSAGES } from './messages.ts';
+import { newExportPages } from './new-export-page.ts';
 import { overviewPages } from './overview-page.ts';
 import { isCsrfToken, type Session } from './sessions.ts';
 import { createVisit, type DashboardPage, problemResponse, readForm, seeOther } from './visit.ts';
@@ -17,7 +18,8 @@ export interface DashboardDeps extends EntryDeps {
 
 /** The pages for those who are in. */
 export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
-  return [...overviewPages(deps), ...exportPages(deps)];
+  // In the order in which they are tried: `new` is no ID.
+  return [...overviewPages(deps), ...newExportPages(deps), ...exportPages(deps)];
 }
 
 /** All routes of the dashboard: the ways in, and each page behind the check of its session. */

@@ -19,6 +19,8 @@ const browser: TestBrowser | undefined = await openBrowser();
 let api: TestApi;
 beforeAll(async () => {
   api = await openTestApi({ dashboard: { refreshUrl: 'https://product.example/portal' } });
+  await api.pool.query(`create schema documint; create table documint.invoices (id bigint primary key, account_id text not null,
+    number text, total numeric(12,2), due date, internal_notes text, created_at timestamptz, deleted_at timestamptz)`);
 });
 afterAll(async () => {
   await browser?.[Symbol.asyncDispose]();
@@ -99,6 +101,12 @@ test.skipIf(browser === undefined)(
       await check('overview');
       await page.goto(`${api.url}/dashboard/exports`);
       await check('exports');
+      await page.getByRole('link', { name: 'New export' }).click();
+      await page.getByLabel('invoices', { exact: true }).check();
+      await page.getByRole('button', { name: 'Estimate' }).click();
+      await page.getByText('Rows, about').waitFor();
+      await page.locator('summary').first().click();
+      await check('new-export');
       for (const [name, id] of Object.entries({ running, completed, failed })) {
         await page.goto(`${api.url}/dashboard/exports/${id}`);
         for (const summary of await page.locator('summary').all()) await summary.click();

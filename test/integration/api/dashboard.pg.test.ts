@@ -290,6 +290,34 @@ test('texts of customers stay texts', async () => {
   expect(odd.text).not.toContain('<img src=x');
 });
 
+test('a form is estimated, refused in words, and starts one export however often it is sent', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const { text } = await show('/dashboard/exports/new', cookie);
+  const request = /name="request" value="([^"]+)"/.exec(text)?.[1] ?? '';
+  const post = (fields: Readonly<Record<string, string>>) =>
+    send('/dashboard/exports/new', { csrf: csrfOf(text), request, ...fields }, { cookie });
+  const count = async () => (await api.call('GET', '/exports', { key: account.key })).json.data.length;
+
+  const estimate = await post({ do: 'estimate', resource: 'invoices', format: 'csv' });
+  expect(estimate.status).toBe(200);
+  expect(estimate.text).toContain('Rows, about');
+  expect(estimate.text).toMatch(/value="invoices" checked>.*<option selected>csv</s);
+  const refused = await post({ resource: 'invoices', format: 'parquet', compression: 'gzip' });
+  expect(refused.status).toBe(422);
+  expect(refused.text).toContain('must be none for parquet');
+  expect((await post({ format: 'csv' })).text).toContain('Choose at least one resource.');
+  expect((await post({ resource: HOSTILE })).text).not.toContain('<img src=x');
+  expect(await count()).toBe(0);
+
+  const started = await Promise.all([post({ resource: 'invoices' }), post({ resource: 'invoices' })]);
+  const places = started.flatMap(({ status, headers }) => (status === 303 ? headers.get('location') : []));
+  expect(new Set(places).size).toBe(1);
+  expect(await count()).toBe(1);
+  const { json } = await api.call('GET', '/exports', { key: account.key });
+  expect(places[0]).toBe(`/dashboard/exports/${json.data[0].id}`);
+});
+
 /** Every page, with what a session needs for it. */
 const PAGES = dashboardPages({ frameAncestors: [] });
 const KINDS = ['none', 'read-only', 'full', 'expired', 'revoked', 'other account'] as const;
@@ -325,7 +353,7 @@ describe('each page and each kind of session', () => {
       const reply =
         method === 'GET'
           ? await show(path, cookie)
-          : await send(path, { csrf: isIn ? await csrf(cookie) : '' }, { cookie });
+          : await send(path, { csrf: isIn ? await csrf(cookie) : '', resource: 'invoices' }, { cookie });
       const isObject = template.includes('{id}');
       const isRead = page.needs === undefined || page.needs.endsWith(':read');
       const good = method === 'POST' ? 303 : template.includes('/files/') ? 302 : 200;
