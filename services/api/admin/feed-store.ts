@@ -161,7 +161,9 @@ export async function findEventPayload(
   { commitLsn, index }: Position,
 ): Promise<string | undefined> {
   const { rows } = await db.query<{ payload: string }>(
-    `select payload from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3`,
+    // A reset for events that came too late has the place of one of them, and a later time.
+    `select payload from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3
+      order by committed_at desc limit 1`,
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0]?.payload;

@@ -25,7 +25,7 @@ export function codesOf(route: Route): ProblemCode[] {
 /** What a key may still send. The operator's key has no such limits. */
 export const RATE_HEADERS = ['RateLimit-Policy', 'RateLimit'] as const;
 
-/** Headers that every response with such a code has. */
+/** Headers of responses with such a code. The rates are in those to a request that was let in, or is over a rate. */
 const HEADERS: Readonly<Partial<Record<ProblemCode, readonly ResponseHeader[]>>> = {
   unauthorized: ['WWW-Authenticate'],
   too_many: ['Retry-After', ...RATE_HEADERS],

@@ -86,8 +86,8 @@ export function searchRoutes({ pool, catalog, cursorSigner }: SearchDeps, record
           types: query.type,
           resource: query.resource,
           recordKey: recordKeyOf(query, catalog),
-          fromMs: query.from === undefined ? undefined : Date.parse(query.from),
-          toMs: query.to === undefined ? undefined : Date.parse(query.to),
+          from: query.from,
+          to: query.to,
         };
         const list = `events-search:${JSON.stringify(filter)}`;
         const from =

@@ -8,10 +8,10 @@ export interface EventFilter {
   readonly resource: string | undefined;
   /** As in `events.record_key`. */
   readonly recordKey: string | undefined;
-  /** Epoch milliseconds, inclusive. */
-  readonly fromMs: number | undefined;
-  /** Epoch milliseconds, exclusive. */
-  readonly toMs: number | undefined;
+  /** RFC 3339, inclusive. */
+  readonly from: string | undefined;
+  /** RFC 3339, exclusive. */
+  readonly to: string | undefined;
 }
 
 /** Where a search continues: before this position. */
@@ -89,9 +89,10 @@ export async function searchEvents(
   after: SearchPlace | undefined,
   limit: number,
 ): Promise<FoundEvents> {
-  const { accountId, types, resource, recordKey, fromMs, toMs } = filter;
+  const { accountId, types, resource, recordKey, from, to } = filter;
+  const [fromMs, toMs] = [millisOf(from), millisOf(to)];
   const before = parsePosition(after?.before ?? '') ?? (await findStart(db, filter));
-  const isFiltered = [types, resource, recordKey, fromMs, toMs].some((part) => part !== undefined);
+  const isFiltered = [types, resource, recordKey, from, to].some((part) => part !== undefined);
   const examine = isFiltered ? MAX_EXAMINED : limit + 1;
   const { rows } = await db.query<Row>(SEARCH, [
     accountId,
@@ -103,8 +104,8 @@ export async function searchEvents(
     types ?? null,
     resource ?? null,
     recordKey ?? null,
-    fromMs === undefined ? null : new Date(fromMs),
-    toMs === undefined ? null : new Date(toMs),
+    from ?? null,
+    to ?? null,
     limit,
   ]);
   const [first] = rows;
@@ -140,7 +141,8 @@ interface Edge {
  * A position after every event of the range of time, found by bisection along the index of its last day: an account may
  * have millions of later events in the same day.
  */
-async function findStart(db: Queryable, { accountId, toMs }: EventFilter): Promise<Position> {
+async function findStart(db: Queryable, { accountId, to }: EventFilter): Promise<Position> {
+  const toMs = millisOf(to);
   if (toMs === undefined) return FEED_LIMIT;
   const day = startOfDay(toMs);
   const targetMs = toMs + DISORDER_MS;
@@ -166,6 +168,11 @@ async function findStart(db: Queryable, { accountId, toMs }: EventFilter): Promi
     else low = parseLsn(next.lsn) + 1n;
   }
   return { commitLsn: high, index: 0 };
+}
+
+/** Microseconds are cut: it serves for days, and for times that differ by minutes. */
+function millisOf(instant: string | undefined): number | undefined {
+  return instant === undefined ? undefined : Date.parse(instant);
 }
 
 function startOfDay(ms: number): Date {

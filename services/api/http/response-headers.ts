@@ -24,12 +24,13 @@ export const RESPONSE_HEADERS = {
   },
   'WWW-Authenticate': { description: 'How to authenticate.', type: 'string', example: 'Bearer' },
   'RateLimit-Policy': {
-    description: 'How many requests the key may send, and in how many seconds. Absent for the operator.',
+    description:
+      'How many requests the key may send, and in how many seconds. Absent for the operator, and from a 429 for too many open requests or too many bytes of bodies.',
     type: 'string',
     example: '"default";q=6000;w=60, "burst";q=300;w=1',
   },
   RateLimit: {
-    description: 'How many requests are left, and for how many seconds. Absent for the operator.',
+    description: 'How many requests are left, and for how many seconds. Absent where `RateLimit-Policy` is.',
     type: 'string',
     example: '"default";r=5987;t=42, "burst";r=299;t=1',
   },

@@ -228,10 +228,11 @@ async function readTexts(
     return rows;
   }
   const { rows } = await db.query<SentBody>(
-    `select ${shown} as text, octet_length(payload) as bytes
+    // A reset for events that came too late has the place of one of them, and a later time.
+    `select distinct on (p.place) ${shown} as text, octet_length(payload) as bytes
        from unnest($2::pg_lsn[], $3::int[]) with ordinality as p (lsn, idx, place)
        join deliverable_events e on e.account_id = $1 and e.commit_lsn = p.lsn and e.idx = p.idx
-      order by p.place`,
+      order by p.place, e.committed_at desc`,
     [
       endpoint.account_id,
       positions.map(({ commitLsn }) => formatLsn(commitLsn)),

@@ -13,7 +13,9 @@ export async function findStoredEvent(
   { commitLsn, index }: Position,
 ): Promise<StoredEvent | undefined> {
   const { rows } = await db.query<StoredEvent>(
-    'select type, resource from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3',
+    // A reset for events that came too late has the place of one of them, and a later time.
+    `select type, resource from deliverable_events where account_id = $1 and commit_lsn = $2 and idx = $3
+      order by committed_at desc limit 1`,
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0];

@@ -19,11 +19,13 @@ export async function findDeliveredEvent(
   { commitLsn, index }: Position,
 ): Promise<DeliveredEvent | undefined> {
   const { rows } = await db.query<DeliveredEvent>(
-    `select type, resource, resource || '/' || record_key as record, xid::text, false as is_unscheduled
+    // A reset for events that came too late has the place of one of them, and a later time.
+    `select type, resource, resource || '/' || record_key as record, xid::text, false as is_unscheduled, committed_at
        from events where account_id = $1 and commit_lsn = $2 and idx = $3
      union all
-     select type, resource, resource || '/' || subject_id, null, parked_at is null
-       from account_events where account_id = $1 and commit_lsn = $2 and $3 = 0`,
+     select type, resource, resource || '/' || subject_id, null, parked_at is null, occurred_at
+       from account_events where account_id = $1 and commit_lsn = $2 and $3 = 0
+      order by committed_at desc limit 1`,
     [accountId, formatLsn(commitLsn), index],
   );
   return rows[0];

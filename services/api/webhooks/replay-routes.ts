@@ -9,7 +9,7 @@ import { type Retention, resolveStart } from '../exports/feed-start.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
-import { instantSchema, parseInstant } from '../http/instant.ts';
+import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { invalid } from '../http/validate.ts';
@@ -64,13 +64,15 @@ export function replayRoutes(deps: ReplayDeps): Route[] {
   };
 
   const replayFailed = async (webhook: WebhookRow, body: ReplayBody, caller: Caller) => {
-    const from = new Date(body.from ?? body.since ?? '');
     const now = deps.now();
-    const to = new Date(body.to === undefined ? now : Math.min(now, Date.parse(body.to)));
+    const [from, asked, latest] = [body.from ?? body.since, body.to, new Date(now).toISOString()].map(
+      (text) => parseInstant(text ?? '') ?? 0n,
+    ) as [bigint, bigint, bigint];
+    const to = body.to === undefined || asked > latest ? latest : asked;
     if (from >= to) throw invalid([{ pointer: '/from', detail: 'must be before to, and before now' }]);
-    const range = { from: from.toISOString(), to: to.toISOString() };
+    const range = { from: formatInstant(from), to: formatInstant(to) };
     await inTransaction(pool, async (db) => {
-      if (!(await requestFailedReplay(db, webhook.id, from, to))) {
+      if (!(await requestFailedReplay(db, webhook.id, range.from, range.to))) {
         throw new AppError(
           'conflict',
           'A replay of failed events of this webhook endpoint is running. Its statistics show it as failed_replay. Pause the webhook endpoint to replace it.',

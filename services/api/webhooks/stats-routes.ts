@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { findFailedReplay } from '../../../shared/control/webhooks/replay-failed.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { EXAMPLE } from '../http/example-values.ts';
-import { instantSchema } from '../http/instant.ts';
+import { instantSchema, parseInstant } from '../http/instant.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { invalid } from '../http/validate.ts';
@@ -76,12 +76,17 @@ export function statsRoutes({ pool, catalog, now }: StatsDeps): Route[] {
   ];
 }
 
+/** The first millisecond that is not before it. */
+function endOf(instant: string): number {
+  return Number(((parseInstant(instant) ?? 0n) + 999n) / 1_000n);
+}
+
 /** @throws AppError `invalid` for a range that is empty or too long */
 function rangeOf(
   query: { from?: string | undefined; to?: string | undefined },
   nowMs: number,
 ): { from: Date; to: Date } {
-  const endMs = query.to === undefined ? nowMs : Date.parse(query.to);
+  const endMs = query.to === undefined ? nowMs : endOf(query.to);
   const startMs = query.from === undefined ? endMs - DAY_MS : Date.parse(query.from);
   if (startMs >= endMs) throw invalid([{ pointer: 'from', detail: 'must be before to' }]);
   if (endMs - startMs > MAX_RANGE_MS) {

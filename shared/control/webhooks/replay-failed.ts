@@ -13,13 +13,14 @@ export interface FailedReplay {
  * Asks the dispatchers to deliver failed events again. A request of an endpoint that is paused or disabled replaces an
  * earlier one, which waits as long.
  *
+ * @param failedFrom RFC 3339 with a zone, as `failedUntil`
  * @returns false while an earlier request is not done
  */
 export async function requestFailedReplay(
   db: Queryable,
   webhookId: string,
-  failedFrom: Date,
-  failedUntil: Date,
+  failedFrom: string,
+  failedUntil: string,
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `with asked as (

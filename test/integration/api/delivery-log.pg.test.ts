@@ -318,9 +318,11 @@ test('a replay that waits for room costs the others nothing, and one of a paused
   expect(await replay(free, '2026-01-05T00:00:00Z')).toBe(202);
   expect(await stepFailedReplay(api.pool, limits)).toMatchObject({ webhook_id: free, is_over: true });
 
-  expect(await replay(full, '2026-01-06T00:00:00Z')).toBe(409);
+  expect(await replay(full, '2026-01-06T00:00:00.000001Z')).toBe(409);
   await api.call('POST', `/webhooks/${full}/pause`, { key: account.key });
-  expect(await replay(full, '2026-01-06T00:00:00Z')).toBe(202);
+  expect(await replay(full, '2026-01-06T00:00:00.000001Z')).toBe(202);
+  const { rows } = await api.pool.query('select failed_from::text from webhook_replays');
+  expect(rows).toEqual([{ failed_from: '2026-01-06 00:00:00.000001+00' }]);
   expect(
     (await api.call('GET', `/webhooks/${full}/stats`, { key: account.key })).json.failed_replay,
   ).toMatchObject({ from: '2026-01-06T00:00:00.000Z' });

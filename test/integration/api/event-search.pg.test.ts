@@ -66,6 +66,10 @@ test('events are found by type, record and time, newest first, as they were reco
   expect(await searchAll({ resource: 'customers', key: '7' })).toEqual([idOf(0x30)]);
   expect(await searchAll({ resource: 'invoices', key: '7' })).toEqual([]);
   expect(await searchAll({ from: at(1), to: at(2) })).toEqual([idOf(0x30)]);
+  // To the microsecond.
+  expect(await searchAll({ from: '2026-01-05T00:01:00.000001Z', to: '2026-01-05T00:02:00.000001Z' })).toEqual(
+    [idOf(0x40)],
+  );
   for (const [query, pointer] of [
     [{ type: 'invoice.exploded' }, 'type'],
     [{ type: 'export.completed' }, 'type'],
@@ -82,6 +86,31 @@ test('events are found by type, record and time, newest first, as they were reco
   expect(await searchAll({})).toEqual([]);
   expect((await search({ limit: 1, cursor })).status).toBe(422);
   account.key = key;
+});
+
+test('of an event and a reset at its place, the reset counts', async () => {
+  const reset = '{"type":"feed.reset"}';
+  const id = await feed.record({ lsn: 0x30, committedAt: '2026-01-05T00:00:00Z', payload: '{"older":1}' });
+  await feed.record({ lsn: 0x30, committedAt: '2026-01-06T00:00:00Z', payload: reset });
+  await api.pool.query(`update events set type = 'feed.reset' where payload = $1`, [reset]);
+  expect((await get(`/events/${id}`)).text).toBe(reset);
+  const { json: invoices } = await api.call('POST', '/webhooks', {
+    key: account.key,
+    body: { url: 'https://example.com/hook', events: ['invoice.created'] },
+  });
+  // Every change of invoices is reset for it, though it subscribes to no such event as the older one.
+  const redelivered = await api.call('POST', `/events/${id}/redeliver`, {
+    key: account.key,
+    body: { webhook_id: invoices.id },
+  });
+  expect(redelivered.status).toBe(202);
+  expect((await get(`/events/${id}/deliveries`)).json.data[0].state).not.toBe('not_subscribed');
+  const { rows } = await api.pool.query<{ id: string }>(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, outcome, request)
+     values ($1, $2, 1, now(), 5, 'failed', '{"signature":"v1,x","own_headers":[]}') returning id`,
+    [invoices.id, id],
+  );
+  expect((await get(`/webhooks/${invoices.id}/attempts/${rows[0]?.id}`)).json.request.body).toBe(reset);
 });
 
 test('a page is bounded in bytes', async () => {
@@ -103,8 +132,8 @@ test('however many events there are, a statement reads as many as a page, or 10,
       types: undefined,
       resource: undefined,
       recordKey: undefined,
-      fromMs: undefined,
-      toMs: undefined,
+      from: undefined,
+      to: undefined,
     };
     const { db, rowsRead } = explaining(api.pool);
     const found = await searchEvents(db, { accountId: account.id, ...none, ...part }, undefined, limit);
@@ -117,8 +146,9 @@ test('however many events there are, a statement reads as many as a page, or 10,
   expect(rare).toMatchObject({ found: 10, hasMore: true });
   expect(rare.rows).toBeLessThan(10_050);
   const hourMs = 3_600_000;
+  const at = (ms: number) => new Date(dayMs + ms).toISOString();
   // A minute in the middle of the day.
-  const minute = await read({ fromMs: dayMs + 12 * hourMs, toMs: dayMs + 12 * hourMs + 60_000 }, 100);
+  const minute = await read({ from: at(12 * hourMs), to: at(12 * hourMs + 60_000) }, 100);
   expect(minute.found).toBe(70);
   expect(minute.rows).toBeLessThan(11_000);
   const ids = await searchAll({
@@ -128,7 +158,7 @@ test('however many events there are, a statement reads as many as a page, or 10,
   });
   expect(ids).toHaveLength(7);
   // Far enough before a time, a search ends without reading the rest of the day.
-  expect(await read({ fromMs: dayMs + 23 * hourMs }, 5_000)).toMatchObject({ found: 4_166, hasMore: false });
+  expect(await read({ from: at(23 * hourMs) }, 5_000)).toMatchObject({ found: 4_166, hasMore: false });
   // The search goes on through all that does not match, and ends.
   expect(await searchAll({ resource: 'invoices', key: 'rare', limit: 30 })).toEqual(
     Array.from({ length: 100 }, (_, n) => idOf(1_000 + (99_000 - n * 1_000) * 1_000)),
