@@ -6,6 +6,7 @@ import { eventLine, type FeedStart, followFeed, startQuery } from './follow-feed
 import { formatSeconds, printable } from './format.ts';
 import { forwardEvent } from './forward.ts';
 import { type ListenState, listenStatePath, readListenState, writeListenState } from './listen-state.ts';
+import { isOpenToOthers } from './profiles.ts';
 
 const SECRET_BYTES = 32;
 
@@ -61,6 +62,7 @@ the same URL continues where this one ended. The secret is made at the first tim
         ? `events go to ${forward}`
         : `events go to ${forward}, from where the last listen ended`,
     );
+    if (isOpenToOthers(forward)) note(`${forward} is not https: everybody on the way can read the records`);
     if (isNew) say(customer.isJson ? JSON.stringify({ secret }) : `secret: ${secret}`);
     else note('they are signed with the secret that was shown at the first time; --new-secret makes another');
     await untilStopped(signal, () => forwardFeed(customer, options, path, state));

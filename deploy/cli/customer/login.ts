@@ -2,7 +2,14 @@ import type { AccountOverview } from '../../../schemas/clients/typescript/src/ge
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { customerCommand } from './customer-command.ts';
 import { formatCount, formatFacts, printable } from './format.ts';
-import { DEFAULT_PROFILE, forgetProfile, keyOf, profilesPath, saveProfile } from './profiles.ts';
+import {
+  DEFAULT_PROFILE,
+  forgetProfile,
+  isOpenToOthers,
+  keyOf,
+  profilesPath,
+  saveProfile,
+} from './profiles.ts';
 import { readSecret } from './read-key.ts';
 
 /** A mistyped URL is noticed at once. */
@@ -57,12 +64,6 @@ export const whoamiCommand = customerCommand<unknown>({
     print(account, accountLines(account, url, source));
   },
 });
-
-/** Loopback stays on this machine. */
-function isOpenToOthers(text: string): boolean {
-  const url = URL.parse(text);
-  return url?.protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
-}
 
 function accountLines(account: AccountOverview, url: string, source: string): string[] {
   const { key, bulk_quota: quota, exports, bulk_operations: bulk, feed, limits } = account;

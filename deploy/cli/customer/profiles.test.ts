@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { expect, test } from 'vitest';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
-import { findLogin, forgetProfile, profilesPath, saveProfile } from './profiles.ts';
+import { findLogin, forgetProfile, isOpenToOthers, profilesPath, saveProfile } from './profiles.ts';
 
 const emptyEnv = () => ({ XDG_CONFIG_HOME: temporaryDirectory() });
 const main = { url: 'https://main.example.com', key: 'tk_main' };
@@ -17,6 +17,7 @@ test('the profile of the last login is used, and another by its name, until it i
   expect(findLogin(env, 'main')).toMatchObject(main);
   expect(findLogin({ ...env, TANDEM_PROFILE: 'main' }, undefined)).toMatchObject(main);
   expect(() => findLogin(env, 'third')).toThrow('there is no profile third; there is main, other');
+  expect(() => findLogin(env, 'constructor')).toThrow('there is no profile constructor');
   expect(forgetProfile(env, undefined)).toBe('other');
   expect(findLogin(env, undefined)).toMatchObject(main);
   expect(forgetProfile(env, 'other')).toBeUndefined();
@@ -66,4 +67,10 @@ test('a file that is no file of profiles is refused without its text, and kept',
   expect(String(failure)).toContain('is not a file of profiles');
   expect(String(failure)).not.toContain('tk_secret');
   expect(readFileSync(path, 'utf8')).toContain('tk_secret');
+});
+
+test('only http to another machine can be read by others', () => {
+  const open = ['http://example.com/hook', 'http://127.example.com', 'http://10.0.0.1:80'];
+  const closed = ['https://example.com', 'http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]/'];
+  expect([...open, ...closed].filter(isOpenToOthers)).toEqual(open);
 });

@@ -52,7 +52,7 @@ export function findLogin(env: Env, named: string | undefined): Login {
   }
   const { current, profiles } = readProfiles(env);
   const chosen = name ?? current;
-  const profile = profiles[chosen];
+  const profile = Object.hasOwn(profiles, chosen) ? profiles[chosen] : undefined;
   if (profile !== undefined) return { ...profile, source: `profile ${chosen}` };
   const known = Object.keys(profiles);
   throw new SetupError(
@@ -128,4 +128,10 @@ export function writePrivate(path: string, text: string): void {
   rmSync(temporary, { force: true });
   writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' });
   renameSync(temporary, path);
+}
+
+/** Whether others on the way can read what is sent to the URL. Loopback stays on this machine. */
+export function isOpenToOthers(text: string): boolean {
+  const url = URL.parse(text);
+  return url?.protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
 }

@@ -207,7 +207,8 @@ export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: Po
       path: '/admin/accounts/{id}/portal-sessions',
       operationId: 'revokePortalSessions',
       summary: 'End all dashboard sessions of an account',
-      description: 'The next request of each session is refused. Links that are not used yet become void.',
+      description:
+        'The next request of each session is refused. Links that are not used yet become void. Presigned URLs of files that a session was given stay valid for their lifetime.',
       example: { params: { id: EXAMPLE.account } },
       responses: { 204: { description: 'All sessions have ended.' } },
       async handle({ param }) {
