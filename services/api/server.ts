@@ -94,8 +94,8 @@ function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, ass
     to: { href: urls.path, asset: assets.path },
     callOperation: createOperationCaller(routes, http),
     sessions: createSessions({ ...dashboard, pool }),
-    cookies: createSessionCookies(() => urls.absolute('').startsWith('https:')),
-    publicOrigin: () => new URL(urls.absolute('/')).origin,
+    cookies: createSessionCookies(() => urls.origin()?.startsWith('https:') === true),
+    publicOrigin: urls.origin,
   });
 }
 

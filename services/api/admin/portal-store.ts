@@ -65,6 +65,19 @@ export async function usePortalLink(db: Queryable, codeHash: Buffer): Promise<Us
   return rows[0];
 }
 
+/** Whom a link that can still be used lets into. @returns undefined for one that is unknown, used or expired */
+export async function findPortalLinkAccount(
+  db: Queryable,
+  codeHash: Buffer,
+): Promise<{ readonly accountId: string; readonly accountName: string } | undefined> {
+  const { rows } = await db.query<{ accountId: string; accountName: string }>(
+    `select a.id as "accountId", a.name as "accountName" from portal_links l join accounts a on a.id = l.account_id
+     where l.code_hash = $1 and l.used_at is null and l.expires_at > now()`,
+    [codeHash],
+  );
+  return rows[0];
+}
+
 export interface NewPortalSession extends PortalLook {
   readonly id: string;
   readonly accountId: string;

@@ -6,16 +6,18 @@ import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
 import { html } from '../pages/html.ts';
+import { type OwnForm, readForm } from './form.ts';
 import { dashboardPage, type PageText } from './layout.ts';
 import { MESSAGES } from './messages.ts';
 import type { SessionCookies } from './session-cookie.ts';
-import type { OpenedSession, Session, Sessions } from './sessions.ts';
-import { pageResponse, readForm, seeOther, type VisitDeps } from './visit.ts';
+import type { Entry, OpenedSession, Session, Sessions } from './sessions.ts';
+import { pageResponse, seeOther, type VisitDeps } from './visit.ts';
 
 export interface EntryDeps extends VisitDeps {
   readonly sessions: Sessions;
   readonly cookies: SessionCookies;
-  readonly publicOrigin: () => string;
+  /** Undefined where `PUBLIC_URL` is not set. */
+  readonly publicOrigin: () => string | undefined;
   readonly adminKey: Secret;
   readonly keys: KeyStore;
   readonly lifetimeSeconds: number;
@@ -26,25 +28,37 @@ export interface EntryDeps extends VisitDeps {
 export function entryRoutes(deps: EntryDeps): Route[] {
   const show = (page: PageText, status?: number) =>
     pageResponse(dashboardPage(deps.to, undefined, page), deps, status);
-  const enter = (request: ApiRequest, { token, next }: OpenedSession): ApiResponse =>
-    seeOther(next, {
-      'set-cookie': deps.cookies.set(token, {
-        isFramed: isFramed(request),
-        maxAgeSeconds: deps.lifetimeSeconds,
-      }),
-    });
+  const entryOf = async (request: ApiRequest): Promise<Entry> => {
+    const replaced = (await sessionsOf(request, deps)).filter(({ state }) => state === 'active');
+    return { isFramed: isFramed(request), replaced };
+  };
+  const enter = (
+    { token, next }: OpenedSession,
+    { isSecure }: OwnForm,
+    { isFramed }: Entry,
+  ): ApiResponse => ({
+    ...seeOther(next),
+    cookies: deps.cookies.set(token, { isSecure, isFramed, maxAgeSeconds: deps.lifetimeSeconds }),
+  });
+  /** Somebody else may have made the visitor follow a link: it changes no account without a question. */
+  const otherAccount = async (code: string, { replaced }: Entry): Promise<Change | undefined> => {
+    if (replaced.length === 0) return undefined;
+    const to = await deps.sessions.accountOfCode(code);
+    const from = replaced.find(({ accountId }) => accountId !== to?.accountId);
+    return to && from && { from: from.accountName, to: to.accountName };
+  };
   return [
     definePage('/dashboard/login', async (request) => show(loginPage(deps, nextOf(request.querystring)))),
     defineForm('/dashboard/login', async (request) => {
       const form = await readOwnForm(request, deps);
       if (form === undefined) return show(loginPage(deps, '/dashboard', MESSAGES.problems.origin), 403);
-      const next = nextOf(form.toString());
-      const key = form.get('key')?.trim() ?? '';
+      const next = nextOf(form.fields.toString());
+      const key = form.fields.get('key')?.trim() ?? '';
       try {
         const caller = await authenticate(`Bearer ${key}`, deps.adminKey, deps.keys);
         if (caller.kind !== 'account') return show(loginPage(deps, next, MESSAGES.login.operator), 403);
-        const opened = await deps.sessions.openByKey(caller, isFramed(request));
-        return enter(request, { ...opened, next });
+        const entry = await entryOf(request);
+        return enter({ ...(await deps.sessions.openByKey(caller, entry)), next }, form, entry);
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'unauthorized') throw error;
         return show(loginPage(deps, next, MESSAGES.login.unknown), 401);
@@ -54,20 +68,39 @@ export function entryRoutes(deps: EntryDeps): Route[] {
     defineForm('/dashboard/enter', async (request) => {
       const form = await readOwnForm(request, deps);
       if (form === undefined) return show(enterPage(deps, MESSAGES.problems.origin), 403);
-      const code = form.get('code')?.trim() ?? '';
-      const opened = await deps.sessions.openByCode(code, isFramed(request));
+      const code = form.fields.get('code')?.trim() ?? '';
+      const entry = await entryOf(request);
+      if (!form.fields.has('replace')) {
+        const asked = await otherAccount(code, entry);
+        if (asked !== undefined) return show(replacePage(deps, code, asked), 409);
+      }
+      const opened = await deps.sessions.openByCode(code, entry);
       return opened === undefined
         ? show(enterPage(deps, MESSAGES.enter.invalid), 401)
-        : enter(request, opened);
+        : enter(opened, form, entry);
     }),
   ];
+}
+
+/** The sessions that the browser names, also those that are over. */
+export function sessionsOf(
+  request: ApiRequest,
+  { cookies, sessions }: Pick<EntryDeps, 'cookies' | 'sessions'>,
+): Promise<Session[]> {
+  return sessions.find(cookies.read(request.header('cookie')));
+}
+
+/** Names of the account that the visitor is in, and of that of the link. */
+interface Change {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** @returns undefined for one that another site has sent */
 async function readOwnForm(
   request: ApiRequest,
   { publicOrigin }: Pick<EntryDeps, 'publicOrigin'>,
-): Promise<URLSearchParams | undefined> {
+): Promise<OwnForm | undefined> {
   try {
     return await readForm(request, publicOrigin());
   } catch (error) {
@@ -128,8 +161,25 @@ ${
   };
 }
 
+/** Asks before a link takes the visitor from one account to another. Only the button says yes: no module presses it. */
+function replacePage({ to }: EntryDeps, code: string, accounts: Change): PageText {
+  const text = MESSAGES.replace;
+  return {
+    title: text.title,
+    module: 'enter.js',
+    body: html`<div class="card entry">
+<h1>${text.title}</h1>
+<p role="alert">${text.lead(accounts.from, accounts.to)}</p>
+<form method="post" action="${to.href('/dashboard/enter')}" data-enter>
+<input type="hidden" name="code" value="${code}">
+<p class="choices"><button class="primary" name="replace" value="yes">${text.submit}</button>
+<a class="button" href="${to.href('/dashboard')}">${text.stay}</a></p>
+</form></div>`,
+  };
+}
+
 /** What somebody sees whose session has ended. */
-export function overResponse(session: Session, deps: EntryDeps): ApiResponse {
+export function overResponse(request: ApiRequest, session: Session, deps: EntryDeps): ApiResponse {
   const text = MESSAGES.over;
   const page: PageText = {
     title: text.title,
@@ -140,17 +190,21 @@ export function overResponse(session: Session, deps: EntryDeps): ApiResponse {
 <a class="button" href="${deps.to.href('/dashboard/login')}">${text.signIn}</a></p>
 </div>`,
   };
-  return pageResponse(dashboardPage(deps.to, undefined, page), deps, 401);
+  return {
+    ...pageResponse(dashboardPage(deps.to, undefined, page), deps, 401),
+    cookies: deps.cookies.clear(request.header('cookie')),
+  };
 }
 
-export function signedOutResponse(session: Session, deps: EntryDeps): ApiResponse {
+export function signedOutResponse(request: ApiRequest, deps: EntryDeps): ApiResponse {
   const text = MESSAGES.signedOut;
   const page: PageText = {
     title: text.title,
     body: html`<div class="card entry"><h1>${text.title}</h1><p class="muted">${text.lead}</p>
 <p><a class="button" href="${deps.to.href('/dashboard/login')}">${MESSAGES.over.signIn}</a></p></div>`,
   };
-  return pageResponse(dashboardPage(deps.to, undefined, page), deps, 200, {
-    'set-cookie': deps.cookies.clear(session),
-  });
+  return {
+    ...pageResponse(dashboardPage(deps.to, undefined, page), deps),
+    cookies: deps.cookies.clear(request.header('cookie')),
+  };
 }

@@ -29,10 +29,16 @@ export const MESSAGES = {
     invalid: 'This link was used already or has expired. Open the dashboard from your product again.',
     away: 'Get a new link',
   },
+  replace: {
+    title: 'Change the account?',
+    lead: (from: string, to: string) => `You are in the dashboard of ${from}. This link opens that of ${to}.`,
+    submit: 'Change the account',
+    stay: 'Stay',
+  },
   over: {
     title: 'Your session is over',
     expired: 'It was idle for too long, or has reached its longest time.',
-    revoked: 'It was ended by the operator, or its API key was revoked.',
+    revoked: 'It was signed out, replaced by another, or ended by the operator, or its API key was revoked.',
     again: 'Get a new link',
     signIn: 'Sign in again',
   },

@@ -4,6 +4,7 @@ import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/expo
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { resourceSchema } from '../catalog/schemas.ts';
 import type { estimateSchema, exportSchema } from '../exports/response.ts';
+import { readIdempotencyKey } from '../http/idempotency.ts';
 import { PROBLEMS } from '../http/problem.ts';
 import { flag, type Html, html } from '../pages/html.ts';
 import { csrfField, dashboardPage } from './layout.ts';
@@ -80,7 +81,9 @@ function call({ form }: Visit, isEstimate: boolean) {
       include_related: isOn('include_related'),
       dry_run: isEstimate,
     },
-    idempotencyKey: isEstimate ? undefined : form.get('request')?.slice(0, 100) || randomUUID(),
+    idempotencyKey: isEstimate
+      ? undefined
+      : (readIdempotencyKey(form.get('request') ?? undefined) ?? randomUUID()),
   };
 }
 

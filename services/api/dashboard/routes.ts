@@ -4,13 +4,14 @@ import { authorize } from '../http/caller.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
-import { type EntryDeps, entryRoutes, overResponse, signedOutResponse } from './entry-pages.ts';
+import { type EntryDeps, entryRoutes, overResponse, sessionsOf, signedOutResponse } from './entry-pages.ts';
 import { exportPages } from './export-pages.ts';
+import { readForm } from './form.ts';
 import { MESSAGES } from './messages.ts';
 import { newExportPages } from './new-export-page.ts';
 import { overviewPages } from './overview-page.ts';
 import { isCsrfToken, type Session } from './sessions.ts';
-import { createVisit, type DashboardPage, problemResponse, readForm, seeOther } from './visit.ts';
+import { createVisit, type DashboardPage, problemResponse, seeOther } from './visit.ts';
 
 export interface DashboardDeps extends EntryDeps {
   readonly limiter: Pick<AccountLimiter, 'countKey' | 'admit' | 'run'>;
@@ -28,9 +29,9 @@ export function dashboardRoutes(deps: DashboardDeps): Route[] {
     method: 'POST',
     path: '/dashboard/logout',
     needs: undefined,
-    async handle({ session }) {
-      await deps.sessions.end(session);
-      return signedOutResponse(session, deps);
+    async handle({ request }) {
+      await deps.sessions.end(await sessionsOf(request, deps));
+      return signedOutResponse(request, deps);
     },
   };
   return [
@@ -43,8 +44,9 @@ export function dashboardRoutes(deps: DashboardDeps): Route[] {
 }
 
 async function serve(request: ApiRequest, page: DashboardPage, deps: DashboardDeps): Promise<ApiResponse> {
-  const token = deps.cookies.read(request.header('cookie'));
-  const session = token === undefined ? undefined : await deps.sessions.find(token);
+  const sent = await sessionsOf(request, deps);
+  // One that is over does not hide another that is not.
+  const session = sent.find(({ state }) => state === 'active') ?? sent[0];
   if (session?.state !== 'active') return refuse(request, page, session, deps);
   const servedFor = { caller: session.id, accountId: session.accountId };
   try {
@@ -63,9 +65,14 @@ function refuse(
   deps: DashboardDeps,
 ): ApiResponse {
   if (page.isLive === true) throw new AppError('unauthorized', 'The session is over. Load the page again.');
-  if (session !== undefined) return overResponse(session, deps);
+  if (session !== undefined) return overResponse(request, session, deps);
   const next = page.method === 'GET' && request.path !== '/dashboard' ? request.path : undefined;
   return seeOther(`/dashboard/login${next === undefined ? '' : `?next=${encodeURIComponent(next)}`}`);
+}
+
+/** The module of a page has loaded it again, since its shape has changed: nobody needs to be there for that. */
+function isLoadedByItself({ method, querystring }: ApiRequest): boolean {
+  return method === 'GET' && new URLSearchParams(querystring).has('auto');
 }
 
 /** Within the limits of the account, as a request with a key. */
@@ -81,14 +88,14 @@ async function serveSession(
   const release = await limiter.admit(accountId, caller.keyPrint);
   try {
     const form =
-      page.method === 'POST' ? await readForm(request, deps.publicOrigin()) : new URLSearchParams();
+      page.method === 'POST' ? (await readForm(request, deps.publicOrigin())).fields : new URLSearchParams();
     if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
       throw new AppError('forbidden', MESSAGES.problems.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
     const end = await limiter.run(accountId);
     try {
-      if (page.isLive !== true) await sessions.note(session);
+      if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);
       return await page.handle(createVisit(request, session, form, deps));
     } finally {
       end();

@@ -4,6 +4,7 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import {
+  findPortalLinkAccount,
   findPortalSessions,
   insertPortalSession,
   type NewPortalSession,
@@ -32,14 +33,24 @@ export interface OpenedSession {
 
 export interface Sessions {
   /** Looked up by each request: nothing is cached, so that a revoked session ends at once. */
-  find(token: string): Promise<Session | undefined>;
+  find(tokens: readonly string[]): Promise<Session[]>;
   /** Notes that somebody uses the session. */
   note(session: Session): Promise<void>;
+  /** Whom the code of a link lets into. @returns undefined when the link is unknown, used or expired */
+  accountOfCode(code: string): Promise<Pick<Session, 'accountId' | 'accountName'> | undefined>;
   /** Opens the session of a portal link. @returns undefined when the link is unknown, used or expired */
-  openByCode(code: string, isFramed: boolean): Promise<OpenedSession | undefined>;
+  openByCode(code: string, entry: Entry): Promise<OpenedSession | undefined>;
   /** Opens a session that may do what the key may, and ends when that is revoked. */
-  openByKey(caller: Caller & { readonly kind: 'account' }, isFramed: boolean): Promise<OpenedSession>;
-  end(session: Session): Promise<void>;
+  openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
+  /** Ends the sessions at the wish of whoever is in them. */
+  end(sessions: readonly Session[]): Promise<void>;
+}
+
+/** How somebody comes in. */
+export interface Entry {
+  readonly isFramed: boolean;
+  /** What the browser was in before. These sessions end in the same step. */
+  readonly replaced: readonly Session[];
 }
 
 export interface SessionDeps {
@@ -69,41 +80,61 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
     return token;
   }
 
+  async function findOne(token: string): Promise<Session | undefined> {
+    const hash = hashKey(token);
+    const found = await lookup.findKey(hash);
+    if (found === undefined) return undefined;
+    const { id: keyId, accountId, scopes } = found;
+    return {
+      ...found,
+      csrfToken: createHash('sha256').update(`csrf:${token}`).digest('base64url'),
+      caller: { kind: 'account', accountId, keyId, keyPrint: hash.toString('base64'), scopes },
+    };
+  }
+
   return {
-    async find(token) {
-      const hash = hashKey(token);
-      const found = await lookup.findKey(hash);
-      if (found === undefined) return undefined;
-      const { id: keyId, accountId, scopes } = found;
-      return {
-        ...found,
-        csrfToken: createHash('sha256').update(`csrf:${token}`).digest('base64url'),
-        caller: { kind: 'account', accountId, keyId, keyPrint: hash.toString('base64'), scopes },
-      };
+    async find(tokens) {
+      const found = await Promise.all(tokens.map(findOne));
+      return found.flatMap((session) => session ?? []);
     },
     async note(session) {
       if (session.isUnnoted) await notePortalSession(pool, session.id);
     },
-    openByCode: (code, isFramed) =>
+    accountOfCode: (code) => findPortalLinkAccount(pool, hashKey(code)),
+    openByCode: (code, { isFramed, replaced }) =>
       // One transaction: a link whose sessions are revoked at this moment leaves none behind.
       inTransaction(pool, async (db) => {
         const link = await usePortalLink(db, hashKey(code));
         if (link === undefined) return undefined;
         const { id, next, ...rest } = link;
+        await endAll(db, replaced, 'replaced');
         return { token: await open(db, { ...rest, keyId: null, isFramed }, id), next };
       }),
-    openByKey: ({ accountId, keyId, scopes }, isFramed) =>
+    openByKey: ({ accountId, keyId, scopes }, { isFramed, replaced }) =>
       inTransaction(pool, async (db) => {
+        await endAll(db, replaced, 'replaced');
         const look = { theme: null, locale: null, hideNavigation: false };
         return {
           token: await open(db, { accountId, keyId, scopes, isFramed, ...look }, keyId),
           next: '/dashboard',
         };
       }),
-    async end({ accountId, id }) {
-      await revokePortalSession(pool, accountId, id);
-    },
+    end: (sessions) => inTransaction(pool, (db) => endAll(db, sessions, 'signed_out')),
   };
+}
+
+async function endAll(
+  db: Queryable,
+  sessions: readonly Session[],
+  reason: 'signed_out' | 'replaced',
+): Promise<void> {
+  // Always in one order: two requests with the same sessions wait for each other, and not in a circle.
+  for (const { id, accountId, state } of sessions.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    if (state !== 'active') continue;
+    await revokePortalSession(db, accountId, id);
+    const entry = { accountId, actor: id, action: 'portal_session.revoked', subjectId: id } as const;
+    await recordAudit(db, { ...entry, details: { reason } });
+  }
 }
 
 export function isCsrfToken({ csrfToken }: Session, sent: string | null): boolean {

@@ -1,11 +1,9 @@
-import { AppError } from '../../../shared/runtime/errors.ts';
+import type { AppError } from '../../../shared/runtime/errors.ts';
 import type { CallOperation, OperationCall } from '../http/call-operation.ts';
 import { hasScope, type Scope } from '../http/caller.ts';
 import { PROBLEMS } from '../http/problem.ts';
-import { readBytes } from '../http/read-json-body.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest } from '../http/route.ts';
-import { FORM_TYPE } from '../pages/define-page.ts';
 import type { Html } from '../pages/html.ts';
 import { html } from '../pages/html.ts';
 import { pageHeaders } from '../pages/page-response.ts';
@@ -93,12 +91,8 @@ export function pageResponse(
 }
 
 /** After a form: the browser asks for the page, so that loading it again does not send the form again. */
-export function seeOther(location: string, headers: Readonly<Record<string, string>> = {}): ApiResponse {
-  return {
-    status: 303,
-    headers: { location, 'cache-control': 'no-store', ...headers },
-    body: undefined,
-  };
+export function seeOther(location: string): ApiResponse {
+  return { status: 303, headers: { location, 'cache-control': 'no-store' }, body: undefined };
 }
 
 export function liveResponse(render: (live: Live) => Html): ApiResponse {
@@ -126,27 +120,4 @@ ${error.errors.length < 2 ? null : html`<ul>${error.errors.map(({ pointer, detai
   return pageResponse(dashboardPage(deps.to, session, page), deps, PROBLEMS[error.code].status, {
     ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
   });
-}
-
-/** A form has a few fields. */
-const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
-
-/**
- * Reads a form that a page of this dashboard has sent. Browsers name the origin of a form by themselves, so no other site
- * can send one.
- *
- * @throws AppError `forbidden` for another origin, and what is wrong with the body
- */
-export async function readForm(request: ApiRequest, publicOrigin: string): Promise<URLSearchParams> {
-  const origin = request.header('origin');
-  const host = request.header('host');
-  // Behind a proxy the host may be another than the public one; without PUBLIC_URL it is what the browser was told.
-  const isOwn = origin !== undefined && (origin === publicOrigin || URL.parse(origin)?.host === host);
-  if (!isOwn) throw new AppError('forbidden', MESSAGES.problems.origin);
-  const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
-  if (type.trim() !== FORM_TYPE) {
-    throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
-  }
-  const bytes = await readBytes(request.incoming, FORM_LIMITS, { push: () => undefined });
-  return new URLSearchParams(bytes.toString('utf8'));
 }

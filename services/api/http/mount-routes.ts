@@ -221,7 +221,7 @@ function header(ctx: Context, name: string): string | undefined {
 
 function send(
   ctx: Context,
-  { status, headers, body }: ApiResponse,
+  { status, headers, body, cookies }: ApiResponse,
   { urls, readerLimits }: Pick<MountDeps, 'urls' | 'readerLimits'>,
 ): void {
   if (typeof body === 'object') dropSlowReader(ctx.res, readerLimits);
@@ -229,6 +229,7 @@ function send(
   ctx.body = body ?? null;
   ctx.status = status;
   ctx.set(headers);
+  if (cookies !== undefined) ctx.set('set-cookie', [...cookies]);
   // Routes give their own paths. The public prefix is added here. Redirects are absolute.
   const { location } = headers;
   if (location?.startsWith('/')) ctx.set('location', urls.path(location));

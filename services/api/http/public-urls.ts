@@ -2,6 +2,8 @@
 export interface PublicUrls {
   /** The path of `PUBLIC_URL`, without a slash at the end: `/tandem/v1`, or nothing. */
   prefix(): string;
+  /** Scheme, host and port of `PUBLIC_URL`; undefined where it is not set. */
+  origin(): string | undefined;
   /** A path of this API as an absolute URL. `''`: the API itself. */
   absolute(path: string): string;
   /** A path of this API for `Location` and links: correct behind any host name. */
@@ -22,5 +24,6 @@ export function createPublicUrls(publicUrl: () => string, isSet = true): PublicU
   };
   const absolute = (path: string) => `${base()}${path}`;
   const path = (own: string) => `${prefix()}${own}`;
-  return { prefix, absolute, path, reference: isSet ? absolute : path };
+  const origin = () => (isSet ? new URL(base()).origin : undefined);
+  return { prefix, origin, absolute, path, reference: isSet ? absolute : path };
 }

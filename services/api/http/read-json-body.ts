@@ -28,12 +28,7 @@ export async function readJsonBody(request: IncomingMessage, limits: BodyLimits)
   requireJson(request);
   const scan = createJsonScan(limits.maxValues);
   const bytes = await readBytes(request, limits, scan);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new AppError('malformed', 'The body is not UTF-8.', { cause });
-  }
+  const text = toText(bytes);
   const giveWay = text.length > LARGE_CHARACTERS ? () => setImmediate() : () => undefined;
   let body: unknown;
   try {
@@ -57,6 +52,15 @@ function requireJson({ headers }: IncomingMessage): void {
     throw new AppError('unsupported_media_type', 'Send JSON, with Content-Type: application/json.');
   }
   requireUtf8(headers);
+}
+
+/** @throws AppError `malformed` */
+export function toText(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new AppError('malformed', 'The body is not UTF-8.', { cause });
+  }
 }
 
 /**

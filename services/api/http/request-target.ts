@@ -49,15 +49,27 @@ export function readTarget(url: string, prefix: string): RequestTarget {
  */
 export function readQuery(querystring: string): Record<string, string> {
   const parameters = new Map<string, string>();
-  for (const part of querystring.split('&')) {
-    if (part === '') continue;
-    const equals = part.indexOf('=');
-    const decodePart = (text: string) => decode(text.replaceAll('+', ' '), 'The query');
-    const name = decodePart(equals < 0 ? part : part.slice(0, equals));
+  for (const [name, value] of readParameters(querystring, 'The query')) {
     if (parameters.has(name)) throw invalid([{ pointer: name, detail: 'is given more than once' }]);
-    parameters.set(name, equals < 0 ? '' : decodePart(part.slice(equals + 1)));
+    parameters.set(name, value);
   }
   return Object.fromEntries(parameters);
+}
+
+/**
+ * The parameters of a query or of a form, decoded, in their order.
+ *
+ * @param what the text, as an error names it
+ * @throws AppError `malformed` for one that does not decode
+ */
+export function readParameters(text: string, what: string): [name: string, value: string][] {
+  const decodePart = (part: string) => decode(part.replaceAll('+', ' '), what);
+  return text.split('&').flatMap((part): [string, string][] => {
+    if (part === '') return [];
+    const equals = part.indexOf('=');
+    const name = decodePart(equals < 0 ? part : part.slice(0, equals));
+    return [[name, equals < 0 ? '' : decodePart(part.slice(equals + 1))]];
+  });
 }
 
 function requireFewParameters(querystring: string): void {

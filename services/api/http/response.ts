@@ -5,6 +5,8 @@ export interface ApiResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Readable | undefined;
+  /** Values of `Set-Cookie`, of a page. */
+  readonly cookies?: readonly string[];
   /** For the log, of a page: who is in its session. Other routes know by their key. */
   readonly servedFor?: { readonly caller: string; readonly accountId: string };
 }

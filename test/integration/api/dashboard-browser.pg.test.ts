@@ -136,6 +136,8 @@ test.skipIf(browser === undefined)(
     const url = await newLink(account, { next: `/dashboard/exports/${id}`, scopes: SCOPES });
     await page.goto(url);
     await page.waitForURL(`${api.url}/dashboard/exports/${id}`);
+    const longAgo = `update portal_sessions set last_seen_at = now() - interval '10 minutes' where account_id = $1`;
+    await api.pool.query(longAgo, [account.id]);
     const steps = page.locator('.steps [data-state="current"]');
     expect(await steps.textContent()).toContain('Queued');
     expect(await page.evaluate('document.cookie')).toBe('');
@@ -143,6 +145,12 @@ test.skipIf(browser === undefined)(
     await advance(id, 100);
     await page.locator('[data-bar="progress"]').waitFor();
     expect(await textOf(page, 'percent')).toBe('10%');
+    // It has loaded itself again, which nobody needs to be there for.
+    const { rows } = await api.pool.query(
+      `select last_seen_at < now() - interval '9 minutes' as idle from portal_sessions where account_id = $1`,
+      [account.id],
+    );
+    expect([rows, page.url()]).toEqual([[{ idle: true }], `${api.url}/dashboard/exports/${id}`]);
     await page.evaluate('window.sameDocument = true');
     await advance(id, 500);
     await page.locator('[data-text="percent"]', { hasText: '50%' }).waitFor();
@@ -173,6 +181,28 @@ test.skipIf(browser === undefined)(
     await page.getByRole('alert').waitFor();
     expect(await page.getByRole('alert').textContent()).toContain('was used already');
     await context.close();
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'a link to another account asks first, also a second one on that page',
+  async () => {
+    if (browser === undefined) return;
+    const [mine, others] = [await api.account(), await api.account()];
+    await using context = await browser.open(DESKTOP);
+    const page = await context.newPage();
+    await page.goto(await newLink(mine, {}));
+    await page.waitForURL(`${api.url}/dashboard`);
+    for (const link of [await newLink(others, {}), await newLink(others, {})]) {
+      const asked = page.waitForResponse((response) => response.status() === 409);
+      await page.goto(link);
+      await asked;
+      await page.getByRole('heading', { name: 'Change the account?' }).waitFor();
+    }
+    expect(await findAxeViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Change the account' }).click();
+    await page.waitForURL(`${api.url}/dashboard`);
   },
   60_000,
 );

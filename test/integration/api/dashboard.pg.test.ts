@@ -224,6 +224,9 @@ test('what a page asks by itself keeps no idle session alive; what somebody does
   const before = await seen();
   expect((await show('/dashboard/live', cookie)).status).toBe(200);
   expect(await seen()).toBe(before);
+  // The module of a page has loaded it again.
+  expect((await show('/dashboard?auto=0', cookie)).status).toBe(200);
+  expect(await seen()).toBe(before);
   await show('/dashboard', cookie);
   expect(await seen()).toBeGreaterThan(before);
 });
@@ -252,9 +255,99 @@ test('in a frame the cookie is for that frame alone, and only the named origins 
   const framed = await signIn({ 'sec-fetch-dest': 'iframe' });
   expect(framed.headers.get('location')).toBe('/v1/dashboard');
   expect(framed.headers.get('set-cookie')).toMatch(
-    /^__Host-tandem_session=.*; Path=\/; HttpOnly; Secure; SameSite=None; Partitioned; /,
+    /__Host-tandem_framed=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=None; Partitioned; /,
   );
-  expect((await signIn({})).headers.get('set-cookie')).toMatch(/; Secure; SameSite=Lax; /);
+  expect((await signIn({})).headers.get('set-cookie')).toMatch(
+    /__Host-tandem_session=[\w-]{43}; .*; Secure; SameSite=Lax; /,
+  );
+  // Another may serve the same host over plain http, and the host of the request is the proxy's word.
+  for (const origin of ['http://tandem.example', secure.url]) {
+    expect((await signIn({ origin })).status, origin).toBe(403);
+  }
+});
+
+test('without PUBLIC_URL the cookie is as safe as the page of the form; of several in one browser a living one counts', async () => {
+  await using open = await openTestApi({ urls: createPublicUrls(() => 'http://127.0.0.1', false) });
+  const { host } = new URL(open.url);
+  const { id, key } = await open.account();
+  const post = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
+    open.call('POST', path, {
+      body: new URLSearchParams(fields).toString(),
+      headers: {
+        origin: `https://${host}`,
+        'content-type': 'application/x-www-form-urlencoded',
+        ...headers,
+      },
+    });
+  const setIn = ({ headers }: ApiReply) =>
+    headers
+      .getSetCookie()
+      .flatMap((line) => (line.includes('Max-Age=0') ? [] : (line.split(';')[0] ?? [])))[0] ?? '';
+  const removedIn = ({ headers }: ApiReply) =>
+    headers.getSetCookie().flatMap((line) => (line.includes('Max-Age=0') ? line.split('=')[0] : []));
+  const status = async (cookie: string) =>
+    (await open.call('GET', '/dashboard', { headers: { cookie } })).status;
+
+  const plain = setIn(await post('/dashboard/login', { key }, { origin: `http://${host}` }));
+  const unframed = setIn(await post('/dashboard/login', { key }));
+  const framedReply = await post('/dashboard/login', { key }, { 'sec-fetch-dest': 'iframe' });
+  const framed = setIn(framedReply);
+  expect([plain, unframed, framed].map((cookie) => cookie.split('=')[0])).toEqual([
+    'tandem_session',
+    '__Host-tandem_session',
+    '__Host-tandem_framed',
+  ]);
+  expect(removedIn(framedReply)).toEqual(['__Host-tandem_session', 'tandem_session']);
+  expect(await Promise.all([plain, unframed, framed].map(status))).toEqual([200, 200, 200]);
+
+  const { json } = await open.call('GET', `/admin/accounts/${id}/portal-sessions`, { key: ADMIN_KEY });
+  const path = `/admin/accounts/${id}/portal-sessions/${json.data[0].id}`;
+  await open.call('DELETE', path, { key: ADMIN_KEY });
+  expect([await status(framed), await status(`${framed}; ${unframed}`)]).toEqual([401, 200]);
+  const over = await open.call('GET', '/dashboard', { headers: { cookie: framed } });
+  expect(removedIn(over)).toEqual(['__Host-tandem_framed']);
+
+  const cookie = `${framed}; ${unframed}; ${plain}`;
+  const { text } = await open.call('GET', '/dashboard', { headers: { cookie } });
+  const out = await post('/dashboard/logout', { csrf: csrfOf(text) }, { cookie });
+  expect(removedIn(out)).toEqual(['__Host-tandem_framed', '__Host-tandem_session', 'tandem_session']);
+  expect(await Promise.all([plain, unframed, framed].map(status))).toEqual([401, 401, 401]);
+});
+
+test('a new session ends the one that it replaces, and a link changes no account without a question', async () => {
+  const [mine, others] = [await api.account(), await api.account()];
+  const first = await open(mine);
+  const enter = async (cookie: string, fields: Record<string, string>) =>
+    send('/dashboard/enter', fields, { cookie });
+  const status = async (cookie: string) => (await show('/dashboard', cookie)).status;
+
+  const second = cookieOf(await enter(first, { code: (await newLink(mine)).code }));
+  expect([await status(first), await status(second)]).toEqual([401, 200]);
+  const { code } = await newLink(others);
+  const asked = await enter(second, { code });
+  expect([asked.status, asked.headers.get('set-cookie')]).toEqual([409, null]);
+  expect(asked.text).toContain('name="replace"');
+  expect(await status(second)).toBe(200);
+  const third = cookieOf(await enter(second, { code, replace: 'yes' }));
+  expect([await status(second), await status(third)]).toEqual([401, 200]);
+  const fourth = cookieOf(await send('/dashboard/login', { key: mine.key }, { cookie: third }));
+  expect([await status(third), await status(fourth)]).toEqual([401, 200]);
+  await send('/dashboard/logout', { csrf: await csrf(fourth) }, { cookie: fourth });
+  expect(await status(fourth)).toBe(401);
+
+  const ends = async ({ id }: Account) => {
+    const { json } = await operator('GET', `/admin/audit?account_id=${id}&action=portal_session.revoked`);
+    return json.data.map((entry: { details: { reason: string }; actor: string; subject_id: string }) => [
+      entry.details.reason,
+      entry.actor === entry.subject_id,
+    ]);
+  };
+  expect(await ends(mine)).toEqual([
+    ['signed_out', true],
+    ['replaced', true],
+    ['replaced', true],
+  ]);
+  expect(await ends(others)).toEqual([['replaced', true]]);
 });
 
 test('the look of a session is that of its link', async () => {
@@ -308,6 +401,15 @@ test('a form is estimated, refused in words, and starts one export however often
   expect(refused.text).toContain('must be none for parquet');
   expect((await post({ format: 'csv' })).text).toContain('Choose at least one resource.');
   expect((await post({ resource: HOSTILE })).text).not.toContain('<img src=x');
+  // The rules of texts are those of a JSON body.
+  const raw = async (field: string) => {
+    const body = `csrf=${csrfOf(text)}&resource=invoices&${field}`;
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie };
+    return (await api.call('POST', '/dashboard/exports/new', { body, headers })).status;
+  };
+  for (const field of ['request=%00', 'request=%07', 'request=%ff', 'format=%00', 'x=%ed%a0%80']) {
+    expect(await raw(field), field).toBe(400);
+  }
   expect(await count()).toBe(0);
 
   const started = await Promise.all([post({ resource: 'invoices' }), post({ resource: 'invoices' })]);

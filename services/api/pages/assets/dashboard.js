@@ -26,12 +26,12 @@ async function keepCurrent() {
     try {
       const response = await fetch(main.dataset.live, { headers: { accept: 'application/json' } });
       // The page itself says what is wrong: the session is over, or the export is not there any more.
-      if (response.status === 401 || response.status === 404) return location.reload();
+      if (response.status === 401 || response.status === 404) return loadAgain();
       if (!response.ok) throw new Error(String(response.status));
       const state = await response.json();
       if (state.shape !== main.dataset.shape) {
         if (isUsed()) continue;
-        return location.reload();
+        return loadAgain();
       }
       patch(state);
       offline.hidden = true;
@@ -41,6 +41,23 @@ async function keepCurrent() {
       pauseMs = Math.min(pauseMs * 2, SLOWEST_MS);
     }
   }
+}
+
+/** Loads the page in a way that the server can tell from what somebody does: it keeps no idle session alive. */
+function loadAgain() {
+  const url = new URL(location.href);
+  url.searchParams.set('auto', String(Math.round(scrollY)));
+  location.replace(url);
+}
+
+/** Takes the mark out of the address: whoever loads the page now does it. */
+function endLoadAgain() {
+  const url = new URL(location.href);
+  const place = url.searchParams.get('auto');
+  if (place === null) return;
+  url.searchParams.delete('auto');
+  history.replaceState(null, '', url);
+  scrollTo(0, Number(place));
 }
 
 /** Whether somebody is about to do something, which loading the page again would undo. */
@@ -53,4 +70,5 @@ function untilSeen() {
   return new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
 }
 
+endLoadAgain();
 if (main !== null) void keepCurrent();

@@ -1,0 +1,56 @@
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { readBytes, toText } from '../http/read-json-body.ts';
+import { readParameters } from '../http/request-target.ts';
+import type { ApiRequest } from '../http/route.ts';
+import { requireUtf8 } from '../http/text-rules.ts';
+import { FORM_TYPE } from '../pages/define-page.ts';
+import { MESSAGES } from './messages.ts';
+
+/** A form has a few fields. */
+const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
+
+/** A form that a page of this dashboard has sent. */
+export interface OwnForm {
+  readonly fields: URLSearchParams;
+  /** The page that sent it was loaded over https. */
+  readonly isSecure: boolean;
+}
+
+/**
+ * Reads a form that a page of this dashboard has sent. Browsers name the origin of a form by themselves, so no other site
+ * can send one.
+ *
+ * @param publicOrigin undefined where `PUBLIC_URL` is not set
+ * @throws AppError `forbidden` for another origin, and what is wrong with the body
+ */
+export async function readForm(request: ApiRequest, publicOrigin: string | undefined): Promise<OwnForm> {
+  const origin = request.header('origin');
+  if (!isOwnOrigin(origin, request.header('host'), publicOrigin)) {
+    throw new AppError('forbidden', MESSAGES.problems.origin);
+  }
+  const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
+  if (type.trim() !== FORM_TYPE) {
+    throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
+  }
+  requireUtf8(request.incoming.headers);
+  const text = toText(await readBytes(request.incoming, FORM_LIMITS, { push: () => undefined }));
+  return {
+    fields: new URLSearchParams(readParameters(text, 'The form')),
+    isSecure: origin?.startsWith('https:') === true,
+  };
+}
+
+/**
+ * With a public origin nothing else is own: a page of the same host over http is whoever's is on the network. Without one
+ * the host is what the browser was told, and a proxy in front may speak https.
+ */
+export function isOwnOrigin(
+  origin: string | undefined,
+  host: string | undefined,
+  publicOrigin: string | undefined,
+): boolean {
+  if (publicOrigin !== undefined) return origin === publicOrigin;
+  const url = URL.parse(origin ?? '');
+  const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
+  return isWeb && host !== undefined && url.host === host;
+}
