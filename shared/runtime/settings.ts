@@ -107,7 +107,8 @@ export const SETTINGS = {
   PORT: { group: 'api', means: 'Port of the API.' },
   PUBLIC_URL: {
     group: 'api',
-    means: 'Where clients reach the API. Links start with it.',
+    means:
+      'Where clients reach the API. Links start with it, and the dashboard takes forms from pages of this origin alone. Set it to the https address behind a proxy.',
     defaultText: 'from `HOST` and `PORT`',
   },
   PORTAL_REFRESH_URL: {

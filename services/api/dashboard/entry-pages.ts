@@ -51,7 +51,8 @@ export function entryRoutes(deps: EntryDeps): Route[] {
     definePage('/dashboard/login', async (request) => show(loginPage(deps, nextOf(request.querystring)))),
     defineForm('/dashboard/login', async (request) => {
       const form = await readOwnForm(request, deps);
-      if (form === undefined) return show(loginPage(deps, '/dashboard', MESSAGES.problems.origin), 403);
+      if (form === undefined)
+        return show(loginPage(deps, '/dashboard', MESSAGES.problems.origin(deps.publicOrigin())), 403);
       const next = nextOf(form.fields.toString());
       const key = form.fields.get('key')?.trim() ?? '';
       try {
@@ -67,7 +68,8 @@ export function entryRoutes(deps: EntryDeps): Route[] {
     definePage('/dashboard/enter', async () => show(enterPage(deps))),
     defineForm('/dashboard/enter', async (request) => {
       const form = await readOwnForm(request, deps);
-      if (form === undefined) return show(enterPage(deps, MESSAGES.problems.origin), 403);
+      if (form === undefined)
+        return show(enterPage(deps, MESSAGES.problems.origin(deps.publicOrigin())), 403);
       const code = form.fields.get('code')?.trim() ?? '';
       const entry = await entryOf(request);
       if (!form.fields.has('replace')) {

@@ -26,7 +26,7 @@ export interface OwnForm {
 export async function readForm(request: ApiRequest, publicOrigin: string | undefined): Promise<OwnForm> {
   const origin = request.header('origin');
   if (!isOwnOrigin(origin, request.header('host'), publicOrigin)) {
-    throw new AppError('forbidden', MESSAGES.problems.origin);
+    throw new AppError('forbidden', MESSAGES.problems.origin(publicOrigin));
   }
   const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
   if (type.trim() !== FORM_TYPE) {

@@ -47,7 +47,8 @@ export const MESSAGES = {
   problems: {
     title: 'This did not work',
     csrf: 'The form is not from this session. Go back, reload the page and send it again.',
-    origin: 'The form was not sent by a page of the dashboard.',
+    origin: (publicOrigin: string | undefined) =>
+      `The form was not sent by a page of the dashboard${publicOrigin === undefined ? '.' : ` at ${publicOrigin}. Open the dashboard there.`}`,
     back: 'To the overview',
     requestId: 'Request',
   },

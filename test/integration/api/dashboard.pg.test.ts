@@ -262,7 +262,9 @@ test('in a frame the cookie is for that frame alone, and only the named origins 
   );
   // Another may serve the same host over plain http, and the host of the request is the proxy's word.
   for (const origin of ['http://tandem.example', secure.url]) {
-    expect((await signIn({ origin })).status, origin).toBe(403);
+    const refused = await signIn({ origin });
+    expect(refused.status, origin).toBe(403);
+    expect(refused.text).toContain('Open the dashboard there.');
   }
 });
 
