@@ -108,7 +108,7 @@ export const SETTINGS = {
   PUBLIC_URL: {
     group: 'api',
     means:
-      'Where clients reach the API. Links start with it, and the dashboard takes forms from pages of this origin alone. Set it to the https address behind a proxy.',
+      'Where clients reach the API. Links start with it, and the dashboard takes forms from this origin alone.',
     defaultText: 'from `HOST` and `PORT`',
   },
   PORTAL_REFRESH_URL: {
