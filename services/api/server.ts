@@ -27,6 +27,7 @@ import { createOperationCaller } from './http/call-operation.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
+import { dropSlowReader } from './http/slow-reader.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
@@ -85,12 +86,13 @@ export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard'>): Route[] {
 
 /** The dashboard asks the routes of the API, with the rights of its sessions. */
 function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, assets: Assets): Route[] {
-  const { urls, pool, adminKey, keys, limiter } = http;
+  const { urls, pool, adminKey, keys, limiter, requestLimits } = http;
   return dashboardRoutes({
     ...dashboard,
     adminKey,
-    keys,
+    keys: limiter.limitKeys(keys),
     limiter,
+    entryFormMs: requestLimits.entryFormMs,
     to: { href: urls.path, asset: assets.path },
     callOperation: createOperationCaller(routes, http),
     sessions: createSessions({ ...dashboard, pool }),
@@ -114,6 +116,11 @@ export function createApp(deps: AppDeps): Koa {
   app.on('error', (error: Error) => {
     if (isClientGone(error)) log.debug('response.broken_off', { error });
     else log.warn('response.broken_off', { error });
+  });
+  // Any response may wait for its client: small ones do when many requests are sent before one is read.
+  app.use((ctx, next) => {
+    dropSlowReader(ctx.res, http.readerLimits);
+    return next();
   });
   app.use(
     errorHandler(

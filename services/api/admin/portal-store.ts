@@ -21,7 +21,10 @@ export interface NewPortalLink extends PortalLook {
 /** Links of an account that are neither used nor expired. */
 const MAX_OPEN_LINKS = 1_000;
 
-/** Sessions of an account. The one that is seen least gives way to a new one. */
+/**
+ * Sessions that one key, or all links of an account, may have. Of these the one that is seen least gives way to a new one:
+ * whoever signs in again and again with a key ends no session of others.
+ */
 const MAX_SESSIONS = 500;
 
 /** @returns when it expires; undefined when the account has as many open links as it may have */
@@ -54,25 +57,34 @@ export interface UsedPortalLink extends PortalLook {
   readonly next: string;
 }
 
+/** A link that lets somebody in, once. */
+export interface OpenPortalLink {
+  readonly id: string;
+  readonly accountId: string;
+  readonly accountName: string;
+}
+
+/** The links of these codes that are neither used nor expired. */
+export async function findOpenPortalLinks(
+  db: Queryable,
+  codeHashes: readonly Buffer[],
+): Promise<(OpenPortalLink & { readonly keyHash: Buffer })[]> {
+  const { rows } = await db.query<OpenPortalLink & { readonly keyHash: Buffer }>({
+    name: 'find_open_portal_links',
+    text: `select l.id, l.account_id as "accountId", a.name as "accountName", l.code_hash as "keyHash"
+           from portal_links l join accounts a on a.id = l.account_id
+           where l.code_hash = any($1::bytea[]) and l.used_at is null and l.expires_at > now()`,
+    values: [codeHashes],
+  });
+  return rows;
+}
+
 /** Uses a link up. @returns undefined for one that is unknown, used or expired: of two requests one gets it */
 export async function usePortalLink(db: Queryable, codeHash: Buffer): Promise<UsedPortalLink | undefined> {
   const { rows } = await db.query<UsedPortalLink>(
     `update portal_links set used_at = now()
      where code_hash = $1 and used_at is null and expires_at > now()
      returning id, account_id as "accountId", scopes, next, theme, locale, hide_navigation as "hideNavigation"`,
-    [codeHash],
-  );
-  return rows[0];
-}
-
-/** Whom a link that can still be used lets into. @returns undefined for one that is unknown, used or expired */
-export async function findPortalLinkAccount(
-  db: Queryable,
-  codeHash: Buffer,
-): Promise<{ readonly accountId: string; readonly accountName: string } | undefined> {
-  const { rows } = await db.query<{ accountId: string; accountName: string }>(
-    `select a.id as "accountId", a.name as "accountName" from portal_links l join accounts a on a.id = l.account_id
-     where l.code_hash = $1 and l.used_at is null and l.expires_at > now()`,
     [codeHash],
   );
   return rows[0];
@@ -108,8 +120,9 @@ export async function insertPortalSession(db: Queryable, session: NewPortalSessi
   );
   await db.query(
     `delete from portal_sessions where id in (
-       select id from portal_sessions where account_id = $1 order by last_seen_at desc, id desc offset $2)`,
-    [session.accountId, MAX_SESSIONS],
+       select id from portal_sessions where account_id = $1 and key_id is not distinct from $2
+       order by last_seen_at desc, id desc offset $3)`,
+    [session.accountId, session.keyId, MAX_SESSIONS],
   );
 }
 
@@ -117,6 +130,8 @@ export interface PortalSession extends PortalLook {
   readonly id: string;
   readonly accountId: string;
   readonly accountName: string;
+  /** The key that opened it; null when a link did. */
+  readonly keyId: string | null;
   readonly scopes: readonly string[];
   readonly isFramed: boolean;
   readonly state: 'active' | 'expired' | 'revoked';
@@ -138,8 +153,8 @@ export async function findPortalSessions(
 ): Promise<(PortalSession & { readonly keyHash: Buffer })[]> {
   const { rows } = await db.query<PortalSession & { readonly keyHash: Buffer }>({
     name: 'find_portal_sessions',
-    text: `select s.id, s.account_id as "accountId", a.name as "accountName", s.scopes, s.theme, s.locale,
-             s.hide_navigation as "hideNavigation", s.is_framed as "isFramed", ${STATE} as state,
+    text: `select s.id, s.account_id as "accountId", a.name as "accountName", s.key_id as "keyId", s.scopes,
+             s.theme, s.locale, s.hide_navigation as "hideNavigation", s.is_framed as "isFramed", ${STATE} as state,
              s.last_seen_at < now() - interval '15 seconds' as "isUnnoted", s.token_hash as "keyHash"
            from portal_sessions s join accounts a on a.id = s.account_id left join api_keys k on k.id = s.key_id
            where s.token_hash = any($1::bytea[])`,

@@ -1,7 +1,9 @@
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { DASHBOARD_PATH } from '../admin/portal-routes.ts';
+import type { OpenPortalLink } from '../admin/portal-store.ts';
 import { authenticate, type KeyStore } from '../http/caller.ts';
+import { problemHeaders } from '../http/problem.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
@@ -12,6 +14,7 @@ import { MESSAGES } from './messages.ts';
 import type { SessionCookies } from './session-cookie.ts';
 import type { Entry, OpenedSession, Session, Sessions } from './sessions.ts';
 import { pageResponse, seeOther, type VisitDeps } from './visit.ts';
+import { type VisitLimiter, withinLimits } from './within-limits.ts';
 
 export interface EntryDeps extends VisitDeps {
   readonly sessions: Sessions;
@@ -22,12 +25,18 @@ export interface EntryDeps extends VisitDeps {
   readonly keys: KeyStore;
   readonly lifetimeSeconds: number;
   readonly refreshUrl: string | undefined;
+  readonly limiter: VisitLimiter;
+  /** For a form that somebody without a session sends. */
+  readonly entryFormMs: number;
 }
+
+/** Of a form that somebody without a session sends: a key or a code, and where to go. */
+const MAX_ENTRY_BYTES = 4_096;
 
 /** The ways in: by API key, and by the link that the product's backend makes. Everybody may ask for these pages. */
 export function entryRoutes(deps: EntryDeps): Route[] {
-  const show = (page: PageText, status?: number) =>
-    pageResponse(dashboardPage(deps.to, undefined, page), deps, status);
+  const show = (page: PageText, status?: number, headers?: Readonly<Record<string, string>>) =>
+    pageResponse(dashboardPage(deps.to, undefined, page), deps, status, headers);
   const entryOf = async (request: ApiRequest): Promise<Entry> => {
     const replaced = (await sessionsOf(request, deps)).filter(({ state }) => state === 'active');
     return { isFramed: isFramed(request), replaced };
@@ -40,13 +49,6 @@ export function entryRoutes(deps: EntryDeps): Route[] {
     ...seeOther(next),
     cookies: deps.cookies.set(token, { isSecure, isFramed, maxAgeSeconds: deps.lifetimeSeconds }),
   });
-  /** Somebody else may have made the visitor follow a link: it changes no account without a question. */
-  const otherAccount = async (code: string, { replaced }: Entry): Promise<Change | undefined> => {
-    if (replaced.length === 0) return undefined;
-    const to = await deps.sessions.accountOfCode(code);
-    const from = replaced.find(({ accountId }) => accountId !== to?.accountId);
-    return to && from && { from: from.accountName, to: to.accountName };
-  };
   return [
     definePage('/dashboard/login', async (request) => show(loginPage(deps, nextOf(request.querystring)))),
     defineForm('/dashboard/login', async (request) => {
@@ -58,11 +60,17 @@ export function entryRoutes(deps: EntryDeps): Route[] {
       try {
         const caller = await authenticate(`Bearer ${key}`, deps.adminKey, deps.keys);
         if (caller.kind !== 'account') return show(loginPage(deps, next, MESSAGES.login.operator), 403);
-        const entry = await entryOf(request);
-        return enter({ ...(await deps.sessions.openByKey(caller, entry)), next }, form, entry);
+        const opened = await withinLimits(deps.limiter, caller.accountId, caller.keyPrint, async (run) => {
+          const entry = await entryOf(request);
+          return { ...(await run(() => deps.sessions.openByKey(caller, entry))), entry };
+        });
+        return enter({ ...opened, next }, form, opened.entry);
       } catch (error) {
-        if (!(error instanceof AppError) || error.code !== 'unauthorized') throw error;
-        return show(loginPage(deps, next, MESSAGES.login.unknown), 401);
+        if (!(error instanceof AppError)) throw error;
+        if (error.code === 'unauthorized') return show(loginPage(deps, next, MESSAGES.login.unknown), 401);
+        if (error.code === 'too_many')
+          return show(loginPage(deps, next, error.message), 429, problemHeaders(error));
+        throw error;
       }
     }),
     definePage('/dashboard/enter', async () => show(enterPage(deps))),
@@ -71,12 +79,15 @@ export function entryRoutes(deps: EntryDeps): Route[] {
       if (form === undefined)
         return show(enterPage(deps, MESSAGES.problems.origin(deps.publicOrigin())), 403);
       const code = form.fields.get('code')?.trim() ?? '';
+      // Everybody may send codes: only that of an open link begins a transaction.
+      const link = await deps.sessions.findLink(code);
+      if (link === undefined) return show(enterPage(deps, MESSAGES.enter.invalid), 401);
       const entry = await entryOf(request);
-      if (!form.fields.has('replace')) {
-        const asked = await otherAccount(code, entry);
-        if (asked !== undefined) return show(replacePage(deps, code, asked), 409);
-      }
-      const opened = await deps.sessions.openByCode(code, entry);
+      const asked = form.fields.has('replace') ? undefined : otherAccount(link, entry);
+      if (asked !== undefined) return show(replacePage(deps, code, asked), 409);
+      const opened = await withinLimits(deps.limiter, link.accountId, `link:${link.id}`, (run) =>
+        run(() => deps.sessions.openByCode(code, entry)),
+      );
       return opened === undefined
         ? show(enterPage(deps, MESSAGES.enter.invalid), 401)
         : enter(opened, form, entry);
@@ -98,13 +109,19 @@ interface Change {
   readonly to: string;
 }
 
+/** Somebody else may have made the visitor follow a link: it changes no account without a question. */
+function otherAccount(link: OpenPortalLink, { replaced }: Entry): Change | undefined {
+  const from = replaced.find(({ accountId }) => accountId !== link.accountId);
+  return from && { from: from.accountName, to: link.accountName };
+}
+
 /** @returns undefined for one that another site has sent */
 async function readOwnForm(
   request: ApiRequest,
-  { publicOrigin }: Pick<EntryDeps, 'publicOrigin'>,
+  { publicOrigin, entryFormMs }: Pick<EntryDeps, 'publicOrigin' | 'entryFormMs'>,
 ): Promise<OwnForm | undefined> {
   try {
-    return await readForm(request, publicOrigin());
+    return await readForm(request, publicOrigin(), { maxBytes: MAX_ENTRY_BYTES, jsonBodyMs: entryFormMs });
   } catch (error) {
     if (error instanceof AppError && error.code === 'forbidden') return undefined;
     throw error;

@@ -23,7 +23,11 @@ export interface OwnForm {
  * @param publicOrigin undefined where `PUBLIC_URL` is not set
  * @throws AppError `forbidden` for another origin, and what is wrong with the body
  */
-export async function readForm(request: ApiRequest, publicOrigin: string | undefined): Promise<OwnForm> {
+export async function readForm(
+  request: ApiRequest,
+  publicOrigin: string | undefined,
+  limits = FORM_LIMITS,
+): Promise<OwnForm> {
   const origin = request.header('origin');
   if (!isOwnOrigin(origin, request.header('host'), publicOrigin)) {
     throw new AppError('forbidden', MESSAGES.problems.origin(publicOrigin));
@@ -33,7 +37,7 @@ export async function readForm(request: ApiRequest, publicOrigin: string | undef
     throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
   }
   requireUtf8(request.incoming.headers);
-  const text = toText(await readBytes(request.incoming, FORM_LIMITS, { push: () => undefined }));
+  const text = toText(await readBytes(request.incoming, limits, { push: () => undefined }));
   return {
     fields: new URLSearchParams(readParameters(text, 'The form')),
     isSecure: origin?.startsWith('https:') === true,

@@ -1,5 +1,4 @@
 import { AppError } from '../../../shared/runtime/errors.ts';
-import type { AccountLimiter } from '../http/account-limiter.ts';
 import { authorize } from '../http/caller.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
@@ -12,10 +11,9 @@ import { newExportPages } from './new-export-page.ts';
 import { overviewPages } from './overview-page.ts';
 import { isCsrfToken, type Session } from './sessions.ts';
 import { createVisit, type DashboardPage, problemResponse, seeOther } from './visit.ts';
+import { withinLimits } from './within-limits.ts';
 
-export interface DashboardDeps extends EntryDeps {
-  readonly limiter: Pick<AccountLimiter, 'countKey' | 'admit' | 'run'>;
-}
+export type DashboardDeps = EntryDeps;
 
 /** The pages for those who are in. */
 export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
@@ -83,24 +81,17 @@ async function serveSession(
   deps: DashboardDeps,
 ): Promise<ApiResponse> {
   const { limiter, sessions } = deps;
-  const { accountId, caller } = session;
-  await limiter.countKey(accountId, caller.keyPrint);
-  const release = await limiter.admit(accountId, caller.keyPrint);
-  try {
+  const { accountId, caller, ratePrint } = session;
+  return withinLimits(limiter, accountId, ratePrint, async (run) => {
     const form =
       page.method === 'POST' ? (await readForm(request, deps.publicOrigin())).fields : new URLSearchParams();
     if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
       throw new AppError('forbidden', MESSAGES.problems.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
-    const end = await limiter.run(accountId);
-    try {
+    return run(async () => {
       if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);
-      return await page.handle(createVisit(request, session, form, deps));
-    } finally {
-      end();
-    }
-  } finally {
-    release();
-  }
+      return page.handle(createVisit(request, session, form, deps));
+    });
+  });
 }

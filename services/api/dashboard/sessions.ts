@@ -4,11 +4,12 @@ import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import {
-  findPortalLinkAccount,
+  findOpenPortalLinks,
   findPortalSessions,
   insertPortalSession,
   type NewPortalSession,
   notePortalSession,
+  type OpenPortalLink,
   type PortalSession,
   revokePortalSession,
   usePortalLink,
@@ -22,6 +23,8 @@ import { createKeyLookup } from '../http/key-lookup.ts';
 export interface Session extends PortalSession {
   /** Goes with each form of the session: another site cannot know it. */
   readonly csrfToken: string;
+  /** By which its requests are counted: all sessions of one key together. */
+  readonly ratePrint: string;
   /** What the session may do, as the operations of the API check it. */
   readonly caller: Caller & { readonly kind: 'account' };
 }
@@ -36,9 +39,9 @@ export interface Sessions {
   find(tokens: readonly string[]): Promise<Session[]>;
   /** Notes that somebody uses the session. */
   note(session: Session): Promise<void>;
-  /** Whom the code of a link lets into. @returns undefined when the link is unknown, used or expired */
-  accountOfCode(code: string): Promise<Pick<Session, 'accountId' | 'accountName'> | undefined>;
-  /** Opens the session of a portal link. @returns undefined when the link is unknown, used or expired */
+  /** @returns undefined when the link of this code is unknown, used or expired */
+  findLink(code: string): Promise<OpenPortalLink | undefined>;
+  /** Opens the session of a portal link. @returns undefined when the link was used or has expired meanwhile */
   openByCode(code: string, entry: Entry): Promise<OpenedSession | undefined>;
   /** Opens a session that may do what the key may, and ends when that is revoked. */
   openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
@@ -61,10 +64,14 @@ export interface SessionDeps {
   readonly lifetimeSeconds: number;
 }
 
+/** The form of a code: others are not looked up. */
+const CODE = /^[\w-]{43}$/;
+
 export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSeconds }: SessionDeps): Sessions {
   const lookup = createKeyLookup<PortalSession>((hashes) =>
     findPortalSessions(reservedPool, hashes, idleSeconds),
   );
+  const links = createKeyLookup<OpenPortalLink>((hashes) => findOpenPortalLinks(reservedPool, hashes));
 
   async function open(
     db: Queryable,
@@ -84,11 +91,14 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
     const hash = hashKey(token);
     const found = await lookup.findKey(hash);
     if (found === undefined) return undefined;
-    const { id: keyId, accountId, scopes } = found;
+    const { id, keyId, accountId, scopes } = found;
+    const keyPrint = hash.toString('base64');
     return {
       ...found,
       csrfToken: createHash('sha256').update(`csrf:${token}`).digest('base64url'),
-      caller: { kind: 'account', accountId, keyId, keyPrint: hash.toString('base64'), scopes },
+      ratePrint: keyId === null ? keyPrint : `sessions:${keyId}`,
+      // The audit names the session; secrets of a kept response are for the session that got them first.
+      caller: { kind: 'account', accountId, keyId: id, keyPrint, scopes },
     };
   }
 
@@ -100,7 +110,7 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
     async note(session) {
       if (session.isUnnoted) await notePortalSession(pool, session.id);
     },
-    accountOfCode: (code) => findPortalLinkAccount(pool, hashKey(code)),
+    findLink: async (code) => (CODE.test(code) ? links.findKey(hashKey(code)) : undefined),
     openByCode: (code, { isFramed, replaced }) =>
       // One transaction: a link whose sessions are revoked at this moment leaves none behind.
       inTransaction(pool, async (db) => {

@@ -22,7 +22,7 @@ import type { RequestLimits } from './request-limits.ts';
 import { readQuery } from './request-target.ts';
 import type { ApiResponse } from './response.ts';
 import type { ApiRequest, Route } from './route.ts';
-import { dropSlowReader, type ReaderLimits } from './slow-reader.ts';
+import { inPieces, isLarge, type ReaderLimits } from './slow-reader.ts';
 import { invalid, validate } from './validate.ts';
 
 export interface MountDeps {
@@ -222,11 +222,14 @@ function header(ctx: Context, name: string): string | undefined {
 function send(
   ctx: Context,
   { status, headers, body, cookies }: ApiResponse,
-  { urls, readerLimits }: Pick<MountDeps, 'urls' | 'readerLimits'>,
+  { urls }: Pick<MountDeps, 'urls'>,
 ): void {
-  if (typeof body === 'object') dropSlowReader(ctx.res, readerLimits);
-  // The order matters: assigning a body makes Koa choose a status and a type.
-  ctx.body = body ?? null;
+  // The order matters: assigning a body makes Koa choose a status, a type and a length.
+  if (typeof body === 'string' && isLarge(body)) {
+    const bytes = Buffer.from(body);
+    ctx.body = inPieces(bytes);
+    ctx.length = bytes.length;
+  } else ctx.body = body ?? null;
   ctx.status = status;
   ctx.set(headers);
   if (cookies !== undefined) ctx.set('set-cookie', [...cookies]);

@@ -6,6 +6,8 @@ export interface RequestLimits {
   readonly checkEveryMs: number;
   /** For the whole of a JSON body. */
   readonly jsonBodyMs: number;
+  /** For the whole of a form with which somebody enters the dashboard: a few short fields, which anybody may send. */
+  readonly entryFormMs: number;
   /** An upload may be slow. It may neither pause for this long nor take longer in all. */
   readonly uploadIdleMs: number;
   readonly uploadTotalMs: number;
@@ -26,6 +28,7 @@ export const REQUEST_LIMITS: RequestLimits = {
   // Thousands of connections that send nothing are then closed some at a time.
   checkEveryMs: 500,
   jsonBodyMs: 60_000,
+  entryFormMs: 5_000,
   uploadIdleMs: 30_000,
   uploadTotalMs: 3_600_000,
   uploadLeastBytesPerSecond: 16_384,

@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
-import { dropSlowReader } from './slow-reader.ts';
+import { dropSlowReader, inPieces } from './slow-reader.ts';
 
 const LIMITS = { leastBytesPerSecond: 50_000_000, windowMs: 300, checkEveryMs: 20 };
 
@@ -14,10 +14,13 @@ afterEach(async () => {
 });
 
 /** Opens a download of `body`, which the test reads. */
-async function download(body: () => Readable): Promise<{ client: Socket; response: ServerResponse }> {
+async function download(
+  body: () => Readable,
+  limits = LIMITS,
+): Promise<{ client: Socket; response: ServerResponse }> {
   const responding = Promise.withResolvers<ServerResponse>();
   const server = createServer((_request, response) => {
-    dropSlowReader(response, LIMITS);
+    dropSlowReader(response, limits);
     body().pipe(response);
     responding.resolve(response);
   });
@@ -74,6 +77,20 @@ test('a client that reads fast enough, or waits for the server, gets the whole b
     await once(client, 'close');
     expect(taken).toBeGreaterThanOrEqual(count * CHUNK.length);
   }
+});
+
+test('a client that reads one large body slowly but steadily gets all of it', async () => {
+  const bytes = Buffer.alloc(32 * 1_024 * 1_024);
+  const limits = { leastBytesPerSecond: 500_000, windowMs: 300, checkEveryMs: 20 };
+  const { client } = await download(() => inPieces(bytes), limits);
+  let taken = 0;
+  client.on('data', (piece) => {
+    taken += piece.length;
+    client.pause();
+    setTimeout(() => client.resume(), 2);
+  });
+  await once(client, 'close');
+  expect(taken).toBeGreaterThanOrEqual(bytes.length);
 });
 
 test('a client that left before the response began is not watched', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
@@ -420,6 +420,71 @@ test('a form is estimated, refused in words, and starts one export however often
   expect(await count()).toBe(1);
   const { json } = await api.call('GET', '/exports', { key: account.key });
   expect(places[0]).toBe(`/dashboard/exports/${json.data[0].id}`);
+});
+
+test('a code that opens nothing costs no transaction, and one of another form no look-up', async () => {
+  const account = await api.account();
+  const transactions = vi.spyOn(api.pool, 'connect');
+  const lookups = vi.spyOn(api.doorPool, 'query');
+  try {
+    const odd = await Promise.all(
+      ['', 'x', 'x'.repeat(44)].map((code) => send('/dashboard/enter', { code })),
+    );
+    expect(odd.map(({ status }) => status)).toEqual([401, 401, 401]);
+    expect(lookups).not.toHaveBeenCalled();
+    const unknown = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => send('/dashboard/enter', { code: `${n}`.padEnd(43, 'x') })),
+    );
+    expect(new Set(unknown.map(({ status }) => status))).toEqual(new Set([401]));
+    expect(transactions).not.toHaveBeenCalled();
+  } finally {
+    transactions.mockRestore();
+    lookups.mockRestore();
+  }
+  await open(account);
+});
+
+test('signing in has the rate of its key, known or not, and all sessions of a key have one rate together', async () => {
+  await using limited = await openTestApi({ accountLimits: { requestsPerSecond: 10, requestsPerMinute: 3 } });
+  const form = { origin: limited.url, 'content-type': 'application/x-www-form-urlencoded' };
+  const signIn = (key: string) =>
+    limited.call('POST', '/dashboard/login', { body: `key=${key}`, headers: form });
+  const { id, key } = await limited.account();
+  const replies = [await signIn(key), await signIn(key), await signIn(key), await signIn(key)];
+  expect(replies.map(({ status }) => status)).toEqual([303, 303, 303, 429]);
+  expect(replies[3]?.headers.get('retry-after')).toMatch(/^\d+$/);
+  expect(replies[3]?.text).toContain('This key exceeds its limit');
+  const { rows } = await limited.pool.query('select id from portal_sessions where account_id = $1', [id]);
+  expect(rows).toHaveLength(3);
+
+  const pages = [0, 1, 2, 0].map((n) => cookieOf(replies[n] as ApiReply));
+  const statuses = [];
+  for (const cookie of pages) {
+    statuses.push((await limited.call('GET', '/dashboard', { headers: { cookie } })).status);
+  }
+  expect(statuses).toEqual([200, 200, 200, 429]);
+
+  const unknown = await Promise.all(Array.from({ length: 60 }, () => signIn('tk_unknown')));
+  expect(unknown.map(({ status }) => status)).toContain(429);
+});
+
+test('whoever signs in again and again with one key ends no session of a link or of another key', async () => {
+  const account = await api.account();
+  const made = await operator('POST', `/admin/accounts/${account.id}/keys`, {});
+  const byLink = await open(account);
+  const other = cookieOf(await send('/dashboard/login', { key: made.json.key }));
+  const first = cookieOf(await send('/dashboard/login', { key: account.key }));
+  await api.pool.query(
+    `insert into portal_sessions (id, account_id, token_hash, scopes, key_id, hide_navigation, is_framed, expires_at)
+     select 'ses_' || $1 || n, $1, sha256(convert_to($1 || n, 'UTF8')), s.scopes, s.key_id, false, false, s.expires_at
+     from generate_series(1, 499) n, portal_sessions s where s.token_hash = sha256(convert_to($2, 'UTF8'))`,
+    [account.id, first.split('=')[1]],
+  );
+  const last = cookieOf(await send('/dashboard/login', { key: account.key }));
+  const statuses = [];
+  for (const cookie of [byLink, other, last]) statuses.push((await show('/dashboard', cookie)).status);
+  expect(statuses).toEqual([200, 200, 200]);
+  expect((await show('/dashboard', first)).status).toBe(303);
 });
 
 /** Every page, with what a session needs for it. */

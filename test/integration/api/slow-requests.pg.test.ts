@@ -14,11 +14,13 @@ beforeAll(async () => {
     headersMs: 300,
     checkEveryMs: 50,
     jsonBodyMs: 300,
+    entryFormMs: 300,
     uploadIdleMs: 1_500,
     lingerMs: 100,
     drainMs: 0,
   };
-  api = await openTestApi({ requestLimits });
+  const readerLimits = { leastBytesPerSecond: 10_000, windowMs: 400, checkEveryMs: 50 };
+  api = await openTestApi({ requestLimits, readerLimits });
   key = (await api.account()).key;
 });
 afterAll(() => api[Symbol.asyncDispose]());
@@ -33,7 +35,7 @@ interface Slow {
 
 /** A request whose body the test sends bit by bit. */
 const begin = (path: string, type: string): Slow => {
-  const headers = { authorization: `Bearer ${key}`, 'content-type': type };
+  const headers = { authorization: `Bearer ${key}`, 'content-type': type, origin: api.url };
   const sent = request(`${api.url}${path}`, { method: 'POST', headers, agent: false });
   const slow: Slow = { sent, answer: undefined };
   sent.on('response', async (response: IncomingMessage) => {
@@ -107,4 +109,50 @@ test('what is no HTTP, or has headers beyond all measure, is answered with a pro
 test('a body that nobody reads holds its connection no longer than a moment after the answer', async () => {
   const head = 'GET /healthz HTTP/1.1\r\nHost: api\r\nContent-Length: 100\r\n\r\nsome of it';
   expect(await sendRaw(head)).toMatch(/^HTTP\/1.1 200 /);
+});
+
+test.each(['login', 'enter'])('a form to %s is small, and arrives at once', async (form) => {
+  const type = 'application/x-www-form-urlencoded';
+  const head = `POST /dashboard/${form} HTTP/1.1\r\nHost: api\r\nOrigin: ${api.url}\r\nContent-Type: ${type}`;
+  expect(await sendRaw(`${head}\r\nContent-Length: 60000\r\n\r\ncode=`)).toMatch(/^HTTP\/1.1 413 /);
+  const slow = begin(`/dashboard/${form}`, type);
+  const answer = await waitFor(
+    'the form to be cut',
+    () => {
+      slow.sent.write('a');
+      return slow.answer;
+    },
+    5_000,
+  );
+  expect(answer).toMatchObject(TIMED_OUT);
+});
+
+test.each([
+  ['a document', '/openapi.json', 60],
+  ['a page', '/docs', 1_000],
+])('a client that asks for %s and reads nothing loses its connection', async (_what, path, count) => {
+  const socket = connect(Number(new URL(api.url).port), '127.0.0.1');
+  const gone = Promise.withResolvers<true>();
+  socket.on('error', () => gone.resolve(true));
+  socket.pause();
+  const one = `GET ${path} HTTP/1.1\r\nHost: api\r\n\r\n`;
+  socket.write(one.repeat(count));
+  let isGone = false;
+  void gone.promise.then(() => {
+    isGone = true;
+  });
+  await waitFor(
+    'the connection to be closed',
+    () => {
+      socket.write(one);
+      return isGone;
+    },
+    15_000,
+  );
+  socket.destroy();
+});
+
+test('a large answer is sent with its length', async () => {
+  const whole = await api.call('GET', '/openapi.json');
+  expect(whole.headers.get('content-length')).toBe(String(Buffer.byteLength(whole.text)));
 });
