@@ -156,7 +156,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
   const log = overrides.log ?? silentLog;
   const dashboard = {
-    reservedPool: doorPool,
+    reservedPool: overrides.doorPool ?? doorPool,
     idleSeconds: 1_800,
     lifetimeSeconds: 28_800,
     frameAncestors: [],
