@@ -1,7 +1,7 @@
+import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type ComparedRecord, keyOf } from './compare-rows.ts';
 import type { PulledEvent } from './feed-pages.ts';
-import { membersOf } from './json-members.ts';
 import type { RecordStore } from './record-store.ts';
 import { CouldNotTellError } from './verify-api.ts';
 

@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
+import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
-import { membersOf } from './json-members.ts';
 
 export interface ComparedRecord {
   /** Members in column order; those of unknown columns are left out. */

@@ -1,5 +1,5 @@
+import { elementsOf, membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { type Position, parsePosition } from '../../../shared/domain/position.ts';
-import { elementsOf, membersOf } from './json-members.ts';
 import { CouldNotTellError, type VerifyApi } from './verify-api.ts';
 
 /** An event of the pulled feed. JSON values are the texts that came. */

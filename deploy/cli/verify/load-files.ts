@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Violation } from './apply-event.ts';
 import { keyOf } from './compare-rows.ts';
 import { readJsonLines } from './json-lines.ts';
-import { membersOf } from './json-members.ts';
 import type { RecordStore } from './record-store.ts';
 import type { ExportFile, VerifiedExport } from './verified-export.ts';
 import { CouldNotTellError } from './verify-api.ts';

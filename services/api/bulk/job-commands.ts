@@ -9,7 +9,7 @@ import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, type Caller } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse } from '../http/response.ts';
-import { defineRoute, type Route } from '../http/route.ts';
+import { defineRoute, type ResponseSpec, type Route } from '../http/route.ts';
 import { exampleJob } from './examples.ts';
 import { bulkJobSchema, presentBulkJob } from './response.ts';
 import { type BulkJobRow, noBulkJob, requireBulkJob } from './store.ts';
@@ -32,7 +32,26 @@ const JOB_HEADERS = { 'retry-after': '1' };
 /** Cancel, pause and resume of a bulk job. */
 export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
   const { pool } = deps;
-  const write = { access: 'bulk:write', account: 'any' } as const;
+  const command = {
+    method: 'POST',
+    tag: 'bulk',
+    access: 'bulk:write',
+    account: 'any',
+    params: { id: 'ID of the bulk job.' },
+    example: { params: { id: EXAMPLE.job } },
+    problems: { conflict: 'The job has ended or is about to. `job_status` is its status.' },
+  } as const;
+  const accepted = (
+    description: string,
+    status: 'cancelled' | 'paused' | 'pending',
+  ): Record<number, ResponseSpec> => ({
+    202: {
+      description,
+      schema: bulkJobSchema,
+      example: exampleJob(deps.catalog, status),
+      headers: ['Retry-After'],
+    },
+  });
   const record = (
     caller: Caller,
     { id, account_id: accountId }: BulkJobRow,
@@ -43,27 +62,15 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
 
   return [
     defineRoute({
-      ...write,
-      method: 'POST',
+      ...command,
       path: '/bulk/operations/{id}/cancel',
       operationId: 'cancelBulkOperation',
-      tag: 'bulk',
       summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
       description: 'Stops the job. Items that are finished stay changed.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description:
-            'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'cancelled'),
-          headers: ['Retry-After'],
-        },
-      },
+      responses: accepted(
+        'The job. It is still running while Tandem waits for handlers that were already called, else cancelled.',
+        'cancelled',
+      ),
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await cancelBulkJob(pool, accountId, id), [
@@ -84,26 +91,12 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       },
     }),
     defineRoute({
-      ...write,
-      method: 'POST',
+      ...command,
       path: '/bulk/operations/{id}/pause',
       operationId: 'pauseBulkOperation',
-      tag: 'bulk',
       summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
       description: 'Stops the job until it is resumed. Chunks that workers have claimed still finish.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description: 'The bulk job.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'paused'),
-          headers: ['Retry-After'],
-        },
-      },
+      responses: accepted('The bulk job.', 'paused'),
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
@@ -113,27 +106,13 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       },
     }),
     defineRoute({
-      ...write,
-      method: 'POST',
+      ...command,
       path: '/bulk/operations/{id}/resume',
       operationId: 'resumeBulkOperation',
-      tag: 'bulk',
       summary: 'Resume a paused bulk job; safe to repeat',
       description:
         'Continues a job that a request has paused. A job that waits for its quota, its handler or the feed continues by itself.',
-      params: { id: 'ID of the bulk job.' },
-      example: { params: { id: EXAMPLE.job } },
-      problems: {
-        conflict: 'The job has ended or is about to. `job_status` is its status.',
-      },
-      responses: {
-        202: {
-          description: 'The bulk job.',
-          schema: bulkJobSchema,
-          example: exampleJob(deps.catalog, 'pending'),
-          headers: ['Retry-After'],
-        },
-      },
+      responses: accepted('The bulk job.', 'pending'),
       async handle({ param, accountId, caller }) {
         const id = param('id');
         requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);

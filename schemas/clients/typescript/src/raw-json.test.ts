@@ -32,9 +32,26 @@ test('whatever is printed is taken apart and put together again', () => {
   );
 });
 
-test.each(['', '[1]', '{"a"}', '{"a":}', '{"a":1', '{"a":"x', '{a:1}', '{"a":1 "b":2}', '{"a":[1}'])(
+const NO_OBJECTS = [
+  '',
+  '[1]',
+  '[]',
+  '{',
+  '{"a"}',
+  '{"a":}',
+  '{"a":1',
+  '{"a":"x',
+  '{"a":"x}',
+  '{a:1}',
+  '{"a" 1}',
+];
+test.each([...NO_OBJECTS, '{"a":1 "b":2}', '{"a":[1}', '{"a":1,}', '{,}', '{"a":1} x', '{"a":1}{"a":2}'])(
   '%s is no object',
   (text) => {
     expect(() => membersOf(text)).toThrow(SyntaxError);
   },
 );
+
+test.each(['', '{}', '[1', '["a]', '[1] 2', '[[1]', '[1,]', '[,]', '[1 2]'])('%s is no array', (text) => {
+  expect(() => elementsOf(text)).toThrow(SyntaxError);
+});

@@ -4,7 +4,11 @@
  */
 
 const QUOTE = 0x22;
+const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
+const OPEN = [0x7b, 0x5b];
+const CLOSE = [0x7d, 0x5d];
+const SPACES = [0x20, 0x09, 0x0a, 0x0d];
 
 /** The members of a JSON object, each value as its text. @throws SyntaxError when the text is not an object */
 export function membersOf(json: string): Map<string, string> {
@@ -43,35 +47,32 @@ function eachItem(json: string, open: string, close: string, read: (start: numbe
   let at = skipSpaces(json, 0);
   if (json[at] !== open) throw notJson(json, at);
   at = skipSpaces(json, at + 1);
-  if (json[at] === close) return;
-  for (;;) {
+  while (json[at] !== close) {
     at = skipSpaces(json, read(at));
-    if (json[at] === close) return;
+    if (json[at] === close) break;
     if (json[at] !== ',') throw notJson(json, at);
     at = skipSpaces(json, at + 1);
+    if (json[at] === close) throw notJson(json, at);
   }
+  if (skipSpaces(json, at + 1) < json.length) throw notJson(json, at + 1);
 }
 
 function endOfValue(json: string, start: number): number {
-  const first = json[start];
-  if (first === '"') return endOfString(json, start);
-  if (first !== '{' && first !== '[') {
-    let at = start;
-    while (at < json.length && !',]} \t\n\r'.includes(json[at] ?? '')) at += 1;
-    if (at === start) throw notJson(json, at);
-    return at;
-  }
-  let depth = 0;
-  for (let at = start; at < json.length; at += 1) {
-    const sign = json[at];
-    if (sign === '"') at = endOfString(json, at) - 1;
-    else if (sign === '{' || sign === '[') depth += 1;
-    else if (sign === '}' || sign === ']') {
-      depth -= 1;
-      if (depth === 0) return at + 1;
+  const first = json.charCodeAt(start);
+  if (first === QUOTE) return endOfString(json, start);
+  let at = start;
+  if (OPEN.includes(first)) {
+    for (let depth = 0; at < json.length; at += 1) {
+      const code = json.charCodeAt(at);
+      if (code === QUOTE) at = endOfString(json, at) - 1;
+      else if (OPEN.includes(code)) depth += 1;
+      else if (CLOSE.includes(code) && --depth === 0) return at + 1;
     }
+    throw notJson(json, at);
   }
-  throw notJson(json, json.length);
+  while (at < json.length && !isDelimiter(json.charCodeAt(at))) at += 1;
+  if (at === start) throw notJson(json, at);
+  return at;
 }
 
 function endOfString(json: string, start: number): number {
@@ -83,9 +84,13 @@ function endOfString(json: string, start: number): number {
   throw notJson(json, json.length);
 }
 
+function isDelimiter(code: number): boolean {
+  return code === COMMA || CLOSE.includes(code) || SPACES.includes(code);
+}
+
 function skipSpaces(json: string, start: number): number {
   let at = start;
-  while (at < json.length && ' \t\n\r'.includes(json[at] ?? '')) at += 1;
+  while (SPACES.includes(json.charCodeAt(at))) at += 1;
   return at;
 }
 
