@@ -3,15 +3,20 @@ import { authorize } from '../http/caller.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
-import { type EntryDeps, entryRoutes, overResponse, sessionsOf, signedOutResponse } from './entry-pages.ts';
-import { exportPages } from './export-pages.ts';
-import { readForm } from './form.ts';
-import { MESSAGES } from './messages.ts';
-import { newExportPages } from './new-export-page.ts';
-import { overviewPages } from './overview-page.ts';
-import { isCsrfToken, type Session } from './sessions.ts';
-import { createVisit, type DashboardPage, problemResponse, seeOther } from './visit.ts';
-import { withinLimits } from './within-limits.ts';
+import {
+  type EntryDeps,
+  entryRoutes,
+  overResponse,
+  sessionsOf,
+  signedOutResponse,
+} from './entry/entry-pages.ts';
+import { exportPages } from './exports/export-pages.ts';
+import { newExportPages } from './exports/new-export-page.ts';
+import { readForm } from './frame/form.ts';
+import { isCsrfToken, type Session } from './frame/sessions.ts';
+import { createVisit, type DashboardPage, problemResponse, seeOther, viewOf } from './frame/visit.ts';
+import { withinLimits } from './frame/within-limits.ts';
+import { overviewPages } from './overview/overview-page.ts';
 
 export type DashboardDeps = EntryDeps;
 
@@ -27,9 +32,9 @@ export function dashboardRoutes(deps: DashboardDeps): Route[] {
     method: 'POST',
     path: '/dashboard/logout',
     needs: undefined,
-    async handle({ request }) {
-      await deps.sessions.end(await sessionsOf(request, deps));
-      return signedOutResponse(request, deps);
+    async handle(visit) {
+      await deps.sessions.end(await sessionsOf(visit.request, deps));
+      return signedOutResponse(visit, deps);
     },
   };
   return [
@@ -51,7 +56,7 @@ async function serve(request: ApiRequest, page: DashboardPage, deps: DashboardDe
     return { ...(await serveSession(request, page, session, deps)), servedFor };
   } catch (error) {
     if (!(error instanceof AppError) || page.isLive === true) throw error;
-    return { ...problemResponse(error, session, deps), servedFor };
+    return { ...problemResponse(error, request, session, deps), servedFor };
   }
 }
 
@@ -81,12 +86,15 @@ async function serveSession(
   deps: DashboardDeps,
 ): Promise<ApiResponse> {
   const { limiter, sessions } = deps;
+  const text = viewOf(request, session, deps.to).text.frame.problems;
   const { accountId, caller, ratePrint } = session;
   return withinLimits(limiter, accountId, ratePrint, async (run) => {
     const form =
-      page.method === 'POST' ? (await readForm(request, deps.publicOrigin())).fields : new URLSearchParams();
+      page.method === 'POST'
+        ? (await readForm(request, deps.publicOrigin(), text)).fields
+        : new URLSearchParams();
     if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
-      throw new AppError('forbidden', MESSAGES.problems.csrf);
+      throw new AppError('forbidden', text.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
     return run(async () => {

@@ -1,4 +1,4 @@
-import type { AccountLimiter } from '../http/account-limiter.ts';
+import type { AccountLimiter } from '../../http/account-limiter.ts';
 
 /** The limits that a request of the dashboard is under, as a request with a key. */
 export type VisitLimiter = Pick<AccountLimiter, 'countKey' | 'admit' | 'run'>;

@@ -1,6 +1,5 @@
-import { type Html, html } from '../pages/html.ts';
+import { type Html, html } from '../../pages/html.ts';
 import type { Live } from './live.ts';
-import { MESSAGES } from './messages.ts';
 import type { Visit } from './visit.ts';
 
 const TONES: Readonly<Record<string, string>> = {
@@ -15,8 +14,8 @@ const TONES: Readonly<Record<string, string>> = {
 };
 
 /** The state of a job or an endpoint, in words and in a colour. */
-export function statusBadge(status: string): Html {
-  const words: Readonly<Record<string, string>> = MESSAGES.status;
+export function statusBadge(status: string, { text }: Pick<Visit, 'text'>): Html {
+  const words: Readonly<Record<string, string>> = text.frame.status;
   return html`<span class="badge" data-tone="${TONES[status] ?? ''}">${words[status] ?? status}</span>`;
 }
 

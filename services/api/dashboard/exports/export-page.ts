@@ -1,16 +1,16 @@
 import type { z } from 'zod';
-import type { exportFileSchema, exportSchema } from '../exports/response.ts';
-import { type Content, type Html, html } from '../pages/html.ts';
+import type { exportFileSchema, exportSchema } from '../../exports/response.ts';
+import { type Content, type Html, html } from '../../pages/html.ts';
+import { confirmedForm } from '../frame/layout.ts';
+import type { Live } from '../frame/live.ts';
+import { statusBadge, timeOf } from '../frame/parts.ts';
+import type { Visit } from '../frame/visit.ts';
+import type { Messages } from '../messages/messages.ts';
 import { resourceNames } from './export-list.ts';
-import { confirmedForm } from './layout.ts';
-import type { Live } from './live.ts';
-import { MESSAGES } from './messages.ts';
-import { statusBadge, timeOf } from './parts.ts';
-import type { Visit } from './visit.ts';
 
 type Export = z.output<typeof exportSchema>;
 type ExportFile = z.output<typeof exportFileSchema>;
-type Step = keyof typeof MESSAGES.export.step;
+type Step = keyof Messages['exports']['details']['step'];
 
 const CHUNK_STATES = ['planned', 'reading', 'extracted', 'written'] as const;
 
@@ -34,10 +34,10 @@ export function isMoving({ status }: Pick<Export, 'status'>): boolean {
 
 /** Everything about one export. */
 export function exportBody({ details, chunks }: ExportFacts, live: Live, visit: Visit): Html {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   return html`<h1>${resourceNames(details.resources, visit)}</h1>
-<p class="states">${statusBadge(details.status)} <span class="id">${details.id}</span> <span class="muted">${text.created} ${timeOf(live, visit, 'at', details.created_at)}</span></p>
-${stepper(details)}
+<p class="states">${statusBadge(details.status, visit)} <span class="id">${details.id}</span> <span class="muted">${text.created} ${timeOf(live, visit, 'at', details.created_at)}</span></p>
+${stepper(details, visit)}
 ${isMoving(details) ? progress(details, chunks, live, visit) : null}
 ${chunks && chunkCounts(chunks, live, visit)}
 ${details.error && html`<section class="fault"><h2>${text.failed}</h2><p>${details.error.message}</p><p class="muted"><code>${details.error.code}</code></p></section>`}
@@ -49,8 +49,8 @@ ${facts(details, live, visit)}
 ${actions(details, visit)}`;
 }
 
-function stepper({ status, phase }: Export): Html {
-  const { step: names, stepState, steps } = MESSAGES.export;
+function stepper({ status, phase }: Export, visit: Visit): Html {
+  const { step: names, stepState, steps } = visit.text.exports.details;
   const isEnded = status === 'completed' || status === 'expired';
   const isStopped = status === 'failed' || status === 'cancelled';
   // The phase of an export that was stopped is `done` too: its steps tell nothing.
@@ -63,7 +63,7 @@ function stepper({ status, phase }: Export): Html {
 }
 
 function progress(details: Export, chunks: ChunkCounts | undefined, live: Live, visit: Visit): Html {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   const { number, percent, duration } = visit.formats;
   if (details.status === 'pending') {
     const place = details.queue_position ?? 1;
@@ -79,12 +79,12 @@ function progress(details: Export, chunks: ChunkCounts | undefined, live: Live, 
 ${live.bar('progress', { value: details.progress, label: text.progress })}
 <p><strong>${live.text('percent', percent(details.progress))}</strong> <span>${live.text('rows', rows)}</span> <span class="muted">${live.text('left', left)}</span></p>
 ${chunks?.is_planned === false ? html`<p class="muted">${text.chunksGrow}</p>` : null}
-<p class="muted unscripted">${MESSAGES.refresh}</p>
+<p class="muted unscripted">${visit.text.frame.refresh}</p>
 </section>`;
 }
 
 function chunkCounts({ counts }: ChunkCounts, live: Live, visit: Visit): Html {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   return html`<section><h2>${text.chunks}</h2><dl class="tiles">${CHUNK_STATES.map(
     (state) =>
       html`<div><dt>${text.chunkCounts[state]}</dt><dd>${live.text(`chunks-${state}`, visit.formats.number(counts[state]))}</dd></div>`,
@@ -92,7 +92,7 @@ function chunkCounts({ counts }: ChunkCounts, live: Live, visit: Visit): Html {
 }
 
 function cut({ snapshot }: Export, visit: Visit): Html | null {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   if (snapshot === null) return null;
   return html`<section><h2>${text.cut}</h2><p class="muted">${text.cutLead}</p>
 <dl class="facts">
@@ -102,7 +102,7 @@ function cut({ snapshot }: Export, visit: Visit): Html | null {
 }
 
 function facts(details: Export, live: Live, visit: Visit): Html {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   const { utc } = visit.formats;
   const range = details.date_range;
   const entries: readonly (readonly [string, Content])[] = [
@@ -133,7 +133,7 @@ function idLink(id: string, visit: Visit): Html {
 }
 
 function files(details: Export, visit: Visit): Html | null {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   if (details.status !== 'completed') return null;
   return html`<section><h2>${text.files}</h2>
 <ul class="files">${details.files.map((file) => fileEntry(details, file, visit))}</ul>
@@ -143,7 +143,7 @@ function files(details: Export, visit: Visit): Html | null {
 }
 
 function fileEntry({ id }: Export, file: ExportFile, visit: Visit): Html {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   const { number, bytes } = visit.formats;
   const path = `/dashboard/exports/${id}/files/${encodeURIComponent(file.name)}`;
   return html`<li>
@@ -164,17 +164,17 @@ function curlOf({ name, content_url: url }: ExportFile): string {
 }
 
 function actions({ id, status }: Export, visit: Visit): Html | null {
-  const text = MESSAGES.export;
+  const text = visit.text.exports.details;
   if (!visit.may('exports:write')) return null;
   if (status === 'pending' || status === 'running') {
-    return confirmedForm(visit.session, {
+    return confirmedForm(visit, {
       action: visit.href(`/dashboard/exports/${id}/cancel`),
       title: text.cancel,
       question: text.confirmCancel,
     });
   }
   if (status !== 'completed') return null;
-  return confirmedForm(visit.session, {
+  return confirmedForm(visit, {
     action: visit.href(`/dashboard/exports/${id}/delete`),
     title: text.delete,
     question: text.confirmDelete,

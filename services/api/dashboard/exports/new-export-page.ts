@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
-import { AppError } from '../../../shared/runtime/errors.ts';
-import type { resourceSchema } from '../catalog/schemas.ts';
-import type { estimateSchema, exportSchema } from '../exports/response.ts';
-import { readIdempotencyKey } from '../http/idempotency.ts';
-import { PROBLEMS } from '../http/problem.ts';
-import { flag, type Html, html } from '../pages/html.ts';
-import { csrfField, dashboardPage } from './layout.ts';
-import { MESSAGES } from './messages.ts';
-import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from './visit.ts';
+import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../../shared/domain/export-request.ts';
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import type { resourceSchema } from '../../catalog/schemas.ts';
+import type { estimateSchema, exportSchema } from '../../exports/response.ts';
+import { readIdempotencyKey } from '../../http/idempotency.ts';
+import { PROBLEMS } from '../../http/problem.ts';
+import { flag, type Html, html } from '../../pages/html.ts';
+import { csrfField, dashboardPage } from '../frame/layout.ts';
+import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 
 type Resource = z.output<typeof resourceSchema>;
 type Estimate = z.output<typeof estimateSchema>;
@@ -33,7 +32,7 @@ export function newExportPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboa
       query: { limit: MAX_RESOURCES },
     });
     const page = {
-      title: MESSAGES.newExport.title,
+      title: visit.text.exports.create.title,
       section: '/dashboard/exports',
       body: body(data, outcome, visit),
     };
@@ -51,7 +50,8 @@ export function newExportPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboa
       method: 'POST',
       async handle(visit) {
         try {
-          if (!visit.form.has('resource')) throw new AppError('invalid', MESSAGES.newExport.nothingChosen);
+          if (!visit.form.has('resource'))
+            throw new AppError('invalid', visit.text.exports.create.nothingChosen);
           if (visit.form.get('do') === 'estimate') {
             return await show(visit, {
               estimate: await visit.ask<Estimate>('createExport', call(visit, true)),
@@ -88,7 +88,7 @@ function call({ form }: Visit, isEstimate: boolean) {
 }
 
 function body(resources: readonly Resource[], { estimate, error }: Outcome, visit: Visit): Html {
-  const text = MESSAGES.newExport;
+  const text = visit.text.exports.create;
   const { form } = visit;
   const chosen = new Set(form.getAll('resource'));
   const select = (name: string, label: string, values: readonly string[]) => html`<div>
@@ -97,7 +97,7 @@ function body(resources: readonly Resource[], { estimate, error }: Outcome, visi
   const box = (name: string, label: string) =>
     html`<label class="check"><input type="checkbox" name="${name}"${flag('checked', form.get(name) === 'on')}> ${label}</label>`;
   return html`<h1>${text.title}</h1>
-${error && fault(error)}
+${error && fault(error, visit)}
 ${estimate && estimated(estimate, visit)}
 <form method="post" action="${visit.href(PATH)}" class="form">
 ${csrfField(visit.session)}
@@ -118,13 +118,14 @@ ${box('zip', text.zip)}
 </form>`;
 }
 
-function fault({ message, errors }: AppError): Html {
-  return html`<div class="fault" role="alert"><p>${MESSAGES.newExport.refused} ${message}</p>
+function fault({ message, errors }: AppError, { text }: Visit): Html {
+  return html`<div class="fault" role="alert"><p>${text.exports.create.refused} ${message}</p>
 ${errors.length < 2 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
 }
 
-function estimated(estimate: Estimate, { formats }: Visit): Html {
-  const text = MESSAGES.newExport;
+function estimated(estimate: Estimate, visit: Visit): Html {
+  const { formats } = visit;
+  const text = visit.text.exports.create;
   const { estimated_rows: rows, estimated_bytes: bytes, estimated_duration_seconds: seconds } = estimate;
   const facts = [
     [text.rows, rows === null ? text.unknown : formats.number(rows)],
@@ -135,13 +136,13 @@ function estimated(estimate: Estimate, { formats }: Visit): Html {
 <dl class="tiles">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></section>`;
 }
 
-function resourceChoice({ name, fields }: Resource, isChosen: boolean, { formats }: Visit): Html {
+function resourceChoice({ name, fields }: Resource, isChosen: boolean, visit: Visit): Html {
   return html`<li><label class="check"><input type="checkbox" name="resource" value="${name}"${flag('checked', isChosen)}> ${name}</label>
-${fields.length === 0 ? null : fieldList(name, fields, formats.number(fields.length))}</li>`;
+${fields.length === 0 ? null : fieldList(name, fields, visit)}</li>`;
 }
 
-function fieldList(name: string, fields: Resource['fields'], count: string): Html {
-  const text = MESSAGES.newExport;
-  return html`<details><summary>${text.fields(count)}<span class="hidden"> ${text.ofResource(name)}</span></summary>
+function fieldList(name: string, fields: Resource['fields'], visit: Visit): Html {
+  const text = visit.text.exports.create;
+  return html`<details><summary>${text.fields(visit.formats.number(fields.length))}<span class="hidden"> ${text.ofResource(name)}</span></summary>
 <ul class="fields">${fields.map((field) => html`<li><code>${field.name}</code> <span class="muted">${field.type}</span></li>`)}</ul></details>`;
 }

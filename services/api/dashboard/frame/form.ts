@@ -1,10 +1,10 @@
-import { AppError } from '../../../shared/runtime/errors.ts';
-import { readBytes, toText } from '../http/read-json-body.ts';
-import { readParameters } from '../http/request-target.ts';
-import type { ApiRequest } from '../http/route.ts';
-import { requireUtf8 } from '../http/text-rules.ts';
-import { FORM_TYPE } from '../pages/define-page.ts';
-import { MESSAGES } from './messages.ts';
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import { readBytes, toText } from '../../http/read-json-body.ts';
+import { readParameters } from '../../http/request-target.ts';
+import type { ApiRequest } from '../../http/route.ts';
+import { requireUtf8 } from '../../http/text-rules.ts';
+import { FORM_TYPE } from '../../pages/define-page.ts';
+import type { Messages } from '../messages/messages.ts';
 
 /** A form has a few fields. */
 const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
@@ -26,20 +26,21 @@ export interface OwnForm {
 export async function readForm(
   request: ApiRequest,
   publicOrigin: string | undefined,
+  text: Messages['frame']['problems'],
   limits = FORM_LIMITS,
 ): Promise<OwnForm> {
   const origin = request.header('origin');
   if (!isOwnOrigin(origin, request.header('host'), publicOrigin)) {
-    throw new AppError('forbidden', MESSAGES.problems.origin(publicOrigin));
+    throw new AppError('forbidden', text.origin(publicOrigin));
   }
   const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
   if (type.trim() !== FORM_TYPE) {
     throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
   }
   requireUtf8(request.incoming.headers);
-  const text = toText(await readBytes(request.incoming, limits, { push: () => undefined }));
+  const sent = toText(await readBytes(request.incoming, limits, { push: () => undefined }));
   return {
-    fields: new URLSearchParams(readParameters(text, 'The form')),
+    fields: new URLSearchParams(readParameters(sent, 'The form')),
     isSecure: origin?.startsWith('https:') === true,
   };
 }

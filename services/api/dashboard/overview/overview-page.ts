@@ -1,14 +1,13 @@
 import type { z } from 'zod';
-import type { accountOverviewSchema } from '../account/response.ts';
-import type { exportSchema } from '../exports/response.ts';
-import { type Content, type Html, html } from '../pages/html.ts';
-import type { webhookSchema } from '../webhooks/response.ts';
-import { exportRows } from './export-list.ts';
-import { dashboardPage } from './layout.ts';
-import { type Live, renderLive } from './live.ts';
-import { MESSAGES } from './messages.ts';
-import { statusBadge, timeOf } from './parts.ts';
-import { type DashboardPage, liveResponse, pageResponse, type Visit, type VisitDeps } from './visit.ts';
+import type { accountOverviewSchema } from '../../account/response.ts';
+import type { exportSchema } from '../../exports/response.ts';
+import { type Content, type Html, html } from '../../pages/html.ts';
+import type { webhookSchema } from '../../webhooks/response.ts';
+import { exportRows } from '../exports/export-list.ts';
+import type { Live } from '../frame/live.ts';
+import { livePage } from '../frame/live-page.ts';
+import { statusBadge, timeOf } from '../frame/parts.ts';
+import type { DashboardPage, Visit, VisitDeps } from '../frame/visit.ts';
 
 type Overview = z.output<typeof accountOverviewSchema>;
 type Export = z.output<typeof exportSchema>;
@@ -27,35 +26,16 @@ const EVERY_SECONDS = 5;
 
 /** What a customer sees first. */
 export function overviewPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
-  const text = MESSAGES.overview;
-  return [
-    {
-      method: 'GET',
-      path: '/dashboard',
-      needs: undefined,
-      async handle(visit) {
-        const facts = await read(visit);
-        const { content, state } = renderLive((live) => body(facts, live, visit));
-        const page = {
-          title: text.title,
-          section: '/dashboard',
-          body: content,
-          live: { path: '/dashboard/live', everySeconds: EVERY_SECONDS, state },
-        };
-        return pageResponse(dashboardPage(visit, visit.session, page), deps);
-      },
-    },
-    {
-      method: 'GET',
-      path: '/dashboard/live',
-      needs: undefined,
-      isLive: true,
-      async handle(visit) {
-        const facts = await read(visit);
-        return liveResponse((live) => body(facts, live, visit));
-      },
-    },
-  ];
+  const page = {
+    path: '/dashboard',
+    needs: undefined,
+    section: '/dashboard',
+    title: (_: Facts, { text }: Visit) => text.overview.title,
+    everySeconds: () => EVERY_SECONDS,
+    read,
+    body,
+  };
+  return livePage(page, deps);
 }
 
 async function read(visit: Visit): Promise<Facts> {
@@ -71,7 +51,7 @@ async function read(visit: Visit): Promise<Facts> {
 }
 
 function body({ account, exports, webhooks }: Facts, live: Live, visit: Visit): Html {
-  const text = MESSAGES.overview;
+  const text = visit.text.overview;
   return html`<h1>${text.title}</h1>
 <div class="cards">
 ${running(account, live, visit)}
@@ -96,7 +76,7 @@ function running(
   live: Live,
   visit: Visit,
 ): Html | null {
-  const text = MESSAGES.overview;
+  const text = visit.text.overview;
   if (exports === null && bulk === null) return null;
   const { number } = visit.formats;
   const kinds = [
@@ -118,14 +98,14 @@ ${
         .slice(0, MAX_SHOWN)
         .map(
           (job) =>
-            html`<li>${job.id.startsWith('exp_') ? html`<a class="id" href="${visit.href(`/dashboard/exports/${job.id}`)}">${job.id}</a>` : html`<span class="id">${job.id}</span>`} ${statusBadge(job.status)}${job.queue_position === undefined ? null : html` <span class="muted">${live.text(`place-${job.id}`, text.queuePlace(number(job.queue_position)))}</span>`}</li>`,
+            html`<li>${job.id.startsWith('exp_') ? html`<a class="id" href="${visit.href(`/dashboard/exports/${job.id}`)}">${job.id}</a>` : html`<span class="id">${job.id}</span>`} ${statusBadge(job.status, visit)}${job.queue_position === undefined ? null : html` <span class="muted">${live.text(`place-${job.id}`, text.queuePlace(number(job.queue_position)))}</span>`}</li>`,
         )}</ul>`
 }`,
   );
 }
 
 function quota({ bulk_quota: quota }: Overview, live: Live, visit: Visit): Html | null {
-  const text = MESSAGES.overview;
+  const text = visit.text.overview;
   if (quota === null) return null;
   const { number } = visit.formats;
   const { limit, used } = quota;
@@ -140,7 +120,7 @@ ${live.bar('quota-share', { value: limit === 0 ? 1 : Math.min(1, used / limit), 
 }
 
 function feed({ feed }: Overview, live: Live, visit: Visit): Html | null {
-  const text = MESSAGES.overview;
+  const text = visit.text.overview;
   if (feed === null) return null;
   const { age_seconds: age, stalled, set_aside: aside } = feed;
   const [tone, state] =
@@ -158,14 +138,14 @@ ${aside.length === 0 ? null : html`<p class="muted">${text.setAside(visit.format
 }
 
 function endpoints(webhooks: readonly Webhook[], live: Live, visit: Visit): Html {
-  const text = MESSAGES.overview;
+  const text = visit.text.overview;
   return card(
     text.webhooks,
     webhooks.length === 0
       ? html`<p class="muted">${text.noWebhooks}</p>`
       : html`<ul class="plain">${webhooks.map(
           ({ id, url, description, status, failing_since: since }) =>
-            html`<li><span class="url">${description ?? url}</span> ${since === null || status !== 'active' ? statusBadge(status) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`}</li>`,
+            html`<li><span class="url">${description ?? url}</span> ${since === null || status !== 'active' ? statusBadge(status, visit) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`}</li>`,
         )}</ul>`,
   );
 }

@@ -1,20 +1,20 @@
-import type { AppError } from '../../../shared/runtime/errors.ts';
-import type { CallOperation, OperationCall } from '../http/call-operation.ts';
-import { hasScope, type Scope } from '../http/caller.ts';
-import { PROBLEMS } from '../http/problem.ts';
-import type { ApiResponse } from '../http/response.ts';
-import type { ApiRequest } from '../http/route.ts';
-import type { Html } from '../pages/html.ts';
-import { html } from '../pages/html.ts';
-import { pageHeaders } from '../pages/page-response.ts';
+import type { AppError } from '../../../../shared/runtime/errors.ts';
+import type { CallOperation, OperationCall } from '../../http/call-operation.ts';
+import { hasScope, type Scope } from '../../http/caller.ts';
+import { PROBLEMS } from '../../http/problem.ts';
+import type { ApiResponse } from '../../http/response.ts';
+import type { ApiRequest } from '../../http/route.ts';
+import type { Html } from '../../pages/html.ts';
+import { html } from '../../pages/html.ts';
+import { pageHeaders } from '../../pages/page-response.ts';
+import { acceptedLanguage, languageOf } from '../messages/messages.ts';
 import { createFormats, type Formats } from './formats.ts';
-import { dashboardPage, type Hrefs, type PageText } from './layout.ts';
+import { dashboardPage, type Hrefs, type PageText, type View } from './layout.ts';
 import { type Live, renderLive } from './live.ts';
-import { MESSAGES } from './messages.ts';
 import type { Session } from './sessions.ts';
 
 /** A request of somebody who is in. */
-export interface Visit extends Hrefs {
+export interface Visit extends View {
   readonly request: ApiRequest;
   readonly session: Session;
   readonly formats: Formats;
@@ -44,6 +44,15 @@ export interface VisitDeps {
   readonly now: () => number;
 }
 
+/** A session of a portal link has a locale of its own. Others follow the browser. */
+export function viewOf(request: ApiRequest, session: Session | undefined, to: Hrefs): View {
+  const locale = session?.locale;
+  return {
+    ...to,
+    ...(locale == null ? acceptedLanguage(request.header('accept-language')) : languageOf(locale)),
+  };
+}
+
 export function createVisit(
   request: ApiRequest,
   session: Session,
@@ -52,12 +61,13 @@ export function createVisit(
 ): Visit {
   const { caller } = session;
   const send: Visit['send'] = (operationId, call) => callOperation(operationId, request, caller, call);
+  const view = viewOf(request, session, to);
   return {
-    ...to,
+    ...view,
     request,
     session,
     form,
-    formats: createFormats(session.locale ?? 'en-US', now()),
+    formats: createFormats(view, now()),
     query: new URLSearchParams(request.querystring),
     may: (scope) => hasScope(caller, scope),
     send,
@@ -106,18 +116,21 @@ export function liveResponse(render: (live: Live) => Html): ApiResponse {
 /** A page that says what went wrong, in the words of the API. */
 export function problemResponse(
   error: AppError,
+  request: ApiRequest,
   session: Session,
   deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
 ): ApiResponse {
+  const view = viewOf(request, session, deps.to);
+  const text = view.text.frame.problems;
   const page: PageText = {
-    title: MESSAGES.problems.title,
-    body: html`<h1>${MESSAGES.problems.title}</h1>
+    title: text.title,
+    body: html`<h1>${text.title}</h1>
 <p class="lead">${error.message}</p>
 ${error.errors.length < 2 ? null : html`<ul>${error.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
-<p><a class="button" href="${deps.to.href('/dashboard')}">${MESSAGES.problems.back}</a></p>`,
+<p><a class="button" href="${view.href('/dashboard')}">${text.back}</a></p>`,
   };
   const { retryAfterSeconds } = error;
-  return pageResponse(dashboardPage(deps.to, session, page), deps, PROBLEMS[error.code].status, {
+  return pageResponse(dashboardPage(view, session, page), deps, PROBLEMS[error.code].status, {
     ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
   });
 }

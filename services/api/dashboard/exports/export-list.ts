@@ -1,10 +1,9 @@
 import type { z } from 'zod';
-import type { exportSchema } from '../exports/response.ts';
-import { type Html, html } from '../pages/html.ts';
-import type { Live } from './live.ts';
-import { MESSAGES } from './messages.ts';
-import { statusBadge, timeOf } from './parts.ts';
-import type { Visit } from './visit.ts';
+import type { exportSchema } from '../../exports/response.ts';
+import { type Html, html } from '../../pages/html.ts';
+import type { Live } from '../frame/live.ts';
+import { statusBadge, timeOf } from '../frame/parts.ts';
+import type { Visit } from '../frame/visit.ts';
 
 type Export = z.output<typeof exportSchema>;
 
@@ -13,7 +12,7 @@ const MAX_RESOURCES = 3;
 
 /** The table of some exports. */
 export function exportRows(exports: readonly Export[], live: Live, visit: Visit): Html {
-  const { columns, none } = MESSAGES.exports;
+  const { columns, none } = visit.text.exports.list;
   if (exports.length === 0) return html`<p class="muted">${none}</p>`;
   return html`<table class="list"><thead><tr><th scope="col">${columns.export}</th><th scope="col">${columns.status}</th><th scope="col" class="wide">${columns.format}</th><th scope="col" class="number">${columns.rows}</th></tr></thead>
 <tbody>${exports.map((each) => row(each, live, visit))}</tbody></table>`;
@@ -26,14 +25,17 @@ function row(each: Export, live: Live, visit: Visit): Html {
   return html`<tr>
 <th scope="row"><a href="${visit.href(`/dashboard/exports/${id}`)}">${resourceNames(resources, visit)}</a>
 <small><span class="wide">${id} · </span>${timeOf(live, visit, `created-${id}`, createdAt)}</small></th>
-<td>${statusBadge(status)}${isRunning ? html` ${live.text(`progress-${id}`, percent(each.progress))}` : null}</td>
+<td>${statusBadge(status, visit)}${isRunning ? html` ${live.text(`progress-${id}`, percent(each.progress))}` : null}</td>
 <td class="wide">${format}</td>
 <td class="number">${live.text(`rows-${id}`, number(rows.written))}</td>
 </tr>`;
 }
 
-export function resourceNames(resources: readonly string[], { formats }: Pick<Visit, 'formats'>): string {
+export function resourceNames(
+  resources: readonly string[],
+  { formats, text }: Pick<Visit, 'formats' | 'text'>,
+): string {
   const shown = resources.slice(0, MAX_RESOURCES).join(', ');
   const rest = resources.length - MAX_RESOURCES;
-  return rest > 0 ? `${shown} ${MESSAGES.exports.more(formats.number(rest))}` : shown;
+  return rest > 0 ? `${shown} ${text.exports.list.more(formats.number(rest))}` : shown;
 }

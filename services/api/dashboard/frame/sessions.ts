@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Pool } from 'pg';
-import { newId } from '../../../shared/domain/ids.ts';
-import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { newId } from '../../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../../shared/postgres/transaction.ts';
 import {
   findOpenPortalLinks,
   findPortalSessions,
@@ -13,11 +13,11 @@ import {
   type PortalSession,
   revokePortalSession,
   usePortalLink,
-} from '../admin/portal-store.ts';
-import { newPortalToken } from '../admin/portal-token.ts';
-import { recordAudit } from '../http/audit-log.ts';
-import { type Caller, hashKey } from '../http/caller.ts';
-import { createKeyLookup } from '../http/key-lookup.ts';
+} from '../../admin/portal-store.ts';
+import { newPortalToken } from '../../admin/portal-token.ts';
+import { recordAudit } from '../../http/audit-log.ts';
+import { type Caller, hashKey } from '../../http/caller.ts';
+import { createKeyLookup } from '../../http/key-lookup.ts';
 
 /** A session as its requests see it. */
 export interface Session extends PortalSession {

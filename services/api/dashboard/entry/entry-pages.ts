@@ -1,20 +1,20 @@
-import type { Secret } from '../../../shared/runtime/env.ts';
-import { AppError } from '../../../shared/runtime/errors.ts';
-import { DASHBOARD_PATH } from '../admin/portal-routes.ts';
-import type { OpenPortalLink } from '../admin/portal-store.ts';
-import { authenticate, type KeyStore } from '../http/caller.ts';
-import { problemHeaders } from '../http/problem.ts';
-import type { ApiResponse } from '../http/response.ts';
-import type { ApiRequest, Route } from '../http/route.ts';
-import { defineForm, definePage } from '../pages/define-page.ts';
-import { html } from '../pages/html.ts';
-import { type OwnForm, readForm } from './form.ts';
-import { dashboardPage, type PageText } from './layout.ts';
-import { MESSAGES } from './messages.ts';
-import type { SessionCookies } from './session-cookie.ts';
-import type { Entry, OpenedSession, Session, Sessions } from './sessions.ts';
-import { pageResponse, seeOther, type VisitDeps } from './visit.ts';
-import { type VisitLimiter, withinLimits } from './within-limits.ts';
+import type { Secret } from '../../../../shared/runtime/env.ts';
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import { DASHBOARD_PATH } from '../../admin/portal-routes.ts';
+import type { OpenPortalLink } from '../../admin/portal-store.ts';
+import { authenticate, type KeyStore } from '../../http/caller.ts';
+import { problemHeaders } from '../../http/problem.ts';
+import type { ApiResponse } from '../../http/response.ts';
+import type { ApiRequest, Route } from '../../http/route.ts';
+import { defineForm, definePage } from '../../pages/define-page.ts';
+import { html } from '../../pages/html.ts';
+import { type OwnForm, readForm } from '../frame/form.ts';
+import { dashboardPage, type PageText, type View } from '../frame/layout.ts';
+import type { SessionCookies } from '../frame/session-cookie.ts';
+import type { Entry, OpenedSession, Session, Sessions } from '../frame/sessions.ts';
+import { pageResponse, seeOther, type Visit, type VisitDeps, viewOf } from '../frame/visit.ts';
+import { type VisitLimiter, withinLimits } from '../frame/within-limits.ts';
+import { acceptedLanguage } from '../messages/messages.ts';
 
 export interface EntryDeps extends VisitDeps {
   readonly sessions: Sessions;
@@ -35,8 +35,10 @@ const MAX_ENTRY_BYTES = 4_096;
 
 /** The ways in: by API key, and by the link that the product's backend makes. Everybody may ask for these pages. */
 export function entryRoutes(deps: EntryDeps): Route[] {
-  const show = (page: PageText, status?: number, headers?: Readonly<Record<string, string>>) =>
-    pageResponse(dashboardPage(deps.to, undefined, page), deps, status, headers);
+  const show = (view: View, page: PageText, status?: number, headers?: Readonly<Record<string, string>>) =>
+    pageResponse(dashboardPage(view, undefined, page), deps, status, headers);
+  const foreign = ({ text }: View) => text.frame.problems.origin(deps.publicOrigin());
+  const toView = (request: ApiRequest) => viewOf(request, undefined, deps.to);
   const entryOf = async (request: ApiRequest): Promise<Entry> => {
     const replaced = (await sessionsOf(request, deps)).filter(({ state }) => state === 'active');
     return { isFramed: isFramed(request), replaced };
@@ -50,16 +52,21 @@ export function entryRoutes(deps: EntryDeps): Route[] {
     cookies: deps.cookies.set(token, { isSecure, isFramed, maxAgeSeconds: deps.lifetimeSeconds }),
   });
   return [
-    definePage('/dashboard/login', async (request) => show(loginPage(deps, nextOf(request.querystring)))),
+    definePage('/dashboard/login', async (request) => {
+      const view = toView(request);
+      return show(view, loginPage(view, nextOf(request.querystring)));
+    }),
     defineForm('/dashboard/login', async (request) => {
+      const view = toView(request);
       const form = await readOwnForm(request, deps);
-      if (form === undefined)
-        return show(loginPage(deps, '/dashboard', MESSAGES.problems.origin(deps.publicOrigin())), 403);
+      if (form === undefined) return show(view, loginPage(view, '/dashboard', foreign(view)), 403);
       const next = nextOf(form.fields.toString());
+      const refuse = (fault: string, status: number, headers?: Readonly<Record<string, string>>) =>
+        show(view, loginPage(view, next, fault), status, headers);
       const key = form.fields.get('key')?.trim() ?? '';
       try {
         const caller = await authenticate(`Bearer ${key}`, deps.adminKey, deps.keys);
-        if (caller.kind !== 'account') return show(loginPage(deps, next, MESSAGES.login.operator), 403);
+        if (caller.kind !== 'account') return refuse(view.text.entry.login.operator, 403);
         const opened = await withinLimits(deps.limiter, caller.accountId, caller.keyPrint, async (run) => {
           const entry = await entryOf(request);
           return { ...(await run(() => deps.sessions.openByKey(caller, entry))), entry };
@@ -67,30 +74,32 @@ export function entryRoutes(deps: EntryDeps): Route[] {
         return enter({ ...opened, next }, form, opened.entry);
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        if (error.code === 'unauthorized') return show(loginPage(deps, next, MESSAGES.login.unknown), 401);
-        if (error.code === 'too_many')
-          return show(loginPage(deps, next, error.message), 429, problemHeaders(error));
+        if (error.code === 'unauthorized') return refuse(view.text.entry.login.unknown, 401);
+        if (error.code === 'too_many') return refuse(error.message, 429, problemHeaders(error));
         throw error;
       }
     }),
-    definePage('/dashboard/enter', async () => show(enterPage(deps))),
+    definePage('/dashboard/enter', async (request) => {
+      const view = toView(request);
+      return show(view, enterPage(view, deps.refreshUrl));
+    }),
     defineForm('/dashboard/enter', async (request) => {
+      const view = toView(request);
       const form = await readOwnForm(request, deps);
-      if (form === undefined)
-        return show(enterPage(deps, MESSAGES.problems.origin(deps.publicOrigin())), 403);
+      const refuse = (fault: string, status: number) =>
+        show(view, enterPage(view, deps.refreshUrl, fault), status);
+      if (form === undefined) return refuse(foreign(view), 403);
       const code = form.fields.get('code')?.trim() ?? '';
       // Everybody may send codes: only that of an open link begins a transaction.
       const link = await deps.sessions.findLink(code);
-      if (link === undefined) return show(enterPage(deps, MESSAGES.enter.invalid), 401);
+      if (link === undefined) return refuse(view.text.entry.enter.invalid, 401);
       const entry = await entryOf(request);
       const asked = form.fields.has('replace') ? undefined : otherAccount(link, entry);
-      if (asked !== undefined) return show(replacePage(deps, code, asked), 409);
+      if (asked !== undefined) return show(view, replacePage(view, code, asked), 409);
       const opened = await withinLimits(deps.limiter, link.accountId, `link:${link.id}`, (run) =>
         run(() => deps.sessions.openByCode(code, entry)),
       );
-      return opened === undefined
-        ? show(enterPage(deps, MESSAGES.enter.invalid), 401)
-        : enter(opened, form, entry);
+      return opened === undefined ? refuse(view.text.entry.enter.invalid, 401) : enter(opened, form, entry);
     }),
   ];
 }
@@ -121,7 +130,13 @@ async function readOwnForm(
   { publicOrigin, entryFormMs }: Pick<EntryDeps, 'publicOrigin' | 'entryFormMs'>,
 ): Promise<OwnForm | undefined> {
   try {
-    return await readForm(request, publicOrigin(), { maxBytes: MAX_ENTRY_BYTES, jsonBodyMs: entryFormMs });
+    const limits = { maxBytes: MAX_ENTRY_BYTES, jsonBodyMs: entryFormMs };
+    return await readForm(
+      request,
+      publicOrigin(),
+      acceptedLanguage(request.header('accept-language')).text.frame.problems,
+      limits,
+    );
   } catch (error) {
     if (error instanceof AppError && error.code === 'forbidden') return undefined;
     throw error;
@@ -139,15 +154,15 @@ function nextOf(querystring: string): string {
   return DASHBOARD_PATH.test(next) ? next : '/dashboard';
 }
 
-function loginPage({ to }: EntryDeps, next: string, fault?: string): PageText {
-  const text = MESSAGES.login;
+function loginPage(view: View, next: string, fault?: string): PageText {
+  const text = view.text.entry.login;
   return {
     title: text.title,
     body: html`<div class="card entry">
 <h1>${text.title}</h1>
 <p class="muted">${text.lead}</p>
 ${fault && html`<p class="fault" role="alert" id="fault">${fault}</p>`}
-<form method="post" action="${to.href('/dashboard/login')}">
+<form method="post" action="${view.href('/dashboard/login')}">
 <input type="hidden" name="next" value="${next}">
 <label for="key">${text.key}</label>
 <input id="key" name="key" type="password" autocomplete="off" spellcheck="false" required placeholder="tk_…"${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault"`}>
@@ -160,8 +175,8 @@ ${fault && html`<p class="fault" role="alert" id="fault">${fault}</p>`}
  * The code is in the fragment of the address, so no server and no log sees it before the form is sent: a module takes it
  * from there, and without JavaScript the visitor does.
  */
-function enterPage({ to, refreshUrl }: EntryDeps, fault?: string): PageText {
-  const text = MESSAGES.enter;
+function enterPage(view: View, refreshUrl: string | undefined, fault?: string): PageText {
+  const text = view.text.entry.enter;
   return {
     title: text.title,
     module: 'enter.js',
@@ -172,7 +187,7 @@ ${
     ? html`<p class="muted">${text.lead}</p><p class="muted unscripted">${text.noScript}</p>`
     : html`<p class="fault" role="alert">${fault}</p>${refreshUrl && html`<p><a class="button primary" href="${refreshUrl}" target="_top">${text.away}</a></p>`}`
 }
-<form method="post" action="${to.href('/dashboard/enter')}" data-enter>
+<form method="post" action="${view.href('/dashboard/enter')}" data-enter>
 <label for="code">${text.code}</label>
 <input id="code" name="code" type="password" autocomplete="off" spellcheck="false" required>
 <button class="primary">${text.submit}</button>
@@ -181,49 +196,54 @@ ${
 }
 
 /** Asks before a link takes the visitor from one account to another. Only the button says yes: no module presses it. */
-function replacePage({ to }: EntryDeps, code: string, accounts: Change): PageText {
-  const text = MESSAGES.replace;
+function replacePage(view: View, code: string, accounts: Change): PageText {
+  const text = view.text.entry.replace;
   return {
     title: text.title,
     module: 'enter.js',
     body: html`<div class="card entry">
 <h1>${text.title}</h1>
 <p role="alert">${text.lead(accounts.from, accounts.to)}</p>
-<form method="post" action="${to.href('/dashboard/enter')}" data-enter>
+<form method="post" action="${view.href('/dashboard/enter')}" data-enter>
 <input type="hidden" name="code" value="${code}">
 <p class="choices"><button class="primary" name="replace" value="yes">${text.submit}</button>
-<a class="button" href="${to.href('/dashboard')}">${text.stay}</a></p>
+<a class="button" href="${view.href('/dashboard')}">${text.stay}</a></p>
 </form></div>`,
   };
 }
 
 /** What somebody sees whose session has ended. */
 export function overResponse(request: ApiRequest, session: Session, deps: EntryDeps): ApiResponse {
-  const text = MESSAGES.over;
+  const view = viewOf(request, session, deps.to);
+  const text = view.text.entry.over;
   const page: PageText = {
     title: text.title,
     body: html`<div class="card entry">
 <h1>${text.title}</h1>
 <p class="muted">${session.state === 'revoked' ? text.revoked : text.expired}</p>
 <p class="choices">${deps.refreshUrl && html`<a class="button primary" href="${deps.refreshUrl}" target="_top">${text.again}</a>`}
-<a class="button" href="${deps.to.href('/dashboard/login')}">${text.signIn}</a></p>
+<a class="button" href="${view.href('/dashboard/login')}">${text.signIn}</a></p>
 </div>`,
   };
   return {
-    ...pageResponse(dashboardPage(deps.to, undefined, page), deps, 401),
+    ...pageResponse(dashboardPage(view, undefined, page), deps, 401),
     cookies: deps.cookies.clear(request.header('cookie')),
   };
 }
 
-export function signedOutResponse(request: ApiRequest, deps: EntryDeps): ApiResponse {
-  const text = MESSAGES.signedOut;
+export function signedOutResponse(
+  { request, session }: Pick<Visit, 'request' | 'session'>,
+  deps: EntryDeps,
+): ApiResponse {
+  const view = viewOf(request, session, deps.to);
+  const text = view.text.entry.signedOut;
   const page: PageText = {
     title: text.title,
     body: html`<div class="card entry"><h1>${text.title}</h1><p class="muted">${text.lead}</p>
-<p><a class="button" href="${deps.to.href('/dashboard/login')}">${MESSAGES.over.signIn}</a></p></div>`,
+<p><a class="button" href="${view.href('/dashboard/login')}">${view.text.entry.over.signIn}</a></p></div>`,
   };
   return {
-    ...pageResponse(dashboardPage(deps.to, undefined, page), deps),
+    ...pageResponse(dashboardPage(view, undefined, page), deps),
     cookies: deps.cookies.clear(request.header('cookie')),
   };
 }

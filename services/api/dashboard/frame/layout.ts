@@ -1,6 +1,6 @@
-import { type Content, flag, type Html, html, trusted } from '../pages/html.ts';
+import { type Content, flag, type Html, html, trusted } from '../../pages/html.ts';
+import type { Language } from '../messages/messages.ts';
 import type { LiveState } from './live.ts';
-import { MESSAGES } from './messages.ts';
 import type { Session } from './sessions.ts';
 
 /** Where things are, with the public prefix in front. */
@@ -9,6 +9,9 @@ export interface Hrefs {
   asset(name: string): string;
 }
 
+/** Where things are, and in which language they are named. */
+export interface View extends Hrefs, Language {}
+
 export interface PageText {
   readonly title: string;
   readonly body: Content;
@@ -16,6 +19,8 @@ export interface PageText {
   readonly section?: string;
   /** A page that changes while somebody looks: where its changes are, and how often to ask. */
   readonly live?: { readonly path: string; readonly everySeconds: number; readonly state: LiveState };
+  /** A stylesheet of its own, beside those that every page has. */
+  readonly styles?: string;
   /** A module of its own. */
   readonly module?: string;
 }
@@ -25,30 +30,31 @@ const HALF_MOON = trusted(
 );
 
 /** A whole page of the dashboard. Without a session it has no menu. */
-export function dashboardPage(to: Hrefs, session: Session | undefined, page: PageText): Html {
+export function dashboardPage(to: View, session: Session | undefined, page: PageText): Html {
   const asset = (name: string) => to.href(to.asset(name));
   const { live } = page;
-  return html`<html lang="en"${session?.theme === 'dark' ? flag('data-theme="dark"', true) : flag('data-theme="light"', session?.theme === 'light')}>
+  return html`<html lang="${to.text.frame.language}"${session?.theme === 'dark' ? flag('data-theme="dark"', true) : flag('data-theme="light"', session?.theme === 'light')}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${page.title} · ${MESSAGES.product}</title>
+<title>${page.title} · ${to.text.frame.product}</title>
 <meta name="robots" content="noindex">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="${asset('icon.svg')}" type="image/svg+xml">
 <link rel="stylesheet" href="${asset('base.css')}">
 <link rel="stylesheet" href="${asset('dashboard.css')}">
+${page.styles && html`<link rel="stylesheet" href="${asset(page.styles)}">`}
 <script src="${asset('theme.js')}"></script>
 <script type="module" src="${asset(page.module ?? 'dashboard.js')}"></script>
 </head>
 <body>
-<a class="skip" href="#content">${MESSAGES.skip}</a>
+<a class="skip" href="#content">${to.text.frame.skip}</a>
 ${session?.hideNavigation === true ? null : header(to, session, page.section)}
 ${
   live === undefined
     ? html`<main id="content" tabindex="-1">${page.body}</main>`
     : html`<main id="content" tabindex="-1" data-live="${to.href(live.path)}" data-every="${live.everySeconds}" data-shape="${live.state.shape}">
-<p class="note offline" data-offline hidden role="status">${MESSAGES.notCurrent}</p>
+<p class="note offline" data-offline hidden role="status">${to.text.frame.notCurrent}</p>
 ${page.body}</main>`
 }
 </body>
@@ -56,24 +62,28 @@ ${page.body}</main>`
 `;
 }
 
-function header(to: Hrefs, session: Session | undefined, current: string | undefined): Html {
+function header(to: View, session: Session | undefined, current: string | undefined): Html {
   return html`<header class="bar"><div>
-<a class="brand" href="${to.href('/dashboard')}"><img src="${to.href(to.asset('icon.svg'))}" width="26" height="26" alt="">${MESSAGES.product}</a>
+<a class="brand" href="${to.href('/dashboard')}"><img src="${to.href(to.asset('icon.svg'))}" width="26" height="26" alt="">${to.text.frame.product}</a>
 ${session && menu(to, session, current)}
 <div class="bar-end">
 ${session && html`<span class="account">${session.accountName}</span>`}
-${session?.theme == null ? html`<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="${MESSAGES.darkTheme}">${HALF_MOON}</button>` : null}
-${session && html`<form method="post" action="${to.href('/dashboard/logout')}">${csrfField(session)}<button>${MESSAGES.signOut}</button></form>`}
+${session?.theme == null ? html`<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="${to.text.frame.darkTheme}">${HALF_MOON}</button>` : null}
+${session && html`<form method="post" action="${to.href('/dashboard/logout')}">${csrfField(session)}<button>${to.text.frame.signOut}</button></form>`}
 </div></div></header>`;
 }
 
 /** The pages that the session may see. */
-function menu(to: Hrefs, { scopes }: Session, current: string | undefined): Html {
+function menu(to: View, { scopes }: Session, current: string | undefined): Html {
   const entries = [
-    { path: '/dashboard', title: MESSAGES.nav.overview, isShown: true },
-    { path: '/dashboard/exports', title: MESSAGES.nav.exports, isShown: scopes.includes('exports:read') },
+    { path: '/dashboard', title: to.text.frame.nav.overview, isShown: true },
+    {
+      path: '/dashboard/exports',
+      title: to.text.frame.nav.exports,
+      isShown: scopes.includes('exports:read'),
+    },
   ].filter(({ isShown }) => isShown);
-  return html`<nav aria-label="${MESSAGES.nav.label}"><ul>${entries.map(
+  return html`<nav aria-label="${to.text.frame.nav.label}"><ul>${entries.map(
     ({ path, title }) =>
       html`<li><a href="${to.href(path)}"${flag('aria-current="page"', path === current)}>${title}</a></li>`,
   )}</ul></nav>`;
@@ -86,11 +96,11 @@ export function csrfField({ csrfToken }: Session): Html {
 
 /** A button that asks first. Works without JavaScript. */
 export function confirmedForm(
-  session: Session,
+  { session, text }: View & { readonly session: Session },
   form: { readonly action: string; readonly title: string; readonly question: string },
 ): Html {
   return html`<details class="confirm"><summary class="button">${form.title}</summary>
 <div><p>${form.question}</p>
-<form method="post" action="${form.action}">${csrfField(session)}<button class="danger">${MESSAGES.export.sure}</button></form></div>
+<form method="post" action="${form.action}">${csrfField(session)}<button class="danger">${text.frame.sure}</button></form></div>
 </details>`;
 }

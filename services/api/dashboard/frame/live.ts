@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Content, type Html, html } from '../pages/html.ts';
+import { type Content, type Html, html } from '../../pages/html.ts';
 
 /** A progress bar, from 0 to 1. */
 export interface Bar {

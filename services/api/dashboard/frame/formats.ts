@@ -1,5 +1,5 @@
-import { type Html, html } from '../pages/html.ts';
-import { MESSAGES } from './messages.ts';
+import { type Html, html } from '../../pages/html.ts';
+import type { Language } from '../messages/messages.ts';
 
 /** Numbers and times as people of a locale read them. Times are in UTC. */
 export interface Formats {
@@ -27,7 +27,7 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
 
 const BYTE_UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
 
-export function createFormats(locale: string, nowMs: number): Formats {
+export function createFormats({ locale, text }: Language, nowMs: number): Formats {
   const plain = new Intl.NumberFormat(locale);
   const share = new Intl.NumberFormat(locale, { style: 'percent' });
   const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' });
@@ -42,7 +42,7 @@ export function createFormats(locale: string, nowMs: number): Formats {
   const utc = (at: string) => `${date.format(new Date(at))} UTC`;
   const fromNow = (seconds: number) => {
     const [unit, size] = UNITS.find(([, each]) => Math.abs(seconds) >= each) ?? ['second', 1];
-    return Math.abs(seconds) < 1 ? MESSAGES.now : ago.format(Math.round(seconds / size), unit);
+    return Math.abs(seconds) < 1 ? text.frame.now : ago.format(Math.round(seconds / size), unit);
   };
   const relative = (at: string) => fromNow((Date.parse(at) - nowMs) / 1_000);
   return {
@@ -64,6 +64,6 @@ export function createFormats(locale: string, nowMs: number): Formats {
     relative,
     ago: (seconds) => fromNow(-seconds),
     time: (at) =>
-      at === null ? MESSAGES.none : html`<time datetime="${at}" title="${utc(at)}">${relative(at)}</time>`,
+      at === null ? text.frame.none : html`<time datetime="${at}" title="${utc(at)}">${relative(at)}</time>`,
   };
 }

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { languageOf } from '../messages/messages.ts';
 import { createFormats } from './formats.ts';
 
 const AT = '2026-03-01T09:30:00.000Z';
-const formats = createFormats('en-US', Date.parse(AT));
+const formats = createFormats(languageOf('en-US'), Date.parse(AT));
 const later = (seconds: number) => new Date(Date.parse(AT) + seconds * 1_000).toISOString();
 
 test.each([
@@ -18,7 +19,7 @@ test.each([
 
 test('a time has its UTC at hand', () => {
   expect(String(formats.time(AT))).toContain('title="Mar 1, 2026, 9:30:00');
-  expect(createFormats('en-GB', 0).utc(AT)).toBe('1 Mar 2026, 09:30:00 UTC');
+  expect(createFormats(languageOf('en-GB'), 0).utc(AT)).toBe('1 Mar 2026, 09:30:00 UTC');
   expect(formats.time(null)).toBe('–');
 });
 

@@ -1,19 +1,11 @@
 import type { z } from 'zod';
-import type { exportSchema } from '../exports/response.ts';
-import { flag, type Html, html } from '../pages/html.ts';
+import type { exportSchema } from '../../exports/response.ts';
+import { flag, type Html, html } from '../../pages/html.ts';
+import type { Live } from '../frame/live.ts';
+import { livePage } from '../frame/live-page.ts';
+import { type DashboardPage, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { exportRows } from './export-list.ts';
 import { type ChunkCounts, exportBody, isMoving } from './export-page.ts';
-import { dashboardPage } from './layout.ts';
-import { type Live, renderLive } from './live.ts';
-import { MESSAGES } from './messages.ts';
-import {
-  type DashboardPage,
-  liveResponse,
-  pageResponse,
-  seeOther,
-  type Visit,
-  type VisitDeps,
-} from './visit.ts';
 
 type Export = z.output<typeof exportSchema>;
 
@@ -37,65 +29,30 @@ export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardP
   const read = { needs: 'exports:read' } as const;
   const write = { method: 'POST', needs: 'exports:write' } as const;
   return [
-    {
-      ...read,
-      method: 'GET',
-      path: SECTION,
-      async handle(visit) {
-        const list = await readList(visit);
-        const { content, state } = renderLive((live) => listBody(list, live, visit));
-        const { querystring } = visit.request;
-        const live = {
-          path: `${SECTION}/live${querystring === '' ? '' : `?${querystring}`}`,
-          everySeconds: LIST_SECONDS,
-          state,
-        };
-        const page = { title: MESSAGES.exports.title, section: SECTION, body: content, live };
-        return pageResponse(dashboardPage(visit, visit.session, page), deps);
+    ...livePage(
+      {
+        path: SECTION,
+        ...read,
+        section: SECTION,
+        title: (_, { text }) => text.exports.list.title,
+        everySeconds: () => LIST_SECONDS,
+        read: readList,
+        body: listBody,
       },
-    },
-    {
-      ...read,
-      method: 'GET',
-      path: `${SECTION}/live`,
-      isLive: true,
-      async handle(visit) {
-        const list = await readList(visit);
-        return liveResponse((live) => listBody(list, live, visit));
+      deps,
+    ),
+    ...livePage(
+      {
+        path: `${SECTION}/{id}`,
+        ...read,
+        section: SECTION,
+        title: ({ details }) => `${details.resources[0]} · ${details.id}`,
+        everySeconds: ({ details }) => (isMoving(details) ? MOVING_SECONDS : ENDED_SECONDS),
+        read: readExport,
+        body: exportBody,
       },
-    },
-    {
-      ...read,
-      method: 'GET',
-      path: `${SECTION}/{id}`,
-      async handle(visit) {
-        const facts = await readExport(visit);
-        const { content, state } = renderLive((live) => exportBody(facts, live, visit));
-        const { id } = facts.details;
-        const live = {
-          path: `${SECTION}/${id}/live`,
-          everySeconds: isMoving(facts.details) ? MOVING_SECONDS : ENDED_SECONDS,
-          state,
-        };
-        const page = {
-          title: `${facts.details.resources[0]} · ${id}`,
-          section: SECTION,
-          body: content,
-          live,
-        };
-        return pageResponse(dashboardPage(visit, visit.session, page), deps);
-      },
-    },
-    {
-      ...read,
-      method: 'GET',
-      path: `${SECTION}/{id}/live`,
-      isLive: true,
-      async handle(visit) {
-        const facts = await readExport(visit);
-        return liveResponse((live) => exportBody(facts, live, visit));
-      },
-    },
+      deps,
+    ),
     {
       ...read,
       method: 'GET',
@@ -147,7 +104,7 @@ function readList(visit: Visit): Promise<ExportList> {
 }
 
 function listBody(list: ExportList, live: Live, visit: Visit): Html {
-  const text = MESSAGES.exports;
+  const text = visit.text.exports.list;
   const status = visit.query.get('status');
   const path = (query: Readonly<Record<string, string>>) => {
     const search = new URLSearchParams(query).toString();
@@ -159,7 +116,7 @@ function listBody(list: ExportList, live: Live, visit: Visit): Html {
 ${visit.may('exports:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
 <nav class="filters" aria-label="${text.filter}"><ul>
 <li><a href="${path({})}"${flag('aria-current="true"', status === null)}>${text.all}</a></li>
-${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${MESSAGES.status[each]}</a></li>`)}
+${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
 ${list.data.length === 0 && status !== null ? html`<p class="muted">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filtered)}">${text.newest}</a>` : null}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { html } from '../pages/html.ts';
+import { html } from '../../pages/html.ts';
 import { renderLive } from './live.ts';
 
 const page = (rows: string, share: number, files: readonly string[]) =>

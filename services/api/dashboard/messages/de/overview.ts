@@ -1,0 +1,27 @@
+import type { overview as en } from '../en/overview.ts';
+
+export const overview: typeof en = {
+  title: 'Übersicht',
+  running: 'Läuft gerade',
+  nothingRuns: 'Nichts läuft oder wartet.',
+  queuePlace: (place) => `Platz ${place} in der Warteschlange`,
+  exports: 'Exporte',
+  bulk: 'Sammelaufträge',
+  runningCount: (running, most) => `${running} von ${most} laufen`,
+  queuedCount: (queued) => `${queued} warten`,
+  quota: 'Kontingent für Sammelaufträge',
+  quotaOf: (used, limit) => `${used} von ${limit} Einträgen verbraucht`,
+  quotaOpen: (used) => `${used} Einträge verbraucht, keine Grenze`,
+  resets: 'Beginnt neu',
+  feed: 'Änderungen',
+  feedAge: 'Bewegt',
+  feedFlows: 'Fließen',
+  feedStalled: 'Stehen',
+  feedIdle: 'Nicht begonnen',
+  setAside: (count) => `${count} Ressourcen sind ausgesetzt`,
+  webhooks: 'Webhook-Empfänger',
+  noWebhooks: 'Noch keine Empfänger.',
+  failing: 'Schlägt fehl',
+  lastExports: 'Letzte Exporte',
+  allExports: 'Alle Exporte',
+};

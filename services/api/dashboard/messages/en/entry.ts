@@ -1,0 +1,37 @@
+/** The ways in and out. */
+export const entry = {
+  login: {
+    title: 'Sign in',
+    lead: 'Sign in with an API key of your account. The session may do what the key may, and ends when the key is revoked.',
+    key: 'API key',
+    submit: 'Sign in',
+    unknown: 'The key is unknown or revoked.',
+    operator: 'This is the operator’s key. Make a portal link for the account instead.',
+  },
+  enter: {
+    title: 'Open the dashboard',
+    lead: 'Your link opens the dashboard once.',
+    noScript: 'Without JavaScript, copy what follows “code=” in the address of this page into the field.',
+    code: 'Code of the link',
+    submit: 'Open the dashboard',
+    invalid: 'This link was used already or has expired. Open the dashboard from your product again.',
+    away: 'Get a new link',
+  },
+  replace: {
+    title: 'Change the account?',
+    lead: (from: string, to: string) => `You are in the dashboard of ${from}. This link opens that of ${to}.`,
+    submit: 'Change the account',
+    stay: 'Stay',
+  },
+  over: {
+    title: 'Your session is over',
+    expired: 'It was idle for too long, or has reached its longest time.',
+    revoked: 'It was signed out, replaced by another, or ended by the operator, or its API key was revoked.',
+    again: 'Get a new link',
+    signIn: 'Sign in again',
+  },
+  signedOut: {
+    title: 'You are signed out',
+    lead: 'The session has ended.',
+  },
+};

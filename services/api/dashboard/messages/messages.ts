@@ -1,0 +1,50 @@
+import { entry as deEntry } from './de/entry.ts';
+import { exports as deExports } from './de/exports.ts';
+import { frame as deFrame } from './de/frame.ts';
+import { overview as deOverview } from './de/overview.ts';
+import { entry } from './en/entry.ts';
+import { exports } from './en/exports.ts';
+import { frame } from './en/frame.ts';
+import { overview } from './en/overview.ts';
+
+/** Every text of the dashboard, by the pages that show it. */
+const EN = { entry, exports, frame, overview };
+
+/** The texts of a language. English is written first: another language has the same members. */
+export type Messages = typeof EN;
+
+const DE: Messages = { entry: deEntry, exports: deExports, frame: deFrame, overview: deOverview };
+
+const LANGUAGES: Readonly<Record<string, Messages>> = { en: EN, de: DE };
+
+/** In which language, and how numbers and times are written. */
+export interface Language {
+  /** A BCP 47 tag, such as `en-US`. */
+  readonly locale: string;
+  readonly text: Messages;
+}
+
+/** A language that is known. Numbers follow the locale, such as `en-GB`, also where its language is not. */
+export function languageOf(locale: string): Language {
+  const [name = ''] = locale.toLowerCase().split('-');
+  return { locale, text: LANGUAGES[name] ?? EN };
+}
+
+const DEFAULT_LOCALE = 'en-US';
+
+/** More than a browser sends. */
+const MAX_ACCEPTED = 10;
+
+/** The first language of `Accept-Language` that is known, else English. */
+export function acceptedLanguage(header: string | undefined): Language {
+  const accepted = (header ?? '')
+    .split(',', MAX_ACCEPTED)
+    .flatMap((entry) => {
+      const [tag = '', q = ''] = entry.trim().split(/\s*;\s*q=/i);
+      const weight = q === '' ? 1 : Number(q);
+      return /^[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}$/i.test(tag) && weight > 0 ? { tag, weight } : [];
+    })
+    .sort((a, b) => b.weight - a.weight);
+  const known = accepted.find(({ tag }) => LANGUAGES[tag.toLowerCase().split('-', 1)[0] ?? ''] !== undefined);
+  return languageOf(known?.tag ?? DEFAULT_LOCALE);
+}
