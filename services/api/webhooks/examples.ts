@@ -25,6 +25,7 @@ export const EXAMPLE_WEBHOOK: z.input<typeof webhookSchema> = {
   failing_since: null,
   resting_until: null,
   secret_count: 1,
+  old_secret_valid_until: null,
   created_at: EXAMPLE.at,
   updated_at: EXAMPLE.at,
 };

@@ -33,6 +33,9 @@ export const webhookSchema = z
     failing_since: timestamp.nullable(),
     resting_until: timestamp.nullable(),
     secret_count: count.meta({ description: 'Number of secrets that sign. More than one after a rotation.' }),
+    old_secret_valid_until: timestamp.nullable().meta({
+      description: 'Until this time secrets from before the last rotation sign too. Null: there is none.',
+    }),
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -97,8 +100,11 @@ export function presentWebhook(
   box: Pick<SecretBox, 'open'>,
   caller: Caller,
 ): z.input<typeof webhookSchema> {
-  const isInUse = ({ expires_at }: { expires_at: string | null }) =>
-    expires_at === null || Date.parse(expires_at) > nowMs;
+  const inUse = row.secrets.flatMap(({ expires_at: at }) => {
+    const untilMs = at === null ? Number.POSITIVE_INFINITY : Date.parse(at);
+    return untilMs > nowMs ? [untilMs] : [];
+  });
+  const oldUntilMs = Math.max(...inUse.filter(Number.isFinite));
   return {
     id: row.id,
     account_id: row.account_id,
@@ -121,7 +127,8 @@ export function presentWebhook(
     failures_in_row: row.failures_in_row,
     failing_since: row.failing_since?.toISOString() ?? null,
     resting_until: row.rest_until?.toISOString() ?? null,
-    secret_count: row.secrets.filter(isInUse).length,
+    secret_count: inUse.length,
+    old_secret_valid_until: Number.isFinite(oldUntilMs) ? new Date(oldUntilMs).toISOString() : null,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };

@@ -294,7 +294,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
         200: {
           description: 'The webhook endpoint. Its new secret is shown only in this response.',
           schema: webhookWithSecretSchema,
-          example: { ...EXAMPLE_WEBHOOK, secret_count: 2, secret: EXAMPLE_SECRET },
+          example: {
+            ...EXAMPLE_WEBHOOK,
+            secret_count: 2,
+            old_secret_valid_until: EXAMPLE.later,
+            secret: EXAMPLE_SECRET,
+          },
         },
       },
       async handle({ param, accountId, caller, once }) {

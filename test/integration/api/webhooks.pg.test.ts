@@ -45,6 +45,7 @@ test('an endpoint’s secret is shown once and kept sealed', async () => {
     start: 'now',
     max_in_flight: 50,
     secret_count: 1,
+    old_secret_valid_until: null,
   });
   expect(Buffer.from(json.secret.slice('whsec_'.length), 'base64')).toHaveLength(32);
   const { rows } = await api.pool.query('select secrets from webhooks where id = $1', [json.id]);
@@ -246,6 +247,7 @@ test('after a rotation the old secret signs for a day beside the new one', async
     return rows[0].secrets as { ciphertext: string; expires_at: string | null }[];
   };
   const [newest, older] = await secrets();
+  expect(rotated.json.old_secret_valid_until).toBe(older?.expires_at);
   expect(api.box.open(newest?.ciphertext ?? '')).toBe(rotated.json.secret);
   expect(api.box.open(older?.ciphertext ?? '')).toBe(json.secret);
   expect(newest?.expires_at).toBeNull();

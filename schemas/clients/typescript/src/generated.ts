@@ -329,6 +329,8 @@ export type WebhookWithSecret = {
   readonly resting_until: string | null;
   /** Number of secrets that sign. More than one after a rotation. */
   readonly secret_count: number;
+  /** Until this time secrets from before the last rotation sign too. Null: there is none. */
+  readonly old_secret_valid_until: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   /** The secret (whsec_…). Shown only in this response. */
@@ -374,6 +376,8 @@ export type Webhook = {
   readonly resting_until: string | null;
   /** Number of secrets that sign. More than one after a rotation. */
   readonly secret_count: number;
+  /** Until this time secrets from before the last rotation sign too. Null: there is none. */
+  readonly old_secret_valid_until: string | null;
   readonly created_at: string;
   readonly updated_at: string;
 };

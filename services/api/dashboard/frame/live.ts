@@ -8,6 +8,16 @@ export interface Bar {
   readonly label: string;
 }
 
+/** A column of a chart. Its height changes, its place does not. */
+export interface Column {
+  readonly x: number;
+  readonly width: number;
+  readonly y: number;
+  readonly height: number;
+  /** What the stylesheet colours it by. */
+  readonly series: string;
+}
+
 /**
  * What changes on a page while somebody looks. A page puts these pieces into its markup; a module asks for them again and
  * patches their texts. Whatever else has changed, such as files that are there now, makes another shape, and the module
@@ -17,6 +27,7 @@ export interface Live {
   text(name: string, value: string): Html;
   time(name: string, at: string, relative: string, utc: string): Html;
   bar(name: string, bar: Bar): Html;
+  column(name: string, column: Column): Html;
 }
 
 /** What the module gets. */
@@ -24,6 +35,8 @@ export interface LiveState {
   readonly shape: string;
   readonly texts: Readonly<Record<string, string>>;
   readonly bars: Readonly<Record<string, number>>;
+  /** By name, the place from the top and the height. */
+  readonly columns: Readonly<Record<string, readonly [y: number, height: number]>>;
 }
 
 /** Renders a page's content, and tells what of it is live. */
@@ -33,6 +46,7 @@ export function renderLive(render: (live: Live) => Html): {
 } {
   const texts: Record<string, string> = {};
   const bars: Record<string, number> = {};
+  const columns: Record<string, readonly [number, number]> = {};
   const content = render({
     text(name, value) {
       texts[name] = value;
@@ -46,15 +60,20 @@ export function renderLive(render: (live: Live) => Html): {
       bars[name] = bar.value;
       return barHtml(name, bar);
     },
+    column(name, column) {
+      columns[name] = [column.y, column.height];
+      return columnHtml(name, column);
+    },
   });
   const still = render({
     text: (name) => textHtml(name, ''),
     time: (name, at, _relative, utc) =>
       html`<time data-text="${name}" datetime="${at}" title="${utc}"></time>`,
     bar: (name, { label }) => barHtml(name, { value: 0, label }),
+    column: (name, column) => columnHtml(name, { ...column, y: 0, height: 0 }),
   });
   const shape = createHash('sha256').update(still.text).digest('base64url').slice(0, 22);
-  return { content, state: { shape, texts, bars } };
+  return { content, state: { shape, texts, bars, columns } };
 }
 
 function textHtml(name: string, value: Content): Html {
@@ -63,4 +82,8 @@ function textHtml(name: string, value: Content): Html {
 
 function barHtml(name: string, { value, label }: Bar): Html {
   return html`<progress data-bar="${name}" max="1" value="${value}" aria-label="${label}"></progress>`;
+}
+
+function columnHtml(name: string, { x, y, width, height, series }: Column): Html {
+  return html`<rect data-column="${name}" data-series="${series}" x="${x}" y="${y}" width="${width}" height="${height}"></rect>`;
 }

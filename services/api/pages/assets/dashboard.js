@@ -4,8 +4,8 @@ import './page.js';
 const main = document.querySelector('main[data-live]');
 const SLOWEST_MS = 60_000;
 
-/** Puts the texts and bars into their places. A bar never runs backwards. */
-function patch({ texts, bars }) {
+/** Puts the texts, bars and columns into their places. A bar never runs backwards. */
+function patch({ texts, bars, columns }) {
   for (const element of main.querySelectorAll('[data-text]')) {
     const text = texts[element.dataset.text];
     if (text !== undefined && element.textContent !== text) element.textContent = text;
@@ -13,6 +13,12 @@ function patch({ texts, bars }) {
   for (const bar of main.querySelectorAll('progress[data-bar]')) {
     const value = bars[bar.dataset.bar];
     if (value !== undefined && value > bar.value) bar.value = value;
+  }
+  for (const column of main.querySelectorAll('[data-column]')) {
+    const [y, height] = columns[column.dataset.column] ?? [];
+    if (y === undefined) continue;
+    column.setAttribute('y', y);
+    column.setAttribute('height', height);
   }
 }
 

@@ -394,6 +394,8 @@ class WebhookWithSecret(TypedDict):
     resting_until: str | None
     #: Number of secrets that sign. More than one after a rotation.
     secret_count: int
+    #: Until this time secrets from before the last rotation sign too. Null: there is none.
+    old_secret_valid_until: str | None
     created_at: str
     updated_at: str
     #: The secret (whsec_…). Shown only in this response.
@@ -443,6 +445,8 @@ class Webhook(TypedDict):
     resting_until: str | None
     #: Number of secrets that sign. More than one after a rotation.
     secret_count: int
+    #: Until this time secrets from before the last rotation sign too. Null: there is none.
+    old_secret_valid_until: str | None
     created_at: str
     updated_at: str
 
