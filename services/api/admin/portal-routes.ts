@@ -38,8 +38,8 @@ const LINK_SECONDS = { default: 300, min: 30, max: 86_400 };
 /** Paths of the dashboard that a link may lead to. */
 export const DASHBOARD_PATH = /^\/dashboard(?:\/[\w-]{1,100}){0,4}$/;
 
-/** Locales of numbers and times. The texts are English. */
-export const LOCALES = ['en-US', 'en-GB'] as const;
+/** Locales of texts, numbers and times. */
+export const LOCALES = ['en-US', 'en-GB', 'de-DE', 'de-AT', 'de-CH'] as const;
 
 const linkSchema = z
   .strictObject({
@@ -119,7 +119,10 @@ export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: Po
           .enum(['light', 'dark'])
           .optional()
           .meta({ description: 'Without it: as the browser prefers.' }),
-        locale: z.enum(LOCALES).optional().meta({ description: 'Of numbers and times.' }),
+        locale: z
+          .enum(LOCALES)
+          .optional()
+          .meta({ description: 'Of texts, numbers and times. Without it: as the browser prefers.' }),
         hide_navigation: z
           .boolean()
           .default(false)

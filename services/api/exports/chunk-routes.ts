@@ -5,7 +5,14 @@ import { PAGE_QUERY, readCursor, writeCursor } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { count, listOf, timestamp } from '../http/schema.ts';
-import { CHUNK_STATES, type ChunkPlace, type ChunkRow, countChunks, listChunks } from './chunk-store.ts';
+import {
+  CHUNK_STATES,
+  type ChunkCounts,
+  type ChunkPlace,
+  type ChunkRow,
+  countChunks,
+  listChunks,
+} from './chunk-store.ts';
 import { type ExportDeps, noExport } from './routes.ts';
 import { findExport } from './store.ts';
 
@@ -33,11 +40,22 @@ const chunkSchema = z
   })
   .meta({ id: 'ExportChunk' });
 
+const countsSchema = z.strictObject({ planned: count, reading: count, extracted: count, written: count });
+
 const chunkPageSchema = listOf(chunkSchema)
   .extend({
-    counts: z
-      .strictObject({ planned: count, reading: count, extracted: count, written: count })
-      .meta({ description: 'Chunks of the whole export by state, whatever the page and the filter.' }),
+    counts: countsSchema.meta({
+      description: 'Chunks of the whole export by state, whatever the page and the filter.',
+    }),
+    resources: z
+      .array(
+        z.strictObject({
+          resource: z.string(),
+          counts: countsSchema,
+          rows: z.strictObject({ planned: count, extracted: count, written: count }),
+        }),
+      )
+      .meta({ description: 'The same for each resource whose chunks are known, in the order of names.' }),
     is_planned: z
       .boolean()
       .meta({ description: 'Whether all chunks are known. Until then their number grows.' }),
@@ -84,12 +102,14 @@ export function chunkRoutes({ pool, cursorSigner, catalog }: ChunkDeps): Route[]
         const page = rows.slice(0, limit);
         const last = page.at(-1);
         const hasMore = rows.length > limit && last !== undefined;
+        const resources = await countChunks(pool, job.id);
         const place = hasMore ? { resource: last.resource, chunk: last.chunk } : undefined;
         const shown: z.input<typeof chunkPageSchema> = {
           data: page.map(presentChunk),
           has_more: hasMore,
           next_cursor: place === undefined ? null : writeCursor(cursorSigner, list, place),
-          counts: await countChunks(pool, job.id),
+          counts: sumCounts(resources.map(({ counts }) => counts)),
+          resources,
           is_planned: job.planned_at !== null,
         };
         return jsonResponse(200, shown);
@@ -114,7 +134,18 @@ function exampleChunks(resource: string): z.input<typeof chunkPageSchema> {
     has_more: false,
     next_cursor: null,
     counts: { planned: 0, reading: 0, extracted: 0, written: 1 },
+    resources: [{ resource, counts: { planned: 0, reading: 0, extracted: 0, written: 1 }, rows: chunk.rows }],
     is_planned: true,
+  };
+}
+
+function sumCounts(all: readonly ChunkCounts[]): ChunkCounts {
+  const sum = (state: keyof ChunkCounts) => all.reduce((total, counts) => total + counts[state], 0);
+  return {
+    planned: sum('planned'),
+    reading: sum('reading'),
+    extracted: sum('extracted'),
+    written: sum('written'),
   };
 }
 

@@ -52,18 +52,32 @@ export async function listChunks(
   return rows;
 }
 
-/** How many chunks of the export are in each state. */
-export async function countChunks(
-  db: Queryable,
-  exportId: string,
-): Promise<Readonly<Record<ChunkState, number>>> {
-  const { rows } = await db.query<{ state: ChunkState; count: number }>({
-    name: 'count_chunks',
-    text: `select ${STATE} as state, count(*)::int as count from export_chunks c where c.export_id = $1 group by 1`,
+export type ChunkCounts = Readonly<Record<ChunkState, number>>;
+
+/** The chunks of one resource. */
+export interface ResourceChunks {
+  readonly resource: string;
+  readonly counts: ChunkCounts;
+  readonly rows: { readonly planned: number; readonly extracted: number; readonly written: number };
+}
+
+/** How many chunks of the export are in each state, by resource in the order of names. */
+export async function countChunks(db: Queryable, exportId: string): Promise<ResourceChunks[]> {
+  const { rows } = await db.query<
+    ChunkCounts & { resource: string; rows_planned: number; rows_extracted: number; rows_written: number }
+  >({
+    name: 'count_chunks_by_resource',
+    text: `select c.resource, ${CHUNK_STATES.map((state) => `(count(*) filter (where ${STATE} = '${state}'))::int as ${state}`).join(', ')},
+             sum(c.rows_planned)::float8 as rows_planned, sum(c.rows_extracted)::float8 as rows_extracted,
+             coalesce(sum(c.rows_written), 0)::float8 as rows_written
+           from export_chunks c where c.export_id = $1 group by c.resource order by c.resource`,
     values: [exportId],
   });
-  return {
-    ...{ planned: 0, reading: 0, extracted: 0, written: 0 },
-    ...Object.fromEntries(rows.map(({ state, count }) => [state, count])),
-  };
+  return rows.map(
+    ({ resource, planned, reading, extracted, written, rows_planned, rows_extracted, rows_written }) => ({
+      resource,
+      counts: { planned, reading, extracted, written },
+      rows: { planned: rows_planned, extracted: rows_extracted, written: rows_written },
+    }),
+  );
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { contentTypeOf } from '../../../shared/storage/storage.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
@@ -11,6 +12,9 @@ import { createExportOwners, findExport } from './store.ts';
 
 /** Media types of files, the manifest's too. */
 const FILE_TYPES = ['x.json', 'x.jsonl', 'x.csv', 'x.parquet', 'x.gz', 'x.zst', 'x.zip'].map(contentTypeOf);
+
+/** A week: what S3 allows. */
+const MAX_LINK_SECONDS = 7 * 24 * 60 * 60;
 
 const FILE_HEADERS = ['ETag', 'Accept-Ranges', 'Content-Disposition', 'Repr-Digest'] as const;
 
@@ -36,10 +40,17 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       access: 'exports:read',
       account: 'any',
       isDownload: true,
+      query: z.strictObject({
+        expires_in: z.coerce.number().int().min(1).max(MAX_LINK_SECONDS).optional().meta({
+          description:
+            'Seconds in which the presigned URL can be opened. Default, and at most: the lifetime of all presigned URLs.',
+        }),
+      }),
       responses: { 302: { description: 'Redirect to the file.', headers: ['Location'] } },
-      async handle({ param, accountId, caller }) {
+      async handle({ param, query, accountId, caller }) {
         const row = await findExport(deps.pool, accountId, param('id'));
         if (row === undefined) throw noExport(param('id'));
+        const lifetimeMs = query.expires_in === undefined ? undefined : query.expires_in * 1_000;
         const file = servedFile(row, param('name'), deps.now());
         await recordAudit(deps.pool, {
           accountId: row.account_id,
@@ -48,7 +59,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
           subjectId: row.id,
           details: { file: file.name },
         });
-        return redirectTo((await presignExportFile(row, file.name, deps)).url);
+        return redirectTo((await presignExportFile(row, file.name, deps, lifetimeMs)).url);
       },
     }),
     defineRoute({

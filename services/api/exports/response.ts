@@ -77,6 +77,13 @@ export const estimateSchema = z
     estimated_rows: count.nullable(),
     estimated_bytes: count.nullable(),
     estimated_duration_seconds: count.nullable(),
+    refusal: z
+      .strictObject({ code: z.enum(['feed_behind', 'too_many']), detail: z.string() })
+      .nullable()
+      .meta({
+        description:
+          'Why the export would be refused at this moment. Null: it would start, or wait in the queue.',
+      }),
   })
   .meta({ id: 'ExportEstimate' });
 
@@ -142,6 +149,7 @@ export function exampleEstimate(resource: string): z.input<typeof estimateSchema
     estimated_rows: 1_200,
     estimated_bytes: 480_000,
     estimated_duration_seconds: 3,
+    refusal: null,
   };
 }
 
@@ -199,9 +207,17 @@ function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportR
   return { taken_at, lsn, xmin, xmax, xip };
 }
 
-/** A new presigned URL, which expires with the file at the latest. */
-export function presignExportFile(row: ExportRow, name: string, deps: LinkDeps): Promise<PresignedUrl> {
-  const endsAtMs = Math.min(deps.now() + deps.urlLifetimeMs, row.expires_at?.getTime() ?? Infinity);
+/** A new presigned URL, which expires with the file at the latest. `lifetimeMs` may only shorten it. */
+export function presignExportFile(
+  row: ExportRow,
+  name: string,
+  deps: LinkDeps,
+  lifetimeMs = Infinity,
+): Promise<PresignedUrl> {
+  const endsAtMs = Math.min(
+    deps.now() + Math.min(lifetimeMs, deps.urlLifetimeMs),
+    row.expires_at?.getTime() ?? Infinity,
+  );
   return deps.links.presign(exportFilePath(row.id, name), endsAtMs);
 }
 

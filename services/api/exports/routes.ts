@@ -30,7 +30,7 @@ import {
   type LinkDeps,
   presentExport,
 } from './response.ts';
-import { type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
+import { countPendingExports, type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
 export interface ExportDeps extends LinkDeps {
   readonly feedGuard: FeedGuard;
@@ -122,7 +122,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
             request.changes_since === null
               ? await source.estimate(request, resources, sourceId)
               : await estimateChanges(db, request.changes_since, resources);
-          if (body.dry_run) return estimateResponse(db, resources, estimate);
+          if (body.dry_run) {
+            return estimateResponse(db, resources, estimate, await findRefusal(db, accountId, deps));
+          }
           deps.feedGuard.requireSlack();
           await requireQueueSpace(db, accountId, deps.maxQueuedExports);
           const id = newId('exp');
@@ -156,6 +158,11 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       query: z.strictObject({
         ...PAGE_QUERY,
         status: exportSchema.shape.status.optional().meta({ description: 'Only exports with this status.' }),
+        resource: z
+          .string()
+          .max(100)
+          .optional()
+          .meta({ description: 'Only exports with records of this resource.' }),
       }),
       responses: {
         200: {
@@ -167,9 +174,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       handle: ({ query, accountId }) =>
         pageResponse(
           cursorSigner,
-          `exports:${accountId ?? '*'}:${query.status ?? ''}`,
+          `exports:${accountId ?? '*'}:${query.status ?? ''}:${query.resource ?? ''}`,
           query,
-          (after, limit) => listExports(pool, accountId, query.status, after, limit),
+          (after, limit) => listExports(pool, accountId, query, after, limit),
           (row) => presentExport(row, deps),
         ),
     }),
@@ -283,27 +290,45 @@ async function estimateResponse(
   db: Queryable,
   resources: readonly string[],
   estimate: { rows: number; bytes: number } | null,
+  refusal: z.input<typeof estimateSchema>['refusal'],
 ): Promise<TextResponse> {
   const rate = (await recentExportRate(db)) ?? ASSUMED_RATE;
   return jsonResponse(200, {
     dry_run: true,
-    resources,
+    resources: [...resources],
     estimated_rows: estimate?.rows ?? null,
     estimated_bytes: estimate?.bytes ?? null,
     estimated_duration_seconds: estimate === null ? null : Math.ceil(LEAST_SECONDS + estimate.rows / rate),
-  });
+    refusal,
+  } satisfies z.input<typeof estimateSchema>);
+}
+
+/** Why a new export would be refused now. Reads alone: nobody waits for an estimate. */
+async function findRefusal(
+  db: Queryable,
+  accountId: string | null,
+  { feedGuard, maxQueuedExports }: Pick<ExportDeps, 'feedGuard' | 'maxQueuedExports'>,
+): Promise<z.input<typeof estimateSchema>['refusal']> {
+  try {
+    feedGuard.requireSlack();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'feed_behind') throw error;
+    return { code: error.code, detail: error.message };
+  }
+  const waiting = await countPendingExports(db, accountId);
+  return waiting < maxQueuedExports ? null : { code: 'too_many', detail: fullQueue(maxQueuedExports) };
+}
+
+function fullQueue(maxQueued: number): string {
+  return `The account already has ${maxQueued} waiting exports. Cancel one or try again later.`;
 }
 
 /** @throws AppError `too_many` with the active jobs */
 async function requireQueueSpace(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
   const active = await lockActiveExports(db, accountId);
   if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
-  throw new AppError(
-    'too_many',
-    `The account already has ${maxQueued} waiting exports. Cancel one or try again later.`,
-    {
-      retryAfterSeconds: QUEUE_RETRY_SECONDS,
-      extra: { active_jobs: active },
-    },
-  );
+  throw new AppError('too_many', fullQueue(maxQueued), {
+    retryAfterSeconds: QUEUE_RETRY_SECONDS,
+    extra: { active_jobs: active },
+  });
 }

@@ -87,11 +87,16 @@ export async function findExport(
   return rows[0] && withRequest(rows[0]);
 }
 
+export interface ExportFilter {
+  readonly status?: string | undefined;
+  readonly resource?: string | undefined;
+}
+
 /** Newest first. */
 export async function listExports(
   db: Queryable,
   accountId: string | null,
-  status: string | undefined,
+  { status, resource }: ExportFilter,
   after: Place | undefined,
   limit: number,
 ): Promise<ExportRow[]> {
@@ -99,10 +104,21 @@ export async function listExports(
     `select ${COLUMNS} from exports e
      where ${OF_ACCOUNT} and ($2::text is null or e.status = $2)
        and ($3::text is null or (e.created_at, e.id) < ($3::timestamptz, $4::text))
+       and ($6::text is null or $6 = any(e.resources))
      order by e.created_at desc, e.id desc limit $5`,
-    [accountId, status ?? null, after?.at ?? null, after?.id ?? null, limit],
+    [accountId, status ?? null, after?.at ?? null, after?.id ?? null, limit, resource ?? null],
   );
   return rows.map(withRequest);
+}
+
+/** Exports of an account that wait in its queue. Null counts those of all accounts at once. */
+export async function countPendingExports(db: Queryable, accountId: string | null): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(
+    `select count(*)::int as count from exports
+     where (account_id = $1 or $1::text is null and account_id is null) and status = 'pending'`,
+    [accountId],
+  );
+  return rows[0]?.count ?? 0;
 }
 
 /** Rows per second of the last completed exports, over all accounts; null when there is none. */

@@ -69,6 +69,16 @@ test('a completed export’s file can be downloaded, whole, in parts, and with c
   expect(link.status).toBe(302);
   expect((await api.call('GET', link.headers.get('location') ?? '')).text).toBe(content);
   expect((await api.call('GET', file.content_url)).status).toBe(401);
+  const short = await api.call('GET', `${file.content_url}?expires_in=60`, { key });
+  const shortUrl = short.headers.get('location') ?? '';
+  expect((await api.call('GET', shortUrl)).text).toBe(content);
+  try {
+    api.clock.nowMs = Date.now() + 61_000;
+    expect((await api.call('GET', shortUrl)).status).toBe(403);
+  } finally {
+    api.clock.nowMs = undefined;
+  }
+  expect((await api.call('GET', `${file.content_url}?expires_in=0`, { key })).status).toBe(422);
   expect((await api.call('GET', json.manifest_url)).json).toEqual({});
   expect((await api.call('GET', `${file.content_url}x`, { key })).status).toBe(404);
 });

@@ -114,6 +114,7 @@ test('a dry run estimates and makes no job', async () => {
     dry_run: true,
     estimated_rows: 1_000,
     estimated_duration_seconds: expect.any(Number),
+    refusal: null,
   });
   expect(json.estimated_bytes).toBeGreaterThan(10_000);
   expect((await api.call('GET', '/exports', { key })).json.data).toEqual([]);
@@ -254,6 +255,10 @@ test('a full queue is told with the jobs in it, and is one account’s alone', a
   expect(refused.status).toBe(429);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(refused.json.active_jobs.map(({ id }: { id: string }) => id)).toEqual(ids);
+  const estimate = async ({ key }: { key: string }) =>
+    (await post(key, { resource: 'invoices', dry_run: true })).json.refusal;
+  expect(await estimate(mine)).toEqual({ code: 'too_many', detail: refused.json.detail });
+  expect(await estimate(other)).toBeNull();
   expect((await post(other.key, { resource: 'invoices' })).json.queue_position).toBe(1);
   expect((await api.call('GET', `/exports/${ids[2]}`, { key: mine.key })).json.queue_position).toBe(3);
 });
@@ -290,7 +295,7 @@ test('what has ended can not be cancelled, and what runs can not be deleted', as
   expect(refused).toMatchObject({ status: 409, json: { export_status: 'completed' } });
 });
 
-test('exports are listed newest first, by status too', async () => {
+test('exports are listed newest first, by status and resource too', async () => {
   const { key } = await api.account();
   const ids: string[] = [];
   for (let i = 0; i < 3; i++) ids.unshift((await post(key, { resource: 'invoices' })).json.id);
@@ -299,6 +304,10 @@ test('exports are listed newest first, by status too', async () => {
     (await api.call('GET', `/exports?${query}`, { key })).json.data.map(({ id }: { id: string }) => id);
   expect(await idsOf('')).toEqual(ids);
   expect(await idsOf('status=cancelled')).toEqual([ids[1]]);
+  const { json: customers } = await post(key, { resources: ['customers', 'line_items'] });
+  expect(await idsOf('resource=line_items')).toEqual([customers.id]);
+  expect(await idsOf('resource=invoices&status=pending')).toEqual([ids[0], ids[2]]);
+  await api.pool.query('delete from exports where id = $1', [customers.id]);
   const page = await api.call('GET', '/exports?limit=1', { key });
   expect(page.json.has_more).toBe(true);
   expect(await idsOf(`limit=2&cursor=${page.json.next_cursor}`)).toEqual(ids.slice(1));
@@ -330,6 +339,7 @@ test('the chunks of an export show how far each is, a page at a time, to their o
     has_more: false,
     next_cursor: null,
     counts: none,
+    resources: [],
     is_planned: false,
   });
   await api.pool.query(
@@ -382,6 +392,18 @@ test('the chunks of an export show how far each is, a page at a time, to their o
     has_more: false,
     next_cursor: null,
     counts: { ...none, planned: 4, reading: 1, written: 1 },
+    resources: [
+      {
+        resource: 'customers',
+        counts: { ...none, planned: 1, reading: 1, written: 1 },
+        rows: { planned: 30, extracted: 10, written: 10 },
+      },
+      {
+        resource: 'invoices',
+        counts: { ...none, planned: 3 },
+        rows: { planned: 30, extracted: 0, written: 0 },
+      },
+    ],
     is_planned: true,
   });
   await releaseChunks(api.pool, second, { delayMs: 0, isCounted: true });

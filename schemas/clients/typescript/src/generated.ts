@@ -169,8 +169,8 @@ export type CreatePortalLinkRequest = {
   readonly next?: string | undefined;
   /** Without it: as the browser prefers. */
   readonly theme?: "light" | "dark" | undefined;
-  /** Of numbers and times. */
-  readonly locale?: "en-US" | "en-GB" | undefined;
+  /** Of texts, numbers and times. Without it: as the browser prefers. */
+  readonly locale?: "en-US" | "en-GB" | "de-DE" | "de-AT" | "de-CH" | undefined;
   /** Leaves out the header and the menu, for a frame within your own. */
   readonly hide_navigation?: boolean | undefined;
 };
@@ -180,6 +180,11 @@ export type ExportEstimate = {
   readonly estimated_rows: number | null;
   readonly estimated_bytes: number | null;
   readonly estimated_duration_seconds: number | null;
+  /** Why the export would be refused at this moment. Null: it would start, or wait in the queue. */
+  readonly refusal: {
+    readonly code: "feed_behind" | "too_many";
+    readonly detail: string;
+  } | null;
 };
 export type Export = {
   readonly id: string;
@@ -276,6 +281,21 @@ export type ExportChunkPage = {
     readonly extracted: number;
     readonly written: number;
   };
+  /** The same for each resource whose chunks are known, in the order of names. */
+  readonly resources: readonly ({
+    readonly resource: string;
+    readonly counts: {
+      readonly planned: number;
+      readonly reading: number;
+      readonly extracted: number;
+      readonly written: number;
+    };
+    readonly rows: {
+      readonly planned: number;
+      readonly extracted: number;
+      readonly written: number;
+    };
+  })[];
   /** Whether all chunks are known. Until then their number grows. */
   readonly is_planned: boolean;
 };
@@ -1097,6 +1117,8 @@ export interface Operations {
       readonly cursor?: string | undefined;
       /** Only exports with this status. */
       readonly status?: "pending" | "running" | "cancelling" | "completed" | "failed" | "cancelled" | "expired" | undefined;
+      /** Only exports with records of this resource. */
+      readonly resource?: string | undefined;
     };
     body: undefined;
     response: ExportList;
@@ -1125,7 +1147,10 @@ export interface Operations {
   /** Download a file by a redirect to a new presigned URL */
   getExportFile: {
     params: { id: string; name: string };
-    query: undefined;
+    query: {
+      /** Seconds in which the presigned URL can be opened. Default, and at most: the lifetime of all presigned URLs. */
+      readonly expires_in?: number | undefined;
+    };
     body: undefined;
     response: undefined;
   };

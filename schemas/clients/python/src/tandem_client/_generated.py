@@ -207,10 +207,15 @@ class CreatePortalLinkRequest(TypedDict):
     next: NotRequired[str]
     #: Without it: as the browser prefers.
     theme: NotRequired[Literal["light", "dark"]]
-    #: Of numbers and times.
-    locale: NotRequired[Literal["en-US", "en-GB"]]
+    #: Of texts, numbers and times. Without it: as the browser prefers.
+    locale: NotRequired[Literal["en-US", "en-GB", "de-DE", "de-AT", "de-CH"]]
     #: Leaves out the header and the menu, for a frame within your own.
     hide_navigation: NotRequired[bool]
+
+
+class ExportEstimateRefusal(TypedDict):
+    code: Literal["feed_behind", "too_many"]
+    detail: str
 
 
 class ExportEstimate(TypedDict):
@@ -219,6 +224,8 @@ class ExportEstimate(TypedDict):
     estimated_rows: int | None
     estimated_bytes: int | None
     estimated_duration_seconds: int | None
+    #: Why the export would be refused at this moment. Null: it would start, or wait in the queue.
+    refusal: ExportEstimateRefusal | None
 
 ExportDateRange = TypedDict(
     "ExportDateRange",
@@ -327,6 +334,25 @@ class ExportChunkPageCounts(TypedDict):
     written: int
 
 
+class ExportChunkPageResourcesItemCounts(TypedDict):
+    planned: int
+    reading: int
+    extracted: int
+    written: int
+
+
+class ExportChunkPageResourcesItemRows(TypedDict):
+    planned: int
+    extracted: int
+    written: int
+
+
+class ExportChunkPageResourcesItem(TypedDict):
+    resource: str
+    counts: ExportChunkPageResourcesItemCounts
+    rows: ExportChunkPageResourcesItemRows
+
+
 class ExportChunkPage(TypedDict):
     data: list[ExportChunk]
     #: Whether another page follows.
@@ -335,6 +361,8 @@ class ExportChunkPage(TypedDict):
     next_cursor: str | None
     #: Chunks of the whole export by state, whatever the page and the filter.
     counts: ExportChunkPageCounts
+    #: The same for each resource whose chunks are known, in the order of names.
+    resources: list[ExportChunkPageResourcesItem]
     #: Whether all chunks are known. Until then their number grows.
     is_planned: bool
 
@@ -1386,6 +1414,13 @@ class ListExportsQuery(TypedDict):
     cursor: NotRequired[str]
     #: Only exports with this status.
     status: NotRequired[Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]]
+    #: Only exports with records of this resource.
+    resource: NotRequired[str]
+
+
+class GetExportFileQuery(TypedDict):
+    #: Seconds in which the presigned URL can be opened. Default, and at most: the lifetime of all presigned URLs.
+    expires_in: NotRequired[int]
 
 
 class ListExportChunksQuery(TypedDict):
