@@ -82,6 +82,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     'adminKey',
     'portalRefreshUrl',
     'portalFrameAncestors',
+    'corsOrigins',
     'portalIdleSeconds',
     'portalSessionSeconds',
     'feedStallSeconds',
@@ -258,6 +259,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       urls,
       portalIdleSeconds: config.portalIdleSeconds,
     },
+    corsOrigins: config.corsOrigins,
     dashboard: {
       reservedPool,
       idleSeconds: config.portalIdleSeconds,

@@ -36,6 +36,8 @@ test.each([
   [{ PUBLIC_URL: 'api.example.com' }, 'PUBLIC_URL'],
   [{ PORTAL_REFRESH_URL: '/portal' }, 'PORTAL_REFRESH_URL'],
   [{ PORTAL_FRAME_ANCESTORS: "https://a.example,'self'" }, 'PORTAL_FRAME_ANCESTORS'],
+  [{ CORS_ORIGINS: 'https://a.example/' }, 'https://a.example/'],
+  [{ CORS_ORIGINS: 'null' }, 'CORS_ORIGINS'],
   [{ DOWNLOAD_URL_SECONDS: '604801' }, 'DOWNLOAD_URL_SECONDS'],
   [{ KAFKA_BROKERS: '' }, 'KAFKA_BROKERS'],
 ])('%o is reported with its name', (change, named) => {

@@ -26,6 +26,8 @@ export interface ApiConfig extends BaseConfig<(typeof BASE)[number]> {
   /** Where clients reach this API; undefined: where it listens. */
   readonly publicUrl: string | undefined;
   readonly adminKey: Secret;
+  /** Origins whose pages may call the API from a browser; `*` for all. */
+  readonly corsOrigins: readonly string[];
   /** Where somebody whose dashboard session is over gets a new link. */
   readonly portalRefreshUrl: string | undefined;
   /** Origins that may show the dashboard in a frame. */
@@ -77,6 +79,12 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
       );
     }
   }
+  const corsOrigins = read.list('CORS_ORIGINS', []);
+  for (const origin of corsOrigins) {
+    if (origin !== '*' && URL.parse(origin)?.origin !== origin) {
+      read.refuse(`CORS_ORIGINS must list origins such as https://app.example.com, or be *, not "${origin}"`);
+    }
+  }
   return read.done({
     ...readBaseConfig(read, BASE),
     port: read.integer('PORT', { default: 8080, min: 0, max: 65_535 }),
@@ -84,6 +92,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
     adminKey,
     portalRefreshUrl,
     portalFrameAncestors,
+    corsOrigins,
     portalIdleSeconds: read.integer('PORTAL_IDLE_SECONDS', { default: 1_800, min: 60, max: DAY_SECONDS }),
     portalSessionSeconds: read.integer('PORTAL_SESSION_SECONDS', {
       default: 8 * 3_600,

@@ -24,6 +24,7 @@ import type { ExportFileDeps } from './exports/download.ts';
 import { exportFileRoutes } from './exports/file-routes.ts';
 import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { createOperationCaller } from './http/call-operation.ts';
+import { allowOrigins } from './http/cors.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
@@ -40,6 +41,8 @@ import { type StatsDeps, statsRoutes } from './webhooks/stats-routes.ts';
 export interface AppDeps {
   readonly log: Log;
   readonly version: string;
+  /** Origins whose pages may call the API from a browser. */
+  readonly corsOrigins: readonly string[];
   /** What every request needs. */
   readonly http: MountDeps;
   readonly exports: ExportDeps & ExportFileDeps;
@@ -54,7 +57,7 @@ export interface AppDeps {
 }
 
 /** Every route, with those of the documents about them. */
-export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard'>): Route[] {
+export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'>): Route[] {
   const { version, http, exports, bulk, webhooks, events, account, catalog, admin } = deps;
   const recordRead = createReadRecorder(events);
   const routes: Route[] = [
@@ -122,6 +125,7 @@ export function createApp(deps: AppDeps): Koa {
     dropSlowReader(ctx.res, http.readerLimits);
     return next();
   });
+  app.use(allowOrigins(deps.corsOrigins, http.urls.prefix));
   app.use(
     errorHandler(
       log,

@@ -119,6 +119,11 @@ export const SETTINGS = {
     group: 'api',
     means: 'Origins that may show the dashboard in a frame, separated by commas.',
   },
+  CORS_ORIGINS: {
+    group: 'api',
+    means:
+      'Origins whose pages may call the API from a browser, separated by commas. `*` allows all. Keys are still needed.',
+  },
   PORTAL_IDLE_SECONDS: { group: 'api', means: 'A dashboard session ends this long after its last request.' },
   PORTAL_SESSION_SECONDS: { group: 'api', means: 'Longest lifetime of a dashboard session.' },
   ADMIN_KEY: {

@@ -85,6 +85,7 @@ export interface ApiOverrides
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
   readonly dashboard?: Partial<AppDeps['dashboard']>;
+  readonly corsOrigins?: AppDeps['corsOrigins'];
   readonly doorPool?: AppDeps['admin']['reservedPool'];
   readonly accountLimits?: Partial<AccountRequestLimits>;
   /** Of the pool that changes the source, and how long one is waited for. */
@@ -167,6 +168,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const app = createApp({
     log,
     version: 'test',
+    corsOrigins: overrides.corsOrigins ?? [],
     http: {
       ...shared,
       adminKey: overrides.adminKey ?? new Secret(ADMIN_KEY),

@@ -27,6 +27,13 @@ const GUIDES = {
   limits: 'Limits and quotas',
 };
 
+const COMMANDS = { commands: 'Commands' };
+
+const CLIENTS_FOLDER = new URL('../../../schemas/clients/', import.meta.url);
+
+/** The READMEs of the clients: what a package shows is what the pages show. */
+const CLIENTS = { typescript: 'TypeScript client', python: 'Python client' };
+
 /** The documentation as pages, each made once. */
 export interface DocsSite {
   /** The names of all pages, under `/docs`. */
@@ -50,9 +57,18 @@ export function createDocsSite({ document, version, urls, assets }: DocsSiteDeps
   const tasks = tasksOf(reference);
   const entriesOf = (guides: Readonly<Record<string, string>>) =>
     Object.entries(guides).map(([name, title]) => ({ name, title }));
+  const clientPages = Object.entries(CLIENTS).map(([client, title]) => ({
+    name: `clients/${client}`,
+    client,
+    title,
+  }));
   const sections: MenuSection[] = [
     { title: 'Start', entries: [{ name: '', title: 'Overview' }, ...entriesOf(START)] },
     { title: 'Guides', entries: entriesOf(GUIDES) },
+    {
+      title: 'Clients',
+      entries: [...clientPages.map(({ name, title }) => ({ name, title })), ...entriesOf(COMMANDS)],
+    },
     { title: 'API', entries: [...tasks.map(taskEntry), { name: 'schemas', title: 'Schemas' }] },
     {
       title: 'Reference',
@@ -71,9 +87,16 @@ export function createDocsSite({ document, version, urls, assets }: DocsSiteDeps
   };
   const makers = new Map<string, () => Promise<PageText>>([
     ['', async () => overviewPage(toHref)],
-    ...Object.entries({ ...START, ...GUIDES }).map(([name, title]): [string, () => Promise<PageText>] => [
+    ...Object.entries({ ...START, ...GUIDES, ...COMMANDS }).map(
+      ([name, title]): [string, () => Promise<PageText>] => [name, () => guidePage(name, title)],
+    ),
+    ...clientPages.map(({ name, client, title }): [string, () => Promise<PageText>] => [
       name,
-      () => guidePage(name, title),
+      async () => {
+        const source = await readFile(new URL(`${client}/README.md`, CLIENTS_FOLDER), 'utf8');
+        const { html: body, headings } = renderMarkdown(source, toHref);
+        return { name, title, description: title, body, headings };
+      },
     ]),
     ...tasks.map((task): [string, () => Promise<PageText>] => [
       `api/${task.name}`,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -90,6 +91,19 @@ class Requests(WithServer):
             str(error), "Wrong. /resource must be a resource: customers (request req_1)"
         )
         self.assertEqual(len(self.requests), 1)
+
+    def test_of_a_problem_body_without_an_end_only_a_part_is_read(self) -> None:
+        def respond(handler: Handler, _: int) -> None:
+            handler.send_response(502)
+            handler.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    handler.wfile.write(b" " * 65_536)
+
+        client = Tandem(self.serve(respond), KEY, max_retries=0)
+        with self.assertRaises(ApiError) as raised:
+            client.feed.get()
+        self.assertEqual(raised.exception.status, 502)
 
     def test_a_creating_request_keeps_its_idempotency_key(self) -> None:
         def respond(handler: Handler, count: int) -> None:

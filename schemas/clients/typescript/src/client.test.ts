@@ -121,6 +121,21 @@ test('the time limit and the signal also end the body of a problem', async () =>
   await expect(call).rejects.toThrow('enough');
 });
 
+test('of a problem body without an end only a part is read', async () => {
+  let sent = 0;
+  await using server = await openLocalServer((_, response) => {
+    response.writeHead(502, { 'content-type': 'application/json' });
+    const pour = (): void => {
+      while (!response.destroyed && response.write(' '.repeat(65_536))) sent += 65_536;
+    };
+    response.on('drain', pour);
+    pour();
+  });
+  const client = new Tandem({ baseUrl: server.url, key: KEY, timeoutMs: 30_000, maxRetries: 0 });
+  await expect(client.feed.get()).rejects.toMatchObject({ status: 502, code: 'http_502' });
+  expect(sent).toBeLessThan(64 * 1024 * 1024);
+});
+
 test('a manifest that breaks off or stalls is requested again', async () => {
   let manifests = 0;
   await using server = await openLocalServer(({ url }, response) => {

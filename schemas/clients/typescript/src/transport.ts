@@ -159,9 +159,12 @@ function reasonOf(cause: unknown): string {
   return cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
 }
 
-/** A proxy in between may respond with anything, or with a body that never ends: the time limit of the attempt ends it. */
+/** Bytes of a problem document that are read: it names a few dozen faults at most. */
+const MAX_PROBLEM_BYTES = 262_144;
+
+/** A proxy in between may respond with anything, or with a body that never ends. */
 async function readProblem(response: Response): Promise<ProblemDocument> {
-  const text = await response.text().catch(() => '');
+  const text = await readUpTo(response, MAX_PROBLEM_BYTES).catch(() => '');
   const requestId = response.headers.get('x-request-id');
   const known = requestId === null ? {} : { request_id: requestId };
   try {
@@ -173,6 +176,25 @@ async function readProblem(response: Response): Promise<ProblemDocument> {
     // No problem document.
   }
   return { ...known, detail: `The server returned ${response.status} without a problem document.` };
+}
+
+/** The text of a body. What goes beyond the limit is not read, and the connection ends. */
+async function readUpTo({ body }: Response, maxBytes: number): Promise<string> {
+  if (body === null) return '';
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    bytes += value.length;
+    if (bytes > maxBytes) {
+      await reader.cancel();
+      return text;
+    }
+    text += decoder.decode(value, { stream: true });
+  }
 }
 
 function readBaseUrl(text: string): string {

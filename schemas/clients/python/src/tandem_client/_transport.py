@@ -165,13 +165,17 @@ class Transport:
         return ConnectionFailed(text.replace(self._key, "[key]"))
 
 
+# Bytes of a problem document that are read: it names a few dozen faults at most.
+_MAX_PROBLEM_BYTES = 262_144
+
+
 def _read_problem(error: urllib.error.HTTPError) -> dict[str, Any]:
-    """The problem document. A proxy in between may respond with anything."""
+    """The problem document. A proxy in between may respond with anything, or without an end."""
     request_id = error.headers.get("X-Request-Id")
     known = {} if request_id is None else {"request_id": request_id}
     try:
         with error:
-            parsed = json.loads(error.read())
+            parsed = json.loads(error.read(_MAX_PROBLEM_BYTES))
         if isinstance(parsed, dict) and "code" in parsed:
             return {**known, **parsed}
     except (ValueError, *NETWORK_ERRORS):
