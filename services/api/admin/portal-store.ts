@@ -172,6 +172,11 @@ export async function notePortalSession(db: Queryable, id: string): Promise<void
   });
 }
 
+/** Keeps the language that somebody has chosen. */
+export async function setPortalSessionLocale(db: Queryable, id: string, locale: string): Promise<void> {
+  await db.query('update portal_sessions set locale = $2 where id = $1', [id, locale]);
+}
+
 export interface PortalSessionRow {
   id: string;
   scopes: string[];

@@ -6,6 +6,7 @@ import { defineForm, definePage } from '../pages/define-page.ts';
 import {
   type EntryDeps,
   entryRoutes,
+  languagePage,
   overResponse,
   sessionsOf,
   signedOutResponse,
@@ -39,7 +40,7 @@ export function dashboardRoutes(deps: DashboardDeps): Route[] {
   };
   return [
     ...entryRoutes(deps),
-    ...[...dashboardPages(deps), signOut].map((page) => {
+    ...[...dashboardPages(deps), languagePage(deps), signOut].map((page) => {
       const handle = (request: ApiRequest) => serve(request, page, deps);
       return page.method === 'GET' ? definePage(page.path, handle) : defineForm(page.path, handle);
     }),

@@ -124,7 +124,7 @@ test('with a key one signs in to what the key may, until it is revoked', async (
   expect([reply.status, reply.headers.get('location')]).toEqual([303, '/dashboard/exports']);
   const cookie = cookieOf(reply);
   const { text } = await show('/dashboard', cookie);
-  expect(text).toContain('Last exports');
+  expect(text).toContain('Latest exports');
   expect(text).not.toContain('Webhook endpoints');
   expect(text).not.toContain(account.key);
   const keys = await operator('GET', `/admin/accounts/${account.id}/keys`);
@@ -358,6 +358,59 @@ test('the look of a session is that of its link', async () => {
   const { text } = await show('/dashboard', cookie);
   expect(text).toContain('data-theme="dark"');
   expect(text).not.toContain('Sign out');
+});
+
+test('a new account is told what to do first, and one with an endpoint how far that is behind', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const first = (await show('/dashboard', cookie)).text;
+  expect(first).toContain('Get your data in three steps');
+  expect(first).toContain('href="/dashboard/exports/new"');
+  const { json } = await api.call('POST', '/webhooks', {
+    key: account.key,
+    body: { url: 'https://receiver.example/', events: ['*'] },
+  });
+  await newExport(account);
+  const now = Date.now();
+  await api.pool.query(`create table events_all partition of events default`);
+  await api.pool.query(
+    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+     select '0/F0', n, $1, 100, 'invoice.updated', 'invoices', '["1"]', $2, '{}' from generate_series(1, 41) n`,
+    [account.id, new Date(now - 3_000)],
+  );
+  api.clock.nowMs = now;
+  const { text } = await show('/dashboard', cookie);
+  api.clock.nowMs = undefined;
+  expect(text).not.toContain('three steps');
+  expect(text).toContain(`href="/dashboard/webhooks/${json.id}"`);
+  expect(text.match(/3 sec, 41 events behind/g)).toHaveLength(2);
+  expect(text).toContain('Queued jobs start in this order');
+});
+
+test('a language is chosen on any page, for the session alone, and leads back to the page', async () => {
+  const account = await api.account();
+  const [cookie, other] = [await open(account), await open(account)];
+  const german = { 'accept-language': 'en-GB,de-AT;q=0.5' };
+  const path = '/dashboard/exports?status=completed';
+  const page = await show(path, cookie);
+  expect(page.text).toContain(`name="next" value="${path}"`);
+  const choose = (language: string, next: string) =>
+    send('/dashboard/language', { csrf: csrfOf(page.text), language, next }, { cookie, ...german });
+  const chosen = await choose('de', path);
+  expect([chosen.status, chosen.headers.get('location')]).toEqual([303, path]);
+  expect((await show(path, cookie)).text).toContain('<html lang="de"');
+  expect((await show(path, other)).text).toContain('<html lang="en"');
+  const { rows } = await api.pool.query(
+    'select locale from portal_sessions where locale is not null and account_id = $1',
+    [account.id],
+  );
+  expect(rows).toEqual([{ locale: 'de-AT' }]);
+  for (const next of ['https://evil.example', '//evil.example', '/exports', '/dashboard/../admin']) {
+    expect((await choose('__proto__', next)).headers.get('location')).toBe('/dashboard');
+  }
+  expect((await show(path, cookie)).text).toContain('<html lang="de"');
+  expect((await choose('en', path)).status).toBe(303);
+  expect((await show(path, cookie)).text).toContain('<html lang="en"');
 });
 
 test('texts of customers stay texts', async () => {

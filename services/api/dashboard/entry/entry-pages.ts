@@ -12,9 +12,16 @@ import { type OwnForm, readForm } from '../frame/form.ts';
 import { dashboardPage, type PageText, type View } from '../frame/layout.ts';
 import type { SessionCookies } from '../frame/session-cookie.ts';
 import type { Entry, OpenedSession, Session, Sessions } from '../frame/sessions.ts';
-import { pageResponse, seeOther, type Visit, type VisitDeps, viewOf } from '../frame/visit.ts';
+import {
+  type DashboardPage,
+  pageResponse,
+  seeOther,
+  type Visit,
+  type VisitDeps,
+  viewOf,
+} from '../frame/visit.ts';
 import { type VisitLimiter, withinLimits } from '../frame/within-limits.ts';
-import { acceptedLanguage } from '../messages/messages.ts';
+import { acceptedLanguage, chosenLocale } from '../messages/messages.ts';
 
 export interface EntryDeps extends VisitDeps {
   readonly sessions: Sessions;
@@ -104,6 +111,20 @@ export function entryRoutes(deps: EntryDeps): Route[] {
   ];
 }
 
+/** Where the foot of each page sends the choice of a language. It holds as long as the session. */
+export function languagePage({ sessions }: Pick<EntryDeps, 'sessions'>): DashboardPage {
+  return {
+    method: 'POST',
+    path: '/dashboard/language',
+    needs: undefined,
+    async handle({ form, request, session }) {
+      const locale = chosenLocale(form.get('language') ?? '', request.header('accept-language'));
+      if (locale !== undefined) await sessions.setLocale(session, locale);
+      return seeOther(ownPlace(form.get('next')));
+    },
+  };
+}
+
 /** The sessions that the browser names, also those that are over. */
 export function sessionsOf(
   request: ApiRequest,
@@ -150,8 +171,15 @@ function isFramed(request: ApiRequest): boolean {
 
 /** Where to go after signing in: a page of the dashboard, and nowhere else. */
 function nextOf(querystring: string): string {
-  const next = new URLSearchParams(querystring).get('next') ?? '';
-  return DASHBOARD_PATH.test(next) ? next : '/dashboard';
+  return ownPlace(new URLSearchParams(querystring).get('next'));
+}
+
+/** A page of the dashboard with its parameters, such as a filter; the overview for anything else. */
+function ownPlace(next: string | null): string {
+  const [path = '', query] = (next ?? '').split('?', 2);
+  if (!DASHBOARD_PATH.test(path)) return '/dashboard';
+  const search = new URLSearchParams(query).toString();
+  return search === '' ? path : `${path}?${search}`;
 }
 
 function loginPage(view: View, next: string, fault?: string): PageText {

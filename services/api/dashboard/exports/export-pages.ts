@@ -24,6 +24,12 @@ const ENDED_SECONDS = 15;
 
 const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
 
+/**
+ * A link to a file outlives the session that got it, and the page's button follows it at once: it opens for as long as a
+ * slow browser takes to follow.
+ */
+const LINK_SECONDS = 30;
+
 /** The exports of an account, and each of them while it runs and afterwards. */
 export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const read = { needs: 'exports:read' } as const;
@@ -60,6 +66,7 @@ export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardP
       handle: (visit) =>
         visit.send('getExportFile', {
           params: { id: visit.request.param('id'), name: visit.request.param('name') },
+          query: { expires_in: LINK_SECONDS },
         }),
     },
     {

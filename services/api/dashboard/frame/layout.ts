@@ -1,5 +1,5 @@
 import { type Content, flag, type Html, html, trusted } from '../../pages/html.ts';
-import type { Language } from '../messages/messages.ts';
+import { LANGUAGE_NAMES, type Language } from '../messages/messages.ts';
 import type { LiveState } from './live.ts';
 import type { Session } from './sessions.ts';
 
@@ -10,7 +10,10 @@ export interface Hrefs {
 }
 
 /** Where things are, and in which language they are named. */
-export interface View extends Hrefs, Language {}
+export interface View extends Hrefs, Language {
+  /** The address of the page, from its path on. Undefined for the response to a form, which has none of its own. */
+  readonly at: string | undefined;
+}
 
 export interface PageText {
   readonly title: string;
@@ -57,6 +60,7 @@ ${
 <p class="note offline" data-offline hidden role="status">${to.text.frame.notCurrent}</p>
 ${page.body}</main>`
 }
+${session && !session.hideNavigation && to.at !== undefined ? languageSwitch(to, session, to.at) : null}
 </body>
 </html>
 `;
@@ -71,6 +75,18 @@ ${session && html`<span class="account">${session.accountName}</span>`}
 ${session?.theme == null ? html`<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="${to.text.frame.darkTheme}">${HALF_MOON}</button>` : null}
 ${session && html`<form method="post" action="${to.href('/dashboard/logout')}">${csrfField(session)}<button>${to.text.frame.signOut}</button></form>`}
 </div></div></header>`;
+}
+
+/** Other languages than that of the page. */
+function languageSwitch(to: View, session: Session, at: string): Html {
+  const { language, languages } = to.text.frame;
+  return html`<footer class="foot"><form method="post" action="${to.href('/dashboard/language')}">${csrfField(session)}
+<input type="hidden" name="next" value="${at}"><span class="muted">${languages}:</span> ${LANGUAGE_NAMES.map(
+    ({ tag, name }) =>
+      tag === language
+        ? html`<strong>${name}</strong> `
+        : html`<button class="link" name="language" value="${tag}" lang="${tag}">${name}</button> `,
+  )}</form></footer>`;
 }
 
 /** The pages that the session may see. */

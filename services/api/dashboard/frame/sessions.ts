@@ -12,6 +12,7 @@ import {
   type OpenPortalLink,
   type PortalSession,
   revokePortalSession,
+  setPortalSessionLocale,
   usePortalLink,
 } from '../../admin/portal-store.ts';
 import { newPortalToken } from '../../admin/portal-token.ts';
@@ -45,6 +46,8 @@ export interface Sessions {
   openByCode(code: string, entry: Entry): Promise<OpenedSession | undefined>;
   /** Opens a session that may do what the key may, and ends when that is revoked. */
   openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
+  /** Keeps the language that somebody has chosen, for as long as the session lasts. */
+  setLocale(session: Session, locale: string): Promise<void>;
   /** Ends the sessions at the wish of whoever is in them. */
   end(sessions: readonly Session[]): Promise<void>;
 }
@@ -129,6 +132,7 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
           next: '/dashboard',
         };
       }),
+    setLocale: ({ id }, locale) => setPortalSessionLocale(pool, id, locale),
     end: (sessions) => inTransaction(pool, (db) => endAll(db, sessions, 'signed_out')),
   };
 }

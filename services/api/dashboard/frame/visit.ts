@@ -47,8 +47,10 @@ export interface VisitDeps {
 /** A session of a portal link has a locale of its own. Others follow the browser. */
 export function viewOf(request: ApiRequest, session: Session | undefined, to: Hrefs): View {
   const locale = session?.locale;
+  const { method, path, querystring } = request;
   return {
     ...to,
+    at: method === 'GET' ? `${path}${querystring === '' ? '' : `?${querystring}`}` : undefined,
     ...(locale == null ? acceptedLanguage(request.header('accept-language')) : languageOf(locale)),
   };
 }
@@ -120,7 +122,7 @@ export function problemResponse(
   session: Session,
   deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
 ): ApiResponse {
-  const view = viewOf(request, session, deps.to);
+  const view = { ...viewOf(request, session, deps.to), at: undefined };
   const text = view.text.frame.problems;
   const page: PageText = {
     title: text.title,

@@ -17,6 +17,19 @@ const DE: Messages = { entry: deEntry, exports: deExports, frame: deFrame, overv
 
 const LANGUAGES: Readonly<Record<string, Messages>> = { en: EN, de: DE };
 
+/** What people may choose from, each by its own name. */
+export const LANGUAGE_NAMES = Object.entries(LANGUAGES).map(
+  ([
+    tag,
+    {
+      frame: { languageName },
+    },
+  ]) => ({
+    tag,
+    name: languageName,
+  }),
+);
+
 /** In which language, and how numbers and times are written. */
 export interface Language {
   /** A BCP 47 tag, such as `en-US`. */
@@ -37,14 +50,28 @@ const MAX_ACCEPTED = 10;
 
 /** The first language of `Accept-Language` that is known, else English. */
 export function acceptedLanguage(header: string | undefined): Language {
-  const accepted = (header ?? '')
+  const known = acceptedTags(header).find((tag) => LANGUAGES[primaryOf(tag)] !== undefined);
+  return languageOf(known ?? DEFAULT_LOCALE);
+}
+
+/** The locale of a language that somebody chooses: as the browser has it, such as `de-AT`, if it has that language. */
+export function chosenLocale(language: string, header: string | undefined): string | undefined {
+  if (!Object.hasOwn(LANGUAGES, language)) return undefined;
+  return acceptedTags(header).find((tag) => primaryOf(tag) === language) ?? language;
+}
+
+function primaryOf(tag: string): string {
+  return tag.toLowerCase().split('-', 1)[0] ?? '';
+}
+
+function acceptedTags(header: string | undefined): string[] {
+  return (header ?? '')
     .split(',', MAX_ACCEPTED)
     .flatMap((entry) => {
       const [tag = '', q = ''] = entry.trim().split(/\s*;\s*q=/i);
       const weight = q === '' ? 1 : Number(q);
       return /^[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}$/i.test(tag) && weight > 0 ? { tag, weight } : [];
     })
-    .sort((a, b) => b.weight - a.weight);
-  const known = accepted.find(({ tag }) => LANGUAGES[tag.toLowerCase().split('-', 1)[0] ?? ''] !== undefined);
-  return languageOf(known?.tag ?? DEFAULT_LOCALE);
+    .sort((a, b) => b.weight - a.weight)
+    .map(({ tag }) => tag);
 }

@@ -3,20 +3,28 @@ import type { accountOverviewSchema } from '../../account/response.ts';
 import type { exportSchema } from '../../exports/response.ts';
 import { type Content, type Html, html } from '../../pages/html.ts';
 import type { webhookSchema } from '../../webhooks/response.ts';
-import { exportRows } from '../exports/export-list.ts';
+import type { statsSchema } from '../../webhooks/stats-response.ts';
+import { exportRows, resourceNames } from '../exports/export-list.ts';
 import type { Live } from '../frame/live.ts';
 import { livePage } from '../frame/live-page.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { DashboardPage, Visit, VisitDeps } from '../frame/visit.ts';
 
 type Overview = z.output<typeof accountOverviewSchema>;
+type Job = NonNullable<Overview['exports']>['jobs'][number];
 type Export = z.output<typeof exportSchema>;
 type Webhook = z.output<typeof webhookSchema>;
+type Behind = z.output<typeof statsSchema>['behind_by'];
+
+interface Endpoint {
+  readonly webhook: Webhook;
+  readonly behind: Behind;
+}
 
 interface Facts {
   readonly account: Overview;
   readonly exports: readonly Export[] | undefined;
-  readonly webhooks: readonly Webhook[] | undefined;
+  readonly endpoints: readonly Endpoint[] | undefined;
 }
 
 /** Jobs, endpoints and exports that the page shows of each. */
@@ -39,25 +47,37 @@ export function overviewPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboar
 }
 
 async function read(visit: Visit): Promise<Facts> {
-  const listed = async <Item>(scope: 'exports:read' | 'webhooks:read', operationId: string) =>
-    visit.may(scope)
-      ? (await visit.ask<{ data: Item[] }>(operationId, { query: { limit: MAX_SHOWN } })).data
-      : undefined;
+  const list = async <Item>(operationId: string) =>
+    (await visit.ask<{ data: Item[] }>(operationId, { query: { limit: MAX_SHOWN } })).data;
   return {
     account: await visit.ask<Overview>('getAccount'),
-    exports: await listed<Export>('exports:read', 'listExports'),
-    webhooks: await listed<Webhook>('webhooks:read', 'listWebhooks'),
+    exports: visit.may('exports:read') ? await list<Export>('listExports') : undefined,
+    endpoints: visit.may('webhooks:read')
+      ? await withBacklogs(await list<Webhook>('listWebhooks'), visit)
+      : undefined,
   };
 }
 
-function body({ account, exports, webhooks }: Facts, live: Live, visit: Visit): Html {
+async function withBacklogs(webhooks: readonly Webhook[], visit: Visit): Promise<Endpoint[]> {
+  const endpoints: Endpoint[] = [];
+  // One after the other: a page is one request of its account.
+  for (const webhook of webhooks) {
+    const stats = await visit.ask<{ behind_by: Behind }>('getWebhookStats', { params: { id: webhook.id } });
+    endpoints.push({ webhook, behind: stats.behind_by });
+  }
+  return endpoints;
+}
+
+function body({ account, exports, endpoints }: Facts, live: Live, visit: Visit): Html {
   const text = visit.text.overview;
-  return html`<h1>${text.title}</h1>
+  return html`<div class="title-row"><h1>${text.title}</h1>
+${visit.may('exports:write') ? html`<a class="button primary" href="${visit.href('/dashboard/exports/new')}">${visit.text.exports.list.create}</a>` : null}</div>
+${exports?.length === 0 ? firstSteps(endpoints, visit) : null}
 <div class="cards">
-${running(account, live, visit)}
+${running(account, exports ?? [], live, visit)}
 ${quota(account, live, visit)}
-${feed(account, live, visit)}
-${webhooks && endpoints(webhooks, live, visit)}
+${feed(account, endpoints, live, visit)}
+${endpoints && health(endpoints, account, live, visit)}
 </div>
 ${
   exports &&
@@ -67,12 +87,38 @@ ${exports.length === 0 ? null : html`<p><a href="${visit.href('/dashboard/export
 }`;
 }
 
+/** For an account that has no export yet: what to do, and in which order. */
+function firstSteps(endpoints: readonly Endpoint[] | undefined, visit: Visit): Html {
+  const text = visit.text.overview.first;
+  const link = (path: string, title: string, isShown = true) =>
+    isShown ? html`<a href="${visit.href(path)}">${title}</a>` : null;
+  const steps = [
+    {
+      ...text.export,
+      link: link('/dashboard/exports/new', text.export.action, visit.may('exports:write')),
+      isDone: false,
+    },
+    {
+      ...text.webhook,
+      link: link('/docs/receivers', text.webhook.action),
+      isDone: endpoints !== undefined && endpoints.length > 0,
+    },
+    { ...text.replica, link: link('/docs/replica', text.replica.action), isDone: false },
+  ];
+  return html`<section class="first"><h2>${text.title}</h2><p class="muted">${text.lead}</p>
+<ol>${steps.map(
+    ({ title, lead, link: target, isDone }) =>
+      html`<li><strong>${title}</strong>${isDone ? html` <span class="badge" data-tone="green">${text.done}</span>` : null}<p>${lead}</p>${target}</li>`,
+  )}</ol></section>`;
+}
+
 function card(title: string, content: Content): Html {
   return html`<section class="card"><h2>${title}</h2>${content}</section>`;
 }
 
 function running(
   { exports, bulk_operations: bulk, limits }: Overview,
+  known: readonly Export[],
   live: Live,
   visit: Visit,
 ): Html | null {
@@ -84,6 +130,7 @@ function running(
     { name: 'bulk', title: text.bulk, kind: bulk, most: limits.max_running_bulk_operations },
   ];
   const jobs = [...(exports?.jobs ?? []), ...(bulk?.jobs ?? [])];
+  const hidden = jobs.length - MAX_SHOWN;
   return card(
     text.running,
     html`<dl class="facts">${kinds.map(
@@ -94,14 +141,28 @@ function running(
 ${
   jobs.length === 0
     ? html`<p class="muted">${text.nothingRuns}</p>`
-    : html`<ul class="plain">${jobs
-        .slice(0, MAX_SHOWN)
-        .map(
-          (job) =>
-            html`<li>${job.id.startsWith('exp_') ? html`<a class="id" href="${visit.href(`/dashboard/exports/${job.id}`)}">${job.id}</a>` : html`<span class="id">${job.id}</span>`} ${statusBadge(job.status, visit)}${job.queue_position === undefined ? null : html` <span class="muted">${live.text(`place-${job.id}`, text.queuePlace(number(job.queue_position)))}</span>`}</li>`,
-        )}</ul>`
-}`,
+    : html`<ul class="plain">${jobs.slice(0, MAX_SHOWN).map((job) => activeJob(job, known, live, visit))}</ul>`
+}
+${hidden > 0 ? html`<p class="muted">${live.text('jobs-more', text.moreJobs(number(hidden)))}</p>` : null}
+${jobs.some(({ queue_position: place }) => place !== undefined) ? html`<p class="muted">${text.queueRule}</p>` : null}`,
   );
+}
+
+function activeJob(job: Job, known: readonly Export[], live: Live, visit: Visit): Html {
+  const { id, status, queue_position: place } = job;
+  const text = visit.text.overview;
+  const { number, percent, duration } = visit.formats;
+  const found = known.find((each) => each.id === id);
+  const path = id.startsWith('exp_') ? `/dashboard/exports/${id}` : `/dashboard/bulk/${id}`;
+  const name =
+    found === undefined ? html`<span class="id">${id}</span>` : resourceNames(found.resources, visit);
+  const left =
+    found?.status === 'running' && found.eta_seconds !== null
+      ? visit.text.exports.details.timeLeft(duration(found.eta_seconds))
+      : '';
+  return html`<li><a href="${visit.href(path)}">${name}</a> ${statusBadge(status, visit)}
+${found?.status === 'running' ? html`<span class="muted">${live.text(`done-${id}`, percent(found.progress))} ${live.text(`left-${id}`, left)}</span>` : null}
+${place === undefined ? null : html`<span class="muted">${live.text(`place-${id}`, text.queuePlace(number(place)))}</span>`}</li>`;
 }
 
 function quota({ bulk_quota: quota }: Overview, live: Live, visit: Visit): Html | null {
@@ -119,7 +180,12 @@ ${live.bar('quota-share', { value: limit === 0 ? 1 : Math.min(1, used / limit), 
   );
 }
 
-function feed({ feed }: Overview, live: Live, visit: Visit): Html | null {
+function feed(
+  { feed }: Overview,
+  endpoints: readonly Endpoint[] | undefined,
+  live: Live,
+  visit: Visit,
+): Html | null {
   const text = visit.text.overview;
   if (feed === null) return null;
   const { age_seconds: age, stalled, set_aside: aside } = feed;
@@ -129,23 +195,46 @@ function feed({ feed }: Overview, live: Live, visit: Visit): Html | null {
       : stalled === null
         ? ['green', text.feedFlows]
         : ['red', text.feedStalled];
+  const last = endpoints?.toSorted((a, b) => b.behind.events - a.behind.events)[0];
   return card(
     text.feed,
-    html`<p><span class="badge" data-tone="${tone}">${state}</span></p>
-${age === null ? null : html`<dl class="facts"><div><dt>${text.feedAge}</dt><dd>${live.text('feed-age', visit.formats.ago(age))}</dd></div></dl>`}
-${aside.length === 0 ? null : html`<p class="muted">${text.setAside(visit.formats.number(aside.length))}</p>`}`,
+    html`<p><span class="badge" data-tone="${tone}">${state}</span>${stalled === null ? null : html` <span class="muted">${text.stalledSince} ${timeOf(live, visit, 'stalled', stalled.since)}</span>`}</p>
+<dl class="facts">${age === null ? null : html`<div><dt>${text.feedAge}</dt><dd>${live.text('feed-age', visit.formats.ago(age))}</dd></div>`}
+${last === undefined ? null : html`<div><dt>${text.delivery}</dt><dd>${live.text('feed-behind', behindText(last.behind, visit))}</dd></div>`}</dl>
+${aside.length === 0 ? null : html`<p class="muted">${text.setAside(aside.map(({ resource }) => resource).join(', '))}</p>`}`,
   );
 }
 
-function endpoints(webhooks: readonly Webhook[], live: Live, visit: Visit): Html {
+/** `3 s, 41 events behind` */
+function behindText({ events, seconds, is_exact: isExact }: Behind, { formats, text }: Visit): string {
+  const { behindBy, upToDate } = text.overview;
+  if (events === 0 && isExact) return upToDate;
+  const count = `${formats.number(events)}${isExact ? '' : '+'}`;
+  return behindBy(seconds === null ? undefined : formats.duration(seconds), count, events);
+}
+
+function health(
+  endpoints: readonly Endpoint[],
+  { webhooks: counts }: Overview,
+  live: Live,
+  visit: Visit,
+): Html {
   const text = visit.text.overview;
+  const total = counts === null ? 0 : counts.active + counts.paused + counts.disabled;
+  const hidden = total - endpoints.length;
   return card(
     text.webhooks,
-    webhooks.length === 0
+    endpoints.length === 0
       ? html`<p class="muted">${text.noWebhooks}</p>`
-      : html`<ul class="plain">${webhooks.map(
-          ({ id, url, description, status, failing_since: since }) =>
-            html`<li><span class="url">${description ?? url}</span> ${since === null || status !== 'active' ? statusBadge(status, visit) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`}</li>`,
-        )}</ul>`,
+      : html`<ul class="plain">${endpoints.map((endpoint) => endpointEntry(endpoint, live, visit))}</ul>
+${hidden > 0 ? html`<p class="muted">${text.moreEndpoints(visit.formats.number(hidden))}</p>` : null}`,
   );
+}
+
+function endpointEntry({ webhook, behind }: Endpoint, live: Live, visit: Visit): Html {
+  const { id, url, description, status, failing_since: since } = webhook;
+  const text = visit.text.overview;
+  return html`<li><a class="url" href="${visit.href(`/dashboard/webhooks/${id}`)}">${description ?? url}</a>
+${since === null || status !== 'active' ? statusBadge(status, visit) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`}
+<span class="muted">${live.text(`behind-${id}`, behindText(behind, visit))}</span></li>`;
 }

@@ -2,6 +2,8 @@ import type { frame as en } from '../en/frame.ts';
 
 export const frame: typeof en = {
   language: 'de',
+  languageName: 'Deutsch',
+  languages: 'Sprache',
   product: 'Tandem',
   skip: 'Zum Inhalt',
   dashboard: 'Dashboard',

@@ -2,6 +2,8 @@
 export const frame = {
   /** For the attribute `lang` of the page. */
   language: 'en',
+  languageName: 'English',
+  languages: 'Language',
   product: 'Tandem',
   skip: 'Skip to the content',
   dashboard: 'Dashboard',
