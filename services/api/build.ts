@@ -182,7 +182,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     http: {
       pool,
       adminKey: config.adminKey,
-      keys: createKeyStore(reservedPool),
+      keys: createKeyStore(reservedPool, pool),
       accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
       responseBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
       maxBodyBytes: config.maxBodyBytes,
@@ -243,6 +243,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       maxQueuedBulk: config.maxQueuedBulk,
       maxBodyBytes: config.maxBodyBytes,
       retention,
+      cursorSigner,
       now: Date.now,
     },
     catalog: { catalog, source: sourceFacts, cursorSigner, now: Date.now },

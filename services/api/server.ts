@@ -29,6 +29,7 @@ import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { Route } from './http/route.ts';
 import { dropSlowReader } from './http/slow-reader.ts';
+import { type KeyDeps, keyRoutes } from './keys/routes.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
@@ -49,7 +50,7 @@ export interface AppDeps {
   readonly bulk: BulkDeps & BulkJobDeps & BulkFileDeps;
   readonly webhooks: WebhookDeps & DeliveryDeps & EventDeliveryDeps & ReplayDeps & AttemptDeps & StatsDeps;
   readonly events: EventDeps & FeedDeps;
-  readonly account: AccountOverviewDeps;
+  readonly account: AccountOverviewDeps & KeyDeps;
   readonly catalog: CatalogDeps;
   readonly admin: AccountDeps & PortalDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
   readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'now'> &
@@ -76,6 +77,7 @@ export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'
     ...bulkJobRoutes(bulk),
     ...bulkFileRoutes(bulk),
     ...accountOverviewRoutes(account),
+    ...keyRoutes(account),
     ...catalogRoutes(catalog),
     ...accountRoutes(admin),
     ...portalRoutes(admin),

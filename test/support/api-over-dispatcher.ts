@@ -11,7 +11,7 @@ export function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
     pool,
     doorPool: pool,
     secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
-    keys: createKeyStore(pool),
+    keys: createKeyStore(pool, pool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
   });

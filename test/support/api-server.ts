@@ -8,6 +8,7 @@ import { createFeedGuard } from '../../services/api/admin/feed-guard.ts';
 import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
 import { createPresigner } from '../../services/api/exports/download.ts';
 import { type AccountRequestLimits, createAccountLimiter } from '../../services/api/http/account-limiter.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
 import { openHttpListener } from '../../services/api/http/http-listener.ts';
 import { createKeyStore } from '../../services/api/http/key-lookup.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
@@ -172,7 +173,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     http: {
       ...shared,
       adminKey: overrides.adminKey ?? new Secret(ADMIN_KEY),
-      keys: overrides.keys ?? createKeyStore(doorPool),
+      keys: overrides.keys ?? createKeyStore(doorPool, pool),
       accountExists: overrides.accountExists ?? (async (id) => (await findAccount(pool, id)) !== undefined),
       responseBox: overrides.responseBox ?? createSecretBox(SECRET_KEY, 'idempotent-answers'),
       maxBodyBytes,
@@ -269,7 +270,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       });
       const key = await call('POST', `/admin/accounts/${made.json.id}/keys`, {
         key: ADMIN_KEY,
-        body: scopes === undefined ? {} : { scopes },
+        body: { scopes: scopes ?? SCOPES },
       });
       return { id: made.json.id, key: key.json.key, sourceId };
     },

@@ -2,6 +2,7 @@ import type { Command } from '../command.ts';
 import { bulkCommands } from './bulk.ts';
 import { eventsTailCommand } from './events-tail.ts';
 import { exportCommands } from './exports.ts';
+import { keyCommands } from './keys.ts';
 import { listenCommand } from './listen.ts';
 import { loginCommand, logoutCommand, whoamiCommand } from './login.ts';
 import { replicaSyncCommand } from './replica-sync.ts';
@@ -20,4 +21,5 @@ export const CUSTOMER_COMMANDS: readonly Command[] = [
   ...webhookCommands,
   verifySignatureCommand,
   ...bulkCommands,
+  ...keyCommands,
 ];

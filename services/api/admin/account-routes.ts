@@ -1,29 +1,33 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { newId } from '../../../shared/domain/ids.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { recordAudit } from '../http/audit-log.ts';
-import { hashKey, newKey, SCOPES } from '../http/caller.ts';
+import { SCOPES } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import {
+  EXAMPLE_KEY,
+  EXAMPLE_NEW_KEY,
+  keyName,
+  keySchema,
+  keyScopes,
+  newKeySchema,
+  presentKey,
+} from '../keys/key-schemas.ts';
+import { createKey, listKeys, revokeKey } from '../keys/key-store.ts';
+import {
   accountLimitsSchema,
   accountSchema,
   EXAMPLE_ACCOUNT,
-  EXAMPLE_KEY,
-  keySchema,
-  newKeySchema,
   presentAccount,
-  presentKey,
   toLimits,
 } from './account-schemas.ts';
 import { findAccount, insertAccount, listAccounts, updateAccount } from './accounts.ts';
-import { countKeys, insertKey, listKeys, revokeKey } from './api-keys.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 export interface AccountDeps {
@@ -32,8 +36,8 @@ export interface AccountDeps {
   readonly source: Pick<SourceFacts, 'accountText'>;
 }
 
-/** Keys in use that an account may have. */
-const MAX_KEYS = 100;
+/** Of a key that is made without scopes. One that may make further keys is asked for by name: those stay when it is revoked. */
+const DEFAULT_SCOPES = SCOPES.filter((scope) => scope !== 'keys:write');
 
 const name = z.string().min(1).max(200);
 
@@ -186,7 +190,8 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       operationId: 'createKey',
       tag: 'operator',
       summary: 'Create a key',
-      description: 'Without `scopes`, the key has all of them. Only its hash is stored.',
+      description:
+        'Without `scopes`, the key has all of them except `keys:write`, which lets it make further keys. Only its hash is stored.',
       params: { id: 'ID of the account.' },
       example: {
         params: { id: EXAMPLE.account },
@@ -196,44 +201,23 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
         conflict: 'The account has as many keys as it may have. Revoke one that is not in use.',
       },
       creates: true,
-      body: z.strictObject({
-        name: name.optional(),
-        scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
-      }),
+      body: z.strictObject({ name: keyName.optional(), scopes: keyScopes.default(DEFAULT_SCOPES) }),
       responses: {
         201: {
           description: 'The key. It is shown only in this response.',
           schema: newKeySchema,
-          example: { ...EXAMPLE_KEY, key: 'tk_3q2-7wEXAMPLEonlyEXAMPLEonlyEXAMPLEonly0Q' },
+          example: EXAMPLE_NEW_KEY,
         },
       },
       handle: ({ param, body, once }) =>
         once(async (db) => {
           const accountId = param('id');
           if ((await findAccount(db, accountId)) === undefined) throw noAccount(accountId);
-          if ((await countKeys(db, accountId)) >= MAX_KEYS) {
-            throw new AppError(
-              'conflict',
-              `An account may have ${MAX_KEYS} keys. Revoke a key that is not in use.`,
-            );
-          }
-          const key = newKey();
-          const row = await insertKey(db, {
-            id: newId('key'),
-            accountId,
-            name: body.name,
-            keyHash: hashKey(key),
-            scopes: [...new Set(body.scopes ?? SCOPES)],
-          });
-          if (row === undefined) throw new Error('inserting a key returned nothing');
-          const details = { scopes: row.scopes };
-          await recordAudit(db, {
-            accountId,
-            actor: 'operator',
-            action: 'key.created',
-            subjectId: row.id,
-            details,
-          });
+          const { key, ...row } = await createKey(
+            db,
+            { accountId, name: body.name, scopes: body.scopes },
+            'operator',
+          );
           return jsonResponse(201, { ...presentKey(row), key });
         }),
     }),
@@ -244,9 +228,10 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       operationId: 'listKeys',
       tag: 'operator',
       summary: "List an account's keys without their secrets",
-      description: 'Revoked keys are listed too.',
+      description: 'Newest first. Revoked keys are listed too.',
       params: { id: 'ID of the account.' },
       example: { params: { id: EXAMPLE.account } },
+      query: z.strictObject(PAGE_QUERY),
       responses: {
         200: {
           description: 'Keys, newest first.',
@@ -254,10 +239,16 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           example: pageOf(EXAMPLE_KEY),
         },
       },
-      handle: async ({ param }) => {
-        if ((await findAccount(pool, param('id'))) === undefined) throw noAccount(param('id'));
-        const rows = await listKeys(pool, param('id'));
-        return jsonResponse(200, { data: rows.map(presentKey), has_more: false, next_cursor: null });
+      handle: async ({ param, query }) => {
+        const accountId = param('id');
+        if ((await findAccount(pool, accountId)) === undefined) throw noAccount(accountId);
+        return pageResponse(
+          cursorSigner,
+          `keys:${accountId}`,
+          query,
+          (after, limit) => listKeys(pool, accountId, after, limit),
+          presentKey,
+        );
       },
     }),
     defineRoute({
@@ -272,11 +263,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       example: { params: { id: EXAMPLE.account, key_id: EXAMPLE.key } },
       responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
       handle: async ({ param }) => {
-        const [accountId, subjectId] = [param('id'), param('key_id')];
-        if (!(await revokeKey(pool, accountId, subjectId))) {
-          throw new AppError('not_found', `There is no key ${subjectId} of account ${accountId}.`);
-        }
-        await recordAudit(pool, { accountId, actor: 'operator', action: 'key.revoked', subjectId });
+        await inTransaction(pool, (db) => revokeKey(db, param('id'), param('key_id'), 'operator'));
         return noContent();
       },
     }),

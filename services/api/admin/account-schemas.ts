@@ -6,9 +6,8 @@ import {
 } from '../../../shared/domain/quota-period.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema, parseInstant } from '../http/instant.ts';
-import { secretFields, timestamp } from '../http/schema.ts';
+import { timestamp } from '../http/schema.ts';
 import type { AccountLimits, AccountRow } from './accounts.ts';
-import type { KeyRow } from './api-keys.ts';
 
 export const quotaPeriodSchema = z
   .union([z.enum(['month', 'week', 'day']), z.strictObject({ seconds: z.int(), starting_at: timestamp })])
@@ -34,21 +33,6 @@ export const accountSchema = z
   })
   .meta({ id: 'Account' });
 
-export const keySchema = z
-  .strictObject({
-    id: z.string(),
-    account_id: z.string(),
-    name: z.string().nullable(),
-    scopes: z.array(z.string()),
-    created_at: timestamp,
-    revoked_at: timestamp.nullable(),
-  })
-  .meta({ id: 'Key' });
-
-export const newKeySchema = keySchema
-  .extend(secretFields('key', 'Shown only in this response.'))
-  .meta({ id: 'NewKey' });
-
 export const EXAMPLE_ACCOUNT: z.input<typeof accountSchema> = {
   id: EXAMPLE.account,
   name: 'Acme',
@@ -59,15 +43,6 @@ export const EXAMPLE_ACCOUNT: z.input<typeof accountSchema> = {
     bulk_quota: { items: null, period: 'month' },
   },
   created_at: EXAMPLE.at,
-};
-
-export const EXAMPLE_KEY: z.input<typeof keySchema> = {
-  id: EXAMPLE.key,
-  account_id: EXAMPLE.account,
-  name: 'Warehouse',
-  scopes: ['exports:read', 'exports:write'],
-  created_at: EXAMPLE.at,
-  revoked_at: null,
 };
 
 export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
@@ -90,17 +65,6 @@ export function presentAccount(row: AccountRow): z.input<typeof accountSchema> {
 export function presentPeriod(period: QuotaPeriod) {
   if (typeof period === 'string') return period;
   return { seconds: period.seconds, starting_at: new Date(period.startMs).toISOString() };
-}
-
-export function presentKey(row: KeyRow): z.input<typeof keySchema> {
-  return {
-    id: row.id,
-    account_id: row.account_id,
-    name: row.name,
-    scopes: row.scopes,
-    created_at: row.created_at.toISOString(),
-    revoked_at: row.revoked_at?.toISOString() ?? null,
-  };
 }
 
 /** Default start of periods of a fixed length. */

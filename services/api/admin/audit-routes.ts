@@ -4,6 +4,7 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
 import { oneAccount } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
+import { instantSchema } from '../http/instant.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf, timestamp } from '../http/schema.ts';
@@ -21,6 +22,11 @@ const AUDIT_QUERY = z.strictObject({
     .max(100)
     .optional()
     .meta({ description: 'ID of an export, a bulk job, a webhook endpoint or a key.' }),
+  actor: z.string().max(100).optional().meta({
+    description: 'Only entries of this actor: `operator`, `link`, or the ID of a key or a session.',
+  }),
+  from: instantSchema.optional().meta({ description: 'At this time or later.' }),
+  to: instantSchema.optional().meta({ description: 'Before this time.' }),
 });
 
 /** The entries are about everything of an account, so a key needs the right to read everything. */
@@ -29,10 +35,11 @@ const AUDIT_SCOPES = ['exports:read', 'webhooks:read', 'events:read', 'bulk:read
 /** The whole log for the operator, and an account's own part of it for the account. */
 export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
   const page = (accountId: string | null, query: z.output<typeof AUDIT_QUERY>) => {
-    const filter = { accountId, action: query.action, subjectId: query.subject_id };
+    const { action, subject_id: subjectId, actor, from, to } = query;
+    const filter = { accountId, action, subjectId, actor, from, to };
     return pageResponse(
       cursorSigner,
-      `audit:${accountId ?? '*'}:${query.action ?? ''}:${query.subject_id ?? ''}`,
+      `audit:${JSON.stringify(filter)}`,
       query,
       (after, limit) => listAudit(pool, filter, after, limit),
       presentAudit,
@@ -70,7 +77,7 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
       tag: 'account',
       summary: "List the account's audit entries: who created, changed and downloaded what",
       description:
-        'Who did what, and when. Newest first. It is about everything of the account, so the key needs every scope to read.',
+        'Who did what, and when. Newest first. It is about everything of the account, so the key needs the scopes to read exports, webhooks, events and bulk jobs.',
       example: { query: { limit: 10 } },
       access: AUDIT_SCOPES,
       account: 'one',
@@ -84,9 +91,10 @@ const auditSchema = z
     id: z.string(),
     at: timestamp,
     account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
-    actor: z
-      .string()
-      .meta({ description: 'operator, the ID of a key, or link: a request with a presigned URL.' }),
+    actor: z.string().meta({
+      description:
+        'operator, the ID of a key or of a session of the dashboard, or link: a request with a presigned URL.',
+    }),
     action: z.string(),
     subject_id: z.string(),
     details: z.record(z.string(), z.unknown()),

@@ -72,12 +72,17 @@ export interface AuditFilter {
   readonly accountId: string | null;
   readonly action: string | undefined;
   readonly subjectId: string | undefined;
+  readonly actor: string | undefined;
+  /** RFC 3339, inclusive. */
+  readonly from: string | undefined;
+  /** RFC 3339, exclusive. */
+  readonly to: string | undefined;
 }
 
 /** Newest first. */
 export async function listAudit(
   db: Queryable,
-  { accountId, action, subjectId }: AuditFilter,
+  { accountId, action, subjectId, actor, from, to }: AuditFilter,
   after: Place | undefined,
   limit: number,
 ): Promise<AuditRow[]> {
@@ -87,8 +92,20 @@ export async function listAudit(
       where ($1::text is null or account_id = $1) and ($2::text is null or action = $2)
         and ($3::text is null or subject_id = $3)
         and ($4::timestamptz is null or (at, id) < ($4::timestamptz, $5::bigint))
+        and ($7::text is null or actor = $7)
+        and at >= coalesce($8::timestamptz, '-infinity') and at < coalesce($9::timestamptz, 'infinity')
       order by at desc, audit_log.id desc limit $6`,
-    [accountId, action ?? null, subjectId ?? null, after?.at ?? null, after?.id ?? null, limit],
+    [
+      accountId,
+      action ?? null,
+      subjectId ?? null,
+      after?.at ?? null,
+      after?.id ?? null,
+      limit,
+      actor ?? null,
+      from ?? null,
+      to ?? null,
+    ],
   );
   return rows;
 }

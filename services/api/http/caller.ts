@@ -3,7 +3,7 @@ import type { Secret } from '../../../shared/runtime/env.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid } from './validate.ts';
 
-/** Scopes of keys. A key created without scopes has all of them. */
+/** Scopes of keys. */
 export const SCOPES = [
   'exports:read',
   'exports:write',
@@ -12,6 +12,8 @@ export const SCOPES = [
   'events:read',
   'bulk:read',
   'bulk:write',
+  'keys:read',
+  'keys:write',
 ] as const;
 
 export type Scope = (typeof SCOPES)[number];

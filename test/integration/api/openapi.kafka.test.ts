@@ -46,7 +46,7 @@ beforeAll(async () => {
     pool,
     doorPool: pool,
     secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
-    keys: createKeyStore(pool),
+    keys: createKeyStore(pool, pool),
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
     maxQueuedExports: 1_000,
@@ -133,6 +133,7 @@ const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   listPortalSessions: async () => ({ [EXAMPLE.session]: await newSession() }),
   revokePortalSession: async () => ({ [EXAMPLE.session]: await newSession() }),
   revokeKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
+  revokeAccountKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
 };
 
 /** A text of the document with real IDs in place of the examples'. */

@@ -4,6 +4,7 @@ import { Bulk } from './bulk.ts';
 import { Events } from './events.ts';
 import { Exports } from './exports.ts';
 import type { OperationId } from './generated.ts';
+import { Keys } from './keys.ts';
 import type { Pages } from './pages.ts';
 import { DEFAULT_RETRIES } from './retry.ts';
 import { type CallOptions, Transport } from './transport.ts';
@@ -39,6 +40,7 @@ export class Tandem {
   readonly webhooks: Webhooks;
   readonly bulk: Bulk;
   readonly account: Account;
+  readonly keys: Keys;
   readonly resources: Resources;
   readonly eventTypes: EventTypes;
   readonly feed: Feed;
@@ -67,6 +69,7 @@ export class Tandem {
     this.webhooks = new Webhooks(api);
     this.bulk = new Bulk(api);
     this.account = new Account(api);
+    this.keys = new Keys(api);
     this.resources = new Resources(api);
     this.eventTypes = new EventTypes(api);
     this.feed = new Feed(api);

@@ -114,6 +114,14 @@ export type CreateBulkOperationRequest = {
   /** For the operator only: the account of the request. */
   readonly account_id?: string | undefined;
 };
+export type CreateAccountKeyRequest = {
+  /** For people. */
+  readonly name?: string | undefined;
+  /** What the key may do. */
+  readonly scopes: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write" | "keys:read" | "keys:write")[];
+  /** For the operator only: the account of the request. */
+  readonly account_id?: string | undefined;
+};
 export type CreateAccountRequest = {
   readonly name: string;
   /** Value of the account columns, in any spelling that PostgreSQL accepts. The response has the canonical text: `a0ee…` for `A0EE…` of a uuid, `77` for `77.0` of a numeric. */
@@ -158,11 +166,11 @@ export type UpdateAccountRequest = {
 };
 export type CreateKeyRequest = {
   readonly name?: string | undefined;
-  readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write")[] | undefined;
+  readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write" | "keys:read" | "keys:write")[] | undefined;
 };
 export type CreatePortalLinkRequest = {
   /** What the session may do. Without it: all scopes that end in `:read`. */
-  readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write")[] | undefined;
+  readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write" | "keys:read" | "keys:write")[] | undefined;
   /** Seconds in which the link can be opened. */
   readonly expires_in?: number | undefined;
   /** The page that the link leads to. */
@@ -833,6 +841,41 @@ export type AccountOverview = {
     readonly age_seconds: number | null;
   } | null;
 };
+export type KeyList = {
+  readonly data: readonly (Key)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type Key = {
+  readonly id: string;
+  readonly account_id: string;
+  readonly name: string | null;
+  /** How the key begins. Null: the key is older than this field. */
+  readonly prefix: string | null;
+  readonly scopes: readonly (string)[];
+  readonly created_at: string;
+  /** The last request with the key, to the minute. Null: no request is known. */
+  readonly last_used_at: string | null;
+  readonly revoked_at: string | null;
+};
+export type NewKey = {
+  readonly id: string;
+  readonly account_id: string;
+  readonly name: string | null;
+  /** How the key begins. Null: the key is older than this field. */
+  readonly prefix: string | null;
+  readonly scopes: readonly (string)[];
+  readonly created_at: string;
+  /** The last request with the key, to the minute. Null: no request is known. */
+  readonly last_used_at: string | null;
+  readonly revoked_at: string | null;
+  /** Shown only in this response. */
+  readonly key?: string | undefined;
+  /** Why the secret is not shown: another API key has repeated the request. */
+  readonly secret_withheld?: string | undefined;
+};
 export type ResourceList = {
   readonly data: readonly (Resource)[];
   /** Whether another page follows. */
@@ -963,33 +1006,6 @@ export type AccountList = {
   /** Send it as `cursor` to get the next page. Null: there is none. */
   readonly next_cursor: string | null;
 };
-export type NewKey = {
-  readonly id: string;
-  readonly account_id: string;
-  readonly name: string | null;
-  readonly scopes: readonly (string)[];
-  readonly created_at: string;
-  readonly revoked_at: string | null;
-  /** Shown only in this response. */
-  readonly key?: string | undefined;
-  /** Why the secret is not shown: another API key has repeated the request. */
-  readonly secret_withheld?: string | undefined;
-};
-export type KeyList = {
-  readonly data: readonly (Key)[];
-  /** Whether another page follows. */
-  readonly has_more: boolean;
-  /** Send it as `cursor` to get the next page. Null: there is none. */
-  readonly next_cursor: string | null;
-};
-export type Key = {
-  readonly id: string;
-  readonly account_id: string;
-  readonly name: string | null;
-  readonly scopes: readonly (string)[];
-  readonly created_at: string;
-  readonly revoked_at: string | null;
-};
 export type PortalLink = {
   readonly id: string;
   /** Opens the dashboard once. The code is in the fragment, which browsers send to no server. */
@@ -1025,7 +1041,7 @@ export type AuditEntry = {
   readonly at: string;
   /** Null: all accounts at once. */
   readonly account_id: string | null;
-  /** operator, the ID of a key, or link: a request with a presigned URL. */
+  /** operator, the ID of a key or of a session of the dashboard, or link: a request with a presigned URL. */
   readonly actor: string;
   readonly action: string;
   readonly subject_id: string;
@@ -1455,6 +1471,32 @@ export interface Operations {
     body: undefined;
     response: AccountOverview;
   };
+  /** List the account's API keys without their secrets */
+  listAccountKeys: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: KeyList;
+  };
+  /** Create an API key that may do no more than yours */
+  createAccountKey: {
+    params: undefined;
+    query: undefined;
+    body: CreateAccountKeyRequest;
+    response: NewKey;
+  };
+  /** Revoke an API key of the account */
+  revokeAccountKey: {
+    params: { id: string };
+    query: undefined;
+    body: undefined;
+    response: undefined;
+  };
   /** List the resources with their fields, operations and possibilities */
   listResources: {
     params: undefined;
@@ -1529,7 +1571,12 @@ export interface Operations {
   /** List an account's keys without their secrets */
   listKeys: {
     params: { id: string };
-    query: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
     body: undefined;
     response: KeyList;
   };
@@ -1585,6 +1632,12 @@ export interface Operations {
       readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
+      /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
+      readonly actor?: string | undefined;
+      /** At this time or later. */
+      readonly from?: string | undefined;
+      /** Before this time. */
+      readonly to?: string | undefined;
       /** For the operator only: the account of the request. */
       readonly account_id?: string | undefined;
     };
@@ -1603,6 +1656,12 @@ export interface Operations {
       readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
+      /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
+      readonly actor?: string | undefined;
+      /** At this time or later. */
+      readonly from?: string | undefined;
+      /** Before this time. */
+      readonly to?: string | undefined;
     };
     body: undefined;
     response: AuditEntryList;
@@ -1690,6 +1749,9 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   resumeBulkOperation: {"method":"POST","path":"/bulk/operations/{id}/resume","bodyType":null,"creates":false,"takesAccount":true},
   createBulkFile: {"method":"POST","path":"/bulk/files","bodyType":"text/plain","creates":true,"takesAccount":true},
   getAccount: {"method":"GET","path":"/account","bodyType":null,"creates":false,"takesAccount":true},
+  listAccountKeys: {"method":"GET","path":"/keys","bodyType":null,"creates":false,"takesAccount":true},
+  createAccountKey: {"method":"POST","path":"/keys","bodyType":"application/json","creates":true,"takesAccount":true},
+  revokeAccountKey: {"method":"DELETE","path":"/keys/{id}","bodyType":null,"creates":false,"takesAccount":true},
   listResources: {"method":"GET","path":"/resources","bodyType":null,"creates":false,"takesAccount":true},
   getResource: {"method":"GET","path":"/resources/{name}","bodyType":null,"creates":false,"takesAccount":true},
   listEventTypes: {"method":"GET","path":"/event-types","bodyType":null,"creates":false,"takesAccount":true},

@@ -129,6 +129,15 @@ CreateBulkOperationRequest = TypedDict(
 )
 
 
+class CreateAccountKeyRequest(TypedDict):
+    #: For people.
+    name: NotRequired[str]
+    #: What the key may do.
+    scopes: list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write", "keys:read", "keys:write"]]
+    #: For the operator only: the account of the request.
+    account_id: NotRequired[str]
+
+
 class CreateAccountRequestLimitsBulkQuotaPeriod(TypedDict):
     """Periods of a fixed length."""
 
@@ -195,12 +204,12 @@ class UpdateAccountRequest(TypedDict):
 
 class CreateKeyRequest(TypedDict):
     name: NotRequired[str]
-    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write"]]]
+    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write", "keys:read", "keys:write"]]]
 
 
 class CreatePortalLinkRequest(TypedDict):
     #: What the session may do. Without it: all scopes that end in `:read`.
-    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write"]]]
+    scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write", "keys:read", "keys:write"]]]
     #: Seconds in which the link can be opened.
     expires_in: NotRequired[int]
     #: The page that the link leads to.
@@ -1003,6 +1012,44 @@ class AccountOverview(TypedDict):
     feed: AccountOverviewFeed | None
 
 
+class KeyList(TypedDict):
+    data: list[Key]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class Key(TypedDict):
+    id: str
+    account_id: str
+    name: str | None
+    #: How the key begins. Null: the key is older than this field.
+    prefix: str | None
+    scopes: list[str]
+    created_at: str
+    #: The last request with the key, to the minute. Null: no request is known.
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class NewKey(TypedDict):
+    id: str
+    account_id: str
+    name: str | None
+    #: How the key begins. Null: the key is older than this field.
+    prefix: str | None
+    scopes: list[str]
+    created_at: str
+    #: The last request with the key, to the minute. Null: no request is known.
+    last_used_at: str | None
+    revoked_at: str | None
+    #: Shown only in this response.
+    key: NotRequired[str]
+    #: Why the secret is not shown: another API key has repeated the request.
+    secret_withheld: NotRequired[str]
+
+
 class ResourceList(TypedDict):
     data: list[Resource]
     #: Whether another page follows.
@@ -1153,36 +1200,6 @@ class AccountList(TypedDict):
     next_cursor: str | None
 
 
-class NewKey(TypedDict):
-    id: str
-    account_id: str
-    name: str | None
-    scopes: list[str]
-    created_at: str
-    revoked_at: str | None
-    #: Shown only in this response.
-    key: NotRequired[str]
-    #: Why the secret is not shown: another API key has repeated the request.
-    secret_withheld: NotRequired[str]
-
-
-class KeyList(TypedDict):
-    data: list[Key]
-    #: Whether another page follows.
-    has_more: bool
-    #: Send it as `cursor` to get the next page. Null: there is none.
-    next_cursor: str | None
-
-
-class Key(TypedDict):
-    id: str
-    account_id: str
-    name: str | None
-    scopes: list[str]
-    created_at: str
-    revoked_at: str | None
-
-
 class PortalLink(TypedDict):
     id: str
     #: Opens the dashboard once. The code is in the fragment, which browsers send to no server.
@@ -1222,7 +1239,7 @@ class AuditEntry(TypedDict):
     at: str
     #: Null: all accounts at once.
     account_id: str | None
-    #: operator, the ID of a key, or link: a request with a presigned URL.
+    #: operator, the ID of a key or of a session of the dashboard, or link: a request with a presigned URL.
     actor: str
     action: str
     subject_id: str
@@ -1527,6 +1544,13 @@ class CreateBulkFileQuery(TypedDict):
     resource: NotRequired[str]
 
 
+class ListAccountKeysQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
 class ListResourcesQuery(TypedDict):
     #: Size of the page.
     limit: NotRequired[int]
@@ -1542,6 +1566,13 @@ class ListEventTypesQuery(TypedDict):
 
 
 class ListAccountsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
+class ListKeysQuery(TypedDict):
     #: Size of the page.
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
@@ -1564,6 +1595,12 @@ class ListAuditEntriesQuery(TypedDict):
     action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
+    #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
+    actor: NotRequired[str]
+    #: At this time or later.
+    from_: NotRequired[str]
+    #: Before this time.
+    to: NotRequired[str]
     #: For the operator only: the account of the request.
     account_id: NotRequired[str]
 
@@ -1577,6 +1614,12 @@ class ListAccountAuditEntriesQuery(TypedDict):
     action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
+    #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
+    actor: NotRequired[str]
+    #: At this time or later.
+    from_: NotRequired[str]
+    #: Before this time.
+    to: NotRequired[str]
 
 
 class Operation(NamedTuple):
@@ -1628,6 +1671,9 @@ OPERATIONS: dict[str, Operation] = {
     "resumeBulkOperation": Operation("POST", "/bulk/operations/{id}/resume", None, False, True),
     "createBulkFile": Operation("POST", "/bulk/files", "text/plain", True, True),
     "getAccount": Operation("GET", "/account", None, False, True),
+    "listAccountKeys": Operation("GET", "/keys", None, False, True),
+    "createAccountKey": Operation("POST", "/keys", "application/json", True, True),
+    "revokeAccountKey": Operation("DELETE", "/keys/{id}", None, False, True),
     "listResources": Operation("GET", "/resources", None, False, True),
     "getResource": Operation("GET", "/resources/{name}", None, False, True),
     "listEventTypes": Operation("GET", "/event-types", None, False, True),

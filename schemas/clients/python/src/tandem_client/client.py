@@ -24,6 +24,7 @@ from .admin import Admin
 from .bulk import Bulk
 from .events import Events
 from .exports import Exports
+from .keys import Keys
 from .webhooks import Webhooks
 
 try:
@@ -66,6 +67,7 @@ class Tandem:
         self.webhooks = Webhooks(api)
         self.bulk = Bulk(api)
         self.account = Account(api)
+        self.keys = Keys(api)
         self.resources = Resources(api)
         self.event_types = EventTypes(api)
         self.feed = Feed(api)

@@ -1,0 +1,121 @@
+import { newId } from '../../../shared/domain/ids.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import { recordAudit } from '../http/audit-log.ts';
+import { hashKey, newKey, SCOPES, type Scope } from '../http/caller.ts';
+import type { Place } from '../http/paging.ts';
+
+export interface KeyRow {
+  id: string;
+  account_id: string;
+  name: string | null;
+  /** How the key begins. Null for keys that were made before this was kept. */
+  prefix: string | null;
+  scopes: string[];
+  created_at: Date;
+  created_at_text: string;
+  last_used_at: Date | null;
+  revoked_at: Date | null;
+}
+
+const COLUMNS =
+  'id, account_id, name, prefix, scopes, created_at, created_at::text as created_at_text, last_used_at, revoked_at';
+
+/** Keys in use that an account may have. */
+const MAX_KEYS = 100;
+
+/** Revoked keys that an account's list keeps. The oldest give way; the audit log still names them. */
+const MAX_REVOKED = 1_000;
+
+/** Characters of a key that are shown again: three of them are the same in each, six are 36 of 256 bits. */
+const PREFIX_CHARACTERS = 9;
+
+export interface NewKey {
+  readonly accountId: string;
+  readonly name: string | undefined;
+  readonly scopes: readonly Scope[];
+}
+
+/**
+ * Makes a key, with its entry in the audit log. Run it in a transaction.
+ *
+ * @param actor who makes it, as in the audit log
+ * @returns the key, whose text is nowhere else
+ * @throws AppError `conflict` when the account has as many keys as it may have
+ */
+export async function createKey(
+  db: Queryable,
+  { accountId, name, scopes }: NewKey,
+  actor: string,
+): Promise<KeyRow & { readonly key: string }> {
+  const key = newKey();
+  // Two requests at once would both see one key fewer than there are.
+  await db.query('select from accounts where id = $1 for no key update', [accountId]);
+  const { rows } = await db.query<KeyRow>(
+    `insert into api_keys (id, account_id, name, prefix, key_hash, scopes)
+     select $1, $2, $3, $4, $5, $6
+     where (select count(*) from api_keys where account_id = $2 and revoked_at is null) < ${MAX_KEYS}
+     returning ${COLUMNS}`,
+    [
+      newId('key'),
+      accountId,
+      name ?? null,
+      key.slice(0, PREFIX_CHARACTERS),
+      hashKey(key),
+      SCOPES.filter((scope) => scopes.includes(scope)),
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) {
+    throw new AppError('conflict', `An account may have ${MAX_KEYS} keys. Revoke a key that is not in use.`);
+  }
+  await db.query(
+    `delete from api_keys where id in (
+       select id from api_keys where account_id = $1 and revoked_at is not null
+       order by revoked_at desc, id desc offset ${MAX_REVOKED})`,
+    [accountId],
+  );
+  const details = { scopes: row.scopes, ...(row.name === null ? {} : { name: row.name }) };
+  await recordAudit(db, { accountId, actor, action: 'key.created', subjectId: row.id, details });
+  return { ...row, key };
+}
+
+/** Newest first, revoked ones too. */
+export async function listKeys(
+  db: Queryable,
+  accountId: string,
+  after: Place | undefined,
+  limit: number,
+): Promise<KeyRow[]> {
+  const { rows } = await db.query<KeyRow>(
+    `select ${COLUMNS} from api_keys
+     where account_id = $1 and ($2::text is null or (created_at, id) < ($2::timestamptz, $3::text))
+     order by created_at desc, id desc limit $4`,
+    [accountId, after?.at ?? null, after?.id ?? null, limit],
+  );
+  return rows;
+}
+
+/**
+ * Revokes a key, with its entry in the audit log: its next request is refused. Run it in a transaction. A second time is no
+ * error, and is not recorded.
+ *
+ * @throws AppError `not_found`
+ */
+export async function revokeKey(db: Queryable, accountId: string, id: string, actor: string): Promise<void> {
+  const { rows } = await db.query<{ name: string | null }>(
+    'update api_keys set revoked_at = now() where account_id = $1 and id = $2 and revoked_at is null returning name',
+    [accountId, id],
+  );
+  const [revoked] = rows;
+  if (revoked !== undefined) {
+    const details = revoked.name === null ? {} : { name: revoked.name };
+    await recordAudit(db, { accountId, actor, action: 'key.revoked', subjectId: id, details });
+    return;
+  }
+  const { rowCount } = await db.query('select from api_keys where account_id = $1 and id = $2', [
+    accountId,
+    id,
+  ]);
+  if (rowCount === 0) throw new AppError('not_found', `There is no key ${id}.`);
+}

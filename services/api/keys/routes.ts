@@ -1,0 +1,119 @@
+import type { Pool } from 'pg';
+import { z } from 'zod';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { AppError } from '../../../shared/runtime/errors.ts';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { actorOf, hasScope, oneAccount } from '../http/caller.ts';
+import { EXAMPLE } from '../http/example-values.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
+import { jsonResponse, noContent } from '../http/response.ts';
+import { defineRoute, type Route } from '../http/route.ts';
+import { listOf, pageOf } from '../http/schema.ts';
+import {
+  EXAMPLE_KEY,
+  EXAMPLE_NEW_KEY,
+  keyName,
+  keySchema,
+  keyScopes,
+  newKeySchema,
+  presentKey,
+} from './key-schemas.ts';
+import { createKey, listKeys, revokeKey } from './key-store.ts';
+
+export interface KeyDeps {
+  readonly pool: Pool;
+  readonly cursorSigner: Signer;
+}
+
+/** The keys of an account, as the account itself manages them. */
+export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
+  const shared = { tag: 'account', account: 'one' } as const;
+  return [
+    defineRoute({
+      ...shared,
+      method: 'GET',
+      path: '/keys',
+      operationId: 'listAccountKeys',
+      summary: "List the account's API keys without their secrets",
+      description: 'Newest first. Revoked keys are listed too.',
+      example: { query: { limit: 10 } },
+      access: 'keys:read',
+      query: z.strictObject(PAGE_QUERY),
+      responses: {
+        200: { description: 'Keys, newest first.', schema: listOf(keySchema), example: pageOf(EXAMPLE_KEY) },
+      },
+      handle({ query, accountId }) {
+        const account = oneAccount(accountId);
+        return pageResponse(
+          cursorSigner,
+          `keys:${account}`,
+          query,
+          (after, limit) => listKeys(pool, account, after, limit),
+          presentKey,
+        );
+      },
+    }),
+    defineRoute({
+      ...shared,
+      method: 'POST',
+      path: '/keys',
+      operationId: 'createAccountKey',
+      summary: 'Create an API key that may do no more than yours',
+      description:
+        'The key belongs to the account of the request. Its `scopes` must be among those of the key that makes it. Only its hash is stored: the key is shown only in this response.',
+      example: { body: { name: 'Warehouse', scopes: ['exports:read', 'exports:write'] } },
+      problems: {
+        conflict: 'The account has as many keys as it may have. Revoke one that is not in use.',
+        forbidden:
+          'The key lacks the scope `keys:write`, or one of the scopes that the new key is to have. `scope` names it.',
+      },
+      access: 'keys:write',
+      creates: true,
+      body: z.strictObject({
+        name: keyName.optional().meta({ description: 'For people.' }),
+        scopes: keyScopes.meta({ description: 'What the key may do.' }),
+      }),
+      responses: {
+        201: {
+          description: 'The key. It is shown only in this response.',
+          schema: newKeySchema,
+          example: EXAMPLE_NEW_KEY,
+        },
+      },
+      handle: ({ body, accountId, caller, once }) =>
+        once(async (db) => {
+          const excess = body.scopes.find((scope) => !hasScope(caller, scope));
+          if (excess !== undefined) {
+            throw new AppError(
+              'forbidden',
+              `The new key may not have the scope ${excess}: this key lacks it itself.`,
+              {
+                extra: { scope: excess },
+                errors: [{ pointer: '/scopes', detail: `must not have ${excess}` }],
+              },
+            );
+          }
+          const wanted = { accountId: oneAccount(accountId), name: body.name, scopes: body.scopes };
+          const { key, ...row } = await createKey(db, wanted, actorOf(caller));
+          return jsonResponse(201, { ...presentKey(row), key });
+        }),
+    }),
+    defineRoute({
+      ...shared,
+      method: 'DELETE',
+      path: '/keys/{id}',
+      operationId: 'revokeAccountKey',
+      summary: 'Revoke an API key of the account',
+      description:
+        'The next request with the key is refused, and dashboard sessions that it opened end. Any key of the account can be revoked, also the one that sends this request.',
+      params: { id: 'ID of the key.' },
+      example: { params: { id: EXAMPLE.key } },
+      access: 'keys:write',
+      responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
+      async handle({ param, accountId, caller }) {
+        await inTransaction(pool, (db) => revokeKey(db, oneAccount(accountId), param('id'), actorOf(caller)));
+        return noContent();
+      },
+    }),
+  ];
+}

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keyCommands } from '../../../deploy/cli/customer/keys.ts';
+import { SCOPES } from '../../../services/api/http/caller.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { runCommand } from '../../support/run-command.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await openTestApi();
+});
+afterAll(() => api?.[Symbol.asyncDispose]());
+
+type Account = Awaited<ReturnType<TestApi['account']>>;
+
+const operator = (method: string, path: string, body?: unknown) =>
+  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
+
+const post = (key: string, body: unknown, headers: Record<string, string> = {}) =>
+  api.call('POST', '/keys', { key, body, headers });
+
+async function auditOf({ id }: Account, query = ''): Promise<Record<string, unknown>[]> {
+  return (await operator('GET', `/admin/audit?account_id=${id}${query}`)).json.data;
+}
+
+test('an account makes, lists and revokes its keys; none may do more than the one that made it', async () => {
+  const account = await api.account();
+  const [main] = (await api.call('GET', '/keys', { key: account.key })).json.data;
+  const maker = await post(account.key, { name: 'CI', scopes: ['keys:write', 'exports:read', 'keys:read'] });
+  expect(maker.status).toBe(201);
+  expect(maker.json).toMatchObject({
+    account_id: account.id,
+    name: 'CI',
+    scopes: ['exports:read', 'keys:read', 'keys:write'],
+    prefix: maker.json.key.slice(0, 9),
+    last_used_at: null,
+  });
+  const { key, id } = maker.json;
+  const refused = await post(key, { scopes: ['exports:read', 'exports:write'] });
+  expect([refused.status, refused.json.scope]).toEqual([403, 'exports:write']);
+  for (const body of [{}, { scopes: [] }, { scopes: ['admin'] }])
+    expect((await post(key, body)).status).toBe(422);
+  const child = await post(key, { scopes: ['exports:read'] });
+  expect((await post(child.json.key, { scopes: ['exports:read'] })).json.scope).toBe('keys:write');
+  expect((await api.call('GET', '/keys', { key: child.json.key })).json.scope).toBe('keys:read');
+
+  const listed = await api.call('GET', '/keys?limit=2', { key });
+  expect(listed.json.data.map((each: { id: string }) => each.id)).toEqual([child.json.id, id]);
+  const next = await api.call('GET', `/keys?cursor=${listed.json.next_cursor}`, { key });
+  expect(next.json.data.map((each: { id: string }) => each.id)).toEqual([main.id]);
+  for (const secret of [key, account.key]) expect(listed.text + next.text).not.toContain(secret);
+
+  const other = await api.account();
+  const revoke = (by: string, which: string) => api.call('DELETE', `/keys/${which}`, { key: by });
+  expect((await revoke(other.key, child.json.id)).status).toBe(404);
+  expect((await api.call('GET', `/keys?cursor=${listed.json.next_cursor}`, { key: other.key })).status).toBe(
+    422,
+  );
+  expect((await api.call('GET', '/exports', { key: child.json.key })).status).toBe(200);
+  expect([await revoke(key, child.json.id), await revoke(key, child.json.id)].map((r) => r.status)).toEqual([
+    204, 204,
+  ]);
+  expect((await api.call('GET', '/exports', { key: child.json.key })).status).toBe(401);
+  const entries = await auditOf(account);
+  expect(entries.slice(0, 3)).toMatchObject([
+    { action: 'key.revoked', actor: id, subject_id: child.json.id },
+    { action: 'key.created', actor: id, subject_id: child.json.id, details: { scopes: ['exports:read'] } },
+    { action: 'key.created', actor: main.id, subject_id: id, details: { name: 'CI' } },
+  ]);
+  expect(await revoke(key, id)).toMatchObject({ status: 204 });
+  expect((await api.call('GET', '/keys', { key })).status).toBe(401);
+});
+
+test('without scopes the operator makes a key that makes no keys, and lists the keys', async () => {
+  const { id } = await api.account();
+  const made = await operator('POST', `/admin/accounts/${id}/keys`, {});
+  expect(made.json.scopes).toEqual(SCOPES.filter((scope) => scope !== 'keys:write'));
+  expect((await post(made.json.key, { scopes: ['exports:read'] })).json.scope).toBe('keys:write');
+  const listed = await operator('GET', `/admin/accounts/${id}/keys?limit=1`);
+  expect(listed.json).toMatchObject({ data: [{ id: made.json.id }], has_more: true });
+  expect((await api.call('GET', `/keys?account_id=${id}`, { key: ADMIN_KEY })).json.data).toHaveLength(2);
+});
+
+test('an account has a hundred keys at most, also when many are made at once, and a request twice makes one', async () => {
+  const account = await api.account();
+  await api.pool.query(
+    `insert into api_keys (id, account_id, key_hash, scopes, revoked_at)
+     select 'key_' || $1 || n, $1, sha256(convert_to($1 || n, 'UTF8')), '{}',
+       case when n > 97 then now() - interval '1 day' + make_interval(secs => n) end
+     from generate_series(1, 1100) n`,
+    [account.id],
+  );
+  const headers = { 'idempotency-key': 'once' };
+  const twice = [
+    await post(account.key, { scopes: ['exports:read'] }, headers),
+    await post(account.key, { scopes: ['exports:read'] }, headers),
+  ];
+  expect(twice[0]?.json.key).toBe(twice[1]?.json.key);
+  const many = await Promise.all(
+    Array.from({ length: 6 }, () => post(account.key, { scopes: ['exports:read'] })),
+  );
+  expect(many.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
+  const { rows } = await api.pool.query(
+    `select count(*) filter (where revoked_at is null)::int as used, count(*)::int as kept,
+       bool_or(id = 'key_' || $1 || '1100') as has_newest, bool_or(id = 'key_' || $1 || '98') as has_oldest
+     from api_keys where account_id = $1`,
+    [account.id],
+  );
+  expect(rows).toEqual([{ used: 100, kept: 1_100, has_newest: true, has_oldest: false }]);
+});
+
+test('a key is listed with the minute of its last use', async () => {
+  const account = await api.account();
+  const used = async () =>
+    (await operator('GET', `/admin/accounts/${account.id}/keys`)).json.data[0].last_used_at as string | null;
+  expect(await used()).toBeNull();
+  await api.call('GET', '/account', { key: account.key });
+  await waitFor('the use to be noted', async () => (await used()) !== null);
+  const first = await used();
+  await api.call('GET', '/account', { key: account.key });
+  expect(await used()).toBe(first);
+  await api.pool.query(
+    `update api_keys set last_used_at = now() - interval '61 seconds' where account_id = $1`,
+    [account.id],
+  );
+  const earlier = await used();
+  await api.call('GET', '/account', { key: account.key });
+  await waitFor('the later use to be noted', async () => (await used()) !== earlier);
+});
+
+test('the audit log is found by actor and time, and a cursor is for its filter', async () => {
+  const account = await api.account();
+  const made = await post(account.key, { scopes: ['keys:write', 'exports:read'] });
+  for (let n = 0; n < 3; n += 1) await post(made.json.key, { scopes: ['exports:read'] });
+  await api.pool.query(
+    'update audit_log set at = now() - make_interval(mins => 1000 - id::int % 1000) where account_id = $1',
+    [account.id],
+  );
+  const own = async (query: string) => api.call('GET', `/audit?${query}`, { key: account.key });
+  const byKey = (await own(`actor=${made.json.id}`)).json.data;
+  expect(byKey.map(({ action }: { action: string }) => action)).toEqual(Array(3).fill('key.created'));
+  expect((await own('actor=nobody')).json.data).toEqual([]);
+  const { at } = byKey[1];
+  expect(
+    (await own(`actor=${made.json.id}&from=${at}&to=${byKey[0].at}`)).json.data.map(
+      (e: { id: string }) => e.id,
+    ),
+  ).toEqual([byKey[1].id]);
+  expect((await own('from=yesterday')).status).toBe(422);
+  const page = await own(`actor=${made.json.id}&limit=1`);
+  expect((await own(`actor=operator&cursor=${page.json.next_cursor}`)).status).toBe(422);
+  expect((await own(`actor=${made.json.id}&cursor=${page.json.next_cursor}`)).json.data).toEqual(
+    byKey.slice(1),
+  );
+});
+
+test('the command line lists, makes and revokes keys', async () => {
+  const { key } = await api.account();
+  const run = (verb: string, words: readonly string[]) => {
+    const command = keyCommands.find(({ name }) => name === `keys ${verb}`);
+    if (command === undefined) throw new Error(`there is no keys ${verb}`);
+    return runCommand(command, words, {
+      env: { TANDEM_URL: api.url, TANDEM_API_KEY: key },
+      home: '/nowhere',
+    });
+  };
+  const made = await run('create', [
+    '--scopes',
+    'exports:read,events:read',
+    '--name',
+    'a\u001b[31m',
+    '--json',
+  ]);
+  expect(made.code).toBe(0);
+  const { id, key: secret } = JSON.parse(made.lines[0] ?? '');
+  expect(secret).toMatch(/^tk_/);
+  const listed = (await run('list', [])).lines.join('\n');
+  expect(listed).toMatch(
+    new RegExp(`${id} +${secret.slice(0, 9)} +a.u001b.31m +in use +- +exports:read,events:read`),
+  );
+  expect((await run('revoke', [id])).lines).toEqual([`revoked ${id}`]);
+  expect((await run('list', [])).lines.join('\n')).toMatch(new RegExp(`${id} .*revoked`));
+  expect((await run('create', ['--scopes', 'admin'])).code).toBe(1);
+});
