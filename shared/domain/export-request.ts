@@ -1,4 +1,7 @@
-export const EXPORT_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
+/** Formats of files that hold rows. */
+export const FILE_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
+/** `digest`: row counts and digests to compare a replica with, instead of rows. */
+export const EXPORT_FORMATS = [...FILE_FORMATS, 'digest'] as const;
 export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 
 /** A slower export would hold its snapshot for days, and one chunk longer than a reader may take. */
@@ -20,6 +23,8 @@ export interface ExportRequest {
   readonly archive: string | null;
   /** CSV: adds an apostrophe before each cell that a spreadsheet would read as a formula. */
   readonly csv_safe: boolean;
+  /** Digest: lists the records of these buckets. Null: the sums of all buckets. */
+  readonly buckets: readonly number[] | null;
   readonly include_deleted: boolean;
   readonly include_related: boolean;
   readonly date_range: ExportDateRange | null;
@@ -37,7 +42,10 @@ export interface ExportRequest {
 export type RowRequest = Omit<ExportRequest, keyof OutputRequest | 'fields'>;
 
 /** How files are written. */
-export type OutputRequest = Pick<ExportRequest, 'format' | 'compression' | 'archive' | 'csv_safe'>;
+export type OutputRequest = Pick<
+  ExportRequest,
+  'format' | 'compression' | 'archive' | 'csv_safe' | 'buckets'
+>;
 
 /**
  * From inclusive, to exclusive; RFC 3339 in UTC. A resource that `include_related` adds has no range of its own: if its

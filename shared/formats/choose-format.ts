@@ -1,6 +1,7 @@
-import type { EXPORT_COMPRESSIONS, EXPORT_FORMATS, OutputRequest } from '../domain/export-request.ts';
+import type { EXPORT_COMPRESSIONS, FILE_FORMATS, OutputRequest } from '../domain/export-request.ts';
 import { gzip, none, zstd } from './compression.ts';
 import { createCsv } from './csv.ts';
+import { createDigest } from './digest.ts';
 import type { Compression, Format } from './format.ts';
 import { jsonl } from './jsonl.ts';
 import { createParquet } from './parquet.ts';
@@ -31,9 +32,14 @@ export function createChooseFormat(config: { readonly parquetMemoryMb: number })
   const csv = createCsv({ isSafe: false });
   const safeCsv = createCsv({ isSafe: true });
   const parquet = createParquet({ memoryMb: config.parquetMemoryMb });
-  const formats: Record<(typeof EXPORT_FORMATS)[number], Format> = { jsonl, csv, parquet };
-  return ({ format: formatName, compression: compressionName, archive, csv_safe: isCsvSafe }) => {
-    const format = isCsvSafe && formatName === 'csv' ? safeCsv : entryOf(formats, formatName);
+  const formats: Record<(typeof FILE_FORMATS)[number], Format> = { jsonl, csv, parquet };
+  return ({ format: formatName, compression: compressionName, archive, csv_safe: isCsvSafe, buckets }) => {
+    const format =
+      formatName === 'digest'
+        ? createDigest(buckets)
+        : isCsvSafe && formatName === 'csv'
+          ? safeCsv
+          : entryOf(formats, formatName);
     const compression = entryOf(COMPRESSIONS, compressionName);
     const isKnown = archive === null || archive === 'zip';
     if (

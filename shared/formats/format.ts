@@ -19,6 +19,8 @@ export interface EncodedFile {
   rowCount(): number;
   /** Columns that a typed format had to write as text, because a value in them has no place in their type. */
   columnsAsText(): readonly string[];
+  /** Of the format `digest`: the sum of the records' digests, right once the bytes were read to their end. */
+  digest?(): string;
 }
 
 /**

@@ -58,6 +58,7 @@ try {
     compression: 'none',
     archive: 'zip',
     csv_safe: false,
+    buckets: null,
   });
   const context = {
     signal: new AbortController().signal,

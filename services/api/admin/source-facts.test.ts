@@ -29,6 +29,7 @@ const request: ExportRequest = {
   compression: 'none',
   archive: null,
   csv_safe: false,
+  buckets: null,
   include_deleted: false,
   include_related: false,
   date_range: { from: 'F', to: 'T', field: null },

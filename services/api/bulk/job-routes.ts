@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { isEnded } from '../../../shared/control/bulk/pause-job.ts';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { contentTypeOf } from '../../../shared/storage/storage.ts';
@@ -58,7 +58,7 @@ const RESULTS_QUERY = z.strictObject({
     .meta({ description: `Results per page. Default: ${DEFAULT_RESULTS}.` }),
   status: itemStatusSchema.optional().meta({ description: 'Only results with this status.' }),
   format: z
-    .enum(EXPORT_FORMATS)
+    .enum(FILE_FORMATS)
     .optional()
     .meta({ description: 'Returns all results as one file in this format.' }),
   compression: z

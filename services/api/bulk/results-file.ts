@@ -5,7 +5,7 @@ import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { Pool } from 'pg';
 import { readResults } from '../../../shared/bulk/ledger.ts';
 import type { ItemResult, ItemStatus } from '../../../shared/domain/bulk.ts';
-import type { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import type { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { ChooseFormat } from '../../../shared/formats/choose-format.ts';
 import { type EncodeContext, type Staging, stagingOf } from '../../../shared/formats/format.ts';
@@ -20,7 +20,7 @@ import type { BulkJobRow } from './store.ts';
 
 /** A job's results as one file. */
 export interface ResultsRequest {
-  readonly format: (typeof EXPORT_FORMATS)[number];
+  readonly format: (typeof FILE_FORMATS)[number];
   readonly compression: (typeof EXPORT_COMPRESSIONS)[number];
   readonly csvSafe: boolean;
   readonly status: ItemStatus | undefined;
@@ -85,6 +85,7 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
       compression: request.compression,
       archive: null,
       csv_safe: request.csvSafe,
+      buckets: null,
     });
     const endDownload = await limiter.download(limitedAccountId);
     const endFile = await files.acquire(job.account_id).catch((error: unknown) => {

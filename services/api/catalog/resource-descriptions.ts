@@ -12,7 +12,7 @@ import {
 import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
 import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
@@ -159,7 +159,7 @@ function describeExports(
   const isFindable = structuredKeyColumns(resource, table).length === 0;
   const dates = columns.filter(({ baseTypeOid }) => DATE_TYPES.has(baseTypeOid)).map(({ name }) => name);
   return {
-    formats: [...EXPORT_FORMATS],
+    formats: [...FILE_FORMATS],
     compressions: [...EXPORT_COMPRESSIONS],
     include_deleted: resource.softDelete !== undefined,
     include_related: relatedOf([resource.name], catalog).filter((name) => name !== resource.name),

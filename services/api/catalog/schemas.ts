@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
 import { count } from '../http/schema.ts';
 import { FILTER_OPERATORS, FORMATS, JSON_TYPES } from './field-types.ts';
 
@@ -59,7 +59,7 @@ export const resourceSchema = z
       .array(z.string())
       .meta({ description: 'Resources that records of this one refer to, or are referred by.' }),
     exports: z.strictObject({
-      formats: z.array(z.enum(EXPORT_FORMATS)),
+      formats: z.array(z.enum(FILE_FORMATS)),
       compressions: z.array(z.enum(EXPORT_COMPRESSIONS)).meta({ description: 'Of jsonl and csv.' }),
       include_deleted: z
         .boolean()
@@ -143,7 +143,7 @@ export function exampleResource(name: string, event: string): ShownResource {
     ],
     related: [],
     exports: {
-      formats: [...EXPORT_FORMATS],
+      formats: [...FILE_FORMATS],
       compressions: [...EXPORT_COMPRESSIONS],
       include_deleted: true,
       include_related: [],

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import { hasPython } from '../../../test/support/python.ts';
 
@@ -57,6 +58,37 @@ xids, snapshot = json.loads(sys.argv[1])
 print(json.dumps([is_visible(xid, snapshot) for xid in xids]))`;
   const { stdout } = await run('python3', ['-c', script, JSON.stringify([xids, shown])]);
   expect(JSON.parse(stdout)).toEqual(xids.map((xid) => isVisible(BigInt(xid), snapshot)));
+});
+
+test.skipIf(!hasPython())('the digests of the guide are those of its code in both languages', async () => {
+  const codes = BLOCKS.filter(({ at }) => at.startsWith('verify.md'));
+  const codeIn = (language: string) => codes.find((block) => block.language === language)?.code ?? '';
+  const { records, sum } = JSON.parse(codeIn('json')) as {
+    records: { record: string; bucket: number; digest: string }[];
+    sum: string;
+  };
+  const members = records.map(({ record }) => [...membersOf(record)]);
+  const digests = records.map(({ digest }) => digest);
+  const expected = { digests, buckets: records.map(({ bucket }) => bucket), sum };
+  const print = {
+    typescript: `const all = JSON.parse(process.argv[1]);
+const found = all.map((members) => digestOf(new Map(members)));
+const digests = found.map((digest) => digest.toString(16).padStart(64, '0'));
+const buckets = all.map((members) => bucketOf('{"id":' + new Map(members).get('id') + '}'));
+console.log(JSON.stringify({ digests, buckets, sum: sumOf(found) }));`,
+    python: `import sys
+every = [dict(members) for members in json.loads(sys.argv[1])]
+found = [digest_of(members) for members in every]
+buckets = [bucket_of('{"id":' + members["id"] + "}") for members in every]
+print(json.dumps({"digests": [f"{each:064x}" for each in found], "buckets": buckets, "sum": sum_of(found)}))`,
+  };
+  const script = stripTypeScriptTypes(codeIn('typescript')) + print.typescript;
+  const node = ['--input-type=module', '-e', script, JSON.stringify(members)];
+  const python = ['-c', `${codeIn('python')}\n${print.python}`, JSON.stringify(members)];
+  for (const [command, args] of [[process.execPath, node] as const, ['python3', python] as const]) {
+    const { stdout } = await run(command, args);
+    expect(JSON.parse(stdout), command).toEqual(expected);
+  }
 });
 
 test('the guides name every code, reason and scope that customers meet', () => {

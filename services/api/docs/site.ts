@@ -20,6 +20,7 @@ const START = {
 const GUIDES = {
   exports: 'Choose an export',
   replica: 'Keep a replica',
+  verify: 'Check a replica',
   warehouse: 'Sync a warehouse',
   receivers: 'Harden a receiver',
   signatures: 'Verify signatures',

@@ -52,6 +52,7 @@ test('the smallest request gets every default', () => {
     compression: 'none',
     archive: null,
     csv_safe: false,
+    buckets: null,
     include_deleted: false,
     include_related: false,
     date_range: null,
@@ -120,8 +121,22 @@ test.each([
   [{ csv_safe: true }, '/csv_safe'],
   [{ format: 'csv', archive: 'tar' }, '/archive'],
   [{ compression: 'brotli' }, '/compression'],
+  [{ buckets: [1] }, '/buckets'],
+  [{ format: 'digest', buckets: [256] }, '/buckets/0'],
+  [{ format: 'digest', compression: 'gzip' }, '/compression'],
+  [{ format: 'digest', archive: 'zip' }, '/archive'],
+  [{ format: 'digest', changes_since: 'exp_1' }, '/changes_since'],
 ])('the output %j is refused at %s', (output, pointer) => {
   expect(Object.keys(errorsOf(() => parse({ resource: 'invoices', ...output })))).toEqual([pointer]);
+});
+
+test('a digest is of the time of the request, unless it names one', () => {
+  const digest = { resource: 'invoices', format: 'digest' };
+  expect(resolve(digest)).toMatchObject({ as_of: '2026-03-01T12:00:00.5Z', buckets: null });
+  expect(resolve({ ...digest, as_of: '2026-01-01T00:00:00Z', buckets: [7, 7, 0] })).toMatchObject({
+    as_of: '2026-01-01T00:00:00Z',
+    buckets: [7, 0],
+  });
 });
 
 test('related resources are included over any number of steps, each once', () => {

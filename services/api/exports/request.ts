@@ -8,6 +8,7 @@ import {
   MAX_ROWS_PER_SECOND,
   MIN_ROWS_PER_SECOND,
 } from '../../../shared/domain/export-request.ts';
+import { BUCKETS } from '../../../shared/formats/record-digest.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
 import { invalid } from '../http/validate.ts';
@@ -39,7 +40,10 @@ export function exportBodySchema(catalog: Catalog) {
   return z.strictObject({
     resource: resource.optional(),
     resources: z.array(resource).min(1).max(names.length).optional(),
-    format: oneOf(EXPORT_FORMATS).default('jsonl'),
+    format: oneOf(EXPORT_FORMATS).default('jsonl').meta({
+      description:
+        'digest: row counts and digests instead of rows, to compare a replica with. as_of is then the time of the request unless it is given.',
+    }),
     compression: oneOf(EXPORT_COMPRESSIONS).default('none').meta({
       description:
         'Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.',
@@ -52,6 +56,20 @@ export function exportBodySchema(catalog: Catalog) {
       description:
         'For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.',
     }),
+    buckets: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(BUCKETS - 1),
+      )
+      .min(1)
+      .max(BUCKETS)
+      .optional()
+      .meta({
+        description:
+          'For digest: buckets whose records are listed with their digests. Default: the sums of all buckets.',
+      }),
     date_range: dateRangeSchema.optional(),
     include_deleted: z.boolean().default(false),
     include_related: z.boolean().default(false),
@@ -107,6 +125,7 @@ function formatRules({
   format,
   compression,
   csv_safe: isSafe,
+  ...others
 }: Readonly<Record<string, unknown>>): FieldError[] {
   const errors: FieldError[] = [];
   if (format === 'parquet' && (compression === 'gzip' || compression === 'zstd')) {
@@ -115,7 +134,23 @@ function formatRules({
   if (isSafe === true && format !== 'csv') {
     errors.push({ pointer: '/csv_safe', detail: 'is for the format csv only' });
   }
+  if (format === 'digest') return [...errors, ...digestRules({ compression, ...others })];
+  if (others.buckets !== undefined) {
+    errors.push({ pointer: '/buckets', detail: 'is for the format digest only' });
+  }
   return errors;
+}
+
+/** A digest is of a state, and its files are small. */
+function digestRules(body: Readonly<Record<string, unknown>>): FieldError[] {
+  const refused = [
+    { pointer: '/compression', isGiven: body.compression !== undefined && body.compression !== 'none' },
+    { pointer: '/archive', isGiven: body.archive != null },
+    { pointer: '/changes_since', isGiven: body.changes_since !== undefined },
+  ];
+  return refused.flatMap(({ pointer, isGiven }) =>
+    isGiven ? [{ pointer, detail: 'cannot be combined with the format digest; omit it' }] : [],
+  );
 }
 
 /**
@@ -132,12 +167,13 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     compression: body.compression,
     archive: body.archive,
     csv_safe: body.csv_safe,
+    buckets: body.buckets === undefined ? null : [...new Set(body.buckets)],
     include_deleted: body.include_deleted,
     include_related: body.include_related,
     date_range: body.date_range === undefined ? null : resolveRange(body.date_range, resources, nowMs),
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
-    as_of: body.as_of ?? null,
+    as_of: body.as_of ?? (body.format === 'digest' ? formatInstant(BigInt(nowMs) * 1_000n) : null),
     max_rows_per_second: body.max_rows_per_second,
   };
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { formatPosition } from '../../../shared/domain/position.ts';
 import { exportFilePath, MANIFEST } from '../../../shared/protocol/storage-paths.ts';
 import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/storage.ts';
 import { EXAMPLE } from '../http/example-values.ts';
@@ -21,6 +23,10 @@ export const exportFileSchema = z
     content_url: z.string().meta({ description: 'Requires the key. Redirects to a new presigned URL.' }),
     url: z.string().meta({ description: 'Presigned URL. Requires no key. Valid until url_expires_at.' }),
     url_expires_at: timestamp,
+    digest: z
+      .string()
+      .optional()
+      .meta({ description: 'Of the format digest: the sum of the digests of all records, in hexadecimal.' }),
     members: z.array(archiveMemberSchema).optional().meta({ description: 'Files of the archive.' }),
   })
   .meta({ id: 'ExportFile' });
@@ -36,6 +42,7 @@ export const exportSchema = z
     compression: z.string(),
     archive: z.string().nullable(),
     csv_safe: z.boolean(),
+    buckets: z.array(count).nullable(),
     include_deleted: z.boolean(),
     include_related: z.boolean(),
     date_range: z.strictObject({ from: timestamp, to: timestamp, field: z.string().nullable() }).nullable(),
@@ -64,6 +71,10 @@ export const exportSchema = z
         xip: z.array(z.string()),
       })
       .nullable(),
+    cut: z.strictObject({ position: z.string() }).nullable().meta({
+      description:
+        'Of an export with as_of, once it is known: the exported state has every event with a smaller position, and no other.',
+    }),
     files: z.array(exportFileSchema).meta({ description: 'Only a completed export has files.' }),
     manifest_url: z.string().nullable(),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
@@ -106,6 +117,7 @@ export function exampleExport(
     compression: 'gzip',
     archive: null,
     csv_safe: false,
+    buckets: null,
     include_deleted: false,
     include_related: false,
     date_range: null,
@@ -124,6 +136,7 @@ export function exampleExport(
     snapshot: isCompleted
       ? { taken_at: EXAMPLE.at, lsn: '0/16B3748', xmin: '7431', xmax: '7433', xip: ['7431'] }
       : null,
+    cut: null,
     files: isCompleted
       ? [
           {
@@ -174,6 +187,7 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     compression: request.compression,
     archive: request.archive,
     csv_safe: request.csv_safe,
+    buckets: request.buckets === null ? null : [...request.buckets],
     include_deleted: request.include_deleted,
     include_related: request.include_related,
     date_range: request.date_range,
@@ -194,6 +208,7 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
     completed_at: row.completed_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,
     snapshot: row.snapshot && presentSnapshot(row.snapshot),
+    cut: presentCut(row),
     files: isCompleted
       ? await Promise.all((row.files ?? []).map((file) => presentFile(row, file, deps)))
       : [],
@@ -205,6 +220,12 @@ export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.i
 /** Services keep more with the snapshot, which is not public. */
 function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>) {
   return { taken_at, lsn, xmin, xmax, xip };
+}
+
+/** A run that has lost its source finds the same cut again. */
+function presentCut({ cut_lsn: lsn, request }: ExportRow) {
+  if (request.as_of === null || lsn === null) return null;
+  return { position: formatPosition({ commitLsn: parseLsn(lsn), index: 0 }) };
 }
 
 /** A new presigned URL, which expires with the file at the latest. `lifetimeMs` may only shorten it. */
@@ -233,6 +254,7 @@ async function presentFile(
     rows: file.rows,
     bytes: file.bytes,
     sha256: file.sha256,
+    ...(file.digest === undefined ? {} : { digest: file.digest }),
     content_url: deps.urls.absolute(`/exports/${row.id}/files/${file.name}`),
     url,
     url_expires_at: expiresAt.toISOString(),

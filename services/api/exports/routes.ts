@@ -4,6 +4,7 @@ import { cancelExport } from '../../../shared/control/exports/end-export.ts';
 import { expireExport } from '../../../shared/control/exports/export-retention.ts';
 import { insertExport, lockActiveExports } from '../../../shared/control/exports/queue-exports.ts';
 import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
+import { EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
@@ -163,6 +164,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           .max(100)
           .optional()
           .meta({ description: 'Only exports with records of this resource.' }),
+        format: z.enum(EXPORT_FORMATS).optional().meta({ description: 'Only exports in this format.' }),
       }),
       responses: {
         200: {
@@ -174,7 +176,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       handle: ({ query, accountId }) =>
         pageResponse(
           cursorSigner,
-          `exports:${accountId ?? '*'}:${query.status ?? ''}:${query.resource ?? ''}`,
+          `exports:${accountId ?? '*'}:${query.status ?? ''}:${query.resource ?? ''}:${query.format ?? ''}`,
           query,
           (after, limit) => listExports(pool, accountId, query, after, limit),
           (row) => presentExport(row, deps),

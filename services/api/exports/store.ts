@@ -12,6 +12,8 @@ export interface ExportFileRow {
   readonly bytes: number;
   readonly sha256: string;
   readonly path: string;
+  /** Of the format `digest`. */
+  readonly digest?: string;
   /** The files of an archive. */
   readonly members?: readonly {
     readonly name: string;
@@ -37,6 +39,8 @@ export interface ExportRow {
   snapshot: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] } | null;
   start_lsn: string | null;
   sealed_lsn: string | null;
+  /** Only of an export with as_of. */
+  cut_lsn: string | null;
   planned_at: Date | null;
   files: ExportFileRow[] | null;
   error: { code: string; message: string } | null;
@@ -60,7 +64,7 @@ const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
 const COLUMNS = `
   e.id, e.account_id, e.request, e.resources, e.status, e.phase, e.rows_estimated, e.rows_extracted, e.rows_written,
-  e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.planned_at, e.files, e.error,
+  e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
   e.created_at, e.created_at::text as created_at_text, e.started_at, e.completed_at, e.expires_at,
   case when e.status in ('running', 'cancelling') then (
     select sum(c.rows_planned)::bigint from export_chunks c where c.export_id = e.id and c.run_attempt = e.run_attempt
@@ -90,23 +94,33 @@ export async function findExport(
 export interface ExportFilter {
   readonly status?: string | undefined;
   readonly resource?: string | undefined;
+  readonly format?: string | undefined;
 }
 
 /** Newest first. */
 export async function listExports(
   db: Queryable,
   accountId: string | null,
-  { status, resource }: ExportFilter,
+  { status, resource, format }: ExportFilter,
   after: Place | undefined,
   limit: number,
 ): Promise<ExportRow[]> {
   const { rows } = await db.query<StoredExportRow>(
     `select ${COLUMNS} from exports e
      where ${OF_ACCOUNT} and ($2::text is null or e.status = $2)
+       and ($7::text is null or coalesce(e.request->>'format', 'jsonl') = $7)
        and ($3::text is null or (e.created_at, e.id) < ($3::timestamptz, $4::text))
        and ($6::text is null or $6 = any(e.resources))
      order by e.created_at desc, e.id desc limit $5`,
-    [accountId, status ?? null, after?.at ?? null, after?.id ?? null, limit, resource ?? null],
+    [
+      accountId,
+      status ?? null,
+      after?.at ?? null,
+      after?.id ?? null,
+      limit,
+      resource ?? null,
+      format ?? null,
+    ],
   );
   return rows.map(withRequest);
 }

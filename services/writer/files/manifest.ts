@@ -49,12 +49,13 @@ export function manifestText(
     // The files hold what was committed before the cut.
     ...(asOf === null ? {} : { as_of: { moment: asOf, cut_lsn: claim.cutLsn } }),
     rows: sumOfRows(files),
-    files: files.map(({ name, resource, rows, bytes, sha256, members }) => ({
+    files: files.map(({ name, resource, rows, bytes, sha256, digest, members }) => ({
       name,
       resource,
       rows,
       bytes,
       sha256,
+      ...(digest === undefined ? {} : { digest }),
       ...(members === undefined ? {} : { members }),
     })),
     schemas: describeSchemas(resources),

@@ -84,6 +84,7 @@ export function createResourceFile(
       rows: encoded.rowCount(),
       bytes: byteCount,
       sha256: hash.copy().digest('hex'),
+      ...(encoded.digest === undefined ? {} : { digest: encoded.digest() }),
     }),
     columnsAsText: () => encoded.columnsAsText(),
   };

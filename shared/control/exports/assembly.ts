@@ -178,6 +178,8 @@ export interface ResourceFileFacts {
   readonly bytes: number;
   /** In hexadecimal, of the file's bytes as they are downloaded or unpacked. */
   readonly sha256: string;
+  /** Of the format `digest`: the sum of the digests of all records, in hexadecimal. */
+  readonly digest?: string;
 }
 
 /** One published file, as `exports.files` and the manifest name it. */

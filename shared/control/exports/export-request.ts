@@ -11,6 +11,7 @@ const STORED: z.ZodType<ExportRequest> = z.object({
   compression: z.string().default('none'),
   archive: text,
   csv_safe: z.boolean().default(false),
+  buckets: z.array(z.number()).nullable().default(null),
   include_deleted: z.boolean().default(false),
   include_related: z.boolean().default(false),
   date_range: z.object({ from: z.string(), to: z.string(), field: text }).nullable().default(null),

@@ -46,6 +46,7 @@ test('an export is accepted, its job and its command in one commit', async () =>
     compression: 'none',
     archive: null,
     csv_safe: false,
+    buckets: null,
     include_deleted: false,
     include_related: false,
     date_range: null,
@@ -62,6 +63,7 @@ test('an export is accepted, its job and its command in one commit', async () =>
     completed_at: null,
     expires_at: null,
     snapshot: null,
+    cut: null,
     files: [],
     manifest_url: null,
   });
@@ -295,7 +297,7 @@ test('what has ended can not be cancelled, and what runs can not be deleted', as
   expect(refused).toMatchObject({ status: 409, json: { export_status: 'completed' } });
 });
 
-test('exports are listed newest first, by status and resource too', async () => {
+test('exports are listed newest first, by status, resource and format too', async () => {
   const { key } = await api.account();
   const ids: string[] = [];
   for (let i = 0; i < 3; i++) ids.unshift((await post(key, { resource: 'invoices' })).json.id);
@@ -308,9 +310,13 @@ test('exports are listed newest first, by status and resource too', async () => 
   expect(await idsOf('resource=line_items')).toEqual([customers.id]);
   expect(await idsOf('resource=invoices&status=pending')).toEqual([ids[0], ids[2]]);
   await api.pool.query('delete from exports where id = $1', [customers.id]);
+  const { json: parquet } = await post(key, { resource: 'invoices', format: 'parquet' });
+  expect(await idsOf('format=parquet')).toEqual([parquet.id]);
+  expect(await idsOf('format=jsonl&status=pending')).toEqual([ids[0], ids[2]]);
+  ids.unshift(parquet.id);
   const page = await api.call('GET', '/exports?limit=1', { key });
   expect(page.json.has_more).toBe(true);
-  expect(await idsOf(`limit=2&cursor=${page.json.next_cursor}`)).toEqual(ids.slice(1));
+  expect(await idsOf(`limit=3&cursor=${page.json.next_cursor}`)).toEqual(ids.slice(1));
 });
 
 test('progress and time left follow the rows, once there is something to go on', async () => {

@@ -80,6 +80,7 @@ async function encode(request: Partial<OutputRequest>, directory: string): Promi
     compression: 'none',
     archive: null,
     csv_safe: false,
+    buckets: null,
     ...request,
   });
   const { toJson } = createRowJson(rowType);

@@ -2,13 +2,16 @@
 export type CreateExportRequest = {
   readonly resource?: string | undefined;
   readonly resources?: readonly (string)[] | undefined;
-  readonly format?: "jsonl" | "csv" | "parquet" | undefined;
+  /** digest: row counts and digests instead of rows, to compare a replica with. as_of is then the time of the request unless it is given. */
+  readonly format?: "jsonl" | "csv" | "parquet" | "digest" | undefined;
   /** Compression of each file, also inside an archive. Must be none for parquet, which compresses internally. */
   readonly compression?: "none" | "gzip" | "zstd" | undefined;
   /** Packs all files and their manifest into one archive. */
   readonly archive?: "zip" | null | undefined;
   /** For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged. */
   readonly csv_safe?: boolean | undefined;
+  /** For digest: buckets whose records are listed with their digests. Default: the sums of all buckets. */
+  readonly buckets?: readonly (number)[] | undefined;
   readonly date_range?: {
     /** Inclusive. */
     readonly from: string;
@@ -205,6 +208,7 @@ export type Export = {
   readonly compression: string;
   readonly archive: string | null;
   readonly csv_safe: boolean;
+  readonly buckets: readonly (number)[] | null;
   readonly include_deleted: boolean;
   readonly include_related: boolean;
   readonly date_range: {
@@ -239,6 +243,10 @@ export type Export = {
     readonly xmax: string;
     readonly xip: readonly (string)[];
   } | null;
+  /** Of an export with as_of, once it is known: the exported state has every event with a smaller position, and no other. */
+  readonly cut: {
+    readonly position: string;
+  } | null;
   /** Only a completed export has files. */
   readonly files: readonly (ExportFile)[];
   readonly manifest_url: string | null;
@@ -259,6 +267,8 @@ export type ExportFile = {
   /** Presigned URL. Requires no key. Valid until url_expires_at. */
   readonly url: string;
   readonly url_expires_at: string;
+  /** Of the format digest: the sum of the digests of all records, in hexadecimal. */
+  readonly digest?: string | undefined;
   /** Files of the archive. */
   readonly members?: readonly (ArchiveMember)[] | undefined;
 };
@@ -1135,6 +1145,8 @@ export interface Operations {
       readonly status?: "pending" | "running" | "cancelling" | "completed" | "failed" | "cancelled" | "expired" | undefined;
       /** Only exports with records of this resource. */
       readonly resource?: string | undefined;
+      /** Only exports in this format. */
+      readonly format?: "jsonl" | "csv" | "parquet" | "digest" | undefined;
     };
     body: undefined;
     response: ExportList;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
-import { EXPORT_COMPRESSIONS, EXPORT_FORMATS } from '../../../../shared/domain/export-request.ts';
+import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../../shared/domain/export-request.ts';
 import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { resourceSchema } from '../../catalog/schemas.ts';
 import type { estimateSchema, exportSchema } from '../../exports/response.ts';
@@ -74,7 +74,7 @@ function call({ form }: Visit, isEstimate: boolean) {
   return {
     body: {
       resources: form.getAll('resource'),
-      format: form.get('format') ?? EXPORT_FORMATS[0],
+      format: form.get('format') ?? FILE_FORMATS[0],
       compression: form.get('compression') ?? EXPORT_COMPRESSIONS[0],
       ...(isOn('zip') ? { archive: 'zip' } : {}),
       include_deleted: isOn('include_deleted'),
@@ -105,7 +105,7 @@ ${csrfField(visit.session)}
 <fieldset><legend>${text.resources}</legend>
 <ul class="plain">${resources.map((resource) => resourceChoice(resource, chosen.has(resource.name), visit))}</ul></fieldset>
 <div class="columns">
-${select('format', text.format, EXPORT_FORMATS)}
+${select('format', text.format, FILE_FORMATS)}
 ${select('compression', text.compression, EXPORT_COMPRESSIONS)}
 </div>
 <fieldset><legend>${text.options}</legend>

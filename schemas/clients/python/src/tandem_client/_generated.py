@@ -16,13 +16,16 @@ CreateExportRequestDateRange = TypedDict(
 class CreateExportRequest(TypedDict):
     resource: NotRequired[str]
     resources: NotRequired[list[str]]
-    format: NotRequired[Literal["jsonl", "csv", "parquet"]]
+    #: digest: row counts and digests instead of rows, to compare a replica with. as_of is then the time of the request unless it is given.
+    format: NotRequired[Literal["jsonl", "csv", "parquet", "digest"]]
     #: Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.
     compression: NotRequired[Literal["none", "gzip", "zstd"]]
     #: Packs all files and their manifest into one archive.
     archive: NotRequired[Literal["zip"] | None]
     #: For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.
     csv_safe: NotRequired[bool]
+    #: For digest: buckets whose records are listed with their digests. Default: the sums of all buckets.
+    buckets: NotRequired[list[int]]
     date_range: NotRequired[CreateExportRequestDateRange]
     include_deleted: NotRequired[bool]
     include_related: NotRequired[bool]
@@ -260,6 +263,10 @@ class ExportSnapshot(TypedDict):
     xip: list[str]
 
 
+class ExportCut(TypedDict):
+    position: str
+
+
 class ExportError(TypedDict):
     code: str
     message: str
@@ -276,6 +283,7 @@ class Export(TypedDict):
     compression: str
     archive: str | None
     csv_safe: bool
+    buckets: list[int] | None
     include_deleted: bool
     include_related: bool
     date_range: ExportDateRange | None
@@ -296,6 +304,8 @@ class Export(TypedDict):
     completed_at: str | None
     expires_at: str | None
     snapshot: ExportSnapshot | None
+    #: Of an export with as_of, once it is known: the exported state has every event with a smaller position, and no other.
+    cut: ExportCut | None
     #: Only a completed export has files.
     files: list[ExportFile]
     manifest_url: str | None
@@ -314,6 +324,8 @@ class ExportFile(TypedDict):
     #: Presigned URL. Requires no key. Valid until url_expires_at.
     url: str
     url_expires_at: str
+    #: Of the format digest: the sum of the digests of all records, in hexadecimal.
+    digest: NotRequired[str]
     #: Files of the archive.
     members: NotRequired[list[ArchiveMember]]
 
@@ -1339,13 +1351,16 @@ ExportRequestDateRange = TypedDict(
 class ExportRequest(TypedDict):
     resource: NotRequired[str]
     resources: NotRequired[list[str]]
-    format: NotRequired[Literal["jsonl", "csv", "parquet"]]
+    #: digest: row counts and digests instead of rows, to compare a replica with. as_of is then the time of the request unless it is given.
+    format: NotRequired[Literal["jsonl", "csv", "parquet", "digest"]]
     #: Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.
     compression: NotRequired[Literal["none", "gzip", "zstd"]]
     #: Packs all files and their manifest into one archive.
     archive: NotRequired[Literal["zip"] | None]
     #: For csv: puts an apostrophe before each cell that starts with = + - @, tab or CR. Numbers are left unchanged.
     csv_safe: NotRequired[bool]
+    #: For digest: buckets whose records are listed with their digests. Default: the sums of all buckets.
+    buckets: NotRequired[list[int]]
     date_range: NotRequired[ExportRequestDateRange]
     include_deleted: NotRequired[bool]
     include_related: NotRequired[bool]
@@ -1433,6 +1448,8 @@ class ListExportsQuery(TypedDict):
     status: NotRequired[Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]]
     #: Only exports with records of this resource.
     resource: NotRequired[str]
+    #: Only exports in this format.
+    format: NotRequired[Literal["jsonl", "csv", "parquet", "digest"]]
 
 
 class GetExportFileQuery(TypedDict):
