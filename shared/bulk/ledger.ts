@@ -125,19 +125,33 @@ export async function readResults(
   jobId: string,
   {
     status,
+    code,
     afterSeq,
     beforeSeq,
     limit,
-  }: { status: ItemStatus | undefined; afterSeq: number; beforeSeq?: number | undefined; limit: number },
+  }: {
+    status: ItemStatus | undefined;
+    code?: string | undefined;
+    afterSeq: number;
+    beforeSeq?: number | undefined;
+    limit: number;
+  },
 ): Promise<ItemResult[]> {
   // The status as a literal, so that the planner can use the partial index.
   const only = status === undefined ? '' : ` and status = '${status}'`;
   const before = beforeSeq === undefined ? '' : ' and seq < $4';
+  const coded = code === undefined ? '' : ` and code = $${beforeSeq === undefined ? 4 : 5}`;
   const { rows } = await db.query<ResultRow>(
     `select seq::text, item_id, status, code, message, line::text,
        to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
-     from ${LEDGER} l where job_id = $1 and seq > $2${before}${only} order by l.seq limit $3`,
-    [jobId, afterSeq, limit, ...(beforeSeq === undefined ? [] : [beforeSeq])],
+     from ${LEDGER} l where job_id = $1 and seq > $2${before}${only}${coded} order by l.seq limit $3`,
+    [
+      jobId,
+      afterSeq,
+      limit,
+      ...(beforeSeq === undefined ? [] : [beforeSeq]),
+      ...(code === undefined ? [] : [code]),
+    ],
   );
   return rows.map((row) => ({
     seq: Number(row.seq),
@@ -148,6 +162,20 @@ export async function readResults(
     line: row.line === null ? null : Number(row.line),
     at: row.at,
   }));
+}
+
+/** The number of the result that `skip` results of the status are before. Undefined: there are fewer. */
+export async function findResultAt(
+  db: Queryable,
+  jobId: string,
+  { status, afterSeq, skip }: { status: ItemStatus; afterSeq: number; skip: number },
+): Promise<number | undefined> {
+  const { rows } = await db.query<{ seq: string }>(
+    `select seq::text from ${LEDGER} l where job_id = $1 and seq > $2 and status = '${status}'
+     order by l.seq offset $3 limit 1`,
+    [jobId, afterSeq, skip],
+  );
+  return rows[0] && Number(rows[0].seq);
 }
 
 /** A result that is recorded without a change of a row. */

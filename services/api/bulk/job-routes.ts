@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
-import { readResults } from '../../../shared/bulk/ledger.ts';
+import { findResultAt, readResults } from '../../../shared/bulk/ledger.ts';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { isEnded } from '../../../shared/control/bulk/pause-job.ts';
 import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
@@ -42,8 +42,8 @@ const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;
 
 /**
- * Results that a page of succeeded results examines. The ledger has no index for them: nearly all results
- * succeed, and writing results limits the pace of a job. Where few succeed, pages are short instead of late.
+ * Results that a page of succeeded results, or of one code, examines. The ledger has no index for them: nearly all results
+ * succeed, and writing results limits the pace of a job. Where few match, pages are short instead of late.
  */
 const MAX_SEEN_RESULTS = 20_000;
 
@@ -57,6 +57,12 @@ const RESULTS_QUERY = z.strictObject({
     .optional()
     .meta({ description: `Results per page. Default: ${DEFAULT_RESULTS}.` }),
   status: itemStatusSchema.optional().meta({ description: 'Only results with this status.' }),
+  code: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({ description: 'Only results with this code. For pages of failed or skipped results.' }),
   format: z
     .enum(FILE_FORMATS)
     .optional()
@@ -154,7 +160,7 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
       example: { params: { id: EXAMPLE.job }, query: { limit: 10 } },
       problems: {
         malformed:
-          'The cursor is not one of these results: use the same job and `status`. Or the request is not well-formed.',
+          'The cursor is not one of these results: use the same job, `status` and `code`. Or the request is not well-formed.',
         conflict: 'The job has not ended, so there is no file yet. `job_status` is its status.',
         too_many: 'Other result files are being written, or a limit of the account is reached.',
       },
@@ -207,13 +213,16 @@ interface ResultPlace {
  * @throws AppError `invalid` for parameters that do not go together
  */
 function fileRequestOf(query: ResultsQuery): ResultsRequest | undefined {
-  const { format, compression, csv_safe: csvSafe, status } = query;
+  const { format, compression, csv_safe: csvSafe, status, code } = query;
   const misplaced = (pointers: readonly (keyof ResultsQuery)[], detail: string) =>
     pointers.filter((name) => query[name] !== undefined).map((pointer) => ({ pointer, detail }));
   const errors =
     format === undefined
       ? misplaced(['compression', 'csv_safe'], 'is for a file: give format too')
-      : misplaced(['cursor', 'limit'], 'is for pages: omit it when format is given');
+      : misplaced(['cursor', 'limit', 'code'], 'is for pages: omit it when format is given');
+  if (code !== undefined && status !== 'failed' && status !== 'skipped') {
+    errors.push({ pointer: 'code', detail: 'needs status=failed or status=skipped' });
+  }
   if (format !== undefined && format !== 'csv') errors.push(...misplaced(['csv_safe'], 'is for csv'));
   if (format === 'parquet' && compression !== undefined && compression !== 'none') {
     errors.push({ pointer: 'compression', detail: 'must be none for parquet, which compresses internally' });
@@ -237,21 +246,23 @@ async function resultsPage(
   query: ResultsQuery,
   { pool, source, cursorSigner }: BulkJobDeps,
 ): Promise<TextResponse> {
-  const list = `bulk-results:${job.id}:${query.status ?? ''}`;
+  const { status, code } = query;
+  const list = `bulk-results:${job.id}:${status ?? ''}${code === undefined ? '' : `:${code}`}`;
   const after = query.cursor === undefined ? -1 : readPlace(cursorSigner, list, query.cursor).seq;
   const bound = await finalUntil(pool, job);
   const end = bound ?? Number(job.total ?? 0);
-  const seenUntil = query.status === 'succeeded' ? after + 1 + MAX_SEEN_RESULTS : end;
+  const seenUntil = await seenUntilOf(source, job.id, query, after);
   const limit = query.limit ?? DEFAULT_RESULTS;
   const rows = await readResults(source, job.id, {
-    status: query.status,
+    status,
+    code,
     afterSeq: after,
-    beforeSeq: query.status === 'succeeded' ? seenUntil : undefined,
+    beforeSeq: seenUntil,
     limit: limit + 1,
   });
   const final = rows.filter(({ seq }) => seq < (bound ?? Number.POSITIVE_INFINITY));
   const page = final.slice(0, limit);
-  const isShort = final.length <= limit && seenUntil < end;
+  const isShort = seenUntil !== undefined && final.length <= limit && seenUntil < end;
   const hasMore = final.length > limit || isShort || !isEnded(job.status);
   const place: ResultPlace = { seq: isShort ? seenUntil - 1 : (page.at(-1)?.seq ?? after) };
   return jsonResponse(200, {
@@ -259,6 +270,18 @@ async function resultsPage(
     has_more: hasMore,
     next_cursor: hasMore ? writeCursor(cursorSigner, list, place) : null,
   });
+}
+
+/** Where the results end that a page examines. Undefined: it examines all. */
+async function seenUntilOf(
+  source: Pool,
+  jobId: string,
+  { status, code }: ResultsQuery,
+  after: number,
+): Promise<number | undefined> {
+  if (status === 'succeeded') return after + 1 + MAX_SEEN_RESULTS;
+  if (status === undefined || code === undefined) return undefined;
+  return findResultAt(source, jobId, { status, afterSeq: after, skip: MAX_SEEN_RESULTS });
 }
 
 /** @throws AppError `malformed` for a cursor of another job, of another filter, or altered */

@@ -3,6 +3,7 @@ import { authorize } from '../http/caller.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
+import { bulkPages } from './bulk/bulk-pages.ts';
 import {
   type EntryDeps,
   entryRoutes,
@@ -24,7 +25,7 @@ export type DashboardDeps = EntryDeps;
 /** The pages for those who are in. */
 export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
   // In the order in which they are tried: `new` is no ID.
-  return [...overviewPages(deps), ...newExportPages(deps), ...exportPages(deps)];
+  return [...overviewPages(deps), ...newExportPages(deps), ...exportPages(deps), ...bulkPages(deps)];
 }
 
 /** All routes of the dashboard: the ways in, and each page behind the check of its session. */

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, type ApiReply, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
+import { describeEachSession } from '../../support/dashboard.ts';
 
 const REFRESH_URL = 'https://product.example/portal';
 const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
@@ -540,64 +541,31 @@ test('whoever signs in again and again with one key ends no session of a link or
   expect((await show('/dashboard', first)).status).toBe(303);
 });
 
-/** Every page, with what a session needs for it. */
-const PAGES = dashboardPages({ frameAncestors: [] });
-const KINDS = ['none', 'read-only', 'full', 'expired', 'revoked', 'other account'] as const;
+/** Pages that another file tests with each kind of session. */
+const ELSEWHERE = ['/dashboard/bulk'];
 
-describe('each page and each kind of session', () => {
-  let owner: Account;
-  const cookies: Record<string, string> = {};
-
-  beforeAll(async () => {
-    owner = await api.account();
-    const full = { scopes: SCOPES };
-    cookies.none = '';
-    cookies['read-only'] = await open(owner);
-    cookies.full = await open(owner, full);
-    cookies['other account'] = await open(await api.account(), full);
-    const ended = await api.account();
-    cookies.expired = await open(ended, full);
-    await api.pool.query('update portal_sessions set expires_at = now() where account_id = $1', [ended.id]);
-    const revoked = await api.account();
-    cookies.revoked = await open(revoked, full);
-    await operator('DELETE', `/admin/accounts/${revoked.id}/portal-sessions`);
-  });
-
-  test.each(PAGES.flatMap((page) => KINDS.map((kind) => [page.method, page.path, kind, page] as const)))(
-    '%s %s: %s',
-    async (method, template, kind, page) => {
+describeEachSession(
+  dashboardPages({ frameAncestors: [] }).filter(
+    ({ path }) => !ELSEWHERE.some((area) => path === area || path.startsWith(`${area}/`)),
+  ),
+  {
+    api: () => api,
+    async arrange(owner, { method, path }) {
       const id = await newExport(owner);
-      const isOfFiles = /files|delete$/.test(template);
+      const isOfFiles = /files|delete$/.test(path);
       if (isOfFiles) await completeExport(api, id, '{}\n');
-      const path = template.replace('{id}', id).replace('{name}', 'invoices.jsonl');
-      const cookie = cookies[kind] ?? '';
-      const isIn = kind === 'read-only' || kind === 'full' || kind === 'other account';
-      const reply =
-        method === 'GET'
-          ? await show(path, cookie)
-          : await send(path, { csrf: isIn ? await csrf(cookie) : '', resource: 'invoices' }, { cookie });
-      const isObject = template.includes('{id}');
-      const isRead = page.needs === undefined || page.needs.endsWith(':read');
-      const good = method === 'POST' ? 303 : template.includes('/files/') ? 302 : 200;
-      const expected = {
-        none: page.isLive === true ? 401 : 303,
-        expired: 401,
-        revoked: 401,
-        'read-only': isRead ? good : 403,
-        full: good,
-        'other account': isObject ? 404 : good,
-      }[kind];
-      expect(reply.status, reply.text.slice(0, 400)).toBe(expected);
-      if (kind === 'none' && page.isLive !== true) {
-        expect(reply.headers.get('location')).toMatch(/^\/dashboard\/login/);
-      }
-      // The response to another account repeats the ID that it asked for, and has nothing else of it.
-      const own = kind === 'other account' && isObject ? 'invoices' : id;
-      if (kind !== 'full' && kind !== 'read-only') expect(reply.text).not.toContain(own);
-      const { json } = await api.call('GET', `/exports/${id}`, { key: owner.key });
-      const isChanged = json.status === 'cancelled' || json.status === 'expired';
-      expect(isChanged).toBe(kind === 'full' && method === 'POST' && isObject);
-      if (!isChanged && !isOfFiles) await api.call('POST', `/exports/${id}/cancel`, { key: owner.key });
+      const isObject = path.includes('{id}');
+      const status = async () => (await api.call('GET', `/exports/${id}`, { key: owner.key })).json.status;
+      return {
+        params: { id, name: 'invoices.jsonl' },
+        fields: { resource: 'invoices' },
+        own: isObject ? 'invoices' : id,
+        ...(path.includes('/files/') ? { good: 302 } : {}),
+        ...(method === 'POST' && isObject
+          ? { isChanged: async () => ['cancelled', 'expired'].includes(await status()) }
+          : {}),
+        end: () => api.call('POST', `/exports/${id}/cancel`, { key: owner.key }),
+      };
     },
-  );
-});
+  },
+);

@@ -215,3 +215,40 @@ test('a file whose scratch disk is full is broken off, told to the operator, and
     return response.status === 200;
   });
 });
+
+test('pages of one code pass over the others, some thousands at a time', async () => {
+  const page = async (query: string) =>
+    (await world.api.call('GET', `/bulk/operations/${job.id}/results?${query}`, { key: job.key })).json;
+  expect(await page('status=failed&code=not_found')).toMatchObject({
+    data: [{ item_id: '999999999', code: 'not_found' }],
+    has_more: false,
+  });
+  for (const query of [
+    'code=not_found',
+    'code=not_found&status=succeeded',
+    'code=x&status=failed&format=csv',
+  ]) {
+    const { status } = await world.api.call('GET', `/bulk/operations/${job.id}/results?${query}`, {
+      key: job.key,
+    });
+    expect(status, query).toBe(422);
+  }
+  // Results as of a long job: the rare code stands behind more of the other than a page examines.
+  await world.api.pool.query(
+    `insert into tandem.bulk_ledger (job_id, seq, item_id, status, code)
+     select $1, n + 1000000, n::text, 'failed', case when n in (1, 25000) then 'rare' else 'common' end from generate_series(1, 25000) n`,
+    [job.id],
+  );
+  await world.api.pool.query(
+    '/* arranged */ update bulk_jobs set total = 1025001, estimated = 1025001 where id = $1',
+    [job.id],
+  );
+  const first = await page('status=failed&code=rare');
+  expect(first).toMatchObject({ data: [{ item_id: '1' }], has_more: true });
+  const cursor = encodeURIComponent(first.next_cursor);
+  expect(await page(`status=failed&code=rare&cursor=${cursor}`)).toMatchObject({
+    data: [{ item_id: '25000' }],
+    has_more: false,
+  });
+  expect((await page(`status=failed&code=common&cursor=${cursor}`)).code).toBe('malformed');
+});

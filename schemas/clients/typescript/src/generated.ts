@@ -1435,6 +1435,8 @@ export interface Operations {
       readonly cursor?: string | undefined;
       /** Only results with this status. */
       readonly status?: "succeeded" | "failed" | "skipped" | undefined;
+      /** Only results with this code. For pages of failed or skipped results. */
+      readonly code?: string | undefined;
       /** Returns all results as one file in this format. */
       readonly format?: "jsonl" | "csv" | "parquet" | undefined;
       /** Compression of a jsonl or csv file. */

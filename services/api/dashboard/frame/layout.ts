@@ -98,6 +98,7 @@ function menu(to: View, { scopes }: Session, current: string | undefined): Html 
       title: to.text.frame.nav.exports,
       isShown: scopes.includes('exports:read'),
     },
+    { path: '/dashboard/bulk', title: to.text.frame.nav.bulk, isShown: scopes.includes('bulk:read') },
   ].filter(({ isShown }) => isShown);
   return html`<nav aria-label="${to.text.frame.nav.label}"><ul>${entries.map(
     ({ path, title }) =>

@@ -1,19 +1,27 @@
+import { bulk as deBulk } from './de/bulk.ts';
 import { entry as deEntry } from './de/entry.ts';
 import { exports as deExports } from './de/exports.ts';
 import { frame as deFrame } from './de/frame.ts';
 import { overview as deOverview } from './de/overview.ts';
+import { bulk } from './en/bulk.ts';
 import { entry } from './en/entry.ts';
 import { exports } from './en/exports.ts';
 import { frame } from './en/frame.ts';
 import { overview } from './en/overview.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { entry, exports, frame, overview };
+const EN = { bulk, entry, exports, frame, overview };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
 
-const DE: Messages = { entry: deEntry, exports: deExports, frame: deFrame, overview: deOverview };
+const DE: Messages = {
+  bulk: deBulk,
+  entry: deEntry,
+  exports: deExports,
+  frame: deFrame,
+  overview: deOverview,
+};
 
 const LANGUAGES: Readonly<Record<string, Messages>> = { en: EN, de: DE };
 

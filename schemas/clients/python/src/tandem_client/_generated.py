@@ -1548,6 +1548,8 @@ class ListBulkResultsQuery(TypedDict):
     cursor: NotRequired[str]
     #: Only results with this status.
     status: NotRequired[Literal["succeeded", "failed", "skipped"]]
+    #: Only results with this code. For pages of failed or skipped results.
+    code: NotRequired[str]
     #: Returns all results as one file in this format.
     format: NotRequired[Literal["jsonl", "csv", "parquet"]]
     #: Compression of a jsonl or csv file.

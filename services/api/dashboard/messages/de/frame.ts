@@ -15,7 +15,7 @@ export const frame: typeof en = {
   now: 'jetzt',
   refresh: 'Laden Sie die Seite neu, um den Fortschritt zu sehen.',
   sure: 'Ja, ausführen',
-  nav: { label: 'Seiten', overview: 'Übersicht', exports: 'Exporte' },
+  nav: { label: 'Seiten', overview: 'Übersicht', exports: 'Exporte', bulk: 'Massenaufträge' },
   problems: {
     title: 'Das hat nicht geklappt',
     csrf: 'Das Formular gehört nicht zu dieser Sitzung. Gehen Sie zurück, laden Sie die Seite neu und senden Sie es noch einmal.',

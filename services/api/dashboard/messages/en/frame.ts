@@ -15,7 +15,7 @@ export const frame = {
   now: 'now',
   sure: 'Yes, do it',
   refresh: 'Reload the page to see its progress.',
-  nav: { label: 'Pages', overview: 'Overview', exports: 'Exports' },
+  nav: { label: 'Pages', overview: 'Overview', exports: 'Exports', bulk: 'Bulk jobs' },
   problems: {
     title: 'This did not work',
     csrf: 'The form is not from this session. Go back, reload the page and send it again.',

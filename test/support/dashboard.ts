@@ -1,0 +1,138 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { DashboardPage } from '../../services/api/dashboard/frame/visit.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
+import { ADMIN_KEY, type ApiReply, type TestApi } from './api-server.ts';
+
+type Account = Awaited<ReturnType<TestApi['account']>>;
+
+/** Asks for pages and sends forms as a browser does. */
+export interface DashboardVisitor {
+  /** Opens a session by a portal link. @returns its cookie */
+  open(account: Pick<Account, 'id'>, request?: unknown): Promise<string>;
+  show(path: string, cookie: string): Promise<ApiReply>;
+  send(
+    path: string,
+    fields: Readonly<Record<string, string>> | URLSearchParams,
+    cookie: string,
+  ): Promise<ApiReply>;
+  /** The token that the forms of a session carry. */
+  csrf(cookie: string): Promise<string>;
+}
+
+export function createDashboardVisitor(api: TestApi): DashboardVisitor {
+  const show: DashboardVisitor['show'] = (path, cookie) => api.call('GET', path, { headers: { cookie } });
+  const send: DashboardVisitor['send'] = (path, fields, cookie) =>
+    api.call('POST', path, {
+      body: new URLSearchParams(fields).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie },
+    });
+  return {
+    show,
+    send,
+    async open({ id }, request = { scopes: SCOPES }) {
+      const path = `/admin/accounts/${id}/portal-links`;
+      const { json } = await api.call('POST', path, { key: ADMIN_KEY, body: request });
+      const reply = await send(
+        '/dashboard/enter',
+        { code: new URL(json.url).hash.replace('#code=', '') },
+        '',
+      );
+      expect(reply.status).toBe(303);
+      return (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+    },
+    csrf: async (cookie) => csrfOf((await show('/dashboard', cookie)).text),
+  };
+}
+
+export function csrfOf(text: string): string {
+  return /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? '';
+}
+
+/** What a page of the matrix is asked about. */
+export interface Arranged {
+  /** Of the page's path. */
+  readonly params: Readonly<Record<string, string>>;
+  /** What the form sends besides its token. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** The status for whoever may. Default: 200, and 303 after a form. */
+  readonly good?: number;
+  /** A text that only the owner's pages have. */
+  readonly own: string;
+  /** Whether the request has changed the owner's object; only for a form about one. */
+  isChanged?(): Promise<boolean>;
+  /** Removes what the test has made, where there is a limit of it. */
+  end?(): Promise<unknown>;
+}
+
+const KINDS = ['none', 'read-only', 'full', 'expired', 'revoked', 'other account'] as const;
+
+/** Tests each page with each kind of session: who sees it, who may change something, and what others learn. */
+export function describeEachSession(
+  pages: readonly DashboardPage[],
+  { api, arrange }: { api(): TestApi; arrange(owner: Account, page: DashboardPage): Promise<Arranged> },
+): void {
+  describe('each page and each kind of session', () => {
+    let owner: Account;
+    let visitor: DashboardVisitor;
+    const cookies: Record<string, string> = {};
+
+    beforeAll(async () => {
+      visitor = createDashboardVisitor(api());
+      owner = await api().account();
+      const readOnly = { scopes: SCOPES.filter((scope) => scope.endsWith(':read')) };
+      cookies.none = '';
+      cookies['read-only'] = await visitor.open(owner, readOnly);
+      cookies.full = await visitor.open(owner);
+      cookies['other account'] = await visitor.open(await api().account());
+      const ended = await api().account();
+      cookies.expired = await visitor.open(ended);
+      await api().pool.query('update portal_sessions set expires_at = now() where account_id = $1', [
+        ended.id,
+      ]);
+      const revoked = await api().account();
+      cookies.revoked = await visitor.open(revoked);
+      await api().call('DELETE', `/admin/accounts/${revoked.id}/portal-sessions`, { key: ADMIN_KEY });
+    });
+
+    test.each(pages.flatMap((page) => KINDS.map((kind) => [page.method, page.path, kind, page] as const)))(
+      '%s %s: %s',
+      async (method, template, kind, page) => {
+        const {
+          params,
+          fields = {},
+          own,
+          good = method === 'POST' ? 303 : 200,
+          isChanged,
+          end,
+        } = await arrange(owner, page);
+        const path = template.replace(/\{(\w+)\}/g, (_, name: string) =>
+          encodeURIComponent(params[name] ?? ''),
+        );
+        const cookie = cookies[kind] ?? '';
+        const isIn = kind === 'read-only' || kind === 'full' || kind === 'other account';
+        const reply =
+          method === 'GET'
+            ? await visitor.show(path, cookie)
+            : await visitor.send(path, { csrf: isIn ? await visitor.csrf(cookie) : '', ...fields }, cookie);
+        const isObject = template.includes('{id}');
+        const isRead = page.needs === undefined || page.needs.endsWith(':read');
+        const expected = {
+          none: page.isLive === true ? 401 : 303,
+          expired: 401,
+          revoked: 401,
+          'read-only': isRead ? good : 403,
+          full: good,
+          'other account': isObject ? 404 : good,
+        }[kind];
+        expect(reply.status, reply.text.slice(0, 400)).toBe(expected);
+        if (kind === 'none' && page.isLive !== true) {
+          expect(reply.headers.get('location')).toMatch(/^\/dashboard\/login/);
+        }
+        // The response to another account repeats the ID that it asked for, and has nothing else of it.
+        if (kind !== 'full' && kind !== 'read-only') expect(reply.text).not.toContain(own);
+        if (isChanged !== undefined) expect(await isChanged()).toBe(kind === 'full');
+        await end?.();
+      },
+    );
+  });
+}
