@@ -9,7 +9,7 @@ export class UnreadableMessageError extends Error {
   }
 }
 
-/** Seven groups of seven bits are exact in a double, and what is past them needs a BigInt. */
+/** A double holds seven groups of seven bits exactly. More groups need a BigInt. */
 const MAX_EXACT_SHIFT = 49;
 const MAX_LONG_SHIFT = 63;
 

@@ -6,7 +6,7 @@ import { UnreadableTextError } from './unreadable-text-error.ts';
 
 const DIGIT_ZERO = 0x30;
 const MINUS = 0x2d;
-/** So many digits, doubled by the zigzag, are still exact in a double. */
+/** An integer of this many digits is exact in a double, also after zigzag encoding has doubled it. */
 export const MAX_EXACT_DIGITS = 15;
 const MAX_VARINT_BYTES = 10;
 /** Up to here it is cheaper to reserve a text's greatest size than to measure it first. */

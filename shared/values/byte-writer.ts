@@ -1,5 +1,5 @@
 const INITIAL_BYTES = 64 * 1024;
-/** One huge row must not keep its memory for the life of the process. */
+/** A larger buffer is given up after its row, so that one huge row does not keep its memory for ever. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 /**

@@ -42,7 +42,7 @@ const LINE_SEPARATORS = /[\u0085\u2028\u2029]/g;
 
 /** JSON text with those characters escaped, which changes no value. The text must be JSON already. */
 export function escapeLineSeparators(json: string): string {
-  // Hardly any text has one, and a search is cheaper than a replacement without a match.
+  // Few texts have one, and a search is cheaper than a replacement without a match.
   return json.search(LINE_SEPARATORS) === -1 ? json : json.replace(LINE_SEPARATORS, escapeCharacter);
 }
 

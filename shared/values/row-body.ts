@@ -226,7 +226,7 @@ function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['ki
   }
 }
 
-/** A string whatever the kind is; the texts of numbers, booleans and bytes have nothing to escape. */
+/** A JSON string for every kind. The texts of numbers, booleans and bytes need no escapes. */
 function writeTextValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
   if (kind === 'string' || kind === 'json') {
     writeJsonString(out, reader.bytes, reader.skipString(), reader.position);

@@ -27,7 +27,7 @@ export interface PgRowWriter {
 /** Writes a value of the usual form. @returns false if nothing was written and the text has to be parsed */
 type WriteUsual = (out: ByteWriter, bytes: Buffer, start: number, length: number) => boolean;
 
-export function createPgRowWriter({ resource, columns }: RowType): PgRowWriter {
+function createPgRowWriter({ resource, columns }: RowType): PgRowWriter {
   const writers = columns.map((column) => ({ column, writeUsual: usualWriter(column.type) }));
   return {
     write(out, row) {

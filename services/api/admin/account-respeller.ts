@@ -85,11 +85,7 @@ export interface SpelledAccount {
 }
 
 /** Accounts after `afterId`, ordered by ID, without those that are known to be twins. */
-export async function listSpellings(
-  db: Queryable,
-  afterId: string,
-  limit: number,
-): Promise<SpelledAccount[]> {
+async function listSpellings(db: Queryable, afterId: string, limit: number): Promise<SpelledAccount[]> {
   const { rows } = await db.query<SpelledAccount>(
     'select id, source_id from accounts where id > $1 and twin_of is null order by id limit $2',
     [afterId, limit],
@@ -128,13 +124,13 @@ export async function respell(
 }
 
 /** Accounts whose `feed.reset` is not sent yet. */
-export async function listRespelled(db: Queryable): Promise<SpelledAccount[]> {
+async function listRespelled(db: Queryable): Promise<SpelledAccount[]> {
   const { rows } = await db.query<SpelledAccount>(
     'select id, source_id from accounts where respelled_from is not null order by id limit 1000',
   );
   return rows;
 }
 
-export async function recordResetSent(db: Queryable, id: string): Promise<void> {
+async function recordResetSent(db: Queryable, id: string): Promise<void> {
   await db.query('update accounts set respelled_from = null where id = $1', [id]);
 }

@@ -111,7 +111,7 @@ const EXAMPLE_ENTRY: z.input<typeof auditSchema> = {
   details: {},
 };
 
-export function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
+function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
   const { id, at, account_id, actor, action, subject_id, details } = row;
   return { id, at: at.toISOString(), account_id, actor, action, subject_id, details };
 }

@@ -19,7 +19,7 @@ const CHECK_INTERVAL_MS = 5_000;
  * A feed that moves does so within ten seconds. While the slot is missing, a moved position alone does not
  * end a stall.
  */
-export function classifyStall(
+function classifyStall(
   sight: ReturnType<SlotWatch['latest']>,
   feedAgeSeconds: number | undefined,
   stallAfterSeconds: number,

@@ -39,7 +39,7 @@ const LINK_SECONDS = { default: 300, min: 30, max: 86_400 };
 export const DASHBOARD_PATH = /^\/dashboard(?:\/[\w-]{1,100}){0,4}$/;
 
 /** Locales of texts, numbers and times. */
-export const LOCALES = ['en-US', 'en-GB', 'de-DE', 'de-AT', 'de-CH'] as const;
+const LOCALES = ['en-US', 'en-GB', 'de-DE', 'de-AT', 'de-CH'] as const;
 
 const linkSchema = z
   .strictObject({

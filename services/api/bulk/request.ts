@@ -25,7 +25,7 @@ export const MAX_BULK_BODY_BYTES = 4 * 1_024 * 1_024;
 export const MAX_BULK_BODY_VALUES = 60_000;
 
 /** Kept with each job and sent to its handler with each item. */
-export const MAX_PARAMS_BYTES = 64 * 1_024;
+const MAX_PARAMS_BYTES = 64 * 1_024;
 const MAX_PARAMS = 200;
 
 /** The body of `POST /bulk/operations`, for the resources of this catalog. */

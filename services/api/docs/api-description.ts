@@ -19,7 +19,7 @@ with the same key after a time-out, a 429 or a 503. Wait for the time of \`Retry
 values new members: ignore those that you do not know.`;
 
 /** The sections of the documents, in order. */
-export const TAGS: Readonly<Record<Tag, string>> = {
+const TAGS: Readonly<Record<Tag, string>> = {
   exports: 'A complete, consistent and immutable snapshot of the records of an account, as files.',
   feed: 'Every later change as an event, read by polling.',
   webhooks: 'Every later change as a signed request to a URL, with retries, replay and dead letters.',

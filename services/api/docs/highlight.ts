@@ -25,7 +25,7 @@ const NAMES: Readonly<Record<string, string>> = {
 const ALIASES: Readonly<Record<string, string>> = { sh: 'bash', ts: 'typescript' };
 
 /** Code with its syntax marked by classes; a language that is not known stays plain. */
-export function highlighted(code: string, name: string): Html {
+function highlighted(code: string, name: string): Html {
   const language = ALIASES[name] ?? name;
   if (!refractor.registered(language)) return html`<code>${code}</code>`;
   return html`<code>${refractor.highlight(code, language).children.map((node) => nodeHtml(node))}</code>`;

@@ -16,7 +16,7 @@ const TASKS: Readonly<Record<string, string>> = {
   operator: 'Operator',
 };
 
-export function taskTitle(task: string): string {
+function taskTitle(task: string): string {
   return TASKS[task] ?? task;
 }
 

@@ -36,7 +36,7 @@ export const eventSchema = z
  * Events of one resource's records. Which columns a record has is known only from the source: they are those of
  * the export files.
  */
-export function recordEventSchema({ name, event, key }: Resource, id: string) {
+function recordEventSchema({ name, event, key }: Resource, id: string) {
   const column = z.unknown();
   return z
     .looseObject({
@@ -67,7 +67,7 @@ export function recordEventSchema({ name, event, key }: Resource, id: string) {
     .meta({ id, description: `A change of a record of ${name}.` });
 }
 
-export const feedResetSchema = z
+const feedResetSchema = z
   .looseObject({
     ...EVENT,
     type: z.literal('feed.reset'),
@@ -105,7 +105,7 @@ function accountEvent<const Type extends readonly [string, ...string[]], Data ex
     .meta({ id });
 }
 
-export const exportEventSchema = accountEvent(
+const exportEventSchema = accountEvent(
   'ExportEvent',
   ['export.completed', 'export.failed', 'export.expiring'],
   'export',
@@ -121,7 +121,7 @@ export const exportEventSchema = accountEvent(
   }),
 );
 
-export const bulkEventSchema = accountEvent(
+const bulkEventSchema = accountEvent(
   'BulkEvent',
   ['bulk.completed', 'bulk.failed'],
   'bulk',
@@ -140,7 +140,7 @@ export const bulkEventSchema = accountEvent(
   }),
 );
 
-export const webhookEventSchema = accountEvent(
+const webhookEventSchema = accountEvent(
   'WebhookEvent',
   ['webhook.disabled'],
   'webhook',
@@ -154,14 +154,14 @@ export const webhookEventSchema = accountEvent(
   }),
 );
 
-export const webhookTestEventSchema = accountEvent(
+const webhookTestEventSchema = accountEvent(
   'WebhookTestEvent',
   ['webhook.test'],
   'webhook',
   z.looseObject({ id: z.string(), url: z.string(), events: names }),
 );
 
-export const feedEventSchema = accountEvent(
+const feedEventSchema = accountEvent(
   'FeedEvent',
   ['feed.stalled', 'feed.resumed'],
   'feed',

@@ -67,7 +67,7 @@ export function resolveStart(
  * read nor receive the change. Some changes shortly before the response are delivered too, and more when the
  * feed lags.
  */
-export async function startNow(db: Queryable): Promise<FeedStart> {
+async function startNow(db: Queryable): Promise<FeedStart> {
   const settledLsn = await findSettledLsn(db);
   // Without a feed nothing is recorded yet, so every recorded change comes after the response or was
   // invisible before.
@@ -127,7 +127,7 @@ export function handOffOf(job: ExportRow): HandOff | undefined {
  * @throws AppError `invalid` when the text is neither, or is older than the retained events, or is ahead of
  *   the feed
  */
-export async function startSince(
+async function startSince(
   db: Queryable,
   accountId: string,
   since: string,

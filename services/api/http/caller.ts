@@ -133,7 +133,7 @@ export function authorize(caller: Caller, access: Access): void {
 export type AccountRule = 'one' | 'one_or_all' | 'any' | 'none';
 
 /** The operator's name for all accounts at once. */
-export const ALL_ACCOUNTS = '*';
+const ALL_ACCOUNTS = '*';
 
 /**
  * Resolves the account of a request; null means all accounts.

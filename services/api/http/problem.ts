@@ -167,7 +167,7 @@ export function problemHeaders(error: unknown): Record<string, string> {
 }
 
 /** The path of the page that describes a code. */
-export function problemPath(code: ProblemCode): string {
+function problemPath(code: ProblemCode): string {
   return `/docs/problems/${code}`;
 }
 

@@ -86,11 +86,7 @@ export interface SecretsRow {
 }
 
 /** The sealed values of endpoints, ordered by endpoint ID. */
-export async function listSecrets(
-  db: Queryable,
-  afterId: string | undefined,
-  limit: number,
-): Promise<SecretsRow[]> {
+async function listSecrets(db: Queryable, afterId: string | undefined, limit: number): Promise<SecretsRow[]> {
   const { rows } = await db.query<SecretsRow>(
     `select id, secrets, headers from webhooks where $1::text is null or id > $1 order by id limit $2`,
     [afterId ?? null, limit],
@@ -99,7 +95,7 @@ export async function listSecrets(
 }
 
 /** @returns false when the endpoint is deleted or its secrets have changed */
-export async function replaceSecrets(
+async function replaceSecrets(
   db: Queryable,
   { id, secrets, headers }: SecretsRow,
   sealed: { readonly secrets: readonly SealedSecret[]; readonly headers: string },

@@ -245,7 +245,7 @@ export async function resumeWebhook(
  * Whether no dispatcher uses earlier settings any longer: the holder of the endpoint has taken over the
  * stored ones, or no live dispatcher holds it. True also for an endpoint that does not exist.
  */
-export async function isApplied(db: Queryable, id: string): Promise<boolean> {
+async function isApplied(db: Queryable, id: string): Promise<boolean> {
   const { rows } = await db.query<{ is_applied: boolean }>({
     name: 'is_webhook_applied',
     text: `select settings_version <= applied_version or lease_owner is null

@@ -168,7 +168,7 @@ export function describeRequest({ headers }: SendRequest): NonNullable<Attempt['
 }
 
 /** The events of a request, as they are noted with its outcome. */
-export function describeEvents(
+function describeEvents(
   ids: readonly [string, ...string[]],
   batchId: string | undefined,
 ): Pick<Attempt, 'eventId' | 'batch'> {

@@ -16,14 +16,14 @@ export function dayOf(timestamp: string): string {
   return timestamp.slice(0, 10);
 }
 
-export function dayAt(ms: number): string {
+function dayAt(ms: number): string {
   return dayOf(new Date(ms).toISOString());
 }
 
 const partitionName = (day: string) => `events_${day.replaceAll('-', '')}`;
 
 /** The day of a partition's name, or undefined for another table. */
-export function dayOfPartition(name: string): string | undefined {
+function dayOfPartition(name: string): string | undefined {
   const match = /^events_([0-9]{4})([0-9]{2})([0-9]{2})$/.exec(name);
   return match === null ? undefined : `${match[1]}-${match[2]}-${match[3]}`;
 }

@@ -52,7 +52,7 @@ function rendererOf(resource: Resource, rowType: RowType): EventRenderer {
 }
 
 /** Told to an account when there are changes that no event tells, as of a table that was emptied at once: it needs a new export. */
-export const FEED_RESET = 'feed.reset';
+const FEED_RESET = 'feed.reset';
 
 /** Makes events of one resource's changes. Everything in an event follows from its change, so a replay gives the same bytes. */
 export interface EventRenderer {

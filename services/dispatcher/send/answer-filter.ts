@@ -39,7 +39,7 @@ export class OversizedAnswerError extends Error {
 }
 
 /** Something that is no answer to a request of ours. */
-export class UnaskedAnswerError extends Error {
+class UnaskedAnswerError extends Error {
   override readonly name = 'UnaskedAnswerError';
   readonly code = 'ERR_ANSWER_UNASKED';
 }

@@ -12,9 +12,9 @@ import { type FactsByResource, formOf, isSameTable } from '../plan/table-forms.t
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { findUnrecordedAccounts, saveRecordingStart } from '../store/feed-state.ts';
 
-/** What the tables of some resources are like at a moment of the source's clock. */
+/** The form of some resources' tables at a moment of the source's clock. */
 export interface TablesSeen {
-  /** RFC 3339; read after the tables were looked at, so that they are known to be so from then on. */
+  /** RFC 3339. Read after the facts, so that the tables are known to have this form from then on. */
   readonly seenAt: string;
   readonly facts: FactsByResource;
 }
@@ -33,15 +33,15 @@ const LAST_SEEN = `
 select distinct on (resource) resource, fingerprint, form from table_history
 where resource = any($1) order by resource, seen_from desc`;
 
-/** A row for each change of a table. Of two that look at once both may note it, which does no harm. */
+/** A row for each change of a table. Two processes may insert the same change, which does no harm. */
 const RECORD_CHANGED = `
 insert into table_history (resource, fingerprint, form, seen_from) values ($1, $2, $3, $4) on conflict do nothing`;
 
-/** What no row shows has changed: rows are what they were since the form was first seen. */
+/** The table changed in a way that no row shows: the rows are the same since the form was first seen. */
 const RECORD_FORM = `
 update table_history set form = $3 where resource = $1 and fingerprint = $2 and form is distinct from $3`;
 
-/** Notes what the tables are like. @returns the fingerprint of each, the same as long as rows say the same */
+/** Stores the form of each table if it has changed. @returns the fingerprint of each: it stays as long as rows read the same */
 async function recordTables(
   db: Queryable,
   session: SourceSession,
@@ -75,12 +75,12 @@ async function recordTables(
   return fingerprints;
 }
 
-/** A fingerprint begins with that of the server. The rest has no meaning but to be another one than that before. */
+/** A fingerprint begins with that of the server. The rest only has to differ from the fingerprint before. */
 function hash(facts: unknown): string {
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 }
 
-/** Tables that have been what they are now since later than the moment. */
+/** Tables whose present form began after the moment. */
 const FIND_CHANGED = `
 select n.resource, min(h.seen_from)::text as seen_from
 from unnest($1::text[], $2::text[]) as n(resource, fingerprint)
@@ -90,8 +90,8 @@ having coalesce(min(h.seen_from) > $3::timestamptz, true)
 limit 1`;
 
 /**
- * An ALTER TABLE changes rows without an event for any of them, so rows of the past can be told only while the table is still
- * what it was.
+ * An ALTER TABLE changes rows without an event for any of them. So rows of the past can be rebuilt only if the table has had
+ * the same form since then.
  *
  * @throws ExportFailedError when a table is not known to have been the same since `moment`
  */
@@ -125,20 +125,20 @@ export interface WatchHistoryDeps {
   readonly log: Log;
 }
 
-/** A new account's past begins when it is first seen, so it is looked for often; the look is one small query. */
+/** A new account's past begins when it is first found. The query for it is small, so it runs often. */
 const ACCOUNTS_MS = 1_000;
 
-/** After an ALTER TABLE, exports of moments within such a time before and after it are refused. */
+/** How often tables are read. Exports of moments within this time of an ALTER TABLE are refused. */
 const TABLES_MS = 30_000;
 
-/** The source or the store may be away for a while. */
+/** Wait after a failed round: the source or the control store may be down for a while. */
 const REST_MS = 5_000;
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /**
- * Notes what nobody could find out later: from when on an account's changes are recorded, and since when the tables have
- * been what they are. Exports of a past moment rest on both.
+ * Stores what cannot be found out later: from when an account's changes are recorded, and from when each table has its
+ * present form. Exports of a past moment need both.
  */
 export function createHistoryWatch({
   control,
@@ -170,7 +170,7 @@ export function createHistoryWatch({
     name: 'history-watch',
     ready,
     run(signal) {
-      // What is noted later is only known from later on; nothing else depends on it.
+      // A failed round only makes the stored times later, and nothing else depends on them.
       const onFailed = (error: unknown) => log.warn('history.not_recorded', { error, restMs: REST_MS });
       const rounds = { restMs: ACCOUNTS_MS, retryMs: REST_MS, onFailed };
       return runRounds(() => check().finally(markReady), rounds, signal);

@@ -55,7 +55,7 @@ export interface CopyChunkContext {
 }
 
 /** Reads one chunk's rows and hands them to the sender. They are not acknowledged when this resolves with their number. */
-export async function copyChunk(
+async function copyChunk(
   chunk: ClaimedChunk,
   context: CopyChunkContext,
   signal: AbortSignal,
