@@ -103,9 +103,8 @@ test.skipIf(browser === undefined)(
       await check('exports');
       await page.getByRole('link', { name: 'New export' }).click();
       await page.getByLabel('invoices', { exact: true }).check();
-      await page.getByRole('button', { name: 'Estimate' }).click();
-      await page.getByText('Rows, about').waitFor();
-      await page.locator('summary').first().click();
+      await page.locator('[data-estimate-text="duration"]', { hasText: 'sec' }).waitFor();
+      for (const summary of await page.locator('summary').all()) await summary.click();
       await check('new-export');
       for (const [name, id] of Object.entries({ running, completed, failed })) {
         await page.goto(`${api.url}/dashboard/exports/${id}`);
@@ -220,6 +219,46 @@ test.skipIf(browser === undefined)(
     expect(await page.getByText('Cancel the export').count()).toBe(0);
     await api.call('DELETE', `/admin/accounts/${account.id}/portal-sessions`, { key: ADMIN_KEY });
     await page.getByRole('heading', { name: 'Your session is over' }).waitFor();
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'a form tells how large an export would be as it is filled in, and starts it; without JavaScript a button does',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    for (const javaScriptEnabled of [true, false]) {
+      await using context = await browser.open({ ...DESKTOP, javaScriptEnabled });
+      const page = await context.newPage();
+      const faults = watchFaults(page, api.url);
+      await page.goto(`${api.url}/dashboard/exports/new`);
+      await page.getByLabel('API key').fill(account.key);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(`${api.url}/dashboard/exports/new`);
+      const estimate = async () => {
+        if (!javaScriptEnabled) await page.getByRole('button', { name: 'Estimate' }).click();
+      };
+      const fault = page.locator('[data-estimate-fault]');
+      await page.getByLabel('invoices', { exact: true }).check();
+      await estimate();
+      await page.locator('[data-estimate-text="duration"]', { hasText: 'sec' }).waitFor();
+      expect(await fault.isVisible()).toBe(false);
+      await page.getByLabel('Format').selectOption('parquet');
+      await page.getByLabel('Compression').selectOption('gzip');
+      await estimate();
+      await fault.filter({ hasText: 'must be none for parquet' }).waitFor();
+      expect(await page.locator('[data-estimate-text="rows"]').textContent()).toBe('–');
+      await page.getByLabel('Compression').selectOption('none');
+      await estimate();
+      await page.locator('[data-estimate-text="duration"]', { hasText: 'sec' }).waitFor();
+      expect(await fault.isVisible()).toBe(false);
+      await page.getByRole('button', { name: 'Start the export' }).click();
+      await page.locator('.steps').waitFor();
+      expect(await page.getByText('parquet').count()).toBe(1);
+      // What is wrong with the form is an answer of its own.
+      expect(faults.filter((each) => !each.includes('422'))).toEqual([]);
+    }
   },
   60_000,
 );

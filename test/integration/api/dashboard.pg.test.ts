@@ -21,6 +21,11 @@ beforeAll(async () => {
       logged += line;
     }),
   });
+  await api.pool.query(`
+    create schema documint;
+    create table documint.customers (id bigint primary key, account_id text, created_at timestamptz, deleted_at timestamptz);
+    create table documint.invoices (id bigint primary key, account_id text, number text, internal_notes text,
+      created_at timestamptz, deleted_at timestamptz)`);
 });
 afterAll(() => api?.[Symbol.asyncDispose]());
 
@@ -447,16 +452,30 @@ test('a form is estimated, refused in words, and starts one export however often
   const post = (fields: Readonly<Record<string, string>>) =>
     send('/dashboard/exports/new', { csrf: csrfOf(text), request, ...fields }, { cookie });
   const count = async () => (await api.call('GET', '/exports', { key: account.key })).json.data.length;
+  const estimateOf = async (choice: URLSearchParams) => {
+    const body = `csrf=${csrfOf(text)}&${choice}`;
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie };
+    return (await api.call('POST', '/dashboard/exports/new/estimate', { body, headers })).json;
+  };
 
   const estimate = await post({ do: 'estimate', resource: 'invoices', format: 'csv' });
   expect(estimate.status).toBe(200);
-  expect(estimate.text).toContain('Rows, about');
-  expect(estimate.text).toMatch(/value="invoices" checked>.*<option selected>csv</s);
+  expect(estimate.text).toMatch(/data-estimate-text="duration">\d+ sec/);
+  expect(estimate.text).toMatch(/<option selected>csv<.*/s);
+  expect(estimate.text).toContain('value="invoices" checked>');
   const refused = await post({ resource: 'invoices', format: 'parquet', compression: 'gzip' });
   expect(refused.status).toBe(422);
-  expect(refused.text).toContain('must be none for parquet');
+  expect(refused.text).toContain('Compression: must be none for parquet');
   expect((await post({ format: 'csv' })).text).toContain('Choose at least one resource.');
-  expect((await post({ resource: HOSTILE })).text).not.toContain('<img src=x');
+  expect((await post({ resource: HOSTILE, 'field:invoices': HOSTILE, as_of: HOSTILE })).text).not.toContain(
+    '<img src=x',
+  );
+  const two = new URLSearchParams([
+    ['resource', 'customers'],
+    ['resource', 'invoices'],
+    ['field:invoices', 'number'],
+  ]);
+  expect((await estimateOf(two)).fault).toContain('Fields can be chosen for one resource');
   // The rules of texts are those of a JSON body.
   const raw = async (field: string) => {
     const body = `csrf=${csrfOf(text)}&resource=invoices&${field}`;
@@ -474,6 +493,96 @@ test('a form is estimated, refused in words, and starts one export however often
   expect(await count()).toBe(1);
   const { json } = await api.call('GET', '/exports', { key: account.key });
   expect(places[0]).toBe(`/dashboard/exports/${json.data[0].id}`);
+
+  // With a full queue, the form says so before it is sent.
+  const cannotStart = 'The queue of this account is full.';
+  const chosen = new URLSearchParams({ resource: 'invoices' });
+  expect((await estimateOf(chosen)).fault).toBeNull();
+  for (let n = 0; n < 2; n += 1) await newExport(account);
+  expect((await estimateOf(chosen)).fault).toContain(cannotStart);
+  expect((await post({ do: 'estimate', resource: 'invoices' })).text).toContain(cannotStart);
+  expect((await post({ resource: 'invoices', request: 'another' })).text).toContain(cannotStart);
+});
+
+test('the form asks for all that the API offers, and an export can be asked for again', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const csrfToken = await csrf(cookie);
+  const start = async (fields: Readonly<Record<string, string>>) => {
+    const reply = await send('/dashboard/exports/new', { csrf: csrfToken, ...fields }, { cookie });
+    const id = reply.headers.get('location')?.split('/').at(-1);
+    return id === undefined
+      ? reply.text
+      : (await api.call('GET', `/exports/${id}`, { key: account.key })).json;
+  };
+  const first = await start({
+    resource: 'invoices',
+    'field:invoices': 'number',
+    format: 'csv',
+    csv_safe: 'on',
+    zip: 'on',
+    include_deleted: 'on',
+    from: '2026-01-01T00:00',
+    to: '2026-02-01T00:00:30',
+    range_field: 'created_at',
+    max_rows_per_second: '5000',
+  });
+  expect(first).toMatchObject({
+    resources: ['invoices'],
+    fields: ['id', 'number'],
+    format: 'csv',
+    csv_safe: true,
+    archive: 'zip',
+    include_deleted: true,
+    date_range: {
+      from: '2026-01-01T00:00:00Z',
+      to: '2026-02-01T00:00:30Z',
+      field: 'created_at',
+    },
+    max_rows_per_second: 5_000,
+  });
+  const again = (await show(`/dashboard/exports/new?from=${first.id}`, cookie)).text;
+  for (const part of [
+    'name="resource" value="invoices" checked',
+    'value="number" checked',
+    '<option selected>csv<',
+    'name="csv_safe" checked',
+    'name="zip" checked',
+    'name="include_deleted" checked',
+    'name="from" value="2026-01-01T00:00:00"',
+    '<option selected>created_at<',
+    'value="5000"',
+  ]) {
+    expect(again).toContain(part);
+  }
+  expect(again).not.toContain('name="include_related" checked');
+  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain('needs its first moment');
+  expect(await start({ resource: 'invoices', kind: 'as_of', as_of: '2020-01-01T00:00' })).toContain(
+    'Moment: is older than the retained changes',
+  );
+  expect(await start({ kind: 'changes' })).toContain('Choose the earlier export');
+  const others = await newExport(await api.account());
+  expect(await start({ kind: 'changes', changes_since: others })).toContain('There is no export');
+});
+
+test('changes since an earlier export are of its records and fields', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const body = { resources: ['invoices', 'customers'], include_deleted: true };
+  const { json: base } = await api.call('POST', '/exports', { key: account.key, body });
+  await completeExport(api, base.id, '{}\n');
+  const form = (await show(`/dashboard/exports/new?kind=changes&changes_since=${base.id}`, cookie)).text;
+  expect(form).toContain(`<option value="${base.id}" selected>invoices, customers`);
+  await api.pool.query(
+    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at) values ('0/A0', '0/A0', '1', 1, now()) on conflict do nothing`,
+  );
+  const fields = { csrf: csrfOf(form), kind: 'changes', changes_since: base.id };
+  const { headers } = await send('/dashboard/exports/new', fields, { cookie });
+  const id = headers.get('location')?.split('/').at(-1);
+  expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json).toMatchObject({
+    ...body,
+    changes_since: base.id,
+  });
 });
 
 test('a code that opens nothing costs no transaction, and one of another form no look-up', async () => {
@@ -560,7 +669,7 @@ describeEachSession(
         params: { id, name: 'invoices.jsonl' },
         fields: { resource: 'invoices' },
         own: isObject ? 'invoices' : id,
-        ...(path.includes('/files/') ? { good: 302 } : {}),
+        ...(path.includes('/files/') ? { good: 302 } : path.endsWith('/estimate') ? { good: 200 } : {}),
         ...(method === 'POST' && isObject
           ? { isChanged: async () => ['cancelled', 'expired'].includes(await status()) }
           : {}),

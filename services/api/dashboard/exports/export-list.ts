@@ -1,11 +1,8 @@
-import type { z } from 'zod';
-import type { exportSchema } from '../../exports/response.ts';
 import { type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
-
-type Export = z.output<typeof exportSchema>;
+import type { Export } from './export-types.ts';
 
 /** Names of resources that a row shows. */
 const MAX_RESOURCES = 3;

@@ -1,5 +1,3 @@
-import type { z } from 'zod';
-import type { exportFileSchema, exportSchema } from '../../exports/response.ts';
 import { type Content, type Html, html } from '../../pages/html.ts';
 import { confirmedForm } from '../frame/layout.ts';
 import type { Live } from '../frame/live.ts';
@@ -7,9 +5,8 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Messages } from '../messages/messages.ts';
 import { resourceNames } from './export-list.ts';
+import type { Export, ExportFile } from './export-types.ts';
 
-type Export = z.output<typeof exportSchema>;
-type ExportFile = z.output<typeof exportFileSchema>;
 type Step = keyof Messages['exports']['details']['step'];
 
 const CHUNK_STATES = ['planned', 'reading', 'extracted', 'written'] as const;

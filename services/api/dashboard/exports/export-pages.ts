@@ -1,18 +1,10 @@
-import type { z } from 'zod';
-import type { exportSchema } from '../../exports/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
 import { livePage } from '../frame/live-page.ts';
 import { type DashboardPage, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { exportRows } from './export-list.ts';
 import { type ChunkCounts, exportBody, isMoving } from './export-page.ts';
-
-type Export = z.output<typeof exportSchema>;
-
-interface ExportList {
-  readonly data: readonly Export[];
-  readonly next_cursor: string | null;
-}
+import type { Export, ExportList } from './export-types.ts';
 
 const SECTION = '/dashboard/exports';
 const PAGE_SIZE = 20;
