@@ -2,7 +2,7 @@ import { Partitioners } from 'kafkajs';
 import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
-import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
+import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
@@ -40,6 +40,7 @@ import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { READER_LIMITS } from './http/slow-reader.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { createApp } from './server.ts';
+import { createConsumerLag } from './status/consumer-lag.ts';
 import { createSecretResealer } from './webhooks/secret-resealer.ts';
 
 /**
@@ -152,6 +153,14 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     },
   });
 
+  const consumerLag = cleanup.use(
+    createConsumerLag(kafka, {
+      topics,
+      prefix: config.topicPrefix,
+      resources: catalog.resources.map(({ name }) => name),
+    }),
+  );
+
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);
@@ -254,6 +263,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
       slotWatch,
       slotName: config.slotName,
+      slotThresholds: config.slotThresholds,
       isRelayRunning: () => relay.isRunning(),
       metrics: health.metrics,
       cursorSigner,
@@ -261,6 +271,12 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       portalIdleSeconds: config.portalIdleSeconds,
     },
     corsOrigins: config.corsOrigins,
+    status: {
+      ownSessions: () => findOwnSessions(source, config.slotName),
+      consumerLag: () => consumerLag.read(),
+      log,
+      now: Date.now,
+    },
     dashboard: {
       reservedPool,
       idleSeconds: config.portalIdleSeconds,

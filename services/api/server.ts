@@ -5,6 +5,7 @@ import { type AccountDeps, accountRoutes } from './admin/account-routes.ts';
 import { type AuditDeps, auditRoutes } from './admin/audit-routes.ts';
 import { type HealthDeps, healthRoutes, isStoreUp } from './admin/health-routes.ts';
 import { type MetricsDeps, metricsRoutes } from './admin/metrics-routes.ts';
+import { type OperatorSessionDeps, operatorSessionRoutes } from './admin/operator-session-routes.ts';
 import { type PortalDeps, portalRoutes } from './admin/portal-routes.ts';
 import { type SourceDeps, sourceRoutes } from './admin/source-routes.ts';
 import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
@@ -13,6 +14,9 @@ import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
 import { type CatalogDeps, catalogRoutes } from './catalog/routes.ts';
 import { createSessionCookies } from './dashboard/frame/session-cookie.ts';
 import { createSessions, type SessionDeps } from './dashboard/frame/sessions.ts';
+import { createOperatorCookie } from './dashboard/operator/operator-cookie.ts';
+import { enterAsOperator, operatorRoutes } from './dashboard/operator/operator-routes.ts';
+import { createOperatorSessions } from './dashboard/operator/operator-sessions.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/routes.ts';
 import { docsPageRoutes } from './docs/page-routes.ts';
 import { docsRoutes } from './docs/routes.ts';
@@ -31,6 +35,8 @@ import type { Route } from './http/route.ts';
 import { dropSlowReader } from './http/slow-reader.ts';
 import { type KeyDeps, keyRoutes } from './keys/routes.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
+import { statusRoutes } from './status/routes.ts';
+import type { StatusDeps } from './status/status-reader.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type EventDeliveryDeps, eventDeliveryRoutes } from './webhooks/event-delivery-routes.ts';
@@ -52,14 +58,21 @@ export interface AppDeps {
   readonly events: EventDeps & FeedDeps;
   readonly account: AccountOverviewDeps & KeyDeps;
   readonly catalog: CatalogDeps;
-  readonly admin: AccountDeps & PortalDeps & AuditDeps & SourceDeps & MetricsDeps & HealthDeps;
+  readonly admin: AccountDeps &
+    PortalDeps &
+    Omit<OperatorSessionDeps, 'adminKey'> &
+    AuditDeps &
+    SourceDeps &
+    MetricsDeps &
+    HealthDeps;
+  readonly status: Pick<StatusDeps, 'ownSessions' | 'consumerLag' | 'log' | 'now'>;
   readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'now'> &
     Pick<SessionDeps, 'reservedPool' | 'idleSeconds' | 'lifetimeSeconds'>;
 }
 
 /** Every route, with those of the documents about them. */
 export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'>): Route[] {
-  const { version, http, exports, bulk, webhooks, events, account, catalog, admin } = deps;
+  const { version, http, exports, bulk, webhooks, events, account, catalog, admin, status } = deps;
   const recordRead = createReadRecorder(events);
   const routes: Route[] = [
     ...exportRoutes(exports),
@@ -81,8 +94,10 @@ export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'
     ...catalogRoutes(catalog),
     ...accountRoutes(admin),
     ...portalRoutes(admin),
+    ...operatorSessionRoutes({ ...admin, adminKey: http.adminKey }),
     ...auditRoutes(admin),
     ...sourceRoutes(admin),
+    ...statusRoutes({ ...admin, ...status }),
     ...metricsRoutes(admin),
     ...healthRoutes(admin),
   ];
@@ -92,18 +107,30 @@ export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'
 /** The dashboard asks the routes of the API, with the rights of its sessions. */
 function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, assets: Assets): Route[] {
   const { urls, pool, adminKey, keys, limiter, requestLimits } = http;
-  return dashboardRoutes({
+  const isHttpsOnly = () => urls.origin()?.startsWith('https:') === true;
+  const shared = {
+    now: dashboard.now,
+    to: { href: urls.path, asset: assets.path },
+    callOperation: createOperationCaller(routes, http),
+    publicOrigin: urls.origin,
+  };
+  const operator = {
+    ...shared,
+    operatorSessions: createOperatorSessions({ ...dashboard, pool, adminKey }),
+    operatorCookie: createOperatorCookie(isHttpsOnly),
+  };
+  const accountPages = dashboardRoutes({
     ...dashboard,
+    ...shared,
     adminKey,
     keys: limiter.limitKeys(keys),
     limiter,
     entryFormMs: requestLimits.entryFormMs,
-    to: { href: urls.path, asset: assets.path },
-    callOperation: createOperationCaller(routes, http),
     sessions: createSessions({ ...dashboard, pool }),
-    cookies: createSessionCookies(() => urls.origin()?.startsWith('https:') === true),
-    publicOrigin: urls.origin,
+    cookies: createSessionCookies(isHttpsOnly),
+    enterAsOperator: (request, form) => enterAsOperator(request, form, operator),
   });
+  return [...accountPages, ...operatorRoutes(operator)];
 }
 
 /** The whole API as a Koa application, which does not listen yet. */

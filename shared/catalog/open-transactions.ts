@@ -1,3 +1,5 @@
+import type { Queryable } from '../postgres/queryable.ts';
+
 /** An open transaction of the source that may have changed something. */
 export interface OpenTransaction {
   /** Of its session. Null for a prepared transaction. */
@@ -7,6 +9,24 @@ export interface OpenTransaction {
   readonly application: string;
   /** As `pg_stat_activity` has it, or `prepared`. */
   readonly state: string;
+}
+
+/** A transaction of a service of Tandem on the source. */
+export interface OwnTransaction {
+  readonly pid: number;
+  readonly ageSeconds: number;
+  readonly application: string;
+  readonly state: string;
+  /** It has a snapshot, so VACUUM keeps every row version that is younger. */
+  readonly holdsVacuum: boolean;
+}
+
+/** What the source says of the sessions of Tandem. */
+export interface OwnSessions {
+  /** The oldest transactions first. */
+  readonly transactions: readonly OwnTransaction[];
+  /** Since when the slot is read without a break: capture has no other sign of life than its session. */
+  readonly slotReadSince: Date | undefined;
 }
 
 type TextRow = Readonly<Record<'pid' | 'age_seconds' | 'application_name' | 'state', string | null>>;
@@ -38,4 +58,32 @@ export async function findOpenTransactions(
       state: state ?? '',
     }),
   );
+}
+
+/** One JSON, so that the answer is the same whatever parsers the session has. Every service names its sessions. */
+const FIND_OWN = `
+select json_build_object(
+  'slotReadSince', (select a.backend_start from pg_replication_slots s join pg_stat_activity a on a.pid = s.active_pid
+    where s.slot_name = $1),
+  'transactions', (select coalesce(json_agg(json_build_object('pid', pid, 'ageSeconds', age, 'application', application_name,
+      'state', state, 'holdsVacuum', holds_vacuum)), '[]') from (
+    select pid, greatest(0, extract(epoch from clock_timestamp() - xact_start)) as age, application_name,
+      coalesce(state, '') as state, backend_xmin is not null as holds_vacuum
+    from pg_stat_activity
+    where datname = current_database() and application_name like 'tandem %' and xact_start is not null
+      and pid <> pg_backend_pid()
+    order by xact_start limit 5) own)
+)::text as facts`;
+
+/** The five oldest transactions that Tandem holds on the source, and since when it reads the slot. */
+export async function findOwnSessions(db: Queryable, slotName: string): Promise<OwnSessions> {
+  const { rows } = await db.query<{ facts: string }>(FIND_OWN, [slotName]);
+  const { slotReadSince, transactions } = JSON.parse(rows[0]?.facts ?? '{"transactions":[]}') as {
+    slotReadSince?: string | null;
+    transactions: OwnTransaction[];
+  };
+  return {
+    transactions,
+    slotReadSince: slotReadSince == null ? undefined : new Date(slotReadSince),
+  };
 }

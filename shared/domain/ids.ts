@@ -3,7 +3,18 @@ import { randomBytes } from 'node:crypto';
 /** Crockford's alphabet: sorts like the numbers it stands for, and has no I, L, O or U to misread. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
-export type IdPrefix = 'exp' | 'blk' | 'whk' | 'acct' | 'key' | 'req' | 'file' | 'plk' | 'ses' | 'test';
+export type IdPrefix =
+  | 'exp'
+  | 'blk'
+  | 'whk'
+  | 'acct'
+  | 'key'
+  | 'req'
+  | 'file'
+  | 'plk'
+  | 'ses'
+  | 'ops'
+  | 'test';
 
 /** A new ID: prefix, 48 bits of time in milliseconds, 80 random bits (the layout of a ULID). Later IDs sort after earlier ones. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

@@ -12,6 +12,7 @@ import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
 import { type Subjects, subjectsOf } from '../protocol/names.ts';
 import { openHealthServer } from '../runtime/health.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
+import { announceProcess } from './announce-process.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
 
 // Each part that services share is opened here, under the service's name.
@@ -46,7 +47,11 @@ export function openControlPool(
   );
 }
 
-/** The pool that a service works with, on a control store that is up to date. @throws SetupError as `prepareControlStore` does */
+/**
+ * The pool that a service works with, on a control store that is up to date. From then on the process is listed there.
+ *
+ * @throws SetupError as `prepareControlStore` does
+ */
 export async function openControlStore(
   context: ServiceContext,
   config: BaseConfig<'controlUrl' | 'controlMigrations'>,
@@ -55,6 +60,8 @@ export async function openControlStore(
 ): Promise<pg.Pool> {
   const pool = openControlPool(context, config, service, options);
   await prepareControlStore(pool, config.controlMigrations, context.log);
+  const { health, log } = context;
+  context.cleanup.use(announceProcess({ id: leaseOwner(), service }, { db: pool, health, log }));
   return pool;
 }
 

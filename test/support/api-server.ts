@@ -17,7 +17,7 @@ import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
 import { type AppDeps, createApp } from '../../services/api/server.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { findOpenTransactions } from '../../shared/catalog/open-transactions.ts';
+import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
 import { migrate } from '../../shared/control/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Secret } from '../../shared/runtime/env.ts';
@@ -85,6 +85,7 @@ export interface ApiOverrides
     >,
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
+  readonly status?: Partial<AppDeps['status']>;
   readonly dashboard?: Partial<AppDeps['dashboard']>;
   readonly corsOrigins?: AppDeps['corsOrigins'];
   readonly doorPool?: AppDeps['admin']['reservedPool'];
@@ -216,10 +217,18 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
       slotWatch: overrides.slotWatch ?? unseen,
       slotName: overrides.slotName ?? 'test',
+      slotThresholds: { warnBytes: 1_000_000_000, refuseBytes: 8_000_000_000 },
       isRelayRunning: () => true,
       metrics: createMetrics(),
       urls,
       portalIdleSeconds: dashboard.idleSeconds,
+    },
+    status: {
+      ownSessions: () => findOwnSessions(source, overrides.slotName ?? 'test'),
+      consumerLag: () => Promise.reject(new Error('this api has no Kafka')),
+      log,
+      now,
+      ...overrides.status,
     },
     dashboard,
   });

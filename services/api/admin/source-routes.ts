@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { OpenTransaction } from '../../../shared/catalog/open-transactions.ts';
-import type { SlotWatch } from '../../../shared/catalog/slot-health.ts';
+import type { SlotThresholds, SlotWatch } from '../../../shared/catalog/slot-health.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -11,13 +11,14 @@ export interface SourceDeps {
   readonly pool: Pool;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
   readonly slotName: string;
+  readonly slotThresholds: SlotThresholds;
   /** Undefined when the source does not respond. */
   readonly openTransactions: () => Promise<readonly OpenTransaction[] | undefined>;
 }
 
 const bytes = z.number().min(0).nullable();
 
-const sourceSchema = z
+export const sourceSchema = z
   .strictObject({
     slot: z.string(),
     state: z.enum(['ok', 'warn', 'refuse', 'unknown']).meta({
@@ -32,6 +33,12 @@ const sourceSchema = z
     safe_wal_bytes: z.number().nullable().meta({
       description:
         'WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.',
+    }),
+    warn_bytes: z.int().min(0).meta({
+      description: 'Retained WAL from which on the state is warn (`SLOT_WARN_BYTES`). 0: off.',
+    }),
+    refuse_bytes: z.int().min(0).meta({
+      description: 'Retained WAL from which on new jobs are refused (`SLOT_REFUSE_BYTES`). 0: off.',
     }),
     feed_age_seconds: z
       .number()
@@ -67,7 +74,9 @@ const sourceSchema = z
   })
   .meta({ id: 'Source' });
 
-const EXAMPLE_SOURCE: z.input<typeof sourceSchema> = {
+export type SourceStatus = z.input<typeof sourceSchema>;
+
+export const EXAMPLE_SOURCE: SourceStatus = {
   slot: 'tandem',
   state: 'ok',
   reasons: [],
@@ -77,6 +86,8 @@ const EXAMPLE_SOURCE: z.input<typeof sourceSchema> = {
   lag_bytes: 1_024,
   retained_bytes: 16_777_216,
   safe_wal_bytes: null,
+  warn_bytes: 1_073_741_824,
+  refuse_bytes: 8_589_934_592,
   feed_age_seconds: 1.5,
   stalled: null,
   set_aside: [],
@@ -88,7 +99,7 @@ const EXAMPLE_SOURCE: z.input<typeof sourceSchema> = {
 const OLD_SECONDS = 1;
 
 /** The state of the source for the operator. */
-export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: SourceDeps): Route[] {
+export function sourceRoutes(deps: SourceDeps): Route[] {
   return [
     defineRoute({
       method: 'GET',
@@ -107,42 +118,55 @@ export function sourceRoutes({ pool, slotWatch, slotName, openTransactions }: So
           example: EXAMPLE_SOURCE,
         },
       },
-      async handle() {
-        const sight = slotWatch.latest();
-        const slot = sight?.slot;
-        const { setAside, stall } = await readFeedStatus(pool);
-        const open = await openTransactions();
-        const shown: z.input<typeof sourceSchema> = {
-          slot: slotName,
-          state: sight?.state ?? 'unknown',
-          reasons: [...(sight?.reasons ?? [])],
-          exists: sight === undefined ? null : slot !== undefined,
-          active: slot?.isActive ?? null,
-          wal_status: slot?.walStatus ?? null,
-          lag_bytes: slot?.lagBytes ?? null,
-          retained_bytes: slot?.retainedBytes ?? null,
-          safe_wal_bytes: slot?.safeWalBytes ?? null,
-          feed_age_seconds: (await findFeedAge(pool)) ?? null,
-          stalled: stall === undefined ? null : { ...stall, since: stall.since.toISOString() },
-          set_aside: setAside.map(({ resource, reason, detail, since_at: since }) => ({
-            resource,
-            reason,
-            detail,
-            since: since.toISOString(),
-          })),
-          open_transactions:
-            open
-              ?.filter(({ ageSeconds }) => ageSeconds >= OLD_SECONDS)
-              .map(({ pid, ageSeconds, application, state }) => ({
-                pid,
-                age_seconds: ageSeconds,
-                application,
-                state,
-              })) ?? null,
-          seen_at: sight === undefined ? null : new Date(sight.seenAtMs).toISOString(),
-        };
-        return jsonResponse(200, shown);
-      },
+      handle: async () => jsonResponse(200, await readSource(deps)),
     }),
   ];
+}
+
+/** What is known of the source and of the feed at this moment. */
+export async function readSource({
+  pool,
+  slotWatch,
+  slotName,
+  slotThresholds,
+  openTransactions,
+}: SourceDeps): Promise<SourceStatus> {
+  const reading = slotWatch.latest();
+  const slot = reading?.slot;
+  const [{ setAside, stall }, feedAge, open] = await Promise.all([
+    readFeedStatus(pool),
+    findFeedAge(pool),
+    openTransactions(),
+  ]);
+  return {
+    slot: slotName,
+    state: reading?.state ?? 'unknown',
+    reasons: [...(reading?.reasons ?? [])],
+    exists: reading === undefined ? null : slot !== undefined,
+    active: slot?.isActive ?? null,
+    wal_status: slot?.walStatus ?? null,
+    lag_bytes: slot?.lagBytes ?? null,
+    retained_bytes: slot?.retainedBytes ?? null,
+    safe_wal_bytes: slot?.safeWalBytes ?? null,
+    warn_bytes: slotThresholds.warnBytes,
+    refuse_bytes: slotThresholds.refuseBytes,
+    feed_age_seconds: feedAge ?? null,
+    stalled: stall === undefined ? null : { ...stall, since: stall.since.toISOString() },
+    set_aside: setAside.map(({ resource, reason, detail, since_at: since }) => ({
+      resource,
+      reason,
+      detail,
+      since: since.toISOString(),
+    })),
+    open_transactions:
+      open
+        ?.filter(({ ageSeconds }) => ageSeconds >= OLD_SECONDS)
+        .map(({ pid, ageSeconds, application, state }) => ({
+          pid,
+          age_seconds: ageSeconds,
+          application,
+          state,
+        })) ?? null,
+    seen_at: reading === undefined ? null : new Date(reading.seenAtMs).toISOString(),
+  };
 }

@@ -16,7 +16,14 @@ import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm } from './frame/form.ts';
 import { isCsrfToken, type Session } from './frame/sessions.ts';
-import { createVisit, type DashboardPage, problemResponse, seeOther, viewOf } from './frame/visit.ts';
+import {
+  createVisit,
+  type DashboardPage,
+  isLoadedByItself,
+  problemResponse,
+  seeOther,
+  viewOf,
+} from './frame/visit.ts';
 import { withinLimits } from './frame/within-limits.ts';
 import { overviewPages } from './overview/overview-page.ts';
 
@@ -73,11 +80,6 @@ function refuse(
   if (session !== undefined) return overResponse(request, session, deps);
   const next = page.method === 'GET' && request.path !== '/dashboard' ? request.path : undefined;
   return seeOther(`/dashboard/login${next === undefined ? '' : `?next=${encodeURIComponent(next)}`}`);
-}
-
-/** The module of a page has loaded it again, since its shape has changed: nobody needs to be there for that. */
-function isLoadedByItself({ method, querystring }: ApiRequest): boolean {
-  return method === 'GET' && new URLSearchParams(querystring).has('auto');
 }
 
 /** Within the limits of the account, as a request with a key. */

@@ -10,6 +10,7 @@ import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { sweepOperatorSessions } from '../admin/operator-session-store.ts';
 import { sweepPortal } from '../admin/portal-store.ts';
 import { sweepAudit } from '../http/audit-log.ts';
 
@@ -52,7 +53,9 @@ export async function sweepExports(
   const expired = await expireOverdue(pool, at, BATCH);
   const removed = await removeFiles(pool, storage, at, log, signal);
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
-  const portal = await sweepPortal(pool, new Date(at.getTime() - PORTAL_KEPT_DAYS * DAY_MS), BATCH);
+  const sessionsBefore = new Date(at.getTime() - PORTAL_KEPT_DAYS * DAY_MS);
+  const portal = await sweepPortal(pool, sessionsBefore, BATCH);
+  await sweepOperatorSessions(pool, sessionsBefore, BATCH);
   if (announced + expired + removed > 0) {
     log.info('exports.tended', { announced, expired, removed });
   }

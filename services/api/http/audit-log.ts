@@ -29,6 +29,8 @@ export const AUDIT_ACTIONS = [
   'portal_link.created',
   'portal_session.opened',
   'portal_session.revoked',
+  'operator_session.opened',
+  'operator_session.revoked',
 ] as const;
 
 export interface AuditEntry {

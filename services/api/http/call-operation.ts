@@ -10,6 +10,8 @@ export interface OperationCall {
   readonly query?: Readonly<Record<string, unknown>>;
   readonly body?: Readonly<Record<string, unknown>>;
   readonly idempotencyKey?: string | undefined;
+  /** Whose data it is about, where the caller is the operator. */
+  readonly accountId?: string | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export function createOperationCaller(
     operationId,
     { incoming },
     caller,
-    { params = {}, query = {}, body, idempotencyKey } = {},
+    { params = {}, query = {}, body, idempotencyKey, accountId: named } = {},
   ) => {
     const route = byId.get(operationId);
     if (route === undefined) throw new RangeError(`there is no operation ${operationId}`);
@@ -43,7 +45,7 @@ export function createOperationCaller(
     const accountId = await accountOf(
       caller,
       route.account,
-      { pointer: 'account_id', accountId: undefined },
+      { pointer: 'account_id', accountId: named },
       deps.accountExists,
     );
     const path = route.path.replace(/\{(\w+)\}/g, (_, name: string) =>

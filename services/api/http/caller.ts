@@ -82,6 +82,11 @@ export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
+/** The hash of the operator's key. */
+export function operatorKeyHash(adminKey: Secret): Buffer {
+  return hashKey(adminKey.reveal());
+}
+
 /** The key of an `Authorization` header; undefined when it has none. */
 export function keyOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
@@ -99,7 +104,7 @@ export async function authenticate(
   }
   const keyHash = hashKey(key);
   // Hashes have equal length, and a comparison in constant time reveals nothing about the operator's key.
-  if (timingSafeEqual(keyHash, hashKey(adminKey.reveal()))) {
+  if (timingSafeEqual(keyHash, operatorKeyHash(adminKey))) {
     return { kind: 'operator', keyPrint: keyHash.toString('base64') };
   }
   const found = key.startsWith('tk_') ? await keys.findKey(keyHash) : undefined;

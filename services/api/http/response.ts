@@ -8,7 +8,7 @@ export interface ApiResponse {
   /** Values of `Set-Cookie`, of a page. */
   readonly cookies?: readonly string[];
   /** For the log, of a page: who is in its session. Other routes know by their key. */
-  readonly servedFor?: { readonly caller: string; readonly accountId: string };
+  readonly servedFor?: { readonly caller: string; readonly accountId?: string };
 }
 
 /** A response that can be stored and sent again, byte for byte. */

@@ -1039,6 +1039,20 @@ export type PortalSession = {
   /** When it ends at the latest. */
   readonly expires_at: string;
 };
+export type OperatorSessionList = {
+  readonly data: readonly (OperatorSession)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type OperatorSession = {
+  readonly id: string;
+  readonly created_at: string;
+  readonly last_seen_at: string;
+  /** When it ends at the latest. */
+  readonly expires_at: string;
+};
 export type AuditEntryList = {
   readonly data: readonly (AuditEntry)[];
   /** Whether another page follows. */
@@ -1071,6 +1085,10 @@ export type Source = {
   readonly retained_bytes: number | null;
   /** WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size. */
   readonly safe_wal_bytes: number | null;
+  /** Retained WAL from which on the state is warn (`SLOT_WARN_BYTES`). 0: off. */
+  readonly warn_bytes: number;
+  /** Retained WAL from which on new jobs are refused (`SLOT_REFUSE_BYTES`). 0: off. */
+  readonly refuse_bytes: number;
   /** Time since the feed last moved. At most about 10 on an idle feed. */
   readonly feed_age_seconds: number | null;
   /** Reason of a feed stall and what to check. Null while the feed moves. */
@@ -1095,6 +1113,114 @@ export type Source = {
     readonly state: string;
   })[] | null;
   readonly seen_at: string | null;
+};
+/** A part that cannot be read now is null. */
+export type Status = {
+  /** When it was read. A reading is kept for some seconds. */
+  readonly at: string;
+  /** What holds work up, the first cause first. Empty: nothing does. */
+  readonly bottlenecks: readonly ({
+    readonly code: "feed_gap" | "service_missing" | "capture_idle" | "feed_stalled" | "source_full" | "kafka_silent" | "outbox_waits" | "open_transaction" | "capture_behind" | "recording_behind" | "writing_behind" | "reading_busy" | "exports_at_limit" | "exports_queued" | "bulk_at_limit" | "bulk_handler_away" | "bulk_feed_behind" | "bulk_quota_used" | "bulk_busy" | "deliveries_due" | "receivers_failing";
+    readonly detail: string;
+    /** What is measured: a number, seconds or bytes, by the code. */
+    readonly value: number;
+    readonly subject: string | null;
+  })[];
+  readonly processes: readonly (Process)[] | null;
+  readonly source: Source | null;
+  /** Transactions that Tandem itself holds on the source, the oldest first. */
+  readonly held_transactions: readonly ({
+    readonly pid: number;
+    readonly age_seconds: number;
+    readonly application: string;
+    readonly state: string;
+    /** It has a snapshot, so VACUUM keeps every row version that is younger. */
+    readonly holds_vacuum: boolean;
+  })[] | null;
+  /** Null without a response from Kafka. Read every ten seconds at most. */
+  readonly consumers: readonly (ConsumerGroup)[] | null;
+  readonly queues: Queues | null;
+};
+/** A process of a service. Capture needs no control store: it is known by its session on the source, so it has no version and host. */
+export type Process = {
+  readonly id: string;
+  readonly service: string;
+  readonly version: string | null;
+  readonly host: string | null;
+  readonly pid: number | null;
+  readonly started_at: string;
+  readonly seen_at: string;
+  /** silent: it has not reported for 20 seconds, and was not ended in order. It is listed for a day. */
+  readonly state: "ready" | "starting" | "silent";
+};
+export type ConsumerGroup = {
+  readonly group: string;
+  readonly service: string;
+  /** `Stable`, `Empty` where no process of it runs, or another state of Kafka. */
+  readonly state: string;
+  readonly members: number;
+  /** Records that the group has not read, by offsets: markers of transactions count too. */
+  readonly lag: number;
+  readonly topics: readonly ({
+    readonly topic: string;
+    readonly lag: number;
+    readonly partitions: readonly ({
+      readonly partition: number;
+      /** Null: the group has committed no offset. */
+      readonly lag: number | null;
+    })[];
+  })[];
+  /** Further topics of the group, which are not read here. */
+  readonly topics_omitted: number;
+};
+/** What waits and what runs, of all accounts. */
+export type Queues = {
+  readonly exports: {
+    readonly queued: number;
+    /** Of those, exports whose account runs as many as it may. */
+    readonly queued_by_limit: number;
+    readonly oldest_queued_seconds: number | null;
+    readonly waiting_for_feed: number;
+    readonly extracting: number;
+    readonly assembling: number;
+  };
+  readonly export_chunks: {
+    readonly waiting: number;
+    readonly reading: number;
+    /** Read, and not in a file yet. */
+    readonly unwritten: number;
+  };
+  readonly bulk: {
+    readonly queued: number;
+    readonly queued_by_limit: number;
+    readonly oldest_queued_seconds: number | null;
+    readonly running: number;
+    /** Paused by request. */
+    readonly paused: number;
+    readonly paused_by_quota: number;
+    readonly paused_by_handler: number;
+    readonly paused_by_feed: number;
+  };
+  readonly bulk_chunks: {
+    readonly waiting: number;
+    readonly working: number;
+  };
+  readonly deliveries: {
+    readonly retrying: number;
+    /** Of those, deliveries whose next attempt is due. */
+    readonly due: number;
+    readonly dead: number;
+  };
+  readonly endpoints: {
+    readonly active: number;
+    readonly failing: number;
+    readonly paused: number;
+    readonly disabled: number;
+  };
+  readonly outbox: {
+    readonly waiting: number;
+    readonly oldest_seconds: number | null;
+  };
 };
 export type Health = {
   readonly status: string;
@@ -1634,6 +1760,32 @@ export interface Operations {
     body: undefined;
     response: undefined;
   };
+  /** List who is in the operator’s pages of the dashboard */
+  listOperatorSessions: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: OperatorSessionList;
+  };
+  /** End all sessions of the operator’s pages */
+  revokeOperatorSessions: {
+    params: undefined;
+    query: undefined;
+    body: undefined;
+    response: undefined;
+  };
+  /** End a session of the operator’s pages */
+  revokeOperatorSession: {
+    params: { session_id: string };
+    query: undefined;
+    body: undefined;
+    response: undefined;
+  };
   /** List audit entries: creation and use of exports, bulk jobs, webhook endpoints, files and keys */
   listAuditEntries: {
     params: undefined;
@@ -1643,7 +1795,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
+      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
       /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
@@ -1667,7 +1819,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | undefined;
+      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
       /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
@@ -1686,6 +1838,13 @@ export interface Operations {
     query: undefined;
     body: undefined;
     response: Source;
+  };
+  /** Show what runs, what waits, and what holds work up */
+  getStatus: {
+    params: undefined;
+    query: undefined;
+    body: undefined;
+    response: Status;
   };
   /** Metrics for Prometheus */
   getMetrics: {
@@ -1780,9 +1939,13 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   listPortalSessions: {"method":"GET","path":"/admin/accounts/{id}/portal-sessions","bodyType":null,"creates":false,"takesAccount":false},
   revokePortalSessions: {"method":"DELETE","path":"/admin/accounts/{id}/portal-sessions","bodyType":null,"creates":false,"takesAccount":false},
   revokePortalSession: {"method":"DELETE","path":"/admin/accounts/{id}/portal-sessions/{session_id}","bodyType":null,"creates":false,"takesAccount":false},
+  listOperatorSessions: {"method":"GET","path":"/admin/operator-sessions","bodyType":null,"creates":false,"takesAccount":false},
+  revokeOperatorSessions: {"method":"DELETE","path":"/admin/operator-sessions","bodyType":null,"creates":false,"takesAccount":false},
+  revokeOperatorSession: {"method":"DELETE","path":"/admin/operator-sessions/{session_id}","bodyType":null,"creates":false,"takesAccount":false},
   listAuditEntries: {"method":"GET","path":"/admin/audit","bodyType":null,"creates":false,"takesAccount":false},
   listAccountAuditEntries: {"method":"GET","path":"/audit","bodyType":null,"creates":false,"takesAccount":true},
   getSource: {"method":"GET","path":"/admin/source","bodyType":null,"creates":false,"takesAccount":false},
+  getStatus: {"method":"GET","path":"/admin/status","bodyType":null,"creates":false,"takesAccount":false},
   getMetrics: {"method":"GET","path":"/metrics","bodyType":null,"creates":false,"takesAccount":false},
   getHealth: {"method":"GET","path":"/healthz","bodyType":null,"creates":false,"takesAccount":false},
   getReadiness: {"method":"GET","path":"/readyz","bodyType":null,"creates":false,"takesAccount":false},

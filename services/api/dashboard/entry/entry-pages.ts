@@ -1,6 +1,5 @@
 import type { Secret } from '../../../../shared/runtime/env.ts';
 import { AppError } from '../../../../shared/runtime/errors.ts';
-import { DASHBOARD_PATH } from '../../admin/portal-routes.ts';
 import type { OpenPortalLink } from '../../admin/portal-store.ts';
 import { authenticate, type KeyStore } from '../../http/caller.ts';
 import { problemHeaders } from '../../http/problem.ts';
@@ -9,6 +8,7 @@ import type { ApiRequest, Route } from '../../http/route.ts';
 import { defineForm, definePage } from '../../pages/define-page.ts';
 import { html } from '../../pages/html.ts';
 import { type OwnForm, readForm } from '../frame/form.ts';
+import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText, type View } from '../frame/layout.ts';
 import type { SessionCookies } from '../frame/session-cookie.ts';
 import type { Entry, OpenedSession, Session, Sessions } from '../frame/sessions.ts';
@@ -20,8 +20,9 @@ import {
   type VisitDeps,
   viewOf,
 } from '../frame/visit.ts';
+import { homeOf, isOperatorPath } from '../frame/visitor.ts';
 import { type VisitLimiter, withinLimits } from '../frame/within-limits.ts';
-import { acceptedLanguage, chosenLocale } from '../messages/messages.ts';
+import { acceptedLanguage } from '../messages/messages.ts';
 
 export interface EntryDeps extends VisitDeps {
   readonly sessions: Sessions;
@@ -35,6 +36,8 @@ export interface EntryDeps extends VisitDeps {
   readonly limiter: VisitLimiter;
   /** For a form that somebody without a session sends. */
   readonly entryFormMs: number;
+  /** Opens the operator's pages for a form with the operator's key. */
+  enterAsOperator(request: ApiRequest, form: OwnForm): Promise<ApiResponse>;
 }
 
 /** Of a form that somebody without a session sends: a key or a code, and where to go. */
@@ -73,12 +76,17 @@ export function entryRoutes(deps: EntryDeps): Route[] {
       const key = form.fields.get('key')?.trim() ?? '';
       try {
         const caller = await authenticate(`Bearer ${key}`, deps.adminKey, deps.keys);
-        if (caller.kind !== 'account') return refuse(view.text.entry.login.operator, 403);
+        if (caller.kind !== 'account') {
+          return isFramed(request)
+            ? refuse(view.text.operator.entry.framed, 403)
+            : await deps.enterAsOperator(request, form);
+        }
         const opened = await withinLimits(deps.limiter, caller.accountId, caller.keyPrint, async (run) => {
           const entry = await entryOf(request);
           return { ...(await run(() => deps.sessions.openByKey(caller, entry))), entry };
         });
-        return enter({ ...opened, next }, form, opened.entry);
+        const place = isOperatorPath(next) ? homeOf(undefined) : next;
+        return enter({ ...opened, next: place }, form, opened.entry);
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         if (error.code === 'unauthorized') return refuse(view.text.entry.login.unknown, 401);
@@ -111,18 +119,9 @@ export function entryRoutes(deps: EntryDeps): Route[] {
   ];
 }
 
-/** Where the foot of each page sends the choice of a language. It holds as long as the session. */
+/** Where the foot of an account's pages sends the choice of a language. */
 export function languagePage({ sessions }: Pick<EntryDeps, 'sessions'>): DashboardPage {
-  return {
-    method: 'POST',
-    path: '/dashboard/language',
-    needs: undefined,
-    async handle({ form, request, session }) {
-      const locale = chosenLocale(form.get('language') ?? '', request.header('accept-language'));
-      if (locale !== undefined) await sessions.setLocale(session, locale);
-      return seeOther(ownPlace(form.get('next')));
-    },
-  };
+  return languageChoice('/dashboard/language', (session, locale) => sessions.setLocale(session, locale));
 }
 
 /** The sessions that the browser names, also those that are over. */
@@ -172,14 +171,6 @@ function isFramed(request: ApiRequest): boolean {
 /** Where to go after signing in: a page of the dashboard, and nowhere else. */
 function nextOf(querystring: string): string {
   return ownPlace(new URLSearchParams(querystring).get('next'));
-}
-
-/** A page of the dashboard with its parameters, such as a filter; the overview for anything else. */
-function ownPlace(next: string | null): string {
-  const [path = '', query] = (next ?? '').split('?', 2);
-  if (!DASHBOARD_PATH.test(path)) return '/dashboard';
-  const search = new URLSearchParams(query).toString();
-  return search === '' ? path : `${path}?${search}`;
 }
 
 function loginPage(view: View, next: string, fault?: string): PageText {

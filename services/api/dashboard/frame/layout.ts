@@ -1,7 +1,8 @@
+import { hasScope } from '../../http/caller.ts';
 import { type Content, flag, type Html, html, trusted } from '../../pages/html.ts';
 import { LANGUAGE_NAMES, type Language } from '../messages/messages.ts';
 import type { LiveState } from './live.ts';
-import type { Session } from './sessions.ts';
+import { homeOf, type Visitor } from './visitor.ts';
 
 /** Where things are, with the public prefix in front. */
 export interface Hrefs {
@@ -33,7 +34,7 @@ const HALF_MOON = trusted(
 );
 
 /** A whole page of the dashboard. Without a session it has no menu. */
-export function dashboardPage(to: View, session: Session | undefined, page: PageText): Html {
+export function dashboardPage(to: View, session: Visitor | undefined, page: PageText): Html {
   const asset = (name: string) => to.href(to.asset(name));
   const { live } = page;
   return html`<html lang="${to.text.frame.language}"${session?.theme === 'dark' ? flag('data-theme="dark"', true) : flag('data-theme="light"', session?.theme === 'light')}>
@@ -66,21 +67,21 @@ ${session && !session.hideNavigation && to.at !== undefined ? languageSwitch(to,
 `;
 }
 
-function header(to: View, session: Session | undefined, current: string | undefined): Html {
+function header(to: View, session: Visitor | undefined, current: string | undefined): Html {
   return html`<header class="bar"><div>
-<a class="brand" href="${to.href('/dashboard')}"><img src="${to.href(to.asset('icon.svg'))}" width="26" height="26" alt="">${to.text.frame.product}</a>
+<a class="brand" href="${to.href(homeOf(session))}"><img src="${to.href(to.asset('icon.svg'))}" width="26" height="26" alt="">${to.text.frame.product}</a>
 ${session && menu(to, session, current)}
 <div class="bar-end">
-${session && html`<span class="account">${session.accountName}</span>`}
+${session && html`<span class="account">${session.accountName ?? to.text.frame.operator}</span>`}
 ${session?.theme == null ? html`<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="${to.text.frame.darkTheme}">${HALF_MOON}</button>` : null}
-${session && html`<form method="post" action="${to.href('/dashboard/logout')}">${csrfField(session)}<button>${to.text.frame.signOut}</button></form>`}
+${session && html`<form method="post" action="${to.href(`${homeOf(session)}/logout`)}">${csrfField(session)}<button>${to.text.frame.signOut}</button></form>`}
 </div></div></header>`;
 }
 
 /** Other languages than that of the page. */
-function languageSwitch(to: View, session: Session, at: string): Html {
+function languageSwitch(to: View, session: Visitor, at: string): Html {
   const { language, languages } = to.text.frame;
-  return html`<footer class="foot"><form method="post" action="${to.href('/dashboard/language')}">${csrfField(session)}
+  return html`<footer class="foot"><form method="post" action="${to.href(`${homeOf(session)}/language`)}">${csrfField(session)}
 <input type="hidden" name="next" value="${at}"><span class="muted">${languages}:</span> ${LANGUAGE_NAMES.map(
     ({ tag, name }) =>
       tag === language
@@ -90,30 +91,44 @@ function languageSwitch(to: View, session: Session, at: string): Html {
 }
 
 /** The pages that the session may see. */
-function menu(to: View, { scopes }: Session, current: string | undefined): Html {
-  const entries = [
-    { path: '/dashboard', title: to.text.frame.nav.overview, isShown: true },
-    {
-      path: '/dashboard/exports',
-      title: to.text.frame.nav.exports,
-      isShown: scopes.includes('exports:read'),
-    },
-    { path: '/dashboard/bulk', title: to.text.frame.nav.bulk, isShown: scopes.includes('bulk:read') },
-  ].filter(({ isShown }) => isShown);
+function menu(to: View, session: Visitor, current: string | undefined): Html {
+  const entries = (
+    session.caller.kind === 'operator' ? operatorEntries(to) : accountEntries(to, session)
+  ).filter(({ isShown }) => isShown);
   return html`<nav aria-label="${to.text.frame.nav.label}"><ul>${entries.map(
     ({ path, title }) =>
       html`<li><a href="${to.href(path)}"${flag('aria-current="page"', path === current)}>${title}</a></li>`,
   )}</ul></nav>`;
 }
 
+interface MenuEntry {
+  readonly path: string;
+  readonly title: string;
+  readonly isShown: boolean;
+}
+
+function accountEntries({ text }: View, { caller }: Visitor): MenuEntry[] {
+  const { nav } = text.frame;
+  return [
+    { path: '/dashboard', title: nav.overview, isShown: true },
+    { path: '/dashboard/exports', title: nav.exports, isShown: hasScope(caller, 'exports:read') },
+    { path: '/dashboard/bulk', title: nav.bulk, isShown: hasScope(caller, 'bulk:read') },
+  ];
+}
+
+function operatorEntries({ text }: View): MenuEntry[] {
+  const { nav } = text.operator;
+  return [{ path: '/dashboard/operator', title: nav.status, isShown: true }];
+}
+
 /** Without it a form is refused. */
-export function csrfField({ csrfToken }: Session): Html {
+export function csrfField({ csrfToken }: Pick<Visitor, 'csrfToken'>): Html {
   return html`<input type="hidden" name="csrf" value="${csrfToken}">`;
 }
 
 /** A button that asks first. Works without JavaScript. */
 export function confirmedForm(
-  { session, text }: View & { readonly session: Session },
+  { session, text }: View & { readonly session: Visitor },
   form: { readonly action: string; readonly title: string; readonly question: string },
 ): Html {
   return html`<details class="confirm"><summary class="button">${form.title}</summary>

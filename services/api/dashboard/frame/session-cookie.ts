@@ -61,7 +61,8 @@ export function createSessionCookies(isHttpsOnly: () => boolean): SessionCookies
   };
 }
 
-function pairsOf(header = ''): [name: string, value: string][] {
+/** The names and values of a `Cookie` header. */
+export function pairsOf(header = ''): [name: string, value: string][] {
   return header.split(';').map((part) => {
     const [name = '', value = ''] = part.trim().split('=', 2);
     return [name, value];

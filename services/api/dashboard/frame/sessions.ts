@@ -19,14 +19,13 @@ import { newPortalToken } from '../../admin/portal-token.ts';
 import { recordAudit } from '../../http/audit-log.ts';
 import { type Caller, hashKey } from '../../http/caller.ts';
 import { createKeyLookup } from '../../http/key-lookup.ts';
+import type { Visitor } from './visitor.ts';
 
 /** A session as its requests see it. */
-export interface Session extends PortalSession {
-  /** Goes with each form of the session: another site cannot know it. */
-  readonly csrfToken: string;
+export interface Session extends PortalSession, Visitor {
+  readonly accountName: string;
   /** By which its requests are counted: all sessions of one key together. */
   readonly ratePrint: string;
-  /** What the session may do, as the operations of the API check it. */
   readonly caller: Caller & { readonly kind: 'account' };
 }
 
@@ -47,7 +46,7 @@ export interface Sessions {
   /** Opens a session that may do what the key may, and ends when that is revoked. */
   openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
   /** Keeps the language that somebody has chosen, for as long as the session lasts. */
-  setLocale(session: Session, locale: string): Promise<void>;
+  setLocale(session: Pick<Visitor, 'id'>, locale: string): Promise<void>;
   /** Ends the sessions at the wish of whoever is in them. */
   end(sessions: readonly Session[]): Promise<void>;
 }
@@ -98,7 +97,7 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
     const keyPrint = hash.toString('base64');
     return {
       ...found,
-      csrfToken: createHash('sha256').update(`csrf:${token}`).digest('base64url'),
+      csrfToken: csrfTokenOf(token),
       ratePrint: keyId === null ? keyPrint : `sessions:${keyId}`,
       // The audit names the session; secrets of a kept response are for the session that got them first.
       caller: { kind: 'account', accountId, keyId: id, keyPrint, scopes },
@@ -151,7 +150,11 @@ async function endAll(
   }
 }
 
-export function isCsrfToken({ csrfToken }: Session, sent: string | null): boolean {
+export function csrfTokenOf(token: string): string {
+  return createHash('sha256').update(`csrf:${token}`).digest('base64url');
+}
+
+export function isCsrfToken({ csrfToken }: Pick<Visitor, 'csrfToken'>, sent: string | null): boolean {
   const [expected, given] = [Buffer.from(csrfToken), Buffer.from(sent ?? '')];
   return expected.length === given.length && timingSafeEqual(expected, given);
 }

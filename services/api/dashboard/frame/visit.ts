@@ -11,12 +11,12 @@ import { acceptedLanguage, languageOf } from '../messages/messages.ts';
 import { createFormats, type Formats } from './formats.ts';
 import { dashboardPage, type Hrefs, type PageText, type View } from './layout.ts';
 import { type Live, renderLive } from './live.ts';
-import type { Session } from './sessions.ts';
+import { homeOf, type Visitor } from './visitor.ts';
 
 /** A request of somebody who is in. */
 export interface Visit extends View {
   readonly request: ApiRequest;
-  readonly session: Session;
+  readonly session: Visitor;
   readonly formats: Formats;
   readonly query: URLSearchParams;
   readonly form: URLSearchParams;
@@ -45,7 +45,7 @@ export interface VisitDeps {
 }
 
 /** A session of a portal link has a locale of its own. Others follow the browser. */
-export function viewOf(request: ApiRequest, session: Session | undefined, to: Hrefs): View {
+export function viewOf(request: ApiRequest, session: Pick<Visitor, 'locale'> | undefined, to: Hrefs): View {
   const locale = session?.locale;
   const { method, path, querystring } = request;
   return {
@@ -55,9 +55,14 @@ export function viewOf(request: ApiRequest, session: Session | undefined, to: Hr
   };
 }
 
+/** The module of a page has loaded it again, since its shape has changed: nobody needs to be there for that. */
+export function isLoadedByItself({ method, querystring }: ApiRequest): boolean {
+  return method === 'GET' && new URLSearchParams(querystring).has('auto');
+}
+
 export function createVisit(
   request: ApiRequest,
-  session: Session,
+  session: Visitor,
   form: URLSearchParams,
   { to, callOperation, now }: VisitDeps,
 ): Visit {
@@ -119,7 +124,7 @@ export function liveResponse(render: (live: Live) => Html): ApiResponse {
 export function problemResponse(
   error: AppError,
   request: ApiRequest,
-  session: Session,
+  session: Visitor,
   deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
 ): ApiResponse {
   const view = { ...viewOf(request, session, deps.to), at: undefined };
@@ -129,7 +134,7 @@ export function problemResponse(
     body: html`<h1>${text.title}</h1>
 <p class="lead">${error.message}</p>
 ${error.errors.length < 2 ? null : html`<ul>${error.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
-<p><a class="button" href="${view.href('/dashboard')}">${text.back}</a></p>`,
+<p><a class="button" href="${view.href(homeOf(session))}">${text.back}</a></p>`,
   };
   const { retryAfterSeconds } = error;
   return pageResponse(dashboardPage(view, session, page), deps, PROBLEMS[error.code].status, {

@@ -2,15 +2,17 @@ import { bulk as deBulk } from './de/bulk.ts';
 import { entry as deEntry } from './de/entry.ts';
 import { exports as deExports } from './de/exports.ts';
 import { frame as deFrame } from './de/frame.ts';
+import { operator as deOperator } from './de/operator.ts';
 import { overview as deOverview } from './de/overview.ts';
 import { bulk } from './en/bulk.ts';
 import { entry } from './en/entry.ts';
 import { exports } from './en/exports.ts';
 import { frame } from './en/frame.ts';
+import { operator } from './en/operator.ts';
 import { overview } from './en/overview.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { bulk, entry, exports, frame, overview };
+const EN = { bulk, entry, exports, frame, operator, overview };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
@@ -20,6 +22,7 @@ const DE: Messages = {
   entry: deEntry,
   exports: deExports,
   frame: deFrame,
+  operator: deOperator,
   overview: deOverview,
 };
 

@@ -1238,6 +1238,22 @@ class PortalSession(TypedDict):
     expires_at: str
 
 
+class OperatorSessionList(TypedDict):
+    data: list[OperatorSession]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class OperatorSession(TypedDict):
+    id: str
+    created_at: str
+    last_seen_at: str
+    #: When it ends at the latest.
+    expires_at: str
+
+
 class AuditEntryList(TypedDict):
     data: list[AuditEntry]
     #: Whether another page follows.
@@ -1293,6 +1309,10 @@ class Source(TypedDict):
     retained_bytes: float | None
     #: WAL that can be written before the slot may lose its WAL. Null without max_slot_wal_keep_size.
     safe_wal_bytes: float | None
+    #: Retained WAL from which on the state is warn (`SLOT_WARN_BYTES`). 0: off.
+    warn_bytes: int
+    #: Retained WAL from which on new jobs are refused (`SLOT_REFUSE_BYTES`). 0: off.
+    refuse_bytes: int
     #: Time since the feed last moved. At most about 10 on an idle feed.
     feed_age_seconds: float | None
     #: Reason of a feed stall and what to check. Null while the feed moves.
@@ -1302,6 +1322,143 @@ class Source(TypedDict):
     #: Transactions open for a second or longer, oldest first. The first export of an account waits for them. Those of other roles need pg_monitor. Null without a response from the source.
     open_transactions: list[SourceOpenTransactionsItem] | None
     seen_at: str | None
+
+
+class StatusBottlenecksItem(TypedDict):
+    code: Literal["feed_gap", "service_missing", "capture_idle", "feed_stalled", "source_full", "kafka_silent", "outbox_waits", "open_transaction", "capture_behind", "recording_behind", "writing_behind", "reading_busy", "exports_at_limit", "exports_queued", "bulk_at_limit", "bulk_handler_away", "bulk_feed_behind", "bulk_quota_used", "bulk_busy", "deliveries_due", "receivers_failing"]
+    detail: str
+    #: What is measured: a number, seconds or bytes, by the code.
+    value: float
+    subject: str | None
+
+
+class StatusHeldTransactionsItem(TypedDict):
+    pid: int
+    age_seconds: float
+    application: str
+    state: str
+    #: It has a snapshot, so VACUUM keeps every row version that is younger.
+    holds_vacuum: bool
+
+
+class Status(TypedDict):
+    """A part that cannot be read now is null."""
+
+    #: When it was read. A reading is kept for some seconds.
+    at: str
+    #: What holds work up, the first cause first. Empty: nothing does.
+    bottlenecks: list[StatusBottlenecksItem]
+    processes: list[Process] | None
+    source: Source | None
+    #: Transactions that Tandem itself holds on the source, the oldest first.
+    held_transactions: list[StatusHeldTransactionsItem] | None
+    #: Null without a response from Kafka. Read every ten seconds at most.
+    consumers: list[ConsumerGroup] | None
+    queues: Queues | None
+
+
+class Process(TypedDict):
+    """A process of a service. Capture needs no control store: it is known by its session on the source, so it has no version and host."""
+
+    id: str
+    service: str
+    version: str | None
+    host: str | None
+    pid: int | None
+    started_at: str
+    seen_at: str
+    #: silent: it has not reported for 20 seconds, and was not ended in order. It is listed for a day.
+    state: Literal["ready", "starting", "silent"]
+
+
+class ConsumerGroupTopicsItemPartitionsItem(TypedDict):
+    partition: int
+    #: Null: the group has committed no offset.
+    lag: int | None
+
+
+class ConsumerGroupTopicsItem(TypedDict):
+    topic: str
+    lag: int
+    partitions: list[ConsumerGroupTopicsItemPartitionsItem]
+
+
+class ConsumerGroup(TypedDict):
+    group: str
+    service: str
+    #: `Stable`, `Empty` where no process of it runs, or another state of Kafka.
+    state: str
+    members: int
+    #: Records that the group has not read, by offsets: markers of transactions count too.
+    lag: int
+    topics: list[ConsumerGroupTopicsItem]
+    #: Further topics of the group, which are not read here.
+    topics_omitted: int
+
+
+class QueuesExports(TypedDict):
+    queued: int
+    #: Of those, exports whose account runs as many as it may.
+    queued_by_limit: int
+    oldest_queued_seconds: float | None
+    waiting_for_feed: int
+    extracting: int
+    assembling: int
+
+
+class QueuesExportChunks(TypedDict):
+    waiting: int
+    reading: int
+    #: Read, and not in a file yet.
+    unwritten: int
+
+
+class QueuesBulk(TypedDict):
+    queued: int
+    queued_by_limit: int
+    oldest_queued_seconds: float | None
+    running: int
+    #: Paused by request.
+    paused: int
+    paused_by_quota: int
+    paused_by_handler: int
+    paused_by_feed: int
+
+
+class QueuesBulkChunks(TypedDict):
+    waiting: int
+    working: int
+
+
+class QueuesDeliveries(TypedDict):
+    retrying: int
+    #: Of those, deliveries whose next attempt is due.
+    due: int
+    dead: int
+
+
+class QueuesEndpoints(TypedDict):
+    active: int
+    failing: int
+    paused: int
+    disabled: int
+
+
+class QueuesOutbox(TypedDict):
+    waiting: int
+    oldest_seconds: float | None
+
+
+class Queues(TypedDict):
+    """What waits and what runs, of all accounts."""
+
+    exports: QueuesExports
+    export_chunks: QueuesExportChunks
+    bulk: QueuesBulk
+    bulk_chunks: QueuesBulkChunks
+    deliveries: QueuesDeliveries
+    endpoints: QueuesEndpoints
+    outbox: QueuesOutbox
 
 
 class Health(TypedDict):
@@ -1605,13 +1762,20 @@ class ListPortalSessionsQuery(TypedDict):
     cursor: NotRequired[str]
 
 
+class ListOperatorSessionsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
 class ListAuditEntriesQuery(TypedDict):
     #: Size of the page.
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
     #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
@@ -1630,7 +1794,7 @@ class ListAccountAuditEntriesQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked"]]
+    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
     #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
@@ -1707,9 +1871,13 @@ OPERATIONS: dict[str, Operation] = {
     "listPortalSessions": Operation("GET", "/admin/accounts/{id}/portal-sessions", None, False, False),
     "revokePortalSessions": Operation("DELETE", "/admin/accounts/{id}/portal-sessions", None, False, False),
     "revokePortalSession": Operation("DELETE", "/admin/accounts/{id}/portal-sessions/{session_id}", None, False, False),
+    "listOperatorSessions": Operation("GET", "/admin/operator-sessions", None, False, False),
+    "revokeOperatorSessions": Operation("DELETE", "/admin/operator-sessions", None, False, False),
+    "revokeOperatorSession": Operation("DELETE", "/admin/operator-sessions/{session_id}", None, False, False),
     "listAuditEntries": Operation("GET", "/admin/audit", None, False, False),
     "listAccountAuditEntries": Operation("GET", "/audit", None, False, True),
     "getSource": Operation("GET", "/admin/source", None, False, False),
+    "getStatus": Operation("GET", "/admin/status", None, False, False),
     "getMetrics": Operation("GET", "/metrics", None, False, False),
     "getHealth": Operation("GET", "/healthz", None, False, False),
     "getReadiness": Operation("GET", "/readyz", None, False, False),

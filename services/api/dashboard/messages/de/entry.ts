@@ -7,8 +7,6 @@ export const entry: typeof en = {
     key: 'API-Schlüssel',
     submit: 'Anmelden',
     unknown: 'Der Schlüssel ist unbekannt oder widerrufen.',
-    operator:
-      'Das ist der Schlüssel des Betreibers. Erstellen Sie stattdessen einen Portal-Link für das Konto.',
   },
   enter: {
     title: 'Dashboard öffnen',

@@ -15,6 +15,7 @@ export const frame: typeof en = {
   now: 'jetzt',
   refresh: 'Laden Sie die Seite neu, um den Fortschritt zu sehen.',
   sure: 'Ja, ausführen',
+  operator: 'Betreiber',
   nav: { label: 'Seiten', overview: 'Übersicht', exports: 'Exporte', bulk: 'Massenaufträge' },
   problems: {
     title: 'Das hat nicht geklappt',

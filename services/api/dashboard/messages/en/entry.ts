@@ -6,7 +6,6 @@ export const entry = {
     key: 'API key',
     submit: 'Sign in',
     unknown: 'The key is unknown or revoked.',
-    operator: 'This is the operator’s key. Make a portal link for the account instead.',
   },
   enter: {
     title: 'Open the dashboard',

@@ -15,6 +15,7 @@ export const frame = {
   now: 'now',
   sure: 'Yes, do it',
   refresh: 'Reload the page to see its progress.',
+  operator: 'Operator',
   nav: { label: 'Pages', overview: 'Overview', exports: 'Exports', bulk: 'Bulk jobs' },
   problems: {
     title: 'This did not work',
