@@ -6,8 +6,8 @@ import { openTestApi, type TestApi } from './api-server.ts';
 import type { DispatcherBed } from './dispatcher.ts';
 
 /** The api over a dispatcher's control store: what is asked for over HTTP is what the dispatcher does. */
-export function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
-  return openTestApi({
+export async function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
+  const api = await openTestApi({
     pool,
     doorPool: pool,
     secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
@@ -15,4 +15,5 @@ export function openApiOver({ pool, env }: DispatcherBed): Promise<TestApi> {
     accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
     deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
   });
+  return { ...api, pool };
 }

@@ -26,13 +26,20 @@ import {
 } from './frame/visit.ts';
 import { withinLimits } from './frame/within-limits.ts';
 import { overviewPages } from './overview/overview-page.ts';
+import { webhookPages } from './webhooks/webhook-pages.ts';
 
 export type DashboardDeps = EntryDeps;
 
 /** The pages for those who are in. */
 export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
   // In the order in which they are tried: `new` is no ID.
-  return [...overviewPages(deps), ...newExportPages(deps), ...exportPages(deps), ...bulkPages(deps)];
+  return [
+    ...overviewPages(deps),
+    ...newExportPages(deps),
+    ...exportPages(deps),
+    ...webhookPages(deps),
+    ...bulkPages(deps),
+  ];
 }
 
 /** All routes of the dashboard: the ways in, and each page behind the check of its session. */

@@ -23,6 +23,7 @@ const GUIDES = {
   verify: 'Check a replica',
   warehouse: 'Sync a warehouse',
   receivers: 'Harden a receiver',
+  failures: 'When a delivery fails',
   signatures: 'Verify signatures',
   bulk: 'Change many records',
   limits: 'Limits and quotas',

@@ -112,6 +112,7 @@ function accountEntries({ text }: View, { caller }: Visitor): MenuEntry[] {
   return [
     { path: '/dashboard', title: nav.overview, isShown: true },
     { path: '/dashboard/exports', title: nav.exports, isShown: hasScope(caller, 'exports:read') },
+    { path: '/dashboard/webhooks', title: nav.webhooks, isShown: hasScope(caller, 'webhooks:read') },
     { path: '/dashboard/bulk', title: nav.bulk, isShown: hasScope(caller, 'bulk:read') },
   ];
 }
@@ -129,10 +130,16 @@ export function csrfField({ csrfToken }: Pick<Visitor, 'csrfToken'>): Html {
 /** A button that asks first. Works without JavaScript. */
 export function confirmedForm(
   { session, text }: View & { readonly session: Visitor },
-  form: { readonly action: string; readonly title: string; readonly question: string },
+  form: {
+    readonly action: string;
+    readonly title: string;
+    readonly question: string;
+    /** Hidden fields that the form sends too. */
+    readonly fields?: Html;
+  },
 ): Html {
   return html`<details class="confirm"><summary class="button">${form.title}</summary>
 <div><p>${form.question}</p>
-<form method="post" action="${form.action}">${csrfField(session)}<button class="danger">${text.frame.sure}</button></form></div>
+<form method="post" action="${form.action}">${csrfField(session)}${form.fields}<button class="danger">${text.frame.sure}</button></form></div>
 </details>`;
 }

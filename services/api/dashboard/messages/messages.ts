@@ -4,15 +4,17 @@ import { exports as deExports } from './de/exports.ts';
 import { frame as deFrame } from './de/frame.ts';
 import { operator as deOperator } from './de/operator.ts';
 import { overview as deOverview } from './de/overview.ts';
+import { webhooks as deWebhooks } from './de/webhooks.ts';
 import { bulk } from './en/bulk.ts';
 import { entry } from './en/entry.ts';
 import { exports } from './en/exports.ts';
 import { frame } from './en/frame.ts';
 import { operator } from './en/operator.ts';
 import { overview } from './en/overview.ts';
+import { webhooks } from './en/webhooks.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { bulk, entry, exports, frame, operator, overview };
+const EN = { bulk, entry, exports, frame, operator, overview, webhooks };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
@@ -24,6 +26,7 @@ const DE: Messages = {
   frame: deFrame,
   operator: deOperator,
   overview: deOverview,
+  webhooks: deWebhooks,
 };
 
 const LANGUAGES: Readonly<Record<string, Messages>> = { en: EN, de: DE };

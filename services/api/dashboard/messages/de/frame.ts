@@ -16,7 +16,13 @@ export const frame: typeof en = {
   refresh: 'Laden Sie die Seite neu, um den Fortschritt zu sehen.',
   sure: 'Ja, ausführen',
   operator: 'Betreiber',
-  nav: { label: 'Seiten', overview: 'Übersicht', exports: 'Exporte', bulk: 'Massenaufträge' },
+  nav: {
+    label: 'Seiten',
+    overview: 'Übersicht',
+    exports: 'Exporte',
+    webhooks: 'Webhooks',
+    bulk: 'Massenaufträge',
+  },
   problems: {
     title: 'Das hat nicht geklappt',
     csrf: 'Das Formular gehört nicht zu dieser Sitzung. Gehen Sie zurück, laden Sie die Seite neu und senden Sie es noch einmal.',

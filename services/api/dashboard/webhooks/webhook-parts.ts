@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import { readIdempotencyKey } from '../../http/idempotency.ts';
+import { PROBLEMS } from '../../http/problem.ts';
+import type { ApiResponse } from '../../http/response.ts';
+import { type Content, type Html, html } from '../../pages/html.ts';
+import { csrfField, dashboardPage } from '../frame/layout.ts';
+import { pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
+import type { Messages } from '../messages/messages.ts';
+import type { Webhook } from './endpoint-facts.ts';
+import { FAILURE_SECTIONS, failureOf } from './explain-attempt.ts';
+
+export const SECTION = '/dashboard/webhooks';
+export const STYLES = 'webhooks.css';
+
+export type PageDeps = Pick<VisitDeps, 'frameAncestors'>;
+
+/** What a page says of a change that it was just asked for. */
+type Done = keyof Messages['webhooks']['done'];
+
+export function endpointPath(id: string, rest = ''): string {
+  return `${SECTION}/${encodeURIComponent(id)}${rest}`;
+}
+
+/** Where a form leads once its change is done. */
+export function withDone(path: string, done: Done): string {
+  return `${path}${path.includes('?') ? '&' : '?'}done=${done}`;
+}
+
+/** Its name, or what its URL starts with. */
+export function nameOf({ description, url }: Pick<Webhook, 'description' | 'url'>): string {
+  return description === null || description.trim() === '' ? url : description;
+}
+
+/** A page that stays as it is. */
+export function stillPage(
+  visit: Visit,
+  deps: PageDeps,
+  title: string,
+  body: Content,
+  error?: AppError,
+): ApiResponse {
+  const page = { title, section: SECTION, styles: STYLES, body };
+  const { retryAfterSeconds } = error ?? {};
+  return pageResponse(
+    dashboardPage(visit, visit.session, page),
+    deps,
+    error === undefined ? 200 : PROBLEMS[error.code].status,
+    retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) },
+  );
+}
+
+/** What was refused, in the words of the API. */
+export function fault(lead: string, { message, errors }: AppError): Html {
+  return html`<div class="fault" role="alert"><p><strong>${lead}</strong> ${message}</p>
+${errors.length < 2 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
+}
+
+/** Says what was done, when the address tells so. */
+export function doneNote({ query, text }: Visit): Html | null {
+  const done = query.get('done') ?? '';
+  const texts: Readonly<Record<string, string>> = text.webhooks.done;
+  if (!Object.hasOwn(texts, done)) return null;
+  return html`<p class="note" role="status">${texts[done]}</p>`;
+}
+
+/** A button that sends a form at once. */
+export function actionForm(visit: Visit, action: string, title: string, fields: Content = null): Html {
+  return html`<form method="post" action="${visit.href(action)}">${csrfField(visit.session)}${fields}<button>${title}</button></form>`;
+}
+
+/** Why an attempt failed, in words, with what helps. */
+export function explanation(
+  attempt: { readonly status?: number | null | undefined; readonly outcome: string },
+  visit: Visit,
+): Html | null {
+  const failure = failureOf(attempt);
+  if (failure === undefined) return null;
+  const { [failure]: text, docs } = visit.text.webhooks.failures;
+  // Within a frame of another site the guide, which nobody may frame, opens beside it.
+  return html`<p>${text.text} ${text.help} <a href="${visit.href(`/docs/failures#${FAILURE_SECTIONS[failure]}`)}" target="_blank" rel="noopener">${docs}<span class="hidden">: ${text.title}</span></a></p>`;
+}
+
+/** `Too slow`, or `Status 503 · Not available`. */
+export function outcomeWords(
+  { status, outcome }: { readonly status?: number | null | undefined; readonly outcome: string },
+  { text }: Visit,
+): string {
+  const { attempts, failures } = text.webhooks;
+  const failure = failureOf({ status, outcome });
+  const title = failure === undefined ? attempts.delivered : failures[failure].title;
+  return status == null ? title : `${attempts.withStatus(String(status))} · ${title}`;
+}
+
+/** A badge with the same words. */
+export function outcomeBadge(
+  attempt: { readonly status?: number | null | undefined; readonly outcome: string },
+  visit: Visit,
+): Html {
+  const tone = failureOf(attempt) === undefined ? 'green' : attempt.outcome === 'aborted' ? 'amber' : 'red';
+  return html`<span class="badge" data-tone="${tone}">${outcomeWords(attempt, visit)}</span>`;
+}
+
+/** The key of a creating form, so that sent twice it creates once. */
+export function requestKey({ form }: Visit): string {
+  return readIdempotencyKey(form.get('request') ?? undefined) ?? randomUUID();
+}
+
+/** The time of a field, which is in UTC, as the API takes it. What is no such time stays, and the API says so. */
+export function instantOf(value: string | null): string | undefined {
+  const text = (value ?? '').trim();
+  if (text === '') return undefined;
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text)
+    ? `${text}${text.length === 16 ? ':00' : ''}Z`
+    : text;
+}
+
+/** The value of such a field. */
+export function fieldTime(at: string | number): string {
+  return new Date(at).toISOString().slice(0, 16);
+}
+
+/** Runs a change, and shows the page again with what was refused. */
+export async function orAgain(
+  change: () => Promise<ApiResponse>,
+  again: (error: AppError) => Promise<ApiResponse>,
+): Promise<ApiResponse> {
+  try {
+    return await change();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return again(error);
+  }
+}
