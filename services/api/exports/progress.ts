@@ -1,3 +1,5 @@
+import type { ShownProgress } from '../../../shared/control/exports/shown-progress.ts';
+
 /** The state of an export in the control store. */
 export interface ProgressFacts {
   readonly status: string;
@@ -26,6 +28,25 @@ const MOST_BEFORE_THE_END = 0.99;
 const LEAST_PROGRESS = 0.02;
 const LEAST_ELAPSED_MS = 1_000;
 
+/** A time left that is shown early would be wrong for long, since it is not raised later. */
+const LEAST_PROGRESS_FOR_ETA = 0.1;
+
+/** Beyond this, a time left that was shown is no longer true, and none is shown. */
+const LATE_FACTOR = 1.5;
+const LATE_SECONDS = 10;
+
+/** Of a bar. A coarse progress is recorded a few hundred times in the life of an export, however often it is asked for. */
+const PROGRESS_STEPS = 200;
+
+/** Seconds up to which a time left is given in steps of so many. */
+const ETA_STEPS = [
+  [10, 1],
+  [60, 5],
+  [600, 30],
+  [3_600, 60],
+  [Infinity, 300],
+] as const;
+
 const FINAL: ReadonlySet<string> = new Set(['completed', 'expired', 'failed', 'cancelled']);
 
 /**
@@ -49,4 +70,26 @@ function etaOf(facts: ProgressFacts, progress: number, nowMs: number): number | 
   const elapsedMs = nowMs - facts.readingSinceMs;
   if (elapsedMs < LEAST_ELAPSED_MS || progress < LEAST_PROGRESS) return null;
   return Math.ceil((elapsedMs * (1 - progress)) / progress / 1_000);
+}
+
+/**
+ * What is shown next, after what was shown before: the progress never falls and the time left never grows, also when the
+ * export starts again. When it takes much longer than was shown, no time is shown until it fits again.
+ */
+export function advanceProgress(shown: ShownProgress, { progress, etaSeconds }: Progress): Progress {
+  const steps = Math.floor(progress * PROGRESS_STEPS) / PROGRESS_STEPS;
+  // The end is exact.
+  const next = progress >= MOST_BEFORE_THE_END ? progress : steps;
+  return {
+    progress: Math.max(shown.progress, next),
+    etaSeconds: progress < LEAST_PROGRESS_FOR_ETA ? null : advanceEta(shown.etaSeconds, etaSeconds),
+  };
+}
+
+function advanceEta(shown: number | null, seconds: number | null): number | null {
+  if (seconds === null) return null;
+  const [, step] = ETA_STEPS.find(([most]) => seconds <= most) ?? [Infinity, 1];
+  const next = Math.ceil(seconds / step) * step;
+  if (shown === null) return next;
+  return seconds > shown * LATE_FACTOR + LATE_SECONDS ? null : Math.min(shown, next);
 }

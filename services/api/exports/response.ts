@@ -1,12 +1,14 @@
 import { z } from 'zod';
+import { recordShownProgress } from '../../../shared/control/exports/shown-progress.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatPosition } from '../../../shared/domain/position.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { exportFilePath, MANIFEST } from '../../../shared/protocol/storage-paths.ts';
 import type { DownloadLinks, PresignedUrl } from '../../../shared/storage/storage.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import type { PublicUrls } from '../http/public-urls.ts';
 import { count, timestamp } from '../http/schema.ts';
-import { progressOf } from './progress.ts';
+import { advanceProgress, type Progress, progressOf } from './progress.ts';
 import type { ExportFileRow, ExportRow } from './store.ts';
 
 const archiveMemberSchema = z
@@ -53,8 +55,14 @@ export const exportSchema = z
       .meta({ description: 'Time of the exported state. Null: the time of the snapshot.' }),
     max_rows_per_second: count.nullable().meta({ description: 'Null: unlimited.' }),
     rows: z.strictObject({ estimated: count.nullable(), extracted: count, written: count }),
-    progress: z.number().min(0).max(1),
-    eta_seconds: count.nullable().meta({ description: 'Null until a rate is known.' }),
+    progress: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: 'Never falls, also when the export starts again with a new snapshot.' }),
+    eta_seconds: count.nullable().meta({
+      description: 'Never grows. Null until a rate is known, and while it takes much longer than was said.',
+    }),
     queue_position: count
       .optional()
       .meta({ description: 'Position in the queue of the account while pending: 1 starts next.' }),
@@ -173,8 +181,12 @@ export interface LinkDeps {
   readonly now: () => number;
 }
 
-export async function presentExport(row: ExportRow, deps: LinkDeps): Promise<z.input<typeof exportSchema>> {
-  const { progress, etaSeconds } = progressOf(progressFacts(row), deps.now());
+/** Records how far a running export is shown to be, so that it is never shown to be less far later. */
+export async function presentExport(
+  row: ExportRow,
+  deps: LinkDeps & { readonly pool: Queryable },
+): Promise<z.input<typeof exportSchema>> {
+  const { progress, etaSeconds } = await shownProgress(row, deps);
   const { request } = row;
   const isCompleted = row.status === 'completed';
   return {
@@ -260,6 +272,26 @@ async function presentFile(
     url_expires_at: expiresAt.toISOString(),
     ...(file.members === undefined ? {} : { members: file.members.map((member) => ({ ...member })) }),
   };
+}
+
+async function shownProgress(
+  row: ExportRow,
+  { pool, now }: Pick<LinkDeps, 'now'> & { readonly pool: Queryable },
+): Promise<Progress> {
+  const computed = progressOf(progressFacts(row), now());
+  if (row.status !== 'running' && row.status !== 'cancelling') {
+    return { ...computed, progress: Math.max(computed.progress, row.shown_progress) };
+  }
+  const shown = { progress: row.shown_progress, etaSeconds: row.shown_eta_seconds };
+  const next = advanceProgress(shown, computed);
+  const isNew =
+    next.progress > shown.progress || (next.etaSeconds !== null && next.etaSeconds !== shown.etaSeconds);
+  if (!isNew) return next;
+  const recorded = await recordShownProgress(pool, row.id, next);
+  // Another request may have shown more in the meantime. Without a time left now, an earlier one is not true.
+  return recorded === undefined
+    ? next
+    : { progress: recorded.progress, etaSeconds: next.etaSeconds === null ? null : recorded.etaSeconds };
 }
 
 function progressFacts(row: ExportRow) {

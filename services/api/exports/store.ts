@@ -50,6 +50,8 @@ export interface ExportRow {
   started_at: Date | null;
   completed_at: Date | null;
   expires_at: Date | null;
+  shown_progress: number;
+  shown_eta_seconds: number | null;
 }
 
 type StoredExportRow = Omit<ExportRow, 'request'> & { readonly request: unknown };
@@ -66,6 +68,7 @@ const COLUMNS = `
   e.id, e.account_id, e.request, e.resources, e.status, e.phase, e.rows_estimated, e.rows_extracted, e.rows_written,
   e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
   e.created_at, e.created_at::text as created_at_text, e.started_at, e.completed_at, e.expires_at,
+  e.shown_progress, e.shown_eta_seconds,
   case when e.status in ('running', 'cancelling') then (
     select sum(c.rows_planned)::bigint from export_chunks c where c.export_id = e.id and c.run_attempt = e.run_attempt
   ) end as rows_planned,

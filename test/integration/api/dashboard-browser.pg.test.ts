@@ -158,8 +158,14 @@ test.skipIf(browser === undefined)(
     expect(await page.evaluate('window.sameDocument')).toBe(true);
     // A bar never runs backwards, as when an export starts again.
     await advance(id, 400);
-    await page.locator('[data-text="percent"]', { hasText: '40%' }).waitFor();
-    expect(await page.locator('[data-bar="progress"]').getAttribute('value')).toBe('0.5');
+    await page.locator('[data-text="rows"]', { hasText: '400 of about' }).waitFor();
+    const other = await context.newPage();
+    await other.goto(page.url());
+    for (const each of [page, other]) {
+      expect(await each.locator('[data-bar="progress"]').getAttribute('value')).toBe('0.5');
+      expect(await textOf(each, 'percent')).toBe('50%');
+    }
+    await other.close();
 
     const sha256 = await completeExport(api, id, '{"id":1}\n');
     await page.getByText(sha256).waitFor();

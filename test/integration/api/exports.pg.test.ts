@@ -334,6 +334,47 @@ test('progress and time left follow the rows, once there is something to go on',
   expect(json.eta_seconds).toBeLessThan(60);
 });
 
+test('progress never falls and the time left never grows, whoever asks, also when an export starts again', async () => {
+  const { key } = await api.account();
+  const { json: job } = await post(key, { resource: 'invoices' });
+  const advance = (rows: number, secondsAgo: number) =>
+    api.pool.query(
+      `/* arranged */ update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = $2,
+         rows_written = $2, started_at = now(), snapshot = jsonb_build_object('taken_at', now() - make_interval(secs => $3),
+         'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
+      [job.id, rows, secondsAgo],
+    );
+  const shown = async () => {
+    const one = (await api.call('GET', `/exports/${job.id}`, { key })).json;
+    const [listed] = (await api.call('GET', '/exports', { key })).json.data;
+    expect([listed.progress, listed.eta_seconds]).toEqual([one.progress, one.eta_seconds]);
+    return [one.progress, one.eta_seconds];
+  };
+  await advance(50, 20.5);
+  expect(await shown()).toEqual([0.5, 25]);
+  // A little slower, then much slower, then a new snapshot, then fast.
+  await advance(50, 26);
+  expect(await shown()).toEqual([0.5, 25]);
+  await advance(52, 100);
+  expect(await shown()).toEqual([0.52, null]);
+  await advance(0, 0);
+  expect(await shown()).toEqual([0.52, null]);
+  await advance(60, 12);
+  expect(await shown()).toEqual([0.6, 9]);
+
+  // A request does not wait for whoever reports a chunk at this moment.
+  await advance(70, 12);
+  const client = await api.pool.connect();
+  try {
+    await client.query('begin');
+    await client.query('select from exports where id = $1 for update', [job.id]);
+    expect((await shown())[0]).toBe(0.7);
+    await client.query('rollback');
+  } finally {
+    client.release();
+  }
+});
+
 test('the chunks of an export show how far each is, a page at a time, to their own account', async () => {
   const { key } = await api.account();
   const { json: job } = await post(key, { resources: ['invoices', 'customers'] });

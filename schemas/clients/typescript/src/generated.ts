@@ -227,8 +227,9 @@ export type Export = {
     readonly extracted: number;
     readonly written: number;
   };
+  /** Never falls, also when the export starts again with a new snapshot. */
   readonly progress: number;
-  /** Null until a rate is known. */
+  /** Never grows. Null until a rate is known, and while it takes much longer than was said. */
   readonly eta_seconds: number | null;
   /** Position in the queue of the account while pending: 1 starts next. */
   readonly queue_position?: number | undefined;

@@ -294,8 +294,9 @@ class Export(TypedDict):
     #: Null: unlimited.
     max_rows_per_second: int | None
     rows: ExportRows
+    #: Never falls, also when the export starts again with a new snapshot.
     progress: float
-    #: Null until a rate is known.
+    #: Never grows. Null until a rate is known, and while it takes much longer than was said.
     eta_seconds: int | None
     #: Position in the queue of the account while pending: 1 starts next.
     queue_position: NotRequired[int]
