@@ -33,6 +33,8 @@ export interface CustomerCommand<Options> {
   readonly examples: readonly string[];
   /** Declares arguments and options of its own. */
   readonly declare?: (program: Program) => void;
+  /** The exit code of a failure. Default: 1. */
+  readonly failureCode?: number;
   /** @returns the exit code; none is 0 */
   readonly run: (
     customer: Customer,
@@ -57,7 +59,7 @@ export function customerCommand<Options>({ declare, run, ...command }: CustomerC
         .action(() => {
           const options = program.opts<Options & CommonOptions>();
           return perform((context) =>
-            runReported(command.name, context, options, (customer) => run(customer, options, program.args)),
+            runReported(command, context, options, (customer) => run(customer, options, program.args)),
           );
         });
     },
@@ -65,7 +67,7 @@ export function customerCommand<Options>({ declare, run, ...command }: CustomerC
 }
 
 async function runReported(
-  name: string,
+  { name, failureCode = 1 }: Pick<CustomerCommand<never>, 'name' | 'failureCode'>,
   context: CommandContext,
   { json: isJson, profile }: CommonOptions,
   work: (customer: Customer) => Promise<number | undefined>,
@@ -98,7 +100,7 @@ async function runReported(
     if (lines === undefined) throw error;
     if (isJson) note(JSON.stringify(failureDocument(error)));
     else note([`tandem ${name}: ${lines[0]}`, ...lines.slice(1)].join('\n'));
-    return 1;
+    return failureCode;
   }
 }
 

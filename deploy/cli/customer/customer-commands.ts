@@ -6,6 +6,7 @@ import { keyCommands } from './keys.ts';
 import { listenCommand } from './listen.ts';
 import { loginCommand, logoutCommand, whoamiCommand } from './login.ts';
 import { replicaSyncCommand } from './replica-sync.ts';
+import { replicaVerifyCommand } from './replica-verify.ts';
 import { verifySignatureCommand } from './verify-signature.ts';
 import { webhookCommands } from './webhooks.ts';
 
@@ -18,6 +19,7 @@ export const CUSTOMER_COMMANDS: readonly Command[] = [
   eventsTailCommand,
   listenCommand,
   replicaSyncCommand,
+  replicaVerifyCommand,
   ...webhookCommands,
   verifySignatureCommand,
   ...bulkCommands,

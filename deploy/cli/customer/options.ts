@@ -80,3 +80,11 @@ export async function printList<T>(
   else if (!isJson) note('there is none');
   if (page.has_more && !isJson) note(`there are more: --limit ${limit * 10}`);
 }
+
+/** @throws InvalidArgumentError, which commander shows */
+export function sqlitePath(text: string): string {
+  const [, path] = /^sqlite:(.+)$/.exec(text) ?? [];
+  if (path === undefined)
+    throw new InvalidArgumentError('It must be sqlite: and a file, such as sqlite:replica.db.');
+  return path;
+}

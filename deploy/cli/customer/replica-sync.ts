@@ -1,9 +1,8 @@
-import { InvalidArgumentError } from 'commander';
 import { type FollowOptions, Replica } from '../../../schemas/clients/typescript/src/index.ts';
 import { type Customer, customerCommand, untilStopped } from './customer-command.ts';
 import { exportProgress } from './follow-export.ts';
 import { formatCount, printable } from './format.ts';
-import { commaList, first } from './options.ts';
+import { commaList, first, sqlitePath } from './options.ts';
 
 /** Lines about events come at most this often. */
 const SAY_EVERY_MS = 10_000;
@@ -26,8 +25,7 @@ programs may read all the time. One sync may run for a file.`,
   async run(customer, { resources, once }, args) {
     const { client, signal, print, during } = customer;
     const api = client();
-    const names =
-      resources ?? (await api.request('listResources', {}, { signal })).data.map(({ name }) => name);
+    const names = resources ?? (await api.resources.list({}, { signal }).toArray()).map(({ name }) => name);
     // Node has SQLite from a later version than the other commands need.
     const { SqliteStore } = await import('../../../schemas/clients/typescript/src/sqlite.ts');
     using store = new SqliteStore(sqlitePath(first(args)));
@@ -70,14 +68,6 @@ function reportsOf({ note }: Customer, report?: (text: string) => void): FollowO
     onReset: (reason) => note(`feed.reset (${printable(reason)}): a new export is loaded`),
     onError: (error) => note(`${printable(error.message)} Trying again.`),
   };
-}
-
-/** @throws InvalidArgumentError, which commander shows */
-function sqlitePath(text: string): string {
-  const [, path] = /^sqlite:(.+)$/.exec(text) ?? [];
-  if (path === undefined)
-    throw new InvalidArgumentError('It must be sqlite: and a file, such as sqlite:replica.db.');
-  return path;
 }
 
 function quote(name: string): string {

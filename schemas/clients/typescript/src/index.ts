@@ -10,7 +10,15 @@ export {
   type ReplicaOptions,
   type ReplicaStatus,
 } from './replica.ts';
-export type { ReplicaStore, StoredRecord, StoreTransaction } from './replica-store.ts';
+export type {
+  CheckOptions,
+  CheckProgress,
+  CountAndDigest,
+  RecordDifference,
+  ReplicaCheck,
+  ResourceCheck,
+} from './replica-check.ts';
+export type { ReplicaStore, ScannedRecord, StoredRecord, StoreTransaction } from './replica-store.ts';
 export type { ReplicaWebhook } from './replica-subscribe.ts';
 export type { CallOptions } from './transport.ts';
 export type * from './types.ts';

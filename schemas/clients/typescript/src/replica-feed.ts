@@ -21,7 +21,13 @@ export async function applyEvents(
     if (current.loading !== undefined) return { state: current, count };
     count += 1;
   }
+  const position = events.reduce((last, event) => later(last, event.position ?? ''), current.position ?? '');
+  if (position !== '') current = { ...current, position };
   return { state: await prune(transaction, current, events.at(-1)?.timestamp, keepDeletedDays), count };
+}
+
+function later(a: string, b: string): string {
+  return a > b ? a : b;
 }
 
 async function applyOne(

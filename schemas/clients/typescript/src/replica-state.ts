@@ -9,6 +9,10 @@ export interface ReplicaState {
   readonly attempt?: string | undefined;
   /** Where pulling continues. Absent until the first page after the export. */
   readonly cursor?: string | undefined;
+  /** The greatest position of the events that were applied. */
+  readonly position?: string | undefined;
+  /** A check that compares the records: until it ends or its time is over, no event is applied. */
+  readonly check?: { readonly id: string; readonly expiresAt: string } | undefined;
   /** A load that has begun. */
   readonly loading?: Loading | undefined;
   /** Resources whose changes the source cannot send, with the reason. */
@@ -53,6 +57,16 @@ export function endLoad(state: ReplicaState, loading: Loading): ReplicaState {
   const { version, resources, webhook, prunedOn } = state;
   const { load: shown, exportId, attempt } = loading;
   return { version, resources, shown, exportId, attempt, stalled: {}, webhook, prunedOn };
+}
+
+/** Whether events must wait for a check, other than the one with this ID. */
+export function isHeld({ check }: ReplicaState, except?: string): boolean {
+  return check !== undefined && check.id !== except && Date.parse(check.expiresAt) > Date.now();
+}
+
+/** Whether it is this check that events wait for. */
+export function isHeldBy(state: ReplicaState, id: string): boolean {
+  return isHeld(state) && !isHeld(state, id);
 }
 
 /** Reasons after which the source sends no changes of the resource until `resource_resumed`: an export is of no use yet. */

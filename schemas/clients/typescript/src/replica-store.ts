@@ -10,6 +10,12 @@ export interface StoredRecord {
   readonly at: string | null;
 }
 
+/** A record that is not deleted. */
+export interface ScannedRecord {
+  readonly key: string;
+  readonly data: string;
+}
+
 /**
  * One transaction of a store. Records belong to a _load_, a number: a new export is loaded beside the old records,
  * and takes their place in the transaction that writes the state which names it.
@@ -24,6 +30,17 @@ export interface StoreTransaction {
     resource: string,
     key: string,
   ): Promise<StoredRecord | undefined> | StoredRecord | undefined;
+  /**
+   * The records that are not deleted, in an order of their keys that does not change.
+   *
+   * @param after the key of the last record that was returned; undefined at first
+   */
+  scan(
+    load: number,
+    resource: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly ScannedRecord[]> | readonly ScannedRecord[];
   /** Inserts a record, or replaces it. */
   write(load: number, resource: string, key: string, record: StoredRecord): Promise<void> | void;
   /** The load is complete: readers see it from the end of this transaction on, and no other. */

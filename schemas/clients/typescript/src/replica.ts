@@ -1,9 +1,12 @@
-import { eventsOfBody, type RawEvent, readPage } from './apply-event.ts';
+import { eventsOfBody, type RawEvent } from './apply-event.ts';
 import type { Tandem } from './client.ts';
-import { GoneError, InvalidError, isPassing, NotFoundError, ReplicaError, SignatureError } from './errors.ts';
+import { isPassing, ReplicaError, SignatureError } from './errors.ts';
+import { type CheckOptions, checkReplica, type ReplicaCheck } from './replica-check.ts';
 import { applyEvents } from './replica-feed.ts';
-import { type LoadOptions, type LoadProgress, runLoad } from './replica-load.ts';
-import { beginLoad, type ReplicaState, readState } from './replica-state.ts';
+import { lostHold } from './replica-hold.ts';
+import { type Change, type LoadOptions, type LoadProgress, runLoad } from './replica-load.ts';
+import { isTooOld, PAGE_EVENTS, readEvents } from './replica-pull.ts';
+import { beginLoad, isHeld, isHeldBy, type ReplicaState, readState } from './replica-state.ts';
 import type { ReplicaStore, StoreTransaction } from './replica-store.ts';
 import { type ReplicaWebhook, subscribe } from './replica-subscribe.ts';
 import { retryDelayMs, sleep } from './retry.ts';
@@ -32,6 +35,15 @@ export interface FollowOptions extends LoadOptions {
   readonly webhook?: ReplicaWebhook | undefined;
 }
 
+interface ApplyOptions {
+  readonly cursor?: string;
+  /** Only if readers see this load. */
+  readonly load?: number;
+  /** Only for the check that holds all others. */
+  readonly holdId?: string;
+  readonly onEvents?: FollowOptions['onEvents'];
+}
+
 export interface ReplicaStatus {
   /** Whether the records can be read: a load has been completed. */
   readonly isLoaded: boolean;
@@ -45,8 +57,9 @@ export interface ReplicaStatus {
 
 const DEFAULT_POLL_MS = 1_000;
 const DEFAULT_KEEP_DELETED_DAYS = 45;
-const PAGE_EVENTS = 1_000;
 const DROP_ROWS = 5_000;
+/** How soon events go on after a check. */
+const HELD_POLL_MS = 200;
 /** Time between two checks of the endpoint. */
 const CHECK_MS = 30_000;
 
@@ -106,6 +119,22 @@ export class Replica {
   }
 
   /**
+   * Compares the replica with the source: row counts and digests at one position of the feed, and the records that
+   * differ. No event is applied meanwhile for some seconds, in any process. The replica has to be loaded.
+   *
+   * @throws ReplicaError when it cannot be compared; JobError, ApiError, ConnectionError
+   */
+  verify(options: CheckOptions = {}): Promise<ReplicaCheck> {
+    const change: Change = (work) => this.#change(work);
+    const apply = async (events: readonly RawEvent[], cursor: string, holdId: string) => {
+      const { isIgnored, reset } = await this.#apply(events, { cursor, holdId });
+      if (reset !== undefined) throw new ReplicaError(`The replica needs a new export first: ${reset}.`);
+      if (isIgnored) throw lostHold();
+    };
+    return checkReplica({ client: this.#client, change, apply }, options);
+  }
+
+  /**
    * Keeps the replica current until the signal ends it: by pulling, or by webhooks. Failures of the connection are
    * tried again.
    */
@@ -131,7 +160,7 @@ export class Replica {
    * Verifies a webhook request and applies its events.
    *
    * @param body the raw bytes
-   * @returns the status to respond with. 503: the endpoint is not known yet or a load is running, so that the events come again
+   * @returns the status to respond with. 503: the endpoint is not known yet or a load is or check is running, so that the events come again
    */
   async receive(headers: RequestHeaders, body: string | Uint8Array): Promise<204 | 401 | 503> {
     const state = await this.#change((_, now) => now);
@@ -193,13 +222,16 @@ export class Replica {
       options.signal?.throwIfAborted();
       const state = await this.#change((_, now) => now);
       if (state === undefined || state.loading !== undefined) return false;
+      if (isHeld(state)) {
+        await sleep(HELD_POLL_MS, options.signal);
+        continue;
+      }
       const after = state.cursor === undefined ? { after_export: state.exportId } : { after: state.cursor };
-      const query = { ...after, limit: PAGE_EVENTS };
-      const text = await this.#client
-        .requestText('listEvents', { query }, { signal: options.signal })
-        .catch((error: unknown) => this.#reloadIfTooOld(error));
-      if (text === undefined) return false;
-      const { events, hasMore, cursor } = readPage(text);
+      const page = await readEvents(this.#client, after, PAGE_EVENTS, options.signal).catch(
+        (error: unknown) => this.#reloadIfTooOld(error),
+      );
+      if (page === undefined) return false;
+      const { events, hasMore, cursor } = page;
       const { reset } = await this.#apply(events, { cursor, load: state.shown, onEvents: options.onEvents });
       if (reset !== undefined) {
         options.onReset?.(reset);
@@ -212,14 +244,18 @@ export class Replica {
   /** Applies events in one transaction, with the cursor behind them. */
   async #apply(
     events: readonly RawEvent[],
-    { cursor, load, onEvents }: { cursor?: string; load?: number; onEvents?: FollowOptions['onEvents'] },
+    { cursor, load, holdId, onEvents }: ApplyOptions,
   ): Promise<{ isIgnored: boolean; reset: string | undefined }> {
     let isIgnored = false;
     let count = 0;
     let reset: string | undefined;
     await this.#change(async (transaction, now) => {
       isIgnored =
-        now === undefined || now.loading !== undefined || (load !== undefined && now.shown !== load);
+        now === undefined ||
+        now.loading !== undefined ||
+        (load !== undefined && now.shown !== load) ||
+        isHeld(now, holdId) ||
+        (holdId !== undefined && !isHeldBy(now, holdId));
       if (now === undefined || isIgnored) return undefined;
       const begun = cursor === undefined ? now : { ...now, cursor };
       const applied = await applyEvents(transaction, begun, events, this.#keepDeletedDays);
@@ -252,11 +288,7 @@ export class Replica {
 
   /** The feed no longer reaches back to the replica: only a new export helps. @throws any other error again */
   async #reloadIfTooOld(error: unknown): Promise<undefined> {
-    const isTooOld =
-      error instanceof GoneError ||
-      error instanceof NotFoundError ||
-      (error instanceof InvalidError && error.errors.some(({ pointer }) => pointer.endsWith('after_export')));
-    if (!isTooOld) throw error;
+    if (!isTooOld(error)) throw error;
     await this.#beginAgain('events_expired');
     return undefined;
   }

@@ -71,6 +71,10 @@ function transactionOf(database: DatabaseSync): StoreTransaction {
   const read = database.prepare(
     'select data, position, at from tandem_records where load = ? and resource = ? and key = ?',
   );
+  const scan = database.prepare(
+    `select key, data from tandem_records
+     where load = ? and resource = ? and key > ? and data is not null order by key limit ?`,
+  );
   const write = database.prepare('insert or replace into tandem_records values (?, ?, ?, ?, ?, ?)');
   const dropBetween = database.prepare(
     `delete from tandem_records where (load, resource, key) in
@@ -83,6 +87,8 @@ function transactionOf(database: DatabaseSync): StoreTransaction {
     readState: () => readState.get()?.state as string | undefined,
     writeState: (state) => void writeState.run(state),
     read: (load, resource, key) => read.get(load, resource, key) as StoredRecord | undefined,
+    // Every key is greater than the empty text.
+    scan: (load, resource, after = '', limit) => scan.all(load, resource, after, limit) as never,
     write: (load, resource, key, { data, position, at }) =>
       void write.run(load, resource, key, data, position, at),
     show: (load, columns) => {

@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { text } from 'node:stream/consumers';
+import type { RowType } from '../../../../shared/domain/row-type.ts';
+import { createDigest } from '../../../../shared/formats/digest.ts';
 import { json, openLocalServer } from './local-server.ts';
 
 export interface LocalEvent {
@@ -30,10 +33,17 @@ export async function openLocalTandem() {
     /** Statuses of the next requests for events, without a problem document. */
     outage: [] as number[],
     redelivered: [] as string[],
+    /** Whether past states of records are known. */
+    hasPast: true,
+    /** Called when an export is created, with its format, before the response. */
+    onExport: (_format: string) => {},
+    cancelled: [] as string[],
+    /** How far the cuts of the next exports are behind the last event. */
+    cutsBehind: [] as number[],
   };
   const keys = new Map<string, string>();
-  const exported = new Map<string, { text: string; start: number; status: string }>();
-  const server = await openLocalServer((request, response) => {
+  const exported = new Map<string, LocalExport>();
+  const server = await openLocalServer(async (request, response) => {
     const url = new URL(request.url, 'http://x');
     const [, collection, id = '', part, name = part === 'dead-letters' ? part : undefined] =
       url.pathname.split('/');
@@ -51,12 +61,25 @@ export async function openLocalTandem() {
       return;
     }
     if (collection === 'webhooks' && request.method === 'GET') {
-      json(response, 200, { id, status: world.webhookStatus, held_by: world.heldBy });
+      json(response, 200, { id, status: world.webhookStatus, held_by: world.heldBy, order: 'strict' });
       return;
     }
     if (collection === 'webhooks') {
       world.webhooks.push(request.body);
       json(response, 201, { id: `whk_${world.webhooks.length}`, secret: SECRET });
+      return;
+    }
+    if (collection === 'resources') {
+      const data = ['invoices', 'customers'].map((each) => ({
+        name: each,
+        exports: { as_of: world.hasPast },
+      }));
+      json(response, 200, { data, has_more: false });
+      return;
+    }
+    if (collection === 'exports' && part === 'cancel') {
+      world.cancelled.push(id);
+      json(response, 202, describe(id));
       return;
     }
     if (collection === 'exports' && name === undefined) {
@@ -66,8 +89,22 @@ export async function openLocalTandem() {
         world.exports += 1;
         known = `exp_${world.exports}`;
         keys.set(key, known);
-        const text = world.lines.map((line) => `${line}\n`).join('');
-        exported.set(known, { text, start: world.events.length, status: world.status });
+        const { format, buckets } = JSON.parse(request.body) as LocalRequest;
+        const lines = world.lines.map((line) => `${line}\n`).join('');
+        const start = world.events.length;
+        const made = {
+          rows: world.lines.length,
+          start,
+          status: world.status,
+          cut: positionOf(start + 1 - (world.cutsBehind.shift() ?? 0)),
+        };
+        exported.set(
+          known,
+          format === 'digest'
+            ? { ...made, ...(await digestOf(lines, buckets ?? null)), name: 'invoices.digest.jsonl' }
+            : { ...made, text: lines, digest: undefined, name: 'invoices.jsonl' },
+        );
+        world.onExport(format ?? 'jsonl');
       }
       json(response, id === '' ? 202 : 200, describe(known));
       return;
@@ -92,24 +129,36 @@ export async function openLocalTandem() {
     }
     const after = url.searchParams.get('after');
     const start =
-      after === null ? (exported.get(url.searchParams.get('after_export') ?? '')?.start ?? 0) : Number(after);
-    const end = Math.min(start + world.pageEvents, world.events.length);
+      after === null
+        ? (exported.get(url.searchParams.get('after_export') ?? '')?.start ?? 0)
+        : Number(after.split('-').at(-1));
+    const size = Math.min(world.pageEvents, Number(url.searchParams.get('limit')));
+    const end = Math.min(start + size, world.events.length);
     const data = world.events.slice(start, end).join(',');
     response
       .writeHead(200, { 'content-type': 'application/json' })
       .end(`{"data":[${data}],"has_more":${end < world.events.length},"next_cursor":"${end}"}`);
   });
   const describe = (id: string) => {
-    const { text, status } = exported.get(id) ?? { text: '', status: 'failed' };
+    const { text = '', status = 'failed', rows = 0, digest, cut, name } = exported.get(id) ?? {};
     const file = {
-      name: 'invoices.jsonl',
+      name,
       resource: 'invoices',
-      rows: text.split('\n').length - 1,
+      rows,
+      ...(digest === undefined ? {} : { digest }),
       bytes: Buffer.byteLength(text),
       sha256: createHash('sha256').update(text).digest('hex'),
       url: `${server.url}/storage/${id}/`,
     };
-    return { id, status, files: status === 'completed' ? [file] : [], error: { message: 'no disk' } };
+    return {
+      id,
+      status,
+      as_of: digest === undefined ? null : '2026-03-01T00:00:00Z',
+      cut: digest === undefined ? null : { position: cut },
+      snapshot: { lsn: '0/0' },
+      files: status === 'completed' ? [file] : [],
+      error: { message: 'no disk' },
+    };
   };
   let position = 0;
   return {
@@ -119,13 +168,48 @@ export async function openLocalTandem() {
     /** Adds an event to the feed. @returns its text */
     add({ type, resource = 'invoices', key = 'null', data, more = '' }: LocalEvent): string {
       position += 1;
-      const at = `0000000000000001-${String(position).padStart(10, '0')}`;
+      const at = positionOf(position);
       const text = `{"id":"evt_${position}","type":"${type}","timestamp":"2026-03-01T00:00:00.${String(position).padStart(6, '0')}Z","account_id":"acct_1","position":"${at}","resource":"${resource}","key":${key},"data":${data}${more}}`;
       world.events.push(text);
       return text;
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+interface LocalRequest {
+  readonly format?: string;
+  readonly buckets?: readonly number[];
+}
+
+interface LocalExport {
+  readonly name: string;
+  readonly text: string;
+  readonly rows: number;
+  readonly digest: string | undefined;
+  /** Events before it are in the export. */
+  readonly start: number;
+  readonly cut: string;
+  readonly status: string;
+}
+
+/** Of the first event: 1. */
+function positionOf(number: number): string {
+  return `0000000000000001-${String(number).padStart(10, '0')}`;
+}
+
+/** What Tandem itself makes of the rows. */
+async function digestOf(lines: string, buckets: readonly number[] | null) {
+  const rowType: RowType = {
+    resource: 'invoices',
+    columns: [{ name: 'id', type: { kind: 'long', pgName: 'int8' }, isKey: true }],
+  };
+  async function* pieces() {
+    yield Buffer.from(lines);
+  }
+  const context = { signal: new AbortController().signal, scratchPath: async (name: string) => name };
+  const encoded = createDigest(buckets).encode(pieces(), rowType, context);
+  return { text: await text(encoded.bytes), digest: encoded.digest?.() };
 }
 
 export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
