@@ -15,6 +15,13 @@ export interface DashboardVisitor {
     fields: Readonly<Record<string, string>> | URLSearchParams,
     cookie: string,
   ): Promise<ApiReply>;
+  /** Sends a form with a file, in parts. */
+  sendFile(
+    path: string,
+    fields: Readonly<Record<string, string>>,
+    file: File,
+    cookie: string,
+  ): Promise<ApiReply>;
   /** The token that the forms of a session carry. */
   csrf(cookie: string): Promise<string>;
 }
@@ -26,9 +33,20 @@ export function createDashboardVisitor(api: TestApi): DashboardVisitor {
       body: new URLSearchParams(fields).toString(),
       headers: { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie },
     });
+  const sendFile: DashboardVisitor['sendFile'] = async (path, fields, file, cookie) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    form.append('file', file);
+    const request = new Request('http://x/', { method: 'POST', body: form });
+    return api.call('POST', path, {
+      body: await request.text(),
+      headers: { 'content-type': request.headers.get('content-type') ?? '', origin: api.url, cookie },
+    });
+  };
   return {
     show,
     send,
+    sendFile,
     async open({ id }, request = { scopes: SCOPES }) {
       const path = `/admin/accounts/${id}/portal-links`;
       const { json } = await api.call('POST', path, { key: ADMIN_KEY, body: request });
@@ -54,6 +72,8 @@ export interface Arranged {
   readonly params: Readonly<Record<string, string>>;
   /** What the form sends besides its token. */
   readonly fields?: Readonly<Record<string, string>>;
+  /** The form sends this file. */
+  readonly file?: File;
   /** The status for whoever may. Default: 200, and 303 after a form. */
   readonly good?: number;
   /** A text that only the owner's pages have. */
@@ -94,12 +114,21 @@ export function describeEachSession(
       await api().call('DELETE', `/admin/accounts/${revoked.id}/portal-sessions`, { key: ADMIN_KEY });
     });
 
+    const sendForm = (
+      path: string,
+      fields: Readonly<Record<string, string>>,
+      file: File | undefined,
+      cookie: string,
+    ) =>
+      file === undefined ? visitor.send(path, fields, cookie) : visitor.sendFile(path, fields, file, cookie);
+
     test.each(pages.flatMap((page) => KINDS.map((kind) => [page.method, page.path, kind, page] as const)))(
       '%s %s: %s',
       async (method, template, kind, page) => {
         const {
           params,
           fields = {},
+          file,
           own,
           good = method === 'POST' ? 303 : 200,
           isChanged,
@@ -113,7 +142,7 @@ export function describeEachSession(
         const reply =
           method === 'GET'
             ? await visitor.show(path, cookie)
-            : await visitor.send(path, { csrf: isIn ? await visitor.csrf(cookie) : '', ...fields }, cookie);
+            : await sendForm(path, { csrf: isIn ? await visitor.csrf(cookie) : '', ...fields }, file, cookie);
         const isObject = template.includes('{id}');
         const isRead = page.needs === undefined || page.needs.endsWith(':read');
         const expected = {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
@@ -13,7 +12,7 @@ import { oneAccount } from '../http/caller.ts';
 import { createConcurrencyLimiter } from '../http/concurrency-limiter.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 import { jsonResponse } from '../http/response.ts';
-import { defineRoute, type Route } from '../http/route.ts';
+import { defineRoute, type RawBody, type Route } from '../http/route.ts';
 import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
 import { countIds, type IdCount } from './count-ids.ts';
@@ -151,7 +150,7 @@ interface Destination {
  * @throws AppError `too_large`, `timed_out`, `malformed`, `invalid`
  */
 async function store(
-  incoming: IncomingMessage,
+  incoming: RawBody,
   limits: RequestLimits,
   { storage, path, ...ids }: Destination,
 ): Promise<IdCount & { bytes: number; sha256: string }> {

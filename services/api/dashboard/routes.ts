@@ -4,6 +4,8 @@ import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
 import { bulkPages } from './bulk/bulk-pages.ts';
+import { newJobPages } from './bulk/new-job-pages.ts';
+import { uploadPage } from './bulk/upload-page.ts';
 import {
   type EntryDeps,
   entryRoutes,
@@ -16,6 +18,7 @@ import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm } from './frame/form.ts';
 import { isCsrfToken, type Session } from './frame/sessions.ts';
+import { readUploadForm } from './frame/upload-form.ts';
 import {
   createVisit,
   type DashboardPage,
@@ -38,6 +41,8 @@ export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): Das
     ...newExportPages(deps),
     ...exportPages(deps),
     ...webhookPages(deps),
+    ...newJobPages(deps),
+    uploadPage(deps),
     ...bulkPages(deps),
   ];
 }
@@ -100,17 +105,23 @@ async function serveSession(
   const text = viewOf(request, session, deps.to).text.frame.problems;
   const { accountId, caller, ratePrint } = session;
   return withinLimits(limiter, accountId, ratePrint, async (run) => {
+    await using upload =
+      page.takesFile === true ? await readUploadForm(request, deps.publicOrigin(), text) : undefined;
+    const limits = page.maxFormBytes === undefined ? {} : { maxBytes: page.maxFormBytes };
     const form =
-      page.method === 'POST'
-        ? (await readForm(request, deps.publicOrigin(), text)).fields
-        : new URLSearchParams();
+      page.method === 'GET'
+        ? new URLSearchParams()
+        : (upload ?? (await readForm(request, deps.publicOrigin(), text, limits))).fields;
     if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
       throw new AppError('forbidden', text.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
-    return run(async () => {
+    const note = async () => {
       if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);
-      return page.handle(createVisit(request, session, form, deps));
-    });
+    };
+    const handle = () => page.handle(createVisit(request, session, form, deps, upload?.file));
+    if (upload === undefined) return run(() => note().then(handle));
+    await run(note);
+    return await handle();
   });
 }

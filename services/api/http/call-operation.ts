@@ -1,7 +1,7 @@
 import { accountOf, authorize, type Caller } from './caller.ts';
 import { type MountDeps, onceOnly, schemasOf } from './mount-routes.ts';
 import type { ApiResponse } from './response.ts';
-import type { ApiRequest, Route } from './route.ts';
+import type { ApiRequest, RawBody, Route } from './route.ts';
 import { validate } from './validate.ts';
 
 /** A request of an operation from within the API. */
@@ -12,6 +12,8 @@ export interface OperationCall {
   readonly idempotencyKey?: string | undefined;
   /** Whose data it is about, where the caller is the operator. */
   readonly accountId?: string | undefined;
+  /** A body that the operation reads itself. */
+  readonly rawBody?: RawBody;
 }
 
 /**
@@ -36,7 +38,7 @@ export function createOperationCaller(
     operationId,
     { incoming },
     caller,
-    { params = {}, query = {}, body, idempotencyKey, accountId: named } = {},
+    { params = {}, query = {}, body, idempotencyKey, rawBody, accountId: named } = {},
   ) => {
     const route = byId.get(operationId);
     if (route === undefined) throw new RangeError(`there is no operation ${operationId}`);
@@ -61,7 +63,7 @@ export function createOperationCaller(
       body: schemas.body === undefined ? {} : validate(schemas.body, body ?? {}, 'body', route.bodyRules),
       param: (name) => params[name] ?? '',
       header: () => undefined,
-      incoming,
+      incoming: rawBody ?? incoming,
       ...onceOnly(deps, {
         accountId: accountId ?? '*',
         route: `${route.method} ${path}`,

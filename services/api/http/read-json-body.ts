@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { createJsonScan, type JsonScan } from './json-scan.ts';
+import type { RawBody } from './route.ts';
 import { settleNumbers } from './settle-numbers.ts';
 import { requireGoodTexts, requireUtf8 } from './text-rules.ts';
 
@@ -69,7 +70,7 @@ export function toText(bytes: Buffer): string {
  * @throws AppError `too_large`, `timed_out`, `malformed`
  */
 export function readBytes(
-  request: IncomingMessage,
+  request: RawBody,
   { maxBytes, jsonBodyMs }: Pick<BodyLimits, 'maxBytes' | 'jsonBodyMs'>,
   scan: Pick<JsonScan, 'push'>,
 ): Promise<Buffer> {

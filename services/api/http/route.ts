@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
@@ -9,6 +10,9 @@ import type { ApiResponse, TextResponse } from './response.ts';
 import type { ResponseHeader } from './response-headers.ts';
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
+/** A body as it arrives, with the headers that describe it. `complete`: it did not end early. */
+export type RawBody = Readable & Pick<IncomingMessage, 'headers' | 'complete'>;
 
 /** A request that was authenticated, authorized and validated. */
 export interface ApiRequest<Query = unknown, Body = unknown> {
@@ -26,7 +30,7 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
   /** A request header in lower case; undefined when absent. */
   header(name: string): string | undefined;
   /** The request itself, unread, for routes with a body that is not JSON. */
-  readonly incoming: IncomingMessage;
+  readonly incoming: RawBody;
   /** Runs creating work in one transaction, once per Idempotency-Key. `identity` replaces a body that is not JSON. */
   once(work: (db: Queryable) => Promise<FirstResponse>, identity?: unknown): Promise<TextResponse>;
   /** The response of `once` without running the work, if the key has one. */

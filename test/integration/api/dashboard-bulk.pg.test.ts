@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
+import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import {
   createDashboardVisitor,
@@ -46,6 +47,9 @@ describeEachSession(
       return {
         params: { id, resource: 'invoices', operation: 'void' },
         own: path.includes('{id}') ? 'invoices' : id,
+        // A preview and an upload show the form again.
+        ...(path.includes('/new/') ? { good: 200, fields: { by: 'ids', ids: '1' } } : {}),
+        ...(path.endsWith('{operation}/file') ? { file: new File(['1\n2\n'], 'ids.txt') } : {}),
         ...(changed === undefined ? {} : { isChanged: async () => (await status()) === changed }),
       };
     },
@@ -115,4 +119,186 @@ test('jobs are listed by status, in pages, and the overview leads to them', asyn
   expect((await list('?status=cancelled')).match(/<th scope="row">/g)).toHaveLength(1);
   expect(await list('?status=failed')).toContain('No bulk jobs with this status.');
   expect((await visitor.show('/dashboard', cookie)).text).toContain(`href="/dashboard/bulk/${ids[1]}"`);
+});
+
+const NEW = '/dashboard/bulk/new/invoices';
+
+const field = (text: string, name: string) =>
+  new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
+
+/** The form of a page with what the page itself has put into it. */
+async function openForm(account: Account, path: string) {
+  const cookie = await visitor.open(account);
+  let { status, text } = await visitor.show(path, cookie);
+  expect(status).toBe(200);
+  return {
+    cookie,
+    page: () => text,
+    async send(fields: Readonly<Record<string, string>>) {
+      const kept = ['csrf', 'request', 'by', 'previewed', 'file_id', 'failed_of']
+        .map((name) => [name, field(text, name)] as const)
+        .filter(([, value]) => value !== '');
+      const reply = await visitor.send(
+        path.split('?')[0] ?? '',
+        { ...Object.fromEntries(kept), ...fields },
+        cookie,
+      );
+      if (reply.status !== 303) ({ status, text } = reply);
+      return reply;
+    },
+  };
+}
+
+const jobsOf = async ({ key }: Account) =>
+  (await world.api.call('GET', '/bulk/operations', { key })).json.data;
+
+test('a job by filter is previewed as it is, and then starts once', async () => {
+  const account = await world.account(12);
+  const form = await openForm(account, `${NEW}/update`);
+  expect(form.page()).toContain('No limit of items');
+  const fields = {
+    'field.0': 'total',
+    'operator.0': 'gte',
+    'value.0': account.ids[9] ?? '',
+    'mode.memo': 'set',
+    'set.memo': HOSTILE,
+  };
+  const preview = await form.send({ ...fields, do: 'preview' });
+  expect(preview.status).toBe(200);
+  expect(preview.text).toMatch(/Records, about<\/dt><dd>3</);
+  expect(preview.text).toContain(`<code>${account.ids[10]}</code>`);
+  expect(preview.text).not.toContain('<img src=x');
+  expect(await jobsOf(account)).toEqual([]);
+  // Another request than the one that was previewed.
+  const changed = await form.send({ ...fields, 'value.0': account.ids[0] ?? '', do: 'start' });
+  expect(changed.text).toContain('The form has changed since the preview.');
+  expect(changed.text).toMatch(/Records, about<\/dt><dd>12</);
+  expect(await jobsOf(account)).toEqual([]);
+  const start = { ...fields, 'value.0': account.ids[0] ?? '', do: 'start' };
+  const started = await Promise.all([form.send(start), form.send(start)]);
+  expect(started.map(({ status }) => status).sort()).toEqual(expect.arrayContaining([303]));
+  const jobs = await jobsOf(account);
+  expect(jobs).toMatchObject([{ resource: 'invoices', operation: 'update', total: 12 }]);
+  expect(started.find(({ status }) => status === 303)?.headers.get('location')).toBe(
+    `/dashboard/bulk/${jobs[0].job_id}`,
+  );
+});
+
+test('what is wrong is said beside its field, and what was typed is kept', async () => {
+  const account = await world.account(1);
+  const form = await openForm(account, `${NEW}/update`);
+  const fields = {
+    'field.0': 'memo',
+    'value.0': HOSTILE,
+    'field.1': 'total',
+    'operator.1': 'gt',
+    'value.1': 'many',
+  };
+  const refused = await form.send({ ...fields, 'mode.memo': 'set', 'set.memo': 'kept' });
+  expect(refused.status).toBe(422);
+  expect(refused.text).toMatch(/name="value\.1" value="many".*class="field-fault">must be a number /s);
+  expect(refused.text).toContain('>kept</textarea>');
+  expect(refused.text).not.toContain('<img src=x');
+  const empty = await form.send({ do: 'preview' });
+  expect([empty.status, empty.text.match(/class="field-fault"/g)?.length]).toEqual([422, 2]);
+  const added = await form.send({ ...fields, do: 'add' });
+  expect(added.text).toContain('name="field.2"');
+  const removed = await form.send({ ...fields, do: 'remove.0' });
+  expect(removed.text).toMatch(/name="value\.0" value="many"/);
+  expect(removed.text).not.toContain('name="field.1"');
+  expect((await visitor.show(`${NEW}/nothing`, form.cookie)).status).toBe(404);
+  expect((await visitor.show('/dashboard/bulk/new/nothing/void', form.cookie)).status).toBe(404);
+});
+
+test('a job by IDs, by all records and by failed items', async () => {
+  const account = await world.account(3);
+  const byIds = await openForm(account, `${NEW}/void?by=ids`);
+  await byIds.send({ ids: `${account.ids.join(' ')} 7777777`, do: 'preview' });
+  expect((await byIds.send({ ids: `${account.ids.join(' ')} 7777777`, do: 'start' })).status).toBe(303);
+  const all = await openForm(account, `${NEW}/delete?by=all`);
+  expect((await all.send({ do: 'preview' })).text).toContain('Confirm that you mean every record.');
+  const sure = await all.send({ all: 'on', do: 'preview' });
+  expect(sure.text).toMatch(/Records, about<\/dt><dd>3<.*class="danger">Start: delete/s);
+
+  const [{ job_id: id }] = await jobsOf(account);
+  const stop = await world.startWorker();
+  await world.until(account.key, id);
+  await stop();
+  const failed = await openForm(account, `${NEW}/void?by=failed&failed_of=${id}`);
+  const preview = await failed.send({ do: 'preview' });
+  expect(preview.text).toMatch(/Records, about<\/dt><dd>1<.*<code>7777777</s);
+  expect((await failed.send({ do: 'start' })).status).toBe(303);
+  const other = await visitor.open(await world.account(1));
+  expect((await visitor.show(`${NEW}/void?by=failed&failed_of=${id}`, other)).status).toBe(404);
+  expect(
+    (await visitor.show(`/dashboard/bulk/new/customers/delete?by=failed&failed_of=${id}`, failed.cookie))
+      .status,
+  ).toBe(404);
+});
+
+test('a file of IDs is uploaded, checked by line, and its job starts', async () => {
+  const account = await world.account(2);
+  const form = await openForm(account, `${NEW}/void?by=file`);
+  expect(form.page()).not.toContain('id="job"');
+  const csrf = field(form.page(), 'csrf');
+  const upload = (content: string | Uint8Array<ArrayBuffer>, fields: Record<string, string> = { csrf }) =>
+    visitor.sendFile(`${NEW}/void/file`, fields, new File([content], 'ids.txt'), form.cookie);
+  expect((await upload('1\n', {})).status).toBe(403);
+  expect((await upload('1\n', { csrf: 'x' })).status).toBe(403);
+  const bad = await upload('a\nb\n');
+  expect(bad.status).toBe(422);
+  expect(bad.text).toContain('has no line that is an ID');
+  expect(
+    (await visitor.sendFile(`${NEW}/void/file`, { csrf }, new File([], ''), form.cookie)).text,
+  ).toContain('Choose a file.');
+  const foreign = await world.api.call('POST', `${NEW}/void/file`, {
+    body: '--x--',
+    headers: {
+      'content-type': 'multipart/form-data; boundary=x',
+      origin: 'https://evil.example',
+      cookie: form.cookie,
+    },
+  });
+  expect(foreign.status).toBe(403);
+  const parts = (text: string) =>
+    world.api.call('POST', `${NEW}/void/file`, {
+      body: text,
+      headers: {
+        'content-type': 'multipart/form-data; boundary=x',
+        origin: world.api.url,
+        cookie: form.cookie,
+      },
+    });
+  const head = `--x\r\ncontent-disposition: form-data; name="csrf"\r\n\r\n${csrf}\r\n--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n`;
+  expect((await parts(`${head}1\n2\n`)).status).toBe(400);
+  expect((await parts(`${head}1\n2\n\r\n--x--\r\n`)).status).toBe(200);
+  const { rows: left } = await world.api.pool.query(
+    'select count(*)::int as n from bulk_files where account_id = $1',
+    [account.id],
+  );
+  expect(left).toEqual([{ n: 1 }]);
+
+  const done = await upload(`${account.ids.join('\n')}\nx${HOSTILE}\n`);
+  expect(done.status).toBe(200);
+  expect(done.text).toContain('Lines: 3');
+  expect(done.text).toMatch(/Line 3: is not a bigint/);
+  const fields = {
+    ...Object.fromEntries(['csrf', 'request', 'by', 'file_id'].map((name) => [name, field(done.text, name)])),
+  };
+  const preview = await visitor.send(`${NEW}/void`, { ...fields, do: 'preview' }, form.cookie);
+  expect(preview.text).toMatch(/Records, about<\/dt><dd>3</);
+  const start = { ...fields, previewed: field(preview.text, 'previewed'), do: 'start' };
+  expect((await visitor.send(`${NEW}/void`, start, form.cookie)).status).toBe(303);
+});
+
+test('the quota is told before, and what it covers', async () => {
+  const account = await world.account(5);
+  await world.api.call('PATCH', `/admin/accounts/${account.id}`, {
+    key: ADMIN_KEY,
+    body: { limits: { bulk_quota: { items: 2, period: 'month' } } },
+  });
+  const form = await openForm(account, `${NEW}/void?by=ids`);
+  expect(form.page()).toContain('2 of 2 items left');
+  const preview = await form.send({ ids: account.ids.join(' ') });
+  expect(preview.text).toContain('The quota covers 2 of these items.');
 });

@@ -27,22 +27,32 @@ export async function readForm(
   request: ApiRequest,
   publicOrigin: string | undefined,
   text: Messages['frame']['problems'],
-  limits = FORM_LIMITS,
+  limits: Partial<typeof FORM_LIMITS> = {},
 ): Promise<OwnForm> {
-  const origin = request.header('origin');
-  if (!isOwnOrigin(origin, request.header('host'), publicOrigin)) {
-    throw new AppError('forbidden', text.origin(publicOrigin));
-  }
+  const origin = requireOwnOrigin(request, publicOrigin, text);
   const [type = ''] = (request.header('content-type') ?? '').toLowerCase().split(';');
   if (type.trim() !== FORM_TYPE) {
     throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
   }
   requireUtf8(request.incoming.headers);
-  const sent = toText(await readBytes(request.incoming, limits, { push: () => undefined }));
+  const sent = toText(
+    await readBytes(request.incoming, { ...FORM_LIMITS, ...limits }, { push: () => undefined }),
+  );
   return {
     fields: new URLSearchParams(readParameters(sent, 'The form')),
-    isSecure: origin?.startsWith('https:') === true,
+    isSecure: origin.startsWith('https:'),
   };
+}
+
+/** @throws AppError `forbidden` for a form of another origin */
+export function requireOwnOrigin(
+  request: Pick<ApiRequest, 'header'>,
+  publicOrigin: string | undefined,
+  text: Messages['frame']['problems'],
+): string {
+  const origin = request.header('origin');
+  if (origin !== undefined && isOwnOrigin(origin, request.header('host'), publicOrigin)) return origin;
+  throw new AppError('forbidden', text.origin(publicOrigin));
 }
 
 /**

@@ -3,7 +3,7 @@ import type { CallOperation, OperationCall } from '../../http/call-operation.ts'
 import { hasScope, type Scope } from '../../http/caller.ts';
 import { PROBLEMS } from '../../http/problem.ts';
 import type { ApiResponse } from '../../http/response.ts';
-import type { ApiRequest } from '../../http/route.ts';
+import type { ApiRequest, RawBody } from '../../http/route.ts';
 import type { Html } from '../../pages/html.ts';
 import { html } from '../../pages/html.ts';
 import { pageHeaders } from '../../pages/page-response.ts';
@@ -20,6 +20,8 @@ export interface Visit extends View {
   readonly formats: Formats;
   readonly query: URLSearchParams;
   readonly form: URLSearchParams;
+  /** The file of a form that sends one. Undefined: none was chosen. */
+  readonly file: RawBody | undefined;
   may(scope: Scope): boolean;
   /** Asks an operation of the API with the rights of the session. @throws AppError what it would refuse with */
   ask<Body>(operationId: string, call?: OperationCall): Promise<Body>;
@@ -34,6 +36,10 @@ export interface DashboardPage {
   readonly needs: Scope | undefined;
   /** Asked by the module of a page, again and again: it keeps no session alive, and gets problems as JSON. */
   readonly isLive?: boolean;
+  /** A larger form than others. */
+  readonly maxFormBytes?: number;
+  /** Its form sends a file, which is read while it arrives: with a limiter of its own, not with the account's. */
+  readonly takesFile?: boolean;
   handle(visit: Visit): Promise<ApiResponse>;
 }
 
@@ -65,6 +71,7 @@ export function createVisit(
   session: Visitor,
   form: URLSearchParams,
   { to, callOperation, now }: VisitDeps,
+  file?: RawBody,
 ): Visit {
   const { caller } = session;
   const send: Visit['send'] = (operationId, call) => callOperation(operationId, request, caller, call);
@@ -74,6 +81,7 @@ export function createVisit(
     request,
     session,
     form,
+    file,
     formats: createFormats(view, now()),
     query: new URLSearchParams(request.querystring),
     may: (scope) => hasScope(caller, scope),

@@ -97,6 +97,8 @@ export const bulk: typeof en = {
       handler: 'Ruft für jeden Datensatz einen Dienst des Produkts auf',
     },
     otherOperation: 'Andere Operation',
+    noOperation: 'Die Ressource hat keine solche Operation.',
+    otherResource: (name) => `Jener Auftrag betrifft nicht ${name}.`,
     limits: 'Grenzen',
     quotaLeft: (left, limit) => `${left} von ${limit} Datensätzen übrig`,
     quotaOpen: 'Unbegrenzt viele Datensätze',
@@ -199,7 +201,6 @@ export const bulk: typeof en = {
     tooLittleQuota: (left) =>
       `Das Kontingent reicht für ${left} dieser Datensätze. Der Auftrag ändert sie und wartet dann, bis das Kontingent erneuert wird.`,
     start: (operation, count) => `Starten: ${operation}, etwa ${count} Datensätze`,
-    startDelete: (operation, count) => `Starten: ${operation}, etwa ${count} Datensätze`,
     changed:
       'Das Formular hat sich seit der Vorschau geändert. Sehen Sie die neue Vorschau an, und starten Sie dann.',
     refused: 'Der Auftrag kann nicht starten.',

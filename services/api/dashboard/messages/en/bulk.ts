@@ -94,6 +94,8 @@ export const bulk = {
       handler: 'Calls a service of the product for each record',
     },
     otherOperation: 'Another operation',
+    noOperation: 'The resource has no such operation.',
+    otherResource: (name: string) => `That job is not about ${name}.`,
     limits: 'Limits',
     quotaLeft: (left: string, limit: string) => `${left} of ${limit} items left`,
     quotaOpen: 'No limit of items',
@@ -194,7 +196,6 @@ export const bulk = {
     tooLittleQuota: (left: string) =>
       `The quota covers ${left} of these items. The job changes them, then waits until the quota resets.`,
     start: (operation: string, count: string) => `Start: ${operation}, about ${count} records`,
-    startDelete: (operation: string, count: string) => `Start: ${operation} about ${count} records`,
     changed: 'The form has changed since the preview. Check the new preview, then start.',
     refused: 'The job cannot start.',
     faults: {

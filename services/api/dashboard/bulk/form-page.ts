@@ -1,0 +1,31 @@
+import type { z } from 'zod';
+import type { AppError } from '../../../../shared/runtime/errors.ts';
+import type { bulkDryRunSchema, bulkFileSchema } from '../../bulk/response.ts';
+import type { Job } from './job-page.ts';
+import type { Fault, Operation, Resource, Selection } from './job-request.ts';
+import type { Account } from './limits.ts';
+
+type DryRun = z.output<typeof bulkDryRunSchema>;
+
+/** What the form shows besides what was typed. */
+export interface PageFacts {
+  readonly resource: Resource;
+  readonly operation: Operation;
+  readonly account: Account;
+  readonly by: Selection;
+  /** Of `failed`. */
+  readonly failedOf: { readonly job: Job; readonly ids: readonly string[] } | undefined;
+}
+
+/** Everything that the page of a new job shows. */
+export interface FormPage extends PageFacts {
+  /** As it was sent; empty at first. */
+  readonly form: URLSearchParams;
+  readonly faults?: readonly Fault[];
+  /** What the API refused the request with. */
+  readonly error?: AppError;
+  /** `print` names the request that was previewed. `hasChanged`: another one was to be started. */
+  readonly preview?: { readonly run: DryRun; readonly print: string; readonly hasChanged: boolean };
+  /** A file of IDs that was just uploaded. */
+  readonly file?: z.output<typeof bulkFileSchema>;
+}

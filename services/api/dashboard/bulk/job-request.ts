@@ -1,0 +1,225 @@
+import type { z } from 'zod';
+import { parseExactJson } from '../../../../shared/domain/exact-json.ts';
+import type { FieldError } from '../../../../shared/runtime/errors.ts';
+import type { resourceSchema } from '../../catalog/schemas.ts';
+import type { Messages } from '../messages/messages.ts';
+
+export type Resource = z.output<typeof resourceSchema>;
+export type Operation = Resource['operations'][number];
+export type Param = Operation['params'][number];
+
+/** How the items are selected. `failed`: the failed items of an earlier job. */
+export const SELECTIONS = ['filter', 'ids', 'file', 'all', 'failed'] as const;
+export type Selection = (typeof SELECTIONS)[number];
+
+/** A condition of the filter as the form has it. */
+export interface Row {
+  readonly field: string;
+  readonly operator: string;
+  readonly value: string;
+}
+
+/** Conditions of one form. */
+export const MAX_ROWS = 20;
+
+/** What is wrong, and with which part of the form; an empty place is the whole form. */
+export interface Fault {
+  readonly place: string;
+  readonly detail: string;
+}
+
+/** What the form of a new job says. */
+export interface FormFacts {
+  readonly resource: Resource;
+  readonly operation: Operation;
+  readonly by: Selection;
+  /** Of `failed`. */
+  readonly failedIds: readonly string[];
+  readonly maxIds: number;
+  readonly text: Messages['bulk']['create'];
+  readonly number: (value: number) => string;
+}
+
+/** The request that the form stands for, as `POST /bulk/operations` takes it, and what the form lacks. */
+export function readJobRequest(
+  form: URLSearchParams,
+  facts: FormFacts,
+): { readonly body: Record<string, unknown>; readonly faults: readonly Fault[] } {
+  const faults: Fault[] = [];
+  const refuse = (place: string, detail: string) => faults.push({ place, detail });
+  const params = readParams(form, facts, refuse);
+  const selection = readSelection(form, facts, refuse);
+  const most = (form.get('max_failures') ?? '').trim();
+  if (most !== '' && !/^[1-9]\d{0,8}$/.test(most)) refuse('max_failures', facts.text.faults.noNumber);
+  const body = {
+    resource: facts.resource.name,
+    operation: facts.operation.name,
+    async: true,
+    params,
+    ...selection,
+    ...(most === '' ? {} : { max_failures: Number(most) }),
+  };
+  return { body, faults };
+}
+
+type Refuse = (place: string, detail: string) => void;
+
+function readSelection(form: URLSearchParams, facts: FormFacts, refuse: Refuse): Record<string, unknown> {
+  const { by, text, maxIds } = facts;
+  switch (by) {
+    case 'filter': {
+      const rows = usedRows(form);
+      if (rows.length === 0) refuse('filter', text.faults.noCondition);
+      const match = form.get('match') === 'any' ? 'or' : 'and';
+      const semantics = form.get('semantics') === 'live' ? { semantics: 'live' } : {};
+      return { filter: { [match]: rows.map(({ row }) => conditionOf(row)) }, ...semantics };
+    }
+    case 'all':
+      if (form.get('all') !== 'on') refuse('all', text.faults.notSure);
+      return { filter: {}, all: true };
+    case 'file': {
+      const id = form.get('file_id') ?? '';
+      if (id === '') refuse('file', text.faults.noFile);
+      return { file_id: id };
+    }
+    case 'failed':
+      if (facts.failedIds.length === 0) refuse('', text.noneFailed);
+      return { ids: [...facts.failedIds] };
+    case 'ids': {
+      const ids = splitIds(form.get('ids') ?? '', facts.resource);
+      if (ids.length === 0) refuse('ids', text.faults.noIds);
+      if (ids.length > maxIds) refuse('ids', text.faults.tooManyIds(facts.number(maxIds)));
+      return { ids: ids.slice(0, maxIds) };
+    }
+  }
+}
+
+/** All conditions of the form, at least one, with empty ones between. */
+export function readRows(form: URLSearchParams): Row[] {
+  const rows: Row[] = [];
+  for (let index = 0; index < MAX_ROWS && (index === 0 || form.has(`field.${index}`)); index += 1) {
+    rows.push({
+      field: form.get(`field.${index}`) ?? '',
+      operator: form.get(`operator.${index}`) ?? 'eq',
+      value: form.get(`value.${index}`) ?? '',
+    });
+  }
+  return rows;
+}
+
+function usedRows(form: URLSearchParams): { row: Row; index: number }[] {
+  return readRows(form)
+    .map((row, index) => ({ row, index }))
+    .filter(({ row }) => row.field !== '');
+}
+
+function conditionOf({ field, operator, value }: Row): Record<string, unknown> {
+  if (operator === 'is_null' || operator === 'is_not_null') {
+    return { [field]: { is_null: operator === 'is_null' } };
+  }
+  return { [field]: { [operator]: operator === 'in' ? splitList(value) : value } };
+}
+
+/** `a, "b, c"` → `a` and `b, c`. */
+export function splitList(text: string): string[] {
+  return [...text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,"][^,]*))\s*(?:,|$)/g)].map(
+    ([, quoted, plain = '']) => quoted?.replaceAll('""', '"') ?? plain.trim(),
+  );
+}
+
+/** One in each line. Numbers and UUIDs hold no blanks or commas, so they may stand between IDs too. */
+export function splitIds(text: string, { key, fields }: Pick<Resource, 'key' | 'fields'>): string[] {
+  const [only] = key.length === 1 ? fields.filter(({ name }) => key.includes(name)) : [];
+  const isWord = only?.json_type === 'integer' || only?.format === 'uuid';
+  return text
+    .split(isWord ? /[\s,;]+/ : /\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+function readParams(
+  form: URLSearchParams,
+  { operation, text }: FormFacts,
+  refuse: Refuse,
+): Record<string, unknown> {
+  if (operation.takes_any_params) {
+    const sent = (form.get('params') ?? '').trim();
+    const value = sent === '' ? {} : parseJson(sent);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+    refuse('params', text.faults.noObject);
+    return {};
+  }
+  const params: Record<string, unknown> = {};
+  for (const param of operation.params) {
+    const { name } = param;
+    const place = `param.${name}`;
+    const value = (form.get(`set.${name}`) ?? '').replaceAll('\r\n', '\n');
+    const mode = modeOf(form, operation, param);
+    if (mode === 'clear') params[name] = null;
+    if (mode === 'keep' && value !== '' && !isChoice(param)) refuse(place, text.faults.notChosen(name));
+    if (mode !== 'set') continue;
+    const typed = typedValue(value, param);
+    if (typed === undefined) refuse(place, text.faults.noJson(name));
+    params[name] = typed ?? null;
+  }
+  if (operation.params.length > 0 && Object.keys(params).length === 0)
+    refuse('params', text.faults.nothingSet);
+  return params;
+}
+
+/** A list always has something chosen. */
+export function isChoice({ values, json_type: type }: Pick<Param, 'values' | 'json_type'>): boolean {
+  return (values !== null && type !== 'array') || type === 'boolean';
+}
+
+/** What happens to a parameter. An operation with only one sets it. */
+export function modeOf(
+  form: URLSearchParams,
+  { params }: Operation,
+  { name }: Param,
+): 'keep' | 'set' | 'clear' {
+  const mode = form.get(`mode.${name}`);
+  if (mode === 'set' || mode === 'clear') return mode;
+  return mode === null && params.length === 1 ? 'set' : 'keep';
+}
+
+/** Texts keep the digits of numbers; the API reads them by the column's type. @returns undefined for what is no JSON */
+function typedValue(value: string, { json_type: type }: Param): unknown {
+  if (type === 'boolean') return value === 'true';
+  if (type === 'any' || type === 'object') return parseJson(value);
+  if (type === 'array' && !value.trimStart().startsWith('[')) return value.split('\n').filter(Boolean);
+  if (type === 'array') return parseJson(value);
+  return type === 'string' ? value : value.trim();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Which parts of the form the errors of a request are about. */
+export function placeFaults(errors: readonly FieldError[], form: URLSearchParams): Fault[] {
+  const rows = usedRows(form);
+  return errors.map(({ pointer, detail }) => {
+    const [, member = '', name = '', index = ''] = pointer.split('/').map(unescapePointer);
+    if (member === 'params') return { place: name === '' ? 'params' : `param.${name}`, detail };
+    if (member === 'filter' && index !== '')
+      return { place: `row.${rows[Number(index)]?.index ?? 0}`, detail };
+    const places = new Map([
+      ['filter', 'filter'],
+      ['ids', 'ids'],
+      ['file_id', 'file'],
+      ['max_failures', 'max_failures'],
+    ]);
+    return { place: places.get(member) ?? '', detail };
+  });
+}
+
+function unescapePointer(step: string): string {
+  return step.replaceAll('~1', '/').replaceAll('~0', '~');
+}

@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { AppError } from '../../../../shared/runtime/errors.ts';
+import { flag, type Html, html } from '../../pages/html.ts';
+import { csrfField } from '../frame/layout.ts';
+import type { Visit } from '../frame/visit.ts';
+import { descriptionOf } from './choose-operation.ts';
+import { faultHtml } from './field-faults.ts';
+import type { FormPage } from './form-page.ts';
+import { JOBS_PATH } from './job-list.ts';
+import { newJobPath } from './job-page.ts';
+import type { Fault } from './job-request.ts';
+import { limitsCard } from './limits.ts';
+import { paramFields } from './param-fields.ts';
+import { selectionFields, uploadForm } from './selection-fields.ts';
+
+/** The form of a new job. Its first button previews; it starts what was previewed. */
+export function newJobBody(page: FormPage, visit: Visit): Html {
+  const { bulk } = visit.text;
+  const text = bulk.create;
+  const { resource, operation, form, faults = [], error, preview, by } = page;
+  const path = newJobPath({ resource: resource.name, operation: operation.name });
+  const hasForm = by !== 'file' || page.file !== undefined || form.has('file_id');
+  return html`<p class="back"><a href="${visit.href(`${JOBS_PATH}/new`)}">${text.otherOperation}</a></p>
+<h1>${bulk.title(operation.name, resource.name)}</h1>
+<p class="lead">${descriptionOf(operation, resource, visit)}.</p>
+${problem(faults, error, visit)}
+${preview && previewSection(page, preview, visit)}
+${limitsCard(page.account, visit)}
+${tabs(page, path, visit)}
+${by === 'file' ? uploadForm(page, path, visit) : null}
+${
+  hasForm
+    ? html`<form method="post" action="${visit.href(path)}" class="form" id="job">
+${csrfField(visit.session)}
+<input type="hidden" name="request" value="${error === undefined ? (form.get('request') ?? randomUUID()) : randomUUID()}">
+<input type="hidden" name="by" value="${by}">
+<input type="hidden" name="previewed" value="${preview?.print ?? ''}">
+<button class="hidden" name="do" value="preview" tabindex="-1" aria-hidden="true">${text.preview}</button>
+${selectionFields(page, visit)}
+${paramFields(page, visit)}
+<fieldset><legend>${text.options}</legend>
+<label for="max-failures">${text.maxFailures}</label>
+<input id="max-failures" name="max_failures" inputmode="numeric" class="short" value="${form.get('max_failures') ?? ''}" aria-describedby="max-failures-hint">
+<p class="hint" id="max-failures-hint">${text.maxFailuresHint}</p>
+${faultHtml(faults, 'max_failures')}</fieldset>
+<p class="choices"><button class="${preview === undefined ? 'primary' : ''}" name="do" value="preview">${preview === undefined ? text.preview : text.previewAgain}</button></p>
+<p class="muted">${text.previewLead}</p>
+</form>`
+    : null
+}`;
+}
+
+/** What is wrong, first what belongs to no single field. */
+function problem(faults: readonly Fault[], error: AppError | undefined, visit: Visit): Html | null {
+  const text = visit.text.bulk.create;
+  if (faults.length === 0 && error === undefined) return null;
+  const general = faults.filter(({ place }) => place === '');
+  const [only] = faults;
+  const first = error?.message ?? (faults.length === 1 ? only?.detail : undefined);
+  return html`<div class="fault" role="alert"><p>${text.refused} ${first}</p>
+${first === undefined || faults.length > 1 ? html`<ul>${(first === undefined ? faults : general).map(({ detail }) => html`<li>${detail}</li>`)}</ul>` : null}</div>`;
+}
+
+/** The ways to select records, as links, so that each has a page of its own. */
+function tabs({ by, resource, failedOf }: FormPage, path: string, visit: Visit): Html {
+  const text = visit.text.bulk.create;
+  const ways = resource.selectable_by_ids
+    ? (['filter', 'ids', 'file', 'all'] as const)
+    : (['filter', 'all'] as const);
+  return html`<h2 id="which">${text.which}</h2>
+<nav class="filters" aria-labelledby="which"><ul>
+${ways.map((way) => html`<li><a href="${visit.href(`${path}?by=${way}`)}"${flag('aria-current="true"', way === by)}>${text.by[way]}</a></li>`)}
+${failedOf === undefined ? null : html`<li><a href="${visit.href(`${path}?by=failed&failed_of=${encodeURIComponent(failedOf.job.job_id)}`)}" aria-current="true">${text.failedOf}</a></li>`}
+</ul></nav>`;
+}
+
+function previewSection(
+  { operation, account }: FormPage,
+  { run, hasChanged }: NonNullable<FormPage['preview']>,
+  visit: Visit,
+): Html {
+  const text = visit.text.bulk.create;
+  const { number, duration } = visit.formats;
+  const { estimated_items: count, estimated_duration_seconds: seconds, sample } = run;
+  const left = account.bulk_quota?.remaining ?? null;
+  const tiles = [
+    [text.records, number(count)],
+    [text.duration, duration(seconds)],
+    ...(left === null ? [] : [[text.afterwards, number(Math.max(0, left - count))]]),
+  ];
+  return html`<section class="card preview" role="status"><h2>${text.previewed}</h2>
+${hasChanged ? html`<p class="warning">${text.changed}</p>` : null}
+<dl class="tiles">${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+${left !== null && left < count ? html`<p class="warning">${text.tooLittleQuota(number(left))}</p>` : null}
+${
+  sample.length === 0
+    ? null
+    : html`<h3>${text.sample}</h3><ul class="ids">${sample.map(({ item_id: id }) => html`<li><code>${id}</code></li>`)}</ul>`
+}
+${
+  count === 0
+    ? html`<p>${text.nothingMatches}</p>`
+    : html`<p class="choices"><button form="job" name="do" value="start" class="${operation.kind === 'delete' ? 'danger' : 'primary'}">${text.start(operation.name, number(count))}</button></p>`
+}</section>`;
+}
