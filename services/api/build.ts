@@ -30,6 +30,8 @@ import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
 import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
+import { createActiveSessions } from './dashboard/active-sessions.ts';
+import { createLiveHub } from './dashboard/frame/live-hub.ts';
 import { createPresigner } from './exports/download.ts';
 import { createRetentionSweeper } from './exports/retention-sweeper.ts';
 import { createAccountLimiter } from './http/account-limiter.ts';
@@ -185,6 +187,15 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const feedGuard = createFeedGuard(slotWatch);
   const notifyRelay = () => notifier.notify();
   const retention = () => ({ nowMs: Date.now(), eventRetentionDays: config.eventRetentionDays });
+  const live = createLiveHub({
+    findActive: createActiveSessions({
+      reservedPool,
+      idleSeconds: config.portalIdleSeconds,
+      adminKey: config.adminKey,
+    }),
+    limiter,
+    log,
+  });
   const app = createApp({
     log,
     version: productVersion(),
@@ -283,6 +294,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       lifetimeSeconds: config.portalSessionSeconds,
       frameAncestors: config.portalFrameAncestors,
       refreshUrl: config.portalRefreshUrl,
+      live,
       now: Date.now,
     },
   });
@@ -295,6 +307,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   log.info('service.listening', { host: config.host, port: listener.port, url: urls.absolute('') });
   return [
     listener.worker,
+    live.worker,
     relay,
     createSecretResealer({ pool, box: secretBox, hasEarlierKeys: previousKeys.length > 0, log }),
     slotWatch,

@@ -66,7 +66,7 @@ export interface AppDeps {
     MetricsDeps &
     HealthDeps;
   readonly status: Pick<StatusDeps, 'ownSessions' | 'consumerLag' | 'log' | 'now'>;
-  readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'now'> &
+  readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'live' | 'now'> &
     Pick<SessionDeps, 'reservedPool' | 'idleSeconds' | 'lifetimeSeconds'>;
 }
 
@@ -110,6 +110,7 @@ function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, ass
   const isHttpsOnly = () => urls.origin()?.startsWith('https:') === true;
   const shared = {
     now: dashboard.now,
+    live: dashboard.live,
     to: { href: urls.path, asset: assets.path },
     callOperation: createOperationCaller(routes, http),
     publicOrigin: urls.origin,

@@ -6,6 +6,8 @@ import type pg from 'pg';
 import { findAccount } from '../../services/api/admin/accounts.ts';
 import { createFeedGuard } from '../../services/api/admin/feed-guard.ts';
 import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
+import { createActiveSessions } from '../../services/api/dashboard/active-sessions.ts';
+import { createLiveHub, type LiveLimits } from '../../services/api/dashboard/frame/live-hub.ts';
 import { createPresigner } from '../../services/api/exports/download.ts';
 import { type AccountRequestLimits, createAccountLimiter } from '../../services/api/http/account-limiter.ts';
 import { SCOPES } from '../../services/api/http/caller.ts';
@@ -86,7 +88,7 @@ export interface ApiOverrides
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
   readonly status?: Partial<AppDeps['status']>;
-  readonly dashboard?: Partial<AppDeps['dashboard']>;
+  readonly dashboard?: Partial<AppDeps['dashboard']> & { readonly liveLimits?: Partial<LiveLimits> };
   readonly corsOrigins?: AppDeps['corsOrigins'];
   readonly doorPool?: AppDeps['admin']['reservedPool'];
   readonly accountLimits?: Partial<AccountRequestLimits>;
@@ -158,14 +160,27 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const { maxBodyBytes = 10_000, maxQueuedExports = 3, maxQueuedBulk = 3 } = overrides;
   const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
   const log = overrides.log ?? silentLog;
+  const { liveLimits = {}, ...dashboardOverrides } = overrides.dashboard ?? {};
+  const idleSeconds = dashboardOverrides.idleSeconds ?? 1_800;
+  const live = createLiveHub({
+    findActive: createActiveSessions({
+      reservedPool: overrides.doorPool ?? doorPool,
+      idleSeconds,
+      adminKey: overrides.adminKey ?? new Secret(ADMIN_KEY),
+    }),
+    limiter: shared.limiter,
+    log,
+    limits: liveLimits,
+  });
   const dashboard = {
     reservedPool: overrides.doorPool ?? doorPool,
-    idleSeconds: 1_800,
+    idleSeconds,
     lifetimeSeconds: 28_800,
     frameAncestors: [],
     refreshUrl: undefined,
+    live,
     now,
-    ...overrides.dashboard,
+    ...dashboardOverrides,
   };
   const app = createApp({
     log,
@@ -236,6 +251,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls }),
     (open) => open.close(),
   );
+  cleanup.defer(() => live.close());
   url = `http://127.0.0.1:${listener.port}`;
 
   const call: TestApi['call'] = async (method, path, { key, body, headers = {} } = {}) => {

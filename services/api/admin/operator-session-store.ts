@@ -64,6 +64,20 @@ export async function findOperatorSessions(
   return rows;
 }
 
+/** Those of these sessions that have not ended. */
+export async function findActiveOperatorSessions(
+  db: Queryable,
+  ids: readonly string[],
+  keyHash: Buffer,
+): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>({
+    name: 'find_active_operator_sessions',
+    text: `select id from operator_sessions where id = any($1::text[]) and ${STATE} = 'active'`,
+    values: [ids, keyHash],
+  });
+  return rows.map(({ id }) => id);
+}
+
 /** Notes that a session is in use, so that it does not end as idle. */
 export async function noteOperatorSession(db: Queryable, id: string): Promise<void> {
   await db.query({

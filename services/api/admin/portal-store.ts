@@ -145,13 +145,18 @@ const STATE = `case
   when s.expires_at <= now() or s.last_seen_at <= now() - make_interval(secs => $2) then 'expired'
   else 'active' end`;
 
+/** A session by the hash of its token. */
+export interface FoundPortalSession extends PortalSession {
+  readonly keyHash: Buffer;
+}
+
 /** The sessions of these tokens, also those that have ended, until they are swept. */
 export async function findPortalSessions(
   db: Queryable,
   tokenHashes: readonly Buffer[],
   idleSeconds: number,
-): Promise<(PortalSession & { readonly keyHash: Buffer })[]> {
-  const { rows } = await db.query<PortalSession & { readonly keyHash: Buffer }>({
+): Promise<FoundPortalSession[]> {
+  const { rows } = await db.query<FoundPortalSession>({
     name: 'find_portal_sessions',
     text: `select s.id, s.account_id as "accountId", a.name as "accountName", s.key_id as "keyId", s.scopes,
              s.theme, s.locale, s.hide_navigation as "hideNavigation", s.is_framed as "isFramed", ${STATE} as state,
@@ -161,6 +166,21 @@ export async function findPortalSessions(
     values: [tokenHashes, idleSeconds],
   });
   return rows;
+}
+
+/** Those of these sessions that have not ended. */
+export async function findActivePortalSessions(
+  db: Queryable,
+  ids: readonly string[],
+  idleSeconds: number,
+): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>({
+    name: 'find_active_portal_sessions',
+    text: `select s.id from portal_sessions s left join api_keys k on k.id = s.key_id
+           where s.id = any($1::text[]) and ${STATE} = 'active'`,
+    values: [ids, idleSeconds],
+  });
+  return rows.map(({ id }) => id);
 }
 
 /** Notes that a session is in use, so that it does not end as idle. */

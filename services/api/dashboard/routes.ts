@@ -17,6 +17,8 @@ import {
 import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm } from './frame/form.ts';
+import type { LiveHub } from './frame/live-hub.ts';
+import { serveLive } from './frame/serve-live.ts';
 import { isCsrfToken, type Session } from './frame/sessions.ts';
 import { readUploadForm } from './frame/upload-form.ts';
 import {
@@ -26,12 +28,15 @@ import {
   problemResponse,
   seeOther,
   viewOf,
+  type WholePage,
 } from './frame/visit.ts';
 import { withinLimits } from './frame/within-limits.ts';
 import { overviewPages } from './overview/overview-page.ts';
 import { webhookPages } from './webhooks/webhook-pages.ts';
 
-export type DashboardDeps = EntryDeps;
+export interface DashboardDeps extends EntryDeps {
+  readonly live: LiveHub;
+}
 
 /** The pages for those who are in. */
 export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): DashboardPage[] {
@@ -49,7 +54,7 @@ export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): Das
 
 /** All routes of the dashboard: the ways in, and each page behind the check of its session. */
 export function dashboardRoutes(deps: DashboardDeps): Route[] {
-  const signOut: DashboardPage = {
+  const signOut: WholePage = {
     method: 'POST',
     path: '/dashboard/logout',
     needs: undefined,
@@ -116,6 +121,8 @@ async function serveSession(
       throw new AppError('forbidden', text.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
+    // What moves is read for several at once, which takes its own place among the requests that run.
+    if ('read' in page) return serveLive(request, session, page, deps);
     const note = async () => {
       if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);
     };

@@ -58,7 +58,8 @@ ${
   live === undefined
     ? html`<main id="content" tabindex="-1">${page.body}</main>`
     : html`<main id="content" tabindex="-1" data-live="${to.href(live.path)}" data-every="${live.everySeconds}" data-shape="${live.state.shape}">
-<p class="note offline" data-offline hidden role="status">${to.text.frame.notCurrent}</p>
+<p class="note offline" data-note="stale" hidden role="status">${to.text.frame.notCurrent}</p>
+<p class="note" data-note="changed" hidden role="status">${to.text.frame.changed} <a href="">${to.text.frame.loadAgain}</a></p>
 ${page.body}</main>`
 }
 ${session && !session.hideNavigation && to.at !== undefined ? languageSwitch(to, session, to.at) : null}

@@ -2,7 +2,7 @@ import type { Scope } from '../../http/caller.ts';
 import type { Html } from '../../pages/html.ts';
 import { dashboardPage, type PageText } from './layout.ts';
 import { type Live, renderLive } from './live.ts';
-import { type DashboardPage, liveResponse, pageResponse, type Visit, type VisitDeps } from './visit.ts';
+import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from './visit.ts';
 
 /** A page that moves while somebody looks. */
 export interface LivePage<Facts> {
@@ -13,7 +13,7 @@ export interface LivePage<Facts> {
   /** A stylesheet of its own, beside those that every page has. */
   readonly styles?: string;
   title(facts: Facts, visit: Visit): string;
-  /** How often the page asks for what has changed. */
+  /** How often it is read again, once for all who look at it. */
   everySeconds(facts: Facts): number;
   /** Asks the API for what the page shows. @throws AppError what it refuses with */
   read(visit: Visit): Promise<Facts>;
@@ -34,9 +34,9 @@ export function livePage<Facts>(
       async handle(visit) {
         const facts = await page.read(visit);
         const { content, state } = renderLive((live) => page.body(facts, live, visit));
-        const { path, querystring } = visit.request;
+        const query = visit.query.toString();
         const live = {
-          path: `${path}/live${querystring === '' ? '' : `?${querystring}`}`,
+          path: `${visit.request.path}/live${query === '' ? '' : `?${query}`}`,
           everySeconds: page.everySeconds(facts),
           state,
         };
@@ -55,9 +55,10 @@ export function livePage<Facts>(
       path: `${page.path}/live`,
       needs,
       isLive: true,
-      async handle(visit) {
+      async read(visit) {
         const facts = await page.read(visit);
-        return liveResponse((live) => page.body(facts, live, visit));
+        const { state } = renderLive((live) => page.body(facts, live, visit));
+        return { state, everySeconds: page.everySeconds(facts) };
       },
     },
   ];

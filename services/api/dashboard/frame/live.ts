@@ -39,6 +39,9 @@ export interface LiveState {
   readonly columns: Readonly<Record<string, readonly [y: number, height: number]>>;
 }
 
+/** What it holds is of one visitor, or of one rendering: a token of the session, the key of a request. */
+const HIDDEN_FIELD = /<input\b[^>]*\btype="hidden"[^>]*>/g;
+
 /** Renders a page's content, and tells what of it is live. */
 export function renderLive(render: (live: Live) => Html): {
   readonly content: Html;
@@ -72,7 +75,10 @@ export function renderLive(render: (live: Live) => Html): {
     bar: (name, { label }) => barHtml(name, { value: 0, label }),
     column: (name, column) => columnHtml(name, { ...column, y: 0, height: 0 }),
   });
-  const shape = createHash('sha256').update(still.text).digest('base64url').slice(0, 22);
+  const shape = createHash('sha256')
+    .update(still.text.replaceAll(HIDDEN_FIELD, ''))
+    .digest('base64url')
+    .slice(0, 22);
   return { content, state: { shape, texts, bars, columns } };
 }
 

@@ -4,6 +4,7 @@ import { newId } from '../../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../../shared/postgres/transaction.ts';
 import {
+  type FoundPortalSession,
   findOpenPortalLinks,
   findPortalSessions,
   insertPortalSession,
@@ -70,7 +71,7 @@ export interface SessionDeps {
 const CODE = /^[\w-]{43}$/;
 
 export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSeconds }: SessionDeps): Sessions {
-  const lookup = createKeyLookup<PortalSession>((hashes) =>
+  const lookup = createKeyLookup<FoundPortalSession>((hashes) =>
     findPortalSessions(reservedPool, hashes, idleSeconds),
   );
   const links = createKeyLookup<OpenPortalLink>((hashes) => findOpenPortalLinks(reservedPool, hashes));
@@ -91,8 +92,9 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
 
   async function findOne(token: string): Promise<Session | undefined> {
     const hash = hashKey(token);
-    const found = await lookup.findKey(hash);
-    if (found === undefined) return undefined;
+    const row = await lookup.findKey(hash);
+    if (row === undefined) return undefined;
+    const { keyHash: _hash, ...found } = row;
     const { id, keyId, accountId, scopes } = found;
     const keyPrint = hash.toString('base64');
     return {

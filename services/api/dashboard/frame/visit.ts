@@ -10,7 +10,7 @@ import { pageHeaders } from '../../pages/page-response.ts';
 import { acceptedLanguage, languageOf } from '../messages/messages.ts';
 import { createFormats, type Formats } from './formats.ts';
 import { dashboardPage, type Hrefs, type PageText, type View } from './layout.ts';
-import { type Live, renderLive } from './live.ts';
+import type { LiveReading } from './live-channel.ts';
 import { homeOf, type Visitor } from './visitor.ts';
 
 /** A request of somebody who is in. */
@@ -28,13 +28,16 @@ export interface Visit extends View {
   send(operationId: string, call?: OperationCall): Promise<ApiResponse>;
 }
 
-/** A page of the dashboard, or what a form of it is sent to. */
-export interface DashboardPage {
+interface PageRoute {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** What the session must be allowed. Undefined: every session. The operations that it asks check their own. */
   readonly needs: Scope | undefined;
-  /** Asked by the module of a page, again and again: it keeps no session alive, and gets problems as JSON. */
+}
+
+/** A page of the dashboard, or what a form of it is sent to. */
+export interface WholePage extends PageRoute {
+  /** The module of a page asks for it by itself: that keeps no session alive, and problems are JSON. */
   readonly isLive?: boolean;
   /** A larger form than others. */
   readonly maxFormBytes?: number;
@@ -42,6 +45,14 @@ export interface DashboardPage {
   readonly takesFile?: boolean;
   handle(visit: Visit): Promise<ApiResponse>;
 }
+
+/** What moves on a page. Its module follows it. */
+export interface LivePart extends PageRoute {
+  readonly isLive: true;
+  read(visit: Visit): Promise<LiveReading>;
+}
+
+export type DashboardPage = WholePage | LivePart;
 
 export interface VisitDeps {
   readonly to: Hrefs;
@@ -62,8 +73,16 @@ export function viewOf(request: ApiRequest, session: Pick<Visitor, 'locale'> | u
 }
 
 /** The module of a page has loaded it again, since its shape has changed: nobody needs to be there for that. */
+const LOADED_BY_ITSELF = 'auto';
+
 export function isLoadedByItself({ method, querystring }: ApiRequest): boolean {
-  return method === 'GET' && new URLSearchParams(querystring).has('auto');
+  return method === 'GET' && new URLSearchParams(querystring).has(LOADED_BY_ITSELF);
+}
+
+function queryOf({ querystring }: ApiRequest): URLSearchParams {
+  const query = new URLSearchParams(querystring);
+  query.delete(LOADED_BY_ITSELF);
+  return query;
 }
 
 export function createVisit(
@@ -83,7 +102,7 @@ export function createVisit(
     form,
     file,
     formats: createFormats(view, now()),
-    query: new URLSearchParams(request.querystring),
+    query: queryOf(request),
     may: (scope) => hasScope(caller, scope),
     send,
     async ask(operationId, call) {
@@ -118,14 +137,6 @@ export function pageResponse(
 /** After a form: the browser asks for the page, so that loading it again does not send the form again. */
 export function seeOther(location: string): ApiResponse {
   return { status: 303, headers: { location, 'cache-control': 'no-store' }, body: undefined };
-}
-
-export function liveResponse(render: (live: Live) => Html): ApiResponse {
-  return {
-    status: 200,
-    headers: { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' },
-    body: JSON.stringify(renderLive(render).state),
-  };
 }
 
 /** A page that says what went wrong, in the words of the API. */

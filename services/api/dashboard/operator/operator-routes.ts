@@ -7,6 +7,8 @@ import { html } from '../../pages/html.ts';
 import { type OwnForm, readForm } from '../frame/form.ts';
 import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText } from '../frame/layout.ts';
+import type { LiveHub } from '../frame/live-hub.ts';
+import { serveLive } from '../frame/serve-live.ts';
 import { isCsrfToken } from '../frame/sessions.ts';
 import {
   createVisit,
@@ -24,6 +26,7 @@ import type { OperatorSession, OperatorSessions } from './operator-sessions.ts';
 import { statusPages } from './status-page.ts';
 
 export interface OperatorDeps extends Omit<VisitDeps, 'frameAncestors'> {
+  readonly live: LiveHub;
   readonly operatorSessions: OperatorSessions;
   readonly operatorCookie: OperatorCookie;
   /** Undefined where `PUBLIC_URL` is not set. */
@@ -86,6 +89,7 @@ async function serveSession(
   const text = viewOf(request, session, deps.to).text.frame.problems;
   const form = isForm ? (await readForm(request, deps.publicOrigin(), text)).fields : new URLSearchParams();
   if (isForm && !isCsrfToken(session, form.get('csrf'))) throw new AppError('forbidden', text.csrf);
+  if ('read' in page) return serveLive(request, session, page, { ...deps, ...UNFRAMED });
   if (page.isLive !== true && !isLoadedByItself(request)) await deps.operatorSessions.note(session);
   return page.handle(createVisit(request, session, form, { ...deps, ...UNFRAMED }));
 }

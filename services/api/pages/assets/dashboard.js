@@ -1,8 +1,27 @@
 // The dashboard with JavaScript: what moves is patched while the page is in sight.
 import './page.js';
+import { isUsed } from './in-use.js';
 
 const main = document.querySelector('main[data-live]');
-const SLOWEST_MS = 60_000;
+
+/** Without a stream, a page asks this often at most. */
+const LEAST_POLL_MS = 10_000;
+const MOST_POLL_MS = 60_000;
+
+/** Polls before a stream is tried again. */
+const POLLS_BEFORE_STREAM = 6;
+
+/** The first event comes at once, and later ones at least every 15 seconds, unless something on the way keeps them back. */
+const FIRST_EVENT_MS = 10_000;
+const NEXT_EVENT_MS = 40_000;
+
+/** A page that loads itself does so no more often. */
+const LEAST_LOAD_MS = 3_000;
+
+const wasLoadedByItself = endLoadAgain();
+/** Ends what waits or listens: a page that is hidden asks nothing. */
+let stop = () => {};
+let isLoading = false;
 
 /** Puts the texts, bars and columns into their places. A bar never runs backwards. */
 function patch({ texts, bars, columns }) {
@@ -22,59 +41,136 @@ function patch({ texts, bars, columns }) {
   }
 }
 
-async function keepCurrent() {
-  const everyMs = Number(main.dataset.every) * 1_000;
-  const offline = main.querySelector('[data-offline]');
-  let pauseMs = everyMs;
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    await untilSeen();
-    try {
-      const response = await fetch(main.dataset.live, { headers: { accept: 'application/json' } });
-      // The page itself says what is wrong: the session is over, or the export is not there any more.
-      if (response.status === 401 || response.status === 404) return loadAgain();
-      if (!response.ok) throw new Error(String(response.status));
-      const state = await response.json();
-      if (state.shape !== main.dataset.shape) {
-        if (isUsed()) continue;
-        return loadAgain();
-      }
-      patch(state);
-      offline.hidden = true;
-      pauseMs = everyMs;
-    } catch {
-      offline.hidden = false;
-      pauseMs = Math.min(pauseMs * 2, SLOWEST_MS);
-    }
-  }
+/** Shows a note of the page, or takes it away. */
+function note(name, isShown) {
+  const element = main.querySelector(`:scope > [data-note="${name}"]`);
+  if (element.hidden === isShown) element.hidden = !isShown;
+}
+
+function take(state) {
+  note('stale', false);
+  if (state.shape === main.dataset.shape) {
+    note('changed', false);
+    patch(state);
+  } else loadUnlessUsed();
+}
+
+/** Loading the page again would undo what somebody is about to do: they are told, and choose when. */
+function loadUnlessUsed() {
+  const isBusy = isUsed(main);
+  note('changed', isBusy);
+  if (!isBusy) loadAgain();
 }
 
 /** Loads the page in a way that the server can tell from what somebody does: it keeps no idle session alive. */
-function loadAgain() {
-  const url = new URL(location.href);
-  url.searchParams.set('auto', String(Math.round(scrollY)));
-  location.replace(url);
+function loadAgain(isOver = false) {
+  if (isLoading) return;
+  isLoading = true;
+  const waitMs = wasLoadedByItself ? Math.max(0, LEAST_LOAD_MS - performance.now()) : 0;
+  setTimeout(() => {
+    isLoading = false;
+    if (!isOver && isUsed(main)) return note('changed', true);
+    const url = new URL(location.href);
+    url.searchParams.set('auto', String(Math.round(scrollY)));
+    location.replace(url);
+  }, waitMs);
 }
 
 /** Takes the mark out of the address: whoever loads the page now does it. */
 function endLoadAgain() {
   const url = new URL(location.href);
   const place = url.searchParams.get('auto');
-  if (place === null) return;
+  if (place === null) return false;
   url.searchParams.delete('auto');
   history.replaceState(null, '', url);
   scrollTo(0, Number(place));
+  return true;
 }
 
-/** Whether somebody is about to do something, which loading the page again would undo. */
-function isUsed() {
-  return main.querySelector('details[open]') !== null;
+/** Listens to what changes. Without a stream, as where the server has none left or a proxy keeps it back, the page polls. */
+function listen() {
+  const source = new EventSource(main.dataset.live);
+  let faults = 0;
+  let watch;
+  const hear = (ms) => {
+    clearTimeout(watch);
+    watch = setTimeout(() => {
+      stop();
+      poll();
+    }, ms);
+  };
+  stop = () => {
+    clearTimeout(watch);
+    source.close();
+  };
+  const on = (event, act) =>
+    source.addEventListener(event, ({ data }) => {
+      faults = 0;
+      hear(NEXT_EVENT_MS);
+      act(JSON.parse(data));
+    });
+  on('state', take);
+  on('beat', () => note('stale', false));
+  on('stale', () => note('stale', true));
+  on('over', () => {
+    stop();
+    loadAgain(true);
+  });
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED) {
+      stop();
+      poll();
+      return;
+    }
+    // The first time a stream may just have ended, as when the server starts again.
+    faults += 1;
+    if (faults > 1) note('stale', true);
+  });
+  hear(FIRST_EVENT_MS);
 }
 
-function untilSeen() {
-  if (!document.hidden) return undefined;
-  return new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
+async function poll() {
+  const leastMs = Math.max(LEAST_POLL_MS, Number(main.dataset.every) * 1_000);
+  let pauseMs = leastMs;
+  let isStopped = false;
+  let wake = () => {};
+  stop = () => {
+    isStopped = true;
+    wake();
+  };
+  for (let polls = 0; polls < POLLS_BEFORE_STREAM; polls += 1) {
+    try {
+      const response = await fetch(main.dataset.live, { headers: { accept: 'application/json' } });
+      if (isStopped) return;
+      // The page itself says what is wrong: the session is over, or the export is not there any more.
+      if (response.status === 401 || response.status === 404) return loadAgain(true);
+      if (!response.ok) throw new Error(String(response.status));
+      take(await response.json());
+      pauseMs = leastMs;
+    } catch {
+      note('stale', true);
+      pauseMs = Math.min(pauseMs * 2, MOST_POLL_MS);
+    }
+    await new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, pauseMs);
+    });
+    if (isStopped) return;
+  }
+  listen();
 }
 
-endLoadAgain();
-if (main !== null) void keepCurrent();
+function followSight() {
+  stop();
+  stop = () => {};
+  if (!document.hidden) listen();
+}
+
+if (main !== null) {
+  document.addEventListener('visibilitychange', followSight);
+  followSight();
+  // A change that waited for somebody who has finished.
+  setInterval(() => {
+    if (!main.querySelector(':scope > [data-note="changed"]').hidden) loadUnlessUsed();
+  }, LEAST_POLL_MS);
+}

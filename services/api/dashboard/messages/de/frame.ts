@@ -10,6 +10,8 @@ export const frame: typeof en = {
   signOut: 'Abmelden',
   darkTheme: 'Dunkle Darstellung',
   notCurrent: 'Der Server antwortet nicht. Diese Seite ist vielleicht nicht aktuell.',
+  changed: 'Diese Seite hat sich geändert.',
+  loadAgain: 'Neu laden',
   none: '–',
   never: 'Nie',
   now: 'jetzt',

@@ -10,6 +10,8 @@ export const frame = {
   signOut: 'Sign out',
   darkTheme: 'Dark theme',
   notCurrent: 'The server does not respond. This page may be out of date.',
+  changed: 'This page has changed.',
+  loadAgain: 'Load it again',
   none: '–',
   never: 'Never',
   now: 'now',

@@ -1,0 +1,26 @@
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { Secret } from '../../../shared/runtime/env.ts';
+import { findActiveOperatorSessions } from '../admin/operator-session-store.ts';
+import { findActivePortalSessions } from '../admin/portal-store.ts';
+import { operatorKeyHash } from '../http/caller.ts';
+
+export interface ActiveSessionsDeps {
+  readonly reservedPool: Queryable;
+  readonly idleSeconds: number;
+  readonly adminKey: Secret;
+}
+
+/** Finds those of some sessions that have not ended, whatever their kind: one statement for each kind that is among them. */
+export function createActiveSessions({ reservedPool, idleSeconds, adminKey }: ActiveSessionsDeps) {
+  return async (sessionIds: readonly string[]): Promise<ReadonlySet<string>> => {
+    const operators = sessionIds.filter((id) => id.startsWith('ops_'));
+    const customers = sessionIds.filter((id) => !id.startsWith('ops_'));
+    const found = await Promise.all([
+      operators.length === 0
+        ? []
+        : findActiveOperatorSessions(reservedPool, operators, operatorKeyHash(adminKey)),
+      customers.length === 0 ? [] : findActivePortalSessions(reservedPool, customers, idleSeconds),
+    ]);
+    return new Set(found.flat());
+  };
+}
