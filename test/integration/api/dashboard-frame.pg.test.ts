@@ -13,6 +13,8 @@ const LIMITS = {
   beatMs: 300,
 };
 
+vi.setConfig({ testTimeout: 30_000 });
+
 let api: TestApi;
 beforeAll(async () => {
   api = await openTestApi({ dashboard: { liveLimits: LIMITS } });
@@ -71,6 +73,11 @@ test('a stream begins with the state of the page, and then has what has changed'
     data: { texts: { percent: '10%' }, bars: { progress: 0.1 } },
   });
   expect(page.text).toContain(`data-shape="${first.data.shape}"`);
+  // So has the page of somebody else, whose forms have another token.
+  const another = await api.call('GET', `/dashboard/exports/${id}`, {
+    headers: { cookie: await sessionOf(account) },
+  });
+  expect(another.text).toContain(`data-shape="${first.data.shape}"`);
   await advance(id, 500);
   const change = await untilTexts(stream, { percent: '50%' });
   expect(change).toMatchObject({ shape: first.data.shape, bars: { progress: 0.5 } });

@@ -103,7 +103,7 @@ export function createLiveHub({ findActive, limiter, log, limits = {} }: LiveHub
     if (count >= pagesPerAccount) return undefined;
     const channel = createLiveChannel(
       () => pages.delete(key),
-      (error) => log.warn('live.reading_failed', { error }),
+      (error) => log.warn('live.not_read', { error }),
     );
     pages.set(key, { owner, channel });
     return channel;
