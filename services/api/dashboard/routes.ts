@@ -110,6 +110,11 @@ async function serveSession(
   const text = viewOf(request, session, deps.to).text.frame.problems;
   const { accountId, caller, ratePrint } = session;
   return withinLimits(limiter, accountId, ratePrint, async (run) => {
+    if ('read' in page) {
+      if (page.needs !== undefined) authorize(caller, page.needs);
+      // It is read for several at once, which takes its own place among the requests that run.
+      return serveLive(request, session, page, deps);
+    }
     await using upload =
       page.takesFile === true ? await readUploadForm(request, deps.publicOrigin(), text) : undefined;
     const limits = page.maxFormBytes === undefined ? {} : { maxBytes: page.maxFormBytes };
@@ -121,8 +126,6 @@ async function serveSession(
       throw new AppError('forbidden', text.csrf);
     }
     if (page.needs !== undefined) authorize(caller, page.needs);
-    // What moves is read for several at once, which takes its own place among the requests that run.
-    if ('read' in page) return serveLive(request, session, page, deps);
     const note = async () => {
       if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);
     };
