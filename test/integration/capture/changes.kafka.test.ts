@@ -95,6 +95,21 @@ test('rows of one statement share their record’s place in the log and are told
   );
 });
 
+test('a transaction that takes several requests to Kafka comes whole and in order', async () => {
+  const rows = 60;
+  // Random digits, so that no compression makes one request of them.
+  await world.pool.query(
+    `insert into app.items select n, 'acme', 'n' || n, (
+       select string_agg(md5(random()::text || n || part), '') from generate_series(1, 10000) part)
+     from generate_series(1000, 999 + $1::int) n`,
+    [rows],
+  );
+  const changes = await newChanges(rows);
+  expect(changes.map(({ index }) => index)).toEqual(Array.from({ length: rows }, (_, index) => index));
+  expect(new Set(changes.map(({ commitLsn }) => commitLsn)).size).toBe(1);
+  expect(changes.every(({ after }) => after?.big?.length === 320_000)).toBe(true);
+});
+
 test('insert, update and delete of one row in one transaction are three changes in order', async () => {
   const client = await world.pool.connect();
   await client.query(
