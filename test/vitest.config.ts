@@ -55,6 +55,8 @@ export default defineConfig({
         root,
         test: {
           name: 'unit',
+          // A new process for each file takes more than the tests do. A test puts back what it replaces.
+          isolate: false,
           include: [
             '{services,shared,deploy,schemas}/**/*.test.ts',
             'test/*.test.ts',

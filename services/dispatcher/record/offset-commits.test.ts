@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createOffsetCommits } from './offset-commits.ts';
 
@@ -6,6 +6,7 @@ const INTERVAL_MS = 500;
 
 function setUp(failures: unknown[], saveFirst?: () => Promise<void>) {
   vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
   const committed: string[] = [];
   const consumer = {
     async commitOffsets(offsets: readonly { partition: number; offset: string }[]) {
