@@ -8,3 +8,5 @@ if (Number(process.versions.node.split('.')[0]) < LEAST_MAJOR) {
   );
   process.exit(1);
 }
+
+require('./compile-cache.cjs');

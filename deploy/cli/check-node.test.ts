@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -28,6 +28,19 @@ test('an older Node is told in one line what to do, and nothing runs', () => {
 
 test('a Node that will do is not told anything', () => {
   expect(runAs('24.0.0')).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
+});
+
+test('what Node compiles is kept for the next start, and a place that cannot be written does no harm', () => {
+  const folder = temporaryDirectory();
+  const start = (cache: string) =>
+    spawnSync(process.execPath, ['-r', CHECK, '-e', "import('./shared/runtime/retry.ts')"], {
+      encoding: 'utf8',
+      env: { XDG_CACHE_HOME: cache },
+    });
+  expect(start(folder)).toMatchObject({ status: 0, stderr: '' });
+  expect(readdirSync(join(folder, 'tandem', 'compiled'))).toHaveLength(1);
+  writeFileSync(join(folder, 'file'), '');
+  expect(start(join(folder, 'file'))).toMatchObject({ status: 0, stderr: '' });
 });
 
 test('every npm script that runs TypeScript checks Node first', () => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { prepareSource } from '../../deploy/cli/prepare-source.ts';
 import { createScratchDatabase } from '../../deploy/local/scratch-database.ts';
+import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildCapture } from '../../services/capture/build.ts';
 import { readCaptureConfig } from '../../services/capture/config.ts';
 import { loadCatalog, parseCatalog } from '../../shared/catalog/load-catalog.ts';
@@ -147,7 +148,7 @@ export async function createCaptureWorld({
       return capture;
     },
     spawn(nodeOptions = [], env = {}) {
-      const child = spawn(process.execPath, [...nodeOptions, MAIN], {
+      const child = spawn(process.execPath, [...NODE_FLAGS, ...nodeOptions, MAIN], {
         env: {
           PATH: process.env.PATH,
           LOG_LEVEL: process.env.TEST_LOG === undefined ? 'info' : 'debug',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Consumer, Kafka, logLevel } from 'kafkajs';
 import type pg from 'pg';
+import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildExtractor } from '../../services/extractor/build.ts';
 import { readExtractorConfig } from '../../services/extractor/config.ts';
 import { migrate } from '../../shared/control/migrate.ts';
@@ -186,7 +187,7 @@ export async function createExtractorFixture(
     },
     spawnExtractor(settings = {}) {
       const main = new URL('../../services/extractor/main.ts', import.meta.url).pathname;
-      const child = spawn(process.execPath, [main], {
+      const child = spawn(process.execPath, [...NODE_FLAGS, main], {
         env: { PATH: process.env.PATH, ...env, ...settings, LOG_LEVEL: 'warn' },
         stdio: ['ignore', 'ignore', 'inherit'],
       });

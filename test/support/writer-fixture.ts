@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type pg from 'pg';
+import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildWriter } from '../../services/writer/build.ts';
 import { readWriterConfig } from '../../services/writer/config.ts';
 import { createScratch } from '../../services/writer/files/scratch.ts';
@@ -306,7 +307,7 @@ export async function createWriterFixture(
     },
     spawnWriter() {
       const main = new URL('../../services/writer/main.ts', import.meta.url).pathname;
-      const child = spawn(process.execPath, [main], {
+      const child = spawn(process.execPath, [...NODE_FLAGS, main], {
         env: { PATH: process.env.PATH, ...env, LOG_LEVEL: 'error' },
         stdio: ['ignore', 'ignore', 'inherit'],
       });
