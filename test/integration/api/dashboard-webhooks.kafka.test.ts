@@ -74,7 +74,7 @@ test('a refused URL is explained at its field, and what was typed stays', async 
   const account = await api.account();
   const session = await enter(account);
   const post = (fields: Fields) => session.send('/dashboard/webhooks/new', [...FORM.slice(1), ...fields]);
-  const refused = await post([
+  const { status, text } = await post([
     ['scope', 'chosen'],
     ['event', 'invoice.created'],
     ['url', 'https://10.0.0.1/hook'],
@@ -83,21 +83,10 @@ test('a refused URL is explained at its field, and what was typed stays', async 
     ['batch_events', '10'],
     ['rate_limit', 'many'],
   ]);
-  // A line that is no header is told first, since nothing can be asked for with it.
-  expect([refused.status, refused.text]).toEqual([422, expect.stringContaining('line 3 must be a name')]);
-  const { status, text } = await post([
-    ['scope', 'chosen'],
-    ['event', 'invoice.created'],
-    ['url', 'https://10.0.0.1/hook'],
-    ['description', 'Warehouse'],
-    ['headers', 'X-Team: billing\nHost: evil.example'],
-    ['batch_events', '10'],
-    ['rate_limit', 'many'],
-  ]);
   expect(status).toBe(422);
   expect(text).toMatch(/id="url-fault">must not point to this address \(private\)/);
   expect(text).toMatch(/aria-describedby="url-hint url-fault"[^>]* aria-invalid="true"/);
-  expect(text).toMatch(/id="headers-fault">Host: is set by Tandem/);
+  expect(text).toMatch(/id="headers-fault">Host: is set by Tandem; nonsense : is not a header name/);
   expect(text).toMatch(/id="rate_limit-fault">/);
   expect(text).toContain('<details class="more" open>');
   for (const kept of [

@@ -130,16 +130,16 @@ ${next && html`<a class="button" href="${path({ ...filters, cursor: next })}">${
 
 function table(id: string, attempts: readonly Attempt[], visit: Visit): Html {
   const { columns } = visit.text.webhooks.attempts;
-  return html`<table class="list"><thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.result}</th><th scope="col" class="wide">${columns.event}</th><th scope="col" class="wide number">${columns.number}</th><th scope="col" class="number">${columns.duration}</th></tr></thead>
+  return html`<table class="list log"><thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.result}</th><th scope="col" class="wide">${columns.event}</th><th scope="col" class="wide number">${columns.number}</th><th scope="col" class="number">${columns.duration}</th></tr></thead>
 <tbody>${attempts.map((each) => row(id, each, visit))}</tbody></table>`;
 }
 
 function row(webhookId: string, attempt: Attempt, visit: Visit): Html {
   const { id, event_id: eventId, batch, started_at: at } = attempt;
-  const { number, time } = visit.formats;
+  const { number, time, utc } = visit.formats;
   const text = visit.text.webhooks;
   return html`<tr>
-<th scope="row"><a href="${visit.href(endpointPath(webhookId, `/attempts/${id}`))}">${time(at)}</a></th>
+<th scope="row"><a href="${visit.href(endpointPath(webhookId, `/attempts/${id}`))}">${time(at)}</a> <small class="wide">${utc(at)}</small></th>
 <td>${outcomeBadge(attempt, visit)}</td>
 <td class="wide"><span class="id">${eventId}</span>${batch === null ? null : html` <span class="muted">${text.attempts.moreEvents(number(batch.event_count - 1))}</span>`}</td>
 <td class="wide number">${number(attempt.attempt)}</td>

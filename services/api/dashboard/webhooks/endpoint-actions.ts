@@ -3,18 +3,16 @@ import { confirmedForm, csrfField } from '../frame/layout.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { EndpointFacts, Export } from './endpoint-facts.ts';
 import { exportOptions } from './webhook-form.ts';
-import { actionForm, endpointPath, fieldTime } from './webhook-parts.ts';
+import { endpointPath, fieldTime } from './webhook-parts.ts';
 
 const DAY_MS = 86_400_000;
 
 /** What can be done with an endpoint, by whoever may change it. */
 export function endpointActions({ webhook, exports, nowMs }: EndpointFacts, visit: Visit): Html {
   const text = visit.text.webhooks.details;
-  const { id, status, failing_since: since } = webhook;
+  const { id, failing_since: since } = webhook;
   const path = (rest: string) => endpointPath(id, rest);
   return html`<section><h2>${text.actions}</h2>
-<div class="choices">${actionForm(visit, path('/test'), text.test)}
-${status === 'active' ? actionForm(visit, path('/pause'), text.pause) : actionForm(visit, path('/resume'), text.resume)}</div>
 <div class="actions">
 ${recover(path('/recover'), since === null ? startOfYesterday(nowMs) : fieldTime(since), visit)}
 ${replay(path('/replay'), startOfYesterday(nowMs), exports, visit)}
@@ -48,7 +46,7 @@ function replay(action: string, since: string, exports: readonly Export[], visit
   const isAfter = visit.form.get('start') === 'after_export';
   return html`<details class="confirm" id="replay"${flag('open', visit.form.has('start'))}><summary class="button">${text.replay}</summary>
 <div><p>${text.replayLead}</p><form method="post" action="${visit.href(action)}">${csrfField(visit.session)}
-<label class="check"><input type="radio" name="start" value="since"${flag('checked', !isAfter)}> ${text.replaySince}</label>
+${exports.length === 0 ? html`<input type="hidden" name="start" value="since">` : html`<label class="check"><input type="radio" name="start" value="since"${flag('checked', !isAfter)}> ${text.replaySince}</label>`}
 <label for="replay-since">${text.from}</label><input id="replay-since" name="since" type="datetime-local" value="${visit.form.get('since') ?? since}">
 ${
   exports.length === 0

@@ -1,14 +1,15 @@
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Content, flag, type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
-import { statusBadge, timeOf } from '../frame/parts.ts';
+import { timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import { endpointActions } from './endpoint-actions.ts';
 import type { Attempt, EndpointFacts, Stats, Webhook } from './endpoint-facts.ts';
 import { groupTraffic, RANGES, type Range } from './traffic.ts';
 import { trafficChart } from './traffic-chart.ts';
-import { eventsOf } from './webhook-list.ts';
+import { eventsOf, healthBadge } from './webhook-list.ts';
 import {
+  actionForm,
   doneNote,
   endpointPath,
   explanation,
@@ -25,8 +26,8 @@ export function endpointBody(facts: EndpointFacts, live: Live, visit: Visit, err
   const { id, url } = webhook;
   const name = nameOf(webhook);
   return html`<div class="title-row"><h1 class="name">${name}</h1>
-${visit.may('webhooks:write') ? html`<a class="button" href="${visit.href(endpointPath(id, '/edit'))}">${text.edit}</a>` : null}</div>
-<p class="states">${statusBadge(webhook.status, visit)} ${name === url ? null : html`<span class="url">${url}</span>`} <span class="id">${id}</span></p>
+${visit.may('webhooks:write') ? quickActions(webhook, visit) : null}</div>
+<p class="states">${healthBadge(webhook, visit)} ${name === url ? null : html`<span class="url">${url}</span>`} <span class="id">${id}</span></p>
 ${error && fault(text.refused, error)}
 ${doneNote(visit)}
 ${facts.test === undefined ? null : testResult(id, facts.test, visit)}
@@ -34,7 +35,8 @@ ${health(webhook, failures, live, visit)}
 ${stats.failed_replay && html`<p class="note">${text.recovering} ${visit.formats.utc(stats.failed_replay.from)} – ${visit.formats.utc(stats.failed_replay.to)}</p>`}
 ${figures(webhook, stats, live, visit)}
 <section><div class="title-row"><h2>${text.chart}</h2>${ranges(id, range, visit)}</div>
-${trafficChart(groupTraffic(stats.buckets, range, nowMs), live, visit)}</section>
+${rates(stats, live, visit)}
+${stats.buckets.length === 0 ? html`<p class="muted">${text.noTraffic}</p>` : trafficChart(groupTraffic(stats.buckets, range, nowMs), live, visit)}</section>
 <section><div class="title-row"><h2>${text.failedAttempts}</h2><a href="${visit.href(endpointPath(id, '/attempts'))}">${text.allAttempts}</a></div>
 ${failures.length === 0 ? html`<p class="muted">${text.noFailures}</p>` : failureList(id, failures, live, visit)}</section>
 ${settings(webhook, visit)}
@@ -52,6 +54,13 @@ function testResult(id: string, test: Attempt | null, visit: Visit): Html {
 ${explanation(test, visit)}</div>`;
 }
 
+/** What is done most. */
+function quickActions({ id, status }: Webhook, visit: Visit): Html {
+  const text = visit.text.webhooks.details;
+  const [move, title] = status === 'active' ? ['/pause', text.pause] : ['/resume', text.resume];
+  return html`<div class="quick">${actionForm(visit, endpointPath(id, '/test'), text.test)}${actionForm(visit, endpointPath(id, move), title)}<a class="button" href="${visit.href(endpointPath(id, '/edit'))}">${text.edit}</a></div>`;
+}
+
 /** What is wrong with it, and what is out of the ordinary. */
 function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visit: Visit): Content {
   const text = visit.text.webhooks.details;
@@ -66,8 +75,8 @@ function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visi
     status === 'paused' && html`<p class="note">${text.paused}</p>`,
     status === 'active' &&
       since !== null &&
-      html`<section class="fault"><h2>${text.failingSince} ${timeOf(live, visit, 'failing', since)}</h2>
-<p>${live.text('failures', text.failuresInRow(visit.formats.number(webhook.failures_in_row)))}</p>${lastFailure}</section>`,
+      html`<section class="fault"><h2>${text.failing}</h2>
+<p>${text.failingSince} ${timeOf(live, visit, 'failing', since)}. ${live.text('failures', text.failuresInRow(visit.formats.number(webhook.failures_in_row)))}</p>${lastFailure}</section>`,
     status === 'active' &&
       webhook.resting_until !== null &&
       Date.parse(webhook.resting_until) > Date.now() &&
@@ -88,21 +97,35 @@ function figures({ id }: Webhook, stats: Stats, live: Live, visit: Visit): Html 
       ? text.behindNothing
       : text.behindEvents(number(events), isExact, events === 1 && isExact);
   const oldest = seconds === null || seconds === 0 ? '' : text.oldest(duration(seconds));
-  const time = (value: number | undefined) =>
-    value === undefined ? visit.text.frame.none : text.milliseconds(number(value));
-  const tiles: readonly (readonly [string, Content])[] = [
-    [text.delivered, live.text('delivered', number(stats.events.delivered))],
-    [text.failed, live.text('failed', number(stats.attempts.failed))],
-    [text.p50, live.text('p50', time(stats.duration_ms?.p50))],
-    [text.p95, live.text('p95', time(stats.duration_ms?.p95))],
+  return tiles('now', [
+    [
+      text.behind,
+      html`${live.text('behind', behind)} <small class="muted">${live.text('oldest', oldest)}</small>`,
+    ],
     [text.retrying, live.text('retrying', number(stats.retrying))],
     [
       text.dead,
       html`<a href="${visit.href(endpointPath(id, '/dead-letters'))}">${live.text('dead', number(stats.dead_letters))}</a>`,
     ],
-  ];
-  return html`<p class="behind"><span class="muted">${text.behind}</span> <strong>${live.text('behind', behind)}</strong> <span class="muted">${live.text('oldest', oldest)}</span></p>
-<dl class="tiles">${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  ]);
+}
+
+/** Of the time that the chart shows. */
+function rates(stats: Stats, live: Live, visit: Visit): Html {
+  const text = visit.text.webhooks.details;
+  const { number } = visit.formats;
+  const time = (value: number | undefined) =>
+    value === undefined ? visit.text.frame.none : text.milliseconds(number(value));
+  return tiles('rates', [
+    [text.delivered, live.text('delivered', number(stats.events.delivered))],
+    [text.failed, live.text('failed', number(stats.attempts.failed))],
+    [text.p50, live.text('p50', time(stats.duration_ms?.p50))],
+    [text.p95, live.text('p95', time(stats.duration_ms?.p95))],
+  ]);
+}
+
+function tiles(kind: string, entries: readonly (readonly [name: string, value: Content])[]): Html {
+  return html`<dl class="tiles" data-kind="${kind}">${entries.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
 function ranges(id: string, current: Range, visit: Visit): Html {

@@ -1,4 +1,4 @@
-import { AppError } from '../../../../shared/runtime/errors.ts';
+import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Content, flag, type Html, html } from '../../pages/html.ts';
 import { csrfField } from '../frame/layout.ts';
 import type { Visit } from '../frame/visit.ts';
@@ -42,7 +42,7 @@ const POINTERS: Readonly<Record<string, string>> = {
 const MORE = ['batch_events', 'batch_wait', 'headers', 'max_in_flight', 'rate_limit', 'order'] as const;
 
 /** How long a batch waits where nothing is given. */
-const DEFAULT_WAIT_MS = '1000';
+const DEFAULT_WAIT_MS = 1_000;
 
 /** Resources that a choice of an export names. */
 const MAX_RESOURCES = 3;
@@ -58,7 +58,11 @@ export function webhookForm(form: WebhookForm, visit: Visit): Html {
 <form method="post" action="${visit.href(action)}" class="form">
 ${csrfField(visit.session)}
 ${start && html`<input type="hidden" name="request" value="${start.requestKey}">`}
-${textField('url', text.url, form, { hint: text.urlHint, mode: 'url', isRequired: true })}
+${textField('url', text.url, form, {
+  ...(start === undefined ? {} : { hint: text.urlHint }),
+  mode: 'url',
+  isRequired: true,
+})}
 ${textField('description', label(text.description, visit), form, { hint: text.descriptionHint })}
 ${events(form, visit)}
 ${start && starts(form, start.exports, visit)}
@@ -156,13 +160,14 @@ function events(form: WebhookForm, visit: Visit): Html {
   const chosen = new Set(form.values.getAll('event'));
   const groups = Object.groupBy(form.eventTypes, ({ pattern }) => pattern);
   const known = new Set(form.eventTypes.flatMap(({ type, pattern }) => [type, pattern]));
+  const isNothing = form.error?.errors.some(({ pointer }) => pointer === '/events') === true;
   const others = [...chosen].filter((each) => !known.has(each) && each !== '*');
   const box = (value: string, title: Content) =>
     html`<label class="check"><input type="checkbox" name="event" value="${value}"${flag('checked', chosen.has(value))}> ${title}</label>`;
   return html`<fieldset><legend>${text.events}</legend>
 ${radio('scope', 'all', text.allEvents, form)}
 ${radio('scope', 'chosen', text.chosenEvents, form)}
-${faultText('scope', faultsOf('scope', form))}
+${faultText('scope', isNothing ? [text.nothingChosen] : faultsOf('scope', form))}
 <div class="event-types">${Object.entries(groups).map(
     ([pattern, types = []]) =>
       html`<div class="event-group" role="group" aria-label="${pattern}">${box(pattern, html`<strong>${text.allOf(pattern.replace(/\.\*$/, ''))}</strong>`)}${types.map(({ type }) => box(type, type))}</div>`,
@@ -208,20 +213,8 @@ function namesOf(resources: readonly string[]): string {
   return resources.slice(0, MAX_RESOURCES).join(', ') + rest;
 }
 
-/** The body of the request that the form stands for. @throws AppError `invalid` for headers that are none, and for no event */
-export function bodyOf({ form, text }: Visit, hasStart: boolean): Readonly<Record<string, unknown>> {
-  const words = text.webhooks.form;
-  const chosen = form.getAll('event');
-  const isChosen = form.get('scope') === 'chosen';
-  const faults = [
-    ...(isChosen && chosen.length === 0 ? [{ pointer: '/events', detail: words.nothingChosen }] : []),
-    ...headerLines(form).flatMap((line, index) =>
-      line !== '' && headerOf(line) === undefined
-        ? [{ pointer: '/headers', detail: words.headerLine(String(index + 1)) }]
-        : [],
-    ),
-  ];
-  if (faults.length > 0) throw new AppError('invalid', words.seeFields, { errors: faults });
+/** The body of the request that the form stands for. What cannot be meant stays in it, and the API says what is wrong. */
+export function bodyOf({ form }: Visit, hasStart: boolean): Readonly<Record<string, unknown>> {
   const [events, wait, inFlight, rate] = ['batch_events', 'batch_wait', 'max_in_flight', 'rate_limit'].map(
     (name) => numberOf(form.get(name)),
   );
@@ -229,9 +222,9 @@ export function bodyOf({ form, text }: Visit, hasStart: boolean): Readonly<Recor
   return {
     url: form.get('url')?.trim() ?? '',
     description: description === '' ? null : description,
-    events: isChosen ? chosen : ['*'],
-    headers: Object.fromEntries(headerLines(form).flatMap((line) => [headerOf(line) ?? []].filter(isPair))),
-    batch: events === undefined ? null : { max_events: events, max_wait_ms: wait ?? Number(DEFAULT_WAIT_MS) },
+    events: form.get('scope') === 'chosen' ? form.getAll('event') : ['*'],
+    headers: headersOf(form.get('headers') ?? ''),
+    batch: events === undefined ? null : { max_events: events, max_wait_ms: wait ?? DEFAULT_WAIT_MS },
     ...(inFlight === undefined ? {} : { max_in_flight: inFlight }),
     rate_limit: rate ?? null,
     order: form.get('order') ?? 'record',
@@ -246,17 +239,17 @@ function numberOf(value: string | null): number | string | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : text;
 }
 
-function headerLines(form: URLSearchParams): string[] {
-  return (form.get('headers') ?? '').split(/\r?\n/).map((line) => line.trim());
-}
-
-function headerOf(line: string): [name: string, value: string] | undefined {
-  const colon = line.indexOf(':');
-  return colon < 1 ? undefined : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-}
-
-function isPair(entry: readonly string[]): entry is [string, string] {
-  return entry.length === 2;
+/** A line without a colon becomes a name with a blank, which is none. */
+function headersOf(text: string): Record<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  return Object.fromEntries(
+    lines.map((line) => {
+      const colon = line.indexOf(':');
+      return colon < 0
+        ? [`${line.trim()} `, '']
+        : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+    }),
+  );
 }
 
 function startOf(form: URLSearchParams): unknown {

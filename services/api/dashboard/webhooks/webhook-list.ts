@@ -28,25 +28,25 @@ ${next && html`<a class="button" href="${visit.href(`${SECTION}?cursor=${encodeU
 
 function table(webhooks: readonly Webhook[], live: Live, visit: Visit): Html {
   const { columns } = visit.text.webhooks.list;
-  return html`<table class="list"><thead><tr><th scope="col">${columns.endpoint}</th><th scope="col">${columns.status}</th><th scope="col" class="wide">${columns.events}</th></tr></thead>
+  return html`<table class="list endpoints"><thead><tr><th scope="col">${columns.endpoint}</th><th scope="col">${columns.status}</th><th scope="col" class="wide">${columns.events}</th></tr></thead>
 <tbody>${webhooks.map((each) => row(each, live, visit))}</tbody></table>`;
 }
 
 function row(webhook: Webhook, live: Live, visit: Visit): Html {
-  const { id, url, events } = webhook;
+  const { id, url, events, status, failing_since: since } = webhook;
   const name = nameOf(webhook);
   return html`<tr>
 <th scope="row"><a class="short" href="${visit.href(endpointPath(id))}">${name}</a>
 ${name === url ? null : html`<small class="short">${url}</small>`}</th>
-<td>${healthBadge(webhook, live, visit)}</td>
+<td>${healthBadge(webhook, visit)}${since === null || status !== 'active' ? null : html`<small>${timeOf(live, visit, `failing-${id}`, since)}</small>`}</td>
 <td class="wide">${eventsOf(events, visit)}</td>
 </tr>`;
 }
 
-/** Its status; of an active one that fails, since when. */
-export function healthBadge({ id, status, failing_since: since }: Webhook, live: Live, visit: Visit): Html {
+/** Its status; an active one may fail. */
+export function healthBadge({ status, failing_since: since }: Webhook, visit: Visit): Html {
   if (status !== 'active' || since === null) return statusBadge(status, visit);
-  return html`<span class="badge" data-tone="amber">${visit.text.webhooks.list.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`;
+  return html`<span class="badge" data-tone="amber">${visit.text.webhooks.list.failing}</span>`;
 }
 
 /** The filters of an endpoint: in words, when they are many. */

@@ -43,7 +43,6 @@ export const webhooks: typeof en = {
     batchWait: 'Höchstens so viele Millisekunden wartet ein Stapel',
     headers: 'Eigene Kopfzeilen',
     headersHint: 'Eine je Zeile, etwa X-Team: billing. Ihre Werte werden verschlüsselt gespeichert.',
-    headerLine: (line) => `Zeile ${line} muss ein Name, ein Doppelpunkt und ein Wert sein`,
     inFlight: 'Höchstens so viele Anfragen zugleich',
     rate: 'Höchstens so viele Anfragen je Sekunde',
     rateHint: 'Leer: keine Grenze.',
@@ -60,7 +59,7 @@ export const webhooks: typeof en = {
     createdTitle: 'Der Endpunkt ist bereit',
     rotatedTitle: 'Das neue Geheimnis',
     label: 'Geheimnis der Signatur',
-    once: 'Kopieren Sie es jetzt: Es wird nicht noch einmal gezeigt. Ihr Empfänger prüft damit jede Anfrage.',
+    once: 'Kopieren Sie das Geheimnis jetzt: Es wird nicht noch einmal gezeigt. Ihr Empfänger prüft damit jede Anfrage.',
     overlap: (until) =>
       `Bis ${until} wird jede Anfrage auch mit dem alten Geheimnis signiert. Geben Sie Ihrem Empfänger bis dahin das neue.`,
     verify: 'So wird eine Signatur geprüft',
@@ -68,8 +67,8 @@ export const webhooks: typeof en = {
   },
   details: {
     edit: 'Bearbeiten',
-    failing: 'Schlägt fehl',
-    failingSince: 'Schlägt fehl seit',
+    failing: 'Zustellungen schlagen fehl',
+    failingSince: 'Der erste Fehlschlag war',
     failuresInRow: (count) => `${count} Versuche nacheinander sind fehlgeschlagen.`,
     lastFailure: 'Der letzte Fehlschlag',
     resting: 'Keine Anfrage vor',

@@ -41,7 +41,6 @@ export const webhooks = {
     batchWait: 'Milliseconds that a batch waits, at most',
     headers: 'Headers of your own',
     headersHint: 'One in each line, such as X-Team: billing. Their values are kept encrypted.',
-    headerLine: (line: string) => `line ${line} must be a name, a colon and a value`,
     inFlight: 'Requests at once, at most',
     rate: 'Requests per second, at most',
     rateHint: 'Empty: no limit.',
@@ -58,7 +57,7 @@ export const webhooks = {
     createdTitle: 'The endpoint is ready',
     rotatedTitle: 'The new secret',
     label: 'Signing secret',
-    once: 'Copy it now: it is not shown again. Your receiver verifies each request with it.',
+    once: 'Copy the secret now: it is not shown again. Your receiver verifies each request with it.',
     overlap: (until: string) =>
       `Until ${until} each request is signed with the old secret too. Give your receiver the new one by then.`,
     verify: 'How to verify a signature',
@@ -66,8 +65,8 @@ export const webhooks = {
   },
   details: {
     edit: 'Edit',
-    failing: 'Failing',
-    failingSince: 'Failing since',
+    failing: 'Deliveries fail',
+    failingSince: 'The first failure was',
     failuresInRow: (count: string) => `${count} attempts in a row have failed.`,
     lastFailure: 'The last failure',
     resting: 'No request until',

@@ -1,0 +1,247 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SCOPES } from '../../../services/api/http/caller.ts';
+import { recordAttempts } from '../../../services/dispatcher/store/record-attempts.ts';
+import { durationClass } from '../../../shared/domain/duration-classes.ts';
+import { eventId } from '../../../shared/domain/position.ts';
+import { openApiOver } from '../../support/api-over-dispatcher.ts';
+import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import {
+  DESKTOP,
+  findAxeViolations,
+  findContrastViolations,
+  openBrowser,
+  PHONE,
+  type TestBrowser,
+  takePictures,
+  watchFaults,
+} from '../../support/browser.ts';
+import { type DispatcherBed, openDispatcherBed } from '../../support/dispatcher.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+
+const browser: TestBrowser | undefined = await openBrowser();
+
+const LONG = `A very long name of an endpoint, with <b>markup</b> & quotes " ' ${'x'.repeat(180)}`;
+
+let bed: DispatcherBed;
+let api: TestApi;
+let receiver: WebhookReceiver;
+const cleanup = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (browser === undefined) return;
+  cleanup.use(browser);
+  bed = cleanup.use(await openDispatcherBed());
+  api = cleanup.use(await openApiOver(bed));
+  receiver = cleanup.use(await openWebhookReceiver());
+  cleanup.use(await bed.start());
+});
+afterAll(() => cleanup.disposeAsync());
+
+type Account = Awaited<ReturnType<TestApi['account']>>;
+
+async function subscribe({ key }: Account, body: Record<string, unknown> = {}): Promise<string> {
+  const made = await api.call('POST', '/webhooks', { key, body: { url: receiver.url, ...body } });
+  expect(made.status, made.text).toBe(201);
+  return made.json.id;
+}
+
+/** The way in of a product's customer. */
+async function enter(page: Page, account: Account, next: string, more: Record<string, unknown> = {}) {
+  const path = `/admin/accounts/${account.id}/portal-links`;
+  const body = { scopes: SCOPES, next, ...more };
+  const { json } = await api.call('POST', path, { key: ADMIN_KEY, body });
+  await page.goto(json.url);
+  await page.waitForURL(`${api.url}${next}`);
+}
+
+/** Deliveries of a day: busier by day, with an outage some hours ago. */
+async function fillStats(id: string, nowMs = Date.now()): Promise<void> {
+  for (let n = 0; n < 288; n += 1) {
+    const bucket = new Date((Math.floor(nowMs / 300_000) - n) * 300_000);
+    const isOutage = n > 60 && n < 78;
+    const busy = Math.round(120 + 90 * Math.sin(n / 40) + ((n * 37) % 23));
+    const [delivered, failed] = isOutage ? [Math.round(busy / 6), 40] : [busy, n % 9 === 0 ? 2 : 0];
+    const durations = new Array<number>(64).fill(0);
+    durations[durationClass(38)] = delivered;
+    durations[durationClass(420)] = failed + Math.round(delivered / 12);
+    await bed.pool.query(
+      `insert into webhook_stats (webhook_id, bucket, delivered, failed, delivered_events, failed_events, durations)
+       values ($1, $2, $3::int, $4::int, $3::int, $4::int, $5) on conflict do nothing`,
+      [id, bucket, delivered, failed, durations],
+    );
+  }
+}
+
+let lastLsn = 5_000;
+async function addEvents(account: Account, count: number): Promise<string[]> {
+  const lsns = Array.from({ length: count }, (_, n) => lastLsn + 1 + n);
+  lastLsn += count;
+  await bed.addEvents(
+    lsns.map((lsn) => ({ accountId: account.id, lsn, record: lsn, type: 'invoice.updated' })),
+  );
+  return lsns.map((lsn) => eventId({ commitLsn: BigInt(lsn), index: 0 }));
+}
+
+/** Attempts of each kind, the newest first to be seen. */
+async function fillAttempts(id: string, events: readonly string[]): Promise<void> {
+  const kinds = [
+    { status: undefined, outcome: 'tls', excerpt: 'no secure connection could be made' },
+    { status: undefined, outcome: 'timeout', excerpt: 'the response was not complete in time' },
+    { status: 429, outcome: 'failed', excerpt: 'slow down' },
+    { status: 500, outcome: 'failed', excerpt: `<h1>Internal</h1> ${'stack '.repeat(60)}` },
+    { status: 200, outcome: 'delivered', excerpt: 'ok' },
+  ];
+  await recordAttempts(
+    bed.pool,
+    events.map((event, n) => {
+      const { status, outcome, excerpt } = kinds[n % 7] ?? { status: 204, outcome: 'delivered', excerpt: '' };
+      return {
+        endpointId: id,
+        eventId: event,
+        batch: undefined,
+        attempt: (n % 3) + 1,
+        startedAtMs: Date.now() - n * 47_000,
+        committedAtMs: undefined,
+        durationMs: 20 + ((n * 61) % 400),
+        status,
+        outcome,
+        excerpt,
+        request: { signature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=', ownHeaders: ['X-Team'] },
+        response:
+          status === undefined
+            ? undefined
+            : {
+                headers: { 'content-type': 'text/html', server: 'nginx', 'x-long': 'y'.repeat(180) },
+                omittedCount: 2,
+                isBodyCut: status === 500,
+              },
+      };
+    }),
+  );
+}
+
+/** An account with an endpoint in each state, events, attempts and dead letters. */
+async function arrange() {
+  const account = await api.account();
+  receiver.answer = () => 204;
+  const healthy = await subscribe(account, { description: 'Warehouse', headers: { 'X-Team': 'billing' } });
+  const events = await addEvents(account, 60);
+  await waitFor('all of them', async () => {
+    const { json } = await api.call('GET', `/webhooks/${healthy}/stats`, { key: account.key });
+    return json.events.delivered === 60;
+  });
+  await fillStats(healthy);
+  await fillAttempts(healthy, events);
+  await bed.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, state, last_error)
+     select $1, commit_lsn, idx, committed_at, 'invoices/["' || commit_lsn || '"]', 10, 'dead', $3
+       from events where account_id = $2 order by commit_lsn limit 24`,
+    [
+      healthy,
+      account.id,
+      JSON.stringify({
+        at: new Date(Date.now() - 7_200_000).toISOString(),
+        class: 'status',
+        status: 413,
+        excerpt: `<html>${'Request Entity Too Large '.repeat(30)}`,
+      }),
+    ],
+  );
+  const failing = await subscribe(account, { url: 'https://receiver.example/hooks/orders' });
+  const gone = await subscribe(account, { url: 'https://old.example/hooks', description: 'The old CRM' });
+  const paused = await subscribe(account, {
+    description: LONG,
+    url: `https://receiver.example/${'path/'.repeat(90)}`,
+    events: ['invoice.*', 'export.completed', 'bulk.completed', 'bulk.failed'],
+    batch: { max_events: 500, max_wait_ms: 200 },
+    rate_limit: 20,
+    order: 'strict',
+  });
+  await api.call('POST', `/webhooks/${paused}/pause`, { key: account.key });
+  await api.call('POST', `/webhooks/${paused}/rotate-secret`, { key: account.key });
+  await fillAttempts(failing, events.slice(0, 4));
+  await bed.pool.query(
+    `update webhooks set status = 'disabled', status_reason = 'the endpoint returned 410 Gone' where id = $1`,
+    [gone],
+  );
+  await waitFor('the failing one to fail', async () => {
+    const { rowCount } = await bed.pool.query(
+      `update webhooks set failing_since = now() - interval '3 hours', failures_in_row = 12,
+         rest_until = now() + interval '10 minutes', lease_owner = null, status = 'active' where id = $1`,
+      [failing],
+    );
+    return rowCount === 1;
+  });
+  return { account, healthy, failing, gone, paused };
+}
+
+test.skipIf(browser === undefined)(
+  'every page of webhooks is accessible and without a complaint, light and dark, on a desktop and a phone',
+  async () => {
+    if (browser === undefined) return;
+    const { account, healthy, failing, gone, paused } = await arrange();
+    const empty = await api.account();
+    const { json } = await api.call('GET', `/webhooks/${healthy}/attempts?outcome=failed&limit=4`, {
+      key: account.key,
+    });
+    const violations: string[] = [];
+    for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      await using context = await browser.open({ ...options, colorScheme: 'light' });
+      const page = await context.newPage();
+      const faults = watchFaults(page, api.url);
+      const check = async (name: string) => {
+        violations.push(...(await findAxeViolations(page)));
+        await page.emulateMedia({ colorScheme: 'dark' });
+        violations.push(...(await findContrastViolations(page)));
+        await page.emulateMedia({ colorScheme: 'light' });
+        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        const bytes = (await page.content()).length;
+        if (bytes > 100_000) violations.push(`${name} has ${bytes} characters`);
+        await takePictures(page, `dashboard-webhooks-${name}`, size);
+      };
+      const visit = async (path: string, name: string) => {
+        await page.goto(`${api.url}/dashboard/webhooks${path}`);
+        await check(name);
+      };
+      await enter(page, account, '/dashboard/webhooks');
+      await check('list');
+      await visit(`/${healthy}`, 'healthy');
+      for (const summary of await page.locator('summary').all()) await summary.click();
+      await check('healthy-open');
+      await visit(`/${healthy}?range=hour`, 'hour');
+      await visit(`/${failing}`, 'failing');
+      await visit(`/${gone}`, 'disabled');
+      await visit(`/${paused}`, 'paused');
+      await visit(`/${healthy}/attempts`, 'attempts');
+      for (const [n, attempt] of json.data.entries())
+        await visit(`/${healthy}/attempts/${attempt.id}`, `attempt-${n}`);
+      await visit(`/${healthy}/dead-letters`, 'dead-letters');
+      await visit(`/${paused}/edit`, 'edit');
+      await page.locator('summary').last().click();
+      await check('edit-open');
+      await visit('/new', 'new');
+      expect(faults).toEqual([]);
+      await page.getByLabel('URL').fill('http://10.0.0.1/hook');
+      await page.getByLabel('Only these').check();
+      await page.getByRole('button', { name: 'Create the endpoint' }).click();
+      await page.getByRole('alert').waitFor();
+      await check('new-refused');
+      await page.goto(`${api.url}/dashboard/webhooks/new`);
+      await page.getByLabel('URL').fill(receiver.url);
+      await page.getByRole('button', { name: 'Create the endpoint' }).click();
+      await page.getByText('whsec_').waitFor();
+      await check('secret');
+      violations.push(...faults.filter((fault) => !fault.includes('422')));
+      await using other = await browser.open({ ...options, colorScheme: 'light' });
+      const blank = await other.newPage();
+      await enter(blank, empty, '/dashboard/webhooks', { locale: 'de-DE' });
+      violations.push(...(await findAxeViolations(blank)));
+      await takePictures(blank, 'dashboard-webhooks-empty', size);
+    }
+    expect(violations).toEqual([]);
+  },
+  240_000,
+);
