@@ -90,7 +90,7 @@ function listBody(
   const text = visit.text.webhooks.attempts;
   const { id } = webhook;
   return html`<h1>${text.title}</h1>
-<p class="lead short">${text.lead} <a href="${visit.href(endpointPath(id))}">${nameOf(webhook)}</a></p>
+<p class="lead">${text.lead} <a class="name" href="${visit.href(endpointPath(id))}">${nameOf(webhook)}</a></p>
 ${doneNote(visit)}
 ${error && fault(text.refused, error)}
 ${filterForm(id, visit)}

@@ -45,7 +45,7 @@ function body(webhook: Webhook, { data, next_cursor: next }: Listed<DeadLetter>,
   const path = (rest: string) => visit.href(endpointPath(webhook.id, rest));
   const mayWrite = visit.may('webhooks:write');
   return html`<h1>${text.title}</h1>
-<p class="lead short"><a href="${path('')}">${nameOf(webhook)}</a> · ${text.lead}</p>
+<p class="lead"><a class="name" href="${path('')}">${nameOf(webhook)}</a> · ${text.lead}</p>
 ${doneNote(visit)}
 ${data.length === 0 ? html`<p class="muted">${text.none}</p>` : table(webhook.id, data, mayWrite, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path('/dead-letters')}">${text.newest}</a>` : null}
@@ -64,9 +64,9 @@ function row(webhookId: string, letter: DeadLetter, mayWrite: boolean, visit: Vi
   const { event_id: eventId, type, record, excerpt, last_attempt_at: at } = letter;
   const isKept = type !== null;
   return html`<tr>
-<th scope="row">${isKept && visit.may('events:read') ? html`<a href="${visit.href(`/dashboard/events/${eventId}`)}">${type}</a>` : (type ?? text.dead.gone)}
+<th scope="row" class="what">${isKept && visit.may('events:read') ? html`<a href="${visit.href(`/dashboard/events/${eventId}`)}">${type}</a>` : (type ?? text.dead.gone)}
 <small class="short"><span class="id">${eventId}</span> · ${record}</small></th>
-<td>${outcomeBadge(letter, visit)}<small class="short"><a href="${visit.href(`${endpointPath(webhookId, '/attempts')}?event_id=${encodeURIComponent(eventId)}`)}">${visit.formats.time(at)}</a>${excerpt && html` · ${excerpt.slice(0, MAX_EXCERPT).toWellFormed()}`}</small></td>
+<td class="why">${outcomeBadge(letter, visit)}<small class="short"><a href="${visit.href(`${endpointPath(webhookId, '/attempts')}?event_id=${encodeURIComponent(eventId)}`)}">${visit.formats.time(at)}</a>${excerpt && html` · ${excerpt.slice(0, MAX_EXCERPT).toWellFormed()}`}</small></td>
 <td class="wide number">${visit.formats.number(letter.attempts)}</td>
 ${mayWrite ? html`<td>${isKept ? actionForm(visit, endpointPath(webhookId, '/redeliver'), text.attempt.redeliver, html`<input type="hidden" name="event" value="${eventId}"><input type="hidden" name="list" value="dead">`) : null}</td>` : null}
 </tr>`;

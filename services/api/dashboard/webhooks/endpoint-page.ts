@@ -27,7 +27,7 @@ export function endpointBody(facts: EndpointFacts, live: Live, visit: Visit, err
   const name = nameOf(webhook);
   return html`<div class="title-row"><h1 class="name">${name}</h1>
 ${visit.may('webhooks:write') ? quickActions(webhook, visit) : null}</div>
-<p class="states">${healthBadge(webhook, visit)} ${name === url ? null : html`<span class="url">${url}</span>`} <span class="id">${id}</span></p>
+<p class="states">${healthBadge(webhook, visit)} ${name === url ? null : html`<span class="url short">${url}</span>`} <span class="id">${id}</span></p>
 ${error && fault(text.refused, error)}
 ${doneNote(visit)}
 ${facts.test === undefined ? null : testResult(id, facts.test, visit)}
