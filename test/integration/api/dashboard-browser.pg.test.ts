@@ -51,33 +51,42 @@ async function advance(id: string, written: number): Promise<void> {
 }
 
 /** An account with an export of each kind and two endpoints. */
-async function arrange(): Promise<{ account: Account; running: string; completed: string; failed: string }> {
+async function arrange(): Promise<
+  Record<'waiting' | 'running' | 'completed' | 'failed', string> & { account: Account }
+> {
   const account = await api.account();
   const failed = await newExport(account);
   await api.pool.query(
     `/* arranged */ update exports set status = 'failed', phase = 'extracting', started_at = now(), completed_at = now(),
-       error = '{"code": "source_unavailable", "message": "The source database did not respond in time."}' where id = $1`,
+       error = '{"code": "export_timeout", "message": "The export took longer than 6 h."}' where id = $1`,
     [failed],
   );
   const completed = await newExport(account);
   await completeExport(api, completed, '{"id":1}\n{"id":2}\n');
   const running = await newExport(account);
   await advance(running, 420);
-  await newExport(account);
+  await api.pool.query(
+    `insert into export_chunks (export_id, resource, chunk, run_attempt, state, snapshot_name, rows_planned, rows_extracted, rows_written)
+     select $1, resource, chunk, run_attempt, case when chunk < 2 then 'extracted' else 'planned' end, 's', 100,
+       case when chunk < 2 then 100 else 0 end, case when chunk = 0 then 100 end
+     from exports, unnest(array['customers', 'invoices', 'line_items']) resource, generate_series(0, 3) chunk where id = $1`,
+    [running],
+  );
+  const waiting = await newExport(account);
   for (const url of ['https://receiver.example/tandem', 'https://warehouse.example/hooks/changes']) {
     await api.call('POST', '/webhooks', { key: account.key, body: { url, events: ['*'] } });
   }
   await api.pool.query(
     `update webhooks set failing_since = now() - interval '4 minutes', failures_in_row = 3 where url like '%hooks%'`,
   );
-  return { account, running, completed, failed };
+  return { account, waiting, running, completed, failed };
 }
 
 test.skipIf(browser === undefined)(
   'every page is accessible and without a complaint, light and dark, on a desktop and a phone',
   async () => {
     if (browser === undefined) return;
-    const { account, running, completed, failed } = await arrange();
+    const { account, waiting, running, completed, failed } = await arrange();
     const violations: string[] = [];
     for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
       const context = await browser.open({ ...options, colorScheme: 'light' });
@@ -106,7 +115,7 @@ test.skipIf(browser === undefined)(
       await page.locator('[data-estimate-text="duration"]', { hasText: 'sec' }).waitFor();
       for (const summary of await page.locator('summary').all()) await summary.click();
       await check('new-export');
-      for (const [name, id] of Object.entries({ running, completed, failed })) {
+      for (const [name, id] of Object.entries({ waiting, running, completed, failed })) {
         await page.goto(`${api.url}/dashboard/exports/${id}`);
         for (const summary of await page.locator('summary').all()) await summary.click();
         await check(`export-${name}`);

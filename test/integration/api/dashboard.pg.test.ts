@@ -555,9 +555,9 @@ test('the form asks for all that the API offers, and an export can be asked for 
     expect(again).toContain(part);
   }
   expect(again).not.toContain('name="include_related" checked');
-  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain('needs its first moment');
+  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain('Enter when the date range begins');
   expect(await start({ resource: 'invoices', kind: 'as_of', as_of: '2020-01-01T00:00' })).toContain(
-    'Moment: is older than the retained changes',
+    'Time: is older than the retained changes',
   );
   expect(await start({ kind: 'changes' })).toContain('Choose the earlier export');
   const others = await newExport(await api.account());
@@ -582,6 +582,82 @@ test('changes since an earlier export are of its records and fields', async () =
     ...body,
     changes_since: base.id,
   });
+});
+
+test('from a completed export an endpoint is made in one step, with its secret shown once', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const body = { resources: ['invoices', 'customers'] };
+  const { json: job } = await api.call('POST', '/exports', { key: account.key, body });
+  await completeExport(api, job.id, '{}\n');
+  await api.pool.query(
+    `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at) values ('0/A0', '0/A0', '1', 1, now()) on conflict do nothing`,
+  );
+  const path = `/dashboard/exports/${job.id}`;
+  const { text } = await show(path, cookie);
+  expect(text).toContain('no change is missed, and none comes twice');
+  const post = (url: string, from = cookie) => send(path, { csrf: csrfOf(text), url }, { cookie: from });
+  const refused = await post('http://127.0.0.1/"><img src=x>');
+  expect(refused.status).toBe(422);
+  expect(refused.text).toContain('value="http://127.0.0.1/&quot;&gt;&lt;img src=x&gt;"');
+  expect(refused.text).toMatch(/role="alert" id="url-fault">[^<]{10,}/);
+  const endpoints = async () => (await api.call('GET', '/webhooks', { key: account.key })).json.data;
+  expect(await endpoints()).toEqual([]);
+  const [made, again] = [await post('https://receiver.example/a'), await post('https://receiver.example/a')];
+  const [endpoint, ...others] = await endpoints();
+  expect(others).toEqual([]);
+  expect(endpoint).toMatchObject({
+    url: 'https://receiver.example/a',
+    start: { after_export: job.id },
+    events: ['invoice.*', 'customer.*', 'feed.*'],
+  });
+  for (const reply of [made, again]) {
+    expect(reply.status).toBe(200);
+    expect(reply.text).toMatch(/whsec_[\w+/=]{20,}/);
+    expect(reply.text).toContain(`href="/dashboard/webhooks/${endpoint.id}"`);
+    expect(reply.headers.get('cache-control')).toBe('no-store');
+  }
+  expect((await show(path, cookie)).text).not.toContain('whsec_');
+  const reader = await open(account);
+  expect((await show(path, reader)).text).not.toContain('name="url"');
+  // The page stays the same while nothing changes, so that no module loads it again.
+  const shapeOf = async () => (await api.call('GET', `${path}/live`, { headers: { cookie } })).json.shape;
+  expect(await shapeOf()).toBe(await shapeOf());
+});
+
+test('the page of an export names what is ahead of it, others like it, and why it failed', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const [first, second, failed] = [
+    await newExport(account),
+    await newExport(account),
+    await newExport(account),
+  ];
+  const pageOf = async (id: string) => (await show(`/dashboard/exports/${id}`, cookie)).text;
+  const waiting = await pageOf(second);
+  expect(waiting).toContain('No. 2 in the queue');
+  expect(waiting).toContain(`href="/dashboard/exports/${first}"`);
+  expect(await pageOf(first)).not.toContain(second);
+  await completeExport(api, first, '{}\n');
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'failed', phase = 'done', started_at = now(), completed_at = now(),
+       error = '{"code": "table_locked", "message": "The table documint.invoices is locked."}' where id = $1`,
+    [failed],
+  );
+  const text = await pageOf(failed);
+  expect(text).toContain('such as a migration, held a lock on a table');
+  expect(text).toContain('The table documint.invoices is locked.');
+  expect(text).toContain(`href="/dashboard/exports/${first}"`);
+  expect(text).toContain(`href="/dashboard/exports/new?from=${failed}"`);
+  const completed = await pageOf(first);
+  for (const code of ['downloadExport(client', 'client.exports.download(', `after_export=${first}`]) {
+    expect(
+      completed
+        .replace(/<[^>]*>/g, '')
+        .replaceAll('&quot;', '"')
+        .replaceAll('&#39;', "'"),
+    ).toContain(code);
+  }
 });
 
 test('a code that opens nothing costs no transaction, and one of another form no look-up', async () => {
@@ -660,17 +736,30 @@ describeEachSession(
     api: () => api,
     async arrange(owner, { method, path }) {
       const id = await newExport(owner);
-      const isOfFiles = /files|delete$/.test(path);
+      const isContinued = method === 'POST' && path.endsWith('{id}');
+      const isOfFiles = /files|delete$/.test(path) || isContinued;
       if (isOfFiles) await completeExport(api, id, '{}\n');
       const isObject = path.includes('{id}');
+      const endpointsAfter = async (exportId: string) => {
+        const { json } = await api.call('GET', '/webhooks', { key: owner.key });
+        return json.data.filter(
+          ({ start }: { start: { after_export?: string } }) => start.after_export === exportId,
+        ).length;
+      };
       const status = async () => (await api.call('GET', `/exports/${id}`, { key: owner.key })).json.status;
       return {
         params: { id, name: 'invoices.jsonl' },
-        fields: { resource: 'invoices' },
+        fields: { resource: 'invoices', url: 'https://receiver.example/' },
         own: isObject ? 'invoices' : id,
-        ...(path.includes('/files/') ? { good: 302 } : path.endsWith('/estimate') ? { good: 200 } : {}),
+        ...(path.includes('/files/') ? { good: 302 } : {}),
+        ...(path.endsWith('/estimate') || isContinued ? { good: 200 } : {}),
         ...(method === 'POST' && isObject
-          ? { isChanged: async () => ['cancelled', 'expired'].includes(await status()) }
+          ? {
+              isChanged: async () =>
+                isContinued
+                  ? (await endpointsAfter(id)) > 0
+                  : ['cancelled', 'expired'].includes(await status()),
+            }
           : {}),
         end: () => api.call('POST', `/exports/${id}/cancel`, { key: owner.key }),
       };

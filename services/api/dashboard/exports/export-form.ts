@@ -3,7 +3,7 @@ import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Export } from './export-types.ts';
 
-/** What an export holds: the records of now, those of a past moment, or what changed since an earlier export. */
+/** What an export holds: the records of now, those of a earlier time, or what changed since an earlier export. */
 export const KINDS = ['now', 'as_of', 'changes'] as const;
 export type Kind = (typeof KINDS)[number];
 

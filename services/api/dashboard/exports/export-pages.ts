@@ -1,13 +1,26 @@
+import type { z } from 'zod';
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import type { accountOverviewSchema } from '../../account/response.ts';
+import { PROBLEMS } from '../../http/problem.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
-import type { Live } from '../frame/live.ts';
+import { dashboardPage } from '../frame/layout.ts';
+import { type Live, renderLive } from '../frame/live.ts';
 import { livePage } from '../frame/live-page.ts';
-import { type DashboardPage, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
+import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
+import { secretBody } from '../webhooks/form-pages.ts';
+import { createEndpoint } from './continue-feed.ts';
 import { exportRows } from './export-list.ts';
-import { type ChunkCounts, exportBody, isMoving } from './export-page.ts';
+import { type ExportFacts, exportBody, isMoving } from './export-page.ts';
+import type { Ahead, Chunks } from './export-progress.ts';
 import type { Export, ExportList } from './export-types.ts';
 
 const SECTION = '/dashboard/exports';
+const STYLES = 'exports.css';
 const PAGE_SIZE = 20;
+
+/** Of those, others of the same resources are found and shown. */
+const MAX_SEARCHED = 50;
+const MAX_OTHERS = 5;
 
 /** How often a page asks for what has changed: a running export moves each second. */
 const LIST_SECONDS = 5;
@@ -44,7 +57,8 @@ export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardP
         path: `${SECTION}/{id}`,
         ...read,
         section: SECTION,
-        title: ({ details }) => `${details.resources[0]} · ${details.id}`,
+        styles: STYLES,
+        title: ({ details }) => titleOf(details),
         everySeconds: ({ details }) => (isMoving(details) ? MOVING_SECONDS : ENDED_SECONDS),
         read: readExport,
         body: exportBody,
@@ -60,6 +74,12 @@ export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardP
           params: { id: visit.request.param('id'), name: visit.request.param('name') },
           query: { expires_in: LINK_SECONDS },
         }),
+    },
+    {
+      method: 'POST',
+      path: `${SECTION}/{id}`,
+      needs: 'webhooks:write',
+      handle: (visit) => continueFrom(visit, deps),
     },
     {
       ...write,
@@ -80,15 +100,63 @@ async function change(visit: Visit, operationId: 'cancelExport' | 'deleteExport'
   return seeOther(`${SECTION}/${id}`);
 }
 
-async function readExport(visit: Visit): Promise<{ details: Export; chunks: ChunkCounts | undefined }> {
+function titleOf({ id, resources }: Export): string {
+  return `${resources[0]} · ${id}`;
+}
+
+/** Makes the endpoint that follows the export. Its secret is shown in the response, the only time. */
+async function continueFrom(visit: Visit, deps: Pick<VisitDeps, 'frameAncestors'>) {
+  const text = visit.text.exports.proceed;
+  const facts = await readExport(visit);
+  const { details } = facts;
+  const url = visit.form.get('url')?.trim() ?? '';
+  const page = { section: SECTION, styles: STYLES };
+  try {
+    const made = await createEndpoint(details, url, visit);
+    const body = html`${secretBody(text.created, made, visit)}
+<p><a href="${visit.href(`${SECTION}/${details.id}`)}">${text.toExport}</a></p>`;
+    return pageResponse(dashboardPage(visit, visit.session, { ...page, title: text.created, body }), deps);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const { content: body } = renderLive((live) => exportBody(facts, live, visit, { url, error }));
+    const again = dashboardPage(visit, visit.session, { ...page, title: titleOf(details), body });
+    return pageResponse(again, deps, PROBLEMS[error.code].status);
+  }
+}
+
+async function readExport(visit: Visit): Promise<ExportFacts> {
   const params = { id: visit.request.param('id') };
   const details = await visit.ask<Export>('getExport', { params });
-  // Those that have ended keep no chunks that say more than their files.
-  const chunks =
-    details.status === 'running'
-      ? await visit.ask<ChunkCounts>('listExportChunks', { params, query: { limit: 1 } })
-      : undefined;
-  return { details, chunks };
+  switch (details.status) {
+    case 'pending':
+      return { details, ahead: await readAhead(details, visit) };
+    case 'running':
+    case 'cancelling':
+      return {
+        details,
+        chunks: await visit.ask<Chunks>('listExportChunks', { params, query: { limit: 1 } }),
+      };
+    default:
+      return { details, others: await readOthers(details, visit) };
+  }
+}
+
+/** What runs, and what waits before it. */
+async function readAhead({ id }: Export, visit: Visit): Promise<Ahead[]> {
+  const { exports } = await visit.ask<z.output<typeof accountOverviewSchema>>('getAccount');
+  const jobs = exports?.jobs ?? [];
+  const place = jobs.findIndex((job) => job.id === id);
+  return place === -1 ? [] : jobs.slice(0, place);
+}
+
+/** Newest first: of the same resources, whatever their order. */
+async function readOthers({ id, resources }: Export, visit: Visit): Promise<Export[]> {
+  const query = { limit: MAX_SEARCHED, resource: resources[0] ?? '' };
+  const { data } = await visit.ask<ExportList>('listExports', { query });
+  const wanted = new Set(resources);
+  const isOfSame = (each: Export) =>
+    each.resources.length === wanted.size && each.resources.every((name) => wanted.has(name));
+  return data.filter((each) => each.id !== id && isOfSame(each)).slice(0, MAX_OTHERS);
 }
 
 function readList(visit: Visit): Promise<ExportList> {

@@ -104,12 +104,42 @@ export const exports: typeof en = {
       done: 'Fertig',
     },
     stepState: { done: 'erledigt', current: 'jetzt', later: 'später', stopped: 'hier beendet' },
+    resource: 'Ressource',
+    rows: 'Zeilen',
+    ofTotal: (part, total) => `${part} von ${total}`,
+    ahead: 'Diese Exporte des Kontos sind vorher an der Reihe:',
     progress: 'Gelesene und geschriebene Zeilen',
     rowsAbout: (rows, total) => `${rows} von etwa ${total} Zeilen`,
     rowsOnly: (rows, count) => `${rows} ${count === 1 ? 'Zeile' : 'Zeilen'}`,
     timeLeft: (time) => `noch etwa ${time}`,
     queued: (place) => `Platz ${place} in der Warteschlange dieses Kontos.`,
     failed: 'Der Export ist fehlgeschlagen',
+    failures: {
+      locked:
+        'Ein anderer Vorgang in der Datenbank, etwa eine Migration, hatte eine Tabelle gesperrt. Starten Sie den Export später noch einmal.',
+      changed:
+        'Eine Tabelle wurde geändert, während sie gelesen wurde. Starten Sie den Export noch einmal. Schlägt er wieder fehl, wenden Sie sich an den Betreiber.',
+      needsFull:
+        'Die Änderungen seitdem lassen sich nicht lückenlos angeben. Erstellen Sie stattdessen einen vollständigen Export.',
+      notCovered: 'Der Änderungsfeed reicht nicht bis zu diesem Zeitpunkt zurück. Wählen Sie einen späteren.',
+      notRecorded:
+        'Frühere Zustände dieser Ressource werden nicht aufgezeichnet. Exportieren Sie ihren jetzigen Zustand.',
+      tooLong:
+        'Der Export hat länger gedauert, als er darf. Wählen Sie weniger Datensätze aus, etwa einen kürzeren Zeitraum.',
+      value:
+        'Ein Datensatz enthält einen Wert, der sich nicht exportieren lässt. Der Betreiber kann ihn finden und korrigieren.',
+      again:
+        'Der Export konnte nicht abgeschlossen werden, und nichts wurde veröffentlicht. Starten Sie ihn noch einmal.',
+      repeated:
+        'Der Export ist mehrmals hintereinander fehlgeschlagen. Wenden Sie sich an den Betreiber, bevor Sie ihn noch einmal starten.',
+      storage:
+        'Die Dateien konnten nicht geschrieben werden. Der Betreiber muss Platz schaffen oder Zugriff gewähren.',
+      feed: 'Der Änderungsfeed steht still, oder eine alte Transaktion ist noch offen. Das muss zuerst der Betreiber beheben.',
+      setup:
+        'Die Dienste können mit der Datenbank in ihrem jetzigen Zustand nicht arbeiten. Das muss zuerst der Betreiber beheben.',
+      request: 'Die Anfrage passt nicht mehr zum Katalog. Füllen Sie das Formular neu aus.',
+    },
+    aboutFailures: 'Alle Gründe',
     chunks: 'Abschnitte',
     chunkCounts: {
       planned: 'Warten',
@@ -133,7 +163,9 @@ export const exports: typeof en = {
     changesSince: 'Änderungen seit',
     asOf: 'Stand vom',
     dateRange: 'Zeitraum',
-    range: (from, to) => `${from} bis ${to}`,
+    range: (from, to, field) => `${from} bis ${to}${field === null ? '' : ` (${field})`}`,
+    archive: 'Archiv',
+    rate: 'Höchstens so viele Zeilen pro Sekunde',
     fields: 'Felder',
     deleted: 'Gelöschte Datensätze',
     included: 'Enthalten',
@@ -142,10 +174,26 @@ export const exports: typeof en = {
     checksum: 'SHA-256',
     download: 'Herunterladen',
     downloadFile: (name) => `${name} herunterladen`,
-    curl: 'Mit curl herunterladen',
+    members: (count) => `${count} Dateien im Archiv`,
+    linksAreShort: 'Jeder Download erhält einen eigenen Link, der sich 30 Sekunden lang öffnen lässt.',
+    byCode: 'Mit Code herunterladen',
+    others: 'Weitere Exporte derselben Ressourcen',
+    again: 'Erneut exportieren',
+    onlyChanges: 'Änderungen seitdem exportieren',
     cancel: 'Export abbrechen',
     delete: 'Dateien löschen',
     confirmCancel: 'Diesen Export abbrechen? Was er geschrieben hat, wird entfernt.',
     confirmDelete: 'Die Dateien dieses Exports löschen? Links zu ihnen führen dann ins Leere.',
+  },
+  proceed: {
+    title: 'Ab hier weiterführen',
+    lead: 'Empfangen Sie jede spätere Änderung an Ihrem eigenen Endpunkt. Er beginnt genau dort, wo dieser Export endet: Keine Änderung fehlt, und keine kommt doppelt.',
+    url: 'URL Ihres Endpunkts',
+    submit: 'Endpunkt erstellen',
+    hint: 'Er erhält die Änderungen dieser Ressourcen. Sein Signaturgeheimnis sehen Sie im nächsten Schritt.',
+    settings: 'Weitere Einstellungen',
+    created: 'Ab jetzt folgen die Änderungen auf diesen Export',
+    byCode: 'Oder die Änderungen mit Code lesen',
+    toExport: 'Zurück zum Export',
   },
 };
