@@ -112,7 +112,15 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       summary: 'List accounts',
       description: 'Newest first.',
       example: { query: { limit: 10 } },
-      query: z.strictObject(PAGE_QUERY),
+      query: z.strictObject({
+        ...PAGE_QUERY,
+        search: z
+          .string()
+          .min(1)
+          .max(200)
+          .optional()
+          .meta({ description: 'Part of the name in any case, or a whole ID or `source_id`.' }),
+      }),
       responses: {
         200: {
           description: 'Accounts, newest first.',
@@ -123,9 +131,9 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       handle: ({ query }) =>
         pageResponse(
           cursorSigner,
-          'accounts',
+          `accounts:${query.search ?? ''}`,
           query,
-          (after, limit) => listAccounts(pool, after, limit),
+          (after, limit) => listAccounts(pool, query.search, after, limit),
           presentAccount,
         ),
     }),

@@ -57,17 +57,23 @@ export async function findAccount(db: Queryable, id: string): Promise<AccountRow
   return rows[0];
 }
 
-/** Newest first. */
+/**
+ * Newest first.
+ *
+ * @param search a part of the name in any case, or a whole ID or `source_id`
+ */
 export async function listAccounts(
   db: Queryable,
+  search: string | undefined,
   after: Place | undefined,
   limit: number,
 ): Promise<AccountRow[]> {
   const { rows } = await db.query<AccountRow>(
     `select ${COLUMNS} from accounts
-     where $1::text is null or (created_at, id) < ($1::timestamptz, $2::text)
+     where ($1::text is null or (created_at, id) < ($1::timestamptz, $2::text))
+       and ($4::text is null or strpos(lower(name), lower($4)) > 0 or id = $4 or source_id = $4)
      order by created_at desc, id desc limit $3`,
-    [after?.at ?? null, after?.id ?? null, limit],
+    [after?.at ?? null, after?.id ?? null, limit, search ?? null],
   );
   return rows;
 }

@@ -86,7 +86,7 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
   ];
 }
 
-const auditSchema = z
+export const auditSchema = z
   .strictObject({
     id: z.string(),
     at: timestamp,

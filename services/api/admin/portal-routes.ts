@@ -31,7 +31,7 @@ export interface PortalDeps {
 }
 
 /** Scopes of a link that names none: it shows everything and changes nothing. */
-const READ_SCOPES = SCOPES.filter((scope) => scope.endsWith(':read'));
+export const READ_SCOPES = SCOPES.filter((scope) => scope.endsWith(':read'));
 
 const LINK_SECONDS = { default: 300, min: 30, max: 86_400 };
 
@@ -39,7 +39,7 @@ const LINK_SECONDS = { default: 300, min: 30, max: 86_400 };
 export const DASHBOARD_PATH = /^\/dashboard(?:\/[\w-]{1,100}){0,4}$/;
 
 /** Locales of texts, numbers and times. */
-const LOCALES = ['en-US', 'en-GB', 'de-DE', 'de-AT', 'de-CH'] as const;
+export const LOCALES = ['en-US', 'en-GB', 'de-DE', 'de-AT', 'de-CH'] as const;
 
 const linkSchema = z
   .strictObject({
@@ -51,7 +51,7 @@ const linkSchema = z
   })
   .meta({ id: 'PortalLink' });
 
-const sessionSchema = z
+export const portalSessionSchema = z
   .strictObject({
     id: z.string(),
     scopes: z.array(z.string()),
@@ -62,7 +62,7 @@ const sessionSchema = z
   })
   .meta({ id: 'PortalSession' });
 
-const EXAMPLE_SESSION: z.input<typeof sessionSchema> = {
+const EXAMPLE_SESSION: z.input<typeof portalSessionSchema> = {
   id: EXAMPLE.session,
   scopes: READ_SCOPES,
   key_id: null,
@@ -187,7 +187,7 @@ export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: Po
       responses: {
         200: {
           description: 'Sessions, newest first.',
-          schema: listOf(sessionSchema),
+          schema: listOf(portalSessionSchema),
           example: pageOf(EXAMPLE_SESSION),
         },
       },
@@ -254,7 +254,7 @@ export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: Po
   ];
 }
 
-function presentSession(row: PortalSessionRow): z.input<typeof sessionSchema> {
+function presentSession(row: PortalSessionRow): z.input<typeof portalSessionSchema> {
   return {
     id: row.id,
     scopes: row.scopes,

@@ -72,7 +72,7 @@ export function renderInline(source: string, toHref: ToHref): Html {
 }
 
 function headingOf({ text, depth }: Tokens.Heading): Heading {
-  const plain = text.replace(/[`*_]|\]\([^)]*\)|\[/g, '');
+  const plain = text.replace(/[`*]|\b_|_\b|\]\([^)]*\)|\[/g, '');
   return { id: anchorOf(plain), text: plain, depth };
 }
 

@@ -1,10 +1,20 @@
+import { z } from 'zod';
+import type { Signer } from '../../../shared/runtime/signing.ts';
+import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
+import { listOf, pageOf } from '../http/schema.ts';
+import {
+  deadEndpointSchema,
+  EXAMPLE_DEAD_ENDPOINT,
+  listDeadEndpoints,
+  presentDeadEndpoint,
+} from './dead-letters.ts';
 import { EXAMPLE_STATUS, statusSchema } from './response.ts';
 import { createStatusReader, type StatusDeps } from './status-reader.ts';
 
 /** What an operator looks at first. */
-export function statusRoutes(deps: StatusDeps): Route[] {
+export function statusRoutes(deps: StatusDeps & { readonly cursorSigner: Signer }): Route[] {
   const read = createStatusReader(deps);
   return [
     defineRoute({
@@ -22,6 +32,34 @@ export function statusRoutes(deps: StatusDeps): Route[] {
         200: { description: 'The status.', schema: statusSchema, example: EXAMPLE_STATUS },
       },
       handle: async () => jsonResponse(200, await read()),
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/admin/dead-letters',
+      operationId: 'listDeadLetterEndpoints',
+      tag: 'operator',
+      summary: 'List the webhook endpoints that have dead letters',
+      description:
+        'Endpoints of all accounts for which events were given up, those created last first. `GET /webhooks/{id}/dead-letters` with `account_id` lists the events of one.',
+      example: { query: { limit: 10 } },
+      access: 'operator',
+      account: 'none',
+      query: z.strictObject(PAGE_QUERY),
+      responses: {
+        200: {
+          description: 'Endpoints with their number of dead letters.',
+          schema: listOf(deadEndpointSchema),
+          example: pageOf(EXAMPLE_DEAD_ENDPOINT),
+        },
+      },
+      handle: ({ query }) =>
+        pageResponse(
+          deps.cursorSigner,
+          'dead-letters',
+          query,
+          (after, limit) => listDeadEndpoints(deps.pool, after, limit),
+          presentDeadEndpoint,
+        ),
     }),
   ];
 }

@@ -97,7 +97,7 @@ test('over https the cookie is of this host alone, and one without the prefix op
 test('nobody signs in as the operator within a frame, nor by a form of another site', async () => {
   const framed = await send('/dashboard/login', { key: ADMIN_KEY }, { 'sec-fetch-dest': 'iframe' });
   expect([framed.status, framed.headers.get('set-cookie')]).toEqual([403, null]);
-  expect(framed.text).toContain('open in no frame');
+  expect(framed.text).toContain('do not open in a frame');
   const foreign = await send('/dashboard/login', { key: ADMIN_KEY }, { origin: 'https://evil.example' });
   expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
 });
@@ -290,6 +290,214 @@ test('a process is listed while it runs, whether it is ready or not, and not aft
     await waitFor('the row is renewed', async () => ((await listed())?.seenAt ?? first) > first);
   }
   expect(await listed()).toBeUndefined();
+});
+
+const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
+
+/** The value that a field of a form has. */
+const fieldOf = (text: string, name: string) =>
+  new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
+
+test('accounts are created, found, and edited with an entry in the audit log; what is refused stays in the form', async () => {
+  const cookie = await signIn();
+  const form = await show('/dashboard/operator/accounts/new', cookie);
+  const csrf = csrfOf(form.text);
+  const request = fieldOf(form.text, 'request');
+  const fields = { csrf, request, name: HOSTILE, source_id: 'op-1', max_running_exports: '2' };
+  const limits = { max_running_bulk_operations: '4', items: '', period: 'week' };
+  const wrong = await send(
+    '/dashboard/operator/accounts/new',
+    { ...fields, ...limits, items: 'many' },
+    { cookie },
+  );
+  expect(wrong.status).toBe(422);
+  expect(wrong.text).toContain('/limits/bulk_quota/items');
+  expect([fieldOf(wrong.text, 'items'), fieldOf(wrong.text, 'source_id')]).toEqual(['many', 'op-1']);
+  expect(wrong.text).not.toContain('<img src=x');
+
+  // Sent twice, as with a double click: one account.
+  const made = await Promise.all(
+    [0, 1].map(() => send('/dashboard/operator/accounts/new', { ...fields, ...limits }, { cookie })),
+  );
+  const place = made.find(({ status }) => status === 303)?.headers.get('location') ?? '';
+  const { rows } = await api.pool.query(`select id, bulk_quota from accounts where source_id = 'op-1'`);
+  expect(rows).toEqual([{ id: place.split('/').at(-1), bulk_quota: null }]);
+
+  for (const search of ['ONERROR', rows[0].id, 'op-1']) {
+    const { text } = await show(`/dashboard/operator/accounts?search=${search}`, cookie);
+    expect(text, search).toContain(rows[0].id);
+    expect(text).not.toContain('<img src=x');
+  }
+  const none = await show('/dashboard/operator/accounts?search=nobody%20at%20all', cookie);
+  expect(none.text).toContain('No account matches.');
+
+  const edit = await show(`${place}/edit`, cookie);
+  expect(edit.text).toContain('<option value="week" selected>');
+  const change = { csrf, name: 'Renamed', max_running_exports: '5', ...limits, items: '1000', period: 'day' };
+  expect((await send(`${place}/edit`, change, { cookie })).headers.get('location')).toBe(place);
+  const account = await operator('GET', `/admin/accounts/${rows[0].id}`);
+  expect(account.json).toMatchObject({
+    name: 'Renamed',
+    limits: { max_running_exports: 5, bulk_quota: { items: 1_000, period: 'day' } },
+  });
+  const page = await show(place, cookie);
+  expect(page.text).toContain('1,000 items a day');
+  expect(page.text).toContain('account.updated');
+  const audit = await show('/dashboard/operator/audit?action=account.updated', cookie);
+  expect(audit.text).toContain(rows[0].id);
+  expect(audit.text).not.toContain('portal_link.created</code>');
+});
+
+test('a period of a fixed length is kept by the form, which cannot write one', async () => {
+  const { id } = await api.account();
+  const period = { seconds: 7_200, starting_at: '2026-01-01T00:00:00.000Z' };
+  await operator('PATCH', `/admin/accounts/${id}`, { limits: { bulk_quota: { items: 5, period } } });
+  const cookie = await signIn();
+  const { text } = await show(`/dashboard/operator/accounts/${id}/edit`, cookie);
+  expect(text).toContain('<option value="keep" selected>Every 2 hr');
+  const fields = { max_running_exports: '3', max_running_bulk_operations: '3', items: '6', period: 'keep' };
+  const csrf = csrfOf(text);
+  await send(`/dashboard/operator/accounts/${id}/edit`, { csrf, name: 'Kept', ...fields }, { cookie });
+  const { json } = await operator('GET', `/admin/accounts/${id}`);
+  expect(json.limits.bulk_quota).toEqual({ items: 6, period });
+});
+
+test('accounts come in pages, and a search goes on within itself', async () => {
+  const cookie = await signIn();
+  await api.pool.query(
+    `insert into accounts (id, name, source_id) select 'acct_p' || n, 'Paged ' || n, 'paged ' || n from generate_series(1, 30) n`,
+  );
+  const first = await show('/dashboard/operator/accounts?search=paged', cookie);
+  const older = /href="([^"]*cursor=[^"]*)"/.exec(first.text)?.[1]?.replaceAll('&amp;', '&') ?? '';
+  const second = await show(older, cookie);
+  const names = (text: string) => [...text.matchAll(/>(Paged \d+)</g)].map(([, name]) => name);
+  expect([names(first.text).length, names(second.text).length]).toEqual([25, 5]);
+  expect(new Set([...names(first.text), ...names(second.text)]).size).toBe(30);
+});
+
+test('a portal link is shown once; sessions of the account end one by one and all together', async () => {
+  const account = await api.account();
+  const cookie = await signIn();
+  const path = `/dashboard/operator/accounts/${account.id}`;
+  const form = await show(`${path}/portal-link`, cookie);
+  const fields = new URLSearchParams([
+    ['csrf', csrfOf(form.text)],
+    ['request', fieldOf(form.text, 'request')],
+    ['scope', 'exports:read'],
+    ['expires_in', '300'],
+    ['next', '/dashboard/exports'],
+  ]);
+  const post = () =>
+    api.call('POST', `${path}/portal-link`, {
+      body: fields.toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie },
+    });
+  const made = await post();
+  expect(made.status).toBe(200);
+  const code = /#code=([\w-]{43})</.exec(made.text)?.[1] ?? '';
+  // The browser has sent the form again: it is the same link.
+  expect((await post()).text).toContain(code);
+  const entered = await send('/dashboard/enter', { code });
+  expect(entered.headers.get('location')).toBe('/dashboard/exports');
+  const others = await openPortal(account);
+
+  const page = await show(path, cookie);
+  expect(page.text).not.toContain(code);
+  const [id] = /ses_[0-9A-Z]{26}/.exec(page.text) ?? [];
+  const csrf = csrfOf(page.text);
+  expect((await send(`${path}/sessions/${id}/end`, { csrf }, { cookie })).status).toBe(303);
+  const open = async () =>
+    Promise.all([cookieOf(entered), others].map(async (each) => (await show('/dashboard', each)).status));
+  expect((await open()).sort()).toEqual([200, 401]);
+  expect((await send(`${path}/sessions/end`, { csrf }, { cookie })).status).toBe(303);
+  expect(await open()).toEqual([401, 401]);
+
+  fields.delete('scope');
+  fields.set('request', 'another');
+  const refused = await post();
+  expect(refused.status).toBe(422);
+  expect(refused.text).toContain('/scopes');
+});
+
+test('an account’s page has its jobs, endpoints, events and entries, and nothing of others', async () => {
+  const [mine, others] = [await api.account(), await api.account()];
+  const made: Record<string, string> = {};
+  for (const [name, { key }] of Object.entries({ mine, others })) {
+    made[name] = (await api.call('POST', '/exports', { key, body: { resource: 'invoices' } })).json.id;
+    const body = {
+      url: `https://${name}.example/${encodeURIComponent(HOSTILE)}`,
+      events: ['*'],
+      description: HOSTILE,
+    };
+    await api.call('POST', '/webhooks', { key, body });
+  }
+  const { status, text } = await show(`/dashboard/operator/accounts/${mine.id}`, await signIn());
+  expect(status).toBe(200);
+  expect(text).toContain(made.mine);
+  expect(text).toContain('https://mine.example/');
+  expect(text).toContain('webhook.created');
+  expect(text).not.toContain(made.others);
+  expect(text).not.toContain('others.example');
+  expect(text).not.toContain('<img src=x');
+  expect((await show('/dashboard/operator/accounts/acct_none', await signIn())).status).toBe(404);
+});
+
+test('endpoints with dead letters of all accounts are listed, those created last first', async () => {
+  const cookie = await signIn();
+  expect((await show('/dashboard/operator/dead-letters', cookie)).text).toContain('No event was given up.');
+  const ids: string[] = [];
+  for (const n of [1, 2]) {
+    const { key } = await api.account();
+    const body = { url: `https://dead${n}.example/hook`, events: ['*'] };
+    const { id } = (await api.call('POST', '/webhooks', { key, body })).json;
+    ids.unshift(id);
+    await api.pool.query(
+      `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state)
+       select $1, '0/1', n, now(), 'invoices/1', case when n = 0 then 'waiting' else 'dead' end
+       from generate_series(0, $2::int) n`,
+      [id, n],
+    );
+  }
+  const { json } = await operator('GET', '/admin/dead-letters');
+  expect(
+    json.data.map(({ webhook_id: id, dead_letters: dead }: { webhook_id: string; dead_letters: number }) => [
+      id,
+      dead,
+    ]),
+  ).toEqual([
+    [ids[0], 2],
+    [ids[1], 1],
+  ]);
+  const { text } = await show('/dashboard/operator/dead-letters', cookie);
+  expect(text.indexOf('dead2.example')).toBeLessThan(text.indexOf('dead1.example'));
+  const first = await operator('GET', '/admin/dead-letters?limit=1');
+  const next = await operator('GET', `/admin/dead-letters?limit=1&cursor=${first.json.next_cursor}`);
+  expect(next.json.data[0].webhook_id).toBe(ids[1]);
+});
+
+test('the status names the cause, what to do and the runbook’s section, and other parts although one is away', async () => {
+  await freshStatus();
+  const { text } = await show('/dashboard/operator', await signIn());
+  expect(text).toContain('No process of the service extractor runs.');
+  expect(text).toContain('start it; the log of the last one says why it ended');
+  expect(text).toContain('href="/dashboard/operator/runbook#work-is-slow"');
+  expect(text).toContain('Unknown: it does not respond now.');
+  expect(text).toContain('Queues');
+  const runbook = await show('/dashboard/operator/runbook', await signIn());
+  expect(runbook.text).toContain('id="work-is-slow"');
+  expect(Buffer.byteLength(runbook.text)).toBeLessThan(100_000);
+});
+
+test('an operator ends own sessions by the page: one, then all', async () => {
+  const [cookie, other] = [await signIn(), await signIn()];
+  const { text } = await show('/dashboard/operator/sessions', cookie);
+  const [newest] = [...text.matchAll(/ops_[0-9A-Z]{26}/g)].map(([id]) => id);
+  const csrf = csrfOf(text);
+  await send(`/dashboard/operator/sessions/${newest}/end`, { csrf }, { cookie });
+  expect((await show('/dashboard/operator', other)).status).toBe(401);
+  expect((await show('/dashboard/operator', cookie)).status).toBe(200);
+  await send('/dashboard/operator/sessions/end', { csrf }, { cookie });
+  expect((await show('/dashboard/operator', cookie)).status).toBe(401);
 });
 
 describe('each page and each kind of session', () => {

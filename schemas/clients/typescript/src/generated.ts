@@ -1223,6 +1223,23 @@ export type Queues = {
     readonly oldest_seconds: number | null;
   };
 };
+export type DeadLetterEndpointList = {
+  readonly data: readonly (DeadLetterEndpoint)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type DeadLetterEndpoint = {
+  readonly webhook_id: string;
+  readonly account_id: string;
+  readonly account_name: string;
+  readonly url: string;
+  readonly status: string;
+  readonly dead_letters: number;
+  /** When the first of them failed for the first time. */
+  readonly oldest_at: string;
+};
 export type Health = {
   readonly status: string;
 };
@@ -1684,6 +1701,8 @@ export interface Operations {
       readonly limit?: number | undefined;
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
+      /** Part of the name in any case, or a whole ID or `source_id`. */
+      readonly search?: string | undefined;
     };
     body: undefined;
     response: AccountList;
@@ -1847,6 +1866,18 @@ export interface Operations {
     body: undefined;
     response: Status;
   };
+  /** List the webhook endpoints that have dead letters */
+  listDeadLetterEndpoints: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: DeadLetterEndpointList;
+  };
   /** Metrics for Prometheus */
   getMetrics: {
     params: undefined;
@@ -1947,6 +1978,7 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   listAccountAuditEntries: {"method":"GET","path":"/audit","bodyType":null,"creates":false,"takesAccount":true},
   getSource: {"method":"GET","path":"/admin/source","bodyType":null,"creates":false,"takesAccount":false},
   getStatus: {"method":"GET","path":"/admin/status","bodyType":null,"creates":false,"takesAccount":false},
+  listDeadLetterEndpoints: {"method":"GET","path":"/admin/dead-letters","bodyType":null,"creates":false,"takesAccount":false},
   getMetrics: {"method":"GET","path":"/metrics","bodyType":null,"creates":false,"takesAccount":false},
   getHealth: {"method":"GET","path":"/healthz","bodyType":null,"creates":false,"takesAccount":false},
   getReadiness: {"method":"GET","path":"/readyz","bodyType":null,"creates":false,"takesAccount":false},

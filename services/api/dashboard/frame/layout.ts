@@ -2,7 +2,7 @@ import { hasScope } from '../../http/caller.ts';
 import { type Content, flag, type Html, html, trusted } from '../../pages/html.ts';
 import { LANGUAGE_NAMES, type Language } from '../messages/messages.ts';
 import type { LiveState } from './live.ts';
-import { homeOf, type Visitor } from './visitor.ts';
+import { homeOf, OPERATOR_HOME, type Visitor } from './visitor.ts';
 
 /** Where things are, with the public prefix in front. */
 export interface Hrefs {
@@ -120,7 +120,14 @@ function accountEntries({ text }: View, { caller }: Visitor): MenuEntry[] {
 
 function operatorEntries({ text }: View): MenuEntry[] {
   const { nav } = text.operator;
-  return [{ path: '/dashboard/operator', title: nav.status, isShown: true }];
+  return Object.entries({
+    '': nav.status,
+    '/accounts': nav.accounts,
+    '/dead-letters': nav.deadLetters,
+    '/audit': nav.audit,
+    '/sessions': nav.sessions,
+    '/runbook': nav.runbook,
+  }).map(([path, title]) => ({ path: OPERATOR_HOME + path, title, isShown: true }));
 }
 
 /** Without it a form is refused. */

@@ -21,8 +21,17 @@ import {
   viewOf,
 } from '../frame/visit.ts';
 import { isOperatorPath, OPERATOR_HOME } from '../frame/visitor.ts';
+import { accountEditPages } from './account-edit-pages.ts';
+import { accountListPages } from './account-list.ts';
+import { accountPages } from './account-page.ts';
+import { auditPages } from './audit-page.ts';
+import { consumersPages } from './consumers-page.ts';
+import { deadLetterPages } from './dead-letters-page.ts';
 import type { OperatorCookie } from './operator-cookie.ts';
 import type { OperatorSession, OperatorSessions } from './operator-sessions.ts';
+import { portalLinkPages } from './portal-link-pages.ts';
+import { runbookPages } from './runbook-pages.ts';
+import { sessionPages } from './sessions-page.ts';
 import { statusPages } from './status-page.ts';
 
 export interface OperatorDeps extends Omit<VisitDeps, 'frameAncestors'> {
@@ -38,7 +47,19 @@ const UNFRAMED = { frameAncestors: [] } as const;
 
 /** The pages for the operator, who has all rights and no account. */
 export function operatorPages(): DashboardPage[] {
-  return [...statusPages(UNFRAMED)];
+  // In the order in which they are tried: `new` is no ID.
+  return [
+    statusPages,
+    consumersPages,
+    accountListPages,
+    accountEditPages,
+    accountPages,
+    portalLinkPages,
+    deadLetterPages,
+    auditPages,
+    sessionPages,
+    runbookPages,
+  ].flatMap((pages) => pages(UNFRAMED));
 }
 
 /** Each of the operator's pages behind the check of its session. */

@@ -1462,6 +1462,25 @@ class Queues(TypedDict):
     outbox: QueuesOutbox
 
 
+class DeadLetterEndpointList(TypedDict):
+    data: list[DeadLetterEndpoint]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class DeadLetterEndpoint(TypedDict):
+    webhook_id: str
+    account_id: str
+    account_name: str
+    url: str
+    status: str
+    dead_letters: int
+    #: When the first of them failed for the first time.
+    oldest_at: str
+
+
 class Health(TypedDict):
     status: str
 
@@ -1747,6 +1766,8 @@ class ListAccountsQuery(TypedDict):
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
+    #: Part of the name in any case, or a whole ID or `source_id`.
+    search: NotRequired[str]
 
 
 class ListKeysQuery(TypedDict):
@@ -1804,6 +1825,13 @@ class ListAccountAuditEntriesQuery(TypedDict):
     from_: NotRequired[str]
     #: Before this time.
     to: NotRequired[str]
+
+
+class ListDeadLetterEndpointsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
 
 
 class Operation(NamedTuple):
@@ -1879,6 +1907,7 @@ OPERATIONS: dict[str, Operation] = {
     "listAccountAuditEntries": Operation("GET", "/audit", None, False, True),
     "getSource": Operation("GET", "/admin/source", None, False, False),
     "getStatus": Operation("GET", "/admin/status", None, False, False),
+    "listDeadLetterEndpoints": Operation("GET", "/admin/dead-letters", None, False, False),
     "getMetrics": Operation("GET", "/metrics", None, False, False),
     "getHealth": Operation("GET", "/healthz", None, False, False),
     "getReadiness": Operation("GET", "/readyz", None, False, False),
