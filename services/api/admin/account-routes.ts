@@ -13,6 +13,7 @@ import { listOf, pageOf } from '../http/schema.ts';
 import {
   EXAMPLE_KEY,
   EXAMPLE_NEW_KEY,
+  KEYS_QUERY,
   keyName,
   keySchema,
   keyScopes,
@@ -239,7 +240,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       description: 'Newest first. Revoked keys are listed too.',
       params: { id: 'ID of the account.' },
       example: { params: { id: EXAMPLE.account } },
-      query: z.strictObject(PAGE_QUERY),
+      query: KEYS_QUERY,
       responses: {
         200: {
           description: 'Keys, newest first.',
@@ -252,9 +253,9 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
         if ((await findAccount(pool, accountId)) === undefined) throw noAccount(accountId);
         return pageResponse(
           cursorSigner,
-          `keys:${accountId}`,
+          `keys:${accountId}:${query.status ?? ''}`,
           query,
-          (after, limit) => listKeys(pool, accountId, after, limit),
+          (after, limit) => listKeys(pool, accountId, query.status, after, limit),
           presentKey,
         );
       },

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
-import { AUDIT_ACTIONS, type AuditRow, listAudit } from '../http/audit-log.ts';
+import { AUDIT_ACTIONS, AUDIT_SCOPES, type AuditRow, listAudit } from '../http/audit-log.ts';
 import { oneAccount } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema } from '../http/instant.ts';
@@ -28,9 +28,6 @@ const AUDIT_QUERY = z.strictObject({
   from: instantSchema.optional().meta({ description: 'At this time or later.' }),
   to: instantSchema.optional().meta({ description: 'Before this time.' }),
 });
-
-/** The entries are about everything of an account, so a key needs the right to read everything. */
-const AUDIT_SCOPES = ['exports:read', 'webhooks:read', 'events:read', 'bulk:read'] as const;
 
 /** The whole log for the operator, and an account's own part of it for the account. */
 export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {

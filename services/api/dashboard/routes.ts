@@ -3,6 +3,7 @@ import { authorize } from '../http/caller.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest, Route } from '../http/route.ts';
 import { defineForm, definePage } from '../pages/define-page.ts';
+import { auditPages } from './audit/audit-page.ts';
 import { bulkPages } from './bulk/bulk-pages.ts';
 import { newJobPages } from './bulk/new-job-pages.ts';
 import { uploadPage } from './bulk/upload-page.ts';
@@ -14,6 +15,7 @@ import {
   sessionsOf,
   signedOutResponse,
 } from './entry/entry-pages.ts';
+import { eventPages } from './events/event-pages.ts';
 import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm } from './frame/form.ts';
@@ -31,6 +33,7 @@ import {
   type WholePage,
 } from './frame/visit.ts';
 import { withinLimits } from './frame/within-limits.ts';
+import { keyPages } from './keys/key-pages.ts';
 import { overviewPages } from './overview/overview-page.ts';
 import { webhookPages } from './webhooks/webhook-pages.ts';
 
@@ -49,6 +52,9 @@ export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): Das
     ...newJobPages(deps),
     uploadPage(deps),
     ...bulkPages(deps),
+    ...eventPages(deps),
+    ...keyPages(deps),
+    ...auditPages(deps),
   ];
 }
 

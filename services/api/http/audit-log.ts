@@ -33,12 +33,17 @@ export const AUDIT_ACTIONS = [
   'operator_session.revoked',
 ] as const;
 
+/** The entries are about everything of an account, so a key needs the right to read its jobs, endpoints and events. */
+export const AUDIT_SCOPES = ['exports:read', 'webhooks:read', 'events:read', 'bulk:read'] as const;
+
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
 export interface AuditEntry {
   /** Null: all accounts at once. */
   readonly accountId: string | null;
   /** `operator`, the ID of a key or of a session of the dashboard, or `link` for a presigned URL. */
   readonly actor: string;
-  readonly action: (typeof AUDIT_ACTIONS)[number];
+  readonly action: AuditAction;
   readonly subjectId: string;
   readonly details?: Readonly<Record<string, unknown>>;
 }

@@ -1,12 +1,21 @@
 import { z } from 'zod';
 import { SCOPES } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
+import { PAGE_QUERY } from '../http/paging.ts';
 import { secretFields, timestamp } from '../http/schema.ts';
-import type { KeyRow } from './key-store.ts';
+import { KEY_STATUSES, type KeyRow } from './key-store.ts';
 
 export const keyName = z.string().min(1).max(200);
 
 export const keyScopes = z.array(z.enum(SCOPES)).min(1).max(SCOPES.length);
+
+export const KEYS_QUERY = z.strictObject({
+  ...PAGE_QUERY,
+  status: z
+    .enum(KEY_STATUSES)
+    .optional()
+    .meta({ description: 'Only keys that are in use, or only revoked ones. Without it: all.' }),
+});
 
 export const keySchema = z
   .strictObject({

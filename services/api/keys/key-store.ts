@@ -30,6 +30,10 @@ const MAX_REVOKED = 1_000;
 /** Characters of a key that are shown again: three of them are the same in each, six are 36 of 256 bits. */
 const PREFIX_CHARACTERS = 9;
 
+export const KEY_STATUSES = ['active', 'revoked'] as const;
+
+export type KeyStatus = (typeof KEY_STATUSES)[number];
+
 export interface NewKey {
   readonly accountId: string;
   readonly name: string | undefined;
@@ -80,18 +84,20 @@ export async function createKey(
   return { ...row, key };
 }
 
-/** Newest first, revoked ones too. */
+/** Newest first. Without a status the revoked ones too. */
 export async function listKeys(
   db: Queryable,
   accountId: string,
+  status: KeyStatus | undefined,
   after: Place | undefined,
   limit: number,
 ): Promise<KeyRow[]> {
   const { rows } = await db.query<KeyRow>(
     `select ${COLUMNS} from api_keys
      where account_id = $1 and ($2::text is null or (created_at, id) < ($2::timestamptz, $3::text))
+       and ($5::text is null or (revoked_at is null) = ($5 = 'active'))
      order by created_at desc, id desc limit $4`,
-    [accountId, after?.at ?? null, after?.id ?? null, limit],
+    [accountId, after?.at ?? null, after?.id ?? null, limit, status ?? null],
   );
   return rows;
 }

@@ -5,13 +5,14 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { actorOf, hasScope, oneAccount } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
-import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
+import { pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import {
   EXAMPLE_KEY,
   EXAMPLE_NEW_KEY,
+  KEYS_QUERY,
   keyName,
   keySchema,
   keyScopes,
@@ -38,7 +39,7 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
       description: 'Newest first. Revoked keys are listed too.',
       example: { query: { limit: 10 } },
       access: 'keys:read',
-      query: z.strictObject(PAGE_QUERY),
+      query: KEYS_QUERY,
       responses: {
         200: { description: 'Keys, newest first.', schema: listOf(keySchema), example: pageOf(EXAMPLE_KEY) },
       },
@@ -46,9 +47,9 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
         const account = oneAccount(accountId);
         return pageResponse(
           cursorSigner,
-          `keys:${account}`,
+          `keys:${account}:${query.status ?? ''}`,
           query,
-          (after, limit) => listKeys(pool, account, after, limit),
+          (after, limit) => listKeys(pool, account, query.status, after, limit),
           presentKey,
         );
       },

@@ -726,7 +726,13 @@ test('whoever signs in again and again with one key ends no session of a link or
 });
 
 /** Pages that another file tests with each kind of session. */
-const ELSEWHERE = ['/dashboard/bulk', '/dashboard/webhooks'];
+const ELSEWHERE = [
+  '/dashboard/bulk',
+  '/dashboard/webhooks',
+  '/dashboard/events',
+  '/dashboard/keys',
+  '/dashboard/audit',
+];
 
 describeEachSession(
   dashboardPages({ frameAncestors: [] }).filter(

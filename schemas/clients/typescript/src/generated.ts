@@ -1637,6 +1637,8 @@ export interface Operations {
       readonly limit?: number | undefined;
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
+      /** Only keys that are in use, or only revoked ones. Without it: all. */
+      readonly status?: "active" | "revoked" | undefined;
     };
     body: undefined;
     response: KeyList;
@@ -1736,6 +1738,8 @@ export interface Operations {
       readonly limit?: number | undefined;
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
+      /** Only keys that are in use, or only revoked ones. Without it: all. */
+      readonly status?: "active" | "revoked" | undefined;
     };
     body: undefined;
     response: KeyList;

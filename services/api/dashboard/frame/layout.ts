@@ -1,3 +1,4 @@
+import { AUDIT_SCOPES } from '../../http/audit-log.ts';
 import { hasScope } from '../../http/caller.ts';
 import { type Content, flag, type Html, html, trusted } from '../../pages/html.ts';
 import { LANGUAGE_NAMES, type Language } from '../messages/messages.ts';
@@ -115,6 +116,13 @@ function accountEntries({ text }: View, { caller }: Visitor): MenuEntry[] {
     { path: '/dashboard/exports', title: nav.exports, isShown: hasScope(caller, 'exports:read') },
     { path: '/dashboard/webhooks', title: nav.webhooks, isShown: hasScope(caller, 'webhooks:read') },
     { path: '/dashboard/bulk', title: nav.bulk, isShown: hasScope(caller, 'bulk:read') },
+    { path: '/dashboard/events', title: nav.events, isShown: hasScope(caller, 'events:read') },
+    { path: '/dashboard/keys', title: nav.keys, isShown: hasScope(caller, 'keys:read') },
+    {
+      path: '/dashboard/audit',
+      title: nav.audit,
+      isShown: AUDIT_SCOPES.every((scope) => hasScope(caller, scope)),
+    },
   ];
 }
 

@@ -8,6 +8,8 @@ export interface Visitor extends PortalLook {
   readonly csrfToken: string;
   /** Whose pages these are. Undefined: the operator's. */
   readonly accountName: string | undefined;
+  /** The key that opened the session. Null: a link did, or it is the operator’s. */
+  readonly keyId: string | null;
   /** What the session may do, as the operations of the API check it. */
   readonly caller: Exclude<Caller, typeof ANONYMOUS>;
 }

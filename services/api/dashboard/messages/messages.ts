@@ -1,20 +1,26 @@
+import { audit as deAudit } from './de/audit.ts';
 import { bulk as deBulk } from './de/bulk.ts';
 import { entry as deEntry } from './de/entry.ts';
+import { events as deEvents } from './de/events.ts';
 import { exports as deExports } from './de/exports.ts';
 import { frame as deFrame } from './de/frame.ts';
+import { keys as deKeys } from './de/keys.ts';
 import { operator as deOperator } from './de/operator.ts';
 import { overview as deOverview } from './de/overview.ts';
 import { webhooks as deWebhooks } from './de/webhooks.ts';
+import { audit } from './en/audit.ts';
 import { bulk } from './en/bulk.ts';
 import { entry } from './en/entry.ts';
+import { events } from './en/events.ts';
 import { exports } from './en/exports.ts';
 import { frame } from './en/frame.ts';
+import { keys } from './en/keys.ts';
 import { operator } from './en/operator.ts';
 import { overview } from './en/overview.ts';
 import { webhooks } from './en/webhooks.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { bulk, entry, exports, frame, operator, overview, webhooks };
+const EN = { bulk, entry, exports, frame, operator, overview, webhooks, events, keys, audit };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
@@ -27,6 +33,9 @@ const DE: Messages = {
   operator: deOperator,
   overview: deOverview,
   webhooks: deWebhooks,
+  events: deEvents,
+  keys: deKeys,
+  audit: deAudit,
 };
 
 const LANGUAGES: Readonly<Record<string, Messages>> = { en: EN, de: DE };

@@ -73,6 +73,7 @@ export function createOperatorSessions({
         ...found,
         ...LOOK,
         accountName: undefined,
+        keyId: null,
         csrfToken: csrfTokenOf(token),
         // Secrets of a kept response are for the session that got them first.
         caller: { kind: 'operator', keyPrint: hash.toString('base64') },

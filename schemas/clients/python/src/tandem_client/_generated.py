@@ -1745,6 +1745,8 @@ class ListAccountKeysQuery(TypedDict):
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
+    #: Only keys that are in use, or only revoked ones. Without it: all.
+    status: NotRequired[Literal["active", "revoked"]]
 
 
 class ListResourcesQuery(TypedDict):
@@ -1775,6 +1777,8 @@ class ListKeysQuery(TypedDict):
     limit: NotRequired[int]
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
+    #: Only keys that are in use, or only revoked ones. Without it: all.
+    status: NotRequired[Literal["active", "revoked"]]
 
 
 class ListPortalSessionsQuery(TypedDict):

@@ -24,6 +24,9 @@ export const frame: typeof en = {
     exports: 'Exporte',
     webhooks: 'Webhooks',
     bulk: 'Massenaufträge',
+    events: 'Ereignisse',
+    keys: 'API-Schlüssel',
+    audit: 'Protokoll',
   },
   problems: {
     title: 'Das hat nicht geklappt',

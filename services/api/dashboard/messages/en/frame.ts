@@ -18,7 +18,16 @@ export const frame = {
   sure: 'Yes, do it',
   refresh: 'Reload the page to see its progress.',
   operator: 'Operator',
-  nav: { label: 'Pages', overview: 'Overview', exports: 'Exports', webhooks: 'Webhooks', bulk: 'Bulk jobs' },
+  nav: {
+    label: 'Pages',
+    overview: 'Overview',
+    exports: 'Exports',
+    webhooks: 'Webhooks',
+    bulk: 'Bulk jobs',
+    events: 'Events',
+    keys: 'API keys',
+    audit: 'Audit log',
+  },
   problems: {
     title: 'This did not work',
     csrf: 'The form is not from this session. Go back, reload the page and send it again.',

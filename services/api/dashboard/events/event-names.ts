@@ -1,0 +1,44 @@
+import { type Html, html } from '../../pages/html.ts';
+import type { Visit } from '../frame/visit.ts';
+
+interface Named {
+  readonly type: string;
+  readonly resource: string;
+  readonly key?: unknown;
+}
+
+/** Characters of a record's key that a title shows. */
+const MAX_KEY = 80;
+
+/** `invoices 1001`. An event without a record, such as a reset of the feed, is named by its type. */
+export function describeRecord({ type, resource, key }: Named): string {
+  if (typeof key !== 'object' || key === null) return type;
+  const values = Object.values(key).map((part) => (typeof part === 'string' ? part : JSON.stringify(part)));
+  return `${resource} ${shortened(values.join(', '), MAX_KEY)}`;
+}
+
+/** The key as a search takes it. Undefined for an event without a record. */
+export function searchKeyOf({ key }: Pick<Named, 'key'>): string | undefined {
+  if (typeof key !== 'object' || key === null) return undefined;
+  const values = Object.values(key).map((part) => (typeof part === 'string' ? part : JSON.stringify(part)));
+  return values.length === 1 ? values[0] : JSON.stringify(values);
+}
+
+/** The text, or its beginning with a mark that it goes on. */
+export function shortened(text: string, characters: number): string {
+  return text.length > characters ? `${text.slice(0, characters).toWellFormed()}…` : text;
+}
+
+const TONES: Readonly<Record<string, string>> = {
+  created: 'green',
+  updated: 'blue',
+  deleted: 'red',
+  reset: 'amber',
+};
+
+/** What happened, in a word and a colour. */
+export function verbBadge({ type }: Pick<Named, 'type'>, { text }: Pick<Visit, 'text'>): Html {
+  const words: Readonly<Record<string, string>> = text.events.verbs;
+  const verb = type.split('.').at(-1) ?? type;
+  return html`<span class="badge" data-tone="${TONES[verb] ?? ''}">${words[verb] ?? verb}</span>`;
+}

@@ -1,0 +1,65 @@
+import { AppError } from '../../../../shared/runtime/errors.ts';
+import { type Content, type Html, html } from '../../pages/html.ts';
+import type { Visit } from './visit.ts';
+
+type Fields = Readonly<Record<string, string | null | undefined>>;
+
+/** The address of a page with these parameters; those without a value are left out. */
+export function searchHref({ href }: Pick<Visit, 'href'>, path: string, fields: Fields = {}): string {
+  const given = Object.entries(fields).flatMap(([name, value]): [string, string][] =>
+    value ? [[name, value]] : [],
+  );
+  const search = new URLSearchParams(given).toString();
+  return href(search === '' ? path : `${path}?${search}`);
+}
+
+/** The parameters of these names that the form was sent with; fields that were left empty are not there. */
+export function searchFields<Name extends string>(
+  { query }: Pick<Visit, 'query'>,
+  names: readonly Name[],
+): Partial<Record<Name, string>> {
+  const given = names.flatMap((name) => {
+    const value = query.get(name)?.trim();
+    return value ? [[name, value] as const] : [];
+  });
+  return Object.fromEntries(given) as Partial<Record<Name, string>>;
+}
+
+const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?$/;
+
+/** What a field for a time in UTC sends, as the API takes it. What is no such time stays, for the API to say so. */
+export function instantOf(text: string | undefined): string | undefined {
+  if (text === undefined || !LOCAL_TIME.test(text)) return text;
+  return `${text.length === 'YYYY-MM-DDThh:mm'.length ? `${text}:00` : text}Z`;
+}
+
+/** A field for a time in UTC. */
+export function timeField(name: string, label: string, value: string | undefined): Html {
+  return html`<div><label for="${name}">${label}</label><input type="datetime-local" id="${name}" name="${name}" step="1" value="${value}"></div>`;
+}
+
+/** What the API refuses a search or a form with, to be said there. @throws what is no fault of what was typed */
+export function refusalOf(error: unknown): AppError {
+  const isTyped =
+    error instanceof AppError &&
+    (error.code === 'invalid' || error.code === 'conflict' || error.code === 'forbidden');
+  if (!isTyped) throw error;
+  return error;
+}
+
+/** Says at the form why it was refused. */
+export function refusal(lead: string, { message, errors }: AppError): Html {
+  return html`<div class="fault" role="alert"><p>${lead} ${errors.length === 1 ? null : message}</p>
+${errors.length === 0 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
+}
+
+/** Below a list: back to its beginning, and on to its next page. */
+export function pageLinks(links: {
+  readonly first: { readonly href: string; readonly title: string } | undefined;
+  readonly next: { readonly href: string; readonly title: string } | undefined;
+}): Content {
+  const { first, next } = links;
+  if (first === undefined && next === undefined) return null;
+  return html`<p class="choices">${first && html`<a class="button" href="${first.href}">${first.title}</a>`}
+${next && html`<a class="button" href="${next.href}" rel="next">${next.title}</a>`}</p>`;
+}

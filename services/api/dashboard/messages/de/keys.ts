@@ -1,0 +1,56 @@
+import type { keys as en } from '../en/keys.ts';
+
+export const keys: typeof en = {
+  title: 'API-Schlüssel',
+  lead: 'Mit einem Schlüssel handelt ein Programm für dieses Konto, im Rahmen seiner Rechte.',
+  create: 'Neuer Schlüssel',
+  filter: 'Nach Zustand',
+  active: 'In Gebrauch',
+  revoked: 'Widerrufen',
+  none: 'Kein Schlüssel in Gebrauch. Ein Programm braucht einen, um Anfragen zu senden.',
+  noneRevoked: 'Kein Schlüssel wurde widerrufen.',
+  older: 'Ältere Schlüssel',
+  newest: 'Neueste Schlüssel',
+  unnamed: 'Ohne Namen',
+  yours: 'Damit sind Sie angemeldet',
+  created: 'Erstellt',
+  neverUsed: 'Nicht benutzt',
+  usedLabel: 'Zuletzt benutzt',
+  revokedAt: 'Widerrufen',
+  activity: (name) => `Was der Schlüssel ${name} getan hat`,
+  activityShort: 'Aktivität',
+  revoke: 'Widerrufen',
+  confirmRevoke: (name) =>
+    `${name} widerrufen? Anfragen mit diesem Schlüssel werden sofort abgelehnt, und Sitzungen im Dashboard, die er geöffnet hat, enden. Das lässt sich nicht rückgängig machen.`,
+  confirmOwn: 'Sie sind mit diesem Schlüssel angemeldet und werden ebenfalls abgemeldet.',
+  form: {
+    title: 'Neuer API-Schlüssel',
+    name: 'Name',
+    nameHint: 'Für Menschen: welches Programm ihn benutzt, etwa „Data Warehouse“.',
+    scopes: 'Was er darf',
+    scopesHint:
+      'Ein Schlüssel hat kein Recht, das Ihnen fehlt. Geben Sie ihm nur die Rechte, die er braucht.',
+    create: 'Schlüssel erstellen',
+    refused: 'Der Schlüssel wurde nicht erstellt.',
+    nothingChosen: 'Wählen Sie mindestens ein Recht.',
+  },
+  scope: {
+    'exports:read': 'Exporte sehen und ihre Dateien herunterladen',
+    'exports:write': 'Exporte starten, abbrechen und löschen',
+    'webhooks:read': 'Webhook-Empfänger, Zustellungen und aufgegebene Ereignisse sehen',
+    'webhooks:write': 'Webhook-Empfänger anlegen, ändern und löschen, Ereignisse noch einmal zustellen',
+    'events:read': 'Änderungen und einzelne Ereignisse lesen',
+    'bulk:read': 'Massenaufträge und ihre Ergebnisse sehen',
+    'bulk:write': 'Massenaufträge starten, anhalten, fortsetzen und abbrechen',
+    'keys:read': 'Die Schlüssel des Kontos sehen',
+    'keys:write': 'Schlüssel mit seinen eigenen Rechten erstellen, jeden Schlüssel widerrufen',
+  },
+  made: {
+    title: 'Der Schlüssel ist bereit',
+    lead: 'Kopieren Sie ihn jetzt und bewahren Sie ihn sicher auf. Er wird nicht noch einmal gezeigt.',
+    key: 'API-Schlüssel',
+    withheld:
+      'Dieser Schlüssel wurde schon gezeigt und wird nicht noch einmal gezeigt. Widerrufen Sie ihn und erstellen Sie einen neuen, falls er verloren ist.',
+    done: 'Zu den Schlüsseln',
+  },
+};

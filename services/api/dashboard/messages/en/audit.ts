@@ -1,0 +1,97 @@
+import type { AuditAction } from '../../../http/audit-log.ts';
+
+/** Actions that are in the log of an account. */
+export type AccountAction = Exclude<AuditAction, `operator_session.${string}`>;
+
+/** What was done, in a sentence: `{actor}` did something with `{subject}`. */
+const sentences: Record<AccountAction, string> = {
+  'export.created': '{actor} started the export {subject}.',
+  'export.cancelled': '{actor} cancelled the export {subject}.',
+  'export.deleted': '{actor} deleted the files of the export {subject}.',
+  'export.link_given': '{actor} got a link to a file of the export {subject}.',
+  'export.downloaded': '{actor} downloaded a file of the export {subject}.',
+  'bulk.created': '{actor} started the bulk job {subject}.',
+  'bulk.run': '{actor} ran a bulk job at once: {subject}.',
+  'bulk.paused': '{actor} paused the bulk job {subject}.',
+  'bulk.resumed': '{actor} resumed the bulk job {subject}.',
+  'bulk.cancelled': '{actor} cancelled the bulk job {subject}.',
+  'bulk.downloaded': '{actor} downloaded the results of the bulk job {subject}.',
+  'webhook.created': '{actor} created the webhook endpoint {subject}.',
+  'webhook.updated': '{actor} changed the webhook endpoint {subject}.',
+  'webhook.paused': '{actor} paused the webhook endpoint {subject}.',
+  'webhook.resumed': '{actor} resumed the webhook endpoint {subject}.',
+  'webhook.secret_rotated': '{actor} rotated the secret of the webhook endpoint {subject}.',
+  'webhook.replayed': '{actor} asked to deliver events again to the webhook endpoint {subject}.',
+  'webhook.deleted': '{actor} deleted the webhook endpoint {subject}.',
+  'event.redelivered': '{actor} asked to deliver an event again to the webhook endpoint {subject}.',
+  'events.read': '{actor} read events of the account {subject}.',
+  'account.created': '{actor} created the account {subject}.',
+  'account.updated': '{actor} changed the account {subject}.',
+  'key.created': '{actor} created the API key {subject}.',
+  'key.revoked': '{actor} revoked the API key {subject}.',
+  'portal_link.created': '{actor} made the link {subject} into the dashboard.',
+  'portal_session.opened': '{actor} opened the dashboard session {subject}.',
+  'portal_session.revoked': '{actor} ended the dashboard session {subject}.',
+};
+
+/** The audit log of the account. */
+export const audit = {
+  title: 'Audit log',
+  lead: 'Who did what in this account. Entries are kept for 400 days.',
+  action: 'Action',
+  allActions: 'All actions',
+  groups: {
+    export: 'Exports',
+    bulk: 'Bulk jobs',
+    webhook: 'Webhook endpoints',
+    event: 'Events',
+    events: 'Events',
+    account: 'Account',
+    key: 'API keys',
+    portal_link: 'Dashboard',
+    portal_session: 'Dashboard',
+  },
+  actor: 'Who',
+  anyone: 'Everybody',
+  from: 'From',
+  to: 'Before',
+  hint: 'Times are in UTC.',
+  search: 'Search',
+  clear: 'Clear',
+  refused: 'The search was not possible.',
+  none: 'No entry matches.',
+  older: 'Older entries',
+  newest: 'Newest entries',
+  columns: { time: 'Time', what: 'What happened' },
+  actors: {
+    operator: 'The operator',
+    link: 'Somebody with a download link',
+    key: 'The key',
+    session: 'Somebody in the dashboard',
+    portalLink: 'Somebody with a link into the dashboard',
+  },
+  /** An account whose sessions all ended at once. */
+  allSessions: '{actor} ended all dashboard sessions.',
+  sentences,
+  details: {
+    resources: 'Resources',
+    resource: 'Resource',
+    format: 'Format',
+    operation: 'Operation',
+    by: 'Selected by',
+    items: 'Items',
+    file: 'File',
+    range: 'Range',
+    url: 'URL',
+    fields: 'Changed',
+    scopes: 'Scopes',
+    name: 'Name',
+    reason: 'Reason',
+    event: 'Event',
+    state: 'State',
+    limits: 'Limits',
+  } as Readonly<Record<string, string>>,
+  reasons: { signed_out: 'signed out', replaced: 'replaced by a new session' } as Readonly<
+    Record<string, string>
+  >,
+};
