@@ -1,4 +1,5 @@
 import kafkajs, { type Admin } from 'kafkajs';
+import { childrenOf } from '../../shared/catalog/check-account-paths.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
@@ -16,6 +17,7 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import {
   applicationOf,
   beginService,
+  openControlStore,
   openHealth,
   openKafka,
   openRegistry,
@@ -38,7 +40,7 @@ const STATEMENT_TIMEOUT_MS = 9_000;
 /** Kafka's own default, where the broker does not say. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
-/** The one service that needs no control store: what it knows, it keeps in the topics. */
+/** What capture knows it keeps in the topics. It needs the control store only where records have their parents' accounts. */
 export async function buildCapture(config: CaptureConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, ['acceptedGapAfter', 'misfitGraceMs']);
@@ -48,7 +50,8 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   const pool = cleanup.adopt(
     new ConnectionPool({
       connectionString: config.sourceUrl.reveal(),
-      max: 3,
+      // One more where the accounts of parents are read.
+      max: 4,
       application_name: applicationOf('capture'),
       options: `${TEXT_SESSION_OPTIONS} ${SHORT_LOCK_WAITS} -c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
       types: rawTypes,
@@ -124,8 +127,13 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   let setAsides: () => readonly SetAside[] = () => [];
   const changesPartitionCount =
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
+  const routes =
+    childrenOf(catalog).length === 0
+      ? undefined
+      : { pool, control: await openControlStore(context, config, 'capture') };
   const deps = {
     source,
+    routes,
     kafka,
     codec,
     catalog,

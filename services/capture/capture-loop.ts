@@ -30,6 +30,7 @@ import { isAnnounced } from './replication/reset-message.ts';
 import { pollSnapshots, readSnapshot } from './replication/source-queries.ts';
 import type { WalStream } from './replication/stream.ts';
 import { createTableWatch, watchRelations } from './replication/watch-tables.ts';
+import { createRouting } from './routes/routing.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**
@@ -55,6 +56,8 @@ export interface CaptureLoopDeps {
   readonly publisher: Publisher;
   readonly notifier: Notifier;
   readonly progress: CaptureProgress;
+  /** The feed goes on where it was, without a gap. */
+  readonly isResumed: boolean;
 }
 
 /**
@@ -62,15 +65,17 @@ export interface CaptureLoopDeps {
  * source does a batch wait some milliseconds to grow.
  */
 export async function runCaptureLoop(
-  { config, deps, stream, publisher, notifier, progress }: CaptureLoopDeps,
+  { config, deps, stream, publisher, notifier, progress, isResumed }: CaptureLoopDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
   const spellings = createAccountSpellings(source);
+  const routing = createRouting({ ...deps, spellings });
   const tables = createTables({
     ...deps,
     spellings,
+    parents: routing?.parents,
     loadTypes: () => loadTypes(source),
     loadColumns: (resource) => describeColumns(source, resource),
   });
@@ -105,6 +110,15 @@ export async function runCaptureLoop(
   });
   // Before the first position is published, so that no snapshot is older than the tables it is compared with.
   await watch.check();
+  const stage = await routing?.open(
+    {
+      progress,
+      isResumed,
+      widenXid: (xid) => widenXid(xid, settling.xmax),
+      prepareReset: completer.prepareReset,
+    },
+    signal,
+  );
   let transactionCount = 0;
   let batch = createBatch();
   const collector = createChangeCollector(progress, {
@@ -132,6 +146,7 @@ export async function runCaptureLoop(
       if (collector.addReset(change)) identities.set(change.resource, reset.identity);
     },
     onAccountReset: collector.addReset,
+    routing: stage,
     onEnd(transaction) {
       transactionCount += 1;
       hasNews = true;
@@ -161,6 +176,7 @@ export async function runCaptureLoop(
     const settled = settling.state(passedLsn);
     const position = { systemId, timeline, passedLsn, ...collector.last };
     const state = { ...position, ...settled, tables: identities, setAsides: setAsides.all() };
+    await stage?.passed(passedLsn);
     await publisher.publish(batch, state);
     stream.confirm(passedLsn);
     log.debug('batch.published', {
@@ -210,6 +226,7 @@ export async function runCaptureLoop(
     sideSignal,
   );
   void watch.run(sideSignal);
+  void stage?.watch(() => passedLsn, sideSignal);
   void watchSetAsides(
     {
       asides: setAsides.all,
@@ -225,7 +242,8 @@ export async function runCaptureLoop(
     while (!signal.aborted) {
       const gatherMs = lingerMs(lastBatch, performance.now());
       if (gatherMs > 0) await sleep(gatherMs, signal);
-      const entries = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
+      const taken = stream.take(MAX_BATCH_ENTRIES, MAX_BATCH_BYTES);
+      const entries = stage === undefined ? taken : await stage.ready(taken);
       for (const entry of entries) {
         if (entry.kind === 'keepalive') {
           // Inside a transaction, the keepalive's position is past changes that are still to come.
@@ -239,11 +257,12 @@ export async function runCaptureLoop(
         transactions.push(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,
+          stage?.accountsMovedBy(message),
         );
         watchRelation(message);
       }
       if (!isEmpty(batch) || isStateDue()) await publish();
-      else if (entries.length === 0) await notifier.wait(waitMs(dueAtMs()), signal);
+      else if (taken.length === 0) await notifier.wait(waitMs(dueAtMs()), signal);
     }
   } finally {
     side.abort();

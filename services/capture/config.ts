@@ -4,6 +4,8 @@ import { type BaseConfig, readBaseConfig } from '../../shared/service/base-confi
 
 const BASE = [
   'sourceUrl',
+  'controlUrl',
+  'controlMigrations',
   'kafka',
   'schemaRegistryUrl',
   'catalogPath',

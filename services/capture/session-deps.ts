@@ -14,6 +14,7 @@ import type { MisfitTimes } from './aside/misfits.ts';
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { ResumeHistory } from './changes/watch-set-asides.ts';
+import type { RoutesSource } from './routes/open-routes.ts';
 
 export interface SessionConfig {
   readonly sourceUrl: Secret;
@@ -31,6 +32,8 @@ export interface SessionConfig {
 
 export interface SessionDeps {
   readonly source: Queryable;
+  /** For resources whose records have their parents' accounts; undefined in a catalog without any. */
+  readonly routes?: RoutesSource | undefined;
   readonly kafka: Kafka;
   readonly codec: MessageCodec;
   readonly catalog: Catalog;

@@ -1,4 +1,5 @@
 import { showFinding } from '../../shared/catalog/finding.ts';
+import { RoutesLostError } from '../../shared/control/routes.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
@@ -41,6 +42,7 @@ import {
   SourceLostError,
 } from './replication/source-queries.ts';
 import { openWalStream, StreamLostError } from './replication/stream.ts';
+import { RoutesStaleError, TransactionToRepeatError } from './routes/route-stage.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /** How often a standby checks whether the slot is free: this bounds a takeover. */
@@ -111,7 +113,14 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
  */
 export type SessionFailure = 'wait' | 'retry' | 'stop';
 
-const PASSING_ERRORS = [StreamLostError, SourceLostError, TableMisfitError];
+const PASSING_ERRORS = [
+  StreamLostError,
+  SourceLostError,
+  TableMisfitError,
+  RoutesLostError,
+  RoutesStaleError,
+  TransactionToRepeatError,
+];
 
 export function classifySessionError(error: unknown): SessionFailure {
   for (const link of causesOf(error)) {
@@ -187,7 +196,8 @@ export async function runSession(
     lastCommitLsn: formatLsn(progress.lastCommitLsn),
   });
   deps.onStreaming();
-  await runCaptureLoop({ config, deps, stream, publisher, notifier, progress }, signal);
+  const isResumed = progress === stored;
+  await runCaptureLoop({ config, deps, stream, publisher, notifier, progress, isResumed }, signal);
 }
 
 /** The position from which the feed continues. After an accepted gap, every subscriber gets a reset first. */

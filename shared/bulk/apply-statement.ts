@@ -205,7 +205,7 @@ export function checkStatement(application: Application, items: readonly Numbere
   const account = accountSql(table, application.sourceId, binder);
   const skipCode = skipCodeSql(application, binder);
   const text = `
-select i.seq::text, case when ${columnSql(table.account.name)} is null then 'not_found' else ${skipCode} end as code
+select i.seq::text, case when ${columnSql(table.key[0]?.name ?? '')} is null then 'not_found' else ${skipCode} end as code
 from unnest($1::int[], ${keys.map(({ texts }) => `${texts}::text[]`).join(', ')})
   as i (seq, ${keys.map(({ name }) => name).join(', ')})
 left join ${quoteTable(table.resource.table)} ${ROW} on ${isRow} and ${account}`;

@@ -5,7 +5,7 @@ import {
   visibleColumns,
 } from '../catalog/describe-table.ts';
 import { showTable } from '../catalog/parse-table-name.ts';
-import type { Resource } from '../domain/catalog.ts';
+import { accountColumnOf, type Resource, tablesReadFor } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
 
@@ -14,6 +14,7 @@ export interface BulkTable {
   readonly resource: Resource;
   /** In key order. */
   readonly key: readonly ColumnDescription[];
+  /** The account column, which may be in another table; see `ownedSql`. */
   readonly account: ColumnDescription;
   /** Columns of unique indexes, which foreign keys may refer to: whoever changes one keeps inserts of children waiting. */
   readonly uniqueColumns: ReadonlySet<string>;
@@ -25,21 +26,23 @@ export interface BulkTable {
 
 /** @throws SetupError when the table, its key or its account column is not there */
 export async function loadBulkTable(db: Queryable, resource: Resource): Promise<BulkTable> {
-  const table = findTable(await describeTables(db, [resource.table]), resource.table);
+  const tables = await describeTables(db, tablesReadFor([resource]));
+  const table = findTable(tables, resource.table);
   if (table === undefined) {
     throw new SetupError(`the table ${showTable(resource.table)} of ${resource.name} does not exist`);
   }
   const column = (name: string) => table.columns.find((candidate) => candidate.name === name);
   const visible = visibleColumns(table, resource);
-  const need = (name: string): ColumnDescription => {
-    const found = column(name);
-    if (found === undefined) throw new SetupError(`${showTable(resource.table)} has no column ${name}`);
+  const need = (name: string, of = resource): ColumnDescription => {
+    const found = findTable(tables, of.table)?.columns.find((candidate) => candidate.name === name);
+    if (found === undefined) throw new SetupError(`${showTable(of.table)} has no column ${name}`);
     return found;
   };
+  const account = accountColumnOf(resource);
   return {
     resource,
-    key: resource.key.map(need),
-    account: need(resource.account),
+    key: resource.key.map((name) => need(name)),
+    account: need(account.column, account.resource),
     uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
     column,
     visibleColumn: (name) => visible.find((candidate) => candidate.name === name),

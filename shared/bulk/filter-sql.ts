@@ -1,3 +1,4 @@
+import { ownedSql } from '../catalog/account-sql.ts';
 import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { whereSql } from '../catalog/where-sql.ts';
 import { type Comparison, FilterError, type FilterNode, type FilterValue } from '../domain/bulk-filter.ts';
@@ -74,8 +75,8 @@ export function equalsSql(
 
 /** The row is the account's, and one that leaves: nobody changes a record that he can't see. */
 export function accountSql({ account, resource }: BulkTable, sourceId: string, { bind }: Binder): string {
-  const isOfAccount = `${columnSql(account.name)} = ${bind(sourceId)}::text::${comparableType(account)}`;
-  return [isOfAccount, ...whereSql(resource, columnSql, bind)].join(' and ');
+  const isAccount = (column: string) => `${column} = ${bind(sourceId)}::text::${comparableType(account)}`;
+  return [ownedSql(resource, columnSql, isAccount), ...whereSql(resource, columnSql, bind)].join(' and ');
 }
 
 export function columnSql(name: string): string {

@@ -8,6 +8,7 @@ import type { Finding } from './finding.ts';
 /** The account column of one resource, as far as it decides which texts mean the same account. */
 export interface AccountColumn {
   readonly resource: Resource;
+  readonly column: string;
   /** As `format_type` shows it: `numeric(10,2)`. */
   readonly typeName: string;
   /** To be used in a cast: the type under all domains, without length and scale, so that a cast cuts and rounds nothing. */
@@ -32,19 +33,20 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set([
 
 /** The account columns of the catalog's tables, one a resource. A table or column that does not exist is left out. */
 export async function readAccountColumns(db: Queryable, { resources }: Catalog): Promise<AccountColumn[]> {
-  const wanted = resources.map(({ name, table, account }) => ({
-    resource: name,
-    schema: table.schema,
-    table: table.name,
-    column: account,
-  }));
+  const wanted = resources.flatMap(({ name, table, account }) =>
+    // What has the account of its parent has the parent's column.
+    typeof account === 'string'
+      ? [{ resource: name, schema: table.schema, table: table.name, column: account }]
+      : [],
+  );
   const facts = await readColumnFacts(db, wanted);
   return resources.flatMap((resource) => {
     const found = facts.find((each) => each.resource === resource.name);
     if (found === undefined) return [];
-    const { typeName, schema, name } = found;
+    const { typeName, schema, name, column } = found;
     return {
       resource,
+      column,
       typeName,
       sqlType: `${quoteIdent(schema)}.${quoteIdent(name)}`,
       form: accountForm(schema === 'pg_catalog' ? name : `${schema}.${name}`),
@@ -53,7 +55,8 @@ export async function readAccountColumns(db: Queryable, { resources }: Catalog):
   });
 }
 
-function refusalOf(facts: ColumnFacts): string | undefined {
+/** Why equal values of a column can't be told by their text; undefined where they can. */
+export function refusalOf(facts: ColumnFacts): string | undefined {
   const { schema, name, kind, typeName, canUse, isDeterministic } = facts;
   // Its operators would not be found, and the column be compared as text.
   if (!canUse) return `is ${typeName}, in the schema ${schema} that this role may not use`;
@@ -69,7 +72,7 @@ function refusalOf(facts: ColumnFacts): string | undefined {
  * feed, which has texts, would miss some of them without a word.
  */
 export function checkAccounts(columns: readonly AccountColumn[]): Finding[] {
-  return columns.flatMap(({ resource, refusal }) =>
+  return columns.flatMap(({ resource, column, refusal }) =>
     refusal === undefined
       ? []
       : [
@@ -77,7 +80,7 @@ export function checkAccounts(columns: readonly AccountColumn[]): Finding[] {
             code: 'account_type',
             resource: resource.name,
             message:
-              `${resource.account} (account) ${refusal}, so that the feed could miss rows which exports have. ` +
+              `${column} (account) ${refusal}, so that the feed could miss rows which exports have. ` +
               'Name a column of type text, varchar, char, citext, uuid, integer, numeric or an enum, with a deterministic collation.',
           } as const,
         ],

@@ -12,7 +12,7 @@ export function catalogFingerprint(resource: Resource): string {
     table.schema,
     table.name,
     key,
-    account,
+    typeof account === 'string' ? account : [account.columns, catalogFingerprint(account.parent)],
     softDelete ?? null,
     expose?.toSorted() ?? null,
     hide.toSorted(),

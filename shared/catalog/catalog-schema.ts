@@ -8,9 +8,10 @@ const DEFAULT_SYNC_LIMIT = 100;
 const MAX_SYNC_LIMIT = 10_000;
 const DEFAULT_HTTP_TIMEOUT_MS = 5_000;
 
-const VIA_RULE =
-  'an account column in another table (via) is not supported: add an account column to this table, ' +
-  'so that a deleted row still says whose it was, and name it here';
+const ACCOUNT_RULE =
+  'must be the name of a column, or {via: invoice_id} with a column that refers to another resource';
+const BY_TYPE_RULE =
+  'a path for each type of parent is not supported yet: add an account column to this table, and name it here';
 
 export const apiName = z.string({ error: 'must be a name' }).regex(API_NAME, API_NAME_RULE);
 
@@ -51,6 +52,28 @@ const httpTarget = z.strictObject({
     .default(DEFAULT_HTTP_TIMEOUT_MS),
 });
 
+/** More hops than a product's schema has. */
+const MAX_HOPS = 8;
+
+/** The columns of one hop; several for a key of several columns. */
+const viaHop = z.union([columnName, columnNames.min(1, 'names no column')], { error: ACCOUNT_RULE });
+
+const accountRule = z.union(
+  [
+    z.string().min(1),
+    z.strictObject({
+      via: z.union([columnName, z.array(viaHop).min(1).max(MAX_HOPS)]),
+      to: z.string().optional(),
+    }),
+  ],
+  {
+    error: ({ input }) => {
+      const { via } = (typeof input === 'object' && input !== null ? input : {}) as { via?: unknown };
+      return typeof via === 'object' && !Array.isArray(via) ? BY_TYPE_RULE : ACCOUNT_RULE;
+    },
+  },
+);
+
 /** One bulk operation: either columns to set, or the delete of the record, or a POST per item. */
 export const operationSchema = z
   .strictObject({
@@ -71,14 +94,7 @@ export const resourceSchema = z.strictObject({
   table: z.string({ error: 'must be a table with its schema, like public.invoices' }),
   event: apiName,
   key: columnNames.min(1, 'must name at least one column'),
-  account: z
-    .string({
-      error: ({ input }) =>
-        typeof input === 'object' && input !== null && 'via' in input
-          ? VIA_RULE
-          : 'must be the name of a column',
-    })
-    .min(1, 'must be the name of a column'),
+  account: accountRule,
   range: columnName.optional(),
   soft_delete: columnName.optional(),
   expose: exposedColumns.optional(),

@@ -2,6 +2,7 @@ import type { Catalog } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { retryWhileLocked } from '../postgres/short-lock-waits.ts';
 import { checkAccounts, readAccountColumns } from './account-columns.ts';
+import { checkAccountPaths } from './check-account-paths.ts';
 import { checkTable } from './check-table.ts';
 import { checkWhere } from './check-where.ts';
 import {
@@ -46,6 +47,7 @@ export async function checkCatalog(
     );
   }
   findings.push(...checkAccounts(await readAccountColumns(db, catalog)));
+  findings.push(...(await checkAccountPaths(db, catalog)));
   findings.push(...(await checkWhere(db, catalog)));
   if (options.publication !== undefined) {
     const publication = await describePublication(db, options.publication);

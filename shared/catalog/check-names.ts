@@ -75,7 +75,7 @@ function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[
 function* checkLeaving(entry: ResourceEntry): Generator<FieldProblem> {
   const used = new Map<string, string>([
     ...entry.key.map((column) => [column, 'key'] as const),
-    [entry.account, 'account'],
+    ...ownColumns(entry).map((column) => [column, 'account'] as const),
     ...(entry.soft_delete === undefined ? [] : [[entry.soft_delete, 'soft_delete'] as const]),
     ...(entry.range === undefined ? [] : [[entry.range, 'range'] as const]),
   ]);
@@ -93,6 +93,13 @@ function* checkLeaving(entry: ResourceEntry): Generator<FieldProblem> {
   }
 }
 
+/** The record's own columns that say whose it is. Those of a path's further hops are the parents'. */
+function ownColumns({ account }: ResourceEntry): readonly string[] {
+  if (typeof account === 'string') return [account];
+  const hop = typeof account.via === 'string' ? account.via : account.via[0];
+  return typeof hop === 'string' ? [hop.slice(hop.indexOf('.') + 1)] : (hop ?? []);
+}
+
 function* checkOperations(entry: ResourceEntry): Generator<FieldProblem> {
   for (const [name, operation] of Object.entries(entry.operations)) {
     if (operation.soft === true && entry.soft_delete === undefined) {
@@ -107,7 +114,7 @@ function* checkOperations(entry: ResourceEntry): Generator<FieldProblem> {
     ];
     for (const { column, path } of written) {
       // A record that changed its key or its account would vanish for one reader and appear for another.
-      if (entry.key.includes(column) || column === entry.account) {
+      if (entry.key.includes(column) || ownColumns(entry).includes(column)) {
         yield [['operations', name, ...path], `${column} is the key or the account column and can't be set`];
       }
     }

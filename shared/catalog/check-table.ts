@@ -1,4 +1,4 @@
-import { type Resource, whereColumns } from '../domain/catalog.ts';
+import { ownerColumns, type Resource, whereColumns } from '../domain/catalog.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { operationSchema } from './catalog-schema.ts';
 import {
@@ -170,7 +170,7 @@ function namedColumns(resource: Resource): Map<string, string> {
     for (const column of columns) if (!named.has(column)) named.set(column, use);
   };
   add('key', resource.key);
-  add('account', [resource.account]);
+  add('account', ownerColumns(resource));
   add('range', resource.range === undefined ? [] : [resource.range]);
   add('soft_delete', resource.softDelete === undefined ? [] : [resource.softDelete]);
   for (const [name, operation] of Object.entries(resource.operations)) {

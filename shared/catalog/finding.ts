@@ -15,6 +15,7 @@ export type FindingCode =
   | 'never_null'
   | 'no_key'
   | 'account_type'
+  | 'account_path'
   | 'where'
   | 'replica_identity'
   | 'as_of'

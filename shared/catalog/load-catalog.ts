@@ -11,6 +11,7 @@ import {
 } from '../domain/bulk-filter.ts';
 import type { Catalog, Resource } from '../domain/catalog.ts';
 import { SetupError } from '../runtime/errors.ts';
+import { findParents, linkParents } from './account-paths.ts';
 import { catalogSchema, type ResourceEntry, resourceSchema } from './catalog-schema.ts';
 import { checkNames, type Problem } from './check-names.ts';
 import { parseTableName } from './parse-table-name.ts';
@@ -61,11 +62,18 @@ function readCatalog(plain: unknown): { catalog?: Catalog; problems: Problem[] }
     else problems.push(...toProblems(result.error, ['resources', name]));
   }
   problems.push(...checkNames(names, entries));
-  const resources = [...entries].flatMap(([name, entry]) => toResource(name, entry, problems) ?? []);
+  const { parents, problems: pathProblems } = findParents(entries, names);
+  problems.push(...pathProblems);
+  const records = [...entries].flatMap(([name, entry]) => toResource(name, entry, problems) ?? []);
+  const resources = linkParents(records, entries, parents);
   return { catalog: { name: outer.data.catalog, resources }, problems };
 }
 
-function toResource(name: string, entry: ResourceEntry, problems: Problem[]): Resource | undefined {
+function toResource(
+  name: string,
+  entry: ResourceEntry,
+  problems: Problem[],
+): Omit<Resource, 'account'> | undefined {
   const table = parseTableName(entry.table);
   if (table === undefined) return undefined;
   const where = entry.where === undefined ? undefined : readWhere(name, entry.where, problems);
@@ -74,7 +82,6 @@ function toResource(name: string, entry: ResourceEntry, problems: Problem[]): Re
     table,
     event: entry.event,
     key: entry.key,
-    account: entry.account,
     range: entry.range,
     softDelete: entry.soft_delete,
     expose: entry.expose,

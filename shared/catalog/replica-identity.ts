@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Resource, type TableName, whereColumns } from '../domain/catalog.ts';
+import { ownerColumns, type Resource, type TableName, whereColumns } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { findTable, type IdentityIndex, type Relation, type TableDescription } from './describe-table.ts';
@@ -145,7 +145,7 @@ export function tellsOldRows({ asOf }: Resource, table: TableDescription): boole
 
 /** Columns that a replica identity must carry: account, key, and those that decide whether the account sees the row. */
 export function identityNeeds(resource: Resource): string[] {
-  return [...new Set([...resource.key, resource.account, ...whereColumns(resource)])];
+  return [...new Set([...resource.key, ...ownerColumns(resource), ...whereColumns(resource)])];
 }
 
 /** For tables that are or become FULL although an index would be enough. */

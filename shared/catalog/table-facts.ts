@@ -1,4 +1,4 @@
-import { type Catalog, type Resource, whereColumns } from '../domain/catalog.ts';
+import { type Catalog, ownerColumns, type Resource, whereColumns } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
 /** A column, and the transaction that last wrote its description. */
@@ -162,8 +162,9 @@ from root r`;
 
 /** Columns that decide whose a record is, which one it is, and whether it is shown. */
 export function neededColumns(resource: Resource): readonly string[] {
-  const { key, account, softDelete } = resource;
-  return [...key, account, ...(softDelete === undefined ? [] : [softDelete]), ...whereColumns(resource)];
+  const { key, softDelete } = resource;
+  const named = [...key, ...ownerColumns(resource), ...(softDelete === undefined ? [] : [softDelete])];
+  return [...named, ...whereColumns(resource)];
 }
 
 /**

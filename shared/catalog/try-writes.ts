@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Catalog, Resource } from '../domain/catalog.ts';
+import { type Catalog, ownerColumns, type Resource } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { describeServer } from './describe-source.ts';
@@ -29,7 +29,7 @@ const NOT_TRIED: readonly string[] = ['42501', '55P03'];
 export async function tryWrites(db: Queryable, catalog: Catalog): Promise<WriteTrials> {
   return tryEach(catalog, async (resource) => {
     const table = quoteTable(resource.table);
-    const column = quoteIdent(resource.account);
+    const column = quoteIdent(ownerColumns(resource)[0] ?? '');
     await db.query(
       `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; ` +
         `EXPLAIN UPDATE ${table} SET ${column} = ${column} WHERE false; EXPLAIN DELETE FROM ${table} WHERE false`,
@@ -69,7 +69,8 @@ function currentTarget({ relations }: TableDescription): IdentityTarget {
 /** Ends every trial with an error, so its objects are always rolled back. */
 const UNDO = '22012';
 
-async function tryOnCopy(db: Queryable, { table, account }: Resource, target: IdentityTarget): Promise<void> {
+async function tryOnCopy(db: Queryable, resource: Resource, target: IdentityTarget): Promise<void> {
+  const { table } = resource;
   const name = `tandem_trial_${randomBytes(6).toString('hex')}`;
   const copy = quoteTable({ schema: name, name: 'copy' });
   const identity =
@@ -79,7 +80,7 @@ async function tryOnCopy(db: Queryable, { table, account }: Resource, target: Id
           `CREATE UNIQUE INDEX trial ON ${copy} (${target.map(quoteIdent).join(', ')})`,
           `ALTER TABLE ${copy} REPLICA IDENTITY USING INDEX trial`,
         ];
-  const column = quoteIdent(account);
+  const column = quoteIdent(ownerColumns(resource)[0] ?? '');
   // One message is one transaction on one connection, also through a pool. Its last statement fails and undoes the others.
   const statements = [
     `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,

@@ -19,8 +19,8 @@ export interface Resource {
   readonly event: string;
   /** Columns of a primary or unique not-null key, in key order. */
   readonly key: readonly string[];
-  /** Column that says which account a record belongs to. */
-  readonly account: string;
+  /** The column that says whose a record is, or the parent whose account it has. */
+  readonly account: string | ParentAccount;
   /** Column that `date_range` means unless the request names another. */
   readonly range: string | undefined;
   /** Timestamp column that is not null once a record is soft-deleted. */
@@ -38,6 +38,38 @@ export interface Resource {
   readonly operations: Readonly<Record<string, Operation>>;
   /** Greatest number of items of a synchronous bulk operation. */
   readonly syncLimit: number;
+}
+
+/** A record has the account of the record that it refers to, and none while one of these columns is null. */
+export interface ParentAccount {
+  /** They refer to the parent's key, each to the key's column at its place. */
+  readonly columns: readonly string[];
+  readonly parent: Resource;
+}
+
+/** The record's own columns that decide whose it is. */
+export function ownerColumns({ account }: Pick<Resource, 'account'>): readonly string[] {
+  return typeof account === 'string' ? [account] : account.columns;
+}
+
+/** The resources on the way to the one with an account column, nearest first; none for that one itself. */
+export function ancestorsOf({ account }: Pick<Resource, 'account'>): readonly Resource[] {
+  return typeof account === 'string' ? [] : [account.parent, ...ancestorsOf(account.parent)];
+}
+
+/** The account column at the end of a resource's path. */
+export function accountColumnOf(resource: Resource): {
+  readonly resource: Resource;
+  readonly column: string;
+} {
+  const { account } = resource;
+  return typeof account === 'string' ? { resource, column: account } : accountColumnOf(account.parent);
+}
+
+/** The tables that a read of the resources' rows by their account reads, each once. */
+export function tablesReadFor(resources: readonly Resource[]): readonly TableName[] {
+  const all = resources.flatMap((resource) => [resource, ...ancestorsOf(resource)]);
+  return [...new Map(all.map(({ name, table }) => [name, table])).values()];
 }
 
 /** One bulk operation as declared; its meaning is the bulk service's. */

@@ -76,6 +76,8 @@ export type ResetReason =
   | 'table_unfit'
   /** What kept the resource from being told is mended: from here on its feed is whole again. */
   | 'resource_resumed'
+  /** A parent went to another account, and the records that refer to it with it, without a change of their own. */
+  | 'parent_moved'
   /** Behind a gap: nobody knows which changes are missing. */
   | 'changes_lost'
   /** The change reached the event log later than events are kept. */

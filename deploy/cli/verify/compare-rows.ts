@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
+import { ownedSql } from '../../../shared/catalog/account-sql.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
@@ -104,15 +105,16 @@ export function keyOf({ key }: Resource, members: ReadonlyMap<string, string>): 
 }
 
 function selectLivingRows(resource: Resource, { columns }: RowType, accountSourceId: string) {
-  const { table, account, softDelete } = resource;
+  const { table, softDelete } = resource;
   const values = [accountSourceId];
+  const own = (column: string) => `t.${quoteIdent(column)}`;
   const conditions = [
-    `${quoteIdent(account)} = $1`,
-    ...(softDelete === undefined ? [] : [`${quoteIdent(softDelete)} is null`]),
-    ...whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`),
+    ownedSql(resource, own, (accountColumn) => `${accountColumn} = $1`),
+    ...(softDelete === undefined ? [] : [`${own(softDelete)} is null`]),
+    ...whereSql(resource, own, (value) => `$${values.push(value)}`),
   ];
-  const names = columns.map(({ name }) => quoteIdent(name)).join(', ');
-  return { text: `select ${names} from ${quoteTable(table)} where ${conditions.join(' and ')}`, values };
+  const names = columns.map(({ name }) => own(name)).join(', ');
+  return { text: `select ${names} from ${quoteTable(table)} t where ${conditions.join(' and ')}`, values };
 }
 
 function differingColumns(sourceJson: string, { json, unknown }: ComparedRecord): Difference['columns'] {

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { describeRowType } from '../../../shared/catalog/describe-table.ts';
-import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
@@ -150,11 +150,7 @@ async function compareExport(
   await feed.applySettled(source);
 
   const resources = catalog.resources.filter(({ name }) => view.resources.includes(name));
-  await beginWithTables(
-    source,
-    resources.map(({ table }) => table),
-    signal,
-  );
+  await beginWithTables(source, tablesReadFor(resources), signal);
   const { snapshot, lsn } = await takeSnapshot(source);
   const rowTypes = await readRowTypes(source, catalog, view.resources);
   if (before !== undefined && JSON.stringify(rowTypes) !== JSON.stringify(before)) {

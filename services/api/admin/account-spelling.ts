@@ -78,6 +78,6 @@ function refused(detail: string): Spelling {
   return { kind: 'refused', detail };
 }
 
-function show({ resource, typeName }: AccountColumn): string {
-  return `${showTable(resource.table)}.${resource.account} (${typeName})`;
+function show({ resource, column, typeName }: AccountColumn): string {
+  return `${showTable(resource.table)}.${column} (${typeName})`;
 }

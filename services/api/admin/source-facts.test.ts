@@ -75,8 +75,8 @@ test('an estimate comes from the planner, with the filters of the export and wit
   });
   expect(asked.at(-1)).toEqual({
     text:
-      'explain (format json) select "id", "created_at", "memo" from "public"."invoices" where "account_id" = $1' +
-      ' and "deleted_at" is null and "created_at" >= $2::timestamptz and "created_at" < $3::timestamptz',
+      'explain (format json) select t."id", t."created_at", t."memo" from "public"."invoices" t where t."account_id" = $1' +
+      ' and t."deleted_at" is null and t."created_at" >= $2::timestamptz and t."created_at" < $3::timestamptz',
     values: ['acc_1', 'F', 'T'],
   });
 });

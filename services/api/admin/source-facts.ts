@@ -1,4 +1,5 @@
 import { DatabaseError } from 'pg';
+import { ownedSql } from '../../../shared/catalog/account-sql.ts';
 import {
   describeTables,
   findTable,
@@ -173,6 +174,7 @@ export function createSourceFacts(
     },
     async requireFindableKeys(names, pointer) {
       const resources = named(names);
+      requireOwnAccounts(resources, pointer);
       const tables = (await describe(resources)) ?? [];
       const faults = resources.flatMap((resource) => {
         const table = findTable(tables, resource.table);
@@ -201,6 +203,16 @@ export function createSourceFacts(
       throw invalid([{ pointer: '/source_id', detail: spelling.detail }]);
     },
   };
+}
+
+/** An event does not say that a parent's move has moved its children. */
+function requireOwnAccounts(resources: readonly Resource[], pointer: string): void {
+  const children = resources.filter(({ account }) => typeof account !== 'string');
+  if (children.length === 0) return;
+  const detail =
+    `is not possible for ${children.map(({ name }) => name).join(', ')}, whose records have the account of another resource: ` +
+    'export their present state instead, or omit them';
+  throw invalid([{ pointer, detail }]);
 }
 
 function notResponding(what: string, verb: 'checked' | 'read' = 'checked'): AppError {
@@ -233,7 +245,7 @@ async function explain(
   const columns = visibleColumns(table, resource).map(({ name }) => name);
   const { where, values } = conditionsOf(resource, request, sourceId);
   const { rows } = await source.query<ExplainedPlan>(
-    `explain (format json) select ${columns.map(quoteIdent).join(', ')} from ${quoteTable(resource.table)}${where}`,
+    `explain (format json) select ${columns.map(ofTable).join(', ')} from ${quoteTable(resource.table)} t${where}`,
     values,
   );
   const plan = rows[0]?.['QUERY PLAN'][0].Plan;
@@ -242,24 +254,29 @@ async function explain(
   return { rows: plan['Plan Rows'], bytes: plan['Plan Rows'] * (plan['Plan Width'] + names) };
 }
 
+const ofTable = (column: string) => `t.${quoteIdent(column)}`;
+
 function conditionsOf(
   resource: Resource,
   { include_deleted, date_range, resources }: ExportRequest,
   sourceId: string | null,
 ): { where: string; values: string[] } {
-  const { account, softDelete, range, name } = resource;
+  const { softDelete, range, name } = resource;
   const values: string[] = [];
-  const conditions = whereSql(resource, quoteIdent, (value) => `$${values.push(value)}`);
+  const conditions = whereSql(resource, ofTable, (value) => `$${values.push(value)}`);
   const compare = (column: string, operator: string, value: string, cast = '') => {
     values.push(value);
-    conditions.push(`${quoteIdent(column)} ${operator} $${values.length}${cast}`);
+    conditions.push(`${column} ${operator} $${values.length}${cast}`);
   };
-  if (sourceId !== null) compare(account, '=', sourceId);
-  if (!include_deleted && softDelete !== undefined) conditions.push(`${quoteIdent(softDelete)} is null`);
+  if (sourceId !== null) {
+    const isOfAccount = (accountColumn: string) => `${accountColumn} = $${values.push(sourceId)}`;
+    conditions.push(ownedSql(resource, ofTable, isOfAccount));
+  }
+  if (!include_deleted && softDelete !== undefined) conditions.push(`${ofTable(softDelete)} is null`);
   const field = date_range?.field ?? range;
   if (date_range !== null && field !== undefined && resources.includes(name)) {
-    compare(field, '>=', date_range.from, '::timestamptz');
-    compare(field, '<', date_range.to, '::timestamptz');
+    compare(ofTable(field), '>=', date_range.from, '::timestamptz');
+    compare(ofTable(field), '<', date_range.to, '::timestamptz');
   }
   return { where: conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`, values };
 }

@@ -1,9 +1,11 @@
-import { leaves, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import { leaves, ownerColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText, accountTextSql } from '../../../shared/values/account-form.ts';
 import { filterFamily } from '../../../shared/values/filter-values.ts';
+import { referenceText } from '../../../shared/values/reference-text.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
@@ -13,9 +15,9 @@ export interface CapturedTable {
   /** For each column of the row type, its place in the tuple. */
   readonly tuplePlaces: readonly number[];
   readonly keyPlaces: readonly number[];
-  readonly accountPlace: number;
-  /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
-  readonly accountText: (pgText: string) => string | undefined;
+  /** Places of the columns that decide whose a row is. */
+  readonly ownerPlaces: readonly number[];
+  readonly owner: TableOwner;
   /** For each column of the row type, whether the old version of a row carries it when only its identity is sent. */
   readonly isInIdentity: readonly boolean[];
   /** The identity carries the key, the account and the columns of `where`, so that a delete finds its way. */
@@ -24,6 +26,32 @@ export interface CapturedTable {
   readonly filter?: TupleFilter | undefined;
   /** Place in the tuple of the soft delete's column, where no old version carries it: nobody can tell whether a row was restored. */
   readonly unknownDeletedPlace?: number;
+}
+
+/** Which of a change's row versions: a parent may have had another account before the transaction than it has after it. */
+export type RowVersion = 'before' | 'after';
+
+/** How the texts of the owner columns say whose a row is. */
+export type TableOwner =
+  | {
+      readonly kind: 'column';
+      /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
+      readonly accountText: (pgText: string) => string | undefined;
+    }
+  | {
+      readonly kind: 'parent';
+      /** Empty for a row that is nobody's. */
+      readonly accountOf: (
+        pgTexts: readonly (string | null)[],
+        version: RowVersion,
+        commitLsn: Lsn,
+      ) => string;
+    };
+
+/** Knows the accounts of the records that others refer to, as of each commit. */
+export interface ParentAccounts {
+  /** @param key of `referenceText` @returns empty for a record that is nobody's or not there */
+  accountOf(parent: string, key: string, version: RowVersion, commitLsn: Lsn): string;
 }
 
 /** A resource's `where` on tuples. Its columns need not leave themselves. */
@@ -49,6 +77,7 @@ export function captureTable(
   relation: RelationMessage,
   types: ValueTypes,
   spellings?: Pick<AccountSpellings, 'of'>,
+  parents?: ParentAccounts,
 ): CapturedTable {
   const visible = relation.columns
     .map((column, tuplePlace) => ({ column, tuplePlace }))
@@ -64,7 +93,7 @@ export function captureTable(
     return place;
   };
   const keyPlaces = resource.key.map(placeOf);
-  const accountPlace = placeOf(resource.account);
+  const ownerPlaces = ownerColumns(resource).map(placeOf);
   const isInIdentity = visible.map(({ column }) => column.isInIdentity);
   const columns = visible.map(({ column: { name, typeOid, typeModifier } }) => ({
     name,
@@ -72,15 +101,15 @@ export function captureTable(
     isKey: resource.key.includes(name),
   }));
   const filter = tupleFilter(resource, relation, types);
-  const isInIdentityAll = [...keyPlaces, accountPlace].every((place) => isInIdentity[place] === true);
+  const isInIdentityAll = [...keyPlaces, ...ownerPlaces].every((place) => isInIdentity[place] === true);
   const deletedPlace = relation.columns.findIndex(({ name }) => name === resource.softDelete);
-  const form = accountForm(columns[accountPlace]?.type.pgName ?? '');
+  const ownerTypes = ownerPlaces.map((place) => columns[place]?.type.pgName ?? '');
   return {
     rowType: { resource: resource.name, columns },
     tuplePlaces: visible.map(({ tuplePlace }) => tuplePlace),
     keyPlaces,
-    accountPlace,
-    accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText),
+    ownerPlaces,
+    owner: tableOwner(resource, ownerTypes, spellings, parents),
     isInIdentity,
     isIdentitySufficient:
       isInIdentityAll && [...(filter?.columns.values() ?? [])].every((column) => column.isInIdentity),
@@ -88,6 +117,26 @@ export function captureTable(
     ...(deletedPlace < 0 || relation.columns[deletedPlace]?.isInIdentity === true
       ? {}
       : { unknownDeletedPlace: deletedPlace }),
+  };
+}
+
+function tableOwner(
+  { name, account }: Resource,
+  types: readonly string[],
+  spellings: Pick<AccountSpellings, 'of'> | undefined,
+  parents: ParentAccounts | undefined,
+): TableOwner {
+  if (typeof account === 'string') {
+    const form = accountForm(types[0] ?? '');
+    return { kind: 'column', accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText) };
+  }
+  if (parents === undefined) throw new Error(`nothing knows the accounts of the parents of ${name}`);
+  return {
+    kind: 'parent',
+    accountOf(pgTexts, version, commitLsn) {
+      const key = referenceText(pgTexts, types);
+      return key === null ? '' : parents.accountOf(account.parent.name, key, version, commitLsn);
+    },
   };
 }
 

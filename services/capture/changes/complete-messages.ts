@@ -26,6 +26,8 @@ export interface MessageCompleter {
    * @returns the message to go on with
    */
   complete(message: PgOutputMessage): Promise<PgOutputMessage>;
+  /** Gets ready for a reset of the resource. */
+  prepareReset(resource: string): Promise<void>;
   /** For a resource whose reset was completed; undefined for a resource that the catalog does not have. */
   resetTable(resource: string): ResetTable | undefined;
   /** Whether a resource that was set aside was found mended when the message that says so was completed. */
@@ -170,6 +172,7 @@ export function createMessageCompleter({
           return message;
       }
     },
+    prepareReset: describeAside,
     isMended: (resource) => mended.has(resource),
     resetTable: (resource) => resetTables.get(resource),
   };

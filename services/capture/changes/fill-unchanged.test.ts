@@ -17,8 +17,8 @@ const TABLE: CapturedTable = {
   },
   tuplePlaces: [1, 2, 3],
   keyPlaces: [0, 1],
-  accountPlace: 0,
-  accountText: (text) => text,
+  ownerPlaces: [0],
+  owner: { kind: 'column', accountText: (text) => text },
   isInIdentity: [true, true, false],
   isIdentitySufficient: true,
 };

@@ -40,7 +40,7 @@ export async function fillUnchanged(
   if (places.length === 0) return message;
   const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
   // What has become another account's since, or is kept back now, must not show what it has there.
-  const sameRecord = [...new Set([...table.keyPlaces, table.accountPlace])];
+  const sameRecord = [...new Set([...table.keyPlaces, ...table.ownerPlaces])];
   const key = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
   const values = sameRecord.map((place) => keyText(table, message, place));
   const where = whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`);

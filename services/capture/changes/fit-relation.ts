@@ -1,5 +1,5 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import { listedColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import { listedColumns, ownerColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
@@ -45,8 +45,8 @@ export function hasColumnsOf(resource: Resource, relation: RelationMessage): boo
 }
 
 function columnsOf(resource: Resource): readonly string[] {
-  const { key, account, softDelete } = resource;
-  const named = [...key, account, ...(softDelete === undefined ? [] : [softDelete])];
+  const { key, softDelete } = resource;
+  const named = [...key, ...ownerColumns(resource), ...(softDelete === undefined ? [] : [softDelete])];
   return [...named, ...whereColumns(resource), ...listedColumns(resource)];
 }
 

@@ -1,6 +1,7 @@
 import type { Change, ResetReason } from '../../../shared/domain/change.ts';
+import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
-import type { CapturedTable } from './captured-table.ts';
+import type { CapturedTable, RowVersion } from './captured-table.ts';
 
 /** A change before it is known where it stands. */
 export type RowChange = Omit<Change, 'resource' | 'source'>;
@@ -23,27 +24,30 @@ export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'u
  * row, and no record changes its identity. A version that the resource's `where` keeps back is as good as none: what comes to
  * fit is an insert, and what no longer fits a delete.
  */
-export function rowChanges(table: CapturedTable, message: RowMessage): RowChange[] {
+export function rowChanges(table: CapturedTable, message: RowMessage, commitLsn: Lsn = 0n): RowChange[] {
   switch (message.kind) {
     case 'insert':
       return doesLeave(table, message.after, null)
-        ? [inserted(table, newRow(table, message.after, null))]
+        ? [inserted(table, newRow(table, message.after, null), commitLsn)]
         : [];
     case 'delete':
-      return deleted(table, message.before);
+      return deleted(table, message.before, commitLsn);
     case 'update': {
       const row = newRow(table, message.after, message.before);
       const isIn = doesLeave(table, message.after, message.before);
       // It was not sent again, and the old version does not have it: whether the row leaves can't be known.
       if (isIn === undefined) return [resetFor('record_unknown')];
       // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
-      if (message.before === null) return sameIdentity(table, row, isIn);
+      if (message.before === null) return sameIdentity(table, row, isIn, commitLsn);
       const before = oldRow(table, message.before);
-      if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values)) {
+      if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values, commitLsn)) {
         const wasIn = didLeave(table, message.before);
-        if (wasIn && isIn) return [updated(table, before, row)];
+        if (wasIn && isIn) return [updated(table, before, row, commitLsn)];
       }
-      return [...deleted(table, message.before), ...(isIn ? [inserted(table, row)] : [])];
+      return [
+        ...deleted(table, message.before, commitLsn),
+        ...(isIn ? [inserted(table, row, commitLsn)] : []),
+      ];
     }
   }
 }
@@ -75,15 +79,15 @@ function didLeave({ filter }: CapturedTable, before: OldTuple): boolean {
  * Of an update that came without the old version. Whether that one left is known where the identity has the filter's columns,
  * since they did not change then. Where it lacks them, a record that does not leave is told as deleted, by its key alone.
  */
-function sameIdentity(table: CapturedTable, row: Row, isIn: boolean): RowChange[] {
-  if (isIn) return [updated(table, null, row)];
-  const { filter, keyPlaces, accountPlace } = table;
+function sameIdentity(table: CapturedTable, row: Row, isIn: boolean, commitLsn: Lsn): RowChange[] {
+  if (isIn) return [updated(table, null, row, commitLsn)];
+  const { filter, keyPlaces, ownerPlaces } = table;
   if ([...(filter?.columns.values() ?? [])].every(({ isInIdentity }) => isInIdentity)) return [];
-  const isNamed = (place: number) => place === accountPlace || keyPlaces.includes(place);
+  const isNamed = (place: number) => ownerPlaces.includes(place) || keyPlaces.includes(place);
   return [
     {
       op: 'delete',
-      account: accountOf(table, row.values),
+      account: accountOf(table, row.values, 'after', commitLsn),
       before: row.values.map((value, place) => (isNamed(place) ? value : null)),
       after: null,
       unchanged: [],
@@ -133,7 +137,7 @@ function oldRow(table: CapturedTable, before: OldTuple): Row {
 function isRecordKnown(table: CapturedTable, before: OldTuple): boolean {
   if (!table.isIdentitySufficient) return false;
   const isKey = (place: number) => table.keyPlaces.includes(place);
-  if (before.kind === 'key' || isKey(table.accountPlace)) return true;
+  if (before.kind === 'key' || table.ownerPlaces.every(isKey)) return true;
   return table.tuplePlaces.some((tuplePlace, place) => !isKey(place) && before.values[tuplePlace] != null);
 }
 
@@ -147,17 +151,24 @@ type Values = readonly (string | null)[];
  * An account is the same in all spellings that PostgreSQL takes as equal. A key is what files and events show, its text:
  * an update from `Ann` to `ANN` is a new record, so that a replica which compares texts keeps one of the two.
  */
-function isSameRecord(table: CapturedTable, before: Values, after: Values): boolean {
+function isSameRecord(table: CapturedTable, before: Values, after: Values, commitLsn: Lsn): boolean {
   return (
-    accountOf(table, before) === accountOf(table, after) &&
+    accountOf(table, before, 'before', commitLsn) === accountOf(table, after, 'after', commitLsn) &&
     table.keyPlaces.every((place) => before[place] === after[place])
   );
 }
 
 /** A row without an account is nobody's; it stays in the topic for those who read all of it. */
-function accountOf(table: CapturedTable, values: Values): string {
-  const pgText = values[table.accountPlace] ?? '';
-  const account = table.accountText(pgText);
+function accountOf(table: CapturedTable, values: Values, version: RowVersion, commitLsn: Lsn): string {
+  const { owner, ownerPlaces } = table;
+  if (owner.kind === 'parent') {
+    return owner.accountOf(
+      ownerPlaces.map((place) => values[place] ?? null),
+      version,
+      commitLsn,
+    );
+  }
+  const account = owner.accountText(values[ownerPlaces[0] ?? -1] ?? '');
   if (account === undefined)
     throw new Error(`the account of a row of ${table.rowType.resource} was not learned`);
   return account;
@@ -165,21 +176,23 @@ function accountOf(table: CapturedTable, values: Values): string {
 
 /** Texts in the message's account columns that PostgreSQL has to be asked about before it becomes changes. */
 export function unknownAccounts(table: CapturedTable, message: RowMessage): string[] {
-  const tuplePlace = table.tuplePlaces[table.accountPlace] ?? 0;
+  const { owner } = table;
+  if (owner.kind === 'parent') return [];
+  const tuplePlace = table.tuplePlaces[table.ownerPlaces[0] ?? 0] ?? 0;
   const before = message.kind === 'insert' ? undefined : message.before?.values[tuplePlace];
   const after = message.kind === 'delete' ? undefined : message.after[tuplePlace];
-  return [before, after].filter((text) => text != null && table.accountText(text) === undefined) as string[];
+  return [before, after].filter((text) => text != null && owner.accountText(text) === undefined) as string[];
 }
 
-function inserted(table: CapturedTable, { values, unknown }: Row): RowChange {
-  const account = accountOf(table, values);
+function inserted(table: CapturedTable, { values, unknown }: Row, commitLsn: Lsn): RowChange {
+  const account = accountOf(table, values, 'after', commitLsn);
   return { op: 'insert', account, before: null, after: values, unchanged: unknown, missing: [] };
 }
 
-function updated(table: CapturedTable, before: Row | null, after: Row): RowChange {
+function updated(table: CapturedTable, before: Row | null, after: Row, commitLsn: Lsn): RowChange {
   return {
     op: 'update',
-    account: accountOf(table, after.values),
+    account: accountOf(table, after.values, 'after', commitLsn),
     before: before?.values ?? null,
     after: after.values,
     unchanged: after.unknown,
@@ -188,14 +201,14 @@ function updated(table: CapturedTable, before: Row | null, after: Row): RowChang
 }
 
 /** None for a record that did not leave. */
-function deleted(table: CapturedTable, before: OldTuple): RowChange[] {
+function deleted(table: CapturedTable, before: OldTuple, commitLsn: Lsn): RowChange[] {
   if (!isRecordKnown(table, before)) return [resetFor('record_unknown')];
   if (!didLeave(table, before)) return [];
   const { values, unknown } = oldRow(table, before);
   return [
     {
       op: 'delete',
-      account: accountOf(table, values),
+      account: accountOf(table, values, 'before', commitLsn),
       before: values,
       after: null,
       unchanged: [],

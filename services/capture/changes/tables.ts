@@ -14,6 +14,7 @@ import {
   type AccountSpellings,
   type CapturedTable,
   captureTable,
+  type ParentAccounts,
   type ValueTypes,
 } from './captured-table.ts';
 import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
@@ -48,6 +49,8 @@ export interface TablesDeps {
   /** Grows by what is learned, for the whole life of the process. */
   readonly knownColumns: KnownColumns;
   readonly spellings: Pick<AccountSpellings, 'of'>;
+  /** For resources whose records have their parents' accounts. */
+  readonly parents?: ParentAccounts | undefined;
   /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjects: Subjects;
@@ -86,7 +89,7 @@ export function createTables(deps: TablesDeps): Tables {
           return { kind: 'string', pgName: `dropped.${oid}` };
         }
       };
-      const table = captureTable(resource, relation, { valueType }, deps.spellings);
+      const table = captureTable(resource, relation, { valueType }, deps.spellings, deps.parents);
       const codec = createChangeCodec(table.rowType, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
       const subject = subjects.ofRecord(schema);

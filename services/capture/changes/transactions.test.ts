@@ -20,8 +20,8 @@ const TABLE: CapturedTable = {
   },
   tuplePlaces: [0, 1],
   keyPlaces: [0],
-  accountPlace: 1,
-  accountText: (text) => text,
+  ownerPlaces: [1],
+  owner: { kind: 'column', accountText: (text) => text },
   isInIdentity: [true, true],
   isIdentitySufficient: true,
 };

@@ -6,7 +6,7 @@ import { type AsideNews, readAsideMessage } from '../aside/set-asides.ts';
 import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
 import { type AnnouncedReset, readResets } from '../replication/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';
-import { type RowChange, resetFor, rowChanges } from './row-changes.ts';
+import { type RowChange, type RowMessage, resetFor, rowChanges } from './row-changes.ts';
 
 /** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
 export interface ResumePoint {
@@ -49,15 +49,32 @@ export interface TransactionHandler<Table> {
   onAside(resource: string, news: AsideNews, source: ChangeSource): void;
   /** Rows of a resource have changed without a change of their own: its feed begins again with `change`. */
   onReset(change: Change, reset: AnnouncedReset): void;
-  /** One account has to load a resource again. */
+  /** One account has to load a resource again, or all. */
   onAccountReset(change: Change): void;
+  readonly routing?: TransactionRouting | undefined;
   /** Not called for a transaction that is in the topic as a whole. */
   onEnd(transaction: EndedTransaction): void;
 }
 
+/** What is known of the accounts that records have from their parents. */
+export interface TransactionRouting {
+  /** Whether the resource's records have their parents' accounts. */
+  isChild(resource: string): boolean;
+  /** Whether changes of such records in this transaction come before the beginning of what is known. */
+  isSkipped(xid: bigint, commitLsn: Lsn): boolean;
+  /** The resources whose records have their account by records of this one. */
+  descendantsOf(resource: string): readonly string[];
+  /** The accounts that have to load the descendants again, because this row was one's before and is the other's now; `*` for all. */
+  accountsMovedBy(message: PgOutputMessage): readonly string[];
+}
+
 export interface Transactions {
-  /** @param lsn of the message's own WAL record @throws TransactionOrderError */
-  push(message: PgOutputMessage, lsn: Lsn): void;
+  /**
+   * @param lsn of the message's own WAL record
+   * @param movedAccounts of `accountsMovedBy`
+   * @throws TransactionOrderError
+   */
+  push(message: PgOutputMessage, lsn: Lsn, movedAccounts?: readonly string[]): void;
   /** Between a Begin and its Commit. */
   readonly isOpen: boolean;
 }
@@ -69,6 +86,12 @@ export class TransactionOrderError extends Error {
 
 /** A seal is a transaction of its own; this only bounds what someone else might send. */
 const MAX_SEALS = 1_000;
+
+/** The delete of the record under its old key or account, and its insert under the new one. */
+const MAX_CHANGES_OF_UPDATE = 2;
+
+/** The former and the present one. */
+const ACCOUNTS_OF_MOVE = 2;
 
 interface OpenTransaction {
   readonly xid: bigint;
@@ -123,6 +146,52 @@ export function createTransactions<Table extends CapturedTable>(
     return undefined;
   };
 
+  const tellRow = (message: RowMessage, lsn: Lsn) => {
+    const table = tableToAnnounce(message.relationId, lsn);
+    if (table === undefined) return;
+    const flaw = findFlaw(table, message.unreadable);
+    for (const change of rowChanges(table, message, needOpen().commitLsn)) emit(table, change, lsn, flaw);
+  };
+
+  /**
+   * A row with a parent, or of one, takes as many places as it may have changes and resets, however many it has: what is known of
+   * accounts may begin anew between two times that a transaction is streamed, and all other changes keep their places.
+   */
+  const pushRow = (message: RowMessage, lsn: Lsn, movedAccounts: readonly string[]) => {
+    const { routing } = handler;
+    const resource = handler.resource(message.relationId);
+    if (routing === undefined || resource === undefined) {
+      tellRow(message, lsn);
+      return;
+    }
+    const transaction = needOpen();
+    const first = transaction.nextIndex;
+    if (!routing.isChild(resource)) tellRow(message, lsn);
+    else {
+      if (!routing.isSkipped(transaction.xid, transaction.commitLsn)) tellRow(message, lsn);
+      transaction.nextIndex = first + (message.kind === 'update' ? MAX_CHANGES_OF_UPDATE : 1);
+    }
+    if (message.kind === 'delete') return;
+    const descendants = routing.descendantsOf(resource);
+    const firstReset = transaction.nextIndex;
+    for (const name of movedAccounts.length === 0 ? [] : descendants) {
+      for (const account of movedAccounts) {
+        const source = nextPlace(lsn);
+        // Of no transaction, as the parent may be seen by a snapshot that does not see a child's change before it.
+        if (source !== undefined) {
+          const reset = {
+            ...resetFor('parent_moved'),
+            account,
+            resource: name,
+            source: { ...source, xid: 0n },
+          };
+          handler.onAccountReset(reset);
+        }
+      }
+    }
+    transaction.nextIndex = firstReset + descendants.length * ACCOUNTS_OF_MOVE;
+  };
+
   const needOpen = (): OpenTransaction => {
     if (open === undefined) throw new TransactionOrderError('a change outside of a transaction');
     return open;
@@ -132,7 +201,7 @@ export function createTransactions<Table extends CapturedTable>(
     get isOpen() {
       return open !== undefined;
     },
-    push(message, lsn) {
+    push(message, lsn, movedAccounts = []) {
       switch (message.kind) {
         case 'begin':
           if (open !== undefined) throw new TransactionOrderError('a transaction begins inside another');
@@ -162,10 +231,7 @@ export function createTransactions<Table extends CapturedTable>(
         case 'update':
         case 'delete': {
           if (needOpen().isPassed) return;
-          const table = tableToAnnounce(message.relationId, lsn);
-          if (table === undefined) return;
-          const flaw = findFlaw(table, message.unreadable);
-          for (const change of rowChanges(table, message)) emit(table, change, lsn, flaw);
+          pushRow(message, lsn, movedAccounts);
           return;
         }
         case 'truncate': {

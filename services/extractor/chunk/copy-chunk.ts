@@ -1,5 +1,10 @@
 import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
-import type { Catalog, TableName } from '../../../shared/domain/catalog.ts';
+import {
+  type Catalog,
+  type Resource,
+  type TableName,
+  tablesReadFor,
+} from '../../../shared/domain/catalog.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
 import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
@@ -65,7 +70,9 @@ async function copyChunk(
   const { request } = selection;
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
   const isOfAllAccounts = chunk.accountSourceId === null;
-  const wanted = isOfAllAccounts ? [...columns, selection.resource.account] : columns;
+  // The rows query says the account itself, which may be a parent's.
+  const isByColumns = request.as_of !== null || request.changes_since !== null;
+  const wanted = isOfAllAccounts && isByColumns ? [...columns, accountColumn(selection.resource)] : columns;
   const asOfRows: AsOfRows | undefined =
     request.as_of === null
       ? undefined
@@ -104,6 +111,15 @@ async function copyChunk(
   const reading = context.readRows(session.client, query, onRow, signal);
   context.onReading(reading);
   return reading.done;
+}
+
+/** @throws ExportFailedError for a resource without a column of its own */
+function accountColumn({ name, account }: Resource): string {
+  if (typeof account === 'string') return account;
+  throw new ExportFailedError(
+    'invalid_request',
+    `${name} has the account of its parent, so only exports of its present state can be of all accounts.`,
+  );
 }
 
 async function changedRowsQuery(
@@ -160,7 +176,7 @@ export async function copyChunkBatch(
   const resources = [...new Set(batch.map(({ resource }) => resource))].map((name) =>
     resourceOf(deps.catalog, name),
   );
-  const tables = resources.map(({ table }) => table);
+  const tables = tablesReadFor(resources);
   const family = first.resources.map((name) => resourceOf(deps.catalog, name));
   await using session = await deps.openSession({
     purpose: `chunk ${first.chunk} ${first.exportId}`,

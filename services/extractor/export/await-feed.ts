@@ -1,6 +1,9 @@
 import type { Pool } from 'pg';
+import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
+import { areRoutesWhole } from '../../../shared/control/routes.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
@@ -76,6 +79,36 @@ export function isSettledPast(state: FeedState | undefined, identity: SourceIden
     state.timeline === identity.timeline &&
     state.settledLsn >= lsn - 1n
   );
+}
+
+/**
+ * Waits until capture knows the accounts of all parents. What it passed over before it knew them is in every snapshot that is taken
+ * from then on.
+ *
+ * @throws ExportFailedError when capture does not come to know them by the paths of this catalog
+ */
+export async function awaitRoutes(
+  { signal }: { readonly signal: AbortSignal },
+  catalog: Catalog,
+  resources: readonly Resource[],
+  control: Pool,
+  notifier: Notifier,
+  timeoutMs: number,
+): Promise<void> {
+  if (resources.every(({ account }) => typeof account === 'string')) return;
+  const fingerprint = pathsFingerprint(catalog);
+  const sinceMs = Date.now();
+  while (!(await areRoutesWhole(control, fingerprint))) {
+    signal.throwIfAborted();
+    if (Date.now() - sinceMs > timeoutMs) {
+      throw new ExportFailedError(
+        'feed_mismatch',
+        'Capture does not know the accounts of parent records by this catalog yet: check that it runs with the same catalog, ' +
+          'then start the export again.',
+      );
+    }
+    await notifier.wait(MAX_POLL_MS, signal);
+  }
 }
 
 const MIN_POLL_MS = 20;

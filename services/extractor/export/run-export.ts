@@ -8,7 +8,7 @@ import {
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
@@ -30,6 +30,7 @@ import type { OpenSourceSession, SourceSession } from '../source/source-session.
 import { readFeedState } from '../store/feed-state.ts';
 import {
   assertSameTimeline,
+  awaitRoutes,
   awaitSettledFeed,
   createFeedWatch,
   isSettledPast,
@@ -119,8 +120,9 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     signal.throwIfAborted();
     return session;
   };
-  const sealing = await open(`seal ${claim.id}`);
   const { changes_since: changesSince, as_of: asOf } = request;
+  if (changesSince !== null || asOf !== null) requireOwnAccounts(resources);
+  const sealing = await open(`seal ${claim.id}`);
   const base =
     changesSince === null
       ? undefined
@@ -133,17 +135,14 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     settleTimeoutMs: config.settleTimeoutMs,
     log,
   });
+  await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
   const holder = await open(`snapshot ${claim.id}`);
   assertOneServer(sealing, holder);
   if (asOf !== null) {
     await awaitAsOf(holder, asOf, () => notifier.wait(MAX_POLL_MS, signal));
     await makeKeyTables(holder, resources.length);
   }
-  const held = await takeSnapshot(
-    holder,
-    resources.map(({ table }) => table),
-    signal,
-  );
+  const held = await takeSnapshot(holder, tablesReadFor(resources), signal);
   const facts = await readRunFacts(holder, resources, config.publicationName);
   const tableForms = formsOf(resources, facts);
   const sealToken = newSealToken();
@@ -232,6 +231,17 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   assertSameTimeline(await readFeedState(control), sealing.identity);
   await finishRun(control, claim);
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+/** @throws ExportFailedError for resources whose records have the account of their parent: events lack what a parent's move changes */
+function requireOwnAccounts(resources: readonly Resource[]): void {
+  const children = resources.filter(({ account }) => typeof account !== 'string');
+  if (children.length === 0) return;
+  throw new ExportFailedError(
+    'invalid_request',
+    `${children.map(({ name }) => name).join(', ')} have the account of another resource, ` +
+      'so only exports of their present state are possible.',
+  );
 }
 
 /** Waits while a condition on the run's status holds, and keeps the sessions alive. */

@@ -1,11 +1,16 @@
+import { accountValueSql } from '../../../shared/catalog/account-sql.ts';
 import {
-  type ColumnDescription,
   describeTables,
   findTable,
   rowTypeOf,
   type TableDescription,
 } from '../../../shared/catalog/describe-table.ts';
-import { listedColumns, type Resource } from '../../../shared/domain/catalog.ts';
+import {
+  accountColumnOf,
+  listedColumns,
+  type Resource,
+  tablesReadFor,
+} from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { rowsSubject } from '../../../shared/protocol/names.ts';
@@ -73,10 +78,7 @@ export function createResourceRows(
   const runs = new Map<string, RunTables>();
 
   async function describe(session: SourceSession, family: readonly Resource[]): Promise<RunTables> {
-    const tables = await describeTables(
-      session.client,
-      family.map(({ table }) => table),
-    );
+    const tables = await describeTables(session.client, tablesReadFor(family));
     return { tables, types: await loadTypes(session.client), rows: new Map() };
   }
 
@@ -98,7 +100,10 @@ export function createResourceRows(
       rowType,
       codec,
       recordKey: createRecordKey(rowType, resource.key),
-      accountSql: accountTextSql(formOf(resource, columns, types), columnOf(SELECTED, resource.account)),
+      accountSql: accountTextSql(
+        accountFormOf(resource, tables, types),
+        accountValueSql(resource, (name) => columnOf(SELECTED, name)),
+      ),
       keyCasts: resource.key.map((name) => {
         const isStructured = rowType.columns.find((column) => column.name === name)?.type.kind === 'json';
         return isStructured ? `::${columns.find((column) => column.name === name)?.typeName}` : '';
@@ -150,8 +155,10 @@ export function createResourceRows(
 }
 
 /** The account column may be hidden, so the row type may lack it. */
-function formOf({ account }: Resource, columns: readonly ColumnDescription[], types: Types): AccountForm {
-  const column = columns.find(({ name }) => name === account);
+function accountFormOf(resource: Resource, tables: readonly TableDescription[], types: Types): AccountForm {
+  const account = accountColumnOf(resource);
+  const table = findTable(tables, account.resource.table);
+  const column = table?.columns.find(({ name }) => name === account.column);
   return column === undefined
     ? 'as_printed'
     : accountForm(types.valueType(column.typeOid, column.typeModifier).pgName);

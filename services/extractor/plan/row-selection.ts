@@ -1,3 +1,4 @@
+import { ownedSql } from '../../../shared/catalog/account-sql.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
@@ -56,7 +57,13 @@ function createSelect(
   const ofAccount = (resource: Resource, alias: string): string[] => [
     ...(accountSourceId === null
       ? []
-      : [`${columnOf(alias, resource.account)} = ${addValue(accountSourceId)}`]),
+      : [
+          ownedSql(
+            resource,
+            (name) => columnOf(alias, name),
+            (accountColumn) => `${accountColumn} = ${addValue(accountSourceId)}`,
+          ),
+        ]),
     ...whereSql(resource, (name) => columnOf(alias, name), addValue),
   ];
 

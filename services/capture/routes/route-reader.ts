@@ -1,0 +1,92 @@
+import type { Resource } from '../../../shared/domain/catalog.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import { referenceText } from '../../../shared/values/reference-text.ts';
+import type { ValueTypes } from '../changes/captured-table.ts';
+import type { RowMessage } from '../changes/row-changes.ts';
+import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
+
+/** A record as a version of its row says it. */
+export interface RecordOwner {
+  readonly key: string;
+  /** The account's text as PostgreSQL prints it, or the parent's key; null for nobody's. */
+  readonly owner: string | null;
+}
+
+/** What the messages of one table say of whose its records are. */
+export interface RouteReader {
+  readonly resource: Resource;
+  /** The old versions carry key and owner; else every update and delete may have changed either. */
+  readonly isIdentitySufficient: boolean;
+  /** Undefined where the message does not have that version, or it says the same as the other one. */
+  read(message: RowMessage): {
+    readonly before?: RecordOwner | undefined;
+    readonly after?: RecordOwner | undefined;
+  };
+}
+
+/** @throws SetupError when the table has lost a column that paths lead over */
+export function createRouteReader(
+  resource: Resource,
+  relation: RelationMessage,
+  types: ValueTypes,
+): RouteReader {
+  const columnOf = (name: string) => {
+    const place = relation.columns.findIndex((column) => column.name === name);
+    const column = relation.columns[place];
+    if (column === undefined) {
+      throw new SetupError(
+        `${relation.schema}.${relation.name} has no column ${name} any more, by which other resources have their account: ` +
+          'adapt the catalog to the table, or the table to the catalog',
+      );
+    }
+    const { pgName } = types.valueType(column.typeOid, column.typeModifier);
+    return { place, pgName, isInIdentity: column.isInIdentity };
+  };
+  const key = resource.key.map(columnOf);
+  const { account } = resource;
+  const owner = (typeof account === 'string' ? [account] : account.columns).map(columnOf);
+  const isIdentitySufficient = [...key, ...owner].every(({ isInIdentity }) => isInIdentity);
+
+  const versionOf = (tuple: Tuple, other: Tuple | undefined): RecordOwner | undefined => {
+    // What is stored apart and was not sent again is as it was.
+    const textOf = ({ place }: { place: number }) =>
+      tuple[place] ?? (tuple[place] === null ? null : (other?.[place] ?? null));
+    const keyText = referenceText(
+      key.map(textOf),
+      key.map(({ pgName }) => pgName),
+    );
+    if (keyText === null) return undefined;
+    const ownerText =
+      typeof account === 'string'
+        ? textOf(owner[0] ?? { place: -1 })
+        : referenceText(
+            owner.map(textOf),
+            owner.map(({ pgName }) => pgName),
+          );
+    return { key: keyText, owner: ownerText };
+  };
+
+  return {
+    resource,
+    isIdentitySufficient,
+    read(message) {
+      switch (message.kind) {
+        case 'insert':
+          return { after: versionOf(message.after, undefined) };
+        case 'delete':
+          return { before: versionOf(message.before.values, undefined) };
+        case 'update': {
+          // Without an old version PostgreSQL says that the identity did not change.
+          if (message.before === null) {
+            return isIdentitySufficient ? {} : { after: versionOf(message.after, undefined) };
+          }
+          const before = versionOf(message.before.values, undefined);
+          const after = versionOf(message.after, message.before.values);
+          return before?.key === after?.key && before?.owner === after?.owner && isIdentitySufficient
+            ? {}
+            : { before, after };
+        }
+      }
+    },
+  };
+}

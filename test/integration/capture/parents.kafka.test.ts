@@ -1,0 +1,316 @@
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const SCHEMA = `
+  create schema app;
+  create table app.customers (id bigint primary key, account_id text, name text not null default 'n');
+  create table app.invoices (id bigint primary key, total int,
+    customer_id bigint references app.customers on delete cascade deferrable initially immediate);
+  create table app.lines (id bigint primary key, invoice_id bigint not null references app.invoices on delete cascade deferrable, body text);
+  insert into app.customers values (1, 'acme'), (2, 'globex'), (3, 'acme'), (4, null);
+  insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4);
+  insert into app.lines values (100, 10, 'old'), (200, 20, 'old');
+`;
+
+const CATALOG = `
+catalog: parents
+resources:
+  customers: { table: app.customers, event: customer, key: [id], account: account_id }
+  invoices: { table: app.invoices, event: invoice, key: [id], account: { via: customer_id } }
+  lines: { table: app.lines, event: line, key: [id], account: { via: [invoice_id, customer_id] } }
+`;
+
+const cleanup = new AsyncDisposableStack();
+let world: CaptureWorld;
+
+beforeAll(async () => {
+  world = cleanup.use(await createCaptureWorld({ schemaSql: SCHEMA, catalog: CATALOG }));
+});
+afterAll(() => cleanup.disposeAsync());
+afterEach(() => world?.endAll());
+
+/** One account of each partition of the topic. */
+const MARKERS = Array.from({ length: 12 }, (_, partition) => {
+  for (let number = 0; ; number += 1) {
+    const account = `marker${number}`;
+    if (accountPartition(account, 12) === partition) return account;
+  }
+});
+const FIRST_MARKER = 1_000_000;
+let nextMarker = FIRST_MARKER;
+
+const isMarker = (id: string | null | undefined) => Number(id) >= FIRST_MARKER;
+
+/** Until all that was committed before has come by, on every partition. */
+async function passAll(): Promise<void> {
+  const first = nextMarker;
+  const rows = MARKERS.map((account) => `(${nextMarker++}, '${account}')`);
+  await world.pool.query(`insert into app.customers values ${rows.join(', ')}`);
+  await waitFor(`the markers from ${first}`, () => {
+    const seen = new Set(world.reader.changes.map(({ after }) => Number(after?.id)));
+    return MARKERS.every((_, at) => seen.has(first + at));
+  });
+}
+
+/** Capture knows the accounts of all parents. */
+async function start(): Promise<void> {
+  await world.start();
+  await waitFor('the routes', async () => {
+    const { rows } = await world.pool.query('select from tandem.route_state where fingerprint is not null');
+    return rows.length === 1;
+  });
+}
+
+/** What is told of a transaction, and of it alone. */
+async function toldOf(statements: string): Promise<string[]> {
+  const from = world.reader.changes.length;
+  await world.pool.query(`begin; ${statements}; commit`);
+  await passAll();
+  return world.reader.changes
+    .slice(from)
+    .filter(({ after, partition, op }) => !isMarker(after?.id) && (op !== 'truncate' || partition === 0))
+    .toSorted((a, b) => a.index - b.index)
+    .map(({ op, account, resource, before, after, resetReason }) =>
+      op === 'truncate'
+        ? `${resetReason} ${resource} ${account}`
+        : `${op} ${resource} ${after?.id ?? before?.id} ${account || '-'}`,
+    );
+}
+
+test('records have the account of what they refer to, however their transactions are written', async () => {
+  await start();
+  expect(await toldOf(`insert into app.lines values (101, 10)`)).toEqual(['insert lines 101 acme']);
+  expect(
+    await toldOf(`set constraints all deferred; insert into app.lines values (500, 50);
+      insert into app.invoices values (50, 1, 5); insert into app.customers values (5, 'globex')`),
+  ).toEqual(['insert lines 500 globex', 'insert invoices 50 globex', 'insert customers 5 globex']);
+  // Both are gone when the stream is read.
+  expect(await toldOf(`delete from app.customers where id = 5`)).toEqual([
+    'delete customers 5 globex',
+    'delete invoices 50 globex',
+    'delete lines 500 globex',
+  ]);
+  // A reference that changes, within the account and to another.
+  expect(await toldOf(`update app.invoices set customer_id = 3 where id = 10`)).toEqual([
+    'update invoices 10 acme',
+  ]);
+  expect(await toldOf(`update app.invoices set customer_id = 2 where id = 10`)).toEqual([
+    'delete invoices 10 acme',
+    'insert invoices 10 globex',
+    'parent_moved lines acme',
+    'parent_moved lines globex',
+  ]);
+  expect(await toldOf(`update app.invoices set customer_id = null where id = 10`)).toEqual([
+    'delete invoices 10 globex',
+    'insert invoices 10 -',
+    'parent_moved lines globex',
+  ]);
+  // A parent that moves.
+  expect(await toldOf(`update app.customers set account_id = 'acme' where id = 2`)).toEqual([
+    'delete customers 2 globex',
+    'insert customers 2 acme',
+    'parent_moved invoices globex',
+    'parent_moved invoices acme',
+    'parent_moved lines globex',
+    'parent_moved lines acme',
+  ]);
+  expect(await toldOf(`insert into app.lines values (102, 20)`)).toEqual(['insert lines 102 acme']);
+  expect(await toldOf(`insert into app.invoices values (41, 1, 4), (42, 1, null)`)).toEqual([
+    'insert invoices 41 -',
+    'insert invoices 42 -',
+  ]);
+});
+
+test('a transaction larger than may be held is read twice, and told once', async () => {
+  const capture = world.spawn();
+  await waitFor('the feed', () => capture.hasLogged('routes.filled') || capture.hasLogged('routes.resumed'));
+  const from = world.reader.changes.length;
+  await world.pool.query(
+    `begin; set constraints all deferred;
+     insert into app.customers values (600, 'acme');
+     insert into app.lines select 10000 + n, 60, repeat(md5(n::text), 32) from generate_series(1, 20000) n;
+     insert into app.invoices values (60, 1, 600);
+     update app.customers set account_id = 'globex' where id = 600; commit`,
+  );
+  await passAll();
+  expect(capture.log.filter(({ event }) => event === 'session.failed')).toHaveLength(1);
+  const told = world.reader.changes
+    .slice(from)
+    .filter(({ op, after }) => op !== 'truncate' && !isMarker(after?.id));
+  const lines = told.filter(({ resource }) => resource === 'lines');
+  expect(new Set(lines.map(({ op, account }) => `${op} ${account}`))).toEqual(new Set(['insert globex']));
+  expect(new Set(lines.map(({ after }) => after?.id)).size).toBe(20_000);
+  expect(lines).toHaveLength(20_000);
+  expect(told.filter(({ resource }) => resource === 'invoices')).toMatchObject([
+    { op: 'insert', account: 'globex' },
+  ]);
+  await world.pool.query('delete from app.customers where id = 600');
+  await passAll();
+}, 60_000);
+
+type Row = Readonly<Record<string, string | null>>;
+type Rows = Map<string | null, Row>;
+
+/** The account of a row, by the rows of all tables. */
+function ownerOf(tables: ReadonlyMap<string, Rows>, resource: string, row: Row | undefined): string | null {
+  if (row === undefined) return null;
+  if (resource === 'customers') return row.account_id ?? null;
+  const [parent, reference] =
+    resource === 'lines' ? ['invoices', row.invoice_id] : ['customers', row.customer_id];
+  return ownerOf(tables, parent, tables.get(parent)?.get(reference ?? ''));
+}
+
+/**
+ * What a subscriber of each account has by the feed, who loads a resource again where he is told to: at the end of that transaction, as
+ * all rows were then.
+ */
+function replay(from: number, doesMove: boolean): { replica: Map<string, Rows>; told: number } {
+  const tables = new Map(RESOURCES.map((name) => [name, new Map() as Rows]));
+  const replica = new Map<string, Rows>();
+  let told = 0;
+  const places = Map.groupBy(world.reader.changes.slice(from), ({ commitLsn }) => commitLsn);
+  for (const [, changes] of [...places].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const again = new Set<string>();
+    for (const { op, account, resource, before, after, resetReason } of changes.toSorted(
+      (a, b) => a.index - b.index,
+    )) {
+      const id = `${account}/${resource}`;
+      if (op === 'truncate') {
+        expect(resetReason).toBe('parent_moved');
+        again.add(id);
+        continue;
+      }
+      const records = replica.get(id) ?? new Map();
+      replica.set(id, records);
+      if (after !== null) {
+        records.set(after.id, after);
+        tables.get(resource)?.set(after.id ?? null, after);
+        continue;
+      }
+      if (!doesMove) expect(records.has(before?.id), `${op} of ${id} ${before?.id}`).toBe(true);
+      records.delete(before?.id);
+      tables.get(resource)?.delete(before?.id ?? null);
+    }
+    for (const id of again) {
+      told += 1;
+      const [account = '', resource = ''] = id.split('/');
+      const rows = [...(tables.get(resource) ?? [])].filter(
+        ([, row]) => ownerOf(tables, resource, row) === account,
+      );
+      replica.set(id, new Map(rows));
+    }
+  }
+  return { replica, told };
+}
+
+const RESOURCES = ['customers', 'invoices', 'lines'];
+
+const SOURCE = `
+  select 'customers' as resource, c.account_id as account, c.id::text from app.customers c where account_id is not null
+  union all
+  select 'invoices', c.account_id, i.id::text from app.invoices i join app.customers c on c.id = i.customer_id where account_id is not null
+  union all
+  select 'lines', c.account_id, l.id::text from app.lines l join app.invoices i on i.id = l.invoice_id
+    join app.customers c on c.id = i.customer_id where account_id is not null`;
+
+const small = fc.integer({ min: 1, max: 6 });
+const accountSql = fc.constantFrom("'acme'", "'globex'", "'initech'", 'null');
+const step = (doesMove: boolean) =>
+  fc.oneof(
+    fc
+      .tuple(small, accountSql)
+      .map(([id, of]) => `insert into app.customers values (${id}, ${of}) on conflict do nothing`),
+    fc
+      .tuple(small, small, fc.boolean())
+      .map(
+        ([id, of, none]) =>
+          `insert into app.invoices values (${id}, 1, ${none ? 'null' : of}) on conflict do nothing`,
+      ),
+    fc
+      .tuple(small, small)
+      .map(([id, of]) => `insert into app.lines values (${id}, ${of}) on conflict do nothing`),
+    small.map((id) => `delete from app.customers where id = ${id}`),
+    small.map((id) => `delete from app.invoices where id = ${id}`),
+    small.map((id) => `delete from app.lines where id = ${id}`),
+    small.map((id) => `update app.customers set name = coalesce(name, '') || 'x' where id = ${id}`),
+    fc.tuple(small, small).map(([id, of]) => `update app.lines set invoice_id = ${of} where id = ${id}`),
+    small.map((id) => `update app.lines set id = id + 100 where id = ${id}`),
+    ...(doesMove
+      ? [
+          fc
+            .tuple(small, accountSql)
+            .map(([id, of]) => `update app.customers set account_id = ${of} where id = ${id}`),
+          fc
+            .tuple(small, small)
+            .map(([id, of]) => `update app.invoices set customer_id = ${of} where id = ${id}`),
+          small.map((id) => `update app.invoices set customer_id = null where id = ${id}`),
+        ]
+      : []),
+  );
+
+const transactions = (doesMove: boolean) =>
+  fc.array(fc.array(step(doesMove), { minLength: 1, maxLength: 6 }), { minLength: 40, maxLength: 120 });
+
+/** Three writers beside each other; what a constraint or a deadlock refuses is undone. */
+async function write(
+  all: readonly (readonly string[])[],
+  between: (at: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const writer = async () => {
+    for (let at = next++; at < all.length; at = next++) {
+      await world.pool
+        .query(`begin; set constraints all deferred; ${all[at]?.join('; ')}; commit`)
+        .catch(() => world.pool.query('rollback'));
+      await between(at);
+    }
+  };
+  await Promise.all([writer(), writer(), writer()]);
+}
+
+async function clear(): Promise<number> {
+  await world.pool.query('delete from app.customers; delete from app.invoices');
+  await passAll();
+  return world.reader.changes.length;
+}
+
+test.each([
+  ['nothing is told to begin anew while no parent moves', false],
+  ['what a moved parent takes along is told to begin anew', true],
+])(
+  'a replica of each account is the source, through kills: %s',
+  async (_, doesMove) => {
+    await fc.assert(
+      fc.asyncProperty(transactions(doesMove), fc.nat(), async (all, seed) => {
+        let capture = world.spawn();
+        await waitFor(
+          'the feed',
+          () => capture.hasLogged('routes.filled') || capture.hasLogged('routes.resumed'),
+        );
+        const from = await clear();
+        await write(all, async (at) => {
+          if (at % 40 !== seed % 40) return;
+          await capture.kill();
+          capture = world.spawn();
+        });
+        await passAll();
+        const { replica, told } = replay(from, doesMove);
+        if (!doesMove) expect(told).toBe(0);
+        const { rows } = await world.pool.query<{ resource: string; account: string; id: string }>(SOURCE);
+        for (const of of ['acme', 'globex', 'initech']) {
+          for (const resource of RESOURCES) {
+            const source = rows.filter((row) => row.account === of && row.resource === resource);
+            const has = [...(replica.get(`${of}/${resource}`)?.keys() ?? [])];
+            expect(has.toSorted(), `${of}/${resource}`).toEqual(source.map(({ id }) => id).toSorted());
+          }
+        }
+        await world.endAll();
+      }),
+      { numRuns: 4, endOnFailure: true },
+    );
+  },
+  180_000,
+);
