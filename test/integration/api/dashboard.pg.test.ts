@@ -555,7 +555,9 @@ test('the form asks for all that the API offers, and an export can be asked for 
     expect(again).toContain(part);
   }
   expect(again).not.toContain('name="include_related" checked');
-  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain('Enter when the date range begins');
+  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain(
+    'Enter when the date range begins',
+  );
   expect(await start({ resource: 'invoices', kind: 'as_of', as_of: '2020-01-01T00:00' })).toContain(
     'Time: is older than the retained changes',
   );

@@ -113,15 +113,14 @@ function actions({ id, status, date_range: range, format }: Export, visit: Visit
     html`<a class="button" href="${visit.href(`/dashboard/exports/new?${query}`)}">${title}</a>`;
   const confirmed = (path: string, title: string, question: string) =>
     confirmedForm(visit, { action: visit.href(`/dashboard/exports/${id}/${path}`), title, question });
+  if (status === 'cancelling') return null;
   if (status === 'pending' || status === 'running') {
-    return confirmed('cancel', text.cancel, text.confirmCancel);
+    return html`<div class="actions">${confirmed('cancel', text.cancel, text.confirmCancel)}</div>`;
   }
   const isBase = (status === 'completed' || status === 'expired') && range === null;
   // The form makes files, and an export of digests has none.
-  const again =
-    format === 'digest' || status === 'cancelling'
-      ? null
-      : html`<p class="choices">${link(`from=${id}`, text.again)}
-${isBase ? link(`kind=changes&changes_since=${id}`, text.onlyChanges) : null}</p>`;
-  return html`${again}${status === 'completed' ? confirmed('delete', text.delete, text.confirmDelete) : null}`;
+  const hasForm = format !== 'digest';
+  return html`<div class="actions">${hasForm ? link(`from=${id}`, text.again) : null}
+${hasForm && isBase ? link(`kind=changes&changes_since=${id}`, text.onlyChanges) : null}
+${status === 'completed' ? confirmed('delete', text.delete, text.confirmDelete) : null}</div>`;
 }

@@ -145,8 +145,9 @@ function resources(form: URLSearchParams, { resources: all, feed }: FormFacts, v
 <ul class="plain">${all.map((resource) => {
     const isOn = chosen.has(resource.name);
     const lists = resource.fields.length > 0 && (isOn || total <= MAX_LISTED_FIELDS);
+    const count = visit.formats.number(resource.fields.length);
     return html`<li><label class="check"><input type="checkbox" name="resource" value="${resource.name}"${flag('checked', isOn)}> ${resource.name}</label>
-${lists ? fieldChoice(form, resource, visit) : html`<span class="muted">${text.fields(visit.formats.number(resource.fields.length))}</span>`}
+${lists ? fieldChoice(form, resource, visit) : resource.fields.length > 0 && html`<span class="muted">${text.fields(count)}</span>`}
 ${aside.has(resource.name) ? html`<p class="hint">${text.setAside}</p>` : null}</li>`;
   })}</ul></fieldset>`;
 }

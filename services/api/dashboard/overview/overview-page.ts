@@ -235,6 +235,6 @@ function endpointEntry({ webhook, behind }: Endpoint, live: Live, visit: Visit):
   const { id, url, description, status, failing_since: since } = webhook;
   const text = visit.text.overview;
   return html`<li><a class="url" href="${visit.href(`/dashboard/webhooks/${id}`)}">${description ?? url}</a>
-${since === null || status !== 'active' ? statusBadge(status, visit) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${timeOf(live, visit, `failing-${id}`, since)}</span>`}
-<span class="muted">${live.text(`behind-${id}`, behindText(behind, visit))}</span></li>`;
+${since === null || status !== 'active' ? statusBadge(status, visit) : html`<span class="badge" data-tone="amber">${text.failing}</span> <span class="muted">${text.firstFailure} ${timeOf(live, visit, `failing-${id}`, since)}</span>`}
+<small>${live.text(`behind-${id}`, behindText(behind, visit))}</small></li>`;
 }

@@ -58,7 +58,7 @@ export const exports: typeof en = {
     from: 'Von',
     to: 'Bis (leer: jetzt)',
     rangeField: 'Feld',
-    rangeDefault: 'Das übliche der Ressource',
+    rangeDefault: 'Standard',
     more: 'Weitere Optionen',
     rate: 'Höchstens so viele Zeilen pro Sekunde',
     rateHint: 'Schont die Quelldatenbank. Ohne Angabe läuft der Export so schnell wie möglich.',

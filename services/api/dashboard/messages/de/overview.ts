@@ -20,7 +20,7 @@ export const overview: typeof en = {
   feedFlows: 'Läuft',
   feedStalled: 'Steht still',
   feedIdle: 'Noch nicht gestartet',
-  stalledSince: 'seit',
+  stalledSince: 'angehalten',
   delivery: 'Zustellung',
   upToDate: 'auf dem neuesten Stand',
   behindBy: (time, events, count) =>
@@ -30,6 +30,7 @@ export const overview: typeof en = {
   noWebhooks: 'Noch keine Endpunkte. An einen Endpunkt wird jede Änderung gesendet, sobald sie geschieht.',
   moreEndpoints: (count) => `und ${count} weitere`,
   failing: 'Gestört',
+  firstFailure: 'erster Fehler',
   lastExports: 'Neueste Exporte',
   allExports: 'Alle Exporte',
   first: {

@@ -61,7 +61,7 @@ export const exports = {
     from: 'From',
     to: 'To (now, if empty)',
     rangeField: 'Field',
-    rangeDefault: 'The usual one of the resource',
+    rangeDefault: 'Default',
     more: 'More options',
     rate: 'Rows per second, at most',
     rateHint: 'Spares the source database. Leave it empty for full speed.',

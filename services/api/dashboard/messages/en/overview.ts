@@ -19,7 +19,7 @@ export const overview = {
   feedFlows: 'Flowing',
   feedStalled: 'Stalled',
   feedIdle: 'Not started',
-  stalledSince: 'since',
+  stalledSince: 'stopped',
   delivery: 'Delivery',
   upToDate: 'up to date',
   behindBy: (time: string | undefined, events: string, count: number) =>
@@ -29,6 +29,7 @@ export const overview = {
   noWebhooks: 'No endpoints yet. An endpoint of yours receives each change as it happens.',
   moreEndpoints: (count: string) => `and ${count} more`,
   failing: 'Failing',
+  firstFailure: 'first failure',
   lastExports: 'Latest exports',
   allExports: 'All exports',
   first: {
