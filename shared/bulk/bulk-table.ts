@@ -20,6 +20,8 @@ export interface BulkTable {
   readonly uniqueColumns: ReadonlySet<string>;
   /** Any column, also a hidden one; for what the catalog names. */
   column(name: string): ColumnDescription | undefined;
+  /** The columns of files and events, in their order. */
+  readonly visibleColumns: readonly ColumnDescription[];
   /** A column that clients may know of. */
   visibleColumn(name: string): ColumnDescription | undefined;
 }
@@ -45,6 +47,7 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
     account: need(account.column, account.resource),
     uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
     column,
+    visibleColumns: visible,
     visibleColumn: (name) => visible.find((candidate) => candidate.name === name),
   };
 }

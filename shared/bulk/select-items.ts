@@ -48,6 +48,31 @@ function itemIdSql({ key }: BulkTable): string {
   return `'[' || ${texts.map((text) => `to_json(${text})::text`).join(` || ',' || `)} || ']'`;
 }
 
+/** The largest value of a record that is read for people, as it is stored. */
+const MAX_SHOWN_BYTES = 2_000;
+
+/**
+ * The first items with their visible columns: the key's texts, then for each column whether its value is too large to be
+ * shown, then the values.
+ */
+export function selectRecords(
+  table: BulkTable,
+  filter: FilterNode,
+  sourceId: string,
+  limit: number,
+): Statement {
+  const { from, values } = matching(table, filter, sourceId, () => []);
+  const key = table.key.map(({ name }) => columnSql(name));
+  const shown = table.visibleColumns.map(({ name }) => columnSql(name));
+  const isLarge = (column: string) => `coalesce(pg_column_size(${column}) > ${MAX_SHOWN_BYTES}, false)`;
+  const columns = [
+    ...key.map((column) => `${column}::text`),
+    ...shown.map((column) => isLarge(column)),
+    ...shown.map((column) => `case when not ${isLarge(column)} then ${column} end`),
+  ];
+  return { text: `select ${columns.join(', ')} ${from} order by ${key.join(', ')} limit ${limit}`, values };
+}
+
 export function countItems(table: BulkTable, filter: FilterNode, sourceId: string): Statement {
   const { from, values } = matching(table, filter, sourceId, () => []);
   return { text: `select count(*)::text as count ${from}`, values };

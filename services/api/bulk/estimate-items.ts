@@ -2,7 +2,6 @@ import type { Pool } from 'pg';
 import pg from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countItems, keyOf, selectItems } from '../../../shared/bulk/select-items.ts';
-import { showItemId } from '../../../shared/domain/bulk.ts';
 import type { FilterNode } from '../../../shared/domain/bulk-filter.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 
@@ -46,8 +45,4 @@ export async function firstItems(
   const { text, values } = selectItems(table, filter, sourceId);
   const { rows } = await source.query<Record<string, string | null>>(`${text} limit ${limit}`, [...values]);
   return rows.map((row) => keyOf(table, row));
-}
-
-export function showSample(keys: readonly (readonly string[])[]): { item_id: string }[] {
-  return keys.map((key) => ({ item_id: showItemId(key) }));
 }

@@ -96,7 +96,17 @@ export const bulkDryRunSchema = z
     operation: z.string(),
     estimated_items: count,
     estimated_duration_seconds: count,
-    sample: z.array(z.strictObject({ item_id: z.string() })),
+    sample: z
+      .array(
+        z.strictObject({
+          item_id: z.string(),
+          record: z.record(z.string(), z.unknown()).optional().meta({
+            description:
+              'The record as files and events write it, without values of more than 2,000 characters. Absent: there is none, or the key lacks the scope exports:read.',
+          }),
+        }),
+      )
+      .meta({ description: 'The first items. Empty for a file of IDs.' }),
   })
   .meta({ id: 'BulkDryRun' });
 

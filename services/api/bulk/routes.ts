@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { chunkItemsOf } from '../../../shared/control/bulk/bulk-chunks.ts';
 import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/queue-jobs.ts';
-import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
+import { type BulkRequest, type ItemResult, NOT_ATTEMPTED, showItemId } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -13,13 +13,13 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
 import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, oneAccount } from '../http/caller.ts';
+import { actorOf, hasScope, oneAccount } from '../http/caller.ts';
 import type { ConcurrencyLimiter, ConcurrencyLimits } from '../http/concurrency-limiter.ts';
 import { readIdempotencyKey } from '../http/idempotency.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { askNow } from './ask-now.ts';
-import { estimateItems, firstItems, showSample } from './estimate-items.ts';
+import { estimateItems } from './estimate-items.ts';
 import { EXAMPLE_ACCEPTED, exampleDone, exampleRequest } from './examples.ts';
 import { type BulkFileRow, findBulkFile } from './file-store.ts';
 import type { RunNow } from './number-items.ts';
@@ -34,6 +34,7 @@ import {
 } from './request.ts';
 import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema, presentItem } from './response.ts';
 import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
+import { filterOfKeys, type SampleItem, sampleRecords } from './sample-records.ts';
 import { whenSourceResponds } from './source-errors.ts';
 import { recentBulkRate } from './store.ts';
 import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
@@ -125,7 +126,14 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
           const accountId = oneAccount(named);
           const ledgerId = ledgerIdOf(accountId, readIdempotencyKey(header('idempotency-key')), body);
           const work = async (db: Queryable, sourceId: string, checked: CheckedRequest) => {
-            if (body.dry_run) return dryRunResponse(db, body, checked, accountId, sourceId, deps);
+            if (body.dry_run) {
+              const sample = await sampleOf(body, checked, sourceId, source);
+              // Who may not read records sees which they are, and no more.
+              const shown = hasScope(caller, 'exports:read')
+                ? sample
+                : sample.map(({ item_id }) => ({ item_id }));
+              return dryRunResponse(db, body, checked, accountId, sourceId, shown, deps);
+            }
             const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
               const { resource, operation } = body;
               const by = body.filter !== undefined ? 'filter' : body.ids !== undefined ? 'ids' : 'file';
@@ -255,15 +263,10 @@ async function dryRunResponse(
   checked: CheckedRequest,
   accountId: string,
   sourceId: string,
+  sample: readonly SampleItem[],
   deps: BulkDeps,
 ): Promise<TextResponse> {
-  const { table, filter } = checked;
   const file = await fileOf(db, body, accountId);
-  const listed = body.ids?.map((id) => readItemId(id, table.key)) ?? [];
-  const keys =
-    filter === undefined
-      ? listed.flatMap((item) => ('key' in item ? [item.key] : [])).slice(0, SAMPLE_ITEMS)
-      : await firstItems(deps.source, table, filter, sourceId, SAMPLE_ITEMS);
   const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
   return jsonResponse(200, {
     dry_run: true,
@@ -271,8 +274,28 @@ async function dryRunResponse(
     operation: body.operation,
     estimated_items: estimated,
     estimated_duration_seconds: await durationOf(db, body, checked, estimated),
-    sample: showSample(keys),
+    sample,
   });
+}
+
+/** The first of the items. IDs are shown whether there is such a record or not; a file is not read yet. */
+async function sampleOf(
+  { ids }: BulkBody,
+  { table, filter }: CheckedRequest,
+  sourceId: string,
+  source: Pool,
+): Promise<SampleItem[]> {
+  if (filter !== undefined) return sampleRecords(source, table, filter, sourceId, SAMPLE_ITEMS);
+  const keys = (ids ?? [])
+    .map((id) => readItemId(id, table.key))
+    .flatMap((item) => ('key' in item ? [item.key] : []))
+    .slice(0, SAMPLE_ITEMS);
+  if (keys.length === 0 || !table.key.every(({ name }) => table.visibleColumn(name))) {
+    return keys.map((key) => ({ item_id: showItemId(key) }));
+  }
+  const found = await sampleRecords(source, table, filterOfKeys(table, keys), sourceId, SAMPLE_ITEMS);
+  const known = new Map(found.map((item) => [item.item_id, item]));
+  return keys.map((key) => known.get(showItemId(key)) ?? { item_id: showItemId(key) });
 }
 
 async function countOf(

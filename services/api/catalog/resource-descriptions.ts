@@ -186,5 +186,9 @@ function describeOperation(
     const { type, json_type, format, nullable, values, max_length } = describeColumn(column);
     return [{ name: param, type, json_type, format, nullable, values, max_length }];
   });
-  return { name, kind: KINDS[kind], params, takes_any_params: kind === 'http' };
+  const visible = new Set(visibleColumns(table, resource).map((column) => column.name));
+  const sets = Object.entries(operation?.kind === 'set' ? operation.set : {})
+    .filter(([field]) => visible.has(field))
+    .map(([field, value]) => ({ name: field, value }));
+  return { name, kind: KINDS[kind], params, sets, takes_any_params: kind === 'http' };
 }

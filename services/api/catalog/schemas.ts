@@ -41,6 +41,14 @@ const operationSchema = z
     params: z
       .array(z.strictObject(value))
       .meta({ description: 'Parameters. A request gives at least one of them, if there are any.' }),
+    sets: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          value: z.union([z.string(), z.number(), z.boolean(), z.null()]),
+        }),
+      )
+      .meta({ description: 'What an update sets besides its parameters. Hidden fields are left out.' }),
     takes_any_params: z
       .boolean()
       .meta({ description: 'The handler checks the parameters, which are not listed.' }),
@@ -152,7 +160,7 @@ export function exampleResource(name: string, event: string): ShownResource {
       date_range: { default_field: null, fields: ['deleted_at'] },
     },
     operations: [
-      { name: 'update', kind: 'update', params: [{ ...status, ...any }], takes_any_params: false },
+      { name: 'update', kind: 'update', params: [{ ...status, ...any }], sets: [], takes_any_params: false },
     ],
     selectable_by_ids: true,
     max_sync_items: 100,

@@ -117,7 +117,13 @@ test('a resource is described by its table, as far as it leaves', async () => {
       date_range: { default_field: 'created_at', fields: ['born', 'seen', 'created_at', 'deleted_at'] },
     },
     operations: [
-      { name: 'archive', kind: 'update', params: [], takes_any_params: false },
+      {
+        name: 'archive',
+        kind: 'update',
+        params: [],
+        sets: [{ name: 'mood', value: 'sad' }],
+        takes_any_params: false,
+      },
       {
         name: 'update',
         kind: 'update',

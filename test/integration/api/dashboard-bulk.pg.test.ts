@@ -79,7 +79,7 @@ test('a job shows its counts, its errors by code with examples, and its results 
   ]) {
     expect(text).toContain(`<span data-text="${outcome}">${count}</span>`);
   }
-  expect(text).toMatch(/<code>not_found<\/code><ul class="samples".*7777777.*7777778/s);
+  expect(text).toMatch(/<code>not_found<\/code><\/a><ul class="samples".*7777777.*7777778/s);
   expect(text).toContain('&lt;img src=x');
   expect(text).not.toContain('<img src=x');
   expect(text).toContain(`/dashboard/bulk/new/invoices/void?by=failed&amp;failed_of=${id}`);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
+import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 
 let world: BulkWorld;
@@ -265,8 +266,46 @@ test('values of a filter are never SQL: each is a typed error or a literal match
   });
   expect(matching.json).toMatchObject({
     dry_run: true,
-    sample: expect.arrayContaining([{ item_id: ids[1] }]),
+    sample: expect.arrayContaining([expect.objectContaining({ item_id: ids[1] })]),
   });
+});
+
+test('an estimate shows the first records as files have them, to whoever may read them', async () => {
+  const { id, key, ids } = await world.account(3);
+  const [first = '', long = ''] = ids;
+  await world.api.pool.query(
+    `update documint.invoices set total = '7654321.10', internal_notes = 'ours' where id = $1`,
+    [first],
+  );
+  // Its stored form is short, since it is compressed.
+  await world.api.pool.query(`update documint.invoices set memo = repeat('x', 5000) where id = $1`, [long]);
+  const body = { resource: 'invoices', operation: 'void', dry_run: true };
+  const byFilter = await world.submit(key, { ...body, filter: { id: { in: [first, long] } } });
+  const [shown, cut] = byFilter.json.sample;
+  expect(shown.item_id).toBe(first);
+  expect(byFilter.text).toContain('7654321.10');
+  expect(shown.record).toMatchObject({
+    id: Number(first),
+    status: 'open',
+    currency: 'EUR',
+    deleted_at: null,
+  });
+  expect(shown.record).not.toHaveProperty('internal_notes');
+  expect([Object.hasOwn(shown.record, 'memo'), Object.hasOwn(cut.record, 'memo')]).toEqual([true, false]);
+  const other = await world.account(1);
+  const byIds = await world.submit(key, { ...body, ids: [long, other.ids[0], first, 'x'] });
+  expect(byIds.json.sample).toMatchObject([
+    { item_id: long, record: {} },
+    {},
+    { item_id: first, record: {} },
+  ]);
+  expect(byIds.json.sample[1]).toEqual({ item_id: other.ids[0] });
+  const made = await world.api.call('POST', `/admin/accounts/${id}/keys`, {
+    key: ADMIN_KEY,
+    body: { scopes: ['bulk:write'] },
+  });
+  const blind = await world.submit(made.json.key, { ...body, filter: { id: { eq: first } } });
+  expect(blind.json.sample).toEqual([{ item_id: first }]);
 });
 
 test('the quota of the month must cover all items, and skipped ones cost nothing', async () => {

@@ -663,8 +663,11 @@ export type BulkDryRun = {
   readonly operation: string;
   readonly estimated_items: number;
   readonly estimated_duration_seconds: number;
+  /** The first items. Empty for a file of IDs. */
   readonly sample: readonly ({
     readonly item_id: string;
+    /** The record as files and events write it, without values of more than 2,000 characters. Absent: there is none, or the key lacks the scope exports:read. */
+    readonly record?: Readonly<Record<string, unknown>> | undefined;
   })[];
 };
 export type BulkAccepted = {
@@ -966,6 +969,11 @@ export type ResourceOperation = {
     readonly values: readonly (string)[] | null;
     /** Characters of a string. Null: unlimited. */
     readonly max_length: number | null;
+  })[];
+  /** What an update sets besides its parameters. Hidden fields are left out. */
+  readonly sets: readonly ({
+    readonly name: string;
+    readonly value: string | number | boolean | null;
   })[];
   /** The handler checks the parameters, which are not listed. */
   readonly takes_any_params: boolean;

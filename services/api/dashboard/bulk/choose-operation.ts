@@ -25,16 +25,18 @@ ${able.map(
 
 /** What an operation does, in words. */
 export function descriptionOf(
-  { kind, params }: Operation,
+  { kind, params, sets }: Operation,
   { soft_delete: softDelete }: Resource,
   visit: Visit,
 ): string {
   const text = visit.text.bulk.create.kind;
   if (kind === 'handler') return text.handler;
   if (kind === 'delete') return softDelete === null ? text.delete : text.softDelete;
-  if (params.length === 0) return text.fixed;
-  const names = params.slice(0, MAX_NAMED).map(({ name }) => name);
-  const rest = params.length - names.length;
+  const fixed = sets.map(({ name, value }) => text.fixed(name, String(value)));
+  const all = [...fixed, ...params.map(({ name }) => name)];
+  if (all.length === 0) return text.hidden;
+  const names = all.slice(0, MAX_NAMED);
+  const rest = all.length - names.length;
   return text.update(
     `${names.join(', ')}${rest > 0 ? ` ${visit.text.exports.list.more(visit.formats.number(rest))}` : ''}`,
   );

@@ -19,7 +19,9 @@ export interface JobFacts {
 export const OUTCOMES = ['succeeded', 'failed', 'skipped'] as const;
 
 /** The formats of a file of results. */
-export const FILE_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
+const FILE_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
+
+const FORMAT_NAMES = { csv: 'CSV', jsonl: 'JSON Lines', parquet: 'Parquet' } as const;
 
 /** Codes of errors in the table, and failures of a running job. */
 const MAX_CODES = 20;
@@ -53,16 +55,7 @@ ${counts(job, live, visit)}
 ${buttons(job, visit)}
 ${errors(job, samples, live, visit)}
 ${results(job, visit)}
-${facts(job, live, visit)}
-${
-  visit.may('bulk:write') && !isEnded(job)
-    ? confirmedForm(visit, {
-        action: visit.href(`${JOBS_PATH}/${job.job_id}/cancel`),
-        title: text.cancel,
-        question: text.confirmCancel,
-      })
-    : null
-}`;
+${facts(job, live, visit)}`;
 }
 
 function pausedNote(job: Job, live: Live, visit: Visit): Html | null {
@@ -87,7 +80,7 @@ function progress(job: Job, live: Live, visit: Visit): Html | null {
   const isOpen = job.semantics === 'live' && !isEnded(job);
   const items = (isOpen ? text.itemsAbout : text.items)(number(job.processed), number(job.total));
   const left = job.eta_seconds === null || isEnded(job) ? '' : text.timeLeft(duration(job.eta_seconds));
-  return html`<section class="progress"><h2 class="hidden">${text.progress}</h2>
+  return html`<section class="progress job-progress"><h2 class="hidden">${text.progress}</h2>
 ${live.bar('progress', { value: share, label: text.progress })}
 <p>${isOpen ? null : html`<strong>${live.text('percent', percent(share))}</strong> `}<span>${live.text('items', items)}</span> <span class="muted">${live.text('left', left)}</span></p>
 ${isMoving(job) ? html`<p class="muted unscripted">${visit.text.frame.refresh}</p>` : null}
@@ -116,9 +109,18 @@ function buttons(job: Job, visit: Visit): Html | null {
   const isRetryable = isEnded(job) && job.failed > 0;
   const retry = `${newJobPath(job)}?${new URLSearchParams({ by: 'failed', failed_of: job.job_id })}`;
   const isAskedFor = job.status === 'paused' && job.pause_reason === 'requested';
-  return html`<div class="choices">${isMoving(job) || (job.status === 'paused' && !isAskedFor) ? button('pause', text.pause) : null}
+  return html`<div class="choices actions">${isMoving(job) || (job.status === 'paused' && !isAskedFor) ? button('pause', text.pause) : null}
 ${isAskedFor ? button('resume', text.resume) : null}
-${isRetryable ? html`<a class="button" href="${visit.href(retry)}">${text.retry}</a>` : null}</div>`;
+${isRetryable ? html`<a class="button" href="${visit.href(retry)}">${text.retry}</a>` : null}
+${
+  isEnded(job)
+    ? null
+    : confirmedForm(visit, {
+        action: visit.href(`${JOBS_PATH}/${job.job_id}/cancel`),
+        title: text.cancel,
+        question: text.confirmCancel,
+      })
+}</div>`;
 }
 
 /** Where a new job of an operation is made. */
@@ -134,13 +136,12 @@ function errors(job: Job, samples: JobFacts['samples'], live: Live, visit: Visit
   // The order of a running job's codes would change its shape again and again.
   const inOrder = isEnded(job) ? codes : codes.toSorted((a, b) => (a.code < b.code ? -1 : 1));
   return html`<section><h2>${text.errors}</h2>
-<table class="list"><thead><tr><th scope="col">${text.errorColumns.code}</th><th scope="col" class="number">${text.errorColumns.items}</th><th scope="col" class="number wide">${text.errorColumns.share}</th><th scope="col"><span class="hidden">${text.showItems}</span></th></tr></thead>
+<table class="list"><thead><tr><th scope="col">${text.errorColumns.code}</th><th scope="col" class="number">${text.errorColumns.items}</th><th scope="col" class="number wide">${text.errorColumns.share}</th></tr></thead>
 <tbody>${inOrder.map(
     ({ code, count }) => html`<tr>
-<th scope="row"><code>${code}</code>${sampleList(samples.get(code) ?? [], code, visit)}</th>
+<th scope="row"><a href="${visit.href(resultsPath(job.job_id, { status: 'failed', code }))}" aria-label="${text.showItemsOf(code)}"><code>${code}</code></a>${sampleList(samples.get(code) ?? [], code, visit)}</th>
 <td class="number">${live.text(`code-${code}`, number(count))}</td>
 <td class="number wide">${live.text(`share-${code}`, percent(job.failed === 0 ? 0 : count / job.failed))}</td>
-<td class="number"><a href="${visit.href(resultsPath(job.job_id, { status: 'failed', code }))}" aria-label="${text.showItemsOf(code)}">${text.showItems}</a></td>
 </tr>`,
   )}</tbody></table>
 ${isEnded(job) ? null : latest(job, live, visit)}</section>`;
@@ -177,7 +178,7 @@ export function fileLinks(id: string, query: Readonly<Record<string, string>>, v
   const text = visit.text.bulk.results;
   return FILE_FORMATS.map((format) => {
     const search = new URLSearchParams({ ...query, format });
-    return html`<a class="button" href="${visit.href(`${resultsPath(id)}/file?${search}`)}" download>${text.downloadAs(format)}</a>`;
+    return html`<a class="button" href="${visit.href(`${resultsPath(id)}/file?${search}`)}" download>${text.downloadAs(FORMAT_NAMES[format])}</a>`;
   });
 }
 

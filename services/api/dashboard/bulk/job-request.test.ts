@@ -38,6 +38,7 @@ const operation = (params: readonly Param[], rest: Partial<Operation> = {}): Ope
   name: 'update',
   kind: 'update',
   params: [...params],
+  sets: [],
   takes_any_params: false,
   ...rest,
 });

@@ -8,10 +8,14 @@ import { faultHtml } from './field-faults.ts';
 import type { FormPage } from './form-page.ts';
 import { JOBS_PATH } from './job-list.ts';
 import { newJobPath } from './job-page.ts';
-import type { Fault } from './job-request.ts';
+import { type Fault, readRows } from './job-request.ts';
 import { limitsCard } from './limits.ts';
 import { paramFields } from './param-fields.ts';
 import { selectionFields, uploadForm } from './selection-fields.ts';
+
+/** Columns of the sample, and characters of a value in it. */
+const MAX_COLUMNS = 7;
+const MAX_VALUE = 60;
 
 /** The form of a new job. Its first button previews; it starts what was previewed. */
 export function newJobBody(page: FormPage, visit: Visit): Html {
@@ -50,15 +54,18 @@ ${faultHtml(faults, 'max_failures')}</fieldset>
 }`;
 }
 
-/** What is wrong, first what belongs to no single field. */
+/** What is wrong, with the part of the form that it is about. */
 function problem(faults: readonly Fault[], error: AppError | undefined, visit: Visit): Html | null {
   const text = visit.text.bulk.create;
   if (faults.length === 0 && error === undefined) return null;
-  const general = faults.filter(({ place }) => place === '');
-  const [only] = faults;
-  const first = error?.message ?? (faults.length === 1 ? only?.detail : undefined);
-  return html`<div class="fault" role="alert"><p>${text.refused} ${first}</p>
-${first === undefined || faults.length > 1 ? html`<ul>${(first === undefined ? faults : general).map(({ detail }) => html`<li>${detail}</li>`)}</ul>` : null}</div>`;
+  const said = faults.map(({ place, detail }) => {
+    const [kind = '', name = ''] = /^(row|param)\.(.*)$/s.exec(place)?.slice(1) ?? [];
+    if (kind === '') return html`<li>${detail}</li>`;
+    const label = kind === 'row' ? text.condition(visit.formats.number(Number(name) + 1)) : name;
+    return html`<li>${label}: ${detail}</li>`;
+  });
+  return html`<div class="fault" role="alert"><p>${text.refused} ${said.length === 0 ? error?.message : null}</p>
+${said.length === 0 ? null : html`<ul>${said}</ul>`}</div>`;
 }
 
 /** The ways to select records, as links, so that each has a page of its own. */
@@ -75,11 +82,12 @@ ${failedOf === undefined ? null : html`<li><a href="${visit.href(`${path}?by=fai
 }
 
 function previewSection(
-  { operation, account }: FormPage,
+  page: FormPage,
   { run, hasChanged }: NonNullable<FormPage['preview']>,
   visit: Visit,
 ): Html {
   const text = visit.text.bulk.create;
+  const { operation, account } = page;
   const { number, duration } = visit.formats;
   const { estimated_items: count, estimated_duration_seconds: seconds, sample } = run;
   const left = account.bulk_quota?.remaining ?? null;
@@ -92,14 +100,50 @@ function previewSection(
 ${hasChanged ? html`<p class="warning">${text.changed}</p>` : null}
 <dl class="tiles">${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 ${left !== null && left < count ? html`<p class="warning">${text.tooLittleQuota(number(left))}</p>` : null}
-${
-  sample.length === 0
-    ? null
-    : html`<h3>${text.sample}</h3><ul class="ids">${sample.map(({ item_id: id }) => html`<li><code>${id}</code></li>`)}</ul>`
-}
+${sampleSection(page, sample, visit)}
 ${
   count === 0
     ? html`<p>${text.nothingMatches}</p>`
     : html`<p class="choices"><button form="job" name="do" value="start" class="${operation.kind === 'delete' ? 'danger' : 'primary'}">${text.start(operation.name, number(count))}</button></p>`
 }</section>`;
+}
+
+/** The first records: all that they have in common with the form comes first. Without the right to read them, their IDs. */
+function sampleSection(
+  { resource, operation, form }: FormPage,
+  sample: NonNullable<FormPage['preview']>['run']['sample'],
+  visit: Visit,
+): Html | null {
+  const text = visit.text.bulk.create;
+  if (sample.length === 0) return null;
+  if (!sample.some(({ record }) => record !== undefined)) {
+    return html`<h3>${text.sample}</h3><ul class="ids">${sample.map(({ item_id: id }) => html`<li><code>${id}</code></li>`)}</ul>`;
+  }
+  const asked = new Set([
+    ...readRows(form).map(({ field }) => field),
+    ...operation.params.map(({ name }) => name),
+    ...operation.sets.map(({ name }) => name),
+  ]);
+  const others = resource.fields.map(({ name }) => name).filter((name) => !resource.key.includes(name));
+  const columns = [
+    ...others.filter((name) => asked.has(name)),
+    ...others.filter((name) => !asked.has(name)),
+  ].slice(0, MAX_COLUMNS);
+  return html`<h3>${text.sample}</h3><div class="table sample" tabindex="0" role="group" aria-label="${text.sample}"><table><thead><tr><th scope="col">${resource.key.join(', ')}</th>${columns.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+<tbody>${sample.map(
+    ({ item_id: id, record }) =>
+      html`<tr><th scope="row"><code>${id}</code></th>${
+        record === undefined
+          ? html`<td colspan="${columns.length}" class="muted">${text.noRecord}</td>`
+          : columns.map((name) => html`<td>${shownValue(record, name, visit)}</td>`)
+      }</tr>`,
+  )}</tbody></table></div>`;
+}
+
+function shownValue(record: Readonly<Record<string, unknown>>, name: string, visit: Visit): Html | string {
+  if (!Object.hasOwn(record, name)) return visit.text.bulk.create.tooLong;
+  const value = record[name];
+  if (value === null) return html`<span class="muted">${visit.text.frame.none}</span>`;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE).toWellFormed()}…` : text;
 }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { z } from 'zod';
+import { parseExactJson } from '../../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { bulkAcceptedSchema, bulkDryRunSchema } from '../../bulk/response.ts';
 import { canonicalJson, readIdempotencyKey } from '../../http/idempotency.ts';
@@ -152,7 +153,9 @@ async function handleForm(
       });
       return seeOther(`${JOBS_PATH}/${id}`);
     }
-    const run = await visit.ask<DryRun>('createBulkOperation', { body: { ...body, dry_run: true } });
+    const sent = await visit.send('createBulkOperation', { body: { ...body, dry_run: true } });
+    // Numbers of records are shown with all their digits.
+    const run = parseExactJson(String(sent.body)) as DryRun;
     return showForm(facts, { preview: { run, print, hasChanged: asked === 'start' } }, visit, deps);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

@@ -116,7 +116,7 @@ function table(
       filter.code === code ? html`<code>${code}</code>` : html`<a href="${path}"><code>${code}</code></a>`;
     return html`${name} <span class="said">${message}</span>`;
   };
-  return html`<table class="list"><thead><tr><th scope="col">${columns.item}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.reason}</th>${hasLines ? html`<th scope="col" class="number wide">${columns.line}</th>` : null}<th scope="col" class="wide">${columns.at}</th></tr></thead>
+  return html`<table class="list results"><thead><tr><th scope="col">${columns.item}</th><th scope="col" class="outcome">${columns.outcome}</th><th scope="col">${columns.reason}</th>${hasLines ? html`<th scope="col" class="number wide line">${columns.line}</th>` : null}<th scope="col" class="wide time">${columns.at}</th></tr></thead>
 <tbody>${results.map(
     (result) => html`<tr>
 <th scope="row"><code>${result.item_id}</code></th>

@@ -789,6 +789,8 @@ class BulkItemResult(TypedDict):
 
 class BulkDryRunSampleItem(TypedDict):
     item_id: str
+    #: The record as files and events write it, without values of more than 2,000 characters. Absent: there is none, or the key lacks the scope exports:read.
+    record: NotRequired[dict[str, Any]]
 
 
 class BulkDryRun(TypedDict):
@@ -797,6 +799,7 @@ class BulkDryRun(TypedDict):
     operation: str
     estimated_items: int
     estimated_duration_seconds: int
+    #: The first items. Empty for a file of IDs.
     sample: list[BulkDryRunSampleItem]
 
 
@@ -1146,12 +1149,19 @@ class ResourceOperationParamsItem(TypedDict):
     max_length: int | None
 
 
+class ResourceOperationSetsItem(TypedDict):
+    name: str
+    value: str | float | bool | None
+
+
 class ResourceOperation(TypedDict):
     name: str
     #: update: sets fields. delete: deletes the record, softly if the resource has soft_delete. handler: calls a service.
     kind: Literal["update", "delete", "handler"]
     #: Parameters. A request gives at least one of them, if there are any.
     params: list[ResourceOperationParamsItem]
+    #: What an update sets besides its parameters. Hidden fields are left out.
+    sets: list[ResourceOperationSetsItem]
     #: The handler checks the parameters, which are not listed.
     takes_any_params: bool
 

@@ -36,7 +36,6 @@ export const bulk: typeof en = {
     resumes: 'Läuft weiter',
     errors: 'Fehler nach Code',
     errorColumns: { code: 'Code', items: 'Datensätze', share: 'Anteil der Fehler' },
-    showItems: 'Datensätze anzeigen',
     showItemsOf: (code) => `Datensätze mit dem Fehler ${code} anzeigen`,
     latest: 'Letzte Fehler',
     samples: (code) => `Beispiele für ${code}`,
@@ -91,7 +90,8 @@ export const bulk: typeof en = {
     nothing: 'Der Katalog bietet keine Operationen, daher gibt es nichts auszuführen.',
     kind: {
       update: (fields) => `Setzt ${fields}`,
-      fixed: 'Setzt die Felder, die das Produkt dafür festgelegt hat',
+      fixed: (field, value) => `${field} auf ${value}`,
+      hidden: 'Setzt Felder, die nicht angezeigt werden',
       delete: 'Löscht die Datensätze',
       softDelete: 'Kennzeichnet die Datensätze als gelöscht',
       handler: 'Ruft für jeden Datensatz einen Dienst des Produkts auf',
@@ -197,6 +197,8 @@ export const bulk: typeof en = {
     duration: 'Zeit, etwa',
     afterwards: 'Danach übriges Kontingent',
     sample: 'Die ersten von ihnen',
+    noRecord: 'Diesen Datensatz gibt es jetzt nicht.',
+    tooLong: '(lang)',
     nothingMatches: 'Kein Datensatz passt, ein Auftrag würde also nichts ändern.',
     tooLittleQuota: (left) =>
       `Das Kontingent reicht für ${left} dieser Datensätze. Der Auftrag ändert sie und wartet dann, bis das Kontingent erneuert wird.`,
@@ -204,6 +206,7 @@ export const bulk: typeof en = {
     changed:
       'Das Formular hat sich seit der Vorschau geändert. Sehen Sie die neue Vorschau an, und starten Sie dann.',
     refused: 'Der Auftrag kann nicht starten.',
+    condition: (row) => `Bedingung ${row}`,
     faults: {
       notChosen: (name) => `Wählen Sie für ${name} „Auf den Wert setzen“, oder leeren Sie den Wert.`,
       nothingSet: 'Wählen Sie mindestens ein Feld, das gesetzt wird.',

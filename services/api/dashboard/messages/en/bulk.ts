@@ -34,7 +34,6 @@ export const bulk = {
     resumes: 'Continues',
     errors: 'Errors by code',
     errorColumns: { code: 'Code', items: 'Items', share: 'Of the failed' },
-    showItems: 'Show the items',
     showItemsOf: (code: string) => `Show the items that failed with ${code}`,
     latest: 'Latest failures',
     samples: (code: string) => `Examples of ${code}`,
@@ -88,7 +87,8 @@ export const bulk = {
     nothing: 'The catalog offers no operations, so there is nothing to run in bulk.',
     kind: {
       update: (fields: string) => `Sets ${fields}`,
-      fixed: 'Sets the fields that the product has fixed for it',
+      fixed: (field: string, value: string) => `${field} to ${value}`,
+      hidden: 'Sets fields that are not shown',
       delete: 'Deletes the records',
       softDelete: 'Marks the records as deleted',
       handler: 'Calls a service of the product for each record',
@@ -192,12 +192,15 @@ export const bulk = {
     duration: 'Time, about',
     afterwards: 'Quota left afterwards',
     sample: 'The first of them',
+    noRecord: 'There is no such record now.',
+    tooLong: '(long)',
     nothingMatches: 'No record matches, so a job would change nothing.',
     tooLittleQuota: (left: string) =>
       `The quota covers ${left} of these items. The job changes them, then waits until the quota resets.`,
     start: (operation: string, count: string) => `Start: ${operation}, about ${count} records`,
     changed: 'The form has changed since the preview. Check the new preview, then start.',
     refused: 'The job cannot start.',
+    condition: (row: string) => `Condition ${row}`,
     faults: {
       notChosen: (name: string) => `Choose “Set to the value” for ${name}, or empty its value.`,
       nothingSet: 'Choose at least one field to set.',

@@ -1,0 +1,195 @@
+import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SCOPES } from '../../../services/api/http/caller.ts';
+import { ADMIN_KEY } from '../../support/api-server.ts';
+import {
+  DESKTOP,
+  findAxeViolations,
+  findContrastViolations,
+  openBrowser,
+  PHONE,
+  type TestBrowser,
+  takePictures,
+  watchFaults,
+} from '../../support/browser.ts';
+import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+
+const browser: TestBrowser | undefined = await openBrowser();
+
+const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script> ${'long'.repeat(60)}`;
+
+let world: BulkWorld;
+beforeAll(async () => {
+  world = await openBulkWorld({ maxQueuedBulk: 100 });
+});
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+type Account = Awaited<ReturnType<BulkWorld['account']>>;
+
+async function newLink({ id }: Account, next = '/dashboard/bulk'): Promise<string> {
+  const path = `/admin/accounts/${id}/portal-links`;
+  return (await world.api.call('POST', path, { key: ADMIN_KEY, body: { next, scopes: SCOPES } })).json.url;
+}
+
+async function newJob({ key }: Account, request: Readonly<Record<string, unknown>>): Promise<string> {
+  const body = { resource: 'invoices', operation: 'void', async: true, ...request };
+  return (await world.submit(key, body)).json.job_id;
+}
+
+/** What workers would have done so far. */
+async function advance(id: string, processed: number, total = 5_000): Promise<void> {
+  const failed = Math.floor(processed / 20);
+  await world.api.pool.query(
+    `/* arranged */ update bulk_jobs set status = 'running', admitted_at = now(), listed_at = now(), started_at = coalesce(started_at, now() - interval '40 s'),
+       total = $3::int, estimated = $3::int, failed = $4::int, skipped = $5::int, succeeded = $2::int - $4::int - $5::int, rate = 60, last_updated_at = now(),
+       error_counts = $6, recent_errors = $7 where id = $1`,
+    [
+      id,
+      processed,
+      total,
+      failed,
+      Math.floor(processed / 50),
+      JSON.stringify(failed === 0 ? {} : { not_found: failed - 1, rejected: 1 }),
+      JSON.stringify(
+        failed === 0
+          ? []
+          : [
+              {
+                seq: 2,
+                item_id: '884213',
+                code: 'not_found',
+                message: 'There is no such record.',
+                at: new Date().toISOString(),
+              },
+              {
+                seq: 1,
+                item_id: HOSTILE.slice(0, 200),
+                code: 'rejected',
+                message: HOSTILE,
+                at: new Date().toISOString(),
+              },
+            ],
+      ),
+    ],
+  );
+}
+
+/** An account with a job of each kind. */
+async function arrange() {
+  const account = await world.account(60);
+  const { key, ids } = account;
+  await world.api.call('PATCH', `/admin/accounts/${account.id}`, {
+    key: ADMIN_KEY,
+    body: { limits: { bulk_quota: { items: 5_000, period: 'month' } } },
+  });
+  const ended = await newJob(account, {
+    ids: [...ids, ids[0], '7777777', '7777778', '7777779', 'not-a-number', HOSTILE],
+  });
+  const stop = await world.startWorker();
+  await world.until(key, ended);
+  await stop();
+  const paused = await newJob(account, { ids: [ids[0]] });
+  await world.api.call('POST', `/bulk/operations/${paused}/pause`, { key });
+  const failed = await newJob(account, { operation: 'update', params: { memo: 'x' }, ids: [ids[1]] });
+  await world.api.pool.query(
+    `/* arranged */ update bulk_jobs set status = 'failed', ended_at = now(), error = $2 where id = $1`,
+    [
+      failed,
+      JSON.stringify({
+        code: 'source_refused',
+        message: 'The source database refuses the statement: permission denied for table invoices.',
+      }),
+    ],
+  );
+  const running = await newJob(account, { operation: 'delete', filter: { status: { eq: 'open' } } });
+  await advance(running, 1_240);
+  const queued = await newJob(account, { ids: [ids[2]] });
+  return { account, ended, paused, failed, running, queued };
+}
+
+async function enter(context: BrowserContext, account: Account): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(await newLink(account));
+  await page.waitForURL(`${world.api.url}/dashboard/bulk`);
+  return page;
+}
+
+test.skipIf(browser === undefined)(
+  'every page is accessible and without a complaint, light and dark, on a desktop and a phone',
+  async () => {
+    if (browser === undefined) return;
+    const { account, ...jobs } = await arrange();
+    const empty = await world.account(1);
+    const violations: string[] = [];
+    for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      await using context = await browser.open({ ...options, colorScheme: 'light' });
+      const page = await enter(context, account);
+      const faults = watchFaults(page, world.api.url);
+      const check = async (name: string) => {
+        violations.push(...(await findAxeViolations(page)));
+        await page.emulateMedia({ colorScheme: 'dark' });
+        violations.push(...(await findContrastViolations(page)));
+        await page.emulateMedia({ colorScheme: 'light' });
+        violations.push(...(await findContrastViolations(page)));
+        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        await takePictures(page, `dashboard-bulk-${name}`, size);
+      };
+      await check('list');
+      for (const [name, id] of Object.entries(jobs)) {
+        await page.goto(`${world.api.url}/dashboard/bulk/${id}`);
+        for (const summary of await page.locator('summary').all()) await summary.click();
+        await check(`job-${name}`);
+      }
+      await page.goto(`${world.api.url}/dashboard/bulk/${jobs.ended}/results?status=failed`);
+      await check('results');
+      await page.goto(`${world.api.url}/dashboard/bulk/new`);
+      await check('choose');
+      await page.getByRole('link', { name: 'update invoices' }).click();
+      await page.getByLabel('Field, condition 1').selectOption('memo');
+      await page.getByLabel('Comparison, condition 1').selectOption('prefix');
+      await page.getByLabel('Value, condition 1').fill('memo');
+      await page.getByLabel('Value of memo').fill('checked');
+      await page.getByRole('button', { name: 'Add a condition' }).click();
+      await page.getByLabel('Field, condition 2').selectOption('total');
+      await page.getByLabel('Comparison, condition 2').selectOption('gte');
+      await page.getByLabel('Value, condition 2').fill('many');
+      await page.getByRole('button', { name: 'Preview' }).last().click();
+      await page.getByRole('alert').waitFor();
+      await page.locator('summary').click();
+      await check('new-refused');
+      await page.getByLabel('Value, condition 2').fill('10');
+      await page.getByRole('button', { name: 'Preview' }).last().click();
+      await page.getByRole('button', { name: 'Start: update' }).waitFor();
+      await check('new-preview');
+      await page.getByRole('link', { name: 'By IDs' }).click();
+      await page.getByLabel('IDs').waitFor();
+      await check('new-ids');
+      await page.getByRole('link', { name: 'By a file of IDs' }).click();
+      await page.getByLabel('File of IDs').waitFor();
+      await check('new-file');
+      await page.getByLabel('File of IDs').setInputFiles({
+        name: 'ids.txt',
+        mimeType: 'text/plain',
+        buffer: Buffer.from(`${account.ids.join('\n')}\n${HOSTILE}\n`),
+      });
+      await page.getByRole('button', { name: 'Upload the file' }).click();
+      await page.getByText('The file is uploaded').waitFor();
+      await check('new-uploaded');
+      await page.goto(`${world.api.url}/dashboard/bulk/${jobs.ended}`);
+      await page.getByRole('link', { name: 'Try the failed items again' }).click();
+      await page.getByText('The job takes the').waitFor();
+      await check('new-failed');
+      // One refused form responded with 422.
+      violations.push(...faults.filter((fault) => !fault.includes('422')));
+      await page.context().clearCookies();
+      const first = await enter(context, empty);
+      await takePictures(first, 'dashboard-bulk-empty', size);
+    }
+    expect(violations).toEqual([]);
+  },
+  240_000,
+);
