@@ -300,7 +300,10 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   });
 
   const listener = cleanup.adopt(
-    await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS, { urls }),
+    await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS, {
+      urls,
+      pageOf: app.pageOf,
+    }),
     (open) => open.close(),
   );
   listensAt = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${listener.port}`;

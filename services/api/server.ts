@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import type { Log } from '../../shared/runtime/log.ts';
 import { type AccountOverviewDeps, accountOverviewRoutes } from './account/routes.ts';
@@ -12,6 +13,7 @@ import { type BulkFileDeps, bulkFileRoutes } from './bulk/file-routes.ts';
 import { type BulkJobDeps, bulkJobRoutes } from './bulk/job-routes.ts';
 import { type BulkDeps, bulkRoutes } from './bulk/routes.ts';
 import { type CatalogDeps, catalogRoutes } from './catalog/routes.ts';
+import { createProblemPage } from './dashboard/frame/problem-page.ts';
 import { createSessionCookies } from './dashboard/frame/session-cookie.ts';
 import { createSessions, type SessionDeps } from './dashboard/frame/sessions.ts';
 import { createOperatorCookie } from './dashboard/operator/operator-cookie.ts';
@@ -31,6 +33,7 @@ import { createOperationCaller } from './http/call-operation.ts';
 import { allowOrigins } from './http/cors.ts';
 import { errorHandler } from './http/error-handler.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
+import type { ProblemPage } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { dropSlowReader } from './http/slow-reader.ts';
 import { type KeyDeps, keyRoutes } from './keys/routes.ts';
@@ -134,8 +137,14 @@ function dashboardOf(routes: readonly Route[], { http, dashboard }: AppDeps, ass
   return [...accountPages, ...operatorRoutes(operator)];
 }
 
-/** The whole API as a Koa application, which does not listen yet. */
-export function createApp(deps: AppDeps): Koa {
+/** The whole API, which does not listen yet. */
+export interface App {
+  callback(): RequestListener;
+  /** What a browser is shown of a request that could not be read. */
+  readonly pageOf: ProblemPage;
+}
+
+export function createApp(deps: AppDeps): App {
   const { log, version, http, exports, admin } = deps;
   const assets = createAssets();
   const routes = routesOf(deps);
@@ -144,6 +153,8 @@ export function createApp(deps: AppDeps): Koa {
     [...routes, ...pages, ...dashboardOf(routes, deps, assets), assets.route],
     http,
   );
+  const to = { href: http.urls.path, asset: assets.path };
+  const pageOf = createProblemPage({ to, frameAncestors: deps.dashboard.frameAncestors });
   const app = new Koa();
   // An error that reaches Koa itself happened after the response had begun.
   app.on('error', (error: Error) => {
@@ -164,10 +175,11 @@ export function createApp(deps: AppDeps): Koa {
       http.urls,
       http.requestLimits.refusalMs,
       http.limiter,
+      pageOf,
     ),
   );
   app.use(mounted.middleware);
-  return app;
+  return { callback: () => app.callback(), pageOf };
 }
 
 /** Error codes of a client that left while the response was being sent. */

@@ -248,7 +248,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     dashboard,
   });
   const listener = cleanup.adopt(
-    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls }),
+    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls, pageOf: app.pageOf }),
     (open) => open.close(),
   );
   cleanup.defer(() => live.close());

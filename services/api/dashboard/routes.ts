@@ -20,6 +20,7 @@ import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm } from './frame/form.ts';
 import type { LiveHub } from './frame/live-hub.ts';
+import { problemResponse } from './frame/problem-page.ts';
 import { serveLive } from './frame/serve-live.ts';
 import { isCsrfToken, type Session } from './frame/sessions.ts';
 import { readUploadForm } from './frame/upload-form.ts';
@@ -27,7 +28,6 @@ import {
   createVisit,
   type DashboardPage,
   isLoadedByItself,
-  problemResponse,
   seeOther,
   viewOf,
   type WholePage,

@@ -24,7 +24,7 @@ export interface OperationCall {
  */
 export type CallOperation = (
   operationId: string,
-  page: Pick<ApiRequest, 'incoming'>,
+  page: Pick<ApiRequest, 'incoming' | 'requestId'>,
   caller: Caller,
   call?: OperationCall,
 ) => Promise<ApiResponse>;
@@ -36,7 +36,7 @@ export function createOperationCaller(
   const byId = new Map(routes.map((route) => [route.operationId, route]));
   return async (
     operationId,
-    { incoming },
+    { incoming, requestId },
     caller,
     { params = {}, query = {}, body, idempotencyKey, rawBody, accountId: named } = {},
   ) => {
@@ -57,6 +57,7 @@ export function createOperationCaller(
       method: route.method,
       path,
       querystring: '',
+      requestId,
       caller,
       accountId,
       query: validate(schemas.query, query, 'query'),

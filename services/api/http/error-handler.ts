@@ -9,9 +9,16 @@ import type { AccountLimiter, Refusal } from './account-limiter.ts';
 import { hashKey, keyOf } from './caller.ts';
 import { latenessMs, refuseLate } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
-import { methodNotAllowed, type Problem, problemHeaders, problemText, toProblem } from './problem.ts';
+import {
+  methodNotAllowed,
+  type Problem,
+  type ProblemPage,
+  problemHeaders,
+  problemText,
+  toProblem,
+} from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
-import { readTarget } from './request-target.ts';
+import { pathOf, readTarget } from './request-target.ts';
 
 /** Request IDs that a client may send. Any other is replaced, so that it cannot break a log line. */
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
@@ -41,8 +48,10 @@ export function errorHandler(
   urls: Pick<PublicUrls, 'prefix' | 'reference'>,
   refusalMs: number,
   limiter: Pick<AccountLimiter, 'refusalOf'>,
+  pageOf: ProblemPage,
 ): Middleware {
   const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
+  const send: SendProblem = (ctx, problem, headers) => sendProblem(ctx, problem, headers, { urls, pageOf });
   return async (ctx, next) => {
     const refusal = refusalOf(ctx, limiter);
     if (refusal !== undefined && isRefused(ctx, refusal, urls.prefix(), routes)) {
@@ -60,11 +69,11 @@ export function errorHandler(
     try {
       takeTarget(ctx, urls.prefix());
       await next();
-      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, routes.allowedMethods(ctx.path), urls);
+      if (ctx.status === 404 && ctx.body == null) refuseUnknown(ctx, routes.allowedMethods(ctx.path), send);
     } catch (error) {
       failure = error;
       const shownError = await errorForCaller(error, isStoreUp);
-      sendProblem(ctx, toProblem(shownError, requestId), problemHeaders(shownError), urls);
+      send(ctx, toProblem(shownError, requestId), problemHeaders(shownError));
     }
     if (!LATE_STATUSES.has(ctx.status)) {
       writeLine(log, ctx, startedAtMs, failure, 0);
@@ -166,25 +175,34 @@ function storeAway(cause: unknown): AppError {
   });
 }
 
-function refuseUnknown(ctx: Context, allowed: string[], urls: Pick<PublicUrls, 'reference'>): void {
+function refuseUnknown(ctx: Context, allowed: string[], send: SendProblem): void {
   const { requestId } = ctx.state as { requestId: string };
   if (allowed.length === 0) {
     const unknown = new AppError('not_found', `There is nothing at ${ctx.path}.`);
-    sendProblem(ctx, toProblem(unknown, requestId), {}, urls);
+    send(ctx, toProblem(unknown, requestId), {});
     return;
   }
-  sendProblem(ctx, methodNotAllowed(ctx.method, allowed, requestId), { allow: allowed.join(', ') }, urls);
+  send(ctx, methodNotAllowed(ctx.method, allowed, requestId), { allow: allowed.join(', ') });
 }
+
+type SendProblem = (ctx: Context, problem: Problem, headers: Record<string, string>) => void;
 
 function sendProblem(
   ctx: Context,
   problem: Problem,
   headers: Record<string, string>,
-  urls: Pick<PublicUrls, 'reference'>,
+  { urls, pageOf }: { readonly urls: Pick<PublicUrls, 'prefix' | 'reference'>; readonly pageOf: ProblemPage },
 ): void {
-  ctx.body = problemText(problem, urls);
+  const page = pageOf(problem, {
+    path: pathOf(ctx.originalUrl, urls.prefix()),
+    header: (name) => ctx.get(name) || undefined,
+  });
+  ctx.body = page?.body ?? problemText(problem, urls);
   ctx.status = problem.status;
-  ctx.set({ ...headers, 'content-type': 'application/problem+json; charset=utf-8' });
+  ctx.set({
+    ...headers,
+    ...(page?.headers ?? { 'content-type': 'application/problem+json; charset=utf-8' }),
+  });
   ctx.state.problemCode = problem.code;
 }
 

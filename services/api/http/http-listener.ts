@@ -11,9 +11,10 @@ import type { Duplex } from 'node:stream';
 import { newId } from '../../../shared/domain/ids.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { problemText, unreadableRequest } from './problem.ts';
+import { type AskedFor, type ProblemPage, problemText, unreadableRequest } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
+import { pathOf } from './request-target.ts';
 
 /**
  * Connections, so that their number does not decide how much memory is used. Beyond this, a new connection
@@ -40,7 +41,12 @@ export async function openHttpListener(
   {
     urls,
     maxConnections = MAX_CONNECTIONS,
-  }: { readonly urls: Pick<PublicUrls, 'reference'>; readonly maxConnections?: number },
+    pageOf = () => undefined,
+  }: {
+    readonly urls: Pick<PublicUrls, 'prefix' | 'reference'>;
+    readonly maxConnections?: number;
+    readonly pageOf?: ProblemPage;
+  },
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
   const server = createServer(
     {
@@ -58,10 +64,10 @@ export async function openHttpListener(
     response.once('close', () => responding.delete(request.socket));
     closeUnlessRead(request, response, limits.lingerMs);
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+  server.on('clientError', (error: UnreadError, socket) => {
     // A response that has begun cannot be followed by another.
     if (responding.has(socket) || !socket.writable) socket.destroy();
-    else refuse(socket, error.code, urls);
+    else refuse(socket, error, urls, pageOf);
   });
   limitConnections(server, maxConnections);
   await new Promise<void>((resolve, reject) => {
@@ -130,17 +136,42 @@ function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lin
   });
 }
 
-function refuse(socket: Duplex, code: string | undefined, urls: Pick<PublicUrls, 'reference'>): void {
+/** Of a request that Node could not read, with the bytes that it had of it. */
+interface UnreadError extends NodeJS.ErrnoException {
+  readonly rawPacket?: Buffer;
+}
+
+function refuse(
+  socket: Duplex,
+  { code, rawPacket }: UnreadError,
+  urls: Pick<PublicUrls, 'prefix' | 'reference'>,
+  pageOf: ProblemPage,
+): void {
   const problem = unreadableRequest(code, newId('req'));
-  const body = problemText(problem, urls);
+  const page = pageOf(problem, askedIn(rawPacket, urls.prefix()));
+  const body = typeof page?.body === 'string' ? page.body : problemText(problem, urls);
+  const headers = page?.headers ?? { 'content-type': 'application/problem+json; charset=utf-8' };
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
-    'Content-Type: application/problem+json; charset=utf-8',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${problem.request_id}`,
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** What a browser asked for, where the bytes have it: its address, and the headers before the one that is too large. */
+function askedIn(bytes: Buffer | undefined, prefix: string): AskedFor {
+  const [line = '', ...fields] = (bytes ?? Buffer.alloc(0)).toString('latin1').split('\r\n');
+  const [, url = ''] = line.split(' ');
+  const headers = new Map(
+    fields.map((field) => {
+      const [name = '', value = ''] = field.split(/:\s*(.*)/s, 2);
+      return [name.toLowerCase(), value];
+    }),
+  );
+  return { path: pathOf(url, prefix), header: (name) => headers.get(name) };
 }
 
 function listenFailure(cause: NodeJS.ErrnoException, port: number, host: string): Error {

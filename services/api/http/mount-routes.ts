@@ -162,6 +162,7 @@ async function readRequest(
     method: ctx.method,
     path: ctx.path,
     querystring: ctx.querystring,
+    requestId: String(ctx.state.requestId),
     caller,
     accountId,
     query,

@@ -2,6 +2,7 @@ import { maxHeaderSize } from 'node:http';
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { RateExceededError } from './rate-limit-fields.ts';
+import type { ApiResponse } from './response.ts';
 
 /** Every `code` of a problem document. */
 export type ProblemCode = AppErrorCode | 'method_not_allowed' | 'headers_too_large' | 'internal';
@@ -170,6 +171,17 @@ export function problemHeaders(error: unknown): Record<string, string> {
 function problemPath(code: ProblemCode): string {
   return `/docs/problems/${code}`;
 }
+
+/** A request as far as it could be read. */
+export interface AskedFor {
+  /** Below the public prefix. */
+  readonly path: string;
+  /** In lower case; undefined when absent. */
+  header(name: string): string | undefined;
+}
+
+/** The page that a browser gets in place of the document. Undefined where a program may have asked. */
+export type ProblemPage = (problem: Problem, asked: AskedFor) => ApiResponse | undefined;
 
 /** The document as it is sent: its type leads to the page of the code. */
 export function problemText(problem: Problem, urls: Pick<PublicUrls, 'reference'>): string {

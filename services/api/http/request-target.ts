@@ -42,6 +42,12 @@ export function readTarget(url: string, prefix: string): RequestTarget {
   return { path, querystring };
 }
 
+/** The path of a target that may be faulty, to tell whose fault it is: below the public prefix, as it was sent. */
+export function pathOf(url: string, prefix: string): string {
+  const [path = ''] = url.split(/[?#]/, 1);
+  return prefix !== '' && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
+}
+
 /**
  * The query's parameters, decoded.
  *

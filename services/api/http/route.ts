@@ -20,6 +20,8 @@ export interface ApiRequest<Query = unknown, Body = unknown> {
   /** Still percent-encoded. */
   readonly path: string;
   readonly querystring: string;
+  /** As in the log and in `X-Request-Id`. */
+  readonly requestId: string;
   readonly caller: Caller;
   /** The account of the request; null for the operator's "all accounts". */
   readonly accountId: string | null;

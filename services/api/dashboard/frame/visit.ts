@@ -1,17 +1,14 @@
-import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { CallOperation, OperationCall } from '../../http/call-operation.ts';
 import { hasScope, type Scope } from '../../http/caller.ts';
-import { PROBLEMS } from '../../http/problem.ts';
 import type { ApiResponse } from '../../http/response.ts';
 import type { ApiRequest, RawBody } from '../../http/route.ts';
 import type { Html } from '../../pages/html.ts';
-import { html } from '../../pages/html.ts';
 import { pageHeaders } from '../../pages/page-response.ts';
 import { acceptedLanguage, languageOf } from '../messages/messages.ts';
 import { createFormats, type Formats } from './formats.ts';
-import { dashboardPage, type Hrefs, type PageText, type View } from './layout.ts';
+import type { Hrefs, View } from './layout.ts';
 import type { LiveReading } from './live-channel.ts';
-import { homeOf, type Visitor } from './visitor.ts';
+import type { Visitor } from './visitor.ts';
 
 /** A request of somebody who is in. */
 export interface Visit extends View {
@@ -137,26 +134,4 @@ export function pageResponse(
 /** After a form: the browser asks for the page, so that loading it again does not send the form again. */
 export function seeOther(location: string): ApiResponse {
   return { status: 303, headers: { location, 'cache-control': 'no-store' }, body: undefined };
-}
-
-/** A page that says what went wrong, in the words of the API. */
-export function problemResponse(
-  error: AppError,
-  request: ApiRequest,
-  session: Visitor,
-  deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
-): ApiResponse {
-  const view = { ...viewOf(request, session, deps.to), at: undefined };
-  const text = view.text.frame.problems;
-  const page: PageText = {
-    title: text.title,
-    body: html`<h1>${text.title}</h1>
-<p class="lead">${error.message}</p>
-${error.errors.length < 2 ? null : html`<ul>${error.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
-<p><a class="button" href="${view.href(homeOf(session))}">${text.back}</a></p>`,
-  };
-  const { retryAfterSeconds } = error;
-  return pageResponse(dashboardPage(view, session, page), deps, PROBLEMS[error.code].status, {
-    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
-  });
 }

@@ -8,6 +8,7 @@ import { type OwnForm, readForm } from '../frame/form.ts';
 import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText } from '../frame/layout.ts';
 import type { LiveHub } from '../frame/live-hub.ts';
+import { problemResponse } from '../frame/problem-page.ts';
 import { serveLive } from '../frame/serve-live.ts';
 import { isCsrfToken } from '../frame/sessions.ts';
 import {
@@ -15,7 +16,6 @@ import {
   type DashboardPage,
   isLoadedByItself,
   pageResponse,
-  problemResponse,
   seeOther,
   type VisitDeps,
   viewOf,

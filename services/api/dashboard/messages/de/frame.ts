@@ -35,6 +35,18 @@ export const frame: typeof en = {
       `Das Formular wurde nicht von einer Seite des Dashboards gesendet${publicOrigin === undefined ? '.' : `. Öffnen Sie das Dashboard unter ${publicOrigin}.`}`,
     back: 'Zur Übersicht',
     requestId: 'Anfrage',
+    codes: {
+      not_found: 'Unter dieser Adresse gibt es nichts.',
+      method_not_allowed:
+        'Diese Adresse nimmt eine solche Anfrage nicht an. Gehen Sie zurück und benutzen Sie die Schaltfläche der Seite.',
+      timed_out: 'Die Anfrage ist nicht rechtzeitig angekommen. Versuchen Sie es noch einmal.',
+      too_large: 'Das Formular ist größer, als diese Seite annimmt.',
+      headers_too_large:
+        'Der Browser sendet mehr, als der Server liest: Die Adresse ist zu lang, oder diese Seite hat zu viele Cookies. Löschen Sie ihre Cookies und versuchen Sie es noch einmal.',
+      internal:
+        'Der Fehler liegt bei uns. Versuchen Sie es noch einmal. Wenn es wieder geschieht, melden Sie die Anfrage, die unten steht.',
+      unavailable: 'Der Server kann das im Augenblick nicht tun. Versuchen Sie es in Kürze noch einmal.',
+    },
   },
   status: {
     pending: 'Wartet',

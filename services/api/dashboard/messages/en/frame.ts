@@ -35,6 +35,17 @@ export const frame = {
       `The form was not sent by a page of the dashboard${publicOrigin === undefined ? '.' : ` at ${publicOrigin}. Open the dashboard there.`}`,
     back: 'To the overview',
     requestId: 'Request',
+    /** By the code of the problem. What a request of somebody has caused has words of its own. */
+    codes: {
+      not_found: 'There is nothing at this address.',
+      method_not_allowed: 'This address takes no such request. Go back and use the button of the page.',
+      timed_out: 'The request did not arrive in time. Try again.',
+      too_large: 'The form is larger than this page takes.',
+      headers_too_large:
+        'The browser sends more than the server reads: the address is too long, or this site has too many cookies. Delete its cookies and try again.',
+      internal: 'The fault is on our side. Try again. If it happens again, report the request below.',
+      unavailable: 'The server cannot do this at the moment. Try again shortly.',
+    },
   },
   status: {
     pending: 'Queued',

@@ -1,0 +1,63 @@
+import type { AppError, FieldError } from '../../../../shared/runtime/errors.ts';
+import { PROBLEMS, type ProblemPage } from '../../http/problem.ts';
+import type { ApiResponse } from '../../http/response.ts';
+import type { ApiRequest } from '../../http/route.ts';
+import { type Html, html } from '../../pages/html.ts';
+import { acceptedLanguage } from '../messages/messages.ts';
+import { dashboardPage, type View } from './layout.ts';
+import { pageResponse, type VisitDeps, viewOf } from './visit.ts';
+import { homeOf, isOperatorPath, type Visitor } from './visitor.ts';
+
+/** A page that says what went wrong, in the words of the API, to somebody who is in. */
+export function problemResponse(
+  error: AppError,
+  request: ApiRequest,
+  session: Visitor,
+  deps: Pick<VisitDeps, 'to' | 'frameAncestors'>,
+): ApiResponse {
+  const view = { ...viewOf(request, session, deps.to), at: undefined };
+  const { requestId } = request;
+  const body = problemBody(view, { detail: error.message, errors: error.errors, requestId }, homeOf(session));
+  const page = { title: view.text.frame.problems.title, body };
+  const { retryAfterSeconds } = error;
+  return pageResponse(dashboardPage(view, session, page), deps, PROBLEMS[error.code].status, {
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+  });
+}
+
+/** Problems that no page of the dashboard could tell of: there is none at the address, or none was reached. */
+export function createProblemPage({
+  to,
+  frameAncestors,
+}: Pick<VisitDeps, 'to' | 'frameAncestors'>): ProblemPage {
+  return (problem, { path, header }) => {
+    const isPage = /^\/dashboard(?:\/|$)/.test(path) && /\btext\/html\b/.test(header('accept') ?? '');
+    if (!isPage) return undefined;
+    const view: View = { ...to, at: undefined, ...acceptedLanguage(header('accept-language')) };
+    const { title, codes } = view.text.frame.problems;
+    const words: Readonly<Record<string, string>> = codes;
+    const detail = words[problem.code] ?? problem.detail;
+    const body = problemBody(view, { detail, errors: [], requestId: problem.request_id }, '/dashboard');
+    const ancestors = isOperatorPath(path) ? [] : frameAncestors;
+    return pageResponse(
+      dashboardPage(view, undefined, { title, body }),
+      { frameAncestors: ancestors },
+      problem.status,
+    );
+  };
+}
+
+interface Told {
+  readonly detail: string;
+  readonly errors: readonly FieldError[];
+  readonly requestId: string;
+}
+
+function problemBody(view: View, { detail, errors, requestId }: Told, home: string): Html {
+  const text = view.text.frame.problems;
+  return html`<h1>${text.title}</h1>
+<p class="lead">${detail}</p>
+${errors.length < 2 ? null : html`<ul>${errors.map(({ pointer, detail: fault }) => html`<li><code>${pointer}</code> ${fault}</li>`)}</ul>`}
+<p><a class="button" href="${view.href(home)}">${text.back}</a></p>
+<p class="muted">${text.requestId}: <code>${requestId}</code></p>`;
+}
