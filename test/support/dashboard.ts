@@ -47,19 +47,26 @@ export function createDashboardVisitor(api: TestApi): DashboardVisitor {
     show,
     send,
     sendFile,
-    async open({ id }, request = { scopes: SCOPES }) {
-      const path = `/admin/accounts/${id}/portal-links`;
-      const { json } = await api.call('POST', path, { key: ADMIN_KEY, body: request });
-      const reply = await send(
-        '/dashboard/enter',
-        { code: new URL(json.url).hash.replace('#code=', '') },
-        '',
-      );
+    async open(account, request = { scopes: SCOPES }) {
+      const url = await newPortalLink(api, account, request);
+      const reply = await send('/dashboard/enter', { code: new URL(url).hash.replace('#code=', '') }, '');
       expect(reply.status).toBe(303);
       return (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
     },
     csrf: async (cookie) => csrfOf((await show('/dashboard', cookie)).text),
   };
+}
+
+/** Makes a portal link, as the backend of the product does. */
+export async function newPortalLink(
+  api: TestApi,
+  { id }: Pick<Account, 'id'>,
+  request: unknown = { scopes: SCOPES },
+): Promise<string> {
+  const path = `/admin/accounts/${id}/portal-links`;
+  const { status, text, json } = await api.call('POST', path, { key: ADMIN_KEY, body: request });
+  expect(status, text).toBe(201);
+  return json.url;
 }
 
 export function csrfOf(text: string): string {

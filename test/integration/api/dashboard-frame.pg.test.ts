@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { createDashboardVisitor, type DashboardVisitor } from '../../support/dashboard.ts';
 import { type EventStream, openEventStream } from '../../support/event-stream.ts';
-import { openPortalSession } from '../../support/portal-session.ts';
 
 const LIMITS = {
   perSession: 2,
@@ -16,8 +16,10 @@ const LIMITS = {
 vi.setConfig({ testTimeout: 30_000 });
 
 let api: TestApi;
+let visitor: DashboardVisitor;
 beforeAll(async () => {
   api = await openTestApi({ dashboard: { liveLimits: LIMITS } });
+  visitor = createDashboardVisitor(api);
 });
 afterAll(() => api?.[Symbol.asyncDispose]());
 
@@ -36,8 +38,7 @@ async function advance(id: string, written: number): Promise<void> {
   );
 }
 
-const sessionOf = (account: Account, request = {}) =>
-  openPortalSession(api, account, { scopes: SCOPES, ...request });
+const sessionOf = (account: Account, request = {}) => visitor.open(account, { scopes: SCOPES, ...request });
 
 async function watch(path: string, cookie: string, headers = {}): Promise<EventStream> {
   const stream = await openEventStream(`${api.url}${path}`, cookie, headers);
@@ -198,10 +199,59 @@ test('another account, other rights and another language are other pages', async
 test('the process stops without waiting for those who look', async () => {
   const ending = await openTestApi();
   const account = await ending.account();
-  const cookie = await openPortalSession(ending, account);
+  const cookie = await createDashboardVisitor(ending).open(account);
   const stream = await openEventStream(`${ending.url}/dashboard/live`, cookie);
   await stream.next();
   const ended = stream.rest();
   await ending[Symbol.asyncDispose]();
   await ended;
+});
+
+const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+
+test('what no page can tell is a page for a browser, in its language, and a document for a program', async () => {
+  const cookie = await sessionOf(await api.account());
+  const german = { ...HTML, 'accept-language': 'de' };
+  const unknown = await api.call('GET', '/dashboard/nothing', { headers: german });
+  expect([unknown.status, unknown.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8']);
+  expect(unknown.text).toContain('<html lang="de"');
+  expect(unknown.text).toContain('Unter dieser Adresse gibt es nichts.');
+  expect(unknown.text).toContain(`<code>${unknown.headers.get('x-request-id')}</code>`);
+  expect(unknown.headers.get('content-security-policy')).toContain("default-src 'none'");
+
+  const method = await api.call('POST', '/dashboard/exports', { headers: HTML });
+  expect([method.status, method.headers.get('allow')]).toEqual([405, 'HEAD, GET']);
+  expect(method.text).toContain('This address takes no such request.');
+
+  const long = await api.call('GET', `/dashboard?x=${'y'.repeat(12_000)}`, { headers: HTML });
+  expect([long.status, long.headers.get('content-type')]).toEqual([400, 'text/html; charset=utf-8']);
+  const huge = await api.call('GET', '/dashboard', { headers: { ...german, cookie: 'x'.repeat(40_000) } });
+  expect([huge.status, huge.headers.get('content-type')]).toEqual([431, 'text/html; charset=utf-8']);
+  expect(huge.text).toContain('Löschen Sie ihre Cookies');
+  expect(huge.text).toContain(`<code>${huge.headers.get('x-request-id')}</code>`);
+
+  const large = await visitor.send('/dashboard/exports/new', { x: 'y'.repeat(70_000) }, cookie);
+  expect(large.status).toBe(413);
+  expect(large.text).toContain(`<code>${large.headers.get('x-request-id')}</code>`);
+
+  for (const [path, headers] of [
+    ['/dashboard/nothing', { accept: 'application/json' }],
+    ['/nothing', HTML],
+  ] as const) {
+    const reply = await api.call('GET', path, { headers });
+    expect(reply.json, path).toMatchObject({ request_id: reply.headers.get('x-request-id') });
+  }
+});
+
+test('a fault of ours is a page too, and its cause is in the log alone', async () => {
+  const cookie = await sessionOf(await api.account());
+  await api.pool.query('alter table exports rename to exports_away');
+  try {
+    const reply = await api.call('GET', '/dashboard/exports', { headers: { ...HTML, cookie } });
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([500, 'text/html; charset=utf-8']);
+    expect(reply.text).toContain('The fault is on our side.');
+    expect(reply.text).not.toContain('relation');
+  } finally {
+    await api.pool.query('alter table exports_away rename to exports');
+  }
 });
