@@ -24,7 +24,8 @@ import { createReplica } from '../../deploy/demo/replica.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
-import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
+import { Replica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
+import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { secretToKey, sign } from '../../shared/runtime/signing.ts';
 import { openBrowser } from '../support/browser.ts';
@@ -248,6 +249,8 @@ test('a customer exports, follows the feed and keeps a replica from the command 
     return (await differencesOf(replica)).length === 0;
   });
 
+  await verifyReplica(replica.file, tandem);
+
   await useWebhooks(home, (memo) => change(memo));
   await expect(tandem('exports', 'get', 'exp_0')).rejects.toMatchObject({
     code: 1,
@@ -256,6 +259,50 @@ test('a customer exports, follows the feed and keeps a replica from the command 
     ),
   });
 });
+
+/** Finds a record that is changed, one that is missing and one too many, and nothing else. */
+async function verifyReplica(file: string, tandem: (...words: string[]) => Promise<string[]>): Promise<void> {
+  const verify = () => tandem('replica', 'verify', `sqlite:${file}`, '--json');
+  const resources = world.catalog.resources.map(({ name }) => name).sort();
+  const [right = ''] = await verify();
+  expect(JSON.parse(right)).toMatchObject({
+    is_equal: true,
+    unchecked: {},
+    resources: resources.map((resource) => ({ resource, is_equal: true, differences: [] })),
+  });
+  expect(JSON.parse(right).resources[0].source.rows).toBeGreaterThan(10);
+  using db = new DatabaseSync(file);
+  const where = "resource = 'invoices' and data is not null";
+  const keys = db.prepare(`select key from tandem_records where ${where} order by key limit 2`).all();
+  const [changed, missing] = keys.map(({ key }) => String(key));
+  db.prepare(`update tandem_records set data = json_set(data, '$.memo', 'x') where ${where} and key = ?`).run(
+    changed ?? '',
+  );
+  db.prepare(`delete from tandem_records where ${where} and key = ?`).run(missing ?? '');
+  db.exec(`insert into tandem_records
+    select load, resource, '{"id":999999}', json_set(data, '$.id', 999999), null, null
+    from tandem_records where ${where} limit 1`);
+  const failed = await verify().then(
+    () => expect.fail('the differences were not found'),
+    (error: { code: number; stdout: string }) => error,
+  );
+  expect(failed.code).toBe(1);
+  const wrong = JSON.parse(failed.stdout);
+  const [invoices] = wrong.resources.filter((each: { is_equal: boolean }) => !each.is_equal);
+  expect(wrong.resources.filter((each: { is_equal: boolean }) => each.is_equal)).toHaveLength(
+    resources.length - 1,
+  );
+  expect(invoices).toMatchObject({ resource: 'invoices', is_complete: true });
+  expect(new Map(invoices.differences.map(({ key, kind }: Record<string, string>) => [kind, key]))).toEqual(
+    new Map([
+      ['changed', changed],
+      ['missing', missing],
+      ['extra', '{"id":999999}'],
+    ]),
+  );
+  expect(invoices.differences).toHaveLength(3);
+  await expect(tandem('replica', 'verify', 'sqlite:none.db')).rejects.toMatchObject({ code: 2 });
+}
 
 /** What a page does with the client, on the origin of the API. */
 const PAGE = `<!doctype html><script type="module">
@@ -516,6 +563,13 @@ test(
     }
     const loads = replicas.map((replica) => stateOf(replica)?.shown);
     await waitFor('more changes', () => traffic.counts.commits > 400, 60_000);
+    // While changes go on, and other processes follow.
+    for (const { name, file } of replicas) {
+      const commits = traffic.counts.commits;
+      const check = await checkFile(file, resources);
+      expect(check, `${name}: ${JSON.stringify(check)}`).toMatchObject({ isEqual: true, unchecked: {} });
+      expect(traffic.counts.commits).toBeGreaterThan(commits);
+    }
     await traffic.stop();
     await untilEqual(replicas);
     expect(replicas.map((replica) => stateOf(replica)?.shown)).toEqual(loads);
@@ -580,6 +634,13 @@ test(
   },
   REPLICAS_LIMIT_MS,
 );
+
+/** Compares a replica that another process keeps with the source. */
+async function checkFile(file: string, resources: readonly string[]) {
+  using store = new SqliteStore(file);
+  const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
+  return await new Replica({ client, store, resources }).verify();
+}
 
 /** A database of SQLite that was killed is three files. */
 function exchangeFiles(files: readonly string[]): void {

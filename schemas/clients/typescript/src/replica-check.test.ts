@@ -176,6 +176,18 @@ test('a replica that is past the cut is compared at a later one', async () => {
   expect(world.world.cancelled).toEqual(['exp_2']);
 });
 
+test('a check whose hold is lost ends, and the export with it', async () => {
+  await using world = await openReplica([row(1, '1.00')]);
+  world.add(updated(1, row(1, '1.10')));
+  world.world.onExport = () => {
+    const { check: _, ...state } = world.state();
+    world.store.database.prepare('update tandem_state set state = ?').run(JSON.stringify(state));
+  };
+  await expect(world.replica.verify()).rejects.toThrow('took too long');
+  expect(world.world.cancelled).toEqual(['exp_2']);
+  expect(world.records()).toEqual([row(1, '1.00')]);
+});
+
 test('a check that cannot be made says why, and lets events go on', async () => {
   await using world = await openReplica([row(1, '1.00')]);
   await expect(

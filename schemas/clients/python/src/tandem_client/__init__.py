@@ -24,6 +24,7 @@ from ._errors import (
 )
 from ._files import DownloadProgress
 from ._pages import Pages
+from ._replica_check import CountAndDigest, RecordDifference, ReplicaCheck, ResourceCheck
 from ._replica_state import StoredRecord, StoreTransaction
 from ._transport import CallOptions
 from ._types import Event, EventPage, Manifest
@@ -38,6 +39,7 @@ __all__ = [
     "ChecksumError",
     "ConflictError",
     "ConnectionFailed",
+    "CountAndDigest",
     "Delivery",
     "DownloadProgress",
     "Event",
@@ -52,10 +54,13 @@ __all__ = [
     "Manifest",
     "NotFoundError",
     "Pages",
+    "RecordDifference",
     "Replica",
+    "ReplicaCheck",
     "ReplicaError",
     "ReplicaStatus",
     "ReplicaStore",
+    "ResourceCheck",
     "SignatureError",
     "SqliteStore",
     "Stopped",

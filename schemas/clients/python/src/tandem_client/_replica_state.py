@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, Mapping, Protocol, Sequence
 
 from ._types import ManifestColumn
@@ -37,6 +38,15 @@ class Subscription:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A check that compares the records: until it ends or its time is over, no event is applied."""
+
+    id: str
+    #: RFC 3339, UTC.
+    expires_at: str
+
+
+@dataclass(frozen=True)
 class State:
     resources: Sequence[str]
     #: The load that readers see. 0: none yet.
@@ -46,6 +56,9 @@ class State:
     attempt: str | None = None
     #: Where pulling continues.
     cursor: str | None = None
+    #: The greatest position of the events that were applied.
+    position: str = ""
+    check: Check | None = None
     loading: Loading | None = None
     #: Resources whose changes the source cannot send, with the reason.
     stalled: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +88,19 @@ def end_load(state: State, loading: Loading) -> State:
     )
 
 
+def is_held(state: State, besides: str | None = None) -> bool:
+    """Whether events must wait for a check, other than the one with this ID."""
+    check = state.check
+    if check is None or check.id == besides:
+        return False
+    return datetime.fromisoformat(check.expires_at) > datetime.now(timezone.utc)
+
+
+def is_held_by(state: State, check_id: str) -> bool:
+    """Whether it is this check that events wait for."""
+    return is_held(state) and not is_held(state, check_id)
+
+
 #: After these the source sends no changes until ``resource_resumed``: an export is of no use yet.
 _STALLS = {"row_unencodable", "table_unfit"}
 
@@ -95,6 +121,9 @@ def write_state(state: State) -> str:
         "exportId": state.export_id,
         "attempt": state.attempt,
         "cursor": state.cursor,
+        "position": state.position or None,
+        "check": state.check
+        and {"id": state.check.id, "expiresAt": state.check.expires_at},
         "stalled": dict(state.stalled),
         "prunedOn": state.pruned_on or None,
         "loading": loading
@@ -121,12 +150,15 @@ def read_state(text: str) -> State:
     if members.get("version") != 1:
         raise ValueError("The replica was written by a newer release of the client.")
     loading, webhook = members.get("loading"), members.get("webhook")
+    check = members.get("check")
     return State(
         resources=members["resources"],
         shown=members["shown"],
         export_id=members.get("exportId"),
         attempt=members.get("attempt"),
         cursor=members.get("cursor"),
+        position=members.get("position") or "",
+        check=check and Check(check["id"], check["expiresAt"]),
         stalled=members.get("stalled") or {},
         pruned_on=members.get("prunedOn") or "",
         loading=loading
@@ -176,6 +208,14 @@ class StoreTransaction(Protocol):
 
     def read(self, load: int, resource: str, key: str) -> StoredRecord | None:
         """``key``: the key columns as a JSON object."""
+
+    def scan(
+        self, load: int, resource: str, after: str | None, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """Key and data of records that are not deleted, in an order of keys that does not change.
+
+        ``after``: the key of the last record that was returned; None at first.
+        """
 
     def write(self, load: int, resource: str, key: str, record: StoredRecord) -> None:
         """Inserts a record, or replaces it."""

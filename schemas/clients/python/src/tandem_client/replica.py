@@ -8,34 +8,29 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Callable, ContextManager, Iterable, Mapping, Protocol, Sequence, cast
 
-from ._errors import (
-    GoneError,
-    InvalidError,
-    NotFoundError,
-    ReplicaError,
-    SignatureError,
-    Stopped,
-    TandemError,
-)
+from ._errors import ReplicaError, SignatureError, Stopped, TandemError
 from ._generated import WebhookRequest
-from ._replica_events import RawEvent, apply_event, events_of_body, read_page
+from ._replica_check import Checked, ReplicaCheck, check_replica, require_hold
+from ._replica_events import RawEvent, apply_event, events_of_body
 from ._replica_load import Change, LoadProgress, Work, run_load
+from ._replica_pull import PAGE_EVENTS, is_too_old, read_events
 from ._replica_state import (
     State,
     StoreTransaction,
     after_reset,
     begin_load,
+    is_held,
     read_state,
     write_state,
 )
 from ._replica_subscribe import subscribe
 from ._retry import is_passing, pause, require_running, retry_delay
-from ._transport import CallOptions
 from ._verify import verify_webhook
 from .client import Tandem
 
-_PAGE_EVENTS = 1_000
 _DROP_ROWS = 5_000
+#: How soon events go on after a check.
+_HELD_SECONDS = 0.2
 #: Seconds between two checks of the endpoint.
 _CHECK_SECONDS = 30.0
 
@@ -180,11 +175,26 @@ class Replica:
                 else:
                     stop.wait(retry_delay(failures, None))
 
+    def verify(self, *, stop: threading.Event | None = None) -> ReplicaCheck:
+        """Compares the replica with the source.
+
+        Row counts and digests at one position of the feed, and the records that differ. No event
+        is applied meanwhile for some seconds, in any process. The replica has to be loaded. Raises
+        ReplicaError when it cannot be compared.
+        """
+
+        def apply(events: Sequence[RawEvent], cursor: str, check_id: str) -> None:
+            _, reset = self._apply(events, cursor=cursor, check_id=check_id)
+            if reset is not None:
+                raise ReplicaError(f"The replica needs a new export first: {reset}.")
+
+        return check_replica(Checked(self._client, self._change, apply, stop))
+
     def receive(self, headers: Mapping[str, str], body: bytes) -> int:
         """Verifies a webhook request by its raw body, and applies its events.
 
-        Returns the status to respond with. 503: the endpoint is not known yet or a load is
-        running, so that the events come again.
+        Returns the status to respond with. 503: the endpoint is not known yet, or a load or a check
+        is running, so that the events come again.
         """
         state = self._state()
         webhook = state.webhook if state else None
@@ -241,17 +251,15 @@ class Replica:
             state = self._state()
             if state is None or state.loading is not None:
                 return False
+            if is_held(state):
+                pause(_HELD_SECONDS, stop)
+                continue
             after = {"after": state.cursor} if state.cursor else {"after_export": state.export_id}
             try:
-                text = self._client.request_text(
-                    "listEvents",
-                    query={**after, "limit": _PAGE_EVENTS},
-                    options=CallOptions(stop=stop),
-                )
+                events, has_more, cursor = read_events(self._client, after, PAGE_EVENTS, stop)
             except TandemError as error:
                 self._reload_if_too_old(error)
                 return False
-            events, has_more, cursor = read_page(text)
             _, reset = self._apply(events, cursor=cursor, load=state.shown, on_events=on_events)
             if reset is not None:
                 if on_reset is not None:
@@ -266,6 +274,7 @@ class Replica:
         *,
         cursor: str | None = None,
         load: int | None = None,
+        check_id: str | None = None,
         on_events: Callable[[int], object] | None = None,
     ) -> tuple[bool, str | None]:
         """Applies events in one transaction. Returns whether they were ignored, and a reset's reason."""
@@ -275,7 +284,14 @@ class Replica:
         def work(transaction: StoreTransaction, now: State | None) -> State | None:
             nonlocal is_ignored, count
             is_other = load is not None and now is not None and now.shown != load
-            if now is None or now.loading is not None or is_other:
+            if check_id is not None:
+                require_hold(now, check_id)
+            if (
+                now is None
+                or now.loading is not None
+                or is_other
+                or is_held(now, check_id)
+            ):
                 is_ignored = True
                 return None
             state = now if cursor is None else replace(now, cursor=cursor)
@@ -284,6 +300,8 @@ class Replica:
                 if state.loading is not None:
                     return state
                 count += 1
+            last = max((event.position or "" for event in events), default="")
+            state = replace(state, position=max(state.position, last))
             return self._prune(transaction, state, events[-1].timestamp if events else "")
 
         after = self._change(work)
@@ -344,10 +362,7 @@ class Replica:
 
     def _reload_if_too_old(self, error: TandemError) -> None:
         """The feed no longer reaches back to the replica: only a new export helps."""
-        is_export = isinstance(error, InvalidError) and any(
-            fault["pointer"].endswith("after_export") for fault in error.errors
-        )
-        if not is_export and not isinstance(error, (GoneError, NotFoundError)):
+        if not is_too_old(error):
             raise error
         self._begin_again("events_expired")
 

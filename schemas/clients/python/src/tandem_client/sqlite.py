@@ -91,6 +91,16 @@ class _Transaction:
         ).fetchone()
         return None if row is None else StoredRecord(*row)
 
+    def scan(
+        self, load: int, resource: str, after: str | None, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        # Every key is greater than the empty text.
+        return self._connection.execute(
+            "select key, data from tandem_records where load = ? and resource = ? and key > ?"
+            " and data is not null order by key limit ?",
+            (load, resource, after or "", limit),
+        ).fetchall()
+
     def write(self, load: int, resource: str, key: str, record: StoredRecord) -> None:
         self._connection.execute(
             "insert or replace into tandem_records values (?, ?, ?, ?, ?, ?)",
