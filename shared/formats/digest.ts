@@ -24,11 +24,13 @@ export function createDigest(buckets: readonly number[] | null): Format {
 
       async function* bytes(): AsyncGenerator<Buffer> {
         let text = '';
-        for await (const line of linesOf(lines)) {
-          const { bucket, key, digest } = digestOf(line);
-          sums[bucket]?.add(digest);
-          if (listed?.has(bucket) !== true) continue;
-          text += `{"bucket":${bucket},"key":${key.toString()},"digest":"${digest.toString('hex')}"}\n`;
+        for await (const some of linesOf(lines)) {
+          for (const line of some) {
+            const { bucket, key, digest } = digestOf(line);
+            sums[bucket]?.add(digest);
+            if (listed?.has(bucket) !== true) continue;
+            text += `{"bucket":${bucket},"key":${key.toString()},"digest":"${digest.toString('hex')}"}\n`;
+          }
           if (text.length < PIECE_BYTES) continue;
           yield Buffer.from(text);
           text = '';
@@ -51,17 +53,19 @@ function bucketLine(sum: DigestSum, bucket: number): string {
   return `{"bucket":${bucket},"rows":${sum.rows},"digest":"${sum}"}\n`;
 }
 
-/** Lines without their line feeds. Each row ends in the only line feed it has. */
-async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
+/** The lines that end in each piece, without their line feeds. Each row ends in the only line feed it has. */
+async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
+  let rest: Buffer[] = [];
   for await (const piece of pieces) {
+    const lines: Buffer[] = [];
     let start = 0;
     for (let end = piece.indexOf(LINE_FEED); end !== -1; end = piece.indexOf(LINE_FEED, start)) {
       const last = piece.subarray(start, end);
-      yield parts.length === 0 ? last : Buffer.concat([...parts, last]);
-      parts = [];
+      lines.push(rest.length === 0 ? last : Buffer.concat([...rest, last]));
+      rest = [];
       start = end + 1;
     }
-    if (start < piece.length) parts.push(piece.subarray(start));
+    if (start < piece.length) rest.push(piece.subarray(start));
+    yield lines;
   }
 }
