@@ -35,6 +35,7 @@ import {
 import { withinLimits } from './frame/within-limits.ts';
 import { keyPages } from './keys/key-pages.ts';
 import { overviewPages } from './overview/overview-page.ts';
+import { verifyPages } from './verify/verify-pages.ts';
 import { webhookPages } from './webhooks/webhook-pages.ts';
 
 export interface DashboardDeps extends EntryDeps {
@@ -48,6 +49,7 @@ export function dashboardPages(deps: Pick<DashboardDeps, 'frameAncestors'>): Das
     ...overviewPages(deps),
     ...newExportPages(deps),
     ...exportPages(deps),
+    ...verifyPages(deps),
     ...webhookPages(deps),
     ...newJobPages(deps),
     uploadPage(deps),

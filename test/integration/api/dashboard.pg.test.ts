@@ -730,6 +730,7 @@ test('whoever signs in again and again with one key ends no session of a link or
 /** Pages that another file tests with each kind of session. */
 const ELSEWHERE = [
   '/dashboard/bulk',
+  '/dashboard/verify',
   '/dashboard/webhooks',
   '/dashboard/events',
   '/dashboard/keys',

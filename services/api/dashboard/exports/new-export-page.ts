@@ -5,14 +5,11 @@ import { PROBLEMS } from '../../http/problem.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { formOf, isChosen, requestOf } from './export-form.ts';
-import type { Estimate, Export, ExportList, Resource } from './export-types.ts';
+import type { Estimate, Export, ExportList } from './export-types.ts';
 import { type FormFacts, newExportForm, type Outcome, outcomeTexts } from './new-export-form.ts';
+import { readResources } from './read-resources.ts';
 
 const PATH = '/dashboard/exports/new';
-
-/** Of one request, and pages of them: more resources than a catalog may have. */
-const RESOURCES_PER_PAGE = 200;
-const MAX_PAGES = 10;
 
 /** Earlier exports that changes may be taken since. An older one is chosen by its own page. */
 const MAX_EARLIER = 30;
@@ -104,24 +101,9 @@ async function readFacts(form: URLSearchParams, visit: Visit): Promise<FormFacts
     : undefined;
   return {
     resources: await readResources(visit),
-    // A range leaves out records whose changes would then be told.
-    earlier: data.filter(({ date_range: range }) => range === null),
+    // A range leaves out records whose changes would then be told, and a digest has no records.
+    earlier: data.filter(({ date_range: range, format }) => range === null && format !== 'digest'),
     unlisted: isListed ? undefined : id,
     feed,
   };
-}
-
-async function readResources(visit: Visit): Promise<Resource[]> {
-  const resources: Resource[] = [];
-  let cursor: string | null = null;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const query = { limit: RESOURCES_PER_PAGE, ...(cursor === null ? {} : { cursor }) };
-    const list: { data: Resource[]; next_cursor: string | null } = await visit.ask('listResources', {
-      query,
-    });
-    resources.push(...list.data);
-    cursor = list.next_cursor;
-    if (cursor === null) break;
-  }
-  return resources;
 }

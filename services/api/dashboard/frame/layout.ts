@@ -116,6 +116,7 @@ function accountEntries({ text }: View, { caller }: Visitor): MenuEntry[] {
     { path: '/dashboard/exports', title: nav.exports, isShown: hasScope(caller, 'exports:read') },
     { path: '/dashboard/webhooks', title: nav.webhooks, isShown: hasScope(caller, 'webhooks:read') },
     { path: '/dashboard/bulk', title: nav.bulk, isShown: hasScope(caller, 'bulk:read') },
+    { path: '/dashboard/verify', title: nav.verify, isShown: hasScope(caller, 'exports:read') },
     { path: '/dashboard/events', title: nav.events, isShown: hasScope(caller, 'events:read') },
     { path: '/dashboard/keys', title: nav.keys, isShown: hasScope(caller, 'keys:read') },
     {

@@ -7,6 +7,7 @@ import { frame as deFrame } from './de/frame.ts';
 import { keys as deKeys } from './de/keys.ts';
 import { operator as deOperator } from './de/operator.ts';
 import { overview as deOverview } from './de/overview.ts';
+import { verify as deVerify } from './de/verify.ts';
 import { webhooks as deWebhooks } from './de/webhooks.ts';
 import { audit } from './en/audit.ts';
 import { bulk } from './en/bulk.ts';
@@ -17,10 +18,11 @@ import { frame } from './en/frame.ts';
 import { keys } from './en/keys.ts';
 import { operator } from './en/operator.ts';
 import { overview } from './en/overview.ts';
+import { verify } from './en/verify.ts';
 import { webhooks } from './en/webhooks.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { bulk, entry, exports, frame, operator, overview, webhooks, events, keys, audit };
+const EN = { bulk, entry, exports, frame, operator, overview, verify, webhooks, events, keys, audit };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
@@ -32,6 +34,7 @@ const DE: Messages = {
   frame: deFrame,
   operator: deOperator,
   overview: deOverview,
+  verify: deVerify,
   webhooks: deWebhooks,
   events: deEvents,
   keys: deKeys,

@@ -24,6 +24,7 @@ export const frame: typeof en = {
     exports: 'Exporte',
     webhooks: 'Webhooks',
     bulk: 'Massenaufträge',
+    verify: 'Abgleich',
     events: 'Ereignisse',
     keys: 'API-Schlüssel',
     audit: 'Protokoll',

@@ -24,6 +24,7 @@ export const frame = {
     exports: 'Exports',
     webhooks: 'Webhooks',
     bulk: 'Bulk jobs',
+    verify: 'Verify',
     events: 'Events',
     keys: 'API keys',
     audit: 'Audit log',

@@ -1,0 +1,62 @@
+import type { verify as en } from '../en/verify.ts';
+
+export const verify: typeof en = {
+  list: {
+    title: 'Abgleich',
+    lead: 'Gleicht Ihre Kopie der Datensätze der Quelle? Eine Prüfung zählt die Datensätze jeder Ressource an einer genauen Position der Änderungen und bildet ihre Prüfsumme. Vergleichen Sie mit Ihrer Kopie an derselben Position.',
+    create: 'Neue Prüfung',
+    none: 'Noch keine Prüfungen.',
+    noneLead: 'Starten Sie eine, und vergleichen Sie ihre Prüfsummen mit denen Ihrer Kopie.',
+    noneReadOnly: 'Ihre Sitzung darf keine starten.',
+    columns: { check: 'Prüfung', status: 'Zustand', records: 'Datensätze' },
+    older: 'Ältere Prüfungen',
+    newest: 'Neueste Prüfungen',
+  },
+  create: {
+    title: 'Neue Prüfung',
+    lead: 'Die Prüfung liest jeden Datensatz der gewählten Ressourcen einmal. Sie zählt als Export und wartet in derselben Warteschlange.',
+    resources: 'Ressourcen',
+    noPast:
+      'Frühere Stände der Datensätze werden nicht aufgezeichnet. Deshalb gibt es keine Position zum Vergleichen.',
+    fields: (count) => `${count} Felder`,
+    start: 'Prüfung starten',
+    nothingChosen: 'Wählen Sie mindestens eine Ressource.',
+    noneFit:
+      'Keine Ressource lässt sich vergleichen. Das kann der Betreiber ändern: Frühere Stände brauchen die vollständigen alten Zeilen einer Tabelle.',
+    refused: 'Die Prüfung kann nicht starten.',
+  },
+  details: {
+    title: (resource) => `Prüfung von ${resource}`,
+    failed: 'Die Prüfung ist fehlgeschlagen',
+    position: 'Position',
+    positionLead: 'Ihre Kopie muss jedes Ereignis mit einer kleineren Position enthalten und kein anderes.',
+    asOf: 'Stand vom',
+    before: 'Vor der Position',
+    awaited: 'Die Position steht kurz nach dem Beginn der Prüfung fest.',
+    result: 'Datensätze und Prüfsummen',
+    waiting: 'Die Prüfsummen stehen hier, sobald die Prüfung abgeschlossen ist.',
+    expired: 'Die Prüfsummen wurden entfernt. Starten Sie eine neue Prüfung.',
+    resource: 'Ressource',
+    records: 'Datensätze',
+    digest: 'Prüfsumme',
+    buckets: 'Teilsummen',
+    bucketsOf: (name) => `Teilsummen von ${name}`,
+    bucketsLead:
+      'Die Datei einer Ressource hat eine Prüfsumme für jeden von 256 Teilen. Sie zeigt, welcher Teil Ihrer Kopie abweicht.',
+    compare: 'Ihre Kopie vergleichen',
+    withCommand: 'Eine Kopie in SQLite, geführt von der Kommandozeile oder einem Client',
+    commandLead:
+      'Der Befehl macht eine eigene Prüfung, hält die Kopie an deren Position kurz an und nennt die Datensätze, die abweichen. Exit-Code 0: gleich. 1: Ein Datensatz weicht ab. 2: nicht vergleichbar.',
+    withClient: 'Eine Kopie, die ein Client in Ihrem Speicher führt',
+    bySelf: 'Jede andere Kopie',
+    bySelfSteps: [
+      'Wenden Sie jedes Ereignis mit einer kleineren Position als der obigen an und keines ab dort.',
+      'Zählen Sie für jede Ressource die Datensätze, und addieren Sie die Prüfsummen aller Datensätze.',
+      'Vergleichen Sie mit der Tabelle. Machen Sie dann weiter.',
+    ],
+    guide: 'Wie eine Prüfsumme gebildet wird, mit Code und Testdaten',
+    cancel: 'Prüfung abbrechen',
+    confirmCancel: 'Diese Prüfung abbrechen? Was sie gelesen hat, wird entfernt.',
+    again: 'Noch einmal prüfen',
+  },
+};
