@@ -148,7 +148,7 @@ export const exports: typeof en = {
       written: 'Geschrieben',
     },
     chunksGrow: 'Noch sind nicht alle Abschnitte bekannt.',
-    cut: 'Der genaue Schnitt',
+    cut: 'Der genaue Stand',
     cutLead: 'Die Dateien enthalten jede Änderung, die in diesem Augenblick sichtbar war, und keine spätere.',
     takenAt: 'Zeit',
     position: 'WAL-Position',
