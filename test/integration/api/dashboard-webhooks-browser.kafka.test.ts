@@ -84,41 +84,39 @@ async function addEvents(account: Account, count: number): Promise<string[]> {
   return lsns.map((lsn) => eventId({ commitLsn: BigInt(lsn), index: 0 }));
 }
 
+const KINDS = [
+  { status: undefined, outcome: 'tls', excerpt: 'no secure connection could be made' },
+  { status: undefined, outcome: 'timeout', excerpt: 'the response was not complete in time' },
+  { status: 429, outcome: 'failed', excerpt: 'slow down' },
+  { status: 500, outcome: 'failed', excerpt: `<h1>Internal</h1> ${'stack '.repeat(60)}` },
+  { status: 200, outcome: 'delivered', excerpt: 'ok' },
+];
+
+function attemptOf(id: string, event: string, kind: number, startedAtMs: number) {
+  const { status, outcome, excerpt } = KINDS[kind] ?? { status: 204, outcome: 'delivered', excerpt: '' };
+  const headers = { 'content-type': 'text/html', server: 'nginx', 'x-long': 'y'.repeat(180) };
+  return {
+    endpointId: id,
+    eventId: event,
+    batch: undefined,
+    attempt: 1,
+    startedAtMs,
+    durationMs: 20 + (startedAtMs % 400),
+    committedAtMs: undefined,
+    status,
+    outcome,
+    excerpt,
+    request: { signature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=', ownHeaders: ['X-Team'] },
+    response: status === undefined ? undefined : { headers, omittedCount: 2, isBodyCut: status === 500 },
+  };
+}
+
 /** Attempts of each kind, the newest first to be seen. */
 async function fillAttempts(id: string, events: readonly string[]): Promise<void> {
-  const kinds = [
-    { status: undefined, outcome: 'tls', excerpt: 'no secure connection could be made' },
-    { status: undefined, outcome: 'timeout', excerpt: 'the response was not complete in time' },
-    { status: 429, outcome: 'failed', excerpt: 'slow down' },
-    { status: 500, outcome: 'failed', excerpt: `<h1>Internal</h1> ${'stack '.repeat(60)}` },
-    { status: 200, outcome: 'delivered', excerpt: 'ok' },
-  ];
+  const now = Date.now();
   await recordAttempts(
     bed.pool,
-    events.map((event, n) => {
-      const { status, outcome, excerpt } = kinds[n % 7] ?? { status: 204, outcome: 'delivered', excerpt: '' };
-      return {
-        endpointId: id,
-        eventId: event,
-        batch: undefined,
-        attempt: (n % 3) + 1,
-        startedAtMs: Date.now() - n * 47_000,
-        committedAtMs: undefined,
-        durationMs: 20 + ((n * 61) % 400),
-        status,
-        outcome,
-        excerpt,
-        request: { signature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=', ownHeaders: ['X-Team'] },
-        response:
-          status === undefined
-            ? undefined
-            : {
-                headers: { 'content-type': 'text/html', server: 'nginx', 'x-long': 'y'.repeat(180) },
-                omittedCount: 2,
-                isBodyCut: status === 500,
-              },
-      };
-    }),
+    events.map((event, n) => attemptOf(id, event, n % 7, now - n * 47_000)),
   );
 }
 
@@ -244,4 +242,133 @@ test.skipIf(browser === undefined)(
     expect(violations).toEqual([]);
   },
   240_000,
+);
+
+test.skipIf(browser === undefined)(
+  'an endpoint moves while one looks: deliveries, how far it is behind, and its last failure, without loading the page again',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    receiver.answer = () => 204;
+    const id = await subscribe(account);
+    await addEvents(account, 3);
+    await using context = await browser.open(DESKTOP);
+    const page = await context.newPage();
+    const faults = watchFaults(page, api.url);
+    const delivered = (count: string) =>
+      page.locator('[data-text="delivered"]', { hasText: count }).waitFor();
+    await waitFor('the first deliveries', async () => {
+      const { json } = await api.call('GET', `/webhooks/${id}/stats`, { key: account.key });
+      return json.events.delivered === 3;
+    });
+    await enter(page, account, `/dashboard/webhooks/${id}`);
+    await delivered('3');
+    const column = page.locator('rect[data-series="delivered"]').last();
+    const low = Number(await column.getAttribute('height'));
+    await page.evaluate('window.sameDocument = true');
+    await addEvents(account, 2);
+    await delivered('5');
+    expect(Number(await column.getAttribute('height'))).not.toBe(low);
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+
+    // It begins to fail, which is another page.
+    receiver.answer = () => 500;
+    const [first] = await addEvents(account, 1);
+    await page.getByRole('heading', { name: 'Deliveries fail' }).waitFor();
+    await page.locator('[data-text="failure-event-0"]', { hasText: first ?? '' }).waitFor();
+    expect(await page.locator('[data-text="behind"]').textContent()).toBe('1 event');
+
+    // The newest failure takes the place of the one before. Nothing else happens to an endpoint that is paused.
+    await api.call('POST', `/webhooks/${id}/pause`, { key: account.key });
+    const fail = (event: string) => recordAttempts(bed.pool, [attemptOf(id, event, 3, Date.now())]);
+    for (const n of [1, 2, 3, 4, 5]) await fail(`evt_${n}`);
+    await page.locator('[data-text="failure-event-0"]', { hasText: 'evt_5' }).waitFor();
+    await page.getByText('The endpoint is paused. Events').waitFor();
+    await page.evaluate('window.sameDocument = true');
+    const last = await addEvents(account, 1);
+    await fail(last[0] ?? '');
+    await page.locator('[data-text="failure-event-0"]', { hasText: last[0] ?? '' }).waitFor();
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+    await page.locator('[data-link="failure-0"]').click();
+    await page.getByRole('heading', { name: 'Request', exact: true }).waitFor();
+    expect(await page.locator('.events').textContent()).toContain(last[0]);
+    expect(faults).toEqual([]);
+  },
+  90_000,
+);
+
+test.skipIf(browser === undefined)(
+  'without JavaScript, and by the keyboard alone, an endpoint is made, tested, filtered, rotated and deleted',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    receiver.answer = () => 404;
+    await using context = await browser.open({ ...PHONE, javaScriptEnabled: false });
+    const page = await context.newPage();
+    const faults = watchFaults(page, api.url);
+    /** By the tabulator, as far as it takes. */
+    const reach = async (role: 'link' | 'button' | 'radio' | 'textbox' | 'checkbox', name: string) => {
+      const target = page.getByRole(role, { name, exact: true }).first();
+      await target.waitFor();
+      for (let steps = 0; steps < 80; steps += 1) {
+        await page.keyboard.press('Tab');
+        if (await target.evaluate('(element) => element === document.activeElement').catch(() => false))
+          return;
+        if ((await target.evaluate((element) => element.matches(':focus'))) === true) return;
+      }
+      throw new Error(`the keyboard does not reach ${role} ${name}`);
+    };
+    const press = async (role: 'link' | 'button', name: string) => {
+      await reach(role, name);
+      await page.keyboard.press('Enter');
+    };
+    /** The button of a part that is closed at first. */
+    const open = async (name: string) => {
+      const summary = page.locator('summary', { hasText: name }).first();
+      for (let steps = 0; steps < 80; steps += 1) {
+        await page.keyboard.press('Tab');
+        if (await summary.evaluate((element) => element.matches(':focus'))) break;
+      }
+      await page.keyboard.press('Enter');
+    };
+    await page.goto(`${api.url}/dashboard/webhooks/new`);
+    await reach('textbox', 'API key');
+    await page.keyboard.type(account.key);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'New endpoint' }).waitFor();
+    await reach('textbox', 'URL');
+    await page.keyboard.type('https://192.168.0.1/hook');
+    await press('button', 'Create the endpoint');
+    await page.getByText('must not point to this address').waitFor();
+    await reach('textbox', 'URL');
+    expect(await page.getByLabel('URL').inputValue()).toBe('https://192.168.0.1/hook');
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type(receiver.url);
+    await reach('radio', 'All events, also of resources to come');
+    await page.keyboard.press('ArrowDown');
+    await reach('checkbox', 'invoice.updated');
+    await page.keyboard.press('Space');
+    await press('button', 'Create the endpoint');
+    await page.getByText('whsec_').waitFor();
+    await press('link', 'To the endpoint');
+    await page.getByText('invoice.updated').waitFor();
+    await press('button', 'Send a test');
+    await page.getByRole('status').waitFor();
+    await press('link', 'All attempts');
+    await page.getByText('Status 404 · Not found').waitFor();
+    await page.getByLabel('Result').selectOption('delivered');
+    await press('button', 'Show');
+    await page.getByText('No attempt matches.').waitFor();
+    await page.goBack();
+    await page.goBack();
+    await open('Rotate the secret');
+    await press('button', 'Yes, do it');
+    await page.getByText('each request is signed with the old secret too').waitFor();
+    await press('link', 'To the endpoint');
+    await open('Delete');
+    await press('button', 'Yes, do it');
+    await page.getByText('The endpoint was deleted.').waitFor();
+    expect(faults.filter((fault) => !/ (422|401): | console: /.test(fault))).toEqual([]);
+  },
+  90_000,
 );

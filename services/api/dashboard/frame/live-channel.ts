@@ -132,6 +132,7 @@ function changeOf(before: LiveState | undefined, now: LiveState): LiveState {
     texts: changed(before.texts, now.texts),
     bars: changed(before.bars, now.bars),
     columns: changed(before.columns, now.columns),
+    links: changed(before.links, now.links),
   };
 }
 

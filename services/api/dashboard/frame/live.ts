@@ -28,6 +28,8 @@ export interface Live {
   time(name: string, at: string, relative: string, utc: string): Html;
   bar(name: string, bar: Bar): Html;
   column(name: string, column: Column): Html;
+  /** A link that leads elsewhere once there is something newer. `href`: with the public prefix. */
+  link(name: string, href: string, text: string): Html;
 }
 
 /** What the module gets. */
@@ -37,6 +39,8 @@ export interface LiveState {
   readonly bars: Readonly<Record<string, number>>;
   /** By name, the place from the top and the height. */
   readonly columns: Readonly<Record<string, readonly [y: number, height: number]>>;
+  /** By name, where it leads and its text. */
+  readonly links: Readonly<Record<string, readonly [href: string, text: string]>>;
 }
 
 /** What it holds is of one visitor, or of one rendering: a token of the session, the key of a request. */
@@ -50,6 +54,7 @@ export function renderLive(render: (live: Live) => Html): {
   const texts: Record<string, string> = {};
   const bars: Record<string, number> = {};
   const columns: Record<string, readonly [number, number]> = {};
+  const links: Record<string, readonly [string, string]> = {};
   const content = render({
     text(name, value) {
       texts[name] = value;
@@ -67,6 +72,10 @@ export function renderLive(render: (live: Live) => Html): {
       columns[name] = [column.y, column.height];
       return columnHtml(name, column);
     },
+    link(name, href, text) {
+      links[name] = [href, text];
+      return linkHtml(name, href, text);
+    },
   });
   const still = render({
     text: (name) => textHtml(name, ''),
@@ -74,12 +83,13 @@ export function renderLive(render: (live: Live) => Html): {
       html`<time data-text="${name}" datetime="${at}" title="${utc}"></time>`,
     bar: (name, { label }) => barHtml(name, { value: 0, label }),
     column: (name, column) => columnHtml(name, { ...column, y: 0, height: 0 }),
+    link: (name) => linkHtml(name, '', ''),
   });
   const shape = createHash('sha256')
     .update(still.text.replaceAll(HIDDEN_FIELD, ''))
     .digest('base64url')
     .slice(0, 22);
-  return { content, state: { shape, texts, bars, columns } };
+  return { content, state: { shape, texts, bars, columns, links } };
 }
 
 function textHtml(name: string, value: Content): Html {
@@ -88,6 +98,10 @@ function textHtml(name: string, value: Content): Html {
 
 function barHtml(name: string, { value, label }: Bar): Html {
   return html`<progress data-bar="${name}" max="1" value="${value}" aria-label="${label}"></progress>`;
+}
+
+function linkHtml(name: string, href: string, text: string): Html {
+  return html`<a data-link="${name}" href="${href}">${text}</a>`;
 }
 
 function columnHtml(name: string, { x, y, width, height, series }: Column): Html {

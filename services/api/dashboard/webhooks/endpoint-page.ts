@@ -39,7 +39,7 @@ ${rates(stats, live, visit)}
 ${stats.buckets.length === 0 ? html`<p class="muted">${text.noTraffic}</p>` : trafficChart(groupTraffic(stats.buckets, range, nowMs), live, visit)}</section>
 <section><div class="title-row"><h2>${text.failedAttempts}</h2><a href="${visit.href(endpointPath(id, '/attempts'))}">${text.allAttempts}</a></div>
 ${failures.length === 0 ? html`<p class="muted">${text.noFailures}</p>` : failureList(id, failures, live, visit)}</section>
-${settings(webhook, visit)}
+${settings(webhook, live, visit)}
 ${visit.may('webhooks:write') ? endpointActions(facts, visit) : null}`;
 }
 
@@ -68,7 +68,7 @@ function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visi
   const [last] = failures;
   const lastFailure =
     last &&
-    html`<p><a href="${visit.href(endpointPath(id, `/attempts/${last.id}`))}">${text.lastFailure}</a> ${outcomeBadge(last, visit)}</p>${explanation(last, visit)}`;
+    html`<p>${live.link('last-failure', visit.href(endpointPath(id, `/attempts/${last.id}`)), text.lastFailure)} ${outcomeBadge(last, visit)}</p>${explanation(last, visit)}`;
   return [
     status === 'disabled' &&
       html`<section class="fault"><h2>${text.disabled}</h2>${reason && html`<p>${reason}</p>`}<p>${text.disabledLead}</p>${lastFailure}</section>`,
@@ -136,14 +136,16 @@ function ranges(id: string, current: Range, visit: Visit): Html {
   )}</ul></nav>`;
 }
 
+/** Places that are filled anew as attempts fail: an endpoint that fails all the time must not load its page all the time. */
 function failureList(id: string, failures: readonly Attempt[], live: Live, visit: Visit): Html {
+  const { relative, utc } = visit.formats;
   return html`<ul class="plain attempts">${failures.map(
-    (each) =>
-      html`<li><a href="${visit.href(endpointPath(id, `/attempts/${each.id}`))}">${outcomeWords(each, visit)}</a> <span class="muted">${timeOf(live, visit, `at-${each.id}`, each.started_at)} · <span class="id">${each.event_id}</span></span></li>`,
+    (each, place) =>
+      html`<li>${live.link(`failure-${place}`, visit.href(endpointPath(id, `/attempts/${each.id}`)), outcomeWords(each, visit))} <span class="muted">${live.text(`failure-at-${place}`, `${relative(each.started_at)} · ${utc(each.started_at)}`)} · <span class="id">${live.text(`failure-event-${place}`, each.event_id)}</span></span></li>`,
   )}</ul>`;
 }
 
-function settings(webhook: Webhook, visit: Visit): Html {
+function settings(webhook: Webhook, live: Live, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const { number, utc } = visit.formats;
   const { batch, rate_limit: rate } = webhook;
@@ -160,7 +162,7 @@ function settings(webhook: Webhook, visit: Visit): Html {
     [text.rate, rate === null ? text.unlimited : number(rate)],
     [text.headers, headers.length === 0 ? null : codes(headers)],
     [text.created, utc(webhook.created_at)],
-    [text.position, html`<code>${webhook.position}</code>`],
+    [text.position, html`<code>${live.text('position', webhook.position)}</code>`],
   ];
   return html`<section><h2>${text.settings}</h2><dl class="facts">${entries.map(
     ([name, value]) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`,

@@ -26,7 +26,7 @@ import {
 } from './webhook-parts.ts';
 
 const LIST_SECONDS = 5;
-const ENDPOINT_SECONDS = 5;
+const ENDPOINT_SECONDS = 3;
 
 /** The webhook endpoints of an account, and all that can be seen and done with each. */
 export function webhookPages(deps: PageDeps): DashboardPage[] {

@@ -23,8 +23,8 @@ const wasLoadedByItself = endLoadAgain();
 let stop = () => {};
 let isLoading = false;
 
-/** Puts the texts, bars and columns into their places. A bar never runs backwards. */
-function patch({ texts, bars, columns }) {
+/** Puts the texts, bars, columns and links into their places. A bar never runs backwards. */
+function patch({ texts, bars, columns, links }) {
   for (const element of main.querySelectorAll('[data-text]')) {
     const text = texts[element.dataset.text];
     if (text !== undefined && element.textContent !== text) element.textContent = text;
@@ -38,6 +38,12 @@ function patch({ texts, bars, columns }) {
     if (y === undefined) continue;
     column.setAttribute('y', y);
     column.setAttribute('height', height);
+  }
+  for (const link of main.querySelectorAll('a[data-link]')) {
+    const [href, text] = links[link.dataset.link] ?? [];
+    if (href === undefined) continue;
+    if (link.getAttribute('href') !== href) link.setAttribute('href', href);
+    if (link.textContent !== text) link.textContent = text;
   }
 }
 
