@@ -107,7 +107,9 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     ids: notOwn.rows.map(({ id }) => id),
   });
   expect(bulk).toMatchObject({ succeeded: 0, failed: 3 });
-  expect((await source.query(`select from documint.line_items where description = 'taken'`)).rowCount).toBe(0);
+  expect((await source.query(`select from documint.line_items where description = 'taken'`)).rowCount).toBe(
+    0,
+  );
 
   const moved = await source.query<{ id: string }>(
     `update documint.customers set account_id = $2 where id in (
@@ -120,7 +122,9 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     const resets = await waitFor('the resets', async () => {
       const text = await customer.client.text('GET', '/events?limit=1000&resource=line_items');
       const { data } = parseExactJson(text) as { data: { type: string; data: { reason?: string } }[] };
-      const found = data.filter(({ type, data: said }) => type === 'feed.reset' && said.reason === 'parent_moved');
+      const found = data.filter(
+        ({ type, data: said }) => type === 'feed.reset' && said.reason === 'parent_moved',
+      );
       return found.length > 0 ? found : undefined;
     });
     expect(resets).toHaveLength(1);

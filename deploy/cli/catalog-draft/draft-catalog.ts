@@ -2,7 +2,14 @@ import type { TableDescription } from '../../../shared/catalog/describe-table.ts
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { findAccounts, type TableAccount } from './account-of-table.ts';
 import { type AccountRoot, findRoot, guessRoots, type RootGuess, rootNamed } from './find-root.ts';
-import { archivedColumn, guessFlag, guessRange, guessSoftDelete, usableKeys } from './guess-columns.ts';
+import {
+  archivedColumn,
+  findUsable,
+  guessFlag,
+  guessRange,
+  guessSoftDelete,
+  usableKeys,
+} from './guess-columns.ts';
 import { keptBack } from './kept-back.ts';
 import { type LeftOut, leftOutBy } from './left-out.ts';
 import { apiNameOf, singularOf, uniqueName, wordsOf } from './names.ts';
@@ -15,7 +22,8 @@ export interface DraftResource {
   readonly table: TableName;
   readonly event: string;
   readonly key: readonly string[];
-  readonly account: string;
+  /** A column of its own, or those that refer to the resource whose account it has. */
+  readonly account: string | { readonly via: readonly string[]; readonly to: string };
   /** What a person has to look at. */
   readonly accountNote: string | undefined;
   readonly range: string | undefined;
@@ -47,10 +55,15 @@ const MAX_RESOURCES = 200;
 const MAX_RELATED = 100;
 const MAX_GUESSES = 5;
 
+/** What a table's own columns say of its account. */
+type ChosenAccount =
+  | Extract<TableAccount, { kind: 'column' }>
+  | { readonly kind: 'parent'; readonly reference: TableReference; readonly note: string };
+
 interface Chosen {
   readonly table: TableDescription;
   readonly key: readonly string[];
-  readonly account: Extract<TableAccount, { kind: 'column' }>;
+  readonly account: ChosenAccount;
   readonly keptBack: readonly string[];
 }
 
@@ -72,12 +85,15 @@ export function draftCatalog(
   const accounts = findAccounts(tables, references, root);
   const leftOut: LeftOut[] = [];
   const chosen: Chosen[] = [];
-  for (const table of tables) {
-    const found = choose(table, accounts.get(idOf(table)) ?? { kind: 'nobody' }, references);
+  // Parents before their children.
+  for (const table of tables.toSorted((a, b) => hopsOf(accounts, a) - hopsOf(accounts, b))) {
+    const found = choose(table, accounts.get(idOf(table)) ?? { kind: 'nobody' }, references, chosen);
     if ('reason' in found) leftOut.push(found);
     else if (chosen.length === MAX_RESOURCES) leftOut.push({ table, reason: 'too_many', detail: undefined });
     else chosen.push(found);
   }
+  const places = new Map(tables.map((table, place) => [table, place]));
+  chosen.sort((a, b) => (places.get(a.table) ?? 0) - (places.get(b.table) ?? 0));
   const names = nameResources(chosen.map(({ table }) => table));
   const events = new Set<string>();
   const resources = chosen.map((each) => toResource(each, references, names, events));
@@ -98,16 +114,41 @@ export function draftCatalog(
   };
 }
 
-function choose(
+function hopsOf(accounts: ReadonlyMap<string, TableAccount>, table: TableDescription): number {
+  const account = accounts.get(idOf(table));
+  return account?.kind === 'via' ? account.steps.length : 0;
+}
+
+/** A path needs a foreign key to the parent's key, as `checkAccountPaths` says. Undefined where there is none. */
+function byParent(
   table: TableDescription,
   account: TableAccount,
+  chosen: readonly Chosen[],
+): Extract<ChosenAccount, { kind: 'parent' }> | undefined {
+  const reference = account.kind === 'via' ? account.steps[0] : undefined;
+  const parent = chosen.find((each) => each.table === reference?.to);
+  if (reference === undefined || parent === undefined || !reference.isConstraint) return undefined;
+  if (parent.key.toSorted().join() !== reference.toColumns.toSorted().join()) return undefined;
+  const isNullable = reference.columns.some((name) => findUsable(table, name)?.isNotNull !== true);
+  const note = `by its foreign key to ${reference.to.name}${isNullable ? "; it may be null, and such a row is nobody's" : ''}`;
+  // In the order of the parent's key.
+  const columns = parent.key.map((name) => reference.columns[reference.toColumns.indexOf(name)] ?? '');
+  return { kind: 'parent', reference: { ...reference, columns, toColumns: parent.key }, note };
+}
+
+function choose(
+  table: TableDescription,
+  found: TableAccount,
   references: readonly TableReference[],
+  chosen: readonly Chosen[],
 ): Chosen | LeftOut {
-  if (account.kind !== 'column') return leftOutBy(table, account);
+  const account = found.kind === 'column' ? found : byParent(table, found, chosen);
+  if (account === undefined) return leftOutBy(table, found as Exclude<TableAccount, { kind: 'column' }>);
+  const owners = account.kind === 'column' ? [account.column.name] : account.reference.columns;
   const detail = whyNotInWal(table);
   if (detail !== undefined) return { table, reason: 'storage', detail };
   const isReference = (name: string) =>
-    name === account.column.name ||
+    owners.includes(name) ||
     references.some(({ from, columns }) => from === table && columns.length === 1 && columns[0] === name);
   const kept = keptBack(table, isReference);
   const keys = usableKeys(table);
@@ -141,7 +182,10 @@ function toResource(
     table,
     event: uniqueName(singularOf(name), events),
     key,
-    account: account.column.name,
+    account:
+      account.kind === 'column'
+        ? account.column.name
+        : { via: account.reference.columns, to: names.get(idOf(account.reference.to)) ?? '' },
     accountNote: account.note,
     range: guessRange(table),
     softDelete,

@@ -17,8 +17,8 @@ const REASONS = {
   no_key:
     'They have no primary key, and no other unique key of columns that are never null and hold no secret. Each works with one.',
   via:
-    'Their account is that of another table, which is not supported as an account yet (account: {via}). ' +
-    'Until then each works with an account column of its own, filled in from there.',
+    'Their account is that of another table, and no foreign key to the key of a resource leads there. ' +
+    'Each works once its owner has added one, or with an account column of its own.',
   several:
     'They refer to records of several kinds, by a type and an ID, which is not supported as an account yet. ' +
     'Each works with an account column of its own.',

@@ -36,7 +36,9 @@ function rootLines({ root, resources, tableCount }: CatalogDraft): string[] {
     root.table === undefined ? '' : ` Accounts are taken to be the rows of ${tableText(root.table)}.`;
   // As it is spelled, which its words do not tell.
   const column =
-    resources.find(({ account }) => wordsOf(account) === root.names[0])?.account ?? root.names[0];
+    resources
+      .flatMap(({ account }) => (typeof account === 'string' ? [account] : []))
+      .find((account) => wordsOf(account) === root.names[0]) ?? root.names[0];
   const share = `${root.tableCount} of ${tableCount} tables have ${column}, which says whose a row is.`;
   return [oneLine(`#  ${rows} ${share} Is that so?`)];
 }
@@ -48,7 +50,7 @@ function resourceLines(resource: DraftResource): string[] {
     `    table: ${scalar(tableText(resource.table))}`,
     `    event: ${scalar(resource.event)}`,
     ...listLines('key', resource.key),
-    `    account: ${scalar(resource.account)}${accountNote === undefined ? '' : ` # Check: ${oneLine(accountNote)}`}`,
+    `    account: ${accountText(resource.account)}${accountNote === undefined ? '' : ` # Check: ${oneLine(accountNote)}`}`,
     resource.range === undefined
       ? '    # range: a timestamp that date_range means; none was found.'
       : `    range: ${scalar(resource.range)}`,
@@ -73,6 +75,13 @@ function resourceLines(resource: DraftResource): string[] {
       : '    # operations: { delete: { soft: true } }',
     '',
   ];
+}
+
+function accountText(account: DraftResource['account']): string {
+  if (typeof account === 'string') return scalar(account);
+  const columns = account.via.map(scalar);
+  const via = columns.length === 1 ? columns[0] : `[[${columns.join(', ')}]]`;
+  return `{ via: ${via}, to: ${scalar(account.to)} }`;
 }
 
 /** As `parseTableName` reads it. */

@@ -136,7 +136,8 @@ test.each([
   // A flag, a number or a reference is no secret, whatever it is called.
   const harmless = /^(is|require)_?secret$|^api_key_id$/i;
   expect(leaving.filter((name) => expected.secrets.test(name) && !harmless.test(name))).toEqual([]);
-  const names = draft.resources.map(({ name }) => name);
+  // By a column of their own; by a foreign key they are whose their parent is.
+  const names = draft.resources.flatMap(({ name, account }) => (typeof account === 'string' ? [name] : []));
   expect(names.filter((name) => expected.notOfAccount.includes(name))).toEqual([]);
   await prepareSource(db, draft, { publication: schema });
   expect(await checkCatalog(db, draft, { publication: schema })).toEqual([]);
@@ -149,6 +150,7 @@ test('the operator says which columns tell whose a row is, and what belongs to a
     create table clinics (id int primary key, "practiceId" int not null references practices);
     create table visits (id int primary key, "clinicId" int not null references clinics);
     create table notes (id int primary key, owner int not null);
+    create table bills (id int primary key, visit_id int not null);
     reset search_path`);
   const path = join(temporaryDirectory(), 'draft.yaml');
   await expect(init('--output', path, '--schema', 'named')).rejects.toThrow(
@@ -163,8 +165,14 @@ test('the operator says which columns tell whose a row is, and what belongs to a
     ['clinics', 'practiceId'],
     ['notes', 'owner'],
     ['practices', 'id'],
+    ['visits', { columns: ['clinicId'], parent: expect.objectContaining({ name: 'clinics' }) }],
   ]);
-  expect(said).toContain('  named.visits: its account is that of clinics by clinicId');
+  expect(said.join('\n')).toContain(
+    '  named.bills: its account is that of visits by visit_id, and of that one clinics by clinicId',
+  );
+  expect(await readFile(path, 'utf8')).toContain(
+    'account: { via: clinicId, to: clinics } # Check: by its foreign key to clinics',
+  );
   expect(await readFile(path, 'utf8')).toContain('account: owner # Check: other tables have practice_id');
 });
 
