@@ -9,7 +9,7 @@ import {
   refusalOf,
   searchFields,
   searchHref,
-  timeField,
+  timeRange,
 } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { actorName, detailsOf, type Entry, type KeyNames, sentenceOf } from './sentence.ts';
@@ -98,14 +98,21 @@ function searchForm(keys: KeyNames, visit: Visit): Html {
   ]);
   return html`<form method="get" action="${visit.href(SECTION)}" class="search" role="search">
 <div><label for="action">${text.action}</label><select id="action" name="action">${option('action', '', text.allActions)}
-${groups.map((group) => html`<optgroup label="${group}">${actions.filter((action) => groupOf(action, visit) === group).map((action) => option('action', action, action))}</optgroup>`)}</select></div>
+${groups.map((group) => html`<optgroup label="${group}">${actions.filter((action) => groupOf(action, visit) === group).map((action) => option('action', action, actionName(action, visit)))}</optgroup>`)}</select></div>
 <div><label for="actor">${text.actor}</label><select id="actor" name="actor">${option('actor', '', text.anyone)}
 ${[...actors].map((actor) => option('actor', actor, isNamed(actor, keys) ? actorName(actor, keys, visit) : `${actorName(actor, keys, visit)} (${actor})`))}</select></div>
-${timeField('from', text.from, fields.from)}
-${timeField('to', text.to, fields.to)}
+${timeRange(text.range, fields)}
 <p class="choices"><button class="primary">${text.search}</button>${Object.keys(fields).length > 0 ? html`<a class="button" href="${visit.href(SECTION)}">${text.clear}</a>` : null}</p>
-<p class="muted hint">${text.hint}</p>
 </form>`;
+}
+
+/** The action's sentence without who and what. */
+function actionName(action: string, { text }: Visit): string {
+  const sentences: Readonly<Record<string, string>> = text.audit.sentences;
+  return (sentences[action] ?? action)
+    .replace('{actor}', '…')
+    .replace(/:? ?\{subject\}/, '')
+    .replace(/\.$/, '');
 }
 
 function isNamed(actor: string, keys: KeyNames): boolean {
@@ -129,7 +136,7 @@ function results(
       : html`<table class="list audit"><thead><tr><th scope="col">${text.columns.what}</th><th scope="col" class="number">${text.columns.time}</th></tr></thead>
 <tbody>${data.map(
           (entry) => html`<tr><td>${sentenceOf(entry, keys, visit)}
-${detailsOf(entry, visit)}</td><td class="number">${visit.formats.time(entry.at)}</td></tr>`,
+${detailsOf(entry, keys, visit)}</td><td class="number">${visit.formats.time(entry.at)}</td></tr>`,
         )}</tbody></table>`
   }
 ${pageLinks({

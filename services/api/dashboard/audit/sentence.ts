@@ -64,9 +64,17 @@ function subjectLink(id: string, names: KeyNames, visit: Visit): Html {
 }
 
 /** What else is known of it: `Format: csv`. */
-export function detailsOf({ details }: Entry, visit: Visit): Html | null {
+export function detailsOf(
+  { details, subject_id: subject }: Entry,
+  names: KeyNames,
+  visit: Visit,
+): Html | null {
   const text = visit.text.audit;
-  const entries = Object.entries(details).filter(([, value]) => value !== null && value !== undefined);
+  // The sentence has the name of a key already.
+  const isNew = (name: string) => name !== 'name' || !names.has(subject);
+  const entries = Object.entries(details).filter(
+    ([name, value]) => value !== null && value !== undefined && isNew(name),
+  );
   if (entries.length === 0) return null;
   return html`<small>${entries.map(([name, value], index) => html`${index === 0 ? null : ' · '}${text.details[name] ?? name}: ${detailText(value, visit)}`)}</small>`;
 }

@@ -24,7 +24,11 @@ const TONES: Readonly<Record<Delivery['state'], string>> = {
 export function deliveryList(id: string, deliveries: readonly Delivery[], live: Live, visit: Visit): Html {
   const text = visit.text.events.deliveries;
   if (deliveries.length === 0) return html`<p class="muted">${text.none}</p>`;
-  return html`<ul class="deliveries">${deliveries.map((delivery) => entry(id, delivery, live, visit))}</ul>`;
+  // Those that the event does not concern come last.
+  const ordered = deliveries.toSorted(
+    (a, b) => Number(a.state === 'not_subscribed') - Number(b.state === 'not_subscribed'),
+  );
+  return html`<ul class="deliveries">${ordered.map((delivery) => entry(id, delivery, live, visit))}</ul>`;
 }
 
 function entry(id: string, delivery: Delivery, live: Live, visit: Visit): Html {
@@ -35,8 +39,8 @@ function entry(id: string, delivery: Delivery, live: Live, visit: Visit): Html {
   const mayDeliver = visit.may('webhooks:write') && state !== 'not_subscribed';
   return html`<li>
 <div class="delivery"><a class="clip" href="${visit.href(`/dashboard/webhooks/${webhookId}`)}">${url}</a> <span class="badge" data-tone="${TONES[state]}">${label}</span>
-${mayDeliver ? html`<form method="post" action="${visit.href(`${SECTION}/${id}/redeliver`)}">${csrfField(visit.session)}<input type="hidden" name="webhook_id" value="${webhookId}"><button aria-label="${text.againTo(url)}">${state === 'delivered' || state === 'passed' ? text.again : text.now}</button></form>` : null}</div>
-<p class="muted">${meaning}${failed > 0 ? html` ${text.failed(visit.formats.number(failed), failed)}` : null}${next === null || failed === 0 ? null : html` ${text.next} ${timeOf(live, visit, `next-${webhookId}`, next)}.`}</p>
+${mayDeliver ? html`<form method="post" action="${visit.href(`${SECTION}/${id}/redeliver`)}">${csrfField(visit.session)}<input type="hidden" name="webhook_id" value="${webhookId}"><button>${state === 'delivered' || state === 'passed' ? text.again : text.now} <span class="hidden">${text.to(url)}</span></button></form>` : null}</div>
+<p class="muted">${meaning}${failed > 0 ? html` ${text.failed(visit.formats.number(failed), failed)}` : null}${next === null || state !== 'retrying' ? null : html` ${text.next} ${timeOf(live, visit, `next-${webhookId}`, next)}.`}</p>
 ${lastAttempt(delivery, live, visit)}</li>`;
 }
 
@@ -50,5 +54,5 @@ function lastAttempt(
   const outcome = last.status === null ? last.outcome : `HTTP ${last.status}`;
   const isBatch = last.batch !== null;
   return html`<details><summary>${text.last} ${timeOf(live, visit, `last-${webhookId}`, last.started_at)}: <strong>${outcome}</strong> ${text.after(visit.formats.number(last.duration_ms))}${isBatch ? html`, ${text.inBatch(visit.formats.number(last.batch?.event_count ?? 0))}` : null}</summary>
-${last.excerpt ? html`<pre class="excerpt" tabindex="0">${last.excerpt}</pre>` : html`<p class="muted">${text.noBody}</p>`}</details>`;
+${last.excerpt ? html`<pre class="excerpt" tabindex="0">${last.excerpt}</pre>` : html`<p class="muted">${last.status === null ? text.noResponse : text.noBody}</p>`}</details>`;
 }

@@ -3,7 +3,7 @@ import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { eventTypeSchema } from '../../catalog/schemas.ts';
 import type { eventSchema } from '../../events/event-schemas.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
-import { pageLinks, refusal, searchFields, searchHref, timeField } from '../frame/search-form.ts';
+import { pageLinks, refusal, searchFields, searchHref, timeRange } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 import { describeRecord, verbBadge } from './event-names.ts';
 
@@ -54,10 +54,9 @@ ${patterns.map((pattern) => {
 ${types.filter(({ resource }) => resource === null).map(({ type }) => option(type, type))}
 ${isKnown ? null : option(fields.type ?? '', fields.type ?? '')}</select></div>
 <div><label for="key">${text.key}</label><input id="key" name="key" value="${fields.key}" maxlength="1000" autocomplete="off" spellcheck="false" aria-describedby="key-hint"></div>
-${timeField('from', text.from, fields.from)}
-${timeField('to', text.to, fields.to)}
-<p class="choices"><button class="primary">${text.search}</button>${isFiltered ? html`<a class="button" href="${visit.href(SECTION)}">${text.clear}</a>` : null}</p>
+${timeRange(text.range, fields)}
 <p class="muted hint" id="key-hint">${text.keyHint}</p>
+<p class="choices"><button class="primary">${text.search}</button>${isFiltered ? html`<a class="button" href="${visit.href(SECTION)}">${text.clear}</a>` : null}</p>
 </form>`;
 }
 

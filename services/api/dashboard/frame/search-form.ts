@@ -1,5 +1,5 @@
 import { AppError } from '../../../../shared/runtime/errors.ts';
-import { type Content, type Html, html } from '../../pages/html.ts';
+import { type Content, flag, type Html, html } from '../../pages/html.ts';
 import type { Visit } from './visit.ts';
 
 type Fields = Readonly<Record<string, string | null | undefined>>;
@@ -33,8 +33,17 @@ export function instantOf(text: string | undefined): string | undefined {
   return `${text.length === 'YYYY-MM-DDThh:mm'.length ? `${text}:00` : text}Z`;
 }
 
-/** A field for a time in UTC. */
-export function timeField(name: string, label: string, value: string | undefined): Html {
+/** Fields for a range of time in UTC, which take their room only when somebody wants them. */
+export function timeRange(
+  { title, from, to }: { readonly title: string; readonly from: string; readonly to: string },
+  given: { readonly from?: string | undefined; readonly to?: string | undefined },
+): Html {
+  const isSet = given.from !== undefined || given.to !== undefined;
+  return html`<details class="range"${flag('open', isSet)}><summary>${title}</summary>
+<div>${timeField('from', from, given.from)}${timeField('to', to, given.to)}</div></details>`;
+}
+
+function timeField(name: string, label: string, value: string | undefined): Html {
   return html`<div><label for="${name}">${label}</label><input type="datetime-local" id="${name}" name="${name}" step="1" value="${value}"></div>`;
 }
 

@@ -47,18 +47,19 @@ function entry(key: Key, visit: Visit): Html {
   const { id, prefix, scopes, last_used_at: used, created_at: created, revoked_at: revoked } = key;
   const name = key.name ?? text.unnamed;
   const isOwn = session.keyId === id;
+  const activity = html`<a class="button" href="${searchHref(visit, '/dashboard/audit', { actor: id })}">${text.activity} <span class="hidden">${text.ofKey(name)}</span></a>`;
   return html`<li>
-<div class="key-head"><strong class="clip">${name}</strong> <code>${prefix === null ? id : `${prefix}…`}</code>${isOwn ? html` <span class="badge" data-tone="blue">${text.yours}</span>` : null}
-<span class="key-actions">${AUDIT_SCOPES.every((scope) => visit.may(scope)) ? html`<a href="${searchHref(visit, '/dashboard/audit', { actor: id })}" aria-label="${text.activity(name)}">${text.activityShort}</a>` : null}</span></div>
+<div class="key-head"><strong class="clip">${name}</strong> <code>${prefix === null ? id : `${prefix}…`}</code>${isOwn ? html` <span class="badge" data-tone="blue">${text.yours}</span>` : null}</div>
 <p class="scopes">${scopes.map((scope) => html`<code>${scope}</code> `)}</p>
-<p class="muted">${text.usedLabel}: ${used === null ? text.neverUsed : formats.time(used)} · ${text.created}: ${formats.time(created)}${revoked === null ? null : html` · ${text.revokedAt}: ${formats.time(revoked)}`}</p>
+<div class="key-foot"><p class="muted">${used === null ? text.neverUsed : html`${text.usedLabel}: ${formats.time(used)}`} · ${text.created}: ${formats.time(created)}${revoked === null ? null : html` · ${text.revokedAt}: ${formats.time(revoked)}`}</p>
+${AUDIT_SCOPES.every((scope) => visit.may(scope)) ? activity : null}
 ${
   revoked === null && visit.may('keys:write')
     ? confirmedForm(visit, {
         action: visit.href(`${SECTION}/${id}/revoke`),
         title: text.revoke,
-        question: `${text.confirmRevoke(name)}${isOwn ? ` ${text.confirmOwn}` : ''}`,
+        question: `${text.confirmRevoke(key.name ?? prefix ?? id)}${isOwn ? ` ${text.confirmOwn}` : ''}`,
       })
     : null
-}</li>`;
+}</div></li>`;
 }

@@ -95,7 +95,7 @@ ${csrfField(visit.session)}
 }
 
 function scopeChoice(scope: Scope, isChosen: boolean, visit: Visit): Html {
-  return html`<li><label class="check"><input type="checkbox" name="scope" value="${scope}"${flag('checked', isChosen)}> <code>${scope}</code> <span class="muted">${visit.text.keys.scope[scope]}</span></label></li>`;
+  return html`<li><label class="check"><input type="checkbox" name="scope" value="${scope}"${flag('checked', isChosen)}> <code>${scope}</code><span class="muted">${visit.text.keys.scope[scope]}</span></label></li>`;
 }
 
 function madeBody({ key, name, scopes }: NewKey, visit: Visit): Html {

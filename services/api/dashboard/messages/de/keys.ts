@@ -14,14 +14,14 @@ export const keys: typeof en = {
   unnamed: 'Ohne Namen',
   yours: 'Damit sind Sie angemeldet',
   created: 'Erstellt',
-  neverUsed: 'Nicht benutzt',
+  neverUsed: 'Noch nie benutzt',
   usedLabel: 'Zuletzt benutzt',
   revokedAt: 'Widerrufen',
-  activity: (name) => `Was der Schlüssel ${name} getan hat`,
-  activityShort: 'Aktivität',
+  activity: 'Aktivität',
+  ofKey: (name) => `des Schlüssels ${name}`,
   revoke: 'Widerrufen',
   confirmRevoke: (name) =>
-    `${name} widerrufen? Anfragen mit diesem Schlüssel werden sofort abgelehnt, und Sitzungen im Dashboard, die er geöffnet hat, enden. Das lässt sich nicht rückgängig machen.`,
+    `„${name}“ widerrufen? Anfragen mit diesem Schlüssel werden sofort abgelehnt, und Sitzungen im Dashboard, die er geöffnet hat, enden. Das lässt sich nicht rückgängig machen.`,
   confirmOwn: 'Sie sind mit diesem Schlüssel angemeldet und werden ebenfalls abgemeldet.',
   form: {
     title: 'Neuer API-Schlüssel',

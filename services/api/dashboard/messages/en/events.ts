@@ -9,10 +9,9 @@ export const events = {
     everyChange: (pattern: string) => `${pattern} – every change`,
     key: 'Record key',
     keyHint:
-      'To search by key, choose a type first. Write a key of several columns as a JSON array: ["a", 1]. Times are in UTC.',
+      'To search by key, choose a type first. Write a key of several columns as a JSON array: ["a", 1].',
     keyNeedsType: 'To search by key, choose the type of the record.',
-    from: 'From',
-    to: 'Before',
+    range: { title: 'Time range (UTC)', from: 'From', to: 'Before' },
     search: 'Search',
     clear: 'Clear',
     refused: 'The search was not possible.',
@@ -79,8 +78,9 @@ export const events = {
     after: (ms: string) => `after ${ms} ms`,
     inBatch: (count: string) => `in a batch of ${count}`,
     noBody: 'The response has no body.',
+    noResponse: 'There was no response.',
     again: 'Deliver again',
     now: 'Deliver now',
-    againTo: (url: string) => `Deliver to ${url}`,
+    to: (url: string) => `to ${url}`,
   },
 };

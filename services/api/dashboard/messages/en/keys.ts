@@ -13,14 +13,14 @@ export const keys = {
   unnamed: 'Without a name',
   yours: 'You signed in with it',
   created: 'Created',
-  neverUsed: 'Not used',
+  neverUsed: 'Never used',
   usedLabel: 'Last used',
   revokedAt: 'Revoked',
-  activity: (name: string) => `What the key ${name} did`,
-  activityShort: 'Activity',
+  activity: 'Activity',
+  ofKey: (name: string) => `of the key ${name}`,
   revoke: 'Revoke',
   confirmRevoke: (name: string) =>
-    `Revoke ${name}? Requests with this key are refused at once, and dashboard sessions that it opened end. This cannot be undone.`,
+    `Revoke “${name}”? Requests with this key are refused at once, and dashboard sessions that it opened end. This cannot be undone.`,
   confirmOwn: 'You signed in with this key: you are signed out as well.',
   form: {
     title: 'New API key',
