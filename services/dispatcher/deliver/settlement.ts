@@ -1,3 +1,4 @@
+import { DISABLED_REASONS } from '../../../shared/domain/disabled-reasons.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
@@ -176,7 +177,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
           giveBack(batch);
           break;
         case 'gone':
-          disable('the endpoint returned 410 Gone');
+          disable(DISABLED_REASONS.gone);
           giveBack(batch);
           break;
         case 'throttled':
@@ -201,7 +202,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
           }
         }
       }
-      if (isLost(health, nowMs)) disable('every delivery has failed for days');
+      if (isLost(health, nowMs)) disable(DISABLED_REASONS.failing);
       return verdict.kind;
     },
     close,

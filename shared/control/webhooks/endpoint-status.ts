@@ -1,7 +1,5 @@
+import { DISABLED_REASONS } from '../../domain/disabled-reasons.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
-
-const REASON =
-  'undelivered events are no longer retained: replay from a later position or after a new export, then resume';
 
 /**
  * Disables endpoints that have yet to get events from before `keptSince` (`2026-01-02`), which are about to be dropped:
@@ -22,7 +20,7 @@ export async function markMissed(db: Queryable, keptSince: string): Promise<stri
                         select replace(replace(replace(pattern, '\\', '\\\\'), '_', '\\_'), '*', '%')
                           from unnest(w.events) pattern))))
       returning id`,
-    [keptSince, REASON],
+    [keptSince, DISABLED_REASONS.missed],
   );
   return rows.map(({ id }) => id);
 }

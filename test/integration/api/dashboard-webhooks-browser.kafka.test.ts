@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { recordAttempts } from '../../../services/dispatcher/store/record-attempts.ts';
+import { DISABLED_REASONS } from '../../../shared/domain/disabled-reasons.ts';
 import { durationClass } from '../../../shared/domain/duration-classes.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
@@ -160,10 +161,10 @@ async function arrange() {
   await api.call('POST', `/webhooks/${paused}/pause`, { key: account.key });
   await api.call('POST', `/webhooks/${paused}/rotate-secret`, { key: account.key });
   await fillAttempts(failing, events.slice(0, 4));
-  await bed.pool.query(
-    `update webhooks set status = 'disabled', status_reason = 'the endpoint returned 410 Gone' where id = $1`,
-    [gone],
-  );
+  await bed.pool.query(`update webhooks set status = 'disabled', status_reason = $2 where id = $1`, [
+    gone,
+    DISABLED_REASONS.gone,
+  ]);
   await waitFor('the failing one to fail', async () => {
     const { rowCount } = await bed.pool.query(
       `update webhooks set failing_since = now() - interval '3 hours', failures_in_row = 12,

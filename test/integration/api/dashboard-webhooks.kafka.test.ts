@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { webhookPages } from '../../../services/api/dashboard/webhooks/webhook-pages.ts';
+import { DISABLED_REASONS } from '../../../shared/domain/disabled-reasons.ts';
 import { eventId } from '../../../shared/domain/position.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
 import type { TestApi } from '../../support/api-server.ts';
@@ -296,6 +297,13 @@ test('a test is sent and its result explained; the endpoint is paused, resumed a
   const { lsn } = await addEvent(account);
   expect((await session.send(`${path}/resume`)).headers.get('location')).toBe(`${path}?done=resumed`);
   await untilCursor(bed, id, lsn);
+  await api.pool.query(
+    `update webhooks set status = 'disabled', missed_events = true, status_reason = $2 where id = $1`,
+    [id, DISABLED_REASONS.missed],
+  );
+  const refused = await session.send(`${path}/resume`);
+  expect([refused.status, refused.text]).toEqual([409, expect.stringContaining('no longer retained')]);
+  expect(refused.text).toContain('Events that it did not get are no longer kept.');
   expect((await session.send(`${path}/delete`)).headers.get('location')).toBe(
     '/dashboard/webhooks?done=deleted',
   );

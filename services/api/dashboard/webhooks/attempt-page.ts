@@ -109,10 +109,10 @@ ${
 ${isCut ? html`<p class="muted">${text.bodyCut(number(shown.length), bytes(sent.body_bytes ?? 0))}</p>` : null}</section>`;
 }
 
-function response({ response: got, excerpt }: AttemptDetails, visit: Visit): Html {
+function response({ response: got }: AttemptDetails, visit: Visit): Html {
   const text = visit.text.webhooks.attempt;
   if (got === null) {
-    return html`<section><h2>${text.response}</h2><p class="muted">${text.noResponse}</p>${excerpt && html`<p>${excerpt}</p>`}</section>`;
+    return html`<section><h2>${text.response}</h2><p class="muted">${text.noResponse}</p></section>`;
   }
   const { headers, headers_omitted: omitted } = got;
   return html`<section><h2>${text.response} <span class="muted">${String(got.status)}</span></h2>

@@ -64,9 +64,9 @@ function row(webhookId: string, letter: DeadLetter, mayWrite: boolean, visit: Vi
   const { event_id: eventId, type, record, excerpt, last_attempt_at: at } = letter;
   const isKept = type !== null;
   return html`<tr>
-<th scope="row" class="what">${isKept && visit.may('events:read') ? html`<a href="${visit.href(`/dashboard/events/${eventId}`)}">${type}</a>` : (type ?? text.dead.gone)}
-<small class="short"><span class="id">${eventId}</span> · ${record}</small></th>
-<td class="why">${outcomeBadge(letter, visit)}<small class="short"><a href="${visit.href(`${endpointPath(webhookId, '/attempts')}?event_id=${encodeURIComponent(eventId)}`)}">${visit.formats.time(at)}</a>${excerpt && html` · ${excerpt.slice(0, MAX_EXCERPT).toWellFormed()}`}</small></td>
+<th scope="row">${isKept && visit.may('events:read') ? html`<a href="${visit.href(`/dashboard/events/${eventId}`)}">${type}</a>` : (type ?? text.dead.gone)}
+<small class="short"><span class="id">${eventId}</span> ${record}</small></th>
+<td>${outcomeBadge(letter, visit)}<small class="short"><a href="${visit.href(`${endpointPath(webhookId, '/attempts')}?event_id=${encodeURIComponent(eventId)}`)}">${visit.formats.time(at)}</a>${excerpt && html` · ${excerpt.slice(0, MAX_EXCERPT).toWellFormed()}`}</small></td>
 <td class="wide number">${visit.formats.number(letter.attempts)}</td>
 ${mayWrite ? html`<td>${isKept ? actionForm(visit, endpointPath(webhookId, '/redeliver'), text.attempt.redeliver, html`<input type="hidden" name="event" value="${eventId}"><input type="hidden" name="list" value="dead">`) : null}</td>` : null}
 </tr>`;

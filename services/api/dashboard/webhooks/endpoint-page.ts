@@ -1,3 +1,4 @@
+import { DISABLED_REASONS } from '../../../../shared/domain/disabled-reasons.ts';
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Content, flag, type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
@@ -71,7 +72,7 @@ function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visi
     html`<p>${live.link('last-failure', visit.href(endpointPath(id, `/attempts/${last.id}`)), text.lastFailure)} ${outcomeBadge(last, visit)}</p>${explanation(last, visit)}`;
   return [
     status === 'disabled' &&
-      html`<section class="fault"><h2>${text.disabled}</h2>${reason && html`<p>${reason}</p>`}<p>${text.disabledLead}</p>${lastFailure}</section>`,
+      html`<section class="fault"><h2>${text.disabled}</h2>${reason && html`<p>${disabledWords(reason, visit)}</p>`}<p>${text.disabledLead}</p>${reason === DISABLED_REASONS.missed ? null : lastFailure}</section>`,
     status === 'paused' && html`<p class="note">${text.paused}</p>`,
     status === 'active' &&
       since !== null &&
@@ -86,6 +87,14 @@ function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visi
     webhook.old_secret_valid_until !== null &&
       html`<p class="note">${text.twoSecrets} ${visit.formats.utc(webhook.old_secret_valid_until)}.</p>`,
   ];
+}
+
+/** In the language of the page. Of a reason that is unknown here, the words of the API. */
+function disabledWords(reason: string, { text }: Visit): string {
+  const [known] = Object.entries(DISABLED_REASONS).find(([, words]) => words === reason) ?? [];
+  return known === undefined
+    ? reason
+    : text.webhooks.details.disabledBy[known as keyof typeof DISABLED_REASONS];
 }
 
 function figures({ id }: Webhook, stats: Stats, live: Live, visit: Visit): Html {

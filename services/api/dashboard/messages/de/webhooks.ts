@@ -77,8 +77,14 @@ export const webhooks: typeof en = {
     paused:
       'Der Endpunkt ist angehalten. Ereignisse bleiben erhalten, und gehen der Reihe nach weiter, sobald Sie ihn fortsetzen.',
     disabled: 'Der Endpunkt wurde abgeschaltet',
+    disabledBy: {
+      gone: 'Er gab 410 Gone zurück, will also keine Ereignisse mehr.',
+      failing: 'Seit Tagen schlug jede Zustellung fehl.',
+      missed:
+        'Ereignisse, die er nicht bekam, sind nicht mehr erhalten. Laden Sie einen neuen Export und lassen Sie ab dessen Ende alles zustellen, oder ab einem späteren Zeitpunkt, und setzen Sie ihn dann fort.',
+    },
     disabledLead:
-      'An ihn wird nichts gesendet. Bringen Sie den Empfänger in Ordnung, senden Sie einen Test, und setzen Sie den Endpunkt fort.',
+      'An ihn wird nichts gesendet. Seine Ereignisse bleiben erhalten. Bringen Sie den Empfänger in Ordnung, senden Sie einen Test, und setzen Sie den Endpunkt fort.',
     heldBy: 'Die Reihenfolge ist streng, und dieses Ereignis wird wiederholt. Alle späteren warten darauf:',
     twoSecrets: 'Zwei Geheimnisse signieren jede Anfrage bis',
     recovering: 'Fehlgeschlagene Ereignisse werden neu eingeplant:',

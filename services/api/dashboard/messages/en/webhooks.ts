@@ -73,7 +73,14 @@ export const webhooks = {
     restingLead: 'The endpoint asked for a pause, or failed so often that it is only probed.',
     paused: 'The endpoint is paused. Events are kept, and continue in order when you resume it.',
     disabled: 'The endpoint was disabled',
-    disabledLead: 'Nothing is sent to it. Repair the receiver, send a test, and resume the endpoint.',
+    disabledLead:
+      'Nothing is sent to it. Its events are kept. Repair the receiver, send a test, and resume the endpoint.',
+    disabledBy: {
+      gone: 'It returned 410 Gone, which says that it wants no more events.',
+      failing: 'Every delivery has failed for days.',
+      missed:
+        'Events that it did not get are no longer kept. Load a new export and deliver everything from where it ends, or from a later time, then resume.',
+    },
     heldBy: 'The order is strict, and this event waits for a retry. All later ones wait for it:',
     twoSecrets: 'Two secrets sign each request until',
     recovering: 'Failed events are scheduled again:',
