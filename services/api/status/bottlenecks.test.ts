@@ -82,6 +82,12 @@ const CASES: readonly (readonly [string, StatusFacts, BottleneckCode | undefined
     'extractor',
   ],
   [
+    'nothing but the api',
+    { ...CALM, processes: (CALM.processes ?? []).filter(({ service }) => service === 'api') },
+    'service_missing',
+    'extractor, writer, dispatcher, bulk.',
+  ],
+  [
     'a writer that died',
     {
       ...CALM,

@@ -9,7 +9,7 @@ export interface Bottleneck {
   readonly code: BottleneckCode;
   /** What is measured: a number of things, seconds or bytes, by the code. */
   readonly value: number;
-  /** A service, a group or an application; null where the code says it. */
+  /** Services or an application; null where the code says it. */
   readonly subject: string | null;
 }
 
@@ -63,10 +63,10 @@ export function findBottlenecks({ source, processes, consumers, queues }: Status
     }
   }
   if (processes !== null) {
-    for (const service of NEEDED) {
-      const isUp = processes.some((each) => each.service === service && each.state !== 'silent');
-      if (!isUp) add('service_missing', 0, service);
-    }
+    const missing = NEEDED.filter(
+      (service) => !processes.some((each) => each.service === service && each.state !== 'silent'),
+    );
+    if (missing.length > 0) add('service_missing', missing.length, missing.join(', '));
   }
   if (consumers === null) add('kafka_silent', 0);
   else {

@@ -32,10 +32,15 @@ export function createConsumerLag(
   }: { readonly topics: Topics; readonly prefix: string; readonly resources: readonly string[] },
 ): ConsumerLag {
   const groups = [
-    { group: recorderGroup(prefix), service: 'dispatcher', topics: [topics.changes] },
-    { group: feedMirrorGroup(prefix), service: 'dispatcher', topics: [topics.capture, topics.jobs] },
-    { group: rowsGroup(prefix), service: 'writer', topics: resources.map(topics.rows) },
-    { group: commandsGroup(prefix), service: 'extractor', topics: [topics.commands] },
+    { group: recorderGroup(prefix), service: 'dispatcher', topics: [topics.changes], isFromStart: true },
+    {
+      group: feedMirrorGroup(prefix),
+      service: 'dispatcher',
+      topics: [topics.capture, topics.jobs],
+      isFromStart: true,
+    },
+    { group: rowsGroup(prefix), service: 'writer', topics: resources.map(topics.rows), isFromStart: true },
+    { group: commandsGroup(prefix), service: 'extractor', topics: [topics.commands], isFromStart: false },
   ];
   let connecting: Promise<Admin> | undefined;
   const connected = () => {
@@ -78,6 +83,14 @@ interface Group {
   readonly group: string;
   readonly service: string;
   readonly topics: readonly string[];
+  /** It begins with the first record where it has committed nothing: then all of them are unread. */
+  readonly isFromStart: boolean;
+}
+
+/** Offsets of a partition: that of its first record, and that behind its last. */
+interface Bounds {
+  readonly low: bigint;
+  readonly end: bigint;
 }
 
 async function readGroups(admin: Admin, groups: readonly Group[]): Promise<GroupLag[]> {
@@ -88,15 +101,18 @@ async function readGroups(admin: Admin, groups: readonly Group[]): Promise<Group
     ),
   ]);
   const asked = [...new Set(offsets.flat().map(({ topic }) => topic))];
-  const ends = new Map<string, ReadonlyMap<number, bigint>>();
+  const bounds = new Map<string, ReadonlyMap<number, Bounds>>();
   await inPool(asked, MAX_AT_ONCE, async (topic) => {
     const found = await admin.fetchTopicOffsets(topic);
-    ends.set(topic, new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)])));
+    bounds.set(
+      topic,
+      new Map(found.map(({ partition, low, high }) => [partition, { low: BigInt(low), end: BigInt(high) }])),
+    );
   });
-  return groups.map(({ group, service, topics }, index) => {
+  return groups.map(({ group, service, topics, isFromStart }, index) => {
     const known = described.groups.find(({ groupId }) => groupId === group);
     const lags = (offsets[index] ?? []).map(({ topic, partitions }) =>
-      lagOf(topic, partitions, ends.get(topic) ?? new Map()),
+      lagOf(topic, partitions, bounds.get(topic) ?? new Map(), isFromStart),
     );
     return {
       group,
@@ -113,14 +129,15 @@ async function readGroups(admin: Admin, groups: readonly Group[]): Promise<Group
 function lagOf(
   topic: string,
   committed: readonly { readonly partition: number; readonly offset: string }[],
-  ends: ReadonlyMap<number, bigint>,
+  bounds: ReadonlyMap<number, Bounds>,
+  isFromStart: boolean,
 ): TopicLag {
   const offsets = new Map(committed.map(({ partition, offset }) => [partition, BigInt(offset)]));
-  const partitions = [...ends]
-    .map(([partition, end]) => {
-      const offset = offsets.get(partition) ?? -1n;
-      // Never committed: a group that begins at the end of a topic owes nothing, and one that is new has no figure yet.
-      return { partition, lag: offset < 0n ? null : Math.max(0, Number(end - offset)) };
+  const partitions = [...bounds]
+    .map(([partition, { low, end }]) => {
+      const committed = offsets.get(partition) ?? -1n;
+      const next = committed >= 0n ? committed : isFromStart ? low : undefined;
+      return { partition, lag: next === undefined ? null : Math.max(0, Number(end - next)) };
     })
     .sort((a, b) => a.partition - b.partition);
   return { topic, lag: sum(partitions.map(({ lag }) => lag ?? 0)), partitions };

@@ -14,7 +14,7 @@ const megabytes = (value: number) => `${Math.round(value / 1_000_000).toLocaleSt
 const SENTENCES: Readonly<Record<BottleneckCode, (value: number, subject: string) => string>> = {
   feed_gap: () =>
     'The replication slot is missing or has lost its WAL: the feed stands still until a gap is accepted.',
-  service_missing: (_, service) => `No process of the service ${service} runs.`,
+  service_missing: (_, service) => `These services have no running process: ${service}.`,
   capture_idle: (age) => `Capture does not read the slot. The feed moved ${seconds(age)} ago.`,
   feed_stalled: (age, service) => `The feed has not moved for ${seconds(age)}: check ${service}.`,
   source_full: (bytes) => `The source keeps ${megabytes(bytes)} of WAL, so new jobs are refused.`,

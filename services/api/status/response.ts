@@ -44,7 +44,9 @@ const groupSchema = z
         partitions: z.array(
           z.strictObject({
             partition: count,
-            lag: count.nullable().meta({ description: 'Null: the group has committed no offset.' }),
+            lag: count
+              .nullable()
+              .meta({ description: 'Null: the group has committed no offset, and begins at the end.' }),
           }),
         ),
       }),

@@ -219,7 +219,7 @@ test('the status has what runs and waits; a part that cannot be read is null', a
   const codes = status.bottlenecks.map(({ code }: { code: string }) => code);
   expect(codes).toContain('kafka_silent');
   expect(status.bottlenecks).toContainEqual(
-    expect.objectContaining({ code: 'service_missing', subject: 'bulk' }),
+    expect.objectContaining({ code: 'service_missing', subject: 'extractor, dispatcher, bulk' }),
   );
 });
 
@@ -478,7 +478,7 @@ test('endpoints with dead letters of all accounts are listed, those created last
 test('the status names the cause, what to do and the runbook’s section, and other parts although one is away', async () => {
   await freshStatus();
   const { text } = await show('/dashboard/operator', await signIn());
-  expect(text).toContain('No process of the service extractor runs.');
+  expect(text).toContain('These services have no running process: extractor,');
   expect(text).toContain('start it; the log of the last one says why it ended');
   expect(text).toContain('href="/dashboard/operator/runbook#work-is-slow"');
   expect(text).toContain('Unknown: it does not respond now.');

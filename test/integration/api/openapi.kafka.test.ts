@@ -81,6 +81,11 @@ const newSession = async () => {
   const sessions = await call('GET', `/admin/accounts/${account.id}/portal-sessions`, undefined, ADMIN_KEY);
   return sessions.data[0].id as string;
 };
+const newOperatorSession = async () => {
+  const headers = { origin: world.api.url, 'content-type': 'application/x-www-form-urlencoded' };
+  await world.api.call('POST', '/dashboard/login', { headers, body: `key=${ADMIN_KEY}` });
+  return (await call('GET', '/admin/operator-sessions', undefined, ADMIN_KEY)).data[0].id as string;
+};
 const newExport = async () => (await call('POST', '/exports', { resource: 'invoices' })).id as string;
 const newJob = async () =>
   (
@@ -132,6 +137,8 @@ const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   testWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
   listPortalSessions: async () => ({ [EXAMPLE.session]: await newSession() }),
   revokePortalSession: async () => ({ [EXAMPLE.session]: await newSession() }),
+  listOperatorSessions: async () => ({ [EXAMPLE.operatorSession]: await newOperatorSession() }),
+  revokeOperatorSession: async () => ({ [EXAMPLE.operatorSession]: await newOperatorSession() }),
   revokeKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
   revokeAccountKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
 };

@@ -5,11 +5,12 @@ import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { buildApi } from '../../../services/api/build.ts';
 import { readApiConfig } from '../../../services/api/config.ts';
+import type { Status } from '../../../services/api/status/response.ts';
 import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { createMessageCodec, type Message } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
-import { subjectsOf } from '../../../shared/protocol/names.ts';
+import { commandsGroup, subjectsOf } from '../../../shared/protocol/names.ts';
 import { envReader } from '../../../shared/runtime/env.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
 import { runService } from '../../../shared/runtime/run-service.ts';
@@ -53,13 +54,13 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
   const url = String(listening.url);
   await waitFor('the api is ready', async () => (await fetch(`${url}/readyz`)).status === 200);
 
-  const call = async (path: string, key: string, body: unknown) => {
+  const call = async (path: string, key: string, body: unknown, once = 'one') => {
     const response = await fetch(`${url}${path}`, {
       method: 'POST',
       headers: {
         authorization: `Bearer ${key}`,
         'content-type': 'application/json',
-        'idempotency-key': 'one',
+        'idempotency-key': once,
       },
       body: JSON.stringify(body),
     });
@@ -80,7 +81,7 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
     await admin.disconnect();
     return topics.includes(`${prefix}.commands`) && topics.includes(`${prefix}.jobs`);
   });
-  const consumer = kafka.consumer({ groupId: `${prefix}.test`, ...GROUP_SETTINGS });
+  const consumer = kafka.consumer({ groupId: commandsGroup(prefix), ...GROUP_SETTINGS });
   cleanup.defer(() => consumer.disconnect());
   await consumer.connect();
   await consumer.subscribe({ topics: [`${prefix}.commands`, `${prefix}.jobs`], fromBeginning: true });
@@ -111,4 +112,32 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
   for (const name of ['commands.ExtractExport', 'jobs.JobCreated']) {
     expect(await hasSubject(schemaRegistryUrl, `${prefix}.tandem.${name}`), name).toBe(true);
   }
+
+  // The operator sees what each group has not read, and that the process runs.
+  const statusOf = async () => {
+    const response = await fetch(`${url}/admin/status`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    return (await response.json()) as Status;
+  };
+  const groupOf = async (group: string) =>
+    (await statusOf()).consumers?.find((each) => each.group === `${prefix}.${group}`);
+  const readAll = await waitFor('the group has read all', async () => {
+    const group = await groupOf('extractor');
+    return group?.lag === 0 && group.topics[0]?.partitions.some(({ lag }) => lag === 0) ? group : undefined;
+  });
+  expect(readAll).toMatchObject({ service: 'extractor', state: 'Stable', members: 1, topics_omitted: 0 });
+  expect(readAll.topics).toMatchObject([{ topic: `${prefix}.commands`, partitions: { length: 6 } }]);
+  const { processes, bottlenecks } = await waitFor('the process has reported that it is ready', async () => {
+    const status = await statusOf();
+    return status.processes?.[0]?.state === 'ready' ? status : undefined;
+  });
+  expect(processes).toMatchObject([{ service: 'api', pid: process.pid }]);
+  expect(bottlenecks.map(({ code }) => code)).toEqual(['service_missing']);
+  // A group that nobody has ever joined has everything to read.
+  expect(await groupOf('dispatcher.feed')).toMatchObject({ members: 0, lag: 2 });
+  await consumer.disconnect();
+  await call('/exports', key, { resource: 'customers' }, 'two');
+  await waitFor('the group is further behind', async () => (await groupOf('dispatcher.feed'))?.lag === 3);
+  await waitFor('the group has no member', async () => (await groupOf('extractor'))?.state === 'Empty');
 });

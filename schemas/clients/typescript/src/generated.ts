@@ -1175,7 +1175,7 @@ export type ConsumerGroup = {
     readonly lag: number;
     readonly partitions: readonly ({
       readonly partition: number;
-      /** Null: the group has committed no offset. */
+      /** Null: the group has committed no offset, and begins at the end. */
       readonly lag: number | null;
     })[];
   })[];

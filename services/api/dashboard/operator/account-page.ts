@@ -106,7 +106,7 @@ function accountBody(activity: Activity, visit: Visit): Html {
     items.length === 0 ? nothing : html`<ul class="plain">${items}</ul>`;
   return html`<div class="title-row"><h1>${account.name}</h1>
 <p class="buttons"><a class="button" href="${at('edit')}">${text.edit}</a> <a class="button primary" href="${at('portal-link')}">${text.link}</a></p></div>
-<section class="card"><h2>${text.facts}</h2>
+<section class="card wide-facts"><h2>${text.facts}</h2>
 <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></section>
 <div class="activity">
 <section><div class="title-row"><h2>${text.exports}</h2>${runbookLink('exports', visit)}</div>${list(

@@ -62,7 +62,7 @@ export function auditTable(entries: readonly Entry[], visit: Visit, hasAccounts:
   return html`<table class="list"><thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.action}</th><th scope="col" class="wide">${columns.actor}</th><th scope="col" class="wide">${columns.subject}</th>${hasAccounts ? html`<th scope="col" class="wide">${columns.account}</th>` : null}</tr></thead>
 <tbody>${entries.map(
     (entry) =>
-      html`<tr><td>${visit.formats.time(entry.at)}</td><td><code>${entry.action}</code>${detailsHtml(entry.details)}</td><td class="wide"><span class="id">${entry.actor}</span></td><td class="wide"><span class="id">${entry.subject_id}</span></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}</tr>`,
+      html`<tr><td class="one-line">${visit.formats.time(entry.at)}</td><td><code>${entry.action}</code>${detailsHtml(entry.details)}</td><td class="wide"><span class="id">${entry.actor}</span></td><td class="wide"><span class="id">${entry.subject_id}</span></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}</tr>`,
   )}</tbody></table>`;
 }
 

@@ -41,7 +41,7 @@ function sentence(each: Bottleneck, live: Live, visit: Visit): Html {
 
 function further({ code }: Bottleneck, visit: Visit): Html | null {
   const entry = runbookEntry(code, visit);
-  return entry === undefined ? null : html`<br><small lang="en">${entry.action}</small>`;
+  return entry === undefined ? null : html`<br><small class="muted" lang="en">${entry.action}</small>`;
 }
 
 function measured({ code, value }: Bottleneck, { formats }: Visit): string {

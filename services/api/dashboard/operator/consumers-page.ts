@@ -40,7 +40,7 @@ function groupHtml(
   const { number } = visit.formats;
   return html`<section><h2><code>${group}</code></h2>
 <p class="muted">${service} · ${live.text(`members-${group}`, text.members(number(members)))}</p>
-<table class="list"><thead><tr><th scope="col">${text.columns.topic}</th><th scope="col" class="number">${text.columns.lag}</th><th scope="col">${text.columns.partitions}</th></tr></thead>
+<table class="list lags"><thead><tr><th scope="col">${text.columns.topic}</th><th scope="col" class="number">${text.columns.lag}</th><th scope="col">${text.columns.partitions}</th></tr></thead>
 <tbody>${topics.map(
     ({
       topic,

@@ -83,7 +83,7 @@ async function linkPage(visit: Visit): Promise<PageText> {
     text.made,
     html`<h1>${text.made}</h1><p class="lead">${text.once}</p>
 <div class="code" data-copy><div class="code-head">${text.address}</div><pre tabindex="0"><code>${url}</code></pre></div>
-<p>${text.until} ${visit.formats.time(until)}.</p>
+<p>${text.until} <time datetime="${until}">${visit.formats.utc(until)}</time>.</p>
 <p class="choices"><a class="button primary" href="${account}">${text.back}</a> <a class="button" href="${account}/portal-link">${text.another}</a></p>`,
   );
 }

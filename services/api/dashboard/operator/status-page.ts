@@ -60,7 +60,7 @@ function feedCard({ source }: Status, live: Live, visit: Visit): Html {
     text.feed,
     source.state === 'refuse' ? 'disk' : 'warnings',
     html`<p>${badge(SLOT_TONES[source.state], text.slotState[source.state])} <span class="muted">${text.slot(source.slot)}</span></p>
-${source.reasons.map((reason) => html`<p lang="en">${reason}</p>`)}
+${source.reasons.map((reason) => html`<p class="sentence" lang="en">${reason}</p>`)}
 ${stalled && html`<p>${badge('red', text.stalled)} ${timeOf(live, visit, 'stalled', stalled.since)} <span lang="en">${stalled.detail}</span></p>`}
 <dl class="facts"><div><dt>${text.feedAge}</dt><dd>${age === null ? text.never : live.text('feed-age', ago(age))}</dd></div>
 ${sizes.map(({ name, title, value, note }) => html`<div><dt>${title}</dt><dd>${value === null ? visit.text.frame.none : live.text(name, bytes(value))}${note && html` <small class="muted">${note}</small>`}</dd></div>`)}
@@ -83,7 +83,7 @@ function services({ processes }: Status, live: Live, visit: Visit): Html {
     html`<table class="list"><thead><tr><th scope="col">${columns.service}</th><th scope="col">${columns.state}</th><th scope="col">${columns.since}</th><th scope="col" class="wide">${columns.version}</th><th scope="col" class="wide">${columns.host}</th></tr></thead>
 <tbody>${processes.map(
       ({ id, service, state, version, host, pid, started_at: since, seen_at: seen }) =>
-        html`<tr><th scope="row">${service}</th><td>${badge(PROCESS_TONES[state], text.state[state])}${state === 'silent' ? html` <small>${text.seen} ${timeOf(live, visit, `seen-${id}`, seen)}</small>` : null}</td>
+        html`<tr><th scope="row" class="one-line">${service}</th><td>${badge(PROCESS_TONES[state], text.state[state])}${state === 'silent' ? html` <small>${text.seen} ${timeOf(live, visit, `seen-${id}`, seen)}</small>` : null}</td>
 <td>${timeOf(live, visit, `up-${id}`, since)}</td><td class="wide">${version ?? visit.text.frame.none}</td><td class="wide">${host === null ? visit.text.frame.none : html`${host} <span class="muted">${String(pid)}</span>`}</td></tr>`,
     )}</tbody></table>`,
     visit,

@@ -1384,7 +1384,7 @@ class Process(TypedDict):
 
 class ConsumerGroupTopicsItemPartitionsItem(TypedDict):
     partition: int
-    #: Null: the group has committed no offset.
+    #: Null: the group has committed no offset, and begins at the end.
     lag: int | None
 
 

@@ -5,7 +5,7 @@ const many = (count: string, one: string, more: string) => `${count} ${count ===
 const bottleneck: (typeof en)['bottleneck'] = {
   feed_gap: () =>
     'Der Replikations-Slot fehlt oder hat sein WAL verloren. Der Feed steht, bis eine Lücke akzeptiert wird.',
-  service_missing: (_, service) => `Kein Prozess des Dienstes ${service} läuft.`,
+  service_missing: (_, services) => `Von diesen Diensten läuft kein Prozess: ${services}.`,
   capture_idle: (age) => `Capture liest den Slot nicht. Der Feed hat sich zuletzt vor ${age} bewegt.`,
   feed_stalled: (age, service) => `Der Feed steht seit ${age}. Prüfen Sie ${service}.`,
   source_full: (size) => `Die Quelle hält ${size} WAL für den Feed. Neue Aufträge werden abgelehnt.`,
@@ -65,7 +65,7 @@ export const operator: typeof en = {
     title: 'Status',
     slow: 'Was die Arbeit aufhält',
     nothing: 'Nichts hält die Arbeit auf.',
-    also: 'Dahinter',
+    also: 'Außerdem',
     action: 'Was zu tun ist:',
     services: 'Dienste',
     columns: { service: 'Dienst', state: 'Zustand', since: 'Läuft seit', version: 'Version', host: 'Host' },

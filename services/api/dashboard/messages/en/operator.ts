@@ -6,7 +6,7 @@ const many = (count: string, one: string, more: string) => `${count} ${count ===
 const bottleneck: Readonly<Record<BottleneckCode, (value: string, subject: string) => string>> = {
   feed_gap: () =>
     'The replication slot is missing or has lost its WAL. The feed stands still until a gap is accepted.',
-  service_missing: (_, service) => `No process of the service ${service} runs.`,
+  service_missing: (_, services) => `These services have no running process: ${services}.`,
   capture_idle: (age) => `Capture does not read the slot. The feed last moved ${age} ago.`,
   feed_stalled: (age, service) => `The feed has not moved for ${age}. Check ${service}.`,
   source_full: (size) => `The source keeps ${size} of WAL for the feed, so new jobs are refused.`,
@@ -61,7 +61,7 @@ export const operator = {
     title: 'Status',
     slow: 'What holds work up',
     nothing: 'Nothing holds work up.',
-    also: 'Behind it',
+    also: 'Also',
     action: 'What to do:',
     services: 'Services',
     columns: { service: 'Service', state: 'State', since: 'Up since', version: 'Version', host: 'Host' },
