@@ -124,7 +124,7 @@ async function arrange(): Promise<void> {
   for (const [n, service] of services.entries()) {
     await reportProcess(
       api.pool,
-      { id: `p${n}`, service, version: '0.1.0', host: `tandem-${n}`, pid: 4_000 + n },
+      { id: `p${n}`, service, version: '1.2.3', host: `tandem-${n}`, pid: 4_000 + n },
       n !== 3,
     );
   }
