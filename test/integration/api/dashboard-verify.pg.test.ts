@@ -1,10 +1,21 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyPages } from '../../../services/api/dashboard/verify/verify-pages.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
+import {
+  DESKTOP,
+  findAxeViolations,
+  findContrastViolations,
+  openBrowser,
+  PHONE,
+  takePictures,
+  watchFaults,
+} from '../../support/browser.ts';
 import { createDashboardVisitor, csrfOf, describeEachSession } from '../../support/dashboard.ts';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
 const DIGEST = '0123456789abcdef'.repeat(4);
+
+const browser = await openBrowser();
 
 let api: TestApi;
 
@@ -17,7 +28,10 @@ beforeAll(async () => {
       created_at timestamptz, deleted_at timestamptz);
     alter table documint.invoices replica identity full`);
 });
-afterAll(() => api?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await api?.[Symbol.asyncDispose]();
+});
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
 
@@ -148,6 +162,51 @@ test('a check that failed, and names of all kinds, are shown as texts', async ()
   expect(page.text).toContain('Die Prüfung ist fehlgeschlagen');
   expect(page.text).not.toContain('<img src=x');
 });
+
+test.skipIf(browser === undefined).each([true, false])(
+  'a check is started by the keyboard and followed to its digests, with scripts: %s',
+  async (javaScriptEnabled) => {
+    const account = await recordedAccount();
+    const [name = '', value = ''] = (await createDashboardVisitor(api).open(account)).split('=');
+    const sizes = { desktop: DESKTOP, phone: PHONE };
+    for (const [size, device] of Object.entries(sizes)) {
+      await using context = await browser?.open({ ...device, javaScriptEnabled });
+      if (context === undefined) return;
+      await context.addCookies([{ name, value, url: api.url }]);
+      const page = await context.newPage();
+      const faults = watchFaults(page, api.url);
+      const look = async (picture: string) => {
+        const root = 'document.documentElement';
+        const width = await page.evaluate(`${root}.scrollWidth - ${root}.clientWidth`);
+        expect(width, `${picture} ${size}`).toBe(0);
+        if (!javaScriptEnabled) return;
+        await takePictures(page, `verify-${picture}`, size);
+        for (const colorScheme of ['light', 'dark'] as const) {
+          await page.emulateMedia({ colorScheme });
+          expect(await findAxeViolations(page)).toEqual([]);
+          expect(await findContrastViolations(page)).toEqual([]);
+        }
+        await page.emulateMedia({ colorScheme: 'light' });
+      };
+      await page.goto(`${api.url}/dashboard/verify`);
+      await look('list');
+      await page.getByRole('link', { name: 'New check' }).press('Enter');
+      await page.getByRole('heading', { name: 'New check' }).waitFor();
+      await look('new');
+      await page.getByLabel('invoices').focus();
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.getByText('Queued').first().waitFor();
+      await look('queued');
+      const id = new URL(page.url()).pathname.split('/').at(-1) ?? '';
+      await complete(id);
+      if (!javaScriptEnabled) await page.reload();
+      await page.getByText(DIGEST).waitFor();
+      await look('completed');
+      expect(faults).toEqual([]);
+    }
+  },
+);
 
 describeEachSession(verifyPages({ frameAncestors: [] }), {
   api: () => api,

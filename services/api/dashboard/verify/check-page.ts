@@ -10,6 +10,9 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import { SECTION } from './check-list.ts';
 
+/** Characters of a line of code. */
+const MAX_LINE = 40;
+
 /** @throws AppError `not_found` for an export of records too */
 export async function readCheck(visit: Visit): Promise<Export> {
   const id = visit.request.param('id');
@@ -65,11 +68,8 @@ function result({ id }: Export, { resource, name, rows, digest }: ExportFile, vi
   return html`<tr><th scope="row">${resource}</th>
 <td class="number" data-label="${text.records}">${visit.formats.number(rows)}</td>
 <td class="digest" data-label="${text.digest}"><code>${digest}</code></td>
-<td><a href="${visit.href(path)}" download aria-label="${text.bucketsOf(resource ?? '')}">${text.buckets}</a></td></tr>`;
+<td class="more"><a href="${visit.href(path)}" download aria-label="${text.bucketsOf(resource ?? '')}">${text.buckets}</a></td></tr>`;
 }
-
-const TYPESCRIPT = `const { isEqual, resources } = await replica.verify();`;
-const PYTHON = `check = replica.verify()`;
 
 function comparison({ resources }: Export, visit: Visit): Html {
   const text = visit.text.verify.details;
@@ -80,11 +80,31 @@ function comparison({ resources }: Export, visit: Visit): Html {
 <p class="muted">${text.commandLead}</p>
 ${code('Shell', command)}
 <h3>${text.withClient}</h3>
-<div class="columns">${code('TypeScript', TYPESCRIPT)}${code('Python', PYTHON)}</div>
+<div class="columns">${code('TypeScript', typescript(resources))}${code('Python', python(resources))}</div>
 <h3>${text.bySelf}</h3>
 <ol>${text.bySelfSteps.map((step) => html`<li>${step}</li>`)}</ol>
 <p><a href="${visit.href('/docs/verify')}" target="_blank" rel="noopener">${text.guide}</a></p>
 </section>`;
+}
+
+function typescript(resources: readonly string[]): string {
+  return `const resources = ${list(resources)};
+const replica = new Replica({ client, store, resources });
+const check = await replica.verify();
+console.log(check.isEqual, check.resources);`;
+}
+
+function python(resources: readonly string[]): string {
+  return `resources = ${list(resources)}
+replica = Replica(client, store, resources)
+check = replica.verify()
+print(check.is_equal, check.resources)`;
+}
+
+/** The same in both languages. */
+function list(names: readonly string[]): string {
+  const texts = names.map((name) => JSON.stringify(name));
+  return texts.join(', ').length < MAX_LINE ? `[${texts.join(', ')}]` : `[\n  ${texts.join(',\n  ')},\n]`;
 }
 
 /** Names of most resources need no quotes. */

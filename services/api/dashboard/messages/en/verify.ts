@@ -2,7 +2,7 @@
 export const verify = {
   list: {
     title: 'Verify',
-    lead: 'Does your copy of the records equal the source? A check counts and digests the records of each resource at an exact position of the feed. Compare with your copy at the same position.',
+    lead: 'Does your copy of the records equal the source? A check counts the records of each resource at an exact position of the feed, and computes one digest of them. Compute both for your copy at the same position, and compare.',
     create: 'New check',
     none: 'No checks yet.',
     noneLead: 'Start one, then compare its digests with those of your copy.',
