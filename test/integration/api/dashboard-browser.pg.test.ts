@@ -134,14 +134,14 @@ test.skipIf(browser === undefined)(
       await check('export-continued');
       await page.getByRole('link', { name: 'Back to the export' }).click();
       await page.getByRole('button', { name: 'Deutsch' }).click();
-      await page.getByRole('heading', { name: 'Ab hier weiterführen' }).waitFor();
+      await page.getByRole('heading', { name: 'Ab hier fortsetzen' }).waitFor();
       await check('export-german');
       await page.goto(`${api.url}/dashboard/exports/new?from=${completed}`);
       await check('new-export-german');
       await page.goto(`${api.url}/dashboard`);
       await check('overview-german');
       await page.goto(await newLink(await api.account(), { scopes: SCOPES, locale: 'en-GB' }));
-      await page.getByRole('button', { name: 'Change the account' }).click();
+      await page.getByRole('button', { name: 'Switch accounts' }).click();
       await page.getByRole('heading', { name: 'Get your data in three steps' }).waitFor();
       await check('overview-first');
       // A refused form and a question are answers with a status of their own.
@@ -218,7 +218,7 @@ test.skipIf(browser === undefined)(
     );
     await page.goto(url);
     await page.getByRole('alert').waitFor();
-    expect(await page.getByRole('alert').textContent()).toContain('was used already');
+    expect(await page.getByRole('alert').textContent()).toContain('has been used already');
     await context.close();
   },
   60_000,
@@ -237,10 +237,10 @@ test.skipIf(browser === undefined)(
       const asked = page.waitForResponse((response) => response.status() === 409);
       await page.goto(link);
       await asked;
-      await page.getByRole('heading', { name: 'Change the account?' }).waitFor();
+      await page.getByRole('heading', { name: 'Switch accounts?' }).waitFor();
     }
     expect(await findAxeViolations(page)).toEqual([]);
-    await page.getByRole('button', { name: 'Change the account' }).click();
+    await page.getByRole('button', { name: 'Switch accounts' }).click();
     await page.waitForURL(`${api.url}/dashboard`);
   },
   60_000,

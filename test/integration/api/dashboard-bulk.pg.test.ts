@@ -155,7 +155,7 @@ const jobsOf = async ({ key }: Account) =>
 test('a job by filter is previewed as it is, and then starts once', async () => {
   const account = await world.account(12);
   const form = await openForm(account, `${NEW}/update`);
-  expect(form.page()).toContain('No limit of items');
+  expect(form.page()).toContain('No limit on items');
   const fields = {
     'field.0': 'total',
     'operator.0': 'gte',

@@ -215,13 +215,13 @@ test('what no page can tell is a page for a browser, in its language, and a docu
   const unknown = await api.call('GET', '/dashboard/nothing', { headers: german });
   expect([unknown.status, unknown.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8']);
   expect(unknown.text).toContain('<html lang="de"');
-  expect(unknown.text).toContain('Unter dieser Adresse gibt es nichts.');
+  expect(unknown.text).toContain('Unter dieser Adresse ist nichts zu finden.');
   expect(unknown.text).toContain(`<code>${unknown.headers.get('x-request-id')}</code>`);
   expect(unknown.headers.get('content-security-policy')).toContain("default-src 'none'");
 
   const method = await api.call('POST', '/dashboard/exports', { headers: HTML });
   expect([method.status, method.headers.get('allow')]).toEqual([405, 'HEAD, GET']);
-  expect(method.text).toContain('This address takes no such request.');
+  expect(method.text).toContain('This address does not accept such a request.');
 
   const long = await api.call('GET', `/dashboard?x=${'y'.repeat(12_000)}`, { headers: HTML });
   expect([long.status, long.headers.get('content-type')]).toEqual([400, 'text/html; charset=utf-8']);

@@ -275,7 +275,7 @@ test.skipIf(browser === undefined)(
     // It begins to fail, which is another page.
     receiver.answer = () => 500;
     const [first] = await addEvents(account, 1);
-    await page.getByRole('heading', { name: 'Deliveries fail' }).waitFor();
+    await page.getByRole('heading', { name: 'Deliveries are failing' }).waitFor();
     await page.locator('[data-text="failure-event-0"]', { hasText: first ?? '' }).waitFor();
     expect(await page.locator('[data-text="behind"]').textContent()).toBe('1 event');
 
@@ -345,7 +345,7 @@ test.skipIf(browser === undefined)(
     expect(await page.getByLabel('URL').inputValue()).toBe('https://192.168.0.1/hook');
     await page.keyboard.press('ControlOrMeta+a');
     await page.keyboard.type(receiver.url);
-    await reach('radio', 'All events, also of resources to come');
+    await reach('radio', 'All events, including those of future resources');
     await page.keyboard.press('ArrowDown');
     await reach('checkbox', 'invoice.updated');
     await page.keyboard.press('Space');

@@ -130,7 +130,7 @@ test('with a key one signs in to what the key may, until it is revoked', async (
   expect([reply.status, reply.headers.get('location')]).toEqual([303, '/dashboard/exports']);
   const cookie = cookieOf(reply);
   const { text } = await show('/dashboard', cookie);
-  expect(text).toContain('Latest exports');
+  expect(text).toContain('Running now');
   expect(text).not.toContain('Webhook endpoints');
   expect(text).not.toContain(account.key);
   const keys = await operator('GET', `/admin/accounts/${account.id}/keys`);

@@ -45,7 +45,7 @@ ${
 
 function endpointForm({ id }: Export, refused: RefusedEndpoint | undefined, visit: Visit): Html {
   const text = visit.text.exports.proceed;
-  const described = html`<p class="fault" role="alert" id="url-fault">${refused && faultText(refused.error)}</p>`;
+  const described = html`<p class="fault" role="alert" id="url-fault">${refused && `${text.refused} ${faultText(refused.error)}`}</p>`;
   return html`<form method="post" action="${visit.href(`/dashboard/exports/${id}#continue`)}">${csrfField(visit.session)}
 ${refused && described}
 <label for="url">${text.url}</label>

@@ -52,7 +52,7 @@ ${page.styles && html`<link rel="stylesheet" href="${asset(page.styles)}">`}
 <script src="${asset('theme.js')}"></script>
 <script type="module" src="${asset(page.module ?? 'dashboard.js')}"></script>
 </head>
-<body>
+<body data-copy-words="${to.text.frame.copyWords.join('|')}">
 <a class="skip" href="#content">${to.text.frame.skip}</a>
 ${session?.hideNavigation === true ? null : header(to, session, page.section)}
 ${

@@ -80,10 +80,11 @@ ${feed(account, endpoints, live, visit)}
 ${endpoints && health(endpoints, account, live, visit)}
 </div>
 ${
-  exports &&
-  html`<section><h2>${text.lastExports}</h2>
+  exports === undefined || exports.length === 0
+    ? null
+    : html`<section><h2>${text.lastExports}</h2>
 ${exportRows(exports, live, visit)}
-${exports.length === 0 ? null : html`<p><a href="${visit.href('/dashboard/exports')}">${text.allExports}</a></p>`}</section>`
+<p><a href="${visit.href('/dashboard/exports')}">${text.allExports}</a></p></section>`
 }`;
 }
 

@@ -2,6 +2,9 @@
 
 const root = document.documentElement;
 
+/** Of the buttons that copy, in the language of the page. */
+const [COPY, COPIED, SELECTED] = (document.body?.dataset.copyWords ?? 'Copy|Copied|Selected').split('|');
+
 /** Remembers a choice in this browser, if it may. */
 export function remember(name, value) {
   try {
@@ -40,21 +43,21 @@ for (const block of document.querySelectorAll('[data-copy]')) {
   const button = document.createElement('button');
   button.type = 'button';
   button.className = 'copy';
-  button.textContent = 'Copy';
+  button.textContent = COPY;
   button.addEventListener('click', async () => {
     // With tabs, the code that is shown.
     const codes = [...block.querySelectorAll('pre code')];
     const code = codes.find((each) => each.getClientRects().length > 0) ?? codes[0];
     try {
       await navigator.clipboard.writeText(code.textContent);
-      button.textContent = 'Copied';
+      button.textContent = COPIED;
     } catch {
       // The clipboard may be out of reach, as on plain http: leave the text selected for the keyboard.
       getSelection().selectAllChildren(code);
-      button.textContent = 'Selected';
+      button.textContent = SELECTED;
     }
     setTimeout(() => {
-      button.textContent = 'Copy';
+      button.textContent = COPY;
     }, 2_000);
   });
   (block.querySelector('.code-head') ?? block).append(button);

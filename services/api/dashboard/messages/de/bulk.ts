@@ -21,7 +21,7 @@ export const bulk: typeof en = {
     items: (done, total) => `${done} von ${total} Datensätzen`,
     itemsAbout: (done, total) => `${done} von etwa ${total} Datensätzen`,
     timeLeft: (time) => `noch etwa ${time}`,
-    queued: (place) => `Nr. ${place} in der Warteschlange dieses Kontos.`,
+    queued: (place) => `Platz ${place} in der Warteschlange dieses Kontos.`,
     listing: 'Die Datensätze werden aufgelistet. Vorher wird nichts geändert.',
     left: 'Verbleibend',
     counts: 'Datensätze nach Ergebnis',
@@ -31,7 +31,7 @@ export const bulk: typeof en = {
       quota: 'Das Kontingent ist aufgebraucht. Der Auftrag läuft von selbst weiter, sobald es erneuert wird.',
       handler:
         'Der Dienst, der die Datensätze bearbeitet, antwortet nicht. Der Auftrag läuft von selbst weiter.',
-      feed: 'Der Änderungsstrom ist zu weit zurück. Der Auftrag läuft von selbst weiter.',
+      feed: 'Der Änderungsfeed ist zu weit im Rückstand. Der Auftrag läuft von selbst weiter.',
     },
     resumes: 'Läuft weiter',
     errors: 'Fehler nach Code',
@@ -98,7 +98,7 @@ export const bulk: typeof en = {
     },
     otherOperation: 'Andere Operation',
     noOperation: 'Die Ressource hat keine solche Operation.',
-    otherResource: (name) => `Jener Auftrag betrifft nicht ${name}.`,
+    otherResource: (name) => `Dieser frühere Auftrag betrifft eine andere Ressource als ${name}.`,
     limits: 'Grenzen',
     quotaLeft: (left, limit) => `${left} von ${limit} Datensätzen übrig`,
     quotaOpen: 'Unbegrenzt viele Datensätze',
@@ -205,7 +205,7 @@ export const bulk: typeof en = {
     start: (operation, count) => `Starten: ${operation}, etwa ${count} Datensätze`,
     changed:
       'Das Formular hat sich seit der Vorschau geändert. Sehen Sie die neue Vorschau an, und starten Sie dann.',
-    refused: 'Der Auftrag kann nicht starten.',
+    refused: 'Der Auftrag kann nicht gestartet werden.',
     condition: (row) => `Bedingung ${row}`,
     faults: {
       notChosen: (name) => `Wählen Sie für ${name} „Auf den Wert setzen“, oder leeren Sie den Wert.`,

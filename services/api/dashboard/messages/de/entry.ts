@@ -16,22 +16,22 @@ export const entry: typeof en = {
     code: 'Code des Links',
     submit: 'Dashboard öffnen',
     invalid:
-      'Dieser Link wurde schon benutzt oder ist abgelaufen. Öffnen Sie das Dashboard noch einmal aus Ihrem Produkt.',
+      'Dieser Link wurde schon benutzt oder ist abgelaufen. Öffnen Sie das Dashboard erneut in Ihrem Produkt.',
     away: 'Neuen Link holen',
   },
   replace: {
     title: 'Konto wechseln?',
     lead: (from, to) => `Sie sind im Dashboard von ${from}. Dieser Link öffnet das von ${to}.`,
     submit: 'Konto wechseln',
-    stay: 'Bleiben',
+    stay: 'Hier bleiben',
   },
   over: {
     title: 'Ihre Sitzung ist zu Ende',
-    expired: 'Sie war zu lange ungenutzt oder hat ihre längste Dauer erreicht.',
+    expired: 'Sie war zu lange ungenutzt oder hat ihre maximale Dauer erreicht.',
     revoked:
       'Sie wurde abgemeldet, durch eine andere ersetzt oder vom Betreiber beendet, oder ihr API-Schlüssel wurde widerrufen.',
     again: 'Neuen Link holen',
-    signIn: 'Wieder anmelden',
+    signIn: 'Erneut anmelden',
   },
   signedOut: { title: 'Sie sind abgemeldet', lead: 'Die Sitzung ist beendet.' },
 };

@@ -9,6 +9,7 @@ export const frame: typeof en = {
   dashboard: 'Dashboard',
   signOut: 'Abmelden',
   darkTheme: 'Dunkle Darstellung',
+  copyWords: ['Kopieren', 'Kopiert', 'Markiert'],
   notCurrent: 'Der Server antwortet nicht. Diese Seite ist vielleicht nicht aktuell.',
   changed: 'Diese Seite hat sich geändert.',
   loadAgain: 'Neu laden',
@@ -37,16 +38,17 @@ export const frame: typeof en = {
     back: 'Zur Übersicht',
     requestId: 'Anfrage',
     codes: {
-      not_found: 'Unter dieser Adresse gibt es nichts.',
+      not_found: 'Unter dieser Adresse ist nichts zu finden.',
       method_not_allowed:
-        'Diese Adresse nimmt eine solche Anfrage nicht an. Gehen Sie zurück und benutzen Sie die Schaltfläche der Seite.',
+        'Diese Adresse nimmt eine solche Anfrage nicht an. Gehen Sie zurück und verwenden Sie die Schaltfläche auf der Seite.',
       timed_out: 'Die Anfrage ist nicht rechtzeitig angekommen. Versuchen Sie es noch einmal.',
-      too_large: 'Das Formular ist größer, als diese Seite annimmt.',
+      too_large: 'Das Formular ist größer, als diese Seite es zulässt.',
       headers_too_large:
         'Der Browser sendet mehr, als der Server liest: Die Adresse ist zu lang, oder diese Seite hat zu viele Cookies. Löschen Sie ihre Cookies und versuchen Sie es noch einmal.',
       internal:
         'Der Fehler liegt bei uns. Versuchen Sie es noch einmal. Wenn es wieder geschieht, melden Sie die Anfrage, die unten steht.',
-      unavailable: 'Der Server kann das im Augenblick nicht tun. Versuchen Sie es in Kürze noch einmal.',
+      unavailable:
+        'Der Server kann die Anfrage im Augenblick nicht bearbeiten. Versuchen Sie es in Kürze noch einmal.',
     },
   },
   status: {
@@ -59,6 +61,6 @@ export const frame: typeof en = {
     expired: 'Abgelaufen',
     active: 'Aktiv',
     paused: 'Angehalten',
-    disabled: 'Abgeschaltet',
+    disabled: 'Deaktiviert',
   },
 };

@@ -3,12 +3,12 @@ import type { verify as en } from '../en/verify.ts';
 export const verify: typeof en = {
   list: {
     title: 'Abgleich',
-    lead: 'Gleicht Ihre Kopie der Datensätze der Quelle? Eine Prüfung zählt die Datensätze jeder Ressource an einer genauen Position der Änderungen und bildet ihre Prüfsumme. Vergleichen Sie mit Ihrer Kopie an derselben Position.',
+    lead: 'Stimmt Ihre Kopie der Datensätze mit der Quelle überein? Eine Prüfung zählt an einer genauen Position des Änderungsfeeds die Datensätze jeder Ressource und bildet ihre Prüfsumme. Vergleichen Sie beides mit Ihrer Kopie an derselben Position.',
     create: 'Neue Prüfung',
     none: 'Noch keine Prüfungen.',
     noneLead: 'Starten Sie eine, und vergleichen Sie ihre Prüfsummen mit denen Ihrer Kopie.',
     noneReadOnly: 'Ihre Sitzung darf keine starten.',
-    columns: { check: 'Prüfung', status: 'Zustand', records: 'Datensätze' },
+    columns: { check: 'Prüfung', status: 'Status', records: 'Datensätze' },
     older: 'Ältere Prüfungen',
     newest: 'Neueste Prüfungen',
   },
@@ -23,7 +23,7 @@ export const verify: typeof en = {
     nothingChosen: 'Wählen Sie mindestens eine Ressource.',
     noneFit:
       'Keine Ressource lässt sich vergleichen. Das kann der Betreiber ändern: Frühere Stände brauchen die vollständigen alten Zeilen einer Tabelle.',
-    refused: 'Die Prüfung kann nicht starten.',
+    refused: 'Die Prüfung kann nicht gestartet werden.',
   },
   details: {
     title: (resource) => `Prüfung von ${resource}`,
@@ -46,13 +46,13 @@ export const verify: typeof en = {
     compare: 'Ihre Kopie vergleichen',
     withCommand: 'Eine Kopie in SQLite, geführt von der Kommandozeile oder einem Client',
     commandLead:
-      'Der Befehl macht eine eigene Prüfung, hält die Kopie an deren Position kurz an und nennt die Datensätze, die abweichen. Exit-Code 0: gleich. 1: Ein Datensatz weicht ab. 2: nicht vergleichbar.',
+      'Der Befehl startet eine eigene Prüfung, hält die Kopie an deren Position kurz an und nennt die Datensätze, die abweichen. Exit-Code 0: gleich. 1: Ein Datensatz weicht ab. 2: nicht vergleichbar.',
     withClient: 'Eine Kopie, die ein Client in Ihrem Speicher führt',
     bySelf: 'Jede andere Kopie',
     bySelfSteps: [
       'Wenden Sie jedes Ereignis mit einer kleineren Position als der obigen an und keines ab dort.',
       'Zählen Sie für jede Ressource die Datensätze, und addieren Sie die Prüfsummen aller Datensätze.',
-      'Vergleichen Sie mit der Tabelle. Machen Sie dann weiter.',
+      'Vergleichen Sie mit der Tabelle. Fahren Sie dann fort.',
     ],
     guide: 'Wie eine Prüfsumme gebildet wird, mit Code und Testdaten',
     cancel: 'Prüfung abbrechen',

@@ -184,6 +184,7 @@ export const exports = {
     title: 'Continue from here',
     lead: 'Receive every later change at an endpoint of yours. It starts exactly where this export ends: no change is missed, and none comes twice.',
     url: 'URL of your endpoint',
+    refused: 'The endpoint was not created:',
     submit: 'Create the endpoint',
     hint: 'It gets the changes of these resources. You see its signing secret in the next step.',
     settings: 'More settings',

@@ -9,9 +9,11 @@ export const frame = {
   dashboard: 'Dashboard',
   signOut: 'Sign out',
   darkTheme: 'Dark theme',
+  /** Of a button that copies: before, after, and where the text is only selected. */
+  copyWords: ['Copy', 'Copied', 'Selected'],
   notCurrent: 'The server does not respond. This page may be out of date.',
   changed: 'This page has changed.',
-  loadAgain: 'Load it again',
+  loadAgain: 'Reload',
   none: '–',
   never: 'Never',
   now: 'now',
@@ -39,13 +41,14 @@ export const frame = {
     /** By the code of the problem. What a request of somebody has caused has words of its own. */
     codes: {
       not_found: 'There is nothing at this address.',
-      method_not_allowed: 'This address takes no such request. Go back and use the button of the page.',
+      method_not_allowed:
+        'This address does not accept such a request. Go back and use the button on the page.',
       timed_out: 'The request did not arrive in time. Try again.',
-      too_large: 'The form is larger than this page takes.',
+      too_large: 'The form is larger than this page accepts.',
       headers_too_large:
         'The browser sends more than the server reads: the address is too long, or this site has too many cookies. Delete its cookies and try again.',
       internal: 'The fault is on our side. Try again. If it happens again, report the request below.',
-      unavailable: 'The server cannot do this at the moment. Try again shortly.',
+      unavailable: 'The server cannot handle this at the moment. Try again shortly.',
     },
   },
   status: {

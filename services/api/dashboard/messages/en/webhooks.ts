@@ -20,7 +20,7 @@ export const webhooks = {
     descriptionHint: 'To tell your endpoints apart.',
     optional: 'optional',
     events: 'Events',
-    allEvents: 'All events, also of resources to come',
+    allEvents: 'All events, including those of future resources',
     chosenEvents: 'Only these',
     allOf: (name: string) => `All of ${name}`,
     otherEvents: 'Chosen so far',
@@ -51,7 +51,7 @@ export const webhooks = {
     save: 'Save',
     cancel: 'Cancel',
     refused: 'The endpoint was not saved.',
-    seeFields: 'See the marked fields.',
+    seeFields: 'Check the marked fields.',
   },
   secret: {
     createdTitle: 'The endpoint is ready',
@@ -65,7 +65,7 @@ export const webhooks = {
   },
   details: {
     edit: 'Edit',
-    failing: 'Deliveries fail',
+    failing: 'Deliveries are failing',
     failingSince: 'The first failure was',
     failuresInRow: (count: string) => `${count} attempts in a row have failed.`,
     lastFailure: 'The last failure',
@@ -90,13 +90,13 @@ export const webhooks = {
     behindNothing: 'Nothing: all is delivered',
     behindEvents: (count: string, exact: boolean, one: boolean) =>
       `${exact ? '' : 'at least '}${count} ${one ? 'event' : 'events'}`,
-    oldest: (time: string) => `the oldest waits for ${time}`,
+    oldest: (time: string) => `the oldest has waited for ${time}`,
     delivered: 'Delivered',
     failed: 'Failed attempts',
     p50: 'Median time',
     p95: '95th percentile',
     milliseconds: (count: string) => `${count} ms`,
-    retrying: 'Wait for a retry',
+    retrying: 'Waiting for a retry',
     dead: 'Dead letters',
     chart: 'Deliveries',
     chartLabel: (delivered: string, failed: string) =>
@@ -107,7 +107,7 @@ export const webhooks = {
     settings: 'Settings',
     events: 'Events',
     start: 'Started',
-    startNow: 'with the events from its creation on',
+    startNow: 'with the events since its creation',
     startAfter: 'where this export ends:',
     startSince: (since: string) => `with the events since ${since}`,
     batch: 'Batches',
@@ -141,22 +141,22 @@ export const webhooks = {
     replayAfter: 'From where an export ends',
     replayNow: 'Deliver everything',
     rotate: 'Rotate the secret',
-    confirmRotate: 'Make a new secret? The old one signs beside it for 24 hours.',
+    confirmRotate: 'Make a new secret? The old one keeps signing for 24 hours.',
     delete: 'Delete',
     confirmDelete:
-      'Delete this endpoint with its pending deliveries and dead letters? Nothing is sent to it any more.',
+      'Delete this endpoint with its pending deliveries and dead letters? Nothing more is sent to it.',
     refused: 'This was not done.',
   },
   done: {
     created: 'The endpoint was created.',
-    saved: 'The changes hold from the next request on.',
+    saved: 'The changes apply from the next request on.',
     paused: 'The endpoint is paused.',
     resumed: 'The endpoint continues where it stopped.',
     recovering: 'What failed in this time is scheduled again.',
     replaying: 'The endpoint gets all later events again.',
     deleted: 'The endpoint was deleted.',
     queued: 'The event is sent again now.',
-    upcoming: 'The endpoint has not reached this event yet, and receives it then.',
+    upcoming: 'The endpoint has not reached this event yet, and receives it in its turn.',
     in_export: 'Nothing is sent: the export that the endpoint starts after holds this change.',
   },
   test: {
@@ -177,7 +177,7 @@ export const webhooks = {
     to: 'Before (UTC)',
     apply: 'Show',
     reset: 'Show all',
-    refused: 'This filter does not work.',
+    refused: 'This filter is not possible.',
     none: 'No attempts yet.',
     noneFound: 'No attempt matches.',
     searchGoesOn: 'None of those searched so far matches. There are older ones.',
@@ -232,7 +232,7 @@ export const webhooks = {
     docs: 'What helps',
     redirect: {
       title: 'A redirect',
-      text: 'The receiver returned a 3xx status. A redirect is never followed, so that no request goes to another place than the URL of the endpoint.',
+      text: 'The receiver returned a 3xx status. A redirect is never followed, so that no request goes anywhere but to the URL of the endpoint.',
       help: 'Enter the final URL as the URL of the endpoint.',
     },
     unauthorized: {
@@ -242,17 +242,17 @@ export const webhooks = {
     },
     not_found: {
       title: 'Not found',
-      text: 'The server is there, and has nothing at this URL that takes a POST.',
+      text: 'The server responds, but nothing at this URL accepts a POST.',
       help: 'Compare the path of the URL with the route of your receiver.',
     },
     too_large: {
       title: 'Too large',
-      text: 'The receiver, or a proxy in front of it, does not take a body of this size.',
+      text: 'The receiver, or a proxy in front of it, does not accept a body of this size.',
       help: 'Raise its limit, or make the batches of the endpoint smaller.',
     },
     rejected: {
       title: 'Rejected',
-      text: 'The receiver returned a 4xx status: it has read the request and does not want it so.',
+      text: 'The receiver returned a 4xx status: it has read the request and refused it.',
       help: 'Read the response below. A receiver accepts an event first, and validates it later.',
     },
     gone: {
@@ -267,8 +267,8 @@ export const webhooks = {
     },
     unavailable: {
       title: 'Not available',
-      text: 'A proxy or load balancer responded for the receiver, which is down, restarts or is too slow.',
-      help: 'Nothing is lost: a retry is scheduled. Read the receiver’s own log.',
+      text: 'A proxy or load balancer responded for the receiver, which is down, restarting or too slow.',
+      help: 'Nothing is lost: a retry is scheduled. Check the receiver’s own log.',
     },
     server_error: {
       title: 'The receiver failed',
@@ -287,13 +287,13 @@ export const webhooks = {
     },
     refused: {
       title: 'Connection refused',
-      text: 'The host is there, and nothing listens at the port.',
+      text: 'The host is up, but nothing listens on the port.',
       help: 'Start the receiver, or correct the port in the URL.',
     },
     unreachable: {
       title: 'Unreachable',
-      text: 'There was no way to the host.',
-      help: 'Check that it is up, and that its firewall lets requests from outside in.',
+      text: 'There is no route to the host.',
+      help: 'Check that it is up, and that its firewall lets in requests from outside.',
     },
     reset: {
       title: 'Connection closed',
@@ -313,7 +313,7 @@ export const webhooks = {
     protocol: {
       title: 'Not HTTP',
       text: 'What came back is not a valid HTTP response.',
-      help: 'Check that the port of the URL is that of a web server, and http or https as it expects.',
+      help: 'Check that a web server listens on the port of the URL, and whether it expects http or https.',
     },
     oversized: {
       title: 'Response too long',
@@ -331,8 +331,8 @@ export const webhooks = {
       help: 'Edit the URL of the endpoint.',
     },
     aborted: {
-      title: 'Broken off',
-      text: 'The request was broken off on our side, such as at a restart. It says nothing about the receiver.',
+      title: 'Aborted',
+      text: 'The request was aborted on our side, for example by a restart. It says nothing about the receiver.',
       help: 'Nothing needs to be done: the event is sent again.',
     },
   },
