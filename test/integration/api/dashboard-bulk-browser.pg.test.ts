@@ -1,4 +1,4 @@
-import type { BrowserContext, Page } from 'playwright-core';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
@@ -192,4 +192,144 @@ test.skipIf(browser === undefined)(
     expect(violations).toEqual([]);
   },
   240_000,
+);
+
+test.skipIf(browser === undefined)(
+  'a job moves while one looks, never backwards, and its results are there once it has ended',
+  async () => {
+    if (browser === undefined) return;
+    const account = await world.account(120);
+    const ids = [...account.ids, '8888888'];
+    const id = await newJob(account, { ids });
+    await using context = await browser.open(DESKTOP);
+    const page = await enter(context, account);
+    const faults = watchFaults(page, world.api.url);
+    await page.getByRole('link', { name: 'void invoices' }).click();
+    await page.getByText('No. 1 in the queue').waitFor();
+    await advance(id, 40, 200);
+    await page.locator('[data-text="percent"]', { hasText: '20%' }).waitFor();
+    await page.evaluate('window.sameDocument = true');
+    await advance(id, 100, 200);
+    await page.locator('[data-text="percent"]', { hasText: '50%' }).waitFor();
+    expect(await page.locator('[data-text="items"]').textContent()).toBe('100 of 200 items');
+    expect(await page.locator('[data-text="left"]').textContent()).toBe('about 2 sec left');
+    // More records than were known: the bar stays where it was.
+    await advance(id, 101, 1_000);
+    await page.locator('[data-text="items"]', { hasText: '101 of 1,000' }).waitFor();
+    expect(await page.locator('[data-bar="progress"]').getAttribute('value')).toBe('0.5');
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+
+    const real = await newJob(account, { operation: 'update', params: { memo: 'seen' }, ids });
+    await page.goto(`${world.api.url}/dashboard/bulk/${real}`);
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(await world.startWorker());
+    await page.locator('.states .badge', { hasText: 'Completed' }).waitFor();
+    expect(await page.locator('[data-text="succeeded"]').textContent()).toBe('120');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download as CSV' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe(`${real}-results.csv`);
+    await page.getByRole('link', { name: 'Show the items that failed with not_found' }).click();
+    await page.getByRole('rowheader', { name: '8888888' }).waitFor();
+    expect(faults.filter((fault) => !fault.includes('/results/file'))).toEqual([]);
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'without JavaScript, by the keyboard alone, a job is made from conditions, paused, resumed and cancelled',
+  async () => {
+    if (browser === undefined) return;
+    const account = await world.account(9);
+    await using context = await browser.open({ ...PHONE, javaScriptEnabled: false });
+    const page = await context.newPage();
+    const faults = watchFaults(page, world.api.url);
+    await page.goto(`${world.api.url}/dashboard/bulk/new`);
+    const press = async (locator: Locator, key = 'Enter') => {
+      await locator.focus();
+      await page.keyboard.press(key);
+    };
+    await page.getByLabel('API key').focus();
+    await page.keyboard.type(account.key);
+    await page.keyboard.press('Enter');
+    await press(page.getByRole('link', { name: 'update invoices' }));
+    await page.getByLabel('Field, condition 1').focus();
+    await page.keyboard.type('total');
+    await page.getByLabel('Comparison, condition 1').focus();
+    await page.keyboard.type('is greater');
+    await page.getByLabel('Value, condition 1').focus();
+    await page.keyboard.type('0');
+    await press(page.getByRole('button', { name: 'Add a condition' }));
+    await page.getByLabel('Field, condition 2').focus();
+    await page.keyboard.type('memo');
+    await page.getByLabel('Value, condition 2').focus();
+    await page.keyboard.type(`memo ${account.ids[4]}`);
+    await page.getByLabel('Value of memo').focus();
+    await page.keyboard.type('by keyboard');
+    // Nothing was chosen to be done with it. In a field, Enter asks for a preview.
+    await press(page.getByLabel('Value, condition 2'));
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toContain('Choose “Set to the value” for memo');
+    await page.getByLabel('What to do with memo').focus();
+    await page.keyboard.type('Set');
+    await press(page.getByLabel('Value, condition 2'));
+    await page.getByText('Records, about').waitFor();
+    expect(await page.locator('.preview tbody tr').count()).toBe(1);
+    await press(page.getByRole('button', { name: 'Start: update, about 1 records' }));
+    await page.locator('.states .badge').waitFor();
+    const [job] = (await world.api.call('GET', '/bulk/operations', { key: account.key })).json.data;
+    expect(page.url()).toBe(`${world.api.url}/dashboard/bulk/${job.job_id}`);
+    const stop = await world.startWorker();
+    await world.until(account.key, job.job_id);
+    await stop();
+    const held = await newJob(account, { operation: 'delete', ids: ['1'] });
+    await world.api.pool.query(
+      `/* arranged */ update bulk_jobs set status = 'running', admitted_at = now(), started_at = now(), total = 10, error = null, ended_at = null where id = $1`,
+      [held],
+    );
+    await page.goto(`${world.api.url}/dashboard/bulk/${held}`);
+    await press(page.getByRole('button', { name: 'Pause' }));
+    await page.getByText('Paused on request.').waitFor();
+    await press(page.getByRole('button', { name: 'Resume' }));
+    await page.locator('.states .badge', { hasText: 'Running' }).waitFor();
+    await press(page.locator('summary', { hasText: 'Cancel the job' }));
+    await press(page.getByRole('button', { name: 'Yes, do it' }));
+    await page.locator('.states .badge', { hasText: 'Cancelled' }).waitFor();
+    expect(faults.filter((fault) => !fault.includes('422'))).toEqual([]);
+  },
+  60_000,
+);
+
+test.skipIf(browser === undefined)(
+  'with JavaScript the form offers what goes together, and a file of IDs becomes a job',
+  async () => {
+    if (browser === undefined) return;
+    const account = await world.account(4);
+    await using context = await browser.open(DESKTOP);
+    const page = await enter(context, account);
+    const faults = watchFaults(page, world.api.url);
+    await page.goto(`${world.api.url}/dashboard/bulk/new/invoices/update`);
+    const operator = page.getByLabel('Comparison, condition 1');
+    await page.getByLabel('Field, condition 1').selectOption('total');
+    expect(await operator.locator('option[value="prefix"]').isDisabled()).toBe(true);
+    await operator.selectOption('is_null');
+    expect(await page.getByLabel('Value, condition 1').isDisabled()).toBe(true);
+    await page.getByLabel('Value of memo').fill('x');
+    expect(await page.getByLabel('What to do with memo').inputValue()).toBe('set');
+
+    await page.goto(`${world.api.url}/dashboard/bulk/new/invoices/void?by=file`);
+    const buffer = Buffer.from(`id\n${account.ids.join('\n')}\nx\n`);
+    await page.getByLabel('File of IDs').setInputFiles({ name: 'ids.csv', mimeType: 'text/csv', buffer });
+    await page.getByRole('button', { name: 'Upload the file' }).click();
+    await page.getByText('Line 6: is not a bigint').waitFor();
+    await page.getByRole('button', { name: 'Preview' }).last().click();
+    await page.getByRole('button', { name: 'Start: void, about 5 records' }).click();
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(await world.startWorker());
+    await page.locator('.states .badge', { hasText: 'Completed' }).waitFor();
+    expect(await world.voided(account.sourceId)).toEqual(account.ids);
+    expect(faults).toEqual([]);
+  },
+  60_000,
 );

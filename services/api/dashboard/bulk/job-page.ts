@@ -139,12 +139,17 @@ function errors(job: Job, samples: JobFacts['samples'], live: Live, visit: Visit
 <table class="list"><thead><tr><th scope="col">${text.errorColumns.code}</th><th scope="col" class="number">${text.errorColumns.items}</th><th scope="col" class="number wide">${text.errorColumns.share}</th></tr></thead>
 <tbody>${inOrder.map(
     ({ code, count }) => html`<tr>
-<th scope="row"><a href="${visit.href(resultsPath(job.job_id, { status: 'failed', code }))}" aria-label="${text.showItemsOf(code)}"><code>${code}</code></a>${sampleList(samples.get(code) ?? [], code, visit)}</th>
+<th scope="row"><a href="${visit.href(resultsPath(job.job_id, { status: 'failed', code }))}" aria-label="${text.showItemsOf(code)}"><code>${code}</code></a>${meaningOf(code, visit)}${sampleList(samples.get(code) ?? [], code, visit)}</th>
 <td class="number">${live.text(`code-${code}`, number(count))}</td>
 <td class="number wide">${live.text(`share-${code}`, percent(job.failed === 0 ? 0 : count / job.failed))}</td>
 </tr>`,
   )}</tbody></table>
 ${isEnded(job) ? null : latest(job, live, visit)}</section>`;
+}
+
+function meaningOf(code: string, { text }: Visit): Html | null {
+  const meanings: Readonly<Record<string, string>> = text.bulk.codes;
+  return Object.hasOwn(meanings, code) ? html`<span class="meaning">${meanings[code]}</span>` : null;
 }
 
 function sampleList(samples: readonly Result[], code: string, visit: Visit): Html | null {

@@ -13,7 +13,8 @@ import { limitsCard } from './limits.ts';
 import { paramFields } from './param-fields.ts';
 import { selectionFields, uploadForm } from './selection-fields.ts';
 
-/** Columns of the sample, and characters of a value in it. */
+/** Rows and columns of the sample, and characters of a value in it. */
+const MAX_SAMPLE = 5;
 const MAX_COLUMNS = 7;
 const MAX_VALUE = 60;
 
@@ -100,12 +101,12 @@ function previewSection(
 ${hasChanged ? html`<p class="warning">${text.changed}</p>` : null}
 <dl class="tiles">${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 ${left !== null && left < count ? html`<p class="warning">${text.tooLittleQuota(number(left))}</p>` : null}
-${sampleSection(page, sample, visit)}
 ${
   count === 0
     ? html`<p>${text.nothingMatches}</p>`
     : html`<p class="choices"><button form="job" name="do" value="start" class="${operation.kind === 'delete' ? 'danger' : 'primary'}">${text.start(operation.name, number(count))}</button></p>`
-}</section>`;
+}
+${sampleSection(page, sample.slice(0, MAX_SAMPLE), visit)}</section>`;
 }
 
 /** The first records: all that they have in common with the form comes first. Without the right to read them, their IDs. */

@@ -15,6 +15,20 @@ export const bulk: typeof en = {
   title: (operation, resource) => `${operation} ${resource}`,
   countOf: (done, total) => `${done} von ${total}`,
   outcome: { succeeded: 'Erfolgreich', failed: 'Fehlgeschlagen', skipped: 'Übersprungen' },
+  codes: {
+    invalid_id: 'Die ID passt nicht zum Typ des Schlüssels.',
+    not_found: 'Das Konto hat keinen solchen Datensatz.',
+    constraint_violation: 'Eine Bedingung der Datenbank lässt die Änderung nicht zu.',
+    rejected: 'Eine Regel des Produkts lässt die Änderung nicht zu.',
+    conflict:
+      'Andere Transaktionen haben den Datensatz zu lange gesperrt. Ein weiterer Versuch kann gelingen.',
+    timeout: 'Die Datenbank braucht zu lange, um den Datensatz zu ändern.',
+    handler_refused: 'Der Dienst des Produkts lehnt den Datensatz ab.',
+    handler_unavailable:
+      'Der Dienst des Produkts hat mehrmals nicht geantwortet. Ein weiterer Versuch kann gelingen.',
+    handler_timeout:
+      'Der Dienst des Produkts hat nicht rechtzeitig geantwortet. Vielleicht hat er die Änderung ausgeführt.',
+  },
   job: {
     created: 'Angelegt',
     progress: 'Erledigte Datensätze',

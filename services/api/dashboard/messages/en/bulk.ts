@@ -14,6 +14,19 @@ export const bulk = {
   title: (operation: string, resource: string) => `${operation} ${resource}`,
   countOf: (done: string, total: string) => `${done} of ${total}`,
   outcome: { succeeded: 'Succeeded', failed: 'Failed', skipped: 'Skipped' },
+  /** What the codes of items mean. The service of a handler has codes of its own. */
+  codes: {
+    invalid_id: 'The ID does not fit the type of the key.',
+    not_found: 'The account has no such record.',
+    constraint_violation: 'A constraint of the database refuses the change.',
+    rejected: 'A rule of the product refuses the change.',
+    conflict: 'Other transactions blocked the record for too long. Another attempt may succeed.',
+    timeout: 'The database takes too long to change the record.',
+    handler_refused: 'The product’s service refuses the item.',
+    handler_unavailable:
+      'The product’s service did not respond, in several attempts. Another attempt may succeed.',
+    handler_timeout: 'The product’s service did not respond in time. It may have applied the change.',
+  },
   job: {
     created: 'Created',
     progress: 'Finished items',
