@@ -97,12 +97,10 @@ export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: Po
       problems: { conflict: 'The account has too many links that are neither used nor expired.' },
       creates: true,
       body: z.strictObject({
-        scopes: z
-          .array(z.enum(SCOPES))
-          .min(1)
-          .max(SCOPES.length)
-          .optional()
-          .meta({ description: 'What the session may do. Without it: all scopes that end in `:read`.' }),
+        scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional().meta({
+          description:
+            'What the session may do. Without it: all scopes that end in `:read`. With `keys:write` it makes API keys with its scopes, which stay when the session ends.',
+        }),
         expires_in: z
           .int()
           .min(LINK_SECONDS.min)

@@ -172,7 +172,7 @@ export type CreateKeyRequest = {
   readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write" | "keys:read" | "keys:write")[] | undefined;
 };
 export type CreatePortalLinkRequest = {
-  /** What the session may do. Without it: all scopes that end in `:read`. */
+  /** What the session may do. Without it: all scopes that end in `:read`. With `keys:write` it makes API keys with its scopes, which stay when the session ends. */
   readonly scopes?: readonly ("exports:read" | "exports:write" | "webhooks:read" | "webhooks:write" | "events:read" | "bulk:read" | "bulk:write" | "keys:read" | "keys:write")[] | undefined;
   /** Seconds in which the link can be opened. */
   readonly expires_in?: number | undefined;

@@ -211,7 +211,7 @@ class CreateKeyRequest(TypedDict):
 
 
 class CreatePortalLinkRequest(TypedDict):
-    #: What the session may do. Without it: all scopes that end in `:read`.
+    #: What the session may do. Without it: all scopes that end in `:read`. With `keys:write` it makes API keys with its scopes, which stay when the session ends.
     scopes: NotRequired[list[Literal["exports:read", "exports:write", "webhooks:read", "webhooks:write", "events:read", "bulk:read", "bulk:write", "keys:read", "keys:write"]]]
     #: Seconds in which the link can be opened.
     expires_in: NotRequired[int]
