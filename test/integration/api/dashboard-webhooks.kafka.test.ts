@@ -158,6 +158,13 @@ test('sent twice, a form makes one endpoint, whose secret is in its responses al
 
   const edit = await session.show(`${path}/edit`);
   expect(edit.text).toMatch(/Authorization: Bearer a:b<\/textarea>/);
+  for (const kept of [
+    'id="scope-chosen" name="scope" value="chosen" checked',
+    'value="invoice.*" checked',
+    'value="250"',
+  ]) {
+    expect(edit.text).toContain(kept);
+  }
   const saved = await session.send(`${path}/edit`, [
     ['url', `${receiver.url}?2`],
     ['description', 'Mine'],
@@ -272,6 +279,32 @@ test('a delivery fails, is explained with what was sent and came back, and is se
     return found.some(({ event_id }) => event_id === event);
   });
   expect((await session.show(`${path}/attempts?outcome=delivered`)).text).toContain('Status 204 · Delivered');
+});
+
+test('of a large batch the attempt shows the first events and the beginning of its body', async () => {
+  const account = await api.account();
+  const session = await enter(account);
+  receiver.answer = () => 204;
+  const id = await subscribe(account, { batch: { max_events: 500, max_wait_ms: 0 } });
+  await api.call('POST', `/webhooks/${id}/pause`, { key: account.key });
+  const from = lastLsn + 1;
+  lastLsn += 400;
+  const lsns = Array.from({ length: 400 }, (_, n) => from + n);
+  await bed.addEvents(lsns.map((lsn) => ({ accountId: account.id, lsn, record: lsn })));
+  await api.call('POST', `/webhooks/${id}/resume`, { key: account.key });
+  await untilCursor(bed, id, lastLsn);
+  const [attempt] = await waitFor('its attempt', async () => {
+    const found = await attemptsOf(account, id);
+    return found.length > 0 ? found : undefined;
+  });
+  const path = `/dashboard/webhooks/${id}/attempts`;
+  expect((await session.show(path)).text).toContain('and 399 more in the batch');
+  const { text } = await session.show(`${path}/${attempt?.id}`);
+  expect(text).toContain('400 events in this batch');
+  expect(text).toContain('and 380 more');
+  expect(text.match(/name="event" value="evt_/g)).toHaveLength(20);
+  expect(text).toContain('The first 16,384 characters of');
+  expect(text.length).toBeLessThan(100_000);
 });
 
 test('a test is sent and its result explained; the endpoint is paused, resumed and deleted', async () => {
