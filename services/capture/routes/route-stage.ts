@@ -4,6 +4,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText } from '../../../shared/values/account-form.ts';
 import { referenceText } from '../../../shared/values/reference-text.ts';
 import type { AccountSpellings, RowVersion, ValueTypes } from '../changes/captured-table.ts';
@@ -74,6 +75,8 @@ interface RoutedTable {
   readonly reader: RouteReader | undefined;
   readonly relation: RelationMessage;
   readonly types: ValueTypes;
+  /** Why its rows do not say whose they are: the table has not the columns that the catalog names. */
+  readonly misfit: string | undefined;
 }
 
 interface RoutedRow {
@@ -118,8 +121,13 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     const resource = resourceNamed(relation);
     if (resource === undefined || !(parents.has(resource.name) || children.has(resource.name))) return;
     const types = await deps.loadTypes();
-    const reader = parents.has(resource.name) ? createRouteReader(resource, relation, types) : undefined;
-    readers.set(relation.id, { reader, relation, types });
+    try {
+      const reader = parents.has(resource.name) ? createRouteReader(resource, relation, types) : undefined;
+      readers.set(relation.id, { reader, relation, types, misfit: undefined });
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      readers.set(relation.id, { reader: undefined, relation, types, misfit: error.message });
+    }
   };
 
   const stale = async (why: string): Promise<never> => {
@@ -141,8 +149,9 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
   const collect = async (transaction: OpenTransaction, message: RowMessage): Promise<void> => {
     const found = readers.get(message.relationId);
     const reader = found?.reader;
-    if (found === undefined || reader === undefined || transaction.isInFill || transaction.mode === 'through')
-      return;
+    if (found === undefined || transaction.isInFill || transaction.mode === 'through') return;
+    if (found.misfit !== undefined) await stale(found.misfit);
+    if (reader === undefined) return;
     const { resource } = reader;
     if (!reader.isIdentitySufficient && message.kind !== 'insert') {
       await stale(
