@@ -14,8 +14,8 @@ export interface BulkTable {
   readonly resource: Resource;
   /** In key order. */
   readonly key: readonly ColumnDescription[];
-  /** The account column, which may be in another table; see `ownedSql`. */
-  readonly account: ColumnDescription;
+  /** The account column, which may be in another table; see `ownedSql`. Undefined for a shared resource, which nobody changes. */
+  readonly account: ColumnDescription | undefined;
   /** Columns of unique indexes, which foreign keys may refer to: whoever changes one keeps inserts of children waiting. */
   readonly uniqueColumns: ReadonlySet<string>;
   /** Any column, also a hidden one; for what the catalog names. */
@@ -44,7 +44,7 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
   return {
     resource,
     key: resource.key.map((name) => need(name)),
-    account: need(account.column, account.resource),
+    account: account && need(account.column, account.resource),
     uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
     column,
     visibleColumns: visible,

@@ -75,6 +75,8 @@ export function equalsSql(
 
 /** The row is the account's, and one that leaves: nobody changes a record that he can't see. */
 export function accountSql({ account, resource }: BulkTable, sourceId: string, { bind }: Binder): string {
+  // Everybody's records are changed by nobody.
+  if (account === undefined) return 'false';
   const isAccount = (column: string) => `${column} = ${bind(sourceId)}::text::${comparableType(account)}`;
   return [ownedSql(resource, columnSql, isAccount), ...whereSql(resource, columnSql, bind)].join(' and ');
 }

@@ -1,5 +1,5 @@
-import type { Resource } from '../domain/catalog.ts';
-import type { ResourceEntry } from './catalog-schema.ts';
+import { type Resource, SHARED } from '../domain/catalog.ts';
+import { type ResourceEntry, SHARED_WORD } from './catalog-schema.ts';
 import type { Problem } from './check-names.ts';
 
 /** One step of a path, as far as the catalog says it. */
@@ -28,9 +28,6 @@ export function findParents(
   const problems: Problem[] = [];
   for (const [name, { account }] of entries) {
     const report = (message: string) => problems.push({ path: ['resources', name, 'account'], message });
-    if (account === 'shared') {
-      report("shared (everybody's table) is not supported yet: leave the table out of the catalog");
-    }
     if (typeof account === 'string') continue;
     const [hop] = hopsOf(account, names);
     if (hop === undefined) continue;
@@ -42,6 +39,10 @@ export function findParents(
           ? `which resource ${column} refers to is not clear: say it, like {via: ${column}, to: ${names[0]}}`
           : `there is no resource ${hop.to}`,
       );
+      continue;
+    }
+    if (entries.get(parent)?.account === SHARED_WORD) {
+      report(`leads to ${parent}, which is everybody's`);
       continue;
     }
     parents.set(name, { columns: hop.columns, parent });
@@ -141,7 +142,8 @@ export function linkParents(
     const named = parents.get(name);
     const parent = named && link(named.parent);
     const viaParent = named && parent && { columns: named.columns, parent };
-    const rule = typeof account === 'string' ? account : viaParent;
+    const own = account === SHARED_WORD ? SHARED : account;
+    const rule = typeof own === 'string' || 'isShared' in own ? own : viaParent;
     const resource = rule === undefined ? undefined : { ...plain, account: rule };
     linked.set(name, resource);
     return resource;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Resource } from '../domain/catalog.ts';
+import { parentOf, type Resource } from '../domain/catalog.ts';
 import { whereSql } from './where-sql.ts';
 
 /**
@@ -8,11 +8,12 @@ import { whereSql } from './where-sql.ts';
  */
 export function catalogFingerprint(resource: Resource): string {
   const { table, key, account, softDelete, expose, hide } = resource;
+  const parent = parentOf(resource);
   const facts = [
     table.schema,
     table.name,
     key,
-    typeof account === 'string' ? account : [account.columns, catalogFingerprint(account.parent)],
+    parent === undefined ? account : [parent.columns, catalogFingerprint(parent.parent)],
     softDelete ?? null,
     expose?.toSorted() ?? null,
     hide.toSorted(),

@@ -52,6 +52,9 @@ const httpTarget = z.strictObject({
     .default(DEFAULT_HTTP_TIMEOUT_MS),
 });
 
+/** In place of a column's name: everybody has all records. A column that is called so can't be an account column. */
+export const SHARED_WORD = 'shared';
+
 /** More hops than a product's schema has. */
 const MAX_HOPS = 8;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ancestorsOf, type Catalog, type ParentAccount, type Resource } from '../domain/catalog.ts';
+import { ancestorsOf, type Catalog, type ParentAccount, parentOf, type Resource } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { refusalOf } from './account-columns.ts';
@@ -12,7 +12,7 @@ import { showTable } from './parse-table-name.ts';
 export type ChildResource = Resource & { readonly account: ParentAccount };
 
 export function childrenOf({ resources }: Catalog): readonly ChildResource[] {
-  return resources.filter((resource): resource is ChildResource => typeof resource.account !== 'string');
+  return resources.filter((resource): resource is ChildResource => parentOf(resource) !== undefined);
 }
 
 /** Of all paths of the catalog: two catalogs with the same one find the same account for the same record. */

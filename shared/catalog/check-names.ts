@@ -1,4 +1,4 @@
-import { apiName, type ResourceEntry } from './catalog-schema.ts';
+import { apiName, type ResourceEntry, SHARED_WORD } from './catalog-schema.ts';
 import { parseTableName } from './parse-table-name.ts';
 
 /** Something wrong with the catalog itself. `path` leads to the field in the file. */
@@ -68,6 +68,9 @@ function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[
     if (related === name) yield [['related', index], `${related} is the resource itself`];
     else if (!names.includes(related)) yield [['related', index], `there is no resource ${related}`];
   }
+  if (entry.account === SHARED_WORD && Object.keys(entry.operations).length > 0) {
+    yield [['operations'], "change records that are everybody's: no customer may, so leave them out"];
+  }
   yield* checkOperations(entry);
 }
 
@@ -95,6 +98,7 @@ function* checkLeaving(entry: ResourceEntry): Generator<FieldProblem> {
 
 /** The record's own columns that say whose it is. Those of a path's further hops are the parents'. */
 function ownColumns({ account }: ResourceEntry): readonly string[] {
+  if (account === SHARED_WORD) return [];
   if (typeof account === 'string') return [account];
   const hop = typeof account.via === 'string' ? account.via : account.via[0];
   return typeof hop === 'string' ? [hop.slice(hop.indexOf('.') + 1)] : (hop ?? []);

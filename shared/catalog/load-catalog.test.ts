@@ -148,7 +148,6 @@ test.each([
   ['{ via: [[a, b]], to: orders }', 'has 2 columns, and the key of orders (id) has 1 column'],
   ['{ via: note_id }', 'leads in a circle: lines, notes, lines; end it at a resource with an account column'],
   ['{ via: [order_id, buyer_id] }', 'continues behind orders, which has the account column account_id'],
-  ['shared', "shared (everybody's table) is not supported yet: leave the table out of the catalog"],
   [
     '{ via: { Order: order_id } }',
     'a path for each type of parent is not supported yet: add an account column to this table, and name it here',
@@ -160,6 +159,21 @@ test.each([
 ])('an account path that cannot be followed is refused: %s', (account, message) => {
   const findings = findingsOf(PATHS.replace('{ via: order_id }', account));
   expect(findings[0]).toBe(`shop.yaml:12: resources.lines.account: ${message}`);
+});
+
+test('a shared resource is everybody’s, and so changed by no operation and the parent of none', () => {
+  const shared = PATHS.replace('account: account_id', 'account: shared').replaceAll(/\{ via: .*\}/g, 'owner');
+  expect(parseCatalog(shared, 'shop.yaml').resources[0]?.account).toEqual({ isShared: true });
+  expect(findingsOf(PATHS.replace('account: account_id', 'account: shared'))).toEqual([
+    "shop.yaml:12: resources.lines.account: leads to orders, which is everybody's",
+  ]);
+  expect(
+    findingsOf(
+      shared.replace('account: shared', 'account: shared\n    operations: { rename: { set: { a: b } } }'),
+    ),
+  ).toEqual([
+    "shop.yaml:8: resources.orders.operations: change records that are everybody's: no customer may, so leave them out",
+  ]);
 });
 
 test('a path names the columns of its hops as the resources on it do', () => {

@@ -29,7 +29,7 @@ const NOT_TRIED: readonly string[] = ['42501', '55P03'];
 export async function tryWrites(db: Queryable, catalog: Catalog): Promise<WriteTrials> {
   return tryEach(catalog, async (resource) => {
     const table = quoteTable(resource.table);
-    const column = quoteIdent(ownerColumns(resource)[0] ?? '');
+    const column = quoteIdent(ownerColumns(resource)[0] ?? resource.key[0] ?? '');
     await db.query(
       `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; ` +
         `EXPLAIN UPDATE ${table} SET ${column} = ${column} WHERE false; EXPLAIN DELETE FROM ${table} WHERE false`,
@@ -80,7 +80,7 @@ async function tryOnCopy(db: Queryable, resource: Resource, target: IdentityTarg
           `CREATE UNIQUE INDEX trial ON ${copy} (${target.map(quoteIdent).join(', ')})`,
           `ALTER TABLE ${copy} REPLICA IDENTITY USING INDEX trial`,
         ];
-  const column = quoteIdent(ownerColumns(resource)[0] ?? '');
+  const column = quoteIdent(ownerColumns(resource)[0] ?? resource.key[0] ?? '');
   // One message is one transaction on one connection, also through a pool. Its last statement fails and undoes the others.
   const statements = [
     `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,

@@ -19,8 +19,8 @@ export interface Resource {
   readonly event: string;
   /** Columns of a primary or unique not-null key, in key order. */
   readonly key: readonly string[];
-  /** The column that says whose a record is, or the parent whose account it has. */
-  readonly account: string | ParentAccount;
+  /** The column that says whose a record is, or the parent whose account it has; or everybody has them all. */
+  readonly account: string | ParentAccount | SharedAccount;
   /** Column that `date_range` means unless the request names another. */
   readonly range: string | undefined;
   /** Timestamp column that is not null once a record is soft-deleted. */
@@ -40,6 +40,13 @@ export interface Resource {
   readonly syncLimit: number;
 }
 
+/** Reference data: in every account's exports and feed, and changed by no bulk operation. */
+export interface SharedAccount {
+  readonly isShared: true;
+}
+
+export const SHARED: SharedAccount = { isShared: true };
+
 /** A record has the account of the record that it refers to, and none while one of these columns is null. */
 export interface ParentAccount {
   /** They refer to the parent's key, each to the key's column at its place. */
@@ -47,23 +54,35 @@ export interface ParentAccount {
   readonly parent: Resource;
 }
 
-/** The record's own columns that decide whose it is. */
-export function ownerColumns({ account }: Pick<Resource, 'account'>): readonly string[] {
-  return typeof account === 'string' ? [account] : account.columns;
+export function isShared({ account }: Pick<Resource, 'account'>): boolean {
+  return typeof account !== 'string' && 'isShared' in account;
+}
+
+/** The parent whose account the records have; undefined for a resource with an account column, and for a shared one. */
+export function parentOf({ account }: Pick<Resource, 'account'>): ParentAccount | undefined {
+  return typeof account === 'string' || 'isShared' in account ? undefined : account;
+}
+
+/** The record's own columns that decide whose it is; none where everybody has it. */
+export function ownerColumns(resource: Pick<Resource, 'account'>): readonly string[] {
+  const { account } = resource;
+  return typeof account === 'string' ? [account] : (parentOf(resource)?.columns ?? []);
 }
 
 /** The resources on the way to the one with an account column, nearest first; none for that one itself. */
-export function ancestorsOf({ account }: Pick<Resource, 'account'>): readonly Resource[] {
-  return typeof account === 'string' ? [] : [account.parent, ...ancestorsOf(account.parent)];
+export function ancestorsOf(resource: Pick<Resource, 'account'>): readonly Resource[] {
+  const parent = parentOf(resource)?.parent;
+  return parent === undefined ? [] : [parent, ...ancestorsOf(parent)];
 }
 
-/** The account column at the end of a resource's path. */
-export function accountColumnOf(resource: Resource): {
-  readonly resource: Resource;
-  readonly column: string;
-} {
+/** The account column at the end of a resource's path; undefined for a shared resource. */
+export function accountColumnOf(
+  resource: Resource,
+): { readonly resource: Resource; readonly column: string } | undefined {
   const { account } = resource;
-  return typeof account === 'string' ? { resource, column: account } : accountColumnOf(account.parent);
+  if (typeof account === 'string') return { resource, column: account };
+  const parent = parentOf(resource)?.parent;
+  return parent && accountColumnOf(parent);
 }
 
 /** The tables that a read of the resources' rows by their account reads, each once. */

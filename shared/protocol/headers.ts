@@ -74,13 +74,17 @@ export function toChangeHeaders({ resource, account, op }: ChangeHeaders): IHead
   return { resource, account, op };
 }
 
+/** The account of what concerns every account: a truncation, or a record of a shared resource. */
+export const EVERY_ACCOUNT = '*';
+
 /**
- * The account that a change is of. Undefined when it may concern every account: a truncation, and what an earlier version
- * wrote without headers.
+ * The account that a change is of. Undefined when it may concern every account: a truncation, a record of a shared resource,
+ * and what an earlier version wrote without headers.
  */
 export function readChangeAccount(headers: IHeaders | undefined): string | undefined {
   if (headers?.account === undefined || headers.op === undefined) return undefined;
-  return String(headers.op) === TRUNCATE ? undefined : String(headers.account);
+  const account = String(headers.account);
+  return String(headers.op) === TRUNCATE || account === EVERY_ACCOUNT ? undefined : account;
 }
 
 /** Header of a change: the chain that it is a link of, and which one. */

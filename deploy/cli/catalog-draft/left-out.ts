@@ -23,8 +23,8 @@ const REASONS = {
     'They refer to records of several kinds, by a type and an ID, which is not supported as an account yet. ' +
     'Each works with an account column of its own.',
   nobody:
-    'No column leads to an account. Lists that every customer may have, as of currencies, need account: shared, which is not ' +
-    'supported yet; others work with an account column of their own.',
+    'No column leads to an account. Lists that every customer may have, as of currencies, work with account: shared; ' +
+    'others work with an account column of their own.',
   storage: 'Their changes are not in the WAL.',
   too_many: 'A catalog has 200 resources at most.',
 } as const;

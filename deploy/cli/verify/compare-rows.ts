@@ -106,10 +106,10 @@ export function keyOf({ key }: Resource, members: ReadonlyMap<string, string>): 
 
 function selectLivingRows(resource: Resource, { columns }: RowType, accountSourceId: string) {
   const { table, softDelete } = resource;
-  const values = [accountSourceId];
+  const values: string[] = [];
   const own = (column: string) => `t.${quoteIdent(column)}`;
   const conditions = [
-    ownedSql(resource, own, (accountColumn) => `${accountColumn} = $1`),
+    ownedSql(resource, own, (accountColumn) => `${accountColumn} = $${values.push(accountSourceId)}`),
     ...(softDelete === undefined ? [] : [`${own(softDelete)} is null`]),
     ...whereSql(resource, own, (value) => `$${values.push(value)}`),
   ];

@@ -9,7 +9,7 @@ import {
 import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
-import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
@@ -207,7 +207,7 @@ export function createSourceFacts(
 
 /** An event does not say that a parent's move has moved its children. */
 function requireOwnAccounts(resources: readonly Resource[], pointer: string): void {
-  const children = resources.filter(({ account }) => typeof account !== 'string');
+  const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;
   const detail =
     `is not possible for ${children.map(({ name }) => name).join(', ')}, whose records have the account of another resource: ` +

@@ -1,4 +1,10 @@
-import { leaves, ownerColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import {
+  leaves,
+  ownerColumns,
+  parentOf,
+  type Resource,
+  whereColumns,
+} from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -38,6 +44,8 @@ export type TableOwner =
       /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
       readonly accountText: (pgText: string) => string | undefined;
     }
+  /** Everybody's. */
+  | { readonly kind: 'shared' }
   | {
       readonly kind: 'parent';
       /** Empty for a row that is nobody's. */
@@ -121,21 +129,24 @@ export function captureTable(
 }
 
 function tableOwner(
-  { name, account }: Resource,
+  resource: Resource,
   types: readonly string[],
   spellings: Pick<AccountSpellings, 'of'> | undefined,
   parents: ParentAccounts | undefined,
 ): TableOwner {
+  const { name, account } = resource;
+  const parent = parentOf(resource)?.parent.name;
   if (typeof account === 'string') {
     const form = accountForm(types[0] ?? '');
     return { kind: 'column', accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText) };
   }
+  if (parent === undefined) return { kind: 'shared' };
   if (parents === undefined) throw new Error(`nothing knows the accounts of the parents of ${name}`);
   return {
     kind: 'parent',
     accountOf(pgTexts, version, commitLsn) {
       const key = referenceText(pgTexts, types);
-      return key === null ? '' : parents.accountOf(account.parent.name, key, version, commitLsn);
+      return key === null ? '' : parents.accountOf(parent, key, version, commitLsn);
     },
   };
 }

@@ -190,7 +190,7 @@ export type ChangeMessage = Message & {
  * same one on each partition, since no consumer reads them all.
  */
 export function changeMessages(
-  table: Pick<EncodableTable, 'encode' | 'recordKey'>,
+  table: Pick<EncodableTable, 'encode' | 'recordKey'> & Partial<Pick<EncodableTable, 'owner'>>,
   change: Change,
   partitionCount: number,
 ): ChangeMessage[] {
@@ -201,7 +201,9 @@ export function changeMessages(
     value: table.encode(change),
     headers: toChangeHeaders({ resource, account, op }),
   };
-  if (row !== null) return [{ ...record, partition: accountPartition(account, partitionCount) }];
+  if (row !== null && table.owner?.kind !== 'shared') {
+    return [{ ...record, partition: accountPartition(account, partitionCount) }];
+  }
   return Array.from({ length: partitionCount }, (_, partition) => ({ ...record, partition }));
 }
 

@@ -1,13 +1,11 @@
 import type { Change, ResetReason } from '../../../shared/domain/change.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
 import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable, RowVersion } from './captured-table.ts';
 
 /** A change before it is known where it stands. */
 export type RowChange = Omit<Change, 'resource' | 'source'>;
-
-/** The account of what concerns every account. No account column holds it: an account's own `*` would be told as such. */
-const EVERY_ACCOUNT = '*';
 
 /** The subscribers of a resource have to load it again, because of changes that no row event tells. */
 export function resetFor(resetReason: ResetReason): RowChange {
@@ -161,6 +159,7 @@ function isSameRecord(table: CapturedTable, before: Values, after: Values, commi
 /** A row without an account is nobody's; it stays in the topic for those who read all of it. */
 function accountOf(table: CapturedTable, values: Values, version: RowVersion, commitLsn: Lsn): string {
   const { owner, ownerPlaces } = table;
+  if (owner.kind === 'shared') return EVERY_ACCOUNT;
   if (owner.kind === 'parent') {
     return owner.accountOf(
       ownerPlaces.map((place) => values[place] ?? null),
@@ -177,7 +176,7 @@ function accountOf(table: CapturedTable, values: Values, version: RowVersion, co
 /** Texts in the message's account columns that PostgreSQL has to be asked about before it becomes changes. */
 export function unknownAccounts(table: CapturedTable, message: RowMessage): string[] {
   const { owner } = table;
-  if (owner.kind === 'parent') return [];
+  if (owner.kind !== 'column') return [];
   const tuplePlace = table.tuplePlaces[table.ownerPlaces[0] ?? 0] ?? 0;
   const before = message.kind === 'insert' ? undefined : message.before?.values[tuplePlace];
   const after = message.kind === 'delete' ? undefined : message.after[tuplePlace];

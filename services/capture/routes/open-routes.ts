@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
-import { parentsOf, pathsFingerprint, readPathKeys } from '../../../shared/catalog/check-account-paths.ts';
+import {
+  childrenOf,
+  parentsOf,
+  pathsFingerprint,
+  readPathKeys,
+} from '../../../shared/catalog/check-account-paths.ts';
 import { describeColumns } from '../../../shared/catalog/describe-table.ts';
 import {
   addRoutes,
@@ -131,7 +136,7 @@ async function fillRoutes(
     }
     await client.query('commit');
     isDone = true;
-    const children = catalog.resources.filter(({ account }) => typeof account !== 'string');
+    const children = childrenOf(catalog);
     // Ahead of the end, so that nobody goes on who was not told.
     if (isResumed || progress.lastIndex >= 0) {
       const content = formatAccountReset({ account: '*', resources: children.map(({ name }) => name) });

@@ -1,5 +1,5 @@
 import type { Route } from '../../../shared/control/routes.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { type Catalog, parentOf } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { ParentAccounts, RowVersion } from '../changes/captured-table.ts';
 
@@ -37,12 +37,7 @@ export function createRecordAccounts(
 ): RecordAccounts {
   const versions = new Map<string, Version[]>();
   /** For a resource with a parent its name; undefined for one with an account column. */
-  const parents = new Map(
-    catalog.resources.map(({ name, account }) => [
-      name,
-      typeof account === 'string' ? undefined : account.parent.name,
-    ]),
-  );
+  const parents = new Map(catalog.resources.map((each) => [each.name, parentOf(each)?.parent.name]));
   const idOf = ({ resource, key }: RecordRef) => `${resource}/${key}`;
 
   /** A transaction's own route holds for all of its new row versions, and for old ones of records that it made. */

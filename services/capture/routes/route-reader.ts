@@ -1,4 +1,4 @@
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { ownerColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { referenceText } from '../../../shared/values/reference-text.ts';
 import type { ValueTypes } from '../changes/captured-table.ts';
@@ -44,7 +44,7 @@ export function createRouteReader(
   };
   const key = resource.key.map(columnOf);
   const { account } = resource;
-  const owner = (typeof account === 'string' ? [account] : account.columns).map(columnOf);
+  const owner = ownerColumns(resource).map(columnOf);
   const isIdentitySufficient = [...key, ...owner].every(({ isInIdentity }) => isInIdentity);
 
   const versionOf = (tuple: Tuple, other: Tuple | undefined): RecordOwner | undefined => {

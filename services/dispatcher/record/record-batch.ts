@@ -1,8 +1,9 @@
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { isShared as isSharedResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
+import { EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { ReadChange } from './backlog.ts';
@@ -50,6 +51,7 @@ export type RecordBatch = (partition: number, changes: readonly ReadChange[]) =>
 
 export function createRecordBatch(partitionCount: number, deps: RecordDeps): RecordBatch {
   const daysMade = new Set<string>();
+  const shared = new Set(deps.resources.filter(isSharedResource).map(({ name }) => name));
   let isUnsure = false;
 
   /** Of the changes that records are missing before, up to where the log was recorded when they first came: also for a repeat. */
@@ -66,13 +68,20 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     const { decode, renderer } = read instanceof Promise ? await read : read;
     if (renderer === undefined) return [];
     const change = decode(value);
-    if (change.op !== 'truncate') return [renderer.render(change)];
+    if (change.op !== 'truncate') {
+      const event = renderer.render(change);
+      return isShared(change) ? renderForAll(event, await accountsOf(partition)) : [event];
+    }
     const accounts = await accountsOf(partition);
     const told = isOfOne(change.account)
       ? accounts.filter((account) => account === change.account)
       : accounts;
     return renderResets(renderer, change, told);
   };
+
+  /** Both say so: an account may be called like what stands for all, and a catalog may have changed since capture read it. */
+  const isShared = ({ account, resource }: DecodedChange) =>
+    account === EVERY_ACCOUNT && shared.has(resource);
 
   /** Where it is, and what a loss before it may be amid. */
   const placeOf = async ({ value, lost }: ReadChange): Promise<{ place: ChangePlace; amid: Lsn }> => {
@@ -193,6 +202,11 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   };
 }
 
+/** A record of a shared resource is every account's: of those that this partition speaks for. */
+function* renderForAll(event: RecordedEvent, accounts: readonly string[]) {
+  for (const account of accounts) yield { ...event, account };
+}
+
 function* renderResets(renderer: EventRenderer, change: DecodedChange, accounts: readonly string[]) {
   for (const account of accounts) yield renderer.renderReset(change, account);
 }
@@ -200,7 +214,7 @@ function* renderResets(renderer: EventRenderer, change: DecodedChange, accounts:
 const latest = (...lsns: readonly Lsn[]): Lsn => lsns.reduce((a, b) => (a > b ? a : b));
 
 /** `*`, or nothing in what earlier versions wrote, means every account. */
-const isOfOne = (account: string) => account !== '' && account !== '*';
+const isOfOne = (account: string) => account !== '' && account !== EVERY_ACCOUNT;
 
 const byPosition = (a: RecordedEvent, b: RecordedEvent) => comparePositions(a, b);
 

@@ -3,7 +3,7 @@ import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts
 import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { areRoutesWhole } from '../../../shared/control/routes.ts';
-import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
@@ -95,7 +95,7 @@ export async function awaitRoutes(
   notifier: Notifier,
   timeoutMs: number,
 ): Promise<void> {
-  if (resources.every(({ account }) => typeof account === 'string')) return;
+  if (resources.every((resource) => parentOf(resource) === undefined)) return;
   const fingerprint = pathsFingerprint(catalog);
   const sinceMs = Date.now();
   while (!(await areRoutesWhole(control, fingerprint))) {

@@ -8,7 +8,7 @@ import {
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
@@ -235,7 +235,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
 
 /** @throws ExportFailedError for resources whose records have the account of their parent: events lack what a parent's move changes */
 function requireOwnAccounts(resources: readonly Resource[]): void {
-  const children = resources.filter(({ account }) => typeof account !== 'string');
+  const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;
   throw new ExportFailedError(
     'invalid_request',

@@ -157,8 +157,8 @@ export function createResourceRows(
 /** The account column may be hidden, so the row type may lack it. */
 function accountFormOf(resource: Resource, tables: readonly TableDescription[], types: Types): AccountForm {
   const account = accountColumnOf(resource);
-  const table = findTable(tables, account.resource.table);
-  const column = table?.columns.find(({ name }) => name === account.column);
+  const table = account && findTable(tables, account.resource.table);
+  const column = table?.columns.find(({ name }) => name === account?.column);
   return column === undefined
     ? 'as_printed'
     : accountForm(types.valueType(column.typeOid, column.typeModifier).pgName);
