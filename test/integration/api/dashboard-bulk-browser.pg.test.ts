@@ -276,7 +276,7 @@ test.skipIf(browser === undefined)(
     await press(page.getByLabel('Value, condition 2'));
     await page.getByText('Records, about').waitFor();
     expect(await page.locator('.preview tbody tr').count()).toBe(1);
-    await press(page.getByRole('button', { name: 'Start: update, about 1 records' }));
+    await press(page.getByRole('button', { name: 'Start: update, about 1 record' }));
     await page.locator('.states .badge').waitFor();
     const [job] = (await world.api.call('GET', '/bulk/operations', { key: account.key })).json.data;
     expect(page.url()).toBe(`${world.api.url}/dashboard/bulk/${job.job_id}`);

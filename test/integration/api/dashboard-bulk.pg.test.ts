@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
@@ -296,4 +297,27 @@ test('the quota is told before, and what it covers', async () => {
   expect(form.page()).toContain('2 of 2 items left');
   const preview = await form.send({ ids: account.ids.join(' ') });
   expect(preview.text).toContain('The quota covers 2 of these items.');
+});
+
+test('as many IDs as a request may name fit into the form, and no larger form is read', async () => {
+  const account = await world.account(1);
+  const form = await openForm(account, `${NEW}/void?by=ids`);
+  const ids = Array.from({ length: 10_000 }, () => randomUUID()).join('\r\n');
+  expect((await form.send({ ids })).text).toMatch(/Records, about<\/dt><dd>10,000</);
+  expect((await form.send({ ids: ids.repeat(2) })).status).toBe(413);
+});
+
+test('whoever may only read sees no button, and German is whole', async () => {
+  const account = await world.account(1);
+  const id = await newJob(account);
+  const scopes = ['bulk:read'];
+  const cookie = await visitor.open(account, { scopes, locale: 'de-AT' });
+  const pages = ['/dashboard/bulk', `/dashboard/bulk/${id}`, `/dashboard/bulk/${id}/results`];
+  const texts = await Promise.all(pages.map(async (path) => (await visitor.show(path, cookie)).text));
+  for (const text of texts)
+    expect(text).not.toMatch(/bulk\/new|\/(pause|cancel)"|Bulk jobs|Completed|Queued/);
+  expect(texts[0]).toContain('Massenaufträge');
+  expect(texts[1]).toContain('Platz 1 in der Warteschlange');
+  const writer = await visitor.open(account);
+  expect((await visitor.show(`/dashboard/bulk/${id}`, writer)).text).toMatch(/\/pause".*\/cancel"/s);
 });

@@ -18,7 +18,7 @@ const MAX_SAMPLE = 5;
 const MAX_COLUMNS = 7;
 const MAX_VALUE = 60;
 
-/** The form of a new job. Its first button previews; it starts what was previewed. */
+/** The form of a new job. Its first button previews; it starts what was previewed, once for each page that shows it. */
 export function newJobBody(page: FormPage, visit: Visit): Html {
   const { bulk } = visit.text;
   const text = bulk.create;
@@ -37,7 +37,7 @@ ${
   hasForm
     ? html`<form method="post" action="${visit.href(path)}" class="form" id="job">
 ${csrfField(visit.session)}
-<input type="hidden" name="request" value="${error === undefined ? (form.get('request') ?? randomUUID()) : randomUUID()}">
+<input type="hidden" name="request" value="${randomUUID()}">
 <input type="hidden" name="by" value="${by}">
 <input type="hidden" name="previewed" value="${preview?.print ?? ''}">
 <button class="hidden" name="do" value="preview" tabindex="-1" aria-hidden="true">${text.preview}</button>
@@ -104,7 +104,7 @@ ${left !== null && left < count ? html`<p class="warning">${text.tooLittleQuota(
 ${
   count === 0
     ? html`<p>${text.nothingMatches}</p>`
-    : html`<p class="choices"><button form="job" name="do" value="start" class="${operation.kind === 'delete' ? 'danger' : 'primary'}">${text.start(operation.name, number(count))}</button></p>`
+    : html`<p class="choices"><button form="job" name="do" value="start" class="${operation.kind === 'delete' ? 'danger' : 'primary'}">${text.start(operation.name, number(count), count)}</button></p>`
 }
 ${sampleSection(page, sample.slice(0, MAX_SAMPLE), visit)}</section>`;
 }

@@ -216,7 +216,8 @@ export const bulk: typeof en = {
     nothingMatches: 'Kein Datensatz passt, ein Auftrag würde also nichts ändern.',
     tooLittleQuota: (left) =>
       `Das Kontingent reicht für ${left} dieser Datensätze. Der Auftrag ändert sie und wartet dann, bis das Kontingent erneuert wird.`,
-    start: (operation, count) => `Starten: ${operation}, etwa ${count} Datensätze`,
+    start: (operation, shown, count) =>
+      `Starten: ${operation}, etwa ${shown} ${count === 1 ? 'Datensatz' : 'Datensätze'}`,
     changed:
       'Das Formular hat sich seit der Vorschau geändert. Sehen Sie die neue Vorschau an, und starten Sie dann.',
     refused: 'Der Auftrag kann nicht gestartet werden.',

@@ -210,7 +210,8 @@ export const bulk = {
     nothingMatches: 'No record matches, so a job would change nothing.',
     tooLittleQuota: (left: string) =>
       `The quota covers ${left} of these items. The job changes them, then waits until the quota resets.`,
-    start: (operation: string, count: string) => `Start: ${operation}, about ${count} records`,
+    start: (operation: string, shown: string, count: number) =>
+      `Start: ${operation}, about ${shown} ${count === 1 ? 'record' : 'records'}`,
     changed: 'The form has changed since the preview. Check the new preview, then start.',
     refused: 'The job cannot start.',
     condition: (row: string) => `Condition ${row}`,
