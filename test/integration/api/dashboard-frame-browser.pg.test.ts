@@ -1,0 +1,139 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { operatorPages } from '../../../services/api/dashboard/operator/operator-routes.ts';
+import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
+import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import {
+  findAxeViolations,
+  findContrastViolations,
+  openBrowser,
+  PHONE,
+  type TestBrowser,
+  takePictures,
+  watchFaults,
+} from '../../support/browser.ts';
+import { crawlDashboard } from '../../support/crawl-dashboard.ts';
+import { newPortalLink } from '../../support/dashboard.ts';
+import { type DashboardWorld, HOSTILE_TEXTS, openDashboardWorld } from '../../support/dashboard-world.ts';
+
+const browser: TestBrowser | undefined = await openBrowser();
+
+let world: DashboardWorld;
+let api: TestApi;
+beforeAll(async () => {
+  if (browser === undefined) return;
+  world = await openDashboardWorld();
+  api = world.api;
+});
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const CUSTOMER = dashboardPages({ frameAncestors: [] });
+const OPERATOR = operatorPages();
+
+async function enter(page: Page, account: { readonly id: string }): Promise<void> {
+  await page.goto(await newPortalLink(api, account));
+  await page.waitForURL(`${api.url}/dashboard`);
+}
+
+async function signIn(page: Page): Promise<void> {
+  await page.goto(`${api.url}/dashboard/login`);
+  await page.getByLabel('API key').fill(ADMIN_KEY);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`${api.url}/dashboard/operator`);
+}
+
+/** What the keyboard does not reach, or reaches without a mark of where it is. */
+async function findUnreached(page: Page): Promise<string[]> {
+  const count = await page.evaluate<number>(`(() => {
+    const fields = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+    window.reached = new Map();
+    window.toReach = [...document.querySelectorAll(fields)]
+      .filter((each) => !each.disabled && each.tabIndex >= 0 && each.checkVisibility());
+    document.addEventListener('focusin', ({ target }) => {
+      const { outlineStyle, boxShadow } = getComputedStyle(target);
+      window.reached.set(target, outlineStyle !== 'none' || boxShadow !== 'none');
+    });
+    document.activeElement?.blur();
+    return window.toReach.length;
+  })()`);
+  const left = () =>
+    page.evaluate<string[]>(`window.toReach
+      // Of radio buttons with one name the keyboard reaches one, and chooses by arrows.
+      .filter((each) => window.reached.get(each) !== true && each.type !== 'radio')
+      .map((each) => location.pathname + ' keyboard: ' + each.outerHTML.slice(0, 120))`);
+  // Fields of dates have several stops, and so have texts that are scrolled.
+  for (let rounds = 0; rounds < 3 && (await left()).length > 0; rounds += 1) {
+    for (let presses = 0; presses <= count; presses += 1) await page.keyboard.press('Tab');
+  }
+  return left();
+}
+
+/** What is wrong with a page, whatever it shows. */
+async function findFaults(page: Page, isFirst: boolean): Promise<string[]> {
+  await page.evaluate(`for (const each of document.querySelectorAll('details')) each.open = true`);
+  const found = await findAxeViolations(page);
+  if (isFirst) {
+    found.push(...(await findContrastViolations(page)));
+    await page.emulateMedia({ colorScheme: 'dark' });
+    found.push(...(await findContrastViolations(page)));
+    await page.emulateMedia({ colorScheme: 'light' });
+    found.push(...(await findUnreached(page)));
+  }
+  const told = await page.evaluate<Record<string, unknown>>(`({
+    tooWide: document.documentElement.scrollWidth - innerWidth,
+    headings: document.querySelectorAll('h1').length,
+    broken: window.broken ?? 0,
+    moving: document.getAnimations().length,
+  })`);
+  const right = { tooWide: 0, headings: 1, broken: 0, moving: 0 };
+  for (const [name, value] of Object.entries(right)) {
+    if (told[name] !== value) found.push(`${page.url()} ${name}: ${told[name]}`);
+  }
+  return found;
+}
+
+test.skipIf(browser === undefined).each([
+  ['customers', ['/dashboard'], CUSTOMER],
+  // Links lead to the consumers where their lag is known.
+  ['the operator', ['/dashboard/operator', '/dashboard/operator/consumers'], OPERATOR],
+] as const)(
+  'hostile texts break out of no page of %s, which all are accessible and fit a phone',
+  async (who, start, pages) => {
+    if (browser === undefined) return;
+    const account = await world.arrange(HOSTILE_TEXTS);
+    await using context = await browser.open({ ...PHONE, colorScheme: 'light' });
+    const page = await context.newPage();
+    const faults = watchFaults(page, api.url);
+    page.on('dialog', (dialog) => {
+      faults.push(`${page.url()} dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    if (who === 'customers') await enter(page, account);
+    else await signIn(page);
+    const found: string[] = [];
+    const { visited, unreached } = await crawlDashboard(page, start, pages, async (path, isFirst) => {
+      found.push(...(await findFaults(page, isFirst)));
+      await takePictures(page, `hostile${path.replaceAll(/\W+/g, '-')}`.slice(0, 60), 'phone');
+    });
+    expect([...found, ...faults]).toEqual([]);
+    expect(unreached).toEqual([]);
+
+    const cookies = await context.cookies();
+    await using plain = await browser.open({ ...PHONE, javaScriptEnabled: false });
+    await plain.addCookies(cookies);
+    const still = await plain.newPage();
+    const withoutScripts = watchFaults(still, api.url);
+    for (const path of visited.keys()) {
+      await still.goto(`${api.url}${path}`);
+      expect(await still.locator('h1').count(), path).toBe(1);
+      // What works with a module alone is not shown, and each form can be sent.
+      expect(await still.locator('.scripted:visible').count(), path).toBe(0);
+      expect(await still.locator('form:not(:has(button, input[type=submit]))').count(), path).toBe(0);
+    }
+    expect(withoutScripts).toEqual([]);
+  },
+  240_000,
+);
