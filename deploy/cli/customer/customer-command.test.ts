@@ -1,15 +1,20 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
+import { SqliteStore } from '../../../schemas/clients/typescript/src/sqlite.ts';
 import { runCommand } from '../../../test/support/run-command.ts';
 import { customerCommand } from './customer-command.ts';
 import { toRequest } from './exports.ts';
 import { eventLine } from './follow-feed.ts';
 import { loginCommand } from './login.ts';
 import { commaList, headersOf, jsonObject } from './options.ts';
+import { replicaVerifyCommand } from './replica-verify.ts';
 import { readHeaders } from './verify-signature.ts';
 import { toWebhook } from './webhooks.ts';
 
@@ -58,6 +63,15 @@ test('a refusal ends with 1 and shows the detail, the fields, the code, the requ
   ]);
   const json = await runCommand(whoami, ['--json'], context);
   expect([json.code, json.lines.map((line) => JSON.parse(line))]).toEqual([1, [problem]]);
+  const file = join(mkdtempSync(join(tmpdir(), 'tandem-cli-')), 'replica.db');
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }));
+  {
+    using store = new SqliteStore(file);
+    const state = { version: 1, resources: ['invoices'], shown: 1, exportId: 'exp_1', stalled: {} };
+    await store.transaction(async ({ writeState }) => writeState(JSON.stringify(state)));
+  }
+  // Of a comparison 1 says that a record differs.
+  expect((await runCommand(replicaVerifyCommand, [`sqlite:${file}`], context)).code).toBe(2);
 });
 
 test('a server that is not there and a URL that is none are no faults of ours', async () => {

@@ -4,7 +4,7 @@ import { cancelExport } from '../../../shared/control/exports/end-export.ts';
 import { expireExport } from '../../../shared/control/exports/export-retention.ts';
 import { insertExport, lockActiveExports } from '../../../shared/control/exports/queue-exports.ts';
 import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
-import { EXPORT_FORMATS } from '../../../shared/domain/export-request.ts';
+import { EXPORT_FORMATS, type ExportRequest } from '../../../shared/domain/export-request.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
@@ -56,6 +56,9 @@ const QUEUE_RETRY_SECONDS = 30;
 /** Rate in rows per second until an export has completed, and the least duration of any export. */
 const ASSUMED_RATE = 20_000;
 const LEAST_SECONDS = 2;
+
+/** A digest has a line for each bucket, whatever the rows. */
+const DIGEST_BYTES = 27_000;
 
 export function noExport(id: string): AppError {
   return new AppError('not_found', `There is no export ${id}.`);
@@ -124,7 +127,11 @@ export function exportRoutes(deps: ExportDeps): Route[] {
               ? await source.estimate(request, resources, sourceId)
               : await estimateChanges(db, request.changes_since, resources);
           if (body.dry_run) {
-            return estimateResponse(db, resources, estimate, await findRefusal(db, accountId, deps));
+            const sized = estimate && {
+              rows: estimate.rows,
+              bytes: sizeOf(request, resources, estimate.bytes),
+            };
+            return estimateResponse(db, resources, sized, await findRefusal(db, accountId, deps));
           }
           deps.feedGuard.requireSlack();
           await requireQueueSpace(db, accountId, deps.maxQueuedExports);
@@ -288,10 +295,16 @@ function started(id: string): Record<string, string> {
   return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
 }
 
+/** Bytes of all files. Null: it depends on how many keys are in some buckets. */
+function sizeOf({ format, buckets }: ExportRequest, resources: readonly string[], rowBytes: number) {
+  if (format !== 'digest') return rowBytes;
+  return buckets === null ? resources.length * DIGEST_BYTES : null;
+}
+
 async function estimateResponse(
   db: Queryable,
   resources: readonly string[],
-  estimate: { rows: number; bytes: number } | null,
+  estimate: { rows: number; bytes: number | null } | null,
   refusal: z.input<typeof estimateSchema>['refusal'],
 ): Promise<TextResponse> {
   const rate = (await recentExportRate(db)) ?? ASSUMED_RATE;

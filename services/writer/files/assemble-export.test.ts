@@ -204,6 +204,23 @@ test.each(['csv', 'parquet'])('a row that is missing from a %s file fails it', a
   expect(await storage.stat('exports/exp_1/export.zip')).toBeUndefined();
 });
 
+test('a digest has no rows, and its sum is in the file, in the facts and in the manifest', async () => {
+  const { assemble, read, invoices } = await setUp(['{"id":1,"memo":null}\n', '{"id":2,"memo":"b"}\n']);
+  const claimed = claim({
+    request: { resources: ['invoices'], format: 'digest', as_of: '2026-03-01T00:00:00Z' },
+  });
+  const sum = ['{"id":1}', '{"id":2,"memo":"b"}'].reduce(
+    (total, text) => total + BigInt(`0x${hashOf(text)}`),
+    0n,
+  );
+  const digest = (sum % 2n ** 256n).toString(16).padStart(64, '0');
+  const facts = { name: 'invoices.digest.jsonl', resource: 'invoices', rows: 2, digest };
+  expect(await assemble(claimed)).toMatchObject([facts]);
+  expect(JSON.parse(await read('exports/exp_1/manifest.json'))).toMatchObject({ rows: 2, files: [facts] });
+  expect(await read('exports/exp_1/invoices.digest.jsonl')).not.toContain('"b"');
+  await expect(assemble(claimed, { ...invoices, rowsPlanned: 3 })).rejects.toThrow(RowCountMismatchError);
+});
+
 test('rows staged by column are refused when their schemas differ', async () => {
   const { assemble, invoices } = await setUp(['["1","a"]\n']);
   const claimed = claim({ request: { resources: ['invoices'], format: 'csv' } });

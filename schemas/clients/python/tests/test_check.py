@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import threading
+import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
 
 from tandem_client import RecordDifference, ReplicaError
 from tandem_client._record_digest import DigestSum, bucket_of, canonical_of, digest_of
-from tandem_client._replica_state import Check, State, read_state, write_state
+from tandem_client._replica_state import Check, State, Subscription, read_state, write_state
 
-from .local_tandem import WithTandem, row
+from .local_tandem import SECRET, WithTandem, row
 
 VECTORS = Path(__file__).parents[4] / "test/golden/record-digests.json"
 
@@ -101,6 +105,31 @@ class Checks(WithTandem):
         self.on_export = lambda: None
         self.lines = [row("1", "2.00")]
         self.assertTrue(self.replica.verify().is_equal)
+
+    def test_a_webhook_during_a_check_is_to_come_again(self) -> None:
+        self.lines = [row("1", "1.00")]
+        self.replica.sync()
+        subscription = Subscription("whk_1", "https://x.example", [SECRET], "exp_1")
+        with self.store.transaction() as transaction:
+            state = replace(self.state(), webhook=subscription, check=Check("x", "2999-01-01T00:00:00Z"))
+            transaction.write_state(write_state(state))
+        body = self.update("1", row("1", "2.00")).encode()
+        self.assertEqual(self.post(body), 503)
+        self.assertEqual(self.records(), [row("1", "1.00")])
+        self.hold(None)
+        self.assertEqual(self.post(body), 204)
+        self.assertEqual(self.records(), [row("1", "2.00")])
+
+    def post(self, body: bytes) -> int:
+        timestamp = str(int(time.time()))
+        signed = b"id." + timestamp.encode() + b"." + body
+        digest = hmac.new(bytes([7] * 32), signed, hashlib.sha256).digest()
+        headers = {
+            "webhook-id": "id",
+            "webhook-timestamp": timestamp,
+            "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+        }
+        return self.replica.receive(headers, body)
 
     def test_a_hold_that_is_lost_ends_the_check(self) -> None:
         self.lines = [row("1", "1.00")]

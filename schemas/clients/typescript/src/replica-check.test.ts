@@ -200,7 +200,7 @@ test('a check that cannot be made says why, and lets events go on', async () => 
   ).rejects.toThrow('sync it first');
   world.world.hasPast = false;
   await expect(world.replica.verify()).rejects.toThrow(
-    'invoices: Past states of its records are not recorded.',
+    'invoices: Past states of its records are not recorded: ask',
   );
   world.world.hasPast = true;
   world.world.status = 'failed';

@@ -72,6 +72,8 @@ export interface Checked {
 
 /** Longest time that events wait for the position: an export may have to wait in the queue of the account. */
 const MAX_POSITION_MS = 120_000;
+const PAST_UNKNOWN =
+  'Past states of its records are not recorded: ask the operator to set as_of: true for it in the catalog.';
 const FIRST_POLL_MS = 100;
 const MAX_POLL_MS = 1_000;
 /** The replica may be ahead of the clock of the API. */
@@ -125,7 +127,7 @@ async function splitResources(
   for (const name of resources) {
     const reason = stalled[name];
     if (reason !== undefined) unchecked[name] = `Its changes are not sent at present (${reason}).`;
-    else if (pasts.get(name) !== true) unchecked[name] = 'Past states of its records are not recorded.';
+    else if (pasts.get(name) !== true) unchecked[name] = PAST_UNKNOWN;
   }
   return { possible: resources.filter((name) => unchecked[name] === undefined), unchecked };
 }

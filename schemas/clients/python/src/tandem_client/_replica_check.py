@@ -32,6 +32,10 @@ _MAX_ATTEMPTS = 5
 #: Records whose digests are held in memory to find those that differ.
 _MAX_LISTED = 100_000
 _MAX_DIFFERENCES = 1_000
+_PAST_UNKNOWN = (
+    "Past states of its records are not recorded: "
+    "ask the operator to set as_of: true for it in the catalog."
+)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def _split(client: Tandem, state: State) -> tuple[list[str], dict[str, str]]:
         if name in state.stalled:
             unchecked[name] = f"Its changes are not sent at present ({state.stalled[name]})."
         elif not pasts.get(name):
-            unchecked[name] = "Past states of its records are not recorded."
+            unchecked[name] = _PAST_UNKNOWN
     return [name for name in state.resources if name not in unchecked], unchecked
 
 

@@ -17,12 +17,11 @@ export const verify: typeof en = {
     lead: 'Die Prüfung liest jeden Datensatz der gewählten Ressourcen einmal. Sie zählt als Export und wartet in derselben Warteschlange.',
     resources: 'Ressourcen',
     noPast:
-      'Frühere Stände der Datensätze werden nicht aufgezeichnet. Deshalb gibt es keine Position zum Vergleichen.',
+      'Frühere Stände der Datensätze werden nicht aufgezeichnet. Der Betreiber kann das ändern: as_of: true im Katalog.',
     fields: (count) => `${count} Felder`,
     start: 'Prüfung starten',
     nothingChosen: 'Wählen Sie mindestens eine Ressource.',
-    noneFit:
-      'Keine Ressource lässt sich vergleichen. Das kann der Betreiber ändern: Frühere Stände brauchen die vollständigen alten Zeilen einer Tabelle.',
+    noneFit: 'Keine Ressource lässt sich vergleichen. Der Betreiber kann das ändern: as_of: true im Katalog.',
     refused: 'Die Prüfung kann nicht gestartet werden.',
   },
   details: {

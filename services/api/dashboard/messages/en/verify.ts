@@ -15,12 +15,12 @@ export const verify = {
     title: 'New check',
     lead: 'The check reads every record of the chosen resources once. It counts as an export: it waits in the same queue.',
     resources: 'Resources',
-    noPast: 'Past states of its records are not recorded, so there is no position to compare at.',
+    noPast:
+      'Past states of its records are not recorded. The operator can change that, by as_of: true in the catalog.',
     fields: (count: string) => `${count} fields`,
     start: 'Start the check',
     nothingChosen: 'Choose at least one resource.',
-    noneFit:
-      'No resource can be compared. The operator can change that: past states need the full old rows of a table.',
+    noneFit: 'No resource can be compared. The operator can change that, by as_of: true in the catalog.',
     refused: 'The check cannot start.',
   },
   details: {
