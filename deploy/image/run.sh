@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs the service that SERVICE names, or the command that the arguments name, such as `migrate status`.
+set -eu
+cd /app
+if [ "$#" -gt 0 ]; then
+  exec node -r ./deploy/cli/check-node.cjs deploy/cli/tandem.ts "$@"
+fi
+case "${SERVICE:-}" in
+  api | extractor | writer | capture | dispatcher | bulk) ;;
+  *)
+    echo 'tandem: set SERVICE to api, extractor, writer, capture, dispatcher or bulk, or give a command such as "migrate status"' >&2
+    exit 2
+    ;;
+esac
+exec node -r ./deploy/cli/check-node.cjs --max-semi-space-size=4 --disable-warning=TimeoutNegativeWarning \
+  "services/$SERVICE/main.ts"

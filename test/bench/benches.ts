@@ -1,0 +1,24 @@
+import { benchBulk } from './bench-bulk.ts';
+import { benchBulkFile } from './bench-bulk-file.ts';
+import { type BenchOptions, benchExports } from './bench-exports.ts';
+import { benchExtractors } from './bench-extractors.ts';
+import { benchFairApi } from './bench-fair-api.ts';
+import { benchFeed } from './bench-feed.ts';
+import { benchLargeTransaction } from './bench-large-transaction.ts';
+import { benchManyResources } from './bench-many-resources.ts';
+import { benchNeighbours } from './bench-neighbours.ts';
+import { benchScale } from './bench-scale.ts';
+
+/** Every benchmark by its name in `npm run bench -- NAME`, in the order in which they run. */
+export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
+  exports: benchExports,
+  scale: benchScale,
+  extractors: benchExtractors,
+  'many-resources': benchManyResources,
+  feed: benchFeed,
+  neighbours: benchNeighbours,
+  'large-transaction': benchLargeTransaction,
+  'fair-api': benchFairApi,
+  bulk: benchBulk,
+  'bulk-file': benchBulkFile,
+};
