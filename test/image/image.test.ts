@@ -9,6 +9,7 @@ import { createApiClient } from '../../deploy/demo/api-client.ts';
 import { openWorld, type World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { findPython, HADOLINT } from '../support/python.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -85,6 +86,14 @@ async function finished(child: ChildProcess): Promise<{ code: number | null; out
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output: Buffer.concat(chunks).toString() };
 }
+
+const hadolint = findPython(HADOLINT);
+
+test.runIf(hadolint)('the Dockerfile has no fault that its linter knows', () => {
+  const program = join(hadolint?.packages ?? '', 'bin', 'hadolint');
+  const { status, stdout } = spawnSync(program, ['deploy/image/Dockerfile'], { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([0, '']);
+});
 
 describe.skipIf(missing.length > 0)('the image', () => {
   beforeAll(async () => {

