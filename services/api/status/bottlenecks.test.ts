@@ -62,8 +62,14 @@ const CASES: readonly (readonly [string, StatusFacts, BottleneckCode | undefined
   ['an idle feed', withSource({ feed_age_seconds: 11 }), undefined, ''],
   ['a feed that stands', withSource({ feed_age_seconds: 40 }), 'feed_stalled', 'check capture'],
   [
+    'a feed whose last marker is unread, as always',
+    withLag('tandem.dispatcher.feed', 2, withSource({ feed_age_seconds: 40 })),
+    'feed_stalled',
+    'check capture',
+  ],
+  [
     'a feed that nobody mirrors',
-    withLag('tandem.dispatcher.feed', 3, withSource({ feed_age_seconds: 40 })),
+    withLag('tandem.dispatcher.feed', 30, withSource({ feed_age_seconds: 40 })),
     'feed_stalled',
     'check dispatcher',
   ],

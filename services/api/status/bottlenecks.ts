@@ -19,6 +19,12 @@ const NEEDED = ['extractor', 'writer', 'dispatcher', 'bulk'] as const;
 /** An idle feed moves every 10 s, with capture's heartbeat. */
 const STILL_SECONDS = 20;
 
+/**
+ * Capture tells its state several times a second, with a marker each, of which the last one is always unread. What has
+ * gathered in 20 s is the dispatcher's to read; without it, capture has fallen silent.
+ */
+const STATES_BEHIND = 10;
+
 /** Capture publishes some 44,000 changes a second from a backlog, about 10 MB of WAL: this is five seconds of its work. */
 const WAL_BEHIND_BYTES = 64 * 1_024 * 1_024;
 
@@ -55,7 +61,7 @@ export function findBottlenecks({ source, processes, consumers, queues }: Status
     if ((source.exists === false && hasRun) || source.wal_status === 'lost') add('feed_gap', feedAge);
     else if (source.exists === true && source.active === false) add('capture_idle', feedAge);
     else if (hasRun && feedAge >= STILL_SECONDS) {
-      add('feed_stalled', feedAge, lagOf(consumers, '.dispatcher.feed') > 0 ? 'dispatcher' : 'capture');
+      add('feed_stalled', feedAge, lagOf(consumers, '.dispatcher.feed') >= STATES_BEHIND ? 'dispatcher' : 'capture');
     }
     if (source.state === 'refuse') add('source_full', source.retained_bytes ?? 0);
     else if ((source.lag_bytes ?? 0) >= WAL_BEHIND_BYTES && source.active === true) {
