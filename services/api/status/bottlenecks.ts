@@ -61,7 +61,11 @@ export function findBottlenecks({ source, processes, consumers, queues }: Status
     if ((source.exists === false && hasRun) || source.wal_status === 'lost') add('feed_gap', feedAge);
     else if (source.exists === true && source.active === false) add('capture_idle', feedAge);
     else if (hasRun && feedAge >= STILL_SECONDS) {
-      add('feed_stalled', feedAge, lagOf(consumers, '.dispatcher.feed') >= STATES_BEHIND ? 'dispatcher' : 'capture');
+      add(
+        'feed_stalled',
+        feedAge,
+        lagOf(consumers, '.dispatcher.feed') >= STATES_BEHIND ? 'dispatcher' : 'capture',
+      );
     }
     if (source.state === 'refuse') add('source_full', source.retained_bytes ?? 0);
     else if ((source.lag_bytes ?? 0) >= WAL_BEHIND_BYTES && source.active === true) {

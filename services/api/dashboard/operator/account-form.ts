@@ -60,13 +60,21 @@ export interface AccountForm {
 export function accountFormHtml(form: AccountForm, visit: Visit): Html {
   const text = visit.text.operator.edit;
   const { fields, account } = form;
+  const labels = {
+    name: text.name,
+    source_id: text.sourceId,
+    max_running_exports: text.maxExports,
+    max_running_bulk_operations: text.maxBulk,
+    items: text.items,
+    period: text.period,
+  };
   const fixed = account?.limits.bulk_quota.period;
   const input = (name: string, title: string, attributes: Html, hint?: string) =>
     html`<div><label for="${name}">${title}</label><input id="${name}" name="${name}" value="${fields.get(name)}"${attributes}${hint === undefined ? null : html` aria-describedby="${name}-hint"`}>
 ${hint && html`<p class="hint" id="${name}-hint">${hint}</p>`}</div>`;
   const small = html` type="number" min="1" max="10" required`;
   return html`<h1>${form.title}</h1>
-${faultHtml(form.error, visit)}
+${faultHtml(form.error, labels, visit)}
 <form class="form" method="post" action="${form.action}">${csrfField(visit.session)}
 ${input('name', text.name, html` required maxlength="200" autocomplete="off"`)}
 ${form.extra}

@@ -5,12 +5,20 @@ import { type Html, html } from '../../pages/html.ts';
 import { dashboardPage, type PageText } from '../frame/layout.ts';
 import { pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 
-/** What the API has refused a form with, in its words; nothing without an error. */
-export function faultHtml(error: AppError | undefined, visit: Visit): Html | null {
+/**
+ * What the API has refused a form with, in its words; nothing without an error.
+ *
+ * @param labels names of fields, by what the API's pointer to them ends in
+ */
+export function faultHtml(
+  error: AppError | undefined,
+  labels: Readonly<Record<string, string>>,
+  visit: Visit,
+): Html | null {
   if (error === undefined) return null;
   const { errors, message } = error;
   return html`<div class="fault" role="alert"><p><strong>${visit.text.operator.save.invalid}</strong></p>
-${errors.length === 0 ? html`<p lang="en">${message}</p>` : html`<ul lang="en">${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
+${errors.length === 0 ? html`<p lang="en">${message}</p>` : html`<ul lang="en">${errors.map(({ pointer, detail }) => html`<li><strong>${labels[pointer.split('/').at(-1) ?? ''] ?? pointer}</strong>: ${detail}</li>`)}</ul>`}</div>`;
 }
 
 /**

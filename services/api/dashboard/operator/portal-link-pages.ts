@@ -111,7 +111,7 @@ function formHtml(
   const choice = (name: string, label: string, options: readonly (readonly [string, string])[]) =>
     html`<div><label for="${name}">${label}</label><select id="${name}" name="${name}">${options.map(([value, shown]) => html`<option value="${value}"${flag('selected', form.get(name) === value)}>${shown}</option>`)}</select></div>`;
   return html`<h1>${title}</h1><p class="lead">${text.lead}</p>
-${faultHtml(error, visit)}
+${faultHtml(error, { scopes: text.scopes, expires_in: text.expires, next: text.next }, visit)}
 <form class="form" method="post" action="${visit.href(`${ACCOUNTS_PATH}/${id}/portal-link`)}">${csrfField(visit.session)}
 <input type="hidden" name="request" value="${form.get('request') ?? randomUUID()}">
 <fieldset><legend>${text.scopes}</legend><ul class="fields">${SCOPES.map((scope) => html`<li><label class="check"><input type="checkbox" name="scope" value="${scope}"${flag('checked', given.has(scope))}> <code>${scope}</code></label></li>`)}</ul></fieldset>
@@ -119,6 +119,10 @@ ${faultHtml(error, visit)}
 ${choice('next', text.next, [
   ['/dashboard', nav.overview],
   ['/dashboard/exports', nav.exports],
+  ['/dashboard/webhooks', nav.webhooks],
+  ['/dashboard/bulk', nav.bulk],
+  ['/dashboard/events', nav.events],
+  ['/dashboard/keys', nav.keys],
 ])}
 ${choice(
   'expires_in',
