@@ -26,7 +26,7 @@ export function endpointBody(facts: EndpointFacts, live: Live, visit: Visit, err
   const { webhook, stats, range, nowMs, failures } = facts;
   const { id, url } = webhook;
   const name = nameOf(webhook);
-  return html`<div class="title-row"><h1 class="name">${name}</h1>
+  return html`<div class="title-row"><h1 class="name short">${name}</h1>
 ${visit.may('webhooks:write') ? quickActions(webhook, visit) : null}</div>
 <p class="states">${healthBadge(webhook, visit)} ${name === url ? null : html`<span class="url short">${url}</span>`} <span class="id">${id}</span></p>
 ${error && fault(text.refused, error)}
