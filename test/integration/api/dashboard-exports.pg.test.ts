@@ -202,6 +202,28 @@ test('the form asks for all that the API offers, and an export can be asked for 
   expect(await start({ kind: 'changes', changes_since: others })).toContain('There is no export');
 });
 
+test('the form and the overview say what is wrong with the feed', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const [form, overview] = ['/dashboard/exports/new', '/dashboard'];
+  expect((await show(form, cookie)).text).not.toMatch(/not recorded at present|feed stands still/);
+  await api.pool.query(`
+    insert into feed_set_aside (resource, since_lsn, since_at, reason, detail) values ('invoices', '0/1', now(), 'no_key', 'x');
+    update feed_stall set reason = 'not_moving', detail = 'x', since = now() - interval '2 hours'`);
+  try {
+    const { text } = await show(form, cookie);
+    expect(text).toContain('The change feed stands still.');
+    expect(text.match(/Changes of this resource are not recorded at present/g)).toHaveLength(1);
+    const cards = (await show(overview, cookie)).text.replace(/<[^>]*>/g, '');
+    expect(cards).toContain('Stalled stopped 2 hours ago');
+    expect(cards).toContain('Changes of these resources are not recorded at present: invoices.');
+  } finally {
+    await api.pool.query(
+      'delete from feed_set_aside; update feed_stall set reason = null, detail = null, since = null',
+    );
+  }
+});
+
 test('changes since an earlier export are of its records and fields', async () => {
   const account = await api.account();
   const cookie = await open(account, { scopes: SCOPES });
@@ -227,7 +249,7 @@ test('from a completed export an endpoint is made in one step, with its secret s
   await completeExport(api, job.id, '{}\n');
   const path = `/dashboard/exports/${job.id}`;
   const { text } = await show(path, cookie);
-  expect(text).toContain('no change is missed, and none comes twice');
+  expect(text).toContain('no change between the two is missed');
   const post = (url: string, from = cookie) => send(path, { csrf: csrfOf(text), url }, { cookie: from });
   const refused = await post('http://127.0.0.1/"><img src=x>');
   expect(refused.status).toBe(422);

@@ -363,6 +363,8 @@ test('the look of a session is that of its link', async () => {
   const { text } = await show('/dashboard', cookie);
   expect(text).toContain('data-theme="dark"');
   expect(text).not.toContain('Sign out');
+  const german = await show('/dashboard', await open(account, { locale: 'de-AT' }));
+  expect(german.text).toContain('<html lang="de"');
 });
 
 test('a language is chosen on any page, for the session alone, and leads back to the page', async () => {

@@ -143,7 +143,7 @@ export const exports: typeof en = {
     chunks: 'Abschnitte',
     chunkCounts: {
       planned: 'Wartend',
-      reading: 'Werden gelesen',
+      reading: 'In Arbeit',
       extracted: 'Gelesen',
       written: 'Geschrieben',
     },
@@ -187,7 +187,7 @@ export const exports: typeof en = {
   },
   proceed: {
     title: 'Ab hier fortsetzen',
-    lead: 'Empfangen Sie jede spätere Änderung an Ihrem eigenen Endpunkt. Er beginnt genau dort, wo dieser Export endet: Keine Änderung fehlt, und keine kommt doppelt.',
+    lead: 'Empfangen Sie jede spätere Änderung an Ihrem eigenen Endpunkt. Er beginnt genau dort, wo dieser Export endet: Dazwischen geht keine Änderung verloren, und keine, die schon in den Dateien steht, kommt noch einmal.',
     url: 'URL Ihres Endpunkts',
     refused: 'Der Endpunkt wurde nicht angelegt:',
     submit: 'Endpunkt anlegen',

@@ -182,7 +182,7 @@ export const exports = {
   },
   proceed: {
     title: 'Continue from here',
-    lead: 'Receive every later change at an endpoint of yours. It starts exactly where this export ends: no change is missed, and none comes twice.',
+    lead: 'Receive every later change at an endpoint of yours. It starts exactly where this export ends: no change between the two is missed, and none that the files hold comes again.',
     url: 'URL of your endpoint',
     refused: 'The endpoint was not created:',
     submit: 'Create the endpoint',
