@@ -204,6 +204,16 @@ export async function sweepRoutes(control: Queryable, generation: string, before
   return Number(rows[0]?.count ?? 0);
 }
 
+/** The snapshot that the routes of these paths begin with; undefined while they are not whole. */
+export async function readRoutesSnapshot(control: Queryable, paths: string): Promise<Snapshot | undefined> {
+  const { rows } = await control.query<{ snapshot: string | null }>(
+    `select snapshot from route_state where split_part(fingerprint, '/', 1) = $1`,
+    [paths],
+  );
+  const snapshot = rows[0]?.snapshot ?? null;
+  return snapshot === null ? undefined : parseSnapshot(snapshot);
+}
+
 /** Whether capture knows the accounts by these paths for every snapshot that is taken from now on. */
 export async function areRoutesWhole(control: Queryable, paths: string): Promise<boolean> {
   const { rows } = await control.query<{ is_whole: boolean }>(

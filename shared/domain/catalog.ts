@@ -85,10 +85,15 @@ export function accountColumnOf(
   return parent && accountColumnOf(parent);
 }
 
+/** The resources with all that say whose their records are, each once. */
+export function withAncestors(resources: readonly Resource[]): readonly Resource[] {
+  const all = resources.flatMap((resource) => [resource, ...ancestorsOf(resource)]);
+  return [...new Map(all.map((each) => [each.name, each])).values()];
+}
+
 /** The tables that a read of the resources' rows by their account reads, each once. */
 export function tablesReadFor(resources: readonly Resource[]): readonly TableName[] {
-  const all = resources.flatMap((resource) => [resource, ...ancestorsOf(resource)]);
-  return [...new Map(all.map(({ name, table }) => [name, table])).values()];
+  return withAncestors(resources).map(({ table }) => table);
 }
 
 /** One bulk operation as declared; its meaning is the bulk service's. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatSnapshot, isVisible, parseSnapshot, widenXid } from './snapshot.ts';
+import { formatSnapshot, isVisible, parseSnapshot, seesAllOf, widenXid } from './snapshot.ts';
 
 test('a snapshot without running transactions ends in a colon', () => {
   expect(parseSnapshot('795:799:')).toEqual({ xmin: 795n, xmax: 799n, xip: [] });
@@ -36,6 +36,28 @@ test('a 32-bit transaction ID is widened to the nearest 64-bit one, on both side
   expect(widenXid(5, epoch - 3n)).toBe(epoch + 5n);
   expect(widenXid(0xffff_fff0, epoch + 3n)).toBe(0xffff_fff0n);
   expect(widenXid(7, 3n * epoch + 9n)).toBe(3n * epoch + 7n);
+});
+
+test('a snapshot sees all of another one only if it sees each transaction of it', () => {
+  const snapshot = fc
+    .tuple(
+      fc.bigInt({ min: 3n, max: 8n }),
+      fc.bigInt({ min: 0n, max: 5n }),
+      fc.subarray([3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n]),
+    )
+    .map(([xmin, more, open]) => {
+      const xmax = xmin + more;
+      return { xmin, xmax, xip: open.filter((xid) => xid >= xmin && xid < xmax) };
+    });
+  const xids = Array.from({ length: 20 }, (_, index) => BigInt(index));
+  fc.assert(
+    fc.property(snapshot, snapshot, (later, earlier) => {
+      if (!seesAllOf(later, earlier)) return;
+      for (const xid of xids) if (isVisible(xid, earlier)) expect(isVisible(xid, later)).toBe(true);
+    }),
+  );
+  expect(seesAllOf({ xmin: 5n, xmax: 9n, xip: [5n] }, { xmin: 4n, xmax: 8n, xip: [4n, 5n] })).toBe(true);
+  expect(seesAllOf({ xmin: 5n, xmax: 9n, xip: [5n] }, { xmin: 6n, xmax: 8n, xip: [] })).toBe(false);
 });
 
 test('widening gives back any ID that is less than half an epoch away', () => {

@@ -33,6 +33,11 @@ export function isVisible(xid: bigint, { xmin, xmax, xip }: Snapshot): boolean {
   return xid < xmin || (xid < xmax && !xip.includes(xid));
 }
 
+/** Whether all that `earlier` sees is seen by `later`, too. False for some of which it can't be told. */
+export function seesAllOf(later: Snapshot, earlier: Snapshot): boolean {
+  return earlier.xmax <= later.xmax && later.xip.every((xid) => !isVisible(xid, earlier));
+}
+
 /**
  * Widens the 32-bit transaction ID of the replication protocol to the 64-bit value nearest to `near`,
  * a recent `pg_snapshot_xmax`. Right as long as the two are less than 2^31 apart, which PostgreSQL itself ensures.

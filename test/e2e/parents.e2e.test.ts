@@ -9,6 +9,7 @@ import { type Customer, openWorld } from '../../deploy/demo/world.ts';
 import { DOCUMINT } from '../../deploy/samples/products.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { applyChanges, takeExport } from '../support/export-files.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -62,13 +63,15 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
   cleanup.defer(() => source.end());
   const [first = '', second = ''] = world.generated.accounts;
   const customers = [await world.createCustomer(first), await world.createCustomer(second)];
-  const traffic = await startTraffic({
-    databaseUrl: world.sourceUrl,
-    accounts: world.generated.accounts,
-    perSecond: 40,
-    connections: 2,
-    seed: 1,
-  });
+  const write = (seed: number) =>
+    startTraffic({
+      databaseUrl: world.sourceUrl,
+      accounts: world.generated.accounts,
+      perSecond: 40,
+      connections: 2,
+      seed,
+    });
+  let traffic = await write(1);
   cleanup.defer(async () => void (await traffic.stop()));
   const commits = async (count: number) => {
     const wanted = traffic.counts.commits + count;
@@ -79,6 +82,7 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     const replica = await loadExport(world, customer, id);
     let query = `after_export=${id}`;
     return {
+      id,
       replica,
       pull: async () => {
         query = await pullFeed(customer, query, replica);
@@ -86,6 +90,7 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     };
   };
 
+  const resources = world.catalog.resources.map(({ name }) => name);
   const followed = await Promise.all(customers.map(follow));
   await commits(20);
   await source.query('delete from documint.invoices where id % 11 = 0');
@@ -94,9 +99,14 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     update documint.currencies set name = 'US dollar' where code = 'USD'`);
   world.services.kill('capture', 0, 'SIGKILL');
   await commits(20);
+  await traffic.stop();
   for (const [at, customer] of customers.entries()) {
-    const { replica, pull } = followed[at] as Awaited<ReturnType<typeof follow>>;
+    const { id, replica, pull } = followed[at] as Awaited<ReturnType<typeof follow>>;
     expect(await differencesAfter(world, customer, replica, 40_000, pull)).toEqual([]);
+    const refreshed = await loadExport(world, customer, id);
+    const changed = await takeExport(customer, { resources, changes_since: id });
+    expect(applyChanges(world, changed.files, refreshed)).toEqual([]);
+    expect(await differencesAfter(world, customer, refreshed, 0)).toEqual([]);
     expect([...replica.records('line_items').keys()].length).toBeGreaterThan(0);
     expect([...replica.records('currencies').keys()]).toHaveLength(3);
   }
@@ -118,6 +128,7 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
     0,
   );
 
+  traffic = await write(2);
   const moved = await source.query<{ id: string }>(
     `update documint.customers set account_id = $2 where id in (
        select customer_id from documint.invoices i join documint.customers c on c.id = i.customer_id
@@ -135,6 +146,12 @@ test('exports and feed of two accounts hold what belongs to them by its parents,
       return found.length > 0 ? found : undefined;
     });
     expect(resets).toHaveLength(1);
+  }
+  for (const [at, customer] of customers.entries()) {
+    const { id } = followed[at] as Awaited<ReturnType<typeof follow>>;
+    await expect(takeExport(customer, { resources, changes_since: id })).rejects.toThrow(
+      /feed_reset|truncated/,
+    );
   }
   // An export that the feed had not settled far enough for is told once more, and the next one is not.
   const followAgain = async (customer: Customer): Promise<Awaited<ReturnType<typeof follow>>> => {

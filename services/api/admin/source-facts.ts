@@ -160,6 +160,7 @@ export function createSourceFacts(
     },
     async requireOldRows(names) {
       const resources = named(names);
+      requireOwnAccounts(resources, '/as_of');
       const tables = await describe(resources);
       if (tables === undefined) return;
       const without = resources.filter((resource) => {
@@ -174,7 +175,6 @@ export function createSourceFacts(
     },
     async requireFindableKeys(names, pointer) {
       const resources = named(names);
-      requireOwnAccounts(resources, pointer);
       const tables = (await describe(resources)) ?? [];
       const faults = resources.flatMap((resource) => {
         const table = findTable(tables, resource.table);
@@ -205,7 +205,7 @@ export function createSourceFacts(
   };
 }
 
-/** An event does not say that a parent's move has moved its children. */
+/** Nobody notes the past of a parent's table for its children. */
 function requireOwnAccounts(resources: readonly Resource[], pointer: string): void {
   const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;

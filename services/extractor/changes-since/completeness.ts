@@ -1,7 +1,10 @@
 import type { Pool } from 'pg';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
+import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { readRoutesSnapshot } from '../../../shared/control/routes.ts';
+import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
+import { parseSnapshot, seesAllOf } from '../../../shared/domain/snapshot.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, type FormsByResource, isSameTable } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
@@ -95,6 +98,29 @@ export async function assertNotSetAside(
           'create an export of its present state.'
       : `The feed skipped changes of ${found.resource} for some time since ${found.since_at}: ` +
           'create an export without changes_since, or use a later as_of.',
+  );
+}
+
+/**
+ * Capture passes over changes of children that the beginning of its routes sees. So events are complete since the base only if the
+ * base's snapshot sees all of that. Call it once the feed has passed the export's seal.
+ *
+ * @throws ExportFailedError when the routes began anew since the base
+ */
+export async function assertSameRoutes(
+  control: Pool,
+  catalog: Catalog,
+  base: { readonly exportId: string; readonly snapshot: string },
+  resources: readonly Resource[],
+): Promise<void> {
+  const children = resources.filter((resource) => parentOf(resource) !== undefined);
+  if (children.length === 0) return;
+  const begin = await readRoutesSnapshot(control, pathsFingerprint(catalog));
+  if (begin !== undefined && seesAllOf(parseSnapshot(base.snapshot), begin)) return;
+  throw new ExportFailedError(
+    'feed_reset',
+    `The accounts of ${children.map(({ name }) => name).join(', ')} were read again from their parents since the export ` +
+      `${base.exportId}: create an export without changes_since.`,
   );
 }
 

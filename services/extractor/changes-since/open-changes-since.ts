@@ -1,13 +1,13 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, type Resource, withAncestors } from '../../../shared/domain/catalog.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { awaitChainRecorded, awaitRecorded, keptAlive, type RecordingDeps } from './await-recorded.ts';
 import { assertNoReset, assignKeys, collectKeys, readKeyPage } from './changed-keys.ts';
-import { assertNotSetAside, assertSameCatalog, assertSameTables } from './completeness.ts';
+import { assertNotSetAside, assertSameCatalog, assertSameRoutes, assertSameTables } from './completeness.ts';
 import type { BaseExport } from './find-base.ts';
 import { type KeyColumn, parseRecordKey, presentKeysQuery, readKeyColumns } from './keyed-queries.ts';
 
@@ -22,8 +22,9 @@ export interface ChangesSince {
 export interface ChangesSinceDeps extends RecordingDeps {
   readonly control: Pool;
   readonly holder: SourceSession;
+  readonly catalog: Catalog;
   readonly resources: readonly Resource[];
-  /** Of the tables, under the held snapshot. */
+  /** Of the tables, those of parents too, under the held snapshot. */
   readonly facts: FactsByResource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
@@ -47,7 +48,9 @@ export async function openChangesSince(
   await assertNoReset(control, claim, base, snapshot);
   await assertNotSetAside(control, claim, base.startLsn);
   await assertSameCatalog(control, claim, resources, base.startLsn);
-  await assertSameTables(holder, base, resources, facts);
+  await assertSameRoutes(control, deps.catalog, base, resources);
+  // A parent's rows decide whose a child's are.
+  await assertSameTables(holder, base, withAncestors(resources), facts);
   return {
     async *plan(selection, rowsPerChunk) {
       const { name } = selection.resource;

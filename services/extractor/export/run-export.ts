@@ -8,7 +8,13 @@ import {
   recordSnapshot,
 } from '../../../shared/control/exports/export-run.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import {
+  type Catalog,
+  parentOf,
+  type Resource,
+  tablesReadFor,
+  withAncestors,
+} from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
@@ -121,7 +127,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     return session;
   };
   const { changes_since: changesSince, as_of: asOf } = request;
-  if (changesSince !== null || asOf !== null) requireOwnAccounts(resources);
+  if (asOf !== null) requireOwnAccounts(resources);
   const sealing = await open(`seal ${claim.id}`);
   const base =
     changesSince === null
@@ -143,8 +149,9 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     await makeKeyTables(holder, resources.length);
   }
   const held = await takeSnapshot(holder, tablesReadFor(resources), signal);
-  const facts = await readRunFacts(holder, resources, config.publicationName);
-  const tableForms = formsOf(resources, facts);
+  const tablesRead = withAncestors(resources);
+  const facts = await readRunFacts(holder, tablesRead, config.publicationName);
+  const tableForms = formsOf(tablesRead, facts);
   const sealToken = newSealToken();
   await ours(
     recordSnapshot(control, claim, {
@@ -220,7 +227,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
   await ours(finishPlanning(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
-  await assertSameTypes(sealing, resources, config.publicationName, tableForms);
+  await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
   // The snapshot holds back vacuum, and the seal may take a while.
   await holder[Symbol.asyncDispose]();
@@ -233,14 +240,14 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
 }
 
-/** @throws ExportFailedError for resources whose records have the account of their parent: events lack what a parent's move changes */
+/** @throws ExportFailedError for resources whose records have the account of their parent: nobody notes the past of its table for them */
 function requireOwnAccounts(resources: readonly Resource[]): void {
   const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;
   throw new ExportFailedError(
     'invalid_request',
     `${children.map(({ name }) => name).join(', ')} have the account of another resource, ` +
-      'so only exports of their present state are possible.',
+      'so exports with as_of are not possible.',
   );
 }
 

@@ -117,6 +117,15 @@ test('records have the account of what they refer to, however their transactions
     'parent_moved lines globex',
     'parent_moved lines acme',
   ]);
+  // What goes in the transaction of the move was the former account's.
+  expect(
+    (
+      await toldOf(
+        `update app.customers set account_id = 'globex' where id = 2; delete from app.lines where id = 200`,
+      )
+    ).at(-1),
+  ).toBe('delete lines 200 acme');
+  await toldOf(`update app.customers set account_id = 'acme' where id = 2`);
   expect(await toldOf(`insert into app.lines values (102, 20)`)).toEqual(['insert lines 102 acme']);
   expect(await toldOf(`insert into app.invoices values (41, 1, 4), (42, 1, null)`)).toEqual([
     'insert invoices 41 -',
