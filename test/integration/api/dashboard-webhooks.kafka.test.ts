@@ -5,7 +5,12 @@ import { eventId } from '../../../shared/domain/position.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
 import type { TestApi } from '../../support/api-server.ts';
 import { createDashboardVisitor, describeEachSession } from '../../support/dashboard.ts';
-import { type DispatcherBed, openDispatcherBed, untilCursor } from '../../support/dispatcher.ts';
+import {
+  type DispatcherBed,
+  invoiceChange,
+  openDispatcherBed,
+  untilCursor,
+} from '../../support/dispatcher.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
 
@@ -279,6 +284,30 @@ test('a delivery fails, is explained with what was sent and came back, and is se
     return found.some(({ event_id }) => event_id === event);
   });
   expect((await session.show(`${path}/attempts?outcome=delivered`)).text).toContain('Status 204 · Delivered');
+});
+
+test('the page of an event shows how its delivery fails, and delivers it again', async () => {
+  const account = await api.account();
+  const session = await enter(account);
+  receiver.answer = () => 500;
+  const id = await subscribe(account);
+  lastLsn += 1;
+  const before = ['1', account.sourceId, 'memo', null];
+  await bed.publish([invoiceChange({ account: account.sourceId, lsn: lastLsn, op: 'update', before })]);
+  const event = eventId({ commitLsn: BigInt(lastLsn), index: 0 });
+  const path = `/dashboard/events/${event}`;
+  await waitFor('the failure', async () =>
+    (await session.show(path)).text.includes('<strong>HTTP 500</strong>'),
+  );
+  receiver.answer = () => 200;
+  expect((await session.show(path)).text).toMatch(/memo<ins class="value"> \d+<\/ins>/);
+  const sent = await session.send(`${path}/redeliver`, [['webhook_id', id]]);
+  const { text } = await session.show(sent.headers.get('location') ?? '');
+  expect([sent.status, text]).toEqual([303, expect.stringContaining('role="status"')]);
+  await waitFor('the delivery', async () => {
+    const page = (await session.show(path)).text;
+    return page.includes('data-tone="green">Delivered') && page.includes('<strong>HTTP 200</strong>');
+  });
 });
 
 test('of a large batch the attempt shows the first events and the beginning of its body', async () => {

@@ -3,6 +3,7 @@ import type { Live } from '../frame/live.ts';
 import { timeOf } from '../frame/parts.ts';
 import { searchHref } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
+import { doneNote } from '../webhooks/webhook-parts.ts';
 import { type Delivery, deliveryList } from './delivery-list.ts';
 import { SECTION } from './event-list.ts';
 import { describeRecord, searchKeyOf, verbBadge } from './event-names.ts';
@@ -36,6 +37,7 @@ export function eventBody({ event, deliveries }: EventFacts, live: Live, visit: 
   const text = visit.text.events.details;
   return html`<h1>${describeRecord(event)}</h1>
 <p class="states">${verbBadge(event, visit)} <span class="id">${event.id}</span> <span class="muted">${timeOf(live, visit, 'at', event.timestamp)}</span></p>
+${doneNote(visit)}
 ${event.position === null ? null : changed(event, visit)}
 ${deliveries && html`<section><h2>${text.deliveries}</h2>${deliveryList(event.id, deliveries, live, visit)}</section>`}
 <div class="event-parts">

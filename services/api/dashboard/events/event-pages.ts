@@ -1,14 +1,19 @@
+import type { z } from 'zod';
 import { parseExactJson } from '../../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../../shared/runtime/errors.ts';
 import { PROBLEMS } from '../../http/problem.ts';
+import type { redeliverySchema } from '../../webhooks/response.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import { livePage } from '../frame/live-page.ts';
 import { instantOf, refusalOf, searchFields } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
+import { withDone } from '../webhooks/webhook-parts.ts';
 import type { Delivery } from './delivery-list.ts';
 import { type EventList, type EventType, eventListBody, SEARCH_FIELDS, SECTION } from './event-list.ts';
 import { describeRecord } from './event-names.ts';
 import { type EventFacts, type ExactEvent, eventBody } from './event-page.ts';
+
+type Redelivery = z.output<typeof redeliverySchema>;
 
 const STYLES = 'events.css';
 
@@ -80,8 +85,9 @@ export function eventPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPa
       async handle(visit) {
         const id = visit.request.param('id');
         const webhookId = visit.form.get('webhook_id') ?? '';
-        await visit.send('redeliverEvent', { params: { id }, body: { webhook_id: webhookId } });
-        return seeOther(`${SECTION}/${id}`);
+        const body = { webhook_id: webhookId };
+        const { state } = await visit.ask<Redelivery>('redeliverEvent', { params: { id }, body });
+        return seeOther(withDone(`${SECTION}/${id}`, state));
       },
     },
   ];
