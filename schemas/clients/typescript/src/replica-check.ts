@@ -236,13 +236,27 @@ async function compareAt(
 
 /** Begins an export, and digests the own records at its position. @returns undefined when the replica is past it */
 async function digestAt(
+  checked: Checked,
+  resources: readonly string[],
+  buckets: readonly number[] | null,
+  options: CheckOptions,
+): Promise<(Compared & { rows: number }) | undefined> {
+  const hold = await holdEvents(checked.change, options.signal);
+  try {
+    return await digestHeld(checked, hold, resources, buckets, options);
+  } finally {
+    await hold.release();
+  }
+}
+
+async function digestHeld(
   { client, change, apply }: Checked,
+  hold: Hold,
   resources: readonly string[],
   buckets: readonly number[] | null,
   options: CheckOptions,
 ): Promise<(Compared & { rows: number }) | undefined> {
   const { signal, onProgress } = options;
-  await using hold = await holdEvents(change, signal);
   const created = await client.exports.create(
     { resources: [...resources], format: 'digest', ...(buckets === null ? {} : { buckets: [...buckets] }) },
     { idempotencyKey: `${hold.id}-digest`, signal },

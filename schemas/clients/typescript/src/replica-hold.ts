@@ -12,7 +12,7 @@ export function requireLoaded(state: ReplicaState | undefined): ReplicaState {
   throw new ReplicaError('The replica is not loaded: sync it first.');
 }
 
-export interface Hold extends AsyncDisposable {
+export interface Hold {
   readonly id: string;
   readonly state: ReplicaState;
   /** Every few seconds. @throws ReplicaError when the hold is over */
@@ -52,7 +52,6 @@ export async function holdEvents(change: Change, signal: AbortSignal | undefined
       renewedAtMs = Date.now();
     },
     release,
-    [Symbol.asyncDispose]: release,
   };
 }
 
