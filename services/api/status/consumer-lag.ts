@@ -93,7 +93,13 @@ interface Bounds {
   readonly end: bigint;
 }
 
-async function readGroups(admin: Admin, groups: readonly Group[]): Promise<GroupLag[]> {
+async function readGroups(admin: Admin, declared: readonly Group[]): Promise<GroupLag[]> {
+  // Topics are made when services start: one that is not there yet has nothing to read.
+  const existing = new Set(await admin.listTopics());
+  const groups = declared.map((group) => ({
+    ...group,
+    topics: group.topics.filter((topic) => existing.has(topic)),
+  }));
   const [described, ...offsets] = await Promise.all([
     admin.describeGroups(groups.map(({ group }) => group)),
     ...groups.map(({ group, topics }) =>

@@ -25,6 +25,9 @@ const KEPT_MS = 2_000;
 /** Lag is asked of each partition's broker, and changes slowly. */
 const LAG_KEPT_MS = 10_000;
 
+/** A broker that is out of reach must not hold up what is known of everything else. */
+const LAG_WAIT_MS = 1_500;
+
 /** Four reports of a process. */
 const SILENT_SECONDS = 20;
 
@@ -42,7 +45,10 @@ export function createStatusReader(deps: StatusDeps): () => Promise<Status> {
       return null;
     }
   };
-  const lag = keep(() => orNull('consumers', deps.consumerLag()), LAG_KEPT_MS, now);
+  const lag = patiently(
+    keep(() => orNull('consumers', deps.consumerLag()), LAG_KEPT_MS, now),
+    LAG_WAIT_MS,
+  );
   return keep(
     async () => {
       const [source, sessions, rows, queues, consumers] = await Promise.all([
@@ -120,5 +126,20 @@ function keep<Value>(read: () => Promise<Value>, keptMs: number, now: () => numb
       readAtMs = now();
     });
     return reading;
+  };
+}
+
+/** Waits for a reading no longer than this: then it is what the last one was, or null. */
+function patiently<Value>(read: () => Promise<Value | null>, waitMs: number): () => Promise<Value | null> {
+  let last: Value | null = null;
+  return async () => {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, waitMs);
+    const reading = read().then((value) => {
+      last = value;
+    });
+    await Promise.race([reading, late.promise]);
+    clearTimeout(timer);
+    return last;
   };
 }

@@ -126,3 +126,21 @@ test('a process is listed while it runs, whether it is ready or not, and not aft
   }
   expect(await listed()).toBeUndefined();
 });
+
+test('a broker that is out of reach holds nothing up, and what it said last is shown meanwhile', async () => {
+  const readings = [Promise.resolve([]), Promise.withResolvers<never>().promise];
+  let nowMs = Date.now();
+  await using slow = await openTestApi({
+    status: { consumerLag: () => readings.shift() ?? Promise.reject(new Error('away')), now: () => nowMs },
+  });
+  const read = async () => {
+    const { json } = await slow.call('GET', '/admin/status', { key: ADMIN_KEY });
+    return json;
+  };
+  expect((await read()).consumers).toEqual([]);
+  nowMs += 60_000;
+  const before = performance.now();
+  const { consumers, queues } = await read();
+  expect([consumers, queues.outbox]).toEqual([[], { waiting: 0, oldest_seconds: null }]);
+  expect(performance.now() - before).toBeLessThan(10_000);
+});
