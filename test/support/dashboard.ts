@@ -73,6 +73,33 @@ export function csrfOf(text: string): string {
   return /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? '';
 }
 
+/** The value of a field of a form. */
+export const fieldOf = (text: string, name: string): string =>
+  new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
+
+/** The form of a page with what the page itself has put into it. */
+export async function openForm(visitor: DashboardVisitor, account: Pick<Account, 'id'>, path: string) {
+  const cookie = await visitor.open(account);
+  let { status, text } = await visitor.show(path, cookie);
+  expect(status).toBe(200);
+  return {
+    cookie,
+    page: () => text,
+    async send(fields: Readonly<Record<string, string>>) {
+      const kept = ['csrf', 'request', 'by', 'previewed', 'file_id', 'failed_of']
+        .map((name) => [name, fieldOf(text, name)] as const)
+        .filter(([, value]) => value !== '');
+      const reply = await visitor.send(
+        path.split('?')[0] ?? '',
+        { ...Object.fromEntries(kept), ...fields },
+        cookie,
+      );
+      if (reply.status !== 303) ({ status, text } = reply);
+      return reply;
+    },
+  };
+}
+
 /** What a page of the matrix is asked about. */
 export interface Arranged {
   /** Of the page's path. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
@@ -7,7 +8,10 @@ import {
   createDashboardVisitor,
   type DashboardVisitor,
   describeEachSession,
+  fieldOf,
+  openForm,
 } from '../../support/dashboard.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
 
@@ -126,38 +130,12 @@ test('jobs are listed by status, in pages, and the overview leads to them', asyn
 
 const NEW = '/dashboard/bulk/new/invoices';
 
-const field = (text: string, name: string) =>
-  new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
-
-/** The form of a page with what the page itself has put into it. */
-async function openForm(account: Account, path: string) {
-  const cookie = await visitor.open(account);
-  let { status, text } = await visitor.show(path, cookie);
-  expect(status).toBe(200);
-  return {
-    cookie,
-    page: () => text,
-    async send(fields: Readonly<Record<string, string>>) {
-      const kept = ['csrf', 'request', 'by', 'previewed', 'file_id', 'failed_of']
-        .map((name) => [name, field(text, name)] as const)
-        .filter(([, value]) => value !== '');
-      const reply = await visitor.send(
-        path.split('?')[0] ?? '',
-        { ...Object.fromEntries(kept), ...fields },
-        cookie,
-      );
-      if (reply.status !== 303) ({ status, text } = reply);
-      return reply;
-    },
-  };
-}
-
 const jobsOf = async ({ key }: Account) =>
   (await world.api.call('GET', '/bulk/operations', { key })).json.data;
 
 test('a job by filter is previewed as it is, and then starts once', async () => {
   const account = await world.account(12);
-  const form = await openForm(account, `${NEW}/update`);
+  const form = await openForm(visitor, account, `${NEW}/update`);
   expect(form.page()).toContain('No limit on items');
   const fields = {
     'field.0': 'total',
@@ -189,7 +167,7 @@ test('a job by filter is previewed as it is, and then starts once', async () => 
 
 test('what is wrong is said beside its field, and what was typed is kept', async () => {
   const account = await world.account(1);
-  const form = await openForm(account, `${NEW}/update`);
+  const form = await openForm(visitor, account, `${NEW}/update`);
   const fields = {
     'field.0': 'memo',
     'value.0': HOSTILE,
@@ -215,10 +193,10 @@ test('what is wrong is said beside its field, and what was typed is kept', async
 
 test('a job by IDs, by all records and by failed items', async () => {
   const account = await world.account(3);
-  const byIds = await openForm(account, `${NEW}/void?by=ids`);
+  const byIds = await openForm(visitor, account, `${NEW}/void?by=ids`);
   await byIds.send({ ids: `${account.ids.join(' ')} 7777777`, do: 'preview' });
   expect((await byIds.send({ ids: `${account.ids.join(' ')} 7777777`, do: 'start' })).status).toBe(303);
-  const all = await openForm(account, `${NEW}/delete?by=all`);
+  const all = await openForm(visitor, account, `${NEW}/delete?by=all`);
   expect((await all.send({ do: 'preview' })).text).toContain('Confirm that you mean every record.');
   const sure = await all.send({ all: 'on', do: 'preview' });
   expect(sure.text).toMatch(/Records, about<\/dt><dd>3<.*class="danger">Start: delete/s);
@@ -227,7 +205,7 @@ test('a job by IDs, by all records and by failed items', async () => {
   const stop = await world.startWorker();
   await world.until(account.key, id);
   await stop();
-  const failed = await openForm(account, `${NEW}/void?by=failed&failed_of=${id}`);
+  const failed = await openForm(visitor, account, `${NEW}/void?by=failed&failed_of=${id}`);
   const preview = await failed.send({ do: 'preview' });
   expect(preview.text).toMatch(/Records, about<\/dt><dd>1<.*<code>7777777</s);
   expect((await failed.send({ do: 'start' })).status).toBe(303);
@@ -241,9 +219,9 @@ test('a job by IDs, by all records and by failed items', async () => {
 
 test('a file of IDs is uploaded, checked by line, and its job starts', async () => {
   const account = await world.account(2);
-  const form = await openForm(account, `${NEW}/void?by=file`);
+  const form = await openForm(visitor, account, `${NEW}/void?by=file`);
   expect(form.page()).not.toContain('id="job"');
-  const csrf = field(form.page(), 'csrf');
+  const csrf = fieldOf(form.page(), 'csrf');
   const upload = (content: string | Uint8Array<ArrayBuffer>, fields: Record<string, string> = { csrf }) =>
     visitor.sendFile(`${NEW}/void/file`, fields, new File([content], 'ids.txt'), form.cookie);
   expect((await upload('1\n', {})).status).toBe(403);
@@ -279,11 +257,13 @@ test('a file of IDs is uploaded, checked by line, and its job starts', async () 
   expect(done.text).toContain('Lines: 3');
   expect(done.text).toMatch(/Line 3: is not a bigint/);
   const fields = {
-    ...Object.fromEntries(['csrf', 'request', 'by', 'file_id'].map((name) => [name, field(done.text, name)])),
+    ...Object.fromEntries(
+      ['csrf', 'request', 'by', 'file_id'].map((name) => [name, fieldOf(done.text, name)]),
+    ),
   };
   const preview = await visitor.send(`${NEW}/void`, { ...fields, do: 'preview' }, form.cookie);
   expect(preview.text).toMatch(/Records, about<\/dt><dd>3</);
-  const start = { ...fields, previewed: field(preview.text, 'previewed'), do: 'start' };
+  const start = { ...fields, previewed: fieldOf(preview.text, 'previewed'), do: 'start' };
   expect((await visitor.send(`${NEW}/void`, start, form.cookie)).status).toBe(303);
 });
 
@@ -293,7 +273,7 @@ test('the quota is told before, and what it covers', async () => {
     key: ADMIN_KEY,
     body: { limits: { bulk_quota: { items: 2, period: 'month' } } },
   });
-  const form = await openForm(account, `${NEW}/void?by=ids`);
+  const form = await openForm(visitor, account, `${NEW}/void?by=ids`);
   expect(form.page()).toContain('2 of 2 items left');
   const preview = await form.send({ ids: account.ids.join(' ') });
   expect(preview.text).toContain('The quota covers 2 of these items.');
@@ -301,7 +281,7 @@ test('the quota is told before, and what it covers', async () => {
 
 test('as many IDs as a request may name fit into the form, and no larger form is read', async () => {
   const account = await world.account(1);
-  const form = await openForm(account, `${NEW}/void?by=ids`);
+  const form = await openForm(visitor, account, `${NEW}/void?by=ids`);
   const ids = Array.from({ length: 10_000 }, () => randomUUID()).join('\r\n');
   expect((await form.send({ ids })).text).toMatch(/Records, about<\/dt><dd>10,000</);
   expect((await form.send({ ids: ids.repeat(2) })).status).toBe(413);
@@ -320,4 +300,37 @@ test('whoever may only read sees no button, and German is whole', async () => {
   expect(texts[1]).toContain('Platz 1 in der Warteschlange');
   const writer = await visitor.open(account);
   expect((await visitor.show(`/dashboard/bulk/${id}`, writer)).text).toMatch(/\/pause".*\/cancel"/s);
+});
+
+test('an upload that its browser breaks off leaves nothing, and one without parts is refused', async () => {
+  const account = await world.account(1);
+  const { cookie, page } = await openForm(visitor, account, `${NEW}/void?by=file`);
+  const headers = { origin: world.api.url, cookie, 'content-length': 100_000 };
+  const sent = request(`${world.api.url}${NEW}/void/file`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'multipart/form-data; boundary=x' },
+  });
+  sent.on('error', () => undefined);
+  const part = (name: string) => `--x\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n`;
+  sent.write(
+    `${part('csrf')}${fieldOf(page(), 'csrf')}\r\n${part('file').replace('"file"', '"file"; filename="a"')}1\n`,
+  );
+  const files = async () => {
+    const { rows } = await world.api.pool.query('select id from bulk_files where account_id = $1', [
+      account.id,
+    ]);
+    return rows.length;
+  };
+  await waitFor('the upload is there', async () => (await files()) === 1);
+  sent.destroy();
+  // At once, and not when the client has sent nothing for half a minute.
+  await waitFor('the upload is gone', async () => (await files()) === 0, 20_000);
+  const odd = (type: string) =>
+    world.api.call('POST', `${NEW}/void/file`, {
+      body: 'x',
+      headers: { origin: world.api.url, cookie, 'content-type': type },
+    });
+  expect((await odd('multipart/form-data; x=y')).status).toBe(400);
+  expect((await odd('multipart/form-data')).status).toBe(415);
+  expect((await odd('application/x-www-form-urlencoded')).status).toBe(415);
 });
