@@ -343,7 +343,7 @@ test.skipIf(browser === undefined)(
 
     await page.getByRole('link', { name: 'Exports', exact: true }).click();
     await page.getByRole('link', { name: 'Running' }).click();
-    await page.getByText('No exports with this status.').waitFor();
+    await page.getByText('No exports match this filter.').waitFor();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
 

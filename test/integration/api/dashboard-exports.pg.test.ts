@@ -342,6 +342,16 @@ test('the page of an export names what is ahead of it, others like it, and why i
   expect(text).toContain('The table documint.invoices is locked.');
   expect(text).toContain(`href="/dashboard/exports/${first}"`);
   expect(text).toContain(`href="/dashboard/exports/new?from=${failed}"`);
+  const body = { resources: ['customers', 'invoices'] };
+  const { json: both } = await api.call('POST', '/exports', { key: account.key, body });
+  const listed = async (query: string) => (await show(`/dashboard/exports?${query}`, cookie)).text;
+  expect(text).toContain('href="/dashboard/exports?resource=invoices"');
+  expect(await listed('resource=invoices')).toContain(first);
+  const customers = await listed('resource=customers');
+  expect(customers).toContain(both.id);
+  expect(customers).not.toContain(first);
+  expect(customers).toContain('href="/dashboard/exports?status=completed&amp;resource=customers"');
+  expect(await listed('resource=customers&status=completed')).toContain('No exports match this filter.');
   const completed = await pageOf(first);
   for (const code of ['downloadExport(client', 'client.exports.download(', `after_export=${first}`]) {
     expect(

@@ -48,7 +48,8 @@ ${facts(details, live, visit)}
 ${
   others === undefined || others.length === 0
     ? null
-    : html`<section><h2>${text.others}</h2>${exportRows(others, live, visit)}</section>`
+    : html`<section><h2>${text.others}</h2>${exportRows(others, live, visit)}
+<p>${details.resources.slice(0, 1).map((name) => html`<a href="${visit.href(`/dashboard/exports?resource=${encodeURIComponent(name)}`)}">${text.allWith(name)}</a>`)}</p></section>`
 }
 ${actions(details, visit)}`;
 }

@@ -160,32 +160,40 @@ async function readOthers({ id, resources }: Export, visit: Visit): Promise<Expo
 }
 
 function readList(visit: Visit): Promise<ExportList> {
-  const [status, cursor] = [visit.query.get('status'), visit.query.get('cursor')];
+  const cursor = visit.query.get('cursor');
   return visit.ask<ExportList>('listExports', {
-    query: {
-      limit: PAGE_SIZE,
-      ...(status === null ? {} : { status }),
-      ...(cursor === null ? {} : { cursor }),
-    },
+    query: { limit: PAGE_SIZE, ...filterOf(visit), ...(cursor === null ? {} : { cursor }) },
   });
+}
+
+/** What the address of the list asks for. */
+function filterOf({ query }: Visit): Record<string, string> {
+  return Object.fromEntries(
+    ['status', 'resource'].flatMap((name) => {
+      const value = query.get(name);
+      return value === null ? [] : [[name, value]];
+    }),
+  );
 }
 
 function listBody(list: ExportList, live: Live, visit: Visit): Html {
   const text = visit.text.exports.list;
-  const status = visit.query.get('status');
+  const filter = filterOf(visit);
+  const { status, resource } = filter;
   const path = (query: Readonly<Record<string, string>>) => {
     const search = new URLSearchParams(query).toString();
     return visit.href(search === '' ? SECTION : `${SECTION}?${search}`);
   };
-  const filtered: Record<string, string> = status === null ? {} : { status };
+  const ofResource: Record<string, string> = resource === undefined ? {} : { resource };
   const older = list.next_cursor;
   return html`<div class="title-row"><h1>${text.title}</h1>
 ${visit.may('exports:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
+${resource === undefined ? null : html`<p>${text.withResource(resource)} <a href="${path(status === undefined ? {} : { status })}">${text.anyResource}</a></p>`}
 <nav class="filters" aria-label="${text.filter}"><ul>
-<li><a href="${path({})}"${flag('aria-current="true"', status === null)}>${text.all}</a></li>
-${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
+<li><a href="${path(ofResource)}"${flag('aria-current="true"', status === undefined)}>${text.all}</a></li>
+${STATUSES.map((each) => html`<li><a href="${path({ status: each, ...ofResource })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
-${list.data.length === 0 && status !== null ? html`<p class="muted">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filtered)}">${text.newest}</a>` : null}
-${older && html`<a class="button" href="${path({ ...filtered, cursor: older })}">${text.older}</a>`}</p>`;
+${list.data.length === 0 && Object.keys(filter).length > 0 ? html`<p class="muted">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
+<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filter)}">${text.newest}</a>` : null}
+${older && html`<a class="button" href="${path({ ...filter, cursor: older })}">${text.older}</a>`}</p>`;
 }

@@ -4,7 +4,9 @@ export const exports: typeof en = {
   list: {
     title: 'Exporte',
     none: 'Noch keine Exporte.',
-    noneOfStatus: 'Keine Exporte mit diesem Status.',
+    noneOfStatus: 'Zu diesem Filter gibt es keine Exporte.',
+    withResource: (name) => `Exporte mit Datensätzen von ${name}.`,
+    anyResource: 'Alle Ressourcen anzeigen',
     all: 'Alle',
     filter: 'Nach Status filtern',
     older: 'Ältere Exporte',
@@ -178,6 +180,7 @@ export const exports: typeof en = {
     linksAreShort: 'Jeder Download erhält einen eigenen Link, der sich 30 Sekunden lang öffnen lässt.',
     byCode: 'Mit Code herunterladen',
     others: 'Weitere Exporte derselben Ressourcen',
+    allWith: (name) => `Alle Exporte mit Datensätzen von ${name}`,
     again: 'Erneut exportieren',
     onlyChanges: 'Änderungen seitdem exportieren',
     cancel: 'Export abbrechen',

@@ -3,7 +3,9 @@ export const exports = {
   list: {
     title: 'Exports',
     none: 'No exports yet.',
-    noneOfStatus: 'No exports with this status.',
+    noneOfStatus: 'No exports match this filter.',
+    withResource: (name: string) => `Exports with records of ${name}.`,
+    anyResource: 'Show all resources',
     all: 'All',
     filter: 'Filter by status',
     older: 'Older exports',
@@ -173,6 +175,7 @@ export const exports = {
     linksAreShort: 'Each download gets a link of its own, which opens for 30 seconds.',
     byCode: 'Download with code',
     others: 'Other exports of the same resources',
+    allWith: (name: string) => `All exports with records of ${name}`,
     again: 'Export again',
     onlyChanges: 'Export what has changed since',
     cancel: 'Cancel the export',
