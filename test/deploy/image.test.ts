@@ -97,7 +97,7 @@ test.runIf(hadolint)('the Dockerfile has no fault that its linter knows', () => 
 
 describe.skipIf(missing.length > 0)('the image', () => {
   beforeAll(async () => {
-    execFileSync('bash', ['test/image/base.sh'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('bash', ['test/deploy/base.sh'], { stdio: ['ignore', 'ignore', 'inherit'] });
     buildah('bud', '--pull-never', '--quiet', '-f', 'deploy/image/Dockerfile', '-t', IMAGE, '.');
     const container = buildah('from', '--pull-never', IMAGE);
     cleanup.defer(() => void buildah('rm', container));

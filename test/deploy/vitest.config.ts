@@ -2,11 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { SummaryReporter } from '../support/summary-reporter.ts';
 
-/** `npm run test:image`: builds the image of the services and runs it. Apart from the others, because it takes minutes. */
+/** `npm run test:deploy`: builds the image of the services and runs it. Apart from the others, because it takes minutes. */
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {
-    include: ['test/image/*.test.ts'],
+    include: ['test/deploy/*.test.ts'],
     reporters: ['default', new SummaryReporter()],
     globalSetup: [fileURLToPath(new URL('../support/global-setup.ts', import.meta.url))],
     testTimeout: 240_000,

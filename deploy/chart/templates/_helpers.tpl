@@ -1,0 +1,43 @@
+{{- define "tandem.name" -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "tandem.labels" -}}
+app.kubernetes.io/name: tandem
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "tandem.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "tandem.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "tandem.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* Variables of a process: its own, the settings, the Secret. Takes (dict "root" $ "own" <map>). */}}
+{{- define "tandem.env" -}}
+{{- $root := .root -}}
+{{- $own := mergeOverwrite (dict "CATALOG" "/etc/tandem/catalog.yaml") .own -}}
+{{- if $root.Values.publicUrl }}{{ $_ := set $own "PUBLIC_URL" $root.Values.publicUrl }}{{ end -}}
+env:
+  {{- range $name, $value := $own }}
+  - { name: {{ $name }}, value: {{ $value | quote }} }
+  {{- end }}
+envFrom:
+  - configMapRef: { name: {{ include "tandem.name" $root }}-settings }
+  - secretRef: { name: {{ required "existingSecret must name a Secret with DATABASE_URL, CONTROL_DATABASE_URL, ADMIN_KEY and SECRET_KEY" $root.Values.existingSecret }} }
+{{- end }}

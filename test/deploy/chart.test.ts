@@ -1,0 +1,171 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { SETTINGS } from '../../shared/runtime/settings.ts';
+import { findPython, HELM } from '../support/python.ts';
+
+const CHART = fileURLToPath(new URL('../../deploy/chart/', import.meta.url));
+
+/** The oldest supported Kubernetes, and the newest that the checker knows. */
+const VERSIONS = ['1.28', '1.37'];
+
+const SERVICES = ['api', 'bulk', 'capture', 'dispatcher', 'extractor', 'writer'];
+
+const REQUIRED = { existingSecret: 'tandem', catalog: 'resources: {}\n' };
+
+interface Container {
+  readonly args?: readonly string[];
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly securityContext: object;
+  readonly resources: { readonly limits: Readonly<Record<string, string>> };
+}
+
+interface PodSpec {
+  readonly containers: readonly Container[];
+  readonly securityContext: object;
+  readonly automountServiceAccountToken: boolean;
+  readonly terminationGracePeriodSeconds?: number;
+}
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly data?: Readonly<Record<string, string>>;
+  // Of another form in each kind; a test reads what it is about.
+  // biome-ignore lint/suspicious/noExplicitAny: manifests are read as they are
+  readonly spec: any;
+}
+
+const python = findPython(HELM);
+
+async function render(values: object): Promise<{ manifests: Manifest[]; faults: string[] }> {
+  const text = JSON.stringify({ ...REQUIRED, ...values });
+  return (await python?.read('render_chart.py', CHART, text, ...VERSIONS)) as {
+    manifests: Manifest[];
+    faults: string[];
+  };
+}
+
+const componentOf = ({ metadata }: Manifest) => metadata.labels['app.kubernetes.io/component'];
+
+const ofKind = (manifests: readonly Manifest[], kind: string) =>
+  manifests
+    .filter((manifest) => manifest.kind === kind)
+    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+
+function podsOf(manifests: readonly Manifest[]): PodSpec[] {
+  return manifests.flatMap(({ kind, spec }) =>
+    kind === 'Pod' ? [spec] : kind === 'Deployment' || kind === 'Job' ? [spec.template.spec] : [],
+  );
+}
+
+const files = readdirSync(CHART).filter((name) => /^values.*\.yaml$/.test(name));
+
+test.runIf(python).each(files)('%s makes manifests that Kubernetes takes', async (file) => {
+  const values = parse(readFileSync(`${CHART}${file}`, 'utf8')) as object;
+  const ingress = { enabled: true, host: 'tandem.example.com' };
+  const { manifests, faults } = await render({ ...values, ...REQUIRED, ingress });
+  expect(faults).toEqual([]);
+  expect(ofKind(manifests, 'Deployment').map(componentOf)).toEqual(SERVICES);
+});
+
+test.runIf(python)(
+  'every pod is no root’s, writes nothing but its volumes, and gets its secrets by name',
+  async () => {
+    const { manifests } = await render({ publicUrl: 'https://tandem.example.com' });
+    const pods = podsOf(manifests);
+    expect(pods).toHaveLength(SERVICES.length + 2);
+    for (const pod of pods) {
+      expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 10001 });
+      expect(pod.automountServiceAccountToken).toBe(false);
+      for (const container of pod.containers) {
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(container.resources.limits).toHaveProperty('memory');
+        expect(container.resources.limits).not.toHaveProperty('cpu');
+        const names = container.env.map(({ name }) => name);
+        expect(names.filter((name) => /SECRET|PASSWORD|KEY|DATABASE_URL/.test(name))).toEqual([]);
+        const known = new Set([...Object.keys(SETTINGS), 'SERVICE', 'TANDEM_URL']);
+        expect(names.filter((name) => !known.has(name))).toEqual([]);
+      }
+    }
+    const settings = ofKind(manifests, 'ConfigMap').find(({ metadata }) =>
+      metadata.name.endsWith('settings'),
+    );
+    expect(settings?.data).toMatchObject({ CONTROL_MIGRATIONS: 'check' });
+    expect(Object.keys(settings?.data ?? {}).filter((name) => !(name in SETTINGS))).toEqual([]);
+  },
+);
+
+test.runIf(python)('a service has its name, drains within its time, and its writer a disk', async () => {
+  const { manifests } = await render({});
+  for (const deployment of ofKind(manifests, 'Deployment')) {
+    const pod = deployment.spec.template.spec as PodSpec;
+    const variables = new Map(pod.containers[0]?.env.map(({ name, value }) => [name, value]));
+    expect(variables.get('SERVICE')).toBe(componentOf(deployment));
+    expect(variables.has('WRITER_SCRATCH_DIR')).toBe(componentOf(deployment) === 'writer');
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(27);
+  }
+  expect(ofKind(manifests, 'PodDisruptionBudget').map(componentOf)).toEqual(SERVICES);
+});
+
+test.runIf(python)('migrations come before the services, and the test compares with the source', async () => {
+  const { manifests } = await render({});
+  const [job] = ofKind(manifests, 'Job');
+  expect(job?.metadata.annotations?.['helm.sh/hook']).toBe('pre-install,pre-upgrade');
+  expect(job?.spec.template.spec.containers[0].args).toEqual(['migrate', 'apply']);
+  const [pod] = ofKind(manifests, 'Pod');
+  expect(pod?.metadata.annotations?.['helm.sh/hook']).toBe('test');
+  expect(pod?.spec.containers[0].args).toEqual(['verify']);
+  const without = await render({ migrations: { job: false } });
+  expect(ofKind(without.manifests, 'Job')).toEqual([]);
+  const settings = ofKind(without.manifests, 'ConfigMap').find(({ metadata }) =>
+    metadata.name.endsWith('settings'),
+  );
+  expect(settings?.data).not.toHaveProperty('CONTROL_MIGRATIONS');
+});
+
+test.runIf(python)('a scaled service leaves its number to the scaler', async () => {
+  const { manifests } = await render({ autoscaling: { enabled: true } });
+  const scaled = ofKind(manifests, 'ScaledObject').map(componentOf);
+  expect(scaled).toEqual(['bulk', 'dispatcher', 'extractor', 'writer']);
+  for (const deployment of ofKind(manifests, 'Deployment')) {
+    expect('replicas' in deployment.spec).toBe(!scaled.includes(componentOf(deployment)));
+  }
+});
+
+test.runIf(python)(
+  'webhooks reach no private network, and nobody but metrics reaches a service that has no API',
+  async () => {
+    const { manifests } = await render({
+      networkPolicies: { source: ['10.20.0.0/24'], infrastructure: ['10.20.1.0/24'] },
+    });
+    for (const policy of ofKind(manifests, 'NetworkPolicy')) {
+      const blocks = (
+        policy.spec.egress as { to?: { ipBlock?: { cidr: string; except?: string[] } }[] }[]
+      ).flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock ?? []));
+      const service = componentOf(policy);
+      const open = blocks.filter(({ cidr }) => cidr === '0.0.0.0/0');
+      expect(open.length, service).toBe(['api', 'bulk', 'dispatcher'].includes(service ?? '') ? 1 : 0);
+      for (const { except = [] } of open) expect(except).toContain('10.0.0.0/8');
+      expect(
+        blocks.some(({ cidr }) => cidr === '10.20.0.0/24'),
+        service,
+      ).toBe(service !== 'writer');
+      expect('from' in policy.spec.ingress[0], service).toBe(service !== 'api');
+    }
+  },
+);
+
+test.runIf(python)('what has to be chosen is asked for', async () => {
+  await expect(render({ existingSecret: '' })).rejects.toThrow('existingSecret must name a Secret');
+  await expect(render({ catalog: '' })).rejects.toThrow('--set-file catalog=catalog.yaml');
+});
