@@ -24,11 +24,13 @@ const PATHS: Readonly<Record<RunbookFile, string>> = {
 /** Read once: they are part of the release. Links to other files of the repository become plain text. */
 const TEXTS = new Map<RunbookFile, string>();
 
+const ELSEWHERE = /\[([^\]]+)\]\((?!#|https?:|(?:README|configuration)\.md\b)[^)]+\)/g;
+
 function textOf(file: RunbookFile): string {
   const known = TEXTS.get(file);
   if (known !== undefined) return known;
   const source = readFileSync(new URL(`../../../../deploy/${FILES[file]}`, import.meta.url), 'utf8');
-  const text = source.replaceAll(/\[([^\]]+)\]\(\.\.\/[^)]+\)/g, '$1');
+  const text = source.replaceAll(ELSEWHERE, '$1');
   TEXTS.set(file, text);
   return text;
 }
