@@ -22,7 +22,16 @@ export interface TestBrowser extends AsyncDisposable {
 export const DESKTOP = { viewport: { width: 1_440, height: 900 } } as const;
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } as const;
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  // Names for tests (RFC 6761) are on this machine.
+  '--host-resolver-rules=MAP *.test 127.0.0.1',
+];
+
+/** What several vendors do by default, and Chromium with this. */
+const BLOCK_THIRD_PARTY_COOKIES = '--test-third-party-cookie-phaseout';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
@@ -30,7 +39,9 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-s
  * The machine's Chromium, or the browser that `CHROMIUM` names. A machine without one is told what it skips; in
  * CI a skipped test would pass for a tested one, so there it is an error.
  */
-export async function openBrowser(): Promise<TestBrowser | undefined> {
+export async function openBrowser({
+  blocksThirdPartyCookies = false,
+} = {}): Promise<TestBrowser | undefined> {
   const executablePath = process.env.CHROMIUM ?? findExecutable();
   if (executablePath === undefined) {
     const missing = 'they need Chromium: apt-get install chromium, or name a browser with CHROMIUM';
@@ -38,7 +49,10 @@ export async function openBrowser(): Promise<TestBrowser | undefined> {
     console.warn(`skipping the tests of pages: ${missing}`);
     return undefined;
   }
-  const browser: Browser = await chromium.launch({ executablePath, args: FLAGS });
+  const browser: Browser = await chromium.launch({
+    executablePath,
+    args: blocksThirdPartyCookies ? [...FLAGS, BLOCK_THIRD_PARTY_COOKIES] : FLAGS,
+  });
   return {
     open: (options = {}) => browser.newContext({ reducedMotion: 'reduce', ...options }),
     [Symbol.asyncDispose]: () => browser.close(),

@@ -40,6 +40,8 @@ export async function openDashboardWorld(overrides: ApiOverrides = {}): Promise<
   const world = await openBulkWorld({ maxQueuedExports: 10, maxQueuedBulk: 10, ...overrides });
   const { api } = world;
   await api.pool.query('create table events_all partition of events default');
+  // Digests and as-of need the old rows.
+  await api.pool.query('alter table documint.invoices replica identity full');
   let lastLsn = 0x1_000;
   return {
     api,
@@ -69,7 +71,7 @@ interface Customer {
 }
 
 /** One of each state. */
-async function addExports(api: TestApi, { key }: Customer, { text }: CustomerTexts): Promise<void> {
+async function addExports(api: TestApi, { id, key }: Customer, { text }: CustomerTexts): Promise<void> {
   const start = async (body: Readonly<Record<string, unknown>> = {}) => {
     const {
       status,
@@ -94,6 +96,24 @@ async function addExports(api: TestApi, { key }: Customer, { text }: CustomerTex
     [running],
   );
   await start({ format: 'parquet' });
+  // Digests are of accounts whose changes are recorded.
+  await api.pool.query(`update accounts set recorded_from_at = now() - interval '1 hour' where id = $1`, [
+    id,
+  ]);
+  const digest = await start({ format: 'digest' });
+  const file = {
+    name: 'invoices.digest.jsonl',
+    resource: 'invoices',
+    rows: 24,
+    bytes: 9,
+    sha256: 'a',
+    path: 'x',
+  };
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'completed', phase = 'done', files = $2, started_at = now(), completed_at = now(),
+       expires_at = now() + interval '90 days', cut_lsn = '0/1A2B', rows_extracted = 24, rows_written = 24 where id = $1`,
+    [digest, JSON.stringify([{ ...file, digest: '0123456789abcdef'.repeat(4) }])],
+  );
 }
 
 /** Events of the last hours. @returns the position of the last */

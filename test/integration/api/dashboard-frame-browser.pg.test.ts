@@ -13,7 +13,7 @@ import {
   watchFaults,
 } from '../../support/browser.ts';
 import { crawlDashboard } from '../../support/crawl-dashboard.ts';
-import { newPortalLink } from '../../support/dashboard.ts';
+import { createDashboardVisitor, newPortalLink } from '../../support/dashboard.ts';
 import { type DashboardWorld, HOSTILE_TEXTS, openDashboardWorld } from '../../support/dashboard-world.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
@@ -95,6 +95,27 @@ async function findFaults(page: Page, isFirst: boolean): Promise<string[]> {
   return found;
 }
 
+/** Asks for the pages of one account with the session of another. */
+async function expectUnseen(paths: readonly string[]): Promise<void> {
+  const visitor = createDashboardVisitor(api);
+  const cookie = await visitor.open(await api.account());
+  const ids = [...new Set(paths.flatMap((path) => path.match(/\b(?:exp|whk|blk|evt|key)_\w+/g) ?? []))];
+  expect(new Set(ids.map((id) => id.slice(0, 4)))).toEqual(new Set(['exp_', 'whk_', 'blk_', 'evt_', 'key_']));
+  for (const path of paths) {
+    const { status, text } = await visitor.show(path, cookie);
+    const [place = ''] = path.split('?');
+    expect(status, path).toBe(
+      ids.some((id) => place.includes(id)) ? 404 : /[?&]\w+=exp_/.test(path) ? 404 : 200,
+    );
+    // It repeats what it was asked for, and has nothing else of the other account.
+    expect(
+      ids.filter((id) => text.includes(id) && !path.includes(id)),
+      path,
+    ).toEqual([]);
+    expect(text, path).not.toContain('window.broken');
+  }
+}
+
 test.skipIf(browser === undefined).each([
   ['customers', ['/dashboard'], CUSTOMER],
   // Links lead to the consumers where their lag is known.
@@ -134,6 +155,7 @@ test.skipIf(browser === undefined).each([
       expect(await still.locator('form:not(:has(button, input[type=submit]))').count(), path).toBe(0);
     }
     expect(withoutScripts).toEqual([]);
+    if (who === 'customers') await expectUnseen([...visited.keys()]);
   },
   240_000,
 );
