@@ -1,5 +1,6 @@
 import { benchBulk } from './bench-bulk.ts';
 import { benchBulkFile } from './bench-bulk-file.ts';
+import { benchDashboard } from './bench-dashboard.ts';
 import { type BenchOptions, benchExports } from './bench-exports.ts';
 import { benchExtractors } from './bench-extractors.ts';
 import { benchFairApi } from './bench-fair-api.ts';
@@ -20,5 +21,6 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   'large-transaction': benchLargeTransaction,
   'fair-api': benchFairApi,
   bulk: benchBulk,
+  dashboard: benchDashboard,
   'bulk-file': benchBulkFile,
 };

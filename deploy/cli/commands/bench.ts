@@ -15,6 +15,7 @@ export const BENCHES: Readonly<Record<string, string>> = {
   neighbours: "an endpoint's latency beside others that hang or send endless responses",
   'large-transaction': "one account's event beside a transaction of 50,000 rows of another",
   'fair-api': "one account's requests beside a tenant that floods the api",
+  dashboard: 'first byte and size of pages, and what 500 open ones cost',
   'bulk-file': 'an operation on a file of twice as many IDs as --rows, and its results by pages',
 };
 

@@ -159,3 +159,52 @@ test.skipIf(browser === undefined).each([
   },
   240_000,
 );
+
+async function advance(id: string, written: number): Promise<void> {
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', started_at = coalesce(started_at, now()),
+       rows_estimated = 1000, rows_extracted = $2, rows_written = $2 where id = $1`,
+    [id, written],
+  );
+}
+
+test.skipIf(browser === undefined)(
+  'a page that somebody uses says that it has changed, and one that is hidden asks nothing',
+  async () => {
+    if (browser === undefined) return;
+    const account = await api.account();
+    const body = { resource: 'invoices' };
+    const { id } = (await api.call('POST', '/exports', { key: account.key, body })).json;
+    await using context = await browser.open(PHONE);
+    const page = await context.newPage();
+    await enter(page, account);
+    await page.goto(`${api.url}/dashboard/exports/${id}`);
+    await page.evaluate('window.sameDocument = true');
+    const question = page.locator('.confirm', { hasText: 'Cancel the export' });
+    await question.locator('summary').click();
+    await advance(id, 100);
+    await page.getByText('This page has changed.').waitFor();
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+    await page.evaluate('document.activeElement.blur()');
+    await question.locator('summary').tap();
+    await page.evaluate('document.activeElement.blur()');
+    await page.locator('[data-bar="progress"]').waitFor();
+    expect(await page.evaluate('window.sameDocument')).toBe(undefined);
+
+    const see = (isHidden: boolean) =>
+      page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'))`);
+    const isLive = (request: { url(): string }) => request.url().endsWith('/live');
+    const left = page.waitForEvent('requestfailed', { predicate: isLive });
+    await see(true);
+    await left;
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await advance(id, 700);
+    expect(await page.locator('[data-text="percent"]').textContent()).toBe('10%');
+    expect(asked).toEqual([]);
+    await see(false);
+    await page.locator('[data-text="percent"]', { hasText: '70%' }).waitFor();
+  },
+  60_000,
+);
