@@ -94,6 +94,12 @@ export function watchFaults(page: Page, origin: string): string[] {
   return faults;
 }
 
+/** Pixels by which the page is wider than its window. The inner width of a phone would grow with the page. */
+export async function overflowOf(page: Page): Promise<number> {
+  const width = Number(await page.evaluate('document.documentElement.scrollWidth'));
+  return width - (page.viewportSize()?.width ?? width);
+}
+
 /** Where `npm run screenshots` puts its pictures; git ignores them. */
 const SCREENSHOTS =
   process.env.SCREENSHOTS === undefined

@@ -7,6 +7,7 @@ import {
   findAxeViolations,
   findContrastViolations,
   openBrowser,
+  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
@@ -100,8 +101,8 @@ test.skipIf(browser === undefined)(
         await page.emulateMedia({ colorScheme: 'dark' });
         violations.push(...(await findContrastViolations(page)));
         await page.emulateMedia({ colorScheme: 'light' });
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        const overflow = await overflowOf(page);
+        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
         await takePictures(page, `dashboard-${name}`, size);
       };
       await page.goto(`${api.url}/dashboard`);

@@ -7,6 +7,7 @@ import {
   findAxeViolations,
   findContrastViolations,
   openBrowser,
+  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
@@ -134,8 +135,8 @@ test.skipIf(browser === undefined)(
         violations.push(...(await findContrastViolations(page)));
         await page.emulateMedia({ colorScheme: 'light' });
         violations.push(...(await findContrastViolations(page)));
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        const overflow = await overflowOf(page);
+        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
         await takePictures(page, `dashboard-bulk-${name}`, size);
       };
       await check('list');

@@ -8,6 +8,7 @@ import {
   findAxeViolations,
   findContrastViolations,
   openBrowser,
+  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
@@ -179,8 +180,8 @@ test.skipIf(browser === undefined)(
         violations.push(...(await findContrastViolations(page)));
         await page.emulateMedia({ colorScheme: 'light' });
         violations.push(...(await findContrastViolations(page)));
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-        if (Number(overflow) > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        const overflow = await overflowOf(page);
+        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
         await takePictures(page, `dashboard-${name}`, size);
       };
       await enter(page, account, '/dashboard/events');

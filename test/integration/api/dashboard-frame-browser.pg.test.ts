@@ -83,7 +83,7 @@ async function findFaults(page: Page, isFirst: boolean): Promise<string[]> {
     found.push(...(await findUnreached(page)));
   }
   const told = await page.evaluate<Record<string, unknown>>(`({
-    tooWide: document.documentElement.scrollWidth - innerWidth,
+    tooWide: document.documentElement.scrollWidth - screen.width,
     headings: document.querySelectorAll('h1').length,
     broken: window.broken ?? 0,
     moving: document.getAnimations().length,

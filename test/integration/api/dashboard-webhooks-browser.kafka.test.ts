@@ -12,6 +12,7 @@ import {
   findAxeViolations,
   findContrastViolations,
   openBrowser,
+  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
@@ -195,9 +196,8 @@ test.skipIf(browser === undefined)(
         await page.emulateMedia({ colorScheme: 'dark' });
         violations.push(...(await findContrastViolations(page)));
         await page.emulateMedia({ colorScheme: 'light' });
-        // The inner width of a phone grows with a page that is too wide.
-        const width = Number(await page.evaluate('document.documentElement.scrollWidth'));
-        if (width > options.viewport.width) violations.push(`${size} ${name} is ${width} pixels wide`);
+        const overflow = await overflowOf(page);
+        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
         const bytes = (await page.content()).length;
         if (bytes > 100_000) violations.push(`${name} has ${bytes} characters`);
         await takePictures(page, `dashboard-webhooks-${name}`, size);

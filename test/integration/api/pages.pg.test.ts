@@ -14,6 +14,7 @@ import {
   findAxeViolations,
   findContrastViolations,
   openBrowser,
+  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
@@ -253,8 +254,8 @@ test.skipIf(browser === undefined)(
           await page.emulateMedia({ colorScheme });
           violations.push(...(await findContrastViolations(page)));
         }
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-        if (Number(overflow) > 0) violations.push(`${size} ${path} is ${overflow} pixels too wide`);
+        const overflow = await overflowOf(page);
+        if (overflow > 0) violations.push(`${size} ${path} is ${overflow} pixels too wide`);
         if (!isRepeated(path)) await takePictures(page, path.slice(1).replaceAll('/', '-'), size);
       }
       violations.push(...faults);

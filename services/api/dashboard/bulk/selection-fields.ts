@@ -70,7 +70,7 @@ function fieldTable({ fields }: Resource, visit: Visit): Html {
   };
   return html`<details><summary>${text.fieldsTitle}</summary>
 <p class="hint">${text.inHint}</p>
-<div class="table"><table><thead><tr><th scope="col">${text.fieldColumns.field}</th><th scope="col">${text.fieldColumns.type}</th><th scope="col">${text.fieldColumns.values}</th></tr></thead>
+<div class="table" tabindex="0" role="region" aria-label="${text.fieldsTitle}"><table><thead><tr><th scope="col">${text.fieldColumns.field}</th><th scope="col">${text.fieldColumns.type}</th><th scope="col">${text.fieldColumns.values}</th></tr></thead>
 <tbody>${fields.map((field) => html`<tr><th scope="row"><code>${field.name}</code></th><td class="muted">${field.type}</td><td>${valuesOf(field)}</td></tr>`)}</tbody></table></div></details>`;
 }
 
