@@ -68,7 +68,7 @@ function toState(row: StateRow): RouteState {
 
 /** Begins an empty generation, which nobody may use until `finishGeneration`. @returns its number */
 export async function beginGeneration(
-  control: Pool,
+  control: Queryable,
   owner: string,
   server: { readonly systemId: string; readonly timeline: number },
 ): Promise<string> {
@@ -79,9 +79,7 @@ export async function beginGeneration(
      returning generation::text`,
     [owner, server.systemId, server.timeline],
   );
-  const generation = rows[0]?.generation ?? '';
-  await control.query('delete from routes where generation <> $1', [generation]);
-  return generation;
+  return rows[0]?.generation ?? '';
 }
 
 /** The generation holds everything that the snapshot holds. @throws RoutesLostError */
@@ -182,13 +180,23 @@ export async function readRoutes(
 const SWEEP_AFTER = '7 days';
 const SWEEP_LIMIT = 10_000;
 
+/** Removes routes of earlier generations, up to a limit. @returns whether there may be more */
+export async function sweepGenerations(control: Queryable, generation: string): Promise<boolean> {
+  const { rowCount } = await control.query(
+    `delete from routes where ctid = any (array(
+       select ctid from routes where generation < $1 limit ${SWEEP_LIMIT}))`,
+    [generation],
+  );
+  return rowCount === SWEEP_LIMIT;
+}
+
 /**
  * Removes routes of records that were deleted long ago, up to a limit.
  *
  * @param beforeLsn what the stream has passed and will not send again
- * @returns how many deleted records were found
+ * @returns whether there may be more
  */
-export async function sweepRoutes(control: Queryable, generation: string, beforeLsn: Lsn): Promise<number> {
+export async function sweepRoutes(control: Queryable, generation: string, beforeLsn: Lsn): Promise<boolean> {
   const { rows } = await control.query<{ count: string }>(
     `with gone as (
        select resource, key, since_lsn from routes
@@ -201,7 +209,7 @@ export async function sweepRoutes(control: Queryable, generation: string, before
      select count(*)::text as count from gone`,
     [generation, formatLsn(beforeLsn)],
   );
-  return Number(rows[0]?.count ?? 0);
+  return Number(rows[0]?.count ?? 0) === SWEEP_LIMIT;
 }
 
 /** The snapshot that the routes of these paths begin with; undefined while they are not whole. */

@@ -14,6 +14,7 @@ import {
   finishGeneration,
   type Route,
   readRoutes,
+  sweepGenerations,
   sweepRoutes,
   takeRoutes,
 } from '../../../shared/control/routes.ts';
@@ -38,7 +39,8 @@ export interface OpenRoutes {
   discard(): Promise<void>;
   /** Whether the foreign keys are still those that the routes were read under. */
   isUnderSameKeys(): Promise<boolean>;
-  sweep(passedLsn: Lsn): Promise<void>;
+  /** @returns whether there is more to sweep */
+  sweep(passedLsn: Lsn): Promise<boolean>;
 }
 
 export interface RoutesSource {
@@ -91,7 +93,8 @@ export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Pro
     discard: () => discardGeneration(control, owner),
     isUnderSameKeys: async () => (await readPathKeys(pool, catalog)) === keys,
     async sweep(passedLsn) {
-      await sweepRoutes(control, generation, passedLsn);
+      const isMoreOfEarlier = await sweepGenerations(control, generation);
+      return (await sweepRoutes(control, generation, passedLsn)) || isMoreOfEarlier;
     },
   };
 }

@@ -75,8 +75,7 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
             try {
               if (!(await opened.isUnderSameKeys())) keysChanged = true;
               if (Date.now() - sweptAtMs > SWEEP_INTERVAL_MS) {
-                await opened.sweep(passedLsn());
-                sweptAtMs = Date.now();
+                sweptAtMs = (await opened.sweep(passedLsn())) ? 0 : Date.now();
               }
             } catch (error) {
               if (!until.aborted) log.warn('routes.watch_failed', { error });

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { sweepGenerations, sweepRoutes } from '../../../shared/control/routes.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
+import { createControlPool } from '../../../shared/postgres/pool.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -373,3 +377,27 @@ test.each([
   },
   180_000,
 );
+
+test('routes of earlier generations, and of records that were deleted long ago, are swept', async () => {
+  await start();
+  const current = String(await generation());
+  await world.pool.query(
+    `insert into tandem.routes (generation, resource, key, since_lsn, owner, is_deleted, written_at) values
+       (0, 'customers', '["1"]', '0/0', 'acme', false, now()),
+       ($1, 'customers', '["gone"]', '0/0', 'acme', false, now()),
+       ($1, 'customers', '["gone"]', '0/1', 'acme', true, now() - interval '8 days'),
+       ($1, 'customers', '["late"]', '0/1', 'acme', true, now())`,
+    [current],
+  );
+  const kept = async () => {
+    const { rows } = await world.pool.query<{ key: string }>(
+      `select key from tandem.routes where generation = 0 or key in ('["gone"]', '["late"]')`,
+    );
+    return rows.map(({ key }) => key);
+  };
+  const control = createControlPool(world.url, silentLog, { applicationName: 'test sweep' });
+  onTestFinished(() => control.end());
+  expect(await sweepGenerations(control, current)).toBe(false);
+  expect(await sweepRoutes(control, current, parseLsn('0/2'))).toBe(false);
+  expect(await kept()).toEqual(['["late"]']);
+});
