@@ -189,6 +189,14 @@ test('a list in double quotes is read as it was written', () => {
   );
 });
 
+test('a list costs no more for being odd, and what is not quoted well stays as it is', () => {
+  // A second for 10,000 characters where the cost grows with the square of their number.
+  const odd = `${'"'.repeat(400_000)}x`;
+  expect(splitList(odd)).toEqual([odd]);
+  expect(splitList(`${'",'.repeat(100_000)}x`)).toHaveLength(50_001);
+  expect(splitList('"a"b, c,, "d""", ,"e')).toEqual(['"a"b', 'c', 'd"', '"e']);
+});
+
 test('rows end where the form has none, and at their limit', () => {
   expect(readRows(new URLSearchParams())).toEqual([{ field: '', operator: 'eq', value: '' }]);
   const many = new URLSearchParams(

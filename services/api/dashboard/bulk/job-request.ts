@@ -120,11 +120,27 @@ function conditionOf({ field, operator, value }: Row): Record<string, unknown> {
   return { [field]: { [operator]: operator === 'in' ? splitList(value) : value } };
 }
 
-/** `a, "b, c"` → `a` and `b, c`. */
+/** A part in double quotes, which are doubled within it. */
+const QUOTED = /\s*"([^"]*(?:""[^"]*)*)"\s*(?:,|$)/y;
+
+/** `a, "b, c"` → `a` and `b, c`. Reads the text once, whatever is in it. */
 export function splitList(text: string): string[] {
-  return [...text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,"][^,]*))\s*(?:,|$)/g)].map(
-    ([, quoted, plain = '']) => quoted?.replaceAll('""', '"') ?? plain.trim(),
-  );
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    QUOTED.lastIndex = at;
+    const [whole, quoted] = QUOTED.exec(text) ?? [];
+    if (whole !== undefined && quoted !== undefined) {
+      parts.push(quoted.replaceAll('""', '"'));
+      at += whole.length;
+      continue;
+    }
+    const comma = text.indexOf(',', at);
+    const end = comma < 0 ? text.length : comma;
+    const plain = text.slice(at, end).trim();
+    if (plain !== '') parts.push(plain);
+    at = end + 1;
+  }
+  return parts;
 }
 
 /** One in each line. Numbers and UUIDs hold no blanks or commas, so they may stand between IDs too. */

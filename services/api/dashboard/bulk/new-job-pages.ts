@@ -12,7 +12,14 @@ import { choicesBody } from './choose-operation.ts';
 import type { FormPage, PageFacts } from './form-page.ts';
 import { JOBS_PATH } from './job-list.ts';
 import type { Job, Result } from './job-page.ts';
-import { type Fault, placeFaults, type Resource, readJobRequest, SELECTIONS } from './job-request.ts';
+import {
+  type Fault,
+  MAX_ROWS,
+  placeFaults,
+  type Resource,
+  readJobRequest,
+  SELECTIONS,
+} from './job-request.ts';
 import type { Account } from './limits.ts';
 import { newJobBody } from './new-job-form.ts';
 
@@ -168,7 +175,7 @@ async function handleForm(
 function changeRows(form: URLSearchParams, removed: number | undefined): void {
   const names = ['field', 'operator', 'value'];
   let last = 0;
-  while (form.has(`field.${last + 1}`)) last += 1;
+  while (last + 1 < MAX_ROWS && form.has(`field.${last + 1}`)) last += 1;
   if (removed === undefined) {
     form.set(`field.${last + 1}`, '');
     return;

@@ -3,8 +3,8 @@ import { type Html, html } from '../../pages/html.ts';
 /** Characters of a document that a page shows: whoever wants all of a larger one downloads it. */
 const MAX_CHARACTERS = 20_000;
 
-/** A text with the colon behind it, if it is a name; a number; a word. */
-const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d[\d.eE+-]*|\b(?:true|false|null)\b/g;
+/** A text with the colon behind it, if it is a name; a number; a word. A text that was cut ends with the document. */
+const TOKEN = /"(?:[^"\\]|\\.)*(?:"(\s*:)?|$)|-?\d[\d.eE+-]*|\b(?:true|false|null)\b/g;
 
 /** JSON with its parts marked by classes, digits as they are. `isCut`: only the beginning is shown. */
 export function jsonHtml(value: unknown): { readonly code: Html; readonly isCut: boolean } {

@@ -52,9 +52,9 @@ const isOn = (form: URLSearchParams, name: (typeof BOXES)[number]) => form.get(n
 function scopeOf(form: URLSearchParams, kind: Kind, { text }: Visit) {
   const resources = form.getAll('resource');
   if (resources.length === 0) throw new AppError('invalid', text.exports.create.nothingChosen);
-  const chosen = resources.map((resource) => form.getAll(fieldsName(resource)));
-  const fields = chosen[0] ?? [];
-  if (resources.length > 1 && chosen.some((each) => each.length > 0)) {
+  const fields = form.getAll(fieldsName(resources[0] ?? ''));
+  const names = new Set(form.keys());
+  if (resources.length > 1 && resources.some((resource) => names.has(fieldsName(resource)))) {
     throw new AppError('invalid', text.exports.create.fieldsOfOne);
   }
   const [from, to, field] = ['from', 'to', 'range_field'].map((name) => form.get(name) ?? '');

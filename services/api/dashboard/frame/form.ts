@@ -9,6 +9,9 @@ import type { Messages } from '../messages/messages.ts';
 /** A form has a few fields. */
 const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
 
+/** More than a form about a table of 1,600 columns has, and few enough to look through them for each. */
+const MAX_FIELDS = 5_000;
+
 /** A form that a page of this dashboard has sent. */
 export interface OwnForm {
   readonly fields: URLSearchParams;
@@ -38,6 +41,9 @@ export async function readForm(
   const sent = toText(
     await readBytes(request.incoming, { ...FORM_LIMITS, ...limits }, { push: () => undefined }),
   );
+  if (sent.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) {
+    throw new AppError('too_large', `A form may have at most ${MAX_FIELDS} fields.`);
+  }
   return {
     fields: new URLSearchParams(readParameters(sent, 'The form')),
     isSecure: origin.startsWith('https:'),

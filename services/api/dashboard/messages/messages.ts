@@ -73,6 +73,7 @@ const DEFAULT_LOCALE = 'en-US';
 
 /** More than a browser sends. */
 const MAX_ACCEPTED = 10;
+const MAX_ACCEPTED_CHARACTERS = 500;
 
 /** The first language of `Accept-Language` that is known, else English. */
 export function acceptedLanguage(header: string | undefined): Language {
@@ -92,12 +93,24 @@ function primaryOf(tag: string): string {
 
 function acceptedTags(header: string | undefined): string[] {
   return (header ?? '')
+    .slice(0, MAX_ACCEPTED_CHARACTERS)
     .split(',', MAX_ACCEPTED)
     .flatMap((entry) => {
-      const [tag = '', q = ''] = entry.trim().split(/\s*;\s*q=/i);
-      const weight = q === '' ? 1 : Number(q);
-      return /^[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}$/i.test(tag) && weight > 0 ? { tag, weight } : [];
+      const [tag = '', parameter = 'q=1'] = entry.split(';', 2).map((part) => part.trim());
+      const weight = Number(/^q=(.+)$/i.exec(parameter)?.[1]);
+      return isLocale(tag) && weight > 0 ? { tag, weight } : [];
     })
     .sort((a, b) => b.weight - a.weight)
     .map(({ tag }) => tag);
+}
+
+/** Numbers and times are written by it, so its parts must have the forms and the order of BCP 47. */
+function isLocale(tag: string): boolean {
+  if (!/^[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}$/i.test(tag)) return false;
+  try {
+    Intl.getCanonicalLocales(tag);
+    return true;
+  } catch {
+    return false;
+  }
 }
