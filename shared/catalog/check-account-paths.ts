@@ -23,7 +23,8 @@ export function pathsFingerprint(catalog: Catalog): string {
 
 /** A foreign key of the source, between two tables of the catalog. */
 interface ForeignKey {
-  readonly oid: string;
+  /** Another one once the key was made again, or its triggers were disabled and enabled. */
+  readonly version: string;
   readonly resource: string;
   readonly parent: string;
   readonly columns: readonly string[];
@@ -34,7 +35,8 @@ interface ForeignKey {
 
 const READ_FOREIGN_KEYS = `
 select coalesce(json_agg(json_build_object(
-  'oid', c.oid::text,
+  'version', c.oid::text || '/' || coalesce((select md5(string_agg(t.oid || ' ' || t.xmin::text, ',' order by t.oid))
+    from pg_trigger t where t.tgconstraint = c.oid), ''),
   'resource', w.resource,
   'parent', w.parent,
   'columns', (select json_agg(a.attname order by k.place) from unnest(c.conkey) with ordinality k (number, place)
@@ -78,14 +80,14 @@ function isOf({ resource, columns, parentColumns }: ForeignKey, { name, account 
 }
 
 /**
- * The foreign keys that the paths follow, by their OIDs. A key that is made again may have had no effect for a while, and has
- * another OID. Undefined while one is missing.
+ * The foreign keys that the paths follow, by their versions. A key that was made again, or whose triggers were disabled, may have had no
+ * effect for a while, and has another version. Undefined while one is missing.
  */
 export async function readPathKeys(db: Queryable, catalog: Catalog): Promise<string | undefined> {
   const children = childrenOf(catalog);
   if (children.length === 0) return '';
   const keys = await readForeignKeys(db, children);
-  const found = children.map((child) => keys.find((key) => key.isEnforced && isOf(key, child))?.oid);
+  const found = children.map((child) => keys.find((key) => key.isEnforced && isOf(key, child))?.version);
   return found.includes(undefined) ? undefined : found.join();
 }
 
@@ -144,6 +146,22 @@ async function checkReferenceTypes(db: Queryable, children: readonly ChildResour
       column,
     })),
   );
+  const isPadded = (of: Resource, column: string) =>
+    facts.find((each) => each.resource === of.name && each.column === column)?.name === 'bpchar';
+  for (const child of children) {
+    const { columns, parent } = child.account;
+    for (const [at, column] of columns.entries()) {
+      const key = parent.key[at] ?? '';
+      if (isPadded(child, column) === isPadded(parent, key)) continue;
+      findings.push({
+        code: 'account_path',
+        resource: child.name,
+        message:
+          `only one of ${column} and ${parent.name}.${key} is of type char, whose blanks at the end do not count: ` +
+          'a path needs columns of one type.',
+      });
+    }
+  }
   for (const { child, of, column } of pairs) {
     const found = facts.find((each) => each.resource === of.name && each.column === column);
     if (found === undefined) continue;

@@ -159,6 +159,12 @@ test.each([
     false,
   ],
   [
+    'the triggers of a foreign key were disabled for a while',
+    `begin; alter table app.lines disable trigger all; alter table app.lines enable trigger all; commit`,
+    `select 1`,
+    false,
+  ],
+  [
     'the identity of a parent does not say whose it was',
     `alter table app.invoices replica identity default; update app.invoices set total = 7 where id = 20`,
     `alter table app.invoices replica identity full`,

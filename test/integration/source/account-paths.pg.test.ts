@@ -147,6 +147,10 @@ test('a path without an enforced foreign key, or over values without one text, i
   await pool.query('alter table app.notes disable trigger all');
   expect(await messages()).toEqual([expect.stringMatching(/is not valid, or not enforced/)]);
   await pool.query('alter table app.notes enable trigger all');
+  await pool.query('alter table app.notes alter project_id type char(9)');
+  expect(await messages()).toEqual([
+    expect.stringMatching(/^notes: only one of project_id and projects\.id is of type char/),
+  ]);
   await pool.query(`create collation app.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
     alter table app.notes drop constraint again; alter table app.notes alter project_id type text collate app.loose;
     alter table app.projects alter id type text collate app.loose; alter table app.notes add foreign key (project_id) references app.projects`);
