@@ -44,6 +44,20 @@ export async function readJsonBody(request: IncomingMessage, limits: BodyLimits)
   return body;
 }
 
+/**
+ * Takes apart a JSON text that is part of something else, such as a field of a form, with the same limits as a body. Numbers
+ * keep their digits.
+ *
+ * @throws SyntaxError for what is no JSON; AppError `invalid` for one too deep, with too many values or an invalid text
+ */
+export function parseJsonText(text: string, maxValues: number): unknown {
+  const scan = createJsonScan(maxValues);
+  scan.push(Buffer.from(text));
+  const value = parseExactJson(text);
+  if (scan.hasEscapes) requireGoodTexts(text, value);
+  return value;
+}
+
 /** Below this, each step takes a fraction of a millisecond. */
 const LARGE_CHARACTERS = 100_000;
 

@@ -181,6 +181,19 @@ test('beyond its streams a session polls, and so does an account beyond its page
   expect(polled.status).toBe(200);
 });
 
+test('a stream that is refused takes no place of a page', async () => {
+  const account = await api.account();
+  const page = '/dashboard/exports/live';
+  const [greedy, other] = [await sessionOf(account), await sessionOf(account)];
+  for (let count = 0; count < LIMITS.perSession; count += 1) await watch(page, greedy);
+  for (const status of ['failed', 'running', 'expired']) {
+    expect((await watch(`${page}?status=${status}`, greedy)).status).toBe(204);
+  }
+  for (const status of ['completed', 'cancelled']) {
+    expect((await watch(`${page}?status=${status}`, other)).status).toBe(200);
+  }
+});
+
 test('another account, other rights and another language are other pages', async () => {
   const [mine, others] = [await api.account(), await api.account()];
   await newExport(others);

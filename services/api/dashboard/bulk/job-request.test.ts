@@ -197,6 +197,20 @@ test('a list costs no more for being odd, and what is not quoted well stays as i
   expect(splitList('"a"b, c,, "d""", ,"e')).toEqual(['"a"b', 'c', 'd"', '"e']);
 });
 
+test.each([
+  ['too deep', `{"a":${'['.repeat(9_000)}${']'.repeat(9_000)}}`, /64/],
+  ['of too many values', `{"a":[${'1,'.repeat(6_000)}1]}`, /5,?000/],
+  ['with a NUL', '{"a":"\\u0000"}', /NUL/],
+  ['with half of a pair', '{"a":"\\ud800"}', /surrogate/],
+])('JSON in a field has the limits of a body: %s', (_what, params, fault) => {
+  const any = operation([], { kind: 'handler', takes_any_params: true });
+  const ofAny = read({ ids: '1', params }, { by: 'ids', operation: any });
+  expect(ofAny.faults).toEqual([{ place: 'params', detail: expect.stringMatching(fault) }]);
+  const typed = operation([param('note', { json_type: 'any' })]);
+  const { faults } = read({ ids: '1', 'set.note': params }, { by: 'ids', operation: typed });
+  expect(faults).toEqual([{ place: 'param.note', detail: expect.stringMatching(fault) }]);
+});
+
 test('rows end where the form has none, and at their limit', () => {
   expect(readRows(new URLSearchParams())).toEqual([{ field: '', operator: 'eq', value: '' }]);
   const many = new URLSearchParams(

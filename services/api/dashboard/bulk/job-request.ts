@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { parseExactJson } from '../../../../shared/domain/exact-json.ts';
-import type { FieldError } from '../../../../shared/runtime/errors.ts';
+import { AppError, type FieldError } from '../../../../shared/runtime/errors.ts';
 import type { resourceSchema } from '../../catalog/schemas.ts';
+import { parseJsonText } from '../../http/read-json-body.ts';
 import type { Messages } from '../messages/messages.ts';
 
 export type Resource = z.output<typeof resourceSchema>;
@@ -160,11 +160,11 @@ function readParams(
 ): Record<string, unknown> {
   if (operation.takes_any_params) {
     const sent = (form.get('params') ?? '').trim();
-    const value = sent === '' ? {} : parseJson(sent);
+    const { value, fault } = sent === '' ? { value: {} } : parseJson(sent);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       return value as Record<string, unknown>;
     }
-    refuse('params', text.faults.noObject);
+    refuse('params', fault ?? text.faults.noObject);
     return {};
   }
   const params: Record<string, unknown> = {};
@@ -176,8 +176,8 @@ function readParams(
     if (mode === 'clear') params[name] = null;
     if (mode === 'keep' && value !== '' && !isChoice(param)) refuse(place, text.faults.notChosen(name));
     if (mode !== 'set') continue;
-    const typed = typedValue(value, param);
-    if (typed === undefined) refuse(place, text.faults.noJson(name));
+    const { value: typed, fault } = typedValue(value, param);
+    if (typed === undefined) refuse(place, fault ?? text.faults.noJson(name));
     params[name] = typed ?? null;
   }
   if (operation.params.length > 0 && Object.keys(params).length === 0)
@@ -201,20 +201,32 @@ export function modeOf(
   return mode === null && params.length === 1 ? 'set' : 'keep';
 }
 
-/** Texts keep the digits of numbers; the API reads them by the column's type. @returns undefined for what is no JSON */
-function typedValue(value: string, { json_type: type }: Param): unknown {
-  if (type === 'boolean') return value === 'true';
-  if (type === 'any' || type === 'object') return parseJson(value);
-  if (type === 'array' && !value.trimStart().startsWith('[')) return value.split('\n').filter(Boolean);
-  if (type === 'array') return parseJson(value);
-  return type === 'string' ? value : value.trim();
+/** A value, or what is wrong with it. Without both it is no JSON. */
+interface Typed {
+  readonly value?: unknown;
+  readonly fault?: string;
 }
 
-function parseJson(text: string): unknown {
+/** Texts keep the digits of numbers; the API reads them by the column's type. */
+function typedValue(text: string, { json_type: type }: Param): Typed {
+  if (type === 'boolean') return { value: text === 'true' };
+  if (type === 'any' || type === 'object') return parseJson(text);
+  if (type === 'array' && !text.trimStart().startsWith('[')) {
+    return { value: text.split('\n').filter(Boolean) };
+  }
+  if (type === 'array') return parseJson(text);
+  return { value: type === 'string' ? text : text.trim() };
+}
+
+/** Values of a JSON text, as of a body. */
+const MAX_JSON_VALUES = 5_000;
+
+function parseJson(text: string): Typed {
   try {
-    return parseExactJson(text);
-  } catch {
-    return undefined;
+    return { value: parseJsonText(text, MAX_JSON_VALUES) };
+  } catch (error) {
+    if (!(error instanceof AppError)) return {};
+    return { fault: error.errors.map(({ detail }) => detail).join('; ') };
   }
 }
 

@@ -166,9 +166,14 @@ export function createLiveHub({ findActive, limiter, log, limits = {} }: LiveHub
       return channel === undefined ? (await read()).state : channel.poll(read);
     },
     async open(viewer, lastEventId) {
+      const release = await admit(viewer);
+      if (release === undefined) return undefined;
+      // Only now: a channel that nobody asks for is never removed.
       const channel = isClosed ? undefined : channelOf(viewer);
-      const release = channel === undefined ? undefined : await admit(viewer);
-      if (channel === undefined || release === undefined) return undefined;
+      if (channel === undefined) {
+        release();
+        return undefined;
+      }
       const stream = createLiveStream();
       open.set(stream, viewer.session.id);
       stream.onClose(() => {
