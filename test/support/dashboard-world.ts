@@ -161,12 +161,12 @@ async function addWebhooks(
     if (status !== 201) throw new Error(fault);
     return json.id as string;
   };
-  const failing = await subscribe('orders');
+  const failing = await subscribe('orders', { description: null });
   await api.pool.query(
     `update webhooks set failing_since = now() - interval '3 hours', failures_in_row = 12, rest_until = now() + interval '10 minutes' where id = $1`,
     [failing],
   );
-  const gone = await subscribe('crm');
+  const gone = await subscribe('crm', { description: null });
   await api.pool.query(
     `update webhooks set status = 'disabled', status_reason = 'the endpoint returned 410 Gone' where id = $1`,
     [gone],

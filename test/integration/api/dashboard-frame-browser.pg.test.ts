@@ -4,6 +4,7 @@ import { operatorPages } from '../../../services/api/dashboard/operator/operator
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
 import {
+  DESKTOP,
   findAxeViolations,
   findContrastViolations,
   openBrowser,
@@ -207,4 +208,22 @@ test.skipIf(browser === undefined)(
     await page.locator('[data-text="percent"]', { hasText: '70%' }).waitFor();
   },
   60_000,
+);
+
+test.skipIf(browser === undefined || process.env.SCREENSHOTS === undefined)(
+  'pictures of every page, as a customer sees it',
+  async () => {
+    if (browser === undefined) return;
+    const account = await world.arrange();
+    for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      await using context = await browser.open({ ...options, colorScheme: 'light' });
+      const page = await context.newPage();
+      await enter(page, account);
+      await crawlDashboard(page, ['/dashboard'], CUSTOMER, async (path, isFirst) => {
+        const name = path.replaceAll(/_0\w+/g, '').replaceAll(/\W+/g, '-').slice(1);
+        await takePictures(page, isFirst ? name : `${name}-2`, size);
+      });
+    }
+  },
+  240_000,
 );
