@@ -21,16 +21,17 @@ const PATHS: Readonly<Record<RunbookFile, string>> = {
   configuration: `${RUNBOOK_PATH}/configuration`,
 };
 
-/** Read once: they are part of the release. Links to other files of the repository become plain text. */
+/** Read once: they are part of the release. Pictures are left out, and links to other files of the repository become plain text. */
 const TEXTS = new Map<RunbookFile, string>();
 
+const PICTURE = /^!\[[^\]]*\]\([^)]+\)\n\n?/gm;
 const ELSEWHERE = /\[([^\]]+)\]\((?!#|https?:|(?:README|configuration)\.md\b)[^)]+\)/g;
 
 function textOf(file: RunbookFile): string {
   const known = TEXTS.get(file);
   if (known !== undefined) return known;
   const source = readFileSync(new URL(`../../../../deploy/${FILES[file]}`, import.meta.url), 'utf8');
-  const text = source.replaceAll(ELSEWHERE, '$1');
+  const text = source.replaceAll(PICTURE, '').replaceAll(ELSEWHERE, '$1');
   TEXTS.set(file, text);
   return text;
 }
