@@ -36,7 +36,8 @@ export const SETTINGS = {
   },
   CONTROL_DATABASE_URL: {
     group: 'source',
-    means: 'The control store. Schema `tandem` is created in it.',
+    means:
+      'The control store. Schema `tandem` is created in it. Capture uses it only for a catalog with `account: {via: …}`.',
   },
   CONTROL_MIGRATIONS: {
     group: 'source',

@@ -94,23 +94,63 @@ export class AdminPortal {
   }
 }
 
+/** The operator's own sessions in the dashboard. */
+export class AdminSessions {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  /** Sessions that have not ended. */
+  list(
+    query: Query<'listOperatorSessions'> = {},
+    options: CallOptions = {},
+  ): Pages<ItemOf<'listOperatorSessions'>> {
+    return this.#api.pages('listOperatorSessions', { query }, options);
+  }
+
+  async revoke(sessionId: string, options: CallOptions = {}): Promise<void> {
+    await this.#api.call('revokeOperatorSession', { params: { session_id: sessionId } }, options);
+  }
+
+  async revokeAll(options: CallOptions = {}): Promise<void> {
+    await this.#api.call('revokeOperatorSessions', {}, options);
+  }
+}
+
 /** What only the operator may call. */
 export class Admin {
   readonly accounts: AdminAccounts;
   readonly keys: AdminKeys;
   readonly portal: AdminPortal;
+  readonly sessions: AdminSessions;
   readonly #api: Api;
 
   constructor(api: Api) {
     this.accounts = new AdminAccounts(api);
     this.keys = new AdminKeys(api);
     this.portal = new AdminPortal(api);
+    this.sessions = new AdminSessions(api);
     this.#api = api;
   }
 
   /** Who did what, newest first. */
   audit(query: Query<'listAuditEntries'> = {}, options: CallOptions = {}): Pages<ItemOf<'listAuditEntries'>> {
     return this.#api.pages('listAuditEntries', { query }, options);
+  }
+
+  /** Processes, queues and lags, and what holds work up. */
+  status(options: CallOptions = {}): Promise<ResponseOf<'getStatus'>> {
+    return this.#api.call('getStatus', {}, options);
+  }
+
+  /** Endpoints with events that were given up, the newest endpoints first. */
+  deadLetters(
+    query: Query<'listDeadLetterEndpoints'> = {},
+    options: CallOptions = {},
+  ): Pages<ItemOf<'listDeadLetterEndpoints'>> {
+    return this.#api.pages('listDeadLetterEndpoints', { query }, options);
   }
 
   /** Lag of the feed, and the WAL that the source retains for it. */

@@ -11,14 +11,19 @@ from ._generated import (
     CreateAccountRequest,
     CreateKeyRequest,
     CreatePortalLinkRequest,
+    DeadLetterEndpoint,
     Key,
     ListAccountsQuery,
     ListAuditEntriesQuery,
+    ListDeadLetterEndpointsQuery,
+    ListOperatorSessionsQuery,
     ListPortalSessionsQuery,
     NewKey,
+    OperatorSession,
     PortalLink,
     PortalSession,
     Source,
+    Status,
     UpdateAccountRequest,
 )
 from ._pages import Pages
@@ -83,16 +88,42 @@ class AdminPortal:
         self._api.call("revokePortalSessions", params={"id": account_id})
 
 
+class AdminSessions:
+    """The operator's own sessions in the dashboard."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def list(self, **query: Unpack[ListOperatorSessionsQuery]) -> Pages[OperatorSession]:
+        """Sessions that have not ended."""
+        return self._api.pages("listOperatorSessions", query=query)
+
+    def revoke(self, session_id: str) -> None:
+        self._api.call("revokeOperatorSession", params={"session_id": session_id})
+
+    def revoke_all(self) -> None:
+        self._api.call("revokeOperatorSessions")
+
+
 class Admin:
     def __init__(self, api: Api) -> None:
         self.accounts = AdminAccounts(api)
         self.keys = AdminKeys(api)
         self.portal = AdminPortal(api)
+        self.sessions = AdminSessions(api)
         self._api = api
 
     def audit(self, **query: Unpack[ListAuditEntriesQuery]) -> Pages[AuditEntry]:
         """Who did what, newest first."""
         return self._api.pages("listAuditEntries", query=query)
+
+    def status(self) -> Status:
+        """Processes, queues and lags, and what holds work up."""
+        return cast(Status, self._api.call("getStatus"))
+
+    def dead_letters(self, **query: Unpack[ListDeadLetterEndpointsQuery]) -> Pages[DeadLetterEndpoint]:
+        """Endpoints with events that were given up, the newest endpoints first."""
+        return self._api.pages("listDeadLetterEndpoints", query=query)
 
     def source(self) -> Source:
         """Lag of the feed, and the WAL that the source retains for it."""
