@@ -18,7 +18,7 @@ import {
 import { eventPages } from './events/event-pages.ts';
 import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
-import { readForm } from './frame/form.ts';
+import { readForm, requireStillActive, SESSION_OVER } from './frame/form.ts';
 import type { LiveHub } from './frame/live-hub.ts';
 import { problemResponse } from './frame/problem-page.ts';
 import { serveLive } from './frame/serve-live.ts';
@@ -101,7 +101,7 @@ function refuse(
   session: Session | undefined,
   deps: DashboardDeps,
 ): ApiResponse {
-  if (page.isLive === true) throw new AppError('unauthorized', 'The session is over. Load the page again.');
+  if (page.isLive === true) throw new AppError('unauthorized', SESSION_OVER);
   if (session !== undefined) return overResponse(request, session, deps);
   const next = page.method === 'GET' && request.path !== '/dashboard' ? request.path : undefined;
   return seeOther(`/dashboard/login${next === undefined ? '' : `?next=${encodeURIComponent(next)}`}`);
@@ -123,6 +123,7 @@ async function serveSession(
       // It is read for several at once, which takes its own place among the requests that run.
       return serveLive(request, session, page, deps);
     }
+    const readsFromMs = performance.now();
     await using upload =
       page.takesFile === true ? await readUploadForm(request, deps.publicOrigin(), text) : undefined;
     const limits = page.maxFormBytes === undefined ? {} : { maxBytes: page.maxFormBytes };
@@ -133,6 +134,10 @@ async function serveSession(
     if (page.method === 'POST' && !isCsrfToken(session, form.get('csrf'))) {
       throw new AppError('forbidden', text.csrf);
     }
+    await requireStillActive(readsFromMs, async () => {
+      const sent = await sessionsOf(request, deps);
+      return sent.find(({ id }) => id === session.id)?.state;
+    });
     if (page.needs !== undefined) authorize(caller, page.needs);
     const note = async () => {
       if (page.isLive !== true && !isLoadedByItself(request)) await sessions.note(session);

@@ -17,7 +17,7 @@ import {
 } from './caller.ts';
 import { type RequestIdentity, readIdempotencyKey, respondOnce, storedResponse } from './idempotency.ts';
 import type { PublicUrls } from './public-urls.ts';
-import { readJsonBody } from './read-json-body.ts';
+import { readJsonBody, SLOW_BODY_MS } from './read-json-body.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { readQuery } from './request-target.ts';
 import type { ApiResponse } from './response.ts';
@@ -93,9 +93,11 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
           );
         const { socket } = ctx.req;
         const bytesBefore = socket.bytesRead;
+        const readsFromMs = performance.now();
         const request = await readRequest(ctx, route, { query, body }, caller, deps).finally(() =>
           hasLength ? undefined : limiter.chargeRead(limitedAccountId, socket.bytesRead - bytesBefore),
         );
+        if (performance.now() - readsFromMs >= SLOW_BODY_MS) await callerOf(ctx, route, { ...deps, keys });
         // An upload arrives at its client's pace, and has a limiter of its own.
         const end = route.rawBody === undefined ? await limiter.run(limitedAccountId) : () => undefined;
         try {

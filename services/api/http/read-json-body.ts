@@ -7,6 +7,9 @@ import type { RawBody } from './route.ts';
 import { settleNumbers } from './settle-numbers.ts';
 import { requireGoodTexts, requireUtf8 } from './text-rules.ts';
 
+/** A key or a session may have ended while a body arrived that took longer: it is looked up once more. */
+export const SLOW_BODY_MS = 100;
+
 /** Limits of a JSON body. */
 export interface BodyLimits {
   readonly maxBytes: number;

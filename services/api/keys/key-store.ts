@@ -84,6 +84,25 @@ export async function createKey(
   return { ...row, key };
 }
 
+/**
+ * Holds the key or the session that makes a key, so that it is not revoked meanwhile: whoever revokes it sees each key that
+ * it has made, and it makes no other.
+ *
+ * @param id of a key or of a session
+ * @throws AppError `unauthorized` when it has ended
+ */
+export async function holdMaker(db: Queryable, id: string): Promise<void> {
+  const session = await db.query<{ key_id: string | null }>(
+    'select key_id from portal_sessions where id = $1 and revoked_at is null and expires_at > now() for share',
+    [id],
+  );
+  const [found] = session.rows;
+  const keyId = found === undefined ? id : found.key_id;
+  if (keyId === null) return;
+  const key = await db.query('select from api_keys where id = $1 and revoked_at is null for share', [keyId]);
+  if (key.rowCount === 0) throw new AppError('unauthorized', 'The key is unknown or revoked.');
+}
+
 /** Newest first. Without a status the revoked ones too. */
 export async function listKeys(
   db: Queryable,

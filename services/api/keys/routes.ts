@@ -19,7 +19,7 @@ import {
   newKeySchema,
   presentKey,
 } from './key-schemas.ts';
-import { createKey, listKeys, revokeKey } from './key-store.ts';
+import { createKey, holdMaker, listKeys, revokeKey } from './key-store.ts';
 
 export interface KeyDeps {
   readonly pool: Pool;
@@ -94,6 +94,7 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
               },
             );
           }
+          if (caller.kind === 'account') await holdMaker(db, caller.keyId);
           const wanted = { accountId: oneAccount(accountId), name: body.name, scopes: body.scopes };
           const { key, ...row } = await createKey(db, wanted, actorOf(caller));
           return jsonResponse(201, { ...presentKey(row), key });

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { keyCommands } from '../../../deploy/cli/customer/keys.ts';
 import { audit as german } from '../../../services/api/dashboard/messages/de/audit.ts';
 import { audit as english } from '../../../services/api/dashboard/messages/en/audit.ts';
@@ -82,6 +84,87 @@ test('an account makes, lists and revokes its keys; none may do more than the on
   ]);
   expect(await revoke(key, id)).toMatchObject({ status: 204 });
   expect((await api.call('GET', '/keys', { key })).status).toBe(401);
+});
+
+/** A request whose last byte the test keeps back. @returns sends it, and gets the status of the response */
+function beginSlowly(path: string, body: string, headers: Readonly<Record<string, string>>) {
+  const sent = request(`${api.url}${path}`, {
+    method: 'POST',
+    headers: { ...headers, origin: api.url, 'content-length': String(Buffer.byteLength(body)) },
+    agent: false,
+  });
+  const begunAtMs = performance.now();
+  const status = once(sent, 'response').then(([response]) => (response as IncomingMessage).statusCode);
+  sent.write(body.slice(0, -1));
+  return async () => {
+    await waitFor('the body to be slow', () => performance.now() - begunAtMs > 200);
+    sent.end(body.slice(-1));
+    return status;
+  };
+}
+
+test('a key or a session that is revoked while a body arrives has sent nothing', async () => {
+  const account = await api.account();
+  const revokeAll = async () => {
+    for (const { id } of (await operator('GET', `/admin/accounts/${account.id}/keys?limit=100`)).json.data)
+      await operator('DELETE', `/admin/accounts/${account.id}/keys/${id}`);
+    await operator('DELETE', `/admin/accounts/${account.id}/portal-sessions`);
+    await operator('DELETE', '/admin/operator-sessions');
+  };
+  const signedIn = await visitor.send('/dashboard/login', { key: ADMIN_KEY }, '');
+  const own = (signedIn.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  const ownCsrf = csrfOf((await visitor.show('/dashboard/operator/sessions', own)).text);
+  const cookie = await visitor.open(account);
+  const csrf = await visitor.csrf(cookie);
+  const json = { authorization: `Bearer ${account.key}`, 'content-type': 'application/json' };
+  const form = { cookie, 'content-type': 'application/x-www-form-urlencoded' };
+  const ends = [
+    beginSlowly('/exports', '{"resource":"invoices"}', json),
+    beginSlowly('/keys', '{"scopes":["exports:read"]}', json),
+    beginSlowly('/dashboard/exports/new', `csrf=${csrf}&resource=invoices`, form),
+    beginSlowly('/dashboard/keys/new', `csrf=${csrf}&scope=exports%3Aread`, form),
+    beginSlowly(
+      `/dashboard/operator/accounts/${account.id}/portal-link`,
+      `csrf=${ownCsrf}&scope=keys%3Awrite`,
+      {
+        ...form,
+        cookie: own,
+      },
+    ),
+  ];
+  await waitFor('the key to be looked up', async () => {
+    const { rows } = await api.pool.query(
+      'select from api_keys where account_id = $1 and last_used_at is not null',
+      [account.id],
+    );
+    return rows.length > 0;
+  });
+  await revokeAll();
+  expect(await Promise.all(ends.map((end) => end()))).toEqual(Array(5).fill(401));
+  const { rows } = await api.pool.query(
+    `select (select count(*) from exports where account_id = $1)::int as exports,
+       (select count(*) from api_keys where account_id = $1)::int as keys`,
+    [account.id],
+  );
+  expect(rows).toEqual([{ exports: 0, keys: 1 }]);
+});
+
+test('a key is made before its maker is revoked, or not at all', async () => {
+  const account = await api.account();
+  const [{ id }] = (await api.call('GET', '/keys', { key: account.key })).json.data;
+  const db = await api.pool.connect();
+  onTestFinished(() => db.release());
+  await db.query('begin');
+  await db.query('/* arranged */ update api_keys set revoked_at = now() where id = $1', [id]);
+  const made = post(account.key, { scopes: ['exports:read'] });
+  await waitFor('the new key to wait for the revocation', async () => {
+    const { rows } = await api.doorPool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rows.length > 0;
+  });
+  await db.query('commit');
+  expect((await made).status).toBe(401);
 });
 
 test('without scopes the operator makes a key that makes no keys, and lists the keys', async () => {

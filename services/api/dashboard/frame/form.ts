@@ -1,5 +1,5 @@
 import { AppError } from '../../../../shared/runtime/errors.ts';
-import { readBytes, toText } from '../../http/read-json-body.ts';
+import { readBytes, SLOW_BODY_MS, toText } from '../../http/read-json-body.ts';
 import { readParameters } from '../../http/request-target.ts';
 import type { ApiRequest } from '../../http/route.ts';
 import { requireUtf8 } from '../../http/text-rules.ts';
@@ -49,6 +49,17 @@ export async function readForm(
     isSecure: origin.startsWith('https:'),
   };
 }
+
+/** @throws AppError `unauthorized` for a session that has ended while its form arrived */
+export async function requireStillActive(
+  readsFromMs: number,
+  stateOf: () => Promise<'active' | 'expired' | 'revoked' | undefined>,
+): Promise<void> {
+  if (performance.now() - readsFromMs < SLOW_BODY_MS || (await stateOf()) === 'active') return;
+  throw new AppError('unauthorized', SESSION_OVER);
+}
+
+export const SESSION_OVER = 'The session is over. Load the page again.';
 
 /** @throws AppError `forbidden` for a form of another origin */
 export function requireOwnOrigin(

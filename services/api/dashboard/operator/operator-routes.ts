@@ -4,7 +4,7 @@ import type { ApiResponse } from '../../http/response.ts';
 import type { ApiRequest, Route } from '../../http/route.ts';
 import { defineForm, definePage } from '../../pages/define-page.ts';
 import { html } from '../../pages/html.ts';
-import { type OwnForm, readForm } from '../frame/form.ts';
+import { type OwnForm, readForm, requireStillActive, SESSION_OVER } from '../frame/form.ts';
 import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText } from '../frame/layout.ts';
 import type { LiveHub } from '../frame/live-hub.ts';
@@ -108,8 +108,10 @@ async function serveSession(
 ): Promise<ApiResponse> {
   const isForm = page.method === 'POST';
   const text = viewOf(request, session, deps.to).text.frame.problems;
+  const readsFromMs = performance.now();
   const form = isForm ? (await readForm(request, deps.publicOrigin(), text)).fields : new URLSearchParams();
   if (isForm && !isCsrfToken(session, form.get('csrf'))) throw new AppError('forbidden', text.csrf);
+  await requireStillActive(readsFromMs, async () => (await sessionOf(request, deps))?.state);
   if ('read' in page) return serveLive(request, session, page, { ...deps, ...UNFRAMED });
   if (page.isLive !== true && !isLoadedByItself(request)) await deps.operatorSessions.note(session);
   return page.handle(createVisit(request, session, form, { ...deps, ...UNFRAMED }));
@@ -129,7 +131,7 @@ function refuse(
   session: OperatorSession | undefined,
   deps: OperatorDeps,
 ): ApiResponse {
-  if (page.isLive === true) throw new AppError('unauthorized', 'The session is over. Load the page again.');
+  if (page.isLive === true) throw new AppError('unauthorized', SESSION_OVER);
   if (session !== undefined)
     return goneResponse(request, session.state === 'revoked' ? 'revoked' : 'expired', deps);
   if (page.method === 'GET' && request.header('sec-fetch-site') === 'cross-site') {
