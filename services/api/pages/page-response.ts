@@ -59,7 +59,7 @@ export function staticPageResponse(
   { status = 200, ...policy }: PagePolicy & { readonly status?: number } = {},
 ): ApiResponse {
   const headers = { ...pageHeaders(policy), etag, 'cache-control': 'no-cache' };
-  const known = request.header('if-none-match')?.split(/\s*,\s*/) ?? [];
-  const isKnown = status === 200 && known.some((each) => each.replace(/^W\//, '') === etag);
+  const known = request.header('if-none-match')?.split(',') ?? [];
+  const isKnown = status === 200 && known.some((each) => each.trim().replace(/^W\//, '') === etag);
   return isKnown ? { status: 304, headers, body: undefined } : { status, headers, body };
 }
