@@ -32,14 +32,17 @@ const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const QUOTE = 0x22;
+const SPACE = 0x20;
+const TAB = 0x09;
 const SMALL_N = 0x6e;
 const OPENING = new Set([0x7b, 0x5b]);
 const CLOSING = new Set([0x7d, 0x5d]);
 const NULL_LENGTH = 4;
 
 /**
- * Digests rows as Tandem writes them: one JSON object a line, without spaces between its tokens. Rows of one resource have the
- * same columns, so the order of their names is found once.
+ * Digests rows as Tandem writes them: one JSON object a line. A `json` column keeps its text as it was typed, so blanks may
+ * stand around a value; they are no part of it. Rows of one resource have the same columns, so the order of their names is
+ * found once.
  *
  * @param keyColumns names of the key columns
  */
@@ -59,12 +62,15 @@ export function createRecordDigester(keyColumns: readonly string[]): (line: Buff
       if (line[at] !== QUOTE) throw notARow(at, line);
       const nameEnd = endOfString(line, at);
       if (line[nameEnd] !== COLON) throw notARow(nameEnd, line);
-      const end = endOfValue(line, nameEnd + 1);
+      const start = skipBlanks(line, nameEnd + 1);
+      const end = endOfValue(line, start);
       rawNames[count] = line.toString('latin1', at, nameEnd);
-      starts[count] = nameEnd + 1;
+      starts[count] = start;
       ends[count] = end;
       count += 1;
-      at = line[end] === COMMA ? end + 1 : end;
+      const next = skipBlanks(line, end);
+      if (line[next] !== COMMA && line[next] !== CLOSE_BRACE) throw notARow(next, line);
+      at = line[next] === COMMA ? next + 1 : next;
     }
     rawNames.length = count;
   }
@@ -136,8 +142,19 @@ function endOfValue(line: Buffer, start: number): number {
     }
     throw notARow(at, line);
   }
-  while (at < line.length && line[at] !== COMMA && line[at] !== CLOSE_BRACE) at += 1;
+  while (at < line.length && line[at] !== COMMA && line[at] !== CLOSE_BRACE && !isBlank(line[at])) at += 1;
   if (at === start) throw notARow(at, line);
+  return at;
+}
+
+/** Line breaks are taken out of a staged value. */
+function isBlank(byte: number | undefined): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+function skipBlanks(line: Buffer, start: number): number {
+  let at = start;
+  while (isBlank(line[at])) at += 1;
   return at;
 }
 
