@@ -71,7 +71,7 @@ export function schemasOf(
  * of the request. Only then is anything read.
  */
 export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted {
-  const router = new Router();
+  const router = new Router({ sensitive: true });
   const { limiter } = deps;
   const keys = limiter.limitKeys(deps.keys);
   const layers = new Map<unknown, Route>();

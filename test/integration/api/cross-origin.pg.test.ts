@@ -105,4 +105,8 @@ test('only the API is shared, for the methods and headers of its clients, and ne
   for (const [path, origin] of refused) {
     expect((await ask(path, origin)).headers.get('access-control-allow-origin')).toBeNull();
   }
+  // A page has one spelling: under another it would pass for a path of the API.
+  for (const path of ['/Dashboard/login', '/DOCS']) {
+    expect((await fetch(`${api.url}${path}`, { headers: { origin: product.url } })).status).toBe(404);
+  }
 });

@@ -175,6 +175,40 @@ test('a form from elsewhere is refused, and one without the token of its session
   expect(audit.json.data[0].actor).toMatch(/^ses_/);
 });
 
+test('no form is taken without its token, with that of another session, from another site, or by a GET', async () => {
+  const account = await api.account();
+  const [cookie, others] = [await open(account, { scopes: SCOPES }), await open(account, { scopes: SCOPES })];
+  const [token, other] = [await csrf(cookie), await csrf(others)];
+  const pages = dashboardPages({ frameAncestors: [] });
+  const forms = [
+    ...pages,
+    ...['/dashboard/language', '/dashboard/logout'].map((path) => ({ method: 'POST', path })),
+  ];
+  const taken: string[] = [];
+  const ask = async (path: string, takesFile: boolean, fields: Record<string, string>, origin: string) => {
+    const form = takesFile ? new FormData() : new URLSearchParams();
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    if (form instanceof FormData) form.append('file', new File(['1'], 'ids.txt'));
+    const sent = new Request(`${api.url}${path}`, { method: 'POST', body: form });
+    const headers = { cookie, origin, 'content-type': sent.headers.get('content-type') ?? '' };
+    const { status } = await api.call('POST', path, { body: await sent.text(), headers });
+    if (status !== 403) taken.push(`${status} ${path} ${JSON.stringify(fields)} ${origin}`);
+  };
+  for (const page of forms.filter(({ method }) => method === 'POST')) {
+    const path = page.path.replace(/\{\w+\}/g, 'x');
+    const takesFile = 'takesFile' in page && page.takesFile === true;
+    await ask(path, takesFile, {}, api.url);
+    await ask(path, takesFile, { csrf: other }, api.url);
+    await ask(path, takesFile, { csrf: token }, 'https://evil.example');
+    const isPage = pages.some((each) => each.method === 'GET' && each.path === page.path);
+    const status =
+      isPage || /\/(?:new|\{id\})$/.test(page.path) ? undefined : (await show(path, cookie)).status;
+    if (status !== undefined && status !== 405 && status !== 404) taken.push(`${status} GET ${path}`);
+  }
+  expect(taken).toEqual([]);
+  expect((await show('/dashboard', cookie)).status).toBe(200);
+});
+
 test('sessions are listed, and end at once: one, all with the open links, idle ones, old ones, and by signing out', async () => {
   const account = await api.account();
   const base = `/admin/accounts/${account.id}/portal-sessions`;
