@@ -125,6 +125,13 @@ test.runIf(python)('migrations come before the services, and the test compares w
   const [pod] = ofKind(manifests, 'Pod');
   expect(pod?.metadata.annotations?.['helm.sh/hook']).toBe('test');
   expect(pod?.spec.containers[0].args).toEqual(['verify']);
+  // What a rollback has to bring back is no hook.
+  const hooks = manifests.filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] !== undefined);
+  expect(hooks.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual([
+    'ConfigMap shop-migrate',
+    'Job shop-migrate',
+    'Pod shop-verify',
+  ]);
   const without = await render({ migrations: { job: false } });
   expect(ofKind(without.manifests, 'Job')).toEqual([]);
   const settings = ofKind(without.manifests, 'ConfigMap').find(({ metadata }) =>
@@ -161,6 +168,14 @@ test.runIf(python)(
         service,
       ).toBe(service !== 'writer');
       expect('from' in policy.spec.ingress[0], service).toBe(service !== 'api');
+    }
+    const { manifests: open } = await render({});
+    for (const policy of ofKind(open, 'NetworkPolicy')) {
+      if (!['api', 'bulk', 'dispatcher'].includes(componentOf(policy) ?? '')) continue;
+      const anywhere = (policy.spec.egress as { to?: unknown; ports: { port: number }[] }[])
+        .filter(({ to }) => to === undefined)
+        .flatMap(({ ports }) => ports.map(({ port }) => port));
+      expect(anywhere, componentOf(policy)).not.toContain(443);
     }
   },
 );

@@ -28,7 +28,16 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* Variables of a process: its own, the settings, the Secret. Takes (dict "root" $ "own" <map>). */}}
+{{- define "tandem.settings" -}}
+{{- if .Values.migrations.job }}
+CONTROL_MIGRATIONS: check
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Variables of a process: its own, the settings, the Secret. Takes (dict "root" $ "own" <map> "settings" <name of a ConfigMap>). */}}
 {{- define "tandem.env" -}}
 {{- $root := .root -}}
 {{- $own := mergeOverwrite (dict "CATALOG" "/etc/tandem/catalog.yaml") .own -}}
@@ -38,6 +47,6 @@ env:
   - { name: {{ $name }}, value: {{ $value | quote }} }
   {{- end }}
 envFrom:
-  - configMapRef: { name: {{ include "tandem.name" $root }}-settings }
+  - configMapRef: { name: {{ .settings | default (printf "%s-settings" (include "tandem.name" $root)) }} }
   - secretRef: { name: {{ required "existingSecret must name a Secret with DATABASE_URL, CONTROL_DATABASE_URL, ADMIN_KEY and SECRET_KEY" $root.Values.existingSecret }} }
 {{- end }}
