@@ -342,6 +342,8 @@ test.skipIf(browser === undefined)(
     await page.getByRole('heading', { name: 'Der genaue Stand' }).waitFor();
     await page.getByRole('button', { name: 'English' }).click();
 
+    await page.locator('summary', { hasText: 'Menu' }).focus();
+    await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'Exports', exact: true }).click();
     await page.getByRole('link', { name: 'Running' }).click();
     await page.getByText('No exports match this filter.').waitFor();

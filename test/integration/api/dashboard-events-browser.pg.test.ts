@@ -249,6 +249,8 @@ test.skipIf(browser === undefined)(
     const { rows } = await api.pool.query('select from webhook_parked where webhook_id = $1', [webhook]);
     expect(rows).toHaveLength(1);
 
+    await page.locator('summary', { hasText: 'Menu' }).focus();
+    await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'API keys' }).focus();
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'New key' }).focus();
@@ -271,6 +273,8 @@ test.skipIf(browser === undefined)(
     await own.waitFor({ state: 'detached' });
     expect((await api.call('GET', '/exports', { key })).status).toBe(401);
 
+    await page.locator('summary', { hasText: 'Menu' }).focus();
+    await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'Audit log' }).focus();
     await page.keyboard.press('Enter');
     await page.locator('.audit td', { hasText: 'revoked the API key' }).waitFor();

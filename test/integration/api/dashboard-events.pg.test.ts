@@ -274,7 +274,7 @@ test('an event shows what became of it at each endpoint, and is delivered again 
   expect(text).toContain('Retrying');
   expect(text).toContain('3 failed attempts.');
   expect(text).toMatch(/Next attempt: <time data-text="next-whk/);
-  expect(text).toMatch(/<strong>HTTP 500<\/strong> after 120 ms/);
+  expect(text).toMatch(/<strong>Status 500 · The receiver failed<\/strong> after 120 ms/);
   expect(text).toContain('&lt;img src=x');
   expect(text).not.toContain('<img src=x');
   expect(text).toContain('Not subscribed');

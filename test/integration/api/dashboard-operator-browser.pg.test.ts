@@ -164,6 +164,7 @@ test.skipIf(browser === undefined)(
       await page.getByRole('link', { name: 'Lag by partition' }).click();
       await page.getByRole('heading', { name: 'Kafka consumers' }).waitFor();
       await check('consumers');
+      if (size === 'phone') await page.locator('summary', { hasText: 'Menu' }).click();
       await page.getByRole('link', { name: 'Accounts', exact: true }).click();
       await check('accounts');
       await page.getByRole('link', { name: 'New account' }).click();

@@ -359,7 +359,7 @@ test.skipIf(browser === undefined)(
     await press('link', 'All attempts');
     await page.getByText('Status 404 · Not found').waitFor();
     await page.getByLabel('Result').selectOption('delivered');
-    await press('button', 'Show');
+    await press('button', 'Search');
     await page.getByText('No attempt matches.').waitFor();
     await page.goBack();
     await page.goBack();

@@ -297,7 +297,7 @@ test('the page of an event shows how its delivery fails, and delivers it again',
   const event = eventId({ commitLsn: BigInt(lastLsn), index: 0 });
   const path = `/dashboard/events/${event}`;
   await waitFor('the failure', async () =>
-    (await session.show(path)).text.includes('<strong>HTTP 500</strong>'),
+    (await session.show(path)).text.includes('<strong>Status 500 · The receiver failed</strong>'),
   );
   receiver.answer = () => 200;
   expect((await session.show(path)).text).toMatch(/memo<ins class="value"> \d+<\/ins>/);

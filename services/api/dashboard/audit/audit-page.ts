@@ -132,7 +132,7 @@ function results(
   const fields = searchFields(visit, SEARCH_FIELDS);
   return html`${
     data.length === 0
-      ? html`<p class="note" role="status">${text.none}</p>`
+      ? html`<p class="empty" role="status">${text.none}</p>`
       : html`<table class="list audit"><thead><tr><th scope="col">${text.columns.what}</th><th scope="col" class="number">${text.columns.time}</th></tr></thead>
 <tbody>${data.map(
           (entry) => html`<tr><td>${sentenceOf(entry, keys, visit)}

@@ -32,7 +32,7 @@ ${visit.may('bulk:write') ? html`<a class="button primary" href="${visit.href(`$
 <li><a href="${path({})}"${flag('aria-current="true"', status === null)}>${text.all}</a></li>
 ${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
-${jobs.length === 0 ? html`<p class="muted">${status === null ? text.none : text.noneOfStatus}</p>` : jobTable(jobs, live, visit)}
+${jobs.length === 0 ? html`<p class="empty">${status === null ? text.none : text.noneOfStatus}</p>` : jobTable(jobs, live, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filtered)}">${text.newest}</a>` : null}
 ${older && html`<a class="button" href="${path({ ...filtered, cursor: older })}">${text.older}</a>`}</p>`;
 }

@@ -25,7 +25,7 @@ export function newJobBody(page: FormPage, visit: Visit): Html {
   const { resource, operation, form, faults = [], error, preview, by } = page;
   const path = newJobPath({ resource: resource.name, operation: operation.name });
   const hasForm = by !== 'file' || page.file !== undefined || form.has('file_id');
-  return html`<p class="back"><a href="${visit.href(`${JOBS_PATH}/new`)}">${text.otherOperation}</a></p>
+  return html`<p class="crumb"><a href="${visit.href(`${JOBS_PATH}/new`)}">${text.otherOperation}</a></p>
 <h1>${bulk.title(operation.name, resource.name)}</h1>
 <p class="lead">${descriptionOf(operation, resource, visit)}.</p>
 ${problem(faults, error, visit)}

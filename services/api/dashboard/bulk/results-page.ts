@@ -67,7 +67,7 @@ function body(job: Job, { data, next_cursor: next }: Results, visit: Visit): Htm
   const { status } = filter;
   const path = (query: Readonly<Record<string, string>>) => visit.href(resultsPath(job.job_id, query));
   const isFirst = !visit.query.has('cursor');
-  return html`<p class="back"><a href="${visit.href(`${JOBS_PATH}/${job.job_id}`)}">${text.back}</a></p>
+  return html`<p class="crumb"><a href="${visit.href(`${JOBS_PATH}/${job.job_id}`)}">${text.back}</a></p>
 <h1>${text.title(bulk.title(job.operation, job.resource))}</h1>
 <p class="states"><span class="id">${job.job_id}</span></p>
 <nav class="filters" aria-label="${text.filter}"><ul>

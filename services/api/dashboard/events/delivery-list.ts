@@ -5,6 +5,7 @@ import { csrfField } from '../frame/layout.ts';
 import type { Live } from '../frame/live.ts';
 import { timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
+import { outcomeWords } from '../webhooks/webhook-parts.ts';
 import { SECTION } from './event-list.ts';
 
 export type Delivery = z.output<typeof eventDeliverySchema>;
@@ -51,8 +52,8 @@ function lastAttempt(
 ): Html | null {
   const text = visit.text.events.deliveries;
   if (last === null) return null;
-  const outcome = last.status === null ? last.outcome : `HTTP ${last.status}`;
   const isBatch = last.batch !== null;
-  return html`<details><summary>${text.last} ${timeOf(live, visit, `last-${webhookId}`, last.started_at)}: <strong>${outcome}</strong> ${text.after(visit.formats.number(last.duration_ms))}${isBatch ? html`, ${text.inBatch(visit.formats.number(last.batch?.event_count ?? 0))}` : null}</summary>
-${last.excerpt ? html`<pre class="excerpt" tabindex="0">${last.excerpt}</pre>` : html`<p class="muted">${last.status === null ? text.noResponse : text.noBody}</p>`}</details>`;
+  return html`<details><summary>${text.last} ${timeOf(live, visit, `last-${webhookId}`, last.started_at)}: <strong>${outcomeWords(last, visit)}</strong> ${text.after(visit.formats.number(last.duration_ms))}${isBatch ? html`, ${text.inBatch(visit.formats.number(last.batch?.event_count ?? 0))}` : null}</summary>
+${last.excerpt ? html`<pre class="excerpt" tabindex="0">${last.excerpt}</pre>` : html`<p class="muted">${last.status === null ? text.noResponse : text.noBody}</p>`}
+<p><a href="${visit.href(`/dashboard/webhooks/${webhookId}/attempts/${last.id}`)}">${text.attempt}</a></p></details>`;
 }

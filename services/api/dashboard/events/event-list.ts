@@ -69,7 +69,7 @@ function results({ data, next_cursor: next }: NonNullable<EventList['found']>, v
   const further = data.length === 0 ? text.searchOn : text.older;
   return html`${
     data.length === 0
-      ? html`<p class="note" role="status">${none}</p>`
+      ? html`<p class="empty" role="status">${none}</p>`
       : html`<table class="list events"><thead><tr><th scope="col">${text.columns.record}</th><th scope="col">${text.columns.change}</th><th scope="col" class="wide">${text.columns.fields}</th><th scope="col" class="wide number">${text.columns.time}</th></tr></thead>
 <tbody>${data.map((event) => row(event, visit))}</tbody></table>`
   }

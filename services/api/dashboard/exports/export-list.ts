@@ -10,7 +10,7 @@ const MAX_RESOURCES = 3;
 /** The table of some exports. */
 export function exportRows(exports: readonly Export[], live: Live, visit: Visit): Html {
   const { columns, none } = visit.text.exports.list;
-  if (exports.length === 0) return html`<p class="muted">${none}</p>`;
+  if (exports.length === 0) return html`<p class="empty">${none}</p>`;
   return html`<table class="list"><thead><tr><th scope="col">${columns.export}</th><th scope="col">${columns.status}</th><th scope="col" class="wide">${columns.format}</th><th scope="col" class="number">${columns.rows}</th></tr></thead>
 <tbody>${exports.map((each) => row(each, live, visit))}</tbody></table>`;
 }

@@ -193,7 +193,7 @@ ${resource === undefined ? null : html`<p>${text.withResource(resource)} <a href
 <li><a href="${path(ofResource)}"${flag('aria-current="true"', status === undefined)}>${text.all}</a></li>
 ${STATUSES.map((each) => html`<li><a href="${path({ status: each, ...ofResource })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
-${list.data.length === 0 && Object.keys(filter).length > 0 ? html`<p class="muted">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
+${list.data.length === 0 && Object.keys(filter).length > 0 ? html`<p class="empty">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filter)}">${text.newest}</a>` : null}
 ${older && html`<a class="button" href="${path({ ...filter, cursor: older })}">${text.older}</a>`}</p>`;
 }

@@ -1,5 +1,6 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
+import { statusBadge } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Messages } from '../messages/messages.ts';
 import type { Export } from './export-types.ts';
@@ -59,7 +60,7 @@ ${
         .slice(0, MAX_AHEAD)
         .map(
           ({ id, status }) =>
-            html`<li><a class="id" href="${visit.href(`/dashboard/exports/${id}`)}">${id}</a> <span class="muted">${visit.text.frame.status[status as 'running']}</span></li>`,
+            html`<li><a class="id" href="${visit.href(`/dashboard/exports/${id}`)}">${id}</a> ${statusBadge(status, visit)}</li>`,
         )}</ul>`
 }
 ${hidden > 0 ? html`<p class="muted">${visit.text.exports.list.more(number(hidden))}</p>` : null}

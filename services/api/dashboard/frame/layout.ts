@@ -72,12 +72,12 @@ ${session && !session.hideNavigation && to.at !== undefined ? languageSwitch(to,
 function header(to: View, session: Visitor | undefined, current: string | undefined): Html {
   return html`<header class="bar"><div>
 <a class="brand" href="${to.href(homeOf(session))}"><img src="${to.href(to.asset('icon.svg'))}" width="26" height="26" alt="">${to.text.frame.product}</a>
-${session && menu(to, session, current)}
 <div class="bar-end">
 ${session && html`<span class="account">${session.accountName ?? to.text.frame.operator}</span>`}
 ${session?.theme == null ? html`<button type="button" class="icon-button scripted" data-theme-switch aria-pressed="false" aria-label="${to.text.frame.darkTheme}">${HALF_MOON}</button>` : null}
 ${session && html`<form method="post" action="${to.href(`${homeOf(session)}/logout`)}">${csrfField(session)}<button>${to.text.frame.signOut}</button></form>`}
-</div></div></header>`;
+</div></div>
+${session && menu(to, session, current)}</header>`;
 }
 
 /** Other languages than that of the page. */
@@ -92,15 +92,21 @@ function languageSwitch(to: View, session: Visitor, at: string): Html {
   )}</form></footer>`;
 }
 
-/** The pages that the session may see. */
+/**
+ * The pages that the session may see: one line where they fit into it, and a list that opens where they do not.
+ * Of the two one is shown.
+ */
 function menu(to: View, session: Visitor, current: string | undefined): Html {
   const entries = (
     session.caller.kind === 'operator' ? operatorEntries(to) : accountEntries(to, session)
   ).filter(({ isShown }) => isShown);
-  return html`<nav aria-label="${to.text.frame.nav.label}"><ul>${entries.map(
+  const { label, menu: word } = to.text.frame.nav;
+  const list = html`<ul>${entries.map(
     ({ path, title }) =>
-      html`<li><a href="${to.href(path)}"${flag('aria-current="page"', path === current)}>${title}</a></li>`,
-  )}</ul></nav>`;
+      html`<li><a href="${to.href(path)}" data-title="${title}"${flag('aria-current="page"', path === current)}>${title}</a></li>`,
+  )}</ul>`;
+  return html`<nav class="tabs" aria-label="${label}">${list}</nav>
+<nav class="menu" aria-label="${label}"><details><summary><span class="muted">${word}</span> ${entries.find(({ path }) => path === current)?.title}</summary>${list}</details></nav>`;
 }
 
 interface MenuEntry {

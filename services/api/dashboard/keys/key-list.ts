@@ -29,7 +29,7 @@ ${visit.may('keys:write') ? html`<a class="button primary" href="${visit.href(`$
 ${tab(text.active, !isRevoked, visit.href(SECTION))}
 ${tab(text.revoked, isRevoked, searchHref(visit, SECTION, { status: 'revoked' }))}
 </ul></nav>
-${data.length === 0 ? html`<p class="note">${isRevoked ? text.noneRevoked : text.none}</p>` : html`<ul class="keys">${data.map((key) => entry(key, visit))}</ul>`}
+${data.length === 0 ? html`<p class="empty">${isRevoked ? text.noneRevoked : text.none}</p>` : html`<ul class="keys">${data.map((key) => entry(key, visit))}</ul>`}
 ${pageLinks({
   first: visit.query.has('cursor')
     ? { href: searchHref(visit, SECTION, { status }), title: text.newest }

@@ -51,10 +51,10 @@ function listBody({ data, next_cursor: older }: AccountList, search: string, vis
 <a class="button primary" href="${visit.href(`${ACCOUNTS_PATH}/new`)}">${text.create}</a></div>
 <form class="search" role="search" method="get" action="${visit.href(ACCOUNTS_PATH)}">
 <div><label for="search">${text.search}</label><input id="search" name="search" type="search" maxlength="200" value="${search}"></div>
-<button>${text.find}</button>${search === '' ? null : html`<a class="button" href="${visit.href(ACCOUNTS_PATH)}">${text.all}</a>`}</form>
+<p class="choices"><button class="primary">${text.find}</button>${search === '' ? null : html`<a class="button" href="${visit.href(ACCOUNTS_PATH)}">${text.all}</a>`}</p></form>
 ${
   data.length === 0
-    ? html`<p class="muted">${search === '' ? text.none : text.noMatch}</p>`
+    ? html`<p class="empty">${search === '' ? text.none : text.noMatch}</p>`
     : html`<table class="list"><thead><tr><th scope="col">${columns.account}</th><th scope="col" class="wide">${columns.sourceId}</th><th scope="col" class="wide">${columns.limits}</th><th scope="col">${columns.quota}</th></tr></thead>
 <tbody>${data.map((account) => row(account, visit))}</tbody></table>`
 }

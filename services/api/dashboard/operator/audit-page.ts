@@ -37,7 +37,7 @@ export function auditPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPa
         const text = visit.text.operator.audit;
         const body = html`<h1>${text.title}</h1><p class="lead">${text.lead}</p>
 ${filterForm(filter, visit)}
-${list.data.length === 0 ? html`<p class="muted">${text.none}</p>` : auditTable(list.data, visit, true)}
+${list.data.length === 0 ? html`<p class="empty">${text.none}</p>` : auditTable(list.data, visit, true)}
 ${pagesOf(PATH, list.next_cursor, filter, visit)}`;
         const page = { title: text.title, section: PATH, styles: 'operator.css', body };
         return pageResponse(dashboardPage(visit, visit.session, page), deps);
@@ -48,11 +48,11 @@ ${pagesOf(PATH, list.next_cursor, filter, visit)}`;
 
 function filterForm(filter: Readonly<Record<string, string>>, visit: Visit): Html {
   const text = visit.text.operator.audit;
-  return html`<form class="search" method="get" action="${visit.href(PATH)}">
+  return html`<form class="search" role="search" method="get" action="${visit.href(PATH)}">
 <div><label for="action">${text.action}</label><select id="action" name="action"><option value="">${text.all}</option>${AUDIT_ACTIONS.map((action) => html`<option${flag('selected', filter.action === action)}>${action}</option>`)}</select></div>
 <div><label for="subject_id">${text.subject}</label><input id="subject_id" name="subject_id" maxlength="100" value="${filter.subject_id}"></div>
 <div><label for="account_id">${text.account}</label><input id="account_id" name="account_id" maxlength="100" value="${filter.account_id}"></div>
-<button>${text.find}</button></form>`;
+<p class="choices"><button class="primary">${text.find}</button>${Object.keys(filter).length === 0 ? null : html`<a class="button" href="${visit.href(PATH)}">${text.clear}</a>`}</p></form>`;
 }
 
 /** Entries, newest first. Those of one account need no column for it. */

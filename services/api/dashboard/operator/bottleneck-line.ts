@@ -28,7 +28,7 @@ export function bottlenecksHtml({ bottlenecks }: Status, live: Live, visit: Visi
   return html`<section class="slow" data-tone="red"><div class="title-row"><h2>${text.slow}</h2>${runbookLink('slow', visit)}</div>
 <p class="cause">${sentence(first, live, visit)}</p>
 ${entry && html`<p><strong>${text.action}</strong> <span lang="en">${entry.action}</span></p>`}
-${rest.length === 0 ? null : html`<details><summary>${text.also} (${visit.formats.number(rest.length)})</summary><ul>${rest.map((each) => html`<li>${sentence(each, live, visit)}${further(each, visit)}</li>`)}</ul></details>`}</section>`;
+${rest.length === 0 ? null : html`<h3>${text.also}</h3><ul>${rest.map((each) => html`<li>${sentence(each, live, visit)}${further(each, visit)}</li>`)}</ul>`}</section>`;
 }
 
 function sentence(each: Bottleneck, live: Live, visit: Visit): Html {

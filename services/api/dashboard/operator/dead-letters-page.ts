@@ -35,7 +35,7 @@ export function deadLetterPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashbo
 <p class="lead">${text.lead}</p>
 ${
   data.length === 0
-    ? html`<p class="muted">${text.none}</p>`
+    ? html`<p class="empty">${text.none}</p>`
     : html`<table class="list"><thead><tr><th scope="col">${columns.endpoint}</th><th scope="col">${columns.account}</th><th scope="col" class="number">${columns.count}</th><th scope="col" class="wide">${columns.since}</th></tr></thead>
 <tbody>${data.map(
         (each) =>

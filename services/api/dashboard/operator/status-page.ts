@@ -130,7 +130,7 @@ function transactionTable(rows: readonly Transaction[] | null, kind: string, liv
   return html`<table class="list"><thead><tr><th scope="col">${columns.application}</th><th scope="col">${columns.age}</th><th scope="col" class="wide">${columns.state}</th><th scope="col" class="number wide">${columns.pid}</th></tr></thead>
 <tbody>${rows.map(
     ({ pid, application, age_seconds: age, state, holds_vacuum: holds }, index) =>
-      html`<tr><th scope="row">${application}</th><td>${live.text(`${kind}-${pid ?? index}`, visit.formats.duration(age))}${holds === true ? html` <small>${text.vacuum}</small>` : null}</td><td class="wide">${state}</td><td class="number wide">${pid === null ? visit.text.frame.none : String(pid)}</td></tr>`,
+      html`<tr><th scope="row">${application === '' ? text.unnamed : application}</th><td>${live.text(`${kind}-${pid ?? index}`, visit.formats.duration(age))}${holds === true ? html` <small>${text.vacuum}</small>` : null}</td><td class="wide">${state}</td><td class="number wide">${pid === null ? visit.text.frame.none : String(pid)}</td></tr>`,
   )}</tbody></table>`;
 }
 

@@ -113,8 +113,9 @@ function firstSteps(endpoints: readonly Endpoint[] | undefined, visit: Visit): H
   )}</ol></section>`;
 }
 
-function card(title: string, content: Content): Html {
-  return html`<section class="card"><h2>${title}</h2>${content}</section>`;
+/** A card, which leads to the area that it is about. */
+function card(title: string, content: Content, href?: string): Html {
+  return html`<section class="card"><h2>${href === undefined ? title : html`<a href="${href}">${title}</a>`}</h2>${content}</section>`;
 }
 
 function running(
@@ -127,17 +128,29 @@ function running(
   if (exports === null && bulk === null) return null;
   const { number } = visit.formats;
   const kinds = [
-    { name: 'exports', title: text.exports, kind: exports, most: limits.max_running_exports },
-    { name: 'bulk', title: text.bulk, kind: bulk, most: limits.max_running_bulk_operations },
+    {
+      name: 'exports',
+      title: text.exports,
+      path: '/dashboard/exports',
+      kind: exports,
+      most: limits.max_running_exports,
+    },
+    {
+      name: 'bulk',
+      title: text.bulk,
+      path: '/dashboard/bulk',
+      kind: bulk,
+      most: limits.max_running_bulk_operations,
+    },
   ];
   const jobs = [...(exports?.jobs ?? []), ...(bulk?.jobs ?? [])];
   const hidden = jobs.length - MAX_SHOWN;
   return card(
     text.running,
     html`<dl class="facts">${kinds.map(
-      ({ name, title, kind, most }) =>
+      ({ name, title, path, kind, most }) =>
         kind &&
-        html`<div><dt>${title}</dt><dd>${live.text(`${name}-running`, text.runningCount(number(kind.running), number(most)))}${kind.queued > 0 ? html`, ${live.text(`${name}-queued`, text.queuedCount(number(kind.queued)))}` : null}</dd></div>`,
+        html`<div><dt><a href="${visit.href(path)}">${title}</a></dt><dd>${live.text(`${name}-running`, text.runningCount(number(kind.running), number(most)))}${kind.queued > 0 ? html`, ${live.text(`${name}-queued`, text.queuedCount(number(kind.queued)))}` : null}</dd></div>`,
     )}</dl>
 ${
   jobs.length === 0
@@ -162,7 +175,7 @@ function activeJob(job: Job, known: readonly Export[], live: Live, visit: Visit)
       ? visit.text.exports.details.timeLeft(duration(found.eta_seconds))
       : '';
   return html`<li><a href="${visit.href(path)}">${name}</a> ${statusBadge(status, visit)}
-${found?.status === 'running' ? html`<span class="muted">${live.text(`done-${id}`, percent(found.progress))} ${live.text(`left-${id}`, left)}</span>` : null}
+${found?.status === 'running' ? html`<span class="muted">${live.text(`done-${id}`, [percent(found.progress), left].filter(Boolean).join(' · '))}</span>` : null}
 ${place === undefined ? null : html`<span class="muted">${live.text(`place-${id}`, text.queuePlace(number(place)))}</span>`}</li>`;
 }
 
@@ -228,7 +241,8 @@ function health(
     endpoints.length === 0
       ? html`<p class="muted">${text.noWebhooks}</p>`
       : html`<ul class="plain">${endpoints.map((endpoint) => endpointEntry(endpoint, live, visit))}</ul>
-${hidden > 0 ? html`<p class="muted">${text.moreEndpoints(visit.formats.number(hidden))}</p>` : null}`,
+${hidden > 0 ? html`<p><a href="${visit.href('/dashboard/webhooks')}">${text.moreEndpoints(visit.formats.number(hidden))}</a></p>` : null}`,
+    visit.href('/dashboard/webhooks'),
   );
 }
 

@@ -29,7 +29,7 @@ ${mayStart && list.data.length > 0 ? create : null}</div>
 ${
   list.data.length > 0
     ? table(list.data, live, visit)
-    : html`<section class="card empty"><p><strong>${text.none}</strong></p><p class="muted">${mayStart ? text.noneLead : text.noneReadOnly}</p>${mayStart ? html`<p>${create}</p>` : null}</section>`
+    : html`<section class="empty"><p><strong>${text.none}</strong></p><p class="muted">${mayStart ? text.noneLead : text.noneReadOnly}</p>${mayStart ? html`<p>${create}</p>` : null}</section>`
 }
 <p class="choices">${isFirst ? null : html`<a class="button" href="${visit.href(SECTION)}">${text.newest}</a>`}
 ${older && html`<a class="button" href="${visit.href(`${SECTION}?${new URLSearchParams({ cursor: older })}`)}">${text.older}</a>`}</p>`;

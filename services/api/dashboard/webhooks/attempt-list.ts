@@ -6,6 +6,7 @@ import type { Attempt, Listed, Webhook } from './endpoint-facts.ts';
 import {
   doneNote,
   endpointPath,
+  eventLink,
   fault,
   instantOf,
   nameOf,
@@ -89,8 +90,9 @@ function listBody(
 ): Html {
   const text = visit.text.webhooks.attempts;
   const { id } = webhook;
-  return html`<h1>${text.title}</h1>
-<p class="lead">${text.lead} <a class="name" href="${visit.href(endpointPath(id))}">${nameOf(webhook)}</a></p>
+  return html`<p class="crumb"><a class="name" href="${visit.href(endpointPath(id))}">${nameOf(webhook)}</a></p>
+<h1>${text.title}</h1>
+<p class="lead">${text.lead}</p>
 ${doneNote(visit)}
 ${error && fault(text.refused, error)}
 ${filterForm(id, visit)}
@@ -105,7 +107,7 @@ function filterForm(id: string, visit: Visit): Html {
     outcome === 'delivered' ? text.delivered : outcome === 'failed' ? text.failed : names[outcome].title;
   const time = (name: 'from' | 'to', title: string) =>
     html`<div><label for="${name}">${title}</label><input id="${name}" name="${name}" type="datetime-local" value="${filters[name] ?? ''}"></div>`;
-  return html`<form method="get" action="${visit.href(endpointPath(id, '/attempts'))}" class="filter-form" role="search" aria-label="${text.filter}">
+  return html`<form method="get" action="${visit.href(endpointPath(id, '/attempts'))}" class="search" role="search">
 <div><label for="outcome">${text.outcome}</label><select id="outcome" name="outcome"><option value="">${text.anyOutcome}</option>
 ${OUTCOMES.map((each) => html`<option value="${each}"${flag('selected', filters.outcome === each)}>${titleOf(each)}</option>`)}</select></div>
 <div><label for="event_id">${text.event}</label><input id="event_id" name="event_id" value="${filters.event_id ?? ''}" autocomplete="off" spellcheck="false"></div>
@@ -123,7 +125,7 @@ function results(id: string, { data, next_cursor: next }: Listed<Attempt>, visit
   const path = (query: Readonly<Record<string, string>>) =>
     visit.href(`${endpointPath(id, '/attempts')}?${new URLSearchParams(query)}`);
   const nothing = next === null ? (isFiltered ? text.noneFound : text.none) : text.searchGoesOn;
-  return html`${data.length === 0 ? html`<p class="muted">${nothing}</p>` : table(id, data, visit)}
+  return html`${data.length === 0 ? html`<p class="empty">${nothing}</p>` : table(id, data, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filters)}">${text.newest}</a>` : null}
 ${next && html`<a class="button" href="${path({ ...filters, cursor: next })}">${text.older}</a>`}</p>`;
 }
@@ -141,7 +143,7 @@ function row(webhookId: string, attempt: Attempt, visit: Visit): Html {
   return html`<tr>
 <th scope="row"><a href="${visit.href(endpointPath(webhookId, `/attempts/${id}`))}">${time(at)}</a> <small class="wide">${utc(at)}</small></th>
 <td>${outcomeBadge(attempt, visit)}</td>
-<td class="wide"><span class="id">${eventId}</span>${batch === null ? null : html` <span class="muted">${text.attempts.moreEvents(number(batch.event_count - 1))}</span>`}</td>
+<td class="wide">${eventLink(eventId, visit)}${batch === null ? null : html` <span class="muted">${text.attempts.moreEvents(number(batch.event_count - 1))}</span>`}</td>
 <td class="wide number">${number(attempt.attempt)}</td>
 <td class="number">${text.details.milliseconds(number(attempt.duration_ms))}</td>
 </tr>`;

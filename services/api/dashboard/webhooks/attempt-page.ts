@@ -6,7 +6,9 @@ import {
   actionForm,
   doneNote,
   endpointPath,
+  eventLink,
   explanation,
+  isEvent,
   outcomeBadge,
   type PageDeps,
   SECTION,
@@ -70,12 +72,10 @@ function events(webhookId: string, { event_ids: ids, id }: AttemptDetails, visit
   const { number } = visit.formats;
   const shown = ids.slice(0, MAX_EVENTS);
   const hidden = (name: string, value: string) => html`<input type="hidden" name="${name}" value="${value}">`;
-  // A test is no event of the feed.
-  const isEvent = (eventId: string) => eventId.startsWith('evt_');
   return html`<section><h2>${ids.length === 1 ? text.event : text.events(number(ids.length))}</h2>
 <ul class="plain events">${shown.map(
     (eventId) =>
-      html`<li>${isEvent(eventId) && visit.may('events:read') ? html`<a class="id" href="${visit.href(`/dashboard/events/${eventId}`)}">${eventId}</a>` : html`<span class="id">${eventId}</span>`}
+      html`<li>${eventLink(eventId, visit)}
 ${
   isEvent(eventId) && visit.may('webhooks:write')
     ? actionForm(

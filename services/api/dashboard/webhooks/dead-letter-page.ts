@@ -44,10 +44,11 @@ function body(webhook: Webhook, { data, next_cursor: next }: Listed<DeadLetter>,
   const text = visit.text.webhooks.dead;
   const path = (rest: string) => visit.href(endpointPath(webhook.id, rest));
   const mayWrite = visit.may('webhooks:write');
-  return html`<h1>${text.title}</h1>
-<p class="lead"><a class="name" href="${path('')}">${nameOf(webhook)}</a> · ${text.lead}</p>
+  return html`<p class="crumb"><a class="name" href="${path('')}">${nameOf(webhook)}</a></p>
+<h1>${text.title}</h1>
+<p class="lead">${text.lead}</p>
 ${doneNote(visit)}
-${data.length === 0 ? html`<p class="muted">${text.none}</p>` : table(webhook.id, data, mayWrite, visit)}
+${data.length === 0 ? html`<p class="empty">${text.none}</p>` : table(webhook.id, data, mayWrite, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path('/dead-letters')}">${text.newest}</a>` : null}
 ${next && html`<a class="button" href="${path(`/dead-letters?cursor=${encodeURIComponent(next)}`)}">${text.older}</a>`}
 ${mayWrite && data.length > 0 ? html`<a class="button" href="${path('?recover=1#recover')}">${text.recover}</a>` : null}</p>`;

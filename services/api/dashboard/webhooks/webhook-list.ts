@@ -21,7 +21,7 @@ export function listBody({ data, next_cursor: next }: Listed<Webhook>, live: Liv
   return html`<div class="title-row"><h1>${text.title}</h1>
 ${visit.may('webhooks:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
 ${doneNote(visit)}
-${data.length === 0 ? html`<p class="muted">${text.none}</p>` : table(data, live, visit)}
+${data.length === 0 ? html`<p class="empty">${text.none}</p>` : table(data, live, visit)}
 <p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${visit.href(SECTION)}">${text.newest}</a>` : null}
 ${next && html`<a class="button" href="${visit.href(`${SECTION}?cursor=${encodeURIComponent(next)}`)}">${text.older}</a>`}</p>`;
 }

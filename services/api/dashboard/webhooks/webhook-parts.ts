@@ -101,6 +101,16 @@ export function outcomeBadge(
   return html`<span class="badge" data-tone="${tone}">${outcomeWords(attempt, visit)}</span>`;
 }
 
+/** Whether an ID is that of an event of the feed. A test is none. */
+export const isEvent = (id: string): boolean => id.startsWith('evt_');
+
+/** The ID of what was sent, and the way to its page for a session that may read events. */
+export function eventLink(id: string, visit: Visit): Html {
+  return isEvent(id) && visit.may('events:read')
+    ? html`<a class="id" href="${visit.href(`/dashboard/events/${id}`)}">${id}</a>`
+    : html`<span class="id">${id}</span>`;
+}
+
 /** The key of a creating form, so that sent twice it creates once. */
 export function requestKey({ form }: Visit): string {
   return readIdempotencyKey(form.get('request') ?? undefined) ?? randomUUID();

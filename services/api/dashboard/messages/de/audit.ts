@@ -8,7 +8,7 @@ export const audit: typeof en = {
   groups: {
     export: 'Exporte',
     bulk: 'Massenaufträge',
-    webhook: 'Webhook-Endpunkt',
+    webhook: 'Webhook-Endpunkte',
     event: 'Ereignisse',
     events: 'Ereignisse',
     account: 'Konto',
@@ -50,14 +50,13 @@ export const audit: typeof en = {
     'webhook.updated': '{actor} hat den Webhook-Endpunkt {subject} geändert.',
     'webhook.paused': '{actor} hat den Webhook-Endpunkt {subject} angehalten.',
     'webhook.resumed': '{actor} hat den Webhook-Endpunkt {subject} fortgesetzt.',
-    'webhook.secret_rotated': '{actor} hat das Geheimnis des Webhook-Endpunkts {subject} erneuert.',
-    'webhook.replayed':
-      '{actor} hat Ereignisse noch einmal an den Webhook-Endpunkt {subject} zustellen lassen.',
+    'webhook.secret_rotated': '{actor} hat das Geheimnis des Webhook-Endpunkts {subject} gewechselt.',
+    'webhook.replayed': '{actor} hat Ereignisse erneut an den Webhook-Endpunkt {subject} zustellen lassen.',
     'webhook.deleted': '{actor} hat den Webhook-Endpunkt {subject} gelöscht.',
     'event.redelivered':
-      '{actor} hat ein Ereignis noch einmal an den Webhook-Endpunkt {subject} zustellen lassen.',
+      '{actor} hat ein Ereignis erneut an den Webhook-Endpunkt {subject} zustellen lassen.',
     'events.read': '{actor} hat Ereignisse gelesen.',
-    'account.created': '{actor} hat das Konto angelegt.',
+    'account.created': '{actor} hat das Konto erstellt.',
     'account.updated': '{actor} hat das Konto geändert.',
     'key.created': '{actor} hat den API-Schlüssel {subject} erstellt.',
     'key.revoked': '{actor} hat den API-Schlüssel {subject} widerrufen.',
@@ -81,7 +80,7 @@ export const audit: typeof en = {
     reason: 'Grund',
     event: 'Ereignis',
     state: 'Status',
-    limits: 'Grenzen',
+    limits: 'Limits',
   },
   reasons: { signed_out: 'abgemeldet', replaced: 'durch eine neue Sitzung ersetzt' },
 };

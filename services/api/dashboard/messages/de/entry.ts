@@ -6,7 +6,7 @@ export const entry: typeof en = {
     lead: 'Melden Sie sich mit einem API-Schlüssel Ihres Kontos an. Die Sitzung darf, was der Schlüssel darf, und endet, wenn er widerrufen wird.',
     key: 'API-Schlüssel',
     submit: 'Anmelden',
-    unknown: 'Der Schlüssel ist unbekannt oder widerrufen.',
+    unknown: 'Der Schlüssel ist unbekannt oder wurde widerrufen.',
   },
   enter: {
     title: 'Dashboard öffnen',

@@ -3,7 +3,7 @@ import type { exports as en } from '../en/exports.ts';
 export const exports: typeof en = {
   list: {
     title: 'Exporte',
-    none: 'Noch keine Exporte.',
+    none: 'Noch keine Exporte. Ein Export enthält Ihre Datensätze zu einem bestimmten Zeitpunkt, als Dateien zum Herunterladen.',
     noneOfStatus: 'Zu diesem Filter gibt es keine Exporte.',
     withResource: (name) => `Exporte mit Datensätzen von ${name}.`,
     anyResource: 'Alle Ressourcen anzeigen',

@@ -21,6 +21,7 @@ export const frame: typeof en = {
   operator: 'Betreiber',
   nav: {
     label: 'Seiten',
+    menu: 'Menü',
     overview: 'Übersicht',
     exports: 'Exporte',
     webhooks: 'Webhooks',

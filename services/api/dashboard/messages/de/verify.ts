@@ -33,7 +33,7 @@ export const verify: typeof en = {
     before: 'Vor der Position',
     awaited: 'Die Position steht kurz nach dem Beginn der Prüfung fest.',
     result: 'Datensätze und Prüfsummen',
-    waiting: 'Die Prüfsummen stehen hier, sobald die Prüfung abgeschlossen ist.',
+    waiting: 'Die Prüfsummen stehen hier, sobald die Prüfung fertig ist.',
     expired: 'Die Prüfsummen wurden entfernt. Starten Sie eine neue Prüfung.',
     resource: 'Ressource',
     records: 'Datensätze',
@@ -56,6 +56,6 @@ export const verify: typeof en = {
     guide: 'Wie eine Prüfsumme gebildet wird, mit Code und Testdaten',
     cancel: 'Prüfung abbrechen',
     confirmCancel: 'Diese Prüfung abbrechen? Was sie gelesen hat, wird entfernt.',
-    again: 'Noch einmal prüfen',
+    again: 'Erneut prüfen',
   },
 };

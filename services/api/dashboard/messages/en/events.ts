@@ -79,6 +79,7 @@ export const events = {
     inBatch: (count: string) => `in a batch of ${count}`,
     noBody: 'The response has no body.',
     noResponse: 'There was no response.',
+    attempt: 'The whole request and response',
     again: 'Deliver again',
     now: 'Deliver now',
     to: (url: string) => `to ${url}`,

@@ -2,7 +2,7 @@
 export const exports = {
   list: {
     title: 'Exports',
-    none: 'No exports yet.',
+    none: 'No exports yet. An export holds your records as of one moment, in files that you download.',
     noneOfStatus: 'No exports match this filter.',
     withResource: (name: string) => `Exports with records of ${name}.`,
     anyResource: 'Show all resources',

@@ -22,6 +22,7 @@ export const frame = {
   operator: 'Operator',
   nav: {
     label: 'Pages',
+    menu: 'Menu',
     overview: 'Overview',
     exports: 'Exports',
     webhooks: 'Webhooks',

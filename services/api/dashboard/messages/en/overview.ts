@@ -37,7 +37,7 @@ export const overview = {
     lead: 'First a complete copy, then every change after it.',
     done: 'Done',
     export: {
-      title: 'Take an export',
+      title: 'Start an export',
       lead: 'Your records as of one moment, in files that you download.',
       action: 'New export',
     },
