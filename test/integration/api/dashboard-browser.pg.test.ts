@@ -117,11 +117,11 @@ test.skipIf(browser === undefined)(
       await page.getByRole('link', { name: 'New export' }).click();
       await page.getByLabel('invoices', { exact: true }).check();
       await page.locator('[data-estimate-text="duration"]', { hasText: 'sec' }).waitFor();
-      for (const summary of await page.locator('summary').all()) await summary.click();
+      for (const summary of await page.locator('main summary').all()) await summary.click();
       await check('new-export');
       for (const [name, id] of Object.entries({ waiting, running, completed, failed })) {
         await page.goto(`${api.url}/dashboard/exports/${id}`);
-        for (const summary of await page.locator('summary').all()) await summary.click();
+        for (const summary of await page.locator('main summary').all()) await summary.click();
         await check(`export-${name}`);
       }
       await page.goto(`${api.url}/dashboard/exports/${completed}`);
@@ -318,7 +318,7 @@ test.skipIf(browser === undefined)(
     await page.keyboard.type(account.key);
     await page.keyboard.press('Enter');
     await page.locator('.states', { hasText: id }).waitFor();
-    await page.locator('summary').focus();
+    await page.locator('main summary').focus();
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Yes, do it' }).focus();
     await page.keyboard.press('Enter');

@@ -142,7 +142,7 @@ test.skipIf(browser === undefined)(
       await check('list');
       for (const [name, id] of Object.entries(jobs)) {
         await page.goto(`${world.api.url}/dashboard/bulk/${id}`);
-        for (const summary of await page.locator('summary').all()) await summary.click();
+        for (const summary of await page.locator('main summary').all()) await summary.click();
         await check(`job-${name}`);
       }
       await page.goto(`${world.api.url}/dashboard/bulk/${jobs.ended}/results?status=failed`);
@@ -160,7 +160,7 @@ test.skipIf(browser === undefined)(
       await page.getByLabel('Value, condition 2').fill('many');
       await page.getByRole('button', { name: 'Preview' }).last().click();
       await page.getByRole('alert').waitFor();
-      await page.locator('summary').click();
+      await page.locator('main summary').click();
       await check('new-refused');
       await page.getByLabel('Value, condition 2').fill('10');
       await page.getByRole('button', { name: 'Preview' }).last().click();

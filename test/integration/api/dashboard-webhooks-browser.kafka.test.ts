@@ -209,7 +209,7 @@ test.skipIf(browser === undefined)(
       await enter(page, account, '/dashboard/webhooks');
       await check('list');
       await visit(`/${healthy}`, 'healthy');
-      for (const summary of await page.locator('summary').all()) await summary.click();
+      for (const summary of await page.locator('main summary').all()) await summary.click();
       await check('healthy-open');
       await visit(`/${healthy}?range=hour`, 'hour');
       await visit(`/${failing}`, 'failing');
@@ -220,7 +220,7 @@ test.skipIf(browser === undefined)(
         await visit(`/${healthy}/attempts/${attempt.id}`, `attempt-${n}`);
       await visit(`/${healthy}/dead-letters`, 'dead-letters');
       await visit(`/${paused}/edit`, 'edit');
-      await page.locator('summary').last().click();
+      await page.locator('main summary').last().click();
       await check('edit-open');
       await visit('/new', 'new');
       expect(faults).toEqual([]);
