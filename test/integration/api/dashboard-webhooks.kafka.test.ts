@@ -306,7 +306,9 @@ test('the page of an event shows how its delivery fails, and delivers it again',
   expect([sent.status, text]).toEqual([303, expect.stringContaining('role="status"')]);
   await waitFor('the delivery', async () => {
     const page = (await session.show(path)).text;
-    return page.includes('data-tone="green">Delivered') && page.includes('<strong>Status 200 · Delivered</strong>');
+    return (
+      page.includes('data-tone="green">Delivered') && page.includes('<strong>Status 200 · Delivered</strong>')
+    );
   });
 });
 
@@ -449,7 +451,10 @@ test('a filter that is refused keeps what was typed', async () => {
   expect(odd.text).toContain('value="2026-01-01T00:00"');
   expect(odd.text).not.toContain('<img src=x');
   const empty = await session.show(`${path}?outcome=&event_id=&from=&to=`);
-  expect([empty.status, empty.text]).toEqual([200, expect.stringContaining('No attempts in the last 7 days.')]);
+  expect([empty.status, empty.text]).toEqual([
+    200,
+    expect.stringContaining('No attempts in the last 7 days.'),
+  ]);
 });
 
 test('texts of customers stay texts, in the form, the list and the page of an endpoint', async () => {

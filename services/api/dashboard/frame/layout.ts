@@ -105,7 +105,7 @@ function menu(to: View, session: Visitor, current: string | undefined): Html {
     ({ path, title }) =>
       html`<li><a href="${to.href(path)}" data-title="${title}"${flag('aria-current="page"', path === current)}>${title}</a></li>`,
   )}</ul>`;
-  return html`<nav class="tabs" aria-label="${label}">${list}</nav>
+  return html`<nav class="places" aria-label="${label}">${list}</nav>
 <nav class="menu" aria-label="${label}"><details><summary><span class="muted">${word}</span> ${entries.find(({ path }) => path === current)?.title}</summary>${list}</details></nav>`;
 }
 
