@@ -11,7 +11,7 @@ import {
 } from '../../../shared/catalog/describe-table.ts';
 import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
-import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
@@ -164,7 +164,8 @@ function describeExports(
     include_deleted: resource.softDelete !== undefined,
     include_related: relatedOf([resource.name], catalog).filter((name) => name !== resource.name),
     changes_since: isFindable,
-    as_of: isFindable && columns.length > 0 && tellsOldRows(resource, table),
+    as_of:
+      isFindable && columns.length > 0 && parentOf(resource) === undefined && tellsOldRows(resource, table),
     date_range: { default_field: resource.range ?? null, fields: dates },
   };
 }

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSourceFacts } from '../../../services/api/admin/source-facts.ts';
 import { eventSchemas } from '../../../services/api/events/event-schemas.ts';
 import { createEventRenderer } from '../../../services/dispatcher/record/render-event.ts';
 import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { findResource } from '../../../shared/domain/catalog.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 
@@ -38,6 +40,11 @@ resources:
     event: ghost
     key: [id]
     account: account_id
+  parts:
+    table: shop.parts
+    event: part
+    key: [id]
+    account: { via: maker_id, to: makers }
 `,
   'shop.yaml',
 );
@@ -58,7 +65,9 @@ beforeAll(async () => {
       spot point, page xml, amount shop.positive, cost money, secret text, deleted_at timestamptz,
       total int generated always as (line * 2) stored, primary key (id, line));
     alter table shop.things replica identity full;
-    create table shop.makers (id json not null, account_id text)`);
+    create table shop.makers (id json not null, account_id text);
+    create table shop.parts (id bigint primary key, maker_id json);
+    alter table shop.parts replica identity full`);
   key = (await api.account(['exports:write', 'bulk:write'])).key;
 });
 afterAll(() => api[Symbol.asyncDispose]());
@@ -76,7 +85,7 @@ test('a resource is described by its table, as far as it leaves', async () => {
   const { json, status } = await get('/resources');
   expect(status).toBe(200);
   expect(json).toMatchObject({ has_more: false, next_cursor: null });
-  expect(json.data.map(({ name }: { name: string }) => name)).toEqual(['things', 'makers', 'gone']);
+  expect(json.data.map(({ name }: { name: string }) => name)).toEqual(['things', 'makers', 'gone', 'parts']);
   const [shown] = json.data;
   expect(await things()).toEqual(shown);
   expect(JSON.stringify(json)).not.toContain('secret');
@@ -181,6 +190,13 @@ test('a resource shows what is not possible: keys that no event leads to, no dat
   expect((await get('/resources/nothing')).status).toBe(404);
 });
 
+test('a resource with the account of another shows no past, although its old rows are in the WAL: as_of is refused', async () => {
+  expect((await get('/resources/parts')).json.exports).toMatchObject({ changes_since: true, as_of: false });
+  const facts = createSourceFacts(CATALOG, { source: api.pool, log: silentLog, now: Date.now });
+  await expect(facts.requireOldRows(['parts'])).rejects.toMatchObject({ code: 'invalid' });
+  await facts.requireOldRows(['things']);
+});
+
 test('a filter may have exactly the conditions that are listed, and a date range exactly those fields', async () => {
   const { fields, example, exports } = await things();
   const ask = async (filter: unknown) => {
@@ -228,8 +244,8 @@ test('every key may ask, the operator for an account or none, and lists are read
     expect((await api.call('GET', path)).status).toBe(401);
   }
   for (const [path, length] of [
-    ['/resources', 3],
-    ['/event-types', 18],
+    ['/resources', 4],
+    ['/event-types', 21],
   ] as const) {
     const all = (await get(path)).json.data;
     expect(all).toHaveLength(length);

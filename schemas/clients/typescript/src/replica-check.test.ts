@@ -200,7 +200,7 @@ test('a check that cannot be made says why, and lets events go on', async () => 
   ).rejects.toThrow('sync it first');
   world.world.hasPast = false;
   await expect(world.replica.verify()).rejects.toThrow(
-    'invoices: Past states of its records are not recorded: ask',
+    /^No resource can be compared. invoices: Past states .* unless they have the account of another resource\.$/,
   );
   world.world.hasPast = true;
   world.world.status = 'failed';

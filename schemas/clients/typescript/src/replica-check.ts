@@ -73,7 +73,8 @@ export interface Checked {
 /** Longest time that events wait for the position: an export may have to wait in the queue of the account. */
 const MAX_POSITION_MS = 120_000;
 const PAST_UNKNOWN =
-  'Past states of its records are not recorded: ask the operator to set as_of: true for it in the catalog.';
+  'Past states of its records are not recorded: ask the operator to set as_of: true for it in the catalog, ' +
+  'unless they have the account of another resource.';
 const FIRST_POLL_MS = 100;
 const MAX_POLL_MS = 1_000;
 /** The replica may be ahead of the clock of the API. */

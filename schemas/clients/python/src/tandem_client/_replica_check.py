@@ -34,7 +34,8 @@ _MAX_LISTED = 100_000
 _MAX_DIFFERENCES = 1_000
 _PAST_UNKNOWN = (
     "Past states of its records are not recorded: "
-    "ask the operator to set as_of: true for it in the catalog."
+    "ask the operator to set as_of: true for it in the catalog, "
+    "unless they have the account of another resource."
 )
 
 

@@ -17,11 +17,12 @@ export const verify: typeof en = {
     lead: 'Die Prüfung liest jeden Datensatz der gewählten Ressourcen einmal. Sie zählt als Export und wartet in derselben Warteschlange.',
     resources: 'Ressourcen',
     noPast:
-      'Frühere Stände der Datensätze werden nicht aufgezeichnet. Der Betreiber kann das ändern: as_of: true im Katalog.',
+      'Frühere Stände der Datensätze werden nicht aufgezeichnet. Der Betreiber kann das ändern: as_of: true im Katalog, außer wenn das Konto der Datensätze das einer anderen Ressource ist.',
     fields: (count) => `${count} Felder`,
     start: 'Prüfung starten',
     nothingChosen: 'Wählen Sie mindestens eine Ressource.',
-    noneFit: 'Keine Ressource lässt sich vergleichen. Der Betreiber kann das ändern: as_of: true im Katalog.',
+    noneFit:
+      'Keine Ressource lässt sich vergleichen. Der Betreiber kann das ändern: as_of: true im Katalog, wo Datensätze ein eigenes Konto haben.',
     refused: 'Die Prüfung kann nicht gestartet werden.',
   },
   details: {

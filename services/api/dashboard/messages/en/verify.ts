@@ -16,11 +16,12 @@ export const verify = {
     lead: 'The check reads every record of the chosen resources once. It counts as an export: it waits in the same queue.',
     resources: 'Resources',
     noPast:
-      'Past states of its records are not recorded. The operator can change that, by as_of: true in the catalog.',
+      'Past states of its records are not recorded. The operator can change that, by as_of: true in the catalog, unless they have the account of another resource.',
     fields: (count: string) => `${count} fields`,
     start: 'Start the check',
     nothingChosen: 'Choose at least one resource.',
-    noneFit: 'No resource can be compared. The operator can change that, by as_of: true in the catalog.',
+    noneFit:
+      'No resource can be compared. The operator can change that, by as_of: true in the catalog, where records have an account of their own.',
     refused: 'The check cannot start.',
   },
   details: {
