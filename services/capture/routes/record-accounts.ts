@@ -16,7 +16,7 @@ export interface RecordAccounts extends ParentAccounts {
   add(routes: readonly Route[]): void;
   /** Whether nothing is known of the record as of the commit: it is not there. */
   isUnknown(record: RecordRef, commitLsn: Lsn): boolean;
-  /** The two accounts of a record that stayed, and was another account's before the transaction than after it. */
+  /** The two accounts of a record that was one's before the transaction, and another's at its end. */
   moveOf(record: RecordRef, commitLsn: Lsn): readonly [from: string, to: string] | undefined;
   /** Forgets all, if that is more than the limit. Not between `load` and a lookup. */
   trim(): void;
@@ -40,14 +40,18 @@ export function createRecordAccounts(
   const parents = new Map(catalog.resources.map((each) => [each.name, parentOf(each)?.parent.name]));
   const idOf = ({ resource, key }: RecordRef) => `${resource}/${key}`;
 
-  /** A transaction's own route holds for all of its new row versions, and for old ones of records that it made. */
+  /**
+   * A transaction's own route holds for all of its new row versions. An old version was there before the transaction, and has the route
+   * from before it. If its parent was not there by then, the transaction made both. A parent that was deleted earlier is not there: an
+   * enforced key leaves no child of it, and its key may be another record's by now.
+   */
   const find = (record: RecordRef, version: RowVersion, commitLsn: Lsn): Version | undefined => {
     const known = versions.get(idOf(record));
     if (known === undefined) throw new Error(`the routes of a record of ${record.resource} were not loaded`);
-    const last = known.findLast(({ sinceLsn }) =>
-      version === 'before' ? sinceLsn < commitLsn : sinceLsn <= commitLsn,
-    );
-    return last ?? (version === 'before' ? known.find(({ sinceLsn }) => sinceLsn === commitLsn) : undefined);
+    const own = known.find(({ sinceLsn }) => sinceLsn === commitLsn);
+    const earlier = known.findLast(({ sinceLsn }) => sinceLsn < commitLsn);
+    if (version === 'before') return earlier?.isDeleted === false ? earlier : (own ?? earlier);
+    return own ?? (earlier?.isDeleted === false ? earlier : undefined);
   };
 
   const accountBy = (
@@ -106,8 +110,8 @@ export function createRecordAccounts(
       const known = versions.get(idOf(record)) ?? [];
       const before = known.findLast(({ sinceLsn }) => sinceLsn < commitLsn);
       const after = known.find(({ sinceLsn }) => sinceLsn === commitLsn);
-      if (before === undefined || after === undefined || before.isDeleted || after.isDeleted)
-        return undefined;
+      // Deleted by the same transaction, it may have had children in between.
+      if (before === undefined || after === undefined || before.isDeleted) return undefined;
       const from = accountBy(record.resource, before, 'before', commitLsn);
       const to = accountBy(record.resource, after, 'after', commitLsn);
       return from === to ? undefined : [from, to];

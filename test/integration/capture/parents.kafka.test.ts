@@ -137,6 +137,32 @@ test('records have the account of what they refer to, however their transactions
   ]);
 });
 
+test('a parent that comes under the key of a deleted one owns what its transaction made, and of no other', async () => {
+  await start();
+  await toldOf(`insert into app.customers values (700, 'globex')`);
+  await toldOf(`delete from app.customers where id = 700`);
+  expect(
+    await toldOf(`insert into app.customers values (700, 'acme'); insert into app.invoices values (700, 1, 700), (701, 1, 700);
+      update app.invoices set total = 2 where id = 700; delete from app.invoices where id = 701`),
+  ).toEqual([
+    'insert customers 700 acme',
+    'insert invoices 700 acme',
+    'insert invoices 701 acme',
+    'update invoices 700 acme',
+    'delete invoices 701 acme',
+  ]);
+  // Moved and deleted at once: what it had in between was the later account's.
+  expect(
+    await toldOf(`update app.customers set account_id = 'globex' where id = 700; insert into app.invoices values (702, 1, 700);
+      delete from app.customers where id = 700`),
+  ).toEqual(expect.arrayContaining(['parent_moved invoices acme', 'parent_moved invoices globex']));
+  // Refers for a moment to a record that is gone.
+  expect(
+    await toldOf(`set constraints all deferred; insert into app.invoices values (703, 1, 700);
+      update app.invoices set customer_id = 1 where id = 703`),
+  ).toEqual(['insert invoices 703 -', 'delete invoices 703 -', 'insert invoices 703 acme']);
+});
+
 const generation = async () => {
   const { rows } = await world.pool.query<{ generation: string }>(
     'select generation::text from tandem.route_state where fingerprint is not null',
