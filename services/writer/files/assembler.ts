@@ -28,6 +28,9 @@ const POLL_IDLE_MS = 1_000;
 const POLL_NEW_MS = 25;
 const NEW_MS = 3_000;
 
+/** An older writer leaves an export alone for this long: all attempts together outlast the replacement of all writers. */
+const LEFT_TO_ANOTHER_MS = 60_000;
+
 export interface AssemblerDeps {
   readonly name: string;
   readonly pool: Pool;
@@ -89,8 +92,11 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       return;
     }
     const errorClass = classifyAssemblyError(error, tryCount);
-    if (errorClass === 'try again') {
-      const delayMs = backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 });
+    if (typeof errorClass === 'string') {
+      const delayMs =
+        errorClass === 'leave to another'
+          ? LEFT_TO_ANOTHER_MS
+          : backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 });
       log.warn('assembly.put_off', { exportId, tryCount, delayMs, error });
       await releaseAssembly(pool, claim, { delayMs, isCounted: true });
     } else if (await failByAssembly(pool, claim, errorClass.fail)) {

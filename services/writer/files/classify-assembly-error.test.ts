@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { UnreadableLineError } from '../../../shared/formats/csv.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
@@ -25,7 +26,6 @@ test.each([
   ['storage_full', new StorageFullError('exports/exp_1/invoices.jsonl')],
   ['storage_refused', new StorageRefusedError('exports/exp_1/invoices.jsonl')],
   ['part_lost', new StorageNotFoundError('parts/exp_1/invoices/0-1.jsonl')],
-  ['assembly_failed', new UnknownOutputError('unknown')],
   ['storage_full', Object.assign(new Error('no space left'), { code: 'ENOSPC' })],
   ['assembly_failed', new DuckdbError(new Error('Out of Memory Error: could not allocate'))],
   ['assembly_failed', new NoColumnsError('the columns of invoices are not known')],
@@ -42,3 +42,17 @@ test('anything else is tried again, but not for ever', () => {
     fail: { code: 'assembly_failed' },
   });
 });
+
+test.each([
+  ['knows the format', new UnknownOutputError('unknown')],
+  ['could read the stored request', new UnreadableRequestError('unreadable')],
+])(
+  'what no writer %s fails only after every attempt: an older writer leaves it to a newer one',
+  (what, error) => {
+    for (const tryCount of [1, MAX_ASSEMBLY_ATTEMPTS - 1])
+      expect(classifyAssemblyError(error, tryCount)).toBe('leave to another');
+    expect(classifyAssemblyError(error, MAX_ASSEMBLY_ATTEMPTS)).toMatchObject({
+      fail: { code: 'assembly_failed', message: expect.stringContaining(what) },
+    });
+  },
+);

@@ -14,11 +14,12 @@ import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 /** Attempts at an assembly before its export fails. An attempt that crashed the process counts too. */
 export const MAX_ASSEMBLY_ATTEMPTS = 20;
 
-export type AssemblyErrorClass = { readonly fail: WriterFailure } | 'try again';
+/** `leave to another`: a newer writer may know what this one does not. */
+export type AssemblyErrorClass = { readonly fail: WriterFailure } | 'try again' | 'leave to another';
 
 const AGAIN = 'Nothing was published. Start the export again.';
 
-/** What a failed assembly means for its export. A transient error is retried, up to `MAX_ASSEMBLY_ATTEMPTS`. */
+/** What a failed assembly means for its export. Any but the lasting errors is retried, up to `MAX_ASSEMBLY_ATTEMPTS`. */
 export function classifyAssemblyError(error: unknown, tryCount: number): AssemblyErrorClass {
   if (error instanceof RowCountMismatchError) {
     return { fail: { code: 'row_count_mismatch', message: `The counts differ: ${error.message}. ${AGAIN}` } };
@@ -43,19 +44,17 @@ export function classifyAssemblyError(error: unknown, tryCount: number): Assembl
   if (error instanceof StorageNotFoundError) {
     return { fail: { code: 'part_lost', message: `A written part is missing from storage. ${AGAIN}` } };
   }
-  if (error instanceof UnreadableRequestError) {
+  // A newer api runs beside an older writer while an upgrade lasts.
+  if (error instanceof UnreadableRequestError || error instanceof UnknownOutputError) {
+    if (tryCount < MAX_ASSEMBLY_ATTEMPTS) return 'leave to another';
+    const what =
+      error instanceof UnreadableRequestError
+        ? 'could read the stored request'
+        : 'knows the format or the compression';
     return {
       fail: {
         code: 'assembly_failed',
-        message: 'This version of the writer cannot read the stored request.',
-      },
-    };
-  }
-  if (error instanceof UnknownOutputError) {
-    return {
-      fail: {
-        code: 'assembly_failed',
-        message: 'This version of the writer does not know the format or the compression.',
+        message: `In ${tryCount} attempts no writer ${what}: upgrade every writer to the version of the API. ${AGAIN}`,
       },
     };
   }

@@ -78,6 +78,29 @@ test('an export without rows completes with an empty file, compressed if asked',
   for (const file of files ?? []) expect(gunzipSync(await fileContent(file))).toHaveLength(0);
 });
 
+test('an export of an unknown format is left to a newer writer', async () => {
+  const { addExport, finishReading, startWriter, ended, db } = fixture;
+  await startWriter();
+  const exportId = await addExport({ orders: [] }, { format: 'of a later version' });
+  await finishReading(exportId);
+  const left = await waitFor('the export to be left', async () => {
+    const { rows } = await db.query(
+      `select status, assembly_lease_expires_at > now() + interval '50 seconds' as is_left
+       from exports where id = $1 and (status <> 'running' or assembly_owner is null and assembly_count > 0)`,
+      [exportId],
+    );
+    return rows[0];
+  });
+  expect(left).toEqual({ status: 'running', is_left: true });
+  // What the newer writer knows.
+  await db.query(
+    `/* arranged */ update exports set request = request || '{"format": "jsonl"}', assembly_lease_expires_at = now()
+     where id = $1`,
+    [exportId],
+  );
+  expect((await ended(exportId)).status).toBe('completed');
+});
+
 test('rows that come twice and rows of an earlier try are not in the file', async () => {
   const { addExport, produce, finishReading, startWriter, db } = fixture;
   await startWriter();
