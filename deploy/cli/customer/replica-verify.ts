@@ -21,7 +21,8 @@ export const replicaVerifyCommand = customerCommand<unknown>({
   name: 'replica verify',
   summary:
     'compare the copy of "replica sync" with the source: row counts, digests, and the records that differ',
-  notes: `Both are compared at one position of the feed. A running sync of the file waits for some seconds.
+  notes: `Both are compared at one position of the feed. A running sync of the file waits until that position is known,
+which takes up to two minutes, and every record is digested.
 Exit codes: 0 equal; 1 a record differs; 2 something could not be compared.`,
   examples: [
     'tandem replica verify sqlite:replica.db',

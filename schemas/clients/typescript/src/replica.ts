@@ -120,7 +120,9 @@ export class Replica {
 
   /**
    * Compares the replica with the source: row counts and digests at one position of the feed, and the records that
-   * differ. No event is applied meanwhile for some seconds, in any process. The replica has to be loaded.
+   * differ. The replica has to be loaded. No event is applied, in any process, until the position is known, which takes up to
+   * 120 s, and every record is digested; `receive` returns 503 meanwhile. If records differ, that happens once more for each
+   * resource that has some.
    *
    * @throws ReplicaError when it cannot be compared; JobError, ApiError, ConnectionError
    */

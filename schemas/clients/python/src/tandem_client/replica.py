@@ -178,9 +178,11 @@ class Replica:
     def verify(self, *, stop: threading.Event | None = None) -> ReplicaCheck:
         """Compares the replica with the source.
 
-        Row counts and digests at one position of the feed, and the records that differ. No event
-        is applied meanwhile for some seconds, in any process. The replica has to be loaded. Raises
-        ReplicaError when it cannot be compared.
+        Row counts and digests at one position of the feed, and the records that differ. The replica
+        has to be loaded. No event is applied, in any process, until the position is known, which
+        takes up to 120 seconds, and every record is digested; receive() returns 503 meanwhile. If
+        records differ, that happens once more for each resource that has some. Raises ReplicaError
+        when it cannot be compared.
         """
 
         def apply(events: Sequence[RawEvent], cursor: str, check_id: str) -> None:
