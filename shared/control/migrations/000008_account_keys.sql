@@ -4,5 +4,3 @@ alter table api_keys
   add column prefix text,
   -- To the minute. Null: not used since this is kept.
   add column last_used_at timestamptz;
-create index on api_keys (account_id, created_at desc, id desc);
-drop index api_keys_account_id_idx;

@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runProgram } from '../../../deploy/cli/command.ts';
@@ -18,6 +19,9 @@ import { silentLog } from '../../../shared/runtime/log.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
 
 const FIRST = '000001_control_store.sql';
+
+/** Files up to this one were applied to empty control stores, and never change. */
+const LAST_WITH_LOCKS = '000007_large_endpoints.sql';
 
 /** Roles belong to the server, so no two tests may share one. */
 const ROLE = `service_${process.pid}_${Date.now()}`;
@@ -158,6 +162,24 @@ test('an index is built beside readers and writers, also while other processes w
   expect(
     (await pool.query(`select indisvalid from pg_index where indexrelid = 'by_two'::regclass`)).rows,
   ).toEqual([{ indisvalid: true }]);
+});
+
+test('no file builds an index on a table of an earlier file while it locks the table', async () => {
+  const folder = new URL('../../../shared/control/migrations/', import.meta.url);
+  const earlier = new Set<string>();
+  const faults: string[] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    const sql = await readFile(new URL(name, folder), 'utf8');
+    if (name > LAST_WITH_LOCKS) {
+      for (const [, table = ''] of sql.matchAll(
+        /create (?:unique )?index (?!concurrently)(?:\w+ )?on (\w+)/g,
+      ))
+        if (earlier.has(table)) faults.push(`${name}: ${table}`);
+    }
+    for (const [, table = ''] of sql.matchAll(/create table (\w+)/g)) earlier.add(table);
+  }
+  expect(earlier.size).toBeGreaterThan(10);
+  expect(faults).toEqual([]);
 });
 
 test('migrations of a newer release are shown, and are no error', async () => {
