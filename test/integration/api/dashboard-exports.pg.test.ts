@@ -202,6 +202,19 @@ test('the form asks for all that the API offers, and an export can be asked for 
   expect(await start({ kind: 'changes', changes_since: others })).toContain('There is no export');
 });
 
+test('the overview sets the time left apart from the share that is done', async () => {
+  const account = await api.account();
+  const id = await newExport(account);
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = 60,
+       rows_written = 40, started_at = now(), snapshot = jsonb_build_object('taken_at', now() - interval '10 s',
+         'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
+    [id],
+  );
+  const { text } = await show('/dashboard', await open(account, { scopes: SCOPES }));
+  expect(textOfHtml(text)).toMatch(/50% · about \d+ sec left/);
+});
+
 test('the form and the overview say what is wrong with the feed', async () => {
   const account = await api.account();
   const cookie = await open(account, { scopes: SCOPES });
