@@ -17,7 +17,6 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import {
   applicationOf,
   beginService,
-  openControlPool,
   openControlStore,
   openKafka,
   openRegistry,
@@ -41,6 +40,7 @@ import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { READER_LIMITS } from './http/slow-reader.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
+import { openReservedPool } from './reserved-pool.ts';
 import { createApp } from './server.ts';
 import { createConsumerLag } from './status/consumer-lag.ts';
 import { createSecretResealer } from './webhooks/secret-resealer.ts';
@@ -51,13 +51,6 @@ import { createSecretResealer } from './webhooks/secret-resealer.ts';
  */
 const SYNC_APPLY_LIMITS = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
-
-/**
- * Connections that stay free while requests hold all others: one for the lookup of keys, the others for
- * probes and metrics.
- */
-const MAX_RESERVED_CONNECTIONS = 3;
-const RESERVED_STATEMENT_MS = 5_000;
 
 /**
  * Requests of one account that run at once. Two busy accounts still leave connections of the control store
@@ -102,11 +95,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const storage = await openStorage(config.storageUrl);
 
   const pool = await openControlStore(context, config, 'api', { max: MAX_CONTROL_CONNECTIONS });
-  const reservedPool = openControlPool(context, config, 'api', {
-    purpose: 'reserved',
-    max: MAX_RESERVED_CONNECTIONS,
-    statementTimeoutMs: RESERVED_STATEMENT_MS,
-  });
+  const reservedPool = openReservedPool(context, config);
   const source = cleanup.adopt(createSourcePool(config, log), (connections) => connections.end());
   const bulkSource = cleanup.adopt(
     createBulkSourcePool(config.sourceUrl, log, {

@@ -22,6 +22,9 @@ export interface ProcessRow extends ProcessIdentity {
 /** A process that died without a word is listed for so long, so that somebody sees that it did. */
 const FORGET_AFTER = '1 day';
 
+/** A control store that swallows packets must not hold up the process. Of one statement, in milliseconds. */
+const LIMITED = { query_timeout: 5_000 };
+
 /** More processes than anybody runs. */
 const MAX_LISTED = 500;
 
@@ -32,6 +35,7 @@ export async function reportProcess(
   isReady: boolean,
 ): Promise<void> {
   await db.query({
+    ...LIMITED,
     name: 'report_process',
     text: `with forgotten as (delete from processes where seen_at < now() - interval '${FORGET_AFTER}')
            insert into processes (id, service, version, host, pid, is_ready) values ($1, $2, $3, $4, $5, $6)
@@ -42,7 +46,7 @@ export async function reportProcess(
 
 /** The process ends in order. */
 export async function forgetProcess(db: Queryable, id: string): Promise<void> {
-  await db.query('delete from processes where id = $1', [id]);
+  await db.query({ ...LIMITED, text: 'delete from processes where id = $1', values: [id] });
 }
 
 /** By service, those that run longest first. */

@@ -4,10 +4,14 @@ import type { Queryable } from '../postgres/queryable.ts';
 import type { Health } from '../runtime/health.ts';
 import type { Log } from '../runtime/log.ts';
 import { runRounds } from '../runtime/run-rounds.ts';
+import { sleep } from '../runtime/sleep.ts';
 import { productVersion } from '../runtime/version.ts';
 
 /** One small statement a process in this time. */
 export const REPORT_EVERY_MS = 5_000;
+
+/** A process that ends waits no longer for its row to go: it is then forgotten like that of a process that died. */
+const LEAVE_MS = 2_000;
 
 export interface AnnounceDeps {
   readonly db: Queryable;
@@ -36,13 +40,17 @@ export function announceProcess(
     log.warn('process.not_reported', { error });
   };
   const rounds = runRounds(report, { restMs: everyMs, onFailed }, stop.signal);
+  const leave = async () => {
+    await rounds;
+    if (!isStoreUp) return;
+    await forgetProcess(db, id).catch((error: unknown) => log.warn('process.not_forgotten', { error }));
+  };
   return {
+    // A store that is away, or that says nothing, must not hold up the end of the process.
     async [Symbol.asyncDispose]() {
       stop.abort();
-      await rounds;
-      // A store that is away must not hold up the end of the process.
-      if (!isStoreUp) return;
-      await forgetProcess(db, id).catch((error: unknown) => log.warn('process.not_forgotten', { error }));
+      const left = new AbortController();
+      await Promise.race([leave().finally(() => left.abort()), sleep(LEAVE_MS, left.signal)]);
     },
   };
 }

@@ -36,7 +36,7 @@ export function beginService<Config extends BaseConfig<'catalogPath'>>(
 
 /** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */
 export function openControlPool(
-  { cleanup, log }: ServiceContext,
+  { cleanup, log }: Pick<ServiceContext, 'cleanup' | 'log'>,
   { controlUrl }: BaseConfig<'controlUrl'>,
   service: ServiceName,
   { purpose, ...options }: Omit<PoolOptions, 'applicationName'> & { readonly purpose?: string } = {},

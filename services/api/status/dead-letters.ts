@@ -37,20 +37,23 @@ interface DeadEndpointRow {
   readonly created_at_text: string;
 }
 
-/** Endpoints with dead letters, those created last first. */
+/** Endpoints with dead letters, those created last first. Only those of the page are counted; of the others one row is looked for. */
 export async function listDeadEndpoints(
   db: Queryable,
   after: Place | undefined,
   limit: number,
 ): Promise<DeadEndpointRow[]> {
   const { rows } = await db.query<DeadEndpointRow>(
-    `select w.id, w.account_id, a.name as account_name, w.url, w.status, d.dead, d.oldest_at,
+    `select w.id, w.account_id, a.name as account_name, w.url, w.status, d.dead, w.oldest_at,
        w.created_at::text as created_at_text
-     from (select webhook_id, count(*)::int as dead, min(parked_at) as oldest_at from webhook_parked
-           where state = 'dead' group by webhook_id) d
-       join webhooks w on w.id = d.webhook_id join accounts a on a.id = w.account_id
-     where $1::text is null or (w.created_at, w.id) < ($1::timestamptz, $2::text)
-     order by w.created_at desc, w.id desc limit $3`,
+     from (select w.*, oldest.parked_at as oldest_at from webhooks w,
+             lateral (select k.parked_at from webhook_parked k where k.webhook_id = w.id and k.state = 'dead'
+                      order by k.parked_at limit 1) oldest
+           where $1::text is null or (w.created_at, w.id) < ($1::timestamptz, $2::text)
+           order by w.created_at desc, w.id desc limit $3) w
+       join accounts a on a.id = w.account_id,
+       lateral (select count(*)::int as dead from webhook_parked k where k.webhook_id = w.id and k.state = 'dead') d
+     order by w.created_at desc, w.id desc`,
     [after?.at ?? null, after?.id ?? null, limit],
   );
   return rows;

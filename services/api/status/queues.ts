@@ -7,10 +7,7 @@ export type Queues = NonNullable<Status['queues']>;
 const ageOfOldest = (where: string) =>
   `extract(epoch from clock_timestamp() - min(created_at) filter (where ${where}))::float8`;
 
-/**
- * One statement. Jobs that have not ended are found by partial indexes, and chunks of those jobs alone. Deliveries are counted
- * whole: their number grows while receivers fail, by at most some ten thousand an endpoint.
- */
+/** One statement. Jobs that have not ended are found by partial indexes, and chunks of those jobs alone. */
 const READ_QUEUES = `
 with active as (
   select account_id, status, phase, created_at, id from exports where status in ('pending', 'running', 'cancelling')
@@ -55,10 +52,6 @@ select json_build_object(
       'waiting', count(*) filter (where state = 'waiting'), 'working', count(*) filter (where state = 'working'))
     from bulk_chunks c where state in ('waiting', 'working')
       and c.job_id in (select id from open_bulk where status = 'running')),
-  'deliveries', (select json_build_object(
-      'retrying', count(*) filter (where state = 'waiting'),
-      'due', count(*) filter (where state = 'waiting' and next_attempt_at <= now()),
-      'dead', count(*) filter (where state = 'dead')) from webhook_parked),
   'endpoints', (select json_build_object(
       'active', count(*) filter (where status = 'active'),
       'failing', count(*) filter (where status = 'active' and failing_since is not null),
@@ -67,9 +60,27 @@ select json_build_object(
   'outbox', (select json_build_object('waiting', count(*), 'oldest_seconds', ${ageOfOldest('true')}) from outbox)
 ) as queues`;
 
-export async function readQueues(db: Queryable): Promise<Queues> {
-  const { rows } = await db.query<{ queues: Queues }>({ name: 'read_queues', text: READ_QUEUES });
+export async function readQueues(db: Queryable): Promise<Omit<Queues, 'deliveries'>> {
+  const { rows } = await db.query<{ queues: Omit<Queues, 'deliveries'> }>({
+    name: 'read_queues',
+    text: READ_QUEUES,
+  });
   const [row] = rows;
   if (row === undefined) throw new Error('the statement of the queues returned nothing');
   return row.queues;
+}
+
+/** Each state has a partial index, which is read alone. Their number grows while receivers fail, so this is asked less often. */
+const READ_DELIVERIES = `
+select w.retrying, w.due, d.dead
+from (select count(*)::float8 as retrying, (count(*) filter (where next_attempt_at <= now()))::float8 as due
+      from webhook_parked where state = 'waiting') w,
+  (select count(*)::float8 as dead from webhook_parked where state = 'dead') d`;
+
+/** Deliveries of all accounts that failed. */
+export async function readDeliveries(db: Queryable): Promise<Queues['deliveries']> {
+  const { rows } = await db.query<Queues['deliveries']>({ name: 'read_deliveries', text: READ_DELIVERIES });
+  const [row] = rows;
+  if (row === undefined) throw new Error('the statement of the deliveries returned nothing');
+  return row;
 }

@@ -23,7 +23,7 @@ const processSchema = z
   .meta({
     id: 'Process',
     description:
-      'A process of a service. Capture needs no control store: it is known by its session on the source, so it has no version and host.',
+      'A process of a service. Capture that works without the control store is known by its session on the source, so it has no version and host.',
   });
 
 const groupSchema = z

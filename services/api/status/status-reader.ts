@@ -6,7 +6,7 @@ import { readSource, type SourceDeps } from '../admin/source-routes.ts';
 import { findBottlenecks, type StatusFacts } from './bottlenecks.ts';
 import type { GroupLag } from './consumer-lag.ts';
 import { describeBottleneck } from './describe-bottleneck.ts';
-import { readQueues } from './queues.ts';
+import { readDeliveries, readQueues } from './queues.ts';
 import type { Status } from './response.ts';
 
 export interface StatusDeps extends SourceDeps {
@@ -24,6 +24,9 @@ const KEPT_MS = 2_000;
 
 /** Lag is asked of each partition's broker, and changes slowly. */
 const LAG_KEPT_MS = 10_000;
+
+/** There may be a million, and what an operator does about them takes minutes. */
+const DELIVERIES_KEPT_MS = 10_000;
 
 /** A broker that is out of reach must not hold up what is known of everything else. */
 const LAG_WAIT_MS = 1_500;
@@ -49,19 +52,24 @@ export function createStatusReader(deps: StatusDeps): () => Promise<Status> {
     keep(() => orNull('consumers', deps.consumerLag()), LAG_KEPT_MS, now),
     LAG_WAIT_MS,
   );
+  const deliveries = keep(() => readDeliveries(deps.pool), DELIVERIES_KEPT_MS, now);
+  const queuesNow = async () => {
+    const [all, failed] = await Promise.all([readQueues(deps.pool), deliveries()]);
+    return { ...all, deliveries: failed };
+  };
   return keep(
     async () => {
       const [source, sessions, rows, queues, consumers] = await Promise.all([
         orNull('source', readSource(deps)),
         orNull('sessions', deps.ownSessions()),
         orNull('processes', listProcesses(deps.pool)),
-        orNull('queues', readQueues(deps.pool)),
+        orNull('queues', queuesNow()),
         lag(),
       ]);
       const at = new Date(now()).toISOString();
       const facts: StatusFacts = {
         source,
-        processes: rows === null ? null : [...rows.map(presentProcess), ...captureOf(sessions, at)],
+        processes: rows === null ? null : withCapture(rows.map(presentProcess), sessions, at),
         held_transactions:
           sessions?.transactions.map(({ pid, ageSeconds, application, state, holdsVacuum }) => ({
             pid,
@@ -95,11 +103,16 @@ function presentProcess({ startedAt, seenAt, isReady, silentSeconds, ...identity
   };
 }
 
-/** Capture is listed by its session on the source. A second one, which waits, has no sign of life. */
-function captureOf(sessions: OwnSessions | null, at: string): Process[] {
+/**
+ * Capture that needs no control store has no row: it is listed by its session on the source. A second one, which waits, then
+ * has no sign of life.
+ */
+function withCapture(listed: Process[], sessions: OwnSessions | null, at: string): Process[] {
   const since = sessions?.slotReadSince;
-  if (since === undefined) return [];
+  const isListed = listed.some(({ service, state }) => service === 'capture' && state !== 'silent');
+  if (since === undefined || isListed) return listed;
   return [
+    ...listed,
     {
       id: 'slot',
       service: 'capture',
@@ -113,7 +126,7 @@ function captureOf(sessions: OwnSessions | null, at: string): Process[] {
   ];
 }
 
-/** One reading at a time, and none while the last one is young enough. */
+/** One reading at a time, and none while the last one is young enough. One that failed is not kept. */
 function keep<Value>(read: () => Promise<Value>, keptMs: number, now: () => number): () => Promise<Value> {
   let readAtMs = Number.NEGATIVE_INFINITY;
   let reading: Promise<Value> | undefined;
@@ -121,10 +134,18 @@ function keep<Value>(read: () => Promise<Value>, keptMs: number, now: () => numb
   return () => {
     if (reading !== undefined && (isReading || now() - readAtMs < keptMs)) return reading;
     isReading = true;
-    reading = read().finally(() => {
-      isReading = false;
-      readAtMs = now();
-    });
+    reading = read().then(
+      (value) => {
+        isReading = false;
+        readAtMs = now();
+        return value;
+      },
+      (error: unknown) => {
+        isReading = false;
+        reading = undefined;
+        throw error;
+      },
+    );
     return reading;
   };
 }

@@ -12,7 +12,7 @@ create table processes (
   is_ready   boolean not null
 ) with (fillfactor = 50);
 comment on table processes is
-  'Processes of the services. Each renews its row, and removes it when it ends. Capture has none: it needs no control store.';
+  'Processes of the services. Each renews its row, and removes it when it ends. Capture has one only where it needs the control store.';
 
 create table operator_sessions (
   id           text primary key,

@@ -1,9 +1,18 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { addQueueMetrics } from '../../../services/api/admin/metrics-routes.ts';
+import { openReservedPool } from '../../../services/api/reserved-pool.ts';
+import { listDeadEndpoints } from '../../../services/api/status/dead-letters.ts';
+import { readDeliveries } from '../../../services/api/status/queues.ts';
 import { listProcesses, reportProcess } from '../../../shared/control/processes.ts';
+import { createControlPool } from '../../../shared/postgres/pool.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { announceProcess } from '../../../shared/service/announce-process.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { openProductPool } from '../../support/product-pool.ts';
+import { openSilentProxy } from '../../support/silent-proxy.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let api: TestApi;
@@ -143,4 +152,119 @@ test('a broker that is out of reach holds nothing up, and what it said last is s
   const { consumers, queues } = await read();
   expect([consumers, queues.outbox]).toEqual([[], { waiting: 0, oldest_seconds: null }]);
   expect(performance.now() - before).toBeLessThan(10_000);
+});
+
+test('many deliveries that failed are counted from indexes alone, and not with every reading', async () => {
+  let nowMs = Date.now();
+  await using many = await openTestApi({ status: { now: () => nowMs } });
+  const { key } = await many.account();
+  const webhook = async (n: number) =>
+    (
+      await many.call('POST', '/webhooks', {
+        key,
+        body: { url: `https://r${n}.example/hook`, events: ['*'] },
+      })
+    ).json.id;
+  const [first, last] = [await webhook(1), await webhook(2)];
+  await many.pool.query(
+    `/* arranged */ insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state, next_attempt_at)
+     select case when n % 2 = 0 then $1 else $2 end, '0/1', n, now(), 'invoices/' || n,
+       case when n < 20000 then 'dead' else 'waiting' end, now() + (n - 21000.5) * interval '1 hour'
+     from generate_series(1, 22000) n`,
+    [first, last],
+  );
+  await many.pool.query('vacuum analyze webhook_parked');
+  const plans: string[] = [];
+  const explained: Queryable = {
+    async query(query: string | { text: string }, values?: unknown[]) {
+      const { rows } = await many.pool.query(
+        `explain ${typeof query === 'string' ? query : query.text}`,
+        values,
+      );
+      plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+      return many.pool.query(query as string, values);
+    },
+  };
+  expect(await readDeliveries(explained)).toEqual({ retrying: 2_001, due: 1_001, dead: 19_999 });
+  expect((await listDeadEndpoints(explained, undefined, 1)).map(({ id, dead }) => [id, dead])).toEqual([
+    [last, 10_000],
+  ]);
+  const metrics = createMetrics();
+  addQueueMetrics(metrics, explained, () => nowMs);
+  expect(await metrics.text()).toContain('tandem_deliveries_parked{state="dead"} 19999');
+  expect(plans).toHaveLength(3);
+  for (const plan of plans) {
+    expect(plan).toMatch(/Index Only Scan using \w+ on webhook_parked/);
+    expect(plan).not.toMatch(/(?:Seq|Index|Heap) Scan (?:using \w+ )?on webhook_parked/);
+  }
+
+  const spy = vi.spyOn(many.pool, 'query');
+  const readings = async () => {
+    await many.call('GET', '/admin/status', { key: ADMIN_KEY });
+    const asked = spy.mock.calls.map(([query]) => JSON.stringify(query));
+    return ['read_queues', 'read_deliveries'].map(
+      (name) => asked.filter((text) => text.includes(name)).length,
+    );
+  };
+  expect(await readings()).toEqual([1, 1]);
+  nowMs += 3_000;
+  expect(await readings()).toEqual([2, 1]);
+  nowMs += 8_000;
+  expect(await readings()).toEqual([3, 2]);
+});
+
+test('capture is listed once: by its row, or without a live one by its session on the source', async () => {
+  let nowMs = Date.now();
+  const ownSessions = async () => ({ transactions: [], slotReadSince: new Date(0) });
+  await using one = await openTestApi({ status: { ownSessions, now: () => nowMs } });
+  const captures = async () => {
+    nowMs += 60_000;
+    const { json } = await one.call('GET', '/admin/status', { key: ADMIN_KEY });
+    return json.processes.map(({ id, state }: { id: string; state: string }) => `${id} ${state}`);
+  };
+  expect(await captures()).toEqual(['slot ready']);
+  await reportProcess(one.pool, { id: 'c1', service: 'capture', version: '1', host: 'h', pid: 1 }, true);
+  expect(await captures()).toEqual(['c1 ready']);
+  await one.pool.query(`update processes set seen_at = now() - interval '21 seconds'`);
+  expect(await captures()).toEqual(['c1 silent', 'slot ready']);
+});
+
+test.for(['between two reports', 'during a report'])(
+  'a control store that swallows packets %s holds up no process that ends',
+  async (moment) => {
+    const store = new URL(api.databaseUrl);
+    await using proxy = await openSilentProxy(store.hostname, Number(store.port));
+    store.host = `127.0.0.1:${proxy.port}`;
+    const pool = createControlPool(store.href, silentLog, { applicationName: 'test silent', max: 1 });
+    const everyMs = moment === 'during a report' ? 20 : 60_000;
+    const process = announceProcess(
+      { id: moment, service: 'writer' },
+      { db: pool, health: { ready: true }, log: silentLog, everyMs },
+    );
+    await waitFor('the process is listed', async () =>
+      (await listProcesses(api.pool)).some(({ id }) => id === moment),
+    );
+    await waitFor('the report has come back', () => pool.idleCount === 1);
+    proxy.silence();
+    if (moment === 'during a report') await waitFor('a report waits', () => pool.idleCount === 0);
+    const before = performance.now();
+    await process[Symbol.asyncDispose]();
+    expect(performance.now() - before).toBeLessThan(5_000);
+    await pool.end();
+    expect(performance.now() - before).toBeLessThan(15_000);
+  },
+);
+
+test('what the reserved connections are asked ends in seconds, also when the network swallows it', async () => {
+  const store = new URL(api.databaseUrl);
+  await using proxy = await openSilentProxy(store.hostname, Number(store.port));
+  store.host = `127.0.0.1:${proxy.port}`;
+  await using cleanup = new AsyncDisposableStack();
+  const pool = openReservedPool({ cleanup, log: silentLog }, { controlUrl: new Secret(store.href) });
+  await pool.query('select 1');
+  proxy.silence();
+  const before = performance.now();
+  await expect(pool.query('select 1')).rejects.toThrow(/timeout/);
+  expect(performance.now() - before).toBeLessThan(15_000);
+  await pool.query('select 1');
 });

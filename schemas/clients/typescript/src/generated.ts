@@ -1150,7 +1150,7 @@ export type Status = {
   readonly consumers: readonly (ConsumerGroup)[] | null;
   readonly queues: Queues | null;
 };
-/** A process of a service. Capture needs no control store: it is known by its session on the source, so it has no version and host. */
+/** A process of a service. Capture that works without the control store is known by its session on the source, so it has no version and host. */
 export type Process = {
   readonly id: string;
   readonly service: string;

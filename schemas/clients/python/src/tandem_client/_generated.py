@@ -1369,7 +1369,7 @@ class Status(TypedDict):
 
 
 class Process(TypedDict):
-    """A process of a service. Capture needs no control store: it is known by its session on the source, so it has no version and host."""
+    """A process of a service. Capture that works without the control store is known by its session on the source, so it has no version and host."""
 
     id: str
     service: str
