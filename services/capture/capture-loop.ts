@@ -226,7 +226,8 @@ export async function runCaptureLoop(
     sideSignal,
   );
   void watch.run(sideSignal);
-  void stage?.watch(() => passedLsn, sideSignal);
+  // What was streamed and is not yet published is streamed again after a restart.
+  void stage?.watch(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
   void watchSetAsides(
     {
       asides: setAsides.all,

@@ -118,11 +118,13 @@ interface Fill {
 async function fillRoutes(
   owner: string,
   fingerprint: string,
-  { control, pool, catalog, progress, isResumed, log }: OpenRoutesDeps,
+  { control, pool, catalog, progress, log }: OpenRoutesDeps,
   signal: AbortSignal,
 ): Promise<Fill> {
   const startedAtMs = Date.now();
   const generation = await beginGeneration(control, owner, progress);
+  // Here, not beside the stream: sessions whose fill fails would leave theirs behind, one after the other.
+  while (await sweepGenerations(control, generation)) signal.throwIfAborted();
   const names = parentsOf(catalog);
   const parents = catalog.resources.filter(({ name }) => names.has(name));
   const client = await pool.connect();
@@ -138,13 +140,14 @@ async function fillRoutes(
       }
     }
     await client.query('commit');
-    isDone = true;
     const children = childrenOf(catalog);
-    // Ahead of the end, so that nobody goes on who was not told.
-    if (isResumed || progress.lastIndex >= 0) {
-      const content = formatAccountReset({ account: '*', resources: children.map(({ name }) => name) });
-      await client.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
-    }
+    // Ahead of the end, so that nobody goes on who was not told. At the first start, too: what came since the slot is passed over.
+    const content = formatAccountReset({ account: '*', resources: children.map(({ name }) => name) });
+    // A stalled synchronous standby delays a commit's response, and this does not need it.
+    await client.query('begin; set local synchronous_commit = local');
+    await client.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
+    await client.query('commit');
+    isDone = true;
     const completeTo = progress.passedLsn;
     await finishGeneration(control, owner, { fingerprint, snapshot, snapshotLsn: lsn, completeTo });
     log.info('routes.filled', { generation, count, durationMs: Date.now() - startedAtMs });

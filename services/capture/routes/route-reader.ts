@@ -24,6 +24,29 @@ export interface RouteReader {
   };
 }
 
+/** Whether the old rows of a table or of a partition carry the resource's key and owner. */
+export function saysOwners(resource: Resource, { columns }: Pick<RelationMessage, 'columns'>): boolean {
+  return [...resource.key, ...ownerColumns(resource)].every(
+    (name) => columns.find((column) => column.name === name)?.isInIdentity === true,
+  );
+}
+
+/**
+ * Whether the old version of a row may lack its owner. From a partition whose identity is less than its root's comes none, or one that
+ * claims to be the root's, and is empty but for its key.
+ */
+export function isOwnerUnsaid(
+  resource: Resource,
+  { columns }: RelationMessage,
+  message: RowMessage,
+): boolean {
+  if (message.kind === 'insert') return false;
+  const { before } = message;
+  return ownerColumns(resource).every(
+    (name) => before?.values[columns.findIndex((column) => column.name === name)] == null,
+  );
+}
+
 /** @throws SetupError when the table has lost a column that paths lead over */
 export function createRouteReader(
   resource: Resource,
@@ -40,12 +63,12 @@ export function createRouteReader(
       );
     }
     const { pgName } = types.valueType(column.typeOid, column.typeModifier);
-    return { place, pgName, isInIdentity: column.isInIdentity };
+    return { place, pgName };
   };
   const key = resource.key.map(columnOf);
   const { account } = resource;
   const owner = ownerColumns(resource).map(columnOf);
-  const isIdentitySufficient = [...key, ...owner].every(({ isInIdentity }) => isInIdentity);
+  const isIdentitySufficient = saysOwners(resource, relation);
 
   const versionOf = (tuple: Tuple, other: Tuple | undefined): RecordOwner | undefined => {
     // What is stored apart and was not sent again is as it was.

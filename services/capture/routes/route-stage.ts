@@ -5,6 +5,7 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
 import { accountForm, accountText } from '../../../shared/values/account-form.ts';
 import { referenceText } from '../../../shared/values/reference-text.ts';
 import type { AccountSpellings, RowVersion, ValueTypes } from '../changes/captured-table.ts';
@@ -14,7 +15,7 @@ import type { PgOutputMessage, RelationMessage } from '../replication/pgoutput.t
 import { readResets } from '../replication/reset-message.ts';
 import type { WalEntry } from '../replication/stream.ts';
 import type { RecordAccounts, RecordRef } from './record-accounts.ts';
-import { createRouteReader, type RouteReader } from './route-reader.ts';
+import { createRouteReader, isOwnerUnsaid, type RouteReader, saysOwners } from './route-reader.ts';
 
 /** The routes no longer follow from what was streamed: the next session reads them from the source again. */
 export class RoutesStaleError extends Error {
@@ -30,6 +31,7 @@ export interface RouteStageDeps {
   readonly catalog: Catalog;
   readonly accounts: RecordAccounts;
   readonly loadTypes: () => Promise<ValueTypes>;
+  readonly isPartitioned: (relationId: number) => Promise<boolean>;
   readonly spellings: AccountSpellings;
   readonly widenXid: (xid: number) => bigint;
   /** What the routes begin with. */
@@ -42,6 +44,7 @@ export interface RouteStageDeps {
   readonly prepareReset: (resource: string) => Promise<void>;
   /** Whether a foreign key that a path follows is gone, or was made again. */
   readonly areKeysChanged: () => boolean;
+  readonly log: Log;
   readonly maxHeldBytes?: number;
 }
 
@@ -77,6 +80,8 @@ interface RoutedTable {
   readonly types: ValueTypes;
   /** Why its rows do not say whose they are: the table has not the columns that the catalog names. */
   readonly misfit: string | undefined;
+  /** Of a partitioned parent: whether the old rows of each partition say whose they were, by its own replica identity. */
+  readonly partitions: Map<number, boolean> | undefined;
 }
 
 interface RoutedRow {
@@ -116,18 +121,29 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
   const resourceNamed = (relation: RelationMessage) =>
     catalog.resources.find(({ table }) => table.schema === relation.schema && table.name === relation.name);
 
+  let lastDescribed: RoutedTable | undefined;
+
   const learn = async (relation: RelationMessage) => {
+    const known = readers.get(relation.id);
     readers.delete(relation.id);
     const resource = resourceNamed(relation);
+    // Rows of a partition come as their root's, which is described right before it.
+    if (resource === undefined && lastDescribed?.reader !== undefined) {
+      lastDescribed.partitions?.set(relation.id, saysOwners(lastDescribed.reader.resource, relation));
+    }
+    lastDescribed = undefined;
     if (resource === undefined || !(parents.has(resource.name) || children.has(resource.name))) return;
     const types = await deps.loadTypes();
+    const isWhole = !parents.has(resource.name) || !(await deps.isPartitioned(relation.id));
+    const partitions = isWhole ? undefined : (known?.partitions ?? new Map<number, boolean>());
     try {
       const reader = parents.has(resource.name) ? createRouteReader(resource, relation, types) : undefined;
-      readers.set(relation.id, { reader, relation, types, misfit: undefined });
+      readers.set(relation.id, { reader, relation, types, misfit: undefined, partitions });
     } catch (error) {
       if (!(error instanceof SetupError)) throw error;
-      readers.set(relation.id, { reader: undefined, relation, types, misfit: error.message });
+      readers.set(relation.id, { reader: undefined, relation, types, misfit: error.message, partitions });
     }
+    lastDescribed = readers.get(relation.id);
   };
 
   const stale = async (why: string): Promise<never> => {
@@ -153,7 +169,10 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     if (found.misfit !== undefined) await stale(found.misfit);
     if (reader === undefined) return;
     const { resource } = reader;
-    if (!reader.isIdentitySufficient && message.kind !== 'insert') {
+    const isPartitionUnsure =
+      [...(found.partitions?.values() ?? [])].includes(false) &&
+      isOwnerUnsaid(resource, found.relation, message);
+    if (message.kind !== 'insert' && (!reader.isIdentitySufficient || isPartitionUnsure)) {
       await stale(
         `the replica identity of ${resource.name} does not say whose its old rows were: run \`tandem source prepare\``,
       );
@@ -212,6 +231,11 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     ) {
       const [moved] = readResets(message.content).filter(({ resource }) => parents.has(resource));
       if (moved !== undefined) await stale(`rows of ${moved.resource} changed without a change of their own`);
+    }
+    if (message?.kind === 'truncate' && !open.isInFill) {
+      const named = message.relationIds.map((id) => readers.get(id)?.reader?.resource.name);
+      const truncated = named.find((name) => name !== undefined);
+      if (truncated !== undefined) await stale(`${truncated} was truncated`);
     }
     if (message?.kind === 'commit') await end(open, message.endLsn, entry, ready);
     else if (open.mode === 'scan') return;
@@ -300,16 +324,33 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
       }
     }
     if (absent.size > 0) {
+      reportAbsent(absent.values());
       await deps.store([...absent.values()], undefined);
       accounts.add([...absent.values()]);
     }
+    const moved = new Set<string>();
     for (const { commitLsn, record } of found) {
       if (record === undefined || accounts.moveOf(record, commitLsn) === undefined) continue;
-      for (const name of descendants.get(record.resource) ?? []) await deps.prepareReset(name);
+      for (const name of descendants.get(record.resource) ?? []) moved.add(name);
+    }
+    for (const name of moved) await deps.prepareReset(name);
+  };
+
+  const reported = new Set<string>();
+  const reportAbsent = (records: Iterable<RecordRef>) => {
+    for (const { resource } of records) {
+      if (reported.has(resource)) continue;
+      reported.add(resource);
+      deps.log.error('routes.parent_unknown', {
+        resource,
+        effect: "records that refer to such a record are nobody's until it comes",
+        remedy: `if ${resource} is not in the publication, run \`tandem source prepare\`; none if a session deferred or bypassed its foreign keys`,
+      });
     }
   };
 
-  const told = { commitLsn: -1n, accounts: new Set<string>() };
+  /** Of one transaction: `done` are the accounts that were told, by the resource of the parent. */
+  const told = { commitLsn: -1n, accounts: new Set<string>(), done: new Set<string>() };
 
   return {
     async ready(entries) {
@@ -338,14 +379,20 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     accountsMovedBy(message) {
       const { record, commitLsn } = rows.get(message) ?? { record: undefined, commitLsn: 0n };
       const moved = record && accounts.moveOf(record, commitLsn);
-      if (moved === undefined) return [];
+      if (record === undefined || moved === undefined) return [];
       if (told.commitLsn !== commitLsn) {
         told.commitLsn = commitLsn;
         told.accounts.clear();
+        told.done.clear();
       }
       const named = moved.filter((account) => account !== '');
       for (const account of named) told.accounts.add(account);
-      return told.accounts.size > MAX_TOLD_ACCOUNTS ? ['*'] : named;
+      const isToldAll = told.accounts.size > MAX_TOLD_ACCOUNTS;
+      const due = (isToldAll ? ['*'] : named).filter(
+        (account) => !told.done.has(`${record.resource}/${account}`),
+      );
+      for (const account of due) told.done.add(`${record.resource}/${account}`);
+      return due;
     },
   };
 }

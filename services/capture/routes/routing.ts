@@ -65,6 +65,14 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
         accounts,
         spellings,
         loadTypes: () => loadTypes(source),
+        async isPartitioned(relationId) {
+          const { rowCount } = await source.query(
+            `select from pg_class where oid = $1::oid and relkind = 'p'`,
+            [relationId],
+          );
+          return rowCount === 1;
+        },
+        log,
         areKeysChanged: () => keysChanged,
       });
       return {

@@ -14,6 +14,10 @@ const SCHEMA = `
   create table app.invoices (id bigint primary key, total int,
     customer_id bigint references app.customers on delete cascade deferrable initially immediate);
   create table app.lines (id bigint primary key, invoice_id bigint not null references app.invoices on delete cascade deferrable, body text);
+  create table app.shops (id bigint primary key, account_id text) partition by hash (id);
+  create table app.shops_0 partition of app.shops for values with (modulus 1, remainder 0);
+  create table app.orders (id bigint primary key, shop_id bigint references app.shops);
+  insert into app.shops values (1, 'globex');
   insert into app.customers values (1, 'acme'), (2, 'globex'), (3, 'acme'), (4, null);
   insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4);
   insert into app.lines values (100, 10, 'old'), (200, 20, 'old');
@@ -25,6 +29,8 @@ resources:
   customers: { table: app.customers, event: customer, key: [id], account: account_id }
   invoices: { table: app.invoices, event: invoice, key: [id], account: { via: customer_id } }
   lines: { table: app.lines, event: line, key: [id], account: { via: [invoice_id, customer_id] } }
+  shops: { table: app.shops, event: shop, key: [id], account: account_id }
+  orders: { table: app.orders, event: order, key: [id], account: { via: shop_id } }
 `;
 
 const cleanup = new AsyncDisposableStack();
@@ -66,6 +72,8 @@ async function start(): Promise<void> {
     const { rows } = await world.pool.query('select from tandem.route_state where fingerprint is not null');
     return rows.length === 1;
   });
+  // Behind what the routes' beginning tells.
+  await passAll();
 }
 
 /** What is told of a transaction, and of it alone. */
@@ -121,6 +129,18 @@ test('records have the account of what they refer to, however their transactions
     'parent_moved lines globex',
     'parent_moved lines acme',
   ]);
+  // Each account is told once, of however many.
+  expect(
+    (await toldOf(`update app.customers set account_id = 'globex' where id in (2, 3)`)).filter((each) =>
+      each.startsWith('parent_moved'),
+    ),
+  ).toEqual([
+    'parent_moved invoices acme',
+    'parent_moved invoices globex',
+    'parent_moved lines acme',
+    'parent_moved lines globex',
+  ]);
+  await toldOf(`update app.customers set account_id = 'acme' where id in (2, 3)`);
   // What goes in the transaction of the move was the former account's.
   expect(
     (
@@ -196,13 +216,32 @@ test.each([
     `alter table app.invoices replica identity full`,
     true,
   ],
+  [
+    'a partition of a parent did not say whose it was for a while',
+    `begin; alter table app.shops_0 replica identity default; update app.shops set account_id = 'acme';
+     alter table app.shops_0 replica identity full; commit`,
+    'select 1',
+    false,
+  ],
+  [
+    'a parent was truncated',
+    `truncate app.customers cascade`,
+    `insert into app.customers values (1, 'acme'), (2, 'acme'), (3, 'acme'), (4, null);
+     insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4)`,
+    false,
+  ],
 ])(
   'routes begin anew when %s, and that is told',
   async (_, change, undo, isToldAgain) => {
     await start();
     const [first, from] = [await generation(), world.reader.changes.length];
+    // More of a generation that failed than one sweep takes.
+    await world.pool.query(`insert into tandem.routes (generation, resource, key, since_lsn, owner, is_deleted, written_at)
+      select 0, 'customers', n::text, '0/0', null, false, now() from generate_series(1, 25000) n`);
     await world.pool.query(change);
     await waitFor('routes of a later generation', async () => (await generation()) > first);
+    const failed = await world.pool.query('select from tandem.routes where generation = 0');
+    expect(failed.rowCount).toBe(0);
     await passAll();
     const resets = world.reader.changes
       .slice(from)
