@@ -29,7 +29,7 @@ interface ForeignKey {
   readonly parent: string;
   readonly columns: readonly string[];
   readonly parentColumns: readonly string[];
-  /** Valid, enforced, and with its triggers enabled. */
+  /** Valid, enforced, and with its triggers enabled, in each partition too. */
   readonly isEnforced: boolean;
 }
 
@@ -44,7 +44,11 @@ select coalesce(json_agg(json_build_object(
   'parentColumns', (select json_agg(a.attname order by k.place) from unnest(c.confkey) with ordinality k (number, place)
     join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.number),
   'isEnforced', c.convalidated and coalesce(to_jsonb(c)->>'conenforced', 'true') = 'true'
-    and not exists (select from pg_trigger t where t.tgconstraint = c.oid and t.tgenabled in ('D', 'R'))
+    and not exists (
+      with recursive own as (
+        select c.oid union all select i.oid from own join pg_constraint i on i.conparentid = own.oid
+      )
+      select from own join pg_trigger t on t.tgconstraint = own.oid where t.tgenabled in ('D', 'R'))
 ) order by c.oid), '[]')::text as facts
 from json_to_recordset($1::json) as w (resource text, "schema" text, "table" text, parent text, parent_schema text, parent_table text)
 join pg_namespace n on n.nspname = w."schema"

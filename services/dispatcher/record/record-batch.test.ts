@@ -19,6 +19,7 @@ const setUp = () => {
   const runs: EventRun[] = [];
   const told: RecordedEvent[] = [];
   let unsureCount = 0;
+  let listCount = 0;
   let failuresLeft = 0;
   let recordedTo = 0n;
   let lsn = 0n;
@@ -64,7 +65,10 @@ const setUp = () => {
         },
       };
     },
-    listAccounts: async () => ACCOUNTS,
+    listAccounts: async () => {
+      listCount += 1;
+      return ACCOUNTS;
+    },
     ensurePartitions: async (made) => {
       days.push(...made);
     },
@@ -126,9 +130,18 @@ const setUp = () => {
     told,
     failNext,
     unsureCount: () => unsureCount,
+    listCount: () => listCount,
     messages,
   };
 };
+
+test('accounts are read once for the changes of a batch, and again for the next', async () => {
+  const { record, messages, listCount } = setUp();
+  await record(3, messages(['truncate * 2026-01-05', 'truncate * 2026-01-05', 'truncate * 2026-01-05']));
+  expect(listCount()).toBe(1);
+  await record(3, messages(['truncate * 2026-01-05']));
+  expect(listCount()).toBe(2);
+});
 
 test('a truncation is told to the accounts of its own partition only', async () => {
   const { record, inserted, messages } = setUp();

@@ -63,16 +63,19 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     (await deps.listAccounts()).filter((account) => accountPartition(account, partitionCount) === partition);
 
   /** A truncation is told to every account that this partition speaks for: to others it would come out of order. */
-  const renderAll = async (partition: number, value: Buffer): Promise<Iterable<RecordedEvent>> => {
+  const renderAll = async (
+    value: Buffer,
+    listHere: () => Promise<readonly string[]>,
+  ): Promise<Iterable<RecordedEvent>> => {
     const read = deps.readerOf(value);
     const { decode, renderer } = read instanceof Promise ? await read : read;
     if (renderer === undefined) return [];
     const change = decode(value);
     if (change.op !== 'truncate') {
       const event = renderer.render(change);
-      return isShared(change) ? renderForAll(event, await accountsOf(partition)) : [event];
+      return isShared(change) ? renderForAll(event, await listHere()) : [event];
     }
-    const accounts = await accountsOf(partition);
+    const accounts = await listHere();
     const told = isOfOne(change.account)
       ? accounts.filter((account) => account === change.account)
       : accounts;
@@ -155,6 +158,12 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     let events: RecordedEvent[] = [];
     let characters = 0;
     let untold = untoldAfter;
+    let listed: Promise<readonly string[]> | undefined;
+    /** Read once: an account that comes after these changes were fetched has them in its first snapshot. */
+    const listHere = () => {
+      listed ??= accountsOf(partition);
+      return listed;
+    };
     const flush = async (): Promise<void> => {
       if (events.length > 0) await insert(events);
       events = [];
@@ -194,7 +203,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 
     for (const change of changes) {
       if (change.isAfterGap || untold !== undefined) await tellLoss(change);
-      if (change.lost === undefined) await add(await renderAll(partition, change.value));
+      if (change.lost === undefined) await add(await renderAll(change.value, listHere));
     }
     await flush();
     untoldAfter = untold;

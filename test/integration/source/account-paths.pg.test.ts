@@ -159,3 +159,27 @@ test('a path without an enforced foreign key, or over values without one text, i
     expect.stringMatching(/^notes: projects\.id, by which .* nondeterministic collation/),
   ]);
 });
+
+test('a key whose triggers are disabled on one partition of the child or of the parent is not enforced', async () => {
+  await pool.query(`create table app.shops (id int primary key, account text) partition by hash (id);
+    create table app.shops_0 partition of app.shops for values with (modulus 1, remainder 0);
+    create table app.orders (id int primary key, shop_id int references app.shops) partition by hash (id);
+    create table app.orders_0 partition of app.orders for values with (modulus 1, remainder 0)`);
+  const partitioned = parseCatalog(
+    `
+catalog: partitioned
+resources:
+  shops: { table: app.shops, event: shop, key: [id], account: account }
+  orders: { table: app.orders, event: order, key: [id], account: { via: shop_id } }
+`,
+    'partitioned.yaml',
+  );
+  const codes = async () => (await checkAccountPaths(pool, partitioned)).map(({ resource }) => resource);
+  expect(await codes()).toEqual([]);
+  for (const table of ['app.orders_0', 'app.shops_0']) {
+    await pool.query(`alter table ${table} disable trigger all`);
+    expect(await codes(), table).toEqual(['orders']);
+    await pool.query(`alter table ${table} enable trigger all`);
+    expect(await codes()).toEqual([]);
+  }
+});
