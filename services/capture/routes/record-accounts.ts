@@ -16,6 +16,8 @@ export interface RecordAccounts extends ParentAccounts {
   add(routes: readonly Route[]): void;
   /** Whether nothing is known of the record as of the commit: it is not there. */
   isUnknown(record: RecordRef, commitLsn: Lsn): boolean;
+  /** Whether the record was there, and was deleted before the commit. */
+  wasDeleted(record: RecordRef, commitLsn: Lsn): boolean;
   /** The two accounts of a record that was one's before the transaction, and another's at its end. */
   moveOf(record: RecordRef, commitLsn: Lsn): readonly [from: string, to: string] | undefined;
   /** Forgets all, if that is more than the limit. Not between `load` and a lookup. */
@@ -106,6 +108,8 @@ export function createRecordAccounts(
       for (const route of routes) insert(route);
     },
     isUnknown: (record, commitLsn) => find(record, 'after', commitLsn) === undefined,
+    wasDeleted: (record, commitLsn) =>
+      versions.get(idOf(record))?.findLast(({ sinceLsn }) => sinceLsn < commitLsn)?.isDeleted === true,
     moveOf(record, commitLsn) {
       const known = versions.get(idOf(record)) ?? [];
       const before = known.findLast(({ sinceLsn }) => sinceLsn < commitLsn);

@@ -319,7 +319,9 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     for (const { commitLsn, references } of found) {
       for (const { record, version } of references) {
         if (version === 'before' || !accounts.isUnknown(record, commitLsn)) continue;
-        const route = { ...record, sinceLsn: commitLsn, owner: null, isDeleted: false };
+        // One that was deleted stays so: what referred to it for a moment did not stay, and its key's next record has not moved.
+        const isDeleted = accounts.wasDeleted(record, commitLsn);
+        const route = { ...record, sinceLsn: commitLsn, owner: null, isDeleted };
         absent.set(`${record.resource}/${record.key}`, route);
       }
     }

@@ -181,6 +181,9 @@ test('a parent that comes under the key of a deleted one owns what its transacti
     await toldOf(`set constraints all deferred; insert into app.invoices values (703, 1, 700);
       update app.invoices set customer_id = 1 where id = 703`),
   ).toEqual(['insert invoices 703 -', 'delete invoices 703 -', 'insert invoices 703 acme']);
+  expect(await toldOf(`insert into app.customers values (700, 'acme')`)).toEqual([
+    'insert customers 700 acme',
+  ]);
 });
 
 const generation = async () => {
