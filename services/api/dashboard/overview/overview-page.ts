@@ -172,7 +172,7 @@ function activeJob(job: Job, known: readonly Export[], live: Live, visit: Visit)
     found === undefined ? html`<span class="id">${id}</span>` : resourceNames(found.resources, visit);
   const left =
     found?.status === 'running' && found.eta_seconds !== null
-      ? `· ${visit.text.exports.details.timeLeft(duration(found.eta_seconds))}`
+      ? visit.text.exports.details.timeLeft(duration(found.eta_seconds))
       : '';
   return html`<li><a href="${visit.href(path)}">${name}</a> ${statusBadge(status, visit)}
 ${found?.status === 'running' ? html`<span class="muted">${live.text(`done-${id}`, [percent(found.progress), left].filter(Boolean).join(' · '))}</span>` : null}
