@@ -41,7 +41,7 @@ function realPartProjects(): TestProjectConfiguration[] {
     console.warn(`skipping the integration and e2e tests: ${missing.message}`);
     return [];
   }
-  return [realParts('integration'), realParts('e2e')];
+  return [realParts('integration'), realParts('e2e'), realParts('pages')];
 }
 
 export default defineConfig({

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type ApiDocument, operationsOf, type PlacedOperation } from '../../../services/api/docs/document.ts';
-import { snippetsOf } from '../../../services/api/docs/snippets.ts';
-import { openTestApi, type TestApi } from '../../support/api-server.ts';
+import { type ApiDocument, operationsOf, type PlacedOperation } from '../../services/api/docs/document.ts';
+import { snippetsOf } from '../../services/api/docs/snippets.ts';
+import { openTestApi, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -19,8 +19,8 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { findPython, REQUESTS } from '../../support/python.ts';
+} from '../support/browser.ts';
+import { findPython, REQUESTS } from '../support/python.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 const python = findPython(REQUESTS);

@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { operatorPages } from '../../../services/api/dashboard/operator/operator-routes.ts';
-import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
-import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import { operatorPages } from '../../services/api/dashboard/operator/operator-routes.ts';
+import { dashboardPages } from '../../services/api/dashboard/routes.ts';
+import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -12,10 +12,10 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { crawlDashboard } from '../../support/crawl-dashboard.ts';
-import { createDashboardVisitor, newPortalLink } from '../../support/dashboard.ts';
-import { type DashboardWorld, HOSTILE_TEXTS, openDashboardWorld } from '../../support/dashboard-world.ts';
+} from '../support/browser.ts';
+import { crawlDashboard } from '../support/crawl-dashboard.ts';
+import { createDashboardVisitor, newPortalLink } from '../support/dashboard.ts';
+import { type DashboardWorld, HOSTILE_TEXTS, openDashboardWorld } from '../support/dashboard-world.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 

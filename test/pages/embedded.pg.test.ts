@@ -1,11 +1,11 @@
 import type { BrowserContext, Frame, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../../services/api/http/caller.ts';
-import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
-import { openBrowser, type TestBrowser } from '../../support/browser.ts';
-import { openTlsFront, passTo } from '../../support/tls-front.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
+import { createPublicUrls } from '../../services/api/http/public-urls.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
+import { openBrowser, type TestBrowser } from '../support/browser.ts';
+import { openTlsFront, passTo } from '../support/tls-front.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const browser: TestBrowser | undefined = await openBrowser({ blocksThirdPartyCookies: true });
 

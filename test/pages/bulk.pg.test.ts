@@ -1,7 +1,7 @@
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../../services/api/http/caller.ts';
-import { ADMIN_KEY } from '../../support/api-server.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
+import { ADMIN_KEY } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -12,8 +12,8 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+} from '../support/browser.ts';
+import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 

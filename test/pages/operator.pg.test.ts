@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { GroupLag } from '../../../services/api/status/consumer-lag.ts';
-import { reportProcess } from '../../../shared/control/processes.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import type { GroupLag } from '../../services/api/status/consumer-lag.ts';
+import { reportProcess } from '../../shared/control/processes.ts';
+import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -13,8 +13,8 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { waitFor } from '../../support/wait-for.ts';
+} from '../support/browser.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 

@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../../services/api/http/caller.ts';
-import { eventId } from '../../../shared/domain/position.ts';
-import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
+import { eventId } from '../../shared/domain/position.ts';
+import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -13,8 +13,8 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { type FeedFixture, openFeedFixture } from '../../support/feed-fixture.ts';
+} from '../support/browser.ts';
+import { type FeedFixture, openFeedFixture } from '../support/feed-fixture.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 

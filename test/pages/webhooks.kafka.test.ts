@@ -1,12 +1,12 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../../services/api/http/caller.ts';
-import { recordAttempts } from '../../../services/dispatcher/store/record-attempts.ts';
-import { DISABLED_REASONS } from '../../../shared/domain/disabled-reasons.ts';
-import { durationClass } from '../../../shared/domain/duration-classes.ts';
-import { eventId } from '../../../shared/domain/position.ts';
-import { openApiOver } from '../../support/api-over-dispatcher.ts';
-import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import { SCOPES } from '../../services/api/http/caller.ts';
+import { recordAttempts } from '../../services/dispatcher/store/record-attempts.ts';
+import { DISABLED_REASONS } from '../../shared/domain/disabled-reasons.ts';
+import { durationClass } from '../../shared/domain/duration-classes.ts';
+import { eventId } from '../../shared/domain/position.ts';
+import { openApiOver } from '../support/api-over-dispatcher.ts';
+import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
@@ -17,10 +17,10 @@ import {
   type TestBrowser,
   takePictures,
   watchFaults,
-} from '../../support/browser.ts';
-import { type DispatcherBed, openDispatcherBed } from '../../support/dispatcher.ts';
-import { waitFor } from '../../support/wait-for.ts';
-import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+} from '../support/browser.ts';
+import { type DispatcherBed, openDispatcherBed } from '../support/dispatcher.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { openWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 
