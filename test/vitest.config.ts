@@ -27,6 +27,8 @@ function realParts(name: string): TestProjectConfiguration {
       sequence: { groupOrder: 1 },
       testTimeout: 240_000,
       hookTimeout: 240_000,
+      // A machine of CI that stands still for a while is no fault of the product. Elsewhere a failure is shown at once.
+      retry: process.env.CI === 'true' ? 1 : 0,
     },
   };
 }

@@ -24,7 +24,9 @@ const PAGES = /^\/(?:dashboard|docs|assets)(?:\/|$)/;
 export function allowOrigins(origins: readonly string[], prefix: () => string): Middleware {
   const allowed = new Set(origins);
   return async (ctx, next) => {
-    const path = ctx.path.startsWith(`${prefix()}/`) ? ctx.path.slice(prefix().length) : ctx.path;
+    // As it was sent: what cannot be read is refused later.
+    const [target = ''] = (ctx.req.url ?? '').split('?', 1);
+    const path = target.startsWith(`${prefix()}/`) ? target.slice(prefix().length) : target;
     if (allowed.size === 0 || PAGES.test(path)) return next();
     ctx.vary('Origin');
     const origin = ctx.get('origin');
