@@ -1,19 +1,17 @@
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../services/api/http/caller.ts';
 import { ADMIN_KEY } from '../support/api-server.ts';
 import {
   DESKTOP,
-  findAxeViolations,
-  findContrastViolations,
+  findFaultsOfLook,
   openBrowser,
-  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
   watchFaults,
 } from '../support/browser.ts';
 import { type BulkWorld, openBulkWorld } from '../support/bulk-world.ts';
+import { enterDashboard } from '../support/dashboard.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 
@@ -29,11 +27,6 @@ afterAll(async () => {
 });
 
 type Account = Awaited<ReturnType<BulkWorld['account']>>;
-
-async function newLink({ id }: Account, next = '/dashboard/bulk'): Promise<string> {
-  const path = `/admin/accounts/${id}/portal-links`;
-  return (await world.api.call('POST', path, { key: ADMIN_KEY, body: { next, scopes: SCOPES } })).json.url;
-}
 
 async function newJob({ key }: Account, request: Readonly<Record<string, unknown>>): Promise<string> {
   const body = { resource: 'invoices', operation: 'void', async: true, ...request };
@@ -113,8 +106,7 @@ async function arrange() {
 
 async function enter(context: BrowserContext, account: Account): Promise<Page> {
   const page = await context.newPage();
-  await page.goto(await newLink(account));
-  await page.waitForURL(`${world.api.url}/dashboard/bulk`);
+  await enterDashboard(page, world.api, account, '/dashboard/bulk');
   return page;
 }
 
@@ -130,14 +122,7 @@ test.skipIf(browser === undefined)(
       const page = await enter(context, account);
       const faults = watchFaults(page, world.api.url);
       const check = async (name: string) => {
-        violations.push(...(await findAxeViolations(page)));
-        await page.emulateMedia({ colorScheme: 'dark' });
-        violations.push(...(await findContrastViolations(page)));
-        await page.emulateMedia({ colorScheme: 'light' });
-        violations.push(...(await findContrastViolations(page)));
-        const overflow = await overflowOf(page);
-        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
-        await takePictures(page, `dashboard-bulk-${name}`, size);
+        violations.push(...(await findFaultsOfLook(page, `dashboard-bulk-${name}`, size)));
       };
       await check('list');
       for (const [name, id] of Object.entries(jobs)) {

@@ -4,6 +4,7 @@ import { SCOPES } from '../../services/api/http/caller.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
+import { newPortalLink } from '../support/dashboard.ts';
 import { openTlsFront, passTo } from '../support/tls-front.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -37,14 +38,6 @@ beforeAll(async () => {
 });
 afterAll(() => cleanup.disposeAsync());
 
-type Account = Awaited<ReturnType<TestApi['account']>>;
-
-async function newLink(account: Account, request: Readonly<Record<string, unknown>> = {}): Promise<string> {
-  const path = `/admin/accounts/${account.id}/portal-links`;
-  const { json } = await api.call('POST', path, { key: ADMIN_KEY, body: { scopes: SCOPES, ...request } });
-  return json.url;
-}
-
 /** The frame in a page of a site. */
 async function frameAt(page: Page, site: string, src: string): Promise<Frame> {
   await page.goto(`${site}/?src=${encodeURIComponent(src)}`);
@@ -68,7 +61,11 @@ test.skipIf(browser === undefined)(
     const complaints: string[] = [];
     page.on('console', (message) => complaints.push(message.text()));
     const look = { hide_navigation: true, theme: 'dark', locale: 'de-DE', next: `/dashboard/exports/${id}` };
-    const frame = await frameAt(page, product, await newLink(account, look));
+    const frame = await frameAt(
+      page,
+      product,
+      await newPortalLink(api, account, { scopes: SCOPES, ...look }),
+    );
     await frame.locator('.states', { hasText: id }).waitFor();
     expect(frame.url()).toBe(`${dashboard}/dashboard/exports/${id}`);
     expect(await frame.locator('html').getAttribute('lang')).toBe('de');
@@ -129,7 +126,7 @@ test.skipIf(browser === undefined)(
     page.on('console', (message) => {
       if (message.text().includes('frame-ancestors')) refused.push(message.text());
     });
-    const link = await newLink(await api.account());
+    const link = await newPortalLink(api, await api.account());
     const shown = async (site: string, path: string) => {
       const frame = await frameAt(page, site, path.startsWith('https:') ? path : `${dashboard}${path}`);
       return frame.url().startsWith(dashboard) ? frame.locator('h1').textContent() : 'refused';

@@ -1,19 +1,17 @@
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SCOPES } from '../../services/api/http/caller.ts';
 import { eventId } from '../../shared/domain/position.ts';
-import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
+import type { TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
-  findAxeViolations,
-  findContrastViolations,
+  findFaultsOfLook,
   openBrowser,
-  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
   watchFaults,
 } from '../support/browser.ts';
+import { enterDashboard } from '../support/dashboard.ts';
 import { type FeedFixture, openFeedFixture } from '../support/feed-fixture.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
@@ -120,14 +118,6 @@ async function deliver(account: Account, event: string): Promise<string[]> {
   return webhooks;
 }
 
-async function enter(page: Page, account: Account, next: string, more = {}): Promise<void> {
-  const path = `/admin/accounts/${account.id}/portal-links`;
-  const body = { scopes: SCOPES, next, ...more };
-  const { json } = await api.call('POST', path, { key: ADMIN_KEY, body });
-  await page.goto(json.url);
-  await page.waitForURL(`${api.url}${next}`);
-}
-
 async function withKeys(account: Account): Promise<void> {
   for (const [name, scopes] of [
     ['Warehouse', ['exports:read', 'exports:write']],
@@ -175,16 +165,9 @@ test.skipIf(browser === undefined)(
       const page = await context.newPage();
       const faults = watchFaults(page, api.url);
       const check = async (name: string) => {
-        violations.push(...(await findAxeViolations(page)));
-        await page.emulateMedia({ colorScheme: 'dark' });
-        violations.push(...(await findContrastViolations(page)));
-        await page.emulateMedia({ colorScheme: 'light' });
-        violations.push(...(await findContrastViolations(page)));
-        const overflow = await overflowOf(page);
-        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
-        await takePictures(page, `dashboard-${name}`, size);
+        violations.push(...(await findFaultsOfLook(page, `dashboard-${name}`, size)));
       };
-      await enter(page, account, '/dashboard/events');
+      await enterDashboard(page, api, account, '/dashboard/events');
       await check('events');
       await page.getByRole('link', { name: 'invoices 1050' }).click();
       await page.getByRole('heading', { name: 'What changed' }).waitFor();
@@ -214,7 +197,7 @@ test.skipIf(browser === undefined)(
       violations.push(...faults.filter((fault) => !/422/.test(fault)));
       await using other = await browser.open({ ...options, colorScheme: 'light' });
       const first = await other.newPage();
-      await enter(first, empty, '/dashboard/events');
+      await enterDashboard(first, api, empty, '/dashboard/events');
       await first.getByText('No events yet.').waitFor();
       await takePictures(first, 'dashboard-events-empty', size);
     }
@@ -295,7 +278,7 @@ test.skipIf(browser === undefined)(
       permissions: ['clipboard-read', 'clipboard-write'],
     });
     const page = await context.newPage();
-    await enter(page, account, `/dashboard/events/${event}`);
+    await enterDashboard(page, api, account, `/dashboard/events/${event}`);
     const faults = watchFaults(page, api.url);
     await page.locator('.deliveries .badge', { hasText: 'Retrying' }).waitFor();
     await page.locator('[data-copy] button').click();

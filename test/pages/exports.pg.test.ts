@@ -5,15 +5,14 @@ import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
-  findContrastViolations,
+  findFaultsOfLook,
   openBrowser,
-  overflowOf,
   PHONE,
   type TestBrowser,
-  takePictures,
   watchFaults,
 } from '../support/browser.ts';
 import { completeExport } from '../support/complete-export.ts';
+import { newPortalLink } from '../support/dashboard.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
 
@@ -32,11 +31,6 @@ afterAll(async () => {
 });
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
-
-async function newLink(account: Account, request: unknown): Promise<string> {
-  const path = `/admin/accounts/${account.id}/portal-links`;
-  return (await api.call('POST', path, { key: ADMIN_KEY, body: request })).json.url;
-}
 
 async function newExport({ key }: Account): Promise<string> {
   return (await api.call('POST', '/exports', { key, body: { resource: 'invoices' } })).json.id;
@@ -97,19 +91,13 @@ test.skipIf(browser === undefined)(
       const page = await context.newPage();
       const faults = watchFaults(page, api.url);
       const check = async (name: string) => {
-        violations.push(...(await findAxeViolations(page)));
-        await page.emulateMedia({ colorScheme: 'dark' });
-        violations.push(...(await findContrastViolations(page)));
-        await page.emulateMedia({ colorScheme: 'light' });
-        const overflow = await overflowOf(page);
-        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
-        await takePictures(page, `dashboard-${name}`, size);
+        violations.push(...(await findFaultsOfLook(page, `dashboard-${name}`, size)));
       };
       await page.goto(`${api.url}/dashboard`);
       await check('login');
       await page.goto(`${api.url}/dashboard/enter`);
       await check('enter');
-      await page.goto(await newLink(account, { scopes: SCOPES }));
+      await page.goto(await newPortalLink(api, account, { scopes: SCOPES }));
       await page.waitForURL(`${api.url}/dashboard`);
       await check('overview');
       await page.goto(`${api.url}/dashboard/exports`);
@@ -141,7 +129,7 @@ test.skipIf(browser === undefined)(
       await check('new-export-german');
       await page.goto(`${api.url}/dashboard`);
       await check('overview-german');
-      await page.goto(await newLink(await api.account(), { scopes: SCOPES, locale: 'en-GB' }));
+      await page.goto(await newPortalLink(api, await api.account(), { scopes: SCOPES, locale: 'en-GB' }));
       await page.getByRole('button', { name: 'Switch accounts' }).click();
       await page.getByRole('heading', { name: 'Get your data in three steps' }).waitFor();
       await check('overview-first');
@@ -167,7 +155,7 @@ test.skipIf(browser === undefined)(
     const context = await browser.open(DESKTOP);
     const page = await context.newPage();
     const faults = watchFaults(page, api.url);
-    const url = await newLink(account, { next: `/dashboard/exports/${id}`, scopes: SCOPES });
+    const url = await newPortalLink(api, account, { next: `/dashboard/exports/${id}`, scopes: SCOPES });
     await page.goto(url);
     await page.waitForURL(`${api.url}/dashboard/exports/${id}`);
     const longAgo = `update portal_sessions set last_seen_at = now() - interval '10 minutes' where account_id = $1`;
@@ -232,9 +220,9 @@ test.skipIf(browser === undefined)(
     const [mine, others] = [await api.account(), await api.account()];
     await using context = await browser.open(DESKTOP);
     const page = await context.newPage();
-    await page.goto(await newLink(mine, {}));
+    await page.goto(await newPortalLink(api, mine, {}));
     await page.waitForURL(`${api.url}/dashboard`);
-    for (const link of [await newLink(others, {}), await newLink(others, {})]) {
+    for (const link of [await newPortalLink(api, others, {}), await newPortalLink(api, others, {})]) {
       const asked = page.waitForResponse((response) => response.status() === 409);
       await page.goto(link);
       await asked;
@@ -255,7 +243,7 @@ test.skipIf(browser === undefined)(
     const id = await newExport(account);
     await using context = await browser.open(DESKTOP);
     const page = await context.newPage();
-    await page.goto(await newLink(account, { next: `/dashboard/exports/${id}` }));
+    await page.goto(await newPortalLink(api, account, { next: `/dashboard/exports/${id}` }));
     await page.waitForURL(`${api.url}/dashboard/exports/${id}`);
     expect(await page.getByText('Cancel the export').count()).toBe(0);
     await api.call('DELETE', `/admin/accounts/${account.id}/portal-sessions`, { key: ADMIN_KEY });
@@ -350,7 +338,7 @@ test.skipIf(browser === undefined)(
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
 
-    const code = new URL(await newLink(account, {})).hash.slice('#code='.length);
+    const code = new URL(await newPortalLink(api, account, {})).hash.slice('#code='.length);
     await page.goto(`${api.url}/dashboard/enter`);
     await page.getByLabel('Code of the link').fill(code);
     await page.getByRole('button', { name: 'Open the dashboard' }).click();

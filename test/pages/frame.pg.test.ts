@@ -14,7 +14,7 @@ import {
   watchFaults,
 } from '../support/browser.ts';
 import { crawlDashboard } from '../support/crawl-dashboard.ts';
-import { createDashboardVisitor, newPortalLink } from '../support/dashboard.ts';
+import { createDashboardVisitor, enterDashboard } from '../support/dashboard.ts';
 import { type DashboardWorld, HOSTILE_TEXTS, openDashboardWorld } from '../support/dashboard-world.ts';
 
 const browser: TestBrowser | undefined = await openBrowser();
@@ -33,11 +33,6 @@ afterAll(async () => {
 
 const CUSTOMER = dashboardPages({ frameAncestors: [] });
 const OPERATOR = operatorPages();
-
-async function enter(page: Page, account: { readonly id: string }): Promise<void> {
-  await page.goto(await newPortalLink(api, account));
-  await page.waitForURL(`${api.url}/dashboard`);
-}
 
 async function signIn(page: Page): Promise<void> {
   await page.goto(`${api.url}/dashboard/login`);
@@ -133,7 +128,7 @@ test.skipIf(browser === undefined).each([
       faults.push(`${page.url()} dialog: ${dialog.message()}`);
       void dialog.dismiss();
     });
-    if (who === 'customers') await enter(page, account);
+    if (who === 'customers') await enterDashboard(page, api, account, '/dashboard');
     else await signIn(page);
     const found: string[] = [];
     const { visited, unreached } = await crawlDashboard(page, start, pages, async (path, isFirst) => {
@@ -178,7 +173,7 @@ test.skipIf(browser === undefined)(
     const { id } = (await api.call('POST', '/exports', { key: account.key, body })).json;
     await using context = await browser.open(PHONE);
     const page = await context.newPage();
-    await enter(page, account);
+    await enterDashboard(page, api, account, '/dashboard');
     await page.goto(`${api.url}/dashboard/exports/${id}`);
     await page.evaluate('window.sameDocument = true');
     const question = page.locator('.confirm', { hasText: 'Cancel the export' });
@@ -218,7 +213,7 @@ test.skipIf(browser === undefined || process.env.SCREENSHOTS === undefined)(
     for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
       await using context = await browser.open({ ...options, colorScheme: 'light' });
       const page = await context.newPage();
-      await enter(page, account);
+      await enterDashboard(page, api, account, '/dashboard');
       await crawlDashboard(page, ['/dashboard'], CUSTOMER, async (path, isFirst) => {
         const name = path.replaceAll(/_0\w+/g, '').replaceAll(/\W+/g, '-').slice(1);
         await takePictures(page, isFirst ? name : `${name}-2`, size);

@@ -5,13 +5,10 @@ import { reportProcess } from '../../shared/control/processes.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
-  findAxeViolations,
-  findContrastViolations,
+  findFaultsOfLook,
   openBrowser,
-  overflowOf,
   PHONE,
   type TestBrowser,
-  takePictures,
   watchFaults,
 } from '../support/browser.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -147,13 +144,7 @@ test.skipIf(browser === undefined)(
       const page = await context.newPage();
       const faults = watchFaults(page, api.url);
       const check = async (name: string) => {
-        violations.push(...(await findAxeViolations(page)));
-        await page.emulateMedia({ colorScheme: 'dark' });
-        violations.push(...(await findContrastViolations(page)));
-        await page.emulateMedia({ colorScheme: 'light' });
-        const overflow = await overflowOf(page);
-        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
-        await takePictures(page, `operator-${name}`, size);
+        violations.push(...(await findFaultsOfLook(page, `operator-${name}`, size)));
       };
       await page.goto(`${api.url}/dashboard/operator`);
       await page.getByLabel('API key').fill(ADMIN_KEY);

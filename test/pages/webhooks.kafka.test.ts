@@ -1,23 +1,21 @@
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../services/api/http/caller.ts';
 import { recordAttempts } from '../../services/dispatcher/store/record-attempts.ts';
 import { DISABLED_REASONS } from '../../shared/domain/disabled-reasons.ts';
-import { durationClass } from '../../shared/domain/duration-classes.ts';
 import { eventId } from '../../shared/domain/position.ts';
 import { openApiOver } from '../support/api-over-dispatcher.ts';
-import { ADMIN_KEY, type TestApi } from '../support/api-server.ts';
+import type { TestApi } from '../support/api-server.ts';
 import {
   DESKTOP,
   findAxeViolations,
-  findContrastViolations,
+  findFaultsOfLook,
   openBrowser,
-  overflowOf,
   PHONE,
   type TestBrowser,
   takePictures,
   watchFaults,
 } from '../support/browser.ts';
+import { enterDashboard } from '../support/dashboard.ts';
+import { fillStats } from '../support/dashboard-world.ts';
 import { type DispatcherBed, openDispatcherBed } from '../support/dispatcher.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -47,33 +45,6 @@ async function subscribe({ key }: Account, body: Record<string, unknown> = {}): 
   const made = await api.call('POST', '/webhooks', { key, body: { url: receiver.url, ...body } });
   expect(made.status, made.text).toBe(201);
   return made.json.id;
-}
-
-/** The way in of a product's customer. */
-async function enter(page: Page, account: Account, next: string, more: Record<string, unknown> = {}) {
-  const path = `/admin/accounts/${account.id}/portal-links`;
-  const body = { scopes: SCOPES, next, ...more };
-  const { json } = await api.call('POST', path, { key: ADMIN_KEY, body });
-  await page.goto(json.url);
-  await page.waitForURL(`${api.url}${next}`);
-}
-
-/** Deliveries of a day: busier by day, with an outage some hours ago. */
-async function fillStats(id: string, nowMs = Date.now()): Promise<void> {
-  for (let n = 0; n < 288; n += 1) {
-    const bucket = new Date((Math.floor(nowMs / 300_000) - n) * 300_000);
-    const isOutage = n > 60 && n < 78;
-    const busy = Math.round(120 + 90 * Math.sin(n / 40) + ((n * 37) % 23));
-    const [delivered, failed] = isOutage ? [Math.round(busy / 6), 40] : [busy, n % 9 === 0 ? 2 : 0];
-    const durations = new Array<number>(64).fill(0);
-    durations[durationClass(38)] = delivered;
-    durations[durationClass(420)] = failed + Math.round(delivered / 12);
-    await bed.pool.query(
-      `insert into webhook_stats (webhook_id, bucket, delivered, failed, delivered_events, failed_events, durations)
-       values ($1, $2, $3::int, $4::int, $3::int, $4::int, $5) on conflict do nothing`,
-      [id, bucket, delivered, failed, durations],
-    );
-  }
 }
 
 let lastLsn = 5_000;
@@ -132,7 +103,7 @@ async function arrange() {
     const { json } = await api.call('GET', `/webhooks/${healthy}/stats`, { key: account.key });
     return json.events.delivered === 60;
   });
-  await fillStats(healthy);
+  await fillStats(api, healthy);
   await fillAttempts(healthy, events);
   await bed.pool.query(
     `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, state, last_error)
@@ -192,21 +163,15 @@ test.skipIf(browser === undefined)(
       const page = await context.newPage();
       const faults = watchFaults(page, api.url);
       const check = async (name: string) => {
-        violations.push(...(await findAxeViolations(page)));
-        await page.emulateMedia({ colorScheme: 'dark' });
-        violations.push(...(await findContrastViolations(page)));
-        await page.emulateMedia({ colorScheme: 'light' });
-        const overflow = await overflowOf(page);
-        if (overflow > 0) violations.push(`${size} ${name} is ${overflow} pixels too wide`);
+        violations.push(...(await findFaultsOfLook(page, `dashboard-webhooks-${name}`, size)));
         const bytes = (await page.content()).length;
         if (bytes > 100_000) violations.push(`${name} has ${bytes} characters`);
-        await takePictures(page, `dashboard-webhooks-${name}`, size);
       };
       const visit = async (path: string, name: string) => {
         await page.goto(`${api.url}/dashboard/webhooks${path}`);
         await check(name);
       };
-      await enter(page, account, '/dashboard/webhooks');
+      await enterDashboard(page, api, account, '/dashboard/webhooks');
       await check('list');
       await visit(`/${healthy}`, 'healthy');
       for (const summary of await page.locator('main summary').all()) await summary.click();
@@ -237,7 +202,7 @@ test.skipIf(browser === undefined)(
       violations.push(...faults.filter((fault) => !fault.includes('422')));
       await using other = await browser.open({ ...options, colorScheme: 'light' });
       const blank = await other.newPage();
-      await enter(blank, empty, '/dashboard/webhooks', { locale: 'de-DE' });
+      await enterDashboard(blank, api, empty, '/dashboard/webhooks', { locale: 'de-DE' });
       violations.push(...(await findAxeViolations(blank)));
       await takePictures(blank, 'dashboard-webhooks-empty', size);
     }
@@ -263,7 +228,7 @@ test.skipIf(browser === undefined)(
       const { json } = await api.call('GET', `/webhooks/${id}/stats`, { key: account.key });
       return json.events.delivered === 3;
     });
-    await enter(page, account, `/dashboard/webhooks/${id}`);
+    await enterDashboard(page, api, account, `/dashboard/webhooks/${id}`);
     await delivered('3');
     const column = page.locator('rect[data-series="delivered"]').last();
     const low = Number(await column.getAttribute('height'));

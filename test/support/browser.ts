@@ -117,6 +117,22 @@ export async function takePictures(page: Page, name: string, size: string): Prom
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
+/**
+ * Everything that is wrong with a page as it is now: what axe finds, the contrast in light and dark, and its width. Takes its
+ * pictures when they are asked for. Needs JavaScript.
+ */
+export async function findFaultsOfLook(page: Page, name: string, size: string): Promise<string[]> {
+  const found = await findAxeViolations(page);
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    found.push(...(await findContrastViolations(page)));
+  }
+  const overflow = await overflowOf(page);
+  if (overflow > 0) found.push(`${size} ${name} is ${overflow} pixels too wide`);
+  await takePictures(page, name, size);
+  return found;
+}
+
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /**

@@ -232,7 +232,7 @@ async function addWebhooks(
 }
 
 /** Deliveries of a day: busier by day, with an outage some hours ago. */
-async function fillStats(api: TestApi, id: string, nowMs: number): Promise<void> {
+export async function fillStats(api: TestApi, id: string, nowMs = Date.now()): Promise<void> {
   for (let n = 0; n < 288; n += 1) {
     const isOutage = n > 60 && n < 78;
     const busy = Math.round(120 + 90 * Math.sin(n / 40) + ((n * 37) % 23));

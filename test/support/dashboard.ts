@@ -1,3 +1,4 @@
+import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { DashboardPage } from '../../services/api/dashboard/frame/visit.ts';
 import { SCOPES } from '../../services/api/http/caller.ts';
@@ -67,6 +68,18 @@ export async function newPortalLink(
   const { status, text, json } = await api.call('POST', path, { key: ADMIN_KEY, body: request });
   expect(status, text).toBe(201);
   return json.url;
+}
+
+/** Goes in by a portal link in a browser, and waits for the page that the link leads to. */
+export async function enterDashboard(
+  page: Page,
+  api: TestApi,
+  account: Pick<Account, 'id'>,
+  next: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await page.goto(await newPortalLink(api, account, { scopes: SCOPES, next, ...more }));
+  await page.waitForURL(`${api.url}${next}`);
 }
 
 export function csrfOf(text: string): string {
