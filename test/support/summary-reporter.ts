@@ -5,20 +5,28 @@ export function summaryLine(passedCount: number, failedCount: number): string {
   return `${passedCount} passed, ${failedCount} failed`;
 }
 
-/** Prints the summary line last. A file that could not be loaded and an error outside any test count as failures. */
+/**
+ * Prints what failed, a line each, and the summary line last: who sees the end of a long log alone sees enough. A file that
+ * could not be loaded and an error outside any test count as failures.
+ */
 export class SummaryReporter implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>, unhandled: ReadonlyArray<SerializedError>): void {
     let passedCount = 0;
-    let failedCount = unhandled.length;
+    const failures = unhandled.map((error) => `outside any test: ${error.message}`);
     for (const module of modules) {
-      failedCount += module.errors().length;
-      for (const suite of module.children.allSuites()) failedCount += suite.errors().length;
+      const note = (name: string, errors: ReadonlyArray<SerializedError>) =>
+        failures.push(
+          ...errors.map((error) => `${module.relativeModuleId}${name}: ${error.message.split('\n')[0]}`),
+        );
+      note('', module.errors());
+      for (const suite of module.children.allSuites()) note(` > ${suite.fullName}`, suite.errors());
       for (const test of module.children.allTests()) {
-        const { state } = test.result();
+        const { state, errors } = test.result();
         if (state === 'passed') passedCount += 1;
-        if (state === 'failed') failedCount += 1;
+        if (state === 'failed') note(` > ${test.fullName}`, [errors[0] ?? { message: 'without an error' }]);
       }
     }
-    process.stdout.write(`\n${summaryLine(passedCount, failedCount)}\n`);
+    for (const failure of failures) process.stdout.write(`\nfailed: ${failure}`);
+    process.stdout.write(`\n${summaryLine(passedCount, failures.length)}\n`);
   }
 }
