@@ -3,6 +3,7 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
 import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable, RowVersion } from './captured-table.ts';
+import { createMadeRecords, type MadeRecords } from './made-records.ts';
 
 /** A change before it is known where it stands. */
 export type RowChange = Omit<Change, 'resource' | 'source'>;
@@ -22,14 +23,35 @@ export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'u
  * row, and no record changes its identity. A version that the resource's `where` keeps back is as good as none: what comes to
  * fit is an insert, and what no longer fits a delete.
  */
-export function rowChanges(table: CapturedTable, message: RowMessage, commitLsn: Lsn = 0n): RowChange[] {
+export function rowChanges(
+  table: CapturedTable,
+  message: RowMessage,
+  commitLsn: Lsn = 0n,
+  made: MadeRecords = createMadeRecords(0),
+): RowChange[] {
+  const changes = changesOf(table, message, { commitLsn, made });
+  if (table.owner.kind === 'parent' && message.kind !== 'delete') {
+    const { values } = newRow(table, message.after, message.kind === 'insert' ? null : message.before);
+    made.note(recordOf(table, values), (version) => accountOf(table, values, version, commitLsn));
+  }
+  return changes;
+}
+
+/** Of a row message: its transaction, and what that has written before. */
+interface Place {
+  readonly commitLsn: Lsn;
+  readonly made: MadeRecords;
+}
+
+function changesOf(table: CapturedTable, message: RowMessage, place: Place): RowChange[] {
+  const { commitLsn } = place;
   switch (message.kind) {
     case 'insert':
       return doesLeave(table, message.after, null)
         ? [inserted(table, newRow(table, message.after, null), commitLsn)]
         : [];
     case 'delete':
-      return deleted(table, message.before, commitLsn);
+      return deleted(table, message.before, place);
     case 'update': {
       const row = newRow(table, message.after, message.before);
       const isIn = doesLeave(table, message.after, message.before);
@@ -38,14 +60,11 @@ export function rowChanges(table: CapturedTable, message: RowMessage, commitLsn:
       // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
       if (message.before === null) return sameIdentity(table, row, isIn, commitLsn);
       const before = oldRow(table, message.before);
-      if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values, commitLsn)) {
+      if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values, place)) {
         const wasIn = didLeave(table, message.before);
         if (wasIn && isIn) return [updated(table, before, row, commitLsn)];
       }
-      return [
-        ...deleted(table, message.before, commitLsn),
-        ...(isIn ? [inserted(table, row, commitLsn)] : []),
-      ];
+      return [...deleted(table, message.before, place), ...(isIn ? [inserted(table, row, commitLsn)] : [])];
     }
   }
 }
@@ -149,9 +168,9 @@ type Values = readonly (string | null)[];
  * An account is the same in all spellings that PostgreSQL takes as equal. A key is what files and events show, its text:
  * an update from `Ann` to `ANN` is a new record, so that a replica which compares texts keeps one of the two.
  */
-function isSameRecord(table: CapturedTable, before: Values, after: Values, commitLsn: Lsn): boolean {
+function isSameRecord(table: CapturedTable, before: Values, after: Values, place: Place): boolean {
   return (
-    accountOf(table, before, 'before', commitLsn) === accountOf(table, after, 'after', commitLsn) &&
+    formerAccountOf(table, before, place) === accountOf(table, after, 'after', place.commitLsn) &&
     table.keyPlaces.every((place) => before[place] === after[place])
   );
 }
@@ -171,6 +190,16 @@ function accountOf(table: CapturedTable, values: Values, version: RowVersion, co
   if (account === undefined)
     throw new Error(`the account of a row of ${table.rowType.resource} was not learned`);
   return account;
+}
+
+/** The account of an old version. */
+function formerAccountOf(table: CapturedTable, values: Values, { commitLsn, made }: Place): string {
+  const find = (version: RowVersion) => accountOf(table, values, version, commitLsn);
+  return table.owner.kind === 'parent' ? made.accountOf(recordOf(table, values), find) : find('before');
+}
+
+function recordOf({ rowType, keyPlaces }: CapturedTable, values: Values): string {
+  return JSON.stringify([rowType.resource, ...keyPlaces.map((place) => values[place])]);
 }
 
 /** Texts in the message's account columns that PostgreSQL has to be asked about before it becomes changes. */
@@ -200,14 +229,14 @@ function updated(table: CapturedTable, before: Row | null, after: Row, commitLsn
 }
 
 /** None for a record that did not leave. */
-function deleted(table: CapturedTable, before: OldTuple, commitLsn: Lsn): RowChange[] {
+function deleted(table: CapturedTable, before: OldTuple, place: Place): RowChange[] {
   if (!isRecordKnown(table, before)) return [resetFor('record_unknown')];
   if (!didLeave(table, before)) return [];
   const { values, unknown } = oldRow(table, before);
   return [
     {
       op: 'delete',
-      account: accountOf(table, values, 'before', commitLsn),
+      account: formerAccountOf(table, values, place),
       before: values,
       after: null,
       unchanged: [],

@@ -6,6 +6,7 @@ import { type AsideNews, readAsideMessage } from '../aside/set-asides.ts';
 import type { PgOutputMessage, UnreadableValues } from '../replication/pgoutput.ts';
 import { type AnnouncedReset, readResets } from '../replication/reset-message.ts';
 import type { CapturedTable } from './captured-table.ts';
+import { createMadeRecords, type MadeRecords } from './made-records.ts';
 import { type RowChange, type RowMessage, resetFor, rowChanges } from './row-changes.ts';
 
 /** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
@@ -105,6 +106,7 @@ interface OpenTransaction {
   /** Of the changes that come. Known again after a restart, since a slot sends whole transactions. */
   bulkJobId: string | null;
   readonly seals: Seal[];
+  readonly made: MadeRecords;
 }
 
 /**
@@ -150,7 +152,8 @@ export function createTransactions<Table extends CapturedTable>(
     const table = tableToAnnounce(message.relationId, lsn);
     if (table === undefined) return;
     const flaw = findFlaw(table, message.unreadable);
-    for (const change of rowChanges(table, message, needOpen().commitLsn)) emit(table, change, lsn, flaw);
+    const { commitLsn, made } = needOpen();
+    for (const change of rowChanges(table, message, commitLsn, made)) emit(table, change, lsn, flaw);
   };
 
   /**
@@ -215,6 +218,7 @@ export function createTransactions<Table extends CapturedTable>(
             nextIndex: 0,
             bulkJobId: null,
             seals: [],
+            made: createMadeRecords(),
           };
           return;
         case 'commit': {

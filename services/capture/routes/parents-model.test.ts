@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Route } from '../../../shared/control/routes.ts';
 import { resource } from '../../../test/support/resource.ts';
+import { createMadeRecords } from '../changes/made-records.ts';
 import { createRecordAccounts } from './record-accounts.ts';
 
 /**
@@ -189,7 +190,7 @@ function isFollowed(
       const isReset = told.some(({ change }) => change === 'reset');
       for (const { change } of told) {
         if (change === 'reset') continue;
-        if (!isReset && !change.isThere && !has.has(change.row)) return false;
+        if (!change.isThere && !has.has(change.row)) return false;
         if (change.isThere) has.add(change.row);
         else has.delete(change.row);
       }
@@ -228,6 +229,7 @@ async function feedOf(transactions: readonly Transaction[]): Promise<FeedEvent[]
       ];
     });
     accounts.add(said);
+    const made = createMadeRecords();
     return transaction.writes.flatMap((write): FeedEvent[] => {
       if (write.kind === 'parent') {
         if (write.account === null) return [];
@@ -238,15 +240,16 @@ async function feedOf(transactions: readonly Transaction[]): Promise<FeedEvent[]
       if (write.parent === null) of.delete(write.row);
       else of.set(write.row, write.parent);
       const change = (isThere: boolean) => ({ row: write.row, isThere });
-      const find = (parent: number, version: 'before' | 'after') =>
+      const by = (parent: number) => (version: 'before' | 'after') =>
         accounts.accountOf('parents', key(parent), version, commitLsn);
+      const record = String(write.row);
+      const former = before === undefined ? undefined : made.accountOf(record, by(before));
+      if (write.parent !== null) made.note(record, by(write.parent));
       return [
-        ...(before === undefined
-          ? []
-          : [{ place, of: transaction, account: find(before, 'before'), change: change(false) }]),
+        ...(former === undefined ? [] : [{ place, of: transaction, account: former, change: change(false) }]),
         ...(write.parent === null
           ? []
-          : [{ place, of: transaction, account: find(write.parent, 'after'), change: change(true) }]),
+          : [{ place, of: transaction, account: by(write.parent)('after'), change: change(true) }]),
       ];
     });
   });

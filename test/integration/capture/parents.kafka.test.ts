@@ -176,6 +176,24 @@ test('a parent that comes under the key of a deleted one owns what its transacti
     await toldOf(`update app.customers set account_id = 'globex' where id = 700; insert into app.invoices values (702, 1, 700);
       delete from app.customers where id = 700`),
   ).toEqual(expect.arrayContaining(['parent_moved invoices acme', 'parent_moved invoices globex']));
+  // What one transaction makes, changes and deletes under a parent that moves is not told to the former account.
+  await toldOf(
+    `insert into app.customers values (710, 'acme'); insert into app.invoices values (710, 1, 710)`,
+  );
+  const told = await toldOf(`update app.customers set account_id = 'globex' where id = 710;
+    insert into app.invoices values (711, 1, 710); update app.invoices set total = 2 where id = 711;
+    delete from app.invoices where id = 711; delete from app.invoices where id = 710`);
+  expect(told.filter((each) => !each.startsWith('parent_moved'))).toEqual([
+    'delete customers 710 acme',
+    'insert customers 710 globex',
+    'insert invoices 711 globex',
+    'update invoices 711 globex',
+    'delete invoices 711 globex',
+    'delete invoices 710 acme',
+  ]);
+  expect(told).toEqual(
+    expect.arrayContaining(['parent_moved invoices acme', 'parent_moved invoices globex']),
+  );
   // Refers for a moment to a record that is gone.
   expect(
     await toldOf(`set constraints all deferred; insert into app.invoices values (703, 1, 700);
