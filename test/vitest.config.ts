@@ -9,6 +9,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
 
+/** A machine of CI that stands still for a while is no fault of the product. Elsewhere a failure is shown at once. */
+export const RETRIES = process.env.CI === 'true' ? 1 : 0;
+
 /**
  * Projects against real parts. They wait for others more than they work (a dead member of a consumer group is
  * noticed after ten seconds), so three files run at a time, each with databases, topics and ports of its own.
@@ -27,8 +30,7 @@ function realParts(name: string): TestProjectConfiguration {
       sequence: { groupOrder: 1 },
       testTimeout: 240_000,
       hookTimeout: 240_000,
-      // A machine of CI that stands still for a while is no fault of the product. Elsewhere a failure is shown at once.
-      retry: process.env.CI === 'true' ? 1 : 0,
+      retry: RETRIES,
     },
   };
 }
@@ -67,6 +69,7 @@ export default defineConfig({
           exclude: EXCLUDED,
           // Files of every format are written here too; a busy machine takes its time.
           testTimeout: 30_000,
+          retry: RETRIES,
           sequence: { groupOrder: 0 },
         },
       },
