@@ -1,8 +1,9 @@
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describePublication, describeServer, describeSlot } from '../../shared/catalog/describe-source.ts';
-import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
-import { planPublication } from '../../shared/catalog/publication-plan.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
+import { planPublication, publishes } from '../../shared/catalog/publication-plan.ts';
+import { sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
 import type { IdentityWish } from '../../shared/catalog/replica-identity.ts';
 import { tryPlannedIdentities, tryWrites, type WriteTrials } from '../../shared/catalog/try-writes.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
@@ -45,14 +46,21 @@ export interface PreparationOptions {
   readonly limits?: PreparationLimits;
   /** Called before a statement that may take as long as the table is large. */
   readonly onLongStatement?: (statement: string) => void;
+  /**
+   * Called for each resource that can't be exact as its table is, with what is wrong and what to do; the others are prepared. Without
+   * it, such a resource ends the preparation before it changes anything.
+   */
+  readonly onRefused?: (line: string) => void;
 }
 
 /** What a preparation comes to. */
 export interface Preparation {
   /** In the order in which they must run. */
   readonly statements: readonly string[];
-  /** What no statement of ours puts right, and has to be before. */
-  readonly blocking: readonly Finding[];
+  /** What no statement of ours puts right, and has to be before: lines that say what to do. */
+  readonly blocking: readonly string[];
+  /** The same by resource; the statements are for the others. */
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 /**
@@ -69,11 +77,16 @@ export async function planPreparation(
   names: SourceNames,
   identity: IdentityWish = 'auto',
 ): Promise<string[]> {
-  const { statements, blocking } = await reviewPreparation(db, catalog, names, identity);
-  if (blocking.length > 0) {
-    throw new SetupError('the source cannot be prepared yet', blocking.map(showFinding));
-  }
-  return [...statements];
+  const plan = await reviewPreparation(db, catalog, names, identity);
+  assertPreparable(catalog, plan, false);
+  return [...plan.statements];
+}
+
+/** @throws SetupError when something is in the way of all resources, or of one where none may be left out */
+function assertPreparable(catalog: Catalog, { blocking, refused }: Preparation, mayRefuse: boolean): void {
+  const isAnyLeft = refused.size < catalog.resources.length;
+  const inTheWay = mayRefuse && isAnyLeft ? blocking : [...blocking, ...refused.values()];
+  if (inTheWay.length > 0) throw new SetupError('the source cannot be prepared yet', inTheWay);
 }
 
 /**
@@ -87,19 +100,31 @@ export async function reviewPreparation(
   identity: IdentityWish,
 ): Promise<Preparation> {
   const findings = await checkCatalog(db, catalog, { publication: names.publication, identity });
-  const blocking = findings.filter((finding) => !isPreparable(finding));
-  const identities = findings.flatMap(({ code, steps }) =>
+  const { ofSource, preparable, refused } = sortFindings(catalog, findings);
+  const identities = preparable.flatMap(({ code, steps }) =>
     code === 'replica_identity' ? (steps ?? []) : [],
   );
-  const publication = planPublication(
-    names.publication,
-    await describePublication(db, names.publication),
-    catalog.resources.map(({ table }) => table),
+  const current = await describePublication(db, names.publication);
+  // A table that is published stays so: its resource may be set aside for a while only.
+  const published = catalog.resources.filter(
+    ({ name, table }) => !refused.has(name) || (current !== undefined && publishes(current, table)),
   );
+  const publication =
+    published.length === 0
+      ? []
+      : planPublication(
+          names.publication,
+          current,
+          published.map(({ table }) => table),
+        );
   const slot = names.slot === undefined ? [] : await planSlot(db, names.slot);
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   const ledger = hasOperations && !(await isLedgerReady(db)) ? LEDGER_DDL : [];
-  return { statements: [...identities, ...publication, ...ledger, ...slot], blocking };
+  return {
+    statements: [...identities, ...publication, ...ledger, ...slot],
+    blocking: ofSource.map(showFinding),
+    refused,
+  };
 }
 
 /**
@@ -111,15 +136,19 @@ export async function prepareSource(
   db: Queryable,
   catalog: Catalog,
   names: SourceNames,
-  { identity = 'auto', limits = DEFAULT_LIMITS, onLongStatement }: PreparationOptions = {},
+  { identity = 'auto', limits = DEFAULT_LIMITS, onLongStatement, onRefused }: PreparationOptions = {},
 ): Promise<string[]> {
   const done: string[] = [];
   for (let round = 1; ; round += 1) {
-    const plan = await planPreparation(db, catalog, names, identity);
-    if (plan.length > 0) assertWritable(await tryPlannedIdentities(db, catalog, identity), NOT_DONE);
+    const review = await reviewPreparation(db, catalog, names, identity);
+    assertPreparable(catalog, review, onRefused !== undefined);
+    const plan = review.statements;
+    const prepared = withoutRefused(catalog, review.refused);
+    if (plan.length > 0) assertWritable(await tryPlannedIdentities(db, prepared, identity), NOT_DONE);
     const failure = await runPlan(db, plan, limits, done, onLongStatement);
     if (failure === undefined) {
-      assertWritable(await tryWrites(db, catalog), DONE_WRONG);
+      assertWritable(await tryWrites(db, prepared), DONE_WRONG);
+      for (const line of review.refused.values()) onRefused?.(line);
       return done;
     }
     const wasOvertaken = ALREADY_THERE.includes(sqlState(failure.error) ?? '');
@@ -231,10 +260,6 @@ function isSlotStatement(statement: string): boolean {
 
 function isConcurrent(statement: string): boolean {
   return /^(?:CREATE UNIQUE|DROP) INDEX CONCURRENTLY /.test(statement);
-}
-
-function isPreparable({ code, sql }: Finding): boolean {
-  return (code === 'replica_identity' || code === 'publication') && sql !== undefined;
 }
 
 function sqlState(error: unknown): string | undefined {

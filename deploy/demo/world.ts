@@ -30,6 +30,10 @@ export interface WorldOptions {
   /** How many processes of each service run. */
   services: Readonly<Partial<Record<ServiceName, number>>>;
   log: Log;
+  /** Called for each resource that the source can't have; without it, such a one is an error. */
+  onRefused?: (line: string) => void;
+  /** Roles of the source for single services, by their URLs; the others have that of `stack`. */
+  rolesOf?: (sourceUrl: string, catalog: Catalog) => Promise<Partial<Record<ServiceName, string>>>;
   env?: Readonly<Record<string, string>>;
 }
 
@@ -66,8 +70,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   await mkdir(directory, { recursive: true });
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   const product = options.product ?? DOCUMINT;
-  const catalog = await loadCatalog(product.catalog);
-  const generated = await prepareProduct(source.url, product, catalog, prefix, options);
+  const { catalog, generated } = await prepareProduct(source.url, product, prefix, options);
   const env = {
     DATABASE_URL: source.url,
     CONTROL_DATABASE_URL: control.url,
@@ -86,8 +89,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     API_REQUESTS_PER_MINUTE: '0',
     ...options.env,
   };
+  const roles = (await options.rolesOf?.(source.url, catalog)) ?? {};
+  const envOf = (name: ServiceName) => (roles[name] === undefined ? {} : { DATABASE_URL: roles[name] });
   const services = cleanup.use(
-    await startServices({ env, services: options.services, log: options.log, home: directory }),
+    await startServices({ env, envOf, services: options.services, log: options.log, home: directory }),
   );
   await services.untilReady();
   const apiUrl = services.url('api');
@@ -118,10 +123,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
 async function prepareProduct(
   url: string,
   product: SampleProduct,
-  catalog: Catalog,
   name: string,
   options: WorldOptions,
-): Promise<GeneratedSample> {
+): Promise<{ catalog: Catalog; generated: GeneratedSample }> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
@@ -131,8 +135,11 @@ async function prepareProduct(
       seed: options.seed ?? 1,
       ...(options.mainAccountShare === undefined ? {} : { mainAccountShare: options.mainAccountShare }),
     });
-    await prepareSource(client, catalog, { publication: name, slot: name });
-    return generated;
+    // A product may draft its catalog from the tables that it has just made.
+    const catalog = await loadCatalog(product.catalog);
+    const refusal = options.onRefused === undefined ? {} : { onRefused: options.onRefused };
+    await prepareSource(client, catalog, { publication: name, slot: name }, refusal);
+    return { catalog, generated };
   } finally {
     await client.end();
   }

@@ -46,7 +46,12 @@ export async function prepareDatabases(options: PrepareOptions): Promise<void> {
   if (sample !== undefined) await withPool(databaseUrl, (pool) => makeSample(pool, sample, say));
   try {
     const statements = await withSource(databaseUrl, (source) =>
-      prepareSource(source, catalog, { publication, slot }),
+      prepareSource(
+        source,
+        catalog,
+        { publication, slot },
+        { onRefused: (line) => say(`refused, and the others go on: ${line}`) },
+      ),
     );
     if (statements.length > 0) say(`prepared the source: ${statements.length} statements`);
   } catch (error) {

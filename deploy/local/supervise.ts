@@ -17,6 +17,8 @@ export interface ServicesOptions {
   readonly home: string;
   /** What every service gets; PORT goes to the first api only, HEALTH_PORT is set here. */
   readonly env: Env;
+  /** What one service gets besides, such as a role of its own. */
+  readonly envOf?: (name: ServiceName) => Env;
   /** How many of each to run. */
   readonly services: Readonly<Partial<Record<ServiceName, number>>>;
   readonly log: Log;
@@ -208,6 +210,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
           args: [...NODE_FLAGS, main],
           env: {
             ...options.env,
+            ...options.envOf?.(name),
             HOST: host,
             ...(name === 'api' ? { PORT: `${port}` } : { HEALTH_PORT: `${port}` }),
           },

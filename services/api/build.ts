@@ -1,6 +1,7 @@
 import { Partitioners } from 'kafkajs';
 import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
+import { findMissingRights, reportMissingRights } from '../../shared/bulk/role-rights.ts';
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
@@ -172,6 +173,11 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     maxRunning: MAX_RUNNING_REQUESTS,
     maxDownloads: config.maxDownloads,
   });
+  // A source that is away keeps no api from starting.
+  void findMissingRights(source, catalog, 'change').then(
+    (missing) => reportMissingRights(log, missing),
+    (error: unknown) => log.warn('source.not_asked', { error }),
+  );
   const sourceFacts = createSourceFacts(catalog, { source, log, now: Date.now });
   const feedGuard = createFeedGuard(slotWatch);
   const notifyRelay = () => notifier.notify();

@@ -1,7 +1,9 @@
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { isLedgerReady, LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { handlerOperations } from '../../shared/bulk/operation.ts';
+import { findMissingRights, reportMissingRights } from '../../shared/bulk/role-rights.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -66,6 +68,10 @@ export async function buildBulk(
       }),
     ),
   );
+  const missing = await findMissingRights(source, catalog, 'change');
+  const ofLedger = missing.filter(({ resource }) => resource === undefined);
+  if (ofLedger.length > 0) throw new SetupError('a right is missing', ofLedger.map(showFinding));
+  reportMissingRights(log, missing);
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   if (hasOperations && !(await isLedgerReady(source))) {
     throw new SetupError('the source has no ledger for bulk jobs: run tandem source prepare, or this SQL', [

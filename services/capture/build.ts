@@ -1,8 +1,10 @@
 import kafkajs, { type Admin } from 'kafkajs';
+import { findMissingRights } from '../../shared/bulk/role-rights.ts';
 import { childrenOf } from '../../shared/catalog/check-account-paths.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { describeColumns } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
+import { sortFindings } from '../../shared/catalog/refused-resources.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
@@ -80,10 +82,14 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     knownColumns.set(resource.name, new Set(columns.map(({ name }) => name)));
   }
   const findings = await checkCatalog(source, catalog, { publication: config.publicationName });
-  // One table must not stop the feed of all others, neither now nor at a restart. While another instance runs, or before the
-  // feed has begun (which the session finds), it is the catalog that is new, and a mistake in it stops nobody.
+  const rights = await findMissingRights(source, catalog, 'stream');
+  const ofRole = rights.filter(({ resource }) => resource === undefined);
+  if (ofRole.length > 0) throw new SetupError('a right is missing', ofRole.map(showFinding));
+  // One table must not stop the feed of all others. While another instance runs, it is the catalog that is new, and a mistake in it
+  // stops nobody.
   const isRunning = (await readSlot(source, config.slotName))?.activePid != null;
   const isOfOneResource = ({ resource }: Finding) => resource !== undefined;
+  const { preparable, refused } = sortFindings(catalog, findings);
   if (findings.length > 0 && (isRunning || !findings.every(isOfOneResource)))
     throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
   for (const finding of findings) {
@@ -142,7 +148,8 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     changesPartitionCount,
     register,
     subjects,
-    findings,
+    unfitForStart: refused.size < catalog.resources.length ? preparable : findings,
+    refused: [...refused.keys()],
     ensureTopics: async () => {
       const sessionAdmin = kafka.admin();
       await sessionAdmin.connect();

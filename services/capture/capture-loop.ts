@@ -21,7 +21,7 @@ import {
 import { createMessageCompleter } from './changes/complete-messages.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
 import { createTransactions } from './changes/transactions.ts';
-import { findUnmended, watchSetAsides } from './changes/watch-set-asides.ts';
+import { findUnfit, findUnmended, watchSetAsides } from './changes/watch-set-asides.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
@@ -91,7 +91,8 @@ export async function runCaptureLoop(
     now: Date.now,
   });
   const limitBytes = requestLimitBytes(config.maxMessageBytes);
-  const checkAside = (aside: SetAside) => findUnmended(aside, { ...deps, limitBytes });
+  const mendDeps = { ...deps, publicationName: config.publicationName, limitBytes };
+  const checkAside = (aside: SetAside) => findUnmended(aside, mendDeps);
   const completer = createMessageCompleter({
     ...deps,
     tables,
@@ -99,6 +100,7 @@ export async function runCaptureLoop(
     setAsides,
     misfits,
     findUnmended: checkAside,
+    findUnfit: (resource) => findUnfit(resource, mendDeps),
   });
   const watch = createTableWatch({
     db: source,
@@ -128,6 +130,7 @@ export async function runCaptureLoop(
     limitBytes,
     resetTable: completer.resetTable,
     misfitDetail: misfits.detailOf,
+    refusalOf: completer.refusalOf,
     isMended: completer.isMended,
     now: Date.now,
     log,
@@ -231,6 +234,7 @@ export async function runCaptureLoop(
   void watchSetAsides(
     {
       asides: setAsides.all,
+      refused: deps.refused,
       findUnmended: checkAside,
       send: (message) => sendAsideMessage(source, message),
       resumes: deps.resumeHistory,

@@ -46,8 +46,10 @@ export interface SessionDeps {
   readonly onStreaming: () => void;
   /** Creates missing topics. */
   readonly ensureTopics: () => Promise<void>;
-  /** Faults of single resources at the start of the process. A running feed continues without them. */
-  readonly findings: readonly Finding[];
+  /** What has to be mended before the feed begins; `source prepare` does, unless no resource fits. A feed that has begun goes on. */
+  readonly unfitForStart: readonly Finding[];
+  /** Resources that did not fit the catalog when the process started. The feed goes on without them. */
+  readonly refused: readonly string[];
   readonly misfitTimes: MisfitTimes;
   readonly resumeHistory: ResumeHistory;
   /** Receives the way to list the set-aside resources. */

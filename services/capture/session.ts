@@ -175,8 +175,8 @@ export async function runSession(
   const stream = cleanup.adopt(await openWalStream(config, notifier.notify), (each) => each.close());
 
   const { producers, stored } = await openPoolForReading();
-  if (stored === undefined && deps.findings.length > 0) {
-    throw new SetupError('the catalog does not fit the source', deps.findings.map(showFinding));
+  if (stored === undefined && deps.unfitForStart.length > 0) {
+    throw new SetupError('the catalog does not fit the source', deps.unfitForStart.map(showFinding));
   }
   // Read again: another instance may have moved the slot before this one acquired it.
   const held = await readSlot(source, config.slotName);

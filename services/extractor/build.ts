@@ -1,6 +1,7 @@
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
-import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
+import { showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
+import { sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
@@ -32,6 +33,7 @@ import { createSchemaWarmer } from './chunk/warm-schemas.ts';
 import type { ExtractorConfig } from './config.ts';
 import { createExportHolder } from './export/hold-exports.ts';
 import { createCommandNotifiers, createNotifiers } from './notifiers.ts';
+import { createRefusals } from './plan/refusals.ts';
 import { createResourceRows } from './plan/resource-rows.ts';
 import { createSourceSessions } from './source/source-session.ts';
 import { findSetAside } from './store/feed-state.ts';
@@ -54,7 +56,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     'settleTimeoutMs',
   ]);
   const control = await openControlStore(context, config, 'extractor');
-  await checkSource(config.sourceUrl, catalog, await findSetAside(control), log);
+  const refused = await checkSource(config.sourceUrl, catalog, await findSetAside(control), log);
 
   const kafka = openKafka(context, config, 'extractor');
   const topics = topicsOf(config.topicPrefix, catalog);
@@ -90,6 +92,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
       catalog,
       notifiers,
       resourceRows,
+      refusals: createRefusals(catalog, refused),
       log,
       recordedChanges: createRecordedChanges(ends, topics.changes, recorderGroup(config.topicPrefix)),
       announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
@@ -137,7 +140,12 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     publicationName: config.publicationName,
     log,
   });
-  const warmer = createSchemaWarmer({ openSession, catalog, resourceRows, log });
+  const warmer = createSchemaWarmer({
+    openSession,
+    catalog: withoutRefused(catalog, refused),
+    resourceRows,
+    log,
+  });
   const commands = createCommandNotifiers(
     kafka,
     commandsGroup(config.topicPrefix),
@@ -150,8 +158,9 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
 }
 
 /**
- * What is wrong with a resource that is set aside is known, and fails exports of it; it must not stop all others.
+ * One resource that can't be exported exactly must not stop all others: exports of it fail, and it is known to capture.
  *
+ * @returns these resources, each with what is wrong
  * @throws SetupError with everything that keeps the catalog's other tables from being exported exactly
  */
 async function checkSource(
@@ -159,7 +168,7 @@ async function checkSource(
   catalog: Catalog,
   setAside: ReadonlySet<string>,
   log: Log,
-): Promise<void> {
+): Promise<ReadonlyMap<string, string>> {
   const client = new Session({
     connectionString: sourceUrl.reveal(),
     application_name: applicationOf('extractor', 'check'),
@@ -169,14 +178,15 @@ async function checkSource(
   await client.connect();
   try {
     const findings = await checkCatalog(client, catalog);
-    const isAside = ({ resource }: Finding) => resource !== undefined && setAside.has(resource);
-    for (const finding of findings.filter(isAside)) {
-      log.error('catalog.unfit', { resource: finding.resource, finding: showFinding(finding) });
-    }
-    if (!findings.every(isAside)) {
+    const { ofSource, preparable, refused } = sortFindings(catalog, findings);
+    const isAnyLeft = refused.size < catalog.resources.length || setAside.size > 0;
+    const unprepared = preparable.filter(({ resource = '' }) => !setAside.has(resource));
+    if (ofSource.length + unprepared.length > 0 || !isAnyLeft) {
       throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
     }
+    for (const [resource, finding] of refused) log.error('catalog.unfit', { resource, finding });
     for (const limit of await readKeyLimits(client, catalog)) log.warn('catalog.key_limit', { limit });
+    return refused;
   } finally {
     await client.end();
   }

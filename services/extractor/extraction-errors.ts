@@ -54,6 +54,7 @@ export type FailureCode =
   | 'source_is_standby'
   | 'table_locked'
   | 'table_changed'
+  | 'table_unfit'
   | 'snapshot_mismatch'
   | 'row_count_mismatch'
   | 'row_unencodable'

@@ -1,3 +1,4 @@
+import { isKeyOf } from '../catalog/check-table.ts';
 import {
   type ColumnDescription,
   describeTables,
@@ -12,7 +13,7 @@ import { SetupError } from '../runtime/errors.ts';
 /** A resource's table as bulk operations see it. */
 export interface BulkTable {
   readonly resource: Resource;
-  /** In key order. */
+  /** In key order; unique, and never null. */
   readonly key: readonly ColumnDescription[];
   /** The account column, which may be in another table; see `ownedSql`. Undefined for a shared resource, which nobody changes. */
   readonly account: ColumnDescription | undefined;
@@ -26,7 +27,7 @@ export interface BulkTable {
   visibleColumn(name: string): ColumnDescription | undefined;
 }
 
-/** @throws SetupError when the table, its key or its account column is not there */
+/** @throws SetupError when the table, its key or its account column is not there, or two rows may have the same key */
 export async function loadBulkTable(db: Queryable, resource: Resource): Promise<BulkTable> {
   const tables = await describeTables(db, tablesReadFor([resource]));
   const table = findTable(tables, resource.table);
@@ -41,9 +42,15 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
     return found;
   };
   const account = accountColumnOf(resource);
+  const key = resource.key.map((name) => need(name));
+  if (!isKeyOf(table, resource.key)) {
+    throw new SetupError(
+      `(${resource.key.join(', ')}) is not a unique key of ${showTable(resource.table)}: run \`tandem catalog check\``,
+    );
+  }
   return {
     resource,
-    key: resource.key.map((name) => need(name)),
+    key,
     account: account && need(account.column, account.resource),
     uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
     column,

@@ -119,6 +119,9 @@ export const resourceSchema = z.strictObject({
 
 export type ResourceEntry = z.infer<typeof resourceSchema>;
 
+/** As many tables as large products have. Each has a topic with a partition at least. */
+export const MAX_RESOURCES = 1_000;
+
 /** The outer form only. Each resource is parsed by itself, so that one wrong field hides no other resource's problems. */
 export const catalogSchema = z.strictObject(
   {
@@ -126,8 +129,8 @@ export const catalogSchema = z.strictObject(
     resources: z
       .record(z.string(), z.unknown(), { error: 'must map names to resources' })
       .refine((resources) => Object.keys(resources).length > 0, { error: 'names no resource' })
-      .refine((resources) => Object.keys(resources).length <= 200, {
-        error: 'holds more than 200 resources',
+      .refine((resources) => Object.keys(resources).length <= MAX_RESOURCES, {
+        error: `holds more than ${MAX_RESOURCES} resources`,
       }),
   },
   { error: 'must have the fields catalog and resources' },

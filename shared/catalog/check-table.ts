@@ -196,14 +196,19 @@ function checkMoment(resource: Resource, column: ColumnDescription | undefined, 
   return [finding(resource, 'wrong_type', message)];
 }
 
+/** Whether these columns tell every two rows apart at every moment. */
+export function isKeyOf(table: TableDescription, key: readonly string[]): boolean {
+  const isNeverNull = (name: string) => table.columns.some((one) => one.name === name && one.isNotNull);
+  return key.every(isNeverNull) && table.uniqueIndexes.some(({ columns }) => isSameSet(columns, key));
+}
+
 function checkKey(resource: Resource, table: TableDescription): Finding[] {
   const columns = resource.key.map((name) => table.columns.find((column) => column.name === name));
-  if (columns.includes(undefined)) return [];
+  if (columns.includes(undefined) || isKeyOf(table, resource.key)) return [];
   const nullable = columns
     .filter((column) => column?.isNotNull === false)
     .map((column) => column?.name ?? '');
   const index = table.uniqueIndexes.find((one) => isSameSet(one.columns, resource.key));
-  if (index !== undefined && nullable.length === 0) return [];
   const list = resource.key.map(quoteIdent).join(', ');
   const setNotNull = nullable.map((column) => `ALTER COLUMN ${quoteIdent(column)} SET NOT NULL`).join(', ');
   const remedies = [

@@ -1,3 +1,4 @@
+import { MAX_RESOURCES } from '../../../shared/catalog/catalog-schema.ts';
 import type { TableDescription } from '../../../shared/catalog/describe-table.ts';
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { findAccounts, type TableAccount } from './account-of-table.ts';
@@ -50,8 +51,6 @@ export interface CatalogDraft {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** As many as a catalog takes. */
-const MAX_RESOURCES = 200;
 const MAX_RELATED = 100;
 const MAX_GUESSES = 5;
 

@@ -1,3 +1,4 @@
+import { MAX_RESOURCES } from '../../../shared/catalog/catalog-schema.ts';
 import { showTable } from '../../../shared/catalog/parse-table-name.ts';
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import type { TableAccount } from './account-of-table.ts';
@@ -26,7 +27,7 @@ const REASONS = {
     'No column leads to an account. Lists that every customer may have, as of currencies, work with account: shared; ' +
     'others work with an account column of their own.',
   storage: 'Their changes are not in the WAL.',
-  too_many: 'A catalog has 200 resources at most.',
+  too_many: `A catalog has ${MAX_RESOURCES} resources at most.`,
 } as const;
 
 export type LeftOutReason = keyof typeof REASONS;

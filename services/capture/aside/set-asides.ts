@@ -58,8 +58,13 @@ export function createSetAsides(start: readonly SetAside[]): SetAsides {
   };
 }
 
-/** `resume`: the resource is mended. `remind`: it is not, and exports since the last reminder have to learn it. */
-export type AsideNews = 'resume' | 'remind';
+/**
+ * `refuse`: the table does not fit the catalog, which the stream need not show. `resume`: the resource is mended. `remind`: it is not,
+ * and exports since the last reminder have to learn it.
+ */
+export type AsideNews = 'refuse' | 'resume' | 'remind';
+
+const NEWS: readonly unknown[] = ['refuse', 'resume', 'remind'] satisfies AsideNews[];
 
 export interface AsideMessage {
   readonly resource: string;
@@ -75,8 +80,8 @@ export async function sendAsideMessage(db: Queryable, { resource, news }: AsideM
 export function readAsideMessage(content: string): AsideMessage | undefined {
   try {
     const { resource, news } = JSON.parse(content) as { resource?: unknown; news?: unknown };
-    if (typeof resource !== 'string' || (news !== 'resume' && news !== 'remind')) return undefined;
-    return { resource, news };
+    if (typeof resource !== 'string' || !NEWS.includes(news)) return undefined;
+    return { resource, news: news as AsideNews };
   } catch {
     return undefined;
   }

@@ -32,6 +32,8 @@ export interface CollectorDeps {
   readonly limitBytes: number;
   readonly resetTable: (resource: string) => ResetTable | undefined;
   readonly misfitDetail: (resource: string) => string | undefined;
+  /** Why a resource is refused, by the message that is being handled; undefined for one that fits. */
+  readonly refusalOf: (resource: string) => string | undefined;
   readonly isMended: (resource: string) => boolean;
   readonly now: () => number;
   readonly log: Log;
@@ -116,6 +118,13 @@ export function createChangeCollector(
     addAside(resource, news, source) {
       const aside = setAsides.find(resource);
       const table = deps.resetTable(resource);
+      if (news === 'refuse') {
+        const detail = deps.refusalOf(resource);
+        if (aside !== undefined || table === undefined || detail === undefined) return;
+        const reason = 'table_unfit';
+        setAside({ resource, reason, detail, fromIndex: source.index + 1, rowKey: null }, table, source);
+        return;
+      }
       if (aside === undefined || table === undefined) return;
       if (news === 'resume' && !deps.isMended(resource)) return;
       const reason = news === 'resume' ? 'resource_resumed' : aside.reason;

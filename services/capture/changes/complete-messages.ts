@@ -32,6 +32,8 @@ export interface MessageCompleter {
   resetTable(resource: string): ResetTable | undefined;
   /** Whether a resource that was set aside was found mended when the message that says so was completed. */
   isMended(resource: string): boolean;
+  /** Why a resource is refused, as found when the message that says so was completed; undefined for one that fits. */
+  refusalOf(resource: string): string | undefined;
 }
 
 const COMPLETED_PREFIXES: ReadonlySet<string> = new Set([
@@ -48,6 +50,8 @@ export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'
   readonly knownColumns: KnownColumns;
   /** Why a resource that is set aside must stay so; undefined when it need not. */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
+  /** Why the resource can't be sent; undefined when it can. */
+  readonly findUnfit: (resource: string) => Promise<string | undefined>;
   readonly spellings: AccountSpellings;
 }
 
@@ -61,6 +65,7 @@ export function createMessageCompleter({
 }: MessageCompleterDeps): MessageCompleter {
   const resetTables = new Map<string, ResetTable>();
   const mended = new Set<string>();
+  const refusals = new Map<string, string>();
   const resourceOf = (name: string) => catalog.resources.find((each) => each.name === name);
 
   const describeReset = async (name: string) => {
@@ -103,10 +108,23 @@ export function createMessageCompleter({
     if (resource !== undefined) misfits.forget(resource, relation.id);
   };
 
+  /** Looked at again, as with every message that anybody may write. */
+  const refuse = async (name: string) => {
+    const detail = await deps.findUnfit(name);
+    if (detail === undefined || resourceOf(name) === undefined) {
+      refusals.delete(name);
+      return;
+    }
+    refusals.set(name, detail);
+    await describeAside(name);
+  };
+
   const completeAside = async (content: string) => {
     const said = readAsideMessage(content);
-    const aside = said && setAsides.find(said.resource);
-    if (said === undefined || aside === undefined) return;
+    if (said === undefined) return;
+    const aside = setAsides.find(said.resource);
+    if (said.news === 'refuse' && aside === undefined) await refuse(said.resource);
+    if (aside === undefined) return;
     mended.delete(said.resource);
     await describeAside(said.resource);
     // Looked at again, since anybody may write such a message, and some time may have gone by.
@@ -174,6 +192,7 @@ export function createMessageCompleter({
     },
     prepareReset: describeAside,
     isMended: (resource) => mended.has(resource),
+    refusalOf: (resource) => refusals.get(resource),
     resetTable: (resource) => resetTables.get(resource),
   };
 }

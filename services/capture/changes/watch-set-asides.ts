@@ -2,7 +2,7 @@ import { DatabaseError } from 'pg';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
-import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import { ancestorsOf, type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
@@ -15,6 +15,8 @@ import { changeMessages, describeFlaw, isRowFlaw, requireFits } from './collect-
 
 export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];
+  /** Resources that were refused when the process started. */
+  readonly refused: readonly string[];
   /** @returns the fault of a resource; undefined when it is mended */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
   readonly send: (message: AsideMessage) => Promise<void>;
@@ -44,7 +46,15 @@ const REMIND_INTERVAL_MS = 5 * 60_000;
 export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal): Promise<void> {
   const sentAtMs = new Map<string, number>();
   const remindedAtMs = new Map<string, number>();
+  let unsent = watch.refused;
   while (!signal.aborted) {
+    try {
+      const known = new Set(watch.asides().map(({ resource }) => resource));
+      for (const resource of unsent) if (!known.has(resource)) await watch.send({ resource, news: 'refuse' });
+      unsent = [];
+    } catch (error) {
+      if (!signal.aborted) watch.log.warn('resource.not_refused', { resources: unsent, error });
+    }
     await sleep(CHECK_INTERVAL_MS, signal);
     for (const aside of watch.asides()) {
       if (signal.aborted) return;
@@ -87,14 +97,28 @@ async function check(
 export interface MendDeps {
   readonly source: Queryable;
   readonly catalog: Catalog;
+  readonly publicationName: string;
   readonly limitBytes: number;
 }
 
 /** The row's bytes are not text in the session's encoding. */
 const ENCODING_SQLSTATES = ['22021', '22P05'];
 
-/** Findings that do not prevent events: a delete becomes a reset then, or nothing is streamed at all. */
-const HARMLESS_CODES = ['replica_identity', 'publication'];
+/**
+ * Why a resource can't be sent: its table, or one that its account leads through, does not fit the catalog, or is not published. An
+ * insufficient replica identity is no reason, as a delete becomes a reset then.
+ */
+export async function findUnfit(
+  name: string,
+  { source, catalog, publicationName }: Omit<MendDeps, 'limitBytes'>,
+): Promise<string | undefined> {
+  const resource = findResource(catalog, name);
+  if (resource === undefined) return 'the catalog no longer has the resource';
+  const resources = [resource, ...ancestorsOf(resource)];
+  const findings = await checkCatalog(source, { ...catalog, resources }, { publication: publicationName });
+  const unfit = findings.find(({ code, resource: of }) => of !== undefined && code !== 'replica_identity');
+  return unfit && showFinding(unfit);
+}
 
 /**
  * Checks whether a set-aside resource can be sent again: its table fits the catalog, and the faulty row can be encoded
@@ -103,13 +127,11 @@ const HARMLESS_CODES = ['replica_identity', 'publication'];
  * @returns the remaining fault; undefined when the resource is mended
  */
 export async function findUnmended(aside: SetAside, deps: MendDeps): Promise<string | undefined> {
-  const { source, catalog } = deps;
-  const resource = findResource(catalog, aside.resource);
-  if (resource === undefined) return 'the catalog no longer has the resource';
-  const findings = await checkCatalog(source, { ...catalog, resources: [resource] });
-  const unfit = findings.find(({ code, resource: of }) => of !== undefined && !HARMLESS_CODES.includes(code));
-  if (unfit !== undefined) return showFinding(unfit);
-  return aside.rowKey === null ? undefined : findFlawedRow(resource, aside.rowKey, deps);
+  const unfit = await findUnfit(aside.resource, deps);
+  if (unfit !== undefined) return unfit;
+  const resource = findResource(deps.catalog, aside.resource);
+  if (resource === undefined || aside.rowKey === null) return undefined;
+  return findFlawedRow(resource, aside.rowKey, deps);
 }
 
 async function findFlawedRow(

@@ -29,6 +29,7 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { planByKeys, planResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
+import type { Refusals } from '../plan/refusals.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import { readRequest, resourceOf } from '../plan/row-selection.ts';
 import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
@@ -58,6 +59,7 @@ export interface RunExportDeps {
   readonly catalog: Catalog;
   readonly notifiers: Notifiers;
   readonly resourceRows: ResourceRowsSource;
+  readonly refusals: Refusals;
   readonly log: Log;
   /** Only for changes-since and as-of exports. */
   readonly recordedChanges: RecordedChanges;
@@ -129,6 +131,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const { changes_since: changesSince, as_of: asOf } = request;
   if (asOf !== null) requireOwnAccounts(resources);
   const sealing = await open(`seal ${claim.id}`);
+  await deps.refusals.assertFit(sealing.client, resources);
   const base =
     changesSince === null
       ? undefined

@@ -21,6 +21,7 @@ const CODES: Readonly<Record<Failure, readonly string[]>> = {
     'source_refused',
     'permission_denied',
     'source_corrupted',
+    'table_unfit',
     'schema_incompatible',
   ],
   request: ['invalid_request'],
