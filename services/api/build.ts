@@ -8,6 +8,7 @@ import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-healt
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { ConnectionPool } from '../../shared/postgres/pool.ts';
+import { watchPool } from '../../shared/postgres/pool-metrics.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
@@ -22,12 +23,12 @@ import {
   openKafka,
   openRegistry,
 } from '../../shared/service/open-parts.ts';
+import { measureStorage } from '../../shared/storage/measure-storage.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createAccountRespeller } from './admin/account-respeller.ts';
 import { findAccount } from './admin/accounts.ts';
 import { createFeedGuard } from './admin/feed-guard.ts';
 import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
-import { addQueueMetrics } from './admin/metrics-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
 import { createActiveSessions } from './dashboard/active-sessions.ts';
@@ -40,10 +41,12 @@ import { createKeyStore } from './http/key-lookup.ts';
 import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
 import { READER_LIMITS } from './http/slow-reader.ts';
+import { addStatusMetrics } from './metrics.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { openReservedPool } from './reserved-pool.ts';
 import { createApp } from './server.ts';
 import { createConsumerLag } from './status/consumer-lag.ts';
+import { createStatusReader } from './status/status-reader.ts';
 import { createSecretResealer } from './webhooks/secret-resealer.ts';
 
 /**
@@ -93,7 +96,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     'maxQueuedBulk',
     'syncHandlerMs',
   ]);
-  const storage = await openStorage(config.storageUrl);
+  const storage = measureStorage(await openStorage(config.storageUrl), health.metrics);
 
   const pool = await openControlStore(context, config, 'api', { max: MAX_CONTROL_CONNECTIONS });
   const reservedPool = openReservedPool(context, config);
@@ -113,6 +116,8 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     }),
   );
   for (const each of [source, bulkSource]) guardPool(each, lockWatch);
+  watchPool(health.metrics, 'source', source);
+  watchPool(health.metrics, 'source_bulk', bulkSource);
 
   const kafka = openKafka(context, config, 'api');
   const producer = cleanup.adopt(
@@ -129,7 +134,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const relay = createOutboxRelay({
     pool,
     producer,
-    codec: openRegistry(config).codec,
+    codec: openRegistry(context, config).codec,
     topics,
     notifier,
     log,
@@ -156,7 +161,6 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);
-  addQueueMetrics(health.metrics, reservedPool, Date.now);
 
   const { current: secretKey, previous: previousKeys } = config.secretKeys;
   const secretBox = createSecretBox(secretKey, WEBHOOK_SECRETS, previousKeys);
@@ -182,6 +186,22 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   const feedGuard = createFeedGuard(slotWatch);
   const notifyRelay = () => notifier.notify();
   const retention = () => ({ nowMs: Date.now(), eventRetentionDays: config.eventRetentionDays });
+  const sourceDeps = {
+    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
+    slotWatch,
+    slotName: config.slotName,
+    slotThresholds: config.slotThresholds,
+  };
+  const readStatus = createStatusReader({
+    ...sourceDeps,
+    // Also while customers' requests hold all other connections.
+    pool: reservedPool,
+    ownSessions: () => findOwnSessions(source, config.slotName),
+    consumerLag: () => consumerLag.read(),
+    log,
+    now: Date.now,
+  });
+  addStatusMetrics(health.metrics, readStatus);
   const live = createLiveHub({
     findActive: createActiveSessions({
       reservedPool,
@@ -266,10 +286,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       pool,
       reservedPool,
       source: sourceFacts,
-      openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
-      slotWatch,
-      slotName: config.slotName,
-      slotThresholds: config.slotThresholds,
+      ...sourceDeps,
       isRelayRunning: () => relay.isRunning(),
       metrics: health.metrics,
       cursorSigner,
@@ -277,12 +294,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       portalIdleSeconds: config.portalIdleSeconds,
     },
     corsOrigins: config.corsOrigins,
-    status: {
-      ownSessions: () => findOwnSessions(source, config.slotName),
-      consumerLag: () => consumerLag.read(),
-      log,
-      now: Date.now,
-    },
+    status: { read: readStatus },
     dashboard: {
       reservedPool,
       idleSeconds: config.portalIdleSeconds,

@@ -37,9 +37,9 @@ import type { ProblemPage } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { dropSlowReader } from './http/slow-reader.ts';
 import { type KeyDeps, keyRoutes } from './keys/routes.ts';
+import { measureRequests } from './metrics.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
-import { statusRoutes } from './status/routes.ts';
-import type { StatusDeps } from './status/status-reader.ts';
+import { type StatusRouteDeps, statusRoutes } from './status/routes.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
 import { type DeliveryDeps, deliveryRoutes } from './webhooks/delivery-routes.ts';
 import { type EventDeliveryDeps, eventDeliveryRoutes } from './webhooks/event-delivery-routes.ts';
@@ -68,7 +68,7 @@ export interface AppDeps {
     SourceDeps &
     MetricsDeps &
     HealthDeps;
-  readonly status: Pick<StatusDeps, 'ownSessions' | 'consumerLag' | 'log' | 'now'>;
+  readonly status: Pick<StatusRouteDeps, 'read'>;
   readonly dashboard: Pick<DashboardDeps, 'frameAncestors' | 'refreshUrl' | 'live' | 'now'> &
     Pick<SessionDeps, 'reservedPool' | 'idleSeconds' | 'lifetimeSeconds'>;
 }
@@ -166,6 +166,7 @@ export function createApp(deps: AppDeps): App {
     dropSlowReader(ctx.res, http.readerLimits);
     return next();
   });
+  app.use(measureRequests(admin.metrics));
   app.use(allowOrigins(deps.corsOrigins, http.urls.prefix));
   app.use(
     errorHandler(

@@ -6,6 +6,7 @@ import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
+import { watchPool } from '../../shared/postgres/pool-metrics.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
@@ -17,9 +18,11 @@ import {
   openControlStore,
   openHealth,
 } from '../../shared/service/open-parts.ts';
+import { measureStorage } from '../../shared/storage/measure-storage.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
+import { addBulkMetrics } from './metrics.ts';
 import { createRetentionSweeper } from './retention-sweeper.ts';
 import { createScheduler } from './scheduler.ts';
 import { createThrottle, readPressure } from './throttle.ts';
@@ -45,7 +48,7 @@ export async function buildBulk(
     'retentionDays',
     'pressureLimits',
   ]);
-  const storage = await openStorage(config.storageUrl);
+  const storage = measureStorage(await openStorage(config.storageUrl), health.metrics);
   const control = await openControlStore(context, config, 'bulk', {
     // A chunk renews its claim while it works; the lister and the job scheduler have one each.
     max: (config.maxChunks + config.maxHttpChunks) * 2 + LISTERS * 2 + 2,
@@ -58,6 +61,7 @@ export async function buildBulk(
     }),
     (pool) => pool.end(),
   );
+  watchPool(health.metrics, 'source', source);
   guardPool(
     source,
     cleanup.use(
@@ -87,9 +91,7 @@ export async function buildBulk(
     now: performance.now.bind(performance),
     sleep,
   });
-  health.metrics.gauge('tandem_bulk_pace', 'Share of their time that workers spend with the source.', () => [
-    { value: throttle.pace },
-  ]);
+  const metrics = addBulkMetrics(health.metrics, () => throttle.pace);
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   const signingKeys = toSigningKeys(config.handlerSecrets);
@@ -98,7 +100,19 @@ export async function buildBulk(
       remedy: 'set BULK_HANDLER_SECRETS, so that handlers can verify requests',
     });
   }
-  const deps = { ...config, signingKeys, slotWatch, throttle, control, source, storage, catalog, log, now };
+  const deps = {
+    ...config,
+    signingKeys,
+    slotWatch,
+    throttle,
+    control,
+    source,
+    storage,
+    catalog,
+    metrics,
+    log,
+    now,
+  };
   await openHealth(context, config);
   return [
     slotWatch,

@@ -15,6 +15,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { runRounds } from '../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import { countedFailure, SourceQueryError } from './job-failures.ts';
+import type { BulkMetrics } from './metrics.ts';
 import { unansweredItems } from './work/chunk-items.ts';
 
 export interface SchedulerDeps {
@@ -22,6 +23,7 @@ export interface SchedulerDeps {
   readonly source: Pool;
   readonly log: Log;
   readonly slotWatch: Pick<SlotWatch, 'latest'>;
+  readonly metrics: Pick<BulkMetrics, 'counted' | 'ended'>;
   now(): number;
 }
 
@@ -50,7 +52,9 @@ export async function scheduleRound(deps: SchedulerDeps): Promise<void> {
     try {
       for (const chunk of await findUnsettledChunks(control, jobId)) await settle(chunk, deps);
       const status = await endJob(control, jobId);
-      if (status !== undefined) log.info('bulk.job_ended', { jobId, status });
+      if (status === undefined) continue;
+      log.info('bulk.job_ended', { jobId, status });
+      deps.metrics.ended(status);
     } catch (error) {
       // A job that cannot end now must not block the others.
       log.warn('bulk.job_not_ended', { jobId, error });
@@ -78,7 +82,10 @@ async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerD
  * Reports a chunk that was begun and never reported, so that the counts agree with the ledger. The counts stay as they are
  * only if the source refuses the query for a reason that does not pass.
  */
-async function settle(chunk: UnsettledChunk, { control, source, log, now }: SchedulerDeps): Promise<void> {
+async function settle(
+  chunk: UnsettledChunk,
+  { control, source, metrics, log, now }: SchedulerDeps,
+): Promise<void> {
   const { jobId, firstSeq, itemCount } = chunk;
   let counts: LedgerCounts;
   try {
@@ -89,5 +96,6 @@ async function settle(chunk: UnsettledChunk, { control, source, log, now }: Sche
     log.error('bulk.chunk_not_counted', { jobId, chunk: chunk.chunk, error });
     return leaveUncounted(control, chunk);
   }
-  await reportChunk(control, { ...chunk, counts, delayMs: 0 }, now());
+  const added = await reportChunk(control, { ...chunk, counts, delayMs: 0 }, now());
+  if (added !== undefined) metrics.counted(added);
 }

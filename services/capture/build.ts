@@ -10,6 +10,7 @@ import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/re
 import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { ConnectionPool } from '../../shared/postgres/pool.ts';
+import { watchPool } from '../../shared/postgres/pool-metrics.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
 import { captureTransactionalId } from '../../shared/protocol/names.ts';
@@ -27,6 +28,7 @@ import {
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
+import { addCaptureMetrics } from './metrics.ts';
 import { createSourceQueries, readSlot } from './replication/source-queries.ts';
 import { createCaptureWorker, runSession } from './session.ts';
 
@@ -64,6 +66,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     (each) => each.end(),
   );
   pool.on('error', (error) => log.warn('source_connection.lost', { error }));
+  watchPool(health.metrics, 'source', pool);
   guardPool(
     pool,
     cleanup.use(
@@ -109,7 +112,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     await admin.disconnect();
   }
 
-  const { registry, codec, subjects } = openRegistry(config);
+  const { registry, codec, subjects } = openRegistry(context, config);
   const register = async (subject: string, schema: AvroSchemaJson) => {
     try {
       return await registry.register(subject, schema);
@@ -131,6 +134,11 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
   };
   let setAsides: () => readonly SetAside[] = () => [];
+  const metrics = addCaptureMetrics(health.metrics, {
+    resources: catalog.resources.map(({ name }) => name),
+    setAsides: () => setAsides(),
+    now: Date.now,
+  });
   const changesPartitionCount =
     topics.declarations.find(({ name }) => name === topics.changes)?.partitions ?? 1;
   const routes =
@@ -164,25 +172,27 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     onSetAsides: (all: () => readonly SetAside[]) => {
       setAsides = all;
     },
+    metrics,
     log,
   };
-  health.metrics.gauge(
-    'tandem_resource_set_aside',
-    '1 while the changes of the resource are skipped.',
-    () =>
-      catalog.resources.map(({ name: resource }) => ({
-        value: setAsides().some((aside) => aside.resource === resource) ? 1 : 0,
-        labels: { resource },
-      })),
-    ['resource'],
-  );
   const slot = { slotName: config.slotName, thresholds: config.slotThresholds };
   const slotWatch = createSlotWatch(source, slot, { log, now: Date.now });
   addSlotMetrics(health.metrics, slotWatch);
   return [
     slotWatch,
     createCaptureWorker({
-      runSession: (onStreaming, signal) => runSession(sessionConfig, { ...deps, onStreaming }, signal),
+      async runSession(onStreaming, signal) {
+        let streaming: { ended(): void } | undefined;
+        const begun = () => {
+          streaming = metrics.streaming();
+          onStreaming();
+        };
+        try {
+          await runSession(sessionConfig, { ...deps, onStreaming: begun }, signal);
+        } finally {
+          streaming?.ended();
+        }
+      },
       log,
     }),
   ];

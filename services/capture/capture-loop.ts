@@ -122,6 +122,8 @@ export async function runCaptureLoop(
     signal,
   );
   let transactionCount = 0;
+  /** Of those that ended since the last publication, and have changes. */
+  let oldestCommitMicros: bigint | undefined;
   let batch = createBatch();
   const collector = createChangeCollector(progress, {
     setAsides,
@@ -154,7 +156,10 @@ export async function runCaptureLoop(
       transactionCount += 1;
       hasNews = true;
       passedLsn = transaction.endLsn;
-      if (transaction.changeCount > 0) settling.add(transaction);
+      if (transaction.changeCount > 0) {
+        settling.add(transaction);
+        oldestCommitMicros ??= transaction.committedAtMicros;
+      }
       addSeals(batch, transaction);
       if (transaction.seals.length > 0) setAsides.recordSeal();
     },
@@ -182,13 +187,21 @@ export async function runCaptureLoop(
     await stage?.passed(passedLsn);
     await publisher.publish(batch, state);
     stream.confirm(passedLsn);
+    const durationMs = performance.now() - startedAtMs;
+    deps.metrics.published({
+      changeCount: batch.changes.length,
+      transactionCount: lastBatch.commitCount,
+      durationMs,
+      oldestCommitMs: oldestCommitMicros === undefined ? undefined : Number(oldestCommitMicros / 1_000n),
+    });
+    oldestCommitMicros = undefined;
     log.debug('batch.published', {
       changeCount: batch.changes.length,
       bytes: batch.bytes,
       passedLsn: formatLsn(passedLsn),
       settledLsn: formatLsn(settled.settledLsn),
       unsettledCount: settled.unsettled.length,
-      durationMs: Math.round(performance.now() - startedAtMs),
+      durationMs: Math.round(durationMs),
     });
     publishedPassedLsn = passedLsn;
     publishedSettledLsn = settled.settledLsn;

@@ -14,6 +14,7 @@ import type { MisfitTimes } from './aside/misfits.ts';
 import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { ResumeHistory } from './changes/watch-set-asides.ts';
+import type { CaptureMetrics } from './metrics.ts';
 import type { RoutesSource } from './routes/open-routes.ts';
 
 export interface SessionConfig {
@@ -43,6 +44,7 @@ export interface SessionDeps {
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjects: Subjects;
   readonly log: Log;
+  readonly metrics: Pick<CaptureMetrics, 'published'>;
   readonly onStreaming: () => void;
   /** Creates missing topics. */
   readonly ensureTopics: () => Promise<void>;

@@ -32,7 +32,6 @@ import {
 import type { DispatcherConfig } from './config.ts';
 import { createAccountEvents } from './deliver/account-events.ts';
 import { createAttemptLog } from './deliver/attempt-log.ts';
-import { addDeliveryMetrics } from './deliver/delivery-metrics.ts';
 import { createEndpointLeases, type EndpointLeases } from './deliver/endpoint-leases.ts';
 import { createEndpointRunner } from './deliver/endpoint-runner.ts';
 import { createFailedReplays } from './deliver/failed-replays.ts';
@@ -43,6 +42,7 @@ import { createWebhookTests } from './deliver/webhook-tests.ts';
 import { toEndpoint } from './endpoints/endpoint.ts';
 import { createLease, RENEW_LIMIT_MS } from './endpoints/lease.ts';
 import { keepTrying } from './keep-trying.ts';
+import { addDispatcherMetrics, addHeldMetrics } from './metrics.ts';
 import { createFeedMirror } from './mirror/feed-mirror.ts';
 import { createEventKeeper, ensurePartitions, keptSince } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
@@ -68,7 +68,7 @@ const MAX_CONNECTIONS = 28;
 const NEVER = new AbortController().signal;
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
-  const { cleanup, log } = context;
+  const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, [
     'sender',
     'deliveryTimeoutMs',
@@ -86,7 +86,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   await admin.disconnect();
   const partitionCount = found[0]?.partitions.length ?? 1;
 
-  const { registry, codec } = openRegistry(config);
+  const { registry, codec } = openRegistry(context, config);
   const createSender = { got: createGotSender, undici: createUndiciSender }[config.sender];
   const sender = createSender(
     { timeoutMs: config.deliveryTimeoutMs },
@@ -112,9 +112,9 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const saver = createProgressSaver((batch) =>
     keepTrying('saving progress', () => saveProgress(pool, self, batch), log, NEVER),
   );
-  const deliveryMetrics = addDeliveryMetrics(context.health.metrics);
+  const metrics = addDispatcherMetrics(health.metrics, Date.now);
   const attempts = createAttemptLog((batch) => {
-    deliveryMetrics.attempted(batch);
+    metrics.attempted(batch);
     return recordAttempts(pool, batch);
   }, log);
   cleanup.defer(() => attempts.flush());
@@ -199,7 +199,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     ensurePartitions: (days) => ensurePartitions(pool, days),
     async insert(events) {
       const inserted = await insertEvents(pool, self, events);
-      deliveryMetrics.recorded(inserted.count);
+      metrics.recorded(events, inserted.count);
       return inserted;
     },
     keptSince: () => keptSince(Date.now(), config),
@@ -217,6 +217,11 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     recordedChain,
     bounds,
     log,
+  });
+  addHeldMetrics(health.metrics, {
+    backlogBytes: () => recorder.backlogBytes(),
+    running: () => requests.running(),
+    held: () => leases.heldCount(),
   });
   return [
     recorder,

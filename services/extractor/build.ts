@@ -32,6 +32,7 @@ import { createRowProducers } from './chunk/send-rows.ts';
 import { createSchemaWarmer } from './chunk/warm-schemas.ts';
 import type { ExtractorConfig } from './config.ts';
 import { createExportHolder } from './export/hold-exports.ts';
+import { addExtractorMetrics } from './metrics.ts';
 import { createCommandNotifiers, createNotifiers } from './notifiers.ts';
 import { createRefusals } from './plan/refusals.ts';
 import { createResourceRows } from './plan/resource-rows.ts';
@@ -68,7 +69,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await producer.connect();
 
-  const { registry, codec } = openRegistry(config);
+  const { registry, codec } = openRegistry(context, config);
   const announcer = createAnnouncer(producer, codec, log);
   const producers = cleanup.use(createRowProducers(kafka, config.kafka.client, log));
   const lockWatch = cleanup.use(
@@ -81,6 +82,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const openSession = createSourceSessions(config.sourceUrl, { lockWatch });
   const notifiers = createNotifiers();
   const owner = leaseOwner();
+  const metrics = addExtractorMetrics(health.metrics, performance.now.bind(performance));
 
   const resourceRows = createResourceRows(registry, `tandem.${catalog.name}`, topics.rows);
   const holder = createExportHolder(
@@ -94,6 +96,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
       resourceRows,
       refusals: createRefusals(catalog, refused),
       log,
+      holdSnapshot: metrics.holdSnapshot,
       recordedChanges: createRecordedChanges(ends, topics.changes, recorderGroup(config.topicPrefix)),
       announceChunk: ({ exportId, resource, chunk, runAttempt }) =>
         announcer.announce(topics.commands, 'ExtractChunk', exportId, {
@@ -104,10 +107,6 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
         }),
     },
   );
-  const rowsRead = health.metrics.counter(
-    'tandem_rows_extracted_total',
-    'Rows read from the source into the topics.',
-  );
   const reader = createChunkReader(owner, config, {
     control,
     openSession,
@@ -117,21 +116,20 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     notifiers,
     log,
     resourceRows,
+    onExtracted: metrics.extracted,
     ensureTopics: () => ensureTopics(admin, topics.declarations),
     topicOf: (resource) => ({
       name: topics.rows(resource),
       partitionCount: partitions.get(topics.rows(resource)) ?? 1,
     }),
-    announceExtracted: ({ exportId, resource, chunk, attempt }, rows) => {
-      rowsRead.add(rows);
-      return announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
+    announceExtracted: ({ exportId, resource, chunk, attempt }, rows) =>
+      announcer.announce(topics.jobs, 'ChunkExtracted', exportId, {
         job_id: exportId,
         resource,
         chunk,
         attempt,
         rows,
-      });
-    },
+      }),
   });
   const history = createHistoryWatch({
     control,

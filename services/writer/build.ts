@@ -14,12 +14,14 @@ import {
   openKafka,
   openRegistry,
 } from '../../shared/service/open-parts.ts';
-import { openStorage } from '../../shared/storage/open-storage.ts';
+import { measureStorage } from '../../shared/storage/measure-storage.ts';
+import { directoryOf, openStorage } from '../../shared/storage/open-storage.ts';
 import type { WriterConfig } from './config.ts';
 import { createAssembler } from './files/assembler.ts';
 import { createRowTypeSource } from './files/resource-file.ts';
 import { createScratch } from './files/scratch.ts';
 import { createStagingSweeper } from './files/staging-sweeper.ts';
+import { addWriterMetrics } from './metrics.ts';
 import { BatchWriter } from './parts/batch-writer.ts';
 import { createChunkControl } from './parts/chunk-control.ts';
 import { createRowConsumer } from './parts/consume-rows.ts';
@@ -41,7 +43,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const resources = catalog.resources.map(({ name }) => name);
   const topics = topicsOf(config.topicPrefix, catalog);
   const groupId = rowsGroup(config.topicPrefix);
-  const storage = await openStorage(config.storageUrl);
+  const storage = measureStorage(await openStorage(config.storageUrl), health.metrics);
 
   const pool = await openControlStore(context, config, 'writer');
   const kafka = openKafka(context, config, 'writer');
@@ -49,7 +51,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   cleanup.defer(() => admin.disconnect());
   await admin.connect();
   await ensureTopics(admin, topics.declarations);
-  const { registry, codec } = openRegistry(config);
+  const { registry, codec } = openRegistry(context, config);
   const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await producer.connect();
   const announcer = createAnnouncer(producer, codec, log);
@@ -60,7 +62,10 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const sweepNotifier = createNotifier();
   const partitionStates = new PartitionStates(log);
   const parts = new PartStore(storage);
-  const rowsWritten = health.metrics.counter('tandem_rows_written_total', 'Rows of parts on stable storage.');
+  const metrics = addWriterMetrics(health.metrics, {
+    openChunkCount: () => partitionStates.openChunkCount,
+    directories: { scratch: config.scratchDirectory, storage: directoryOf(config.storageUrl) },
+  });
   const writer = new BatchWriter({
     control: createChunkControl(pool, log),
     codecs: createRowCodecs(registry, log),
@@ -68,7 +73,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     maxOpenChunks: config.maxOpenChunks,
     openChunkCount: () => partitionStates.openChunkCount,
     onWritten({ exportId, resource, chunk, attempt }, rows) {
-      rowsWritten.add(rows);
+      metrics.written(rows);
       for (const notifier of assemblyNotifiers) notifier.notify();
       announcer.announce(topics.jobs, 'ChunkWritten', exportId, {
         job_id: exportId,
@@ -110,6 +115,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         retentionDays,
         notifier,
         onEnded: () => sweepNotifier.notify(),
+        onPublished: metrics.published,
         log,
       }),
     ),

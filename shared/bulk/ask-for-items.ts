@@ -4,6 +4,7 @@ import { sleep } from '../runtime/sleep.ts';
 import { type Application, checkStatement, type NumberedItem } from './apply-statement.ts';
 import {
   callHandler,
+  type HandlerAnswer,
   type HandlerCall,
   type HandlerFault,
   idempotencyKeyOf,
@@ -32,6 +33,8 @@ export interface AskOptions {
   readonly whenAway: 'leave' | 'probe' | 'fail';
   /** Called for each response, whatever it says. */
   onAnswered?(): void;
+  /** Called after each request. */
+  onCalled?(status: HandlerAnswer['status'], durationMs: number): void;
   /** Called before requests for items are sent; false has the effect of `calledOff`. */
   begin?(items: readonly NumberedItem[]): Promise<boolean>;
 }
@@ -93,7 +96,9 @@ export async function askForItems(
   const ask = async (turn: Turn) => {
     const { item } = turn;
     unsettled.set(item.seq, unsettled.get(item.seq) ?? null);
+    const startedAtMs = performance.now();
     const answer = await callHandler(callOf(application, operation, item, options.signingKeys), over);
+    options.onCalled?.(answer.status, performance.now() - startedAtMs);
     if (answer.status === 'stopped') return;
     const fault = answer.status === 'failed' ? answer.fault : null;
     if (breaker.saw(fault)) options.onAnswered?.();

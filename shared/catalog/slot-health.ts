@@ -1,7 +1,7 @@
 import type { Queryable } from '../postgres/queryable.ts';
 import type { EnvReader } from '../runtime/env.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Metrics } from '../runtime/metrics.ts';
+import { defineMetrics, type Metrics } from '../runtime/metrics.ts';
 import { runRounds } from '../runtime/run-rounds.ts';
 import type { Worker } from '../runtime/worker.ts';
 
@@ -176,6 +176,45 @@ export function createSlotWatch(
   };
 }
 
+export const SLOT_METRICS = defineMetrics({
+  lag: {
+    name: 'tandem_slot_lag_bytes',
+    type: 'gauge',
+    help: 'WAL that the feed has not processed.',
+    normal: 'below 64 MB, more only during a bulk load',
+  },
+  retained: {
+    name: 'tandem_slot_retained_bytes',
+    type: 'gauge',
+    help: 'WAL that the source retains on its disk for the slot.',
+    normal: 'below SLOT_WARN_BYTES, 1 GiB by default',
+  },
+  safeWal: {
+    name: 'tandem_slot_safe_wal_bytes',
+    type: 'gauge',
+    help: 'WAL that can be written before the slot may lose its WAL. Absent without max_slot_wal_keep_size.',
+    normal: 'more than half of max_slot_wal_keep_size',
+  },
+  active: {
+    name: 'tandem_slot_active',
+    type: 'gauge',
+    help: 'Whether capture reads the slot: 1 or 0.',
+    normal: '1',
+  },
+  exists: {
+    name: 'tandem_slot_exists',
+    type: 'gauge',
+    help: 'Whether the slot exists and has its WAL: 1 or 0.',
+    normal: '1; 0 is a gap in the feed',
+  },
+  state: {
+    name: 'tandem_slot_state',
+    type: 'gauge',
+    help: '0 ok, 1 warn, 2 refuse: new exports and bulk jobs are refused.',
+    normal: '0',
+  },
+});
+
 /** The slot as it was seen last; nothing at all while the source does not answer. */
 export function addSlotMetrics(metrics: Metrics, watch: Pick<SlotWatch, 'latest'>): void {
   const ofReading = (read: (reading: SlotReading) => number | null | undefined) => () => {
@@ -185,28 +224,27 @@ export function addSlotMetrics(metrics: Metrics, watch: Pick<SlotWatch, 'latest'
   };
   const ofSlot = (read: (slot: SlotHealth) => number | null) => ofReading(({ slot }) => slot && read(slot));
   metrics.gauge(
-    'tandem_slot_lag_bytes',
-    'WAL that the feed has not passed.',
+    SLOT_METRICS.lag,
     ofSlot(({ lagBytes }) => lagBytes),
   );
   metrics.gauge(
-    'tandem_slot_retained_bytes',
-    'WAL that the source keeps on its disk for the slot.',
+    SLOT_METRICS.retained,
     ofSlot(({ retainedBytes }) => retainedBytes),
   );
   metrics.gauge(
-    'tandem_slot_safe_wal_bytes',
-    'WAL that may be written before max_slot_wal_keep_size endangers the slot.',
+    SLOT_METRICS.safeWal,
     ofSlot(({ safeWalBytes }) => safeWalBytes),
   );
   metrics.gauge(
-    'tandem_slot_active',
-    'Whether capture reads the slot.',
+    SLOT_METRICS.active,
     ofSlot(({ isActive }) => (isActive ? 1 : 0)),
   );
   metrics.gauge(
-    'tandem_slot_state',
-    '0 ok, 1 warn, 2 refuse: new exports and bulk jobs are refused.',
+    SLOT_METRICS.exists,
+    ofReading(({ slot }) => (slot === undefined || isSlotLost(slot) ? 0 : 1)),
+  );
+  metrics.gauge(
+    SLOT_METRICS.state,
     ofReading(({ state }) => ({ ok: 0, warn: 1, refuse: 2 })[state]),
   );
 }

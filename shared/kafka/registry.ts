@@ -1,5 +1,6 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import { type Secret, SecretUrl } from '../runtime/env.ts';
+import { defineMetrics, type Metrics } from '../runtime/metrics.ts';
 import { sleep } from '../runtime/sleep.ts';
 
 /** An Avro schema as JSON. */
@@ -44,11 +45,55 @@ function readAddress(text: string): RegistryAddress {
   return { base: url.href.replace(/\/$/, ''), auth };
 }
 
+const OPERATIONS = ['register', 'fetch'] as const;
+
 /** At once: those of a large catalog come all together, and each is three requests of work for the registry. */
 const MAX_REGISTRATIONS = 8;
 
+export const REGISTRY_METRICS = defineMetrics({
+  duration: {
+    name: 'tandem_registry_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time of one call to the schema registry, by operation, its repetitions included.',
+    normal: 'p99 below 1 s; few calls after the start',
+    labels: { operation: OPERATIONS },
+    buckets: [0.005, 0.025, 0.1, 0.25, 1, 5, 30],
+  },
+  failures: {
+    name: 'tandem_registry_failures_total',
+    type: 'counter',
+    help: 'Calls to the schema registry that failed, by operation. Refused schemas count too.',
+    normal: '0',
+    labels: { operation: OPERATIONS },
+  },
+});
+
+/** Runs a call and records how long it took, and whether it failed. */
+type Measure = <Result>(
+  operation: (typeof OPERATIONS)[number],
+  call: () => Promise<Result>,
+) => Promise<Result>;
+
+function createMeasure(metrics: Metrics | undefined): Measure {
+  if (metrics === undefined) return (_, call) => call();
+  const duration = metrics.histogram(REGISTRY_METRICS.duration);
+  const failures = metrics.counter(REGISTRY_METRICS.failures);
+  return async (operation, call) => {
+    const startedAtMs = performance.now();
+    try {
+      return await call();
+    } catch (error) {
+      failures.add(1, { operation });
+      throw error;
+    } finally {
+      duration.observe((performance.now() - startedAtMs) / 1_000, { operation });
+    }
+  };
+}
+
 /** A client of a registry that speaks Confluent's API at `url`, with a login where the URL has one. */
-export function createRegistry(url: Secret | string): Registry {
+export function createRegistry(url: Secret | string, metrics?: Metrics): Registry {
+  const measure = createMeasure(metrics);
   const address = readAddress((typeof url === 'string' ? new SecretUrl(url) : url).reveal());
   const { base, auth } = address;
   const client = new SchemaRegistry({
@@ -72,18 +117,18 @@ export function createRegistry(url: Secret | string): Registry {
         const repair = () => setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
         return (await outlastOthers(register, repair)).id;
       };
-      return remember(ids, cacheKey, () => limit(registration));
+      return remember(ids, cacheKey, () => limit(() => measure('register', registration)));
     },
     async registerIncompatible(subject, schema) {
       await setCompatibility(address, subject, COMPATIBILITY.NONE);
       try {
-        return await registerUnchecked(address, subject, schema);
+        return await measure('register', () => registerUnchecked(address, subject, schema));
       } finally {
         await setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
       }
     },
-    fetch: (id) => remember(schemas, id, () => fetchSchema(address, id)),
-    latest: (subject) => fetchLatest(address, subject),
+    fetch: (id) => remember(schemas, id, () => measure('fetch', () => fetchSchema(address, id))),
+    latest: (subject) => measure('fetch', () => fetchLatest(address, subject)),
     encode: (id, value) => client.encode(id, value),
     decode: (message) => client.decode(message),
   };

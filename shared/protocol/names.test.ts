@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest';
 import { SecretUrl } from '../runtime/env.ts';
+import { createMetrics } from '../runtime/metrics.ts';
 import { openRegistry } from '../service/open-parts.ts';
 import { rowsSubject } from './names.ts';
 
 const openWith = (topicPrefix: string) =>
-  openRegistry({ schemaRegistryUrl: new SecretUrl('http://127.0.0.1:1'), topicPrefix }).subjects;
+  openRegistry(
+    { health: { metrics: createMetrics() } },
+    { schemaRegistryUrl: new SecretUrl('http://127.0.0.1:1'), topicPrefix },
+  ).subjects;
 
 const SCHEMA = { namespace: 'tandem.jobs', name: 'JobCreated' };
 

@@ -1,34 +1,63 @@
 import { expect, test } from 'vitest';
 import { openHealthServer } from './health.ts';
+import { createLog } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { addProcessMetrics } from './process-metrics.ts';
 
 function valuesOf(text: string): string[] {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }
 
+const spec = { help: 'Of a test.', normal: 'any' };
+
 test('counters add up by label, and histograms count by bucket', async () => {
   const metrics = createMetrics();
-  const calls = metrics.counter('calls_total', 'Calls.', ['outcome']);
-  const seconds = metrics.histogram('seconds', 'Time.', [0.1, 1]);
-  calls.add(2, { outcome: 'ok' });
-  calls.add(1, { outcome: 'ok' });
-  calls.add(1, { outcome: 'failed' });
-  for (const value of [0.05, 0.1, 0.5, 7]) seconds.observe(value);
+  const calls = metrics.counter({
+    ...spec,
+    name: 'calls_total',
+    type: 'counter',
+    labels: { outcome: 'any', way: ['in', 'out'] },
+  });
+  const seconds = metrics.histogram({
+    ...spec,
+    name: 'seconds',
+    type: 'histogram',
+    labels: { way: ['in', 'out'] },
+    buckets: [0.1, 1],
+  });
+  calls.add(2, { outcome: 'ok', way: 'in' });
+  calls.add(1, { outcome: 'ok', way: 'in' });
+  calls.add(1, { outcome: 'failed', way: 'out' });
+  for (const value of [0.05, 0.1, 0.5, 7]) seconds.observe(value, { way: 'in' });
   expect(valuesOf(await metrics.text())).toEqual([
-    'calls_total{outcome="ok"} 3',
-    'calls_total{outcome="failed"} 1',
-    'seconds_bucket{le="0.1"} 2',
-    'seconds_bucket{le="1"} 3',
-    'seconds_bucket{le="+Inf"} 4',
-    'seconds_sum 7.65',
-    'seconds_count 4',
+    'calls_total{outcome="ok",way="in"} 3',
+    'calls_total{outcome="failed",way="out"} 1',
+    'seconds_bucket{le="0.1",way="in"} 2',
+    'seconds_bucket{le="1",way="in"} 3',
+    'seconds_bucket{le="+Inf",way="in"} 4',
+    'seconds_sum{way="in"} 7.65',
+    'seconds_count{way="in"} 4',
+  ]);
+});
+
+test('a counter whose labels are known begins at 0 with each, so that its first increase is seen', async () => {
+  const metrics = createMetrics();
+  const labels = { way: ['in', 'out'], end: ['ok', 'failed'] };
+  metrics.counter({ ...spec, name: 'calls_total', type: 'counter', labels });
+  metrics.counter({ ...spec, name: 'all_total', type: 'counter' });
+  expect(valuesOf(await metrics.text())).toEqual([
+    'calls_total{way="in",end="ok"} 0',
+    'calls_total{way="in",end="failed"} 0',
+    'calls_total{way="out",end="ok"} 0',
+    'calls_total{way="out",end="failed"} 0',
+    'all_total 0',
   ]);
 });
 
 test('a gauge has the samples of this scrape only', async () => {
   const metrics = createMetrics();
   let samples = [{ value: 1, labels: { state: 'a' } }];
-  metrics.gauge('depth', 'Now.', () => samples, ['state']);
+  metrics.gauge({ ...spec, name: 'depth', type: 'gauge', labels: { state: ['a', 'b'] } }, () => samples);
   expect(valuesOf(await metrics.text())).toEqual(['depth{state="a"} 1']);
   samples = [{ value: 2, labels: { state: 'b' } }];
   expect(valuesOf(await metrics.text())).toEqual(['depth{state="b"} 2']);
@@ -36,19 +65,40 @@ test('a gauge has the samples of this scrape only', async () => {
 
 test('a value that can not be read is left out, and hinders no other', async () => {
   const metrics = createMetrics();
-  metrics.gauge('broken', 'Fails.', () => Promise.reject(new Error('away')));
-  metrics.gauge('thrown', 'Fails too.', () => {
+  const gauge = (name: string) => ({ ...spec, name, type: 'gauge' }) as const;
+  metrics.gauge(gauge('broken'), () => Promise.reject(new Error('away')));
+  metrics.gauge(gauge('thrown'), () => {
     throw new Error('away');
   });
-  metrics.gauge('unknown', 'Has no value yet.', () => []);
-  metrics.counter('fine_total', 'Works.');
+  metrics.gauge(gauge('unknown'), () => []);
+  metrics.counter({ ...spec, name: 'fine_total', type: 'counter' });
   expect(valuesOf(await metrics.text())).toEqual(['fine_total 0']);
 });
 
 test('a name is registered once', () => {
   const metrics = createMetrics();
-  metrics.counter('a_total', 'A.');
-  expect(() => metrics.counter('a_total', 'Again.')).toThrow(/a_total/);
+  const counter = { ...spec, name: 'a_total', type: 'counter' } as const;
+  metrics.counter(counter);
+  expect(() => metrics.counter(counter)).toThrow(/a_total/);
+});
+
+test('warnings and errors are counted by event, also those of a child and those that the level hides', async () => {
+  const health = { live: true, ready: false, metrics: createMetrics() };
+  const lines: string[] = [];
+  const log = addProcessMetrics(
+    health,
+    createLog('error', {}, (line) => lines.push(line)),
+  );
+  log.warn('pool.busy');
+  log.child({ jobId: 'exp_1' }).error('export.failed', { code: 'table_locked' });
+  log.info('service.ready');
+  const values = valuesOf(await health.metrics.text());
+  expect(values).toContain('tandem_log_lines_total{level="warn",event="pool.busy"} 1');
+  expect(values).toContain('tandem_log_lines_total{level="error",event="export.failed"} 1');
+  expect(values).toContain('tandem_log_lines_total{level="error",event="changes.lost"} 0');
+  expect(values).toContain('tandem_ready 0');
+  expect(values.join()).not.toContain('service.ready');
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ event: 'export.failed', jobId: 'exp_1' }]);
 });
 
 test('every service serves them beside its probes, with those of its process under the usual names', async () => {

@@ -3,6 +3,7 @@ import { SetupError } from './errors.ts';
 import type { Health } from './health.ts';
 import { createLog, type Log, readLogLevel } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { addProcessMetrics } from './process-metrics.ts';
 import { hideSecretsOf, redact } from './redact.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
 
@@ -18,11 +19,9 @@ export type Build = (context: ServiceContext) => Promise<Worker[]>;
 /** Builds the service, runs its workers until the signal or the first failure, and closes newest first. */
 export async function runService(build: Build, log: Log, signal: AbortSignal): Promise<void> {
   const health: Health = { live: true, ready: false, metrics: createMetrics({ withProcess: true }) };
-  health.metrics.gauge('tandem_ready', '1 when every worker of the process runs.', () => [
-    { value: health.ready ? 1 : 0 },
-  ]);
+  const counted = addProcessMetrics(health, log);
   await using cleanup = new AsyncDisposableStack();
-  const workers = await build({ cleanup, log, health });
+  const workers = await build({ cleanup, log: counted, health });
   const allReady = Promise.all(workers.map((worker) => worker.ready)).then(() => {
     health.ready = true;
     log.info('service.ready');

@@ -9,8 +9,9 @@ import { createKafka } from '../kafka/client.ts';
 import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
 import { createRegistry, type Registry } from '../kafka/registry.ts';
 import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
+import { watchPool } from '../postgres/pool-metrics.ts';
 import { type Subjects, subjectsOf } from '../protocol/names.ts';
-import { openHealthServer } from '../runtime/health.ts';
+import { type Health, openHealthServer } from '../runtime/health.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
 import { announceProcess } from './announce-process.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
@@ -36,15 +37,18 @@ export function beginService<Config extends BaseConfig<'catalogPath'>>(
 
 /** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */
 export function openControlPool(
-  { cleanup, log }: Pick<ServiceContext, 'cleanup' | 'log'>,
+  { cleanup, log, health }: Pick<ServiceContext, 'cleanup' | 'log' | 'health'>,
   { controlUrl }: BaseConfig<'controlUrl'>,
   service: ServiceName,
-  { purpose, ...options }: Omit<PoolOptions, 'applicationName'> & { readonly purpose?: string } = {},
+  {
+    purpose,
+    ...options
+  }: Omit<PoolOptions, 'applicationName'> & { readonly purpose?: 'reserved' | 'lease' } = {},
 ): pg.Pool {
   const applicationName = purpose === undefined ? applicationOf(service) : applicationOf(service, purpose);
-  return cleanup.adopt(createControlPool(controlUrl, log, { ...options, applicationName }), (pool) =>
-    pool.end(),
-  );
+  const pool = createControlPool(controlUrl, log, { ...options, applicationName });
+  watchPool(health.metrics, purpose === undefined ? 'control' : `control_${purpose}`, pool);
+  return cleanup.adopt(pool, (each) => each.end());
 }
 
 /**
@@ -86,11 +90,11 @@ export interface OpenRegistry {
   readonly subjects: Subjects;
 }
 
-export function openRegistry({
-  schemaRegistryUrl,
-  topicPrefix,
-}: BaseConfig<'schemaRegistryUrl' | 'topicPrefix'>): OpenRegistry {
-  const registry = createRegistry(schemaRegistryUrl);
+export function openRegistry(
+  { health }: { readonly health: Pick<Health, 'metrics'> },
+  { schemaRegistryUrl, topicPrefix }: BaseConfig<'schemaRegistryUrl' | 'topicPrefix'>,
+): OpenRegistry {
+  const registry = createRegistry(schemaRegistryUrl, health.metrics);
   const subjects = subjectsOf(topicPrefix);
   return { registry, codec: createMessageCodec(registry, subjects), subjects };
 }

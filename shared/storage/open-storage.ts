@@ -41,6 +41,12 @@ export async function openStorage(storageUrl: Secret | string): Promise<Storage>
   return createFileStorage(root);
 }
 
+/** The directory that a `file:` URL names; undefined for a bucket. */
+export function directoryOf(storageUrl: Secret | string): string | undefined {
+  const parsed = URL.parse(reveal(storageUrl));
+  return parsed?.protocol === 'file:' ? fileURLToPath(parsed) : undefined;
+}
+
 function unusable(root: string, cause: unknown): SetupError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new SetupError('STORAGE_URL is not usable', [

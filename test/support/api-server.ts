@@ -16,7 +16,9 @@ import { createKeyStore } from '../../services/api/http/key-lookup.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
 import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
+import { addStatusMetrics } from '../../services/api/metrics.ts';
 import { type AppDeps, createApp } from '../../services/api/server.ts';
+import { createStatusReader, type StatusDeps } from '../../services/api/status/status-reader.ts';
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
@@ -87,7 +89,7 @@ export interface ApiOverrides
     >,
     Partial<Pick<AppDeps['webhooks'], 'deliveryRules' | 'secretBox'>>,
     Partial<Pick<AppDeps['admin'], 'slotName' | 'slotWatch'>> {
-  readonly status?: Partial<AppDeps['status']>;
+  readonly status?: Partial<Pick<StatusDeps, 'ownSessions' | 'consumerLag' | 'now'>>;
   readonly dashboard?: Partial<AppDeps['dashboard']> & { readonly liveLimits?: Partial<LiveLimits> };
   readonly corsOrigins?: AppDeps['corsOrigins'];
   readonly doorPool?: AppDeps['admin']['reservedPool'];
@@ -182,6 +184,23 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     now,
     ...dashboardOverrides,
   };
+  const sourceDeps = {
+    openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
+    slotWatch: overrides.slotWatch ?? unseen,
+    slotName: overrides.slotName ?? 'test',
+    slotThresholds: { warnBytes: 1_000_000_000, refuseBytes: 8_000_000_000 },
+  };
+  const readStatus = createStatusReader({
+    ...sourceDeps,
+    pool: shared.pool,
+    ownSessions: () => findOwnSessions(source, sourceDeps.slotName),
+    consumerLag: () => Promise.reject(new Error('this api has no Kafka')),
+    log,
+    now,
+    ...overrides.status,
+  });
+  const metrics = createMetrics();
+  addStatusMetrics(metrics, readStatus);
   const app = createApp({
     log,
     version: 'test',
@@ -229,22 +248,13 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       ...shared,
       reservedPool: overrides.doorPool ?? doorPool,
       source: sourceFacts,
-      openTransactions: () => findOpenTransactions((sql) => source.query(sql)).catch(() => undefined),
-      slotWatch: overrides.slotWatch ?? unseen,
-      slotName: overrides.slotName ?? 'test',
-      slotThresholds: { warnBytes: 1_000_000_000, refuseBytes: 8_000_000_000 },
+      ...sourceDeps,
       isRelayRunning: () => true,
-      metrics: createMetrics(),
+      metrics,
       urls,
       portalIdleSeconds: dashboard.idleSeconds,
     },
-    status: {
-      ownSessions: () => findOwnSessions(source, overrides.slotName ?? 'test'),
-      consumerLag: () => Promise.reject(new Error('this api has no Kafka')),
-      log,
-      now,
-      ...overrides.status,
-    },
+    status: { read: readStatus },
     dashboard,
   });
   const listener = cleanup.adopt(

@@ -78,6 +78,7 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
   for (const route of routes) {
     const { query, body } = schemasOf(route);
     const layer = router.register(route.path.replace(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
+      ctx.state.route = route.path;
       const caller = await callerOf(ctx, route, { ...deps, keys });
       const limitedAccountId = limitedAccountOf(caller);
       if (route.isDownload !== true) await limiter.countKey(limitedAccountId, caller.keyPrint);

@@ -1,3 +1,4 @@
+import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
@@ -10,12 +11,17 @@ import {
   listDeadEndpoints,
   presentDeadEndpoint,
 } from './dead-letters.ts';
-import { EXAMPLE_STATUS, statusSchema } from './response.ts';
-import { createStatusReader, type StatusDeps } from './status-reader.ts';
+import { EXAMPLE_STATUS, type Status, statusSchema } from './response.ts';
+
+export interface StatusRouteDeps {
+  readonly pool: Pool;
+  /** One reading for all who ask. */
+  readonly read: () => Promise<Status>;
+  readonly cursorSigner: Signer;
+}
 
 /** What an operator looks at first. */
-export function statusRoutes(deps: StatusDeps & { readonly cursorSigner: Signer }): Route[] {
-  const read = createStatusReader(deps);
+export function statusRoutes(deps: StatusRouteDeps): Route[] {
   return [
     defineRoute({
       method: 'GET',
@@ -31,7 +37,7 @@ export function statusRoutes(deps: StatusDeps & { readonly cursorSigner: Signer 
       responses: {
         200: { description: 'The status.', schema: statusSchema, example: EXAMPLE_STATUS },
       },
-      handle: async () => jsonResponse(200, await read()),
+      handle: async () => jsonResponse(200, await deps.read()),
     }),
     defineRoute({
       method: 'GET',

@@ -23,7 +23,9 @@ import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { countedFailure, JobFailedError, retryDelayMs, SourceQueryError } from '../job-failures.ts';
+import type { BulkMetrics } from '../metrics.ts';
 import { splitItems } from './chunk-items.ts';
+import type { ChunkOutcome } from './chunk-outcome.ts';
 import type { TransactionSize } from './transaction-size.ts';
 
 export interface WorkDeps {
@@ -37,6 +39,7 @@ export interface WorkDeps {
   readonly handlerAwayMs: number;
   /** Keys that sign requests to handlers. */
   readonly signingKeys: readonly KeyObject[];
+  readonly metrics: Pick<BulkMetrics, 'counted' | 'asked'>;
   now(): number;
   readonly size: TransactionSize;
   /** Called with the time that the source spent on the chunk. */
@@ -44,17 +47,6 @@ export interface WorkDeps {
   /** Called for each response of a handler. */
   onAnswered(): void;
 }
-
-/** The result of an attempt at a chunk. */
-export type ChunkOutcome =
-  | 'worked'
-  | 'rows_held'
-  /** The handler is unavailable; `silent`: it responded for no item. */
-  | 'handler_away'
-  | 'handler_silent'
-  | 'waiting_for_quota'
-  | 'quota_exhausted'
-  | 'lost';
 
 /** Delay of a chunk for which the reservations of other chunks leave no quota. */
 const QUOTA_DELAY_MS = 200;
@@ -81,7 +73,9 @@ export async function workChunk(
   const report = async (how: Pick<ChunkReport, 'delayMs' | 'failure' | 'heldMs'>) => {
     const counts = await asked(countResults(source, claim.jobId, claim.firstSeq, endSeq));
     const { jobId, chunk, attempt } = claim;
-    return reportChunk(control, { jobId, chunk, attempt, counts, ...how }, deps.now());
+    const added = await reportChunk(control, { jobId, chunk, attempt, counts, ...how }, deps.now());
+    if (added !== undefined) deps.metrics.counted(added);
+    return added !== undefined;
   };
   await using lease = renewLease({
     leaseSeconds: BULK_LEASE_SECONDS,
@@ -216,7 +210,7 @@ async function askHandler(
   application: Application,
   items: readonly NumberedItem[],
   claim: ClaimedChunk,
-  { control, source, httpConcurrency, handlerAwayMs, signingKeys, onAnswered }: WorkDeps,
+  { control, source, httpConcurrency, handlerAwayMs, signingKeys, metrics, onAnswered }: WorkDeps,
   lease: LeaseRenewer,
 ): Promise<ChunkOutcome> {
   const { away } = await asked(
@@ -224,6 +218,7 @@ async function askHandler(
       source,
       signingKeys,
       onAnswered,
+      onCalled: metrics.asked,
       whenAway: whenAway(claim),
       signal: lease.lost,
       calledOff: lease.signal,

@@ -16,6 +16,7 @@ import {
   repeatedFailure,
   SourceQueryError,
 } from '../job-failures.ts';
+import type { BulkMetrics } from '../metrics.ts';
 import type { Throttle } from '../throttle.ts';
 import { createHandlerConcurrency, type HandlerSlot } from './handler-concurrency.ts';
 import { createTransactionSizes, type TransactionSize } from './transaction-size.ts';
@@ -29,6 +30,7 @@ export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onAnswered' | 'onApplie
   readonly maxHttpChunks: number;
   readonly log: Log;
   readonly throttle: Throttle;
+  readonly metrics: BulkMetrics;
 }
 
 /**
@@ -92,12 +94,18 @@ async function step(
     const lost = repeatedFailure(claim.lastFailure === WORKER_LOST ? WORKER_LOST : null, claim.failureCount);
     if (lost !== undefined) throw new JobFailedError(lost.code, lost.message);
     const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
-    const durationMs = Math.round(performance.now() - startedAtMs);
+    const durationMs = performance.now() - startedAtMs;
+    deps.metrics.attempted(outcome, durationMs);
     if (outcome === 'handler_away' || outcome === 'handler_silent') log.warn('bulk.handler_away');
-    log.debug('bulk.chunk_worked', { outcome, items: claim.items.length, durationMs });
+    log.debug('bulk.chunk_worked', {
+      outcome,
+      items: claim.items.length,
+      durationMs: Math.round(durationMs),
+    });
     // After the report, so that finished work is visible at once.
     if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);
   } catch (error) {
+    deps.metrics.attempted('failed', performance.now() - startedAtMs);
     const failure = toFailure(error) ?? failureOf(claim, error);
     if (failure === undefined) {
       log.warn('bulk.chunk_failed', { error });

@@ -28,6 +28,7 @@ export interface EndedTransaction {
   readonly xid: bigint;
   readonly commitLsn: Lsn;
   readonly endLsn: Lsn;
+  readonly committedAtMicros: bigint;
   /** Changes in the catalog's tables, including those that were left out as sent before. */
   readonly changeCount: number;
   readonly seals: readonly Seal[];
@@ -222,12 +223,13 @@ export function createTransactions<Table extends CapturedTable>(
           };
           return;
         case 'commit': {
-          const { xid, commitLsn, isPassed, nextIndex, seals } = needOpen();
+          const { xid, commitLsn, committedAtMicros, isPassed, nextIndex, seals } = needOpen();
           if (message.commitLsn !== commitLsn)
             throw new TransactionOrderError('a commit of another transaction');
           open = undefined;
           if (!isPassed) {
-            handler.onEnd({ xid, commitLsn, endLsn: message.endLsn, changeCount: nextIndex, seals });
+            const { endLsn } = message;
+            handler.onEnd({ xid, commitLsn, endLsn, committedAtMicros, changeCount: nextIndex, seals });
           }
           return;
         }

@@ -35,6 +35,8 @@ export interface EndpointLeases extends Worker {
   look(): void;
   /** A runner found its endpoint held by somebody else. */
   forget(endpointId: string): void;
+  /** Endpoints that this process delivers to. */
+  heldCount(): number;
 }
 
 /** Whether events go out in the same queues and batches by both. */
@@ -229,6 +231,7 @@ export function createEndpointLeases(
       for (const id of accountIds) for (const runner of byAccount.get(id) ?? []) runner.wake();
     },
     look: () => notifier.notify(),
+    heldCount: () => runners.size,
     forget(endpointId) {
       const runner = runners.get(endpointId);
       if (runner !== undefined) remove(runner);

@@ -105,6 +105,8 @@ export interface RequestLimiter {
   /** Whether an endpoint of the account, with so many requests under way, may begin another. */
   mayBegin(accountId: string, endpointInFlight: number): boolean;
   note(accountId: string, change: 1 | -1): void;
+  /** Requests without a response. */
+  running(): number;
 }
 
 /**
@@ -125,6 +127,7 @@ export function createRequestLimiter(size: number): RequestLimiter {
       if (count === 0) taken.delete(accountId);
       else taken.set(accountId, count);
     },
+    running: () => total,
   };
 }
 

@@ -36,6 +36,8 @@ export interface RecorderDeps {
 export interface Recorder extends Worker {
   /** The partitions that this process records. */
   ownPartitions(): ReadonlySet<number>;
+  /** What was read and is not recorded. */
+  backlogBytes(): number;
   /** As `PartitionRecorder` does it. */
   loseTail(partition: number, ...lost: Parameters<PartitionRecorder['loseTail']>): Promise<boolean>;
 }
@@ -75,6 +77,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     name: 'recorder',
     ready: ready.promise,
     ownPartitions: () => own,
+    backlogBytes: () => bytes,
     async loseTail(partition, ...lost) {
       if (recorderOf === undefined || !own.has(partition)) return false;
       return recorderOf(partition).loseTail(...lost);

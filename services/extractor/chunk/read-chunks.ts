@@ -38,6 +38,8 @@ export interface ReadChunksDeps
   readonly notifiers: Notifiers;
   readonly log: Log;
   announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
+  /** A batch of chunks was read. */
+  onExtracted(rowCount: number, durationMs: number): void;
   /** Creates missing topics. */
   ensureTopics(): Promise<unknown>;
 }
@@ -108,7 +110,9 @@ async function readChunkBatch(
     await lease[Symbol.asyncDispose]();
     if (!(await finishChunks(control, batch, rowCounts))) throw lostError();
     const rowCount = rowCounts.reduce((sum, count) => sum + count, 0);
-    log.info('chunk.extracted', { rowCount, durationMs: Date.now() - startedAtMs });
+    const durationMs = Date.now() - startedAtMs;
+    log.info('chunk.extracted', { rowCount, durationMs });
+    deps.onExtracted(rowCount, durationMs);
     for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {

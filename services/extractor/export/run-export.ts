@@ -61,6 +61,8 @@ export interface RunExportDeps {
   readonly resourceRows: ResourceRowsSource;
   readonly refusals: Refusals;
   readonly log: Log;
+  /** A snapshot is held from now on. @returns what to call once it is not; more calls change nothing */
+  readonly holdSnapshot: () => () => void;
   /** Only for changes-since and as-of exports. */
   readonly recordedChanges: RecordedChanges;
   announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
@@ -152,6 +154,8 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     await makeKeyTables(holder, resources.length);
   }
   const held = await takeSnapshot(holder, tablesReadFor(resources), signal);
+  const letSnapshotGo = deps.holdSnapshot();
+  cleanup.defer(letSnapshotGo);
   const tablesRead = withAncestors(resources);
   const facts = await readRunFacts(holder, tablesRead, config.publicationName);
   const tableForms = formsOf(tablesRead, facts);
@@ -234,6 +238,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   const readMs = Date.now() - startedAtMs;
   // The snapshot holds back vacuum, and the seal may take a while.
   await holder[Symbol.asyncDispose]();
+  letSnapshotGo();
 
   const waitForSeal = createWait(run, notifier, [sealing]);
   await waitForSeal(isUnsealed);

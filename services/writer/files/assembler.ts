@@ -17,6 +17,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { PublishedExport } from '../metrics.ts';
 import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
 import { classifyAssemblyError } from './classify-assembly-error.ts';
@@ -44,6 +45,7 @@ export interface AssemblerDeps {
   readonly notifier: Notifier;
   /** Called when an export has ended here, so that its parts are removed at once. */
   readonly onEnded: () => void;
+  readonly onPublished: (done: PublishedExport) => void;
   readonly log: Log;
 }
 
@@ -70,12 +72,15 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       completeExport(pool, claim, files, retentionDays),
     );
     if (!isCompleted) throw new LeaseLostError('the claim is over');
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const assemblyMs = performance.now() - startedAtMs;
+    deps.onPublished({ bytes, assemblyMs, totalMs: Date.now() - claim.createdAt.getTime() });
     log.info('export.completed', {
       exportId,
       rows: files.reduce((sum, file) => sum + file.rows, 0),
-      bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      bytes,
       files: files.length,
-      durationMs: Math.round(performance.now() - startedAtMs),
+      durationMs: Math.round(assemblyMs),
     });
   }
 

@@ -20,6 +20,9 @@ export interface ChunkReport {
   readonly heldMs?: number | undefined;
 }
 
+/** Items that have a result since the report before, by result. */
+export type AddedResults = Readonly<Record<'succeeded' | 'failed' | 'skipped', number>>;
+
 interface HeldChunk {
   item_count: number;
   reserved: number;
@@ -49,9 +52,13 @@ interface HeldJob {
  * Brings a chunk's counts, its job's and its account's quota to what the ledger says, in one transaction. Only differences to
  * what was reported before are added, so that it may be said any number of times, and after any crash.
  *
- * @returns false when a later try has the chunk
+ * @returns what was added; undefined when a later attempt has the chunk
  */
-export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Promise<boolean> {
+export function reportChunk(
+  pool: Pool,
+  report: ChunkReport,
+  nowMs: number,
+): Promise<AddedResults | undefined> {
   return inTransaction(pool, async (db) => {
     // The job first, as everyone takes them, so that no two reports wait for each other.
     const jobs = await db.query<HeldJob>(
@@ -67,7 +74,7 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
     );
     const [job] = jobs.rows;
     const [chunk] = chunks.rows;
-    if (job === undefined || chunk === undefined) return false;
+    if (job === undefined || chunk === undefined) return undefined;
     const { counts } = report;
     const charged = chargedItems(counts);
     const used = charged - chunk.charged;
@@ -76,8 +83,7 @@ export function reportChunk(pool: Pool, report: ChunkReport, nowMs: number): Pro
       await moveQuota(db, job.account_id, chunk.quota_span, { used, reserved: -released });
     }
     await saveChunk(db, report, chunk, charged, chunk.reserved - released);
-    await saveJob(db, report, chunk, job, nowMs);
-    return true;
+    return saveJob(db, report, chunk, job, nowMs);
   });
 }
 
@@ -135,7 +141,7 @@ async function saveJob(
   before: HeldChunk,
   job: HeldJob,
   nowMs: number,
-): Promise<void> {
+): Promise<AddedResults> {
   const added = {
     succeeded: counts.succeeded - before.succeeded,
     failed: counts.failed - before.failed,
@@ -184,6 +190,7 @@ async function saveJob(
       hasAnswered,
     ],
   );
+  return added;
 }
 
 /** The job's counts by code, with the chunk's new ones in the place of its old ones. */

@@ -1,30 +1,44 @@
 import { expect, test } from 'vitest';
-import { addQueueMetrics } from '../../../services/api/admin/metrics-routes.ts';
-import { addSlotMetrics } from '../../../shared/catalog/slot-health.ts';
-import { createMetrics } from '../../../shared/runtime/metrics.ts';
-import { openTestApi } from '../../support/api-server.ts';
+import { ADMIN_KEY, openTestApi } from '../../support/api-server.ts';
 
-test('what waits is told by state, and nothing is made up once the control store is away', async () => {
-  await using api = await openTestApi();
+test('what waits is shown by state, requests by route and status, and nothing is made up once the control store is away', async () => {
+  let nowMs = Date.now();
+  await using api = await openTestApi({ status: { now: () => nowMs } });
   const { key } = await api.account();
-  await api.call('POST', '/exports', { key, body: { resource: 'invoices' } });
-  const metrics = createMetrics();
-  let nowMs = 0;
-  addQueueMetrics(metrics, api.pool, () => nowMs);
-  addSlotMetrics(metrics, { latest: () => undefined });
-  const samples = async () =>
-    (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  expect(await samples()).toEqual(
+  const { json } = await api.call('POST', '/exports', { key, body: { resource: 'invoices' } });
+  await api.call('GET', `/exports/${json.id}`, { key });
+  await api.call('GET', '/exports/exp_other', { key });
+  await api.call('GET', '/nothing/here', { key });
+  const samples = async () => {
+    const { text } = await api.call('GET', '/metrics', { key: ADMIN_KEY });
+    return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  };
+  const found = await samples();
+  expect(found).toEqual(
     expect.arrayContaining([
-      'tandem_exports{state="pending"} 1',
-      'tandem_exports{state="running"} 0',
+      'tandem_exports{state="queued"} 1',
+      'tandem_exports{state="extracting"} 0',
       'tandem_deliveries_parked{state="dead"} 0',
       'tandem_outbox{state="waiting"} 2',
+      'tandem_dependency_up{dependency="control_store"} 1',
+      'tandem_dependency_up{dependency="kafka"} 0',
+      'tandem_bottleneck{code="kafka_silent"} 1',
+      'tandem_bottleneck{code="outbox_waits"} 0',
+      'tandem_http_requests_total{method="POST",route="/exports",status="202"} 1',
+      'tandem_http_requests_total{method="GET",route="/exports/{id}",status="200"} 1',
+      'tandem_http_requests_total{method="GET",route="/exports/{id}",status="404"} 1',
+      'tandem_http_requests_total{method="GET",route="unmatched",status="404"} 1',
+      'tandem_http_request_duration_seconds_count{method="GET",route="/exports/{id}"} 2',
+      'tandem_http_requests_in_progress 1',
     ]),
   );
-  // Neither the feed nor the slot has been seen: that is no zero.
-  expect((await samples()).filter((line) => /feed|slot/.test(line))).toEqual([]);
+  // Neither the feed nor the slot has been seen, and no consumer: that is no zero.
+  expect(found.filter((line) => /feed_age|slot|consumer/.test(line))).toEqual([]);
   await api.pool.end();
-  nowMs = 10_000;
-  expect(await samples()).toEqual([]);
+  nowMs += 60_000;
+  const left = (await samples()).filter((line) => !line.startsWith('tandem_http_'));
+  expect(left.filter((line) => !/dependency_up|bottleneck/.test(line))).toEqual([
+    'tandem_source_transaction_age_seconds{owner="tandem"} 0',
+  ]);
+  expect(left).toContain('tandem_dependency_up{dependency="control_store"} 0');
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { addBulkMetrics } from '../../../services/bulk/metrics.ts';
 import { scheduleRound } from '../../../services/bulk/scheduler.ts';
 import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { type ClaimedChunk, claimChunk } from '../../../shared/control/bulk/claim-chunk.ts';
@@ -7,6 +8,7 @@ import { pauseForFeed } from '../../../shared/control/bulk/pause-job.ts';
 import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 
@@ -141,7 +143,8 @@ async function claimOnly(jobId: string): Promise<ClaimedChunk> {
 async function endJobs(): Promise<void> {
   const { pool } = world.api;
   const slotWatch = { latest: () => undefined };
-  await scheduleRound({ control: pool, source: pool, log: silentLog, now: Date.now, slotWatch });
+  const metrics = addBulkMetrics(createMetrics(), () => 1);
+  await scheduleRound({ control: pool, source: pool, log: silentLog, metrics, now: Date.now, slotWatch });
 }
 
 test('a job whose last chunk is finished while it pauses for the feed has ended, and does not wait for the feed', async () => {

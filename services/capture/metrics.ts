@@ -1,0 +1,110 @@
+import { defineMetrics, type Metrics } from '../../shared/runtime/metrics.ts';
+import type { SetAside } from './aside/set-asides.ts';
+
+export const CAPTURE_METRICS = defineMetrics({
+  streaming: {
+    name: 'tandem_capture_streaming',
+    type: 'gauge',
+    help: 'Whether this process reads the slot: 1, or 0 on standby and between sessions.',
+    normal: '1 in exactly one process',
+  },
+  sessions: {
+    name: 'tandem_capture_sessions_total',
+    type: 'counter',
+    help: 'Sessions on the slot that were begun.',
+    normal: 'one for each start of the active process',
+  },
+  changes: {
+    name: 'tandem_changes_published_total',
+    type: 'counter',
+    help: 'Changes of rows published in Kafka.',
+    normal: 'follows the writes on the source',
+  },
+  transactions: {
+    name: 'tandem_transactions_published_total',
+    type: 'counter',
+    help: 'Transactions of the source that the feed has passed, also those without a published change.',
+    normal: 'follows the commits on the source',
+  },
+  duration: {
+    name: 'tandem_publish_duration_seconds',
+    type: 'histogram',
+    help: 'Time of one Kafka transaction.',
+    normal: 'p99 below 0.25 s',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
+  },
+  delay: {
+    name: 'tandem_publish_delay_seconds',
+    type: 'histogram',
+    help: 'Time from a commit in the source to its commit in Kafka, of the oldest one of each Kafka transaction.',
+    normal: 'p99 below 1 s',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600],
+  },
+  setAside: {
+    name: 'tandem_resource_set_aside',
+    type: 'gauge',
+    help: 'Whether the changes of the resource are skipped: 1 or 0.',
+    normal: '0',
+    labels: { resource: 'the resources of the catalog' },
+  },
+});
+
+/** A Kafka transaction that is committed. */
+export interface PublishedBatch {
+  readonly changeCount: number;
+  readonly transactionCount: number;
+  readonly durationMs: number;
+  /** Epoch milliseconds of the oldest commit that ended in it; undefined without one that has changes. */
+  readonly oldestCommitMs: number | undefined;
+}
+
+export interface CaptureMetrics {
+  /** A session reads the slot; `ended` is called once it does no more. */
+  streaming(): { ended(): void };
+  published(batch: PublishedBatch): void;
+}
+
+export function addCaptureMetrics(
+  metrics: Metrics,
+  {
+    resources,
+    setAsides,
+    now,
+  }: {
+    readonly resources: readonly string[];
+    readonly setAsides: () => readonly Pick<SetAside, 'resource'>[];
+    readonly now: () => number;
+  },
+): CaptureMetrics {
+  let sessionCount = 0;
+  metrics.gauge(CAPTURE_METRICS.streaming, () => [{ value: sessionCount > 0 ? 1 : 0 }]);
+  metrics.gauge(CAPTURE_METRICS.setAside, () =>
+    resources.map((resource) => ({
+      value: setAsides().some((aside) => aside.resource === resource) ? 1 : 0,
+      labels: { resource },
+    })),
+  );
+  const sessions = metrics.counter(CAPTURE_METRICS.sessions);
+  const changes = metrics.counter(CAPTURE_METRICS.changes);
+  const transactions = metrics.counter(CAPTURE_METRICS.transactions);
+  const duration = metrics.histogram(CAPTURE_METRICS.duration);
+  const delay = metrics.histogram(CAPTURE_METRICS.delay);
+  return {
+    streaming() {
+      sessionCount += 1;
+      sessions.add(1);
+      return {
+        ended: () => {
+          sessionCount -= 1;
+        },
+      };
+    },
+    published({ changeCount, transactionCount, durationMs, oldestCommitMs }) {
+      changes.add(changeCount);
+      transactions.add(transactionCount);
+      duration.observe(durationMs / 1_000);
+      // The two clocks are mostly those of two machines.
+      if (oldestCommitMs !== undefined) delay.observe(Math.max(0, now() - oldestCommitMs) / 1_000);
+    },
+  };
+}
