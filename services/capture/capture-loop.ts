@@ -243,7 +243,7 @@ export async function runCaptureLoop(
   );
   void watch.run(sideSignal);
   // What was streamed and is not yet published is streamed again after a restart.
-  void stage?.watch(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
+  void stage?.sweep(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
   void watchSetAsides(
     {
       asides: setAsides.all,
@@ -275,7 +275,7 @@ export async function runCaptureLoop(
         transactions.push(
           completer.isIncomplete(message) ? await completer.complete(message) : message,
           entry.lsn,
-          stage?.accountsMovedBy(message),
+          stage?.movedBy(message),
         );
         watchRelation(message);
       }

@@ -42,7 +42,7 @@ import {
   SourceLostError,
 } from './replication/source-queries.ts';
 import { openWalStream, StreamLostError } from './replication/stream.ts';
-import { RoutesStaleError, TransactionToRepeatError } from './routes/route-stage.ts';
+import { RoutesStaleError, TransactionToRepeatError } from './routes/route-errors.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /** How often a standby checks whether the slot is free: this bounds a takeover. */

@@ -18,7 +18,7 @@ export type ParentNames = ReadonlyMap<
 /**
  * Finds the parent of each resource whose account is its parent's. The catalog names it with `to`, or with
  * `customers.customer_id`, or the column is called after it: `invoice_id` refers to the resource with the event `invoice`.
- * `checkAccountPaths` compares what is found here with the foreign keys of the source.
+ * `checkAccountPaths` compares what is found here with the columns of the source.
  */
 export function findParents(
   entries: ReadonlyMap<string, ResourceEntry>,

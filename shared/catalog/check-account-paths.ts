@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import { ancestorsOf, type Catalog, type ParentAccount, parentOf, type Resource } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
-import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { refusalOf } from './account-columns.ts';
 import { catalogFingerprint } from './catalog-fingerprint.ts';
-import { readColumnFacts } from './column-facts.ts';
+import { type ColumnFacts, readColumnFacts } from './column-facts.ts';
 import type { Finding } from './finding.ts';
-import { showTable } from './parse-table-name.ts';
 
 /** A resource whose records have the account of the record that they refer to. */
 export type ChildResource = Resource & { readonly account: ParentAccount };
@@ -21,118 +19,20 @@ export function pathsFingerprint(catalog: Catalog): string {
   return createHash('sha256').update(JSON.stringify(paths)).digest('base64url').slice(0, 16);
 }
 
-/** A foreign key of the source, between two tables of the catalog. */
-interface ForeignKey {
-  /** Another one once the key was made again, or its triggers were disabled and enabled. */
-  readonly version: string;
-  readonly resource: string;
-  readonly parent: string;
-  readonly columns: readonly string[];
-  readonly parentColumns: readonly string[];
-  /** Valid, enforced, and with its triggers enabled, in each partition too. */
-  readonly isEnforced: boolean;
-}
-
-const READ_FOREIGN_KEYS = `
-select coalesce(json_agg(json_build_object(
-  'version', c.oid::text || '/' || coalesce((select md5(string_agg(t.oid || ' ' || t.xmin::text, ',' order by t.oid))
-    from pg_trigger t where t.tgconstraint = c.oid), ''),
-  'resource', w.resource,
-  'parent', w.parent,
-  'columns', (select json_agg(a.attname order by k.place) from unnest(c.conkey) with ordinality k (number, place)
-    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.number),
-  'parentColumns', (select json_agg(a.attname order by k.place) from unnest(c.confkey) with ordinality k (number, place)
-    join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.number),
-  'isEnforced', c.convalidated and coalesce(to_jsonb(c)->>'conenforced', 'true') = 'true'
-    and not exists (
-      with recursive own as (
-        select c.oid union all select i.oid from own join pg_constraint i on i.conparentid = own.oid
-      )
-      select from own join pg_trigger t on t.tgconstraint = own.oid where t.tgenabled in ('D', 'R'))
-) order by c.oid), '[]')::text as facts
-from json_to_recordset($1::json) as w (resource text, "schema" text, "table" text, parent text, parent_schema text, parent_table text)
-join pg_namespace n on n.nspname = w."schema"
-join pg_class r on r.relnamespace = n.oid and r.relname = w."table"
-join pg_namespace pn on pn.nspname = w.parent_schema
-join pg_class p on p.relnamespace = pn.oid and p.relname = w.parent_table
-join pg_constraint c on c.conrelid = r.oid and c.confrelid = p.oid and c.contype = 'f' and c.conparentid = 0`;
-
-async function readForeignKeys(
-  db: Queryable,
-  children: readonly ChildResource[],
-): Promise<readonly ForeignKey[]> {
-  const wanted = children.map(({ name, table, account: { parent } }) => ({
-    resource: name,
-    schema: table.schema,
-    table: table.name,
-    parent: parent.name,
-    parent_schema: parent.table.schema,
-    parent_table: parent.table.name,
-  }));
-  const { rows } = await db.query<{ facts: string }>(READ_FOREIGN_KEYS, [JSON.stringify(wanted)]);
-  return JSON.parse(rows[0]?.facts ?? '[]') as ForeignKey[];
-}
-
-/** Whether the key is over these columns, each of which refers to the key column at its place. */
-function isOf({ resource, columns, parentColumns }: ForeignKey, { name, account }: ChildResource): boolean {
-  const { parent } = account;
-  return (
-    resource === name &&
-    columns.length === account.columns.length &&
-    account.columns.every((column, at) => parentColumns[columns.indexOf(column)] === parent.key[at])
-  );
-}
-
 /**
- * The foreign keys that the paths follow, by their versions. A key that was made again, or whose triggers were disabled, may have had no
- * effect for a while, and has another version. Undefined while one is missing.
- */
-export async function readPathKeys(db: Queryable, catalog: Catalog): Promise<string | undefined> {
-  const children = childrenOf(catalog);
-  if (children.length === 0) return '';
-  const keys = await readForeignKeys(db, children);
-  const found = children.map((child) => keys.find((key) => key.isEnforced && isOf(key, child))?.version);
-  return found.includes(undefined) ? undefined : found.join();
-}
-
-/**
- * Checks that each path can be followed: along foreign keys that the database enforces, and over columns whose equal values have one
- * text. Without a foreign key a parent could go, or come, while its children stay: they would change their account without a change
- * of their own, and nobody would be told.
+ * Checks that each path can be followed: over columns whose equal values have one text, so that the feed finds the parent that a join
+ * finds. A foreign key constraint is not needed.
  */
 export async function checkAccountPaths(db: Queryable, catalog: Catalog): Promise<Finding[]> {
   const children = childrenOf(catalog);
-  if (children.length === 0) return [];
-  const keys = await readForeignKeys(db, children);
-  return [
-    ...children.flatMap((child) => checkForeignKey(child, keys)),
-    ...(await checkReferenceTypes(db, children)),
-  ];
+  return children.length === 0 ? [] : checkReferenceTypes(db, children);
 }
 
-function checkForeignKey(child: ChildResource, keys: readonly ForeignKey[]): Finding[] {
-  const own = keys.filter((key) => isOf(key, child));
-  if (own.some(({ isEnforced }) => isEnforced)) return [];
-  const { name, table, account } = child;
-  const { columns, parent } = account;
-  const list = columns.map(quoteIdent).join(', ');
-  const why =
-    own.length > 0
-      ? 'is not valid, or not enforced'
-      : `does not exist, so nothing keeps the records of ${name} from losing their parent unnoticed`;
-  const constraint = `ADD FOREIGN KEY (${list}) REFERENCES ${quoteTable(parent.table)} (${parent.key.map(quoteIdent).join(', ')})`;
-  return [
-    {
-      code: 'account_path',
-      resource: name,
-      message:
-        `the foreign key from ${showTable(table)} (${columns.join(', ')}) to ${showTable(parent.table)} (${parent.key.join(', ')}), ` +
-        `by which records have the account of ${parent.name}, ${why}. Paths without one are not supported yet. ` +
-        (own.length > 0
-          ? 'Validate the constraint, and enable its triggers.'
-          : `The owner of the table can add it: ALTER TABLE ${quoteTable(table)} ${constraint};`),
-    },
-  ];
+/** Types whose values compare by `=` with each other, each by its text. Blanks at the end of a char do not count. */
+function familyOf({ name, schema, kind }: ColumnFacts): string {
+  if (kind === 'e' || schema !== 'pg_catalog') return `${schema}.${name}`;
+  if (['int2', 'int4', 'int8', 'numeric'].includes(name)) return 'number';
+  return name === 'varchar' ? 'text' : name;
 }
 
 async function checkReferenceTypes(db: Queryable, children: readonly ChildResource[]): Promise<Finding[]> {
@@ -150,24 +50,25 @@ async function checkReferenceTypes(db: Queryable, children: readonly ChildResour
       column,
     })),
   );
-  const isPadded = (of: Resource, column: string) =>
-    facts.find((each) => each.resource === of.name && each.column === column)?.name === 'bpchar';
+  const factOf = (of: Resource, column: string) =>
+    facts.find((each) => each.resource === of.name && each.column === column);
   for (const child of children) {
     const { columns, parent } = child.account;
     for (const [at, column] of columns.entries()) {
       const key = parent.key[at] ?? '';
-      if (isPadded(child, column) === isPadded(parent, key)) continue;
+      const [own, other] = [factOf(child, column), factOf(parent, key)];
+      if (own === undefined || other === undefined || familyOf(own) === familyOf(other)) continue;
       findings.push({
         code: 'account_path',
         resource: child.name,
         message:
-          `only one of ${column} and ${parent.name}.${key} is of type char, whose blanks at the end do not count: ` +
-          'a path needs columns of one type.',
+          `${column} is ${own.typeName}, and ${parent.name}.${key}, which it refers to, is ${other.typeName}: ` +
+          'a path needs columns whose values PostgreSQL compares by `=`, and finds equal exactly if their texts are.',
       });
     }
   }
   for (const { child, of, column } of pairs) {
-    const found = facts.find((each) => each.resource === of.name && each.column === column);
+    const found = factOf(of, column);
     if (found === undefined) continue;
     const refusal =
       found.name === 'citext' ? 'is citext, whose equal values may have different texts' : refusalOf(found);

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts';
-import { parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
+import type { RecordRef } from '../domain/record-ref.ts';
+import { formatSnapshot, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { inTransaction } from '../postgres/transaction.ts';
 
@@ -10,9 +11,33 @@ export interface Route {
   readonly key: string;
   /** Position of the commit; 0 for what the generation's snapshot holds. */
   readonly sinceLsn: Lsn;
-  /** The account, or the parent's key. Null: nobody's. */
+  /** The account, or the `recordId` of the parent. Null: nobody's. */
   readonly owner: string | null;
   readonly isDeleted: boolean;
+  /** The resources with a record that referred to this one before the commit and after it. */
+  readonly referredBy: readonly string[];
+}
+
+/** How many records of a resource refer to a record, whether that is there or not; never too few. */
+export interface ReferenceCount extends RecordRef {
+  readonly child: string;
+  readonly count: number;
+}
+
+/** What transactions say of the accounts of others' records. */
+export interface RouteAdditions {
+  readonly routes: readonly Route[];
+  /** To be added to the counts. */
+  readonly references: readonly ReferenceCount[];
+  readonly commits: readonly RouteCommit[];
+}
+
+/** A transaction that routes or references were changed by. */
+export interface RouteCommit {
+  readonly commitLsn: Lsn;
+  readonly xid: bigint;
+  readonly hasRoutes: boolean;
+  readonly hasReferences: boolean;
 }
 
 /** What the routes hold: the records of a snapshot, and all that followed up to a position. */
@@ -106,8 +131,8 @@ export async function discardGeneration(control: Queryable, owner: string): Prom
 }
 
 /**
- * Adds routes, and says that all before a position are there. A route that is there already is given the later owner, so a
- * transaction may be written in parts and more than once.
+ * Adds what transactions say, and notes that all before a position is there. A route that is there already is given the later owner, so
+ * a transaction may be written in parts and more than once. Counts grow each time: of a part, only those that grow may be given.
  *
  * @param completeTo undefined while a transaction is written in parts
  * @throws RoutesLostError when another session has taken the routes over
@@ -116,7 +141,7 @@ export async function addRoutes(
   control: Pool,
   owner: string,
   generation: string,
-  routes: readonly Route[],
+  { routes, references, commits }: RouteAdditions,
   completeTo: Lsn | undefined,
 ): Promise<void> {
   await inTransaction(control, async (db) => {
@@ -127,16 +152,38 @@ export async function addRoutes(
     );
     if (held.rowCount !== 1) throw lost();
     if (routes.length > 0) await insertRoutes(db, generation, routes);
+    const [gone, come] = [
+      references.filter(({ count }) => count < 0),
+      references.filter(({ count }) => count > 0),
+    ];
+    if (come.length > 0) await addReferences(db, generation, come);
+    if (gone.length > 0) await removeReferences(db, generation, gone);
+    if (commits.length > 0) {
+      await db.query(
+        `insert into route_commits as r (generation, commit_lsn, xid, has_routes, has_references)
+         select $1::bigint, c.* from unnest($2::pg_lsn[], $3::xid8[], $4::boolean[], $5::boolean[]) c
+         on conflict (generation, commit_lsn) do update
+           set has_routes = r.has_routes or excluded.has_routes, has_references = r.has_references or excluded.has_references`,
+        [
+          generation,
+          commits.map(({ commitLsn }) => formatLsn(commitLsn)),
+          commits.map(({ xid }) => String(xid)),
+          commits.map(({ hasRoutes }) => hasRoutes),
+          commits.map(({ hasReferences }) => hasReferences),
+        ],
+      );
+    }
   });
 }
 
 async function insertRoutes(db: Queryable, generation: string, routes: readonly Route[]): Promise<void> {
   await db.query(
-    `insert into routes (generation, resource, key, since_lsn, owner, is_deleted)
-     select $1, r.* from unnest($2::text[], $3::text[], $4::pg_lsn[], $5::text[], $6::boolean[])
-       as r (resource, key, since_lsn, owner, is_deleted)
+    `insert into routes (generation, resource, key, since_lsn, owner, is_deleted, referred_by)
+     select $1::bigint, r.resource, r.key, r.since_lsn, r.owner, r.is_deleted, string_to_array(r.referred_by, ',')
+     from unnest($2::text[], $3::text[], $4::pg_lsn[], $5::text[], $6::boolean[], $7::text[])
+       as r (resource, key, since_lsn, owner, is_deleted, referred_by)
      on conflict (generation, resource, key, since_lsn) do update
-       set owner = excluded.owner, is_deleted = excluded.is_deleted, written_at = now()`,
+       set owner = excluded.owner, is_deleted = excluded.is_deleted, referred_by = excluded.referred_by, written_at = now()`,
     [
       generation,
       routes.map(({ resource }) => resource),
@@ -144,15 +191,65 @@ async function insertRoutes(db: Queryable, generation: string, routes: readonly 
       routes.map(({ sinceLsn }) => formatLsn(sinceLsn)),
       routes.map(({ owner }) => owner),
       routes.map(({ isDeleted }) => isDeleted),
+      routes.map(({ referredBy }) => referredBy.join()),
     ],
   );
+}
+
+const GIVEN_COUNTS = `unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) as c (resource, key, child, count)`;
+
+const countValues = (generation: string, references: readonly ReferenceCount[]) => [
+  generation,
+  references.map(({ resource }) => resource),
+  references.map(({ key }) => key),
+  references.map(({ child }) => child),
+  references.map(({ count }) => count),
+];
+
+async function addReferences(
+  db: Queryable,
+  generation: string,
+  come: readonly ReferenceCount[],
+): Promise<void> {
+  await db.query(
+    `insert into route_references as r (generation, resource, key, child, count)
+     select $1::bigint, c.resource, c.key, c.child, sum(c.count) from ${GIVEN_COUNTS} group by 2, 3, 4
+     on conflict (generation, resource, key, child) do update set count = r.count + excluded.count`,
+    countValues(generation, come),
+  );
+}
+
+async function removeReferences(
+  db: Queryable,
+  generation: string,
+  gone: readonly ReferenceCount[],
+): Promise<void> {
+  const given = `(select resource, key, child, sum(count) as count from ${GIVEN_COUNTS} group by 1, 2, 3) g
+    where r.generation = $1 and r.resource = g.resource and r.key = g.key and r.child = g.child`;
+  const values = countValues(generation, gone);
+  await db.query(`delete from route_references r using ${given} and r.count + g.count <= 0`, values);
+  await db.query(`update route_references r set count = r.count + g.count from ${given}`, values);
+}
+
+/** How many records refer to these, by resource. What nobody refers to is left out. */
+export async function readReferenceCounts(
+  control: Queryable,
+  generation: string,
+  records: readonly RecordRef[],
+): Promise<ReferenceCount[]> {
+  const { rows } = await control.query<{ resource: string; key: string; child: string; count: string }>(
+    `select r.resource, r.key, r.child, r.count::text from unnest($2::text[], $3::text[]) as w (resource, key)
+     join route_references r on r.generation = $1 and r.resource = w.resource and r.key = w.key`,
+    [generation, records.map(({ resource }) => resource), records.map(({ key }) => key)],
+  );
+  return rows.map((row) => ({ ...row, count: Number(row.count) }));
 }
 
 /** All routes of these records, oldest first. */
 export async function readRoutes(
   control: Queryable,
   generation: string,
-  records: readonly { readonly resource: string; readonly key: string }[],
+  records: readonly RecordRef[],
 ): Promise<Route[]> {
   const { rows } = await control.query<{
     resource: string;
@@ -160,8 +257,9 @@ export async function readRoutes(
     since_lsn: string;
     owner: string | null;
     is_deleted: boolean;
+    referred_by: string;
   }>(
-    `select r.resource, r.key, r.since_lsn::text, r.owner, r.is_deleted
+    `select r.resource, r.key, r.since_lsn::text, r.owner, r.is_deleted, array_to_string(r.referred_by, ',') as referred_by
      from unnest($2::text[], $3::text[]) as w (resource, key)
      join routes r on r.generation = $1 and r.resource = w.resource and r.key = w.key
      order by r.since_lsn`,
@@ -173,7 +271,36 @@ export async function readRoutes(
     sinceLsn: parseLsn(row.since_lsn),
     owner: row.owner,
     isDeleted: row.is_deleted,
+    referredBy: row.referred_by === '' ? [] : row.referred_by.split(','),
   }));
+}
+
+/**
+ * Whether the snapshot sees a transaction of a parent and one of a child in another order than they committed in: the later one, and not
+ * the earlier one. What it joins is then not what the feed says of them.
+ *
+ * @param from the snapshot sees all that commits before it
+ * @param to behind all that the snapshot sees
+ */
+export async function isOutOfOrder(
+  control: Queryable,
+  snapshot: Snapshot,
+  from: Lsn,
+  to: Lsn,
+): Promise<boolean> {
+  const { rows } = await control.query<{ is_out: boolean }>(
+    `with c as (
+       select commit_lsn, has_routes, has_references, pg_visible_in_snapshot(xid, $3::pg_snapshot) as is_seen
+       from route_commits where generation = (select generation from route_state)
+         and commit_lsn >= $1::pg_lsn and commit_lsn < $2::pg_lsn
+     )
+     select coalesce(
+       min(commit_lsn) filter (where not is_seen and has_routes) < max(commit_lsn) filter (where is_seen and has_references)
+         or min(commit_lsn) filter (where not is_seen and has_references) < max(commit_lsn) filter (where is_seen and has_routes),
+       false) as is_out from c`,
+    [formatLsn(from), formatLsn(to), formatSnapshot(snapshot)],
+  );
+  return rows[0]?.is_out === true;
 }
 
 /** Long after their delete nothing in the stream refers to a record any more. */
@@ -182,16 +309,20 @@ const SWEEP_LIMIT = 10_000;
 
 /** Removes routes of earlier generations, up to a limit. @returns whether there may be more */
 export async function sweepGenerations(control: Queryable, generation: string): Promise<boolean> {
-  const { rowCount } = await control.query(
-    `delete from routes where ctid = any (array(
-       select ctid from routes where generation < $1 limit ${SWEEP_LIMIT}))`,
-    [generation],
-  );
-  return rowCount === SWEEP_LIMIT;
+  let isMore = false;
+  for (const table of ['routes', 'route_references', 'route_commits']) {
+    const { rowCount } = await control.query(
+      `delete from ${table} where ctid = any (array(
+         select ctid from ${table} where generation < $1 limit ${SWEEP_LIMIT}))`,
+      [generation],
+    );
+    if (rowCount === SWEEP_LIMIT) isMore = true;
+  }
+  return isMore;
 }
 
 /**
- * Removes routes of records that were deleted long ago, up to a limit.
+ * Removes routes of records that were deleted long ago, and what was noted of commits long ago, up to a limit.
  *
  * @param beforeLsn what the stream has passed and will not send again
  * @returns whether there may be more
@@ -209,7 +340,12 @@ export async function sweepRoutes(control: Queryable, generation: string, before
      select count(*)::text as count from gone`,
     [generation, formatLsn(beforeLsn)],
   );
-  return Number(rows[0]?.count ?? 0) === SWEEP_LIMIT;
+  const commits = await control.query(
+    `delete from route_commits where ctid = any (array(
+       select ctid from route_commits where generation = $1 and written_at < now() - interval '${SWEEP_AFTER}' limit ${SWEEP_LIMIT}))`,
+    [generation],
+  );
+  return Number(rows[0]?.count ?? 0) === SWEEP_LIMIT || commits.rowCount === SWEEP_LIMIT;
 }
 
 /** The snapshot that the routes of these paths begin with; undefined while they are not whole. */

@@ -6,12 +6,13 @@ import {
   whereColumns,
 } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import type { RecordRef } from '../../../shared/domain/record-ref.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { accountForm, accountText, accountTextSql } from '../../../shared/values/account-form.ts';
 import { filterFamily } from '../../../shared/values/filter-values.ts';
-import { referenceText } from '../../../shared/values/reference-text.ts';
+import { referenceOf } from '../../../shared/values/reference-text.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
@@ -58,8 +59,8 @@ export type TableOwner =
 
 /** Knows the accounts of the records that others refer to, as of each commit. */
 export interface ParentAccounts {
-  /** @param key of `referenceText` @returns empty for a record that is nobody's or not there */
-  accountOf(parent: string, key: string, version: RowVersion, commitLsn: Lsn): string;
+  /** @returns empty for a record that is nobody's or not there */
+  accountOf(record: RecordRef, version: RowVersion, commitLsn: Lsn): string;
 }
 
 /** A resource's `where` on tuples. Its columns need not leave themselves. */
@@ -135,7 +136,7 @@ function tableOwner(
   parents: ParentAccounts | undefined,
 ): TableOwner {
   const { name, account } = resource;
-  const parent = parentOf(resource)?.parent.name;
+  const parent = parentOf(resource);
   if (typeof account === 'string') {
     const form = accountForm(types[0] ?? '');
     return { kind: 'column', accountText: (pgText) => accountText(form, pgText) ?? spellings?.of(pgText) };
@@ -145,8 +146,8 @@ function tableOwner(
   return {
     kind: 'parent',
     accountOf(pgTexts, version, commitLsn) {
-      const key = referenceText(pgTexts, types);
-      return key === null ? '' : parents.accountOf(parent, key, version, commitLsn);
+      const record = referenceOf(parent, pgTexts, types);
+      return record === undefined ? '' : parents.accountOf(record, version, commitLsn);
     },
   };
 }

@@ -13,13 +13,14 @@ test('below a parent that moves, only what was there before the transaction was 
   expect(made.accountOf('made', STAYS)).toBe('own');
 });
 
-test('beyond the limit, what may be either’s is told to neither, and all else as before', () => {
+test('beyond the limit nobody can say whose some were, for which the resource is told once to begin anew', () => {
   const made = createMadeRecords(1);
   for (let n = 0; n < 10; n += 1) made.note(`other ${n}`, STAYS);
   made.note('first', MOVED);
   expect(made.accountOf('any', MOVED)).toBe('former');
   made.note('second', MOVED);
   expect(made.accountOf('first', MOVED)).toBe('later');
-  expect(made.accountOf('second', MOVED)).toBe('');
+  expect(made.accountOf('second', MOVED)).toBeUndefined();
   expect(made.accountOf('any', STAYS)).toBe('own');
+  expect(['items', 'items', 'others'].map((name) => made.isResetDue(name))).toEqual([true, false, true]);
 });

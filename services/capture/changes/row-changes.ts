@@ -192,8 +192,12 @@ function accountOf(table: CapturedTable, values: Values, version: RowVersion, co
   return account;
 }
 
-/** The account of an old version. */
-function formerAccountOf(table: CapturedTable, values: Values, { commitLsn, made }: Place): string {
+/** The account of an old version; undefined where nobody can say whose it was. */
+function formerAccountOf(
+  table: CapturedTable,
+  values: Values,
+  { commitLsn, made }: Place,
+): string | undefined {
   const find = (version: RowVersion) => accountOf(table, values, version, commitLsn);
   return table.owner.kind === 'parent' ? made.accountOf(recordOf(table, values), find) : find('before');
 }
@@ -233,10 +237,13 @@ function deleted(table: CapturedTable, before: OldTuple, place: Place): RowChang
   if (!isRecordKnown(table, before)) return [resetFor('record_unknown')];
   if (!didLeave(table, before)) return [];
   const { values, unknown } = oldRow(table, before);
+  const account = formerAccountOf(table, values, place);
+  if (account === undefined)
+    return place.made.isResetDue(table.rowType.resource) ? [resetFor('parent_moved')] : [];
   return [
     {
       op: 'delete',
-      account: formerAccountOf(table, values, place),
+      account,
       before: values,
       after: null,
       unchanged: [],

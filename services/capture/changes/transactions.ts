@@ -66,17 +66,23 @@ export interface TransactionRouting {
   isSkipped(xid: bigint, commitLsn: Lsn): boolean;
   /** The resources whose records have their account by records of this one. */
   descendantsOf(resource: string): readonly string[];
-  /** The accounts that have to load the descendants again, because this row was one's before and is the other's now; `*` for all. */
-  accountsMovedBy(message: PgOutputMessage): readonly string[];
+  /** What accounts have to load again, because this row was one's before and is the other's now. */
+  movedBy(message: PgOutputMessage): readonly MovedResource[];
+}
+
+/** An account has to load a resource again; `*` for all. */
+export interface MovedResource {
+  readonly account: string;
+  readonly resource: string;
 }
 
 export interface Transactions {
   /**
    * @param lsn of the message's own WAL record
-   * @param movedAccounts of `accountsMovedBy`
+   * @param moved of `movedBy`
    * @throws TransactionOrderError
    */
-  push(message: PgOutputMessage, lsn: Lsn, movedAccounts?: readonly string[]): void;
+  push(message: PgOutputMessage, lsn: Lsn, moved?: readonly MovedResource[]): void;
   /** Between a Begin and its Commit. */
   readonly isOpen: boolean;
 }
@@ -92,8 +98,8 @@ const MAX_SEALS = 1_000;
 /** The delete of the record under its old key or account, and its insert under the new one. */
 const MAX_CHANGES_OF_UPDATE = 2;
 
-/** The former and the present one. */
-const ACCOUNTS_OF_MOVE = 2;
+/** The former and the present one, of the record under its old key and of that under its new one. */
+const ACCOUNTS_OF_ROW = 4;
 
 interface OpenTransaction {
   readonly xid: bigint;
@@ -161,7 +167,7 @@ export function createTransactions<Table extends CapturedTable>(
    * A row with a parent, or of one, takes as many places as it may have changes and resets, however many it has: what is known of
    * accounts may begin anew between two times that a transaction is streamed, and all other changes keep their places.
    */
-  const pushRow = (message: RowMessage, lsn: Lsn, movedAccounts: readonly string[]) => {
+  const pushRow = (message: RowMessage, lsn: Lsn, moved: readonly MovedResource[]) => {
     const { routing } = handler;
     const resource = handler.resource(message.relationId);
     if (routing === undefined || resource === undefined) {
@@ -175,25 +181,13 @@ export function createTransactions<Table extends CapturedTable>(
       if (!routing.isSkipped(transaction.xid, transaction.commitLsn)) tellRow(message, lsn);
       transaction.nextIndex = first + (message.kind === 'update' ? MAX_CHANGES_OF_UPDATE : 1);
     }
-    if (message.kind === 'delete') return;
-    const descendants = routing.descendantsOf(resource);
     const firstReset = transaction.nextIndex;
-    for (const name of movedAccounts.length === 0 ? [] : descendants) {
-      for (const account of movedAccounts) {
-        const source = nextPlace(lsn);
-        // Of no transaction, as the parent may be seen by a snapshot that does not see a child's change before it.
-        if (source !== undefined) {
-          const reset = {
-            ...resetFor('parent_moved'),
-            account,
-            resource: name,
-            source: { ...source, xid: 0n },
-          };
-          handler.onAccountReset(reset);
-        }
-      }
+    for (const { account, resource: name } of moved) {
+      const source = nextPlace(lsn);
+      if (source !== undefined)
+        handler.onAccountReset({ ...resetFor('parent_moved'), account, resource: name, source });
     }
-    transaction.nextIndex = firstReset + descendants.length * ACCOUNTS_OF_MOVE;
+    transaction.nextIndex = firstReset + routing.descendantsOf(resource).length * ACCOUNTS_OF_ROW;
   };
 
   const needOpen = (): OpenTransaction => {
@@ -205,7 +199,7 @@ export function createTransactions<Table extends CapturedTable>(
     get isOpen() {
       return open !== undefined;
     },
-    push(message, lsn, movedAccounts = []) {
+    push(message, lsn, moved = []) {
       switch (message.kind) {
         case 'begin':
           if (open !== undefined) throw new TransactionOrderError('a transaction begins inside another');
@@ -237,7 +231,7 @@ export function createTransactions<Table extends CapturedTable>(
         case 'update':
         case 'delete': {
           if (needOpen().isPassed) return;
-          pushRow(message, lsn, movedAccounts);
+          pushRow(message, lsn, moved);
           return;
         }
         case 'truncate': {

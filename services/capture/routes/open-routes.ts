@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryArrayConfig } from 'pg';
 import {
+  type ChildResource,
   childrenOf,
   parentsOf,
   pathsFingerprint,
-  readPathKeys,
 } from '../../../shared/catalog/check-account-paths.ts';
 import { describeColumns } from '../../../shared/catalog/describe-table.ts';
 import {
@@ -12,33 +12,41 @@ import {
   beginGeneration,
   discardGeneration,
   finishGeneration,
+  type ReferenceCount,
   type Route,
+  type RouteAdditions,
+  readReferenceCounts,
   readRoutes,
   sweepGenerations,
   sweepRoutes,
   takeRoutes,
 } from '../../../shared/control/routes.ts';
-import { type Catalog, ownerColumns, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import {
+  type Catalog,
+  ownerColumns,
+  parentOf,
+  type Resource,
+  tablesReadFor,
+} from '../../../shared/domain/catalog.ts';
 import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
+import { type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { formatAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
-import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
-import { referenceText } from '../../../shared/values/reference-text.ts';
+import { referenceOf, referenceText } from '../../../shared/values/reference-text.ts';
 import type { CaptureProgress } from '../publish/capture-progress.ts';
 
 /** The routes that a session goes on with. */
 export interface OpenRoutes {
   readonly fill: { readonly snapshot: Snapshot; readonly snapshotLsn: Lsn; readonly completeTo: Lsn };
-  store(routes: readonly Route[], completeTo: Lsn | undefined): Promise<void>;
-  read(records: readonly { readonly resource: string; readonly key: string }[]): Promise<Route[]>;
+  store(additions: RouteAdditions, completeTo: Lsn | undefined): Promise<void>;
+  read(records: readonly RecordRef[]): Promise<Route[]>;
+  readCounts(records: readonly RecordRef[]): Promise<ReferenceCount[]>;
   discard(): Promise<void>;
-  /** Whether the foreign keys are still those that the routes were read under. */
-  isUnderSameKeys(): Promise<boolean>;
   /** @returns whether there is more to sweep */
   sweep(passedLsn: Lsn): Promise<boolean>;
 }
@@ -64,14 +72,8 @@ export interface OpenRoutesDeps extends RoutesSource {
  * @throws SetupError when a foreign key that a path follows is missing
  */
 export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Promise<OpenRoutes> {
-  const { control, pool, catalog, progress, log } = deps;
-  const keys = await readPathKeys(pool, catalog);
-  if (keys === undefined) {
-    throw new SetupError(
-      'a foreign key is missing by which records have the account of their parent: `tandem catalog check` names it',
-    );
-  }
-  const fingerprint = `${pathsFingerprint(catalog)}/${keys}`;
+  const { control, catalog, progress, log } = deps;
+  const fingerprint = pathsFingerprint(catalog);
   const owner = randomUUID();
   const kept = await takeRoutes(control, owner);
   const isWhole =
@@ -88,10 +90,10 @@ export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Pro
   if (isWhole) log.info('routes.resumed', { generation });
   return {
     fill,
-    store: (routes, completeTo) => addRoutes(control, owner, generation, routes, completeTo),
+    store: (additions, completeTo) => addRoutes(control, owner, generation, additions, completeTo),
     read: (records) => readRoutes(control, generation, records),
+    readCounts: (records) => readReferenceCounts(control, generation, records),
     discard: () => discardGeneration(control, owner),
-    isUnderSameKeys: async () => (await readPathKeys(pool, catalog)) === keys,
     async sweep(passedLsn) {
       const isMoreOfEarlier = await sweepGenerations(control, generation);
       return (await sweepRoutes(control, generation, passedLsn)) || isMoreOfEarlier;
@@ -111,7 +113,7 @@ interface Fill {
 }
 
 /**
- * Reads whose every parent is under one snapshot S. What commits that S does not see say is then added from the stream, and
+ * Reads whose every parent is, and how many records refer to each, under one snapshot S. What commits that S does not see say is then added from the stream, and
  * changes of children in commits that S sees are passed over: whoever subscribes from an export begins behind S, and all others are told
  * to begin anew.
  */
@@ -131,16 +133,24 @@ async function fillRoutes(
   let isDone = false;
   let count = 0;
   try {
-    const { snapshot, lsn } = await takeSnapshot(client, parents, progress, log, signal);
+    const children = childrenOf(catalog);
+    const { snapshot, lsn } = await takeSnapshot(client, [...parents, ...children], progress, log, signal);
+    const nothing = { routes: [], references: [], commits: [] };
     for (const parent of parents) {
       for await (const routes of readParent(client, parent)) {
         signal.throwIfAborted();
-        await addRoutes(control, owner, generation, routes, undefined);
+        await addRoutes(control, owner, generation, { ...nothing, routes }, undefined);
         count += routes.length;
       }
     }
+    for (const child of children) {
+      for await (const references of countReferences(client, child)) {
+        signal.throwIfAborted();
+        await addRoutes(control, owner, generation, { ...nothing, references }, undefined);
+        count += references.length;
+      }
+    }
     await client.query('commit');
-    const children = childrenOf(catalog);
     // Ahead of the end, so that nobody goes on who was not told. At the first start, too: what came since the slot is passed over.
     const content = formatAccountReset({ account: '*', resources: children.map(({ name }) => name) });
     // A stalled synchronous standby delays a commit's response, and this does not need it.
@@ -191,39 +201,76 @@ async function takeSnapshot(
 }
 
 async function* readParent(client: PoolClient, resource: Resource): AsyncGenerator<Route[]> {
-  const types = await loadTypes(client);
-  const columns = await describeColumns(client, resource);
-  const pgNameOf = (name: string) => {
-    const column = columns.find((each) => each.name === name);
-    return column === undefined ? '' : types.valueType(column.typeOid, column.typeModifier).pgName;
-  };
+  const typeOf = await columnTypes(client, resource);
   const { key, account } = resource;
+  const parent = parentOf(resource);
   const owners = ownerColumns(resource);
   const selected = [
     ...key.map(quoteIdent),
     ...(typeof account === 'string'
-      ? [accountTextSql(accountForm(pgNameOf(account)), quoteIdent(account))]
+      ? [accountTextSql(accountForm(typeOf(account)), quoteIdent(account))]
       : owners.map(quoteIdent)),
   ];
-  const keyTypes = key.map(pgNameOf);
-  const ownerTypes = owners.map(pgNameOf);
-  await client.query(
-    `declare ${CURSOR} no scroll cursor for select ${selected.join(', ')} from ${quoteTable(resource.table)}`,
-  );
+  const keyTypes = key.map(typeOf);
+  const ownerTypes = owners.map(typeOf);
+  const ownerOf = (texts: readonly (string | null)[]): string | null => {
+    if (parent === undefined) return texts[0] ?? null;
+    const record = referenceOf(parent, texts, ownerTypes);
+    return record === undefined ? null : recordId(record);
+  };
+  const query = `select ${selected.join(', ')} from ${quoteTable(resource.table)}`;
+  for await (const rows of readRows(client, query)) {
+    yield rows.flatMap((row) => {
+      const recordKey = referenceText(row.slice(0, key.length), keyTypes);
+      const owner = ownerOf(row.slice(key.length));
+      const route = { resource: resource.name, sinceLsn: 0n, owner, isDeleted: false, referredBy: [] };
+      return recordKey === null ? [] : [{ ...route, key: recordKey }];
+    });
+  }
+}
+
+/** How many records of a resource refer to each record, whether that is there or not. */
+async function* countReferences(client: PoolClient, child: ChildResource): AsyncGenerator<ReferenceCount[]> {
+  const typeOf = await columnTypes(client, child);
+  const owners = ownerColumns(child);
+  const types = owners.map(typeOf);
+  const columns = owners.map(quoteIdent);
+  const query =
+    `select count(*)::text, ${columns.join(', ')} from ${quoteTable(child.table)} ` +
+    `where ${columns.map((column) => `${column} is not null`).join(' and ')} group by ${columns.join(', ')}`;
+  for await (const rows of readRows(client, query)) {
+    yield rows.flatMap(([count, ...texts]) => {
+      const record = referenceOf(child.account, texts, types);
+      return record === undefined ? [] : [{ ...record, child: child.name, count: Number(count) }];
+    });
+  }
+}
+
+/** The `pgName` of each column's type. */
+async function columnTypes(client: PoolClient, resource: Resource): Promise<(name: string) => string> {
+  const types = await loadTypes(client);
+  const columns = await describeColumns(client, resource);
+  return (name) => {
+    const column = columns.find((each) => each.name === name);
+    return column === undefined ? '' : types.valueType(column.typeOid, column.typeModifier).pgName;
+  };
+}
+
+/** The first rows of a table that is grouped come when it has been read as a whole. */
+const MAX_QUERY_MS = 24 * 60 * 60_000;
+
+async function* readRows(client: PoolClient, query: string): AsyncGenerator<(string | null)[][]> {
+  await client.query(`set local statement_timeout = ${MAX_QUERY_MS}`);
+  await client.query(`declare ${CURSOR} no scroll cursor for ${query}`);
   for (;;) {
-    const { rows } = await client.query<(string | null)[]>({
+    // The pool's own limit is for small queries.
+    const fetch = {
       text: `fetch ${FETCH_ROWS} from ${CURSOR}`,
       rowMode: 'array',
-    });
-    if (rows.length > 0) {
-      yield rows.flatMap((row) => {
-        const recordKey = referenceText(row.slice(0, key.length), keyTypes);
-        const rest = row.slice(key.length);
-        const owner = typeof account === 'string' ? (rest[0] ?? null) : referenceText(rest, ownerTypes);
-        const route = { resource: resource.name, sinceLsn: 0n, owner, isDeleted: false };
-        return recordKey === null ? [] : [{ ...route, key: recordKey }];
-      });
-    }
+      query_timeout: MAX_QUERY_MS,
+    };
+    const { rows } = await client.query<(string | null)[]>(fetch as QueryArrayConfig);
+    if (rows.length > 0) yield rows;
     if (rows.length < FETCH_ROWS) break;
   }
   await client.query(`close ${CURSOR}`);

@@ -1,12 +1,8 @@
 import type { Route } from '../../../shared/control/routes.ts';
-import { type Catalog, parentOf } from '../../../shared/domain/catalog.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { parseRecordId, type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
 import type { ParentAccounts, RowVersion } from '../changes/captured-table.ts';
-
-export interface RecordRef {
-  readonly resource: string;
-  readonly key: string;
-}
 
 /** Routes by record, read from the control store when they are first needed. */
 export interface RecordAccounts extends ParentAccounts {
@@ -14,14 +10,28 @@ export interface RecordAccounts extends ParentAccounts {
   load(records: Iterable<RecordRef>): Promise<void>;
   /** Takes over routes that are in the control store by now. */
   add(routes: readonly Route[]): void;
-  /** Whether nothing is known of the record as of the commit: it is not there. */
-  isUnknown(record: RecordRef, commitLsn: Lsn): boolean;
-  /** Whether the record was there, and was deleted before the commit. */
-  wasDeleted(record: RecordRef, commitLsn: Lsn): boolean;
-  /** The two accounts of a record that was one's before the transaction, and another's at its end. */
-  moveOf(record: RecordRef, commitLsn: Lsn): readonly [from: string, to: string] | undefined;
+  /** What a transaction changes for others by a record that was one account's before it, and another's at its end. */
+  moveOf(record: RecordRef, commitLsn: Lsn): RecordMove | undefined;
   /** Forgets all, if that is more than the limit. Not between `load` and a lookup. */
   trim(): void;
+  /** Since the process began. */
+  readonly counts: LookupCounts;
+}
+
+export interface LookupCounts {
+  readonly lookups: number;
+  /** Records that were read from the control store. */
+  readonly reads: number;
+  /** Lookups that found no record, or nobody's. */
+  readonly unresolved: number;
+}
+
+/** Other records have another account, because this one came, went, or changed its own. */
+export interface RecordMove {
+  /** Those before and after; one where the record was nobody's, or not there. */
+  readonly accounts: readonly string[];
+  /** The resources whose records refer to it. */
+  readonly children: readonly string[];
 }
 
 /** Records whose routes are kept in memory: some 100 MB at most. */
@@ -30,7 +40,7 @@ const MAX_RECORDS = 200_000;
 /** Records of one query. */
 const READ_LIMIT = 5_000;
 
-type Version = Pick<Route, 'sinceLsn' | 'owner' | 'isDeleted'>;
+type Version = Omit<Route, 'resource' | 'key'>;
 
 export function createRecordAccounts(
   catalog: Catalog,
@@ -38,87 +48,79 @@ export function createRecordAccounts(
   maxRecords: number = MAX_RECORDS,
 ): RecordAccounts {
   const versions = new Map<string, Version[]>();
-  /** For a resource with a parent its name; undefined for one with an account column. */
-  const parents = new Map(catalog.resources.map((each) => [each.name, parentOf(each)?.parent.name]));
-  const idOf = ({ resource, key }: RecordRef) => `${resource}/${key}`;
+  const roots = new Set(
+    catalog.resources.flatMap(({ name, account }) => (typeof account === 'string' ? [name] : [])),
+  );
+  const counts = { lookups: 0, reads: 0, unresolved: 0 };
 
-  /**
-   * A transaction's own route holds for all of its new row versions. An old version was there before the transaction, and has the route
-   * from before it. If its parent was not there by then, the transaction made both. A parent that was deleted earlier is not there: an
-   * enforced key leaves no child of it, and its key may be another record's by now.
-   */
+  const known = (record: RecordRef): readonly Version[] => {
+    const found = versions.get(recordId(record));
+    if (found === undefined) throw new Error(`the routes of a record of ${record.resource} were not loaded`);
+    return found;
+  };
+
+  /** As the transaction found the record, or as it leaves it; undefined where it is not there. */
   const find = (record: RecordRef, version: RowVersion, commitLsn: Lsn): Version | undefined => {
-    const known = versions.get(idOf(record));
-    if (known === undefined) throw new Error(`the routes of a record of ${record.resource} were not loaded`);
-    const own = known.find(({ sinceLsn }) => sinceLsn === commitLsn);
-    const earlier = known.findLast(({ sinceLsn }) => sinceLsn < commitLsn);
-    if (version === 'before') return earlier?.isDeleted === false ? earlier : (own ?? earlier);
-    return own ?? (earlier?.isDeleted === false ? earlier : undefined);
+    const found = known(record).findLast(({ sinceLsn }) =>
+      version === 'before' ? sinceLsn < commitLsn : sinceLsn <= commitLsn,
+    );
+    return found?.isDeleted === false ? found : undefined;
   };
 
-  const accountBy = (
-    resource: string,
-    found: Version | undefined,
-    version: RowVersion,
-    commitLsn: Lsn,
-  ): string => {
-    if (found === undefined || found.owner === null) return '';
-    const parent = parents.get(resource);
-    if (parent === undefined) return found.owner;
-    const next = { resource: parent, key: found.owner };
-    return accountBy(parent, find(next, version, commitLsn), version, commitLsn);
+  const accountOf = (record: RecordRef, version: RowVersion, commitLsn: Lsn): string => {
+    const owner = find(record, version, commitLsn)?.owner ?? null;
+    if (owner === null) return '';
+    return roots.has(record.resource) ? owner : accountOf(parseRecordId(owner), version, commitLsn);
   };
 
-  const insert = ({ resource, key, sinceLsn, owner, isDeleted }: Route) => {
-    const known = versions.get(idOf({ resource, key }));
-    if (known === undefined) return;
-    const at = known.findIndex((each) => each.sinceLsn >= sinceLsn);
-    const added = { sinceLsn, owner, isDeleted };
-    if (at < 0) known.push(added);
-    else known.splice(at, known[at]?.sinceLsn === sinceLsn ? 1 : 0, added);
+  const insert = ({ resource, key, ...added }: Route) => {
+    const of = versions.get(recordId({ resource, key }));
+    if (of === undefined) return;
+    const at = of.findIndex(({ sinceLsn }) => sinceLsn >= added.sinceLsn);
+    if (at < 0) of.push(added);
+    else of.splice(at, of[at]?.sinceLsn === added.sinceLsn ? 1 : 0, added);
   };
 
   const parentsOfVersions = (record: RecordRef): RecordRef[] => {
-    const parent = parents.get(record.resource);
-    if (parent === undefined) return [];
-    const known = versions.get(idOf(record)) ?? [];
-    return known.flatMap(({ owner }) => (owner === null ? [] : [{ resource: parent, key: owner }]));
+    if (roots.has(record.resource)) return [];
+    const of = versions.get(recordId(record)) ?? [];
+    return of.flatMap(({ owner }) => (owner === null ? [] : [parseRecordId(owner)]));
   };
 
+  const byId = (records: readonly RecordRef[]) =>
+    new Map(records.map((record) => [recordId(record), record]));
+
   return {
-    accountOf(parent, key, version, commitLsn) {
-      return accountBy(parent, find({ resource: parent, key }, version, commitLsn), version, commitLsn);
+    counts,
+    accountOf(record, version, commitLsn) {
+      const account = accountOf(record, version, commitLsn);
+      counts.lookups += 1;
+      if (account === '') counts.unresolved += 1;
+      return account;
     },
     async load(records) {
-      let level = new Map([...records].map((record) => [idOf(record), record]));
+      let level = byId([...records]);
       while (level.size > 0) {
-        const unread = [...level.values()].filter((record) => !versions.has(idOf(record)));
+        const unread = [...level.values()].filter((record) => !versions.has(recordId(record)));
         for (let from = 0; from < unread.length; from += READ_LIMIT) {
           const some = unread.slice(from, from + READ_LIMIT);
           const found = await read(some);
-          for (const record of some) versions.set(idOf(record), []);
+          counts.reads += some.length;
+          for (const record of some) versions.set(recordId(record), []);
           for (const route of found) insert(route);
         }
-        level = new Map(
-          [...level.values()].flatMap(parentsOfVersions).map((record) => [idOf(record), record]),
-        );
+        level = byId([...level.values()].flatMap(parentsOfVersions));
       }
     },
     add(routes) {
       for (const route of routes) insert(route);
     },
-    isUnknown: (record, commitLsn) => find(record, 'after', commitLsn) === undefined,
-    wasDeleted: (record, commitLsn) =>
-      versions.get(idOf(record))?.findLast(({ sinceLsn }) => sinceLsn < commitLsn)?.isDeleted === true,
     moveOf(record, commitLsn) {
-      const known = versions.get(idOf(record)) ?? [];
-      const before = known.findLast(({ sinceLsn }) => sinceLsn < commitLsn);
-      const after = known.find(({ sinceLsn }) => sinceLsn === commitLsn);
-      // Deleted by the same transaction, it may have had children in between.
-      if (before === undefined || after === undefined || before.isDeleted) return undefined;
-      const from = accountBy(record.resource, before, 'before', commitLsn);
-      const to = accountBy(record.resource, after, 'after', commitLsn);
-      return from === to ? undefined : [from, to];
+      const after = known(record).find(({ sinceLsn }) => sinceLsn === commitLsn);
+      if (after === undefined || after.referredBy.length === 0) return undefined;
+      const [from, to] = [accountOf(record, 'before', commitLsn), accountOf(record, 'after', commitLsn)];
+      if (from === to) return undefined;
+      return { accounts: [from, to].filter((account) => account !== ''), children: after.referredBy };
     },
     trim() {
       if (versions.size > maxRecords) versions.clear();

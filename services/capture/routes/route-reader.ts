@@ -1,6 +1,7 @@
-import { ownerColumns, type Resource } from '../../../shared/domain/catalog.ts';
+import { ownerColumns, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
+import { recordId } from '../../../shared/domain/record-ref.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import { referenceText } from '../../../shared/values/reference-text.ts';
+import { referenceOf, referenceText } from '../../../shared/values/reference-text.ts';
 import type { ValueTypes } from '../changes/captured-table.ts';
 import type { RowMessage } from '../changes/row-changes.ts';
 import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
@@ -8,7 +9,7 @@ import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
 /** A record as a version of its row says it. */
 export interface RecordOwner {
   readonly key: string;
-  /** The account's text as PostgreSQL prints it, or the parent's key; null for nobody's. */
+  /** The account's text as PostgreSQL prints it, or the `recordId` of the parent; null for nobody's. */
   readonly owner: string | null;
 }
 
@@ -66,7 +67,7 @@ export function createRouteReader(
     return { place, pgName };
   };
   const key = resource.key.map(columnOf);
-  const { account } = resource;
+  const parent = parentOf(resource);
   const owner = ownerColumns(resource).map(columnOf);
   const isIdentitySufficient = saysOwners(resource, relation);
 
@@ -79,14 +80,11 @@ export function createRouteReader(
       key.map(({ pgName }) => pgName),
     );
     if (keyText === null) return undefined;
-    const ownerText =
-      typeof account === 'string'
-        ? textOf(owner[0] ?? { place: -1 })
-        : referenceText(
-            owner.map(textOf),
-            owner.map(({ pgName }) => pgName),
-          );
-    return { key: keyText, owner: ownerText };
+    const texts = owner.map(textOf);
+    if (parent === undefined) return { key: keyText, owner: texts[0] ?? null };
+    const names = owner.map(({ pgName }) => pgName);
+    const reference = referenceOf(parent, texts, names);
+    return { key: keyText, owner: reference === undefined ? null : recordId(reference) };
   };
 
   return {

@@ -20,8 +20,8 @@ export interface RoutingDeps {
 }
 
 export interface WatchedStage extends RouteStage {
-  /** Looks whether the foreign keys are still there, and sweeps, until the signal aborts. */
-  watch(passedLsn: () => Lsn, signal: AbortSignal): Promise<void>;
+  /** Removes what is no longer needed, until the signal aborts. */
+  sweep(passedLsn: () => Lsn, signal: AbortSignal): Promise<void>;
 }
 
 /** Finds the accounts of records by their parents. */
@@ -39,9 +39,8 @@ export interface Routing {
   ): Promise<WatchedStage>;
 }
 
-/** As often as tables are looked at for changes that have no events. */
-const WATCH_INTERVAL_MS = 2_000;
 const SWEEP_INTERVAL_MS = 600_000;
+const SWEEP_AGAIN_MS = 2_000;
 
 /** @returns undefined for a catalog in which no record has its parent's account */
 export function createRouting({ catalog, source, routes, spellings, log }: RoutingDeps): Routing | undefined {
@@ -57,7 +56,6 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
     async open(session, signal) {
       const opened = await openRoutes({ ...routes, ...session, catalog, log }, signal);
       accounts = createRecordAccounts(catalog, opened.read);
-      let keysChanged = false;
       const stage = createRouteStage({
         ...opened,
         ...session,
@@ -72,23 +70,18 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
           );
           return rowCount === 1;
         },
-        log,
-        areKeysChanged: () => keysChanged,
       });
       return {
         ...stage,
-        async watch(passedLsn, until) {
-          let sweptAtMs = 0;
+        async sweep(passedLsn, until) {
           while (!until.aborted) {
+            let isMore = false;
             try {
-              if (!(await opened.isUnderSameKeys())) keysChanged = true;
-              if (Date.now() - sweptAtMs > SWEEP_INTERVAL_MS) {
-                sweptAtMs = (await opened.sweep(passedLsn())) ? 0 : Date.now();
-              }
+              isMore = await opened.sweep(passedLsn());
             } catch (error) {
-              if (!until.aborted) log.warn('routes.watch_failed', { error });
+              if (!until.aborted) log.warn('routes.sweep_failed', { error });
             }
-            await sleep(WATCH_INTERVAL_MS, until).catch(() => undefined);
+            await sleep(isMore ? SWEEP_AGAIN_MS : SWEEP_INTERVAL_MS, until).catch(() => undefined);
           }
         },
       };

@@ -52,6 +52,7 @@ import {
   sendSeal,
   takeSnapshot,
 } from './take-snapshot.ts';
+import { tellOutOfOrder } from './tell-out-of-order.ts';
 
 export interface RunExportDeps {
   readonly control: Pool;
@@ -244,6 +245,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
+  await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
   await finishRun(control, claim);
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
 }

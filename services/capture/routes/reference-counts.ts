@@ -1,0 +1,78 @@
+import type { ReferenceCount, Route } from '../../../shared/control/routes.ts';
+import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
+
+/** What one transaction says, once it is known how its records are referred to. */
+export interface TransactionRoutes {
+  readonly commitLsn: Lsn;
+  readonly xid: bigint;
+  /** By `recordId`, as the transaction leaves them. */
+  readonly routes: Map<string, Omit<Route, 'referredBy'>>;
+  readonly references: ReferenceChanges;
+}
+
+/** How a transaction changes the number of records that refer to others. */
+export interface ReferenceChanges {
+  readonly size: number;
+  /** A record of `child` refers to this one from here on, or does no more. */
+  add(child: string, record: RecordRef, by: 1 | -1): void;
+  all(): readonly ReferenceCount[];
+  /** The greatest loss since the transaction began; zero or less. */
+  least(child: string, record: RecordRef): number;
+  clear(): void;
+}
+
+export function createReferenceChanges(): ReferenceChanges {
+  const changes = new Map<string, { readonly count: ReferenceCount; sum: number; least: number }>();
+  return {
+    get size() {
+      return changes.size;
+    },
+    add(child, record, by) {
+      const id = idOf(child, record);
+      const change = changes.get(id) ?? { count: { ...record, child, count: 0 }, sum: 0, least: 0 };
+      change.sum += by;
+      if (change.sum < change.least) change.least = change.sum;
+      changes.set(id, change);
+    },
+    all: () => [...changes.values()].map(({ count, sum }) => ({ ...count, count: sum })),
+    least: (child, record) => changes.get(idOf(child, record))?.least ?? 0,
+    clear: () => changes.clear(),
+  };
+}
+
+/** Follows how many records refer to some others, transaction by transaction. */
+export interface ReferenceCounts {
+  /**
+   * The transaction's routes. A resource refers to a record throughout if its number of references was above zero at each moment
+   * between the beginning and the end: one of them may have stayed as it was, and have another account now without a change of its own.
+   */
+  routesOf(transaction: TransactionRoutes): Route[];
+}
+
+/** @param stored the counts of all records that have routes in the transactions, from before these */
+export function createReferenceCounts(stored: readonly ReferenceCount[]): ReferenceCounts {
+  const counts = new Map<string, Map<string, number>>();
+  for (const { child, count, ...record } of stored) {
+    const of = counts.get(recordId(record)) ?? new Map<string, number>();
+    counts.set(recordId(record), of.set(child, count));
+  }
+  return {
+    routesOf({ routes, references }) {
+      const made = [...routes.values()].map((route) => {
+        const before = [...(counts.get(recordId(route)) ?? [])];
+        const referredBy = before.flatMap(([child, count]) =>
+          count + references.least(child, route) > 0 ? [child] : [],
+        );
+        return { ...route, referredBy };
+      });
+      for (const { child, count, ...record } of references.all()) {
+        const of = counts.get(recordId(record)) ?? new Map<string, number>();
+        counts.set(recordId(record), of.set(child, (of.get(child) ?? 0) + count));
+      }
+      return made;
+    },
+  };
+}
+
+const idOf = (child: string, record: RecordRef) => `${child} ${recordId(record)}`;

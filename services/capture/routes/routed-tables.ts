@@ -1,0 +1,116 @@
+import { type ChildResource, childrenOf, parentsOf } from '../../../shared/catalog/check-account-paths.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import type { RecordRef } from '../../../shared/domain/record-ref.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
+import { referenceOf } from '../../../shared/values/reference-text.ts';
+import type { ValueTypes } from '../changes/captured-table.ts';
+import type { RowMessage } from '../changes/row-changes.ts';
+import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
+import { createRouteReader, type RouteReader, saysOwners } from './route-reader.ts';
+
+/** A table of a parent or of a child, as the stream describes it. */
+export interface RoutedTable {
+  readonly resource: Resource;
+  /** Of a parent. */
+  readonly reader: RouteReader | undefined;
+  readonly relation: RelationMessage;
+  readonly types: ValueTypes;
+  /** Why its rows do not say whose they are: the table has not the columns that the catalog names. */
+  readonly misfit: string | undefined;
+  /** Whether the old rows say whose they were, in each partition by its own replica identity. */
+  saysOwners(): boolean;
+  /** The records that the versions of a child's row refer to. */
+  references(message: RowMessage): References;
+}
+
+/** Undefined where the message does not have that version, or it refers to nothing. */
+export interface References {
+  readonly before?: RecordRef | undefined;
+  readonly after?: RecordRef | undefined;
+}
+
+export interface RoutedTablesDeps {
+  readonly catalog: Catalog;
+  readonly loadTypes: () => Promise<ValueTypes>;
+  readonly isPartitioned: (relationId: number) => Promise<boolean>;
+}
+
+/** What the rows of parents and of children refer to, by the tables as the stream describes them. */
+export interface RoutedTables {
+  /** Takes over a table's description. Tables on no path are passed over. */
+  learn(relation: RelationMessage): Promise<void>;
+  find(relationId: number): RoutedTable | undefined;
+}
+
+export function createRoutedTables({ catalog, loadTypes, isPartitioned }: RoutedTablesDeps): RoutedTables {
+  const parents = parentsOf(catalog);
+  const children = new Map(childrenOf(catalog).map((child) => [child.name, child]));
+  const tables = new Map<number, RoutedTable>();
+  /** Whether each partition says whose its old rows were, by its table. */
+  const partitions = new Map<number, Map<number, boolean>>();
+  let lastDescribed: RoutedTable | undefined;
+
+  return {
+    find: (relationId) => tables.get(relationId),
+    async learn(relation) {
+      tables.delete(relation.id);
+      const resource = catalog.resources.find(
+        ({ table }) => table.schema === relation.schema && table.name === relation.name,
+      );
+      // Rows of a partition come as their root's, which is described right before it.
+      if (resource === undefined && lastDescribed !== undefined) {
+        partitions
+          .get(lastDescribed.relation.id)
+          ?.set(relation.id, saysOwners(lastDescribed.resource, relation));
+      }
+      lastDescribed = undefined;
+      if (resource === undefined || !(parents.has(resource.name) || children.has(resource.name))) return;
+      const types = await loadTypes();
+      if (!partitions.has(relation.id) && (await isPartitioned(relation.id)))
+        partitions.set(relation.id, new Map());
+      const child = children.get(resource.name);
+      const described = {
+        resource,
+        relation,
+        types,
+        saysOwners: () =>
+          saysOwners(resource, relation) &&
+          ![...(partitions.get(relation.id)?.values() ?? [])].includes(false),
+        references: child === undefined ? () => ({}) : createReferenceReader(child, relation, types),
+      };
+      try {
+        const reader = parents.has(resource.name) ? createRouteReader(resource, relation, types) : undefined;
+        tables.set(relation.id, { ...described, reader, misfit: undefined });
+      } catch (error) {
+        if (!(error instanceof SetupError)) throw error;
+        tables.set(relation.id, { ...described, reader: undefined, misfit: error.message });
+      }
+      lastDescribed = tables.get(relation.id);
+    },
+  };
+}
+
+function createReferenceReader(
+  child: ChildResource,
+  { columns }: RelationMessage,
+  types: ValueTypes,
+): RoutedTable['references'] {
+  const places = child.account.columns.map((name) => columns.findIndex((column) => column.name === name));
+  const names = places.map((at) => {
+    const column = columns[at];
+    return column === undefined ? '' : types.valueType(column.typeOid, column.typeModifier).pgName;
+  });
+  const referenceIn = (tuple: Tuple | undefined, other: Tuple | undefined) => {
+    if (tuple === undefined) return undefined;
+    // What is stored apart and was not sent again is as it was.
+    const texts = places.map((at) => tuple[at] ?? (tuple[at] === null ? null : (other?.[at] ?? null)));
+    return referenceOf(child.account, texts, names);
+  };
+  return (message) => {
+    const old = message.kind === 'insert' ? undefined : message.before?.values;
+    return {
+      before: referenceIn(old, undefined),
+      after: referenceIn(message.kind === 'delete' ? undefined : message.after, old),
+    };
+  };
+}
