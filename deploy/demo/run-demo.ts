@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findResource } from '../../shared/domain/catalog.ts';
+import { publicKey } from '../../shared/domain/public-names.ts';
 import type { ApiClient, ExportView } from './api-client.ts';
 import { type Comparison, compareWithSource } from './compare.ts';
 import { createDelayWatch } from './delay-watch.ts';
@@ -198,7 +199,8 @@ async function loadFiles(
     const sha256 = hash.digest('hex');
     if (sha256 !== file.sha256)
       throw new Error(`${file.name} has SHA-256 ${sha256}, the manifest says ${file.sha256}`);
-    const keyColumns = world.catalog.resources.find(({ name }) => name === file.resource)?.key ?? [];
+    const resource = findResource(world.catalog, file.resource ?? '');
+    const keyColumns = resource === undefined ? [] : publicKey(resource);
     const rows = await replica.loadLines(file.resource, linesOfFile(path), keyColumns);
     if (rows !== file.rows)
       throw new Error(`${file.name} holds ${rows} rows, the manifest says ${file.rows}`);

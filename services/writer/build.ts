@@ -1,4 +1,5 @@
 import { findResource } from '../../shared/domain/catalog.ts';
+import { publicKey } from '../../shared/domain/public-names.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/format.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
@@ -111,7 +112,10 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
         scratch,
         rowTypeOf,
         chooseFormat,
-        keyOf: (resource) => findResource(catalog, resource)?.key,
+        keyOf(name) {
+          const resource = findResource(catalog, name);
+          return resource && publicKey(resource);
+        },
         retentionDays,
         notifier,
         onEnded: () => sweepNotifier.notify(),

@@ -2,6 +2,7 @@ import { ownedSql } from '../catalog/account-sql.ts';
 import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { whereSql } from '../catalog/where-sql.ts';
 import { type Comparison, FilterError, type FilterNode, type FilterValue } from '../domain/bulk-filter.ts';
+import { toColumnFilter } from '../domain/public-names.ts';
 import { quoteIdent } from '../postgres/quote.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
 import type { CatalogValue } from './operation.ts';
@@ -25,7 +26,7 @@ function columnOf({ column: name, pointer }: Condition, table: BulkTable): Colum
   throw new FilterError(field, `${table.resource.name} has no field ${JSON.stringify(name)}`);
 }
 
-/** @throws FilterError for a column that is not there or is hidden */
+/** A filter of a request, which is on fields. @throws FilterError for a field that is not there or is hidden */
 export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder): string {
   const sql = (part: FilterNode): string => {
     if (part.kind === 'group') {
@@ -54,8 +55,23 @@ export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder):
         return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
     }
   };
-  return sql(node);
+  return sql(onColumns(node, table));
 }
+
+function onColumns(node: FilterNode, table: BulkTable): FilterNode {
+  return toColumnFilter(node, table.resource, (column, text) => {
+    const form = VALUE_FORMS.get(table.column(column)?.baseTypeOid ?? 0);
+    return form === undefined ? 'unknown' : form.test(text);
+  });
+}
+
+/** By the OID of the type, where the form tells whether a text can be a value: not of an enum, whose labels PostgreSQL knows. */
+const VALUE_FORMS: ReadonlyMap<number, RegExp> = new Map([
+  ...[...TEXT_TYPES].map((oid) => [oid, /^/] as const),
+  ...[20, 21, 23].map((oid) => [oid, /^-?\d{1,19}$/] as const),
+  [1700, /^-?\d+(\.\d+)?$/],
+  [16, /^(true|false)$/],
+]);
 
 /** Columns that equal the catalog's values; `false` when it names none. */
 export function equalsSql(
@@ -93,7 +109,11 @@ export interface TypedValue extends FilterValue {
 
 /** Every value of a filter with its type, for finding out which one does not fit. @throws FilterError as `filterSql` does */
 export function typedValues(node: FilterNode, table: BulkTable): TypedValue[] {
-  if (node.kind === 'group') return node.nodes.flatMap((part) => typedValues(part, table));
+  return columnValues(onColumns(node, table), table);
+}
+
+function columnValues(node: FilterNode, table: BulkTable): TypedValue[] {
+  if (node.kind === 'group') return node.nodes.flatMap((part) => columnValues(part, table));
   const column = columnOf(node, table);
   if (node.kind === 'is_null' || node.kind === 'prefix') return [];
   const values = node.kind === 'in' ? node.values : [node.value];

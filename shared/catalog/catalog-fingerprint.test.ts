@@ -29,3 +29,23 @@ test('another value of where is another fingerprint, the order of hidden columns
   expect(where('open')).not.toBe(where('done'));
   expect(fingerprint(`${ENTRY}, hide: [a, b]`)).toBe(fingerprint(`${ENTRY}, hide: [b, a]`));
 });
+
+test('with fields, a column that is renamed in the catalog too leaves the fingerprint, and another shape does not', () => {
+  const entry = (key: string, columns: string, fields: string) =>
+    fingerprint(
+      `table: shop.orders, event: order, key: [${key}], account: account_id, soft_delete: ${columns}, ` +
+        `where: { ${columns}: { is_null: true } }, fields: { id: ${key}, removed: ${columns}, ${fields} }`,
+    );
+  const one = entry('id', 'deleted_at', 'status: { column: state, map: { 0: draft } }');
+  expect(entry('order_id', 'removed_at', 'status: { column: status_code, map: { 0: draft } }')).toBe(one);
+  for (const other of [
+    'status: { column: state, map: { 0: open } }',
+    'status: state',
+    'state: state',
+    'status: { value: draft }',
+  ]) {
+    expect(entry('id', 'deleted_at', other)).not.toBe(one);
+  }
+  const hidden = ENTRY.replace('key: [id]', 'key: [id], fields: { id: id }');
+  expect(fingerprint(`${hidden}, hide: [note]`)).toBe(fingerprint(hidden));
+});

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PATH_TYPES } from '../domain/public-field.ts';
 
 /** Names that become part of topics, URLs and event types. */
 const API_NAME = /^[a-z][a-z0-9_]{0,62}$/;
@@ -42,6 +43,107 @@ const columnValue = z
 const columnValues = z
   .record(columnName, columnValue, { error: 'must map columns to values, like { status: void }' })
   .refine((values) => Object.keys(values).length > 0, { error: 'names no column' });
+
+const FIELD_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
+
+/** Words of a filter, which a field of that name would be taken for. */
+const FILTER_WORDS: readonly string[] = ['and', 'or'];
+
+const fieldName = z
+  .string()
+  .regex(
+    FIELD_NAME,
+    'a field starts with a letter or _ and holds only letters, digits and _ (63 characters at most)',
+  )
+  .refine(
+    (name) => !FILTER_WORDS.includes(name),
+    'and and or have a meaning in filters: name the field otherwise',
+  );
+
+const publicValue = z.union(
+  [z.string(), z.int('must be a whole number; put any other number in quotes'), z.boolean()],
+  { error: 'must be a string, a whole number, true or false' },
+);
+
+const MAX_MAPPED_VALUES = 1_000;
+/** Deeper than a product's documents are. */
+const MAX_PATH = 20;
+
+const isOfOneType = (values: readonly unknown[]) => new Set(values.map((value) => typeof value)).size <= 1;
+
+const FIELD_RULE =
+  'must be a column, or {column: state, map: {0: draft}}, or {column: data, path: [city]}, or {value: EUR}';
+
+/** A column's name stands for `{column: …}`. */
+const publicField = z.preprocess(
+  (given) => (typeof given === 'string' ? { column: given } : given),
+  z
+    .strictObject(
+      {
+        column: columnName.optional(),
+        map: z
+          .record(z.string().max(1_000), publicValue, {
+            error: 'must map values to values, like { 0: draft }',
+          })
+          .refine((map) => Object.keys(map).length > 0, { error: 'maps no value' })
+          .refine((map) => Object.keys(map).length <= MAX_MAPPED_VALUES, {
+            error: `maps more than ${MAX_MAPPED_VALUES} values`,
+          })
+          .refine((map) => isOfOneType(Object.values(map)), {
+            error: 'must have values of one type: all strings, all whole numbers, or all true or false',
+          })
+          .optional(),
+        otherwise: publicValue.optional(),
+        path: z
+          .array(z.string({ error: 'must be the name of a member, in quotes where it is a number' }), {
+            error: 'must be a list of members, like [address, city]',
+          })
+          .min(1, 'names no member')
+          .max(MAX_PATH, `may have at most ${MAX_PATH} steps`)
+          .optional(),
+        type: z.enum(PATH_TYPES, { error: `must be ${PATH_TYPES.join(' or ')}` }).optional(),
+        value: publicValue.optional(),
+      },
+      { error: FIELD_RULE },
+    )
+    .refine(({ column, value }) => (column === undefined) !== (value === undefined), { error: FIELD_RULE })
+    .refine(({ map, path, value }) => [map, path, value].filter((one) => one !== undefined).length <= 1, {
+      error: 'has at most one of map, path and value',
+    })
+    .refine(({ otherwise, map }) => otherwise === undefined || map !== undefined, {
+      path: ['otherwise'],
+      error: 'is for a field with a map',
+    })
+    .refine(({ type, path }) => type === undefined || path !== undefined, {
+      path: ['type'],
+      error: 'is for a field with a path',
+    })
+    .refine(
+      ({ map = {}, otherwise }) =>
+        otherwise === undefined || isOfOneType([...Object.values(map).slice(0, 1), otherwise]),
+      { path: ['otherwise'], error: 'must be of the type of the values in map' },
+    )
+    .refine(
+      ({ map = {}, otherwise }) =>
+        otherwise !== undefined || Object.values(map).every((value) => typeof value === 'string'),
+      {
+        path: ['map'],
+        error:
+          'needs otherwise, the value for all that it does not name: only a map to strings publishes these as they are',
+      },
+    ),
+);
+
+export type FieldEntry = z.infer<typeof publicField>;
+
+const publicFields = z
+  .record(fieldName, publicField, {
+    error: 'must map public names to columns, like { id: id, status: state }',
+  })
+  .refine((fields) => Object.keys(fields).length > 0, { error: 'names no field' })
+  .refine((fields) => Object.keys(fields).length <= MAX_COLUMNS, {
+    error: `has more than ${MAX_COLUMNS} fields`,
+  });
 
 const httpTarget = z.strictObject({
   url: z.url({ protocol: /^https?$/, error: 'must be a http:// or https:// URL' }),
@@ -102,6 +204,7 @@ export const resourceSchema = z.strictObject({
   soft_delete: columnName.optional(),
   expose: exposedColumns.optional(),
   hide: columnNames.default([]),
+  fields: publicFields.optional(),
   where: z
     .record(z.string(), z.unknown(), {
       error: 'must map columns to conditions, like { status: { ne: draft } }',

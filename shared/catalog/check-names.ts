@@ -1,4 +1,5 @@
 import { apiName, type ResourceEntry, SHARED_WORD } from './catalog-schema.ts';
+import { checkFieldNames, type FieldProblem } from './check-fields.ts';
 import { parseTableName } from './parse-table-name.ts';
 
 /** Something wrong with the catalog itself. `path` leads to the field in the file. */
@@ -48,8 +49,6 @@ function claim(
   else onTaken(owner);
 }
 
-type FieldProblem = readonly [path: readonly PropertyKey[], message: string];
-
 function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[]): Generator<FieldProblem> {
   if (parseTableName(entry.table) === undefined) {
     yield [['table'], 'must be a table with its schema, like public.invoices (odd names in double quotes)'];
@@ -64,6 +63,7 @@ function* checkEntry(name: string, entry: ResourceEntry, names: readonly string[
     }
   }
   yield* checkLeaving(entry);
+  yield* checkFieldNames(entry);
   for (const [index, related] of entry.related.entries()) {
     if (related === name) yield [['related', index], `${related} is the resource itself`];
     else if (!names.includes(related)) yield [['related', index], `there is no resource ${related}`];

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Resource } from '../domain/catalog.ts';
+import type { PublicField } from '../domain/public-field.ts';
 import { type CheckedServer, checkTable } from './check-table.ts';
 import type { ColumnDescription, Relation, TableDescription } from './describe-table.ts';
 
@@ -215,4 +216,29 @@ test('columns that an operation sets or asks for must be there', () => {
 test('a moment must be a date or a timestamp, and a soft delete must be able to be null', () => {
   const resource = { ...ORDERS, range: 'account_id', softDelete: 'id' };
   expect(codes(resource, table())).toEqual(['wrong_type', 'wrong_type', 'never_null']);
+});
+
+test('fields name columns that are there, paths lead into documents, and maps are of plain values', () => {
+  const columns = [
+    column('id'),
+    column('account_id'),
+    column('data', { typeName: 'jsonb', baseTypeOid: 3802, equality: 'structure' }),
+    column('tags', { typeName: 'text[]', equality: 'structure' }),
+    column('total', { isGenerated: true }),
+  ];
+  const found = (field: PublicField) =>
+    checkTable({ ...ORDERS, fields: [{ name: 'id', column: 'id' }, field] }, table({ columns }), SERVER)
+      .filter(({ code }) => code !== 'no_key' && code !== 'replica_identity')
+      .map(({ code, message }) => `${code}: ${message}`);
+  expect(found({ name: 'city', column: 'data', path: ['city'], type: 'text' })).toEqual([]);
+  expect(found({ name: 'city', column: 'tags', path: ['city'], type: 'text' })).toEqual([
+    'wrong_type: tags (fields.city) is text[]; a path needs json or jsonb.',
+  ]);
+  expect(found({ name: 'kind', column: 'data', map: { a: 'b' } })).toEqual([
+    'wrong_type: data (fields.kind) is jsonb; a map needs numbers, texts, an enum or boolean.',
+  ]);
+  expect(found({ name: 'x', column: 'gone' })[0]).toMatch(
+    /^missing_column: shop.orders has no column gone \(fields\)/,
+  );
+  expect(found({ name: 'sum', column: 'total' })[0]).toMatch(/^generated_column: total \(fields\)/);
 });

@@ -1,4 +1,5 @@
 import { ownerColumns, type Resource, whereColumns } from '../domain/catalog.ts';
+import { columnsOfFields } from '../domain/public-field.ts';
 import { quoteIdent, quoteTable } from '../postgres/quote.ts';
 import { operationSchema } from './catalog-schema.ts';
 import {
@@ -51,6 +52,7 @@ export function checkTable(
     ...checkStorage(resource, table),
     ...checkAccess(resource, table, server.role),
     ...checkColumns(resource, table),
+    ...checkFieldTypes(resource, table),
     ...checkKey(resource, table),
     ...checkReplicaIdentity(resource, table, server),
     ...checkAsOf(resource, table),
@@ -179,6 +181,7 @@ function namedColumns(resource: Resource): Map<string, string> {
     add(`operations.${name}`, Object.keys(data?.skip_when ?? {}));
   }
   add('where', whereColumns(resource));
+  add('fields', columnsOfFields(resource.fields ?? []));
   add('expose', resource.expose ?? []);
   add('hide', resource.hide);
   return named;
@@ -188,6 +191,27 @@ function missingColumn(resource: Resource, table: TableDescription, column: stri
   const visible = visibleColumns(table, resource).map(({ name }) => name);
   const shown = visible.length > 40 ? [...visible.slice(0, 40), '…'] : visible;
   return `${showTable(table)} has no column ${column} (${use}); it has ${shown.join(', ')}.`;
+}
+
+const BYTEA_OID = 17;
+
+/** A path leads into JSON, and a map is of values that have one short text. */
+function checkFieldTypes(resource: Resource, table: TableDescription): Finding[] {
+  return (resource.fields ?? []).flatMap((field) => {
+    const column = 'column' in field ? table.columns.find(({ name }) => name === field.column) : undefined;
+    if (column === undefined) return [];
+    const isStructure = column.equality === 'structure' && !column.typeName.endsWith('[]');
+    if ('path' in field && !isStructure) {
+      const message = `${column.name} (fields.${field.name}) is ${column.typeName}; a path needs json or jsonb.`;
+      return [finding(resource, 'wrong_type', message)];
+    }
+    const isValue = column.equality !== 'structure' && column.baseTypeOid !== BYTEA_OID;
+    if ('map' in field && !isValue) {
+      const message = `${column.name} (fields.${field.name}) is ${column.typeName}; a map needs numbers, texts, an enum or boolean.`;
+      return [finding(resource, 'wrong_type', message)];
+    }
+    return [];
+  });
 }
 
 function checkMoment(resource: Resource, column: ColumnDescription | undefined, use: string): Finding[] {

@@ -1,4 +1,5 @@
 import { leaves, type Resource, type TableName } from '../domain/catalog.ts';
+import { columnsOfFields } from '../domain/public-field.ts';
 import type { RowType, ValueType } from '../domain/row-type.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
@@ -211,7 +212,7 @@ export interface ValueTypes {
 /**
  * The row type of a resource: not hidden, in column order. Generated columns are left out, in files
  * and feed alike: logical decoding does not carry them before PostgreSQL 18, and an export row must equal the event's.
- * @throws SetupError when the table is not there
+ * @throws SetupError when the table, or a column of its fields, is not there
  */
 export async function describeRowType(
   db: Queryable,
@@ -232,14 +233,29 @@ export function rowTypeOf(
       `the table ${showTable(resource.table)} of the resource ${resource.name} does not exist`,
     );
   }
+  const visible = visibleColumns(table, resource);
+  const missing = columnsOfFields(resource.fields ?? []).find(
+    (name) => !visible.some((each) => each.name === name),
+  );
+  if (missing !== undefined) {
+    throw new SetupError(
+      `${showTable(resource.table)} has no column ${missing}, which fields of ${resource.name} names: adapt the catalog`,
+    );
+  }
   return {
     resource: resource.name,
-    columns: visibleColumns(table, resource).map(({ name, typeOid, typeModifier }) => ({
+    columns: visible.map(({ name, typeOid, typeModifier }) => ({
       name,
       type: types.valueType(typeOid, typeModifier),
       isKey: resource.key.includes(name),
     })),
+    ...fieldsOf(resource),
   };
+}
+
+/** For a row type of the resource. */
+export function fieldsOf({ fields }: Pick<Resource, 'fields'>): Pick<RowType, 'fields'> {
+  return fields === undefined ? {} : { fields };
 }
 
 /** The exposed columns of a table, in column order. */

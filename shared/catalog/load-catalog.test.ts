@@ -265,3 +265,96 @@ test('a file that is not there, and one that is far too large, are told by name'
   await writeFile(join(folder, 'huge.yaml'), 'x'.repeat(1024 * 1024 + 1));
   await expect(loadCatalog(join(folder, 'huge.yaml'))).rejects.toThrow(SetupError);
 });
+
+const withFields = (fields: string, more = '') =>
+  `${MINIMAL}    range: created_at\n${more}    fields:\n${fields}`;
+
+test('fields are read in their order, with what they are made of', () => {
+  const text = withFields(`      currency: { value: EUR }
+      id: id
+      status: { column: state, map: { 0: draft, 1: open }, otherwise: other }
+      city: { column: data, path: [address, city], type: text }
+      zip: { column: data, path: [address, zip] }
+      createdAt: { column: created_at }
+`);
+  expect(parseCatalog(text, 'shop.yaml').resources[0]?.fields).toEqual([
+    { name: 'currency', value: 'EUR' },
+    { name: 'id', column: 'id' },
+    { name: 'status', column: 'state', map: { 0: 'draft', 1: 'open' }, otherwise: 'other' },
+    { name: 'city', column: 'data', path: ['address', 'city'], type: 'text' },
+    { name: 'zip', column: 'data', path: ['address', 'zip'], type: 'json' },
+    { name: 'createdAt', column: 'created_at' },
+  ]);
+});
+
+test('each field that does not work says what to do', () => {
+  const start = 'shop.yaml:';
+  const at = (line: number, field: string, message: string) =>
+    `${start}${line}: resources.orders.${field}: ${message}`;
+  const text = withFields(`      id: id
+      Id: other
+      "no dots.": a
+      and: b
+      both: { column: a, value: 1 }
+      none: {}
+      two: { column: a, map: { 0: x }, path: [b] }
+      mixed: { column: a, map: { 0: x, 1: 2 }, otherwise: y }
+      open: { column: a, map: { 0: 1 } }
+      wide: { value: 1.5 }
+      stray: { column: a, otherwise: x }
+      steps: { column: a, path: [1] }
+      kind: { column: a, path: [b], type: number }
+`);
+  const fieldRule =
+    'must be a column, or {column: state, map: {0: draft}}, or {column: data, path: [city]}, or {value: EUR}';
+  expect(findingsOf(text)).toEqual([
+    at(
+      12,
+      'fields.no dots.',
+      'a field starts with a letter or _ and holds only letters, digits and _ (63 characters at most)',
+    ),
+    at(13, 'fields.and', 'and and or have a meaning in filters: name the field otherwise'),
+    at(14, 'fields.both', fieldRule),
+    at(15, 'fields.none', fieldRule),
+    at(16, 'fields.two', 'has at most one of map, path and value'),
+    at(
+      17,
+      'fields.mixed.map',
+      'must have values of one type: all strings, all whole numbers, or all true or false',
+    ),
+    at(
+      18,
+      'fields.open.map',
+      'needs otherwise, the value for all that it does not name: only a map to strings publishes these as they are',
+    ),
+    at(19, 'fields.wide.value', 'must be a string, a whole number, true or false'),
+    at(20, 'fields.stray.otherwise', 'is for a field with a map'),
+    at(21, 'fields.steps.path[0]', 'must be the name of a member, in quotes where it is a number'),
+    at(22, 'fields.kind.type', 'must be text or json'),
+  ]);
+});
+
+test('fields must have the key and the range, hidden columns stay hidden, and names differ', () => {
+  const findings = (fields: string, more = '') =>
+    findingsOf(withFields(fields, more)).map((each) => each.slice('shop.yaml:'.length));
+  const right = '      id: id\n      created: created_at\n';
+  expect(findings('      id: { column: id, map: { 1: one } }\n      ID: name\n')).toEqual([
+    '9: resources.orders.fields: must have id in it as it is, without map or path: it is the key column',
+    '9: resources.orders.fields: must have created_at in it as it is, without map or path: it is the range column',
+    '11: resources.orders.fields.ID: differs from id in its case alone, which many readers do not see',
+  ]);
+  expect(findings(`${right}      note: internal\n`, '    hide: [internal]\n')).toEqual([
+    '13: resources.orders.fields.note: is made of internal, which is under hide',
+  ]);
+  expect(findings(`${right}      note: internal\n`, '    expose: [id, account_id, created_at]\n')).toEqual([
+    '13: resources.orders.fields.note: is made of internal, which is not under expose',
+  ]);
+  expect(findings(`${right}      id: name\n`)).toEqual(['12: Map keys must be unique']);
+  const update = '    operations: { update: { set_from_params: [state] } }\n';
+  expect(findings(right, update)).toEqual([
+    '9: resources.orders.operations.update.set_from_params[0]: state needs a public name: add it to fields, as it is or with a map whose values all differ',
+  ]);
+  expect(findings(`${right}      status: { column: state, map: { 0: draft, 1: open } }\n`, update)).toEqual(
+    [],
+  );
+});

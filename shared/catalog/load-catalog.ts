@@ -15,6 +15,7 @@ import { findParents, linkParents } from './account-paths.ts';
 import { catalogSchema, type ResourceEntry, resourceSchema } from './catalog-schema.ts';
 import { checkNames, type Problem } from './check-names.ts';
 import { parseTableName } from './parse-table-name.ts';
+import { toPublicField } from './public-fields.ts';
 
 /** Hundreds of resources fit; a wrong path to something huge does not fill the memory. */
 const MAX_CATALOG_BYTES = 1024 * 1024;
@@ -86,6 +87,7 @@ function toResource(
     softDelete: entry.soft_delete,
     expose: entry.expose,
     hide: entry.hide,
+    ...(entry.fields === undefined ? {} : { fields: Object.entries(entry.fields).map(toPublicField) }),
     where,
     asOf: entry.as_of,
     related: entry.related,

@@ -1,4 +1,5 @@
 import { type Catalog, ownerColumns, type Resource, whereColumns } from '../domain/catalog.ts';
+import { columnsOfFields } from '../domain/public-field.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 
 /** A column, and the transaction that last wrote its description. */
@@ -177,13 +178,14 @@ export async function readTableFacts(
   publicationName: string,
 ): Promise<ReadonlyMap<string, TableFacts>> {
   const wanted = resources.map((resource: Resource) => {
-    const { name, table, expose, hide } = resource;
+    const { name, table, expose, hide, fields } = resource;
+    const shown = fields === undefined ? expose : columnsOfFields(fields);
     const needed = neededColumns(resource);
     return {
       resource: name,
       schema: table.schema,
       name: table.name,
-      shown: expose === undefined ? null : [...expose, ...needed],
+      shown: shown === undefined ? null : [...shown, ...needed],
       hidden: hide.filter((column) => !needed.includes(column)),
     };
   });

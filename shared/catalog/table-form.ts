@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { leaves, type Resource } from '../domain/catalog.ts';
 import type { ResetReason } from '../domain/change.ts';
+import { columnsOfFields, type PublicField } from '../domain/public-field.ts';
 import { isVisible, parseSnapshot, type Snapshot } from '../domain/snapshot.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { identityNeeds } from './replica-identity.ts';
@@ -147,9 +148,9 @@ export function insufficientFiles(resource: Resource, { files }: TableFacts): re
 /** Those that are shown, and those that decide whose a row is, and whether it is shown. */
 function watchedColumns(resource: Resource, { columns }: TableFacts): readonly ColumnFact[] {
   const needed = neededColumns(resource);
-  return columns.filter(
-    ({ name, isGenerated }) => !isGenerated && (leaves(resource, name) || needed.includes(name)),
-  );
+  const shows = ({ name }: ColumnFact) =>
+    resource.fields === undefined ? leaves(resource, name) : columnsOfFields(resource.fields).includes(name);
+  return columns.filter((column) => !column.isGenerated && (shows(column) || needed.includes(column.name)));
 }
 
 /** `varchar` values are shown as `text` values. */
@@ -162,6 +163,7 @@ const TEXT_OID = 25;
  */
 function columnsHash(resource: Resource, columns: readonly ColumnFact[]): string {
   const needed = neededColumns(resource);
+  if (resource.fields !== undefined) return publicColumnsHash(resource, resource.fields, columns);
   return hash([
     needed,
     columns.map(({ place, name, typeOid, collation }) => [
@@ -174,6 +176,31 @@ function columnsHash(resource: Resource, columns: readonly ColumnFact[]): string
     // With another filter, rows appear and disappear without a change.
     ...whereSql(resource, (column) => column, JSON.stringify),
   ]);
+}
+
+/** Columns by their places: one that is renamed, in the catalog too, is the same for customers. */
+function publicColumnsHash(
+  resource: Resource,
+  fields: readonly PublicField[],
+  columns: readonly ColumnFact[],
+): string {
+  const needed = neededColumns(resource);
+  const placeOf = (name: string) => String(columns.find((column) => column.name === name)?.place ?? name);
+  return hash([
+    needed.map(placeOf),
+    columns.map(({ place, name, typeOid, collation }) => [
+      place,
+      typeOid === VARCHAR_OID ? TEXT_OID : typeOid,
+      needed.includes(name) ? collation : 0,
+    ]),
+    fields.map((field) => ('column' in field ? { ...field, column: placeOf(field.column) } : field)),
+    ...whereSql(resource, placeOf, JSON.stringify),
+  ]);
+}
+
+/** Whether the table has all columns that the catalog's fields are made of. Without them, the catalog is about to be adapted. */
+export function hasFieldColumns({ fields }: Resource, { columns }: TableFacts): boolean {
+  return columnsOfFields(fields ?? []).every((name) => columns.some((column) => column.name === name));
 }
 
 const membersHash = (files: readonly FileFact[]): string =>

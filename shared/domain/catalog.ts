@@ -1,4 +1,5 @@
 import { type FilterNode, filterColumns } from './bulk-filter.ts';
+import { columnsOfFields, type PublicField } from './public-field.ts';
 
 /** The catalog as the operator wrote it, validated: which tables are resources and what may be done with them. */
 export interface Catalog {
@@ -29,6 +30,8 @@ export interface Resource {
   readonly expose?: readonly string[] | undefined;
   /** Columns that never leave the source; empty beside `expose`. */
   readonly hide: readonly string[];
+  /** What customers see, in this order; undefined where they see the columns that leave. Topics have the columns all the same. */
+  readonly fields?: readonly PublicField[] | undefined;
   /** The only rows that leave the source, by their own columns; undefined for all. A row that no longer fits is told as deleted. */
   readonly where?: FilterNode | undefined;
   /** Whether past moments are offered; undefined where the width of the rows decides, since it costs WAL. */
@@ -113,8 +116,12 @@ export function whereColumns({ where }: Pick<Resource, 'where'>): readonly strin
 }
 
 /** The columns that the catalog says this of by name. One that is gone may be there under another name. */
-export function listedColumns({ expose, hide }: Pick<Resource, 'expose' | 'hide'>): readonly string[] {
-  return expose ?? hide;
+export function listedColumns({
+  expose,
+  hide,
+  fields,
+}: Pick<Resource, 'expose' | 'hide' | 'fields'>): readonly string[] {
+  return [...new Set([...(expose ?? hide), ...columnsOfFields(fields ?? [])])];
 }
 
 /** The name of the resource that examples are about. */

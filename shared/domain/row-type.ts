@@ -1,3 +1,5 @@
+import type { PublicField } from './public-field.ts';
+
 /**
  * How one PostgreSQL type travels. The *wire text* is what the Avro codec stores and what JSON is printed from;
  * `toWire` makes it from PostgreSQL's own output text (under the session settings of `postgres/text-session.ts`).
@@ -27,6 +29,8 @@ export interface Column {
 export interface RowType {
   readonly resource: string;
   readonly columns: readonly Column[];
+  /** What customers see of the columns, in their order. Absent: the columns as they are. */
+  readonly fields?: readonly PublicField[];
 }
 
 /** One row, as PostgreSQL texts or as wire texts, in the order of the row type. `null` is SQL NULL. */

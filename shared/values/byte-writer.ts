@@ -1,4 +1,6 @@
 const INITIAL_BYTES = 64 * 1024;
+/** Of one unit of a JavaScript string. */
+const MAX_UTF8_BYTES = 3;
 /** A larger buffer is given up after its row, so that one huge row does not keep its memory for ever. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
@@ -40,6 +42,12 @@ export class ByteWriter {
     this.reserve(1);
     this.bytes[this.length] = byte;
     this.length += 1;
+  }
+
+  /** Any text, as UTF-8. */
+  writeText(text: string): void {
+    this.reserve(text.length * MAX_UTF8_BYTES);
+    this.length += this.bytes.write(text, this.length, 'utf8');
   }
 
   /** Text known to be ASCII: digits, hexadecimal, base64. */

@@ -3,10 +3,11 @@ import type { RowTexts, RowType, ValueType } from '../domain/row-type.ts';
 import { AvroReader } from './avro-reader.ts';
 import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { createRowJson } from './json-text.ts';
+import { createRowJson, jsonString } from './json-text.ts';
 import { isLineSeparator } from './json-writer.ts';
 import type { PgRow } from './pg-row.ts';
-import { createRowBody, UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
+import { createPublicShape, type PublicShape } from './public-shape.ts';
+import { createRowBody, type RowBody, UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
 import { type RecordNames, type RowSchema, rowSchema } from './row-schema.ts';
 import { jsonToWire, timestamptzToWire } from './scalar-types.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from './wire-format.ts';
@@ -197,32 +198,65 @@ export interface RowCodec {
   encodeWire(wireTexts: RowTexts, registryId: number): Buffer;
   /** The row's wire texts. `offset` is where the Avro body starts. @throws UnreadableMessageError */
   decode(message: Buffer, offset?: number): RowTexts;
-  /** `toJson(decode(message))`, many times faster. @throws UnreadableMessageError */
+  /** `toJson(decode(message))`, many times faster for rows without `fields`. @throws UnreadableMessageError */
   decodeToJson(message: Buffer): string;
-  /** The same, appended to `out` as UTF-8: for a file of many rows. With `only`, of these columns. @throws UnreadableMessageError */
+  /** The same, appended to `out` as UTF-8: for a file of many rows. With `only`, of these fields. @throws UnreadableMessageError */
   appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
   /**
-   * `decode(message)` as a JSON array, appended to `out` as UTF-8. Unlike the row's JSON it tells SQL NULL (`null`) from a
-   * JSON null (`"null"`), and has no number that a reader could round. @throws UnreadableMessageError
+   * The row as customers see it, as a JSON array of wire texts, appended to `out` as UTF-8. Unlike the row's JSON it tells SQL
+   * NULL (`null`) from a JSON null (`"null"`), and has no number that a reader could round. @throws UnreadableMessageError
    */
   appendTexts(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
   /** The only serializer, so an export row and an event's data have the same text for one row version. */
   toJson(wireTexts: RowTexts): string;
+  /** How customers see the rows. */
+  readonly shape: PublicShape;
 }
 
 export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
   const body = createRowBody(rowType);
   const rows = createPgRowWriter(rowType);
-  const { toJson } = createRowJson(rowType);
+  const shape = createPublicShape(rowType);
+  const shaped = createRowJson(shape.rowType);
   const scratch = new ByteWriter();
 
-  function appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void {
-    const reader = new AvroReader(message, WIRE_HEADER_BYTES);
-    body.writeJson(reader, out, only);
+  function decode(message: Buffer, offset = WIRE_HEADER_BYTES): RowTexts {
+    const reader = new AvroReader(message, offset);
+    const row = body.read(reader);
     reader.finish();
+    return row;
   }
 
+  /** Of rows without fields, from bytes to bytes. */
+  function appendColumns(write: RowBody['writeJson']): RowCodec['appendJson'] {
+    return (message, out, only) => {
+      const reader = new AvroReader(message, WIRE_HEADER_BYTES);
+      write(reader, out, only);
+      reader.finish();
+    };
+  }
+
+  const omitted = (only: ReadonlySet<string>) =>
+    new Set(shape.rowType.columns.map(({ name }) => name).filter((name) => !only.has(name)));
+
+  const appendJson: RowCodec['appendJson'] =
+    rowType.fields === undefined
+      ? appendColumns(body.writeJson)
+      : (message, out, only) =>
+          out.writeText(shaped.toJson(shape.apply(decode(message)), only && omitted(only)));
+  const appendTexts: RowCodec['appendTexts'] =
+    rowType.fields === undefined
+      ? appendColumns(body.writeTexts)
+      : (message, out, only) => {
+          const texts = shape.apply(decode(message));
+          const shown = texts.filter(
+            (_, index) => only?.has(shape.rowType.columns[index]?.name ?? '') ?? true,
+          );
+          out.writeText(`[${shown.map((text) => (text === null ? 'null' : jsonString(text))).join(',')}]`);
+        };
+
   return {
+    shape,
     schema: rowSchema(rowType, names),
     encode(pgTexts, registryId) {
       scratch.reset();
@@ -242,23 +276,14 @@ export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
       rows.write(scratch, row);
       return scratch;
     },
-    decode(message, offset = WIRE_HEADER_BYTES) {
-      const reader = new AvroReader(message, offset);
-      const row = body.read(reader);
-      reader.finish();
-      return row;
-    },
+    decode,
     decodeToJson(message) {
       scratch.reset();
       appendJson(message, scratch);
       return scratch.toText();
     },
     appendJson,
-    appendTexts(message, out, only) {
-      const reader = new AvroReader(message, WIRE_HEADER_BYTES);
-      body.writeTexts(reader, out, only);
-      reader.finish();
-    },
-    toJson,
+    appendTexts,
+    toJson: (wireTexts) => shaped.toJson(shape.apply(wireTexts)),
   };
 }

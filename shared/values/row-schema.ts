@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PATH_TYPES, type PublicField } from '../domain/public-field.ts';
 import type { Column, RowType, ValueType } from '../domain/row-type.ts';
 
 /** A field of a row. Other readers ignore the properties that are not Avro's. */
@@ -22,6 +23,8 @@ export type RowSchema = {
   readonly namespace: string;
   readonly resource: string;
   readonly fields: readonly RowField[];
+  /** What customers see of the columns, as the catalog said when the rows were written. */
+  readonly public_fields?: readonly PublicField[];
 };
 
 const JSON_CONTENT = 'application/json';
@@ -34,6 +37,7 @@ export function rowSchema(rowType: RowType, names: RecordNames): RowSchema {
     namespace: names.namespace,
     resource: rowType.resource,
     fields: rowType.columns.map((column, index) => rowField(column, fieldNames[index] ?? column.name)),
+    ...(rowType.fields === undefined ? {} : { public_fields: rowType.fields }),
   };
 }
 
@@ -50,6 +54,27 @@ function rowField({ name: column, type, isKey }: Column, name: string): RowField
 
 const avroTypeOfField = z.enum(['int', 'long', 'float', 'double', 'boolean', 'bytes', 'string']);
 
+const publicValueForm = z.union([z.string(), z.number(), z.boolean()]);
+
+const publicFieldForm = z.union([
+  z.strictObject({ name: z.string(), column: z.string() }),
+  z
+    .strictObject({
+      name: z.string(),
+      column: z.string(),
+      map: z.record(z.string(), publicValueForm),
+      otherwise: publicValueForm.optional(),
+    })
+    .transform(({ otherwise, ...rest }) => (otherwise === undefined ? rest : { ...rest, otherwise })),
+  z.strictObject({
+    name: z.string(),
+    column: z.string(),
+    path: z.array(z.string()),
+    type: z.enum(PATH_TYPES),
+  }),
+  z.strictObject({ name: z.string(), value: publicValueForm }),
+]);
+
 const rowSchemaForm = z.object({
   type: z.literal('record'),
   resource: z.string(),
@@ -62,6 +87,7 @@ const rowSchemaForm = z.object({
       content: z.literal(JSON_CONTENT).optional(),
     }),
   ),
+  public_fields: z.array(publicFieldForm).optional(),
 });
 
 /** A schema in the registry that Tandem did not write. */
@@ -80,13 +106,13 @@ export function readRowSchema(schema: unknown): RowType {
   if (!parsed.success) {
     throw new ForeignSchemaError('the schema is not of a row of a resource', { cause: parsed.error });
   }
-  const { resource, fields } = parsed.data;
+  const { resource, fields, public_fields: publicFields } = parsed.data;
   const columns = fields.map(({ name, type, pg_type: pgName, column, content }): Column => {
     const avroType = typeof type === 'string' ? type : type[1];
     const kind: ValueType['kind'] = content === undefined ? avroType : 'json';
     return { name: column ?? name, type: { kind, pgName }, isKey: typeof type === 'string' };
   });
-  return { resource, columns };
+  return { resource, columns, ...(publicFields === undefined ? {} : { fields: publicFields }) };
 }
 
 const AVRO_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -2,6 +2,7 @@ import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
 import type { Customer, World } from '../../deploy/demo/world.ts';
+import { publicKey } from '../../shared/domain/public-names.ts';
 
 type JsonObject = Record<string, unknown>;
 
@@ -44,7 +45,9 @@ export function applyChanges(
   replica: Replica,
 ): string[] {
   const faults: string[] = [];
-  for (const { name, key } of world.catalog.resources) {
+  for (const resource of world.catalog.resources) {
+    const { name } = resource;
+    const key = publicKey(resource);
     const keyOf = (row: JsonObject) =>
       JSON.stringify(Object.fromEntries(key.map((each) => [each, row[each]])));
     // A replica lets itself be written to by a feed only; these are files.

@@ -4,6 +4,8 @@ import { compareWithSource } from '../../deploy/demo/compare.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
 import type { Customer, World } from '../../deploy/demo/world.ts';
+import { findResource } from '../../shared/domain/catalog.ts';
+import { publicKey } from '../../shared/domain/public-names.ts';
 
 const EXPORT_LIMIT_MS = 120_000;
 
@@ -14,7 +16,8 @@ export async function loadExport(world: World, customer: Customer, exportId: str
   for (const file of view.files ?? []) {
     const response = await fetch(file.url);
     if (!response.ok || response.body === null) throw new Error(`${file.name} answered ${response.status}`);
-    const keyColumns = world.catalog.resources.find(({ name }) => name === file.resource)?.key ?? [];
+    const resource = findResource(world.catalog, file.resource);
+    const keyColumns = resource === undefined ? [] : publicKey(resource);
     const rows = await replica.loadLines(file.resource, linesOfBody(response.body, file.name), keyColumns);
     if (rows !== file.rows)
       throw new Error(`${file.name} holds ${rows} rows, the manifest says ${file.rows}`);

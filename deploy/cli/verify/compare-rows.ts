@@ -3,9 +3,11 @@ import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { ownedSql } from '../../../shared/catalog/account-sql.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
+import { createPublicShape } from '../../../shared/values/public-shape.ts';
 
 export interface ComparedRecord {
   /** Members in column order; those of unknown columns are left out. */
@@ -62,10 +64,10 @@ const CURSOR = 'tandem_compare';
  */
 export async function compareRows(comparison: RowComparison): Promise<number> {
   const { source, resource, rowType, records, form = (json) => json, onDifference, onBatch } = comparison;
-  const { toJson } = createRowJson(rowType);
-  const notKey = new Set(
-    rowType.columns.map(({ name }) => name).filter((name) => !resource.key.includes(name)),
-  );
+  const shape = createPublicShape(rowType);
+  const { toJson } = createRowJson(shape.rowType);
+  const key = publicKey(resource);
+  const notKey = new Set(shape.rowType.columns.map(({ name }) => name).filter((name) => !key.includes(name)));
   const { text, values } = selectLivingRows(resource, rowType, comparison.accountSourceId);
   await source.query(`declare ${CURSOR} no scroll cursor without hold for ${text}`, values);
   let rowCount = 0;
@@ -75,11 +77,11 @@ export async function compareRows(comparison: RowComparison): Promise<number> {
       rowMode: 'array',
     });
     for (const row of rows) {
-      const texts = toWireTexts(rowType, row);
-      const key = form(keyOf(resource, membersOf(toJson(texts, notKey))));
+      const texts = shape.apply(toWireTexts(rowType, row));
+      const recordKey = form(keyOf(resource, membersOf(toJson(texts, notKey))));
       const json = form(toJson(texts));
-      const record = records.take(resource.name, key);
-      const about = { resource: resource.name, key };
+      const record = records.take(resource.name, recordKey);
+      const about = { resource: resource.name, key: recordKey };
       if (record === undefined) onDifference({ ...about, kind: 'missing', columns: [] });
       else if (record.json !== json) {
         const columns = differingColumns(json, record);
@@ -94,9 +96,9 @@ export async function compareRows(comparison: RowComparison): Promise<number> {
   return rowCount;
 }
 
-/** What identifies a record: its key columns as a JSON object, in key order. @throws SyntaxError when one is not there */
-export function keyOf({ key }: Resource, members: ReadonlyMap<string, string>): string {
-  const parts = key.map((name) => {
+/** What identifies a record: its key fields as a JSON object, in key order. @throws SyntaxError when one is not there */
+export function keyOf(resource: Resource, members: ReadonlyMap<string, string>): string {
+  const parts = publicKey(resource).map((name) => {
     const value = members.get(name);
     if (value === undefined) throw new SyntaxError(`the key column ${name} is not there`);
     return `${JSON.stringify(name)}:${value}`;

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { membersOf } from '../../../schemas/clients/typescript/src/raw-json.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { publicNameOf } from '../../../shared/domain/public-names.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Violation } from './apply-event.ts';
@@ -43,12 +44,13 @@ async function loadFile(
   }
   const tell = (key: string, text: string) =>
     onViolation({ resource: resource.name, key, text: `${text} (${file.name})` });
+  const softDelete =
+    resource.softDelete === undefined ? undefined : publicNameOf(resource, resource.softDelete);
   const hash = createHash('sha256');
   let rows = 0;
   const load = (line: string) => {
     const members = membersOf(line);
-    const isDeleted =
-      resource.softDelete !== undefined && (members.get(resource.softDelete) ?? 'null') !== 'null';
+    const isDeleted = softDelete !== undefined && (members.get(softDelete) ?? 'null') !== 'null';
     const key = keyOf(resource, members);
     if (!isDeleted && !records.insert(resource.name, key, line)) tell(key, 'stands twice in the file');
   };

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type Catalog, findResource, leaves } from '../../../shared/domain/catalog.ts';
+import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { MAX_ROWS_PER_SECOND, MIN_ROWS_PER_SECOND } from '../../../shared/domain/export-request.ts';
+import { publicNameOf } from '../../../shared/domain/public-names.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { CouldNotTellError, type VerifyApi } from './verify-api.ts';
@@ -120,7 +121,7 @@ function usable(found: ExportView, catalog: Catalog): VerifiedExport {
   const mixed = found.include_deleted || found.include_related ? found.resources : [];
   for (const name of mixed) {
     const resource = findResource(catalog, name);
-    if (resource?.softDelete !== undefined && !leaves(resource, resource.softDelete)) {
+    if (resource?.softDelete !== undefined && publicNameOf(resource, resource.softDelete) === undefined) {
       faults.push(
         `it may hold deleted ${name}, which seem not deleted, because ${resource.softDelete} is hidden`,
       );

@@ -11,6 +11,7 @@ import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import { type Catalog, findResource, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
+import { columnOfName, publicKey, publicRange } from '../../../shared/domain/public-names.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
@@ -35,13 +36,13 @@ export interface SourceFacts {
     sourceId: string | null,
   ): Promise<Estimate | null>;
   /**
-   * Checks that each resource has this column, visible and of a date or timestamp type.
+   * Checks that each resource has this field, of a date or timestamp type.
    *
    * @throws AppError `invalid`; `unavailable` when the source does not respond
    */
-  requireRangeColumn(resources: readonly string[], column: string): Promise<void>;
+  requireRangeColumn(resources: readonly string[], field: string): Promise<void>;
   /**
-   * The columns of a file with these fields: the fields and the key, in column order.
+   * The fields of a file with these fields: they and the key, in their order.
    *
    * @throws AppError `invalid` for unknown or hidden fields, or for more than one resource; `unavailable`
    *   when the source does not respond
@@ -125,18 +126,19 @@ export function createSourceFacts(
         bytes: 0,
       });
     },
-    async requireRangeColumn(names, column) {
-      const unknown = named(names).filter(({ range }) => range !== column);
+    async requireRangeColumn(names, field) {
+      const unknown = named(names).filter((resource) => publicRange(resource) !== field);
       if (unknown.length === 0) return;
       const tables = await describe(unknown);
       if (tables === undefined) throw notResponding('date_range.field');
       const without = unknown.filter((resource) => {
         const table = findTable(tables, resource.table);
         const columns = table === undefined ? [] : visibleColumns(table, resource);
+        const column = columnOfName(resource, field);
         return !columns.some(({ name, baseTypeOid }) => name === column && DATE_TYPES.has(baseTypeOid));
       });
       if (without.length > 0) {
-        const detail = `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${column}"`;
+        const detail = `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${field}"`;
         throw invalid([{ pointer: '/date_range/field', detail }]);
       }
     },
@@ -149,14 +151,16 @@ export function createSourceFacts(
       const tables = await describe([resource]);
       const table = tables && findTable(tables, resource.table);
       if (table === undefined) throw notResponding('fields');
-      const columns = visibleColumns(table, resource).map(({ name }) => name);
+      const columns = resource.fields ?? visibleColumns(table, resource);
+      const all = columns.map(({ name }) => name);
       const errors = fields.flatMap((field, index) =>
-        columns.includes(field)
+        all.includes(field)
           ? []
           : [{ pointer: `/fields/${index}`, detail: `${resource.name} has no field "${field}"` }],
       );
       if (errors.length > 0) throw invalid(errors);
-      return columns.filter((column) => fields.includes(column) || resource.key.includes(column));
+      const key = publicKey(resource);
+      return all.filter((name) => fields.includes(name) || key.includes(name));
     },
     async requireOldRows(names) {
       const resources = named(names);
@@ -273,7 +277,7 @@ function conditionsOf(
     conditions.push(ownedSql(resource, ofTable, isOfAccount));
   }
   if (!include_deleted && softDelete !== undefined) conditions.push(`${ofTable(softDelete)} is null`);
-  const field = date_range?.field ?? range;
+  const field = date_range?.field == null ? range : columnOfName(resource, date_range.field);
   if (date_range !== null && field !== undefined && resources.includes(name)) {
     compare(ofTable(field), '>=', date_range.from, '::timestamptz');
     compare(ofTable(field), '<', date_range.to, '::timestamptz');

@@ -3,9 +3,11 @@ import { assignedSql } from '../../../shared/bulk/apply-statement.ts';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { createBinder } from '../../../shared/bulk/filter-sql.ts';
 import type { BulkOperation } from '../../../shared/bulk/operation.ts';
+import { paramsOf, toColumnValue } from '../../../shared/bulk/public-params.ts';
 import { elementTypeOf, formFault, type JsonKind } from '../../../shared/bulk/value-form.ts';
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
 import { ExactNumber, wholeDigits } from '../../../shared/domain/exact-json.ts';
+import { showValues } from '../../../shared/domain/public-names.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from '../http/validate.ts';
 import { isAccepted } from './source-errors.ts';
@@ -22,18 +24,24 @@ export async function checkParams(
 ): Promise<void> {
   // Parameters of a handler are for the handler to check.
   if (operation.kind === 'http') return;
-  const allowed = operation.kind === 'set' ? operation.fromParams : [];
+  const known = paramsOf(table.resource, operation);
+  const allowed = known.map(({ name }) => name);
   const errors: FieldError[] = [];
   for (const [name, value] of Object.entries(params)) {
     const pointer = toPointer(['params', name]);
-    const column = allowed.includes(name) ? table.column(name) : undefined;
-    if (column === undefined) {
+    const param = known.find((each) => each.name === name);
+    const column = param && table.column(param.column);
+    if (param === undefined || column === undefined) {
       const list =
         allowed.length === 0 ? 'this operation takes no parameters' : `its parameters: ${allowed.join(', ')}`;
       errors.push({ pointer, detail: `is not a parameter of the operation; ${list}` });
       continue;
     }
-    const detail = await faultOf(value, column, source);
+    const columnValue = toColumnValue(param.named, value);
+    const detail =
+      param.named !== undefined && columnValue === undefined
+        ? `must be one of ${showValues(param.named)}`
+        : await faultOf(columnValue, column, source);
     if (detail !== undefined) errors.push({ pointer, detail });
   }
   if (allowed.length > 0 && Object.keys(params).length === 0) {

@@ -3,6 +3,7 @@ import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { type IdLine, readIdLines } from '../../../shared/bulk/id-file.ts';
 import { readItemId } from '../../../shared/bulk/item-ids.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import { type bulkFileSchema, MAX_BAD_LINES } from './response.ts';
 
 /** The contents of a file of IDs, as in the response to its upload. */
@@ -17,7 +18,7 @@ export async function countIds(
   chunks: AsyncIterable<Buffer>,
   { catalog, table }: { readonly catalog: Catalog; readonly table: BulkTable | undefined },
 ): Promise<IdCount> {
-  const names = table?.resource.key ?? catalog.resources.flatMap(({ key }) => key);
+  const names = table === undefined ? catalog.resources.flatMap(publicKey) : publicKey(table.resource);
   const badLines: IdCount['bad_lines'] = [];
   let items = 0;
   let bad = 0;

@@ -9,6 +9,7 @@ import {
   SYNC_PREFIX,
   sweepLedger,
 } from '../../../shared/bulk/ledger.ts';
+import { toColumnParams } from '../../../shared/bulk/public-params.ts';
 import { STATEMENT_TIMEOUT_MS } from '../../../shared/bulk/source-pool.ts';
 import {
   type BulkQuota,
@@ -161,7 +162,8 @@ async function applyInTime(
 /** What a synchronous request does to its rows. Its filter was just evaluated and is not evaluated again. */
 export function applicationOf({ ledgerId, sourceId, body, checked }: RunNow): Application {
   const { table, operation } = checked;
-  return { jobId: ledgerId, table, operation, params: body.params, liveFilter: undefined, sourceId };
+  const params = toColumnParams(table.resource, operation, body.params);
+  return { jobId: ledgerId, table, operation, params, liveFilter: undefined, sourceId };
 }
 
 /** Once the response is kept, the ledger's rows have no reader. */

@@ -1,11 +1,14 @@
 import type { Pool } from 'pg';
 import type { BulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { selectRecords } from '../../../shared/bulk/select-items.ts';
+import { fieldsOf } from '../../../shared/catalog/describe-table.ts';
 import { showItemId } from '../../../shared/domain/bulk.ts';
 import type { FilterNode } from '../../../shared/domain/bulk-filter.ts';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
+import { createPublicShape } from '../../../shared/values/public-shape.ts';
 
 /** An item as an estimate shows it. Numbers keep their digits. */
 export interface SampleItem {
@@ -40,27 +43,30 @@ export async function sampleRecords(
     type: types.valueType(typeOid, typeModifier),
     isKey: table.resource.key.includes(name),
   }));
-  const rowType = { resource: table.resource.name, columns };
-  const { toJson } = createRowJson(rowType);
+  const rowType = { resource: table.resource.name, columns, ...fieldsOf(table.resource) };
+  const shape = createPublicShape(rowType);
+  const { toJson } = createRowJson(shape.rowType);
   return rows.map((row) => {
     const key = row.slice(0, table.key.length).map(String);
     const large = row.slice(key.length, key.length + columns.length);
     const texts = row.slice(key.length + columns.length);
     const isLong = (index: number) =>
       large[index] === 't' || (texts[index]?.length ?? 0) > MAX_SHOWN_CHARACTERS;
-    const omit = new Set(columns.flatMap(({ name }, index) => (isLong(index) ? name : [])));
+    const omit = new Set(shape.namesOf(columns.flatMap(({ name }, index) => (isLong(index) ? name : []))));
     const shown = texts.map((value, index) => (isLong(index) ? null : value));
-    return { item_id: showItemId(key), record: parseExactJson(toJson(toWireTexts(rowType, shown), omit)) };
+    const record = shape.apply(toWireTexts(rowType, shown));
+    return { item_id: showItemId(key), record: parseExactJson(toJson(record, omit)) };
   });
 }
 
 /** Finds the records of these keys. */
-export function filterOfKeys({ key }: BulkTable, keys: readonly (readonly string[])[]): FilterNode {
+export function filterOfKeys({ resource }: BulkTable, keys: readonly (readonly string[])[]): FilterNode {
+  const names = publicKey(resource);
   const nodes = keys.map(
     (parts): FilterNode => ({
       kind: 'group',
       by: 'and',
-      nodes: key.map(({ name }, index) => ({
+      nodes: names.map((name, index) => ({
         kind: 'compare',
         column: name,
         by: 'eq',

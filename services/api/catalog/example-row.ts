@@ -1,5 +1,7 @@
+import type { PublicField } from '../../../shared/domain/public-field.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts';
+import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import { bareName } from './field-types.ts';
 
 /** Example values as PostgreSQL prints them, so that they take the same way into JSON as a table's. */
@@ -50,13 +52,25 @@ export interface ColumnHints {
 /** A row made from the types of its columns, as the files and events write one. Columns without an example are null. */
 export function exampleRow(
   rowType: RowType,
+  shape: PublicShape,
   hintsOf: (column: string) => ColumnHints,
   nulls: ReadonlySet<string>,
 ): Record<string, unknown> {
   const texts = rowType.columns.map((column) =>
     nulls.has(column.name) ? null : exampleText(column.type.pgName, hintsOf(column.name)),
   );
-  return JSON.parse(createRowJson(rowType).toJson(toWireTexts(rowType, texts))) as Record<string, unknown>;
+  const shown = shape.apply(toWireTexts(rowType, texts)).map((text, index) => {
+    const field = rowType.fields?.[index];
+    return field === undefined ? text : madeExample(field, text);
+  });
+  return JSON.parse(createRowJson(shape.rowType).toJson(shown)) as Record<string, unknown>;
+}
+
+/** The example of a column says nothing of what a map or a path makes of the column. */
+function madeExample(field: PublicField, text: string | null): string | null {
+  if ('map' in field) return String(Object.values(field.map)[0]);
+  if ('path' in field) return field.type === 'json' ? '"text"' : 'text';
+  return text;
 }
 
 /** Another value of the column, as an earlier one; undefined where the type has a single example. */

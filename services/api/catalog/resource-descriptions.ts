@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
-import { findOperation } from '../../../shared/bulk/operation.ts';
+import { type CatalogValue, findOperation } from '../../../shared/bulk/operation.ts';
+import { paramsOf } from '../../../shared/bulk/public-params.ts';
 import {
   type ColumnDescription,
   describeTables,
@@ -11,15 +12,24 @@ import {
 } from '../../../shared/catalog/describe-table.ts';
 import { structuredKeyColumns } from '../../../shared/catalog/key-limits.ts';
 import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
-import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, leaves, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_COMPRESSIONS, FILE_FORMATS } from '../../../shared/domain/export-request.ts';
-import type { RowType } from '../../../shared/domain/row-type.ts';
+import {
+  columnOfField,
+  isPlain,
+  type MappedField,
+  type PublicField,
+} from '../../../shared/domain/public-field.ts';
+import { publicKey, publicRange } from '../../../shared/domain/public-names.ts';
+import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
+import { createPublicShape, type PublicShape } from '../../../shared/values/public-shape.ts';
 import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
 import { relatedOf } from '../exports/request.ts';
 import { exampleRow } from './example-row.ts';
 import {
   filterOperatorsOf,
+  type JsonType,
   jsonTypeOf,
   maxLengthOf,
   readTypeTraits,
@@ -27,7 +37,7 @@ import {
 } from './field-types.ts';
 import type { ShownField, ShownOperation, ShownResource } from './schemas.ts';
 
-/** A resource as customers see it, and its row type. */
+/** A resource as customers see it, and the row type of its files. */
 export interface ResourceDescription {
   readonly shown: ShownResource;
   readonly rowType: RowType;
@@ -93,10 +103,15 @@ function describe(
   { tables, types, traits }: Facts,
   catalog: Catalog,
 ): ResourceDescription {
-  const table = findTable(tables, resource.table) ?? NO_TABLE;
+  const found = findTable(tables, resource.table);
+  const table = found ?? NO_TABLE;
   const columns = visibleColumns(table, resource);
-  const rowType = rowTypeOf(table, resource, types);
+  // Without its table, nothing is known of a resource's fields either.
+  const shownResource = found === undefined ? { ...resource, fields: undefined } : resource;
+  const rowType = rowTypeOf(table, shownResource, types);
+  const shape = createPublicShape(rowType);
   const describeColumn = (column: ColumnDescription) => describeField(column, resource, types, traits);
+  const describeAll = () => describeFields(shape, rowType, columns, traits, describeColumn);
   const hintsOf = (name: string) => {
     const column = columns.find((candidate) => candidate.name === name);
     return {
@@ -107,24 +122,74 @@ function describe(
   const nulls = new Set(resource.softDelete === undefined ? [] : [resource.softDelete]);
   const { name, event, key, softDelete, related, syncLimit } = resource;
   return {
-    rowType,
+    rowType: shape.rowType,
     shown: {
       name,
-      key: [...key],
-      soft_delete:
-        softDelete !== undefined && columns.some((column) => column.name === softDelete) ? softDelete : null,
-      fields: columns.map(describeColumn),
+      key: [...publicKey(resource)],
+      soft_delete: (softDelete === undefined ? undefined : shape.nameOf(softDelete)) ?? null,
+      fields: describeAll(),
       related: [...related],
-      exports: describeExports(resource, table, columns, catalog),
+      exports: describeExports(resource, table, columns, catalog, shape),
       operations: Object.keys(resource.operations).map((operation) =>
         describeOperation(operation, resource, table, describeColumn),
       ),
       selectable_by_ids: key.length > 0 && canBeNamed(columns.filter((column) => key.includes(column.name))),
       max_sync_items: syncLimit,
       event_types: ['created', 'updated', 'deleted'].map((verb) => `${event}.${verb}`),
-      example: exampleRow(rowType, hintsOf, nulls),
+      example: exampleRow(rowType, shape, hintsOf, nulls),
     },
   };
+}
+
+/** The fields that customers see, in their order. */
+function describeFields(
+  { rowType: { columns: shown } }: PublicShape,
+  { fields }: RowType,
+  columns: readonly ColumnDescription[],
+  traits: ReadonlyMap<number, TypeTraits>,
+  describeColumn: (column: ColumnDescription) => ShownField,
+): ShownField[] {
+  if (fields === undefined) return columns.map(describeColumn);
+  return fields.map((field, index) => {
+    const { name, type, isKey } = shown[index] as Column;
+    const column = columns.find((candidate) => candidate.name === columnOfField(field));
+    if (isPlain(field) && column !== undefined) return { ...describeColumn(column), name, is_key: isKey };
+    const { jsonType, format } = jsonTypeOf(type);
+    return {
+      name,
+      type: MADE_TYPES[jsonType] ?? jsonType,
+      json_type: jsonType,
+      format,
+      nullable: 'value' in field ? false : 'path' in field || column?.isNotNull !== true,
+      is_key: false,
+      values: valuesOf(field, column && traits.get(column.baseTypeOid)?.labels),
+      max_length: null,
+      filters: 'map' in field ? ['eq', 'ne', 'in', 'is_null'] : [],
+    };
+  });
+}
+
+/** Types of what the catalog makes, as PostgreSQL calls them. */
+const MADE_TYPES: Partial<Record<JsonType, string>> = {
+  string: 'text',
+  integer: 'bigint',
+  boolean: 'boolean',
+  any: 'jsonb',
+};
+
+/** All values that a field of strings can have, where that is known. */
+function valuesOf(field: PublicField, labels: readonly string[] | null | undefined): string[] | null {
+  if ('value' in field) return typeof field.value === 'string' ? [field.value] : null;
+  if (!('map' in field)) return null;
+  const { map, otherwise } = field;
+  const all =
+    labels == null
+      ? otherwise === undefined
+        ? []
+        : [...Object.values(map), otherwise]
+      : labels.map((label) => map[label] ?? otherwise ?? label);
+  const values = [...new Set(all)].filter((value) => typeof value === 'string');
+  return values.length === 0 ? null : values;
 }
 
 function describeField(
@@ -155,9 +220,12 @@ function describeExports(
   table: TableDescription,
   columns: readonly ColumnDescription[],
   catalog: Catalog,
+  shape: PublicShape,
 ): ShownResource['exports'] {
   const isFindable = structuredKeyColumns(resource, table).length === 0;
-  const dates = columns.filter(({ baseTypeOid }) => DATE_TYPES.has(baseTypeOid)).map(({ name }) => name);
+  const dates = columns
+    .filter(({ baseTypeOid }) => DATE_TYPES.has(baseTypeOid))
+    .flatMap(({ name }) => shape.nameOf(name) ?? []);
   return {
     formats: [...FILE_FORMATS],
     compressions: [...EXPORT_COMPRESSIONS],
@@ -166,7 +234,7 @@ function describeExports(
     changes_since: isFindable,
     as_of:
       isFindable && columns.length > 0 && parentOf(resource) === undefined && tellsOldRows(resource, table),
-    date_range: { default_field: resource.range ?? null, fields: dates },
+    date_range: { default_field: publicRange(resource) ?? null, fields: dates },
   };
 }
 
@@ -180,16 +248,49 @@ function describeOperation(
 ): ShownOperation {
   const operation = findOperation(resource, name);
   const kind = operation?.kind ?? 'set';
-  const names = operation?.kind === 'set' ? operation.fromParams : [];
-  const params = names.flatMap((param) => {
-    const column = table.columns.find((candidate) => candidate.name === param);
+  const params = (operation === undefined ? [] : paramsOf(resource, operation)).flatMap((param) => {
+    const column = table.columns.find((candidate) => candidate.name === param.column);
     if (column === undefined) return [];
     const { type, json_type, format, nullable, values, max_length } = describeColumn(column);
-    return [{ name: param, type, json_type, format, nullable, values, max_length }];
+    const described = { type, json_type, format, nullable, values, max_length };
+    return [
+      { name: param.name, ...(param.named === undefined ? described : describeNamed(param.named, nullable)) },
+    ];
   });
-  const visible = new Set(visibleColumns(table, resource).map((column) => column.name));
-  const sets = Object.entries(operation?.kind === 'set' ? operation.set : {})
-    .filter(([field]) => visible.has(field))
-    .map(([field, value]) => ({ name: field, value }));
+  const sets = Object.entries(operation?.kind === 'set' ? operation.set : {}).flatMap(([column, value]) =>
+    publishedValues(resource, column, value),
+  );
   return { name, kind: KINDS[kind], params, sets, takes_any_params: kind === 'http' };
+}
+
+function describeNamed(
+  { map }: MappedField,
+  nullable: boolean,
+): Omit<ShownOperation['params'][number], 'name'> {
+  const values = Object.values(map);
+  const jsonType =
+    typeof values[0] === 'number' ? 'integer' : typeof values[0] === 'boolean' ? 'boolean' : 'string';
+  return {
+    type: MADE_TYPES[jsonType] ?? jsonType,
+    json_type: jsonType,
+    format: null,
+    nullable,
+    values: jsonType === 'string' ? values.map(String) : null,
+    max_length: null,
+  };
+}
+
+/** What customers see when a column is set to the value; nothing for a hidden one. */
+function publishedValues(
+  resource: Resource,
+  column: string,
+  value: CatalogValue,
+): { name: string; value: CatalogValue }[] {
+  const { fields } = resource;
+  if (fields === undefined) return leaves(resource, column) ? [{ name: column, value }] : [];
+  return fields.flatMap((field) => {
+    if ('value' in field || 'path' in field || field.column !== column) return [];
+    if (!('map' in field) || value === null) return [{ name: field.name, value }];
+    return [{ name: field.name, value: field.map[String(value)] ?? field.otherwise ?? String(value) }];
+  });
 }

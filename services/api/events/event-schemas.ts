@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { count, timestamp } from '../http/schema.ts';
 
@@ -202,7 +203,9 @@ export function eventSchemas(catalog: Catalog): ReadonlyMap<string, z.ZodType> {
 
 /** Of the document's examples: a change of the first resource. */
 export function exampleEvent({ resources: [first] }: Catalog) {
-  const key = Object.fromEntries((first?.key ?? ['id']).map((column) => [column, 1001]));
+  const key = Object.fromEntries(
+    (first === undefined ? ['id'] : publicKey(first)).map((column) => [column, 1001]),
+  );
   return {
     id: EXAMPLE.event,
     type: `${first?.event ?? 'record'}.updated`,

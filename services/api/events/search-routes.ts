@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { oneAccount } from '../http/caller.ts';
@@ -142,7 +143,7 @@ function recordKeyOf(
   const parts = parseArray(key);
   if (parts === undefined || parts.length !== resource.key.length) {
     throw invalid(
-      refuse(`must be a JSON array of ${resource.key.length} values: ${resource.key.join(', ')}`),
+      refuse(`must be a JSON array of ${resource.key.length} values: ${publicKey(resource).join(', ')}`),
     );
   }
   return JSON.stringify(parts.map(String));

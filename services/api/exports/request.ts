@@ -8,6 +8,7 @@ import {
   MAX_ROWS_PER_SECOND,
   MIN_ROWS_PER_SECOND,
 } from '../../../shared/domain/export-request.ts';
+import { publicRange } from '../../../shared/domain/public-names.ts';
 import { BUCKETS } from '../../../shared/formats/record-digest.ts';
 import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
@@ -211,7 +212,7 @@ function resolveRange(
       },
     ]);
   }
-  const columns = new Set(resources.map(({ range }) => field ?? range));
+  const columns = new Set(resources.map((resource) => field ?? publicRange(resource)));
   const [column] = columns;
   return {
     from,

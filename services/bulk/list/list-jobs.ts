@@ -18,6 +18,7 @@ import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { type BulkRequest, type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import { publicKey } from '../../../shared/domain/public-names.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
@@ -234,7 +235,7 @@ async function* listFile(
     ]);
     page = [];
   };
-  const names = table.key.map(({ name }) => name);
+  const names = publicKey(table.resource);
   // Opened once everything before it stands: only reading closes it.
   for await (const lines of readIdLines(await openFile(), { names })) {
     for (const { line, text, fault } of lines) {

@@ -6,6 +6,7 @@ import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
 import { findOperation } from '../../../shared/bulk/operation.ts';
+import { toColumnParams } from '../../../shared/bulk/public-params.ts';
 import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
 import {
@@ -278,7 +279,7 @@ async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps)
     jobId: claim.jobId,
     table: await loadBulkTable(source, resource),
     operation,
-    params,
+    params: toColumnParams(resource, operation, params),
     liveFilter: semantics === 'live' && filter !== null ? parseFilter(filter) : undefined,
     sourceId: claim.sourceId,
   };

@@ -1,3 +1,4 @@
+import { fieldsOf } from '../../../shared/catalog/describe-table.ts';
 import {
   leaves,
   ownerColumns,
@@ -6,6 +7,7 @@ import {
   whereColumns,
 } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { columnsOfFields } from '../../../shared/domain/public-field.ts';
 import type { RecordRef } from '../../../shared/domain/record-ref.ts';
 import type { Column, RowType } from '../../../shared/domain/row-type.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -103,6 +105,7 @@ export function captureTable(
   };
   const keyPlaces = resource.key.map(placeOf);
   const ownerPlaces = ownerColumns(resource).map(placeOf);
+  columnsOfFields(resource.fields ?? []).forEach(placeOf);
   const isInIdentity = visible.map(({ column }) => column.isInIdentity);
   const columns = visible.map(({ column: { name, typeOid, typeModifier } }) => ({
     name,
@@ -114,7 +117,7 @@ export function captureTable(
   const deletedPlace = relation.columns.findIndex(({ name }) => name === resource.softDelete);
   const ownerTypes = ownerPlaces.map((place) => columns[place]?.type.pgName ?? '');
   return {
-    rowType: { resource: resource.name, columns },
+    rowType: { resource: resource.name, columns, ...fieldsOf(resource) },
     tuplePlaces: visible.map(({ tuplePlace }) => tuplePlace),
     keyPlaces,
     ownerPlaces,

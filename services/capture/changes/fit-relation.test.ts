@@ -74,3 +74,22 @@ test('an exposed column under another name is asked for, as it would be missing 
   const adapted = resource('items', { expose: ['id', 'account_id', 'text'] });
   expect(namesOf(fitRelation(adapted, relation('id', 'account_id', 'body'), now, KNOWN))).toContain('text');
 });
+
+test('a published column under another name waits for the catalog, and is taken under the name that it then has', () => {
+  const published = (column: string) =>
+    resource('items', {
+      fields: [
+        { name: 'id', column: 'id' },
+        { name: 'text', column },
+      ],
+    });
+  const renamed = relation('id', 'account_id', 'content');
+  expect(() =>
+    fitRelation(published('body'), renamed, columns('id', 'account_id', 'content'), KNOWN),
+  ).toThrow(
+    /lost the column body, which items publishes, and has the new column content: put the column's new name under fields/,
+  );
+  const before = relation('id', 'account_id', 'body');
+  const fitted = fitRelation(published('content'), before, columns('id', 'account_id', 'content'), KNOWN);
+  expect(namesOf(fitted)).toEqual(['id', 'account_id', 'content']);
+});

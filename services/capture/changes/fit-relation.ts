@@ -1,5 +1,6 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
 import { listedColumns, ownerColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import { columnsOfFields } from '../../../shared/domain/public-field.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
@@ -14,7 +15,7 @@ export type KnownColumns = Map<string, Set<string>>;
  * Otherwise a hidden column that is gone was dropped, or goes by another name, under which it must not leave; an exposed one was
  * dropped, or would be missing from what customers get. It was dropped if nothing has come in its place, else a person has to say.
  *
- * @throws SetupError when a column may be a hidden or exposed one under another name
+ * @throws SetupError when a column may be a hidden, exposed or published one under another name
  */
 export function fitRelation(
   resource: Resource,
@@ -28,7 +29,7 @@ export function fitRelation(
   const gone = listed.filter((name) => !names.includes(name));
   const unknown = names.filter((name) => !listed.includes(name) && !known.has(name));
   if (gone.length > 0 && unknown.length > 0) {
-    const [field, does] = resource.expose === undefined ? ['hide', 'hides'] : ['expose', 'exposes'];
+    const [field, does] = howListed(resource, gone);
     throw new SetupError(
       `${relation.schema}.${relation.name} has lost the column ${gone.join(', ')}, which ${resource.name} ${does}, ` +
         `and has the new column ${unknown.join(', ')}: put the column's new name under ${field} in the catalog, or remove the old ` +
@@ -36,6 +37,13 @@ export function fitRelation(
     );
   }
   return fitted;
+}
+
+/** What of the catalog lists the columns, and what that does. */
+function howListed({ fields, expose }: Resource, columns: readonly string[]): readonly [string, string] {
+  const published = columnsOfFields(fields ?? []);
+  if (columns.some((name) => published.includes(name))) return ['fields', 'publishes'];
+  return expose === undefined ? ['hide', 'hides'] : ['expose', 'exposes'];
 }
 
 /** Whether a description of this table has every column that the catalog names, hidden and exposed ones included. */

@@ -137,7 +137,12 @@ export async function describeForReset(
   { source, register, subjects, catalogName }: ResetTableDeps,
   only?: ReadonlySet<string>,
 ): Promise<ResetTable> {
-  const described = await describeRowType(source, resource, await loadTypes(source));
+  // Of the columns that may be named, some of those for the fields may be missing.
+  const described = await describeRowType(
+    source,
+    { ...resource, fields: undefined },
+    await loadTypes(source),
+  );
   const columns = described.columns.filter(({ name }) => only === undefined || only.has(name));
   return resetTableOf({ ...described, columns }, { register, subjects, catalogName });
 }

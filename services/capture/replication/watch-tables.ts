@@ -1,5 +1,10 @@
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
-import { parseTableForm, type TableForm, toTableForm } from '../../../shared/catalog/table-form.ts';
+import {
+  hasFieldColumns,
+  parseTableForm,
+  type TableForm,
+  toTableForm,
+} from '../../../shared/catalog/table-form.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { ResetReason } from '../../../shared/domain/change.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -101,6 +106,8 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
     const { facts, hadRows } = await prepare(resource, read);
+    // What a renamed column means is known once the catalog names it. Rows wait for that too.
+    if (facts !== undefined && !hasFieldColumns(resource, facts)) return undefined;
     const known = deps.known().get(name);
     if (known !== undefined && known === pending.get(name)) pending.delete(name);
     const announced = pending.get(name) ?? known;

@@ -1,10 +1,14 @@
+import { fieldsOf } from '../../../shared/catalog/describe-table.ts';
 import { type Catalog, findResource, leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
+import { columnOfField, columnsOfFields, plainFieldOf } from '../../../shared/domain/public-field.ts';
+import { columnOfName, publicKey } from '../../../shared/domain/public-names.ts';
 import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
 import { createChangeDecoder } from '../../../shared/values/change-codec.ts';
 import { createRowJson } from '../../../shared/values/json-text.ts';
+import { createPublicShape, toPublicChange } from '../../../shared/values/public-shape.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
 import type { RecordedEvent } from './insert-events.ts';
@@ -44,10 +48,15 @@ export function createChangeReaders(
   };
 }
 
+/** A change says itself what customers see of it; one from before the catalog had fields is shown as the catalog says. */
 function rendererOf(resource: Resource, rowType: RowType): EventRenderer {
+  const shown = rowType.fields === undefined ? { ...rowType, ...fieldsOf(resource) } : rowType;
   const names = rowType.columns.map(({ name }) => name);
-  return resource.key.every((name) => names.includes(name))
-    ? createEventRenderer(resource, rowType)
+  if (!columnsOfFields(shown.fields ?? []).every((name) => names.includes(name)))
+    return createResetRenderer(resource);
+  const fields = createPublicShape(shown).rowType.columns.map(({ name }) => name);
+  return publicKey(resource).every((name) => fields.includes(name))
+    ? createEventRenderer(resource, shown)
     : createResetRenderer(resource);
 }
 
@@ -92,10 +101,12 @@ export function createResetRenderer(resource: Resource): EventRenderer {
 
 /** @throws RangeError when the row type lacks a column of the resource's key */
 export function createEventRenderer(resource: Resource, rowType: RowType): EventRenderer {
-  const withheld = rowType.columns.map(({ name }) => name).filter((name) => !leaves(resource, name));
-  const json = createEventJson(rowType, resource.key, withheld);
-  const jsonNulls = createJsonNulls(rowType);
-  const softDeleteIndex = rowType.columns.findIndex((column) => column.name === resource.softDelete);
+  const shape = createPublicShape(rowType);
+  const withheld = withheldFields(resource, rowType);
+  const json = createEventJson(shape.rowType, publicKey(resource), withheld);
+  const jsonNulls = createJsonNulls(shape.rowType);
+  const softDelete = softDeleteColumn(resource, rowType);
+  const softDeleteIndex = rowType.columns.findIndex(({ name }) => name === softDelete);
   const isDeleted = (row: RowTexts | null) =>
     softDeleteIndex >= 0 && (row?.[softDeleteIndex] ?? null) !== null;
 
@@ -114,8 +125,9 @@ export function createEventRenderer(resource: Resource, rowType: RowType): Event
   };
 
   return {
-    render(change) {
-      const type = `${resource.event}.${verbOf(change, isDeleted(change.before), isDeleted(change.after))}`;
+    render(raw) {
+      const type = `${resource.event}.${verbOf(raw, isDeleted(raw.before), isDeleted(raw.after))}`;
+      const change = toPublicChange(shape, raw);
       const previous = json.previousJson(change);
       const untold = change.unchanged.filter((name) => !withheld.includes(name));
       // A record that moved to the account has no earlier value to keep. It is gone from the source again: `deleted` follows.
@@ -131,6 +143,23 @@ export function createEventRenderer(resource: Resource, rowType: RowType): Event
       return assemble(change, account, FEED_RESET, '[]', resetContent(reason, resource.name));
     },
   };
+}
+
+/** The fields that no longer leave, though the change has them. */
+function withheldFields(resource: Resource, { columns, fields }: RowType): readonly string[] {
+  const isShown = (name: string) => resource.fields?.some((field) => field.name === name);
+  if (fields === undefined) {
+    return columns.map(({ name }) => name).filter((name) => !(isShown(name) ?? leaves(resource, name)));
+  }
+  return fields
+    .filter((field) => !(isShown(field.name) ?? leaves(resource, columnOfField(field) ?? field.name)))
+    .map(({ name }) => name);
+}
+
+/** The column may have had another name when the change was written, but its field's name stays. */
+function softDeleteColumn({ softDelete, fields = [] }: Resource, rowType: RowType): string | undefined {
+  const name = softDelete === undefined ? undefined : plainFieldOf(fields, softDelete)?.name;
+  return (name === undefined ? undefined : columnOfName(rowType, name)) ?? softDelete;
 }
 
 /**

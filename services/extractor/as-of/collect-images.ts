@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowType } from '../../../shared/domain/row-type.ts';
+import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import {
   collectAffected,
@@ -18,6 +18,8 @@ import { createRecordFold, type RecordFold } from './rebuild-record.ts';
 const PAGE_KEYS = 500;
 
 /**
+ * Events have what customers see, so records are rebuilt as that.
+ *
  * Rebuilds the records of one resource that differ between the cut and the snapshot. The event nearest to the cut is enough if
  * the replica identity is FULL. The other records need all of their events.
  *
@@ -29,9 +31,10 @@ export async function collectImages(
   claim: ClaimedExport,
   snapshot: string,
   resource: Resource,
-  rowType: RowType,
+  shape: PublicShape,
 ): Promise<number> {
   const { name } = resource;
+  const { rowType } = shape;
   const keyCount = await collectAffected(pool, claim, snapshot, name);
   const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(rowType, event) ?? raiseTooOld(name);
   let knownCount = 0;
@@ -46,7 +49,7 @@ export async function collectImages(
     for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_KEYS)) {
       const fold = createRecordFold(rowType);
       fold.add(event.isBehind, () => rowOf(event));
-      images.push(...imageOf(event.place, fold));
+      images.push(...imageOf(event.place, fold, shape));
     }
     await save();
   }
@@ -54,7 +57,7 @@ export async function collectImages(
 
   let place = -1;
   let fold = createRecordFold(rowType);
-  const finish = () => images.push(...(place < 0 ? [] : imageOf(place, fold)));
+  const finish = () => images.push(...(place < 0 ? [] : imageOf(place, fold, shape)));
   await readAllEvents(pool, claim, name, async (event) => {
     if (event.place !== place) {
       finish();
@@ -75,10 +78,10 @@ export async function collectImages(
 }
 
 /** Undefined if the events do not determine the record. */
-function imageOf(place: number, fold: RecordFold): KeyImage[] {
+function imageOf(place: number, fold: RecordFold, shape: PublicShape): KeyImage[] {
   const state = fold.state();
   if (state.kind === 'unknown') return [];
-  return [{ place, image: state.kind === 'present' ? state.row : null }];
+  return [{ place, image: state.kind === 'present' ? shape.restore(state.row) : null }];
 }
 
 function raiseTooOld(resource: string): never {

@@ -3,6 +3,7 @@ import type { ClaimedExport } from '../../../shared/control/exports/queue-export
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { quoteTable } from '../../../shared/postgres/quote.ts';
+import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import {
   awaitChainRecorded,
   awaitRecorded,
@@ -12,7 +13,7 @@ import {
 import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
-import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
 import { type RowSelection, rangeField } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
@@ -70,18 +71,18 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;
-      const { rowType } = await resourceRows.of(
+      const { rowType, codec } = await resourceRows.of(
         `${claim.id}/${claim.runAttempt}`,
         resource,
         holder,
         resources,
       );
       const key = await readTypedKey(holder, resource);
-      const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, rowType), deps);
+      const keyCount = await keptAlive(collectImages(control, claim, snapshot, resource, codec.shape), deps);
       // Old events can expire during the read.
       await assertCovered(control, claim, asOf);
       const table = keyTableOf(resources.indexOf(resource));
-      await fillKeyTable(claim, selection, rowType, table, keyCount, deps);
+      await fillKeyTable(claim, selection, { rowType, codec }, table, keyCount, deps);
       yield* planAsOf(holder, selection, key, table, rowsPerChunk, (chunk, keys) =>
         assignAffected(control, claim, resource.name, chunk, keys),
       );
@@ -92,12 +93,12 @@ export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDep
 async function fillKeyTable(
   claim: ClaimedExport,
   selection: RowSelection,
-  rowType: RowType,
+  { rowType, codec }: Pick<ResourceRows, 'rowType' | 'codec'>,
   table: string,
   keyCount: number,
   { control, holder, waitWhile }: AsOfDeps,
 ): Promise<void> {
-  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, rowType);
+  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, rowType, codec.shape);
   const rangeType = rangePlace < 0 ? undefined : await typeOfColumn(selection, rowType, rangePlace, holder);
   const fill = fillKeyTableSql(table, rangeType);
   let gathered: { place: number; recordKey: string; isIn: boolean; value: string | null }[] = [];
@@ -126,24 +127,25 @@ async function fillKeyTable(
 }
 
 /** The selection's conditions on a record besides its account, as column indexes. -1: no condition. */
-function conditionsOf({ resource, request }: RowSelection, rowType: RowType) {
+function conditionsOf({ resource, request }: RowSelection, rowType: RowType, shape: PublicShape) {
   const { date_range: range } = request;
-  const rangePlace = placeOf(rowType, rangeField(resource, request));
+  const rangePlace = placeOf(rowType, shape, rangeField(resource, request));
   return {
-    softDeletePlace: request.include_deleted ? -1 : placeOf(rowType, resource.softDelete),
+    softDeletePlace: request.include_deleted ? -1 : placeOf(rowType, shape, resource.softDelete),
     rangePlace,
     rangeValues: range === null || rangePlace < 0 ? [] : [range.from, range.to],
   };
 }
 
-function placeOf({ resource, columns }: RowType, name: string | undefined): number {
+function placeOf({ resource, columns }: RowType, shape: PublicShape, name: string | undefined): number {
   if (name === undefined) return -1;
   const place = columns.findIndex((column) => column.name === name);
-  if (place >= 0) return place;
+  // Events have a column's past only where customers see it as it is.
+  if (place >= 0 && shape.nameOf(name) !== undefined) return place;
   throw new ExportFailedError(
     'invalid_request',
-    `The column ${name} of ${resource} is hidden, so its past is not recorded: use ` +
-      'include_deleted, without date_range.',
+    `The column that says whether a record of ${resource} is deleted, or in the range, is hidden, so its past is not recorded: ` +
+      'use include_deleted, without date_range.',
   );
 }
 

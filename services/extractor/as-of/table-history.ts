@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
-import { parseTableForm } from '../../../shared/catalog/table-form.ts';
+import { hasFieldColumns, parseTableForm } from '../../../shared/catalog/table-form.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -55,7 +55,7 @@ async function recordTables(
   const fingerprints = new Map<string, string>();
   for (const resource of resources) {
     const found = facts.get(resource.name);
-    if (found === undefined) continue;
+    if (found === undefined || !hasFieldColumns(resource, found)) continue;
     const form = JSON.stringify(formOf(resource, found));
     const last = rows.find(({ resource: name }) => name === resource.name);
     const before = last && parseTableForm(JSON.stringify(last.form));

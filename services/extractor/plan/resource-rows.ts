@@ -12,7 +12,7 @@ import {
   tablesReadFor,
 } from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
-import type { Registry } from '../../../shared/kafka/registry.ts';
+import { isIncompatibleSchema, type Registry } from '../../../shared/kafka/registry.ts';
 import { rowsSubject } from '../../../shared/protocol/names.ts';
 import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
@@ -86,7 +86,8 @@ export function createResourceRows(
     const table = findTable(tables, resource.table);
     const columns = table?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
     if (!listedColumns(resource).every((listed) => columns.some(({ name }) => name === listed))) {
-      const does = resource.expose === undefined ? 'hides' : 'exposes';
+      const does =
+        resource.fields !== undefined ? 'names' : resource.expose === undefined ? 'hides' : 'exposes';
       throw new ExportFailedError(
         'table_changed',
         `The table of ${resource.name} no longer has a column that the catalog ${does}: the operator must adapt the catalog.`,
@@ -94,7 +95,7 @@ export function createResourceRows(
     }
     const rowType = rowTypeOf(table, resource, types);
     const codec = createRowCodec(rowType, rowRecordNames(namespace, resource.name));
-    const schemaId = await registry.register(rowsSubject(topicOf(resource.name)), codec.schema);
+    const schemaId = await registerRows(registry, rowsSubject(topicOf(resource.name)), codec);
     return {
       columns: rowType.columns.map(({ name }) => name),
       rowType,
@@ -152,6 +153,23 @@ export function createResourceRows(
       return new Map(all);
     },
   };
+}
+
+/**
+ * Of a resource with fields, also a schema that its earlier version can't read, as after a key column was renamed: customers see
+ * the fields, and readers of the topic decode by the ID in each message.
+ */
+async function registerRows(
+  registry: Registry,
+  subject: string,
+  { schema }: Pick<RowCodec, 'schema'>,
+): Promise<number> {
+  try {
+    return await registry.register(subject, schema);
+  } catch (error) {
+    if (!isIncompatibleSchema(error) || schema.public_fields === undefined) throw error;
+    return await registry.registerIncompatible(subject, schema);
+  }
 }
 
 /** The account column may be hidden, so the row type may lack it. */

@@ -4,6 +4,7 @@ import { parseExportRequest } from '../../../shared/control/exports/export-reque
 import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest, RowRequest } from '../../../shared/domain/export-request.ts';
+import { columnOfName } from '../../../shared/domain/public-names.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type Reference, type ReferenceGraph, referenceGraph } from './references.ts';
@@ -123,8 +124,20 @@ function joined({ columns }: Reference, fromAlias: string, toAlias: string): str
   return columns.map(({ from, to }) => `${columnOf(fromAlias, from)} = ${columnOf(toAlias, to)}`);
 }
 
-export function rangeField({ range }: Resource, { date_range: asked }: RowRequest): string | undefined {
-  return asked === null ? undefined : (asked.field ?? range);
+/**
+ * The column that the date range is on.
+ *
+ * @throws ExportFailedError when the resource no longer has the field
+ */
+export function rangeField(resource: Resource, { date_range: asked }: RowRequest): string | undefined {
+  if (asked === null) return undefined;
+  if (asked.field === null) return resource.range;
+  const column = columnOfName(resource, asked.field);
+  if (column !== undefined) return column;
+  throw new ExportFailedError(
+    'invalid_request',
+    `${resource.name} no longer has the field ${asked.field} of the date range: create an export with another one.`,
+  );
 }
 
 /** @throws ExportFailedError when this version can't read the request */

@@ -13,7 +13,13 @@ import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/forma
 import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { archiveManifestText, type DescribedResource, manifestText, selectColumns } from './manifest.ts';
-import { createResourceFile, keyLines, type ResourceFile, readParts } from './resource-file.ts';
+import {
+  createResourceFile,
+  keyLines,
+  MixedSchemasError,
+  type ResourceFile,
+  readParts,
+} from './resource-file.ts';
 import type { Scratch } from './scratch.ts';
 import { type ZipMember, zip } from './zip.ts';
 
@@ -67,7 +73,7 @@ export async function assembleExport(
   /** Files of one resource, one after the other; each has to be read before the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
-    const rowType = selectColumns(await rowTypeOf(resource, parts.schemaIds[0]), request.fields);
+    const rowType = selectColumns(await commonRowType(parts, rowTypeOf), request.fields);
     const title = request.changes_since === null ? resource : `${resource}.changed`;
     const lines = readParts(storage, parts, signal);
     const file = createResourceFile(title, lines, parts, rowType, output, context);
@@ -99,6 +105,23 @@ export async function assembleExport(
   const inOrder = new Map(claim.resources.flatMap((name) => pairOf(name, described.get(name))));
   await storeText(storage, manifestPath(exportId), manifestText(claim, request, output, files, inOrder));
   return files;
+}
+
+/** @throws MixedSchemasError when the rows have not all the same fields */
+async function commonRowType(
+  { resource, schemaIds }: ResourceParts,
+  rowTypeOf: AssembleDeps['rowTypeOf'],
+): Promise<RowType> {
+  const [first, ...others] = schemaIds;
+  const rowType = await rowTypeOf(resource, first);
+  const namesOf = ({ columns }: RowType) => JSON.stringify(columns.map(({ name }) => name));
+  for (const schemaId of others) {
+    if (namesOf(await rowTypeOf(resource, schemaId)) === namesOf(rowType)) continue;
+    throw new MixedSchemasError(
+      `${resource} has rows with different fields, of the schemas ${schemaIds.join(', ')}`,
+    );
+  }
+  return rowType;
 }
 
 /** The keys of the records that are gone, in the form that the format's rows have. */

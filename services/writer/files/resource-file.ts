@@ -9,6 +9,7 @@ import type { Topics } from '../../../shared/kafka/topics.ts';
 import { rowsSubject } from '../../../shared/protocol/names.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { createRowJson } from '../../../shared/values/json-text.ts';
+import { createPublicShape } from '../../../shared/values/public-shape.ts';
 import { readRowSchema } from '../../../shared/values/row-schema.ts';
 
 /** The row counts of an export must all agree; a difference fails the export, so that no file lacks rows. */
@@ -25,7 +26,10 @@ export class RowCountMismatchError extends Error {
   }
 }
 
-/** Rows staged as texts in column order came with more than one schema, so their columns are ambiguous. */
+/**
+ * Rows staged as texts in column order came with more than one schema, so their columns are ambiguous; or rows have other fields
+ * than others, because the catalog changed while they were read.
+ */
 export class MixedSchemasError extends Error {
   override readonly name = 'MixedSchemasError';
 }
@@ -141,7 +145,7 @@ interface SchemaSource {
 }
 
 /**
- * The row type of a resource in an export: from the schema of its rows, or without rows from the newest schema of their
+ * The row type of a resource's files in an export: from the schema of its rows, or without rows from the newest schema of their
  * topic. A table from which no row was ever read has no schema; its row type has no columns.
  */
 export function createRowTypeSource(registry: SchemaSource, topics: Topics) {
@@ -150,6 +154,8 @@ export function createRowTypeSource(registry: SchemaSource, topics: Topics) {
       schemaId === undefined
         ? await registry.latest(rowsSubject(topics.rows(resource)))
         : await registry.fetch(schemaId);
-    return schema === undefined ? { resource, columns: [] } : readRowSchema(schema);
+    return schema === undefined
+      ? { resource, columns: [] }
+      : createPublicShape(readRowSchema(schema)).rowType;
   };
 }
