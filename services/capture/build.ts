@@ -2,7 +2,7 @@ import kafkajs, { type Admin } from 'kafkajs';
 import { findMissingRights } from '../../shared/bulk/role-rights.ts';
 import { childrenOf } from '../../shared/catalog/check-account-paths.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
-import { describeColumns } from '../../shared/catalog/describe-table.ts';
+import { describeTables, findTable } from '../../shared/catalog/describe-table.ts';
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { sortFindings } from '../../shared/catalog/refused-resources.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
@@ -80,9 +80,13 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   const source = createSourceQueries(pool);
   // Before the check, so that what is renamed in between is found by one of the two.
   const knownColumns: KnownColumns = new Map();
-  for (const resource of catalog.resources) {
-    const columns = await describeColumns(source, resource);
-    knownColumns.set(resource.name, new Set(columns.map(({ name }) => name)));
+  const described = await describeTables(
+    source,
+    catalog.resources.map(({ table }) => table),
+  );
+  for (const { name, table } of catalog.resources) {
+    const columns = findTable(described, table)?.columns.filter(({ isGenerated }) => !isGenerated) ?? [];
+    knownColumns.set(name, new Set(columns.map((column) => column.name)));
   }
   const findings = await checkCatalog(source, catalog, { publication: config.publicationName });
   const rights = await findMissingRights(source, catalog, 'stream');

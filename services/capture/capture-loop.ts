@@ -100,7 +100,7 @@ export async function runCaptureLoop(
     setAsides,
     misfits,
     findUnmended: checkAside,
-    findUnfit: (resource) => findUnfit(resource, mendDeps),
+    findUnfit: async (resource) => (await findUnfit([resource], mendDeps)).get(resource),
   });
   const watch = createTableWatch({
     db: source,
@@ -248,6 +248,7 @@ export async function runCaptureLoop(
     {
       asides: setAsides.all,
       refused: deps.refused,
+      findUnfit: (resources) => findUnfit(resources, mendDeps),
       findUnmended: checkAside,
       send: (message) => sendAsideMessage(source, message),
       resumes: deps.resumeHistory,

@@ -232,6 +232,7 @@ interface Measure {
   readonly rows: number;
 }
 
+/** Each table's parts are found by their OIDs: a search among all relations for each would be quadratic. */
 const MEASURE = `
 SELECT coalesce(json_agg(json_build_object(
   'schema', wanted."schema", 'name', wanted."name", 'bytes', size.bytes, 'toastBytes', size.toast_bytes, 'rows', size.rows
@@ -244,8 +245,12 @@ CROSS JOIN LATERAL (
     coalesce(sum(pg_relation_size(nullif(r.reltoastrelid, 0))), 0) AS toast_bytes,
     coalesce(sum(CASE WHEN r.reltuples > 0 AND r.relpages > 0
       THEN r.reltuples::float8 * pg_relation_size(r.oid) / ${PAGE_BYTES} / r.relpages END), 0) AS rows
-  FROM pg_class r
-  WHERE r.relkind = 'r' AND (r.oid = c.oid OR c.relkind = 'p' AND r.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))
+  FROM (
+    SELECT c.oid AS relid WHERE c.relkind = 'r'
+    UNION ALL
+    SELECT relid FROM pg_partition_tree(CASE WHEN c.relkind = 'p' THEN c.oid END)
+  ) member
+  JOIN pg_class r ON r.oid = member.relid AND r.relkind = 'r'
 ) size`;
 
 /**

@@ -165,9 +165,8 @@ async function expectBulk(
     const result = await run({ resource, ids: [mine?.id, theirs?.id] });
     expect([resource, result.succeeded, result.failed]).toEqual([resource, 1, 1]);
   }
-  const [[resource, { word }]] = [...resources].filter(([, { belongs }]) => belongs === 'parent') as [
-    [string, ShapeTable],
-  ];
+  const below = [...resources].filter(([, { belongs }]) => belongs === 'parent');
+  const [resource, { word }] = (below[0] ?? [...resources].at(-1)) as [string, ShapeTable];
   const { job_id: id } = await run({ resource, async: true, filter: { [title]: { prefix: word } } });
   const job = await waitFor('the job to end', async () => {
     const found = await own.client.call<BulkJob>('GET', `/bulk/operations/${id}`);

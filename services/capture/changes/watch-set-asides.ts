@@ -2,7 +2,13 @@ import { DatabaseError } from 'pg';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { describeRowType } from '../../../shared/catalog/describe-table.ts';
 import { showFinding } from '../../../shared/catalog/finding.ts';
-import { ancestorsOf, type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
+import {
+  ancestorsOf,
+  type Catalog,
+  findResource,
+  type Resource,
+  withAncestors,
+} from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
@@ -17,6 +23,8 @@ export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];
   /** Resources that were refused when the process started. */
   readonly refused: readonly string[];
+  /** @returns the faults of those whose tables do not fit, by resource; one question for all of them */
+  readonly findUnfit: (resources: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** @returns the fault of a resource; undefined when it is mended */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
   readonly send: (message: AsideMessage) => Promise<void>;
@@ -56,10 +64,19 @@ export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal):
       if (!signal.aborted) watch.log.warn('resource.not_refused', { resources: unsent, error });
     }
     await sleep(CHECK_INTERVAL_MS, signal);
-    for (const aside of watch.asides()) {
+    const asides = watch.asides();
+    if (asides.length === 0) continue;
+    let unfit: ReadonlyMap<string, string>;
+    try {
+      unfit = await watch.findUnfit(asides.map(({ resource }) => resource));
+    } catch (error) {
+      if (!signal.aborted) watch.log.warn('resource.not_checked', { error });
+      continue;
+    }
+    for (const aside of asides) {
       if (signal.aborted) return;
       try {
-        await check(aside, watch, sentAtMs, remindedAtMs);
+        await check(aside, unfit.has(aside.resource), watch, sentAtMs, remindedAtMs);
       } catch (error) {
         if (!signal.aborted) watch.log.warn('resource.not_checked', { resource: aside.resource, error });
       }
@@ -69,6 +86,7 @@ export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal):
 
 async function check(
   aside: SetAside,
+  isUnfit: boolean,
   { findUnmended, send, resumes, now }: SetAsideWatch,
   sentAtMs: Map<string, number>,
   remindedAtMs: Map<string, number>,
@@ -81,7 +99,7 @@ async function check(
   const restMs = count === 0 ? 0 : Math.min(FIRST_REST_MS * 2 ** (count - 1), MAX_REST_MS);
   const isResting = nowMs - (lastResume?.atMs ?? 0) < restMs;
   const isSent = nowMs - (sentAtMs.get(place) ?? Number.NEGATIVE_INFINITY) < SEND_AGAIN_MS;
-  if (!isResting && !isSent && (await findUnmended(aside)) === undefined) {
+  if (!isUnfit && !isResting && !isSent && (await findUnmended(aside)) === undefined) {
     await send({ resource, news: 'resume' });
     sentAtMs.set(place, now());
     resumes.set(resource, { atMs: now(), count: count + 1 });
@@ -105,19 +123,27 @@ export interface MendDeps {
 const ENCODING_SQLSTATES = ['22021', '22P05'];
 
 /**
- * Why a resource can't be sent: its table, or one that its account leads through, does not fit the catalog, or is not published. An
- * insufficient replica identity is no reason, as a delete becomes a reset then.
+ * Why resources can't be sent: their tables, or those that their accounts lead through, do not fit the catalog, or are not published.
+ * An insufficient replica identity is no reason, as a delete becomes a reset then.
  */
 export async function findUnfit(
-  name: string,
+  names: readonly string[],
   { source, catalog, publicationName }: Omit<MendDeps, 'limitBytes'>,
-): Promise<string | undefined> {
-  const resource = findResource(catalog, name);
-  if (resource === undefined) return 'the catalog no longer has the resource';
-  const resources = [resource, ...ancestorsOf(resource)];
-  const findings = await checkCatalog(source, { ...catalog, resources }, { publication: publicationName });
-  const unfit = findings.find(({ code, resource: of }) => of !== undefined && code !== 'replica_identity');
-  return unfit && showFinding(unfit);
+): Promise<ReadonlyMap<string, string>> {
+  const asked = names.flatMap((name) => findResource(catalog, name) ?? []);
+  const found = await checkCatalog(
+    source,
+    { ...catalog, resources: withAncestors(asked) },
+    { publication: publicationName },
+  );
+  const findings = found.filter(({ code }) => code !== 'replica_identity');
+  return new Map(
+    asked.flatMap((resource) => {
+      const own = [resource, ...ancestorsOf(resource)].map(({ name }) => name);
+      const unfit = findings.find(({ resource: of }) => of !== undefined && own.includes(of));
+      return unfit === undefined ? [] : [[resource.name, showFinding(unfit)] as const];
+    }),
+  );
 }
 
 /**
@@ -127,10 +153,11 @@ export async function findUnfit(
  * @returns the remaining fault; undefined when the resource is mended
  */
 export async function findUnmended(aside: SetAside, deps: MendDeps): Promise<string | undefined> {
-  const unfit = await findUnfit(aside.resource, deps);
-  if (unfit !== undefined) return unfit;
   const resource = findResource(deps.catalog, aside.resource);
-  if (resource === undefined || aside.rowKey === null) return undefined;
+  if (resource === undefined) return 'the catalog no longer has the resource';
+  const unfit = (await findUnfit([resource.name], deps)).get(resource.name);
+  if (unfit !== undefined) return unfit;
+  if (aside.rowKey === null) return undefined;
   return findFlawedRow(resource, aside.rowKey, deps);
 }
 
