@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { ALERTED_EVENTS } from '../shared/runtime/process-metrics.ts';
 import { SETTINGS } from '../shared/runtime/settings.ts';
 import { METRIC_SPECS, renderMetrics, SERIES_NAMES } from './support/metric-catalog.ts';
@@ -90,6 +91,15 @@ test('alerts name metrics, events and settings that there are', () => {
     ].map((name) => `${alert} names ${name}`);
   });
   expect(offences).toEqual([]);
+});
+
+test('the chart scales by metrics that there are', () => {
+  const values = parse(readFileSync(new URL('../deploy/chart/values.yaml', import.meta.url), 'utf8')) as {
+    autoscaling: { services: Record<string, { query: string }> };
+  };
+  const names = Object.values(values.autoscaling.services).flatMap(({ query }) => metricsIn(query));
+  expect(names.length).toBeGreaterThan(3);
+  expect(names.filter((name) => !SERIES.has(name))).toEqual([]);
 });
 
 test('each panel of a dashboard has a unit and says what it shows, by metrics that there are', () => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { SETTINGS } from '../../shared/runtime/settings.ts';
+import { type AlertRule, readAlerts, readDashboards } from '../support/monitoring-files.ts';
 import { findPython, HELM } from '../support/python.ts';
 
 const CHART = fileURLToPath(new URL('../../deploy/chart/', import.meta.url));
@@ -177,6 +178,57 @@ test.runIf(python)(
         .flatMap(({ ports }) => ports.map(({ port }) => port));
       expect(anywhere, componentOf(policy)).not.toContain(443);
     }
+  },
+);
+
+test.runIf(python)(
+  'monitoring brings scrapes with the key that the API wants, the rules, and the dashboards',
+  async () => {
+    const { manifests } = await render({
+      monitoring: {
+        enabled: true,
+        labels: { release: 'prometheus' },
+        runbookUrl: 'https://wiki.example.com/tandem',
+      },
+    });
+    const monitors = ofKind(manifests, 'PodMonitor');
+    const scraped = monitors.map(({ spec }) => ({
+      components: spec.selector.matchExpressions[0],
+      authorization: spec.podMetricsEndpoints[0].authorization,
+    }));
+    const key = 'app.kubernetes.io/component';
+    expect(scraped).toEqual([
+      {
+        components: { key, operator: 'In', values: ['api'] },
+        authorization: { credentials: { name: 'tandem', key: 'ADMIN_KEY' } },
+      },
+      { components: { key, operator: 'NotIn', values: ['api'] }, authorization: undefined },
+    ]);
+    const [rules] = ofKind(manifests, 'PrometheusRule');
+    const installed = rules?.spec.groups.flatMap((group: { rules: AlertRule[] }) => group.rules);
+    const link = (url: string) => url.replace('deploy/README.md', 'https://wiki.example.com/tandem');
+    expect(installed).toEqual(
+      readAlerts().map((rule) => ({
+        ...rule,
+        annotations: { ...rule.annotations, runbook_url: link(rule.annotations.runbook_url) },
+      })),
+    );
+    for (const each of [...monitors, ...(rules ? [rules] : [])]) {
+      expect(each.metadata.labels).toMatchObject({ release: 'prometheus' });
+    }
+    const maps = ofKind(manifests, 'ConfigMap').filter(
+      ({ metadata }) => metadata.labels.grafana_dashboard === '1',
+    );
+    const shown = maps.flatMap(({ data = {} }) =>
+      Object.entries(data).map(([file, text]) => ({
+        ...JSON.parse(text),
+        file: file.replace('tandem-', ''),
+      })),
+    );
+    expect(shown).toEqual(readDashboards().sort((a, b) => (a.file < b.file ? -1 : 1)));
+    const without = await render({});
+    const kinds = new Set(without.manifests.map(({ kind }) => kind));
+    expect([kinds.has('PodMonitor'), kinds.has('PrometheusRule')]).toEqual([false, false]);
   },
 );
 
