@@ -224,3 +224,67 @@ describe('what no row shows is no reset', () => {
     expect(await judge(another, 0)).toEqual({ parts: 'harmless' });
   });
 });
+
+describe('a resource with fields', () => {
+  const shop = (fields: string, key = 'id', more = '') =>
+    parseCatalog(
+      `
+catalog: forms
+resources:
+  deals: { table: app.deals, event: deal, key: [${key}], account: account_id, ${more} fields: { no: ${key}, ${fields} } }
+`,
+      'catalog.yaml',
+    ).resources;
+
+  /** What the adapted catalog finds of a table that the earlier one knew. */
+  async function adapt(before: ReturnType<typeof shop>, statement: string, after: ReturnType<typeof shop>) {
+    const [former, present] = [before[0], after[0]];
+    const known = (await readTableFacts(db, before, 'forms')).get('deals');
+    if (former === undefined || present === undefined || known === undefined) throw new Error('no table');
+    const form = toTableForm(former, known);
+    await db.query(statement);
+    const facts = (await readTableFacts(db, after, 'forms')).get('deals');
+    if (facts === undefined) throw new Error('no table');
+    const change = await classifyFormChange(db, form, present, facts);
+    return change.kind === 'reset' ? change.reason : change.kind;
+  }
+
+  beforeAll(async () => {
+    await db.query(`
+      create table app.deals (id bigint primary key, account_id text not null, state int, note text, data jsonb);
+      insert into app.deals values (1, 'acme', 1, 'n', '{}')`);
+  });
+
+  const mapped = (column: string) => `status: { column: ${column}, map: { 0: draft } }`;
+  const where = (column: string) => `where: { ${column}: { ne: 9 } },`;
+
+  test('columns that are renamed, with the catalog, are the same', async () => {
+    const before = shop(mapped('state'), 'id', where('state'));
+    const rename = `alter table app.deals rename column state to code; alter table app.deals rename column id to deal_no;`;
+    const after = shop(mapped('code'), 'deal_no', where('code'));
+    expect(await adapt(before, rename, after)).toBe('harmless');
+    expect(await adapt(after, 'alter table app.deals add column more text default $$x$$', after)).toBe(
+      'harmless',
+    );
+    expect(await adapt(after, 'alter table app.deals rename column note to memo', after)).toBe('none');
+  });
+
+  test.each([
+    ['another column', mapped('code'), mapped('deal_no')],
+    ['other values', mapped('code'), 'status: { column: code, map: { 0: open } }'],
+    ['another name', mapped('code'), mapped('code').replace('status', 'state')],
+    ['another order', `a: memo, ${mapped('code')}`, `${mapped('code')}, a: memo`],
+    ['a constant', 'a: { value: 1 }', 'a: { value: 2 }'],
+    ['a field more', 'a: memo', 'a: memo, b: memo'],
+    ['a path', 'a: { column: data, path: [x] }', 'a: { column: data, path: [y] }'],
+  ])('%s is a change of what customers see', async (_, before, after) => {
+    expect(await adapt(shop(before, 'deal_no'), 'select', shop(after, 'deal_no'))).toBe('columns_changed');
+  });
+
+  test('a published column of another type is a change too', async () => {
+    const same = shop(mapped('code'), 'deal_no');
+    expect(await adapt(same, 'alter table app.deals alter column code type bigint', same)).toBe(
+      'table_rewritten',
+    );
+  });
+});
