@@ -100,7 +100,7 @@ export function routesOf(deps: Omit<AppDeps, 'log' | 'dashboard' | 'corsOrigins'
     ...operatorSessionRoutes({ ...admin, adminKey: http.adminKey }),
     ...auditRoutes(admin),
     ...sourceRoutes(admin),
-    ...statusRoutes({ ...admin, ...status }),
+    ...statusRoutes({ ...admin, ...status, catalog: exports.catalog, now: webhooks.now }),
     ...metricsRoutes(admin),
     ...healthRoutes(admin),
   ];

@@ -113,6 +113,15 @@ async function arrange(): Promise<void> {
   await api.pool.query(
     `update webhooks set failing_since = now() - interval '40 minutes' where url like '%warehouse%'`,
   );
+  const gone = { url: 'https://gone.example/hooks', events: ['*'] };
+  await api.call('POST', '/webhooks', { key: (await api.account()).key, body: gone });
+  await api.pool.query(
+    `update webhooks set status = 'disabled', status_reason = 'the endpoint returned 410 Gone' where url like '%gone%'`,
+  );
+  await api.pool.query(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome)
+     select id, 'evt_1', 1, now() - interval '20 seconds', 5, 503, 'failed' from webhooks where url like '%warehouse%'`,
+  );
   await api.pool.query(
     `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state, parked_at)
      select id, '0/1', n, now(), 'invoices/' || n, case when n < 12 then 'dead' else 'waiting' end, now() - interval '3 hours'
@@ -170,6 +179,7 @@ test.skipIf(browser === undefined)(
       await page.getByRole('heading', { name: 'The link' }).waitFor();
       await check('portal-link-made');
       for (const [name, path] of Object.entries({
+        failing: 'failing-endpoints',
         'dead-letters': 'dead-letters',
         audit: 'audit',
         sessions: 'sessions',

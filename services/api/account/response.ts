@@ -3,7 +3,7 @@ import { quotaPeriodSchema } from '../admin/account-schemas.ts';
 import { feedSchema } from '../events/feed-routes.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { count, timestamp } from '../http/schema.ts';
-import { type ActiveJobs, MAX_SHOWN_JOBS } from './store.ts';
+import { type ActiveBulkRow, type ActiveExportRow, MAX_SHOWN_JOBS } from './store.ts';
 
 const jobSchema = z.strictObject({
   id: z.string(),
@@ -14,9 +14,20 @@ const jobSchema = z.strictObject({
   created_at: timestamp,
 });
 
-const jobs = z
-  .array(jobSchema)
-  .meta({ description: `Running jobs, then the queue in its order, ${MAX_SHOWN_JOBS} at most.` });
+const exportJobSchema = jobSchema.extend({
+  resources: z.array(z.string()),
+  format: z.string().meta({ description: 'digest: a check of a replica.' }),
+});
+
+const bulkJobSchema = jobSchema.extend({
+  resource: z.string(),
+  operation: z.string(),
+  processed: count,
+  total: count.meta({ description: 'An estimate until the items are listed.' }),
+});
+
+const jobsOf = <Job extends z.ZodType>(job: Job) =>
+  z.array(job).meta({ description: `Running jobs, then the queue in its order, ${MAX_SHOWN_JOBS} at most.` });
 
 const lacks = (scope: string) => ({ description: `Null: the key lacks the scope ${scope}.` });
 
@@ -59,9 +70,12 @@ export const accountOverviewSchema = z
         description:
           'Items of bulk jobs and synchronous operations in the present period. Null: the key lacks the scope bulk:read.',
       }),
-    exports: z.strictObject({ running: count, queued: count, jobs }).nullable().meta(lacks('exports:read')),
+    exports: z
+      .strictObject({ running: count, queued: count, jobs: jobsOf(exportJobSchema) })
+      .nullable()
+      .meta(lacks('exports:read')),
     bulk_operations: z
-      .strictObject({ running: count, queued: count, paused: count, jobs })
+      .strictObject({ running: count, queued: count, paused: count, jobs: jobsOf(bulkJobSchema) })
       .nullable()
       .meta(lacks('bulk:read')),
     webhooks: z
@@ -114,18 +128,38 @@ export const EXAMPLE_OVERVIEW: z.input<typeof accountOverviewSchema> = {
   exports: {
     running: 0,
     queued: 1,
-    jobs: [{ id: EXAMPLE.export, status: 'pending', queue_position: 1, created_at: EXAMPLE.at }],
+    jobs: [
+      {
+        id: EXAMPLE.export,
+        status: 'pending',
+        queue_position: 1,
+        created_at: EXAMPLE.at,
+        resources: ['invoices'],
+        format: 'jsonl',
+      },
+    ],
   },
   bulk_operations: { running: 0, queued: 0, paused: 0, jobs: [] },
   webhooks: null,
   feed: { position: EXAMPLE.position, age_seconds: 0.4, stalled: null, set_aside: [] },
 };
 
-export function presentJobs({ jobs: rows }: ActiveJobs): z.input<typeof jobSchema>[] {
-  return rows.map(({ id, status, queue_position: position, created_at }) => ({
+export function presentExportJob(row: ActiveExportRow): z.input<typeof exportJobSchema> {
+  const { resources, format } = row;
+  return { ...presentJob(row), resources, format };
+}
+
+export function presentBulkJob(row: ActiveBulkRow): z.input<typeof bulkJobSchema> {
+  const { resource, operation, processed, total } = row;
+  return { ...presentJob(row), resource, operation, processed, total };
+}
+
+function presentJob(row: ActiveExportRow | ActiveBulkRow): z.input<typeof jobSchema> {
+  const { id, status, queue_position: position, created_at } = row;
+  return {
     id,
     status,
     ...(position === null ? {} : { queue_position: position }),
     created_at: created_at.toISOString(),
-  }));
+  };
 }

@@ -17,7 +17,7 @@ import { ANY_KEY, type Caller, hasScope, oneAccount } from '../http/caller.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { MAX_WEBHOOKS } from '../webhooks/routes.ts';
-import { accountOverviewSchema, EXAMPLE_OVERVIEW, presentJobs } from './response.ts';
+import { accountOverviewSchema, EXAMPLE_OVERVIEW, presentBulkJob, presentExportJob } from './response.ts';
 import { countWebhooks, findActiveBulkJobs, findActiveExports, findKeyName } from './store.ts';
 
 export interface AccountOverviewDeps {
@@ -113,13 +113,13 @@ async function quotaOf(
 
 async function exportsOf(pool: Pool, accountId: string): Promise<Overview['exports']> {
   const active = await findActiveExports(pool, accountId);
-  return { running: active.running, queued: active.queued, jobs: presentJobs(active) };
+  return { running: active.running, queued: active.queued, jobs: active.jobs.map(presentExportJob) };
 }
 
 async function bulkOf(pool: Pool, accountId: string): Promise<Overview['bulk_operations']> {
   const active = await findActiveBulkJobs(pool, accountId);
   const { running, queued, paused } = active;
-  return { running, queued, paused, jobs: presentJobs(active) };
+  return { running, queued, paused, jobs: active.jobs.map(presentBulkJob) };
 }
 
 async function feedOf(pool: Pool, accountId: string): Promise<Overview['feed']> {

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 /** A job that has not ended. */
-export interface ActiveJobRow {
+interface ActiveJobRow {
   id: string;
   status: string;
   /** From 1; null for a job that has its turn. */
@@ -9,54 +9,71 @@ export interface ActiveJobRow {
   created_at: Date;
 }
 
+export interface ActiveExportRow extends ActiveJobRow {
+  resources: string[];
+  format: string;
+}
+
+export interface ActiveBulkRow extends ActiveJobRow {
+  resource: string;
+  operation: string;
+  processed: number;
+  /** An estimate until the items are listed. */
+  total: number;
+}
+
 /** Jobs of an account that have not ended. The counts cover all of them. */
-export interface ActiveJobs {
+export interface ActiveJobs<Row extends ActiveJobRow> {
   readonly running: number;
   readonly queued: number;
   readonly paused: number;
-  readonly jobs: readonly ActiveJobRow[];
+  readonly jobs: readonly Row[];
 }
 
 /** Jobs that a response shows: those that have their turn, then the queue in its order. */
 export const MAX_SHOWN_JOBS = 100;
 
-/** `active` selects id, status, created_at and whether the job is queued. */
+/** `active` selects id, status, created_at, whether the job is queued, and what else is shown of it. */
 const activeJobs = (active: string) => `
 with active as (${active}), placed as (
-  select id, status, created_at, is_queued,
+  select active.*,
     case when is_queued then row_number() over (partition by is_queued order by created_at, id)::int end as queue_position,
     count(*) filter (where is_queued) over ()::int as queued,
     count(*) filter (where status = 'paused') over ()::int as paused,
     count(*) filter (where not is_queued and status <> 'paused') over ()::int as running
   from active
 )
-select id, status, created_at, queue_position, queued, paused, running from placed
+select * from placed
 order by is_queued, created_at, id limit ${MAX_SHOWN_JOBS}`;
 
 const ACTIVE_EXPORTS = activeJobs(`
-  select id, status, created_at, status = 'pending' as is_queued from exports
+  select id, status, created_at, status = 'pending' as is_queued, resources,
+    coalesce(request ->> 'format', 'jsonl') as format
+  from exports
   where account_id = $1 and status in ('pending', 'running', 'cancelling')`);
 
 /** A job whose items are being listed is pending and has its turn. */
 const ACTIVE_BULK_JOBS = activeJobs(`
-  select id, status, created_at, status = 'pending' and admitted_at is null as is_queued from bulk_jobs
+  select id, status, created_at, status = 'pending' and admitted_at is null as is_queued, resource, operation,
+    processed::float8 as processed, greatest(coalesce(total, estimated), processed)::float8 as total
+  from bulk_jobs
   where account_id = $1 and status in ('pending', 'running', 'paused')`);
 
-export function findActiveExports(db: Queryable, accountId: string): Promise<ActiveJobs> {
+export function findActiveExports(db: Queryable, accountId: string): Promise<ActiveJobs<ActiveExportRow>> {
   return readActiveJobs(db, 'active_exports', ACTIVE_EXPORTS, accountId);
 }
 
-export function findActiveBulkJobs(db: Queryable, accountId: string): Promise<ActiveJobs> {
+export function findActiveBulkJobs(db: Queryable, accountId: string): Promise<ActiveJobs<ActiveBulkRow>> {
   return readActiveJobs(db, 'active_bulk_jobs', ACTIVE_BULK_JOBS, accountId);
 }
 
-async function readActiveJobs(
+async function readActiveJobs<Row extends ActiveJobRow>(
   db: Queryable,
   name: string,
   text: string,
   accountId: string,
-): Promise<ActiveJobs> {
-  const { rows } = await db.query<ActiveJobRow & { queued: number; paused: number; running: number }>({
+): Promise<ActiveJobs<Row>> {
+  const { rows } = await db.query<Row & { queued: number; paused: number; running: number }>({
     name,
     text,
     values: [accountId],

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { AUDIT_ACTIONS, AUDIT_SCOPES, type AuditRow, listAudit } from '../http/audit-log.ts';
-import { oneAccount } from '../http/caller.ts';
+import { type Caller, hasScope, oneAccount } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { instantSchema } from '../http/instant.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
@@ -31,7 +31,7 @@ const AUDIT_QUERY = z.strictObject({
 
 /** The whole log for the operator, and an account's own part of it for the account. */
 export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
-  const page = (accountId: string | null, query: z.output<typeof AUDIT_QUERY>) => {
+  const page = (accountId: string | null, query: z.output<typeof AUDIT_QUERY>, caller: Caller) => {
     const { action, subject_id: subjectId, actor, from, to } = query;
     const filter = { accountId, action, subjectId, actor, from, to };
     return pageResponse(
@@ -39,7 +39,7 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
       `audit:${JSON.stringify(filter)}`,
       query,
       (after, limit) => listAudit(pool, filter, after, limit),
-      presentAudit,
+      (row) => presentAudit(row, hasScope(caller, 'keys:read')),
     );
   };
   const shared = {
@@ -65,7 +65,7 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
       example: { query: { action: 'account.created', limit: 10 } },
       access: 'operator',
       account: 'any',
-      handle: ({ query, accountId }) => page(accountId, query),
+      handle: ({ query, accountId, caller }) => page(accountId, query, caller),
     }),
     defineRoute({
       ...shared,
@@ -74,11 +74,11 @@ export function auditRoutes({ pool, cursorSigner }: AuditDeps): Route[] {
       tag: 'account',
       summary: "List the account's audit entries: who created, changed and downloaded what",
       description:
-        'Who did what, and when. Newest first. It is about everything of the account, so the key needs the scopes to read exports, webhooks, events and bulk jobs.',
+        'Who did what, and when. Newest first. It is about everything of the account, so the key needs the scopes to read exports, webhooks, events and bulk jobs. Names and scopes of keys need keys:read too.',
       example: { query: { limit: 10 } },
       access: AUDIT_SCOPES,
       account: 'one',
-      handle: ({ query, accountId }) => page(oneAccount(accountId), query),
+      handle: ({ query, accountId, caller }) => page(oneAccount(accountId), query, caller),
     }),
   ];
 }
@@ -94,7 +94,9 @@ export const auditSchema = z
     }),
     action: z.string(),
     subject_id: z.string(),
-    details: z.record(z.string(), z.unknown()),
+    details: z.record(z.string(), z.unknown()).meta({
+      description: 'Fields and their values. Of keys they are empty when the key lacks the scope keys:read.',
+    }),
   })
   .meta({ id: 'AuditEntry' });
 
@@ -108,7 +110,8 @@ const EXAMPLE_ENTRY: z.input<typeof auditSchema> = {
   details: {},
 };
 
-function presentAudit(row: AuditRow): z.input<typeof auditSchema> {
-  const { id, at, account_id, actor, action, subject_id, details } = row;
+function presentAudit(row: AuditRow, showsKeys: boolean): z.input<typeof auditSchema> {
+  const { id, at, account_id, actor, action, subject_id } = row;
+  const details = showsKeys || !action.startsWith('key.') ? row.details : {};
   return { id, at: at.toISOString(), account_id, actor, action, subject_id, details };
 }

@@ -2,7 +2,10 @@ import type { Pool } from 'pg';
 import { readQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { cancelBulkJob } from '../../../shared/control/bulk/end-job.ts';
 import { type Asked, isEnded, pauseBulkJob, resumeBulkJob } from '../../../shared/control/bulk/pause-job.ts';
+import type { BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { recordAudit } from '../http/audit-log.ts';
@@ -32,7 +35,7 @@ const JOB_HEADERS = { 'retry-after': '1' };
 /** Cancel, pause and resume of a bulk job. */
 export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
   const { pool } = deps;
-  const command = {
+  const spec = {
     method: 'POST',
     tag: 'bulk',
     access: 'bulk:write',
@@ -52,17 +55,29 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       headers: ['Retry-After'],
     },
   });
-  const record = (
-    caller: Caller,
-    { id, account_id: accountId }: BulkJobRow,
+  /** Does what is asked for, and records it, in one transaction. @throws AppError as `requireStatus` does */
+  const command = (
+    {
+      caller,
+      accountId,
+      id,
+    }: { readonly caller: Caller; readonly accountId: string | null; readonly id: string },
     action: 'bulk.paused' | 'bulk.resumed' | 'bulk.cancelled',
-  ) => recordAudit(pool, { accountId, actor: actorOf(caller), action, subjectId: id });
+    allowed: readonly BulkStatus[],
+    run: (db: Queryable) => Promise<Asked>,
+  ): Promise<BulkJobRow> =>
+    inTransaction(pool, async (db) => {
+      requireStatus(id, await run(db), allowed);
+      const row = await requireBulkJob(db, accountId, id);
+      await recordAudit(db, { accountId: row.account_id, actor: actorOf(caller), action, subjectId: id });
+      return row;
+    });
   const present = async (row: BulkJobRow) =>
     presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));
 
   return [
     defineRoute({
-      ...command,
+      ...spec,
       path: '/bulk/operations/{id}/cancel',
       operationId: 'cancelBulkOperation',
       summary: 'Cancel a bulk job; finished items stay changed; safe to repeat',
@@ -73,16 +88,12 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       ),
       async handle({ param, accountId, caller }) {
         const id = param('id');
-        requireStatus(id, await cancelBulkJob(pool, accountId, id), [
-          'cancelled',
-          'pending',
-          'running',
-          'paused',
-        ]);
+        const allowed = ['cancelled', 'pending', 'running', 'paused'] as const;
+        let row = await command({ caller, accountId, id }, 'bulk.cancelled', allowed, (db) =>
+          cancelBulkJob(db, accountId, id),
+        );
         deps.notifyRelay();
         const deadlineAtMs = performance.now() + CANCEL_WAIT_MS;
-        let row = await requireBulkJob(pool, accountId, id);
-        await record(caller, row, 'bulk.cancelled');
         while (!isEnded(row.status) && performance.now() < deadlineAtMs) {
           await sleep(CANCEL_POLL_MS);
           row = await requireBulkJob(pool, accountId, id);
@@ -91,7 +102,7 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       },
     }),
     defineRoute({
-      ...command,
+      ...spec,
       path: '/bulk/operations/{id}/pause',
       operationId: 'pauseBulkOperation',
       summary: 'Pause a bulk job; claimed chunks still finish; safe to repeat',
@@ -99,14 +110,14 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       responses: accepted('The bulk job.', 'paused'),
       async handle({ param, accountId, caller }) {
         const id = param('id');
-        requireStatus(id, await pauseBulkJob(pool, accountId, id), ['paused']);
-        const row = await requireBulkJob(pool, accountId, id);
-        await record(caller, row, 'bulk.paused');
+        const row = await command({ caller, accountId, id }, 'bulk.paused', ['paused'], (db) =>
+          pauseBulkJob(db, accountId, id),
+        );
         return jsonResponse(202, await present(row), JOB_HEADERS);
       },
     }),
     defineRoute({
-      ...command,
+      ...spec,
       path: '/bulk/operations/{id}/resume',
       operationId: 'resumeBulkOperation',
       summary: 'Resume a paused bulk job; safe to repeat',
@@ -115,9 +126,9 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       responses: accepted('The bulk job.', 'pending'),
       async handle({ param, accountId, caller }) {
         const id = param('id');
-        requireStatus(id, await resumeBulkJob(pool, accountId, id, deps.now()), ['running', 'pending']);
-        const row = await requireBulkJob(pool, accountId, id);
-        await record(caller, row, 'bulk.resumed');
+        const row = await command({ caller, accountId, id }, 'bulk.resumed', ['running', 'pending'], (db) =>
+          resumeBulkJob(db, accountId, id, deps.now()),
+        );
         return jsonResponse(202, await present(row), JOB_HEADERS);
       },
     }),
@@ -125,7 +136,7 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
 }
 
 /** @throws AppError `not_found`, or `conflict` for a job that has ended or is about to */
-function requireStatus(id: string, status: Asked, allowed: readonly string[]): void {
+function requireStatus(id: string, status: Asked, allowed: readonly BulkStatus[]): void {
   if (status === undefined) throw noBulkJob(id);
   if (allowed.includes(status)) return;
   const why = isEnded(status) ? `is ${status}, so its status is final` : 'is about to end';

@@ -20,7 +20,7 @@ import { exportPages } from './exports/export-pages.ts';
 import { newExportPages } from './exports/new-export-page.ts';
 import { readForm, requireStillActive, SESSION_OVER } from './frame/form.ts';
 import type { LiveHub } from './frame/live-hub.ts';
-import { problemResponse } from './frame/problem-page.ts';
+import { noteVisitor, problemResponse } from './frame/problem-page.ts';
 import { serveLive } from './frame/serve-live.ts';
 import { isCsrfToken, type Session } from './frame/sessions.ts';
 import { readUploadForm } from './frame/upload-form.ts';
@@ -85,6 +85,7 @@ async function serve(request: ApiRequest, page: DashboardPage, deps: DashboardDe
   // One that is over does not hide another that is not.
   const session = sent.find(({ state }) => state === 'active') ?? sent[0];
   if (session?.state !== 'active') return refuse(request, page, session, deps);
+  noteVisitor(request, session);
   const servedFor = { caller: session.id, accountId: session.accountId };
   try {
     return { ...(await serveSession(request, page, session, deps)), servedFor };

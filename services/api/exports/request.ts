@@ -14,10 +14,6 @@ import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { formatInstant, instantSchema, parseInstant } from '../http/instant.ts';
 import { invalid } from '../http/validate.ts';
 
-function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
-  return z.enum(values, { error: `must be ${values.join(' or ')}` });
-}
-
 const dateRangeSchema = z
   .strictObject({
     from: instantSchema.meta({ description: 'Inclusive.' }),
@@ -41,15 +37,16 @@ export function exportBodySchema(catalog: Catalog) {
   return z.strictObject({
     resource: resource.optional(),
     resources: z.array(resource).min(1).max(names.length).optional(),
-    format: oneOf(EXPORT_FORMATS).default('jsonl').meta({
+    format: z.enum(EXPORT_FORMATS).default('jsonl').meta({
       description:
         'digest: row counts and digests instead of rows, to compare a replica with. as_of is then the time of the request unless it is given.',
     }),
-    compression: oneOf(EXPORT_COMPRESSIONS).default('none').meta({
+    compression: z.enum(EXPORT_COMPRESSIONS).default('none').meta({
       description:
         'Compression of each file, also inside an archive. Must be none for parquet, which compresses internally.',
     }),
-    archive: oneOf(['zip'])
+    archive: z
+      .enum(['zip'])
       .nullable()
       .default(null)
       .meta({ description: 'Packs all files and their manifest into one archive.' }),

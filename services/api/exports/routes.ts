@@ -7,6 +7,7 @@ import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_FORMATS, type ExportRequest } from '../../../shared/domain/export-request.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
@@ -69,8 +70,8 @@ export function exportRoutes(deps: ExportDeps): Route[] {
   const read = { access: 'exports:read', account: 'any' } as const;
   const write = { access: 'exports:write', account: 'any' } as const;
   const first = firstResource(catalog);
-  const requireExport = async (accountId: string | null, id: string): Promise<ExportRow> => {
-    const row = await findExport(pool, accountId, id);
+  const requireExport = async (db: Queryable, accountId: string | null, id: string): Promise<ExportRow> => {
+    const row = await findExport(db, accountId, id);
     if (row === undefined) throw noExport(id);
     return row;
   };
@@ -172,6 +173,10 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           .optional()
           .meta({ description: 'Only exports with records of this resource.' }),
         format: z.enum(EXPORT_FORMATS).optional().meta({ description: 'Only exports in this format.' }),
+        kind: z.enum(['records', 'check']).optional().meta({
+          description:
+            'records: without checks of replicas. check: only those, which are in the format digest.',
+        }),
       }),
       responses: {
         200: {
@@ -183,7 +188,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       handle: ({ query, accountId }) =>
         pageResponse(
           cursorSigner,
-          `exports:${accountId ?? '*'}:${query.status ?? ''}:${query.resource ?? ''}:${query.format ?? ''}`,
+          `exports:${accountId ?? '*'}:${query.status ?? ''}:${query.resource ?? ''}:${query.format ?? ''}:${query.kind ?? ''}`,
           query,
           (after, limit) => listExports(pool, accountId, query, after, limit),
           (row) => presentExport(row, deps),
@@ -208,7 +213,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         },
       },
       handle: async ({ param, accountId }) =>
-        jsonResponse(200, await presentExport(await requireExport(accountId, param('id')), deps)),
+        jsonResponse(200, await presentExport(await requireExport(pool, accountId, param('id')), deps)),
     }),
     defineRoute({
       ...write,
@@ -234,22 +239,24 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       },
       async handle({ param, accountId, caller }) {
         const id = param('id');
-        const status = await cancelExport(pool, accountId, id);
-        if (status === undefined) throw noExport(id);
-        if (status !== 'cancelled' && status !== 'cancelling') {
-          throw new AppError('conflict', `The export is ${status} and can no longer be cancelled.`, {
-            extra: { export_status: status },
+        const row = await inTransaction(pool, async (db) => {
+          const status = await cancelExport(db, accountId, id);
+          if (status === undefined) throw noExport(id);
+          if (status !== 'cancelled' && status !== 'cancelling') {
+            throw new AppError('conflict', `The export is ${status} and can no longer be cancelled.`, {
+              extra: { export_status: status },
+            });
+          }
+          const cancelled = await requireExport(db, accountId, id);
+          await recordAudit(db, {
+            accountId: cancelled.account_id,
+            actor: actorOf(caller),
+            action: 'export.cancelled',
+            subjectId: id,
           });
-        }
-        deps.notifyRelay();
-        const row = await requireExport(accountId, id);
-        const actor = actorOf(caller);
-        await recordAudit(pool, {
-          accountId: row.account_id,
-          actor,
-          action: 'export.cancelled',
-          subjectId: id,
+          return cancelled;
         });
+        deps.notifyRelay();
         return jsonResponse(202, await presentExport(row, deps), started(id));
       },
     }),
@@ -269,20 +276,21 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       },
       responses: { 204: { description: 'The files are deleted. The export is expired.' } },
       async handle({ param, accountId, caller }) {
-        const row = await requireExport(accountId, param('id'));
+        const row = await requireExport(pool, accountId, param('id'));
         if (['pending', 'running', 'cancelling'].includes(row.status)) {
           throw new AppError('conflict', `The export is ${row.status}. Cancel it first.`, {
             extra: { export_status: row.status },
           });
         }
         // After this no link leads to the files. The retention sweeper deletes them if the process dies here.
-        await expireExport(pool, row.id);
-        const actor = actorOf(caller);
-        await recordAudit(pool, {
-          accountId: row.account_id,
-          actor,
-          action: 'export.deleted',
-          subjectId: row.id,
+        await inTransaction(pool, async (db) => {
+          await expireExport(db, row.id);
+          await recordAudit(db, {
+            accountId: row.account_id,
+            actor: actorOf(caller),
+            action: 'export.deleted',
+            subjectId: row.id,
+          });
         });
         await deps.storage.deleteFolder(exportFolder(row.id));
         return noContent();

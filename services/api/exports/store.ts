@@ -98,13 +98,15 @@ export interface ExportFilter {
   readonly status?: string | undefined;
   readonly resource?: string | undefined;
   readonly format?: string | undefined;
+  /** `check`: exports in the format digest. */
+  readonly kind?: 'records' | 'check' | undefined;
 }
 
 /** Newest first. */
 export async function listExports(
   db: Queryable,
   accountId: string | null,
-  { status, resource, format }: ExportFilter,
+  { status, resource, format, kind }: ExportFilter,
   after: Place | undefined,
   limit: number,
 ): Promise<ExportRow[]> {
@@ -112,6 +114,7 @@ export async function listExports(
     `select ${COLUMNS} from exports e
      where ${OF_ACCOUNT} and ($2::text is null or e.status = $2)
        and ($7::text is null or coalesce(e.request->>'format', 'jsonl') = $7)
+       and ($8::text is null or (coalesce(e.request->>'format', 'jsonl') = 'digest') = ($8 = 'check'))
        and ($3::text is null or (e.created_at, e.id) < ($3::timestamptz, $4::text))
        and ($6::text is null or $6 = any(e.resources))
      order by e.created_at desc, e.id desc limit $5`,
@@ -123,6 +126,7 @@ export async function listExports(
       limit,
       resource ?? null,
       format ?? null,
+      kind ?? null,
     ],
   );
   return rows.map(withRequest);

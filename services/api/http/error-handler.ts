@@ -196,6 +196,7 @@ function sendProblem(
   const page = pageOf(problem, {
     path: pathOf(ctx.originalUrl, urls.prefix()),
     header: (name) => ctx.get(name) || undefined,
+    incoming: ctx.req,
   });
   ctx.body = page?.body ?? problemText(problem, urls);
   ctx.status = problem.status;

@@ -171,7 +171,7 @@ function askedIn(bytes: Buffer | undefined, prefix: string): AskedFor {
       return [name.toLowerCase(), value];
     }),
   );
-  return { path: pathOf(url, prefix), header: (name) => headers.get(name) };
+  return { path: pathOf(url, prefix), header: (name) => headers.get(name), incoming: undefined };
 }
 
 function listenFailure(cause: NodeJS.ErrnoException, port: number, host: string): Error {

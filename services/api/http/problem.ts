@@ -178,6 +178,8 @@ export interface AskedFor {
   readonly path: string;
   /** In lower case; undefined when absent. */
   header(name: string): string | undefined;
+  /** The request itself. Undefined: it could not be read. */
+  readonly incoming: object | undefined;
 }
 
 /** The page that a browser gets in place of the document. Undefined where a program may have asked. */

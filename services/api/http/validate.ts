@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
+import { describeIssue } from './describe-issue.ts';
 
 /** The source of the input: errors of a body have JSON pointers, those of parameters have names. */
 export type InputKind = 'body' | 'query';
@@ -16,7 +17,7 @@ export function validate<Schema extends z.ZodType>(
   kind: InputKind,
   rules: (input: Readonly<Record<string, unknown>>) => readonly FieldError[] = () => [],
 ): z.output<Schema> {
-  const result = schema.safeParse(input, { reportInput: false });
+  const result = schema.safeParse(input, { reportInput: false, error: describeIssue });
   const found = result.success ? [] : result.error.issues.flatMap((issue) => toFieldErrors(issue, kind));
   const errors = [...found, ...(isObject(input) ? rules(input) : [])];
   if (errors.length > 0) throw invalid(errors);

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse } from '../http/response.ts';
@@ -11,13 +12,21 @@ import {
   listDeadEndpoints,
   presentDeadEndpoint,
 } from './dead-letters.ts';
+import {
+  EXAMPLE_FAILING_ENDPOINT,
+  failingEndpointSchema,
+  listFailingEndpoints,
+  presentFailingEndpoint,
+} from './failing-endpoints.ts';
 import { EXAMPLE_STATUS, type Status, statusSchema } from './response.ts';
 
 export interface StatusRouteDeps {
   readonly pool: Pool;
+  readonly catalog: Catalog;
   /** One reading for all who ask. */
   readonly read: () => Promise<Status>;
   readonly cursorSigner: Signer;
+  readonly now: () => number;
 }
 
 /** What an operator looks at first. */
@@ -65,6 +74,34 @@ export function statusRoutes(deps: StatusRouteDeps): Route[] {
           query,
           (after, limit) => listDeadEndpoints(deps.pool, after, limit),
           presentDeadEndpoint,
+        ),
+    }),
+    defineRoute({
+      method: 'GET',
+      path: '/admin/failing-endpoints',
+      operationId: 'listFailingEndpoints',
+      tag: 'operator',
+      summary: 'List the webhook endpoints that fail or were disabled',
+      description:
+        'Endpoints of all accounts, those that have failed longest first, each with its last failure and how far it is behind. `GET /webhooks/{id}/attempts` with `account_id` lists the attempts of one.',
+      example: { query: { limit: 10 } },
+      access: 'operator',
+      account: 'none',
+      query: z.strictObject(PAGE_QUERY),
+      responses: {
+        200: {
+          description: 'Endpoints that fail, or were disabled.',
+          schema: listOf(failingEndpointSchema),
+          example: pageOf(EXAMPLE_FAILING_ENDPOINT),
+        },
+      },
+      handle: ({ query }) =>
+        pageResponse(
+          deps.cursorSigner,
+          'failing-endpoints',
+          query,
+          (after, limit) => listFailingEndpoints(deps.pool, after, limit),
+          (row) => presentFailingEndpoint(row, deps),
         ),
     }),
   ];

@@ -12,6 +12,7 @@ import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatPosition, parseEventId, parsePosition } from '../../../shared/domain/position.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
@@ -175,13 +176,16 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
             `The webhook endpoint does not subscribe to ${event.type}. Change its events first.`,
           );
         }
-        const state = await scheduleRedelivery(pool, webhook.account_id, webhook.id, position);
-        await recordAudit(pool, {
-          accountId: webhook.account_id,
-          actor: actorOf(caller),
-          action: 'event.redelivered',
-          subjectId: webhook.id,
-          details: { event: param('id'), state },
+        const state = await inTransaction(pool, async (db) => {
+          const became = await scheduleRedelivery(db, webhook.account_id, webhook.id, position);
+          await recordAudit(db, {
+            accountId: webhook.account_id,
+            actor: actorOf(caller),
+            action: 'event.redelivered',
+            subjectId: webhook.id,
+            details: { event: param('id'), state: became },
+          });
+          return became;
         });
         return jsonResponse(202, {
           event_id: param('id'),

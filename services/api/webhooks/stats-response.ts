@@ -21,26 +21,31 @@ const figures = {
     .meta({ description: 'Time of an attempt, at most a fifth off. Null without attempts.' }),
 };
 
+/** @param examined events after the position that are looked at */
+export function behindBySchema(examined: number) {
+  return z
+    .strictObject({
+      events: count.meta({
+        description: 'Events that are recorded for the endpoint and not delivered yet.',
+      }),
+      is_exact: z.boolean().meta({
+        description: `False: at least that many. At most ${examined.toLocaleString('en')} events after the position are examined.`,
+      }),
+      seconds: count.nullable().meta({
+        description:
+          'Age of the oldest of them, 0 when there is none. Null when none is among the examined events and more follow.',
+      }),
+    })
+    .meta({ description: 'What the endpoint has yet to get, now.' });
+}
+
 export const statsSchema = z
   .strictObject({
     webhook_id: z.string(),
     from: timestamp.meta({ description: 'The start of the first bucket.' }),
     to: timestamp.meta({ description: 'The end of the last bucket.' }),
     ...figures,
-    behind_by: z
-      .strictObject({
-        events: count.meta({
-          description: 'Events that are recorded for the endpoint and not delivered yet.',
-        }),
-        is_exact: z.boolean().meta({
-          description: `False: at least that many. At most ${MAX_COUNTED.toLocaleString('en')} events after the position are examined.`,
-        }),
-        seconds: count.nullable().meta({
-          description:
-            'Age of the oldest of them, 0 when there is none. Null when none is among the examined events and more follow.',
-        }),
-      })
-      .meta({ description: 'Now, whatever the range is.' }),
+    behind_by: behindBySchema(MAX_COUNTED),
     retrying: count.meta({ description: 'Events that failed and wait for their next attempt, now.' }),
     dead_letters: count.meta({
       description: `Events that were given up and can be delivered again, now. At most ${MAX_COUNTED.toLocaleString('en')} are counted.`,

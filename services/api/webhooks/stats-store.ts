@@ -33,7 +33,7 @@ export interface Backlog {
   /** When the oldest of them was committed. Undefined when none is found. */
   readonly oldestAt: Date | undefined;
   readonly retrying: number;
-  /** At most `MAX_COUNTED`. */
+  /** At most as many as are counted. */
   readonly dead: number;
 }
 
@@ -50,7 +50,7 @@ interface BacklogRow {
   dead: number;
 }
 
-const READ_BACKLOG = `
+const readBacklogOf = (counted: number) => `
   with endpoint as (
     select * from webhooks where id = $1
   ), examined as materialized (
@@ -59,7 +59,7 @@ const READ_BACKLOG = `
       from endpoint w cross join lateral (
         select commit_lsn, idx, xid, type, resource, committed_at from events
          where account_id = w.account_id and (commit_lsn, idx) > (w.cursor_lsn, w.cursor_idx)
-         order by commit_lsn, idx limit ${MAX_COUNTED}
+         order by commit_lsn, idx limit ${counted}
       ) e
   ), done as (
     select (substr(text, 1, 8) || '/' || substr(text, 9, 8))::pg_lsn as lsn, substr(text, 18)::int as idx
@@ -76,22 +76,24 @@ const READ_BACKLOG = `
   select endpoint.events, waiting.*, (select count(*)::int from examined) as examined,
          (select coalesce(json_agg(missing), '[]') from missing) as groups,
          (select count(*)::int from (
-            select from webhook_parked where webhook_id = $1 and state = 'dead' limit ${MAX_COUNTED}) dead) as dead
+            select from webhook_parked where webhook_id = $1 and state = 'dead' limit ${counted}) dead) as dead
     from endpoint cross join waiting`;
 
 /**
  * Counts what an endpoint has yet to get: up to a limit after its cursor, and what waits for a retry.
  *
  * @param singularOf the name that the types of a resource's events start with
+ * @param counted events after its cursor, and dead letters, that are counted
  */
 export async function readBacklog(
   db: Queryable,
   webhookId: string,
   singularOf: (resource: string) => string | undefined,
+  counted = MAX_COUNTED,
 ): Promise<Backlog | undefined> {
   const { rows } = await db.query<BacklogRow>({
-    name: 'read_webhook_backlog',
-    text: READ_BACKLOG,
+    name: `read_webhook_backlog_${counted}`,
+    text: readBacklogOf(counted),
     values: [webhookId],
   });
   const [row] = rows;
@@ -103,7 +105,7 @@ export async function readBacklog(
   if (row.oldest_waiting_at !== null) oldest.push(row.oldest_waiting_at.getTime());
   return {
     events: row.waiting + wanted.reduce((sum, { count }) => sum + count, 0),
-    isExact: row.examined < MAX_COUNTED && !row.has_more,
+    isExact: row.examined < counted && !row.has_more,
     oldestAt: oldest.length === 0 ? undefined : new Date(Math.min(...oldest)),
     retrying: row.retrying,
     dead: row.dead,

@@ -195,29 +195,28 @@ export async function pauseForQuota(db: Queryable, jobId: string): Promise<void>
 
 /**
  * Asks a job to stop. One that nobody has begun on is cancelled at once; otherwise no chunk is claimed from here on, and the
- * workers end it when those in hand are reported, so that its counts hold everything that was done.
+ * workers end it when those in hand are reported, so that its counts hold everything that was done. Call it in a
+ * transaction: it locks the job's row.
  */
-export function cancelBulkJob(pool: Pool, accountId: string | null, id: string): Promise<Asked> {
-  return inTransaction(pool, async (db) => {
-    const status = await lockJob(db, accountId, id);
-    if (status === undefined || isEnded(status)) return status;
-    const begun = await db.query(
-      `select from bulk_chunks where job_id = $1 and attempt > 0 and state <> 'done' limit 1`,
-      [id],
-    );
-    if (begun.rowCount === 1) {
-      await db.query(`update bulk_jobs set ending = coalesce(ending, 'cancelled') where id = $1`, [id]);
-      return status;
-    }
-    await db.query(
-      `update bulk_jobs set status = 'cancelled', ending = null, pause_reason = null, lease_owner = null,
-         total = coalesce(total, estimated),
-         ended_at = clock_timestamp(), last_updated_at = clock_timestamp() where id = $1`,
-      [id],
-    );
-    await enqueueOutbox(db, [
-      { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'bulk' } },
-    ]);
-    return 'cancelled';
-  });
+export async function cancelBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
+  const status = await lockJob(db, accountId, id);
+  if (status === undefined || isEnded(status)) return status;
+  const begun = await db.query(
+    `select from bulk_chunks where job_id = $1 and attempt > 0 and state <> 'done' limit 1`,
+    [id],
+  );
+  if (begun.rowCount === 1) {
+    await db.query(`update bulk_jobs set ending = coalesce(ending, 'cancelled') where id = $1`, [id]);
+    return status;
+  }
+  await db.query(
+    `update bulk_jobs set status = 'cancelled', ending = null, pause_reason = null, lease_owner = null,
+       total = coalesce(total, estimated),
+       ended_at = clock_timestamp(), last_updated_at = clock_timestamp() where id = $1`,
+    [id],
+  );
+  await enqueueOutbox(db, [
+    { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'bulk' } },
+  ]);
+  return 'cancelled';
 }

@@ -1,7 +1,5 @@
-import type { Pool } from 'pg';
 import type { BulkStatus } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { inTransaction } from '../../postgres/transaction.ts';
 import { backoffMs } from '../../runtime/retry.ts';
 
 /** What asking a job for something came to: its status after it, or undefined when there is no such job. */
@@ -22,42 +20,41 @@ export function isEnded(status: BulkStatus): boolean {
 
 /**
  * Chunks in hand are finished; no other is begun. A job that does not run yet gives its turn up, and its items are listed when it has
- * the next one: they are those of when it starts.
+ * the next one: they are those of when it starts. Call it in a transaction: it locks the job's row.
  */
-export function pauseBulkJob(pool: Pool, accountId: string | null, id: string): Promise<Asked> {
-  return inTransaction(pool, async (db) => {
-    const status = await lockJob(db, accountId, id);
-    if (status === undefined || isEnded(status)) return status;
-    const { rowCount } = await db.query(
-      `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp(),
-         admitted_at = case when started_at is null then null else admitted_at end,
-         lease_owner = case when started_at is null then null else lease_owner end,
-         lease_expires_at = case when started_at is null then null else lease_expires_at end
-       where id = $1 and ending is null`,
-      [id],
-    );
-    // One that is about to end stays as it is.
-    return rowCount === 1 ? 'paused' : status;
-  });
+export async function pauseBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
+  const status = await lockJob(db, accountId, id);
+  if (status === undefined || isEnded(status)) return status;
+  const { rowCount } = await db.query(
+    `update bulk_jobs set status = 'paused', pause_reason = 'requested', last_updated_at = clock_timestamp(),
+       admitted_at = case when started_at is null then null else admitted_at end,
+       lease_owner = case when started_at is null then null else lease_owner end,
+       lease_expires_at = case when started_at is null then null else lease_expires_at end
+     where id = $1 and ending is null`,
+    [id],
+  );
+  // One that is about to end stays as it is.
+  return rowCount === 1 ? 'paused' : status;
 }
 
-/** A job that had not started takes its place in the queue again. The pause is no part of the rate that the ETA goes by. */
-export function resumeBulkJob(
-  pool: Pool,
+/**
+ * A job that had not started takes its place in the queue again. The pause is no part of the rate that the ETA goes by. Call it
+ * in a transaction: it locks the job's row.
+ */
+export async function resumeBulkJob(
+  db: Queryable,
   accountId: string | null,
   id: string,
   nowMs: number,
 ): Promise<Asked> {
-  return inTransaction(pool, async (db) => {
-    const status = await lockJob(db, accountId, id);
-    if (status !== 'paused') return status;
-    await db.query(
-      `update bulk_jobs set status = case when started_at is null then 'pending' else 'running' end, pause_reason = null,
-         rate = null, rate_at = $2, rate_processed = processed, last_updated_at = clock_timestamp() where id = $1`,
-      [id, new Date(nowMs)],
-    );
-    return 'running';
-  });
+  const status = await lockJob(db, accountId, id);
+  if (status !== 'paused') return status;
+  await db.query(
+    `update bulk_jobs set status = case when started_at is null then 'pending' else 'running' end, pause_reason = null,
+       rate = null, rate_at = $2, rate_processed = processed, last_updated_at = clock_timestamp() where id = $1`,
+    [id, new Date(nowMs)],
+  );
+  return 'running';
 }
 
 /** Of two processes that see the slot on both sides of the threshold, the one that sees it beyond keeps jobs paused for this long. */

@@ -76,39 +76,37 @@ export async function endCancelledExports(db: Queryable): Promise<string[]> {
 
 /**
  * Asks a job to stop. What waits is cancelled at once; what runs is told to, and ends when nobody holds it any longer.
- * The row is locked first, so that of a cancel and a completion at the same time exactly one wins.
+ * The row is locked first, so that of a cancel and a completion at the same time exactly one wins. Call it in a transaction.
  *
  * @param accountId null finds exports of every account
  * @returns the status after it, which is unchanged for a job that has ended; undefined when there is no such job
  */
-export function cancelExport(
-  pool: Pool,
+export async function cancelExport(
+  db: Queryable,
   accountId: string | null,
   id: string,
 ): Promise<ExportStatus | undefined> {
-  return inTransaction(pool, async (db) => {
-    const { rows } = await db.query<{ status: ExportStatus }>(
-      `select e.status from exports e where ($1::text is null or e.account_id = $1) and e.id = $2 for update`,
-      [accountId, id],
+  const { rows } = await db.query<{ status: ExportStatus }>(
+    `select e.status from exports e where ($1::text is null or e.account_id = $1) and e.id = $2 for update`,
+    [accountId, id],
+  );
+  const status = rows[0]?.status;
+  if (status === 'pending') {
+    await db.query(
+      `update exports set status = 'cancelled', phase = 'done', completed_at = clock_timestamp() where id = $1`,
+      [id],
     );
-    const status = rows[0]?.status;
-    if (status === 'pending') {
-      await db.query(
-        `update exports set status = 'cancelled', phase = 'done', completed_at = clock_timestamp() where id = $1`,
-        [id],
-      );
-      await enqueueOutbox(db, [
-        { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'export' } },
-      ]);
-      return 'cancelled';
-    }
-    if (status === 'running') {
-      await db.query(`update exports set status = 'cancelling' where id = $1`, [id]);
-      await enqueueOutbox(db, [{ topic: 'commands', key: id, type: 'CancelJob', payload: { job_id: id } }]);
-      return 'cancelling';
-    }
-    return status;
-  });
+    await enqueueOutbox(db, [
+      { topic: 'jobs', key: id, type: 'JobCancelled', payload: { job_id: id, kind: 'export' } },
+    ]);
+    return 'cancelled';
+  }
+  if (status === 'running') {
+    await db.query(`update exports set status = 'cancelling' where id = $1`, [id]);
+    await enqueueOutbox(db, [{ topic: 'commands', key: id, type: 'CancelJob', payload: { job_id: id } }]);
+    return 'cancelling';
+  }
+  return status;
 }
 
 export interface EndedExport {

@@ -125,7 +125,16 @@ test('jobs are listed by status, in pages, and the overview leads to them', asyn
   expect(second).toContain(ids[0]);
   expect((await list('?status=cancelled')).match(/<th scope="row">/g)).toHaveLength(1);
   expect(await list('?status=failed')).toContain('No bulk jobs with this status.');
-  expect((await visitor.show('/dashboard', cookie)).text).toContain(`href="/dashboard/bulk/${ids[1]}"`);
+  const overview = (await visitor.show('/dashboard', cookie)).text;
+  expect(overview).toContain(`<a href="/dashboard/bulk/${ids[1]}">void invoices</a>`);
+  expect(overview).toContain(`data-text="done-${ids[1]}">1 item</`);
+  await world.api.pool.query(
+    `/* arranged */ update bulk_jobs set status = 'running', admitted_at = now(), started_at = now(), total = 8, succeeded = 2 where id = $1`,
+    [ids[1]],
+  );
+  expect((await visitor.show('/dashboard', cookie)).text).toContain(
+    `data-text="done-${ids[1]}">2 of 8 · 25%</`,
+  );
 });
 
 const NEW = '/dashboard/bulk/new/invoices';

@@ -148,7 +148,7 @@ test('events are searched by type, key and time, newest first, by pages; what wa
     [{ key: '12' }, 'choose the type of the record'],
     [{ type: 'feed.reset', key: '12' }, 'choose the type of the record'],
     [{ type: HOSTILE }, 'must be event types of the feed'],
-    [{ from: HOSTILE }, '<code>from</code>'],
+    [{ from: HOSTILE }, '<strong>From</strong>:'],
     [{ cursor: 'x.y' }, '<code>cursor</code>'],
   ] as const) {
     const refused = await search(query);

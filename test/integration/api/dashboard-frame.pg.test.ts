@@ -197,7 +197,7 @@ test('a stream that is refused takes no place of a page', async () => {
 test('another account, other rights and another language are other pages', async () => {
   const [mine, others] = [await api.account(), await api.account()];
   await newExport(others);
-  const stateOf = async (cookie: string) => (await (await watch('/dashboard/live', cookie)).next()).data;
+  const stateOf = async (cookie: string) => untilTexts(await watch('/dashboard/live', cookie), {});
   const seen = await Promise.all([
     stateOf(await sessionOf(mine)),
     stateOf(await sessionOf(mine)),
@@ -244,8 +244,14 @@ test('what no page can tell is a page for a browser, in its language, and a docu
   expect(huge.text).toContain(`<code>${huge.headers.get('x-request-id')}</code>`);
 
   const large = await visitor.send('/dashboard/exports/new', { x: 'y'.repeat(70_000) }, cookie);
-  expect(large.status).toBe(413);
+  expect([large.status, large.headers.get('content-type')]).toEqual([413, 'text/html; charset=utf-8']);
+  expect(large.text).toContain('The form is larger than this page accepts.');
   expect(large.text).toContain(`<code>${large.headers.get('x-request-id')}</code>`);
+  const entry = await api.call('POST', '/dashboard/login', {
+    body: new URLSearchParams({ key: 'y'.repeat(70_000) }).toString(),
+    headers: { ...german, origin: api.url, 'content-type': 'application/x-www-form-urlencoded' },
+  });
+  expect([entry.status, entry.text]).toEqual([413, expect.stringContaining('Das Formular ist größer')]);
 
   for (const [path, headers] of [
     ['/dashboard/nothing', { accept: 'application/json' }],
@@ -256,14 +262,20 @@ test('what no page can tell is a page for a browser, in its language, and a docu
   }
 });
 
-test('a fault of ours is a page too, and its cause is in the log alone', async () => {
+test('a fault of ours is a page in the language and theme of the session, and its cause is in the log alone', async () => {
   const cookie = await sessionOf(await api.account());
+  const german = await sessionOf(await api.account(), { locale: 'de-DE', theme: 'dark' });
   await api.pool.query('alter table exports rename to exports_away');
   try {
     const reply = await api.call('GET', '/dashboard/exports', { headers: { ...HTML, cookie } });
     expect([reply.status, reply.headers.get('content-type')]).toEqual([500, 'text/html; charset=utf-8']);
     expect(reply.text).toContain('The fault is on our side.');
     expect(reply.text).not.toContain('relation');
+    expect(reply.text).toContain('action="/dashboard/logout"');
+    const other = await api.call('GET', '/dashboard/exports', { headers: { ...HTML, cookie: german } });
+    expect([other.status, other.headers.get('cache-control')]).toEqual([500, 'no-store']);
+    expect(other.text).toContain('<html lang="de" data-theme="dark"');
+    expect(other.text).toContain('Der Fehler liegt bei uns.');
   } finally {
     await api.pool.query('alter table exports_away rename to exports');
   }

@@ -6,6 +6,7 @@ import { createPublicUrls } from '../../../services/api/http/public-urls.ts';
 import { Secret } from '../../../shared/runtime/env.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { ADMIN_KEY, type ApiReply, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let api: TestApi;
 let logged = '';
@@ -226,10 +227,17 @@ test('accounts are created, found, and edited with an entry in the audit log; wh
   });
   const page = await show(place, cookie);
   expect(page.text).toContain('1,000 items a day');
-  expect(page.text).toContain('account.updated');
+  expect(page.text).toContain('changed the account.');
   const audit = await show('/dashboard/operator/audit?action=account.updated', cookie);
-  expect(audit.text).toContain(rows[0].id);
-  expect(audit.text).not.toContain('portal_link.created</code>');
+  expect(audit.text).toContain('<option value="account.updated" selected>… changed the account');
+  const [entry] = audit.text.match(/<tbody><tr>.*?<\/tr>/s) ?? [''];
+  expect(entry.replaceAll(/<details>.*<\/details>|<[^>]+>/gs, '')).toMatch(
+    /The operator changed the account\.\s+Name: Renamed · Limits: Bulk quota \(Items 1,000, Period calendar day\), Exports at once 5, Bulk jobs at once 4/,
+  );
+  expect(entry).toContain(`href="/dashboard/operator/accounts/${rows[0].id}"`);
+  // The entry as it is stored is one click away.
+  expect(entry).toContain('&quot;max_running_exports&quot;: 5');
+  expect(audit.text.match(/<tbody>.*<\/tbody>/s)?.[0]).not.toContain('made the link');
 });
 
 test('a period of a fixed length is kept by the form, which cannot write one', async () => {
@@ -319,7 +327,7 @@ test('an account’s page has its jobs, endpoints, events and entries, and nothi
   expect(status).toBe(200);
   expect(text).toContain(made.mine);
   expect(text).toContain('https://mine.example/');
-  expect(text).toContain('webhook.created');
+  expect(text).toContain('created the webhook endpoint');
   expect(text).not.toContain(made.others);
   expect(text).not.toContain('others.example');
   expect(text).not.toContain('<img src=x');
@@ -357,6 +365,72 @@ test('endpoints with dead letters of all accounts are listed, those created last
   const first = await operator('GET', '/admin/dead-letters?limit=1');
   const next = await operator('GET', `/admin/dead-letters?limit=1&cursor=${first.json.next_cursor}`);
   expect(next.json.data[0].webhook_id).toBe(ids[1]);
+});
+
+test('endpoints that fail or were disabled are listed from all accounts, the longest first, and lead to their account', async () => {
+  const cookie = await signIn();
+  const path = '/dashboard/operator/failing-endpoints';
+  expect((await show(path, cookie)).text).toContain('No endpoint fails, and none is disabled.');
+  expect((await show('/dashboard/operator', cookie)).text).not.toContain(`<a href="${path}">Show`);
+  const made = async (name: string, change: string) => {
+    const { id: accountId, key } = await api.account();
+    const body = { url: `https://${name}.example/${encodeURIComponent(HOSTILE)}`, events: ['*'] };
+    const { id } = (await api.call('POST', '/webhooks', { key, body })).json;
+    await api.pool.query(`update webhooks set ${change} where id = $1`, [id]);
+    return { id, accountId };
+  };
+  const recent = await made('recent', `failing_since = now() - interval '5 minutes'`);
+  const gone = await made(
+    'gone',
+    `status = 'disabled', status_reason = 'the endpoint returned 410 Gone', updated_at = now() - interval '2 days'`,
+  );
+  await made('paused', `status = 'paused', failing_since = now() - interval '9 days'`);
+  const longest = await made('longest', `failing_since = now() - interval '3 days'`);
+  await api.pool.query(
+    `insert into webhook_attempts (webhook_id, event_id, attempt, started_at, duration_ms, status, outcome)
+     values ($1, 'evt_1', 1, now() - interval '2 hours', 5, null, 'tls'), ($1, 'evt_1', 2, now() - interval '1 hour', 5, 503, 'failed'),
+       ($1, 'evt_2', 1, now(), 5, 200, 'delivered')`,
+    [longest.id],
+  );
+  await api.pool.query(
+    `insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, state, attempt_count)
+     select $1, '0/1', n, now() - interval '4 hours', 'invoices/' || n, 'waiting', 1 from generate_series(1, 7) n`,
+    [longest.id],
+  );
+  const { json } = await operator('GET', '/admin/failing-endpoints');
+  expect(json.data).toMatchObject([
+    {
+      webhook_id: longest.id,
+      account_id: longest.accountId,
+      status: 'active',
+      last_failure: { status: 503, outcome: 'failed' },
+      behind_by: { events: 7, is_exact: true },
+    },
+    { webhook_id: gone.id, status: 'disabled', last_failure: null, behind_by: { events: 0 } },
+    { webhook_id: recent.id },
+  ]);
+  expect(json.data[0].behind_by.seconds).toBeGreaterThan(14_000);
+  const pages: string[] = [];
+  for (let query = '?limit=1'; query !== ''; ) {
+    const page = (await operator('GET', `/admin/failing-endpoints${query}`)).json;
+    pages.push(...page.data.map(({ webhook_id: id }: { webhook_id: string }) => id));
+    query = page.next_cursor === null ? '' : `?limit=1&cursor=${page.next_cursor}`;
+  }
+  expect(pages).toEqual([longest.id, gone.id, recent.id]);
+  const { text } = await show(path, cookie);
+  expect(text).not.toContain('<img src=x');
+  expect(text.indexOf('longest.example')).toBeLessThan(text.indexOf('recent.example'));
+  expect(text).toContain(`href="/dashboard/operator/accounts/${longest.accountId}"`);
+  for (const words of ['Status 503', '7 events', 'It returned 410 Gone', 'since <time']) {
+    expect(text, words).toContain(words);
+  }
+  // From the cause, and from the queues. A reading is shared for two seconds.
+  const link = new RegExp(`<a href="${path}">Show the failing endpoints`, 'g');
+  await waitFor('the status leads to them', async () => {
+    const { text: status } = await show('/dashboard/operator', cookie);
+    return status.match(link)?.length === 2;
+  });
+  await api.pool.query('delete from webhooks where id = any($1)', [[longest.id, gone.id, recent.id]]);
 });
 
 test('the status names the cause, what to do and the runbook’s section, and other parts although one is away', async () => {

@@ -93,6 +93,9 @@ test('a check is started once, and shows its position, then its digests', async 
   const pending = await visitor.show(page, cookie);
   expect(pending.text).toContain('No. 1 in the queue');
   expect(pending.text).toContain('The position is known a moment after');
+  // It takes the place of an export, so it is among what runs.
+  const overview = (await visitor.show('/dashboard', cookie)).text;
+  expect(overview).toContain(`<a href="/dashboard/verify/${id}">Check of `);
   await complete(id);
   const completed = await visitor.show(page, cookie);
   for (const shown of [
@@ -103,8 +106,10 @@ test('a check is started once, and shows its position, then its digests', async 
   ])
     expect(completed.text).toContain(shown);
   expect(completed.text).toContain(`href="/dashboard/exports/${id}/files/invoices.digest.jsonl"`);
-  // Earlier exports lead to the check too, and exports of records are no checks.
-  expect((await visitor.show('/dashboard/exports', cookie)).text).toContain(`href="/dashboard/verify/${id}"`);
+  // Checks and exports of records are apart.
+  for (const path of ['/dashboard/exports', '/dashboard', '/dashboard/webhooks/new']) {
+    expect((await visitor.show(path, cookie)).text, path).not.toContain(id);
+  }
   const { json: plain } = await api.call('POST', '/exports', {
     key: account.key,
     body: { resource: 'invoices' },

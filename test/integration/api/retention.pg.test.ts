@@ -166,11 +166,72 @@ test('an account reads its own part of the log, and nobody else’s', async () =
   expect((await api.call('GET', '/audit', { key: ADMIN_KEY })).status).toBe(422);
   const asOperator = await api.call('GET', `/audit?account_id=${account.id}`, { key: ADMIN_KEY });
   expect(asOperator.json.data).toEqual(own);
+  // Names and scopes of keys are for those who may read keys.
+  const made = { name: 'Warehouse', scopes: ['exports:read', 'webhooks:read', 'events:read', 'bulk:read'] };
+  const limited = (
+    await api.call('POST', `/admin/accounts/${account.id}/keys`, { key: ADMIN_KEY, body: made })
+  ).json;
+  const seen = async (key: string) =>
+    (await api.call('GET', `/audit?subject_id=${limited.id}`, { key })).json.data;
+  expect(await seen(limited.key)).toMatchObject([{ action: 'key.created', details: {} }]);
+  expect((await seen(limited.key))[0].details).toEqual({});
+  expect((await seen(account.key))[0].details).toEqual(made);
   const reduced = await api.account(['exports:read', 'webhooks:read', 'events:read']);
   expect(await api.call('GET', '/audit', { key: reduced.key })).toMatchObject({
     status: 403,
     json: { scope: 'bulk:read' },
   });
+});
+
+test('what is asked of a job or an event is recorded with it, or is not done', async () => {
+  const { id } = await completedExport(90);
+  const waiting = (await api.call('POST', '/exports', { key: account.key, body: { resource: 'invoices' } }))
+    .json.id;
+  const body = { url: 'https://receiver.example', events: ['*'] };
+  const webhook = (await api.call('POST', '/webhooks', { key: account.key, body })).json.id;
+  await api.pool.query(
+    `insert into bulk_jobs (id, account_id, resource, operation, request, status, estimated, pause_reason)
+     values ('blk_r', $1, 'invoices', 'void', '{}', 'pending', 1, null), ('blk_p', $1, 'invoices', 'void', '{}', 'paused', 1, 'requested')`,
+    [account.id],
+  );
+  await api.pool.query('create table events_all partition of events default');
+  await api.pool.query(
+    `insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload)
+     values ('0/F0', 1, $1, 100, 'invoice.updated', 'invoices', '["1"]', now(), '{}')`,
+    [account.id],
+  );
+  await api.pool.query(`update webhooks set cursor_lsn = '0/FF' where id = $1`, [webhook]);
+  const state = async () =>
+    (
+      await api.pool.query(
+        `select id, status from exports where account_id = $1 union all select id, status from bulk_jobs where account_id = $1
+         union all select 'parked', count(*)::text from webhook_parked where webhook_id = $2 order by 1`,
+        [account.id, webhook],
+      )
+    ).rows;
+  const before = await state();
+  const asked = [
+    ['DELETE', `/exports/${id}`],
+    ['POST', `/exports/${waiting}/cancel`],
+    ['POST', '/bulk/operations/blk_r/pause'],
+    ['POST', '/bulk/operations/blk_p/resume'],
+    ['POST', '/bulk/operations/blk_r/cancel'],
+    ['POST', '/events/evt_00000000000000F00000000001/redeliver', { webhook_id: webhook }],
+  ] as const;
+  const ask = (method: string, path: string, sent?: unknown) =>
+    api.call(method, path, { key: account.key, ...(sent === undefined ? {} : { body: sent }) });
+  await api.pool.query('alter table audit_log rename to audit_log_away');
+  try {
+    for (const [method, path, sent] of asked) {
+      expect((await ask(method, path, sent)).status, path).toBe(500);
+      expect(await state(), path).toEqual(before);
+    }
+  } finally {
+    await api.pool.query('alter table audit_log_away rename to audit_log');
+  }
+  for (const [method, path, sent] of asked)
+    expect((await ask(method, path, sent)).status, path).toBeLessThan(300);
+  expect(await state()).not.toEqual(before);
 });
 
 test('the audit log is read a page at a time, and forgets what is older than its time', async () => {

@@ -153,6 +153,14 @@ export class Admin {
     return this.#api.pages('listDeadLetterEndpoints', { query }, options);
   }
 
+  /** Endpoints that fail or were disabled, those that have failed longest first. */
+  failingEndpoints(
+    query: Query<'listFailingEndpoints'> = {},
+    options: CallOptions = {},
+  ): Pages<ItemOf<'listFailingEndpoints'>> {
+    return this.#api.pages('listFailingEndpoints', { query }, options);
+  }
+
   /** Lag of the feed, and the WAL that the source retains for it. */
   source(options: CallOptions = {}): Promise<ResponseOf<'getSource'>> {
     return this.#api.call('getSource', {}, options);

@@ -576,7 +576,7 @@ export type WebhookStats = {
     readonly p50: number;
     readonly p95: number;
   } | null;
-  /** Now, whatever the range is. */
+  /** What the endpoint has yet to get, now. */
   readonly behind_by: {
     /** Events that are recorded for the endpoint and not delivered yet. */
     readonly events: number;
@@ -812,6 +812,9 @@ export type AccountOverview = {
       /** Position in the queue of the account: 1 starts next. Absent for a job that has its turn. */
       readonly queue_position?: number | undefined;
       readonly created_at: string;
+      readonly resources: readonly (string)[];
+      /** digest: a check of a replica. */
+      readonly format: string;
     })[];
   } | null;
   /** Null: the key lacks the scope bulk:read. */
@@ -826,6 +829,11 @@ export type AccountOverview = {
       /** Position in the queue of the account: 1 starts next. Absent for a job that has its turn. */
       readonly queue_position?: number | undefined;
       readonly created_at: string;
+      readonly resource: string;
+      readonly operation: string;
+      readonly processed: number;
+      /** An estimate until the items are listed. */
+      readonly total: number;
     })[];
   } | null;
   /** Null: the key lacks the scope webhooks:read. */
@@ -1078,6 +1086,7 @@ export type AuditEntry = {
   readonly actor: string;
   readonly action: string;
   readonly subject_id: string;
+  /** Fields and their values. Of keys they are empty when the key lacks the scope keys:read. */
   readonly details: Readonly<Record<string, unknown>>;
 };
 export type Source = {
@@ -1248,6 +1257,40 @@ export type DeadLetterEndpoint = {
   /** When the first of them failed for the first time. */
   readonly oldest_at: string;
 };
+export type FailingEndpointList = {
+  readonly data: readonly (FailingEndpoint)[];
+  /** Whether another page follows. */
+  readonly has_more: boolean;
+  /** Send it as `cursor` to get the next page. Null: there is none. */
+  readonly next_cursor: string | null;
+};
+export type FailingEndpoint = {
+  readonly webhook_id: string;
+  readonly account_id: string;
+  readonly account_name: string;
+  readonly url: string;
+  readonly status: "active" | "disabled";
+  readonly status_reason: string | null;
+  /** When its failures began. For an endpoint that was disabled without one: when it was last changed. */
+  readonly since: string;
+  /** Null: no attempt that failed is retained. */
+  readonly last_failure: {
+    readonly at: string;
+    /** HTTP status of the response. Null without a response. */
+    readonly status: number | null;
+    /** failed, or an error class. */
+    readonly outcome: string;
+  } | null;
+  /** What the endpoint has yet to get, now. */
+  readonly behind_by: {
+    /** Events that are recorded for the endpoint and not delivered yet. */
+    readonly events: number;
+    /** False: at least that many. At most 1,000 events after the position are examined. */
+    readonly is_exact: boolean;
+    /** Age of the oldest of them, 0 when there is none. Null when none is among the examined events and more follow. */
+    readonly seconds: number | null;
+  };
+};
 export type Health = {
   readonly status: string;
 };
@@ -1299,6 +1342,8 @@ export interface Operations {
       readonly resource?: string | undefined;
       /** Only exports in this format. */
       readonly format?: "jsonl" | "csv" | "parquet" | "digest" | undefined;
+      /** records: without checks of replicas. check: only those, which are in the format digest. */
+      readonly kind?: "records" | "check" | undefined;
     };
     body: undefined;
     response: ExportList;
@@ -1890,6 +1935,18 @@ export interface Operations {
     body: undefined;
     response: DeadLetterEndpointList;
   };
+  /** List the webhook endpoints that fail or were disabled */
+  listFailingEndpoints: {
+    params: undefined;
+    query: {
+      /** Size of the page. */
+      readonly limit?: number | undefined;
+      /** next_cursor of the page before. It belongs to one list with one filter. */
+      readonly cursor?: string | undefined;
+    };
+    body: undefined;
+    response: FailingEndpointList;
+  };
   /** Metrics for Prometheus */
   getMetrics: {
     params: undefined;
@@ -1991,6 +2048,7 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   getSource: {"method":"GET","path":"/admin/source","bodyType":null,"creates":false,"takesAccount":false},
   getStatus: {"method":"GET","path":"/admin/status","bodyType":null,"creates":false,"takesAccount":false},
   listDeadLetterEndpoints: {"method":"GET","path":"/admin/dead-letters","bodyType":null,"creates":false,"takesAccount":false},
+  listFailingEndpoints: {"method":"GET","path":"/admin/failing-endpoints","bodyType":null,"creates":false,"takesAccount":false},
   getMetrics: {"method":"GET","path":"/metrics","bodyType":null,"creates":false,"takesAccount":false},
   getHealth: {"method":"GET","path":"/healthz","bodyType":null,"creates":false,"takesAccount":false},
   getReadiness: {"method":"GET","path":"/readyz","bodyType":null,"creates":false,"takesAccount":false},

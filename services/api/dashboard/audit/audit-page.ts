@@ -1,18 +1,27 @@
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { PROBLEMS } from '../../http/problem.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import {
   instantOf,
   pageLinks,
-  refusal,
   refusalOf,
   searchFields,
   searchHref,
   timeRange,
 } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
-import { actorName, detailsOf, type Entry, type KeyNames, sentenceOf } from './sentence.ts';
+import {
+  actionName,
+  actorName,
+  detailsOf,
+  type Entry,
+  type EntryLook,
+  groupOf,
+  type KeyNames,
+  sentenceOf,
+} from './sentence.ts';
 
 const SECTION = '/dashboard/audit';
 const STYLES = 'events.css';
@@ -79,7 +88,7 @@ function body({ keys, found, error }: AuditList, visit: Visit): Html {
   return html`<h1>${text.title}</h1>
 <p class="muted">${text.lead}</p>
 ${searchForm(keys, visit)}
-${error && refusal(text.refused, error)}
+${error && faultBox(text.refused, error, { action: text.action, actor: text.actor, from: text.range.from, to: text.range.to })}
 ${found && results(found, keys, visit)}`;
 }
 
@@ -98,7 +107,7 @@ function searchForm(keys: KeyNames, visit: Visit): Html {
   ]);
   return html`<form method="get" action="${visit.href(SECTION)}" class="search" role="search">
 <div><label for="action">${text.action}</label><select id="action" name="action">${option('action', '', text.allActions)}
-${groups.map((group) => html`<optgroup label="${group}">${actions.filter((action) => groupOf(action, visit) === group).map((action) => option('action', action, actionName(action, visit)))}</optgroup>`)}</select></div>
+${groups.map((group) => html`<optgroup label="${group}">${actions.filter((action) => groupOf(action, visit) === group).map((action) => option('action', action, actionName(action, text.sentences)))}</optgroup>`)}</select></div>
 <div><label for="actor">${text.actor}</label><select id="actor" name="actor">${option('actor', '', text.anyone)}
 ${[...actors].map((actor) => option('actor', actor, isNamed(actor, keys) ? actorName(actor, keys, visit) : `${actorName(actor, keys, visit)} (${actor})`))}</select></div>
 ${timeRange(text.range, fields)}
@@ -106,21 +115,29 @@ ${timeRange(text.range, fields)}
 </form>`;
 }
 
-/** The action's sentence without who and what. */
-function actionName(action: string, { text }: Visit): string {
-  const sentences: Readonly<Record<string, string>> = text.audit.sentences;
-  return (sentences[action] ?? action)
-    .replace('{actor}', '…')
-    .replace(/:? ?\{subject\}/, '')
-    .replace(/\.$/, '');
-}
-
 function isNamed(actor: string, keys: KeyNames): boolean {
   return actor === 'operator' || actor === 'link' || keys.has(actor);
 }
 
-function groupOf(action: string, { text }: Visit): string {
-  return text.audit.groups[action.split('.', 1)[0] as keyof typeof text.audit.groups];
+/** Pages of what an entry is about, by the beginnings of IDs. */
+const PAGES: Readonly<Record<string, string>> = {
+  exp: '/dashboard/exports/',
+  whk: '/dashboard/webhooks/',
+  blk: '/dashboard/bulk/',
+  evt: '/dashboard/events/',
+};
+
+function lookOf(names: KeyNames, visit: Visit): EntryLook {
+  return {
+    names,
+    sentences: visit.text.audit.sentences,
+    actorHref: (actor) => searchHref(visit, SECTION, { actor }),
+    subjectHref({ subject_id: id, details }) {
+      const page = PAGES[id.split('_', 1)[0] ?? ''];
+      const isCheck = details.format === 'digest';
+      return page && visit.href(`${isCheck ? '/dashboard/verify/' : page}${id}`);
+    },
+  };
 }
 
 function results(
@@ -130,13 +147,14 @@ function results(
 ): Html {
   const text = visit.text.audit;
   const fields = searchFields(visit, SEARCH_FIELDS);
+  const look = lookOf(keys, visit);
   return html`${
     data.length === 0
       ? html`<p class="empty" role="status">${text.none}</p>`
       : html`<table class="list audit"><thead><tr><th scope="col">${text.columns.what}</th><th scope="col" class="number">${text.columns.time}</th></tr></thead>
 <tbody>${data.map(
-          (entry) => html`<tr><td>${sentenceOf(entry, keys, visit)}
-${detailsOf(entry, keys, visit)}</td><td class="number">${visit.formats.time(entry.at)}</td></tr>`,
+          (entry) => html`<tr><td>${sentenceOf(entry, look, visit)}
+${detailsOf(entry, look, visit)}</td><td class="number">${visit.formats.time(entry.at)}</td></tr>`,
         )}</tbody></table>`
   }
 ${pageLinks({

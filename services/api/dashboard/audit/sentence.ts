@@ -1,5 +1,4 @@
 import { type Content, type Html, html } from '../../pages/html.ts';
-import { searchHref } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 
 export interface Entry {
@@ -14,29 +13,40 @@ export interface Entry {
 /** Names of keys, by their IDs. */
 export type KeyNames = ReadonlyMap<string, string>;
 
-/** Pages of what an entry is about, by the beginnings of IDs. */
-const PAGES: Readonly<Record<string, string>> = {
-  exp: '/dashboard/exports/',
-  whk: '/dashboard/webhooks/',
-  blk: '/dashboard/bulk/',
-  evt: '/dashboard/events/',
-};
+/** How a page shows entries: an account its own, the operator all. */
+export interface EntryLook {
+  readonly names: KeyNames;
+  /** Sentences by action: `{actor}` did something with `{subject}`. */
+  readonly sentences: Readonly<Record<string, string>>;
+  /** Leads to everything that somebody did. */
+  actorHref(actor: string): string;
+  /** Leads to what the entry is about. Undefined: it has no page. */
+  subjectHref(entry: Entry): string | undefined;
+}
 
 /** Characters of a detail. */
 const MAX_DETAIL = 300;
 
 /** Who did what, as a sentence with links. An action that this release does not know is shown by its name. */
-export function sentenceOf(entry: Entry, names: KeyNames, visit: Visit): Html {
-  const text = visit.text.audit;
-  const { action, subject_id: subject } = entry;
-  const sentences: Readonly<Record<string, string>> = text.sentences;
-  const isOfAll = action === 'portal_session.revoked' && subject.startsWith('acct_');
-  const template = isOfAll ? text.allSessions : (sentences[action] ?? `{actor}: ${action} {subject}`);
+export function sentenceOf(entry: Entry, look: EntryLook, visit: Visit): Html {
+  const { action } = entry;
+  const template = wholeSubject(entry, visit) ?? look.sentences[action] ?? `{actor}: ${action} {subject}`;
   const parts: Readonly<Record<string, () => Html>> = {
-    actor: () => actorLink(entry.actor, names, visit),
-    subject: () => subjectLink(subject, names, visit),
+    actor: () =>
+      html`<a class="clip" href="${look.actorHref(entry.actor)}">${actorName(entry.actor, look.names, visit)}</a>`,
+    subject: () => subjectLink(entry, look),
   };
   return html`${template.split(/\{(\w+)\}/).map((part, index): Content => (index % 2 === 0 ? part : parts[part]?.()))}`;
+}
+
+/** Sentences about all of a kind at once. */
+function wholeSubject(
+  { action, subject_id: subject }: Entry,
+  { text }: Pick<Visit, 'text'>,
+): string | undefined {
+  if (action === 'portal_session.revoked' && subject.startsWith('acct_')) return text.audit.allSessions;
+  if (action === 'operator_session.revoked' && subject === 'all') return text.operator.audit.allSessions;
+  return undefined;
 }
 
 /** Who it was, in words. */
@@ -49,40 +59,64 @@ export function actorName(actor: string, names: KeyNames, { text }: Pick<Visit, 
   return actor;
 }
 
-/** Leads to everything that they did. */
-function actorLink(actor: string, names: KeyNames, visit: Visit): Html {
-  return html`<a class="clip" href="${searchHref(visit, '/dashboard/audit', { actor })}">${actorName(actor, names, visit)}</a>`;
+function subjectLink(entry: Entry, look: EntryLook): Html {
+  const { subject_id: id } = entry;
+  const name = look.names.get(id);
+  if (name !== undefined) return html`<span class="clip">${name}</span> <code>${id}</code>`;
+  const href = look.subjectHref(entry);
+  return href === undefined ? html`<code>${id}</code>` : html`<a class="id" href="${href}">${id}</a>`;
 }
 
-function subjectLink(id: string, names: KeyNames, visit: Visit): Html {
-  const name = names.get(id);
-  if (name !== undefined) return html`<span class="clip">${name}</span> <code>${id}</code>`;
-  const page = PAGES[id.split('_', 1)[0] ?? ''];
-  return page === undefined
-    ? html`<code>${id}</code>`
-    : html`<a class="id" href="${visit.href(`${page}${id}`)}">${id}</a>`;
+/** The action's sentence without who and what. */
+export function actionName(action: string, sentences: EntryLook['sentences']): string {
+  return (sentences[action] ?? action)
+    .replace('{actor}', '…')
+    .replace(/:? ?\{subject\}/, '')
+    .replace(/\.$/, '');
+}
+
+/** The area that an action belongs to. */
+export function groupOf(action: string, { text }: Visit): string {
+  const groups: Readonly<Record<string, string>> = text.audit.groups;
+  return groups[action.split('.', 1)[0] ?? ''] ?? action;
 }
 
 /** What else is known of it: `Format: csv`. */
 export function detailsOf(
   { details, subject_id: subject }: Entry,
-  names: KeyNames,
+  { names }: Pick<EntryLook, 'names'>,
   visit: Visit,
 ): Html | null {
-  const text = visit.text.audit;
   // The sentence has the name of a key already.
   const isNew = (name: string) => name !== 'name' || !names.has(subject);
   const entries = Object.entries(details).filter(
     ([name, value]) => value !== null && value !== undefined && isNew(name),
   );
   if (entries.length === 0) return null;
-  return html`<small>${entries.map(([name, value], index) => html`${index === 0 ? null : ' · '}${text.details[name] ?? name}: ${detailText(value, visit)}`)}</small>`;
+  return html`<small>${entries.map(([name, value], index) => html`${index === 0 ? null : ' · '}${labelOf(name, visit)}: ${cut(detailText(value, visit))}`)}</small>`;
 }
 
+function labelOf(name: string, { text }: Visit): string {
+  return text.audit.details[name] ?? name;
+}
+
+/** Members of an object as `Limits: Exports at once 5, Bulk quota (Items 1,000, Period day)`. */
 function detailText(value: unknown, visit: Visit): string {
+  const { values } = visit.text.audit;
+  if (value === null || value === undefined) return values.none;
   if (typeof value === 'number') return visit.formats.number(value);
-  const isList = Array.isArray(value) && value.every((each) => typeof each === 'string');
-  const text = isList ? value.join(', ') : typeof value === 'string' ? value : JSON.stringify(value);
-  const shown = visit.text.audit.reasons[text] ?? text;
-  return shown.length > MAX_DETAIL ? `${shown.slice(0, MAX_DETAIL).toWellFormed()}…` : shown;
+  if (typeof value === 'boolean') return value ? values.yes : values.no;
+  if (typeof value === 'string') return visit.text.audit.reasons[value] ?? value;
+  if (Array.isArray(value)) return value.map((each) => detailText(each, visit)).join(', ');
+  return Object.entries(value)
+    .map(([name, member]) => {
+      const shown = detailText(member, visit);
+      const isGroup = typeof member === 'object' && member !== null && !Array.isArray(member);
+      return `${labelOf(name, visit)} ${isGroup ? `(${shown})` : shown}`;
+    })
+    .join(', ');
+}
+
+function cut(text: string): string {
+  return text.length > MAX_DETAIL ? `${text.slice(0, MAX_DETAIL).toWellFormed()}…` : text;
 }

@@ -6,6 +6,7 @@ import type { bulkAcceptedSchema, bulkDryRunSchema } from '../../bulk/response.t
 import { canonicalJson, readIdempotencyKey } from '../../http/idempotency.ts';
 import { PROBLEMS } from '../../http/problem.ts';
 import type { ApiResponse } from '../../http/response.ts';
+import { faultWords } from '../frame/fault-words.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { choicesBody } from './choose-operation.ts';
@@ -148,7 +149,11 @@ async function handleForm(
     text: visit.text.bulk.create,
     number: visit.formats.number,
   });
-  if (faults.length > 0) return showForm(facts, { faults, status: PROBLEMS.invalid.status }, visit, deps);
+  if (faults.length > 0) {
+    // A JSON text of the form is read as the API reads one.
+    const said = faults.map(({ place, detail }) => ({ place, detail: faultWords(detail, visit.text) }));
+    return showForm(facts, { faults: said, status: PROBLEMS.invalid.status }, visit, deps);
+  }
   const print = createHash('sha256').update(canonicalJson(body)).digest('base64url');
   try {
     const isPreviewed = form.get('previewed') === print;

@@ -1,5 +1,6 @@
 import type { Html } from '../../pages/html.ts';
 import { flag, html } from '../../pages/html.ts';
+import { faultWords } from '../frame/fault-words.ts';
 import { csrfField } from '../frame/layout.ts';
 import type { Visit } from '../frame/visit.ts';
 import { faultHtml } from './field-faults.ts';
@@ -106,7 +107,7 @@ ${
   file === undefined
     ? null
     : html`<p>${text.fileItems(number(file.items))} · ${text.fileIds(number(file.ids))}</p>
-${file.bad_lines.length === 0 ? null : html`<p>${text.badLines}</p><ul>${file.bad_lines.map(({ line, detail }) => html`<li>${text.badLine(number(line), detail)}</li>`)}</ul>`}`
+${file.bad_lines.length === 0 ? null : html`<p>${text.badLines}</p><ul>${file.bad_lines.map(({ line, detail }) => html`<li>${text.badLine(number(line), faultWords(detail, visit.text))}</li>`)}</ul>`}`
 }</section>
 <input type="hidden" name="file_id" value="${id}">`;
 }

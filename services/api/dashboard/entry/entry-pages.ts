@@ -7,6 +7,7 @@ import type { ApiResponse } from '../../http/response.ts';
 import type { ApiRequest, Route } from '../../http/route.ts';
 import { defineForm, definePage } from '../../pages/define-page.ts';
 import { html } from '../../pages/html.ts';
+import { inLanguage } from '../frame/fault-words.ts';
 import { type OwnForm, readForm } from '../frame/form.ts';
 import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText, type View } from '../frame/layout.ts';
@@ -90,7 +91,8 @@ export function entryRoutes(deps: EntryDeps): Route[] {
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         if (error.code === 'unauthorized') return refuse(view.text.entry.login.unknown, 401);
-        if (error.code === 'too_many') return refuse(error.message, 429, problemHeaders(error));
+        if (error.code === 'too_many')
+          return refuse(inLanguage(error, view.text).message, 429, problemHeaders(error));
         throw error;
       }
     }),

@@ -3,7 +3,8 @@ import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { eventTypeSchema } from '../../catalog/schemas.ts';
 import type { eventSchema } from '../../events/event-schemas.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
-import { pageLinks, refusal, searchFields, searchHref, timeRange } from '../frame/search-form.ts';
+import { faultBox } from '../frame/fault-box.ts';
+import { pageLinks, searchFields, searchHref, timeRange } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 import { describeRecord, verbBadge } from './event-names.ts';
 
@@ -31,7 +32,7 @@ export function eventListBody({ types, found, error }: EventList, visit: Visit):
   return html`<h1>${text.title}</h1>
 <p class="muted">${text.lead}</p>
 ${searchForm(types, visit)}
-${error && refusal(text.refused, error)}
+${error && faultBox(text.refused, error, { type: text.type, key: text.key, from: text.range.from, to: text.range.to })}
 ${found && results(found, visit)}`;
 }
 

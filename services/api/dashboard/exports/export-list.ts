@@ -20,7 +20,7 @@ function row(each: Export, live: Live, visit: Visit): Html {
   const { number, percent } = visit.formats;
   const isRunning = status === 'running';
   return html`<tr>
-<th scope="row"><a href="${visit.href(`/dashboard/${format === 'digest' ? 'verify' : 'exports'}/${id}`)}">${resourceNames(resources, visit)}</a>
+<th scope="row"><a href="${visit.href(`/dashboard/exports/${id}`)}">${resourceNames(resources, visit)}</a>
 <small><span class="wide">${id} · </span>${timeOf(live, visit, `created-${id}`, createdAt)}</small></th>
 <td>${statusBadge(status, visit)}${isRunning ? html` ${live.text(`progress-${id}`, percent(each.progress))}` : null}</td>
 <td class="wide">${format}</td>

@@ -151,7 +151,7 @@ async function readAhead({ id }: Export, visit: Visit): Promise<Ahead[]> {
 
 /** Newest first: of the same resources, whatever their order. */
 async function readOthers({ id, resources }: Export, visit: Visit): Promise<Export[]> {
-  const query = { limit: MAX_SEARCHED, resource: resources[0] ?? '' };
+  const query = { limit: MAX_SEARCHED, kind: 'records', resource: resources[0] ?? '' };
   const { data } = await visit.ask<ExportList>('listExports', { query });
   const wanted = new Set(resources);
   const isOfSame = (each: Export) =>
@@ -162,7 +162,7 @@ async function readOthers({ id, resources }: Export, visit: Visit): Promise<Expo
 function readList(visit: Visit): Promise<ExportList> {
   const cursor = visit.query.get('cursor');
   return visit.ask<ExportList>('listExports', {
-    query: { limit: PAGE_SIZE, ...filterOf(visit), ...(cursor === null ? {} : { cursor }) },
+    query: { limit: PAGE_SIZE, kind: 'records', ...filterOf(visit), ...(cursor === null ? {} : { cursor }) },
   });
 }
 

@@ -92,7 +92,7 @@ async function estimated(form: URLSearchParams, visit: Visit, isAsked = false): 
 
 async function readFacts(form: URLSearchParams, visit: Visit): Promise<FormFacts> {
   const { data } = await visit.ask<ExportList>('listExports', {
-    query: { limit: MAX_EARLIER, status: 'completed' },
+    query: { limit: MAX_EARLIER, status: 'completed', kind: 'records' },
   });
   const id = form.get('changes_since') ?? '';
   const isListed = id === '' || data.some((each) => each.id === id);
@@ -101,8 +101,8 @@ async function readFacts(form: URLSearchParams, visit: Visit): Promise<FormFacts
     : undefined;
   return {
     resources: await readResources(visit),
-    // A range leaves out records whose changes would then be told, and a digest has no records.
-    earlier: data.filter(({ date_range: range, format }) => range === null && format !== 'digest'),
+    // A range leaves out records whose changes would then be told.
+    earlier: data.filter(({ date_range: range }) => range === null),
     unlisted: isListed ? undefined : id,
     feed,
   };

@@ -38,12 +38,16 @@ export async function readForm(
     throw new AppError('unsupported_media_type', `Send a form, with Content-Type: ${FORM_TYPE}.`);
   }
   requireUtf8(request.incoming.headers);
-  const sent = toText(
-    await readBytes(request.incoming, { ...FORM_LIMITS, ...limits }, { push: () => undefined }),
-  );
-  if (sent.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) {
-    throw new AppError('too_large', `A form may have at most ${MAX_FIELDS} fields.`);
-  }
+  const tooLarge = () => new AppError('too_large', text.codes.too_large);
+  const bytes = await readBytes(
+    request.incoming,
+    { ...FORM_LIMITS, ...limits },
+    { push: () => undefined },
+  ).catch((error: unknown) => {
+    throw error instanceof AppError && error.code === 'too_large' ? tooLarge() : error;
+  });
+  const sent = toText(bytes);
+  if (sent.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) throw tooLarge();
   return {
     fields: new URLSearchParams(readParameters(sent, 'The form')),
     isSecure: origin.startsWith('https:'),

@@ -138,6 +138,7 @@ function operatorEntries({ text }: View): MenuEntry[] {
   return Object.entries({
     '': nav.status,
     '/accounts': nav.accounts,
+    '/failing-endpoints': nav.failingEndpoints,
     '/dead-letters': nav.deadLetters,
     '/audit': nav.audit,
     '/sessions': nav.sessions,

@@ -3,12 +3,20 @@ import { PROBLEMS, type ProblemPage } from '../../http/problem.ts';
 import type { ApiResponse } from '../../http/response.ts';
 import type { ApiRequest } from '../../http/route.ts';
 import { type Html, html } from '../../pages/html.ts';
-import { acceptedLanguage } from '../messages/messages.ts';
+import { acceptedLanguage, languageOf } from '../messages/messages.ts';
+import { inLanguage } from './fault-words.ts';
 import { dashboardPage, type View } from './layout.ts';
 import { pageResponse, type VisitDeps, viewOf } from './visit.ts';
-import { homeOf, isOperatorPath, type Visitor } from './visitor.ts';
+import { homeOf, isOperatorPath, OPERATOR_HOME, type Visitor } from './visitor.ts';
 
-/** A page that says what went wrong, in the words of the API, to somebody who is in. */
+/** Who has sent a request, from when their session was found: an error beyond the page then has their language and theme too. */
+const VISITORS = new WeakMap<object, Visitor>();
+
+export function noteVisitor({ incoming }: Pick<ApiRequest, 'incoming'>, visitor: Visitor): void {
+  VISITORS.set(incoming, visitor);
+}
+
+/** A page that says what went wrong to somebody who is in. */
 export function problemResponse(
   error: AppError,
   request: ApiRequest,
@@ -17,7 +25,8 @@ export function problemResponse(
 ): ApiResponse {
   const view = { ...viewOf(request, session, deps.to), at: undefined };
   const { requestId } = request;
-  const body = problemBody(view, { detail: error.message, errors: error.errors, requestId }, homeOf(session));
+  const { message: detail, errors } = inLanguage(error, view.text);
+  const body = problemBody(view, { detail, errors, requestId }, homeOf(session));
   const page = { title: view.text.frame.problems.title, body };
   const { retryAfterSeconds } = error;
   return pageResponse(dashboardPage(view, session, page), deps, PROBLEMS[error.code].status, {
@@ -30,17 +39,21 @@ export function createProblemPage({
   to,
   frameAncestors,
 }: Pick<VisitDeps, 'to' | 'frameAncestors'>): ProblemPage {
-  return (problem, { path, header }) => {
+  return (problem, { path, header, incoming }) => {
     const isPage = /^\/dashboard(?:\/|$)/.test(path) && /\btext\/html\b/.test(header('accept') ?? '');
     if (!isPage) return undefined;
-    const view: View = { ...to, at: undefined, ...acceptedLanguage(header('accept-language')) };
+    const session = incoming && VISITORS.get(incoming);
+    const language =
+      session?.locale == null ? acceptedLanguage(header('accept-language')) : languageOf(session.locale);
+    const view: View = { ...to, at: undefined, ...language };
     const { title, codes } = view.text.frame.problems;
     const words: Readonly<Record<string, string>> = codes;
     const detail = words[problem.code] ?? problem.detail;
-    const body = problemBody(view, { detail, errors: [], requestId: problem.request_id }, '/dashboard');
+    const home = isOperatorPath(path) ? OPERATOR_HOME : '/dashboard';
+    const body = problemBody(view, { detail, errors: [], requestId: problem.request_id }, home);
     const ancestors = isOperatorPath(path) ? [] : frameAncestors;
     return pageResponse(
-      dashboardPage(view, undefined, { title, body }),
+      dashboardPage(view, session, { title, body }),
       { frameAncestors: ancestors },
       problem.status,
     );

@@ -56,12 +56,6 @@ export function refusalOf(error: unknown): AppError {
   return error;
 }
 
-/** Says at the form why it was refused. */
-export function refusal(lead: string, { message, errors }: AppError): Html {
-  return html`<div class="fault" role="alert"><p>${lead} ${errors.length === 1 ? null : message}</p>
-${errors.length === 0 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
-}
-
 /** Below a list: back to its beginning, and on to its next page. */
 export function pageLinks(links: {
   readonly first: { readonly href: string; readonly title: string } | undefined;

@@ -1,3 +1,4 @@
+import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { CallOperation, OperationCall } from '../../http/call-operation.ts';
 import { hasScope, type Scope } from '../../http/caller.ts';
 import type { ApiResponse } from '../../http/response.ts';
@@ -5,6 +6,7 @@ import type { ApiRequest, RawBody } from '../../http/route.ts';
 import type { Html } from '../../pages/html.ts';
 import { pageHeaders } from '../../pages/page-response.ts';
 import { acceptedLanguage, languageOf } from '../messages/messages.ts';
+import { inLanguage } from './fault-words.ts';
 import { createFormats, type Formats } from './formats.ts';
 import type { Hrefs, View } from './layout.ts';
 import type { LiveReading } from './live-channel.ts';
@@ -20,7 +22,7 @@ export interface Visit extends View {
   /** The file of a form that sends one. Undefined: none was chosen. */
   readonly file: RawBody | undefined;
   may(scope: Scope): boolean;
-  /** Asks an operation of the API with the rights of the session. @throws AppError what it would refuse with */
+  /** Asks an operation of the API with the rights of the session. @throws AppError what it would refuse with, in the language of the page */
   ask<Body>(operationId: string, call?: OperationCall): Promise<Body>;
   send(operationId: string, call?: OperationCall): Promise<ApiResponse>;
 }
@@ -90,8 +92,14 @@ export function createVisit(
   file?: RawBody,
 ): Visit {
   const { caller } = session;
-  const send: Visit['send'] = (operationId, call) => callOperation(operationId, request, caller, call);
   const view = viewOf(request, session, to);
+  const send: Visit['send'] = async (operationId, call) => {
+    try {
+      return await callOperation(operationId, request, caller, call);
+    } catch (error) {
+      throw error instanceof AppError ? inLanguage(error, view.text) : error;
+    }
+  };
   return {
     ...view,
     request,

@@ -6,8 +6,9 @@ import { readIdempotencyKey } from '../../http/idempotency.ts';
 import { PROBLEMS } from '../../http/problem.ts';
 import type { newKeySchema } from '../../keys/key-schemas.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import { csrfField, dashboardPage } from '../frame/layout.ts';
-import { refusal, refusalOf } from '../frame/search-form.ts';
+import { refusalOf } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { type Key, type KeyList, keyListBody, SECTION } from './key-list.ts';
 
@@ -80,7 +81,7 @@ function formBody(visit: Visit, error: AppError | undefined): Html {
   const chosen = new Set(form.getAll('scope'));
   const own = SCOPES.filter((scope) => visit.may(scope));
   return html`<h1>${text.title}</h1>
-${error && refusal(text.refused, error)}
+${error && faultBox(text.refused, error, { name: text.name, scopes: text.scopes })}
 <form method="post" action="${visit.href(`${SECTION}/new`)}" class="form">
 ${csrfField(visit.session)}
 <input type="hidden" name="request" value="${randomUUID()}">

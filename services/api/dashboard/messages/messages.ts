@@ -3,6 +3,7 @@ import { bulk as deBulk } from './de/bulk.ts';
 import { entry as deEntry } from './de/entry.ts';
 import { events as deEvents } from './de/events.ts';
 import { exports as deExports } from './de/exports.ts';
+import { faults as deFaults } from './de/faults.ts';
 import { frame as deFrame } from './de/frame.ts';
 import { keys as deKeys } from './de/keys.ts';
 import { operator as deOperator } from './de/operator.ts';
@@ -14,6 +15,7 @@ import { bulk } from './en/bulk.ts';
 import { entry } from './en/entry.ts';
 import { events } from './en/events.ts';
 import { exports } from './en/exports.ts';
+import { faults } from './en/faults.ts';
 import { frame } from './en/frame.ts';
 import { keys } from './en/keys.ts';
 import { operator } from './en/operator.ts';
@@ -22,7 +24,7 @@ import { verify } from './en/verify.ts';
 import { webhooks } from './en/webhooks.ts';
 
 /** Every text of the dashboard, by the pages that show it. */
-const EN = { bulk, entry, exports, frame, operator, overview, verify, webhooks, events, keys, audit };
+const EN = { bulk, entry, exports, faults, frame, operator, overview, verify, webhooks, events, keys, audit };
 
 /** The texts of a language. English is written first: another language has the same members. */
 export type Messages = typeof EN;
@@ -31,6 +33,7 @@ const DE: Messages = {
   bulk: deBulk,
   entry: deEntry,
   exports: deExports,
+  faults: deFaults,
   frame: deFrame,
   operator: deOperator,
   overview: deOverview,

@@ -1,9 +1,9 @@
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Content, flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import { csrfField } from '../frame/layout.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Account } from './account-list.ts';
-import { faultHtml } from './form-fault.ts';
 
 const PERIODS = ['month', 'week', 'day'] as const;
 
@@ -74,7 +74,7 @@ export function accountFormHtml(form: AccountForm, visit: Visit): Html {
 ${hint && html`<p class="hint" id="${name}-hint">${hint}</p>`}</div>`;
   const small = html` type="number" min="1" max="10" required`;
   return html`<h1>${form.title}</h1>
-${faultHtml(form.error, labels, visit)}
+${form.error && faultBox(visit.text.operator.save.invalid, form.error, labels)}
 <form class="form" method="post" action="${form.action}">${csrfField(visit.session)}
 ${input('name', text.name, html` required maxlength="200" autocomplete="off"`)}
 ${form.extra}

@@ -2,8 +2,18 @@ import type { z } from 'zod';
 import type { auditSchema } from '../../admin/audit-routes.ts';
 import { AUDIT_ACTIONS } from '../../http/audit-log.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
+import {
+  actionName,
+  detailsOf,
+  type EntryLook,
+  groupOf,
+  type KeyNames,
+  sentenceOf,
+} from '../audit/sentence.ts';
 import { dashboardPage } from '../frame/layout.ts';
+import { searchHref } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
+import { ACCOUNTS_PATH } from './account-list.ts';
 import { pagesOf } from './paged-list.ts';
 
 type Entry = z.output<typeof auditSchema>;
@@ -12,7 +22,7 @@ const PATH = '/dashboard/operator/audit';
 const PAGE_SIZE = 50;
 
 /** Names of filters, as the operation has them. */
-const FILTERS = ['action', 'subject_id', 'account_id'] as const;
+const FILTERS = ['action', 'actor', 'subject_id', 'account_id'] as const;
 
 /** The audit log of all accounts. */
 export function auditPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
@@ -48,10 +58,18 @@ ${pagesOf(PATH, list.next_cursor, filter, visit)}`;
 
 function filterForm(filter: Readonly<Record<string, string>>, visit: Visit): Html {
   const text = visit.text.operator.audit;
+  const sentences = sentencesOf(visit);
+  const groups = Map.groupBy(AUDIT_ACTIONS, (action) => groupOf(action, visit));
+  const field = (name: 'actor' | 'subject_id' | 'account_id', title: string) =>
+    html`<div><label for="${name}">${title}</label><input id="${name}" name="${name}" maxlength="100" value="${filter[name]}"></div>`;
   return html`<form class="search" role="search" method="get" action="${visit.href(PATH)}">
-<div><label for="action">${text.action}</label><select id="action" name="action"><option value="">${text.all}</option>${AUDIT_ACTIONS.map((action) => html`<option${flag('selected', filter.action === action)}>${action}</option>`)}</select></div>
-<div><label for="subject_id">${text.subject}</label><input id="subject_id" name="subject_id" maxlength="100" value="${filter.subject_id}"></div>
-<div><label for="account_id">${text.account}</label><input id="account_id" name="account_id" maxlength="100" value="${filter.account_id}"></div>
+<div><label for="action">${text.action}</label><select id="action" name="action"><option value="">${text.all}</option>${[
+    ...groups,
+  ].map(
+    ([group, actions]) =>
+      html`<optgroup label="${group}">${actions.map((action) => html`<option value="${action}"${flag('selected', filter.action === action)}>${actionName(action, sentences)}</option>`)}</optgroup>`,
+  )}</select></div>
+${field('actor', text.actor)}${field('subject_id', text.subject)}${field('account_id', text.account)}
 <p class="choices"><button class="primary">${text.find}</button>${Object.keys(filter).length === 0 ? null : html`<a class="button" href="${visit.href(PATH)}">${text.clear}</a>`}</p></form>`;
 }
 
@@ -59,23 +77,37 @@ function filterForm(filter: Readonly<Record<string, string>>, visit: Visit): Htm
 export function auditTable(entries: readonly Entry[], visit: Visit, hasAccounts: boolean): Html {
   const text = visit.text.operator.audit;
   const { columns } = text;
-  return html`<table class="list"><thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.action}</th><th scope="col" class="wide">${columns.actor}</th><th scope="col" class="wide">${columns.subject}</th>${hasAccounts ? html`<th scope="col" class="wide">${columns.account}</th>` : null}</tr></thead>
+  const look = lookOf(visit);
+  return html`<table class="list audit"><thead><tr><th scope="col">${columns.what}</th>${hasAccounts ? html`<th scope="col" class="wide">${columns.account}</th>` : null}<th scope="col" class="number">${columns.at}</th></tr></thead>
 <tbody>${entries.map(
     (entry) =>
-      html`<tr><td class="one-line">${visit.formats.time(entry.at)}</td><td><code>${entry.action}</code>${detailsHtml(entry.details)}</td><td class="wide"><span class="id">${entry.actor}</span></td><td class="wide"><span class="id">${entry.subject_id}</span></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}</tr>`,
+      html`<tr><td>${sentenceOf(entry, look, visit)}
+${detailsOf(entry, look, visit)}
+${hasAccounts ? html`<small><span class="narrow">${accountLink(entry.account_id, visit)}</span></small>` : null}
+<details><summary>${text.original}</summary><pre tabindex="0"><code>${JSON.stringify(entry, null, 2)}</code></pre></details></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}<td class="number one-line">${visit.formats.time(entry.at)}</td></tr>`,
   )}</tbody></table>`;
 }
 
-/** A line of details at most: they are whole in the API. */
-const MAX_DETAILS = 200;
+function lookOf(visit: Visit): EntryLook {
+  return {
+    names: NO_NAMES,
+    sentences: sentencesOf(visit),
+    actorHref: (actor) => searchHref(visit, PATH, { actor }),
+    subjectHref: ({ subject_id: id }) =>
+      id.startsWith('acct_')
+        ? visit.href(`${ACCOUNTS_PATH}/${id}`)
+        : searchHref(visit, PATH, { subject_id: id }),
+  };
+}
 
-function detailsHtml(details: Entry['details']): Html | null {
-  if (Object.keys(details).length === 0) return null;
-  const text = JSON.stringify(details);
-  return html`<small>${text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS)}…` : text}</small>`;
+/** Keys have names in their accounts: here each is shown by its ID. */
+const NO_NAMES: KeyNames = new Map();
+
+function sentencesOf({ text }: Visit): Readonly<Record<string, string>> {
+  return { ...text.audit.sentences, ...text.operator.audit.sentences };
 }
 
 function accountLink(id: string | null, visit: Visit): Html | string {
   if (id === null) return visit.text.operator.audit.everyAccount;
-  return html`<a class="id" href="${visit.href(`/dashboard/operator/accounts/${id}`)}">${id}</a>`;
+  return html`<a class="id" href="${visit.href(`${ACCOUNTS_PATH}/${id}`)}">${id}</a>`;
 }

@@ -2,6 +2,7 @@ import { type Html, html } from '../../pages/html.ts';
 import type { BottleneckCode } from '../../status/bottleneck-codes.ts';
 import type { Live } from '../frame/live.ts';
 import type { Visit } from '../frame/visit.ts';
+import { FAILING_PATH } from './failing-endpoints-page.ts';
 import { runbookEntry, runbookLink } from './runbook.ts';
 import { badge, type Status } from './status-parts.ts';
 
@@ -26,9 +27,15 @@ export function bottlenecksHtml({ bottlenecks }: Status, live: Live, visit: Visi
   }
   const entry = runbookEntry(first.code, visit);
   return html`<section class="slow" data-tone="red"><div class="title-row"><h2>${text.slow}</h2>${runbookLink('slow', visit)}</div>
-<p class="cause">${sentence(first, live, visit)}</p>
+<p class="cause">${sentence(first, live, visit)}${placesOf(first, visit)}</p>
 ${entry && html`<p><strong>${text.action}</strong> <span lang="en">${entry.action}</span></p>`}
-${rest.length === 0 ? null : html`<h3>${text.also}</h3><ul>${rest.map((each) => html`<li>${sentence(each, live, visit)}${further(each, visit)}</li>`)}</ul>`}</section>`;
+${rest.length === 0 ? null : html`<h3>${text.also}</h3><ul>${rest.map((each) => html`<li>${sentence(each, live, visit)}${placesOf(each, visit)}${further(each, visit)}</li>`)}</ul>`}</section>`;
+}
+
+/** A link to the page that lists what the cause counts. */
+function placesOf({ code }: Bottleneck, visit: Visit): Html | null {
+  if (code !== 'receivers_failing') return null;
+  return html` <a href="${visit.href(FAILING_PATH)}">${visit.text.operator.status.showFailing}</a>`;
 }
 
 function sentence(each: Bottleneck, live: Live, visit: Visit): Html {

@@ -8,7 +8,7 @@ import { type OwnForm, readForm, requireStillActive, SESSION_OVER } from '../fra
 import { languageChoice, ownPlace } from '../frame/language-choice.ts';
 import { dashboardPage, type PageText } from '../frame/layout.ts';
 import type { LiveHub } from '../frame/live-hub.ts';
-import { problemResponse } from '../frame/problem-page.ts';
+import { noteVisitor, problemResponse } from '../frame/problem-page.ts';
 import { serveLive } from '../frame/serve-live.ts';
 import { isCsrfToken } from '../frame/sessions.ts';
 import {
@@ -27,6 +27,7 @@ import { accountPages } from './account-page.ts';
 import { auditPages } from './audit-page.ts';
 import { consumersPages } from './consumers-page.ts';
 import { deadLetterPages } from './dead-letters-page.ts';
+import { failingEndpointPages } from './failing-endpoints-page.ts';
 import type { OperatorCookie } from './operator-cookie.ts';
 import type { OperatorSession, OperatorSessions } from './operator-sessions.ts';
 import { portalLinkPages } from './portal-link-pages.ts';
@@ -55,6 +56,7 @@ export function operatorPages(): DashboardPage[] {
     accountEditPages,
     accountPages,
     portalLinkPages,
+    failingEndpointPages,
     deadLetterPages,
     auditPages,
     sessionPages,
@@ -91,6 +93,7 @@ export async function enterAsOperator(
 async function serve(request: ApiRequest, page: DashboardPage, deps: OperatorDeps): Promise<ApiResponse> {
   const session = await sessionOf(request, deps);
   if (session?.state !== 'active') return refuse(request, page, session, deps);
+  noteVisitor(request, session);
   const servedFor = { caller: session.id };
   try {
     return { ...(await serveSession(request, page, session, deps)), servedFor };

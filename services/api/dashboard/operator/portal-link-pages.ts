@@ -4,10 +4,11 @@ import { LOCALES, READ_SCOPES } from '../../admin/portal-routes.ts';
 import { SCOPES } from '../../http/caller.ts';
 import { readIdempotencyKey } from '../../http/idempotency.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import { csrfField, dashboardPage, type PageText } from '../frame/layout.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { ACCOUNTS_PATH, type Account } from './account-list.ts';
-import { faultHtml, submitted } from './form-fault.ts';
+import { submitted } from './form-fault.ts';
 
 const PATH = `${ACCOUNTS_PATH}/{id}/portal-link`;
 
@@ -111,7 +112,7 @@ function formHtml(
   const choice = (name: string, label: string, options: readonly (readonly [string, string])[]) =>
     html`<div><label for="${name}">${label}</label><select id="${name}" name="${name}">${options.map(([value, shown]) => html`<option value="${value}"${flag('selected', form.get(name) === value)}>${shown}</option>`)}</select></div>`;
   return html`<h1>${title}</h1><p class="lead">${text.lead}</p>
-${faultHtml(error, { scopes: text.scopes, expires_in: text.expires, next: text.next }, visit)}
+${error && faultBox(visit.text.operator.save.invalid, error, { scopes: text.scopes, expires_in: text.expires, next: text.next })}
 <form class="form" method="post" action="${visit.href(`${ACCOUNTS_PATH}/${id}/portal-link`)}">${csrfField(visit.session)}
 <input type="hidden" name="request" value="${form.get('request') ?? randomUUID()}">
 <fieldset><legend>${text.scopes}</legend><ul class="fields">${SCOPES.map((scope) => html`<li><label class="check"><input type="checkbox" name="scope" value="${scope}"${flag('checked', given.has(scope))}> <code>${scope}</code></label></li>`)}</ul></fieldset>

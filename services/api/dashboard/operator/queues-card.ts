@@ -1,6 +1,7 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
 import type { Visit } from '../frame/visit.ts';
+import { FAILING_PATH } from './failing-endpoints-page.ts';
 import { type Status, section } from './status-parts.ts';
 
 /** What waits and what runs, a line for each queue. Counts of zero are left out of long lines. */
@@ -94,6 +95,7 @@ export function queuesCard({ queues }: Status, live: Live, visit: Visit): Html {
       const ages = oldest === null ? '' : ` (${text.oldest(duration(oldest))})`;
       return html`<div><dt>${title}</dt><dd>${live.text(`queue-${name}`, line === '' ? visit.text.frame.none : line + ages)}</dd></div>`;
     })}</dl>
+${endpoints.failing + endpoints.disabled === 0 ? null : html`<p><a href="${visit.href(FAILING_PATH)}">${text.showFailing}</a></p>`}
 ${deliveries.dead === 0 ? null : html`<p>${live.text('dead', text.deadLetters(number(deliveries.dead)))} <a href="${visit.href('/dashboard/operator/dead-letters')}">${text.showDead}</a></p>`}`,
     visit,
   );

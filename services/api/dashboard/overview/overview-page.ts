@@ -11,7 +11,8 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { DashboardPage, Visit, VisitDeps } from '../frame/visit.ts';
 
 type Overview = z.output<typeof accountOverviewSchema>;
-type Job = NonNullable<Overview['exports']>['jobs'][number];
+type ExportJob = NonNullable<Overview['exports']>['jobs'][number];
+type BulkJob = NonNullable<Overview['bulk_operations']>['jobs'][number];
 type Export = z.output<typeof exportSchema>;
 type Webhook = z.output<typeof webhookSchema>;
 type Behind = z.output<typeof statsSchema>['behind_by'];
@@ -47,11 +48,11 @@ export function overviewPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboar
 }
 
 async function read(visit: Visit): Promise<Facts> {
-  const list = async <Item>(operationId: string) =>
-    (await visit.ask<{ data: Item[] }>(operationId, { query: { limit: MAX_SHOWN } })).data;
+  const list = async <Item>(operationId: string, filter: Readonly<Record<string, string>> = {}) =>
+    (await visit.ask<{ data: Item[] }>(operationId, { query: { limit: MAX_SHOWN, ...filter } })).data;
   return {
     account: await visit.ask<Overview>('getAccount'),
-    exports: visit.may('exports:read') ? await list<Export>('listExports') : undefined,
+    exports: visit.may('exports:read') ? await list<Export>('listExports', { kind: 'records' }) : undefined,
     endpoints: visit.may('webhooks:read')
       ? await withBacklogs(await list<Webhook>('listWebhooks'), visit)
       : undefined,
@@ -155,28 +156,63 @@ function running(
 ${
   jobs.length === 0
     ? html`<p class="muted">${text.nothingRuns}</p>`
-    : html`<ul class="plain">${jobs.slice(0, MAX_SHOWN).map((job) => activeJob(job, known, live, visit))}</ul>`
+    : html`<ul class="plain">${jobs.slice(0, MAX_SHOWN).map((job) => ('operation' in job ? activeBulkJob(job, live, visit) : activeExport(job, known, live, visit)))}</ul>`
 }
 ${hidden > 0 ? html`<p class="muted">${live.text('jobs-more', text.moreJobs(number(hidden)))}</p>` : null}
 ${jobs.some(({ queue_position: place }) => place !== undefined) ? html`<p class="muted">${text.queueRule}</p>` : null}`,
   );
 }
 
-function activeJob(job: Job, known: readonly Export[], live: Live, visit: Visit): Html {
-  const { id, status, queue_position: place } = job;
-  const text = visit.text.overview;
-  const { number, percent, duration } = visit.formats;
+/** A check of a replica takes the place of an export, and has its own page. */
+function activeExport(job: ExportJob, known: readonly Export[], live: Live, visit: Visit): Html {
+  const { id, resources, format } = job;
+  const { percent, duration } = visit.formats;
+  const isCheck = format === 'digest';
+  const names = resourceNames(resources, visit);
   const found = known.find((each) => each.id === id);
-  const path = id.startsWith('exp_') ? `/dashboard/exports/${id}` : `/dashboard/bulk/${id}`;
-  const name =
-    found === undefined ? html`<span class="id">${id}</span>` : resourceNames(found.resources, visit);
   const left =
     found?.status === 'running' && found.eta_seconds !== null
       ? visit.text.exports.details.timeLeft(duration(found.eta_seconds))
       : '';
+  const done = found?.status === 'running' ? [percent(found.progress), left].filter(Boolean).join(' · ') : '';
+  return activeJob(
+    job,
+    {
+      path: `/dashboard/${isCheck ? 'verify' : 'exports'}/${id}`,
+      name: isCheck ? visit.text.verify.details.title(names) : names,
+      done,
+    },
+    live,
+    visit,
+  );
+}
+
+function activeBulkJob(job: BulkJob, live: Live, visit: Visit): Html {
+  const { id, resource, operation, processed, total, queue_position: place } = job;
+  const { number, percent } = visit.formats;
+  const { bulk } = visit.text;
+  const done =
+    place === undefined
+      ? `${bulk.countOf(number(processed), number(total))} · ${percent(total === 0 ? 0 : processed / total)}`
+      : visit.text.overview.itemCount(number(total), total);
+  return activeJob(
+    job,
+    { path: `/dashboard/bulk/${id}`, name: bulk.title(operation, resource), done },
+    live,
+    visit,
+  );
+}
+
+function activeJob(
+  { id, status, queue_position: place }: ExportJob | BulkJob,
+  { path, name, done }: { readonly path: string; readonly name: string; readonly done: string },
+  live: Live,
+  visit: Visit,
+): Html {
+  const text = visit.text.overview;
   return html`<li><a href="${visit.href(path)}">${name}</a> ${statusBadge(status, visit)}
-${found?.status === 'running' ? html`<span class="muted">${live.text(`done-${id}`, [percent(found.progress), left].filter(Boolean).join(' · '))}</span>` : null}
-${place === undefined ? null : html`<span class="muted">${live.text(`place-${id}`, text.queuePlace(number(place)))}</span>`}</li>`;
+${done === '' ? null : html`<span class="muted">${live.text(`done-${id}`, done)}</span>`}
+${place === undefined ? null : html`<span class="muted">${live.text(`place-${id}`, text.queuePlace(visit.formats.number(place)))}</span>`}</li>`;
 }
 
 function quota({ bulk_quota: quota }: Overview, live: Live, visit: Visit): Html | null {

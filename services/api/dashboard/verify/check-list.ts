@@ -12,7 +12,7 @@ const PAGE_SIZE = 20;
 
 export function readList(visit: Visit): Promise<ExportList> {
   const cursor = visit.query.get('cursor');
-  const query = { limit: PAGE_SIZE, format: 'digest', ...(cursor === null ? {} : { cursor }) };
+  const query = { limit: PAGE_SIZE, kind: 'check', ...(cursor === null ? {} : { cursor }) };
   return visit.ask<ExportList>('listExports', { query });
 }
 

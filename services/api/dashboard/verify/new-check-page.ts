@@ -6,6 +6,7 @@ import type { ApiResponse } from '../../http/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import type { Export, Resource } from '../exports/export-types.ts';
 import { readResources } from '../exports/read-resources.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import { csrfField, dashboardPage } from '../frame/layout.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { SECTION, STYLES } from './check-list.ts';
@@ -64,7 +65,7 @@ function form(
   const fits = resources.some((resource) => resource.exports.as_of);
   return html`<h1>${text.title}</h1>
 <p class="lead">${text.lead}</p>
-${error && fault(error, visit)}
+${error && faultBox(text.refused, error, { resources: text.resources })}
 ${fits ? null : html`<p class="note">${text.noneFit}</p>`}
 <form method="post" action="${visit.href(PATH)}" class="form">
 ${csrfField(visit.session)}
@@ -81,9 +82,4 @@ function choice({ name, fields, exports }: Resource, isChosen: boolean, visit: V
   return html`<li><label class="check"><input type="checkbox" name="resource" value="${name}"${flag('checked', fits && isChosen)}${flag('disabled', !fits)}> ${name}</label>
 <span class="muted">${text.fields(visit.formats.number(fields.length))}</span>
 ${fits ? null : html`<p class="hint">${text.noPast}</p>`}</li>`;
-}
-
-function fault({ message, errors }: AppError, { text }: Visit): Html {
-  return html`<div class="fault" role="alert"><p><strong>${text.verify.create.refused}</strong> ${message}</p>
-${errors.length === 0 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
 }

@@ -1,13 +1,13 @@
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { ApiResponse } from '../../http/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import type { DashboardPage, Visit } from '../frame/visit.ts';
 import type { Attempt, Listed, Webhook } from './endpoint-facts.ts';
 import {
   doneNote,
   endpointPath,
   eventLink,
-  fault,
   instantOf,
   nameOf,
   orAgain,
@@ -94,7 +94,7 @@ function listBody(
 <h1>${text.title}</h1>
 <p class="lead">${text.lead}</p>
 ${doneNote(visit)}
-${error && fault(text.refused, error)}
+${error && faultBox(text.refused, error, { outcome: text.outcome, event_id: text.event, from: text.from, to: text.to })}
 ${filterForm(id, visit)}
 ${list && results(id, list, visit)}`;
 }

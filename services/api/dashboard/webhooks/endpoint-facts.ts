@@ -65,6 +65,6 @@ function rangeOf(name: string | null): Range {
 /** Exports that an endpoint can start after, newest first. None for a session that may not see them. */
 export async function completedExports(visit: Visit): Promise<readonly Export[]> {
   if (!visit.may('exports:read')) return [];
-  const query = { status: 'completed', limit: MAX_EXPORTS };
+  const query = { status: 'completed', kind: 'records', limit: MAX_EXPORTS };
   return (await visit.ask<Listed<Export>>('listExports', { query })).data;
 }

@@ -1,6 +1,7 @@
 import { DISABLED_REASONS } from '../../../../shared/domain/disabled-reasons.ts';
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Content, flag, type Html, html } from '../../pages/html.ts';
+import { faultBox } from '../frame/fault-box.ts';
 import type { Live } from '../frame/live.ts';
 import { timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
@@ -8,13 +9,15 @@ import { endpointActions } from './endpoint-actions.ts';
 import type { Attempt, EndpointFacts, Stats, Webhook } from './endpoint-facts.ts';
 import { groupTraffic, RANGES, type Range } from './traffic.ts';
 import { trafficChart } from './traffic-chart.ts';
-import { eventsOf, healthBadge } from './webhook-list.ts';
+import { eventsOf } from './webhook-list.ts';
 import {
   actionForm,
+  backlogWords,
+  disabledWords,
   doneNote,
   endpointPath,
   explanation,
-  fault,
+  healthBadge,
   nameOf,
   outcomeBadge,
   outcomeWords,
@@ -29,7 +32,7 @@ export function endpointBody(facts: EndpointFacts, live: Live, visit: Visit, err
   return html`<div class="title-row"><h1 class="name short">${name}</h1>
 ${visit.may('webhooks:write') ? quickActions(webhook, visit) : null}</div>
 <p class="states">${healthBadge(webhook, visit)} ${name === url ? null : html`<span class="url short">${url}</span>`} <span class="id">${id}</span></p>
-${error && fault(text.refused, error)}
+${error && faultBox(text.refused, error)}
 ${doneNote(visit)}
 ${facts.test === undefined ? null : testResult(id, facts.test, visit)}
 ${health(webhook, failures, live, visit)}
@@ -89,23 +92,10 @@ function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visi
   ];
 }
 
-/** In the language of the page. Of a reason that is unknown here, the words of the API. */
-function disabledWords(reason: string, { text }: Visit): string {
-  const [known] = Object.entries(DISABLED_REASONS).find(([, words]) => words === reason) ?? [];
-  return known === undefined
-    ? reason
-    : text.webhooks.details.disabledBy[known as keyof typeof DISABLED_REASONS];
-}
-
 function figures({ id }: Webhook, stats: Stats, live: Live, visit: Visit): Html {
   const text = visit.text.webhooks.details;
-  const { number, duration } = visit.formats;
-  const { events, is_exact: isExact, seconds } = stats.behind_by;
-  const behind =
-    events === 0 && isExact
-      ? text.behindNothing
-      : text.behindEvents(number(events), isExact, events === 1 && isExact);
-  const oldest = seconds === null || seconds === 0 ? '' : text.oldest(duration(seconds));
+  const { number } = visit.formats;
+  const { count: behind, age: oldest } = backlogWords(stats.behind_by, visit);
   return tiles('now', [
     [
       text.behind,

@@ -1,9 +1,9 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
-import { statusBadge, timeOf } from '../frame/parts.ts';
+import { timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Listed, Webhook } from './endpoint-facts.ts';
-import { doneNote, endpointPath, nameOf, SECTION } from './webhook-parts.ts';
+import { doneNote, endpointPath, healthBadge, nameOf, SECTION } from './webhook-parts.ts';
 
 const PAGE_SIZE = 20;
 
@@ -41,12 +41,6 @@ ${name === url ? null : html`<small class="short">${url}</small>`}</th>
 <td>${healthBadge(webhook, visit)}${since === null || status !== 'active' ? null : html`<small>${timeOf(live, visit, `failing-${id}`, since)}</small>`}</td>
 <td class="wide">${eventsOf(events, visit)}</td>
 </tr>`;
-}
-
-/** Its status; an active one may fail. */
-export function healthBadge({ status, failing_since: since }: Webhook, visit: Visit): Html {
-  if (status !== 'active' || since === null) return statusBadge(status, visit);
-  return html`<span class="badge" data-tone="amber">${visit.text.webhooks.list.failing}</span>`;
 }
 
 /** The filters of an endpoint: in words, when they are many. */

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { DISABLED_REASONS } from '../../../../shared/domain/disabled-reasons.ts';
 import { AppError } from '../../../../shared/runtime/errors.ts';
 import { readIdempotencyKey } from '../../http/idempotency.ts';
 import { PROBLEMS } from '../../http/problem.ts';
 import type { ApiResponse } from '../../http/response.ts';
 import { type Content, type Html, html } from '../../pages/html.ts';
 import { csrfField, dashboardPage } from '../frame/layout.ts';
+import { statusBadge } from '../frame/parts.ts';
 import { pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 import type { Messages } from '../messages/messages.ts';
-import type { Webhook } from './endpoint-facts.ts';
+import type { Stats, Webhook } from './endpoint-facts.ts';
 import { FAILURE_SECTIONS, failureOf } from './explain-attempt.ts';
 
 export const SECTION = '/dashboard/webhooks';
@@ -48,12 +50,6 @@ export function stillPage(
     error === undefined ? 200 : PROBLEMS[error.code].status,
     retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) },
   );
-}
-
-/** What was refused, in the words of the API. */
-export function fault(lead: string, { message, errors }: AppError): Html {
-  return html`<div class="fault" role="alert"><p><strong>${lead}</strong> ${message}</p>
-${errors.length < 2 ? null : html`<ul>${errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}</div>`;
 }
 
 /** Says what was done, when the address tells so. */
@@ -99,6 +95,38 @@ export function outcomeBadge(
 ): Html {
   const tone = failureOf(attempt) === undefined ? 'green' : attempt.outcome === 'aborted' ? 'amber' : 'red';
   return html`<span class="badge" data-tone="${tone}">${outcomeWords(attempt, visit)}</span>`;
+}
+
+/** Its status; an active one may fail. */
+export function healthBadge(
+  { status, failing_since: since }: Pick<Webhook, 'status' | 'failing_since'>,
+  visit: Visit,
+): Html {
+  if (status !== 'active' || since === null) return statusBadge(status, visit);
+  return html`<span class="badge" data-tone="amber">${visit.text.webhooks.list.failing}</span>`;
+}
+
+/** Why an endpoint was disabled, in the language of the page. Of a reason that is unknown here, the words of the API. */
+export function disabledWords(reason: string, { text }: Visit): string {
+  const [known] = Object.entries(DISABLED_REASONS).find(([, words]) => words === reason) ?? [];
+  return known === undefined
+    ? reason
+    : text.webhooks.details.disabledBy[known as keyof typeof DISABLED_REASONS];
+}
+
+/** How far an endpoint is behind. `age` is empty where nothing waits. */
+export function backlogWords(
+  { events, is_exact: isExact, seconds }: Stats['behind_by'],
+  { text, formats }: Visit,
+): { readonly count: string; readonly age: string } {
+  const words = text.webhooks.details;
+  return {
+    count:
+      events === 0 && isExact
+        ? words.behindNothing
+        : words.behindEvents(formats.number(events), isExact, events === 1 && isExact),
+    age: seconds === null || seconds === 0 ? '' : words.oldest(formats.duration(seconds)),
+  };
 }
 
 /** Whether an ID is that of an event of the feed. A test is none. */

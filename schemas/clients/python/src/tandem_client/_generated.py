@@ -676,7 +676,7 @@ class WebhookStatsDurationMs(TypedDict):
 
 
 class WebhookStatsBehindBy(TypedDict):
-    """Now, whatever the range is."""
+    """What the endpoint has yet to get, now."""
 
     #: Events that are recorded for the endpoint and not delivered yet.
     events: int
@@ -954,6 +954,9 @@ class AccountOverviewExportsJobsItem(TypedDict):
     #: Position in the queue of the account: 1 starts next. Absent for a job that has its turn.
     queue_position: NotRequired[int]
     created_at: str
+    resources: list[str]
+    #: digest: a check of a replica.
+    format: str
 
 
 class AccountOverviewExports(TypedDict):
@@ -969,6 +972,11 @@ class AccountOverviewBulkOperationsJobsItem(TypedDict):
     #: Position in the queue of the account: 1 starts next. Absent for a job that has its turn.
     queue_position: NotRequired[int]
     created_at: str
+    resource: str
+    operation: str
+    processed: int
+    #: An estimate until the items are listed.
+    total: int
 
 
 class AccountOverviewBulkOperations(TypedDict):
@@ -1282,6 +1290,7 @@ class AuditEntry(TypedDict):
     actor: str
     action: str
     subject_id: str
+    #: Fields and their values. Of keys they are empty when the key lacks the scope keys:read.
     details: dict[str, Any]
 
 
@@ -1491,6 +1500,48 @@ class DeadLetterEndpoint(TypedDict):
     oldest_at: str
 
 
+class FailingEndpointList(TypedDict):
+    data: list[FailingEndpoint]
+    #: Whether another page follows.
+    has_more: bool
+    #: Send it as `cursor` to get the next page. Null: there is none.
+    next_cursor: str | None
+
+
+class FailingEndpointLastFailure(TypedDict):
+    at: str
+    #: HTTP status of the response. Null without a response.
+    status: int | None
+    #: failed, or an error class.
+    outcome: str
+
+
+class FailingEndpointBehindBy(TypedDict):
+    """What the endpoint has yet to get, now."""
+
+    #: Events that are recorded for the endpoint and not delivered yet.
+    events: int
+    #: False: at least that many. At most 1,000 events after the position are examined.
+    is_exact: bool
+    #: Age of the oldest of them, 0 when there is none. Null when none is among the examined events and more follow.
+    seconds: int | None
+
+
+class FailingEndpoint(TypedDict):
+    webhook_id: str
+    account_id: str
+    account_name: str
+    url: str
+    status: Literal["active", "disabled"]
+    status_reason: str | None
+    #: When its failures began. For an endpoint that was disabled without one: when it was last changed.
+    since: str
+    #: Null: no attempt that failed is retained.
+    last_failure: FailingEndpointLastFailure | None
+    #: What the endpoint has yet to get, now.
+    behind_by: FailingEndpointBehindBy
+
+
 class Health(TypedDict):
     status: str
 
@@ -1637,6 +1688,8 @@ class ListExportsQuery(TypedDict):
     resource: NotRequired[str]
     #: Only exports in this format.
     format: NotRequired[Literal["jsonl", "csv", "parquet", "digest"]]
+    #: records: without checks of replicas. check: only those, which are in the format digest.
+    kind: NotRequired[Literal["records", "check"]]
 
 
 class GetExportFileQuery(TypedDict):
@@ -1848,6 +1901,13 @@ class ListDeadLetterEndpointsQuery(TypedDict):
     cursor: NotRequired[str]
 
 
+class ListFailingEndpointsQuery(TypedDict):
+    #: Size of the page.
+    limit: NotRequired[int]
+    #: next_cursor of the page before. It belongs to one list with one filter.
+    cursor: NotRequired[str]
+
+
 class Operation(NamedTuple):
     method: str
     path: str
@@ -1922,6 +1982,7 @@ OPERATIONS: dict[str, Operation] = {
     "getSource": Operation("GET", "/admin/source", None, False, False),
     "getStatus": Operation("GET", "/admin/status", None, False, False),
     "listDeadLetterEndpoints": Operation("GET", "/admin/dead-letters", None, False, False),
+    "listFailingEndpoints": Operation("GET", "/admin/failing-endpoints", None, False, False),
     "getMetrics": Operation("GET", "/metrics", None, False, False),
     "getHealth": Operation("GET", "/healthz", None, False, False),
     "getReadiness": Operation("GET", "/readyz", None, False, False),

@@ -12,10 +12,12 @@ from ._generated import (
     CreateKeyRequest,
     CreatePortalLinkRequest,
     DeadLetterEndpoint,
+    FailingEndpoint,
     Key,
     ListAccountsQuery,
     ListAuditEntriesQuery,
     ListDeadLetterEndpointsQuery,
+    ListFailingEndpointsQuery,
     ListOperatorSessionsQuery,
     ListPortalSessionsQuery,
     NewKey,
@@ -124,6 +126,10 @@ class Admin:
     def dead_letters(self, **query: Unpack[ListDeadLetterEndpointsQuery]) -> Pages[DeadLetterEndpoint]:
         """Endpoints with events that were given up, the newest endpoints first."""
         return self._api.pages("listDeadLetterEndpoints", query=query)
+
+    def failing_endpoints(self, **query: Unpack[ListFailingEndpointsQuery]) -> Pages[FailingEndpoint]:
+        """Endpoints that fail or were disabled, those that have failed longest first."""
+        return self._api.pages("listFailingEndpoints", query=query)
 
     def source(self) -> Source:
         """Lag of the feed, and the WAL that the source retains for it."""

@@ -6,6 +6,7 @@ export const overview: typeof en = {
   nothingRuns: 'Zurzeit läuft nichts, und nichts wartet.',
   queuePlace: (place) => `Platz ${place} in der Warteschlange`,
   queueRule: 'Wartende Aufträge starten in dieser Reihenfolge, sobald ein Auftrag vor ihnen endet.',
+  itemCount: (count, items) => `${count} ${items === 1 ? 'Datensatz' : 'Datensätze'}`,
   moreJobs: (count) => `und ${count} weitere`,
   exports: 'Exporte',
   bulk: 'Massenaufträge',

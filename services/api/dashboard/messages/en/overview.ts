@@ -5,6 +5,7 @@ export const overview = {
   nothingRuns: 'Nothing is running or waiting.',
   queuePlace: (place: string) => `No. ${place} in the queue`,
   queueRule: 'Queued jobs start in this order, each as soon as one before it ends.',
+  itemCount: (count: string, items: number) => `${count} ${items === 1 ? 'item' : 'items'}`,
   moreJobs: (count: string) => `and ${count} more`,
   exports: 'Exports',
   bulk: 'Bulk jobs',
