@@ -192,7 +192,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   };
   const readStatus = createStatusReader({
     ...sourceDeps,
-    pool: shared.pool,
+    pool: overrides.doorPool ?? doorPool,
     ownSessions: () => findOwnSessions(source, sourceDeps.slotName),
     consumerLag: () => Promise.reject(new Error('this api has no Kafka')),
     log,

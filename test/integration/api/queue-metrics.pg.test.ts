@@ -34,7 +34,7 @@ test('what waits is shown by state, requests by route and status, and nothing is
   );
   // Neither the feed nor the slot has been seen, and no consumer: that is no zero.
   expect(found.filter((line) => /feed_age|slot|consumer/.test(line))).toEqual([]);
-  await api.pool.end();
+  await api.doorPool.end();
   nowMs += 60_000;
   const left = (await samples()).filter((line) => !line.startsWith('tandem_http_'));
   expect(left.filter((line) => !/dependency_up|bottleneck/.test(line))).toEqual([

@@ -83,7 +83,7 @@ test('of several exports those above the limit of their account wait for it', as
 
 test('however many ask, the status is read once', async () => {
   await freshStatus();
-  const spy = vi.spyOn(api.pool, 'query');
+  const spy = vi.spyOn(api.doorPool, 'query');
   try {
     const all = await Promise.all(Array.from({ length: 50 }, statusNow));
     const reads = spy.mock.calls.filter(([query]) => JSON.stringify(query).includes('read_queues'));
@@ -194,7 +194,7 @@ test('many deliveries that failed are counted from indexes alone, and not with e
     expect(plan).not.toMatch(/(?:Seq|Index|Heap) Scan (?:using \w+ )?on webhook_parked/);
   }
 
-  const spy = vi.spyOn(many.pool, 'query');
+  const spy = vi.spyOn(many.doorPool, 'query');
   const readings = async () => {
     await many.call('GET', '/admin/status', { key: ADMIN_KEY });
     const asked = spy.mock.calls.map(([query]) => JSON.stringify(query));
