@@ -64,6 +64,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   catalog: 'draft and check a catalog',
   source: 'prepare and check the source database',
   migrate: 'migrate the control store',
+  topics: 'create and check the Kafka topics',
 };
 
 const HEADINGS: Readonly<Record<Users, string>> = {

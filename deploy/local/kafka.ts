@@ -37,26 +37,36 @@ export interface KafkaOptions {
   readonly jarDirectory: string;
   /** The port of an earlier start, for clients that know it; chosen when absent. */
   readonly port?: number;
+  /** As `port`, for the other controllers of a cluster. */
+  readonly controllerPort?: number;
+  /** On top of those of one small node. */
+  readonly settings?: KafkaSettings;
+  /** On top of those that format a new data directory: users, for one. */
+  readonly formatArguments?: readonly string[];
+  /** Fails until the node answers. By default it is asked for its cluster, without a login. */
+  readonly probe?: (brokers: string) => Promise<void>;
 }
+
+export type KafkaSettings = Readonly<Record<string, string | number>>;
 
 /** Starts one Kafka node that is broker and controller (KRaft), formatting its directory the first time, and returns when it answers. */
 export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
-  const { home, group, logPath, java, jarDirectory } = options;
+  const { home, group, logPath, java, jarDirectory, settings, formatArguments = [] } = options;
   mkdirSync(home, { recursive: true });
   const port = options.port ?? (await choosePort(PREFERRED_PORT));
-  const controllerPort = await choosePort(PREFERRED_CONTROLLER_PORT);
+  const controllerPort = options.controllerPort ?? (await choosePort(PREFERRED_CONTROLLER_PORT));
   const data = join(home, 'kafka');
   const propertiesPath = join(home, 'kafka.properties');
   const classPath = join(jarDirectory, '*');
   const formatted = existsSync(data);
   const staging = `${data}.incomplete`;
-  writeFileSync(propertiesPath, kafkaProperties(formatted ? data : staging, port, controllerPort));
+  writeFileSync(propertiesPath, kafkaProperties(formatted ? data : staging, port, controllerPort, settings));
   if (!formatted) {
     // Formatted beside its place and moved there when it is whole; what a run that died left is thrown away.
     rmSync(staging, { recursive: true, force: true });
-    await format(java, classPath, propertiesPath);
+    await format(java, classPath, propertiesPath, formatArguments);
     renameSync(staging, data);
-    writeFileSync(propertiesPath, kafkaProperties(data, port, controllerPort));
+    writeFileSync(propertiesPath, kafkaProperties(data, port, controllerPort, settings));
   }
   const child = group.spawn({
     name: 'kafka',
@@ -80,12 +90,18 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
     logPath,
   });
   const brokers = `127.0.0.1:${port}`;
-  await waitUntilUp(child, () => describeCluster(brokers), START_LIMIT_MS);
+  const probe = options.probe ?? describeCluster;
+  await waitUntilUp(child, () => probe(brokers), START_LIMIT_MS);
   return { child, port, brokers };
 }
 
 /** The settings of one small node: nothing is replicated, internal topics are few, groups start at once. */
-export function kafkaProperties(dataDirectory: string, port: number, controllerPort: number): string {
+export function kafkaProperties(
+  dataDirectory: string,
+  port: number,
+  controllerPort: number,
+  others: KafkaSettings = {},
+): string {
   const settings: Record<string, string | number> = {
     'process.roles': 'broker,controller',
     'node.id': 1,
@@ -120,16 +136,22 @@ export function kafkaProperties(dataDirectory: string, port: number, controllerP
     'num.network.threads': 1,
     'num.io.threads': 2,
     'background.threads': 2,
+    ...others,
   };
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
 }
 
-async function format(java: string, classPath: string, propertiesPath: string): Promise<void> {
+async function format(
+  java: string,
+  classPath: string,
+  propertiesPath: string,
+  others: readonly string[],
+): Promise<void> {
   const args = [`-Dlog4j2.configurationFile=${LOG_CONFIG}`, '-cp', classPath, 'kafka.tools.StorageTool'];
   try {
-    await run(java, [...args, 'format', '-t', CLUSTER_ID, '-c', propertiesPath], {
+    await run(java, [...args, 'format', '-t', CLUSTER_ID, '-c', propertiesPath, ...others], {
       timeout: FORMAT_LIMIT_MS,
     });
   } catch (cause) {
@@ -142,7 +164,8 @@ async function format(java: string, classPath: string, propertiesPath: string): 
   }
 }
 
-async function describeCluster(brokers: string): Promise<void> {
+/** Fails until a broker answers without a login, and knows a controller. */
+export async function describeCluster(brokers: string): Promise<void> {
   const kafka = new Kafka({
     clientId: 'tandem-stack',
     brokers: [brokers],

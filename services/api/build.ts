@@ -5,7 +5,9 @@ import { findMissingRights, reportMissingRights } from '../../shared/bulk/role-r
 import { createSourcePool as createBulkSourcePool } from '../../shared/bulk/source-pool.ts';
 import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
-import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
+import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
+import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { ConnectionPool } from '../../shared/postgres/pool.ts';
 import { watchPool } from '../../shared/postgres/pool-metrics.ts';
@@ -139,10 +141,9 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     notifier,
     log,
     async prepare() {
-      const admin = kafka.admin();
+      const admin = await connectAdmin(kafka, config.kafka);
       try {
-        await admin.connect();
-        await ensureTopics(admin, topics.declarations);
+        await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
       } finally {
         await admin.disconnect();
       }

@@ -6,8 +6,10 @@ import { describeTables, findTable } from '../../shared/catalog/describe-table.t
 import { type Finding, showFinding } from '../../shared/catalog/finding.ts';
 import { sortFindings } from '../../shared/catalog/refused-resources.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
+import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
+import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
-import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
 import { ConnectionPool } from '../../shared/postgres/pool.ts';
 import { watchPool } from '../../shared/postgres/pool-metrics.ts';
@@ -106,11 +108,10 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   }
 
   const kafka = openKafka(context, config, 'capture');
-  const admin = kafka.admin();
-  await admin.connect();
+  const admin = await connectAdmin(kafka, config.kafka);
   let maxMessageBytes: number;
   try {
-    await ensureTopics(admin, topics.declarations);
+    await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
     maxMessageBytes = await readMaxMessageBytes(admin, topics.changes);
   } finally {
     await admin.disconnect();
@@ -163,10 +164,9 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     unfitForStart: refused.size < catalog.resources.length ? preparable : findings,
     refused: [...refused.keys()],
     ensureTopics: async () => {
-      const sessionAdmin = kafka.admin();
-      await sessionAdmin.connect();
+      const sessionAdmin = await connectAdmin(kafka, config.kafka);
       try {
-        await ensureTopics(sessionAdmin, topics.declarations);
+        await ensureTopics(sessionAdmin, topics.declarations, { settings: config.topicSettings });
       } finally {
         await sessionAdmin.disconnect();
       }

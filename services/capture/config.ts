@@ -10,6 +10,7 @@ const BASE = [
   'schemaRegistryUrl',
   'catalogPath',
   'topicPrefix',
+  'topicSettings',
   'slotName',
   'publicationName',
   'slotThresholds',

@@ -14,9 +14,11 @@ import { claimWebhookTests, saveTestResult } from '../../shared/control/webhooks
 import { findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
+import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
+import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
-import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { topicsOf } from '../../shared/kafka/topics.ts';
 import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/names.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
@@ -79,9 +81,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const self = `dispatcher-${randomUUID()}`;
   const pool = await openControlStore(context, config, 'dispatcher', { max: MAX_CONNECTIONS });
   const kafka = openKafka(context, config, 'dispatcher');
-  const admin = kafka.admin();
-  await admin.connect();
-  await ensureTopics(admin, topics.declarations);
+  const admin = await connectAdmin(kafka, config.kafka);
+  await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
   const { topics: found } = await admin.fetchTopicMetadata({ topics: [topics.changes] });
   await admin.disconnect();
   const partitionCount = found[0]?.partitions.length ?? 1;

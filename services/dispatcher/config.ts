@@ -9,6 +9,7 @@ const BASE = [
   'schemaRegistryUrl',
   'catalogPath',
   'topicPrefix',
+  'topicSettings',
   'secretKeys',
   'allowNetworks',
   'allowHttp',

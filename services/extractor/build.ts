@@ -4,9 +4,11 @@ import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
 import { sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
+import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
+import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
-import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
@@ -61,9 +63,8 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
 
   const kafka = openKafka(context, config, 'extractor');
   const topics = topicsOf(config.topicPrefix, catalog);
-  const admin = cleanup.adopt(kafka.admin(), (client) => client.disconnect());
-  await admin.connect();
-  const partitions = await ensureTopics(admin, topics.declarations);
+  const admin = cleanup.adopt(await connectAdmin(kafka, config.kafka), (client) => client.disconnect());
+  const partitions = await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
   const ends = cleanup.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
   await ends.connect();
   const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
@@ -117,7 +118,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     log,
     resourceRows,
     onExtracted: metrics.extracted,
-    ensureTopics: () => ensureTopics(admin, topics.declarations),
+    ensureTopics: () => ensureTopics(admin, topics.declarations, { settings: config.topicSettings }),
     topicOf: (resource) => ({
       name: topics.rows(resource),
       partitionCount: partitions.get(topics.rows(resource)) ?? 1,

@@ -10,6 +10,7 @@ const BASE = [
   'schemaRegistryUrl',
   'catalogPath',
   'topicPrefix',
+  'topicSettings',
   'publicationName',
   'pgReader',
   'host',

@@ -3,7 +3,9 @@ import { publicKey } from '../../shared/domain/public-names.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
 import { stagingOf } from '../../shared/formats/format.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
-import { ensureTopics, topicsOf } from '../../shared/kafka/topics.ts';
+import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
+import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
+import { topicsOf } from '../../shared/kafka/topics.ts';
 import { rowsGroup } from '../../shared/protocol/names.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
@@ -48,10 +50,8 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
 
   const pool = await openControlStore(context, config, 'writer');
   const kafka = openKafka(context, config, 'writer');
-  const admin = kafka.admin();
-  cleanup.defer(() => admin.disconnect());
-  await admin.connect();
-  await ensureTopics(admin, topics.declarations);
+  const admin = cleanup.adopt(await connectAdmin(kafka, config.kafka), (client) => client.disconnect());
+  await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
   const { registry, codec } = openRegistry(context, config);
   const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
   await producer.connect();

@@ -11,6 +11,7 @@ const BASE = [
   'storageUrl',
   'catalogPath',
   'topicPrefix',
+  'topicSettings',
   'host',
   'healthPort',
 ] as const;

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { EnvReader, Secret } from '../runtime/env.ts';
+import { SetupError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import { makeClientLean } from './internals/lean-client.ts';
 
@@ -10,7 +12,17 @@ export interface KafkaConfig {
   client: KafkaClientKind;
   brokers: readonly string[];
   ssl: boolean;
+  /** Paths of PEM files. */
+  tls?: TlsFiles;
   sasl: SaslConfig | undefined;
+}
+
+interface TlsFiles {
+  /** Authorities in place of Node's own list. */
+  readonly ca: string | undefined;
+  /** Of this client, for a broker that asks for one. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
 }
 
 interface SaslConfig {
@@ -19,7 +31,7 @@ interface SaslConfig {
   readonly password: Secret;
 }
 
-/** `KAFKA_BROKERS`, `KAFKA_CLIENT`, and for a managed cluster `KAFKA_SSL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. */
+/** `KAFKA_BROKERS`, `KAFKA_CLIENT`, and for a secured cluster `KAFKA_SSL` and `KAFKA_SASL_MECHANISM` with what belongs to them. */
 export function readKafkaConfig(read: EnvReader): KafkaConfig {
   const mechanism = read.oneOf(
     'KAFKA_SASL_MECHANISM',
@@ -30,12 +42,35 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
     username: read.string('KAFKA_SASL_USERNAME'),
     password: read.secret('KAFKA_SASL_PASSWORD'),
   });
+  const tls = {
+    ca: read.optional('KAFKA_SSL_CA_FILE'),
+    cert: read.optional('KAFKA_SSL_CERT_FILE'),
+    key: read.optional('KAFKA_SSL_KEY_FILE'),
+  };
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    read.refuse('KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE must be set together');
+  }
   return {
     client: read.oneOf('KAFKA_CLIENT', ['tuned', 'plain'], 'tuned'),
     brokers: read.list('KAFKA_BROKERS'),
     ssl: read.boolean('KAFKA_SSL', false),
+    tls,
     sasl: mechanism === 'none' ? undefined : { mechanism, ...credentials() },
   };
+}
+
+/** @throws SetupError when a file can't be read */
+function readTls({ ssl, tls = { ca: undefined, cert: undefined, key: undefined } }: KafkaConfig) {
+  if (!ssl) return false;
+  const readPem = (name: string, path: string | undefined) => {
+    if (path === undefined) return {};
+    try {
+      return { [name]: readFileSync(path, 'utf8') };
+    } catch (cause) {
+      throw new SetupError(`KAFKA_SSL_${name.toUpperCase()}_FILE can't be read: ${(cause as Error).message}`);
+    }
+  };
+  return { ...readPem('ca', tls.ca), ...readPem('cert', tls.cert), ...readPem('key', tls.key) };
 }
 
 /** The client takes the password itself; until here it is a secret, so that a logged configuration shows none. */
@@ -46,13 +81,15 @@ function reveal({ mechanism, username, password }: SaslConfig): SASLOptions {
 /**
  * A client whose own log lines join ours. Retries are many and short: a broker that restarts is waited for,
  * and the consumer of a service that can't reach it says so in the log rather than dying at once.
+ *
+ * @throws SetupError when a file of certificates can't be read
  */
 export function createKafka(config: KafkaConfig, clientId: string, log: Log): Kafka {
   if (config.client === 'tuned') makeClientLean();
   return new Kafka({
     clientId,
     brokers: [...config.brokers],
-    ssl: config.ssl,
+    ssl: readTls(config),
     ...(config.sasl === undefined ? {} : { sasl: reveal(config.sasl) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,

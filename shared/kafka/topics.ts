@@ -1,10 +1,4 @@
-import kafkajs, { type Admin } from 'kafkajs';
 import type { Catalog } from '../domain/catalog.ts';
-import { SetupError } from '../runtime/errors.ts';
-import { sleep } from '../runtime/sleep.ts';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { ConfigResourceTypes } = kafkajs;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -17,6 +11,8 @@ export interface TopicDeclaration {
   minPartitions?: number;
   cleanup: 'delete' | 'compact';
   retentionMs: number;
+  /** Its records hold whole rows of the source, so `KAFKA_MAX_MESSAGE_BYTES` applies. */
+  holdsRows?: true;
 }
 
 export interface Topics {
@@ -55,7 +51,7 @@ export function topicsOf(prefix: string, catalog: Catalog): Topics {
     declarations: [
       { name: commands, partitions: 6, cleanup: 'delete', retentionMs: 7 * DAY_MS },
       { name: jobs, partitions: 6, cleanup: 'delete', retentionMs: 7 * DAY_MS },
-      { name: changes, partitions: 12, cleanup: 'delete', retentionMs: 30 * DAY_MS },
+      { name: changes, partitions: 12, cleanup: 'delete', retentionMs: 30 * DAY_MS, holdsRows: true },
       { name: capture, partitions: 1, cleanup: 'compact', retentionMs: DAY_MS },
       ...catalog.resources.map(
         (resource): TopicDeclaration => ({
@@ -65,97 +61,9 @@ export function topicsOf(prefix: string, catalog: Catalog): Topics {
           minPartitions: 1,
           cleanup: 'delete',
           retentionMs: 3 * DAY_MS,
+          holdsRows: true,
         }),
       ),
     ],
   };
-}
-
-/**
- * Creates the topics that are missing and checks those that are there. Safe to call from many services at once.
- *
- * @returns the number of partitions that each topic has
- * @throws SetupError when a topic has fewer partitions or another cleanup policy than declared: keys would move
- *   between partitions, or rows would be compacted away.
- */
-export async function ensureTopics(
-  admin: Admin,
-  declarations: readonly TopicDeclaration[],
-  replicationFactor = -1,
-): Promise<ReadonlyMap<string, number>> {
-  const existing = new Set(await admin.listTopics());
-  const missing = declarations.filter(({ name }) => !existing.has(name));
-  if (missing.length > 0) {
-    await admin.createTopics({
-      // The client's own wait gives up where a broker has not heard of the new topic yet.
-      waitForLeaders: false,
-      topics: missing.map(({ name, partitions, cleanup, retentionMs }) => ({
-        topic: name,
-        numPartitions: partitions,
-        replicationFactor,
-        configEntries: [
-          { name: 'cleanup.policy', value: cleanup },
-          ...(cleanup === 'delete' ? [{ name: 'retention.ms', value: String(retentionMs) }] : []),
-        ],
-      })),
-    });
-  }
-  const { partitions, findings } = await awaitTopics(() => lookAtTopics(admin, declarations));
-  if (findings.length > 0) throw new SetupError('the Kafka topics do not fit', findings);
-  return partitions;
-}
-
-const TOPIC_WAIT_MS = 30_000;
-const TOPIC_POLL_MS = 50;
-
-/** Right after a topic is made, by us or by another service, brokers may not know it or have no leader for it yet. */
-async function awaitTopics<T>(look: () => Promise<T>): Promise<T> {
-  for (const deadlineAtMs = Date.now() + TOPIC_WAIT_MS; ; ) {
-    try {
-      return await look();
-    } catch (error) {
-      const type = error instanceof Error && 'type' in error ? error.type : undefined;
-      const isNew = type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'LEADER_NOT_AVAILABLE';
-      if (!isNew || Date.now() > deadlineAtMs) throw error;
-      await sleep(TOPIC_POLL_MS);
-    }
-  }
-}
-
-async function lookAtTopics(
-  admin: Admin,
-  declarations: readonly TopicDeclaration[],
-): Promise<{ partitions: ReadonlyMap<string, number>; findings: readonly string[] }> {
-  const names = declarations.map(({ name }) => name);
-  const { topics } = await admin.fetchTopicMetadata({ topics: names });
-  const { resources } = await admin.describeConfigs({
-    includeSynonyms: false,
-    resources: names.map((name) => ({
-      type: ConfigResourceTypes.TOPIC,
-      name,
-      configNames: ['cleanup.policy'],
-    })),
-  });
-  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
-  const findings = declarations.flatMap(({ name, partitions, minPartitions = partitions, cleanup }) => {
-    const found: string[] = [];
-    const actual = counts.get(name) ?? 0;
-    if (actual < minPartitions) {
-      found.push(
-        `topic ${name} has ${actual} partitions, ${minPartitions} are needed: delete it while nothing is in it, ` +
-          'or set another TOPIC_PREFIX',
-      );
-    }
-    const policy = resources
-      .find((resource) => resource.resourceName === name)
-      ?.configEntries.find((entry) => entry.configName === 'cleanup.policy')?.configValue;
-    if (policy !== undefined && policy !== cleanup) {
-      found.push(
-        `topic ${name} has cleanup.policy=${policy}, needed is ${cleanup}: ` +
-          `kafka-configs.sh --alter --entity-type topics --entity-name ${name} --add-config cleanup.policy=${cleanup}`,
-      );
-    }
-    return found;
-  });
-  return { partitions: counts, findings };
 }

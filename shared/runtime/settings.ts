@@ -77,6 +77,20 @@ export const SETTINGS = {
 
   KAFKA_BROKERS: { group: 'kafka', means: '`host:port,host:port`', local: 'its own Kafka' },
   KAFKA_SSL: { group: 'kafka', means: 'Connects with TLS.' },
+  KAFKA_SSL_CA_FILE: {
+    group: 'kafka',
+    means: 'PEM file of the authorities that sign the brokers’ certificates.',
+    defaultText: 'Node’s own list',
+  },
+  KAFKA_SSL_CERT_FILE: {
+    group: 'kafka',
+    means: 'PEM file of this client’s certificate, for a broker that asks for one.',
+  },
+  KAFKA_SSL_KEY_FILE: {
+    group: 'kafka',
+    means: 'PEM file of its key.',
+    defaultText: 'required with a certificate',
+  },
   KAFKA_SASL_MECHANISM: { group: 'kafka', means: 'How to log in, for a managed cluster.' },
   KAFKA_SASL_USERNAME: { group: 'kafka', means: 'User name.', defaultText: 'required with a mechanism' },
   KAFKA_SASL_PASSWORD: { group: 'kafka', means: 'Password.', defaultText: 'required with a mechanism' },
@@ -91,6 +105,23 @@ export const SETTINGS = {
       '`plain` uses kafkajs by its public interface alone: the same records, at [more CPU](../shared/kafka/internals/README.md).',
   },
   TOPIC_PREFIX: { group: 'kafka', means: 'First part of every topic’s name.' },
+  KAFKA_CREATE_TOPICS: {
+    group: 'kafka',
+    means: 'Services create missing topics. `false`: they only check; `tandem topics apply` creates them.',
+  },
+  KAFKA_REPLICATION_FACTOR: {
+    group: 'kafka',
+    means: 'Replicas of a topic. 0: three, or as many as there are brokers.',
+  },
+  KAFKA_MIN_INSYNC_REPLICAS: {
+    group: 'kafka',
+    means: 'Replicas that must have a record before it counts as sent. 0: one fewer than there are.',
+  },
+  KAFKA_MAX_MESSAGE_BYTES: {
+    group: 'kafka',
+    means:
+      'Largest record of topics that hold rows: a change has its old row and its new one. 0: as the cluster has it.',
+  },
 
   LOG_LEVEL: {
     group: 'process',

@@ -3,6 +3,7 @@ import { readSlotThresholds } from '../catalog/slot-health.ts';
 import { readControlMigrations } from '../control/migrate.ts';
 import { type Cidr, parseCidr } from '../domain/address-rules.ts';
 import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';
+import { readTopicSettings } from '../kafka/topic-settings.ts';
 import { type EnvReader, Secret } from '../runtime/env.ts';
 import { readSecretKeys } from '../runtime/secret-box.ts';
 
@@ -17,6 +18,7 @@ const READERS = {
   storageUrl: (read: EnvReader) => read.url('STORAGE_URL'),
   catalogPath: (read: EnvReader) => read.string('CATALOG'),
   topicPrefix: (read: EnvReader) => read.string('TOPIC_PREFIX', 'tandem'),
+  topicSettings: readTopicSettings,
   slotName: (read: EnvReader) => read.string('SLOT_NAME', 'tandem'),
   slotThresholds: readSlotThresholds,
   publicationName: (read: EnvReader) => read.string('PUBLICATION_NAME', 'tandem'),

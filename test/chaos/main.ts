@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startStack } from '../../deploy/local/stack.ts';
 import { createLog } from '../../shared/runtime/log.ts';
 import { openOwnKafka } from '../support/own-kafka.ts';
 import { openOwnPostgres } from '../support/own-postgres.ts';
+import { breakThings } from './break-things.ts';
 import { CHAOS_POSTGRES, runChaos } from './run-chaos.ts';
 
 const { values } = parseArgs({
@@ -42,11 +44,13 @@ try {
   const say = (line: string) =>
     console.log(`${((Date.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}`);
   const result = await runChaos({
-    postgres,
-    kafka,
+    databaseUrl,
+    kafkaBrokers: kafka.brokers,
+    breakThings: (world, signal) =>
+      breakThings({ world, postgres, kafka, seed: Number(values.seed), say }, signal),
     schemaRegistryUrl: stack.schemaRegistryUrl,
     directory: home,
-    durationMs: Number(values.minutes) * 60_000,
+    until: () => delay(Number(values.minutes) * 60_000),
     seed: Number(values.seed),
     copies: Number(values.copies),
     rows: Number(values.rows),

@@ -9,21 +9,19 @@ import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../
 import type { BulkJob } from '../../deploy/demo/run-bulk.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/demo/world.ts';
-import type { OwnKafka } from '../support/own-kafka.ts';
-import type { OwnPostgres } from '../support/own-postgres.ts';
-import { breakThings } from './break-things.ts';
 import { jobFaults, keepChanging } from './keep-changing.ts';
 import { DRAIN_LIMIT_MS, persistently } from './persistently.ts';
 import { readTopicFaults } from './read-topic-faults.ts';
 
 export interface ChaosOptions {
-  /** Both are broken again and again, and run when this is done. */
-  postgres: OwnPostgres;
-  kafka: OwnKafka;
+  databaseUrl: string;
+  kafkaBrokers: string;
+  /** Breaks things again and again until the signal aborts, and leaves all servers running. @returns how often each was broken */
+  breakThings(world: World, signal: AbortSignal): Promise<Record<string, number>>;
   schemaRegistryUrl: string;
   directory: string;
-  /** How long things are broken; setting up, draining and checking come on top. */
-  durationMs: number;
+  /** Resolves when enough was broken; setting up, draining and checking come on top. Called once all is set up. */
+  until(): Promise<unknown>;
   seed: number;
   /** Processes of each service but the api; of capture one is at work, and the others wait for the slot. */
   copies: number;
@@ -63,15 +61,15 @@ const MAX_WEBHOOKS = 6;
 const DELIVERY_TIMEOUT_MS = 3_000;
 
 /**
- * Kills random services, the source and the broker while the product writes, exports and bulk operations run and events are
+ * Breaks things (random services, the source and the broker) while the product writes, exports and bulk operations run and events are
  * delivered to receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed
  * after it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
  * in the topic, and one for each item that a bulk operation changed. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { postgres, kafka, schemaRegistryUrl } = options;
+  const { databaseUrl, kafkaBrokers, schemaRegistryUrl } = options;
   await using world = await openWorld({
-    stack: { databaseUrl: postgres.url('postgres'), kafkaBrokers: kafka.brokers, schemaRegistryUrl },
+    stack: { databaseUrl, kafkaBrokers, schemaRegistryUrl },
     directory: options.directory,
     rows: options.rows,
     accounts: 3,
@@ -121,9 +119,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const subscribers: Subscriber[] = [];
   const jobs: BulkJob[] = [];
   const work = Promise.all([
-    breakThings({ world, postgres, kafka, seed: options.seed, say: options.say }, stop.signal).then(
-      (breaks) => Object.assign(result.breaks, breaks),
-    ),
+    options.breakThings(world, stop.signal).then((breaks) => Object.assign(result.breaks, breaks)),
     ...customers.map((customer) =>
       keepExporting(customer, stop.signal, async (subscriber) => {
         subscribers.push(subscriber);
@@ -141,7 +137,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       }),
     ),
   ]);
-  await Promise.race([delay(options.durationMs), work]);
+  await Promise.race([options.until(), work]);
   stop.abort();
   misbehaviour.share = 0;
   await work;

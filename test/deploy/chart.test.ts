@@ -80,7 +80,7 @@ test.runIf(python)(
   async () => {
     const { manifests } = await render({ publicUrl: 'https://tandem.example.com' });
     const pods = podsOf(manifests);
-    expect(pods).toHaveLength(SERVICES.length + 2);
+    expect(pods).toHaveLength(SERVICES.length + 3);
     for (const pod of pods) {
       expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 10001 });
       expect(pod.automountServiceAccountToken).toBe(false);
@@ -101,7 +101,7 @@ test.runIf(python)(
     const settings = ofKind(manifests, 'ConfigMap').find(({ metadata }) =>
       metadata.name.endsWith('settings'),
     );
-    expect(settings?.data).toMatchObject({ CONTROL_MIGRATIONS: 'check' });
+    expect(settings?.data).toMatchObject({ CONTROL_MIGRATIONS: 'check', KAFKA_CREATE_TOPICS: 'false' });
     expect(Object.keys(settings?.data ?? {}).filter((name) => !(name in SETTINGS))).toEqual([]);
   },
 );
@@ -118,27 +118,53 @@ test.runIf(python)('a service has its name, drains within its time, and its writ
   expect(ofKind(manifests, 'PodDisruptionBudget').map(componentOf)).toEqual(SERVICES);
 });
 
-test.runIf(python)('migrations come before the services, and the test compares with the source', async () => {
-  const { manifests } = await render({});
-  const [job] = ofKind(manifests, 'Job');
-  expect(job?.metadata.annotations?.['helm.sh/hook']).toBe('pre-install,pre-upgrade');
-  expect(job?.spec.template.spec.containers[0].args).toEqual(['migrate', 'apply']);
-  const [pod] = ofKind(manifests, 'Pod');
-  expect(pod?.metadata.annotations?.['helm.sh/hook']).toBe('test');
-  expect(pod?.spec.containers[0].args).toEqual(['verify']);
-  // What a rollback has to bring back is no hook.
-  const hooks = manifests.filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] !== undefined);
-  expect(hooks.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual([
-    'ConfigMap shop-migrate',
-    'Job shop-migrate',
-    'Pod shop-verify',
-  ]);
-  const without = await render({ migrations: { job: false } });
-  expect(ofKind(without.manifests, 'Job')).toEqual([]);
-  const settings = ofKind(without.manifests, 'ConfigMap').find(({ metadata }) =>
-    metadata.name.endsWith('settings'),
-  );
-  expect(settings?.data).not.toHaveProperty('CONTROL_MIGRATIONS');
+test.runIf(python)(
+  'migrations and topics come before the services, and the test compares with the source',
+  async () => {
+    const { manifests } = await render({});
+    const jobs = ofKind(manifests, 'Job');
+    for (const job of jobs)
+      expect(job.metadata.annotations?.['helm.sh/hook']).toBe('pre-install,pre-upgrade');
+    expect(jobs.map(({ spec }) => spec.template.spec.containers[0].args)).toEqual([
+      ['migrate', 'apply'],
+      ['topics', 'apply'],
+    ]);
+    const [pod] = ofKind(manifests, 'Pod');
+    expect(pod?.metadata.annotations?.['helm.sh/hook']).toBe('test');
+    expect(pod?.spec.containers[0].args).toEqual(['verify']);
+    // What a rollback has to bring back is no hook.
+    const hooks = manifests.filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] !== undefined);
+    expect(hooks.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual([
+      'ConfigMap shop-migrate',
+      'ConfigMap shop-topics',
+      'ConfigMap shop-topics-catalog',
+      'Job shop-migrate',
+      'Job shop-topics',
+      'Pod shop-verify',
+    ]);
+    const without = await render({ migrations: { job: false }, topics: { job: false } });
+    expect(ofKind(without.manifests, 'Job')).toEqual([]);
+    const settings = ofKind(without.manifests, 'ConfigMap').find(({ metadata }) =>
+      metadata.name.endsWith('settings'),
+    );
+    expect(settings?.data).not.toHaveProperty('CONTROL_MIGRATIONS');
+    expect(settings?.data).not.toHaveProperty('KAFKA_CREATE_TOPICS');
+  },
+);
+
+test.runIf(python)('topics are created by a Kafka user of their own, if one is named', async () => {
+  const topics = { existingSecret: 'kafka-admin', env: { KAFKA_SASL_USERNAME: 'admin' } };
+  const { manifests, faults } = await render({ topics });
+  expect(faults).toEqual([]);
+  const [migrate, job] = ofKind(manifests, 'Job').map(({ spec }) => spec.template.spec);
+  const secretsOf = (pod: typeof job) =>
+    pod.containers[0].envFrom.flatMap(
+      ({ secretRef }: { secretRef?: { name: string } }) => secretRef?.name ?? [],
+    );
+  expect(secretsOf(job)).toEqual(['tandem', 'kafka-admin']);
+  expect(secretsOf(migrate)).toEqual(['tandem']);
+  expect(job.containers[0].env).toContainEqual({ name: 'KAFKA_SASL_USERNAME', value: 'admin' });
+  expect(job.volumes).toContainEqual({ name: 'catalog', configMap: { name: 'shop-topics-catalog' } });
 });
 
 test.runIf(python)('a scaled service leaves its number to the scaler', async () => {

@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { breakThings } from '../chaos/break-things.ts';
 import { CHAOS_POSTGRES, runChaos } from '../chaos/run-chaos.ts';
 import { openOwnKafka } from '../support/own-kafka.ts';
 import { openOwnPostgres } from '../support/own-postgres.ts';
@@ -19,11 +21,13 @@ test('services, source and broker killed at random for a minute lose nothing and
     await using postgres = await openOwnPostgres(CHAOS_POSTGRES);
     await using kafka = await openOwnKafka();
     const result = await runChaos({
-      postgres,
-      kafka,
+      databaseUrl: postgres.url('postgres'),
+      kafkaBrokers: kafka.brokers,
+      breakThings: (world, signal) =>
+        breakThings({ world, postgres, kafka, seed, say: () => undefined }, signal),
       schemaRegistryUrl: testStack().schemaRegistryUrl,
       directory,
-      durationMs: CHAOS_MS,
+      until: () => delay(CHAOS_MS),
       seed,
       copies: 2,
       rows: 3_000,

@@ -18,7 +18,8 @@ export interface DeclaredSetting {
   readonly allowed?: readonly string[];
 }
 
-const SERVICES: Readonly<Record<string, (env: Env, read: EnvReader) => unknown>> = {
+/** How each service reads its settings. */
+export const SERVICE_CONFIGS: Readonly<Record<string, (env: Env, read?: EnvReader) => unknown>> = {
   api: readApiConfig,
   bulk: readBulkConfig,
   capture: readCaptureConfig,
@@ -45,7 +46,7 @@ const ENOUGH: Env = {
 /** Lets every service read its settings, and notes what it asks for. */
 export function declaredSettings(): DeclaredSetting[] {
   const declared: DeclaredSetting[] = [];
-  for (const [service, readConfig] of Object.entries(SERVICES)) {
+  for (const [service, readConfig] of Object.entries(SERVICE_CONFIGS)) {
     readConfig(
       ENOUGH,
       notingReader((setting) => declared.push({ service, ...setting })),

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createChildGroup } from '../../deploy/local/child-group.ts';
 import { fetchJars } from '../../deploy/local/fetch-jars.ts';
 import { findJava } from '../../deploy/local/java.ts';
-import { type LocalKafka, startKafka } from '../../deploy/local/kafka.ts';
+import { type KafkaOptions, type LocalKafka, startKafka } from '../../deploy/local/kafka.ts';
+import { choosePort } from '../../deploy/local/ports.ts';
 
 /** A Kafka broker of a test's own, which it may kill and start again. Nothing is left of it after disposal. */
 export interface OwnKafka extends AsyncDisposable {
@@ -15,7 +16,13 @@ export interface OwnKafka extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-export async function openOwnKafka(): Promise<OwnKafka> {
+/** What differs from one small node. */
+export type OwnKafkaOptions = Pick<
+  KafkaOptions,
+  'port' | 'controllerPort' | 'settings' | 'formatArguments' | 'probe'
+>;
+
+export async function openOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnKafka> {
   const home = mkdtempSync(join(tmpdir(), 'tandem-own-kafka-'));
   await using unlessStarted = new AsyncDisposableStack();
   unlessStarted.defer(() => rmSync(home, { recursive: true, force: true }));
@@ -24,6 +31,7 @@ export async function openOwnKafka(): Promise<OwnKafka> {
   const java = findJava(process.env);
   const run = (port?: number): Promise<LocalKafka> =>
     startKafka({
+      ...options,
       home,
       group,
       java,
@@ -31,7 +39,7 @@ export async function openOwnKafka(): Promise<OwnKafka> {
       logPath: join(home, 'kafka.log'),
       ...(port === undefined ? {} : { port }),
     });
-  let kafka = await run();
+  let kafka = await run(options.port);
   const owned = unlessStarted.move();
   return {
     brokers: kafka.brokers,
@@ -46,5 +54,49 @@ export async function openOwnKafka(): Promise<OwnKafka> {
       kafka.child.kill('SIGKILL');
       await owned.disposeAsync();
     },
+  };
+}
+
+/** Brokers that are controllers too (KRaft). Each may be killed and started again by its ID. */
+export interface OwnKafkaCluster extends AsyncDisposable {
+  readonly brokers: string;
+  readonly nodes: ReadonlyMap<number, OwnKafka>;
+}
+
+const PREFERRED_PORT = 19_192;
+
+/** Every topic of the brokers themselves has a replica on each, and two of three must have a record. */
+export async function openOwnKafkaCluster(ids: readonly number[] = [1, 2, 3]): Promise<OwnKafkaCluster> {
+  const controllerPorts: number[] = [];
+  for (const id of ids) controllerPorts.push(await choosePort(PREFERRED_PORT + 10 * id));
+  const minInsync = ids.length - 1;
+  const shared = {
+    'controller.quorum.voters': ids.map((id, index) => `${id}@127.0.0.1:${controllerPorts[index]}`).join(','),
+    'offsets.topic.replication.factor': ids.length,
+    'transaction.state.log.replication.factor': ids.length,
+    'transaction.state.log.min.isr': minInsync,
+    'share.coordinator.state.topic.replication.factor': ids.length,
+    'share.coordinator.state.topic.min.isr': minInsync,
+    // A dead broker is noticed after this (by default 9 s), so a test that kills all in turn takes less time.
+    'broker.session.timeout.ms': 3_000,
+    'broker.heartbeat.interval.ms': 500,
+  };
+  await using unlessStarted = new AsyncDisposableStack();
+  const started = await Promise.all(
+    ids.map(async (id, index) =>
+      unlessStarted.use(
+        await openOwnKafka({
+          port: await choosePort(PREFERRED_PORT + 10 * id + 1),
+          controllerPort: controllerPorts[index] ?? 0,
+          settings: { ...shared, 'node.id': id },
+        }),
+      ),
+    ),
+  );
+  const owned = unlessStarted.move();
+  return {
+    brokers: started.map(({ brokers }) => brokers).join(','),
+    nodes: new Map(ids.map((id, index) => [id, started[index] as OwnKafka])),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -32,12 +32,22 @@ capabilities: { drop: [ALL] }
 {{- if .Values.migrations.job }}
 CONTROL_MIGRATIONS: check
 {{- end }}
+{{- if .Values.topics.job }}
+KAFKA_CREATE_TOPICS: "false"
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Variables of a process: its own, the settings, the Secret. Takes (dict "root" $ "own" <map> "settings" <name of a ConfigMap>). */}}
+{{- define "tandem.catalog" -}}
+catalog.yaml: {{ required "catalog must hold the catalog: --set-file catalog=catalog.yaml" .Values.catalog | quote }}
+{{- end }}
+
+{{/*
+Variables of a process: its own, the settings, the Secret, and a Secret on top of it where there is one.
+Takes (dict "root" $ "own" <map> "settings" <name of a ConfigMap> "secret" <name of a Secret>).
+*/}}
 {{- define "tandem.env" -}}
 {{- $root := .root -}}
 {{- $own := mergeOverwrite (dict "CATALOG" "/etc/tandem/catalog.yaml") .own -}}
@@ -49,4 +59,7 @@ env:
 envFrom:
   - configMapRef: { name: {{ .settings | default (printf "%s-settings" (include "tandem.name" $root)) }} }
   - secretRef: { name: {{ required "existingSecret must name a Secret with DATABASE_URL, CONTROL_DATABASE_URL, ADMIN_KEY and SECRET_KEY" $root.Values.existingSecret }} }
+  {{- with .secret }}
+  - secretRef: { name: {{ . }} }
+  {{- end }}
 {{- end }}

@@ -10,6 +10,7 @@ import { sourcePrepareCommand } from './source-prepare.ts';
 import { sourceStatusCommand } from './source-status.ts';
 import { stackCommand } from './stack.ts';
 import { startCommand } from './start.ts';
+import { topicsApplyCommand, topicsPlanCommand } from './topics.ts';
 import { verifyCommand } from './verify.ts';
 
 /** A command is added by its import and its place here. */
@@ -22,6 +23,8 @@ export const OPERATOR_COMMANDS: readonly Command[] = [
   sourceStatusCommand,
   migrateStatusCommand,
   migrateApplyCommand,
+  topicsPlanCommand,
+  topicsApplyCommand,
   verifyCommand,
   dataCommand,
   benchCommand,

@@ -1,0 +1,132 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import kafkajs, { type Admin } from 'kafkajs';
+import { createTopics, readTopics } from '../../../shared/kafka/ensure-topics.ts';
+import {
+  compareTopic,
+  type FoundTopic,
+  type TopicFinding,
+  type TopicTargets,
+} from '../../../shared/kafka/topic-plan.ts';
+import type { TopicDeclaration } from '../../../shared/kafka/topics.ts';
+import { spreadReplicas } from './spread-replicas.ts';
+
+// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
+const { ConfigResourceTypes } = kafkajs;
+
+/** One topic: how it is declared, how the cluster has it, and what differs. */
+export interface TopicReview {
+  readonly declaration: TopicDeclaration;
+  /** Undefined: it does not exist. */
+  readonly found: FoundTopic | undefined;
+  readonly findings: readonly TopicFinding[];
+}
+
+/** @throws SetupError when this user may not read a topic's settings */
+export async function reviewTopics(
+  admin: Admin,
+  declarations: readonly TopicDeclaration[],
+  targets: TopicTargets,
+): Promise<TopicReview[]> {
+  const existing = new Set(await admin.listTopics());
+  const names = declarations.map(({ name }) => name).filter((name) => existing.has(name));
+  const found = await readTopics(admin, names);
+  return declarations.map((declaration) => {
+    const topic = found.get(declaration.name);
+    return { declaration, found: topic, findings: compareTopic(declaration, topic, targets) };
+  });
+}
+
+const REASSIGNMENT_POLL_MS = 250;
+
+/** A replica copies all that its topic holds. The cluster goes on with it when this is over. */
+const REASSIGNMENT_LIMIT_MS = 600_000;
+
+/**
+ * Creates topics and corrects what can be corrected without a loss: replicas first, so that the number of those that must have
+ * a record is never more than there are.
+ *
+ * @param onFixed told after each correction
+ */
+export async function fixTopics(
+  admin: Admin,
+  reviews: readonly TopicReview[],
+  targets: TopicTargets,
+  { onFixed, signal }: { readonly onFixed: (line: string) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  const missing = reviews.filter(({ found }) => found === undefined).map(({ declaration }) => declaration);
+  await createTopics(admin, missing, targets);
+  for (const { name } of missing) onFixed(`created      ${name}`);
+  const there = reviews.filter(({ found }) => found !== undefined);
+  const thin = there.filter(({ findings }) => findings.some(({ fix }) => fix?.kind === 'replicate'));
+  if (thin.length > 0) {
+    const names = thin.map(({ declaration }) => declaration.name);
+    await addReplicas(admin, names, targets.replicas, signal);
+    for (const name of names) onFixed(`replicated   ${name}: ${targets.replicas} replicas`);
+  }
+  for (const { declaration, findings } of there) {
+    const changes = findings.flatMap(({ fix }) => (fix?.kind === 'configure' ? [fix] : []));
+    if (changes.length === 0) continue;
+    await configureTopic(admin, declaration.name, changes);
+    const text = changes.map(({ name, value }) => `${name}=${value}`).join(', ');
+    onFixed(`configured   ${declaration.name}: ${text}`);
+  }
+}
+
+async function addReplicas(
+  admin: Admin,
+  names: readonly string[],
+  count: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { brokers } = await admin.describeCluster();
+  const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
+  const spread = spreadReplicas(
+    topics,
+    brokers.map(({ nodeId }) => nodeId),
+    count,
+  );
+  await admin.alterPartitionReassignments({ topics: spread });
+  for (const deadlineAtMs = Date.now() + REASSIGNMENT_LIMIT_MS; ; ) {
+    const left = await admin.listPartitionReassignments({});
+    const ours = left.topics.filter(({ topic }) => names.includes(topic));
+    if (ours.length === 0) return;
+    if (Date.now() > deadlineAtMs) {
+      throw new Error(`replicas of ${ours.map(({ topic }) => topic).join(', ')} are still being copied`);
+    }
+    await delay(REASSIGNMENT_POLL_MS, undefined, { signal });
+  }
+}
+
+/** The request replaces all settings of the topic, so those that it has beside these are sent with them. */
+async function configureTopic(
+  admin: Admin,
+  name: string,
+  changes: readonly { readonly name: string; readonly value: string }[],
+): Promise<void> {
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name }],
+  });
+  const entries = new Map<string, string>();
+  for (const entry of resources[0]?.configEntries ?? []) {
+    if (isOwnSetting(entry)) entries.set(entry.configName, entry.configValue);
+  }
+  for (const change of changes) entries.set(change.name, change.value);
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [
+      {
+        type: ConfigResourceTypes.TOPIC,
+        name,
+        configEntries: [...entries].map(([setting, value]) => ({ name: setting, value })),
+      },
+    ],
+  });
+}
+
+/** Kafka's number of a setting that the topic itself has, rather than its brokers. */
+const TOPIC_CONFIG_SOURCE = 1;
+
+function isOwnSetting({ configSource, isDefault }: { configSource: number; isDefault: boolean }): boolean {
+  return !isDefault && configSource === TOPIC_CONFIG_SOURCE;
+}

@@ -1,0 +1,2 @@
+-- Runs once, when the server's data directory is new.
+CREATE DATABASE tandem;

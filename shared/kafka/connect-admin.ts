@@ -1,0 +1,57 @@
+import type { Admin, Kafka } from 'kafkajs';
+import { SetupError } from '../runtime/errors.ts';
+import { causesOf } from '../runtime/transient.ts';
+import type { KafkaConfig } from './client.ts';
+
+/**
+ * An admin client that is connected: the first thing that a service does with Kafka, so it tells what is wrong with the login.
+ *
+ * @throws SetupError when the broker refuses the login, or TLS fails by a certificate
+ */
+export async function connectAdmin(kafka: Kafka, config: KafkaConfig): Promise<Admin> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    return admin;
+  } catch (error) {
+    await admin.disconnect().catch(() => undefined);
+    const reason = describeRefusal(error, config);
+    throw reason === undefined ? error : new SetupError(reason);
+  }
+}
+
+/** Node's codes of a certificate that it does not accept. */
+const CERTIFICATE_CODES =
+  /^(ERR_TLS_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/;
+
+/** One line that says what an operator has to set; undefined when the failure is no refusal. */
+export function describeRefusal(
+  error: unknown,
+  { brokers, sasl }: Pick<KafkaConfig, 'brokers' | 'sasl'>,
+): string | undefined {
+  const where = `Kafka at ${brokers.join(',')}`;
+  const mechanism = sasl?.mechanism ?? 'none';
+  for (const { name, message, ...rest } of causesOf(error).map(toPlain)) {
+    if (rest.type === 'ILLEGAL_SASL_STATE') {
+      return `${where} takes no login there: set KAFKA_SASL_MECHANISM=none, or name the port that takes one in KAFKA_BROKERS`;
+    }
+    if (rest.type === 'UNSUPPORTED_SASL_MECHANISM') {
+      return `${where} does not support KAFKA_SASL_MECHANISM=${mechanism}`;
+    }
+    if (name === 'KafkaJSSASLAuthenticationError') {
+      return `${where} refuses the login of ${sasl?.username}: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM, which is ${mechanism}`;
+    }
+    if (CERTIFICATE_CODES.test(rest.code)) {
+      return `${where}: the broker's certificate is not accepted (${message}): check KAFKA_SSL_CA_FILE and the host names in KAFKA_BROKERS`;
+    }
+    if (rest.code === 'EPROTO' || rest.code.startsWith('ERR_SSL_')) {
+      return `${where}: TLS fails (${rest.code}): check KAFKA_SSL, and that the port in KAFKA_BROKERS is the one for TLS`;
+    }
+  }
+  return undefined;
+}
+
+function toPlain(error: Error) {
+  const { type, code } = error as { type?: unknown; code?: unknown };
+  return { name: error.name, message: error.message, type: String(type), code: String(code) };
+}
